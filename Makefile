@@ -1,0 +1,55 @@
+# `make serve` and `make test` are all a new machine needs: Debian with Python 3.11, pip and root.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: serve test lint bench lock wheel clean
+
+serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
+	$(BIN)/eventhub serve
+
+test: $(VENV)/test.stamp system lint ## Everything CI runs
+	$(BIN)/pytest
+
+lint: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
+
+bench: $(VENV)/test.stamp system ## Figures for this machine (tests/bench)
+	$(BIN)/python -m tests.bench
+
+lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv lock --quiet --upgrade
+	$(BIN)/uv export --quiet --no-emit-project --no-dev --format requirements-txt --no-header -o requirements.txt
+	$(BIN)/uv export --quiet --no-emit-project --format requirements-txt --no-header -o requirements-dev.txt
+	rm uv.lock
+
+wheel: $(VENV)/test.stamp
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV) || { apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }
+
+$(VENV)/serve.stamp: requirements.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/test.stamp: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	touch $@ $(VENV)/serve.stamp
+
+.PHONY: system
+system: # programs the tests use, from Debian
+	@missing=""; \
+	for pair in chromium:chromium curl:curl gcc:gcc; do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	command -v gcc >/dev/null && echo '#include <zlib.h>' | gcc -E - >/dev/null 2>&1 || missing="$$missing gcc libc6-dev zlib1g-dev"; \
+	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fonts-liberation $$missing >/dev/null; }

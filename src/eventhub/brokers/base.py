@@ -1,0 +1,49 @@
+"""The broker contract. One contract suite (tests/contract) runs over every broker, without exceptions for any."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from eventhub.errors import EventHubError
+from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
+
+Deliver = Callable[[Event], None]
+OnGap = Callable[[str], None]
+
+
+class Broker(Protocol):
+    """Store and announce. Positions strictly increase per channel; an epoch exists even for an empty channel."""
+
+    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        """Store and announce each event, atomically per event and in the given order; one result an event.
+
+        A known idempotency key stores nothing and gives the first receipt, or IdempotencyConflict when the data differs.
+        Raises BrokerUnavailable when nothing is known about any of them.
+        """
+        ...
+
+    async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
+        """At most `limit` events after `since`, fewer when they are large, but at least one unless the end is reached.
+
+        Raises BrokerUnavailable.
+        """
+        ...
+
+    async def subscribe(self, channel: str) -> Position:
+        """Announce the channel's events to this node from now on; the position they will follow. Raises BrokerUnavailable."""
+        ...
+
+    async def unsubscribe(self, channel: str) -> None:
+        """Stop announcing. Announcements under way may still come."""
+        ...
+
+    async def run(self, deliver: Deliver, gap: OnGap) -> None:
+        """Announce until cancelled. Never gives up quietly; reconnects by itself.
+
+        `deliver` is called in channel order. Where continuity cannot be vouched for, `gap(channel)` is called after announcing works again,
+        so that history read afterwards and the announcements that follow leave no hole. Both are synchronous and do not raise.
+        """
+        ...
+
+    def unready(self) -> str | None:
+        """Why this broker cannot serve now, or None."""
+        ...

@@ -1,0 +1,210 @@
+"""The embedded broker: one process, nothing to install, logs gone when it stops.
+
+Bounds: retention per channel; `max_bytes` of events over all channels (the largest logs lose their oldest half first); `max_channels`
+(further ones are refused); `max_keys` idempotency keys (the oldest are forgotten first).
+"""
+
+import asyncio
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+
+from eventhub.brokers.base import Deliver, OnGap
+from eventhub.channels import Retention
+from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
+from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
+
+EVENT_OVERHEAD = 250
+"""Bytes an event costs beyond its data."""
+PAGE_BYTES = 256 * 1024
+SWEEP_SECONDS = 30
+KEY_AGE = 600_000
+"""Milliseconds for which an idempotency key is known."""
+
+
+class Ledger:
+    """Bytes held by all logs together."""
+
+    __slots__ = ("bytes",)
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+
+class Log:
+    """One channel's events. Everything up to offset `trimmed` is gone."""
+
+    __slots__ = ("bytes", "events", "ledger", "retention", "subscribed", "tip", "trimmed")
+
+    def __init__(self, retention: Retention, floor: int, ledger: Ledger) -> None:
+        self.events: deque[Event] = deque()
+        self.ledger = ledger
+        self.retention = retention
+        self.tip = self.trimmed = floor
+        self.bytes = 0
+        self.subscribed = False
+
+    def append(self, event: Event) -> None:
+        self.tip = event.offset
+        if self.retention.events == 0:
+            self.trimmed = event.offset
+            return
+        self.events.append(event)
+        self._account(len(event.data) + EVENT_OVERHEAD)
+        if len(self.events) > self.retention.events:
+            self.trim()
+
+    def trim(self) -> None:
+        gone = self.events.popleft()
+        self.trimmed = gone.offset
+        self._account(-len(gone.data) - EVENT_OVERHEAD)
+
+    def expire(self, now: int) -> None:
+        if self.retention.age is not None:
+            oldest = now - self.retention.age
+            while self.events and self.events[0].time < oldest:
+                self.trim()
+
+    def _account(self, size: int) -> None:
+        self.bytes += size
+        self.ledger.bytes += size
+
+
+class MemoryBroker:
+    """Logs in this process. `retention` gives a channel's retention, `clock` milliseconds since the Unix epoch."""
+
+    def __init__(
+        self,
+        retention: Callable[[str], Retention],
+        clock: Callable[[], int],
+        *,
+        max_bytes: int = 256 * 1024 * 1024,
+        max_channels: int = 100_000,
+        max_keys: int = 100_000,
+    ) -> None:
+        self._retention = retention
+        self._clock = clock
+        self._max_bytes, self._max_channels, self._max_keys = max_bytes, max_channels, max_keys
+        self._epoch = secrets.token_hex(4)
+        self._logs: dict[str, Log] = {}
+        self._floor = 0  # new logs begin here: above every offset a forgotten log of the same name could have reached
+        self._ledger = Ledger()
+        self._keys: OrderedDict[tuple[str, str], tuple[Receipt, bytes]] = OrderedDict()
+        self._deliver: Deliver = _nowhere
+
+    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        return [self._publish(event) for event in events]
+
+    async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
+        log = self._logs.get(channel) or Log(self._retention(channel), self._floor, self._ledger)
+        log.expire(self._clock())
+        return _read(log, Position(self._epoch, log.tip), since, limit, self._clock())
+
+    async def subscribe(self, channel: str) -> Position:
+        log = self._log(channel)
+        log.subscribed = True
+        return Position(self._epoch, log.tip)
+
+    async def unsubscribe(self, channel: str) -> None:
+        if (log := self._logs.get(channel)) is not None:
+            log.subscribed = False
+
+    async def run(self, deliver: Deliver, gap: OnGap) -> None:
+        self._deliver = deliver
+        try:
+            while True:  # retention by age holds for channels that nobody touches, too
+                await asyncio.sleep(SWEEP_SECONDS)
+                now = self._clock()
+                for log in list(self._logs.values()):
+                    log.expire(now)
+        finally:
+            self._deliver = _nowhere
+
+    def unready(self) -> str | None:
+        return None
+
+    def _publish(self, new: NewEvent) -> Receipt | EventHubError:
+        digest = b""
+        if new.key is not None:
+            self._forget_keys()
+            digest = blake2b(new.data, digest_size=16).digest()
+            if (known := self._keys.get((new.channel, new.key))) is not None:
+                if known[1] != digest:
+                    return IdempotencyConflict("the idempotency key was used before, with different data; use a new key for a new event")
+                return known[0]._replace(replayed=True)
+        if new.channel not in self._logs and not self._has_room():
+            return TooManyChannels(f"this server holds {self._max_channels} channels with events or subscribers, which is its limit")
+        log = self._log(new.channel)
+        event = Event(new.channel, self._epoch, log.tip + 1, log.tip, new.time, new.data, new.attributes)
+        log.append(event)
+        log.expire(new.time)
+        if self._ledger.bytes > self._max_bytes:
+            self._shrink()
+        receipt = Receipt(event.position, event.time)
+        if new.key is not None:
+            self._keys[(new.channel, new.key)] = (receipt, digest)
+        if log.subscribed:
+            self._deliver(event)
+        return receipt
+
+    def _log(self, channel: str) -> Log:
+        if (log := self._logs.get(channel)) is None:
+            log = self._logs[channel] = Log(self._retention(channel), self._floor, self._ledger)
+        return log
+
+    def _has_room(self) -> bool:
+        """For one more channel, if need be by forgetting those without events and subscribers."""
+        if len(self._logs) < self._max_channels:
+            return True
+        now = self._clock()
+        for channel, log in list(self._logs.items()):
+            log.expire(now)
+            if not log.events and not log.subscribed:
+                self._floor = max(self._floor, log.tip)
+                del self._logs[channel]
+        return len(self._logs) < self._max_channels
+
+    def _shrink(self) -> None:
+        for log in sorted(self._logs.values(), key=lambda log: log.bytes, reverse=True):
+            for _ in range((len(log.events) + 1) // 2):
+                log.trim()
+            if self._ledger.bytes <= self._max_bytes * 0.9:
+                return
+
+    def _forget_keys(self) -> None:
+        oldest = self._clock() - KEY_AGE
+        while self._keys and (len(self._keys) >= self._max_keys or next(iter(self._keys.values()))[0].time < oldest):
+            self._keys.popitem(last=False)
+
+
+def _read(log: Log, end: Position, since: Position | Earliest | Last | Age, limit: int, now: int) -> Slice:
+    """A page of `log`. The index of the first event is found from the newer end: readers are mostly close to it."""
+    lost = None
+    offset = log.trimmed
+    match since:
+        case Position() if since.epoch != end.epoch or since.offset > end.offset:
+            lost = "reset"
+        case Position() if since.offset < log.trimmed:
+            lost = "expired"
+        case Position():
+            offset = since.offset
+        case Last() if since.count < len(log.events):
+            offset = log.events[-since.count].previous
+        case Age():
+            offset = next((e.previous for e in log.events if e.time >= now - since.milliseconds), log.tip)
+        case _:
+            pass
+    index = len(log.events) - (log.tip - offset)  # offsets of one log are consecutive
+    events: list[Event] = []
+    size = 0
+    while index < len(log.events) and len(events) < limit and size < PAGE_BYTES:
+        event = log.events[index]
+        events.append(event)
+        size += len(event.data)
+        index += 1
+    return Slice(Position(end.epoch, offset), events, end, lost)
+
+
+def _nowhere(event: Event) -> None:
+    """Nobody listens before `run`."""

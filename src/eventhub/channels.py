@@ -1,0 +1,103 @@
+"""Channel types: names, resolution, retention and what is promised to whom. Declared in the configuration, resolved by the first token."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import orjson
+
+from eventhub.errors import Forbidden, InvalidChannel, UnknownChannel
+from eventhub.event import Event
+from eventhub.schema import Schema
+
+NAME_LENGTH = 200
+_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
+
+
+class Slow(StrEnum):
+    """What happens to a reader whose outgoing buffer is full (PROTOCOL.md, "Slow readers")."""
+
+    DISCONNECT = "disconnect"
+    LATEST = "latest"
+    DROP = "drop"
+
+
+class Publisher(StrEnum):
+    """Who may publish: a `client` over its WebSocket, a `producer` over HTTP."""
+
+    CLIENT = "client"
+    PRODUCER = "producer"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What a channel's log keeps: at most `events`, none older than `age` milliseconds (None: however old). 0 events: no history."""
+
+    events: int
+    age: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelType:
+    """Everything that holds for the channels whose name begins with `name`."""
+
+    name: str
+    payload: str
+    schema: Schema
+    retention: Retention
+    presence: bool
+    slow: Slow
+    publish: frozenset[Publisher]
+
+    def admit(self, publisher: Publisher) -> None:
+        """Raises Forbidden when `publisher` may not publish to channels of this type."""
+        if publisher not in self.publish:
+            allowed = " and ".join(sorted(self.publish)) or "nobody"
+            raise Forbidden(f"channel type {self.name!r} takes events from {allowed}, not from a {publisher}")
+
+    def series(self, event: Event) -> str:
+        """What tells one series of a channel from another when a slow reader gets only the newest of each."""
+        if event.attributes and "subject" in event.attributes:
+            return event.attributes["subject"]
+        if self.schema.conflation_key is None:
+            return ""
+        return str(orjson.loads(event.data).get(self.schema.conflation_key, ""))
+
+
+class ChannelTypes:
+    """The declared channel types."""
+
+    def __init__(self, types: Mapping[str, ChannelType]) -> None:
+        self._types = dict(types)
+
+    def __iter__(self) -> Iterator[ChannelType]:
+        return iter(self._types.values())
+
+    def named(self, name: str) -> ChannelType:
+        """Raises UnknownChannel."""
+        if (found := self._types.get(name)) is None:
+            raise UnknownChannel(f"no channel type is called {name[:NAME_LENGTH]!r}{self._hint(name)}")
+        return found
+
+    def resolve(self, channel: str) -> ChannelType:
+        """The type of a channel. Raises InvalidChannel or UnknownChannel."""
+        found = self._types.get(channel.partition(".")[0])
+        if found is not None and len(channel) <= NAME_LENGTH and _NAME.fullmatch(channel):
+            return found
+        check_name(channel)
+        name = channel.partition(".")[0]
+        raise UnknownChannel(f"channel {channel!r} is of type {name!r}, which is not declared{self._hint(name)}")
+
+    def _hint(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self._types, n=1)
+        return f"; did you mean {near[0]!r}?" if near else f"; declared are {', '.join(self._types)}"
+
+
+def check_name(channel: str) -> None:
+    """Raises InvalidChannel unless `channel` is well-formed."""
+    if len(channel) > NAME_LENGTH:
+        raise InvalidChannel(f"the channel name has {len(channel)} characters; at most {NAME_LENGTH} are allowed")
+    if not _NAME.fullmatch(channel):
+        raise InvalidChannel(f"channel is {channel!r}; expected tokens of A-Z a-z 0-9 _ - joined by dots, such as 'chat.lobby'")

@@ -1,0 +1,200 @@
+"""Settings: `eventhub.yaml` and `EVENTHUB_…` variables. Unknown keys are refused with the nearest known one named."""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
+
+from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
+from eventhub.errors import ConfigurationError
+from eventhub.event import parse_age
+from eventhub.schema import load_schema
+
+PREFIX = "EVENTHUB_"
+CONFIG_VARIABLE = "EVENTHUB_CONFIG"
+"""Names the file; the one variable that is not a key."""
+
+
+def _milliseconds(value: Any) -> Any:
+    return parse_age(value) if isinstance(value, str) else value
+
+
+Milliseconds = Annotated[int, BeforeValidator(_milliseconds, json_schema_input_type=str)]
+
+
+class Section(BaseModel):
+    """A part of the configuration."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HistorySettings(Section):
+    """How much a channel's log keeps."""
+
+    events: int = Field(default=1000, ge=0, le=1_000_000, description="Events retained per channel; 0 keeps no history")
+    age: Milliseconds | None = Field(default=None, gt=0, description="How long events are retained, such as 24h; without it, however old")
+
+
+class ChannelSettings(Section):
+    """A channel type."""
+
+    payload: str = Field(default="json", description="chat, log, reading, json (anything), a JSON Schema file, or package.module:Model")
+    history: HistorySettings = HistorySettings()
+    presence: bool = Field(default=False, description="Keep a list of who is there")
+    slow: Slow = Field(default=Slow.DISCONNECT, description="What happens to a reader whose buffer is full")
+    publish: list[Publisher] = Field(default=[Publisher.PRODUCER], description="Who may publish: client (WebSocket), producer (HTTP)")
+
+
+class LimitSettings(Section):
+    """Bounds. Whatever is beyond is refused or, for buffers, handled as the channel type says."""
+
+    event_bytes: int = Field(default=64 * 1024, ge=128, le=16 * 1024 * 1024, description="Size of one event or WebSocket message")
+    body_bytes: int = Field(default=4 * 1024 * 1024, ge=128, description="Size of a request body that is not a stream")
+    batch: int = Field(default=10_000, ge=1, description="Events in one JSON array")
+    depth: int = Field(default=32, ge=1, le=200, description="Levels of nested JSON")
+    page: int = Field(default=1000, ge=1, le=10_000, description="Events on a history page")
+    subscriptions: int = Field(default=128, ge=1, description="Subscriptions per connection")
+    buffer_bytes: int = Field(default=1024 * 1024, ge=4096, description="Outgoing buffer per connection")
+    channels: int = Field(default=100_000, ge=1, description="Channels held by the memory broker")
+    history_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024, description="Size of all events held by the memory broker")
+    body_seconds: float = Field(default=30, gt=0, description="Longest silence in a request body that is not a stream")
+
+
+class ShutdownSettings(Section):
+    """What happens on SIGTERM, in seconds."""
+
+    grace: float = Field(default=10, gt=0, description="Longest wait for buffers to be flushed")
+    reconnect_within: float = Field(default=5, gt=0, description="Clients are told to come back within this time, each at its own moment")
+
+
+class LogSettings(Section):
+    """Logs on standard output."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = Field(default="auto", description="auto: console on a terminal, json elsewhere")
+    access: bool = Field(default=False, description="One line per HTTP request")
+
+
+SAMPLE_CHANNELS = {
+    "chat": {"payload": "chat", "history": {"events": 500, "age": "24h"}, "presence": True, "publish": ["client", "producer"]},
+    "logs": {"payload": "log", "history": {"events": 10_000, "age": "1h"}, "publish": ["producer"]},
+    "iot": {"payload": "reading", "history": {"events": 1000, "age": "7d"}, "slow": "latest", "publish": ["producer"]},
+}
+
+
+class Settings(BaseSettings):
+    """All settings. Every key is also a variable: `limits.depth` is `EVENTHUB_LIMITS__DEPTH`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
+    insecure: bool = Field(default=False, description="Listen beyond loopback although no authentication is configured")
+    broker: str = Field(default="memory://", pattern=r"^memory://$", description="Where events are stored and announced")
+    channels: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], ChannelSettings] = Field(
+        default_factory=lambda: {name: ChannelSettings.model_validate(value) for name, value in SAMPLE_CHANNELS.items()},
+        min_length=1,
+        description="Channel types by name",
+    )
+    origins: list[str] = Field(default=[], description="Origins of other hosts' pages that may connect; * for all")
+    heartbeat: float = Field(default=25, ge=0.05, le=3600, description="Seconds between heartbeats")
+    limits: LimitSettings = LimitSettings()
+    shutdown: ShutdownSettings = ShutdownSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can connect."""
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from a file, the environment over it, and `overrides` over both. Raises ConfigurationError, naming each fault."""
+    fields = _read(path) if path else {}
+    environment = {**os.environ}
+    environment.pop(CONFIG_VARIABLE, None)
+    faults = list(_unknown_variables(environment))
+    try:
+        if faults:
+            raise ConfigurationError("\n".join(faults))
+        variables = EnvSettingsSource(Settings)()
+        return Settings.model_validate(_merge(_merge(fields, variables), overrides or {}))
+    except SettingsError as error:
+        raise ConfigurationError(f"the environment: {error}: {error.__cause__}") from None
+    except ValidationError as error:
+        where = path or "the configuration"
+        raise ConfigurationError("\n".join(f"{where}: {_explain(fault)}" for fault in error.errors())) from None
+
+
+def channel_types(settings: Settings, directory: Path) -> ChannelTypes:
+    """The declared channel types, schema files being relative to `directory`. Raises ConfigurationError."""
+    return ChannelTypes({name: _channel_type(name, declared, directory) for name, declared in settings.channels.items()})
+
+
+def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> ChannelType:
+    try:
+        schema = load_schema(declared.payload, directory)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"channels.{name}: {error}") from error
+    retention = Retention(declared.history.events, declared.history.age)
+    return ChannelType(name, declared.payload, schema, retention, declared.presence, declared.slow, frozenset(declared.publish))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: is not YAML: {error}") from None
+    if fields is None:
+        return {}
+    if not isinstance(fields, dict):
+        raise ConfigurationError(f"{path}: holds a {type(fields).__name__}; expected keys such as broker and channels")
+    return fields
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name in environment:
+        if name.startswith(PREFIX) and name.partition("__")[0] not in known:
+            yield f"the environment: unknown variable {name}{_hint(name, [*known, CONFIG_VARIABLE])}"
+
+
+def _explain(fault: Any) -> str:
+    path = [str(part) for part in fault["loc"]]
+    where = ".".join(path)
+    if fault["type"] != "extra_forbidden":
+        return f"{where}: {fault['msg']}, received {str(fault['input'])[:80]!r}"
+    known = _known_keys(path[:-1])
+    return f"{where}: unknown key{_hint(path[-1], known)}"
+
+
+def _known_keys(path: list[str]) -> list[str]:
+    model: Any = Settings
+    for part in path:
+        if model is None:  # a channel type's name
+            model = ChannelSettings
+            continue
+        annotation = model.model_fields[part].annotation
+        sections = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, Section)]
+        model = sections[0] if sections and part != "channels" else None
+    return list(model.model_fields) if model else []
+
+
+def _hint(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; expected one of {', '.join(sorted(known))}"

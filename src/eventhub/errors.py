@@ -1,0 +1,169 @@
+"""The error tree, and the one table of wire codes.
+
+EventHubError
+├── InvalidJson, TooDeep, InvalidRequest, InvalidFrame, InvalidChannel, InvalidSince, TooManySubscriptions   400
+├── Forbidden, OriginNotAllowed                                                                             403
+├── UnknownChannel, NotFound                                                                                404
+├── MethodNotAllowed                                                                                        405
+├── SlowConsumer, PingTimeout, RequestTimeout                                                               408
+├── AlreadySubscribed, NotSubscribed                                                                        409
+├── PayloadTooLarge                                                                                         413
+├── UnsupportedMediaType                                                                                    415
+├── InvalidEvent, IdempotencyConflict                                                                       422
+├── Internal                                                                                                500
+└── BrokerUnavailable, TooManyChannels, ShuttingDown                                                        503
+
+ConfigurationError stands apart: it is for start-up and has no wire code. A WebSocket close code is 4000 + the HTTP status.
+Messages say what was received and what was expected, and never hold a payload.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import ClassVar
+
+TABLE: dict[str, type["EventHubError"]] = {}
+
+
+class EventHubError(Exception):
+    """An error with a stable `code` for the wire, the `status` it answers with over HTTP, and optional `details`."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+
+    def __init_subclass__(cls, code: str, status: int) -> None:
+        cls.code, cls.status = code, status
+        TABLE[code] = cls
+
+    def __init__(self, message: str, details: Sequence[dict[str, str]] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = list(details)
+
+    @property
+    def close_code(self) -> int:
+        """The WebSocket close code, in the private range (RFC 6455, 7.4.2)."""
+        return 4000 + self.status
+
+    def as_dict(self) -> dict[str, object]:
+        """The fields that every transport shows: code, message and, where there are any, details."""
+        fields: dict[str, object] = {"code": self.code, "message": self.message}
+        if self.details:
+            fields["details"] = self.details
+        return fields
+
+    def as_problem(self) -> dict[str, object]:
+        """A problem document (RFC 9457, 3.1)."""
+        problem: dict[str, object] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.message,
+        }
+        if self.details:
+            problem["details"] = self.details
+        return problem
+
+
+class InvalidJson(EventHubError, code="invalid_json", status=400):
+    """The body or message is not JSON, or not UTF-8."""
+
+
+class TooDeep(EventHubError, code="too_deep", status=400):
+    """JSON nested deeper than the limit."""
+
+
+class InvalidRequest(EventHubError, code="invalid_request", status=400):
+    """A parameter or header is malformed."""
+
+
+class InvalidFrame(EventHubError, code="invalid_frame", status=400):
+    """A WebSocket message of an unknown type, or whose fields do not fit."""
+
+
+class InvalidChannel(EventHubError, code="invalid_channel", status=400):
+    """A malformed channel name."""
+
+
+class InvalidSince(EventHubError, code="invalid_since", status=400):
+    """`since` is none of its forms."""
+
+
+class TooManySubscriptions(EventHubError, code="too_many_subscriptions", status=400):
+    """More subscriptions than one connection may have."""
+
+
+class Forbidden(EventHubError, code="forbidden", status=403):
+    """This channel type does not take events from clients."""
+
+
+class OriginNotAllowed(EventHubError, code="origin_not_allowed", status=403):
+    """A browser page of another origin."""
+
+
+class UnknownChannel(EventHubError, code="unknown_channel", status=404):
+    """The channel's type is not declared."""
+
+
+class NotFound(EventHubError, code="not_found", status=404):
+    """No such resource."""
+
+
+class MethodNotAllowed(EventHubError, code="method_not_allowed", status=405):
+    """The resource has no such method."""
+
+
+class SlowConsumer(EventHubError, code="slow_consumer", status=408):
+    """The reader was too slow for a channel that disconnects."""
+
+
+class PingTimeout(EventHubError, code="ping_timeout", status=408):
+    """Nothing came from the client for two heartbeats."""
+
+
+class RequestTimeout(EventHubError, code="request_timeout", status=408):
+    """The body stopped arriving."""
+
+
+class AlreadySubscribed(EventHubError, code="already_subscribed", status=409):
+    """The connection is subscribed to the channel."""
+
+
+class NotSubscribed(EventHubError, code="not_subscribed", status=409):
+    """The connection is not subscribed to the channel."""
+
+
+class PayloadTooLarge(EventHubError, code="payload_too_large", status=413):
+    """An event, message, body or batch over its limit."""
+
+
+class UnsupportedMediaType(EventHubError, code="unsupported_media_type", status=415):
+    """A binary WebSocket message, or a compressed body."""
+
+
+class InvalidEvent(EventHubError, code="invalid_event", status=422):
+    """The payload does not fit the channel type."""
+
+
+class IdempotencyConflict(EventHubError, code="idempotency_conflict", status=422):
+    """The idempotency key was used with different data."""
+
+
+class Internal(EventHubError, code="internal", status=500):
+    """A fault of the server."""
+
+
+class BrokerUnavailable(EventHubError, code="broker_unavailable", status=503):
+    """The broker cannot store the event now."""
+
+
+class TooManyChannels(EventHubError, code="too_many_channels", status=503):
+    """The broker holds as many channels as it may."""
+
+
+class ShuttingDown(EventHubError, code="shutting_down", status=503):
+    """This server is about to stop."""
+
+
+class ConfigurationError(Exception):
+    """A setting that cannot be used; the server does not start."""

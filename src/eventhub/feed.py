@@ -1,0 +1,443 @@
+"""One channel on one node: order, holes, live and held subscribers. No I/O: events and slices come in, bytes go out to writers.
+
+The rules, all of them in this file:
+
+1. `head` is the newest event announced, `line` the newest event given to the live subscribers. They differ only while a hole is mended.
+2. An announcement at or before `head` is a duplicate: ignored. One whose `previous` is not `head` shows a hole.
+3. A hole, or the broker's `gap`, ends continuity: nothing is passed on until history has been read from `line` up to the run of
+   announcements that came meanwhile (the `tail`, bounded).
+4. A subscriber that begins in the past is held: it reads history in pages, at its own pace, takes the rest from the tail and turns live
+   at exactly `line`. `subscribed` comes before its first event.
+5. Only a slice asked for after continuity last ended may say where the log ends (`generation`): an older one can predate lost
+   announcements. A held reader that finds the log beyond or apart from `head` ends continuity, too.
+6. Events that history no longer has are told as a gap, with both ends, to exactly those who miss them.
+7. A live subscriber whose writer is full lags: `disconnect` closes it when there is more to send; `drop` and `latest` tell it what it
+   missed when it has drained, and `latest` adds the newest event of each series.
+8. Before anyone joins the live set or leaves it for lagging, the pending events go out to those who were in it.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from enum import Enum, auto
+from typing import Any, NamedTuple, Protocol
+
+from eventhub.channels import ChannelType, Slow
+from eventhub.encoding import Encoding, gap_fields
+from eventhub.errors import EventHubError, SlowConsumer
+from eventhub.event import Age, Earliest, Event, Gap, Last, Latest, Position, Since, Slice
+
+TAIL_EVENTS = 1024
+TAIL_BYTES = 1024 * 1024
+SERIES = 10_000
+"""Series of a channel kept for lagging readers; beyond it the one silent for longest is left out, and counted as skipped."""
+
+
+class Writer(Protocol):
+    """A connection's way out, as feeds see it. It must not call back into the feed from inside these."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """What to encode for it with."""
+        ...
+
+    @property
+    def full(self) -> bool:
+        """The outgoing buffer is at its bound. Its owner calls `Feed.congested` and, once it has drained, `Feed.drained`."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Queue whole messages. Never blocks, never raises."""
+        ...
+
+    def fail(self, error: EventHubError) -> None:
+        """End the connection for this error."""
+        ...
+
+
+class Start(NamedTuple):
+    """Where a subscription begins: the reader's position, the end of the log, and whether nothing asked for is missing."""
+
+    position: Position
+    head: Position
+    recovered: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields of a `subscribed` message."""
+        return {"position": str(self.position), "head": str(self.head), "recovered": self.recovered}
+
+
+class State(Enum):
+    """Of a subscriber. HELD until it has caught up, LIVE, LAGGING behind a full writer, GONE."""
+
+    HELD = auto()
+    LIVE = auto()
+    LAGGING = auto()
+    GONE = auto()
+
+
+class Subscriber:
+    """One reader of one channel, called `member` where presence is kept.
+
+    `started` is called once, with the subscriber and where it begins, before anything of the channel is written.
+    """
+
+    __slots__ = ("channel", "mark", "member", "position", "reading", "since", "started", "state", "writer")
+
+    def __init__(
+        self, channel: str, since: Since, writer: Writer, started: Callable[["Subscriber", Start], None], member: str = ""
+    ) -> None:
+        self.channel = channel
+        self.since = since
+        self.writer = writer
+        self.started: Callable[[Subscriber, Start], None] | None = started
+        self.member = member
+        self.state = State.HELD
+        self.position: Position | None = None  # unknown until started; not kept up while live: then it is the feed's line
+        self.reading = False
+        self.mark = 0  # the feed's count when it began to lag
+
+
+class Tally:
+    """What happened to events of one channel type on this node. Plain counters, read when metrics are scraped."""
+
+    __slots__ = ("delivered", "disconnected", "gaps", "resumed", "skipped")
+
+    def __init__(self) -> None:
+        self.delivered = self.resumed = self.disconnected = 0
+        self.skipped: Counter[str] = Counter()  # by policy
+        self.gaps: Counter[str] = Counter()  # by reason
+
+
+class FeedIO(Protocol):
+    """What a feed asks of the hub. Both return at once."""
+
+    def read(self, feed: "Feed", subscriber: Subscriber | None, since: Position | Earliest | Last | Age, generation: int) -> None:
+        """Read history and answer with `feed.page`, with the same arguments; never from inside this call."""
+        ...
+
+    def dirty(self, feed: "Feed") -> None:
+        """Events are pending: call `feed.flush` at the end of the tick."""
+        ...
+
+
+class Feed:
+    """A channel with subscribers on this node."""
+
+    __slots__ = (
+        "_count", "_generation", "_held", "_io", "_lagging", "_live", "_newest", "_reading", "_tail", "_tail_bytes",
+        "channel", "head", "kind", "line", "pending", "tally",
+    )  # fmt: skip
+
+    def __init__(self, channel: str, kind: ChannelType, tally: Tally, io: FeedIO) -> None:
+        self.channel = channel
+        self.kind = kind
+        self.tally = tally
+        self.head: Position | None = None
+        self.line: Position | None = None
+        self.pending: list[Event] = []
+        self._io = io
+        self._generation = 0
+        self._reading = False
+        self._tail: deque[Event] = deque()
+        self._tail_bytes = 0
+        self._live: dict[Encoding, dict[Subscriber, Callable[[bytes], None]]] = {}
+        self._held: dict[Subscriber, None] = {}
+        self._lagging: dict[Subscriber, None] = {}
+        self._newest: dict[str, tuple[int, Event]] = {}
+        self._count = 0  # events given to the live set so far
+
+    def __len__(self) -> int:
+        return len(self._held) + len(self._lagging) + self.audience
+
+    @property
+    def audience(self) -> int:
+        """Live subscribers."""
+        return sum(map(len, self._live.values()))
+
+    # Input: the broker
+
+    def opened(self, position: Position) -> None:
+        """The broker announces from now on what follows `position`."""
+        self.line = position
+        if self.head is None and self._generation == 0:  # no `gap` meanwhile
+            self.head = position
+        self._mend()
+
+    def deliver(self, event: Event) -> None:
+        """An announcement."""
+        head = self.head
+        if head is not None and event.epoch == head.epoch:
+            if event.offset <= head.offset:
+                return
+            if event.previous == head.offset:
+                whole = self.line == head
+                self.head = event.position
+                if self._held or not whole:
+                    self._remember(event)
+                elif self._tail:
+                    self._forget()  # nobody needs it, and a tail that does not reach `head` would be a lie
+                if whole:
+                    self._pass_on(event)
+                return
+        self._break()
+        self.head = event.position
+        self._remember(event)
+        self._mend()
+
+    def gap(self) -> None:
+        """The broker, or a reader's page, shows that announcements may be missing."""
+        self._break()
+        self._mend()
+
+    def page(self, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, piece: Slice, generation: int) -> None:
+        """History that `read` asked for."""
+        if subscriber is None:
+            self._line_page(since, piece, generation)
+        else:
+            self._held_page(subscriber, since, piece)
+
+    # Input: subscribers
+
+    def join(self, subscriber: Subscriber) -> None:
+        """Begin to serve a new subscriber."""
+        self._held[subscriber] = None
+        self._advance(subscriber)
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Write nothing more to it. It may have left already."""
+        subscriber.state = State.GONE
+        self._remove(subscriber)
+
+    def congested(self, subscriber: Subscriber) -> None:
+        """Its writer is full."""
+        if subscriber.state is State.LIVE:
+            self.flush()
+            self._remove(subscriber)
+            self._lagging[subscriber] = None
+            subscriber.state, subscriber.position, subscriber.mark = State.LAGGING, self.line, self._count
+
+    def drained(self, subscriber: Subscriber) -> None:
+        """Its writer has room again."""
+        if subscriber.state is State.LAGGING:
+            self._catch_up(subscriber)
+        elif subscriber.state is State.HELD:
+            self._advance(subscriber)
+
+    # Output
+
+    def flush(self) -> None:
+        """Write the pending events, joined, to every live subscriber."""
+        if not self.pending:
+            return
+        events, self.pending = self.pending, []
+        self.tally.delivered += self._write_live(lambda encoding: b"".join(map(encoding.event, events))) * len(events)
+
+    # The line: what all live subscribers get
+
+    def _pass_on(self, event: Event) -> None:
+        self.line = event.position
+        self._count += 1
+        if self._lagging:
+            self._pass_over(event)
+        if self._live:
+            self.pending.append(event)
+            if len(self.pending) == 1:
+                self._io.dirty(self)
+
+    def _break(self) -> None:
+        self._generation += 1
+        self.head = None
+        self._forget()
+
+    def _mend(self) -> None:
+        if self.line is None:
+            return
+        if not self._covers(self.line):
+            if not self._reading:
+                self._reading = True
+                self._io.read(self, None, self.line, self._generation)
+            return
+        for event in self._after(self.line):
+            self._pass_on(event)
+        for subscriber in list(self._held):
+            self._advance(subscriber)
+
+    def _line_page(self, since: Since, piece: Slice, generation: int) -> None:
+        self._reading = False
+        if since == self.line:  # otherwise announcements closed the hole meanwhile
+            if piece.lost:
+                self._tell_gap(Gap.of(since, piece))
+            for event in piece.events:
+                self._pass_on(event)
+            self.line = piece.reached
+            if piece.reached == piece.end and generation == self._generation and not self._covers(piece.end):
+                self.head = piece.end
+                self._forget()
+        self._mend()
+
+    def _tell_gap(self, gap: Gap) -> None:
+        self.flush()
+        self.line = gap.position
+        if self._lagging:
+            self._pass_over(None)
+        told = self._write_live(lambda encoding: self._message(encoding, "gap", gap_fields(gap), gap.position))
+        self.tally.gaps[gap.reason] += told
+
+    def _write_live(self, encode: Callable[[Encoding], bytes]) -> int:
+        written = 0
+        for encoding, writes in self._live.items():
+            data = encode(encoding)
+            for write in writes.values():
+                write(data)
+            written += len(writes)
+        return written
+
+    # Held subscribers
+
+    def _advance(self, subscriber: Subscriber) -> None:
+        if subscriber.reading or subscriber.state is not State.HELD or self.line is None:
+            return None
+        since = subscriber.since
+        if subscriber.position is None and isinstance(since, Latest):
+            self._start(subscriber, Start(self.line, self.line, recovered=True))
+        if subscriber.position == self.line:
+            return self._turn_live(subscriber)
+        if self.line != self.head or subscriber.writer.full:
+            return None  # `_mend` or `drained` comes back
+        if subscriber.position is None and isinstance(since, Position) and self._covers(since):
+            self._start(subscriber, Start(since, self.line, recovered=True))
+        if subscriber.position is None or not self._covers(subscriber.position):
+            subscriber.reading = True
+            self._io.read(self, subscriber, subscriber.position or _asked(since), self._generation)
+            return None
+        self._write_to(subscriber, self._after(subscriber.position))
+        subscriber.position = self.line
+        self._turn_live(subscriber)
+
+    def _held_page(self, subscriber: Subscriber, since: Since, piece: Slice) -> None:
+        subscriber.reading = False
+        if subscriber.state is not State.HELD:
+            return
+        if subscriber.position is None:
+            begin = since if isinstance(since, Position) else piece.start
+            self._start(subscriber, Start(begin, piece.end, recovered=piece.lost is None))
+        if piece.lost:
+            self._tell(subscriber, Gap.of(since, piece))
+        self._write_to(subscriber, piece.events)
+        subscriber.position = piece.reached
+        if piece.reached == piece.end and self.line == self.head and not self._behind(piece.end):
+            self.gap()
+        self._advance(subscriber)
+
+    def _start(self, subscriber: Subscriber, start: Start) -> None:
+        subscriber.position = start.position
+        if start.recovered and isinstance(subscriber.since, Position):
+            self.tally.resumed += 1
+        started, subscriber.started = subscriber.started, None
+        if started is not None:
+            started(subscriber, start)
+
+    def _turn_live(self, subscriber: Subscriber) -> None:
+        self.flush()
+        self._remove(subscriber)
+        subscriber.state = State.LIVE
+        self._live.setdefault(subscriber.writer.encoding, {})[subscriber] = subscriber.writer.write
+
+    # Lagging subscribers
+
+    def _pass_over(self, event: Event | None) -> None:
+        """The line moves on without those who lag: over `event`, or over a gap."""
+        if self.kind.slow is Slow.DISCONNECT:
+            for subscriber in self._lagging:
+                subscriber.state = State.GONE
+                subscriber.writer.fail(
+                    SlowConsumer(f"the connection's outgoing buffer is full and channel {self.channel!r} has more to send")
+                )
+            self.tally.disconnected += len(self._lagging)
+            self._lagging.clear()
+        elif self.kind.slow is Slow.LATEST and event is not None:
+            series = self.kind.series(event)
+            self._newest.pop(series, None)
+            self._newest[series] = (self._count, event)
+            if len(self._newest) > SERIES:
+                del self._newest[next(iter(self._newest))]
+
+    def _catch_up(self, subscriber: Subscriber) -> None:
+        position, line = subscriber.position, self.line
+        assert position is not None  # it was live
+        assert line is not None
+        if position == line:
+            return self._turn_live(subscriber)
+        if self.kind.slow is Slow.LATEST:
+            return self._conflate(subscriber, position, line)
+        skipped = self._count - subscriber.mark
+        self._tell(subscriber, Gap(position, Position(line.epoch, line.offset + 1), line, "slow", skipped))
+        self._turn_live(subscriber)
+
+    def _conflate(self, subscriber: Subscriber, position: Position, line: Position) -> None:
+        survivors = [kept for kept in self._newest.values() if kept[0] > subscriber.mark]  # oldest first
+        skipped = self._count - subscriber.mark - len(survivors)
+        self._tell(subscriber, Gap(position, Position(line.epoch, line.offset + 1), position, "conflated", skipped))
+        for count, event in survivors:
+            self._write_to(subscriber, (event,))
+            subscriber.position, subscriber.mark = event.position, count
+            if subscriber.writer.full:
+                return  # the rest is conflated further
+        self._turn_live(subscriber)
+
+    # Helpers
+
+    def _covers(self, position: Position) -> bool:
+        """Every event after `position`, up to `head`, is in the tail."""
+        head = self.head
+        if head is None or position.epoch != head.epoch:
+            return False
+        begin = self._tail[0].previous if self._tail else head.offset
+        return begin <= position.offset <= head.offset
+
+    def _behind(self, position: Position) -> bool:
+        return self.head is not None and position.epoch == self.head.epoch and position.offset <= self.head.offset
+
+    def _after(self, position: Position) -> list[Event]:
+        return [event for event in self._tail if event.offset > position.offset]
+
+    def _remember(self, event: Event) -> None:
+        self._tail.append(event)
+        self._tail_bytes += len(event.data)
+        while len(self._tail) > TAIL_EVENTS or (self._tail_bytes > TAIL_BYTES and len(self._tail) > 1):
+            self._tail_bytes -= len(self._tail.popleft().data)
+
+    def _forget(self) -> None:
+        self._tail.clear()
+        self._tail_bytes = 0
+
+    def _remove(self, subscriber: Subscriber) -> None:
+        encoding = subscriber.writer.encoding
+        if (live := self._live.get(encoding)) and live.pop(subscriber, None) and not live:
+            del self._live[encoding]
+        self._held.pop(subscriber, None)
+        self._lagging.pop(subscriber, None)
+        if not self._held and self.line == self.head:
+            self._forget()
+        if not self._lagging:
+            self._newest.clear()
+
+    def _tell(self, subscriber: Subscriber, gap: Gap) -> None:
+        writer = subscriber.writer
+        writer.write(self._message(writer.encoding, "gap", gap_fields(gap), gap.position))
+        self.tally.gaps[gap.reason] += 1
+        self.tally.skipped[self.kind.slow] += gap.skipped or 0
+
+    def _message(self, encoding: Encoding, kind: str, fields: dict[str, Any], position: Position) -> bytes:
+        return encoding.message(kind, {"channel": self.channel, **fields}, position)
+
+    def _write_to(self, subscriber: Subscriber, events: Iterable[Event]) -> None:
+        frames = [subscriber.writer.encoding.event(event) for event in events]
+        if frames:
+            subscriber.writer.write(b"".join(frames))
+            self.tally.delivered += len(frames)
+
+
+def _asked(since: Since) -> Position | Earliest | Last | Age:
+    assert not isinstance(since, Latest)  # begins at the line, needs no history
+    return since

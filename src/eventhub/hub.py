@@ -1,0 +1,234 @@
+"""The channels of this node: publish, subscribe, dispatch. Knows writers and brokers, never sessions or sockets."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
+
+import structlog
+
+from eventhub.brokers.base import Broker
+from eventhub.channels import ChannelTypes
+from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown
+from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
+from eventhub.feed import Feed, State, Subscriber
+from eventhub.metrics import Metrics
+from eventhub.presence import Roster
+
+PAGE_EVENTS = 256
+RETRY_SECONDS = 0.5
+
+log = structlog.get_logger("eventhub.hub")
+
+
+class Hub:
+    """Feeds by channel, with their presence. One per process; `run` must be running."""
+
+    def __init__(self, types: ChannelTypes, broker: Broker, metrics: Metrics) -> None:
+        self.types = types
+        self._broker = broker
+        self._metrics = metrics
+        self._feeds: dict[str, Feed] = {}
+        self._announced: set[str] = set()  # channels the broker announces to this node
+        self._settling: set[str] = set()
+        self._dirty: list[Feed] = []
+        self._roster = Roster()
+        self._watchers: dict[str, dict[Subscriber, None]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.started = asyncio.Event()
+        self.draining = False
+
+    async def run(self) -> None:
+        """Serve until cancelled. A task that fails for a reason unforeseen ends this, and so the node."""
+        self._loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as self._tasks:
+            self._tasks.create_task(self._broker.run(self._deliver, self._gap), name="broker")
+            self.started.set()
+
+    # Publishing
+
+    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        """Store and announce validated events, one result each. Raises BrokerUnavailable or ShuttingDown when none is stored."""
+        if self.draining:
+            raise ShuttingDown("this server is about to stop; publish again in a moment, with the same idempotency key if there is one")
+        results = await self._broker.publish(events)
+        stored: Counter[str] = Counter()
+        for event, result in zip(events, results, strict=True):
+            if isinstance(result, EventHubError):
+                self.rejected(event.channel, result)
+            elif not result.replayed:
+                stored[event.channel.partition(".")[0]] += 1
+        for name, count in stored.items():
+            self._metrics.published(name, count)
+        return results
+
+    def rejected(self, channel: str, error: EventHubError) -> None:
+        """An event was refused."""
+        self._metrics.rejected(channel.partition(".")[0], error.code)
+
+    @staticmethod
+    def now() -> int:
+        """Milliseconds since the Unix epoch."""
+        return time.time_ns() // 1_000_000
+
+    async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
+        """A page of a channel's log. Raises InvalidChannel, UnknownChannel, BrokerUnavailable."""
+        self.types.resolve(channel)
+        return await self._broker.history(channel, since, limit)
+
+    # Subscribing
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Serve a subscriber. Raises InvalidChannel, UnknownChannel, ShuttingDown."""
+        channel = subscriber.channel
+        kind = self.types.resolve(channel)
+        if self.draining:
+            raise ShuttingDown("this server is about to stop; connect again in a moment")
+        if (feed := self._feeds.get(channel)) is None:
+            feed = self._feeds[channel] = Feed(channel, kind, self._metrics.tallies[kind.name], self)
+            self._settle(channel)
+        if kind.presence and self._roster.join(channel, subscriber.member):
+            self._tell_watchers("join", channel, subscriber.member)
+        feed.join(subscriber)
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Write nothing more to a subscriber that `subscribe` took."""
+        channel = subscriber.channel
+        feed = self._feeds[channel]
+        feed.leave(subscriber)
+        if (watchers := self._watchers.get(channel)) is not None:
+            watchers.pop(subscriber, None)
+            if not watchers:
+                del self._watchers[channel]
+        if feed.kind.presence and self._roster.leave(channel, subscriber.member):
+            self._tell_watchers("leave", channel, subscriber.member)
+        if not feed:
+            del self._feeds[channel]
+            self._settle(channel)
+
+    def congested(self, subscriber: Subscriber) -> None:
+        """A subscriber's writer is full."""
+        self._feeds[subscriber.channel].congested(subscriber)
+
+    def drained(self, subscriber: Subscriber) -> None:
+        """A subscriber's writer has room again."""
+        self._feeds[subscriber.channel].drained(subscriber)
+
+    def watch(self, subscriber: Subscriber) -> list[str]:
+        """The members of its channel; `join` and `leave` are written to it from now on."""
+        if self.types.resolve(subscriber.channel).presence:
+            self._watchers.setdefault(subscriber.channel, {})[subscriber] = None
+        return self.members(subscriber.channel)
+
+    def members(self, channel: str) -> list[str]:
+        """Ids, in the order of arrival. Raises InvalidChannel, UnknownChannel."""
+        self.types.resolve(channel)
+        return self._roster.members(channel)
+
+    # State
+
+    def unready(self) -> dict[str, str]:
+        """What is not ready, and why."""
+        reasons = {}
+        if self._tasks is None:
+            reasons["hub"] = "not started"
+        if self.draining:
+            reasons["server"] = "about to stop"
+        if why := self._broker.unready():
+            reasons["broker"] = why
+        return reasons
+
+    def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
+        """Channels and subscriptions by type, for metrics."""
+        names = [kind.name for kind in self.types]
+        channels: dict[tuple[str, ...], float] = {(name,): 0.0 for name in names}
+        subscriptions = dict(channels)
+        for feed in self._feeds.values():
+            channels[(feed.kind.name,)] += 1
+            subscriptions[(feed.kind.name,)] += len(feed)
+        yield "eventhub_channels", "Channels with subscribers on this node", channels, ("type",)
+        yield "eventhub_subscriptions", "Subscriptions on this node", subscriptions, ("type",)
+
+    # Feeds: input and output
+
+    def read(self, feed: Feed, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, generation: int) -> None:
+        """FeedIO: read history for a feed."""
+        self.spawn(self._read(feed, subscriber, since, generation))
+
+    def dirty(self, feed: Feed) -> None:
+        """FeedIO: flush soon. Two ticks later, so that what arrives together is written together."""
+        self._dirty.append(feed)
+        if len(self._dirty) == 1:
+            assert self._loop is not None
+            self._loop.call_soon(self._loop.call_soon, self._flush)
+
+    def _flush(self) -> None:
+        feeds, self._dirty = self._dirty, []
+        for feed in feeds:
+            if events := feed.pending:
+                begin = time.perf_counter()
+                feed.flush()
+                now = self.now()
+                latencies = [max(0, now - event.time) / 1000 for event in events]
+                self._metrics.flushed(feed.kind.name, latencies, time.perf_counter() - begin)
+
+    def _deliver(self, event: Event) -> None:
+        if (feed := self._feeds.get(event.channel)) is not None:
+            feed.deliver(event)
+
+    def _gap(self, channel: str) -> None:
+        if (feed := self._feeds.get(channel)) is not None:
+            feed.gap()
+
+    async def _read(self, feed: Feed, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, generation: int) -> None:
+        while self._feeds.get(feed.channel) is feed and (subscriber is None or subscriber.state is not State.GONE):
+            try:
+                piece = await self._broker.history(feed.channel, since, PAGE_EVENTS)
+            except BrokerUnavailable as error:
+                log.warning("history_unavailable", channel=feed.channel, reason=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return feed.page(subscriber, since, piece, generation)
+
+    # The broker's announcements follow the feeds
+
+    def _settle(self, channel: str) -> None:
+        if channel not in self._settling:
+            self._settling.add(channel)
+            self.spawn(self._announce(channel))
+
+    async def _announce(self, channel: str) -> None:
+        """Subscribe at the broker while the channel has a feed; at most one of these runs for a channel."""
+        try:
+            opened: Feed | None = None
+            while (feed := self._feeds.get(channel)) is not opened or (feed is None and channel in self._announced):
+                try:
+                    opened = await self._switch(channel, feed)
+                except BrokerUnavailable as error:
+                    log.warning("subscribe_unavailable", channel=channel, reason=error.message)
+                    await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            self._settling.discard(channel)
+
+    async def _switch(self, channel: str, feed: Feed | None) -> Feed | None:
+        if feed is None:
+            await self._broker.unsubscribe(channel)
+            self._announced.discard(channel)
+            return None
+        position = await self._broker.subscribe(channel)
+        self._announced.add(channel)
+        if self._feeds.get(channel) is feed:
+            feed.opened(position)
+        return feed
+
+    def _tell_watchers(self, kind: str, channel: str, member: str) -> None:
+        fields: dict[str, Any] = {"channel": channel, "member": {"id": member}}
+        for subscriber in self._watchers.get(channel, ()):
+            subscriber.writer.write(subscriber.writer.encoding.message(kind, fields))
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run until done or until the hub ends."""
+        assert self._tasks is not None, "Hub.run is not running"
+        return self._tasks.create_task(work)

@@ -1,0 +1,105 @@
+"""What operators see. A few domain verbs; counters that feeds keep, and gauges, are read when metrics are scraped, so nothing can drift.
+
+Labels are channel types and never channel names, so the size of a scrape does not depend on the number of channels.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from eventhub import __version__
+from eventhub.feed import Tally
+
+LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+UNKNOWN = "unknown"
+"""The type label of events for channels of no declared type: what a stranger wrote must not become a label."""
+
+# a timestamp beside every counter doubles the scrape, and Prometheus finds resets without it
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no annotation there
+
+Snapshot = Callable[[], Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]]
+"""Gauges now: name, help, value by label values, label names."""
+
+
+class Metrics:
+    """The node's metrics, on a registry of their own."""
+
+    def __init__(self, types: Iterable[str]) -> None:
+        self.registry = CollectorRegistry()
+        self.tallies = {name: Tally() for name in types}
+        self._published = Counter("eventhub_events_published", "Events stored", ["type"], registry=self.registry)
+        self._rejected = Counter("eventhub_events_rejected", "Events refused", ["type", "code"], registry=self.registry)
+        self._latency = Histogram(
+            "eventhub_publish_to_socket_seconds", "From accepting an event to handing it to the sockets of this node",
+            ["type"], buckets=LATENCY, registry=self.registry,
+        )  # fmt: skip
+        self._fanout = Histogram(
+            "eventhub_fanout_seconds", "Writing a tick's events of one channel to all its live subscribers",
+            ["type"], buckets=LATENCY, registry=self.registry,
+        )  # fmt: skip
+        for name in self.tallies:
+            self._published.labels(name)
+            self._latency.labels(name)
+            self._fanout.labels(name)
+        self.registry.register(TallyCollector(self.tallies))
+
+    def published(self, type_name: str, count: int) -> None:
+        """Events were stored."""
+        self._published.labels(type_name).inc(count)
+
+    def rejected(self, type_name: str, code: str, count: int = 1) -> None:
+        """Events were refused."""
+        self._rejected.labels(type_name if type_name in self.tallies else UNKNOWN, code).inc(count)
+
+    def flushed(self, type_name: str, latencies: Iterable[float], seconds: float) -> None:
+        """A channel's events reached the sockets, each after its latency; the writing took `seconds`."""
+        observe = self._latency.labels(type_name).observe
+        for latency in latencies:
+            observe(latency)
+        self._fanout.labels(type_name).observe(seconds)
+
+    def gauges(self, snapshot: Snapshot) -> None:
+        """Gauges to read at each scrape."""
+        self.registry.register(GaugeCollector(snapshot))
+
+
+class TallyCollector(Collector):
+    """What feeds counted."""
+
+    def __init__(self, tallies: dict[str, Tally]) -> None:
+        self._tallies = tallies
+
+    def collect(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily("eventhub_build_info", "The version that runs", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+        delivered = CounterMetricFamily("eventhub_events_delivered", "Events written to subscribers", labels=["type"])
+        resumed = CounterMetricFamily("eventhub_resumed", "Subscriptions that resumed with nothing missing", labels=["type"])
+        dropped = CounterMetricFamily("eventhub_events_dropped", "Events that slow readers missed", labels=["type", "policy"])
+        closed = CounterMetricFamily("eventhub_slow_disconnects", "Connections closed as too slow", labels=["type"])
+        gaps = CounterMetricFamily("eventhub_gaps", "Gaps told to readers", labels=["type", "reason"])
+        for name, tally in self._tallies.items():
+            delivered.add_metric([name], tally.delivered)
+            resumed.add_metric([name], tally.resumed)
+            closed.add_metric([name], tally.disconnected)
+            for policy in ("latest", "drop"):
+                dropped.add_metric([name, policy], tally.skipped[policy])
+            for reason in ("expired", "reset", "slow", "conflated"):
+                gaps.add_metric([name, reason], tally.gaps[reason])
+        yield from (delivered, resumed, dropped, closed, gaps)
+
+
+class GaugeCollector(Collector):
+    """What is true at the moment of the scrape."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        for name, text, values, labels in self._snapshot():
+            family = GaugeMetricFamily(name, text, labels=labels)
+            for key, value in values.items():
+                family.add_metric(key, value)
+            yield family

@@ -1,0 +1,145 @@
+"""Payload schemas: bytes or a JSON value in, canonical JSON bytes out, or an error that points at each fault."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import jsonschema_rs
+import orjson
+from pydantic import TypeAdapter, ValidationError
+
+from eventhub.errors import ConfigurationError, InvalidEvent, InvalidJson, TooDeep
+from eventhub.payloads import BUILT_IN
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MAX_FAULTS = 20
+
+
+class Schema(Protocol):
+    """What events of a channel type must look like."""
+
+    document: dict[str, Any]
+    """JSON Schema 2020-12."""
+    conflation_key: str | None
+    """The field that tells series apart where slow readers are conflated."""
+
+    def canonical(self, body: bytes) -> bytes:
+        """Compact JSON of a valid payload. Raises InvalidJson or InvalidEvent."""
+        ...
+
+
+class ModelSchema:
+    """A pydantic model, or anything else a TypeAdapter takes."""
+
+    def __init__(self, model: Any) -> None:
+        adapter = TypeAdapter(model)
+        self.document = {"$schema": DIALECT, **adapter.json_schema(mode="validation")}
+        self.conflation_key: str | None = getattr(model, "conflation_key", None)
+        self._validate = adapter.validator.validate_json
+        self._dump = adapter.serializer.to_json
+
+    def canonical(self, body: bytes) -> bytes:
+        if b"NaN" in body or b"Infinity" in body:
+            parse(body)  # pydantic takes these words for numbers, JSON (RFC 8259) has no such numbers
+        try:
+            return self._dump(self._validate(body), exclude_unset=True, by_alias=True)
+        except ValidationError as error:
+            raise _explain(error, body) from None
+
+
+class FileSchema:
+    """A JSON Schema 2020-12 document."""
+
+    conflation_key: str | None = None
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
+        self._validator = jsonschema_rs.Draft202012Validator(document)
+
+    def canonical(self, body: bytes) -> bytes:
+        value = parse(body)
+        if not self._validator.is_valid(value):
+            raise _invalid([(pointer(list(e.instance_path)), e.message) for e in self._validator.iter_errors(value)])
+        return orjson.dumps(value)
+
+
+class AnySchema:
+    """Any JSON value."""
+
+    conflation_key: str | None = None
+
+    def __init__(self) -> None:
+        self.document = {"$schema": DIALECT}
+
+    def canonical(self, body: bytes) -> bytes:
+        return orjson.dumps(parse(body))
+
+
+def load_schema(payload: str, directory: Path) -> Schema:
+    """The schema a configuration names: a built-in model, `json`, a `.json` file relative to `directory`, or `package.module:Model`.
+
+    Raises ConfigurationError.
+    """
+    if payload == "json":
+        return AnySchema()
+    if payload in BUILT_IN:
+        return ModelSchema(BUILT_IN[payload])
+    try:
+        if payload.endswith(".json"):
+            return FileSchema(orjson.loads((directory / payload).read_bytes()))
+        module, separator, name = payload.partition(":")
+        if separator:
+            return ModelSchema(getattr(import_module(module), name))
+    except Exception as error:
+        raise ConfigurationError(f"payload {payload!r} cannot be used: {type(error).__name__}: {error}") from error
+    known = ", ".join([*BUILT_IN, "json"])
+    raise ConfigurationError(f"payload is {payload!r}; expected one of {known}, a .json file, or package.module:Model")
+
+
+def parse(body: bytes) -> Any:
+    """A JSON value. Raises InvalidJson, saying where it stops being JSON."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidJson(f"expected JSON in UTF-8: {error.msg} at line {error.lineno}, column {error.colno}") from None
+
+
+_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def check_depth(body: bytes, limit: int) -> None:
+    """Raises TooDeep when arrays and objects nest deeper than `limit`. Costs two counts unless the body has many brackets."""
+    if body.count(b"{") + body.count(b"[") <= limit:
+        return
+    depth = 0
+    for token in _NESTING.finditer(body):
+        match token[0]:
+            case b"{" | b"[":
+                depth += 1
+                if depth > limit:
+                    raise TooDeep(f"the JSON nests deeper than {limit} levels, which is the limit")
+            case b"}" | b"]":
+                depth -= 1
+
+
+def pointer(path: list[str | int]) -> str:
+    """A JSON pointer (RFC 6901)."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def _explain(error: ValidationError, body: bytes) -> InvalidEvent | InvalidJson:
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    if faults[0]["type"] == "json_invalid":
+        try:
+            parse(body)
+        except InvalidJson as better:
+            return better
+        return InvalidJson(f"expected JSON in UTF-8: {faults[0]['msg']}")
+    return _invalid([(pointer(list(fault["loc"])), fault["msg"]) for fault in faults])
+
+
+def _invalid(faults: list[tuple[str, str]]) -> InvalidEvent:
+    shown = [{"pointer": where, "message": what[:300]} for where, what in faults[:MAX_FAULTS]]
+    more = f", the first {MAX_FAULTS} are listed" if len(faults) > MAX_FAULTS else ""
+    return InvalidEvent(f"the event does not fit its channel type: {len(faults)} fault{'s' * (len(faults) > 1)}{more}", shown)

@@ -1,0 +1,124 @@
+"""Wiring: everything is built here and nothing builds its own parts. `create_app` is for any ASGI server, `serve` is ours."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import chain
+from pathlib import Path
+
+import structlog
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from eventhub.brokers.base import Broker
+from eventhub.brokers.memory import MemoryBroker
+from eventhub.channels import ChannelTypes
+from eventhub.config import Settings, channel_types
+from eventhub.errors import ConfigurationError
+from eventhub.hub import Hub
+from eventhub.metrics import Metrics
+from eventhub.server import http, pages
+from eventhub.server.gateway import PATH, Gateway
+from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint
+from eventhub.server.websocket import WebSocketShell
+from eventhub.server.wire import WebSocketProtocol, protocol_for
+
+log = structlog.get_logger("eventhub.server")
+
+
+class Application:
+    """The ASGI application. Publishing goes straight to its endpoint, everything else through FastAPI."""
+
+    def __init__(self, settings: Settings, directory: Path) -> None:
+        types = channel_types(settings, directory)
+        metrics = Metrics(kind.name for kind in types)
+        self._broker = _broker(settings, types)
+        self.hub = Hub(types, self._broker, metrics)
+        self.gateway = Gateway(settings, self.hub)
+        metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
+        self._publish = PublishEndpoint(self.gateway)
+        self._api = http.build(self.gateway, self._publish, metrics, self._lifespan)
+        pages.mount(self._api)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http" and scope["method"] in METHODS and scope["path"].startswith(PREFIX):
+            await self._publish(scope, receive, send)
+        elif kind == "websocket" and scope["path"] == PATH:
+            await WebSocketShell(self.gateway).run(scope, receive, send)
+        else:
+            await self._api(scope, receive, send)
+
+    @asynccontextmanager
+    async def _lifespan(self, api: object) -> AsyncIterator[None]:
+        async with asyncio.TaskGroup() as tasks:
+            work = [tasks.create_task(self.hub.run(), name="hub"), tasks.create_task(self.gateway.beat(), name="heartbeat")]
+            await self.hub.started.wait()
+            yield
+            if not self.hub.draining:  # under another server nobody has drained yet
+                await self.gateway.drain()
+            for task in work:
+                task.cancel()
+
+
+class Server(uvicorn.Server):
+    """uvicorn, draining before it shuts down."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say where."""
+        await super().startup(sockets)
+        settings = self._gateway.settings
+        for address in {listening.getsockname()[:2] for server in self.servers for listening in server.sockets}:
+            log.info("listening", url=f"http://{address[0]}:{address[1]}", broker=settings.broker, channels=list(settings.channels))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, say goodbye, flush, then let uvicorn end what is left."""
+        log.info("draining")
+        for server in self.servers:
+            server.close()
+        await self._gateway.drain()
+        await super().shutdown()
+        log.info("stopped")
+
+
+def create_app(settings: Settings, directory: Path = Path()) -> Application:
+    """The application; schema files are relative to `directory`. Raises ConfigurationError."""
+    return Application(settings, directory)
+
+
+def serve(settings: Settings, directory: Path) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ConfigurationError."""
+    if not settings.loopback and not settings.insecure:
+        raise ConfigurationError(
+            f"host is {settings.host}, which other machines can reach, and no authentication is configured: anybody there could publish "
+            "and listen. Keep to 127.0.0.1, or say --insecure (EVENTHUB_INSECURE=true) if the network is trusted."
+        )
+    app = create_app(settings, directory)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=protocol_for(app.gateway),
+        ws=WebSocketProtocol,
+        loop="uvloop",
+        log_config=None,
+        access_log=settings.log.access,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=2,
+    )
+    Server(config, app.gateway).run()
+
+
+def _broker(settings: Settings, types: ChannelTypes) -> Broker:
+    return MemoryBroker(
+        lambda channel: types.resolve(channel).retention,
+        Hub.now,
+        max_bytes=settings.limits.history_bytes,
+        max_channels=settings.limits.channels,
+    )

@@ -1,0 +1,135 @@
+"""The client's side of a WebSocket connection, RFC 6455 chapters 5, 7 and 8, without I/O."""
+
+from collections.abc import Iterator
+
+from eventhub.encoding import BINARY, CLOSE, PING, PONG, TEXT
+
+CONTINUATION = 0x0
+NORMAL, GOING_AWAY, PROTOCOL_ERROR, NO_STATUS, INVALID_DATA, SERVICE_RESTART = 1000, 1001, 1002, 1005, 1007, 1012
+CONTROL_LENGTH = 125
+
+
+class Violation(Exception):
+    """The connection must be failed with close code `code` (RFC 6455, 7.1.7)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class TooLong(Exception):
+    """A message beyond the maximum length."""
+
+
+class Parser:
+    """Bytes in; complete messages and control frames out, as (opcode, payload). Holds at most one message of `limit` bytes."""
+
+    __slots__ = ("_buffer", "_fragments", "_limit", "_opcode")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer = b""
+        self._fragments: bytearray | None = None
+        self._opcode = CONTINUATION
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
+        """Raises Violation or TooLong, after which the parser is of no more use."""
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        at = 0
+        size = len(data)
+        while size - at >= 2:
+            first, second = data[at], data[at + 1]
+            self._check(first, second)
+            length = second & 0x7F
+            header = 6
+            if length == 126:
+                header = 8
+                length = int.from_bytes(data[at + 2 : at + 4])
+            elif length == 127:
+                header = 14
+                length = int.from_bytes(data[at + 2 : at + 10])
+            if size - at >= header - 4:
+                self._check_length(first & 0x0F, second & 0x7F, length)
+            end = at + header + length
+            if size - at < header or size < end:
+                break
+            payload = _unmask(data[at + header : end], data[at + header - 4 : at + header])
+            at = end
+            if (message := self._assemble(first, payload)) is not None:
+                yield message
+        self._buffer = data[at:]
+
+    def _check(self, first: int, second: int) -> None:
+        opcode = first & 0x0F
+        if first & 0x70:
+            raise Violation(PROTOCOL_ERROR, "reserved bits are set but no extension was negotiated")
+        if not second & 0x80:
+            raise Violation(PROTOCOL_ERROR, "a client's frames must be masked")
+        if opcode in (CLOSE, PING, PONG):
+            if not first & 0x80 or second & 0x7F > CONTROL_LENGTH:
+                raise Violation(PROTOCOL_ERROR, "a control frame must not be fragmented nor longer than 125 bytes")
+        elif opcode == CONTINUATION:
+            if self._fragments is None:
+                raise Violation(PROTOCOL_ERROR, "a continuation frame without a message to continue")
+        elif opcode not in (TEXT, BINARY):
+            raise Violation(PROTOCOL_ERROR, f"opcode {opcode} is reserved")
+        elif self._fragments is not None:
+            raise Violation(PROTOCOL_ERROR, "a new message before the last one was complete")
+
+    def _check_length(self, opcode: int, short: int, length: int) -> None:
+        if length >> 63:
+            raise Violation(PROTOCOL_ERROR, "the most significant bit of a 64-bit length must be 0")
+        if (short == 126 and length < 126) or (short == 127 and length < 65536):
+            raise Violation(PROTOCOL_ERROR, "the length is not in its shortest form")
+        if opcode < CLOSE and length + len(self._fragments or b"") > self._limit:
+            raise TooLong
+
+    def _assemble(self, first: int, payload: bytes) -> tuple[int, bytes] | None:
+        opcode, final = first & 0x0F, first & 0x80
+        if opcode >= CLOSE:
+            return opcode, payload
+        if final and opcode != CONTINUATION:
+            return opcode, payload
+        if opcode != CONTINUATION:
+            self._opcode, self._fragments = opcode, bytearray(payload)
+            return None
+        assert self._fragments is not None  # `_check`
+        self._fragments += payload
+        if not final:
+            return None
+        message, self._fragments = bytes(self._fragments), None
+        return self._opcode, message
+
+
+def close_code(payload: bytes) -> int:
+    """The code of a close frame's payload, NO_STATUS where there is none (7.1.5). Raises Violation."""
+    if not payload:
+        return NO_STATUS
+    code = int.from_bytes(payload[:2])
+    if len(payload) == 1 or not (1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999):
+        raise Violation(PROTOCOL_ERROR, "a close frame with an invalid code")
+    check_utf8(payload[2:])
+    return code
+
+
+def close_payload(code: int, reason: str) -> bytes:
+    """A close frame's payload, its reason cut to what fits."""
+    return code.to_bytes(2) + reason.encode()[: CONTROL_LENGTH - 2].decode(errors="ignore").encode()
+
+
+def check_utf8(payload: bytes) -> None:
+    """Raises Violation (8.1)."""
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        raise Violation(INVALID_DATA, "text must be UTF-8") from None
+
+
+def _unmask(payload: bytes, key: bytes) -> bytes:
+    """XOR with the repeated key (5.3), as one operation on two large integers."""
+    length = len(payload)
+    mask = (key * (length // 4 + 1))[:length]
+    return (int.from_bytes(payload, "little") ^ int.from_bytes(mask, "little")).to_bytes(length, "little")

@@ -1,0 +1,166 @@
+"""What all transports share: limits, the open connections, heartbeats, and the goodbye to all of them."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from eventhub.config import Settings
+from eventhub.errors import InvalidRequest, OriginNotAllowed, PayloadTooLarge, ShuttingDown
+from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
+from eventhub.feed import Writer
+from eventhub.hub import Hub
+from eventhub.presence import MEMBER_LENGTH
+from eventhub.session import Session, SessionLimits, Submit, Subscribe
+
+PATH = "/v1/ws"
+SUBPROTOCOL = "eventhub.v1"
+SWEEP_SLICE = 500
+TRANSPORTS = ("websocket", "sse", "ndjson", "producer")
+
+
+class Connection(Protocol):
+    """An open connection with a session."""
+
+    transport: str
+    """One of TRANSPORTS."""
+
+    def buffered(self) -> int:
+        """Bytes waiting to be sent."""
+        ...
+
+    def beat(self) -> None:
+        """Called once a heartbeat: keep proxies from closing an idle connection, and find out whether the peer is there."""
+        ...
+
+    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+        """Say so, flush, close."""
+        ...
+
+
+class Gateway:
+    """The connections of this node."""
+
+    def __init__(self, settings: Settings, hub: Hub) -> None:
+        self.settings = settings
+        self.hub = hub
+        limits = settings.limits
+        self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
+        self._connections: dict[Connection, None] = {}
+        self._empty = asyncio.Event()
+
+    def session(self, writer: Writer, submit: Submit) -> Session:
+        """A session for a new connection."""
+        return Session(self.hub, writer, self.session_limits, submit)
+
+    def opened(self, connection: Connection) -> None:
+        """Count a connection in. It is told when the server is about to stop."""
+        self._connections[connection] = None
+        self._empty.clear()
+
+    def closed(self, connection: Connection) -> None:
+        """Count it out. It may have been counted out already."""
+        self._connections.pop(connection, None)
+        if not self._connections:
+            self._empty.set()
+
+    async def beat(self) -> None:
+        """Heartbeats until cancelled: every connection once a heartbeat, in slices spread over it."""
+        while True:
+            connections = list(self._connections)
+            pause = self.settings.heartbeat / (len(connections) // SWEEP_SLICE + 1)
+            for begin in range(0, max(1, len(connections)), SWEEP_SLICE):
+                await asyncio.sleep(pause)
+                for connection in connections[begin : begin + SWEEP_SLICE]:
+                    if connection in self._connections:
+                        connection.beat()
+
+    async def drain(self) -> None:
+        """Take no more work, say goodbye to all, wait until their buffers are flushed or the time is up."""
+        self.hub.draining = True
+        shutdown = self.settings.shutdown
+        error = ShuttingDown("the server is about to stop; reconnect and resume")
+        for number, connection in enumerate(list(self._connections)):
+            connection.goodbye(error, random.uniform(0.2, 1.0) * shutdown.reconnect_within)
+            if number % SWEEP_SLICE == SWEEP_SLICE - 1:
+                await asyncio.sleep(0)
+        if self._connections:
+            with suppress(TimeoutError):  # the rest is cut off; they resume like after any broken connection
+                await asyncio.wait_for(self._empty.wait(), shutdown.grace)
+
+    def check_origin(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Raises OriginNotAllowed for a page of an origin that is neither this host's nor configured (RFC 6455, 10.2)."""
+        found = dict(headers)
+        if (origin := found.get(b"origin")) is None:
+            return
+        text = origin.decode("latin-1")
+        allowed = self.settings.origins
+        if urlsplit(text).netloc.encode() != found.get(b"host") and text not in allowed and "*" not in allowed:
+            raise OriginNotAllowed(f"the page's origin is {text[:200]!r}; expected this host or one of the configured origins")
+
+    def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
+        """Connections and buffered bytes by transport, for metrics."""
+        count, size = Counter[str](), Counter[str]()
+        for connection in self._connections:
+            count[connection.transport] += 1
+            size[connection.transport] += connection.buffered()
+        labels = ("transport",)
+        yield "eventhub_connections", "Open connections", {(name,): float(count[name]) for name in TRANSPORTS}, labels
+        yield (
+            "eventhub_buffered_bytes", "Bytes waiting to be sent", {(name,): float(size[name]) for name in TRANSPORTS}, labels,
+        )  # fmt: skip
+
+
+class Wanted:
+    """The subscriptions that a query string asks for: `channel` (repeated), `since`, `member`. Raises EventHubError."""
+
+    def __init__(self, query: bytes, channel: str | None = None, last_event_id: str | None = None) -> None:
+        self.since = "latest"
+        member: str | None = None
+        self.channels = [channel] if channel else []
+        for name, value in _fields(query):
+            match name:
+                case "channel" if channel is None:
+                    self.channels.append(value)
+                case "since":
+                    self.since = value
+                case "member":
+                    member = value
+                case _:
+                    known = "since, member" if channel else "channel, since, member"
+                    raise InvalidRequest(f"unknown query parameter {name[:40]!r}; expected {known}")
+        if member is not None and not 1 <= len(member) <= MEMBER_LENGTH:
+            raise InvalidRequest(f"member has {len(member)} characters; expected 1 to {MEMBER_LENGTH}")
+        self._member = member
+        self.since = last_event_id or self.since
+        self._cursor = parse_cursor(self.since) if "@" in self.since else None
+
+    def subscribe(self, session: Session) -> None:
+        """Carry it out. Raises EventHubError."""
+        for channel in self.channels:
+            session.subscribe(Subscribe(type="subscribe", channel=channel, member=self._member), self._since(channel))
+
+    def positions(self) -> dict[str, str]:
+        """The ids asked for, by channel."""
+        found = {channel: self._since(channel) for channel in self.channels}
+        return {channel: str(since) for channel, since in found.items() if isinstance(since, Position)}
+
+    def _since(self, channel: str) -> Since:
+        if self._cursor is not None:
+            return self._cursor.get(channel, Latest())
+        return parse_since(self.since)
+
+
+def _fields(query: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=10_000)
+    except ValueError:
+        raise InvalidRequest("the query string is not percent-encoded UTF-8") from None
+
+
+def too_large(what: str, limit: int) -> PayloadTooLarge:
+    """An error that names the limit."""
+    return PayloadTooLarge(f"{what} has more than {limit} bytes, which is the limit")

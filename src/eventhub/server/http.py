@@ -1,0 +1,258 @@
+"""The HTTP interface: publishing is handed on, the rest answered here. FastAPI, thin."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import orjson
+from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from eventhub import __version__
+from eventhub.channels import ChannelType
+from eventhub.encoding import event_json, gap_fields
+from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAllowed, NotFound
+from eventhub.event import Gap, Last, Latest, Slice, parse_since
+from eventhub.metrics import Metrics
+from eventhub.schema import MAX_FAULTS, pointer
+from eventhub.server.gateway import Gateway, Wanted
+from eventhub.server.publish import METHODS
+from eventhub.server.stream import MEDIA_TYPES, Stream
+
+PROBLEM = "application/problem+json"
+SUMMARY = "Real-time event broadcast over typed channels. The WebSocket at /v1/ws and the message formats are described in PROTOCOL.md."
+
+
+LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="Resumes; takes precedence over since")]
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    details: list[dict[str, str]] = []
+
+
+class Stored(BaseModel):
+    """A stored event."""
+
+    id: str
+    channel: str
+    time: str
+
+
+class Served(Response):
+    """A response that an ASGI application gives."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.background = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def build(gateway: Gateway, publish: ASGIApp, metrics: Metrics, lifespan: Any) -> FastAPI:
+    """The FastAPI application."""
+    api = FastAPI(
+        title="EventHub", version=__version__, description=SUMMARY, lifespan=lifespan, redoc_url=None,
+        responses={"default": {"model": Problem, "description": "A problem", "content": {PROBLEM: {}}}},
+    )  # fmt: skip
+    _errors(api)
+    _publishing(api, publish)
+    _reading(api, gateway)
+    _streams(api, gateway)
+    _operations(api, gateway, metrics)
+    return api
+
+
+def _publishing(api: FastAPI, publish: ASGIApp) -> None:
+    event: dict[str, Any] = {"description": "The payload that the channel's type asks for: GET /v1/types/{type}"}
+    content = {
+        "application/json": {"schema": {"anyOf": [event, {"type": "array", "items": event}]}},
+        "application/x-ndjson": {"schema": {"type": "string", "description": "One event a line, stored as it arrives"}},
+    }
+    headers = {
+        "Idempotency-Key": "Repeating a request with the same key stores nothing again",
+        "ce-source": "CloudEvents source", "ce-subject": "CloudEvents subject", "ce-type": "CloudEvents type",
+        "traceparent": "W3C Trace Context",
+    }  # fmt: skip
+    parameters = [
+        {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+        for name, text in headers.items()
+    ]
+    answers: dict[int | str, dict[str, Any]] = {
+        200: {
+            "description": "A stream's progress, as NDJSON",
+            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+        },
+        207: {"description": "Some events of a batch were refused", "content": {"application/json": {}}},
+    }
+
+    async def endpoint(channel: str) -> Response:
+        return Served(publish)
+
+    for method in METHODS:
+        api.add_api_route(
+            "/v1/channels/{channel}", endpoint, methods=[method], status_code=201, response_model=Stored, responses=answers,
+            summary="Publish one event, a JSON array of events, or a stream of lines", operation_id=f"{method.lower()}_events",
+            openapi_extra={"requestBody": {"required": True, "content": content}, "parameters": parameters}, tags=["publish"],
+        )  # fmt: skip
+
+
+def _reading(api: FastAPI, gateway: Gateway) -> None:
+    hub = gateway.hub
+    limits = gateway.settings.limits
+
+    @api.get("/v1/channels/{channel}", summary="A page of history", tags=["read"])
+    async def history(
+        channel: str,
+        since: Annotated[str, Query(description="An id, earliest, latest, a count such as -20, or an age such as 10m")] = "earliest",
+        limit: Annotated[int, Query(ge=1, le=limits.page)] = min(100, limits.page),
+    ) -> Response:
+        wanted = parse_since(since)
+        if isinstance(wanted, Latest):  # an empty page that says where the log ends
+            wanted = (await hub.history(channel, Last(1), 1)).end
+        piece = await hub.history(channel, wanted, limit)
+        return Response(_page(channel, piece, since), media_type="application/json")
+
+    @api.get("/v1/channels/{channel}/presence", summary="Who is there", tags=["read"])
+    async def presence(channel: str) -> dict[str, Any]:
+        return {"channel": channel, "members": [{"id": member} for member in hub.members(channel)]}
+
+    @api.get("/v1/types", summary="The channel types", tags=["read"])
+    async def types() -> dict[str, Any]:
+        return {"types": [_describe(kind) for kind in hub.types]}
+
+    @api.get("/v1/types/{name}", summary="A channel type with its JSON Schema", tags=["read"])
+    async def type_(name: str) -> dict[str, Any]:
+        kind = hub.types.named(name)
+        return {**_describe(kind), "schema": kind.schema.document}
+
+
+def _streams(api: FastAPI, gateway: Gateway) -> None:
+    since = {"name": "since", "in": "query", "required": False, "schema": {"type": "string", "default": "latest"}}
+    member = {
+        "name": "member",
+        "in": "query",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "The id in presence",
+    }
+    several = {
+        "name": "channel", "in": "query", "required": True, "schema": {"type": "array", "items": {"type": "string"}},
+    }  # fmt: skip
+
+    def answers(transport: str) -> dict[int | str, dict[str, Any]]:
+        media = MEDIA_TYPES[transport].decode()
+        return {200: {"description": "Events as they happen, without end", "content": {media: {"schema": {"type": "string"}}}}}
+
+    def stream(request: Request, transport: str, channel: str | None, last: str | None) -> Response:
+        gateway.check_origin(request.scope["headers"])
+        wanted = Wanted(request.scope["query_string"], channel, last)
+        if not wanted.channels:
+            raise InvalidRequest("no channel is named; expected ?channel=… once or more")
+        return Served(Stream(gateway, transport, wanted))
+
+    def add(
+        path: str, endpoint: Callable[..., Awaitable[Response]], summary: str, transport: str, parameters: list[dict[str, Any]]
+    ) -> None:
+        api.add_api_route(
+            path, endpoint, methods=["GET"], summary=summary, responses=answers(transport), tags=["subscribe"],
+            openapi_extra={"parameters": parameters}, response_class=Response,
+        )  # fmt: skip
+
+    async def sse(request: Request, channel: str, last: LastEventId = None) -> Response:
+        return stream(request, "sse", channel, last)
+
+    async def ndjson(request: Request, channel: str) -> Response:
+        return stream(request, "ndjson", channel, None)
+
+    async def sse_several(request: Request, last: LastEventId = None) -> Response:
+        return stream(request, "sse", None, last)
+
+    add("/v1/channels/{channel}/sse", sse, "Live, as Server-Sent Events", "sse", [since, member])
+    add("/v1/channels/{channel}/ndjson", ndjson, "Live, one JSON object a line", "ndjson", [since, member])
+    add("/v1/sse", sse_several, "Several channels on one stream of Server-Sent Events", "sse", [several, since, member])
+
+
+def _operations(api: FastAPI, gateway: Gateway, metrics: Metrics) -> None:
+    @api.get("/livez", summary="The process serves requests", tags=["operate"])
+    async def livez() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @api.get("/readyz", summary="This node can do its work now; 503 names what cannot", tags=["operate"])
+    async def readyz(response: Response) -> dict[str, Any]:
+        reasons = gateway.hub.unready()
+        response.status_code = 503 if reasons else 200
+        return {"status": "not ready" if reasons else "ok", "reasons": reasons}
+
+    @api.get("/metrics", summary="Prometheus metrics", response_class=Response, tags=["operate"])
+    async def scrape() -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _errors(api: FastAPI) -> None:
+    async def eventhub_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, EventHubError)
+        return _problem(error)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        faults = [{"pointer": pointer(list(fault["loc"])), "message": str(fault["msg"])} for fault in error.errors()[:MAX_FAULTS]]
+        return _problem(InvalidRequest(f"{faults[0]['pointer']}: {faults[0]['message']}", faults))
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        path, method = request.url.path[:200], request.method
+        match error.status_code:
+            case 404:
+                return _problem(NotFound(f"nothing is at {path!r}"))
+            case 405:
+                problem = _problem(MethodNotAllowed(f"{path!r} has no method {method}"))
+                problem.headers.update(error.headers or {})
+                return problem
+            case _:
+                return _problem(InvalidRequest(error.detail))
+
+    async def unforeseen(request: Request, error: Exception) -> Response:
+        return _problem(Internal("a fault of the server; its log says more"))
+
+    api.add_exception_handler(EventHubError, eventhub_error)
+    api.add_exception_handler(RequestValidationError, invalid)
+    api.add_exception_handler(HTTPException, http_error)
+    api.add_exception_handler(Exception, unforeseen)
+
+
+def _problem(error: EventHubError) -> Response:
+    headers = {"retry-after": "1"} if error.status == 503 else None
+    return Response(orjson.dumps(error.as_problem()), error.status, headers, media_type=PROBLEM)
+
+
+def _page(channel: str, piece: Slice, since: str) -> bytes:
+    gap = None
+    if piece.lost:
+        asked = parse_since(since)
+        gap = gap_fields(Gap.of(asked, piece))
+    events = b",".join(event_json(event) for event in piece.events)
+    return b'{"channel":"%b","events":[%b],"position":"%b","head":"%b","gap":%b}' % (
+        channel.encode(), events, str(piece.reached).encode(), str(piece.end).encode(), orjson.dumps(gap),
+    )  # fmt: skip
+
+
+def _describe(kind: ChannelType) -> dict[str, Any]:
+    return {
+        "name": kind.name,
+        "payload": kind.payload,
+        "history": {"events": kind.retention.events, "age": None if kind.retention.age is None else kind.retention.age / 1000},
+        "presence": kind.presence,
+        "slow": kind.slow,
+        "publish": sorted(kind.publish),
+    }

@@ -1,0 +1,144 @@
+"""An NDJSON body, read as it arrives: lines are stored in groups, and the answer reports progress while the body goes on.
+
+Never more than one line and one received chunk is held. The reader of the body never waits for the reader of the answer: progress is
+cumulative, so what the producer does not read in time is simply superseded.
+"""
+
+import asyncio
+from typing import Any, Protocol
+
+import orjson
+from starlette.types import Receive, Send
+
+from eventhub.errors import EventHubError, ShuttingDown
+from eventhub.event import NewEvent
+from eventhub.server.gateway import Gateway, too_large
+from eventhub.server.race import race
+
+DETAILED = 100
+"""Refusals reported one by one; beyond it they are counted."""
+
+
+class Lines(Protocol):
+    """What turns a line into an event."""
+
+    channel: str
+    limits: Any
+
+    def event(self, body: bytes, index: int | None = None) -> NewEvent:
+        """Raises EventHubError."""
+        ...
+
+
+class Ingest:
+    """One streaming request."""
+
+    transport = "producer"
+
+    def __init__(self, gateway: Gateway, request: Lines) -> None:
+        self._gateway = gateway
+        self._request = request
+        self._rest = b""
+        self._skipping = False  # within a line that is too long
+        self._seen = 0  # lines taken from the body
+        self._line = self._accepted = self._rejected = 0  # lines decided: what the answer reports
+        self._last: str | None = None
+        self._details: list[bytes] = []
+        self._wake = asyncio.Event()
+        self._ended = False
+        self._error: EventHubError | None = None
+
+    async def run(self, receive: Receive, send: Send) -> None:
+        """Read, store, report, until the body ends, the producer leaves or the server stops."""
+        self._gateway.opened(self)
+        try:
+            await race(self._read(receive), self._report(send))
+        finally:
+            self._gateway.closed(self)
+
+    def buffered(self) -> int:
+        """Bytes waiting to be sent."""
+        return sum(map(len, self._details))
+
+    def beat(self) -> None:
+        """TCP keep-alive finds a producer that has gone."""
+
+    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+        """Report what is stored, and end."""
+        self._end(error)
+
+    async def _read(self, receive: Receive) -> None:
+        while not self._ended:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return  # what is answered is stored; a line without its end is not
+            more = message.get("more_body", False)
+            try:
+                await self._store(self._split(message["body"], last=not more))
+            except EventHubError as error:
+                self._end(error)
+            if not more:
+                self._end(None)
+        await asyncio.get_running_loop().create_future()  # the report ends the race
+
+    def _split(self, chunk: bytes, *, last: bool) -> list[tuple[int, NewEvent]]:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if last and self._rest:
+            lines, self._rest = [*lines, self._rest], b""
+        events: list[tuple[int, NewEvent]] = []
+        for line in lines:
+            self._take(line, events)
+        if len(self._rest) > self._request.limits.event_bytes:
+            self._skipping, self._rest = True, b""
+        return events
+
+    def _take(self, line: bytes, events: list[tuple[int, NewEvent]]) -> None:
+        self._seen += 1
+        skipping, self._skipping = self._skipping, False
+        try:
+            if skipping:
+                raise too_large("the line", self._request.limits.event_bytes)
+            if not line.isspace() and line:
+                events.append((self._seen, self._request.event(line, self._seen)))
+        except EventHubError as error:
+            self._gateway.hub.rejected(self._request.channel, error)
+            self._refuse(self._seen, error)
+
+    async def _store(self, events: list[tuple[int, NewEvent]]) -> None:
+        outcomes = await self._gateway.hub.publish([event for _, event in events]) if events else ()
+        for (line, _), outcome in zip(events, outcomes, strict=True):
+            if isinstance(outcome, EventHubError):
+                self._refuse(line, outcome)
+            else:
+                self._accepted += 1
+                self._last = str(outcome.position)
+        self._line = self._seen
+        self._wake.set()
+
+    def _refuse(self, line: int, error: EventHubError) -> None:
+        self._rejected += 1
+        if self._rejected <= DETAILED:
+            self._details.append(orjson.dumps({"line": line, "error": error.as_dict()}) + b"\n")
+
+    def _end(self, error: EventHubError | None) -> None:
+        if not self._ended:
+            self._ended, self._error = True, error
+            self._wake.set()
+
+    async def _report(self, send: Send) -> None:
+        headers = [(b"content-type", b"application/x-ndjson"), (b"connection", b"close"), (b"x-accel-buffering", b"no")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        while not self._ended:
+            await self._wake.wait()
+            self._wake.clear()
+            if not self._ended:
+                await send({"type": "http.response.body", "body": self._progress(), "more_body": True})
+        outcome: dict[str, Any] = {"done": self._error is None}
+        if self._error is not None:
+            outcome["error"] = self._error.as_dict()
+        await send({"type": "http.response.body", "body": self._progress(**outcome)})
+
+    def _progress(self, **more: Any) -> bytes:
+        details, self._details = self._details, []
+        fields = {"line": self._line, "accepted": self._accepted, "rejected": self._rejected, "id": self._last, **more}
+        return b"".join(details) + orjson.dumps(fields) + b"\n"

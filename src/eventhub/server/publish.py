@@ -1,0 +1,171 @@
+"""POST /v1/channels/{channel}: the hot path, as a plain ASGI application. One event, a batch, or a stream of lines."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from eventhub.channels import ChannelType, Publisher
+from eventhub.errors import EventHubError, Internal, InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time
+from eventhub.schema import check_depth, parse
+from eventhub.server.gateway import Gateway, too_large
+from eventhub.server.ingest import Ingest
+from eventhub.session import KEY_LENGTH
+
+PREFIX = "/v1/channels/"
+METHODS = ("POST", "PUT")
+_KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
+_ATTRIBUTES = {b"ce-source": "source", b"ce-subject": "subject", b"ce-type": "type", b"traceparent": "traceparent"}
+
+
+class Request:
+    """What holds for every event of a publish request. Raises EventHubError where the head of the request is at fault."""
+
+    __slots__ = ("attributes", "channel", "headers", "key", "kind", "limits", "now")
+
+    def __init__(self, gateway: Gateway, scope: Scope) -> None:
+        self.channel: str = scope["path"][len(PREFIX) :]
+        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self.kind: ChannelType = gateway.hub.types.resolve(self.channel)
+        self.kind.admit(Publisher.PRODUCER)
+        self.limits = gateway.settings.limits
+        self.now = gateway.hub.now
+        gateway.check_origin(scope["headers"])
+        if self.headers.get(b"content-encoding", b"identity") != b"identity":
+            raise UnsupportedMediaType("the body is compressed; expected no Content-Encoding")
+        self.key = self._key()
+        self.attributes = self._attributes()
+
+    @property
+    def stream(self) -> bool:
+        """The body is NDJSON."""
+        return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"application/x-ndjson"
+
+    def event(self, body: bytes, index: int | None = None) -> NewEvent:
+        """A validated event; `index` is its place in a batch or stream. Raises EventHubError."""
+        if len(body) > self.limits.event_bytes:
+            raise too_large("the event", self.limits.event_bytes)
+        check_depth(body, self.limits.depth)
+        data = self.kind.schema.canonical(body)
+        key = self.key if index is None or self.key is None else f"{self.key}/{index}"
+        return NewEvent(self.channel, data, self.now(), self.attributes, key)
+
+    def _key(self) -> str | None:
+        if (key := self.headers.get(b"idempotency-key")) is None:
+            return None
+        if not _KEY.fullmatch(key):
+            raise InvalidRequest(f"Idempotency-Key has {len(key)} bytes; expected 1 to {KEY_LENGTH} visible ASCII characters")
+        return key.decode("ascii")
+
+    def _attributes(self) -> dict[str, str] | None:
+        attributes = {}
+        for header, name in _ATTRIBUTES.items():
+            if (value := self.headers.get(header)) is not None:
+                try:
+                    attributes[name] = text = value.decode("utf-8")
+                except UnicodeDecodeError:
+                    raise InvalidRequest(f"the header {header.decode()} is not UTF-8") from None
+                if not 1 <= len(text) <= ATTRIBUTE_LENGTH:
+                    raise InvalidRequest(f"the header {header.decode()} has {len(text)} characters; expected 1 to {ATTRIBUTE_LENGTH}")
+        return attributes or None
+
+
+class PublishEndpoint:
+    """The ASGI application behind the route."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            request = Request(self._gateway, scope)
+            if request.stream:
+                await Ingest(self._gateway, request).run(receive, send)
+                return
+            body = await self._body(request, receive)
+            if body.lstrip(b" \t\r\n")[:1] == b"[":
+                await self._batch(request, body, send)
+            else:
+                await self._single(request, body, send)
+        except EventHubError as error:
+            self._gateway.hub.rejected(scope["path"][len(PREFIX) :], error)
+            await answer(send, error.status, orjson.dumps(error.as_problem()), b"application/problem+json")
+        except ConnectionError:
+            pass  # the producer left before its body was complete: nothing is stored
+
+    async def _single(self, request: Request, body: bytes, send: Send) -> None:
+        (outcome,) = await self._gateway.hub.publish((request.event(body),))
+        if isinstance(outcome, EventHubError):
+            return await answer(send, outcome.status, orjson.dumps(outcome.as_problem()), b"application/problem+json")
+        position, time, replayed = outcome
+        text = f'{{"id":"{position}","channel":"{request.channel}","time":"{format_time(time)}"}}'
+        await answer(send, HTTPStatus.CREATED, text.encode(), replayed=replayed)
+
+    async def _batch(self, request: Request, body: bytes, send: Send) -> None:
+        check_depth(body, request.limits.depth + 1)
+        items: list[Any] = parse(body)
+        if len(items) > request.limits.batch:
+            raise PayloadTooLarge(f"the array has {len(items)} events; at most {request.limits.batch} are allowed, or send a stream")
+        outcomes: list[Receipt | EventHubError | None] = [None] * len(items)
+        events, places = [], []
+        for index, item in enumerate(items):
+            try:
+                events.append(request.event(orjson.dumps(item), index))
+                places.append(index)
+            except EventHubError as error:
+                self._gateway.hub.rejected(request.channel, error)
+                outcomes[index] = error
+        for index, outcome in zip(places, await self._gateway.hub.publish(events) if events else (), strict=True):
+            outcomes[index] = outcome
+        await self._answer_batch(request, outcomes, send)
+
+    async def _answer_batch(self, request: Request, outcomes: list[Receipt | EventHubError | None], send: Send) -> None:
+        results = [_result(outcome) for outcome in outcomes]
+        rejected = sum("error" in result for result in results)
+        fields = {"channel": request.channel, "accepted": len(results) - rejected, "rejected": rejected, "results": results}
+        replayed = any(isinstance(outcome, Receipt) and outcome.replayed for outcome in outcomes)
+        status = HTTPStatus.CREATED
+        if rejected:
+            status = HTTPStatus.MULTI_STATUS if rejected < len(results) else HTTPStatus.UNPROCESSABLE_ENTITY
+        await answer(send, status, orjson.dumps(fields), replayed=replayed)
+
+    async def _body(self, request: Request, receive: Receive) -> bytes:
+        limit = request.limits.body_bytes
+        if int(request.headers.get(b"content-length", b"0")) > limit:
+            raise too_large("the body", limit)
+        body = b""
+        while True:
+            try:
+                async with asyncio.timeout(request.limits.body_seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise RequestTimeout(f"the body stopped arriving for {request.limits.body_seconds:g} seconds") from None
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError
+            body += bytes(message["body"])
+            if len(body) > limit:
+                raise too_large("the body", limit)
+            if not message.get("more_body"):
+                return body
+
+
+async def answer(send: Send, status: int, body: bytes, media_type: bytes = b"application/json", *, replayed: bool = False) -> None:
+    """A complete response."""
+    headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
+    if replayed:
+        headers.append((b"idempotent-replayed", b"true"))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers.append((b"retry-after", b"1"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _result(outcome: Receipt | EventHubError | None) -> dict[str, Any]:
+    if isinstance(outcome, Receipt):
+        return {"id": str(outcome.position), "time": format_time(outcome.time)}
+    return {"error": (outcome or Internal("the broker gave no result")).as_dict()}

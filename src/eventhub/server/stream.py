@@ -1,0 +1,88 @@
+"""Live HTTP responses: Server-Sent Events and NDJSON. A session without commands, its outbox sent as it fills."""
+
+import random
+
+from starlette.types import Receive, Scope, Send
+
+from eventhub.encoding import EVENT_STREAM, LINES
+from eventhub.errors import Forbidden, ShuttingDown
+from eventhub.event import NewEvent
+from eventhub.server.gateway import Gateway, Wanted
+from eventhub.server.outbox import CursorOutbox, Outbox
+from eventhub.server.race import race
+from eventhub.session import Ref
+
+MEDIA_TYPES = {"sse": b"text/event-stream", "ndjson": b"application/x-ndjson"}
+HEARTBEATS = {"sse": b": heartbeat\n\n", "ndjson": b"\n"}
+
+
+class Stream:
+    """One response. An ASGI application that serves one request; subscribing in the constructor raises EventHubError."""
+
+    def __init__(self, gateway: Gateway, transport: str, wanted: Wanted) -> None:
+        self.transport = transport
+        self._gateway = gateway
+        self._heartbeat = gateway.settings.heartbeat
+        bound = gateway.settings.limits.buffer_bytes
+        if transport == "sse" and len(wanted.channels) > 1:
+            self._outbox: Outbox = CursorOutbox(wanted.positions(), bound, self._congested, self._drained)
+        else:
+            self._outbox = Outbox(EVENT_STREAM if transport == "sse" else LINES, bound, self._congested, self._drained)
+        self._session = gateway.session(self._outbox, _refuse)
+        try:
+            wanted.subscribe(self._session)
+        except BaseException:
+            self._session.close()
+            raise
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._gateway.opened(self)
+        try:
+            await race(self._send(send), _disconnected(receive))
+        finally:
+            self._session.close()
+            self._gateway.closed(self)
+
+    def buffered(self) -> int:
+        """Bytes waiting to be sent."""
+        return self._outbox.size
+
+    def beat(self) -> None:
+        """The sender beats by itself; a dead peer shows by TCP_USER_TIMEOUT."""
+
+    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+        """Say so, flush, end the response."""
+        self._session.goodbye(error, reconnect_in)
+        self._session.close()
+        self._outbox.close()
+
+    async def _send(self, send: Send) -> None:
+        headers = [
+            (b"content-type", MEDIA_TYPES[self.transport]),
+            (b"cache-control", b"no-store"),
+            (b"x-accel-buffering", b"no"),  # nginx would collect the stream
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if self.transport == "sse":
+            hint = b"retry: %d\n\n" % random.randint(1000, 3000)  # so that a crowd does not come back at one moment
+            await send({"type": "http.response.body", "body": hint, "more_body": True})
+        while (data := await self._outbox.take(self._heartbeat)) is not None:
+            await send({"type": "http.response.body", "body": data or HEARTBEATS[self.transport], "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+    def _congested(self) -> None:
+        if self._outbox.full:
+            self._session.congested()
+
+    def _drained(self) -> None:
+        if not self._outbox.full:
+            self._session.drained()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _refuse(ref: Ref, event: NewEvent) -> None:
+    raise Forbidden("a stream takes no events")  # unreachable: a stream passes no commands to its session

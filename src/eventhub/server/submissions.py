@@ -1,0 +1,49 @@
+"""Events that clients publish over one connection: in order, grouped while a publish is under way, bounded."""
+
+import asyncio
+from collections.abc import Callable
+
+from eventhub.errors import EventHubError
+from eventhub.event import NewEvent, Receipt
+from eventhub.hub import Hub
+from eventhub.session import Ref
+
+BACKLOG = 64
+"""Beyond it the connection reads no more until some are answered."""
+
+Answer = Callable[[Ref, str, Receipt | EventHubError], None]
+
+
+class Submissions:
+    """A connection's publishes."""
+
+    __slots__ = ("_answer", "_hub", "_task", "_waiting")
+
+    def __init__(self, hub: Hub, answer: Answer) -> None:
+        self._hub = hub
+        self._answer = answer
+        self._waiting: list[tuple[Ref, NewEvent]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def roomy(self) -> bool:
+        """There is room for more."""
+        return len(self._waiting) < BACKLOG
+
+    def add(self, ref: Ref, event: NewEvent) -> bool:
+        """Publish soon. False when the backlog is full: add no more until `roomy`."""
+        self._waiting.append((ref, event))
+        if self._task is None:
+            self._task = self._hub.spawn(self._publish())
+        return self.roomy
+
+    async def _publish(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                outcomes = await self._hub.publish([event for _, event in batch])
+            except EventHubError as error:
+                outcomes = [error] * len(batch)
+            for (ref, event), outcome in zip(batch, outcomes, strict=True):
+                self._answer(ref, event.channel, outcome)
+        self._task = None

@@ -1,0 +1,117 @@
+"""The WebSocket session over standard ASGI messages: for other servers and test clients. Slower than the fast lane, otherwise the same."""
+
+import asyncio
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+
+from eventhub.encoding import LINES
+from eventhub.errors import EventHubError, ShuttingDown, UnsupportedMediaType
+from eventhub.event import NewEvent, Receipt
+from eventhub.server.frames import SERVICE_RESTART
+from eventhub.server.gateway import SUBPROTOCOL, Gateway, Wanted, too_large
+from eventhub.server.outbox import Outbox
+from eventhub.server.race import race
+from eventhub.server.submissions import Submissions
+from eventhub.session import Ref
+
+
+class WebSocketShell:
+    """One connection. The server below it does the framing, the pings and the close handshake."""
+
+    transport = "websocket"
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._outbox = Outbox(LINES, gateway.settings.limits.buffer_bytes, self._congested, self._drained)
+        self._session = gateway.session(self._outbox, self._submit)
+        self._submissions = Submissions(gateway.hub, self._published)
+        self._room = asyncio.Event()
+        self._room.set()
+        self._close = (SERVICE_RESTART, "")
+
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the connection until either side ends it."""
+        await receive()  # websocket.connect
+        try:
+            self._gateway.check_origin(scope["headers"])
+        except EventHubError as error:
+            await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
+            return
+        chosen = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
+        await send({"type": "websocket.accept", "subprotocol": chosen})
+        self._gateway.opened(self)
+        try:
+            await race(self._send(send), self._read(scope, receive))
+        finally:
+            self._session.close()
+            self._gateway.closed(self)
+
+    def buffered(self) -> int:
+        """Bytes waiting to be sent."""
+        return self._outbox.size
+
+    def beat(self) -> None:
+        """The server below pings."""
+
+    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+        """Say so, flush, close."""
+        self._session.goodbye(error, reconnect_in)
+        self._close = (SERVICE_RESTART, error.code)
+        self._session.close()
+        self._outbox.close()
+
+    async def _read(self, scope: Scope, receive: Receive) -> None:
+        self._session.hello()
+        try:
+            Wanted(scope["query_string"]).subscribe(self._session)
+        except EventHubError as error:
+            self._session.error(error)
+            self._outbox.fail(error)
+        while (message := await receive())["type"] == "websocket.receive":
+            if self._outbox.error is None:
+                self._receive(message)
+            await self._room.wait()
+        self._outbox.close()
+
+    def _receive(self, message: Any) -> None:
+        text = message.get("text")
+        limit = self._gateway.session_limits.message_bytes
+        if text is None:
+            self._outbox.fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
+        elif len(encoded := text.encode()) > limit:
+            self._outbox.fail(too_large("the message", limit))
+        else:
+            self._session.receive(encoded)
+
+    async def _send(self, send: Send) -> None:
+        while (data := await self._outbox.take(self._gateway.settings.heartbeat)) is not None:
+            for line in data.decode().split("\n")[:-1]:
+                await send({"type": "websocket.send", "text": line})
+        error = self._outbox.error
+        code, reason = (error.close_code, error.code) if error else self._close
+        await send({"type": "websocket.close", "code": code, "reason": reason})
+
+    def _congested(self) -> None:
+        self._regulate()
+        if self._outbox.full:
+            self._session.congested()
+
+    def _drained(self) -> None:
+        self._regulate()
+        if not self._outbox.full:
+            self._session.drained()
+
+    def _submit(self, ref: Ref, event: NewEvent) -> None:
+        self._submissions.add(ref, event)
+        self._regulate()
+
+    def _published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
+        self._session.published(ref, channel, outcome)
+        self._regulate()
+
+    def _regulate(self) -> None:
+        if self._outbox.full or not self._submissions.roomy:
+            self._room.clear()
+        else:
+            self._room.set()

@@ -1,0 +1,309 @@
+"""The fast lane: uvicorn protocols of our own. Frames are built once and written straight to the transport.
+
+`HttpProtocol` is uvicorn's, but hands over a WebSocket upgrade whole, with the bytes that came right behind it. `WebSocketProtocol` is one
+slotted object per connection; it is its session's writer.
+"""
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import http
+import socket
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from eventhub.encoding import BINARY, CLOSE, PING, PONG, TEXT, WEBSOCKET, frame
+from eventhub.errors import EventHubError, InvalidRequest, NotFound, PingTimeout, ShuttingDown, UnsupportedMediaType
+from eventhub.event import NewEvent
+from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, check_utf8, close_code, close_payload
+from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway, Wanted, too_large
+from eventhub.server.submissions import Submissions
+from eventhub.session import Ref, Session
+
+CLOSE_SECONDS = 5.0
+NOTSENT_LOWAT = 16 * 1024
+"""Bytes the kernel takes beyond what it can send at once. Without it a stuck reader first swallows megabytes unseen."""
+TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, with sockets set for streaming and upgrades handed to WebSocketProtocol."""
+
+    gateway: Gateway  # set on a subclass by `protocol_for`
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            tune(sock, self.gateway.settings.heartbeat)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._unset_keepalive_if_required()
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self._should_upgrade():
+                self._upgrade(data[upgrade.args[0] :])
+            else:
+                self._unsupported_upgrade_warning()
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _should_upgrade_to_ws(self) -> bool:
+        return True
+
+    def _upgrade(self, tail: bytes) -> None:
+        self.connections.discard(self)
+        websocket = WebSocketProtocol(self.gateway, self.transport, self.server_state.connections)
+        self.transport.set_protocol(websocket)
+        websocket.handshake(self.scope["method"], self.url, dict(self.headers), tail)
+
+
+def tune(sock: socket.socket, heartbeat: float) -> None:
+    """Let back-pressure show early, and let the kernel find peers that have gone or take nothing for two heartbeats."""
+    seconds = max(1, round(heartbeat))
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2 * seconds * 1000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, seconds)
+
+
+def protocol_for(gateway: Gateway) -> type[HttpProtocol]:
+    """The class to give to uvicorn, which builds protocols without arguments of ours."""
+    return type("BoundHttpProtocol", (HttpProtocol,), {"gateway": gateway})
+
+
+class WebSocketProtocol(asyncio.Protocol):
+    """One WebSocket connection: RFC 6455 on the outside, a session inside."""
+
+    __slots__ = (
+        "_alive", "_closing", "_gateway", "_loop", "_parser", "_peers", "_session", "_submissions", "_transport",
+        "encoding", "full", "write",
+    )  # fmt: skip
+    transport = "websocket"
+
+    def __init__(self, gateway: Gateway, transport: asyncio.Transport, peers: set[Any]) -> None:
+        self._gateway = gateway
+        self._loop = asyncio.get_running_loop()
+        self._transport = transport
+        self._peers = peers
+        self._parser: Parser | None = None
+        self._session: Session | None = None
+        self._submissions: Submissions | None = None
+        self._closing: asyncio.TimerHandle | None = None
+        self._alive = True
+        self.encoding = WEBSOCKET
+        self.full = False
+        self.write = transport.write
+        peers.add(self)
+
+    # Construction: the handshake, RFC 6455, 4.2
+
+    def handshake(self, method: str, url: bytes, headers: dict[bytes, bytes], tail: bytes) -> None:
+        """Answer an upgrade request. `tail` is what the client sent right behind it."""
+        try:
+            query, answer = self._agree(method, url, headers)
+        except EventHubError as error:
+            self._refuse(error)
+            return
+        gateway = self._gateway
+        bound = gateway.settings.limits.buffer_bytes
+        self._transport.set_write_buffer_limits(high=bound, low=bound // 4)
+        self.write(answer)
+        self._parser = Parser(gateway.session_limits.message_bytes)
+        self._session = gateway.session(self, self._submit)
+        gateway.opened(self)
+        self._session.hello()
+        try:
+            Wanted(query).subscribe(self._session)
+        except EventHubError as error:
+            self._session.error(error)
+            self.fail(error)
+        if tail:
+            self.data_received(tail)
+
+    def _agree(self, method: str, url: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, bytes]:
+        parsed = httptools.parse_url(url)
+        path = unquote(parsed.path.decode("ascii"))
+        if path != PATH:
+            raise NotFound(f"no WebSocket is served at {path[:200]!r}; expected {PATH}")
+        if method != "GET" or headers.get(b"sec-websocket-version") != b"13":
+            raise InvalidRequest("expected a GET with Sec-WebSocket-Version: 13")
+        key = headers.get(b"sec-websocket-key", b"")
+        if not _is_key(key):
+            raise InvalidRequest("Sec-WebSocket-Key is missing or is not 16 bytes in base64")
+        self._gateway.check_origin(headers.items())
+        if self._gateway.hub.draining:
+            raise ShuttingDown("this server is about to stop; connect again in a moment")
+        accept = base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest())
+        offered = [name.strip() for name in headers.get(b"sec-websocket-protocol", b"").split(b",")]
+        chosen = b"Sec-WebSocket-Protocol: %b\r\n" % SUBPROTOCOL.encode() if SUBPROTOCOL.encode() in offered else b""
+        answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n%b\r\n" % (
+            accept,
+            chosen,
+        )
+        return parsed.query or b"", answer
+
+    def _refuse(self, error: EventHubError) -> None:
+        body = orjson.dumps(error.as_problem())
+        status = http.HTTPStatus(error.status)
+        version = b"Sec-WebSocket-Version: 13\r\n" if isinstance(error, InvalidRequest) else b""
+        self.write(
+            b"HTTP/1.1 %d %b\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nConnection: close\r\n%b\r\n%b"
+            % (status, status.phrase.encode(), len(body), version, body)
+        )
+        self._transport.close()
+
+    # Input: asyncio's protocol
+
+    def data_received(self, data: bytes) -> None:
+        self._alive = True
+        if self._parser is None:
+            return  # refused
+        try:
+            for opcode, payload in self._parser.feed(data):
+                self._receive(opcode, payload)
+                if self._parser is None:
+                    return
+        except Violation as violation:
+            self._close(violation.code, violation.reason)
+            self._give_up_reading()
+        except TooLong:
+            self.fail(too_large("the message", self._gateway.session_limits.message_bytes))
+            self._give_up_reading()
+
+    def eof_received(self) -> bool:
+        return False  # half-closed is closed (RFC 6455, 7.1.5 has no half-open WebSockets)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._peers.discard(self)
+        self._end()
+        self._gateway.closed(self)
+        self._parser = None
+        if self._closing is not None:
+            self._closing.cancel()
+
+    def pause_writing(self) -> None:
+        """The outgoing buffer is at its bound. Comes from inside `write`, so nothing else may be done here."""
+        self.full = True
+        self._loop.call_soon(self._congested)
+
+    def resume_writing(self) -> None:
+        """It has drained to a quarter."""
+        self.full = False
+        self._loop.call_soon(self._drained)
+
+    def shutdown(self) -> None:
+        """Uvicorn stops. Whoever is still here did not go after goodbye."""
+        self._transport.close()
+
+    # Input: the node
+
+    def buffered(self) -> int:
+        return self._transport.get_write_buffer_size()
+
+    def beat(self) -> None:
+        if not self._alive:
+            self.fail(PingTimeout(f"nothing came from the client for {2 * self._gateway.settings.heartbeat:g} seconds"))
+            return
+        self._alive = False
+        if self._closing is None:
+            self.write(frame(b"", PING))
+
+    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+        if self._session is not None and self._closing is None:
+            self._session.goodbye(error, reconnect_in)
+            self._close(SERVICE_RESTART, error.code)
+
+    def fail(self, error: EventHubError) -> None:
+        """End the connection: feeds' and our own way out."""
+        self._close(error.close_code, error.code)
+
+    # Private
+
+    def _receive(self, opcode: int, payload: bytes) -> None:
+        if opcode == CLOSE:
+            self._closed_by_peer(payload)
+        elif self._closing is not None:
+            return  # only the peer's close matters now (7.1.1)
+        elif opcode == TEXT:
+            check_utf8(payload)
+            if self._session is not None:
+                self._session.receive(payload)
+        elif opcode == PING:
+            if not self.full:  # the answer to the latest is enough (5.5.3)
+                self.write(frame(payload, PONG))
+        elif opcode == BINARY:
+            self.fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
+
+    def _closed_by_peer(self, payload: bytes) -> None:
+        code = close_code(payload)
+        self._end()
+        if self._closing is None:
+            self.write(frame(b"" if code == NO_STATUS else close_payload(code, ""), CLOSE))
+        self._parser = None
+        self._transport.close()
+
+    def _close(self, code: int, reason: str) -> None:
+        """Send a close frame behind what is buffered, then wait for the peer's, but not for long."""
+        if self._closing is not None:
+            return
+        self._end()
+        self.write(frame(close_payload(code, reason), CLOSE))
+        self._closing = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def _give_up_reading(self) -> None:
+        """What follows cannot be understood, not even the peer's close: end our half, and let the peer end its own."""
+        self._parser = None
+        if self._transport.can_write_eof() and not self._transport.is_closing():
+            self._transport.write_eof()
+
+    def _end(self) -> None:
+        """The session is over: feeds know this writer no more."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _regulate(self) -> None:
+        """Read no commands while their answers would find no room, or while publishes wait."""
+        if self._transport.is_closing():
+            return
+        if self.full or (self._submissions is not None and not self._submissions.roomy):
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+    def _congested(self) -> None:
+        self._regulate()
+        if self.full and self._session is not None:
+            self._session.congested()
+
+    def _drained(self) -> None:
+        self._regulate()
+        if not self.full and self._session is not None:
+            self._session.drained()
+
+    def _submit(self, ref: Ref, event: NewEvent) -> None:
+        if self._submissions is None:
+            self._submissions = Submissions(self._gateway.hub, self._published)
+        if not self._submissions.add(ref, event):
+            self._regulate()
+
+    def _published(self, ref: Ref, channel: str, outcome: Any) -> None:
+        if self._session is not None:
+            self._session.published(ref, channel, outcome)
+        self._regulate()
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except binascii.Error:
+        return False

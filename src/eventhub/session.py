@@ -1,0 +1,270 @@
+"""One client connection's protocol: commands in, replies and messages out. No I/O, no clock of its own, the same over every transport."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Literal, Protocol
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from eventhub import __version__
+from eventhub.channels import NAME_LENGTH, ChannelTypes, Publisher
+from eventhub.errors import (
+    AlreadySubscribed,
+    EventHubError,
+    InvalidFrame,
+    NotSubscribed,
+    TooManySubscriptions,
+)
+from eventhub.event import ATTRIBUTE_LENGTH, Latest, NewEvent, Position, Receipt, Since, format_time, parse_since
+from eventhub.feed import Start, Subscriber, Writer
+from eventhub.presence import MEMBER_LENGTH
+from eventhub.schema import MAX_FAULTS, check_depth, parse, pointer
+
+KEY_LENGTH = 128
+REF_LENGTH = 64
+
+Member = Annotated[str, Field(min_length=1, max_length=MEMBER_LENGTH)]
+Key = Annotated[str, Field(min_length=1, max_length=KEY_LENGTH, pattern=r"^[!-~]+$")]
+Attribute = Annotated[str, Field(min_length=1, max_length=ATTRIBUTE_LENGTH)]
+
+
+class Command(BaseModel):
+    """What every client message has. `ref` comes back in the reply."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    type: str
+    ref: int | Annotated[str, Field(max_length=REF_LENGTH)] | None = None
+
+
+class Subscribe(Command):
+    """Listen to a channel."""
+
+    type: Literal["subscribe"]
+    channel: str
+    since: str | None = None
+    presence: bool = False
+    member: Member | None = None
+
+
+class Unsubscribe(Command):
+    """Listen no more."""
+
+    type: Literal["unsubscribe"]
+    channel: str
+
+
+class Publish(Command):
+    """Publish an event."""
+
+    type: Literal["publish"]
+    channel: str
+    data: Any
+    key: Key | None = None
+    attributes: dict[Literal["source", "subject", "type", "traceparent"], Attribute] | None = None
+
+
+class Ping(Command):
+    """Ask whether the server is there."""
+
+    type: Literal["ping"]
+
+
+COMMANDS: dict[str, type[Command]] = {"subscribe": Subscribe, "unsubscribe": Unsubscribe, "publish": Publish, "ping": Ping}
+
+Ref = int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """What one connection may do. Sizes in bytes, `heartbeat` in seconds, `depth` in levels of JSON."""
+
+    message_bytes: int
+    subscriptions: int
+    heartbeat: float
+    depth: int
+
+
+class Channels(Protocol):
+    """What a session asks of the hub."""
+
+    types: ChannelTypes
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Raises InvalidChannel, UnknownChannel. `started` may be called before this returns."""
+        ...
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Nothing is written for it afterwards."""
+        ...
+
+    def watch(self, subscriber: Subscriber) -> list[str]:
+        """The members now; `join` and `leave` are written from now on."""
+        ...
+
+    def congested(self, subscriber: Subscriber) -> None:
+        """Its writer is full."""
+        ...
+
+    def drained(self, subscriber: Subscriber) -> None:
+        """Its writer has room again."""
+        ...
+
+    def rejected(self, channel: str, error: EventHubError) -> None:
+        """An event was refused before it reached the hub."""
+        ...
+
+    def now(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        ...
+
+
+Submit = Callable[[Ref, NewEvent], None]
+"""Publish in the given order, and answer with `Session.published`."""
+
+
+class Session:
+    """A client's subscriptions and commands. Owned by a transport, which is also its writer."""
+
+    __slots__ = ("_channels", "_limits", "_submit", "_subscriptions", "_writer", "id")
+
+    def __init__(self, channels: Channels, writer: Writer, limits: SessionLimits, submit: Submit) -> None:
+        self.id = secrets.token_urlsafe(9)
+        self._channels = channels
+        self._writer = writer
+        self._limits = limits
+        self._submit = submit
+        self._subscriptions: dict[str, Subscriber] = {}
+
+    # Input
+
+    def hello(self) -> None:
+        """Greet: the first message of a WebSocket."""
+        limits = self._limits
+        shown = {"message_bytes": limits.message_bytes, "subscriptions": limits.subscriptions, "heartbeat": limits.heartbeat}
+        self._say("hello", None, {"session": self.id, "version": __version__, "limits": shown})
+
+    def subscribe(self, command: Subscribe, since: Since) -> None:
+        """Answered with `subscribed`, now or when history has been read. Raises EventHubError."""
+        if command.channel in self._subscriptions:
+            raise AlreadySubscribed(f"this connection is subscribed to {command.channel!r}; unsubscribe first to begin elsewhere")
+        if len(self._subscriptions) >= self._limits.subscriptions:
+            raise TooManySubscriptions(f"this connection has {self._limits.subscriptions} subscriptions, which is the limit")
+        started = partial(self._subscribed, command)
+        subscriber = Subscriber(command.channel, since, self._writer, started, command.member or self.id)
+        self._channels.subscribe(subscriber)
+        self._subscriptions[command.channel] = subscriber
+
+    def receive(self, message: bytes) -> None:
+        """A text message of the client. Faults of a command are answered, never raised."""
+        ref: Ref = None
+        try:
+            check_depth(message, self._limits.depth + 1)
+            fields = parse(message)
+            if not isinstance(fields, dict):
+                raise InvalidFrame(f"the message is a JSON {_kind(fields)}; expected an object with a type")
+            ref = _ref(fields)
+            self._obey(_command(fields))
+        except EventHubError as error:
+            self.error(error, ref)
+
+    def congested(self) -> None:
+        """The writer is full."""
+        for subscriber in list(self._subscriptions.values()):
+            self._channels.congested(subscriber)
+
+    def drained(self) -> None:
+        """The writer has room again."""
+        for subscriber in list(self._subscriptions.values()):
+            self._channels.drained(subscriber)
+
+    def close(self) -> None:
+        """The connection is gone or about to go: nothing is written afterwards."""
+        while self._subscriptions:
+            self._channels.unsubscribe(self._subscriptions.popitem()[1])
+
+    # Output
+
+    def error(self, error: EventHubError, ref: Ref = None) -> None:
+        """An error reply."""
+        self._say("error", ref, error.as_dict())
+
+    def goodbye(self, error: EventHubError, reconnect_in: float) -> None:
+        """The connection closes next; come back after `reconnect_in` seconds."""
+        self._say("goodbye", None, {**error.as_dict(), "reconnect_in": round(reconnect_in, 3)})
+
+    def published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
+        """What became of a submitted event: its position and time, or why not."""
+        if isinstance(outcome, EventHubError):
+            self.error(outcome, ref)
+        else:
+            fields = {"channel": channel, "id": str(outcome.position), "time": format_time(outcome.time)}
+            self._say("published", ref, fields)
+
+    # Private
+
+    def _obey(self, command: Command) -> None:
+        match command:
+            case Subscribe():
+                self.subscribe(command, Latest() if command.since is None else parse_since(command.since))
+            case Unsubscribe():
+                self._unsubscribe(command)
+            case Publish():
+                self._publish(command)
+            case Ping():
+                self._say("pong", command.ref, {})
+
+    def _unsubscribe(self, command: Unsubscribe) -> None:
+        subscriber = self._subscriptions.pop(command.channel, None)
+        if subscriber is None:
+            raise NotSubscribed(f"this connection is not subscribed to {command.channel[:NAME_LENGTH]!r}")
+        self._channels.unsubscribe(subscriber)
+        self._say("unsubscribed", command.ref, {"channel": command.channel, "reason": "client"})
+
+    def _publish(self, command: Publish) -> None:
+        try:
+            kind = self._channels.types.resolve(command.channel)
+            kind.admit(Publisher.CLIENT)
+            data = kind.schema.canonical(orjson.dumps(command.data))
+        except EventHubError as error:
+            self._channels.rejected(command.channel, error)
+            raise
+        attributes = {str(name): value for name, value in (command.attributes or {}).items()}
+        self._submit(command.ref, NewEvent(command.channel, data, self._channels.now(), attributes or None, command.key))
+
+    def _subscribed(self, command: Subscribe, subscriber: Subscriber, start: Start) -> None:
+        fields = {"channel": subscriber.channel, **start.as_dict()}
+        if command.presence:
+            fields["members"] = [{"id": member} for member in self._channels.watch(subscriber)]
+        self._say("subscribed", command.ref, fields, start.position)
+
+    def _say(self, kind: str, ref: Ref, fields: dict[str, Any], position: Position | None = None) -> None:
+        if ref is not None:
+            fields = {"ref": ref, **fields}
+        self._writer.write(self._writer.encoding.message(kind, fields, position))
+
+
+def _ref(fields: dict[str, Any]) -> Ref:
+    ref = fields.get("ref")
+    return ref if isinstance(ref, int) or (isinstance(ref, str) and len(ref) <= REF_LENGTH) else None
+
+
+def _command(fields: dict[str, Any]) -> Command:
+    name = fields.get("type")
+    if not isinstance(name, str) or name not in COMMANDS:
+        shown = repr(name[:40]) if isinstance(name, str) else "missing" if name is None else f"a JSON {_kind(name)}"
+        raise InvalidFrame(f"the message's type is {shown}; expected one of {', '.join(COMMANDS)}")
+    try:
+        return COMMANDS[name].model_validate(fields)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        details = [{"pointer": pointer(list(fault["loc"])), "message": fault["msg"]} for fault in faults[:MAX_FAULTS]]
+        raise InvalidFrame(f"the {name} message does not fit: {details[0]['pointer']}: {details[0]['message']}", details) from None
+
+
+def _kind(value: Any) -> str:
+    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
+    return names.get(type(value), "null")

@@ -1,0 +1,81 @@
+"""A real EventHub server in a process of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+START_SECONDS = 30
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class EventHubServer:
+    """`eventhub serve` with a configuration of its own, on a port that stays the same over restarts."""
+
+    def __init__(self, tmp_path: Path, config: str = "", port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
+        self.config = tmp_path / "eventhub.yaml"
+        self.config.write_text(config)
+        self.log = tmp_path / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start, and wait until it is ready."""
+        command = [sys.executable, "-m", "eventhub", "serve", "--config", str(self.config), "--port", str(self.port)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("EVENTHUB_")}
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log.read_text()}")
+            try:
+                if httpx.get(f"{self.url}/readyz", timeout=1).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.02)  # between attempts to connect: nothing can be waited on before the port is open
+        self.kill()
+        raise RuntimeError(f"the server was not ready in {START_SECONDS} seconds:\n{self.log.read_text()}")
+
+    def stop(self, signal: int = signal.SIGTERM) -> int:
+        """Ask it to stop and wait; its exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal)
+        code = self.process.wait(timeout=30)
+        self.process = None
+        return code
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def restart(self) -> None:
+        """Stop and start."""
+        self.stop()
+        self.start()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.kill()
