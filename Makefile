@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test lint bench lock wheel clean
+.PHONY: serve test lint bench docs lock wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
@@ -27,6 +27,9 @@ lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 	$(BIN)/uv export --quiet --no-emit-project --no-dev --format requirements-txt --no-header -o requirements.txt
 	$(BIN)/uv export --quiet --no-emit-project --format requirements-txt --no-header -o requirements-dev.txt
 	rm uv.lock
+
+docs: $(VENV)/test.stamp ## Write the documents that are made from the code
+	$(BIN)/python -c "from eventhub.reference import settings_page; print(settings_page(), end='')" > docs/settings.md
 
 wheel: $(VENV)/test.stamp
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .

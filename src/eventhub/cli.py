@@ -1,5 +1,6 @@
 """The command line."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -9,6 +10,7 @@ import typer
 from eventhub import __version__, logs
 from eventhub.config import CONFIG_VARIABLE, Settings, channel_types, load
 from eventhub.errors import ConfigurationError
+from eventhub.reference import settings_schema
 from eventhub.server.app import serve as serve_forever
 
 DEFAULT_FILE = Path("eventhub.yaml")
@@ -45,6 +47,12 @@ def check(config: ConfigFile = None) -> None:
     except ConfigurationError as error:
         _refuse(error)
     typer.echo(f"{file or 'the built-in sample configuration'}: good; channel types {', '.join(kind.name for kind in types)}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of eventhub.yaml."""
+    typer.echo(json.dumps(settings_schema(), indent=2))
 
 
 @app.command()

@@ -75,7 +75,7 @@ class ShutdownSettings(Section):
 class LogSettings(Section):
     """Logs on standard output."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is less important is not logged")
     format: Literal["auto", "json", "console"] = Field(default="auto", description="auto: console on a terminal, json elsewhere")
     access: bool = Field(default=False, description="One line per HTTP request")
 

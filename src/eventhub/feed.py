@@ -33,7 +33,7 @@ SERIES = 10_000
 
 
 class Writer(Protocol):
-    """A connection's way out, as feeds see it. It must not call back into the feed from inside these."""
+    """A connection's way out, as feeds see it. Only `fail` may call back, and only `Feed.leave`."""
 
     @property
     def encoding(self) -> Encoding:
@@ -348,13 +348,12 @@ class Feed:
     def _pass_over(self, event: Event | None) -> None:
         """The line moves on without those who lag: over `event`, or over a gap."""
         if self.kind.slow is Slow.DISCONNECT:
-            for subscriber in self._lagging:
+            closing, self._lagging = self._lagging, {}
+            self.tally.disconnected += len(closing)
+            error = SlowConsumer(f"the connection's outgoing buffer is full and channel {self.channel!r} has more to send")
+            for subscriber in closing:
                 subscriber.state = State.GONE
-                subscriber.writer.fail(
-                    SlowConsumer(f"the connection's outgoing buffer is full and channel {self.channel!r} has more to send")
-                )
-            self.tally.disconnected += len(self._lagging)
-            self._lagging.clear()
+                subscriber.writer.fail(error)
         elif self.kind.slow is Slow.LATEST and event is not None:
             series = self.kind.series(event)
             self._newest.pop(series, None)

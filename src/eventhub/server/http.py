@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventhub import __version__
@@ -217,7 +218,8 @@ def _errors(api: FastAPI) -> None:
                 return _problem(NotFound(f"nothing is at {path!r}"))
             case 405:
                 problem = _problem(MethodNotAllowed(f"{path!r} has no method {method}"))
-                problem.headers.update(error.headers or {})
+                routes = [route for route in api.routes if isinstance(route, Route) and route.path_regex.match(request.url.path)]
+                problem.headers["allow"] = ", ".join(sorted({name for route in routes for name in route.methods or ()}))
                 return problem
             case _:
                 return _problem(InvalidRequest(error.detail))

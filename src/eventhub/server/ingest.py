@@ -112,8 +112,9 @@ class Ingest:
             else:
                 self._accepted += 1
                 self._last = str(outcome.position)
-        self._line = self._seen
-        self._wake.set()
+        if self._line != self._seen:
+            self._line = self._seen
+            self._wake.set()
 
     def _refuse(self, line: int, error: EventHubError) -> None:
         self._rejected += 1

@@ -9,6 +9,8 @@ from eventhub.encoding import LINES, Encoding, event_id, sse_event, sse_message
 from eventhub.errors import EventHubError
 
 CHUNK_BYTES = 64 * 1024
+CLOSE_SECONDS = 5.0
+"""How long what is left may take to be sent once no more is accepted."""
 
 
 class Outbox:
@@ -17,7 +19,20 @@ class Outbox:
     `on_full` and `on_drained` are called from the loop, never from inside `write`.
     """
 
-    __slots__ = ("_bound", "_chunks", "_closed", "_loop", "_on_drained", "_on_full", "_wake", "encoding", "error", "full", "size")
+    __slots__ = (
+        "_bound",
+        "_chunks",
+        "_closed",
+        "_expiry",
+        "_loop",
+        "_on_drained",
+        "_on_full",
+        "_wake",
+        "encoding",
+        "error",
+        "full",
+        "size",
+    )
 
     def __init__(self, encoding: Encoding, bound: int, on_full: Callable[[], None], on_drained: Callable[[], None]) -> None:
         self.encoding = encoding
@@ -27,6 +42,7 @@ class Outbox:
         self._bound = bound
         self._chunks: list[bytes] = []
         self._closed = False
+        self._expiry: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._on_full = on_full
@@ -49,9 +65,20 @@ class Outbox:
         self.close()
 
     def close(self) -> None:
-        """No more is accepted; `take` gives what is left, then None."""
+        """No more is accepted; `take` gives what is left, but not for longer than CLOSE_SECONDS, then None."""
+        if not self._closed:
+            self._closed = True
+            self._wake.set()
+            self._expiry = self._loop.call_later(CLOSE_SECONDS, self.discard)
+
+    def discard(self) -> None:
+        """The connection is gone or too late: give the memory back."""
         self._closed = True
+        self._chunks.clear()
+        self.size = 0
         self._wake.set()
+        if self._expiry is not None:
+            self._expiry.cancel()
 
     async def take(self, timeout: float) -> bytes | None:
         """The next messages, joined; b"" when none came in `timeout` seconds; None after the end."""

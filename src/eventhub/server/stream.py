@@ -41,6 +41,7 @@ class Stream:
             await race(self._send(send), _disconnected(receive))
         finally:
             self._session.close()
+            self._outbox.discard()
             self._gateway.closed(self)
 
     def buffered(self) -> int:

@@ -45,6 +45,7 @@ class WebSocketShell:
             await race(self._send(send), self._read(scope, receive))
         finally:
             self._session.close()
+            self._outbox.discard()
             self._gateway.closed(self)
 
     def buffered(self) -> int:

@@ -22,10 +22,10 @@ from eventhub.errors import EventHubError, InvalidRequest, NotFound, PingTimeout
 from eventhub.event import NewEvent
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, check_utf8, close_code, close_payload
 from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway, Wanted, too_large
+from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
 from eventhub.session import Ref, Session
 
-CLOSE_SECONDS = 5.0
 NOTSENT_LOWAT = 16 * 1024
 """Bytes the kernel takes beyond what it can send at once. Without it a stuck reader first swallows megabytes unseen."""
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)

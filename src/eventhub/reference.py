@@ -1,0 +1,62 @@
+"""Documents that are made from the code: the settings page and the JSON Schema of eventhub.yaml."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from eventhub.config import PREFIX, ChannelSettings, HistorySettings, Section, Settings
+
+HEAD = """# Settings
+
+Keys of `eventhub.yaml`. Each is also an environment variable, which wins over the file; the command line wins over both. Unknown keys and
+variables are refused. `eventhub check` says whether a configuration can be used; `eventhub schema` prints its JSON Schema, for editors:
+
+```yaml
+# yaml-language-server: $schema=eventhub.schema.json
+broker: memory://
+channels:
+  chat:   {payload: chat,    history: {events: 500, age: 24h},  presence: true, publish: [client, producer]}
+  logs:   {payload: log,     history: {events: 10000, age: 1h}, publish: [producer]}
+  iot:    {payload: reading, history: {events: 1000, age: 7d},  slow: latest,   publish: [producer]}
+  orders: {payload: schemas/order.json}          # JSON Schema 2020-12, relative to this file
+  trades: {payload: "myapp.events:Trade"}        # a pydantic model
+```
+
+"""
+
+
+def settings_page() -> str:
+    """docs/settings.md."""
+    rows = ["| key | variable | default | meaning |", "|---|---|---|---|", *_rows("", Settings)]
+    types = ["| key | default | meaning |", "|---|---|---|", *_type_rows("", ChannelSettings), *_type_rows("history.", HistorySettings)]
+    return HEAD + "\n".join(rows) + "\n\n## A channel type\n\nBelow `channels.NAME`:\n\n" + "\n".join(types) + "\n"
+
+
+def settings_schema() -> dict[str, Any]:
+    """JSON Schema of eventhub.yaml."""
+    schema = Settings.model_json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "eventhub.yaml"}
+
+
+def _rows(prefix: str, model: Any) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if isinstance(field.default, Section):
+            yield from _rows(f"{prefix}{name}.", type(field.default))
+        else:
+            variable = PREFIX + f"{prefix}{name}".upper().replace(".", "__")
+            yield f"| `{prefix}{name}` | `{variable}` | {_default(field)} | {field.description} |"
+
+
+def _type_rows(prefix: str, model: Any) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        if not isinstance(field.default, Section):
+            yield f"| `{prefix}{name}` | {_default(field)} | {field.description} |"
+
+
+def _default(field: Any) -> str:
+    if field.default_factory is not None:
+        return "chat, logs, iot"
+    if isinstance(field.default, list):
+        return ", ".join(map(str, field.default)) or "none"
+    if isinstance(field.default, bool) or field.default is None:
+        return {True: "true", False: "false", None: "none"}[field.default]
+    return f"`{field.default}`"

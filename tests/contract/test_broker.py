@@ -1,0 +1,279 @@
+"""The broker contract (eventhub.brokers.base), for every broker without exceptions."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+
+from eventhub.errors import IdempotencyConflict
+from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt
+from tests.contract.conftest import Node
+
+Start = Callable[[], AbstractAsyncContextManager[Node]]
+
+
+def run(start: Start, scenario: Callable[[Node], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with start() as node:
+            await scenario(node)
+
+    asyncio.run(main())
+
+
+def event(node: Node, channel: str, text: str = "x", key: str | None = None) -> NewEvent:
+    return NewEvent(channel, f'"{text}"'.encode(), node.clock.now, None, key)
+
+
+async def store(node: Node, channel: str, *texts: str) -> list[Position]:
+    receipts = await node.broker.publish([event(node, channel, text) for text in texts])
+    return [receipt.position for receipt in receipts if isinstance(receipt, Receipt)]
+
+
+def texts(events: object) -> list[str]:
+    assert isinstance(events, (list, tuple))
+    return [event.data.decode().strip('"') for event in events]
+
+
+def test_positions_strictly_increase_within_one_epoch(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        positions = await store(node, "many.a", "1", "2") + await store(node, "many.a", "3")
+        assert len({position.epoch for position in positions}) == 1
+        assert positions[0].offset < positions[1].offset < positions[2].offset
+
+    run(start, scenario)
+
+
+def test_concurrent_publishers_get_different_positions_in_log_order(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await node.broker.subscribe("many.a")
+        groups = await asyncio.gather(*(store(node, "many.a", f"{n}a", f"{n}b") for n in range(50)))
+        assert len({position for group in groups for position in group}) == 100
+        assert all(first.offset < second.offset for first, second in groups)
+        log = (await node.broker.history("many.a", Earliest(), 1000)).events
+        assert list(await node.announced(100)) == list(log)
+
+    run(start, scenario)
+
+
+def test_an_empty_channel_has_an_epoch_and_a_position_that_the_first_event_follows(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        piece = await node.broker.history("many.new", Earliest(), 10)
+        assert (list(piece.events), piece.lost, piece.start) == ([], None, piece.end)
+        position = await node.broker.subscribe("many.new")
+        assert position == piece.end
+        await store(node, "many.new", "first")
+        (announced,) = await node.announced(1)
+        assert (announced.epoch, announced.previous) == (position.epoch, position.offset)
+        after = await node.broker.history("many.new", piece.end, 10)
+        assert (texts(after.events), after.lost) == (["first"], None)
+
+    run(start, scenario)
+
+
+def test_each_event_names_the_offset_of_the_one_before_it(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        position = await node.broker.subscribe("many.a")
+        await store(node, "many.a", "1", "2", "3")
+        previous = position.offset
+        for announced in await node.announced(3):
+            assert announced.previous == previous
+            previous = announced.offset
+
+    run(start, scenario)
+
+
+def test_announcements_come_in_order_and_equal_what_history_gives(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await node.broker.subscribe("many.a")
+        new = NewEvent("many.a", b'{"n":1}', node.clock.now, {"source": "s", "subject": "é"}, None)
+        await node.broker.publish([new, event(node, "many.a")])
+        announced: list[Event] = await node.announced(2)
+        assert announced == list((await node.broker.history("many.a", Earliest(), 10)).events)
+        assert announced[0].attributes == {"source": "s", "subject": "é"}
+        assert (announced[0].data, announced[0].time, announced[0].channel) == (b'{"n":1}', node.clock.now, "many.a")
+
+    run(start, scenario)
+
+
+def test_only_subscribed_channels_are_announced(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await node.broker.subscribe("many.a")
+        await node.broker.subscribe("many.b")
+        await node.broker.unsubscribe("many.b")
+        await store(node, "many.b", "no")
+        await store(node, "many.c", "no")
+        await store(node, "many.a", "yes")
+        assert texts(await node.announced(1)) == ["yes"]
+
+    run(start, scenario)
+
+
+def test_subscribing_again_continues_the_log(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await node.broker.subscribe("many.a")
+        await node.broker.unsubscribe("many.a")
+        (missed,) = await store(node, "many.a", "missed")
+        assert await node.broker.subscribe("many.a") == missed
+        assert await node.broker.subscribe("many.a") == missed, "subscribing twice is harmless"
+        await store(node, "many.a", "heard")
+        assert texts(await node.announced(1)) == ["heard"]
+
+    run(start, scenario)
+
+
+def test_history_pages_through_the_log_without_holes(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await store(node, "many.a", *map(str, range(10)))
+        piece = await node.broker.history("many.a", Earliest(), 4)
+        read = texts(piece.events)
+        while piece.reached != piece.end:
+            piece = await node.broker.history("many.a", piece.reached, 4)
+            assert piece.lost is None
+            assert 1 <= len(piece.events) <= 4
+            read += texts(piece.events)
+        assert read == [str(n) for n in range(10)]
+
+    run(start, scenario)
+
+
+def test_large_events_make_shorter_pages_but_never_empty_ones(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await store(node, "many.a", *("x" * 600_000 for _ in range(3)))
+        piece = await node.broker.history("many.a", Earliest(), 1000)
+        assert 1 <= len(piece.events) < 3
+        assert piece.reached != piece.end
+
+    run(start, scenario)
+
+
+def test_history_at_the_end_is_empty_and_loses_nothing(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        *_, last = await store(node, "many.a", "1", "2")
+        piece = await node.broker.history("many.a", last, 10)
+        assert (list(piece.events), piece.start, piece.end, piece.lost) == ([], last, last, None)
+
+    run(start, scenario)
+
+
+def test_the_last_so_many(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await store(node, "many.a", "1", "2", "3")
+        assert texts((await node.broker.history("many.a", Last(2), 10)).events) == ["2", "3"]
+        assert texts((await node.broker.history("many.a", Last(99), 10)).events) == ["1", "2", "3"]
+        assert texts((await node.broker.history("many.a", Last(2), 1)).events) == ["2"], "a page begins at the oldest asked for"
+
+    run(start, scenario)
+
+
+def test_the_events_of_an_age(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await store(node, "many.a", "old")
+        node.clock.now += 10_000
+        await store(node, "many.a", "new")
+        assert texts((await node.broker.history("many.a", Age(5_000), 10)).events) == ["new"]
+        assert texts((await node.broker.history("many.a", Age(10_000), 10)).events) == ["old", "new"]
+        node.clock.now += 60_000
+        piece = await node.broker.history("many.a", Age(1), 10)
+        assert (list(piece.events), piece.start, piece.lost) == ([], piece.end, None)
+
+    run(start, scenario)
+
+
+def test_retention_by_count_keeps_the_newest_and_says_what_expired(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        positions = await store(node, "few.a", "1", "2", "3", "4", "5")
+        assert texts((await node.broker.history("few.a", Earliest(), 10)).events) == ["3", "4", "5"]
+        piece = await node.broker.history("few.a", positions[0], 10)
+        assert (texts(piece.events), piece.lost, piece.start) == (["3", "4", "5"], "expired", positions[1])
+        exact = await node.broker.history("few.a", positions[1], 10)
+        assert (texts(exact.events), exact.lost) == (["3", "4", "5"], None), "what is gone had been read"
+
+    run(start, scenario)
+
+
+def test_retention_by_age_expires_what_nobody_touched(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        first, last = await store(node, "brief.a", "1", "2")
+        node.clock.now += 61_000
+        piece = await node.broker.history("brief.a", first, 10)
+        assert (list(piece.events), piece.lost, piece.start, piece.end) == ([], "expired", last, last)
+
+    run(start, scenario)
+
+
+def test_without_retention_history_is_empty_and_still_valid(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await node.broker.subscribe("none.a")
+        first, last = await store(node, "none.a", "1", "2")
+        assert texts(await node.announced(2)) == ["1", "2"]
+        piece = await node.broker.history("none.a", Earliest(), 10)
+        assert (list(piece.events), piece.start, piece.end, piece.lost) == ([], last, last, None)
+        assert (await node.broker.history("none.a", first, 10)).lost == "expired"
+        assert (await node.broker.history("none.a", last, 10)).lost is None
+
+    run(start, scenario)
+
+
+def test_a_position_of_another_epoch_or_beyond_the_end_is_a_reset(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        *_, last = await store(node, "many.a", "1", "2")
+        for foreign in (Position("0other0", 1), Position(last.epoch, last.offset + 1)):
+            piece = await node.broker.history("many.a", foreign, 10)
+            assert (texts(piece.events), piece.lost, piece.end) == (["1", "2"], "reset", last)
+        assert (await node.broker.history("many.unused", Position("0other0", 7), 10)).lost == "reset"
+
+    run(start, scenario)
+
+
+def test_an_idempotency_key_stores_once_and_gives_the_first_receipt(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await node.broker.subscribe("many.a")
+        (first,) = await node.broker.publish([event(node, "many.a", "once", key="k")])
+        node.clock.now += 5
+        again = await node.broker.publish([event(node, "many.a", "once", key="k"), event(node, "many.a", "other", key="k2")])
+        assert isinstance(first, Receipt)
+        assert again[0] == Receipt(first.position, first.time, replayed=True)
+        assert texts(await node.announced(2)) == ["once", "other"]
+        assert len((await node.broker.history("many.a", Earliest(), 10)).events) == 2
+
+    run(start, scenario)
+
+
+def test_an_idempotency_key_belongs_to_its_channel_and_its_data(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await node.broker.publish([event(node, "many.a", "one", key="k")])
+        (elsewhere,) = await node.broker.publish([event(node, "many.b", "one", key="k")])
+        assert isinstance(elsewhere, Receipt)
+        assert not elsewhere.replayed
+        (conflict,) = await node.broker.publish([event(node, "many.a", "two", key="k")])
+        assert isinstance(conflict, IdempotencyConflict)
+
+    run(start, scenario)
+
+
+def test_a_key_repeated_within_one_call_stores_once(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        first, second = await node.broker.publish([event(node, "many.a", "x", key="k"), event(node, "many.a", "x", key="k")])
+        assert isinstance(first, Receipt)
+        assert isinstance(second, Receipt)
+        assert (first.position, first.replayed, second.replayed) == (second.position, False, True)
+
+    run(start, scenario)
+
+
+def test_a_key_is_forgotten_after_ten_minutes(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        (first,) = await node.broker.publish([event(node, "many.a", "x", key="k")])
+        node.clock.now += 600_001
+        (later,) = await node.broker.publish([event(node, "many.a", "x", key="k")])
+        assert isinstance(first, Receipt)
+        assert isinstance(later, Receipt)
+        assert later.position.offset > first.position.offset
+
+    run(start, scenario)
+
+
+def test_a_ready_broker_has_no_complaint(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        assert node.broker.unready() is None
+
+    run(start, scenario)

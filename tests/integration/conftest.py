@@ -1,0 +1,55 @@
+"""Servers for integration tests."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.harness import EventHubServer
+
+Start = Callable[..., EventHubServer]
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+    """A server with the sample configuration, shared: use channels of your own."""
+    with EventHubServer(tmp_path_factory.mktemp("hub")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def asgi_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+    """The same under plain uvicorn."""
+    with EventHubServer(tmp_path_factory.mktemp("asgi"), lane="asgi") as server:
+        yield server
+
+
+@pytest.fixture(params=["fast", "asgi"])
+def lane_hub(request: pytest.FixtureRequest) -> EventHubServer:
+    """Both of them, one after the other: the same tests hold for the fast lane and for the ASGI shell."""
+    server = request.getfixturevalue("hub" if request.param == "fast" else "asgi_hub")
+    assert isinstance(server, EventHubServer)
+    return server
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts servers with a configuration of their own, and ends them."""
+    with ExitStack() as stack:
+
+        def start(config: str = "", lane: str = "fast", files: Mapping[str, str] | None = None) -> EventHubServer:
+            directory = tmp_path / str(len(list(tmp_path.iterdir())))
+            directory.mkdir()
+            for name, text in (files or {}).items():
+                (directory / name).write_text(text)
+            return stack.enter_context(EventHubServer(directory, config, lane=lane))
+
+        yield start
+
+
+@pytest.fixture
+def channel(request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """A channel of a type that no other test uses."""
+    own = "".join(c if c.isalnum() else "-" for c in request.node.name)[-100:]
+    return lambda type_name: f"{type_name}.{own}"

@@ -1,0 +1,79 @@
+"""brokers/memory.py beyond the contract: its bounds."""
+
+import asyncio
+from collections.abc import Sequence
+
+from eventhub.brokers.memory import EVENT_OVERHEAD, MemoryBroker
+from eventhub.channels import Retention
+from eventhub.errors import TooManyChannels
+from eventhub.event import Earliest, NewEvent, Position, Receipt
+
+NOW = 1_795_000_000_000
+
+
+class Bounded:
+    """A memory broker with small bounds and a clock moved by hand."""
+
+    def __init__(self, age: int | None = None, **bounds: int) -> None:
+        self.now = NOW
+        self.broker = MemoryBroker(lambda channel: Retention(1000, age), lambda: self.now, **bounds)
+
+    def publish(self, channel: str, data: bytes = b"1", key: str | None = None) -> object:
+        (outcome,) = asyncio.run(self._publish([NewEvent(channel, data, self.now, None, key)]))
+        return outcome
+
+    def texts(self, channel: str) -> list[bytes]:
+        return [event.data for event in asyncio.run(self.broker.history(channel, Earliest(), 10_000)).events]
+
+    async def _publish(self, events: Sequence[NewEvent]) -> Sequence[object]:
+        return await self.broker.publish(events)
+
+
+def test_channels_beyond_the_bound_are_refused_and_the_others_go_on() -> None:
+    node = Bounded(max_channels=2)
+    assert isinstance(node.publish("a"), Receipt)
+    assert isinstance(node.publish("b"), Receipt)
+    assert isinstance(node.publish("c"), TooManyChannels)
+    assert isinstance(node.publish("a"), Receipt)
+
+
+def test_a_channel_whose_events_expired_makes_room_and_its_old_positions_are_never_reused() -> None:
+    node = Bounded(max_channels=1, age=1000)
+    old = [node.publish("a") for _ in range(5)]
+    node.now += 2000
+    assert isinstance(node.publish("b"), Receipt)
+    node.now += 2000
+    new = node.publish("a")
+    assert isinstance(old[0], Receipt)
+    assert isinstance(new, Receipt)
+    assert new.position.offset > 5
+    piece = asyncio.run(node.broker.history("a", old[0].position, 10))
+    assert piece.lost == "expired", "the reader of a forgotten log is told, not served a log that only looks the same"
+
+
+def test_a_subscribed_channel_is_never_forgotten() -> None:
+    node = Bounded(max_channels=1, age=1000)
+    asyncio.run(node.broker.subscribe("a"))
+    assert isinstance(node.publish("b"), TooManyChannels)
+
+
+def test_the_largest_logs_are_trimmed_when_all_together_are_too_large() -> None:
+    node = Bounded(max_bytes=20 * (100 + EVENT_OVERHEAD))
+    node.publish("small", b"1")
+    for _ in range(50):
+        node.publish("large", b"x" * 100)
+    assert node.texts("small") == [b"1"]
+    assert 5 <= len(node.texts("large")) <= 20
+    first = asyncio.run(node.broker.history("large", Position(asyncio.run(node.broker.subscribe("large")).epoch, 1), 10))
+    assert first.lost == "expired"
+
+
+def test_idempotency_keys_are_bounded() -> None:
+    node = Bounded(max_keys=10)
+    first = node.publish("a", key="0")
+    for number in range(1, 20):
+        node.publish("a", key=str(number))
+    again = node.publish("a", key="0")
+    assert isinstance(first, Receipt)
+    assert isinstance(again, Receipt)
+    assert not again.replayed, "the oldest key was forgotten"
