@@ -2,6 +2,7 @@
 
 import json
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
@@ -166,3 +167,12 @@ def exactly(sock: socket.socket, count: int) -> bytes:
             raise EOFError
         data += part
     return data
+
+
+def wait_for(process: subprocess.Popen[str], text: str) -> None:
+    """Read a process's output up to a line that holds `text`."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(f"the output ended without {text}")

@@ -12,6 +12,8 @@ from typing import Self
 
 import httpx
 
+from tests.clients import http
+
 START_SECONDS = 30
 COMMANDS = {
     "fast": ["eventhub", "serve"],
@@ -55,7 +57,7 @@ class EventHubServer:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log.read_text()}")
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=1).status_code == 200:
+                if http.get(f"{self.url}/readyz").status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.02)  # between attempts to connect: nothing can be waited on before the port is open

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -182,8 +183,9 @@ def test_a_client_that_only_sends_is_stopped_and_not_buffered_without_bound(star
     with upgrade(hub.port, receive_buffer=4096) as sock:
         sock.settimeout(1)
         sent = 0
-        with pytest.raises(TimeoutError):
+        with suppress(TimeoutError):
             while sent < 200_000_000:
                 sent += sock.send(flood)
+        assert sent < 200_000_000
         buffered = metric(hub.url, "eventhub_buffered_bytes")
         assert 65536 <= buffered < 65536 + 4 * 1024 * 1024, "the bound, and the answers to what one read can hold"

@@ -93,7 +93,9 @@ def test_streams_say_goodbye_and_end(start: Start) -> None:
 def test_a_producer_mid_stream_is_told_what_is_stored(start: Start) -> None:
     hub = start()
     with raw(hub.port) as sock:
-        sock.sendall(b"POST /v1/channels/logs.a HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sock.sendall(
+            b"POST /v1/channels/logs.a HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         line = b'{"level":"info","message":"a"}\n'
         sock.sendall(b"%x\r\n%b\r\n" % (len(line), line))
         answer = b""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.clients import WsClient, close_code, frame, http, masked, ndjson, sse, upgrade
+from tests.clients import WsClient, close_code, frame, http, masked, ndjson, sse, upgrade, wait_for
 from tests.harness import EventHubServer
 
 Channel = Callable[[str], str]
@@ -258,9 +258,7 @@ def test_websocket_command_line_client_listens_without_sending_anything(hub: Eve
     publish(hub, channel("iot"), 42)
     url = f"{hub.ws_url}?channel={channel('iot')}&since=earliest"
     with subprocess.Popen([sys.executable, "-m", "websockets", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
-        assert client.stdout is not None
-        while '"value":42.0' not in client.stdout.readline():
-            pass
+        wait_for(client, '"value":42.0')
         client.terminate()
 
 

@@ -1,0 +1,118 @@
+// A socket, a clock and a switchboard for the client module: nothing happens until a test says so.
+
+class FakeSocket {
+  static all = [];
+
+  constructor(url) {
+    this.url = String(url);
+    this.sent = [];
+    this.closed = false;
+    FakeSocket.all.push(this);
+  }
+
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+
+  close() {
+    this.closed = true;
+  }
+
+  /** The server says this. */
+  say(...messages) {
+    for (const message of messages) this.onmessage?.({ data: JSON.stringify(message) });
+  }
+
+  hello(limits = {}) {
+    this.say({ type: "hello", session: "s", version: "0", limits: { message_bytes: 65536, subscriptions: 100, heartbeat: 25, ...limits } });
+  }
+
+  /** The connection is gone. */
+  drop(code = 1006, reason = "") {
+    this.onclose?.({ code, reason });
+  }
+}
+
+class FakeClock {
+  #time = 0;
+  #next = 1;
+  #timers = new Map();
+
+  now() {
+    return this.#time;
+  }
+
+  setTimeout(action, milliseconds) {
+    this.#timers.set(this.#next, { due: this.#time + milliseconds, action });
+    return this.#next++;
+  }
+
+  clearTimeout(timer) {
+    this.#timers.delete(timer);
+  }
+
+  advance(seconds) {
+    const end = this.#time + seconds * 1000;
+    for (;;) {
+      const [timer, first] = [...this.#timers].sort(([, a], [, b]) => a.due - b.due)[0] ?? [];
+      if (!first || first.due > end) break;
+      this.#timers.delete(timer);
+      this.#time = first.due;
+      first.action();
+    }
+    this.#time = end;
+  }
+}
+
+/** A hub on fakes: {hub, clock, statuses, socket(), sockets, wake(), unwatched, log, handlers}. `log` is what the handlers were told. */
+async function start(options = {}) {
+  const { EventHub } = await import("/static/eventhub.js");
+  FakeSocket.all = [];
+  const kit = { clock: new FakeClock(), statuses: [], sockets: FakeSocket.all, log: [], unwatched: false };
+  kit.socket = () => FakeSocket.all.at(-1);
+  const note = (name) => (value, more) => kit.log.push([name, value, more]);
+  kit.handlers = {
+    onSubscribed: ({ position }) => kit.log.push(["subscribed", position]),
+    onEvent: ({ id }, { replay }) => kit.log.push(["event", id, replay]),
+    onGap: ({ position, reason }) => kit.log.push(["gap", position, reason]),
+    onReplayed: ({ count, resumed }) => kit.log.push(["replayed", count, resumed]),
+    onJoin: note("join"),
+    onLeave: note("leave"),
+    onError: ({ code, passing }) => kit.log.push(["error", code, passing]),
+  };
+  kit.hub = new EventHub("ws://hub.test/v1/ws", {
+    WebSocket: FakeSocket,
+    clock: kit.clock,
+    random: () => 0.5,
+    watch: (check) => {
+      kit.wake = check;
+      return () => (kit.unwatched = true);
+    },
+    onStatus: (status) => kit.statuses.push(status),
+    ...options,
+  });
+  return kit;
+}
+
+/** Answers the newest subscribe of that channel. */
+function accept(socket, channel, position, fields = {}) {
+  const { ref } = socket.sent.findLast((message) => message.type === "subscribe" && message.channel === channel);
+  socket.say({ type: "subscribed", ref, channel, position, head: position, recovered: true, ...fields });
+}
+
+const event = (channel, id) => ({ type: "event", channel, id, time: "2026-11-22T20:06:00.123Z", data: id });
+
+/** What becomes of a promise: {value} or {code, message, details}. */
+const outcome = (promise) =>
+  promise.then(
+    (value) => ({ value }),
+    ({ code, message, details }) => ({ code, message, details }),
+  );
+
+/** A promise that nothing settles fails its test instead of holding it up. */
+function inTime(steps) {
+  const late = (_, reject) => setTimeout(() => reject(new Error("not settled after 5 seconds")), 5000);
+  return Promise.race([steps(), new Promise(late)]);
+}
+
+Object.assign(globalThis, { inTime, start, accept, event, outcome });

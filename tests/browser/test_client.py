@@ -1,0 +1,563 @@
+"""The client module in a real browser, on a fake socket and a fake clock."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Evaluate
+
+
+def test_subscribes_once_the_server_has_said_hello(run: Evaluate) -> None:
+    seen = run("""
+        const { hub, socket, statuses, handlers } = await start();
+        hub.subscribe("chat.lobby", { since: "-20", presence: true, member: "ana", ...handlers });
+        const early = socket().sent.length;
+        socket().hello();
+        return { url: socket().url, early, sent: socket().sent, statuses };
+    """)
+    assert seen["url"] == "ws://hub.test/v1/ws"
+    assert seen["early"] == 0
+    fields = {"channel": "chat.lobby", "presence": True, "member": "ana", "since": "-20"}
+    assert seen["sent"] == [{"type": "subscribe", "ref": 1, **fields}]
+    assert seen["statuses"] == [{"state": "connecting"}, {"state": "open"}]
+
+
+def test_a_plain_subscription_asks_for_nothing_but_what_comes_next(run: Evaluate) -> None:
+    sent = run("""
+        const { hub, socket } = await start();
+        socket().hello();
+        hub.subscribe("logs.api");
+        return socket().sent;
+    """)
+    assert sent == [{"type": "subscribe", "ref": 1, "channel": "logs.api", "since": "latest"}]
+
+
+def test_resumes_each_channel_from_where_it_stood(run: Evaluate) -> None:
+    since = run("""
+        const { hub, socket, clock } = await start();
+        const channels = ["a.position", "a.event", "a.gap"];
+        for (const channel of [...channels, "a.unanswered"]) hub.subscribe(channel, { since: "-5" });
+        socket().hello();
+        for (const channel of channels) accept(socket(), channel, "k-10");
+        socket().say(event("a.event", "k-12"));
+        const gap = { type: "gap", channel: "a.gap", after: "k-10", before: "k-21", position: "k-20", reason: "slow" };
+        socket().say(gap);
+        socket().drop();
+        clock.advance(1);
+        socket().hello();
+        return Object.fromEntries(socket().sent.map(({ channel, since }) => [channel, since]));
+    """)
+    assert since == {"a.position": "k-10", "a.event": "k-12", "a.gap": "k-20", "a.unanswered": "-5"}
+
+
+def test_an_event_seen_before_a_reconnect_is_not_told_twice(run: Evaluate) -> None:
+    events = run("""
+        const { hub, socket, clock, log, handlers } = await start();
+        hub.subscribe("a.b", handlers);
+        socket().hello();
+        accept(socket(), "a.b", "k-9");
+        socket().say(event("a.b", "k-10"));
+        socket().drop();
+        clock.advance(1);
+        socket().hello();
+        accept(socket(), "a.b", "k-9");
+        socket().say(event("a.b", "k-10"), event("a.b", "k-11"));
+        return log.filter(([name]) => name === "event").map(([, id]) => id);
+    """)
+    assert events == ["k-10", "k-11"]
+
+
+@pytest.mark.parametrize(
+    ("position", "other", "answer"),
+    [
+        ("k-9", "k-10", "not reached"),
+        ("k-10", "k-10", "reached"),
+        ("k-11", "k-10", "reached"),
+        ("k-9223372036854775806", "k-9223372036854775807", "not reached"),
+        ("k-9223372036854775807", "k-9223372036854775806", "reached"),
+        ("n-11", "k-10", "not reached"),
+        ("n-1", "k-1", "not reached"),
+    ],
+)
+def test_positions_compare_within_an_epoch_alone(modules: Page, position: str, other: str, answer: str) -> None:
+    script = "async ([a, b]) => (await import('/static/subscription.js')).reached(a, b)"
+    assert modules.evaluate(script, [position, other]) is (answer == "reached")
+
+
+def test_a_new_log_begins_again_after_a_reset(run: Evaluate) -> None:
+    log = run("""
+        const { hub, socket, clock, log, handlers } = await start();
+        hub.subscribe("a.b", handlers);
+        socket().hello();
+        accept(socket(), "a.b", "k-9");
+        socket().drop();
+        clock.advance(1);
+        socket().hello();
+        accept(socket(), "a.b", "k-9", { head: "n-2", recovered: false });
+        socket().say({ type: "gap", channel: "a.b", after: "k-9", before: "n-1", position: "n-0", reason: "reset" });
+        socket().say(event("a.b", "n-1"), event("a.b", "n-2"), event("a.b", "n-3"));
+        return log;
+    """)
+    assert log == [
+        ["subscribed", "k-9"],
+        ["replayed", 0, False],
+        ["subscribed", "k-9"],
+        ["gap", "n-0", "reset"],
+        ["event", "n-1", True],
+        ["event", "n-2", True],
+        ["replayed", 2, True],
+        ["event", "n-3", False],
+    ]
+
+
+def test_replay_ends_at_the_head(run: Evaluate) -> None:
+    log = run("""
+        const { hub, socket, log, handlers } = await start();
+        hub.subscribe("a.b", { since: "-2", ...handlers });
+        socket().hello();
+        accept(socket(), "a.b", "k-7", { head: "k-9" });
+        socket().say(event("a.b", "k-8"), event("a.b", "k-9"), event("a.b", "k-10"));
+        return log;
+    """)
+    assert log == [
+        ["subscribed", "k-7"],
+        ["event", "k-8", True],
+        ["event", "k-9", True],
+        ["replayed", 2, False],
+        ["event", "k-10", False],
+    ]
+
+
+def test_publish_resolves_with_what_the_server_stored(run: Evaluate) -> None:
+    seen = run("""
+        const { hub, socket } = await start();
+        socket().hello();
+        const published = hub.publish("chat.lobby", { text: "oi" });
+        const [{ ref, ...sent }] = socket().sent;
+        socket().say({ type: "published", ref, channel: "chat.lobby", id: "k-1", time: "now" });
+        return { sent, answer: await published };
+    """)
+    assert seen["sent"].pop("key")
+    assert seen["sent"] == {"type": "publish", "channel": "chat.lobby", "data": {"text": "oi"}}
+    assert seen["answer"]["id"] == "k-1"
+
+
+def test_what_was_not_answered_goes_out_again_with_its_key_and_in_order(run: Evaluate) -> None:
+    first, second = run("""
+        const { hub, socket, sockets, clock } = await start();
+        socket().hello();
+        const answered = hub.publish("a.b", 1);
+        hub.publish("a.b", 2);
+        socket().say({ type: "published", ref: socket().sent[0].ref, channel: "a.b", id: "k-1", time: "now" });
+        await answered;
+        socket().drop();
+        hub.publish("a.b", 3);
+        clock.advance(1);
+        socket().hello();
+        return sockets.map(({ sent }) => sent);
+    """)
+    assert [message["data"] for message in second] == [2, 3]
+    assert second[0] == first[1]
+
+
+def test_each_publish_has_a_key_of_its_own_unless_given(run: Evaluate) -> None:
+    keys = run("""
+        const { hub, socket } = await start({ random: Math.random });
+        socket().hello();
+        for (let count = 0; count < 100; count += 1) hub.publish("a.b", 1);
+        hub.publish("a.b", 1, { key: "mine" });
+        return socket().sent.map(({ key }) => key);
+    """)
+    assert len(set(keys)) == 101
+    assert keys[-1] == "mine"
+
+
+def test_the_outstanding_queue_is_bounded(run: Evaluate) -> None:
+    result, sent = run("""
+        const { hub, socket } = await start({ outstanding: 2 });
+        hub.publish("a.b", 1);
+        hub.publish("a.b", 2);
+        const refused = await outcome(hub.publish("a.b", 3));
+        socket().hello();
+        return [refused, socket().sent.map(({ data }) => data)];
+    """)
+    assert result["code"] == "queue_full"
+    assert "2 events are waiting" in result["message"]
+    assert sent == [1, 2]
+
+
+def test_a_refused_publish_rejects_with_code_and_details(run: Evaluate) -> None:
+    result = run("""
+        const { hub, socket } = await start();
+        socket().hello();
+        const result = outcome(hub.publish("a.b", {}));
+        const details = [{ pointer: "/text", message: "required" }];
+        socket().say({ type: "error", ref: 1, code: "invalid_event", message: "does not fit", details });
+        return result;
+    """)
+    details = [{"pointer": "/text", "message": "required"}]
+    assert result == {"code": "invalid_event", "message": "does not fit", "details": details}
+
+
+def test_a_publish_met_by_a_shutdown_waits_for_the_next_server(run: Evaluate) -> None:
+    result = run("""
+        const { hub, socket, clock } = await start();
+        socket().hello();
+        const result = outcome(hub.publish("a.b", 1));
+        socket().say({ type: "error", ref: 1, code: "shutting_down", message: "about to stop" });
+        socket().say({ type: "goodbye", code: "shutting_down", message: "about to stop", reconnect_in: 0 });
+        socket().drop(1012);
+        clock.advance(0);
+        socket().hello();
+        socket().say({ type: "published", ref: socket().sent[0].ref, channel: "a.b", id: "k-1", time: "now" });
+        return result;
+    """)
+    assert result["value"]["id"] == "k-1"
+
+
+def test_an_event_over_the_servers_limit_never_reaches_the_wire(run: Evaluate) -> None:
+    result, sent = run("""
+        const { hub, socket } = await start();
+        socket().hello({ message_bytes: 1000 });
+        const result = await outcome(hub.publish("a.b", "é".repeat(500)));
+        return [result, socket().sent];
+    """)
+    assert result["code"] == "payload_too_large"
+    assert "at most 1000" in result["message"]
+    assert sent == []
+
+
+def waits(run: Evaluate, options: str, closings: str) -> Any:
+    return run(f"""
+        const {{ socket, clock, statuses }} = await start({options});
+        {closings}
+        return statuses.filter(({{ state }}) => state === "waiting").map(({{ seconds }}) => seconds);
+    """)
+
+
+FAIL_SEVEN_TIMES = """
+    for (let count = 0; count < 7; count += 1) {
+        socket().drop();
+        clock.advance(statuses.at(-1).seconds);
+    }
+"""
+CLOSE_AT_ONCE_FOUR_TIMES = """
+    for (let count = 0; count < 4; count += 1) {
+        socket().hello();
+        clock.advance(1);
+        socket().drop(4500);
+        clock.advance(statuses.at(-1).seconds);
+    }
+"""
+
+
+def test_waits_grow_up_to_the_cap(run: Evaluate) -> None:
+    assert waits(run, "{ random: () => 1 }", FAIL_SEVEN_TIMES) == [1, 2, 4, 8, 16, 30, 30]
+
+
+def test_waits_are_spread_over_the_whole_range(run: Evaluate) -> None:
+    assert waits(run, "{ random: () => 0 }", FAIL_SEVEN_TIMES) == [0] * 7
+    assert waits(run, "{ random: () => 0.5 }", FAIL_SEVEN_TIMES) == [0.5, 1, 2, 4, 8, 15, 15]
+
+
+def test_a_server_that_closes_at_once_is_not_hammered(run: Evaluate) -> None:
+    assert waits(run, "{ random: () => 1 }", CLOSE_AT_ONCE_FOUR_TIMES) == [1, 2, 4, 8]
+
+
+def test_a_connection_that_held_makes_the_next_wait_short(run: Evaluate) -> None:
+    closings = FAIL_SEVEN_TIMES + "socket().hello(); clock.advance(11); socket().drop();"
+    assert waits(run, "{ random: () => 1 }", closings)[-1] == 1
+
+
+def test_a_goodbye_says_when_to_come_back(run: Evaluate) -> None:
+    seen = run("""
+        const { socket, sockets, clock, statuses } = await start();
+        socket().hello();
+        socket().say({ type: "goodbye", code: "shutting_down", message: "about to stop", reconnect_in: 1.7 });
+        socket().drop(1012);
+        const status = statuses.at(-1);
+        clock.advance(1.6);
+        const before = sockets.length;
+        clock.advance(0.2);
+        return [status, before, sockets.length];
+    """)
+    assert seen == [{"state": "waiting", "seconds": 1.7}, 1, 2]
+
+
+def test_a_goodbye_counts_once(run: Evaluate) -> None:
+    closings = """
+        socket().hello();
+        socket().say({ type: "goodbye", code: "shutting_down", message: "about to stop", reconnect_in: 9 });
+        socket().drop(1012);
+        clock.advance(9);
+        socket().drop();
+    """
+    assert waits(run, "{ random: () => 1 }", closings) == [9, 2]
+
+
+def state_after(run: Evaluate, steps: str) -> Any:
+    return run(f"const {{ hub, socket, clock, wake }} = await start(); {steps} return hub.status.state;")
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1005, 1006, 1011, 1012, 1013, 4408, 4429, 4500, 4503])
+def test_comes_back_after(run: Evaluate, code: int) -> None:
+    assert state_after(run, f"socket().hello(); socket().drop({code});") == "waiting"
+
+
+@pytest.mark.parametrize("code", [1002, 1003, 1007, 1008, 1009, 1010, 4400, 4401, 4403, 4404, 4409, 4413, 4415, 4422])
+def test_stops_after(run: Evaluate, code: int) -> None:
+    assert state_after(run, f"socket().hello(); socket().drop({code});") == "stopped"
+
+
+def test_a_stop_says_why_rejects_what_waits_and_can_be_overcome(run: Evaluate) -> None:
+    seen = run("""
+        const { hub, socket, sockets, statuses } = await start();
+        socket().hello();
+        const lost = outcome(hub.publish("a.b", 1));
+        socket().say({ type: "error", code: "forbidden", message: "not from here" });
+        socket().drop(4403);
+        const status = statuses.at(-1);
+        const later = outcome(hub.publish("a.b", 2));
+        hub.connect();
+        socket().hello();
+        return { status, lost: await lost, later: await later, sockets: sockets.length, state: hub.status.state };
+    """)
+    assert seen["status"] == {"state": "stopped", "reason": "not from here"}
+    assert (seen["lost"]["code"], seen["later"]["code"]) == ("stopped", "stopped")
+    assert (seen["sockets"], seen["state"]) == (2, "open")
+
+
+def test_silence_is_questioned_and_then_given_up(run: Evaluate) -> None:
+    seen = run("""
+        const { hub, socket, sockets, clock } = await start();
+        socket().hello();
+        clock.advance(14.9);
+        const quiet = socket().sent.length;
+        clock.advance(0.2);
+        const asked = socket().sent.at(-1);
+        clock.advance(4.8);
+        const patient = hub.status.state;
+        clock.advance(0.2);
+        return { quiet, asked, patient, given_up: hub.status.state, closed: sockets[0].closed };
+    """)
+    assert seen == {"quiet": 0, "asked": {"type": "ping"}, "patient": "open", "given_up": "waiting", "closed": True}
+
+
+def test_an_answer_keeps_the_connection(run: Evaluate) -> None:
+    seen = run("""
+        const { hub, socket, sockets, clock } = await start();
+        socket().hello();
+        for (let pings = 0, second = 0; second < 100; second += 1) {
+            clock.advance(1);
+            if (socket().sent.length > pings) socket().say({ type: "pong" });
+            pings = socket().sent.length;
+        }
+        return [hub.status.state, sockets.length, socket().sent.length];
+    """)
+    assert seen == ["open", 1, 6]
+
+
+def test_a_busy_connection_is_not_pinged(run: Evaluate) -> None:
+    sent = run("""
+        const { hub, socket, clock } = await start();
+        hub.subscribe("a.b");
+        socket().hello();
+        for (let count = 0; count < 10; count += 1) { clock.advance(10); socket().say(event("a.b", `k-${count}`)); }
+        return socket().sent.map(({ type }) => type);
+    """)
+    assert sent == ["subscribe"]
+
+
+def test_waking_up_questions_the_connection_at_once(run: Evaluate) -> None:
+    seen = run("""
+        const { hub, socket, clock, wake } = await start();
+        socket().hello();
+        clock.advance(1);
+        wake();
+        wake();
+        const sent = socket().sent.length;
+        clock.advance(5);
+        return [sent, hub.status.state];
+    """)
+    assert seen == [1, "waiting"]
+
+
+def test_waking_up_ends_a_wait(run: Evaluate) -> None:
+    states = run("""
+        const { socket, statuses, wake } = await start();
+        socket().drop();
+        wake();
+        return statuses.map(({ state }) => state);
+    """)
+    assert states == ["connecting", "waiting", "connecting"]
+
+
+def test_waking_up_leaves_a_stopped_connection_alone(run: Evaluate) -> None:
+    assert state_after(run, "socket().drop(4403); wake();") == "stopped"
+
+
+def test_the_browsers_own_calls_wake_it(run: Evaluate) -> None:
+    seen = run("""
+        const { EventHub } = await import("/static/eventhub.js");
+        const { clock } = await start();
+        const sockets = [];
+        class Socket { constructor() { sockets.push(this); } close() {} }
+        const hub = new EventHub("ws://hub.test/", { WebSocket: Socket, clock });
+        for (const [target, name] of [[window, "online"], [document, "visibilitychange"]]) {
+            sockets.at(-1).onclose({ code: 1006, reason: "" });
+            target.dispatchEvent(new Event(name));
+        }
+        hub.close();
+        dispatchEvent(new Event("online"));
+        return [sockets.length, hub.status.state];
+    """)
+    assert seen == [3, "stopped"]
+
+
+def test_a_connection_that_never_opens_is_given_up(run: Evaluate) -> None:
+    assert state_after(run, "clock.advance(10);") == "waiting"
+
+
+def test_after_unsubscribe_nothing_of_the_channel_is_told(run: Evaluate) -> None:
+    log, last = run("""
+        const { hub, socket, log, handlers } = await start();
+        hub.subscribe("a.b", handlers);
+        socket().hello();
+        accept(socket(), "a.b", "k-1");
+        hub.unsubscribe("a.b");
+        socket().say(event("a.b", "k-2"));
+        return [log, socket().sent.at(-1)];
+    """)
+    assert log == [["subscribed", "k-1"], ["replayed", 0, False]]
+    assert last == {"type": "unsubscribe", "ref": 2, "channel": "a.b"}
+
+
+def test_events_of_a_subscription_just_given_up_do_not_reach_its_successor(run: Evaluate) -> None:
+    log = run("""
+        const { hub, socket, log, handlers } = await start();
+        const first = hub.subscribe("a.b");
+        socket().hello();
+        accept(socket(), "a.b", "k-1");
+        hub.unsubscribe("a.b");
+        hub.subscribe("a.b", { since: first.cursor, ...handlers });
+        socket().say(event("a.b", "k-2"));
+        accept(socket(), "a.b", "k-1", { head: "k-2" });
+        socket().say(event("a.b", "k-2"));
+        return log;
+    """)
+    assert log == [["subscribed", "k-1"], ["event", "k-2", True], ["replayed", 1, False]]
+
+
+def test_a_channel_is_subscribed_once(run: Evaluate) -> None:
+    code = run("""
+        const { hub } = await start();
+        hub.subscribe("a.b");
+        try { hub.subscribe("a.b"); } catch (error) { return error.code; }
+    """)
+    assert code == "already_subscribed"
+
+
+def test_a_refused_subscription_is_told_and_forgotten(run: Evaluate) -> None:
+    log, sent = run("""
+        const { hub, socket, clock, log, handlers } = await start();
+        hub.subscribe("nope.b", handlers);
+        socket().hello();
+        socket().say({ type: "error", ref: 1, code: "unknown_channel", message: "no such type" });
+        socket().drop();
+        clock.advance(1);
+        socket().hello();
+        return [log, socket().sent];
+    """)
+    assert log == [["error", "unknown_channel", False]]
+    assert sent == []
+
+
+def test_a_subscription_the_broker_cannot_serve_now_is_asked_for_again(run: Evaluate) -> None:
+    log, sent = run("""
+        const { hub, socket, clock, log, handlers } = await start();
+        hub.subscribe("a.b", handlers);
+        socket().hello();
+        const refuse = () => socket().say({ type: "error", ref: 1, code: "broker_unavailable", message: "later" });
+        refuse();
+        clock.advance(0.6);
+        refuse();
+        clock.advance(1.1);
+        accept(socket(), "a.b", "k-1");
+        return [log.map(([name]) => name), socket().sent.length];
+    """)
+    assert log == ["error", "error", "subscribed", "replayed"]
+    assert sent == 3
+
+
+def test_a_reconnect_and_a_repeated_request_do_not_ask_twice(run: Evaluate) -> None:
+    sent = run("""
+        const { hub, socket, clock } = await start();
+        hub.subscribe("a.b");
+        socket().hello();
+        socket().say({ type: "error", ref: 1, code: "broker_unavailable", message: "later" });
+        socket().drop();
+        clock.advance(0);
+        hub.connect();
+        socket().hello();
+        clock.advance(1);
+        return socket().sent.map(({ type }) => type);
+    """)
+    assert sent == ["subscribe"]
+
+
+def test_cursors_outlive_the_page_when_there_is_storage(run: Evaluate) -> None:
+    since = run("""
+        const kept = new Map();
+        const storage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, value) };
+        const first = await start({ storage });
+        first.hub.subscribe("a.b", { since: "-5" });
+        first.socket().hello();
+        accept(first.socket(), "a.b", "k-4");
+        first.socket().say(event("a.b", "k-7"));
+        const second = await start({ storage });
+        second.hub.subscribe("a.b", { since: "-5" });
+        second.socket().hello();
+        return second.socket().sent[0].since;
+    """)
+    assert since == "k-7"
+
+
+def test_a_full_storage_does_not_stop_delivery(run: Evaluate) -> None:
+    log = run("""
+        const full = () => { throw new DOMException("full", "QuotaExceededError"); };
+        const storage = { getItem: () => null, setItem: full };
+        const { hub, socket, log, handlers } = await start({ storage });
+        hub.subscribe("a.b", handlers);
+        socket().hello();
+        accept(socket(), "a.b", "k-4");
+        socket().say(event("a.b", "k-5"));
+        return log.at(-1);
+    """)
+    assert log == ["event", "k-5", False]
+
+
+def test_members_come_and_go(run: Evaluate) -> None:
+    log = run("""
+        const { hub, socket, log, handlers } = await start();
+        hub.subscribe("a.b", { presence: true, ...handlers });
+        socket().hello();
+        accept(socket(), "a.b", "k-4", { members: [{ id: "ana" }] });
+        socket().say({ type: "join", channel: "a.b", member: { id: "bob" } });
+        socket().say({ type: "leave", channel: "a.b", member: { id: "ana" } });
+        return log.slice(2).map(([name, { id }]) => [name, id]);
+    """)
+    assert log == [["join", "bob"], ["leave", "ana"]]
+
+
+def test_close_is_final(run: Evaluate) -> None:
+    seen = run("""
+        const kit = await start();
+        kit.socket().hello();
+        const lost = outcome(kit.hub.publish("a.b", 1));
+        kit.hub.close();
+        kit.socket().drop();
+        kit.clock.advance(100);
+        return [kit.hub.status.state, kit.sockets.length, kit.socket().closed, kit.unwatched, (await lost).code];
+    """)
+    assert seen == ["stopped", 1, True, True, "stopped"]

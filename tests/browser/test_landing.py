@@ -1,0 +1,97 @@
+"""The landing page: its links lead somewhere and its terminal lines work as they stand."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+from websockets.sync.client import connect
+
+from tests.browser.conftest import Visitor
+from tests.clients import http
+from tests.harness import EventHubServer
+
+Visit = Callable[..., Visitor]
+
+
+def line(page: Page, title: str) -> str:
+    heading = page.get_by_role("heading", name=title, exact=True)
+    return page.locator(".line", has=heading).locator("code").text_content() or ""
+
+
+def shell(command: str) -> list[str]:
+    finished = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=20, check=True)
+    return finished.stdout.splitlines()
+
+
+def test_the_channels_of_this_server_are_linked(server: EventHubServer, visit: Visit) -> None:
+    page = visit(server).open("/")
+    expect(page.locator("#channels h3")).to_have_text(["chat.lobby", "logs.api", "iot.greenhouse.t1"])
+    described = "chat events · keeps the newest 500 for 1 day · shows who is there"
+    expect(page.locator("#channels .muted").first).to_have_text(described)
+    page.get_by_role("main").get_by_role("link", name="Explore live").nth(2).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("iot.greenhouse.t1")
+    page.go_back()
+    page.locator("#channels").get_by_role("link", name="Open the chat").click()
+    expect(page).to_have_url(re.compile(r"/chat\?room=lobby$"))
+
+
+def test_every_link_leads_somewhere(server: EventHubServer, visit: Visit) -> None:
+    page = visit(server).open("/")
+    expect(page.locator("#channels li")).to_have_count(3)
+    targets = page.get_by_role("link").evaluate_all("(all) => all.map(({ href }) => href)")
+    assert {f"{server.url}/docs", f"{server.url}/metrics"} <= set(targets)
+    assert {target: http.get(target).status_code for target in targets} == dict.fromkeys(targets, 200)
+
+
+def test_the_publishing_lines_work_in_a_shell(server: EventHubServer, visit: Visit) -> None:
+    page = visit(server).open("/")
+    expect(page.locator(".line")).to_have_count(5)
+    one = json.loads("".join(shell(line(page, "Publish an event"))))
+    assert one["channel"] == "chat.lobby"
+    many = json.loads("".join(shell(line(page, "Publish many at once"))))
+    assert (many["accepted"], many["rejected"]) == (2, 0)
+    last = json.loads(shell(line(page, "Stream events, one a line"))[-1])
+    assert (last["accepted"], last["rejected"], last["done"]) == (2, 0, True)
+
+
+def test_the_following_lines_work_too(server: EventHubServer, visit: Visit) -> None:
+    page = visit(server).open("/")
+    expect(page.locator(".line")).to_have_count(5)
+    follow = f"exec {line(page, 'Follow a channel')} -s"
+    with subprocess.Popen(["bash", "-c", follow], stdout=subprocess.PIPE) as follower:
+        assert follower.stdout
+        first = json.loads(follower.stdout.readline())
+        follower.terminate()
+    assert (first["type"], first["channel"]) == ("subscribed", "logs.api")
+    address = re.search(r"'(ws://.*)'", line(page, "Follow it over WebSocket"))
+    assert address
+    with connect(address[1]) as socket:
+        assert [json.loads(socket.recv())["type"] for _ in range(2)] == ["hello", "subscribed"]
+
+
+def test_a_line_can_be_copied(server: EventHubServer, visit: Visit) -> None:
+    visitor = visit(server, permissions=["clipboard-read", "clipboard-write"])
+    page = visitor.open("/")
+    button = page.get_by_role("button", name="Copy: Publish an event")
+    button.click()
+    expect(button).to_have_text("Copied")
+    expect(page.get_by_role("status")).to_have_text("Copied to the clipboard")
+    assert page.evaluate("navigator.clipboard.readText()") == line(page, "Publish an event")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_nothing_is_wider_than_the_screen(server: EventHubServer, visit: Visit, width: int) -> None:
+    page = visit(server, viewport={"width": width, "height": 800}).open("/")
+    expect(page.locator(".line")).to_have_count(5)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_without_the_types_the_page_says_so_and_shows_the_sample_lines(server: EventHubServer, visit: Visit) -> None:
+    visitor = visit(server)
+    visitor.context.route("**/v1/types", lambda route: route.fulfill(status=200, body="not json"))
+    page = visitor.open("/")
+    expect(page.get_by_role("alert")).to_contain_text("The channels cannot be shown")
+    expect(page.locator(".line")).to_have_count(5)

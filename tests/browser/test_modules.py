@@ -1,0 +1,72 @@
+"""The pure modules of the pages, in a real browser."""
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Evaluate
+
+OUTBOX = """
+    const { Outbox } = await import("/static/chat-outbox.js");
+    const outbox = new Outbox();
+    const mine = (text) => outbox.add({ sender: "ana", text, key: text });
+    const event = (id, text, sender = "ana") => ({ id, data: { sender, text } });
+"""
+
+
+def test_an_event_before_its_answer_is_known_by_sender_and_text(run: Evaluate) -> None:
+    script = 'mine("a"); mine("b"); return ["k-1", "k-2"].map((id) => outbox.claim(event(id, "b"))?.key);'
+    assert run(OUTBOX + script) == ["b", None]
+
+
+def test_somebody_elses_same_words_are_theirs(run: Evaluate) -> None:
+    assert run(OUTBOX + 'mine("a"); return outbox.claim(event("k-1", "a", "bob")) === undefined;')
+
+
+def test_an_event_after_its_answer_is_known_by_its_id(run: Evaluate) -> None:
+    script = """
+        const first = mine("a"), second = mine("a");
+        outbox.acknowledge(second, "k-2");
+        return [outbox.claim(event("k-2", "a")) === second, outbox.claim(event("k-1", "a")) === first];
+    """
+    assert run(OUTBOX + script) == [True, True]
+
+
+def test_an_acknowledged_message_is_not_taken_for_another_event(run: Evaluate) -> None:
+    assert run(OUTBOX + 'outbox.acknowledge(mine("a"), "k-2"); return outbox.claim(event("k-1", "a")) === undefined;')
+
+
+def test_a_gap_releases_what_lies_in_it_and_in_logs_that_are_gone(run: Evaluate) -> None:
+    script = """
+        const ids = { old: "j-9", within: "k-3", at: "k-5", beyond: "k-6" };
+        for (const [text, id] of Object.entries(ids)) outbox.acknowledge(mine(text), id);
+        mine("unanswered");
+        return [outbox.release("k-5").map(({ text }) => text), outbox.release("k-5").length];
+    """
+    assert run(OUTBOX + script) == [["old", "within", "at"], 0]
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("2026-03-10T00:00:00", "Today"),
+        ("2026-03-09T23:59:59", "Yesterday"),
+        ("2026-03-09T00:00:00", "Yesterday"),
+        ("2026-03-08T23:59:59", "Sunday, March 8, 2026"),
+    ],
+)
+def test_days_have_names(modules: Page, moment: str, expected: str) -> None:
+    dates = "new Date(text), new Date('2026-03-10T09:00:00')"
+    script = f"async (text) => (await import('/static/chat-log.js')).dayName({dates})"
+    assert modules.evaluate(script, moment) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("{ a: [1, 'x\\ny'] }", '{ "a": [ 1, "x\\ny" ] }'),
+        ("'text'", '"text"'),
+        ("{ a: 'x'.repeat(80) }", '{\n  "a": "' + "x" * 80 + '"\n}'),
+    ],
+)
+def test_short_data_takes_one_line(run: Evaluate, data: str, expected: str) -> None:
+    assert run(f"return (await import('/static/event-table.js')).pretty({data})") == expected

@@ -1,0 +1,73 @@
+"""The commands of the README do what it says, taken from it word for word."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from tests.clients import http, wait_for
+from tests.harness import EventHubServer
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def here(command: str, hub: EventHubServer) -> str:
+    return command.replace("localhost:8000", f"127.0.0.1:{hub.port}")
+
+
+def shell(command: str, cwd: Path) -> str:
+    return subprocess.run(["bash", "-c", command], cwd=cwd, capture_output=True, text=True, timeout=30, check=True).stdout
+
+
+def test_its_two_commands_are_those_of_the_makefile_and_ci_calls_the_second() -> None:
+    assert [block.strip() for block in blocks("sh") if block.startswith("make")] == ["make serve", "make test"]
+    assert "exec make test" in (ROOT / ".ci/run").read_text()
+
+
+def test_its_curl_lines_publish_and_listen(start: Callable[..., EventHubServer], tmp_path: Path) -> None:
+    hub = start()
+    chat, listen, stream, batch, fault = (here(block, hub) for block in blocks("sh") if "curl" in block)
+    assert json.loads(shell(chat, tmp_path))["channel"] == "chat.lobby"
+    with subprocess.Popen(["bash", "-c", f"exec {listen}"], stdout=subprocess.PIPE, text=True) as listener:
+        for _ in range(2):  # both channels
+            wait_for(listener, '"head"')
+        with subprocess.Popen(["bash", "-c", stream], cwd=tmp_path, start_new_session=True) as producer:
+            wait_for(listener, '"message":"started"')  # stored while tail goes on
+            assert json.loads(shell(batch, tmp_path))["accepted"] == 2
+            wait_for(listener, '"value":21.6')
+            os.killpg(producer.pid, signal.SIGTERM)
+        listener.terminate()
+    refused = json.loads(shell(fault, tmp_path))
+    shown = json.loads(blocks("json")[0].replace(", …", ""))
+    assert shown.items() <= refused.items()
+
+
+def test_its_channels_can_be_configured(start: Callable[..., EventHubServer]) -> None:
+    config = yaml.safe_load(blocks("yaml")[0])
+    config["channels"]["trades"]["payload"] = "eventhub.payloads:Reading"
+    config["channels"]["orders"]["payload"] = "order.json"
+    hub = start(yaml.safe_dump(config, sort_keys=False), files={"order.json": "{}"})
+    assert [kind["name"] for kind in http.get(f"{hub.url}/v1/types").json()["types"]] == ["chat", "logs", "iot", "orders", "trades"]
+
+
+def test_its_links_lead_somewhere() -> None:
+    for document in [
+        ROOT / "README.md",
+        ROOT / "PROTOCOL.md",
+        ROOT / "DESIGN.md",
+        ROOT / "SECURITY.md",
+        *sorted((ROOT / "docs").glob("*.md")),
+    ]:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+            if not target.startswith("http"):
+                assert (document.parent / target).exists(), f"{document.name} links to {target}"

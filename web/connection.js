@@ -1,0 +1,149 @@
+// One WebSocket that is kept alive: it connects, pings, notices silence, waits and connects again (PROTOCOL.md, "Heartbeat and closing").
+// It knows hello, goodbye, ping and pong; channels are eventhub.js's business. Socket, clock and randomness are arguments.
+//
+//   connecting -> open        hello arrived
+//   connecting | open -> waiting    closed with a code that allows another try, or silent for too long
+//   waiting -> connecting     the wait is over, or check() or connect() was called
+//   any -> stopped            close() was called, or a close code that another try would meet again; connect() leads out
+
+// Another try would meet these again: protocol errors, a message no endpoint accepts, an extension that is missing (RFC 6455, 7.4.1).
+const REFUSALS = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
+const LONGEST_WAIT = 3_600;
+
+/** Whether a connection that closed with `code` is worth another try. */
+export function mayReconnect(code) {
+  if (code >= 4400 && code < 4500) return code === 4408 || code === 4429;
+  return !REFUSALS.has(code);
+}
+
+/** Full jitter: anything from nothing to `base` doubled per attempt, at most `cap` (seconds). */
+export function backoff(attempt, { base, cap }, random) {
+  return random() * Math.min(cap, base * 2 ** attempt);
+}
+
+export class Connection {
+  #url;
+  #options;
+  #on;
+  #socket = null;
+  #timer = null;
+  #attempt = 0;
+  #openedAt = null;
+  #heardAt = 0;
+  #probedAt = null;
+  #reconnectIn = null;
+  #lastWords = "";
+
+  /** `options`: WebSocket, clock, random, backoff, timing (milliseconds). `on`: open(hello), message(message), status(status). */
+  constructor(url, options, on) {
+    this.#url = url;
+    this.#options = options;
+    this.#on = on;
+    this.status = { state: "stopped", reason: "not connected yet" };
+  }
+
+  /** Connects now; does nothing while connecting or open. */
+  connect() {
+    if (this.status.state === "connecting" || this.status.state === "open") return;
+    this.#reconnectIn = null;
+    this.#lastWords = "";
+    this.#become({ state: "connecting" });
+    this.#socket = new this.#options.WebSocket(this.#url);
+    this.#socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
+    this.#socket.onclose = (event) => this.#closed(event.code, event.reason);
+    this.#after(this.#options.timing.connect, () => this.#lost());
+  }
+
+  /** Something happened that may have broken the connection, or mended the network: find out now. */
+  check() {
+    if (this.status.state === "waiting") this.connect();
+    if (this.status.state === "open" && this.#probedAt === null) this.#probe();
+  }
+
+  /** Sends a text frame; false when there is no open connection. */
+  send(text) {
+    if (this.status.state !== "open") return false;
+    this.#socket.send(text);
+    return true;
+  }
+
+  close(reason) {
+    this.#drop();
+    this.#become({ state: "stopped", reason });
+  }
+
+  #receive(message) {
+    this.#heardAt = this.#options.clock.now();
+    if (message.type === "hello") return this.#opened(message);
+    if (message.type === "pong") return;
+    if (message.type === "goodbye") {
+      this.#reconnectIn = message.reconnect_in;
+      this.#lastWords = message.message;
+      return;
+    }
+    if (message.type === "error" && message.ref == null) this.#lastWords = message.message;
+    this.#on.message(message);
+  }
+
+  #opened(hello) {
+    this.#openedAt = this.#heardAt;
+    this.#listen();
+    this.#become({ state: "open" });
+    this.#on.open(hello);
+  }
+
+  #closed(code, reason) {
+    if (mayReconnect(code)) return this.#lost();
+    this.close(this.#lastWords || reason || `the server closed the connection with code ${code}`);
+  }
+
+  #lost() {
+    this.#drop();
+    const { backoff: steps, clock, random, timing } = this.#options;
+    // A server that accepts and closes at once must not be met with a first attempt each time.
+    if (this.#openedAt !== null && clock.now() - this.#openedAt >= timing.settled) this.#attempt = 0;
+    this.#openedAt = null;
+    const asked = Number.isFinite(this.#reconnectIn) ? Math.min(Math.max(this.#reconnectIn, 0), LONGEST_WAIT) : null;
+    const seconds = asked ?? backoff(this.#attempt, steps, random);
+    this.#attempt += 1;
+    this.#after(seconds * 1000, () => this.connect());
+    this.#become({ state: "waiting", seconds });
+  }
+
+  // Idle time is measured when the timer fires, so that a busy connection does not reset a timer for each message.
+  #listen() {
+    this.#probedAt = null;
+    const { clock, timing } = this.#options;
+    const quiet = clock.now() - this.#heardAt;
+    if (quiet >= timing.ping) return this.#probe();
+    this.#after(timing.ping - quiet, () => this.#listen());
+  }
+
+  #probe() {
+    const asked = this.#options.clock.now();
+    this.#probedAt = asked;
+    this.#heardAt = -Infinity;
+    this.#socket.send('{"type":"ping"}');
+    this.#after(this.#options.timing.pong, () => (this.#heardAt >= asked ? this.#listen() : this.#lost()));
+  }
+
+  // A dead socket would take a minute to finish its closing handshake: it is left to itself.
+  #drop() {
+    this.#options.clock.clearTimeout(this.#timer);
+    if (this.#socket === null) return;
+    this.#socket.onmessage = null;
+    this.#socket.onclose = null;
+    this.#socket.close();
+    this.#socket = null;
+  }
+
+  #after(milliseconds, action) {
+    this.#options.clock.clearTimeout(this.#timer);
+    this.#timer = this.#options.clock.setTimeout(action, milliseconds);
+  }
+
+  #become(status) {
+    this.status = status;
+    this.#on.status(status);
+  }
+}

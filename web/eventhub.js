@@ -1,0 +1,214 @@
+// The EventHub client: many channels over one WebSocket, with nothing lost and nothing twice (PROTOCOL.md, "A client that loses nothing").
+//
+//   const hub = new EventHub("wss://example.org/v1/ws", { onStatus: console.log });
+//   hub.subscribe("chat.lobby", { since: "-20", onEvent: (event) => console.log(event.id, event.data) });
+//   await hub.publish("chat.lobby", { sender: "ana", text: "oi" });
+//
+// Socket, clock, randomness, storage and the browser's wake-up calls are arguments with defaults; nothing here touches the page.
+
+import { Connection, backoff } from "./connection.js";
+import { Subscription } from "./subscription.js";
+
+// These pass: the same command may succeed later.
+const PASSING = new Set(["internal", "broker_unavailable", "too_many_channels", "shutting_down"]);
+
+const DEFAULTS = {
+  WebSocket: globalThis.WebSocket,
+  clock: {
+    now: () => performance.now(),
+    setTimeout: (action, milliseconds) => setTimeout(action, milliseconds),
+    clearTimeout: (timer) => clearTimeout(timer),
+  },
+  /** At least 0, below 1. */
+  random: () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32,
+  /** Keeps cursors across page loads when given: sessionStorage, or anything with getItem and setItem. */
+  storage: null,
+  /** Calls `check` whenever the network may have changed; returns a function that ends this. */
+  watch: watchBrowser,
+  onStatus: () => {},
+  /** Publishes that may be unanswered at a time; one more is refused with `queue_full`. */
+  outstanding: 256,
+  /** Seconds. */
+  backoff: { base: 1, cap: 30 },
+  /** Milliseconds: to connect, of silence before a ping, to answer it, and after which a connection counts as good. */
+  timing: { connect: 10_000, ping: 15_000, pong: 5_000, settled: 10_000 },
+};
+
+/** `code` is the protocol's, or `queue_full` or `stopped`. `passing`: the same may succeed later. */
+export class EventHubError extends Error {
+  constructor(code, message, details = []) {
+    super(message);
+    this.name = "EventHubError";
+    this.code = code;
+    this.details = details;
+    this.passing = PASSING.has(code);
+  }
+}
+
+export class EventHub {
+  #options;
+  #connection;
+  #unwatch;
+  #ref = 0;
+  #subscriptions = new Map();
+  #outbox = new Map();
+  #largest = Infinity;
+  #openings = 0;
+
+  /** Connects at once. Status changes go to `options.onStatus`: {state: connecting | open | waiting (seconds) | stopped (reason)}. */
+  constructor(url, options = {}) {
+    this.#options = { ...DEFAULTS, ...options };
+    this.#connection = new Connection(url, this.#options, {
+      open: (hello) => this.#opened(hello),
+      message: (message) => this.#receive(message),
+      status: (status) => this.#changed(status),
+    });
+    this.#unwatch = this.#options.watch(() => this.#connection.check());
+    this.#connection.connect();
+  }
+
+  get status() {
+    return this.#connection.status;
+  }
+
+  /** Connects now instead of later, and also after a stop. */
+  connect() {
+    this.#connection.connect();
+  }
+
+  close() {
+    this.#unwatch();
+    this.#connection.close("closed by this page");
+  }
+
+  /**
+   * Follows a channel until unsubscribe(), through any number of connections. Options, all optional: since, presence, member,
+   * onSubscribed(message), onEvent(event, {replay}), onGap(gap), onReplayed({count, resumed}) when all up to the head has arrived,
+   * onJoin(member), onLeave(member), onError(error): the subscription has ended unless error.passing; console.error if not given.
+   * Returns {channel, cursor}.
+   */
+  subscribe(channel, options = {}) {
+    if (this.#subscriptions.has(channel)) throw new EventHubError("already_subscribed", `already subscribed to ${channel}`);
+    const { storage } = this.#options;
+    const name = `eventhub.cursor.${channel}`;
+    const since = storage?.getItem(name) ?? options.since;
+    const subscription = new Subscription(channel, this.#nextRef(), { ...options, since }, (position) => store(storage, name, position));
+    this.#subscriptions.set(channel, subscription);
+    this.#send(subscription.request());
+    return subscription;
+  }
+
+  unsubscribe(channel) {
+    if (this.#subscriptions.delete(channel)) this.#send({ type: "unsubscribe", ref: this.#nextRef(), channel });
+  }
+
+  /**
+   * Resolves with the `published` message. It is sent again with the same key after a reconnect, until it is answered. Rejects with
+   * an EventHubError; to try that again without any risk of storing it twice, pass the `key` of the first try.
+   */
+  publish(channel, data, { key = this.newKey() } = {}) {
+    if (this.status.state === "stopped") return Promise.reject(new EventHubError("stopped", `not connected: ${this.status.reason}`));
+    const most = this.#options.outstanding;
+    if (this.#outbox.size >= most) {
+      return Promise.reject(new EventHubError("queue_full", `${most} events are waiting to be sent; this one was not accepted`));
+    }
+    return new Promise((resolve, reject) => {
+      const ref = this.#nextRef();
+      const frame = JSON.stringify({ type: "publish", ref, channel, key, data });
+      this.#outbox.set(ref, { frame, resolve, reject });
+      if (this.status.state === "open") this.#transmit(ref);
+    });
+  }
+
+  /** A fresh idempotency key. */
+  newKey() {
+    return Array.from({ length: 4 }, () => Math.floor(this.#options.random() * 2 ** 32).toString(36)).join("-");
+  }
+
+  #opened(hello) {
+    this.#openings += 1;
+    this.#largest = hello.limits?.message_bytes ?? Infinity;
+    for (const subscription of this.#subscriptions.values()) this.#send(subscription.request());
+    for (const ref of [...this.#outbox.keys()]) this.#transmit(ref);
+  }
+
+  #receive(message) {
+    if (message.type === "published") return this.#settle(message.ref)?.resolve(message);
+    if (message.type === "error") return this.#refused(message);
+    this.#subscriptions.get(message.channel)?.receive(message);
+  }
+
+  #refused({ ref, code, message, details }) {
+    const error = new EventHubError(code, message, details);
+    // The connection is about to close: what is in the outbox goes out again on the next one.
+    if (code === "shutting_down" && this.#outbox.has(ref)) return;
+    this.#settle(ref)?.reject(error);
+    const subscription = [...this.#subscriptions.values()].find((each) => each.ref === ref);
+    if (!subscription) return;
+    if (error.passing) this.#subscribeLater(subscription);
+    else this.#subscriptions.delete(subscription.channel);
+    subscription.fail(error);
+  }
+
+  #subscribeLater(subscription) {
+    const { backoff: steps, clock, random } = this.#options;
+    const seconds = backoff(subscription.attempt, steps, random);
+    subscription.attempt += 1;
+    const opening = this.#openings;
+    clock.setTimeout(() => {
+      // A connection opened since then has asked again already.
+      const current = this.#subscriptions.get(subscription.channel) === subscription && this.#openings === opening;
+      if (current) this.#send(subscription.request());
+    }, seconds * 1000);
+  }
+
+  #changed(status) {
+    if (status.state === "stopped") {
+      const error = new EventHubError("stopped", `not connected: ${status.reason}`);
+      for (const ref of [...this.#outbox.keys()]) this.#settle(ref).reject(error);
+    }
+    this.#options.onStatus(status);
+  }
+
+  // An oversized message would close the connection, and again after each reconnect.
+  #transmit(ref) {
+    const { frame } = this.#outbox.get(ref);
+    const size = new TextEncoder().encode(frame).length;
+    if (size <= this.#largest) return this.#connection.send(frame);
+    this.#settle(ref).reject(new EventHubError("payload_too_large", `the event takes ${size} bytes; at most ${this.#largest} are allowed`));
+  }
+
+  #settle(ref) {
+    const entry = this.#outbox.get(ref);
+    this.#outbox.delete(ref);
+    return entry;
+  }
+
+  #send(message) {
+    this.#connection.send(JSON.stringify(message));
+  }
+
+  #nextRef() {
+    this.#ref += 1;
+    return this.#ref;
+  }
+}
+
+// A storage that is full, or forbidden, must not stop delivery.
+function store(storage, name, position) {
+  try {
+    storage?.setItem(name, position);
+  } catch {
+    // The cursor then lasts as long as the page.
+  }
+}
+
+function watchBrowser(check) {
+  const shown = () => document.visibilityState === "visible" && check();
+  addEventListener("online", check);
+  document.addEventListener("visibilitychange", shown);
+  return () => {
+    removeEventListener("online", check);
+    document.removeEventListener("visibilitychange", shown);
+  };
+}

@@ -1,0 +1,103 @@
+// The landing page: the channels of this server, and lines for a terminal that work as they stand.
+
+import { sampleChannel, samplePayloads } from "./samples.js";
+
+const byId = (id) => document.getElementById(id);
+const clone = (id) => byId(id).content.firstElementChild.cloneNode(true);
+
+const SAMPLE_TYPES = [
+  { name: "chat", payload: "chat" },
+  { name: "iot", payload: "reading" },
+  { name: "logs", payload: "log" },
+];
+
+function duration(seconds) {
+  const units = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]];
+  const [size, unit] = units.find(([size]) => seconds >= size) ?? [1, "second"];
+  const count = Math.round(seconds / size);
+  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+}
+
+function describe({ payload, history, presence }) {
+  const age = history.age ? ` for ${duration(history.age)}` : "";
+  const kept = history.events ? `keeps the newest ${history.events.toLocaleString("en")}${age}` : "keeps no history";
+  return [`${payload} events`, kept, presence && "shows who is there"].filter(Boolean).join(" · ");
+}
+
+function link(text, href) {
+  const anchor = document.createElement("a");
+  anchor.textContent = text;
+  anchor.href = href;
+  return anchor;
+}
+
+function card(type) {
+  const channel = sampleChannel(type.name);
+  const item = clone("card");
+  item.querySelector("h3").textContent = channel;
+  item.querySelector(".muted").textContent = describe(type);
+  const links = item.querySelector(".links");
+  if (type.name === "chat") links.append(link("Open the chat", "/chat?room=lobby"));
+  links.append(link("Explore live", `/explore?${new URLSearchParams({ channel, since: "-50" })}`));
+  return item;
+}
+
+/** Terminal lines for these channel types: chat, readings and logs where declared, otherwise whatever there is. */
+function lines(types, { origin, host, protocol }) {
+  const pick = (payload) => types.find((type) => type.payload === payload) ?? types[0];
+  const [one, batch, stream] = [pick("chat"), pick("reading"), pick("log")];
+  const url = (type) => `${origin}/v1/channels/${sampleChannel(type.name)}`;
+  const json = (value) => JSON.stringify(value);
+  const socket = `${protocol === "https:" ? "wss" : "ws"}://${host}/v1/ws?channel=${sampleChannel(one.name)}&since=-20`;
+  const records = samplePayloads(stream.payload).map((payload) => `'${json(payload)}'`).join(" ");
+  return [
+    ["Publish an event", `curl -d '${json(samplePayloads(one.payload)[0])}' ${url(one)}`],
+    ["Publish many at once", `curl -d '${json(samplePayloads(batch.payload))}' ${url(batch)}`],
+    ["Stream events, one a line", `printf '%s\\n' ${records} | curl -sN -T - -H 'Content-Type: application/x-ndjson' ${url(stream)}`],
+    ["Follow a channel", `curl -N '${url(stream)}/ndjson?since=-20'`],
+    ["Follow it over WebSocket", `websocat '${socket}'`],
+  ];
+}
+
+async function copy(button, code) {
+  const selection = getSelection();
+  selection.selectAllChildren(code);
+  // The clipboard API exists in secure contexts alone; over plain HTTP the selection is copied.
+  if (navigator.clipboard) await navigator.clipboard.writeText(code.textContent);
+  else document.execCommand("copy");
+  selection.removeAllRanges();
+  button.textContent = "Copied";
+  byId("copied").textContent = "Copied to the clipboard";
+  setTimeout(() => {
+    button.textContent = "Copy";
+    byId("copied").textContent = "";
+  }, 2000);
+}
+
+function showLine([title, text]) {
+  const item = clone("line");
+  const code = item.querySelector("code");
+  const button = item.querySelector("button");
+  item.querySelector("h3").textContent = title;
+  code.textContent = text;
+  button.setAttribute("aria-label", `Copy: ${title}`);
+  button.addEventListener("click", () => copy(button, code));
+  byId("lines").append(item);
+}
+
+async function channelTypes() {
+  const answer = await fetch("/v1/types");
+  if (!answer.ok) throw new Error(`GET /v1/types answered ${answer.status}`);
+  return (await answer.json()).types;
+}
+
+let types = [];
+try {
+  types = await channelTypes();
+  byId("channels").append(...types.map(card));
+} catch (error) {
+  byId("channels-problem").textContent = `The channels cannot be shown: ${error.message}. Reload to try again.`;
+  byId("channels-problem").hidden = false;
+}
+byId("channels").removeAttribute("aria-busy");
+lines(types.length ? types : SAMPLE_TYPES, location).forEach(showLine);
