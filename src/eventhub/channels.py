@@ -63,7 +63,9 @@ class ChannelType:
             return event.attributes["subject"]
         if self.schema.conflation_key is None:
             return ""
-        return str(orjson.loads(event.data).get(self.schema.conflation_key, ""))
+        data = orjson.loads(event.data)
+        value = data.get(self.schema.conflation_key) if isinstance(data, dict) else None
+        return "" if value is None else str(value)
 
 
 class ChannelTypes:

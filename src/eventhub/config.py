@@ -2,7 +2,9 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -16,15 +18,18 @@ from eventhub.event import parse_age
 from eventhub.schema import load_schema
 
 PREFIX = "EVENTHUB_"
+_SECRET = re.compile(r"//[^/@]*@")
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
 """Names the file; the one variable that is not a key."""
 
 
 def _milliseconds(value: Any) -> Any:
-    return parse_age(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return parse_age(value)
+    raise ValueError("an age needs a unit: ms, s, m, h or d, such as '24h'")
 
 
-Milliseconds = Annotated[int, BeforeValidator(_milliseconds, json_schema_input_type=str)]
+Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_milliseconds, json_schema_input_type=str)]
 
 
 class Section(BaseModel):
@@ -37,7 +42,7 @@ class HistorySettings(Section):
     """How much a channel's log keeps."""
 
     events: int = Field(default=1000, ge=0, le=1_000_000, description="Events retained per channel; 0 keeps no history")
-    age: Milliseconds | None = Field(default=None, gt=0, description="How long events are retained, such as 24h; without it, however old")
+    age: Milliseconds | None = Field(default=None, description="How long events are retained, such as 24h; without it, however old")
 
 
 class ChannelSettings(Section):
@@ -68,7 +73,7 @@ class LimitSettings(Section):
 class ShutdownSettings(Section):
     """What happens on SIGTERM, in seconds."""
 
-    grace: float = Field(default=10, gt=0, description="Longest wait for buffers to be flushed")
+    grace: float = Field(default=5, gt=0, description="Longest wait for buffers to be flushed; one connection gets five at most")
     reconnect_within: float = Field(default=5, gt=0, description="Clients are told to come back within this time, each at its own moment")
 
 
@@ -110,7 +115,10 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
-        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:  # a name
+            return False
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -150,12 +158,15 @@ def _read(path: Path) -> dict[str, Any]:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except Exception as error:  # PyYAML lets ValueError, AttributeError and more out of its constructors
         raise ConfigurationError(f"{path}: is not YAML: {error}") from None
     if fields is None:
         return {}
     if not isinstance(fields, dict):
         raise ConfigurationError(f"{path}: holds a {type(fields).__name__}; expected keys such as broker and channels")
+    for key in fields:
+        if not isinstance(key, str):
+            raise ConfigurationError(f"{path}: unknown key {key!r}{_hint(str(key), list(Settings.model_fields))}")
     return fields
 
 
@@ -170,15 +181,22 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
     for name in environment:
-        if name.startswith(PREFIX) and name.partition("__")[0] not in known:
+        if name.startswith(PREFIX) and not _is_key(name.removeprefix(PREFIX).lower().split("__")):
             yield f"the environment: unknown variable {name}{_hint(name, [*known, CONFIG_VARIABLE])}"
+
+
+def _is_key(path: list[str]) -> bool:
+    """Below a scalar there is nothing. What is below a section or a channel type is checked with the file's keys."""
+    field = Settings.model_fields.get(path[0])
+    return field is not None and (len(path) == 1 or path[0] == "channels" or isinstance(field.default, Section))
 
 
 def _explain(fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     where = ".".join(path)
     if fault["type"] != "extra_forbidden":
-        return f"{where}: {fault['msg']}, received {str(fault['input'])[:80]!r}"
+        received = _SECRET.sub("//***@", str(fault["input"]))[:80]
+        return f"{where}: {fault['msg']}, received {received!r}"
     known = _known_keys(path[:-1])
     return f"{where}: unknown key{_hint(path[-1], known)}"
 

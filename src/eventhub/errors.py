@@ -22,6 +22,8 @@ from http import HTTPStatus
 from typing import ClassVar
 
 TABLE: dict[str, type["EventHubError"]] = {}
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""RFC 9110, 15.5, where older Pythons have other words."""
 
 
 class EventHubError(Exception):
@@ -55,7 +57,7 @@ class EventHubError(Exception):
         """A problem document (RFC 9457, 3.1)."""
         problem: dict[str, object] = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": TITLES.get(self.status) or HTTPStatus(self.status).phrase,
             "status": self.status,
             "code": self.code,
             "detail": self.message,

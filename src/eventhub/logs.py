@@ -20,7 +20,9 @@ def configure(settings: LogSettings) -> None:
     ]
     console = settings.format == "console" or (settings.format == "auto" and sys.stdout.isatty())
     if console:
-        renderers: list[Any] = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        renderers: list[Any] = [
+            structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     else:
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     formatter = structlog.stdlib.ProcessorFormatter(

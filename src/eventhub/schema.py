@@ -1,6 +1,7 @@
 """Payload schemas: bytes or a JSON value in, canonical JSON bytes out, or an error that points at each fault."""
 
 import re
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,9 @@ from eventhub.payloads import BUILT_IN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_FAULTS = 20
+POINTER_LENGTH = 300
+DIGITS = 309
+"""A number of so many digits is beyond any double."""
 
 
 class Schema(Protocol):
@@ -40,12 +44,15 @@ class ModelSchema:
         self._dump = adapter.serializer.to_json
 
     def canonical(self, body: bytes) -> bytes:
-        if b"NaN" in body or b"Infinity" in body:
-            parse(body)  # pydantic takes these words for numbers, JSON (RFC 8259) has no such numbers
+        if b"NaN" in body or b"Infinity" in body or (len(body) >= DIGITS and _TOO_MANY_DIGITS.search(body)):
+            parse(body)  # pydantic takes these for numbers; JSON has no such words (RFC 8259), and nobody's doubles such digits
         try:
-            return self._dump(self._validate(body), exclude_unset=True, by_alias=True)
+            data = self._dump(self._validate(body), exclude_unset=True, by_alias=True)
         except ValidationError as error:
             raise _explain(error, body) from None
+        if data.count(b"null") != body.count(b"null"):
+            parse(body)  # pydantic takes 1e999 for a number and writes null
+        return data
 
 
 class FileSchema:
@@ -55,13 +62,16 @@ class FileSchema:
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document = document
-        self._validator = jsonschema_rs.Draft202012Validator(document)
+        self._validator = jsonschema_rs.Draft202012Validator(document, mask="the value")
 
     def canonical(self, body: bytes) -> bytes:
         value = parse(body)
-        if not self._validator.is_valid(value):
-            raise _invalid([(pointer(list(e.instance_path)), e.message) for e in self._validator.iter_errors(value)])
-        return orjson.dumps(value)
+        try:
+            if not self._validator.is_valid(value):
+                raise _invalid([fault(pointer(list(e.instance_path)), e.message) for e in self._validator.iter_errors(value)])
+        except ValueError as error:
+            raise _too_deep(error) from None
+        return dump(value)
 
 
 class AnySchema:
@@ -73,7 +83,7 @@ class AnySchema:
         self.document = {"$schema": DIALECT}
 
     def canonical(self, body: bytes) -> bytes:
-        return orjson.dumps(parse(body))
+        return dump(parse(body))
 
 
 def load_schema(payload: str, directory: Path) -> Schema:
@@ -105,7 +115,16 @@ def parse(body: bytes) -> Any:
         raise InvalidJson(f"expected JSON in UTF-8: {error.msg} at line {error.lineno}, column {error.colno}") from None
 
 
-_NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', re.DOTALL)
+def dump(value: Any) -> bytes:
+    """Compact JSON. Raises TooDeep."""
+    try:
+        return orjson.dumps(value)
+    except TypeError as error:
+        raise _too_deep(error) from None
+
+
+_TOO_MANY_DIGITS = re.compile(rb"[0-9]{%d}" % DIGITS)
+_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def check_depth(body: bytes, limit: int) -> None:
@@ -123,23 +142,43 @@ def check_depth(body: bytes, limit: int) -> None:
                 depth -= 1
 
 
-def pointer(path: list[str | int]) -> str:
+def pointer(path: Sequence[str | int]) -> str:
     """A JSON pointer (RFC 6901)."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def _explain(error: ValidationError, body: bytes) -> InvalidEvent | InvalidJson:
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    if faults[0]["type"] == "json_invalid":
-        try:
-            parse(body)
-        except InvalidJson as better:
-            return better
-        return InvalidJson(f"expected JSON in UTF-8: {faults[0]['msg']}")
-    return _invalid([(pointer(list(fault["loc"])), fault["msg"]) for fault in faults])
+def fault(where: str, what: str) -> dict[str, str]:
+    """One of an error's details, cut so that an answer is never many times what was asked."""
+    return {"pointer": where if len(where) <= POINTER_LENGTH else where[:POINTER_LENGTH] + "…", "message": what[:POINTER_LENGTH]}
 
 
-def _invalid(faults: list[tuple[str, str]]) -> InvalidEvent:
-    shown = [{"pointer": where, "message": what[:300]} for where, what in faults[:MAX_FAULTS]]
-    more = f", the first {MAX_FAULTS} are listed" if len(faults) > MAX_FAULTS else ""
-    return InvalidEvent(f"the event does not fit its channel type: {len(faults)} fault{'s' * (len(faults) > 1)}{more}", shown)
+def faults(error: ValidationError, value: Any) -> list[dict[str, str]]:
+    """Where `value` does not fit a model."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [fault(pointer(_place(each["loc"], value, absent=each["type"] == "missing")), each["msg"]) for each in found]
+
+
+def _place(location: Sequence[str | int], value: Any, *, absent: bool) -> list[str | int]:
+    """The part of pydantic's location that is in `value`: between its parts stand labels of unions, keys and validators."""
+    place: list[str | int] = []
+    for number, part in enumerate(location):
+        if (isinstance(value, dict) and part in value) or (isinstance(value, list) and part in range(len(value))):
+            place.append(part)
+            value = value[part]  # type: ignore[index]  # checked one line above
+        elif absent and number == len(location) - 1:
+            place.append(part)
+    return place
+
+
+def _explain(error: ValidationError, body: bytes) -> InvalidEvent:
+    value = parse(body)  # raises if that is what is wrong
+    return _invalid(faults(error, value))
+
+
+def _invalid(found: list[dict[str, str]]) -> InvalidEvent:
+    more = f", the first {MAX_FAULTS} are listed" if len(found) > MAX_FAULTS else ""
+    return InvalidEvent(f"the event does not fit its channel type: {len(found)} fault{'s' * (len(found) > 1)}{more}", found[:MAX_FAULTS])
+
+
+def _too_deep(error: Exception) -> TooDeep:
+    return TooDeep(f"the JSON cannot be handled: {str(error)[:100]}")

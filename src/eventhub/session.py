@@ -21,7 +21,7 @@ from eventhub.errors import (
 from eventhub.event import ATTRIBUTE_LENGTH, Latest, NewEvent, Position, Receipt, Since, format_time, parse_since
 from eventhub.feed import Start, Subscriber, Writer
 from eventhub.presence import MEMBER_LENGTH
-from eventhub.schema import MAX_FAULTS, check_depth, parse, pointer
+from eventhub.schema import MAX_FAULTS, check_depth, faults, parse
 
 KEY_LENGTH = 128
 REF_LENGTH = 64
@@ -129,7 +129,7 @@ Submit = Callable[[Ref, NewEvent], None]
 class Session:
     """A client's subscriptions and commands. Owned by a transport, which is also its writer."""
 
-    __slots__ = ("_channels", "_limits", "_submit", "_subscriptions", "_writer", "id")
+    __slots__ = ("_channels", "_closed", "_limits", "_submit", "_subscriptions", "_writer", "id")
 
     def __init__(self, channels: Channels, writer: Writer, limits: SessionLimits, submit: Submit) -> None:
         self.id = secrets.token_urlsafe(9)
@@ -138,6 +138,7 @@ class Session:
         self._limits = limits
         self._submit = submit
         self._subscriptions: dict[str, Subscriber] = {}
+        self._closed = False
 
     # Input
 
@@ -160,6 +161,8 @@ class Session:
 
     def receive(self, message: bytes) -> None:
         """A text message of the client. Faults of a command are answered, never raised."""
+        if self._closed:
+            return
         ref: Ref = None
         try:
             check_depth(message, self._limits.depth + 1)
@@ -183,6 +186,7 @@ class Session:
 
     def close(self) -> None:
         """The connection is gone or about to go: nothing is written afterwards."""
+        self._closed = True
         while self._subscriptions:
             self._channels.unsubscribe(self._subscriptions.popitem()[1])
 
@@ -242,6 +246,8 @@ class Session:
         self._say("subscribed", command.ref, fields, start.position)
 
     def _say(self, kind: str, ref: Ref, fields: dict[str, Any], position: Position | None = None) -> None:
+        if self._closed:
+            return
         if ref is not None:
             fields = {"ref": ref, **fields}
         self._writer.write(self._writer.encoding.message(kind, fields, position))
@@ -249,7 +255,8 @@ class Session:
 
 def _ref(fields: dict[str, Any]) -> Ref:
     ref = fields.get("ref")
-    return ref if isinstance(ref, int) or (isinstance(ref, str) and len(ref) <= REF_LENGTH) else None
+    short = isinstance(ref, str) and len(ref) <= REF_LENGTH
+    return ref if short or (isinstance(ref, int) and not isinstance(ref, bool)) else None
 
 
 def _command(fields: dict[str, Any]) -> Command:
@@ -260,8 +267,7 @@ def _command(fields: dict[str, Any]) -> Command:
     try:
         return COMMANDS[name].model_validate(fields)
     except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        details = [{"pointer": pointer(list(fault["loc"])), "message": fault["msg"]} for fault in faults[:MAX_FAULTS]]
+        details = faults(error, fields)[:MAX_FAULTS]
         raise InvalidFrame(f"the {name} message does not fit: {details[0]['pointer']}: {details[0]['message']}", details) from None
 
 

@@ -25,19 +25,27 @@ class TooLong(Exception):
 class Parser:
     """Bytes in; complete messages and control frames out, as (opcode, payload). Holds at most one message of `limit` bytes."""
 
-    __slots__ = ("_buffer", "_fragments", "_limit", "_opcode")
+    __slots__ = ("_buffer", "_fragments", "_limit", "_missing", "_opcode")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._buffer = b""
+        self._buffer: bytes | bytearray = b""
+        self._missing = 0  # bytes to come before the frame in the buffer can be complete
         self._fragments: bytearray | None = None
         self._opcode = CONTINUATION
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Raises Violation or TooLong, after which the parser is of no more use."""
         if self._buffer:
-            data = self._buffer + data
+            if len(data) < self._missing:  # a large message in small pieces is not looked at, nor copied, again for each
+                if isinstance(self._buffer, bytes):
+                    self._buffer = bytearray(self._buffer)
+                self._buffer += data
+                self._missing -= len(data)
+                return
+            data = bytes(self._buffer) + data
             self._buffer = b""
+        self._missing = 0
         at = 0
         size = len(data)
         while size - at >= 2:
@@ -55,6 +63,7 @@ class Parser:
                 self._check_length(first & 0x0F, second & 0x7F, length)
             end = at + header + length
             if size - at < header or size < end:
+                self._missing = end - size if size - at >= header else 0
                 break
             payload = _unmask(data[at + header : end], data[at + header - 4 : at + header])
             at = end

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from eventhub.config import Settings
 from eventhub.errors import InvalidRequest, OriginNotAllowed, PayloadTooLarge, ShuttingDown
@@ -98,7 +98,7 @@ class Gateway:
             return
         text = origin.decode("latin-1")
         allowed = self.settings.origins
-        if urlsplit(text).netloc.encode() != found.get(b"host") and text not in allowed and "*" not in allowed:
+        if (not (host := found.get(b"host")) or _authority(text) != host) and text not in allowed and "*" not in allowed:
             raise OriginNotAllowed(f"the page's origin is {text[:200]!r}; expected this host or one of the configured origins")
 
     def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
@@ -137,6 +137,8 @@ class Wanted:
         self._member = member
         self.since = last_event_id or self.since
         self._cursor = parse_cursor(self.since) if "@" in self.since else None
+        if self._cursor is None:
+            parse_since(self.since)
 
     def subscribe(self, session: Session) -> None:
         """Carry it out. Raises EventHubError."""
@@ -152,6 +154,12 @@ class Wanted:
         if self._cursor is not None:
             return self._cursor.get(channel, Latest())
         return parse_since(self.since)
+
+
+def _authority(origin: str) -> bytes:
+    """Host and port of an origin's text (RFC 6454, 6.2)."""
+    scheme, separator, authority = origin.partition("://")
+    return authority.encode("latin-1") if separator and scheme in ("http", "https") else b""
 
 
 def _fields(query: bytes) -> list[tuple[str, str]]:

@@ -1,0 +1,221 @@
+"""cli.py: what each command says, and with which exit code it ends."""
+
+import json
+import logging
+import os
+import runpy
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import structlog
+from typer.testing import CliRunner, Result
+
+from eventhub import cli
+from eventhub.cli import app
+from eventhub.config import SAMPLE_CHANNELS, Settings
+from eventhub.schema import FileSchema
+
+LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
+
+
+@pytest.fixture(autouse=True)
+def _apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A directory and an environment of its own; logging as it was afterwards."""
+    for name in os.environ:
+        if name.upper().startswith("EVENTHUB_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    others = [(log, log.handlers, log.propagate, log.level, log.disabled) for log in map(logging.getLogger, LOGGERS)]
+    yield
+    root.handlers, root.level = handlers, level
+    for log, kept, propagate, log_level, disabled in others:
+        log.handlers, log.propagate, log.level, log.disabled = kept, propagate, log_level, disabled
+    structlog.reset_defaults()
+
+
+def run(*arguments: str, **variables: str) -> Result:
+    return CliRunner().invoke(app, arguments, env=dict(variables))
+
+
+class Started(list[tuple[Settings, Path]]):
+    """What the server was started with, instead of a server."""
+
+    def __call__(self, settings: Settings, directory: Path) -> None:
+        self.append((settings, directory))
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Started:
+    """Nothing listens; what would have is noted."""
+    noted = Started()
+    monkeypatch.setattr(cli, "serve_forever", noted)
+    return noted
+
+
+def refused(result: Result) -> str:
+    """What was said on standard error."""
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("eventhub: ")
+    return result.stderr
+
+
+# version and help
+
+
+def test_version_is_that_of_the_package() -> None:
+    result = run("version")
+    assert (result.exit_code, result.stdout) == (0, version("eventhub-server") + "\n")
+
+
+def test_without_a_command_there_is_help() -> None:
+    result = run()
+    assert all(name in result.output for name in ("serve", "check", "schema", "version"))
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("serve", "--nonsense"), ("serve", "--port", "http"), ("check", "--config")])
+def test_a_command_line_that_is_not_understood_is_refused(arguments: tuple[str, ...], started: Started) -> None:
+    assert run(*arguments).exit_code == 2
+    assert started == []
+
+
+# schema
+
+
+def test_schema_is_the_json_schema_of_the_file_for_editors() -> None:
+    result = run("schema")
+    schema = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert set(schema["properties"]) == set(Settings.model_fields)
+    assert schema["additionalProperties"] is False
+    FileSchema(schema).canonical(json.dumps({"port": 1, "channels": SAMPLE_CHANNELS}).encode())
+
+
+# check
+
+
+def test_check_says_that_the_sample_is_good() -> None:
+    result = run("check")
+    assert (result.exit_code, result.stdout) == (0, "the built-in sample configuration: good; channel types chat, logs, iot\n")
+
+
+def test_check_says_that_a_file_is_good(tmp_path: Path) -> None:
+    file = tmp_path / "my.yaml"
+    file.write_text("channels: {orders: {payload: order.json}}")
+    (tmp_path / "order.json").write_text("{}")
+    result = run("check", "--config", str(file))
+    assert (result.exit_code, result.stdout) == (0, f"{file}: good; channel types orders\n")
+
+
+def test_schema_files_are_found_beside_the_file_from_wherever_it_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "my.yaml").write_text("channels: {orders: {payload: order.json}}")
+    (tmp_path / "etc" / "order.json").write_text("{}")
+    assert run("check", "--config", "etc/my.yaml").exit_code == 0
+    monkeypatch.chdir("etc")
+    assert run("check", "--config", "my.yaml").exit_code == 0
+
+
+def test_the_file_is_the_one_of_the_option_then_of_the_variable_then_of_the_directory(tmp_path: Path) -> None:
+    for name in ("option", "variable", "eventhub"):
+        (tmp_path / f"{name}.yaml").write_text(f"channels: {{{name}: {{}}}}")
+    assert "types option" in run("check", "--config", "option.yaml", EVENTHUB_CONFIG="variable.yaml").stdout
+    assert "types variable" in run("check", EVENTHUB_CONFIG="variable.yaml").stdout
+    assert run("check").stdout == "eventhub.yaml: good; channel types eventhub\n"
+    assert "types eventhub" in run("check", EVENTHUB_CONFIG="").stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("prot: 1", "prot: unknown key; did you mean port?"),
+        ("a: b: c", "is not YAML"),
+        ("- a", "holds a list"),
+        ("port: x\nhost: 5", "port: "),
+        ("channels: {a: {payload: nonsense}}", "channels.a: payload is 'nonsense'"),
+        ("channels: {a: {payload: missing.json}}", "channels.a: payload 'missing.json' cannot be used"),
+    ],
+)
+def test_check_says_what_is_wrong(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "eventhub.yaml").write_text(content)
+    assert message in refused(run("check"))
+
+
+def test_a_file_that_is_named_must_be_there() -> None:
+    assert "missing.yaml: cannot be read" in refused(run("check", "--config", "missing.yaml"))
+    assert "missing.yaml: cannot be read" in refused(run("check", EVENTHUB_CONFIG="missing.yaml"))
+
+
+def test_check_looks_at_the_environment_too() -> None:
+    assert "unknown variable EVENTHUB_PROT; did you mean EVENTHUB_PORT?" in refused(run("check", EVENTHUB_PROT="1"))
+
+
+# serve
+
+
+def test_serve_starts_with_the_settings_and_the_directory_of_the_file(tmp_path: Path, started: Started) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "my.yaml").write_text("port: 9000\nheartbeat: 3")
+    assert run("serve", "--config", "etc/my.yaml").exit_code == 0
+    ((settings, directory),) = started
+    assert (settings.port, settings.heartbeat, directory) == (9000, 3, (tmp_path / "etc").resolve())
+
+
+def test_options_are_over_the_environment_and_the_file(tmp_path: Path, started: Started) -> None:
+    (tmp_path / "eventhub.yaml").write_text("port: 9000\nhost: 127.0.0.2\ninsecure: false")
+    arguments = ("serve", "--port", "9002", "--host", "127.0.0.3", "--insecure", "--broker", "memory://")
+    assert run(*arguments, EVENTHUB_PORT="9001").exit_code == 0
+    settings = started[0][0]
+    assert (settings.port, settings.host, settings.insecure, settings.broker) == (9002, "127.0.0.3", True, "memory://")
+
+
+def test_an_option_that_is_not_given_leaves_what_is_configured(started: Started) -> None:
+    assert run("serve", EVENTHUB_INSECURE="true", EVENTHUB_PORT="0").exit_code == 0
+    settings = started[0][0]
+    assert (settings.insecure, settings.port, settings.host) == (True, 0, "127.0.0.1")
+
+
+def test_logs_are_set_up_before_the_server_starts(started: Started) -> None:
+    run("serve", EVENTHUB_LOG__LEVEL="error")
+    assert logging.getLogger().level == logging.ERROR
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "hub.example"])
+def test_beyond_loopback_it_does_not_start_without_insecure(host: str) -> None:
+    message = refused(run("serve", "--host", host))
+    assert f"host is {host}" in message
+    assert "--insecure" in message
+    assert "no authentication" in message
+
+
+@pytest.mark.parametrize("arguments", [("--port", "65536"), ("--port", "-1"), ("--broker", "carrier-pigeon://x"), ("--broker", "")])
+def test_an_option_whose_value_cannot_be_used_is_refused(arguments: tuple[str, ...], started: Started) -> None:
+    message = refused(run("serve", *arguments))
+    assert f"{arguments[0][2:]}: " in message
+    assert started == []
+
+
+def test_a_schema_that_cannot_be_used_keeps_it_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "eventhub.yaml").write_text("channels: {a: {payload: missing.json}}")
+    assert "payload 'missing.json' cannot be used" in refused(run("serve"))
+
+
+def test_a_bad_file_keeps_it_from_starting(tmp_path: Path, started: Started) -> None:
+    (tmp_path / "eventhub.yaml").write_text("prot: 1")
+    assert "unknown key" in refused(run("serve"))
+    assert started == []
+
+
+def test_python_dash_m_is_the_same_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["eventhub", "version"])
+    monkeypatch.delitem(sys.modules, "eventhub.__main__", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("eventhub", run_name="__main__")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == version("eventhub-server") + "\n"

@@ -1,0 +1,432 @@
+"""config.py: defaults, the file, the environment over it, overrides over both, and every way to get it wrong."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from eventhub.channels import Publisher, Retention, Slow
+from eventhub.config import SAMPLE_CHANNELS, Settings, channel_types, load
+from eventhub.errors import ConfigurationError
+from eventhub.schema import AnySchema, ModelSchema
+
+Write = Callable[[str | bytes], Path]
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting comes from where the tests happen to run."""
+    for name in os.environ:
+        if name.upper().startswith("EVENTHUB_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes the configuration file."""
+
+    def write(content: str | bytes) -> Path:
+        path = tmp_path / "eventhub.yaml"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+def faults(path: Path | None = None, overrides: dict[str, Any] | None = None) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        load(path, overrides)
+    return str(caught.value).splitlines()
+
+
+def fault(path: Path | None = None, overrides: dict[str, Any] | None = None) -> str:
+    (found,) = faults(path, overrides)
+    return found
+
+
+# Defaults
+
+
+def test_defaults_are_for_this_machine_alone() -> None:
+    settings = load()
+    assert (settings.host, settings.port, settings.insecure, settings.broker) == ("127.0.0.1", 8000, False, "memory://")
+    assert settings.loopback
+    assert (settings.origins, settings.heartbeat) == ([], 25)
+    assert settings == Settings()
+
+
+def test_without_a_configuration_there_are_the_sample_channels() -> None:
+    settings = load()
+    assert list(settings.channels) == ["chat", "logs", "iot"]
+    shown = {name: kind.model_dump(mode="json", exclude_unset=True) for name, kind in settings.channels.items()}
+    assert shown["chat"]["history"] == {"events": 500, "age": 86_400_000}
+    types = {kind.name: kind for kind in channel_types(settings, Path())}
+    assert types["chat"].retention == Retention(500, 86_400_000)
+    assert types["logs"].retention == Retention(10_000, 3_600_000)
+    assert types["iot"].retention == Retention(1000, 7 * 86_400_000)
+    assert [kind.presence for kind in types.values()] == [True, False, False]
+    assert [kind.slow for kind in types.values()] == [Slow.DISCONNECT, Slow.DISCONNECT, Slow.LATEST]
+    assert [sorted(kind.publish) for kind in types.values()] == [["client", "producer"], ["producer"], ["producer"]]
+
+
+def test_the_sample_written_to_a_file_is_the_sample(write: Write) -> None:
+    assert load(write(yaml.safe_dump({"channels": SAMPLE_CHANNELS}))) == load()
+
+
+def test_a_channel_type_of_which_nothing_is_said_is_plain(write: Write) -> None:
+    (kind,) = channel_types(load(write("channels: {orders: {}}")), Path())
+    assert (kind.name, kind.payload, kind.retention) == ("orders", "json", Retention(1000, None))
+    assert (kind.presence, kind.slow, kind.publish) == (False, Slow.DISCONNECT, frozenset({Publisher.PRODUCER}))
+    assert isinstance(kind.schema, AnySchema)
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load().port = 1  # type: ignore[misc]  # that is what is tested
+
+
+@pytest.mark.parametrize("content", ["", "# nothing\n", "---\n", "{}"])
+def test_an_empty_file_changes_nothing(write: Write, content: str) -> None:
+    assert load(write(content)) == load()
+
+
+def test_every_key_says_what_it_is_for() -> None:
+    def undescribed(model: Any, path: str = "") -> list[str]:
+        found = []
+        for name, field in model.model_fields.items():
+            kinds = [field.annotation, *getattr(field.annotation, "__args__", ())]
+            sections = [kind for kind in kinds if hasattr(kind, "model_fields")]
+            found += [path + name] if not field.description and not sections else []
+            for section in sections:
+                found += undescribed(section, f"{path}{name}.")
+        return found
+
+    assert undescribed(Settings) == []
+
+
+# The file
+
+
+def test_the_file_sets_every_kind_of_key(write: Write) -> None:
+    settings = load(
+        write(
+            """
+            host: 0.0.0.0
+            port: 9000
+            insecure: true
+            heartbeat: 0.5
+            origins: [https://app.example]
+            limits: {depth: 8, event_bytes: 1024, body_seconds: 1.5}
+            shutdown: {grace: 2}
+            log: {level: debug, format: json, access: true}
+            channels:
+              orders: {payload: log, presence: true, slow: drop, publish: [], history: {events: 0, age: 90s}}
+            """
+        )
+    )
+    assert (settings.host, settings.port, settings.insecure, settings.loopback) == ("0.0.0.0", 9000, True, False)
+    assert (settings.limits.depth, settings.limits.event_bytes, settings.limits.page) == (8, 1024, 1000)
+    assert (settings.shutdown.grace, settings.shutdown.reconnect_within) == (2, 5)
+    assert (settings.log.level, settings.log.format, settings.log.access) == ("debug", "json", True)
+    assert list(settings.channels) == ["orders"], "the sample is for those who declare nothing"
+    (kind,) = channel_types(settings, Path())
+    assert kind.retention == Retention(0, 90_000)
+    assert kind.publish == frozenset()
+    assert isinstance(kind.schema, ModelSchema)
+
+
+@pytest.mark.parametrize(
+    ("age", "milliseconds"), [("250ms", 250), ("30s", 30_000), ("5m", 300_000), ("24h", 86_400_000), ("7d", 604_800_000), ("null", None)]
+)
+def test_ages_have_units(write: Write, age: str, milliseconds: int | None) -> None:
+    assert load(write(f"channels: {{a: {{history: {{age: {age}}}}}}}")).channels["a"].history.age == milliseconds
+
+
+@pytest.mark.parametrize("age", ["0s", "-5m", "5 parsecs", "1.5h", "''", "[]", "24H", "2026-11-22", "60", "true"])
+def test_an_age_without_a_unit_or_of_no_length_is_refused(write: Write, age: str) -> None:
+    assert "channels.a.history.age: " in fault(write(f"channels: {{a: {{history: {{age: {age}}}}}}}"))
+
+
+# The environment
+
+
+def test_a_variable_is_over_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_PORT", "9001")
+    assert load(write("port: 9000\nheartbeat: 3")).port == 9001
+    assert load(write("port: 9000\nheartbeat: 3")).heartbeat == 3
+
+
+def test_overrides_are_over_both(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_PORT", "9001")
+    assert load(write("port: 9000"), {"port": 9002}).port == 9002
+    assert load(None, {"limits": {"depth": 3}}).limits.depth == 3
+
+
+def test_nested_keys_are_joined_by_two_underscores(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_LIMITS__DEPTH", "5")
+    monkeypatch.setenv("EVENTHUB_CHANNELS__CHAT__HISTORY__AGE", "5m")
+    settings = load(write("limits: {batch: 7, depth: 6}\nchannels: {chat: {payload: chat, history: {events: 9}}, logs: {}}"))
+    assert (settings.limits.depth, settings.limits.batch) == (5, 7)
+    assert list(settings.channels) == ["chat", "logs"]
+    assert settings.channels["chat"].payload == "chat"
+    assert (settings.channels["chat"].history.events, settings.channels["chat"].history.age) == (9, 300_000)
+
+
+def test_a_section_may_be_json_and_single_keys_go_over_it(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_LIMITS", '{"depth": 5, "batch": 8}')
+    monkeypatch.setenv("EVENTHUB_LIMITS__BATCH", "9")
+    monkeypatch.setenv("EVENTHUB_ORIGINS", '["https://app.example"]')
+    monkeypatch.setenv("EVENTHUB_CHANNELS", json.dumps({"Orders": {"publish": ["client"]}}))
+    settings = load(write("limits: {page: 10}\norigins: [x]"))
+    assert (settings.limits.depth, settings.limits.batch, settings.limits.page) == (5, 9, 10)
+    assert settings.origins == ["https://app.example"]
+    assert settings.channels["Orders"].publish == [Publisher.CLIENT]
+
+
+@pytest.mark.parametrize("name", ["EVENTHUB_LIMITS", "EVENTHUB_CHANNELS", "EVENTHUB_ORIGINS"])
+@pytest.mark.parametrize("value", ["{bad", "", "x"])
+def test_a_variable_that_should_be_json_and_is_not_is_a_fault_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert faults()[0].startswith("the environment: ")
+
+
+@pytest.mark.parametrize("value", ["{bad", "", "client", "5"])
+def test_a_variable_within_a_section_that_should_be_json_and_is_not_is_refused(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("EVENTHUB_CHANNELS__CHAT__PUBLISH", value)
+    assert "channels" in fault()
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_PROT", "1")
+    assert fault() == "the environment: unknown variable EVENTHUB_PROT; did you mean EVENTHUB_PORT?"
+
+
+@pytest.mark.parametrize("name", ["EVENTHUB_", "EVENTHUB_XYZZY__QQQ", "EVENTHUB_CONFIG__X", "EVENTHUB_PORT_8000_TCP"])
+def test_any_other_variable_with_the_prefix_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    assert fault().startswith(f"the environment: unknown variable {name}; ")
+
+
+@pytest.mark.parametrize("name", ["EVENTHUB_PORT__X", "EVENTHUB_HOST__X__Y", "EVENTHUB_LIMITS__DEPTH__X", "EVENTHUB_LOG__ACCESS__X"])
+def test_a_variable_below_a_key_that_has_nothing_below_it_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    assert faults() != []
+
+
+def test_an_unknown_variable_within_a_section_is_refused_with_the_nearest_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_LIMITS__DEPHT", "1")
+    assert fault().endswith("limits.depht: unknown key; did you mean depth?")
+
+
+def test_all_unknown_variables_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_HOTS", "x")
+    monkeypatch.setenv("EVENTHUB_PROT", "x")
+    assert len(faults()) == 2
+
+
+def test_the_variable_that_names_the_file_and_those_of_others_are_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_CONFIG", "/etc/eventhub.yaml")
+    monkeypatch.setenv("EVENT", "x")
+    monkeypatch.setenv("EVENTHUBX", "x")
+    assert load() == Settings()
+    assert "EVENTHUB_CONFIG" in os.environ, "the process's environment is left alone"
+
+
+# Faults of keys
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("chanels: {}", "chanels: unknown key; did you mean channels?"),
+        ("limits: {depht: 4}", "limits.depht: unknown key; did you mean depth?"),
+        ("shutdown: {grave: 4}", "shutdown.grave: unknown key; did you mean grace?"),
+        ("log: {levle: x}", "log.levle: unknown key; did you mean level?"),
+        ("channels: {a: {histroy: {}}}", "channels.a.histroy: unknown key; did you mean history?"),
+        ("channels: {a: {history: {event: 1}}}", "channels.a.history.event: unknown key; did you mean events?"),
+        ("channels: {limits: {shlow: 1}}", "channels.limits.shlow: unknown key; did you mean slow?"),
+        ("log: {zzz: 1}", "log.zzz: unknown key; expected one of access, format, level"),
+        ("shutdown: {zzz: 1}", "shutdown.zzz: unknown key; expected one of grace, reconnect_within"),
+        ("channels: {a: {history: {zzz: 1}}}", "channels.a.history.zzz: unknown key; expected one of age, events"),
+        ("channels: {a: {zzz: 1}}", "channels.a.zzz: unknown key; expected one of history, payload, presence, publish, slow"),
+        (
+            "zzz: 1",
+            "zzz: unknown key; expected one of broker, channels, heartbeat, host, insecure, limits, log, origins, port, shutdown",
+        ),
+    ],
+)
+def test_an_unknown_key_at_any_level_is_refused_with_what_is_known_there(write: Write, content: str, message: str) -> None:
+    path = write(content)
+    assert fault(path) == f"{path}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("content", "where"),
+    [
+        ("host: 5", "host"),
+        ("host: null", "host"),
+        ("port: -1", "port"),
+        ("port: 65536", "port"),
+        ("port: http", "port"),
+        ("port: 80.5", "port"),
+        ("insecure: maybe", "insecure"),
+        ("heartbeat: 0", "heartbeat"),
+        ("heartbeat: 3601", "heartbeat"),
+        ("heartbeat: .nan", "heartbeat"),
+        ("heartbeat: .inf", "heartbeat"),
+        ("origins: x", "origins"),
+        ("origins: [1]", "origins.0"),
+        ("limits: 5", "limits"),
+        ("limits: null", "limits"),
+        ("limits: {depth: 0}", "limits.depth"),
+        ("limits: {depth: 201}", "limits.depth"),
+        ("limits: {event_bytes: 127}", "limits.event_bytes"),
+        ("limits: {event_bytes: 16777217}", "limits.event_bytes"),
+        ("limits: {body_bytes: 1}", "limits.body_bytes"),
+        ("limits: {batch: 0}", "limits.batch"),
+        ("limits: {page: 10001}", "limits.page"),
+        ("limits: {subscriptions: 0}", "limits.subscriptions"),
+        ("limits: {buffer_bytes: 4095}", "limits.buffer_bytes"),
+        ("limits: {channels: 0}", "limits.channels"),
+        ("limits: {history_bytes: 1}", "limits.history_bytes"),
+        ("limits: {body_seconds: 0}", "limits.body_seconds"),
+        ("limits: {body_seconds: .nan}", "limits.body_seconds"),
+        ("limits: {1: 2}", "limits.1"),
+        ("shutdown: {grace: 0}", "shutdown.grace"),
+        ("shutdown: {reconnect_within: -1}", "shutdown.reconnect_within"),
+        ("log: {level: loud}", "log.level"),
+        ("log: {format: xml}", "log.format"),
+        ("channels: {}", "channels"),
+        ("channels: null", "channels"),
+        ("channels: []", "channels"),
+        ("channels: {a: null}", "channels.a"),
+        ("channels: {a: chat}", "channels.a"),
+        ("channels: {a: {payload: 5}}", "channels.a.payload"),
+        ("channels: {a: {presence: maybe}}", "channels.a.presence"),
+        ("channels: {a: {slow: wait}}", "channels.a.slow"),
+        ("channels: {a: {publish: client}}", "channels.a.publish"),
+        ("channels: {a: {publish: [robot]}}", "channels.a.publish.0"),
+        ("channels: {a: {history: 5}}", "channels.a.history"),
+        ("channels: {a: {history: {events: -1}}}", "channels.a.history.events"),
+        ("channels: {a: {history: {events: 1000001}}}", "channels.a.history.events"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_by_its_key_and_shown(write: Write, content: str, where: str) -> None:
+    path = write(content)
+    found = fault(path)
+    assert found.startswith(f"{path}: {where}: ")
+    assert ", received " in found
+
+
+def test_a_long_value_is_shown_cut(write: Write) -> None:
+    assert len(fault(write(f"port: {'x' * 10_000}"))) < 400
+
+
+def test_every_fault_is_named_at_once(write: Write) -> None:
+    found = faults(write("port: x\nlimits: {depth: 0, zzz: 1}\nchannels: {a: {slow: x}}"))
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize("name", ["a", "A-b_9", "x" * 64])
+def test_the_name_of_a_channel_type_is_a_token(write: Write, name: str) -> None:
+    assert list(load(write(f"channels: {{{name}: {{}}}}")).channels) == [name]
+
+
+@pytest.mark.parametrize("name", ["a.b", "a b", "", "é", "x" * 65, "a\\n", "a/b", "*"])
+def test_any_other_name_is_refused(write: Write, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="should match pattern"):
+        load(write(f'channels: {{"{name}": {{}}}}'))
+
+
+@pytest.mark.parametrize("name", ["5", "yes", "null", "2026-11-22", "1.5"])
+def test_a_name_that_yaml_takes_for_something_else_is_refused(write: Write, name: str) -> None:
+    with pytest.raises(ConfigurationError, match="valid string"):
+        load(write(f"channels: {{{name}: {{}}}}"))
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("broker", ["redis://:s3cret@host/0", "nats://user:s3cret@host", "memory://:s3cret@x"])
+def test_an_unknown_broker_is_refused_and_its_password_not_shown(write: Write, broker: str) -> None:
+    found = fault(write(f"broker: {broker}"))
+    assert ": broker: " in found
+    assert "s3cret" not in found
+
+
+@pytest.mark.parametrize("broker", ["", "memory", "memory:///x", " memory://", "memory://\n"])
+def test_a_broker_is_named_by_a_url_it_knows(broker: str) -> None:
+    assert ": broker: " in "\n".join(faults(None, {"broker": broker}))
+
+
+# The file itself
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a: b: c", "a: [", "a: {", "'", "\t a", "a: &x [*y]", "? [a]\n: b", "? {a: 1}\n: b", b"\xff\xfe", b"host: \xff", b"a: \x00", "%",
+        "a: !!python/object:os.x {}",
+        "port: !!int abc", "heartbeat: !!float x", "host: 2026-13-45", "host: 2026-11-22T99:00:00Z", "port: 0b_", "host: !!timestamp x",
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_yaml_is_refused(write: Write, content: str | bytes) -> None:
+    path = write(content)
+    assert "\n".join(faults(path)).startswith(f"{path}: is not YAML: ")
+
+
+@pytest.mark.parametrize(("content", "name"), [("- a", "list"), ("text", "str"), ("5", "int"), ("true", "bool"), ("2026-11-22", "date")])
+def test_a_file_that_holds_no_keys_is_refused(write: Write, content: str, name: str) -> None:
+    path = write(content)
+    assert fault(path) == f"{path}: holds a {name}; expected keys such as broker and channels"
+
+
+@pytest.mark.parametrize("content", ["1: 2", "true: x", "null: x", "2026-11-22: x", "[1, 2]: x"])
+def test_a_key_that_is_no_text_is_refused(write: Write, content: str) -> None:
+    assert faults(write(content)) != []
+
+
+def test_a_file_that_is_not_there_or_is_none_is_refused(tmp_path: Path) -> None:
+    missing = tmp_path / "missing.yaml"
+    assert fault(missing) == f"{missing}: cannot be read: No such file or directory"
+    assert fault(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
+
+
+def test_a_file_that_may_not_be_read_is_refused() -> None:
+    unreadable = Path("/proc/self/mem")  # opens and fails to be read, whoever runs the tests
+    assert fault(unreadable).startswith("/proc/self/mem: cannot be read: ")
+
+
+# Channel types
+
+
+def test_schema_files_are_relative_to_the_directory(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "order.json").write_text('{"type":"object"}')
+    (kind,) = channel_types(load(write("channels: {orders: {payload: order.json}}")), tmp_path)
+    assert kind.schema.document == {"type": "object"}
+
+
+@pytest.mark.parametrize("payload", ["nonsense", "missing.json", "no_such_package:Model"])
+def test_a_payload_that_cannot_be_used_is_named_by_its_channel_type(write: Write, tmp_path: Path, payload: str) -> None:
+    settings = load(write(f"channels: {{orders: {{payload: '{payload}'}}}}"))
+    with pytest.raises(ConfigurationError, match=rf"^channels\.orders: payload .*'{payload}'"):
+        channel_types(settings, tmp_path)
+
+
+# Where it listens
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.53", "::1"])
+def test_loopback_is_reached_from_this_machine_alone(host: str) -> None:
+    assert load(None, {"host": host}).loopback
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.1", "example.com", "localhost.example.com", "127.example.com", "1.127.0.0"])
+def test_any_other_host_may_be_reached_by_others(host: str) -> None:
+    assert not load(None, {"host": host}).loopback

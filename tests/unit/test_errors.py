@@ -1,0 +1,96 @@
+"""errors.py: the table of wire codes, the tree, and what each transport shows of an error."""
+
+import json
+import re
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from eventhub import errors
+from eventhub.errors import TABLE, ConfigurationError, EventHubError, InvalidEvent, InvalidJson
+
+PROTOCOL = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")
+SECTION = PROTOCOL.partition("\n## Errors\n")[2]
+
+
+def documented_codes() -> dict[str, tuple[int, int]]:
+    """HTTP status and close code by code, from the table of PROTOCOL.md."""
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \| .+ \|$", SECTION, re.MULTILINE)
+    return {code: (int(status), int(close)) for code, status, close in rows}
+
+
+def drawn_tree() -> dict[str, int]:
+    """Status by class name, from the tree in the module's docstring."""
+    assert errors.__doc__ is not None
+    rows = re.findall(r"^[├└]── (.+?) +(\d{3})$", errors.__doc__, re.MULTILINE)
+    return {name: int(status) for names, status in rows for name in names.split(", ")}
+
+
+def test_the_table_of_the_protocol_is_the_table_of_the_code() -> None:
+    assert documented_codes() == {code: (kind.status, kind("x").close_code) for code, kind in TABLE.items()}
+
+
+def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
+    assert drawn_tree() == {kind.__name__: kind.status for kind in EventHubError.__subclasses__()}
+
+
+def test_every_error_is_in_the_table_once_under_its_own_code() -> None:
+    assert sorted(kind.__name__ for kind in TABLE.values()) == sorted(kind.__name__ for kind in EventHubError.__subclasses__())
+    assert all(kind.code == code for code, kind in TABLE.items())
+
+
+@pytest.mark.parametrize("code", TABLE)
+def test_an_error_has_a_snake_case_code_of_its_class_name_a_real_status_and_a_docstring(code: str) -> None:
+    kind = TABLE[code]
+    assert code == re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+    assert 400 <= HTTPStatus(kind.status) <= 599
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize("code", TABLE)
+def test_a_close_code_is_in_the_private_range(code: str) -> None:
+    assert 4000 <= TABLE[code]("x").close_code == 4000 + TABLE[code].status <= 4999
+
+
+def test_close_codes_that_clients_reconnect_on_are_those_of_faults_that_pass() -> None:
+    assert "**Reconnect on 1001, 1006, 1012, 1013, 4408, 4429 and 45xx; stop on any other 44xx.**" in PROTOCOL
+    again = {code for code, kind in TABLE.items() if kind.status in (408, 429) or kind.status >= 500}
+    assert again == {
+        "slow_consumer", "ping_timeout", "request_timeout", "internal", "broker_unavailable", "too_many_channels", "shutting_down",
+    }  # fmt: skip
+
+
+def test_a_configuration_error_has_no_wire_code() -> None:
+    assert not issubclass(ConfigurationError, EventHubError)
+    assert not hasattr(ConfigurationError, "code")
+
+
+def test_an_error_reads_as_its_message() -> None:
+    error = InvalidJson("expected JSON")
+    assert str(error) == error.message == "expected JSON"
+
+
+def test_fields_are_code_and_message_and_details_only_where_there_are_any() -> None:
+    assert InvalidJson("no").as_dict() == {"code": "invalid_json", "message": "no"}
+    fault = {"pointer": "/text", "message": "too long"}
+    assert InvalidEvent("no", (fault,)).as_dict() == {"code": "invalid_event", "message": "no", "details": [fault]}
+
+
+def test_a_problem_document_without_details_has_no_such_field() -> None:
+    assert InvalidJson("no").as_problem() == {
+        "type": "about:blank", "title": "Bad Request", "status": 400, "code": "invalid_json", "detail": "no",
+    }  # fmt: skip
+
+
+def test_a_problem_document_is_the_one_the_protocol_shows_whatever_the_python_version() -> None:
+    example = json.loads(next(line for line in SECTION.splitlines() if line.startswith('{"type":"about:blank"')))
+    error = InvalidEvent(example["detail"], example["details"])
+    assert error.as_problem() == example
+
+
+def test_details_are_a_copy() -> None:
+    given = [{"pointer": "", "message": "x"}]
+    error = InvalidEvent("no", given)
+    given.clear()
+    assert error.details == [{"pointer": "", "message": "x"}]

@@ -1,0 +1,154 @@
+"""metrics.py: what a scrape shows, and that it neither drifts nor grows."""
+
+from collections.abc import Iterable
+
+import pytest
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from eventhub import __version__
+from eventhub.metrics import LATENCY, UNKNOWN, Metrics
+
+Labels = frozenset[tuple[str, str]]
+Gauges = Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]
+
+
+def scrape(metrics: Metrics) -> dict[tuple[str, Labels], float]:
+    """Value by name and labels, read back by Prometheus's parser."""
+    families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
+    return {(sample.name, frozenset(sample.labels.items())): sample.value for family in families for sample in family.samples}
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    return scrape(metrics).get((name, frozenset(labels.items())))
+
+
+def test_every_declared_type_shows_from_the_start_with_zeros() -> None:
+    metrics = Metrics(["chat", "logs"])
+    for kind in ("chat", "logs"):
+        for name in ("published", "delivered"):
+            assert value(metrics, f"eventhub_events_{name}_total", type=kind) == 0
+        for name in ("eventhub_resumed_total", "eventhub_slow_disconnects_total"):
+            assert value(metrics, name, type=kind) == 0
+        for policy in ("latest", "drop"):
+            assert value(metrics, "eventhub_events_dropped_total", type=kind, policy=policy) == 0
+        for reason in ("expired", "reset", "slow", "conflated"):
+            assert value(metrics, "eventhub_gaps_total", type=kind, reason=reason) == 0
+        for name in ("eventhub_publish_to_socket_seconds", "eventhub_fanout_seconds"):
+            assert value(metrics, f"{name}_count", type=kind) == 0
+
+
+def test_the_version_is_shown() -> None:
+    assert value(Metrics([]), "eventhub_build_info", version=__version__) == 1
+
+
+def test_stored_events_are_counted_by_type() -> None:
+    metrics = Metrics(["chat", "logs"])
+    metrics.published("chat", 2)
+    metrics.published("chat", 3)
+    assert value(metrics, "eventhub_events_published_total", type="chat") == 5
+    assert value(metrics, "eventhub_events_published_total", type="logs") == 0
+
+
+def test_refused_events_are_counted_by_type_and_code() -> None:
+    metrics = Metrics(["chat"])
+    metrics.rejected("chat", "invalid_event")
+    metrics.rejected("chat", "invalid_event", 4)
+    metrics.rejected("chat", "forbidden")
+    assert value(metrics, "eventhub_events_rejected_total", type="chat", code="invalid_event") == 5
+    assert value(metrics, "eventhub_events_rejected_total", type="chat", code="forbidden") == 1
+
+
+def test_what_a_stranger_wrote_does_not_become_a_label() -> None:
+    metrics = Metrics(["chat"])
+    for number in range(1000):
+        metrics.rejected(f"stranger{number}", "unknown_channel")
+    metrics.rejected('x"} 1\n# evil', "invalid_channel")
+    metrics.rejected("", "invalid_channel")
+    assert value(metrics, "eventhub_events_rejected_total", type=UNKNOWN, code="unknown_channel") == 1000
+    assert value(metrics, "eventhub_events_rejected_total", type=UNKNOWN, code="invalid_channel") == 2
+    assert b"stranger" not in generate_latest(metrics.registry)
+
+
+def test_a_scrape_does_not_grow_with_what_happens_in_however_many_channels() -> None:
+    metrics = Metrics(["chat"])
+    metrics.rejected("chat", "forbidden")
+    before = scrape(metrics).keys()
+    for number in range(1000):
+        metrics.published("chat", 1)
+        metrics.rejected("chat", "forbidden")
+        metrics.flushed("chat", [0.001 * number], 0.0001)
+        metrics.tallies["chat"].delivered += 1
+        metrics.tallies["chat"].gaps["expired"] += 1
+    assert scrape(metrics).keys() == before
+
+
+def test_counters_of_feeds_are_read_when_scraped() -> None:
+    metrics = Metrics(["chat", "iot"])
+    tally = metrics.tallies["chat"]
+    tally.delivered, tally.resumed, tally.disconnected = 7, 6, 5
+    tally.skipped["drop"], tally.skipped["latest"] = 4, 3
+    tally.gaps["expired"], tally.gaps["slow"] = 2, 1
+    assert value(metrics, "eventhub_events_delivered_total", type="chat") == 7
+    assert value(metrics, "eventhub_resumed_total", type="chat") == 6
+    assert value(metrics, "eventhub_slow_disconnects_total", type="chat") == 5
+    assert value(metrics, "eventhub_events_dropped_total", type="chat", policy="drop") == 4
+    assert value(metrics, "eventhub_events_dropped_total", type="chat", policy="latest") == 3
+    assert value(metrics, "eventhub_gaps_total", type="chat", reason="expired") == 2
+    assert value(metrics, "eventhub_gaps_total", type="chat", reason="slow") == 1
+    assert value(metrics, "eventhub_events_delivered_total", type="iot") == 0
+    tally.delivered += 1
+    assert value(metrics, "eventhub_events_delivered_total", type="chat") == 8
+
+
+def test_reading_counters_of_feeds_does_not_change_them() -> None:
+    metrics = Metrics(["chat"])
+    assert scrape(metrics) == scrape(metrics)
+    assert not metrics.tallies["chat"].gaps
+    assert not metrics.tallies["chat"].skipped
+
+
+def test_a_flush_is_one_fanout_and_a_latency_for_each_event() -> None:
+    metrics = Metrics(["chat"])
+    metrics.flushed("chat", [0.0004, 0.02, 30], 0.003)
+    assert value(metrics, "eventhub_publish_to_socket_seconds_count", type="chat") == 3
+    assert value(metrics, "eventhub_publish_to_socket_seconds_sum", type="chat") == pytest.approx(30.0204)
+    assert value(metrics, "eventhub_publish_to_socket_seconds_bucket", type="chat", le="0.0005") == 1
+    assert value(metrics, "eventhub_publish_to_socket_seconds_bucket", type="chat", le="0.025") == 2
+    assert value(metrics, "eventhub_publish_to_socket_seconds_bucket", type="chat", le="10.0") == 2
+    assert value(metrics, "eventhub_publish_to_socket_seconds_bucket", type="chat", le="+Inf") == 3
+    assert value(metrics, "eventhub_fanout_seconds_count", type="chat") == 1
+    assert value(metrics, "eventhub_fanout_seconds_sum", type="chat") == pytest.approx(0.003)
+    assert sorted(LATENCY) == list(LATENCY)
+
+
+def test_gauges_are_read_when_scraped() -> None:
+    metrics = Metrics(["chat"])
+    now: dict[tuple[str, ...], float] = {("websocket",): 1.0, ("sse",): 0.0}
+
+    def snapshot() -> Gauges:
+        yield "eventhub_connections", "Open connections", now, ("transport",)
+        yield "eventhub_rooms", "Rooms", {(): 4.0}, ()
+
+    metrics.gauges(snapshot)
+    assert value(metrics, "eventhub_connections", transport="websocket") == 1
+    now["websocket",] = 2.0
+    assert value(metrics, "eventhub_connections", transport="websocket") == 2
+    assert value(metrics, "eventhub_connections", transport="sse") == 0
+    assert value(metrics, "eventhub_rooms") == 4
+
+
+def test_two_nodes_in_one_process_do_not_share_counters() -> None:
+    one, other = Metrics(["chat"]), Metrics(["chat"])
+    one.published("chat", 1)
+    assert value(other, "eventhub_events_published_total", type="chat") == 0
+
+
+def test_every_metric_is_ours_and_explained_and_none_has_a_timestamp_beside_it() -> None:
+    metrics = Metrics(["chat"])
+    metrics.rejected("chat", "forbidden")
+    families = list(text_string_to_metric_families(generate_latest(metrics.registry).decode()))
+    assert all(family.name.startswith("eventhub_") and family.documentation for family in families)
+    assert not [name for name, _ in scrape(metrics) if name.endswith("_created")]
+    labels = {label for _, pairs in scrape(metrics) for label, _ in pairs}
+    assert labels == {"type", "code", "policy", "reason", "version", "le"}
