@@ -342,6 +342,8 @@ class Feed:
         self._remove(subscriber)
         subscriber.state = State.LIVE
         self._live.setdefault(subscriber.writer.encoding, {})[subscriber] = subscriber.writer.write
+        if subscriber.writer.full:
+            self.congested(subscriber)
 
     # Lagging subscribers
 
@@ -376,7 +378,8 @@ class Feed:
     def _conflate(self, subscriber: Subscriber, position: Position, line: Position) -> None:
         survivors = [kept for kept in self._newest.values() if kept[0] > subscriber.mark]  # oldest first
         skipped = self._count - subscriber.mark - len(survivors)
-        self._tell(subscriber, Gap(position, Position(line.epoch, line.offset + 1), position, "conflated", skipped))
+        stands = position if survivors else line
+        self._tell(subscriber, Gap(position, Position(line.epoch, line.offset + 1), stands, "conflated", skipped))
         for count, event in survivors:
             self._write_to(subscriber, (event,))
             subscriber.position, subscriber.mark = event.position, count
@@ -405,6 +408,7 @@ class Feed:
         self._tail_bytes += len(event.data)
         while len(self._tail) > TAIL_EVENTS or (self._tail_bytes > TAIL_BYTES and len(self._tail) > 1):
             self._tail_bytes -= len(self._tail.popleft().data)
+            self._generation += 1  # a slice asked for before may end before what is left
 
     def _forget(self) -> None:
         self._tail.clear()

@@ -1,0 +1,133 @@
+"""What feeds live among, built for tests: a broker's log, channel types, and history reads that are answered when a test says so."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from eventhub.channels import ChannelType, Publisher, Retention, Slow
+from eventhub.event import Age, Earliest, Event, Last, Position, Slice
+from eventhub.feed import Feed, Subscriber
+from eventhub.payloads import ChatMessage, Reading
+from eventhub.schema import ModelSchema
+
+CHAT, READING = ModelSchema(ChatMessage), ModelSchema(Reading)
+
+Asked = Position | Earliest | Last | Age
+
+
+def channel_type(slow: Slow = Slow.DROP, schema: ModelSchema = READING) -> ChannelType:
+    """A channel type with this policy for slow readers."""
+    return ChannelType("type", "payload", schema, Retention(1000, None), presence=False, slow=slow, publish=frozenset(Publisher))
+
+
+class ModelLog:
+    """A channel's log as the broker contract describes it, with the memory of everything it ever held.
+
+    Keeps the newest `keep` events. Offsets grow by the step each publish is given.
+    """
+
+    def __init__(self, channel: str, epoch: str = "a", keep: int = 1000) -> None:
+        self.channel = channel
+        self.keep = keep
+        self.epoch = epoch
+        self.tip = self.trimmed = 0
+        self.past: dict[str, list[Event]] = {epoch: []}
+
+    def publish(self, data: bytes = b"{}", *, step: int = 1, subject: str | None = None) -> Event:
+        """Store an event."""
+        attributes = None if subject is None else {"subject": subject}
+        event = Event(self.channel, self.epoch, self.tip + step, self.tip, 0, data, attributes)
+        self.past[self.epoch].append(event)
+        self.tip = event.offset
+        self.trim(self.keep)
+        return event
+
+    def trim(self, keep: int) -> None:
+        """Retention: keep the newest `keep` events."""
+        gone = len(self.past[self.epoch]) - keep
+        if gone > 0:
+            self.trimmed = max(self.trimmed, self.past[self.epoch][gone - 1].offset)
+
+    def reset(self, epoch: str) -> None:
+        """Lose everything."""
+        self.epoch = epoch
+        self.tip = self.trimmed = 0
+        self.past[epoch] = []
+
+    @property
+    def end(self) -> Position:
+        return Position(self.epoch, self.tip)
+
+    @property
+    def retained(self) -> list[Event]:
+        return self.after(Position(self.epoch, self.trimmed))
+
+    def after(self, position: Position) -> list[Event]:
+        """Every event of its epoch after `position`, retained or not."""
+        events = self.past.get(position.epoch, [])
+        return events[bisect_right(events, position.offset, key=lambda event: event.offset) :]
+
+    def read(self, since: Asked, limit: int = 1000) -> Slice:
+        """A page."""
+        lost = None
+        start = self.trimmed
+        match since:
+            case Position() if since.epoch != self.epoch or since.offset > self.tip:
+                lost = "reset"
+            case Position() if since.offset < self.trimmed:
+                lost = "expired"
+            case Position():
+                start = since.offset
+            case Last() if since.count < len(self.retained):
+                start = self.retained[-since.count].previous
+            case _:
+                pass
+        position = Position(self.epoch, start)
+        return Slice(position, self.after(position)[:limit], self.end, lost)
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class Read:
+    """A history read under way. `look` is the broker's moment, `answer` the feed's; both may come late."""
+
+    feed: Feed
+    subscriber: Subscriber | None
+    since: Asked
+    generation: int
+    piece: Slice | None = None
+
+    def __repr__(self) -> str:
+        reader = "the line" if self.subscriber is None else "a reader"
+        return f"{self.feed.channel} for {reader} since {self.since}"
+
+    def look(self, log: ModelLog, limit: int = 1000) -> None:
+        """Take the page as the log is now."""
+        self.piece = log.read(self.since, limit)
+
+    def answer(self) -> None:
+        """Give the page to the feed."""
+        assert self.piece is not None
+        self.feed.page(self.subscriber, self.since, self.piece, self.generation)
+
+
+class FeedDesk:
+    """FeedIO that only takes notes."""
+
+    def __init__(self) -> None:
+        self.reads: list[Read] = []
+        self.asked = 0
+        self.unwritten: dict[Feed, None] = {}
+
+    def read(self, feed: Feed, subscriber: Subscriber | None, since: Asked, generation: int) -> None:
+        """FeedIO: note a read."""
+        self.asked += 1
+        self.reads.append(Read(feed, subscriber, since, generation))
+
+    def dirty(self, feed: Feed) -> None:
+        """FeedIO: note a feed to flush."""
+        self.unwritten[feed] = None
+
+    def flush(self) -> None:
+        """The end of the tick."""
+        feeds, self.unwritten = self.unwritten, {}
+        for feed in feeds:
+            feed.flush()
