@@ -1,6 +1,7 @@
 # `make serve` and `make test` are all a new machine needs: Debian with Python 3.11, pip and root.
 VENV := .venv
 BIN := $(VENV)/bin
+TOOLS := tests/conformance/node_modules/.package-lock.json
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
@@ -9,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
 
-test: $(VENV)/test.stamp system lint ## Everything CI runs
+test: $(VENV)/test.stamp system $(TOOLS) lint ## Everything CI runs
 	$(BIN)/pytest
 
 lint: $(VENV)/test.stamp
@@ -35,7 +36,7 @@ wheel: $(VENV)/test.stamp
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache
+	rm -rf $(VENV) tests/conformance/node_modules build dist .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }
@@ -50,9 +51,12 @@ $(VENV)/test.stamp: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@ $(VENV)/serve.stamp
 
+$(TOOLS): tests/conformance/package-lock.json | system # judges of others, from npm
+	cd tests/conformance && npm ci --ignore-scripts --no-audit --no-fund --silent
+
 .PHONY: system
 system: # programs the tests use, from Debian
 	@missing=""; \
-	for pair in chromium:chromium curl:curl gcc:gcc; do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
+	for pair in chromium:chromium curl:curl gcc:gcc npm:npm; do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
 	command -v gcc >/dev/null && echo '#include <zlib.h>' | gcc -E - >/dev/null 2>&1 || missing="$$missing gcc libc6-dev zlib1g-dev"; \
 	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fonts-liberation $$missing >/dev/null; }

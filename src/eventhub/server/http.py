@@ -19,6 +19,7 @@ from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAl
 from eventhub.event import Gap, Last, Latest, Slice, parse_since
 from eventhub.metrics import Metrics
 from eventhub.schema import MAX_FAULTS, pointer
+from eventhub.server import asyncapi
 from eventhub.server.gateway import Gateway, Wanted
 from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
@@ -185,6 +186,10 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
 
 
 def _operations(api: FastAPI, gateway: Gateway, metrics: Metrics) -> None:
+    @api.get("/asyncapi.json", summary="The WebSocket interface, as AsyncAPI 3", tags=["subscribe"])
+    async def asyncapi_document(request: Request) -> dict[str, Any]:
+        return asyncapi.document(gateway.hub.types, request.url.netloc, secure=request.url.scheme == "https")
+
     @api.get("/livez", summary="The process serves requests", tags=["operate"])
     async def livez() -> dict[str, str]:
         return {"status": "ok"}
