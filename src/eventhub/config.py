@@ -107,6 +107,7 @@ class Settings(BaseSettings):
         description="Channel types by name",
     )
     origins: list[str] = Field(default=[], description="Origins of other hosts' pages that may connect; * for all")
+    compression: bool = Field(default=False, description="Compress WebSocket events for clients that offer permessage-deflate")
     heartbeat: float = Field(default=25, ge=0.05, le=3600, description="Seconds between heartbeats")
     limits: LimitSettings = LimitSettings()
     shutdown: ShutdownSettings = ShutdownSettings()

@@ -1,5 +1,6 @@
 """An event's wire bytes. Each encoding is built once for an event and shared by all subscribers that use it."""
 
+import zlib
 from typing import Any, Protocol
 
 import orjson
@@ -7,6 +8,11 @@ import orjson
 from eventhub.event import Event, Gap, Position, format_time
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
+COMPRESSED = 0x40
+"""RSV1: the message is compressed (RFC 7692, 6)."""
+COMPRESS_FROM = 96
+"""Smaller payloads only grow."""
+COMPRESSION_LEVEL = 3
 
 
 def event_json(event: Event) -> bytes:
@@ -72,6 +78,17 @@ class WebSocketEncoding:
         return frame(orjson.dumps({"type": kind, **fields}))
 
 
+class DeflateEncoding(WebSocketEncoding):
+    """Text frames compressed with permessage-deflate without context takeover, so that all subscribers share them (RFC 7692, 7.1.1)."""
+
+    def event(self, event: Event) -> bytes:
+        payload = event_json(event)
+        if len(payload) < COMPRESS_FROM:
+            return frame(payload)
+        deflate = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        return frame((deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4], TEXT | COMPRESSED)
+
+
 class LineEncoding:
     """One line a message: NDJSON, and what ASGI servers get, split at the line breaks."""
 
@@ -105,5 +122,6 @@ def sse_message(message: dict[str, Any], cursor: str | None) -> bytes:
 
 
 WEBSOCKET = WebSocketEncoding()
+DEFLATE = DeflateEncoding()
 LINES = LineEncoding()
 EVENT_STREAM = EventStreamEncoding()

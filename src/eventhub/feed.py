@@ -13,10 +13,10 @@ The rules, all of them in this file:
 6. Events that history no longer has are told as a gap, with both ends, to exactly those who miss them.
 7. A live subscriber whose writer is full lags: `disconnect` closes it when there is more to send; `drop` and `latest` tell it what it
    missed when it has drained, and `latest` adds the newest event of each series.
-8. Before anyone joins the live set or leaves it for lagging, the pending events go out to those who were in it.
+8. What is due goes to those who were live when it was passed on (`fanout.py`); whoever is found full gets all of that before it lags.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
@@ -25,6 +25,7 @@ from eventhub.channels import ChannelType, Slow
 from eventhub.encoding import Encoding, gap_fields
 from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.event import Age, Earliest, Event, Gap, Last, Latest, Position, Since, Slice
+from eventhub.fanout import Fanout, Tally
 
 TAIL_EVENTS = 1024
 TAIL_BYTES = 1024 * 1024
@@ -97,17 +98,6 @@ class Subscriber:
         self.mark = 0  # the feed's count when it began to lag
 
 
-class Tally:
-    """What happened to events of one channel type on this node. Plain counters, read when metrics are scraped."""
-
-    __slots__ = ("delivered", "disconnected", "gaps", "resumed", "skipped")
-
-    def __init__(self) -> None:
-        self.delivered = self.resumed = self.disconnected = 0
-        self.skipped: Counter[str] = Counter()  # by policy
-        self.gaps: Counter[str] = Counter()  # by reason
-
-
 class FeedIO(Protocol):
     """What a feed asks of the hub. Both return at once."""
 
@@ -116,7 +106,7 @@ class FeedIO(Protocol):
         ...
 
     def dirty(self, feed: "Feed") -> None:
-        """Events are pending: call `feed.flush` at the end of the tick."""
+        """Events are due: call `feed.live.advance`, from the end of this tick on, until it gives 0."""
         ...
 
 
@@ -124,8 +114,8 @@ class Feed:
     """A channel with subscribers on this node."""
 
     __slots__ = (
-        "_count", "_generation", "_held", "_io", "_lagging", "_live", "_newest", "_reading", "_tail", "_tail_bytes",
-        "channel", "head", "kind", "line", "pending", "tally",
+        "_count", "_generation", "_held", "_io", "_lagging", "_newest", "_reading", "_tail", "_tail_bytes",
+        "channel", "head", "kind", "line", "live", "tally",
     )  # fmt: skip
 
     def __init__(self, channel: str, kind: ChannelType, tally: Tally, io: FeedIO) -> None:
@@ -134,25 +124,19 @@ class Feed:
         self.tally = tally
         self.head: Position | None = None
         self.line: Position | None = None
-        self.pending: list[Event] = []
+        self.live = Fanout(tally)
         self._io = io
         self._generation = 0
         self._reading = False
         self._tail: deque[Event] = deque()
         self._tail_bytes = 0
-        self._live: dict[Encoding, dict[Subscriber, Callable[[bytes], None]]] = {}
         self._held: dict[Subscriber, None] = {}
         self._lagging: dict[Subscriber, None] = {}
         self._newest: dict[str, tuple[int, Event]] = {}
         self._count = 0  # events given to the live set so far
 
     def __len__(self) -> int:
-        return len(self._held) + len(self._lagging) + self.audience
-
-    @property
-    def audience(self) -> int:
-        """Live subscribers."""
-        return sum(map(len, self._live.values()))
+        return len(self._held) + len(self._lagging) + len(self.live)
 
     # Input: the broker
 
@@ -211,7 +195,7 @@ class Feed:
     def congested(self, subscriber: Subscriber) -> None:
         """Its writer is full."""
         if subscriber.state is State.LIVE:
-            self.flush()
+            self.live.finish()
             self._remove(subscriber)
             self._lagging[subscriber] = None
             subscriber.state, subscriber.position, subscriber.mark = State.LAGGING, self.line, self._count
@@ -223,15 +207,6 @@ class Feed:
         elif subscriber.state is State.HELD:
             self._advance(subscriber)
 
-    # Output
-
-    def flush(self) -> None:
-        """Write the pending events, joined, to every live subscriber."""
-        if not self.pending:
-            return
-        events, self.pending = self.pending, []
-        self.tally.delivered += self._write_live(lambda encoding: b"".join(map(encoding.event, events))) * len(events)
-
     # The line: what all live subscribers get
 
     def _pass_on(self, event: Event) -> None:
@@ -239,9 +214,10 @@ class Feed:
         self._count += 1
         if self._lagging:
             self._pass_over(event)
-        if self._live:
-            self.pending.append(event)
-            if len(self.pending) == 1:
+        if self.live:
+            idle = not self.live.due
+            self.live.push(event)
+            if idle:
                 self._io.dirty(self)
 
     def _break(self) -> None:
@@ -276,21 +252,11 @@ class Feed:
         self._mend()
 
     def _tell_gap(self, gap: Gap) -> None:
-        self.flush()
         self.line = gap.position
         if self._lagging:
             self._pass_over(None)
-        told = self._write_live(lambda encoding: self._message(encoding, "gap", gap_fields(gap), gap.position))
+        told = self.live.tell(lambda encoding: self._message(encoding, "gap", gap_fields(gap), gap.position))
         self.tally.gaps[gap.reason] += told
-
-    def _write_live(self, encode: Callable[[Encoding], bytes]) -> int:
-        written = 0
-        for encoding, writes in self._live.items():
-            data = encode(encoding)
-            for write in writes.values():
-                write(data)
-            written += len(writes)
-        return written
 
     # Held subscribers
 
@@ -338,10 +304,9 @@ class Feed:
             started(subscriber, start)
 
     def _turn_live(self, subscriber: Subscriber) -> None:
-        self.flush()
         self._remove(subscriber)
         subscriber.state = State.LIVE
-        self._live.setdefault(subscriber.writer.encoding, {})[subscriber] = subscriber.writer.write
+        self.live.add(subscriber, subscriber.writer.encoding, subscriber.writer.write)
         if subscriber.writer.full:
             self.congested(subscriber)
 
@@ -415,9 +380,7 @@ class Feed:
         self._tail_bytes = 0
 
     def _remove(self, subscriber: Subscriber) -> None:
-        encoding = subscriber.writer.encoding
-        if (live := self._live.get(encoding)) and live.pop(subscriber, None) and not live:
-            del self._live[encoding]
+        self.live.remove(subscriber, subscriber.writer.encoding)
         self._held.pop(subscriber, None)
         self._lagging.pop(subscriber, None)
         if not self._held and self.line == self.head:

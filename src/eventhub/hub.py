@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
@@ -18,6 +18,10 @@ from eventhub.presence import Roster
 
 PAGE_EVENTS = 256
 RETRY_SECONDS = 0.5
+TICK_WRITES = 1000
+"""Writes in one turn of the loop: three milliseconds or so. What is left goes on in the next, after everything else had its turn."""
+SLICE_WRITES = 250
+"""Of those, how many one channel gets before the next."""
 
 log = structlog.get_logger("eventhub.hub")
 
@@ -32,7 +36,7 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._announced: set[str] = set()  # channels the broker announces to this node
         self._settling: set[str] = set()
-        self._dirty: list[Feed] = []
+        self._dirty: deque[tuple[Feed, float]] = deque()
         self._roster = Roster()
         self._watchers: dict[str, dict[Subscriber, None]] = {}
         self._tasks: asyncio.TaskGroup | None = None
@@ -159,20 +163,26 @@ class Hub:
 
     def dirty(self, feed: Feed) -> None:
         """FeedIO: flush soon. Two ticks later, so that what arrives together is written together."""
-        self._dirty.append(feed)
+        self._dirty.append((feed, time.perf_counter()))
         if len(self._dirty) == 1:
             assert self._loop is not None
             self._loop.call_soon(self._loop.call_soon, self._flush)
 
     def _flush(self) -> None:
-        feeds, self._dirty = self._dirty, []
-        for feed in feeds:
-            if events := feed.pending:
-                begin = time.perf_counter()
-                feed.flush()
+        room = TICK_WRITES
+        while self._dirty and room > 0:
+            feed, begin = self._dirty.popleft()
+            room -= feed.live.advance(min(room, SLICE_WRITES))
+            if events := feed.live.written:
+                feed.live.written = []
                 now = self.now()
                 latencies = [max(0, now - event.time) / 1000 for event in events]
                 self._metrics.flushed(feed.kind.name, latencies, time.perf_counter() - begin)
+            if feed.live.due:
+                self._dirty.append((feed, begin))  # behind the others: each channel gets its slice
+        if self._dirty:
+            assert self._loop is not None
+            self._loop.call_soon(self._flush)
 
     def _deliver(self, event: Event) -> None:
         if (feed := self._feeds.get(event.channel)) is not None:

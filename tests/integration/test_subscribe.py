@@ -321,3 +321,33 @@ def test_a_half_open_connection_is_found_and_closed(start: Start) -> None:
         assert close_code(sock) == 4408, "it answered no ping"
     with WsClient(hub.ws_url) as client:
         assert client.subscribe("chat.a", presence=True, member="x")["members"] == [{"id": "x"}], "and it is not present any more"
+
+
+def test_compressed_frames_are_shared_and_understood(start: Start) -> None:
+    hub = start("compression: true")
+    text = "a long line of chat " * 50
+    with WsClient(f"{hub.ws_url}?channel=chat.a") as squeezed, WsClient(f"{hub.ws_url}?channel=chat.a", compression=None) as plain:
+        assert [type(extension).__name__ for extension in squeezed.connection.protocol.extensions] == ["PerMessageDeflate"]
+        assert plain.connection.protocol.extensions == []
+        for client in (squeezed, plain):
+            client.until("subscribed")
+        squeezed.send(type="publish", channel="chat.a", data={"sender": "ana", "text": text})  # compressed by the client, too
+        for _ in range(2):
+            squeezed.send(type="publish", channel="chat.a", data={"sender": "ana", "text": "short"})
+        for client in (squeezed, plain):
+            assert [event["data"]["text"] for event in client.events(3)] == [text, "short", "short"]
+
+
+def test_without_the_setting_compression_is_not_negotiated(hub: EventHubServer) -> None:
+    with WsClient(hub.ws_url) as client:
+        assert client.connection.protocol.extensions == []
+
+
+def test_a_compressed_bomb_is_stopped_at_the_message_limit(start: Start) -> None:
+    hub = start("compression: true")
+    with WsClient(hub.ws_url) as client:
+        client.send(type="publish", channel="chat.a", data={"sender": "a", "text": "x" * 10_000_000})
+        with pytest.raises(ConnectionClosed) as closed:
+            client.until("published")
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4413

@@ -890,7 +890,7 @@ def test_writers_of_several_encodings_get_the_same_events() -> None:
     node = Node()
     wires = [Wire(encoding) for encoding in (LINES, WEBSOCKET, EVENT_STREAM, LINES)]
     readers = [node.join(wire=wire) for wire in wires]
-    assert node.feed.audience == 4
+    assert len(node.feed.live) == 4
     for wire in wires:
         wire.data.clear()
     event = node.publish()
@@ -902,7 +902,7 @@ def test_writers_of_several_encodings_get_the_same_events() -> None:
     event = node.publish()
     node.desk.flush()
     assert [len(wire.data) for wire in wires] == [1, 1, 2, 2]
-    assert node.feed.audience == 2
+    assert len(node.feed.live) == 2
 
 
 def test_a_gap_is_told_in_each_encoding() -> None:
@@ -965,7 +965,7 @@ def test_subscribers_are_counted_in_every_state() -> None:
     lagging.congest()
     assert (held.state, lagging.state) == (State.HELD, State.LAGGING)
     assert len(node.feed) == 3
-    assert node.feed.audience == 1
+    assert len(node.feed.live) == 1
 
 
 # Lagging
@@ -1161,7 +1161,7 @@ def test_conflation_interrupted_by_a_full_writer_goes_on_with_what_is_newest_the
         node.publish(subject=subject)
     ana.news()
     ana.drain(room=2)  # the gap and one event
-    assert len(node.feed) - node.feed.audience == 1
+    assert len(node.feed) - len(node.feed.live) == 1
     assert ana.news() == [gap("a-0", "a-4", "a-0", "conflated 0"), "a-1"]
     node.publish(subject="y")
     node.publish(subject="x")

@@ -452,6 +452,9 @@ class World:
     def flush(self) -> None:
         self.desk.flush()
 
+    def slice(self) -> None:
+        self.desk.slice()
+
     def tick(self) -> None:
         """Connections tell their owners what they have to tell."""
         for _ in range(len(self.later)):
@@ -543,7 +546,7 @@ class World:
         for channel in self.channels:
             if (feed := channel.feed) is not None:
                 _check_bounds(feed)
-                assert not feed.pending or feed in self.desk.unwritten, "pending events are forgotten"
+                assert not feed.live.due or feed in self.desk.unwritten, "pending events are forgotten"
                 assert not channel.opened or feed.line == feed.head or (feed, None) in under_way, "a hole is forgotten"
         for person in self.people:
             if (connection := person.connection) is not None and not connection.notices:
@@ -583,7 +586,7 @@ class World:
 
 STEPS = {
     "nothing": 1, "publish": 2, "publish_and_deliver": 8, "deliver": 3, "open": 1, "look": 2, "answer": 6,
-    "flush": 2, "tick": 2, "subscribe": 4, "resume": 2, "unsubscribe": 1, "consume": 4,
+    "flush": 2, "slice": 6, "tick": 2, "subscribe": 4, "resume": 2, "unsubscribe": 1, "consume": 4,
 }  # fmt: skip
 TROUBLE = {"deliver_again": 1, "lose_announcement": 2, "gap": 1, "reconnect": 2, "trim": 1, "reset": 1, "disconnect": 1}
 

@@ -1,6 +1,7 @@
 """server/frames.py against RFC 6455; frames are built by the websockets library where it agrees to build them."""
 
 import struct
+import zlib
 from collections.abc import Sequence
 
 import pytest
@@ -18,6 +19,7 @@ from eventhub.server.frames import (
     Parser,
     TooLong,
     Violation,
+    accept_deflate,
     check_utf8,
     close_code,
     close_payload,
@@ -348,3 +350,56 @@ def test_other_text_is_a_violation_of_its_own_code(payload: bytes) -> None:
     with pytest.raises(Violation) as caught:
         check_utf8(payload)
     assert caught.value.code == INVALID_DATA == 1007
+
+
+@pytest.mark.parametrize(
+    ("offers", "accepted"),
+    [
+        ("permessage-deflate", True),
+        ("permessage-deflate; client_max_window_bits", True),
+        ("permessage-deflate; client_max_window_bits=12; server_no_context_takeover", True),
+        ("permessage-deflate; server_max_window_bits=10, permessage-deflate", True),
+        ("x-webkit-deflate-frame, PerMessage-Deflate; Client_No_Context_Takeover", True),
+        ("permessage-deflate; server_max_window_bits=10", False),
+        ("permessage-deflate; surprise", False),
+        ("permessage-bzip2", False),
+        ("", False),
+    ],
+)
+def test_an_offer_is_taken_only_if_frames_can_be_shared(offers: str, *, accepted: bool) -> None:
+    assert accept_deflate(offers) is accepted
+
+
+def squeeze(payload: bytes) -> bytes:
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def client_frame(first: int, payload: bytes) -> bytes:
+    assert len(payload) < 126
+    return bytes((first, 0x80 | len(payload), 0, 0, 0, 0)) + payload
+
+
+def test_a_compressed_message_comes_out_whole_also_in_fragments() -> None:
+    payload = b'{"type":"ping"}' * 5
+    packed = squeeze(payload)
+    parser = Parser(1000, deflate=True)
+    assert list(parser.feed(client_frame(0xC1, packed))) == [(1, payload)]
+    fragments = client_frame(0x41, packed[:3]) + client_frame(0x89, b"") + client_frame(0x80, packed[3:])
+    assert list(parser.feed(fragments)) == [(9, b""), (1, payload)]
+    assert list(parser.feed(client_frame(0x81, b"plain"))) == [(1, b"plain")]
+
+
+def test_a_compressed_message_larger_than_the_limit_is_never_inflated_beyond_it() -> None:
+    with pytest.raises(TooLong):
+        list(Parser(1000, deflate=True).feed(client_frame(0xC1, squeeze(b"x" * 20_000))))
+    assert list(Parser(1000, deflate=True).feed(client_frame(0xC1, squeeze(b"x" * 1000)))) == [(1, b"x" * 1000)]
+
+
+@pytest.mark.parametrize(
+    ("first", "payload", "code"), [(0xC1, b"\xff\xff\xff", 1007), (0xC0, b"", 1002), (0xC9, b"", 1002), (0xE1, b"", 1002)]
+)
+def test_what_is_not_compressed_as_negotiated_is_a_violation(first: int, payload: bytes, code: int) -> None:
+    with pytest.raises(Violation) as violation:
+        list(Parser(1000, deflate=True).feed(client_frame(first, payload)))
+    assert violation.value.code == code

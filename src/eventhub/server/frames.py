@@ -1,8 +1,9 @@
 """The client's side of a WebSocket connection, RFC 6455 chapters 5, 7 and 8, without I/O."""
 
+import zlib
 from collections.abc import Iterator
 
-from eventhub.encoding import BINARY, CLOSE, PING, PONG, TEXT
+from eventhub.encoding import BINARY, CLOSE, COMPRESSED, PING, PONG, TEXT
 
 CONTINUATION = 0x0
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, NO_STATUS, INVALID_DATA, SERVICE_RESTART = 1000, 1001, 1002, 1005, 1007, 1012
@@ -23,16 +24,20 @@ class TooLong(Exception):
 
 
 class Parser:
-    """Bytes in; complete messages and control frames out, as (opcode, payload). Holds at most one message of `limit` bytes."""
+    """Bytes in; complete messages and control frames out, as (opcode, payload). Holds at most one message of `limit` bytes.
 
-    __slots__ = ("_buffer", "_fragments", "_limit", "_missing", "_opcode")
+    `deflate`: permessage-deflate was negotiated, without context takeover by the client.
+    """
 
-    def __init__(self, limit: int) -> None:
+    __slots__ = ("_buffer", "_deflate", "_first", "_fragments", "_limit", "_missing")
+
+    def __init__(self, limit: int, *, deflate: bool = False) -> None:
         self._limit = limit
+        self._deflate = deflate
         self._buffer: bytes | bytearray = b""
         self._missing = 0  # bytes to come before the frame in the buffer can be complete
         self._fragments: bytearray | None = None
-        self._opcode = CONTINUATION
+        self._first = CONTINUATION  # the first byte of the message under way
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Raises Violation or TooLong, after which the parser is of no more use."""
@@ -73,8 +78,8 @@ class Parser:
 
     def _check(self, first: int, second: int) -> None:
         opcode = first & 0x0F
-        if first & 0x70:
-            raise Violation(PROTOCOL_ERROR, "reserved bits are set but no extension was negotiated")
+        if first & 0x70 and not (self._deflate and first & 0x70 == COMPRESSED and opcode in (TEXT, BINARY)):
+            raise Violation(PROTOCOL_ERROR, "reserved bits are set where no extension was negotiated for them")
         if not second & 0x80:
             raise Violation(PROTOCOL_ERROR, "a client's frames must be masked")
         if opcode in (CLOSE, PING, PONG):
@@ -101,16 +106,42 @@ class Parser:
         if opcode >= CLOSE:
             return opcode, payload
         if final and opcode != CONTINUATION:
-            return opcode, payload
+            return opcode, self._whole(first, payload)
         if opcode != CONTINUATION:
-            self._opcode, self._fragments = opcode, bytearray(payload)
+            self._first, self._fragments = first, bytearray(payload)
             return None
         assert self._fragments is not None  # `_check`
         self._fragments += payload
         if not final:
             return None
         message, self._fragments = bytes(self._fragments), None
-        return self._opcode, message
+        return self._first & 0x0F, self._whole(self._first, message)
+
+    def _whole(self, first: int, message: bytes) -> bytes:
+        """The message as it was before compression (RFC 7692, 7.2.2), at most `limit` bytes of it."""
+        if not first & COMPRESSED:
+            return message
+        inflate = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            whole = inflate.decompress(message + b"\x00\x00\xff\xff", self._limit + 1)
+        except zlib.error:
+            raise Violation(INVALID_DATA, "the message is not compressed as negotiated") from None
+        if len(whole) > self._limit:
+            raise TooLong
+        return whole
+
+
+def accept_deflate(offers: str) -> bool:
+    """Whether one of the client's offers can be taken as `server_no_context_takeover; client_no_context_takeover` (RFC 7692, 7.1).
+
+    An offer that limits the server's window cannot: the frames are shared with clients that did not.
+    """
+    for offer in offers.split(","):
+        name, *parameters = (part.strip().lower() for part in offer.split(";"))
+        known = ("server_no_context_takeover", "client_no_context_takeover", "client_max_window_bits")
+        if name == "permessage-deflate" and all(parameter.partition("=")[0].strip() in known for parameter in parameters):
+            return True
+    return False
 
 
 def close_code(payload: bytes) -> int:

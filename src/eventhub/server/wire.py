@@ -5,23 +5,18 @@ slotted object per connection; it is its session's writer.
 """
 
 import asyncio
-import base64
-import binascii
-import hashlib
-import http
 import socket
 from typing import Any
-from urllib.parse import unquote
 
 import httptools
-import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from eventhub.encoding import BINARY, CLOSE, PING, PONG, TEXT, WEBSOCKET, frame
-from eventhub.errors import EventHubError, InvalidRequest, NotFound, PingTimeout, ShuttingDown, UnsupportedMediaType
+from eventhub.encoding import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, WEBSOCKET, WebSocketEncoding, frame
+from eventhub.errors import EventHubError, PingTimeout, ShuttingDown, UnsupportedMediaType
 from eventhub.event import NewEvent
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, check_utf8, close_code, close_payload
-from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway, Wanted, too_large
+from eventhub.server.gateway import Gateway, Wanted, too_large
+from eventhub.server.handshake import agree, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
 from eventhub.session import Ref, Session
@@ -29,7 +24,6 @@ from eventhub.session import Ref, Session
 NOTSENT_LOWAT = 16 * 1024
 """Bytes the kernel takes beyond what it can send at once. Without it a stuck reader first swallows megabytes unseen."""
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -62,7 +56,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.connections.discard(self)
         websocket = WebSocketProtocol(self.gateway, self.transport, self.server_state.connections)
         self.transport.set_protocol(websocket)
-        websocket.handshake(self.scope["method"], self.url, dict(self.headers), tail)
+        websocket.handshake(self.scope["method"], self.url, self.headers, tail)
 
 
 def tune(sock: socket.socket, heartbeat: float) -> None:
@@ -99,67 +93,38 @@ class WebSocketProtocol(asyncio.Protocol):
         self._submissions: Submissions | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._alive = True
-        self.encoding = WEBSOCKET
+        self.encoding: WebSocketEncoding = WEBSOCKET
         self.full = False
         self.write = transport.write
         peers.add(self)
 
     # Construction: the handshake, RFC 6455, 4.2
 
-    def handshake(self, method: str, url: bytes, headers: dict[bytes, bytes], tail: bytes) -> None:
+    def handshake(self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes) -> None:
         """Answer an upgrade request. `tail` is what the client sent right behind it."""
-        try:
-            query, answer = self._agree(method, url, headers)
-        except EventHubError as error:
-            self._refuse(error)
-            return
         gateway = self._gateway
+        try:
+            agreement = agree(gateway, method, url, headers)
+        except EventHubError as error:
+            self.write(refusal(error))
+            self._transport.close()
+            return
         bound = gateway.settings.limits.buffer_bytes
         self._transport.set_write_buffer_limits(high=bound, low=bound // 4)
-        self.write(answer)
-        self._parser = Parser(gateway.session_limits.message_bytes)
+        self.write(agreement.answer)
+        if agreement.deflate:
+            self.encoding = DEFLATE
+        self._parser = Parser(gateway.session_limits.message_bytes, deflate=agreement.deflate)
         self._session = gateway.session(self, self._submit)
         gateway.opened(self)
         self._session.hello()
         try:
-            Wanted(query).subscribe(self._session)
+            Wanted(agreement.query).subscribe(self._session)
         except EventHubError as error:
             self._session.error(error)
             self.fail(error)
         if tail:
             self.data_received(tail)
-
-    def _agree(self, method: str, url: bytes, headers: dict[bytes, bytes]) -> tuple[bytes, bytes]:
-        parsed = httptools.parse_url(url)
-        path = unquote(parsed.path.decode("ascii"))
-        if path != PATH:
-            raise NotFound(f"no WebSocket is served at {path[:200]!r}; expected {PATH}")
-        if method != "GET" or headers.get(b"sec-websocket-version") != b"13":
-            raise InvalidRequest("expected a GET with Sec-WebSocket-Version: 13")
-        key = headers.get(b"sec-websocket-key", b"")
-        if not _is_key(key):
-            raise InvalidRequest("Sec-WebSocket-Key is missing or is not 16 bytes in base64")
-        self._gateway.check_origin(headers.items())
-        if self._gateway.hub.draining:
-            raise ShuttingDown("this server is about to stop; connect again in a moment")
-        accept = base64.b64encode(hashlib.sha1(key + GUID, usedforsecurity=False).digest())
-        offered = [name.strip() for name in headers.get(b"sec-websocket-protocol", b"").split(b",")]
-        chosen = b"Sec-WebSocket-Protocol: %b\r\n" % SUBPROTOCOL.encode() if SUBPROTOCOL.encode() in offered else b""
-        answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n%b\r\n" % (
-            accept,
-            chosen,
-        )
-        return parsed.query or b"", answer
-
-    def _refuse(self, error: EventHubError) -> None:
-        body = orjson.dumps(error.as_problem())
-        status = http.HTTPStatus(error.status)
-        version = b"Sec-WebSocket-Version: 13\r\n" if isinstance(error, InvalidRequest) else b""
-        self.write(
-            b"HTTP/1.1 %d %b\r\nContent-Type: application/problem+json\r\nContent-Length: %d\r\nConnection: close\r\n%b\r\n%b"
-            % (status, status.phrase.encode(), len(body), version, body)
-        )
-        self._transport.close()
 
     # Input: asyncio's protocol
 
@@ -300,10 +265,3 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._session is not None:
             self._session.published(ref, channel, outcome)
         self._regulate()
-
-
-def _is_key(key: bytes) -> bool:
-    try:
-        return len(base64.b64decode(key, validate=True)) == 16
-    except binascii.Error:
-        return False

@@ -1,0 +1,139 @@
+"""The live subscribers of one channel, and the writing to all of them. No I/O of its own, no await, no work per subscriber but one call.
+
+Events that arrive together are joined into one write. A large audience is written to in slices, so that other channels and connections
+are served in between: what was joined, and for whom, is a wave; waves go out in order, each to those who were live when it was made.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Hashable
+
+from eventhub.encoding import Encoding
+from eventhub.event import Event
+
+Write = Callable[[bytes], None]
+
+PENDING_BYTES = 256 * 1024
+"""Beyond it a channel's events are written out at once: publishers wait, rather than events pile up."""
+
+
+class Tally:
+    """What happened to events of one channel type on this node. Plain counters, read when metrics are scraped."""
+
+    __slots__ = ("delivered", "disconnected", "gaps", "resumed", "skipped")
+
+    def __init__(self) -> None:
+        self.delivered = self.resumed = self.disconnected = 0
+        self.skipped: Counter[str] = Counter()  # by policy
+        self.gaps: Counter[str] = Counter()  # by reason
+
+
+class Wave:
+    """Events on their way to those who were live when it was made."""
+
+    __slots__ = ("at", "data", "events", "writes")
+
+    def __init__(self, data: bytes, writes: list[Write], events: list[Event]) -> None:
+        self.data = data
+        self.writes = writes
+        self.at = 0
+        self.events = events
+
+
+class Fanout:
+    """Writers by encoding. Keys tell subscribers apart; a writer is its bound `write`."""
+
+    __slots__ = ("_gone", "_live", "_pending", "_pending_bytes", "_tally", "_waves", "written")
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._live: dict[Encoding, dict[Hashable, Write]] = {}
+        self._pending: list[Event] = []
+        self._pending_bytes = 0
+        self._waves: deque[Wave] = deque()
+        self._gone: set[Write] = set()  # left while a wave was under way
+        self.written: list[Event] = []  # events that went out to all since somebody last took this list
+
+    def __len__(self) -> int:
+        return sum(map(len, self._live.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._live)
+
+    @property
+    def due(self) -> bool:
+        """Something is to be written."""
+        return bool(self._pending or self._waves)
+
+    def add(self, key: Hashable, encoding: Encoding, write: Write) -> None:
+        """Whoever is added gets what is pushed from now on."""
+        self._make_wave()
+        if self._gone:
+            self._forget_gone()  # before the same writer may be in a wave again
+        self._live.setdefault(encoding, {})[key] = write
+
+    def remove(self, key: Hashable, encoding: Encoding) -> bool:
+        """Whoever is removed gets nothing more, not even what is under way. False when it was not live."""
+        writes = self._live.get(encoding)
+        if writes is None or (write := writes.pop(key, None)) is None:
+            return False
+        if self._waves:
+            self._gone.add(write)
+        if not writes:
+            del self._live[encoding]
+        return True
+
+    def push(self, event: Event) -> None:
+        """Queue an event for all who are live."""
+        self._pending.append(event)
+        self._pending_bytes += len(event.data)
+        if self._pending_bytes > PENDING_BYTES:
+            self.finish()
+
+    def advance(self, limit: int) -> int:
+        """Write to at most `limit` subscribers. To how many it was: 0 when nothing is left."""
+        if not self._waves:
+            self._make_wave()
+            if not self._waves:
+                return 0
+        wave = self._waves[0]
+        if self._gone:
+            self._forget_gone()
+        data = wave.data
+        part = wave.writes[wave.at : wave.at + limit]
+        for write in part:
+            write(data)
+        wave.at += limit
+        if wave.at >= len(wave.writes):
+            self._waves.popleft()
+            self.written += wave.events
+        return len(part) or 1
+
+    def finish(self) -> None:
+        """Write all that is queued."""
+        while self.advance(len(self) + 1):
+            pass
+
+    def tell(self, encode: Callable[[Encoding], bytes]) -> int:
+        """Write one message to all who are live, behind what is queued. How many they are."""
+        self.finish()
+        for encoding, writes in self._live.items():
+            data = encode(encoding)
+            for write in writes.values():
+                write(data)
+        return len(self)
+
+    def _make_wave(self) -> None:
+        if not self._pending:
+            return
+        events, self._pending, self._pending_bytes = self._pending, [], 0
+        last = len(self._live) - 1
+        for number, (encoding, writes) in enumerate(self._live.items()):
+            data = b"".join(map(encoding.event, events))
+            self._tally.delivered += len(writes) * len(events)
+            self._waves.append(Wave(data, list(writes.values()), events if number == last else []))
+
+    def _forget_gone(self) -> None:
+        for wave in self._waves:
+            rest = wave.writes[wave.at :]
+            wave.writes, wave.at = [write for write in rest if write not in self._gone], 0
+        self._gone.clear()

@@ -1,0 +1,161 @@
+"""fanout.py: who gets what, in which order, and in how many writes."""
+
+from collections.abc import Callable
+
+import pytest
+
+from eventhub import fanout as fanout_module
+from eventhub.encoding import EVENT_STREAM, LINES
+from eventhub.event import Event
+from eventhub.fanout import Fanout, Tally
+
+
+class Reader:
+    """A writer that remembers."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def told(self) -> list[int]:
+        return [int(line.split(b'"data":')[1].rstrip(b"}\n")) for write in self.writes for line in write.splitlines(keepends=True)]
+
+
+class Audience:
+    """A fan-out with readers that are keys of their own."""
+
+    def __init__(self, count: int = 0) -> None:
+        self.tally = Tally()
+        self.fanout = Fanout(self.tally)
+        self.number = 0
+        self.readers = [self.add() for _ in range(count)]
+
+    def add(self, reader: Reader | None = None) -> Reader:
+        reader = reader or Reader()
+        self.fanout.add(reader, LINES, reader.write)
+        return reader
+
+    def remove(self, reader: Reader) -> bool:
+        return self.fanout.remove(reader, LINES)
+
+    def push(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.number += 1
+            self.fanout.push(Event("a.a", "e", self.number, self.number - 1, 0, str(self.number).encode()))
+
+
+def test_what_arrives_together_is_one_write() -> None:
+    audience = Audience(3)
+    audience.push(4)
+    assert audience.fanout.advance(100) == 3
+    assert [reader.told() for reader in audience.readers] == [[1, 2, 3, 4]] * 3
+    assert [len(reader.writes) for reader in audience.readers] == [1] * 3
+    assert audience.fanout.advance(100) == 0
+
+
+def test_a_slice_is_as_large_as_asked_for_and_the_rest_follows() -> None:
+    audience = Audience(5)
+    audience.push()
+    assert [audience.fanout.advance(2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [reader.told() for reader in audience.readers] == [[1]] * 5
+
+
+def test_what_comes_during_a_wave_goes_out_behind_it_joined() -> None:
+    audience = Audience(2)
+    audience.push()
+    audience.fanout.advance(1)
+    audience.push(3)
+    audience.fanout.finish()
+    assert [len(reader.writes) for reader in audience.readers] == [2, 2]
+    assert [reader.told() for reader in audience.readers] == [[1, 2, 3, 4]] * 2
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_who_joins_gets_what_is_pushed_from_then_on(written: int) -> None:
+    audience = Audience(2)
+    audience.push()
+    if written:
+        audience.fanout.advance(written)
+    audience.push()
+    late = audience.add()
+    audience.push()
+    audience.fanout.finish()
+    assert late.told() == [3]
+    assert [reader.told() for reader in audience.readers] == [[1, 2, 3]] * 2
+
+
+def test_who_leaves_gets_nothing_more_not_even_what_is_under_way() -> None:
+    audience = Audience(3)
+    audience.push()
+    audience.fanout.advance(1)
+    audience.push()
+    assert [audience.remove(audience.readers[n]) for n in (0, 2)] == [True, True]
+    audience.fanout.finish()
+    assert [reader.told() for reader in audience.readers] == [[1], [1, 2], []]
+
+
+def test_who_leaves_and_comes_back_during_a_wave_gets_what_is_pushed_after_that() -> None:
+    audience = Audience(2)
+    audience.push()
+    audience.fanout.advance(1)
+    audience.remove(audience.readers[1])
+    audience.add(audience.readers[1])
+    audience.push()
+    audience.add()  # makes a wave of what is pending
+    audience.fanout.finish()
+    assert [reader.told() for reader in audience.readers] == [[1, 2], [2]]
+
+
+def test_who_is_not_there_cannot_leave() -> None:
+    audience = Audience(1)
+    assert not audience.remove(Reader())
+    assert not audience.fanout.remove(audience.readers[0], EVENT_STREAM)
+
+
+def test_a_message_to_all_comes_behind_what_is_queued() -> None:
+    audience = Audience(2)
+    audience.push()
+    assert audience.fanout.tell(lambda encoding: b"now\n") == 2
+    assert [reader.writes[-1] for reader in audience.readers] == [b"now\n"] * 2
+    assert [reader.writes[0] for reader in audience.readers] == [reader.writes[0] for reader in audience.readers]
+    assert [len(reader.writes) for reader in audience.readers] == [2, 2]
+
+
+def test_each_encoding_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[int] = []
+
+    class Counting:
+        def event(self, event: Event) -> bytes:
+            built.append(event.offset)
+            return b"x"
+
+        message: Callable[..., bytes]
+
+    audience = Audience(2)
+    encoding = Counting()
+    for _ in range(3):
+        audience.fanout.add(Reader(), encoding, Reader().write)
+    audience.push(2)
+    audience.fanout.finish()
+    assert built == [1, 2]
+    assert audience.tally.delivered == 2 * 5
+
+
+def test_too_much_pending_is_written_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout_module, "PENDING_BYTES", 3)
+    audience = Audience(2)
+    audience.push(4)
+    assert [reader.told() for reader in audience.readers] == [[1, 2, 3, 4]] * 2
+    assert not audience.fanout.due
+
+
+def test_events_are_handed_back_once_the_last_of_all_has_them() -> None:
+    audience = Audience(2)
+    audience.fanout.add("s", EVENT_STREAM, Reader().write)
+    audience.push(2)
+    seen = []
+    while audience.fanout.advance(1):
+        seen.append(len(audience.fanout.written))
+    assert seen == [0, 0, 2]
