@@ -257,7 +257,8 @@ def test_the_variable_that_names_the_file_and_those_of_others_are_no_keys(monkey
         ("channels: {a: {zzz: 1}}", "channels.a.zzz: unknown key; expected one of history, payload, presence, publish, slow"),
         (
             "zzz: 1",
-            "zzz: unknown key; expected one of broker, channels, compression, heartbeat, host, insecure, limits, log, origins, port, shutdown",
+            "zzz: unknown key; expected one of "
+            "broker, channels, compression, heartbeat, host, insecure, limits, log, origins, port, shutdown",
         ),
     ],
 )
