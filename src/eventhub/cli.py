@@ -11,13 +11,28 @@ from eventhub import __version__, logs
 from eventhub.config import CONFIG_VARIABLE, Settings, channel_types, load
 from eventhub.errors import ConfigurationError
 from eventhub.reference import settings_schema
+from eventhub.server.app import check_exposure
 from eventhub.server.app import serve as serve_forever
 
 DEFAULT_FILE = Path("eventhub.yaml")
 
 app = typer.Typer(name="eventhub", help="Real-time event broadcast over typed channels.", no_args_is_help=True, add_completion=False)
 
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer's signature
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 ConfigFile = Annotated[Path | None, typer.Option("--config", help=f"Configuration file; otherwise ${CONFIG_VARIABLE}, or ./{DEFAULT_FILE}")]
+
+
+@app.callback()
+def main(
+    version: Annotated[bool | None, typer.Option("--version", help="Print the version", is_eager=True, callback=_show_version)] = None,
+) -> None:
+    """Real-time event broadcast over typed channels."""
 
 
 @app.command()
@@ -44,6 +59,7 @@ def check(config: ConfigFile = None) -> None:
     settings, file = _load(config, {})
     try:
         types = channel_types(settings, _directory(file))
+        check_exposure(settings)
     except ConfigurationError as error:
         _refuse(error)
     typer.echo(f"{file or 'the built-in sample configuration'}: good; channel types {', '.join(kind.name for kind in types)}")
@@ -53,12 +69,6 @@ def check(config: ConfigFile = None) -> None:
 def schema() -> None:
     """Print the JSON Schema of eventhub.yaml."""
     typer.echo(json.dumps(settings_schema(), indent=2))
-
-
-@app.command()
-def version() -> None:
-    """Print the version."""
-    typer.echo(__version__)
 
 
 def _load(file: Path | None, overrides: dict[str, Any]) -> tuple[Settings, Path | None]:

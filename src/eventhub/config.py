@@ -1,16 +1,17 @@
 """Settings: `eventhub.yaml` and `EVENTHUB_…` variables. Unknown keys are refused with the nearest known one named."""
 
 import difflib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict, SettingsError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
 from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
 from eventhub.errors import ConfigurationError
@@ -29,7 +30,24 @@ def _milliseconds(value: Any) -> Any:
     raise ValueError("an age needs a unit: ms, s, m, h or d, such as '24h'")
 
 
+Origin = Annotated[str, Field(pattern=r"^(\*|null|https?://[^/\s]+)$")]
+TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_milliseconds, json_schema_input_type=str)]
+
+
+def _listed(value: Any) -> Any:
+    """One value, or several separated by commas as variables have them, is a list."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith("["):
+        return json.loads(value)
+    return [part.strip() for part in value.split(",")]
+
+
+def _not_mapping(value: Any) -> Any:
+    if not isinstance(value, (Mapping, BaseModel)):
+        raise ValueError(f"expected keys such as payload, as in {{payload: {value if isinstance(value, str) else 'chat'}}}")
+    return value
 
 
 class Section(BaseModel):
@@ -52,7 +70,9 @@ class ChannelSettings(Section):
     history: HistorySettings = HistorySettings()
     presence: bool = Field(default=False, description="Keep a list of who is there")
     slow: Slow = Field(default=Slow.DISCONNECT, description="What happens to a reader whose buffer is full")
-    publish: list[Publisher] = Field(default=[Publisher.PRODUCER], description="Who may publish: client (WebSocket), producer (HTTP)")
+    publish: Annotated[list[Publisher], BeforeValidator(_listed)] = Field(
+        default=[Publisher.PRODUCER], description="Who may publish: client (WebSocket), producer (HTTP)"
+    )
 
 
 class LimitSettings(Section):
@@ -85,6 +105,12 @@ class LogSettings(Section):
     access: bool = Field(default=False, description="One line per HTTP request")
 
 
+WORDS = {
+    ("broker", "string_pattern_mismatch"): "expected memory://, the one broker there is",
+    ("channels", "too_short"): "declares no channel type; expected at least one",
+}
+"""Better than pydantic's."""
+
 SAMPLE_CHANNELS = {
     "chat": {"payload": "chat", "history": {"events": 500, "age": "24h"}, "presence": True, "publish": ["client", "producer"]},
     "logs": {"payload": "log", "history": {"events": 10_000, "age": "1h"}, "publish": ["producer"]},
@@ -101,17 +127,25 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
     insecure: bool = Field(default=False, description="Listen beyond loopback although no authentication is configured")
     broker: str = Field(default="memory://", pattern=r"^memory://$", description="Where events are stored and announced")
-    channels: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")], ChannelSettings] = Field(
+    channels: dict[TypeName, Annotated[ChannelSettings, BeforeValidator(_not_mapping)]] = Field(
         default_factory=lambda: {name: ChannelSettings.model_validate(value) for name, value in SAMPLE_CHANNELS.items()},
         min_length=1,
         description="Channel types by name",
     )
-    origins: list[str] = Field(default=[], description="Origins of other hosts' pages that may connect; * for all")
+    origins: Annotated[list[Origin], NoDecode, BeforeValidator(_listed)] = Field(
+        default=[], description="Origins of other hosts' pages that may connect and publish, such as https://app.example; * for all"
+    )
     compression: bool = Field(default=False, description="Compress WebSocket events for clients that offer permessage-deflate")
     heartbeat: float = Field(default=25, ge=0.05, le=3600, description="Seconds between heartbeats")
     limits: LimitSettings = LimitSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.limits.event_bytes > self.limits.body_bytes:
+            raise ValueError(f"limits.event_bytes is {self.limits.event_bytes}; expected at most limits.body_bytes")
+        return self
 
     @property
     def loopback(self) -> bool:
@@ -124,9 +158,11 @@ class Settings(BaseSettings):
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Settings from a file, the environment over it, and `overrides` over both. Raises ConfigurationError, naming each fault."""
-    fields = _read(path) if path else {}
     environment = {**os.environ}
     environment.pop(CONFIG_VARIABLE, None)
+    fields = _read(path) if path else {}
+    if path is None and PREFIX + "CHANNELS" not in environment:
+        fields = {"channels": SAMPLE_CHANNELS}  # so that a variable below it changes the sample and does not replace it
     faults = list(_unknown_variables(environment))
     try:
         if faults:
@@ -134,10 +170,10 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
         variables = EnvSettingsSource(Settings)()
         return Settings.model_validate(_merge(_merge(fields, variables), overrides or {}))
     except SettingsError as error:
-        raise ConfigurationError(f"the environment: {error}: {error.__cause__}") from None
+        raise ConfigurationError(f"the environment: {error}: {error.__cause__}; expected JSON, as in the file's {{…}} and […]") from None
     except ValidationError as error:
-        where = path or "the configuration"
-        raise ConfigurationError("\n".join(f"{where}: {_explain(fault)}" for fault in error.errors())) from None
+        told = [f"{_origin(fault, environment) or path or 'the configuration'}: {_explain(fault)}" for fault in error.errors()]
+        raise ConfigurationError("\n".join(told)) from None
 
 
 def channel_types(settings: Settings, directory: Path) -> ChannelTypes:
@@ -154,9 +190,21 @@ def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> Chan
     return ChannelType(name, declared.payload, schema, retention, declared.presence, declared.slow, frozenset(declared.publish))
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice: the first would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  # PyYAML's signature
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.YAMLError(f"the key {key.value!r} is given twice{key.start_mark}")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+        fields = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  # a SafeLoader
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except Exception as error:  # PyYAML lets ValueError, AttributeError and more out of its constructors
@@ -181,6 +229,9 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, Section):
+            known += [f"{PREFIX}{name}__{below}".upper() for below in type(field.default).model_fields]
     for name in environment:
         if name.startswith(PREFIX) and not _is_key(name.removeprefix(PREFIX).lower().split("__")):
             yield f"the environment: unknown variable {name}{_hint(name, [*known, CONFIG_VARIABLE])}"
@@ -192,12 +243,19 @@ def _is_key(path: list[str]) -> bool:
     return field is not None and (len(path) == 1 or path[0] == "channels" or isinstance(field.default, Section))
 
 
+def _origin(fault: Any, environment: Mapping[str, str]) -> str | None:
+    """The variable that holds the fault, if it was one."""
+    names = [PREFIX + "__".join(str(part) for part in fault["loc"][:count]).upper() for count in range(len(fault["loc"]), 0, -1)]
+    return next((f"the environment, {name}" for name in names if name in environment), None)
+
+
 def _explain(fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     where = ".".join(path)
     if fault["type"] != "extra_forbidden":
         received = _SECRET.sub("//***@", str(fault["input"]))[:80]
-        return f"{where}: {fault['msg']}, received {received!r}"
+        message = fault["msg"].removeprefix("Value error, ")
+        return f"{where}: {WORDS.get((where, fault['type']), message)}, received {received!r}"
     known = _known_keys(path[:-1])
     return f"{where}: unknown key{_hint(path[-1], known)}"
 

@@ -10,6 +10,8 @@ EventHubError
 ├── PayloadTooLarge                                                                                         413
 ├── UnsupportedMediaType                                                                                    415
 ├── InvalidEvent, IdempotencyConflict                                                                       422
+├── UpgradeRequired                                                                                         426
+├── HeadTooLarge                                                                                            431
 ├── Internal                                                                                                500
 └── BrokerUnavailable, TooManyChannels, ShuttingDown                                                        503
 
@@ -141,6 +143,14 @@ class PayloadTooLarge(EventHubError, code="payload_too_large", status=413):
 
 class UnsupportedMediaType(EventHubError, code="unsupported_media_type", status=415):
     """A binary WebSocket message, or a compressed body."""
+
+
+class UpgradeRequired(EventHubError, code="upgrade_required", status=426):
+    """A plain request where a WebSocket handshake is expected."""
+
+
+class HeadTooLarge(EventHubError, code="head_too_large", status=431):
+    """The request's head is over its limit."""
 
 
 class InvalidEvent(EventHubError, code="invalid_event", status=422):

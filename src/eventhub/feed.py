@@ -4,8 +4,9 @@ The rules, all of them in this file:
 
 1. `head` is the newest event announced, `line` the newest event given to the live subscribers. They differ only while a hole is mended.
 2. An announcement at or before `head` is a duplicate: ignored. One whose `previous` is not `head` shows a hole.
-3. A hole, or the broker's `gap`, ends continuity: nothing is passed on until history has been read from `line` up to the run of
-   announcements that came meanwhile (the `tail`, bounded).
+3. A hole ends continuity: nothing is passed on until history has been read from `line` up to the run of announcements that came
+   meanwhile (the `tail`, bounded). The broker's `gap` does, too, and leaves a doubt that only a page can end: an announcement proves
+   that nothing is missing before it, not that nothing was lost behind it.
 4. A subscriber that begins in the past is held: it reads history in pages, at its own pace, takes the rest from the tail and turns live
    at exactly `line`. `subscribed` comes before its first event.
 5. Only a slice asked for after continuity last ended may say where the log ends (`generation`): an older one can predate lost
@@ -77,7 +78,7 @@ class State(Enum):
 
 
 class Subscriber:
-    """One reader of one channel, called `member` where presence is kept.
+    """One reader of one channel; `member` is its id in presence, "" for one who only watches.
 
     `started` is called once, with the subscriber and where it begins, before anything of the channel is written.
     """
@@ -114,7 +115,7 @@ class Feed:
     """A channel with subscribers on this node."""
 
     __slots__ = (
-        "_count", "_generation", "_held", "_io", "_lagging", "_newest", "_reading", "_tail", "_tail_bytes",
+        "_count", "_doubt", "_generation", "_held", "_io", "_lagging", "_newest", "_reading", "_tail", "_tail_bytes",
         "channel", "head", "kind", "line", "live", "tally",
     )  # fmt: skip
 
@@ -127,6 +128,7 @@ class Feed:
         self.live = Fanout(tally)
         self._io = io
         self._generation = 0
+        self._doubt = False  # the broker said `gap`: announcements prove what is before them, only a page what is not behind them
         self._reading = False
         self._tail: deque[Event] = deque()
         self._tail_bytes = 0
@@ -150,10 +152,11 @@ class Feed:
     def deliver(self, event: Event) -> None:
         """An announcement."""
         head = self.head
-        if head is not None and event.epoch == head.epoch:
-            if event.offset <= head.offset:
+        known = head or self.line
+        if known is not None and event.epoch == known.epoch:
+            if event.offset <= known.offset:
                 return
-            if event.previous == head.offset:
+            if head is not None and event.previous == head.offset:
                 whole = self.line == head
                 self.head = event.position
                 if self._held or not whole:
@@ -171,6 +174,7 @@ class Feed:
     def gap(self) -> None:
         """The broker, or a reader's page, shows that announcements may be missing."""
         self._break()
+        self._doubt = True
         self._mend()
 
     def page(self, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, piece: Slice, generation: int) -> None:
@@ -228,27 +232,30 @@ class Feed:
     def _mend(self) -> None:
         if self.line is None:
             return
-        if not self._covers(self.line):
-            if not self._reading:
-                self._reading = True
-                self._io.read(self, None, self.line, self._generation)
-            return
-        for event in self._after(self.line):
-            self._pass_on(event)
-        for subscriber in list(self._held):
-            self._advance(subscriber)
+        if self._covers(self.line):
+            for event in self._after(self.line):
+                self._pass_on(event)
+            if not self._doubt:
+                for subscriber in list(self._held):
+                    self._advance(subscriber)
+                return
+        if not self._reading:
+            self._reading = True
+            self._io.read(self, None, self.line, self._generation)
 
     def _line_page(self, since: Since, piece: Slice, generation: int) -> None:
         self._reading = False
-        if since == self.line:  # otherwise announcements closed the hole meanwhile
+        if since == self.line:  # otherwise announcements moved it meanwhile
             if piece.lost:
                 self._tell_gap(Gap.of(since, piece))
             for event in piece.events:
                 self._pass_on(event)
             self.line = piece.reached
-            if piece.reached == piece.end and generation == self._generation and not self._covers(piece.end):
+        if piece.reached == piece.end and generation == self._generation:
+            if self.line == piece.end and not self._covers(piece.end):
                 self.head = piece.end
                 self._forget()
+            self._doubt = self._doubt and not self._behind(piece.end)
         self._mend()
 
     def _tell_gap(self, gap: Gap) -> None:

@@ -93,7 +93,7 @@ class Hub:
         if (feed := self._feeds.get(channel)) is None:
             feed = self._feeds[channel] = Feed(channel, kind, self._metrics.tallies[kind.name], self)
             self._settle(channel)
-        if kind.presence and self._roster.join(channel, subscriber.member):
+        if kind.presence and subscriber.member and self._roster.join(channel, subscriber.member):
             self._tell_watchers("join", channel, subscriber.member)
         feed.join(subscriber)
 
@@ -106,7 +106,7 @@ class Hub:
             watchers.pop(subscriber, None)
             if not watchers:
                 del self._watchers[channel]
-        if feed.kind.presence and self._roster.leave(channel, subscriber.member):
+        if feed.kind.presence and subscriber.member and self._roster.leave(channel, subscriber.member):
             self._tell_watchers("leave", channel, subscriber.member)
         if not feed:
             del self._feeds[channel]
@@ -127,7 +127,7 @@ class Hub:
         return self.members(subscriber.channel)
 
     def members(self, channel: str) -> list[str]:
-        """Ids, in the order of arrival. Raises InvalidChannel, UnknownChannel."""
+        """Ids, in the order of arrival; none where presence is not kept. Raises InvalidChannel, UnknownChannel."""
         self.types.resolve(channel)
         return self._roster.members(channel)
 

@@ -1,10 +1,14 @@
 """Payload schemas: bytes or a JSON value in, canonical JSON bytes out, or an error that points at each fault."""
 
+import difflib
+import json
 import re
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, get_origin
 
 import jsonschema_rs
 import orjson
@@ -16,6 +20,8 @@ from eventhub.payloads import BUILT_IN
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_FAULTS = 20
 POINTER_LENGTH = 300
+LONG_DIGITS = 20
+"""Integers with fewer digits fit into 64 bits."""
 DIGITS = 309
 """A number of so many digits is beyond any double."""
 
@@ -61,6 +67,8 @@ class FileSchema:
     conflation_key: str | None = None
 
     def __init__(self, document: dict[str, Any]) -> None:
+        if (dialect := document.get("$schema", DIALECT)).rstrip("#") != DIALECT:
+            raise ValueError(f"its $schema is {dialect}; expected {DIALECT}")
         self.document = document
         self._validator = jsonschema_rs.Draft202012Validator(document, mask="the value")
 
@@ -100,19 +108,58 @@ def load_schema(payload: str, directory: Path) -> Schema:
             return FileSchema(orjson.loads((directory / payload).read_bytes()))
         module, separator, name = payload.partition(":")
         if separator:
-            return ModelSchema(getattr(import_module(module), name))
+            return ModelSchema(_load_model(module, name, directory))
     except Exception as error:
         raise ConfigurationError(f"payload {payload!r} cannot be used: {type(error).__name__}: {error}") from error
-    known = ", ".join([*BUILT_IN, "json"])
-    raise ConfigurationError(f"payload is {payload!r}; expected one of {known}, a .json file, or package.module:Model")
+    known = [*BUILT_IN, "json"]
+    near = difflib.get_close_matches(payload, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}, a .json file, or package.module:Model"
+    raise ConfigurationError(f"payload is {payload!r}; {hint}")
+
+
+def _load_model(module: str, name: str, directory: Path) -> Any:
+    """A class of a module that is installed, or beside the configuration."""
+    sys.path.insert(0, str(directory.resolve()))
+    try:
+        model = getattr(import_module(module), name)
+    finally:
+        sys.path.remove(str(directory.resolve()))
+    if not (isinstance(model, type) or get_origin(model)):
+        raise TypeError(f"{module}:{name} is a {type(model).__name__}; expected a pydantic model or another type")
+    return model
 
 
 def parse(body: bytes) -> Any:
     """A JSON value. Raises InvalidJson, saying where it stops being JSON."""
+    if len(body) >= LONG_DIGITS and _LONG_NUMBER.search(body):
+        with suppress(json.JSONDecodeError, RecursionError):  # orjson says what is wrong, but would round the number
+            json.loads(body.decode(errors="replace"), parse_int=_exact)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidJson(f"expected JSON in UTF-8: {error.msg} at line {error.lineno}, column {error.colno}") from None
+        raise InvalidJson(_what_is_wrong(body, error)) from None
+
+
+def _what_is_wrong(body: bytes, error: orjson.JSONDecodeError) -> str:
+    if not body.strip():
+        return "the body is empty; expected JSON"
+    if body.startswith(b"\x1f\x8b"):
+        return "the body is gzip; send it uncompressed"
+    try:
+        body.decode()
+    except UnicodeDecodeError as fault:
+        return f"the body is not UTF-8: byte {fault.start + 1} does not fit"
+    hint = ""
+    if "unexpected content after document" in error.msg:
+        hint = "; for one event a line send Content-Type: application/x-ndjson, with --data-binary or -T if it is curl"
+    return f"expected JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}"
+
+
+def _exact(digits: str) -> int:
+    number = int(digits) if len(digits) < DIGITS else 2**64
+    if not -(2**63) <= number < 2**64:
+        raise InvalidJson("an integer has more than 64 bits and would be rounded; send it as a string")
+    return number
 
 
 def dump(value: Any) -> bytes:
@@ -123,6 +170,7 @@ def dump(value: Any) -> bytes:
         raise _too_deep(error) from None
 
 
+_LONG_NUMBER = re.compile(rb"[0-9]{%d}" % LONG_DIGITS)
 _TOO_MANY_DIGITS = re.compile(rb"[0-9]{%d}" % DIGITS)
 _NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 

@@ -155,7 +155,7 @@ class Session:
         if len(self._subscriptions) >= self._limits.subscriptions:
             raise TooManySubscriptions(f"this connection has {self._limits.subscriptions} subscriptions, which is the limit")
         started = partial(self._subscribed, command)
-        subscriber = Subscriber(command.channel, since, self._writer, started, command.member or self.id)
+        subscriber = Subscriber(command.channel, since, self._writer, started, command.member or "")
         self._channels.subscribe(subscriber)
         self._subscriptions[command.channel] = subscriber
 

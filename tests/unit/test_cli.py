@@ -69,13 +69,13 @@ def refused(result: Result) -> str:
 
 
 def test_version_is_that_of_the_package() -> None:
-    result = run("version")
+    result = run("--version")
     assert (result.exit_code, result.stdout) == (0, version("eventhub-server") + "\n")
 
 
 def test_without_a_command_there_is_help() -> None:
     result = run()
-    assert all(name in result.output for name in ("serve", "check", "schema", "version"))
+    assert all(name in result.output for name in ("serve", "check", "schema", "--version"))
 
 
 @pytest.mark.parametrize("arguments", [("nonsense",), ("serve", "--nonsense"), ("serve", "--port", "http"), ("check", "--config")])
@@ -213,7 +213,7 @@ def test_a_bad_file_keeps_it_from_starting(tmp_path: Path, started: Started) -> 
 
 
 def test_python_dash_m_is_the_same_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["eventhub", "version"])
+    monkeypatch.setattr(sys, "argv", ["eventhub", "--version"])
     monkeypatch.delitem(sys.modules, "eventhub.__main__", raising=False)
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("eventhub", run_name="__main__")

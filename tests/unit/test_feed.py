@@ -11,7 +11,8 @@ from eventhub.channels import Slow
 from eventhub.encoding import EVENT_STREAM, LINES, WEBSOCKET, Encoding
 from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.event import Age, Earliest, Event, Last, Latest, Position, Since
-from eventhub.feed import Feed, Start, State, Subscriber, Tally
+from eventhub.fanout import Tally
+from eventhub.feed import Feed, Start, State, Subscriber
 from eventhub.schema import ModelSchema
 from tests.builders import CHAT, READING, FeedDesk, ModelLog, channel_type
 
@@ -254,7 +255,7 @@ def test_an_announcement_repeated_after_a_gap_of_the_broker_is_not_written_again
     assert ana.told() == [*STARTED, *ids(1, 3)]
 
 
-def test_a_hole_closed_by_later_announcements_makes_the_read_under_way_worthless() -> None:
+def test_announcements_after_a_gap_of_the_broker_go_on_and_a_page_asked_for_since_ends_the_doubt() -> None:
     node = Node()
     ana = node.join()
     node.publish()
@@ -262,9 +263,12 @@ def test_a_hole_closed_by_later_announcements_makes_the_read_under_way_worthless
     node.publish(2)
     node.look()
     node.publish()
-    node.answer()
     assert ana.told() == [*STARTED, *ids(1, 4)]
+    node.answer()
+    assert node.reads == ["a-4"]
+    node.answer()
     assert node.reads == []
+    assert ana.told() == [*STARTED, *ids(1, 4)]
 
 
 def test_a_hole_is_mended_page_by_page() -> None:
@@ -326,6 +330,46 @@ def test_the_events_of_an_old_page_are_used() -> None:
     node.answer()
     assert ana.told() == [*STARTED, *ids(1, 2)]
     assert node.reads == ["a-2"]
+
+
+def test_a_late_announcement_behind_a_gap_of_the_broker_does_not_hide_what_was_lost() -> None:
+    node = Node()
+    ana = node.join()
+    late, _lost = node.lose(2)
+    node.feed.gap()
+    node.feed.deliver(late)  # follows the line, but says nothing about what was lost after it
+    node.settle()
+    assert ana.told() == [*STARTED, *ids(1, 2)]
+
+
+def test_a_repeated_announcement_behind_a_gap_of_the_broker_does_not_make_an_old_page_do() -> None:
+    node = Node()
+    ana = node.join()
+    event = node.publish()
+    node.feed.gap()
+    node.look()
+    node.lose()
+    node.feed.gap()
+    node.feed.deliver(event)
+    node.answer()
+    node.settle()
+    assert ana.told() == [*STARTED, *ids(1, 2)]
+
+
+def test_a_gap_of_the_broker_is_mended_though_events_never_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "TAIL_EVENTS", 1)
+    node = Node(past=1)
+    ana, bob = node.join(), node.join(Earliest())
+    node.feed.gap()
+    node.answer()  # bob's page: it waits for the mending
+    for _ in range(20):
+        if node.reads:
+            node.look()
+            node.publish()  # no page is answered before there is more, and each event drives one out of the tail
+            node.answer()
+    assert node.reads == []
+    assert ana.told()[1:] == bob.told()[2:]
+    assert bob.state is State.LIVE
 
 
 def test_a_page_beyond_the_announcements_makes_them_duplicates() -> None:
@@ -403,6 +447,18 @@ def test_a_gap_between_subscribing_and_the_opening_is_mended() -> None:
     node.publish()
     assert ana.told() == ["subscribed a-0, head a-2", *ids(1, 3)]
     assert bob.told() == ["subscribed a-2, head a-2", "a-3"]
+
+
+def test_an_announcement_behind_a_gap_before_the_opening_does_not_hide_what_was_lost() -> None:
+    node = Node(opened=False)
+    ana = node.join(at(0))
+    event = node.publish()
+    node.lose()
+    node.feed.gap()
+    node.feed.deliver(event)
+    node.feed.opened(at(0))
+    node.settle()
+    assert ana.told() == ["subscribed a-0, head a-2", *ids(1, 2)]
 
 
 def test_an_opening_without_a_gap_needs_no_history() -> None:
@@ -568,6 +624,27 @@ def test_a_held_reader_goes_page_by_page_and_is_told_only_then_that_it_has_begun
     assert node.reads == []
     assert ana.state is State.LIVE
     assert ana.told() == ["subscribed a-0, head a-5", *ids(1, 5)]
+
+
+def test_events_replayed_are_counted() -> None:
+    node = Node(past=2)
+    node.join(Earliest())
+    node.look()
+    node.publish(3)
+    node.answer()
+    assert node.tally.delivered == 5
+
+
+def test_a_tail_that_ends_before_a_page_is_not_used_again() -> None:
+    node = Node()
+    node.join()
+    node.lose()
+    node.publish()
+    node.lose(2)
+    node.answer()
+    ana = node.join(at(1))
+    node.settle()
+    assert ana.told() == ["subscribed a-1, head a-4", *ids(2, 4)]
 
 
 def test_a_held_reader_takes_the_rest_from_the_tail() -> None:
@@ -754,6 +831,18 @@ def test_a_tail_that_overflows_is_read_from_history_instead(monkeypatch: pytest.
     assert ana.told() == ["subscribed a-0, head a-1", *ids(1, 5)]
 
 
+def test_the_bytes_of_events_that_left_the_tail_no_longer_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "TAIL_BYTES", 20)
+    node = Node()
+    node.join(Earliest())
+    node.publish(9, data=b"[1234]")
+    assert node.join(at(6)).told() == ["subscribed a-6, head a-9", *ids(7, 9)]
+    node.settle()
+    node.join(Earliest())
+    node.publish(3, data=b"[1234]")
+    assert node.join(at(9)).told() == ["subscribed a-9, head a-12", *ids(10, 12)]
+
+
 def test_the_tail_is_bounded_in_bytes_but_keeps_the_newest_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "TAIL_BYTES", 10)
     node = Node(past=1)
@@ -791,9 +880,10 @@ def test_latest_begins_at_the_line_while_the_line_is_being_mended() -> None:
     node.publish()
     ana = node.join()
     assert ana.told() == ["subscribed a-1, head a-1"]
+    assert ana.state is State.LIVE
     node.settle()
     assert ana.told() == ["subscribed a-1, head a-1", *ids(2, 3)]
-    assert ana.state is State.LIVE
+    assert node.desk.asked == 1
 
 
 def test_a_position_waits_until_the_line_is_mended() -> None:
@@ -804,6 +894,7 @@ def test_a_position_waits_until_the_line_is_mended() -> None:
     node.publish()
     ana = node.join(at(1))
     assert ana.told() == []
+    assert len(node.reads) == 1
     node.settle()
     assert ana.told()[0] == "subscribed a-1, head a-3"
     assert ana.told()[1:] == ids(2, 3)
@@ -1145,6 +1236,7 @@ def test_latest_remembers_nothing_when_nobody_lags() -> None:
     ana.congest()
     node.publish(3, subject="x")
     ana.drain()
+    assert node.feed._newest == {}
     node.publish(subject="y")
     ana.news()
     ana.congest()

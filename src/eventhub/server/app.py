@@ -9,7 +9,8 @@ from pathlib import Path
 
 import structlog
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventhub.brokers.base import Broker
 from eventhub.brokers.memory import MemoryBroker
@@ -40,8 +41,22 @@ class Application:
         self._publish = PublishEndpoint(self.gateway)
         self._api = http.build(self.gateway, self._publish, metrics, self._lifespan)
         pages.mount(self._api)
+        self._entry: ASGIApp = self._route
+        if settings.origins:
+            self._entry = CORSMiddleware(
+                self._route,
+                allow_origins=settings.origins,
+                allow_methods=["GET", *METHODS],
+                allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "ce-source", "ce-subject", "ce-type", "traceparent"],
+                expose_headers=["Idempotent-Replayed", "Retry-After"],
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":  # as GET, without a body (RFC 9110, 9.3.2)
+            scope, send = {**scope, "method": "GET"}, _headless(send)
+        await self._entry(scope, receive, send)
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http" and scope["method"] in METHODS and scope["path"].startswith(PREFIX):
             await self._publish(scope, receive, send)
@@ -62,6 +77,15 @@ class Application:
                 task.cancel()
 
 
+def _headless(send: Send) -> Send:
+    async def headless(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b""})
+
+    return headless
+
+
 class Server(uvicorn.Server):
     """uvicorn, draining before it shuts down."""
 
@@ -73,8 +97,9 @@ class Server(uvicorn.Server):
         """Start, and say where."""
         await super().startup(sockets)
         settings = self._gateway.settings
-        for address in {listening.getsockname()[:2] for server in self.servers for listening in server.sockets}:
-            log.info("listening", url=f"http://{address[0]}:{address[1]}", broker=settings.broker, channels=list(settings.channels))
+        for host, port in {listening.getsockname()[:2] for server in self.servers for listening in server.sockets}:
+            shown = f"[{host}]" if ":" in host else host
+            log.info("listening", url=f"http://{shown}:{port}", broker=settings.broker, channels=list(settings.channels))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, say goodbye, flush, then let uvicorn end what is left."""
@@ -84,6 +109,7 @@ class Server(uvicorn.Server):
         await self._gateway.drain()
         await super().shutdown()
         log.info("stopped")
+        self._captured_signals.clear()  # uvicorn would raise them again: an orderly stop is a success
 
 
 def create_app(settings: Settings, directory: Path = Path()) -> Application:
@@ -93,11 +119,8 @@ def create_app(settings: Settings, directory: Path = Path()) -> Application:
 
 def serve(settings: Settings, directory: Path) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigurationError."""
-    if not settings.loopback and not settings.insecure:
-        raise ConfigurationError(
-            f"host is {settings.host}, which other machines can reach, and no authentication is configured: anybody there could publish "
-            "and listen. Keep to 127.0.0.1, or say --insecure (EVENTHUB_INSECURE=true) if the network is trusted."
-        )
+    check_exposure(settings)
+    _check_port(settings)
     app = create_app(settings, directory)
     config = uvicorn.Config(
         app,
@@ -113,6 +136,25 @@ def serve(settings: Settings, directory: Path) -> None:
         timeout_graceful_shutdown=2,
     )
     Server(config, app.gateway).run()
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raises ConfigurationError for a server that strangers could use."""
+    if not settings.loopback and not settings.insecure:
+        raise ConfigurationError(
+            f"host is {settings.host}, which other machines can reach, and no authentication is configured: anybody there could publish "
+            "and listen. Keep to 127.0.0.1, or say --insecure (EVENTHUB_INSECURE=true) if the network is trusted."
+        )
+
+
+def _check_port(settings: Settings) -> None:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; choose others with --host and --port"
+        ) from None
 
 
 def _broker(settings: Settings, types: ChannelTypes) -> Broker:

@@ -8,8 +8,11 @@ from contextlib import suppress
 from typing import Protocol
 from urllib.parse import parse_qsl
 
+import structlog
+
+from eventhub.channels import NAME_LENGTH
 from eventhub.config import Settings
-from eventhub.errors import InvalidRequest, OriginNotAllowed, PayloadTooLarge, ShuttingDown
+from eventhub.errors import InvalidRequest, InvalidSince, OriginNotAllowed, PayloadTooLarge, ShuttingDown
 from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
@@ -17,8 +20,12 @@ from eventhub.presence import MEMBER_LENGTH
 from eventhub.session import Session, SessionLimits, Submit, Subscribe
 
 PATH = "/v1/ws"
+ABORT = "eventhub.abort"
+"""The ASGI extension by which our HTTP protocol lets a response be cut off: its `abort` closes the connection at once."""
 SUBPROTOCOL = "eventhub.v1"
 SWEEP_SLICE = 500
+
+log = structlog.get_logger("eventhub.connections")
 TRANSPORTS = ("websocket", "sse", "ndjson", "producer")
 
 
@@ -38,6 +45,10 @@ class Connection(Protocol):
 
     def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
         """Say so, flush, close."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once, whatever is buffered."""
         ...
 
 
@@ -88,8 +99,12 @@ class Gateway:
             if number % SWEEP_SLICE == SWEEP_SLICE - 1:
                 await asyncio.sleep(0)
         if self._connections:
-            with suppress(TimeoutError):  # the rest is cut off; they resume like after any broken connection
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), shutdown.grace)
+        if self._connections:
+            log.warning("cut_off", connections=len(self._connections), reason="did not take what was due, nor leave, in time")
+            for connection in list(self._connections):
+                connection.abort()  # they resume like after any broken connection
 
     def check_origin(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Raises OriginNotAllowed for a page of an origin that is neither this host's nor configured (RFC 6455, 10.2)."""
@@ -99,7 +114,9 @@ class Gateway:
         text = origin.decode("latin-1")
         allowed = self.settings.origins
         if (not (host := found.get(b"host")) or _authority(text) != host) and text not in allowed and "*" not in allowed:
-            raise OriginNotAllowed(f"the page's origin is {text[:200]!r}; expected this host or one of the configured origins")
+            raise OriginNotAllowed(
+                f"the page's origin is {text[:200]!r}; expected this host's or one that `origins` in the configuration lists"
+            )
 
     def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
         """Connections and buffered bytes by transport, for metrics."""
@@ -121,17 +138,21 @@ class Wanted:
         self.since = "latest"
         member: str | None = None
         self.channels = [channel] if channel else []
+        seen: set[str] = set()
         for name, value in _fields(query):
             match name:
                 case "channel" if channel is None:
                     self.channels.append(value)
-                case "since":
+                case "since" if name not in seen:
                     self.since = value
-                case "member":
+                case "member" if name not in seen:
                     member = value
+                case "since" | "member":
+                    raise InvalidRequest(f"{name} is given more than once; expected it once, a cursor where several channels are named")
                 case _:
                     known = "since, member" if channel else "channel, since, member"
                     raise InvalidRequest(f"unknown query parameter {name[:40]!r}; expected {known}")
+            seen.add(name)
         if member is not None and not 1 <= len(member) <= MEMBER_LENGTH:
             raise InvalidRequest(f"member has {len(member)} characters; expected 1 to {MEMBER_LENGTH}")
         self._member = member
@@ -139,6 +160,8 @@ class Wanted:
         self._cursor = parse_cursor(self.since) if "@" in self.since else None
         if self._cursor is None:
             parse_since(self.since)
+        elif last_event_id is None and (strangers := self._cursor.keys() - set(self.channels)):
+            raise InvalidSince(f"since names channel {min(strangers)[:NAME_LENGTH]!r}, which the address does not; expected its channels")
 
     def subscribe(self, session: Session) -> None:
         """Carry it out. Raises EventHubError."""
@@ -169,6 +192,6 @@ def _fields(query: bytes) -> list[tuple[str, str]]:
         raise InvalidRequest("the query string is not percent-encoded UTF-8") from None
 
 
-def too_large(what: str, limit: int) -> PayloadTooLarge:
+def too_large(what: str, setting: str, limit: int) -> PayloadTooLarge:
     """An error that names the limit."""
-    return PayloadTooLarge(f"{what} has more than {limit} bytes, which is the limit")
+    return PayloadTooLarge(f"{what}; at most {limit} bytes are allowed (limits.{setting})")

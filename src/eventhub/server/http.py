@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from eventhub import __version__
 from eventhub.channels import ChannelType
 from eventhub.encoding import event_json, gap_fields
-from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAllowed, NotFound
+from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAllowed, NotFound, UpgradeRequired
 from eventhub.event import Gap, Last, Latest, Slice, parse_since
 from eventhub.metrics import Metrics
 from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import asyncapi
-from eventhub.server.gateway import Gateway, Wanted
+from eventhub.server.gateway import PATH, Gateway, Wanted
 from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
 
@@ -64,7 +64,7 @@ class Served(Response):
 def build(gateway: Gateway, publish: ASGIApp, metrics: Metrics, lifespan: Any) -> FastAPI:
     """The FastAPI application."""
     api = FastAPI(
-        title="EventHub", version=__version__, description=SUMMARY, lifespan=lifespan, redoc_url=None,
+        title="EventHub", version=__version__, description=SUMMARY, lifespan=lifespan, docs_url=None, redoc_url=None,
         responses={"default": {"model": Problem, "description": "A problem", "content": {PROBLEM: {}}}},
     )  # fmt: skip
     _errors(api)
@@ -115,11 +115,13 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
 
     @api.get("/v1/channels/{channel}", summary="A page of history", tags=["read"])
     async def history(
+        request: Request,
         channel: str,
         since: Annotated[str, Query(description="An id, earliest, latest, a count such as -20, or an age such as 10m")] = "earliest",
         limit: Annotated[int, Query(ge=1, le=limits.page)] = min(100, limits.page),
     ) -> Response:
         wanted = parse_since(since)
+        _only(request, "since", "limit")
         if isinstance(wanted, Latest):  # an empty page that says where the log ends
             wanted = (await hub.history(channel, Last(1), 1)).end
         piece = await hub.history(channel, wanted, limit)
@@ -127,6 +129,8 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
 
     @api.get("/v1/channels/{channel}/presence", summary="Who is there", tags=["read"])
     async def presence(channel: str) -> dict[str, Any]:
+        if not (kind := hub.types.resolve(channel)).presence:
+            raise NotFound(f"channel type {kind.name!r} keeps no presence; `presence: true` in the configuration turns it on")
         return {"channel": channel, "members": [{"id": member} for member in hub.members(channel)]}
 
     @api.get("/v1/types", summary="The channel types", tags=["read"])
@@ -190,6 +194,12 @@ def _operations(api: FastAPI, gateway: Gateway, metrics: Metrics) -> None:
     async def asyncapi_document(request: Request) -> dict[str, Any]:
         return asyncapi.document(gateway.hub.types, request.url.netloc, secure=request.url.scheme == "https")
 
+    @api.get(PATH, summary="The WebSocket: send a handshake", status_code=426, response_class=Response, tags=["subscribe"])
+    async def websocket() -> Response:
+        problem = _problem(UpgradeRequired("expected a WebSocket handshake; a proxy in between must pass on Upgrade and Connection"))
+        problem.headers.update({"upgrade": "websocket", "connection": "upgrade"})
+        return problem
+
     @api.get("/livez", summary="The process serves requests", tags=["operate"])
     async def livez() -> dict[str, str]:
         return {"status": "ok"}
@@ -220,7 +230,7 @@ def _errors(api: FastAPI) -> None:
         path, method = request.url.path[:200], request.method
         match error.status_code:
             case 404:
-                return _problem(NotFound(f"nothing is at {path!r}"))
+                return _problem(NotFound(f"nothing is at {path!r}; channels are at /v1/channels/{{channel}}, and /docs lists everything"))
             case 405:
                 problem = _problem(MethodNotAllowed(f"{path!r} has no method {method}"))
                 routes = [route for route in api.routes if isinstance(route, Route) and route.path_regex.match(request.url.path)]
@@ -236,6 +246,16 @@ def _errors(api: FastAPI) -> None:
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(HTTPException, http_error)
     api.add_exception_handler(Exception, unforeseen)
+
+
+def _only(request: Request, *known: str) -> None:
+    """Raises InvalidRequest for a parameter that is unknown or repeated: a typo in `since` would otherwise skip events silently."""
+    seen: set[str] = set()
+    for name, _ in request.query_params.multi_items():
+        if name not in known or name in seen:
+            what = "is given more than once" if name in seen else f"is unknown; expected {' and '.join(known)}"
+            raise InvalidRequest(f"the query parameter {name[:40]!r} {what}")
+        seen.add(name)
 
 
 def _problem(error: EventHubError) -> Response:

@@ -8,12 +8,13 @@ import asyncio
 from typing import Any, Protocol
 
 import orjson
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
 from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.event import NewEvent
 from eventhub.server.gateway import Gateway, too_large
 from eventhub.server.race import race
+from eventhub.server.stream import abort_of
 
 DETAILED = 100
 """Refusals reported one by one; beyond it they are counted."""
@@ -48,8 +49,9 @@ class Ingest:
         self._ended = False
         self._error: EventHubError | None = None
 
-    async def run(self, receive: Receive, send: Send) -> None:
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, store, report, until the body ends, the producer leaves or the server stops."""
+        self._abort = abort_of(scope)
         self._gateway.opened(self)
         try:
             await race(self._read(receive), self._report(send))
@@ -66,6 +68,10 @@ class Ingest:
     def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
         """Report what is stored, and end."""
         self._end(error)
+
+    def abort(self) -> None:
+        """Cut the request off."""
+        self._abort()
 
     async def _read(self, receive: Receive) -> None:
         while not self._ended:
@@ -97,7 +103,7 @@ class Ingest:
         skipping, self._skipping = self._skipping, False
         try:
             if skipping:
-                raise too_large("the line", self._request.limits.event_bytes)
+                raise too_large("the line is longer", "event_bytes", self._request.limits.event_bytes)
             if not line.isspace() and line:
                 events.append((self._seen, self._request.event(line, self._seen)))
         except EventHubError as error:

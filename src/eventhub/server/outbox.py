@@ -31,6 +31,7 @@ class Outbox:
         "encoding",
         "error",
         "full",
+        "on_late",
         "size",
     )
 
@@ -42,6 +43,8 @@ class Outbox:
         self._bound = bound
         self._chunks: list[bytes] = []
         self._closed = False
+        self.on_late: Callable[[], None] = lambda: None
+        """Called when what was left could not be sent in time."""
         self._expiry: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
@@ -69,7 +72,7 @@ class Outbox:
         if not self._closed:
             self._closed = True
             self._wake.set()
-            self._expiry = self._loop.call_later(CLOSE_SECONDS, self.discard)
+            self._expiry = self._loop.call_later(CLOSE_SECONDS, self._late)
 
     def discard(self) -> None:
         """The connection is gone or too late: give the memory back."""
@@ -79,6 +82,10 @@ class Outbox:
         self._wake.set()
         if self._expiry is not None:
             self._expiry.cancel()
+
+    def _late(self) -> None:
+        self.discard()
+        self.on_late()
 
     async def take(self, timeout: float) -> bytes | None:
         """The next messages, joined; b"" when none came in `timeout` seconds; None after the end."""

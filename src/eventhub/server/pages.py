@@ -7,7 +7,7 @@ from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
-PAGES = {"/": "index.html", "/chat": "chat.html", "/explore": "explore.html"}
+PAGES = {"/": "index.html", "/chat": "chat.html", "/explore": "explore.html", "/docs": "docs.html"}
 HEADERS = [
     (
         b"content-security-policy",

@@ -19,6 +19,7 @@ from eventhub.session import KEY_LENGTH
 
 PREFIX = "/v1/channels/"
 METHODS = ("POST", "PUT")
+NDJSON = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonlines")
 _KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
 _ATTRIBUTES = {b"ce-source": "source", b"ce-subject": "subject", b"ce-type": "type", b"traceparent": "traceparent"}
 
@@ -42,14 +43,19 @@ class Request:
         self.attributes = self._attributes()
 
     @property
+    def media_type(self) -> bytes:
+        """As the producer says."""
+        return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+    @property
     def stream(self) -> bool:
         """The body is NDJSON."""
-        return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == b"application/x-ndjson"
+        return self.media_type in NDJSON
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
         """A validated event; `index` is its place in a batch or stream. Raises EventHubError."""
         if len(body) > self.limits.event_bytes:
-            raise too_large("the event", self.limits.event_bytes)
+            raise too_large(f"the event has {len(body)} bytes", "event_bytes", self.limits.event_bytes)
         check_depth(body, self.limits.depth)
         data = self.kind.schema.canonical(body)
         key = self.key if index is None or self.key is None else f"{self.key}/{index}"
@@ -59,7 +65,7 @@ class Request:
         if (key := self.headers.get(b"idempotency-key")) is None:
             return None
         if not _KEY.fullmatch(key):
-            raise InvalidRequest(f"Idempotency-Key has {len(key)} bytes; expected 1 to {KEY_LENGTH} visible ASCII characters")
+            raise InvalidRequest(f"Idempotency-Key is {key[:40]!r}, {len(key)} bytes; expected 1 to {KEY_LENGTH} visible ASCII characters")
         return key.decode("ascii")
 
     def _attributes(self) -> dict[str, str] | None:
@@ -85,8 +91,10 @@ class PublishEndpoint:
         try:
             request = Request(self._gateway, scope)
             if request.stream:
-                await Ingest(self._gateway, request).run(receive, send)
+                await Ingest(self._gateway, request).run(scope, receive, send)
                 return
+            if request.media_type == b"multipart/form-data":
+                raise UnsupportedMediaType("the body is multipart/form-data; expected JSON, as in: curl -d '{…}'")
             body = await self._body(request, receive)
             if body.lstrip(b" \t\r\n")[:1] == b"[":
                 await self._batch(request, body, send)
@@ -110,7 +118,9 @@ class PublishEndpoint:
         check_depth(body, request.limits.depth + 1)
         items: list[Any] = parse(body)
         if len(items) > request.limits.batch:
-            raise PayloadTooLarge(f"the array has {len(items)} events; at most {request.limits.batch} are allowed, or send a stream")
+            raise PayloadTooLarge(
+                f"the array has {len(items)} events; at most {request.limits.batch} are allowed (limits.batch), or send a stream"
+            )
         outcomes: list[Receipt | EventHubError | None] = [None] * len(items)
         events, places = [], []
         for index, item in enumerate(items):
@@ -137,7 +147,7 @@ class PublishEndpoint:
     async def _body(self, request: Request, receive: Receive) -> bytes:
         limit = request.limits.body_bytes
         if int(request.headers.get(b"content-length", b"0")) > limit:
-            raise too_large("the body", limit)
+            raise too_large("the body is larger", "body_bytes", limit)
         body = b""
         while True:
             try:
@@ -149,7 +159,7 @@ class PublishEndpoint:
                 raise ConnectionResetError
             body += bytes(message["body"])
             if len(body) > limit:
-                raise too_large("the body", limit)
+                raise too_large("the body is larger", "body_bytes", limit)
             if not message.get("more_body"):
                 return body
 

@@ -1,13 +1,14 @@
 """Live HTTP responses: Server-Sent Events and NDJSON. A session without commands, its outbox sent as it fills."""
 
 import random
+from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
 from eventhub.encoding import EVENT_STREAM, LINES
 from eventhub.errors import Forbidden, ShuttingDown
 from eventhub.event import NewEvent
-from eventhub.server.gateway import Gateway, Wanted
+from eventhub.server.gateway import ABORT, Gateway, Wanted
 from eventhub.server.outbox import CursorOutbox, Outbox
 from eventhub.server.race import race
 from eventhub.session import Ref
@@ -21,6 +22,7 @@ class Stream:
 
     def __init__(self, gateway: Gateway, transport: str, wanted: Wanted) -> None:
         self.transport = transport
+        self._abort: Callable[[], None] = _nothing
         self._gateway = gateway
         self._heartbeat = gateway.settings.heartbeat
         bound = gateway.settings.limits.buffer_bytes
@@ -36,6 +38,7 @@ class Stream:
             raise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._outbox.on_late = self._abort = abort_of(scope)
         self._gateway.opened(self)
         try:
             await race(self._send(send), _disconnected(receive))
@@ -56,6 +59,10 @@ class Stream:
         self._session.goodbye(error, reconnect_in)
         self._session.close()
         self._outbox.close()
+
+    def abort(self) -> None:
+        """Cut the response off."""
+        self._abort()
 
     async def _send(self, send: Send) -> None:
         headers = [
@@ -78,6 +85,17 @@ class Stream:
     def _drained(self) -> None:
         if not self._outbox.full:
             self._session.drained()
+
+
+def abort_of(scope: Scope) -> Callable[[], None]:
+    """How to cut this response off; nothing happens under servers that cannot."""
+    extension = scope.get("extensions", {}).get(ABORT)
+    abort: Callable[[], None] = extension["abort"] if extension else _nothing
+    return abort
+
+
+def _nothing() -> None:
+    """No way to cut a response off."""
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -62,6 +62,10 @@ class WebSocketShell:
         self._session.close()
         self._outbox.close()
 
+    def abort(self) -> None:
+        """Give up what is buffered; the server below does the rest."""
+        self._outbox.discard()
+
     async def _read(self, scope: Scope, receive: Receive) -> None:
         self._session.hello()
         try:
@@ -81,7 +85,7 @@ class WebSocketShell:
         if text is None:
             self._outbox.fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
         elif len(encoded := text.encode()) > limit:
-            self._outbox.fail(too_large("the message", limit))
+            self._outbox.fail(too_large("the message is larger", "event_bytes", limit))
         else:
             self._session.receive(encoded)
 

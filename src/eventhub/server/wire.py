@@ -12,42 +12,101 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from eventhub.encoding import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, WEBSOCKET, WebSocketEncoding, frame
-from eventhub.errors import EventHubError, PingTimeout, ShuttingDown, UnsupportedMediaType
+from eventhub.errors import (
+    EventHubError,
+    HeadTooLarge,
+    InvalidRequest,
+    PingTimeout,
+    RequestTimeout,
+    ShuttingDown,
+    SlowConsumer,
+    UnsupportedMediaType,
+)
 from eventhub.event import NewEvent
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, check_utf8, close_code, close_payload
-from eventhub.server.gateway import Gateway, Wanted, too_large
+from eventhub.server.gateway import ABORT, Gateway, Wanted, too_large
 from eventhub.server.handshake import agree, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
 from eventhub.session import Ref, Session
 
+HEAD_BYTES = 32 * 1024
+HEAD_SECONDS = 10.0
 NOTSENT_LOWAT = 16 * 1024
 """Bytes the kernel takes beyond what it can send at once. Without it a stuck reader first swallows megabytes unseen."""
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with sockets set for streaming and upgrades handed to WebSocketProtocol."""
+    """uvicorn's HTTP protocol, with sockets set for streaming, bounded request heads, and upgrades handed to WebSocketProtocol."""
 
     gateway: Gateway  # set on a subclass by `protocol_for`
+    _head = 0  # bytes of the head under way
+    _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             tune(sock, self.gateway.settings.heartbeat)
 
     def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
         try:
             self._unset_keepalive_if_required()
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             if self._should_upgrade():
                 self._upgrade(data[upgrade.args[0] :])
-            else:
-                self._unsupported_upgrade_warning()
         except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
+            if self._head > HEAD_BYTES:
+                self._fail(HeadTooLarge(f"the request's head has more than {HEAD_BYTES} bytes, which is the limit"))
+            else:
+                self._fail(InvalidRequest("this is not an HTTP request"))
+        else:
+            if self._head_timer is not None:  # the head is not complete: what came belongs to it
+                self._head += len(data)
+                if self._head > HEAD_BYTES:
+                    self._fail(HeadTooLarge(f"the request's head has more than {HEAD_BYTES} bytes, which is the limit"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_complete()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+        self._head = 0
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head += len(name) + len(value)
+        if self._head > HEAD_BYTES:
+            raise ValueError("too large")  # ends the parser; `data_received` answers
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_is_complete()
+        self._head = 0
+        super().on_headers_complete()
+
+    def _head_is_complete(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        self._fail(RequestTimeout(f"no complete request came within {HEAD_SECONDS:g} seconds"))
+
+    def _fail(self, error: EventHubError) -> None:
+        """Answer what never became a request."""
+        if not self.transport.is_closing():
+            self.transport.write(refusal(error))
+            self.transport.close()
 
     def _should_upgrade_to_ws(self) -> bool:
         return True
@@ -121,7 +180,6 @@ class WebSocketProtocol(asyncio.Protocol):
         try:
             Wanted(agreement.query).subscribe(self._session)
         except EventHubError as error:
-            self._session.error(error)
             self.fail(error)
         if tail:
             self.data_received(tail)
@@ -141,7 +199,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._close(violation.code, violation.reason)
             self._give_up_reading()
         except TooLong:
-            self.fail(too_large("the message", self._gateway.session_limits.message_bytes))
+            self.fail(too_large("the message is larger", "event_bytes", self._gateway.session_limits.message_bytes))
             self._give_up_reading()
 
     def eof_received(self) -> bool:
@@ -188,8 +246,13 @@ class WebSocketProtocol(asyncio.Protocol):
             self._close(SERVICE_RESTART, error.code)
 
     def fail(self, error: EventHubError) -> None:
-        """End the connection: feeds' and our own way out."""
+        """End the connection: feeds' and our own way out. It is told why where there is room for it."""
+        if self._session is not None and not self.full and not isinstance(error, SlowConsumer):
+            self._session.error(error)
         self._close(error.close_code, error.code)
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     # Private
 
