@@ -18,7 +18,7 @@ channels:
   logs:   {payload: log,     history: {events: 10000, age: 1h}, publish: [producer]}
   iot:    {payload: reading, history: {events: 1000, age: 7d},  slow: latest,   publish: [producer]}
   orders: {payload: schemas/order.json}          # JSON Schema 2020-12, relative to this file
-  trades: {payload: "myapp.events:Trade"}        # a pydantic model
+  trades: {payload: "myapp.events:Trade"}        # a pydantic model, installed or beside this file
 ```
 
 """

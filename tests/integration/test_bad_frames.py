@@ -73,6 +73,7 @@ def test_ten_thousand_subscriptions_stop_at_the_limit(lane_hub: EventHubServer, 
 def test_a_message_over_the_limit_closes_with_4413(lane_hub: EventHubServer) -> None:
     with WsClient(lane_hub.ws_url) as client:
         client.send(type="publish", channel="chat.a", data={"sender": "a", "text": "x" * 70_000})
+        assert client.until("error")["code"] == "payload_too_large", "in words, before the code"
         with pytest.raises(ConnectionClosed) as closed:
             client.until("published")
         assert closed.value.rcvd is not None
@@ -168,7 +169,7 @@ def test_a_bad_handshake_is_a_problem_document(hub: EventHubServer, path: str, m
 
 def test_a_websocket_by_plain_http_is_a_problem_document(hub: EventHubServer) -> None:
     response = http.get(hub.url + "/v1/ws")
-    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+    assert (response.status_code, response.json()["code"], response.headers["upgrade"]) == (426, "upgrade_required", "websocket")
 
 
 def test_garbage_instead_of_http_is_refused(hub: EventHubServer) -> None:

@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.clients import WsClient, http, metric, sse
+from tests.clients import SECONDS, WsClient, http, metric, raw, sse
 from tests.harness import EventHubServer
 
 Channel = Callable[[str], str]
@@ -152,6 +153,13 @@ def test_listening_beyond_loopback_without_authentication_is_refused(tmp_path: P
 @pytest.mark.parametrize(
     ("config", "told"),
     [
+        ("host: 0.0.0.0", "--insecure"),
+        ("{channels: {a: {}, a: {payload: chat}}}", "'a' is given twice"),
+        ("channels: {chat: {payload: 'json:dumps'}}", "is a function; expected"),
+        ("channels: {chat: chat}", "expected keys such as payload, as in {payload: chat}"),
+        ("broker: redis://x", "expected memory://"),
+        ("origins: [https://a.example/]", "origins.0"),
+        ("limits: {event_bytes: 5000000}", "expected at most limits.body_bytes"),
         ("chanels: {}", "chanels: unknown key; did you mean channels?"),
         ("channels: {chat: {payload: chta}}", "payload is 'chta'"),
         ("channels: {chat: {slwo: drop}}", "did you mean slow?"),
@@ -170,5 +178,84 @@ def test_check_says_what_is_wrong(tmp_path: Path, config: str, told: str) -> Non
 
 def test_a_port_in_use_is_told_and_ends_the_server(hub: EventHubServer, tmp_path: Path) -> None:
     done = run(tmp_path, "serve", "--port", str(hub.port))
-    assert done.returncode != 0
-    assert "address already in use" in (done.stdout + done.stderr)
+    assert done.returncode == 2
+    assert "Address already in use; choose others with --host and --port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_page_of_a_listed_origin_may_read_and_publish(start: Start) -> None:
+    hub = start("origins: ['https://app.example']")
+    url = f"{hub.url}/v1/channels/chat.a"
+    ask = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    preflight = http.options(url, headers=ask)
+    assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "https://app.example")
+    posted = http.post(url, content='{"sender":"a","text":"b"}', headers={"Origin": "https://app.example"})
+    assert (posted.status_code, posted.headers["access-control-allow-origin"]) == (201, "https://app.example")
+    with http.stream("GET", url + "/sse", headers={"Origin": "https://app.example"}) as response:
+        assert response.headers["access-control-allow-origin"] == "https://app.example"
+    stranger = http.get(url, headers={"Origin": "https://evil.example"})
+    assert "access-control-allow-origin" not in stranger.headers
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/v1/types", "/v1/channels/chat.a", "/v1/channels/chat.a/sse"])
+def test_head_is_get_without_a_body(hub: EventHubServer, path: str) -> None:
+    response = http.head(hub.url + path)
+    assert (response.status_code, response.content) == (200, b"")
+
+
+def test_a_head_over_the_limit_is_refused_however_it_arrives(hub: EventHubServer) -> None:
+    for pieces in ([b"a: " + b"x" * 40_000 + b"\r\n"], [b"a: b\r\n"] * 8000, [b"x" * 1000] * 60, [b"GET /" + b"x" * 40_000]):
+        with raw(hub.port) as sock:
+            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
+            answer = b""
+            with suppress(ConnectionError):
+                for piece in pieces:
+                    sock.sendall(piece)
+                while part := sock.recv(65536):
+                    answer += part
+        assert answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 ")) or not answer  # an answer can be lost behind a reset
+    assert http.get(f"{hub.url}/livez", headers={"a": "x" * 20_000}).status_code == 200
+    assert http.get(f"{hub.url}/livez", headers={"a": "x" * 40_000}).status_code == 431
+
+
+def test_a_head_that_does_not_come_is_given_up(hub: EventHubServer) -> None:
+    with raw(hub.port) as silent, raw(hub.port) as slow:
+        slow.sendall(b"GET /livez HTTP/1.1\r\nHo")
+        silent.settimeout(2 * SECONDS)
+        slow.settimeout(2 * SECONDS)
+        assert slow.recv(12) == b"HTTP/1.1 408"
+        assert silent.recv(12) == b"HTTP/1.1 408"
+
+
+@pytest.mark.parametrize("query", ["sinse=1", "since=-1&since=-2", "limit=1&limit=2"])
+def test_a_misspelt_or_repeated_parameter_is_refused(hub: EventHubServer, query: str) -> None:
+    for path in ("", "/sse", "/ndjson"):
+        response = http.get(f"{hub.url}/v1/channels/chat.a{path}?{query}")
+        assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
+
+
+def test_presence_that_is_not_kept_is_told(hub: EventHubServer) -> None:
+    response = http.get(f"{hub.url}/v1/channels/logs.a/presence")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
+
+
+def test_a_model_beside_the_configuration_is_found(start: Start) -> None:
+    module = "import pydantic\n\n\nclass Trade(pydantic.BaseModel):\n    price: float\n"
+    hub = start("channels: {trades: {payload: 'mytrades:Trade'}}", files={"mytrades.py": module})
+    assert post(hub, "trades.a", '{"price":1.5}') == 201
+    assert post(hub, "trades.a", '{"price":[]}') == 422
+
+
+def test_what_curl_users_get_wrong_is_explained(hub: EventHubServer) -> None:
+    url = f"{hub.url}/v1/channels/chat.a"
+    cases = {
+        "multipart/form-data": http.post(url, files={"sender": b"ana"}),
+        "is gzip": http.post(url, content=b"\x1f\x8b\x08"),
+        "is empty": http.post(url),
+        "application/x-ndjson": http.post(url, content='{"sender":"a","text":"b"}\n{"sender":"a","text":"b"}'),
+        "/v1/channels/{channel}": http.post(f"{hub.url}/v1/channel/chat.a"),
+        "70025 bytes; at most 65536": http.post(url, content='{"sender":"a","text":"' + "x" * 70_001 + '"}'),
+        "more than 64 bits": http.post(f"{hub.url}/v1/channels/logs.a", content='{"level":"info","message":"","n":' + "9" * 400 + "}"),
+    }
+    for words, response in cases.items():
+        assert words in response.json()["detail"], response.json()

@@ -114,8 +114,25 @@ def test_a_client_that_does_not_go_is_cut_off_within_the_bound(start: Start) -> 
     with upgrade(hub.port, "?channel=chat.a", receive_buffer=4096) as sock:
         frame(sock)
         begin = time.monotonic()
-        hub.stop()
+        assert hub.stop() == 0, "an orderly stop is a success"
         assert time.monotonic() - begin < SECONDS
+    assert "Traceback" not in hub.log.read_text()
+
+
+def test_a_stream_that_does_not_read_is_cut_off_within_the_bound(start: Start) -> None:
+    hub = start("{limits: {buffer_bytes: 4194304, body_bytes: 8388608}, shutdown: {grace: 0.5}, channels: {big: {history: {events: 0}}}}")
+    with raw(hub.port, receive_buffer=4096) as sock:
+        sock.sendall(b"GET /v1/channels/big.a/ndjson HTTP/1.1\r\nHost: x\r\n\r\n")
+        while b"subscribed" not in sock.recv(4096):
+            pass
+        body = json.dumps(["x" * 50_000] * 60)
+        assert http.post(f"{hub.url}/v1/channels/big.a", content=body).status_code == 201
+        begin = time.monotonic()
+        assert hub.stop() == 0
+        assert time.monotonic() - begin < SECONDS
+    log = hub.log.read_text()
+    assert '"event": "cut_off"' in log
+    assert "Traceback" not in log
 
 
 def test_sigint_stops_as_well(start: Start) -> None:

@@ -1,6 +1,7 @@
 """Wiring: everything is built here and nothing builds its own parts. `create_app` is for any ASGI server, `serve` is ours."""
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -152,8 +153,9 @@ def _check_port(settings: Settings) -> None:
         family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         socket.create_server(address[:2], family=family).close()
     except OSError as error:
+        reason = os.strerror(error.errno or 0)
         raise ConfigurationError(
-            f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; choose others with --host and --port"
+            f"cannot listen on port {settings.port} of {settings.host}: {reason}; choose others with --host and --port"
         ) from None
 
 

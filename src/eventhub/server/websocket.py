@@ -71,8 +71,7 @@ class WebSocketShell:
         try:
             Wanted(scope["query_string"]).subscribe(self._session)
         except EventHubError as error:
-            self._session.error(error)
-            self._outbox.fail(error)
+            self._fail(error)
         while (message := await receive())["type"] == "websocket.receive":
             if self._outbox.error is None:
                 self._receive(message)
@@ -83,11 +82,16 @@ class WebSocketShell:
         text = message.get("text")
         limit = self._gateway.session_limits.message_bytes
         if text is None:
-            self._outbox.fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
+            self._fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
         elif len(encoded := text.encode()) > limit:
-            self._outbox.fail(too_large("the message is larger", "event_bytes", limit))
+            self._fail(too_large("the message is larger", "event_bytes", limit))
         else:
             self._session.receive(encoded)
+
+    def _fail(self, error: EventHubError) -> None:
+        self._session.error(error)
+        self._session.close()
+        self._outbox.fail(error)
 
     async def _send(self, send: Send) -> None:
         while (data := await self._outbox.take(self._gateway.settings.heartbeat)) is not None:
