@@ -130,13 +130,15 @@ def _load_model(module: str, name: str, directory: Path) -> Any:
 
 
 def parse(body: bytes) -> Any:
-    """A JSON value. Raises InvalidJson, saying where it stops being JSON."""
+    """A JSON value. Raises InvalidJson, saying where it stops being JSON, or TooDeep."""
     if len(body) >= LONG_DIGITS and _LONG_NUMBER.search(body):
         with suppress(json.JSONDecodeError, RecursionError):  # orjson says what is wrong, but would round the number
             json.loads(body.decode(errors="replace"), parse_int=_exact)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if "depth limit" in error.msg:
+            raise _too_deep(error) from None
         raise InvalidJson(_what_is_wrong(body, error)) from None
 
 
