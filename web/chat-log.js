@@ -16,6 +16,8 @@ export class ChatLog {
   #following = true;
   #frame = null;
   #unseen = 0;
+  #away = null;
+  #sending = "sending…";
   #last = { sender: null, time: 0, day: "" };
 
   constructor() {
@@ -36,7 +38,7 @@ export class ChatLog {
   /** My message before the server has it. Returns its row. */
   addPending(data) {
     const row = this.#row(data, true);
-    row.querySelector("time").textContent = "sending…";
+    row.querySelector("time").textContent = this.#sending;
     this.#outbox.append(row);
     row.classList.add("pending");
     this.follow();
@@ -69,13 +71,34 @@ export class ChatLog {
   retry(row) {
     row.classList.replace("failed", "pending");
     row.querySelector(".failure").hidden = true;
-    row.querySelector("time").textContent = "sending…";
+    row.querySelector("time").textContent = this.#sending;
+  }
+
+  /** Whether what is on its way is being sent now, or waits for a connection. */
+  connected(open) {
+    this.#sending = open ? "sending…" : "waiting for the connection…";
+    for (const clock of this.#outbox.querySelectorAll(".pending time")) clock.textContent = this.#sending;
   }
 
   notice(text) {
     const row = clone("notice");
     row.firstElementChild.textContent = text;
     this.#append(row, null, null);
+  }
+
+  /** Marks where an absence began, above the first message missed, which is of `time`. There is one such mark: the newest. */
+  away(time) {
+    this.#away?.remove();
+    this.#away = clone("away");
+    this.#away.firstElementChild.textContent = "While you were away";
+    this.#append(this.#away, null, time);
+  }
+
+  /** How many were missed: written once, at the end, as a screen reader says each change. */
+  missed(count) {
+    this.#away.firstElementChild.textContent = `While you were away: ${count === 1 ? "1 message" : `${count} messages`}`;
+    // More were missed than the page keeps: all that is here is new.
+    if (!this.#away.isConnected) this.#log.prepend(this.#away);
   }
 
   /** The history has arrived: from now on a screen reader is told. */
@@ -112,6 +135,8 @@ export class ChatLog {
   }
 
   #append(row, sender, time) {
+    // The scroll event of somebody who has just left the bottom may not have come yet.
+    if (this.#frame === null) this.#following &&= this.#atBottom();
     if (time !== null) this.#separate(time);
     const soon = new Date(time) - this.#last.time < SAME_BREATH;
     row.classList.toggle("follow", sender !== null && sender === this.#last.sender && soon);
@@ -139,9 +164,13 @@ export class ChatLog {
   }
 
   #scrolled() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    this.#following = scrollHeight - scrollTop - clientHeight < BOTTOM;
+    this.#following = this.#atBottom();
     if (this.#following && this.#unseen) this.follow();
+  }
+
+  #atBottom() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    return scrollHeight - scrollTop - clientHeight < BOTTOM;
   }
 }
 

@@ -1,5 +1,7 @@
 // The chat page: one room is one channel. This module puts the parts together; each part has a file of its own.
 
+import { AWAKE, Absence } from "./chat-absence.js";
+import { describeGap } from "./chat-gaps.js";
 import { ChatLog } from "./chat-log.js";
 import { changedName, knownName } from "./chat-name.js";
 import { Outbox } from "./chat-outbox.js";
@@ -8,12 +10,6 @@ import { EventHub } from "./eventhub.js";
 import { StatusView } from "./status.js";
 
 const HISTORY = "-100";
-const GAPS = {
-  expired: () => "Some messages were lost: history gone, it is kept for a limited time.",
-  reset: () => "Some messages were lost: history gone, the server began a new one.",
-  slow: ({ skipped }) => `${skipped} messages were left out: this page read too slowly.`,
-  conflated: ({ skipped }) => `${skipped} messages were left out: this page read too slowly.`,
-};
 
 const byId = (id) => document.getElementById(id);
 const room = new URLSearchParams(location.search).get("room") || "lobby";
@@ -22,11 +18,12 @@ const text = byId("text");
 const log = new ChatLog();
 const people = new People();
 const outbox = new Outbox();
-const status = new StatusView(byId("status"), () => hub.connect());
+const absence = new Absence();
+const status = new StatusView(byId("status"), () => (status.refused ? subscribe(subscription.cursor ?? HISTORY) : hub.connect()));
 let hub;
 let name;
 let subscription;
-let missed = 0;
+let arrived = false;
 let unseen = 0;
 
 function subscribe(since) {
@@ -35,8 +32,8 @@ function subscribe(since) {
 }
 
 function onSubscribed({ members }) {
-  missed = 0;
   byId("problem").hidden = true;
+  status.refuse(null);
   people.reset(members ?? [], name);
 }
 
@@ -46,8 +43,10 @@ const onLeave = (member) => people.leave(member);
 function onEvent(event, { replay }) {
   const entry = outbox.claim(event);
   if (entry) return settle(entry, event);
-  log.add(event, event.data.sender === name);
-  missed += replay;
+  const own = event.data.sender === name;
+  returned(absence.awake(Date.now()));
+  if (!own && absence.missed()) log.away(event.time);
+  log.add(event, own);
   if (!replay && document.hidden) title((unseen += 1));
 }
 
@@ -58,17 +57,30 @@ function settle(entry, { time, data }) {
 
 function onGap(gap) {
   for (const entry of outbox.release(gap.position)) settle(entry, { time: entry.time, data: entry });
-  log.notice(GAPS[gap.reason](gap));
+  log.notice(describeGap(gap));
 }
 
-function onReplayed({ resumed }) {
+function onReplayed() {
+  arrived = true;
+  if (document.hidden) absence.begin("hidden");
   log.ready();
-  if (resumed && missed) log.notice(`Back: ${missed} ${missed === 1 ? "message" : "messages"} missed and delivered.`);
+  returned(absence.end("network"));
+}
+
+function returned(missed) {
+  if (missed) log.missed(missed);
+}
+
+function onStatus(connection) {
+  if (arrived && connection.state !== "open") absence.begin("network");
+  log.connected(connection.state === "open");
+  status.show(connection);
 }
 
 function onError(error) {
   byId("problem").textContent = error.message;
   byId("problem").hidden = false;
+  status.refuse(error);
 }
 
 function title(count) {
@@ -132,11 +144,18 @@ text.addEventListener("keydown", (event) => {
   compose();
 });
 byId("me").addEventListener("click", rename);
-document.addEventListener("visibilitychange", () => document.hidden || title((unseen = 0)));
+document.addEventListener("visibilitychange", () => {
+  // What comes before the history has arrived is the history.
+  if (document.hidden) return arrived && absence.begin("hidden");
+  title((unseen = 0));
+  returned(absence.awake(Date.now()));
+  returned(absence.end("hidden"));
+});
+setInterval(() => returned(absence.awake(Date.now())), AWAKE);
 
 title(0);
 name = await knownName();
 byId("my-name").textContent = name;
-hub = new EventHub(new URL("/v1/ws", location.href.replace(/^http/, "ws")), { onStatus: (each) => status.show(each) });
+hub = new EventHub(new URL("/v1/ws", location.href.replace(/^http/, "ws")), { onStatus });
 subscribe(HISTORY);
 text.focus();

@@ -4,6 +4,8 @@
 //   connecting -> open        hello arrived
 //   connecting | open -> waiting    closed with a code that allows another try, or silent for too long
 //   waiting -> connecting     the wait is over, or check() or connect() was called
+//   connecting | open | waiting -> offline    the browser says that there is no network; it is tried all the same, quietly, as that may
+//                             be wrong (a server on this machine needs none): offline -> open, or connecting once the browser is online
 //   any -> stopped            close() was called, or a close code that another try would meet again; connect() leads out
 
 // Another try would meet these again: protocol errors, a message no endpoint accepts, an extension that is missing (RFC 6455, 7.4.1).
@@ -34,7 +36,7 @@ export class Connection {
   #reconnectIn = null;
   #lastWords = "";
 
-  /** `options`: WebSocket, clock, random, backoff, timing (milliseconds). `on`: open(hello), message(message), status(status). */
+  /** `options`: WebSocket, clock, random, online(), backoff, timing (milliseconds). `on`: open(hello), message(message), status(status). */
   constructor(url, options, on) {
     this.#url = url;
     this.#options = options;
@@ -45,9 +47,14 @@ export class Connection {
   /** Connects now; does nothing while connecting or open. */
   connect() {
     if (this.status.state === "connecting" || this.status.state === "open") return;
+    this.#drop();
+    this.#become({ state: "connecting" });
+    this.#dial();
+  }
+
+  #dial() {
     this.#reconnectIn = null;
     this.#lastWords = "";
-    this.#become({ state: "connecting" });
     this.#socket = new this.#options.WebSocket(this.#url);
     this.#socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
     this.#socket.onclose = (event) => this.#closed(event.code, event.reason);
@@ -56,8 +63,13 @@ export class Connection {
 
   /** Something happened that may have broken the connection, or mended the network: find out now. */
   check() {
-    if (this.status.state === "waiting") this.connect();
-    if (this.status.state === "open" && this.#probedAt === null) this.#probe();
+    if (this.status.state === "waiting" || this.status.state === "offline") this.#again();
+    else if (this.status.state === "open" && this.#probedAt === null) this.#probe();
+  }
+
+  /** The browser says that the network is gone: what is open now would only be found dead later. */
+  offline() {
+    if (this.status.state !== "stopped") this.#lost();
   }
 
   /** Sends a text frame; false when there is no open connection. */
@@ -99,15 +111,24 @@ export class Connection {
 
   #lost() {
     this.#drop();
-    const { backoff: steps, clock, random, timing } = this.#options;
+    const { backoff: steps, clock, online, random, timing } = this.#options;
     // A server that accepts and closes at once must not be met with a first attempt each time.
     if (this.#openedAt !== null && clock.now() - this.#openedAt >= timing.settled) this.#attempt = 0;
     this.#openedAt = null;
     const asked = Number.isFinite(this.#reconnectIn) ? Math.min(Math.max(this.#reconnectIn, 0), LONGEST_WAIT) : null;
     const seconds = asked ?? backoff(this.#attempt, steps, random);
     this.#attempt += 1;
-    this.#after(seconds * 1000, () => this.connect());
-    this.#become({ state: "waiting", seconds });
+    this.#after(seconds * 1000, () => this.#again());
+    if (online()) this.#become({ state: "waiting", seconds });
+    else if (this.status.state !== "offline") this.#become({ state: "offline" });
+  }
+
+  #again() {
+    if (this.status.state !== "offline") return this.connect();
+    this.#drop();
+    if (!this.#options.online()) return this.#dial();
+    this.#attempt = 0;
+    this.connect();
   }
 
   // Idle time is measured when the timer fires, so that a busy connection does not reset a timer for each message.

@@ -7,6 +7,7 @@
 // Socket, clock, randomness, storage and the browser's wake-up calls are arguments with defaults; nothing here touches the page.
 
 import { Connection, backoff } from "./connection.js";
+import { online, watchBrowser } from "./network.js";
 import { Subscription } from "./subscription.js";
 
 // These pass: the same command may succeed later.
@@ -23,7 +24,9 @@ const DEFAULTS = {
   random: () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32,
   /** Keeps cursors across page loads when given: sessionStorage, or anything with getItem and setItem. */
   storage: null,
-  /** Calls `check` whenever the network may have changed; returns a function that ends this. */
+  /** Whether the browser believes that there is a network. */
+  online,
+  /** Calls `check` whenever the network may have come back and `offline` when it is gone; returns a function that ends this. */
   watch: watchBrowser,
   onStatus: () => {},
   /** Publishes that may be unanswered at a time; one more is refused with `queue_full`. */
@@ -55,7 +58,7 @@ export class EventHub {
   #largest = Infinity;
   #openings = 0;
 
-  /** Connects at once. Status changes go to `options.onStatus`: {state: connecting | open | waiting (seconds) | stopped (reason)}. */
+  /** Connects at once. Status changes go to `options.onStatus`: {state: connecting | open | offline | waiting (seconds) | stopped (reason)}. */
   constructor(url, options = {}) {
     this.#options = { ...DEFAULTS, ...options };
     this.#connection = new Connection(url, this.#options, {
@@ -63,7 +66,10 @@ export class EventHub {
       message: (message) => this.#receive(message),
       status: (status) => this.#changed(status),
     });
-    this.#unwatch = this.#options.watch(() => this.#connection.check());
+    this.#unwatch = this.#options.watch(
+      () => this.#connection.check(),
+      () => this.#connection.offline(),
+    );
     this.#connection.connect();
   }
 
@@ -201,14 +207,4 @@ function store(storage, name, position) {
   } catch {
     // The cursor then lasts as long as the page.
   }
-}
-
-function watchBrowser(check) {
-  const shown = () => document.visibilityState === "visible" && check();
-  addEventListener("online", check);
-  document.addEventListener("visibilitychange", shown);
-  return () => {
-    removeEventListener("online", check);
-    document.removeEventListener("visibilitychange", shown);
-  };
 }

@@ -9,6 +9,8 @@ const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
 const channel = query.get("channel") || "logs.api";
 const since = query.get("since") || "-50";
+const WAITING = byId("empty").textContent;
+const NOTHING = "This channel is not being followed.";
 
 const table = new EventTable({
   body: byId("rows"),
@@ -22,20 +24,30 @@ const table = new EventTable({
   },
 });
 
-const status = new StatusView(byId("status"), () => hub.connect());
-const hub = new EventHub(new URL("/v1/ws", location.href.replace(/^http/, "ws")), { onStatus: (each) => status.show(each) });
+const status = new StatusView(byId("status"), () => (status.refused ? follow() : hub.connect()));
+const hub = new EventHub(new URL("/v1/ws", location.href.replace(/^http/, "ws")), { onStatus });
+
+function onStatus(connection) {
+  status.show(connection);
+  if (connection.state === "stopped") byId("empty").textContent = NOTHING;
+}
 
 function follow() {
   hub.subscribe(channel, {
     since,
     onEvent: (event) => table.addEvent(event),
     onGap: (gap) => table.addGap(gap),
-    onSubscribed: () => (byId("problem").hidden = true),
-    onError: (error) => {
-      byId("problem").textContent = error.message;
-      byId("problem").hidden = false;
-    },
+    onSubscribed: () => told(null),
+    onError: told,
   });
+}
+
+/** That the channel was refused, or, with null, that it is followed. */
+function told(error) {
+  status.refuse(error);
+  byId("problem").textContent = error?.message ?? "";
+  byId("problem").hidden = error === null;
+  byId("empty").textContent = error ? NOTHING : WAITING;
 }
 
 /** What the server said, with each fault of an event on a line of its own. */

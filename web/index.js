@@ -1,5 +1,6 @@
 // The landing page: the channels of this server, and lines for a terminal that work as they stand.
 
+import { describeType } from "./channel-type.js";
 import { sampleChannel, samplePayloads } from "./samples.js";
 
 const byId = (id) => document.getElementById(id);
@@ -10,19 +11,6 @@ const SAMPLE_TYPES = [
   { name: "iot", payload: "reading" },
   { name: "logs", payload: "log" },
 ];
-
-function duration(seconds) {
-  const units = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]];
-  const [size, unit] = units.find(([size]) => seconds >= size) ?? [1, "second"];
-  const count = Math.round(seconds / size);
-  return `${count} ${unit}${count === 1 ? "" : "s"}`;
-}
-
-function describe({ payload, history, presence }) {
-  const age = history.age ? ` for ${duration(history.age)}` : "";
-  const kept = history.events ? `keeps the newest ${history.events.toLocaleString("en")}${age}` : "keeps no history";
-  return [`${payload} events`, kept, presence && "shows who is there"].filter(Boolean).join(" · ");
-}
 
 function link(text, href) {
   const anchor = document.createElement("a");
@@ -35,7 +23,7 @@ function card(type) {
   const channel = sampleChannel(type.name);
   const item = clone("card");
   item.querySelector("h3").textContent = channel;
-  item.querySelector(".muted").textContent = describe(type);
+  item.querySelector(".muted").textContent = describeType(type);
   const links = item.querySelector(".links");
   if (type.name === "chat") links.append(link("Open the chat", "/chat?room=lobby"));
   links.append(link("Explore live", `/explore?${new URLSearchParams({ channel, since: "-50" })}`));
@@ -54,6 +42,7 @@ function lines(types, { origin, host, protocol }) {
     ["Publish an event", `curl -d '${json(samplePayloads(one.payload)[0])}' ${url(one)}`],
     ["Publish many at once", `curl -d '${json(samplePayloads(batch.payload))}' ${url(batch)}`],
     ["Stream events, one a line", `printf '%s\\n' ${records} | curl -sN -T - -H 'Content-Type: application/x-ndjson' ${url(stream)}`],
+    ["Stream a file as it grows", `tail -F app.log.jsonl | curl -sSN -T . -H 'Content-Type: application/x-ndjson' ${url(stream)}`],
     ["Follow a channel", `curl -N '${url(stream)}/ndjson?since=-20'`],
     ["Follow it over WebSocket", `websocat '${socket}'`],
   ];

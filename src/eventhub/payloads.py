@@ -24,8 +24,8 @@ class ChatMessage(Payload):
 class LogRecord(Payload):
     """A log record."""
 
-    level: Literal["debug", "info", "warning", "error", "critical"]
-    message: str = Field(max_length=16_000)
+    level: Literal["debug", "info", "warning", "error", "critical"] = Field(description="How much it matters")
+    message: str = Field(max_length=16_000, description="What happened")
     logger: str | None = Field(default=None, max_length=256, description="The name of the logger")
     fields: dict[str, JsonValue] | None = Field(default=None, description="Structured context")
 
@@ -35,7 +35,7 @@ class Reading(Payload):
 
     conflation_key: ClassVar[str | None] = "sensor"
 
-    value: FiniteFloat
+    value: FiniteFloat = Field(description="The number measured")
     unit: str | None = Field(default=None, max_length=32, description="UCUM where there is a code: Cel, %, kW")
     sensor: Text64 | None = Field(default=None, description="Which sensor of the channel")
     quality: Literal["good", "uncertain", "bad"] | None = Field(default=None, description="As in OPC UA")

@@ -64,11 +64,11 @@ class FakeClock {
   }
 }
 
-/** A hub on fakes: {hub, clock, statuses, socket(), sockets, wake(), unwatched, log, handlers}. `log` is what the handlers were told. */
+/** A hub on fakes: {hub, clock, statuses, socket(), sockets, wake(), unplug(), online, unwatched, log, handlers}. `log` is what the handlers were told. */
 async function start(options = {}) {
   const { EventHub } = await import("/static/eventhub.js");
   FakeSocket.all = [];
-  const kit = { clock: new FakeClock(), statuses: [], sockets: FakeSocket.all, log: [], unwatched: false };
+  const kit = { clock: new FakeClock(), statuses: [], sockets: FakeSocket.all, log: [], online: true, unwatched: false };
   kit.socket = () => FakeSocket.all.at(-1);
   const note = (name) => (value, more) => kit.log.push([name, value, more]);
   kit.handlers = {
@@ -84,8 +84,10 @@ async function start(options = {}) {
     WebSocket: FakeSocket,
     clock: kit.clock,
     random: () => 0.5,
-    watch: (check) => {
+    online: () => kit.online,
+    watch: (check, offline) => {
       kit.wake = check;
+      kit.unplug = offline;
       return () => (kit.unwatched = true);
     },
     onStatus: (status) => kit.statuses.push(status),

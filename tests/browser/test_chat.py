@@ -25,6 +25,11 @@ def texts(page: Page) -> Locator:
     return page.locator("#log .text")
 
 
+def lines(page: Page) -> Locator:
+    """Texts of people and notices, in order."""
+    return page.locator("#log :is(.text, .notice)")
+
+
 def box(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Message", exact=True)
 
@@ -141,6 +146,10 @@ def test_an_impossible_room_is_explained(server: EventHubServer, visit: Visit) -
     page.get_by_role("textbox", name="Name", exact=True).fill("ana")
     page.keyboard.press("Enter")
     expect(page.locator("#problem")).to_contain_text("chat.not a room")
+    expect(page.locator("#status")).to_have_attribute("data-state", "refused")
+    expect(page.locator(".status-text")).to_have_text("refused: invalid channel")
+    page.get_by_role("button", name="Try now").click()
+    expect(page.locator(".status-text")).to_have_text("refused: invalid channel")
 
 
 def test_the_log_is_bounded(server: EventHubServer, visit: Visit) -> None:
@@ -156,6 +165,7 @@ def test_reading_back_is_not_disturbed(server: EventHubServer, visit: Visit) -> 
     post(server, "back", *(f"message {number}" for number in range(60)))
     page = visit(server).chat("ana", "back")
     expect(texts(page)).to_have_count(60)
+    expect(texts(page).last).to_be_in_viewport()
     texts(page).first.scroll_into_view_if_needed()
     newer = page.get_by_role("button", name="new message")
     post(server, "back", "one")
@@ -280,8 +290,93 @@ def test_missed_messages_arrive_and_are_counted(server: EventHubServer, visit: V
     expect(page.locator("#outbox .pending .text")).to_have_text("written while away")
     away = False
     expect(texts(page)).to_have_text(["before", "one", "two", "three", "written while away"])
-    expect(page.locator(".notice")).to_have_text(["Back: 3 messages missed and delivered."])
+    expect(lines(page)).to_have_text(["before", "While you were away: 3 messages", "one", "two", "three", "written while away"])
     expect(page.locator("#outbox > *")).to_have_count(0)
+
+
+RECORD_STATES = """() => {
+    const status = document.querySelector("#status");
+    window.states = [];
+    new MutationObserver(() => states.push(status.dataset.state)).observe(status, { attributeFilter: ["data-state"] });
+}"""
+
+
+def test_offline_is_said_at_once_and_what_is_written_waits(server: EventHubServer, visit: Visit) -> None:
+    visitor = visit(server)
+    page = visitor.chat("ana", "offline")
+    say(page, "before")
+    expect(texts(page)).to_have_text(["before"])
+    visitor.context.set_offline(True)
+    expect(page.locator(".status-text")).to_have_text("offline")
+    expect(page.locator(".status-spoken")).to_have_text("offline, connects when the network is back")
+    say(page, "written offline")
+    expect(page.locator("#outbox .pending time")).to_have_text("waiting for the connection…")
+    post(server, "offline", "one")
+    page.evaluate(RECORD_STATES)
+    visitor.context.set_offline(False)
+    expect(lines(page)).to_have_text(["before", "While you were away: 1 message", "one", "written offline"])
+    expect(page.locator("#log .own").get_by_role("img", name="delivered")).to_have_count(2)
+    assert page.evaluate("states") == ["connecting", "open"]
+    events = http.get(f"{server.url}/v1/channels/chat.offline").json()["events"]
+    assert [event["data"]["text"] for event in events] == ["before", "one", "written offline"]
+
+
+def test_a_page_opened_without_a_network_says_offline(server: EventHubServer, visit: Visit) -> None:
+    visitor = visit(server)
+    visitor.context.add_init_script("Object.defineProperty(navigator, 'onLine', { get: () => false })")
+    visitor.context.route_web_socket("**/v1/ws", lambda route: route.close(code=1012))
+    page = visitor.open("/chat?room=nowhere")
+    page.get_by_role("textbox", name="Name", exact=True).fill("ana")
+    page.keyboard.press("Enter")
+    expect(page.locator(".status-text")).to_have_text("offline")
+
+
+HIDE = """(hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    Object.defineProperty(document, "visibilityState", { value: hidden ? "hidden" : "visible", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_messages_of_a_hidden_tab_are_marked_although_the_connection_held(server: EventHubServer, visit: Visit) -> None:
+    page = visit(server).chat("ana", "hidden")
+    post(server, "hidden", "seen")
+    expect(texts(page)).to_have_text(["seen"])
+    page.evaluate(HIDE, arg=True)
+    post(server, "hidden", "one", "two")
+    expect(lines(page)).to_have_text(["seen", "While you were away", "one", "two"])
+    expect(page).to_have_title("(2) #hidden · EventHub")
+    page.evaluate(HIDE, arg=False)
+    expect(lines(page)).to_have_text(["seen", "While you were away: 2 messages", "one", "two"])
+    post(server, "hidden", "here again")
+    expect(lines(page)).to_have_count(5)
+    page.evaluate(HIDE, arg=True)
+    page.evaluate(HIDE, arg=False)
+    expect(page.locator(".away")).to_have_text("While you were away: 2 messages")
+    page.evaluate(HIDE, arg=True)
+    post(server, "hidden", "three")
+    expect(lines(page)).to_have_text(["seen", "one", "two", "here again", "While you were away", "three"])
+
+
+def test_messages_of_a_sleeping_machine_are_marked_although_the_connection_held(server: EventHubServer, visit: Visit) -> None:
+    page = visit(server).chat("ana", "asleep")
+    post(server, "asleep", "seen")
+    expect(texts(page)).to_have_text(["seen"])
+    page.evaluate("const real = Date.now; Date.now = () => real() + 3_600_000;")
+    post(server, "asleep", "one")
+    expect(lines(page)).to_have_text(["seen", "While you were away: 1 message", "one"], timeout=15_000)
+    post(server, "asleep", "awake")
+    expect(lines(page)).to_have_text(["seen", "While you were away: 1 message", "one", "awake"])
+
+
+def test_more_missed_than_the_page_keeps_are_marked_at_its_top(server: EventHubServer, visit: Visit) -> None:
+    page = visit(server).chat("ana", "flood")
+    page.evaluate(HIDE, arg=True)
+    for start in range(0, 600, 100):
+        post(server, "flood", *(f"message {number}" for number in range(start, start + 100)))
+    expect(texts(page).last).to_have_text("message 599")
+    page.evaluate(HIDE, arg=False)
+    expect(lines(page).first).to_have_text("While you were away: 600 messages")
 
 
 def test_an_answer_lost_with_the_connection_does_not_double_the_message(server: EventHubServer, visit: Visit) -> None:
@@ -347,7 +442,7 @@ def test_a_restart_is_survived(fragile_server: EventHubServer, visit: Visit, how
     fragile_server.start()
     for page in (ana, bob):
         expect(texts(page)).to_have_text(["before", "while down"], timeout=15_000)
-        expect(page.locator(".notice").first).to_contain_text("Some messages were lost: history gone")
+        expect(page.locator(".notice").first).to_have_text("The server lost its history; messages may be missing here.")
         expect(page.locator("#members .sender")).to_have_count(2)
     say(bob, "after")
     for page in (ana, bob):

@@ -297,7 +297,7 @@ def test_a_goodbye_counts_once(run: Evaluate) -> None:
 
 
 def state_after(run: Evaluate, steps: str) -> Any:
-    return run(f"const {{ hub, socket, clock, wake }} = await start(); {steps} return hub.status.state;")
+    return run(f"const {{ hub, socket, clock, wake, unplug }} = await start(); {steps} return hub.status.state;")
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1005, 1006, 1011, 1012, 1013, 4408, 4429, 4500, 4503])
@@ -408,11 +408,82 @@ def test_the_browsers_own_calls_wake_it(run: Evaluate) -> None:
             sockets.at(-1).onclose({ code: 1006, reason: "" });
             target.dispatchEvent(new Event(name));
         }
+        dispatchEvent(new Event("offline"));
+        const unplugged = hub.status.state;
         hub.close();
         dispatchEvent(new Event("online"));
-        return [sockets.length, hub.status.state];
+        return [sockets.length, unplugged, hub.status.state];
     """)
-    assert seen == [3, "stopped"]
+    assert seen == [3, "waiting", "stopped"]
+
+
+LOSE_THE_NETWORK = """
+    const kit = await start();
+    const { hub, socket, sockets, clock, statuses } = kit;
+    socket().hello();
+    kit.online = false;
+    kit.unplug();
+"""
+
+
+def test_without_a_network_it_is_offline_at_once(run: Evaluate) -> None:
+    seen = run(LOSE_THE_NETWORK + "return [hub.status, sockets[0].closed];")
+    assert seen == [{"state": "offline"}, True]
+
+
+def test_while_offline_it_tries_quietly_and_is_offline_all_the_while(run: Evaluate) -> None:
+    seen = run(LOSE_THE_NETWORK + "clock.advance(0.5); socket().drop(); clock.advance(1); return [statuses.at(-1), sockets.length];")
+    assert seen == [{"state": "offline"}, 3]
+
+
+def test_a_server_that_needs_no_network_is_found_while_offline(run: Evaluate) -> None:
+    assert run(LOSE_THE_NETWORK + "clock.advance(0.5); socket().hello(); return statuses.map(({ state }) => state);") == [
+        "connecting", "open", "offline", "open",
+    ]  # fmt: skip
+
+
+def test_a_failure_while_offline_is_no_countdown(run: Evaluate) -> None:
+    script = "const kit = await start(); kit.online = false; kit.socket().drop(); return kit.statuses.at(-1);"
+    assert run(script) == {"state": "offline"}
+
+
+def test_the_network_that_is_back_is_used_at_once_and_the_waits_begin_anew(run: Evaluate) -> None:
+    seen = run(
+        LOSE_THE_NETWORK
+        + """
+        for (let count = 0; count < 5; count += 1) { clock.advance(30); socket().drop(); }
+        const before = sockets.length;
+        kit.online = true;
+        kit.wake();
+        const during = [sockets.length - before, hub.status.state];
+        socket().drop();
+        return [...during, hub.status];
+    """
+    )
+    assert seen == [1, "connecting", {"state": "waiting", "seconds": 0.5}]
+
+
+def test_what_is_published_offline_goes_out_later(run: Evaluate) -> None:
+    sent = run(
+        LOSE_THE_NETWORK
+        + """
+        hub.publish("a.b", 1);
+        kit.online = true;
+        kit.wake();
+        socket().hello();
+        return sockets.map(({ sent }) => sent.map(({ data }) => data));
+    """
+    )
+    assert sent == [[], [1]]
+
+
+def test_trying_while_offline_is_shown(run: Evaluate) -> None:
+    script = "hub.connect(); const tried = hub.status.state; socket().drop(); return [tried, hub.status.state];"
+    assert run(LOSE_THE_NETWORK + script) == ["connecting", "offline"]
+
+
+def test_a_stopped_connection_stays_stopped_offline(run: Evaluate) -> None:
+    assert state_after(run, "socket().drop(4403); unplug();") == "stopped"
 
 
 def test_a_connection_that_never_opens_is_given_up(run: Evaluate) -> None:

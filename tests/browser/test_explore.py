@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Visitor
 from tests.clients import http
@@ -110,8 +110,57 @@ def test_the_form_publishes_and_shows_the_answer(server: EventHubServer, visit: 
 
 
 def test_an_unknown_channel_is_explained(server: EventHubServer, visit: Visit) -> None:
-    page = opened(visit(server), "nope.x")
+    page = visit(server).open("/explore?channel=nope.x")
     expect(page.get_by_role("alert")).to_contain_text("nope")
+    expect(page.locator("#status")).to_have_attribute("data-state", "refused")
+    expect(page.get_by_role("status").first).to_have_text("refused: unknown channel")
+    expect(page.locator("#empty")).to_have_text("This channel is not being followed.")
+
+
+def test_a_connection_closed_for_an_unknown_channel_says_so(server: EventHubServer, visit: Visit) -> None:
+    visitor = visit(server)
+    visitor.context.route_web_socket("**/v1/ws", lambda route: route.close(code=4404, reason="unknown_channel"))
+    page = visitor.open("/explore?channel=nope.x")
+    expect(page.locator("#status")).to_have_attribute("data-state", "stopped")
+    expect(page.locator(".status-text")).to_have_text("stopped: unknown_channel")
+    expect(page.locator("#empty")).to_have_text("This channel is not being followed.")
+
+
+def test_a_refused_channel_can_be_tried_again(server: EventHubServer, visit: Visit) -> None:
+    visitor = visit(server)
+    asked: list[str] = []
+
+    def connect(route: WebSocketRoute) -> None:
+        upstream = route.connect_to_server()
+        route.on_message(lambda message: answer(route, upstream, str(message)))
+
+    def answer(route: WebSocketRoute, upstream: WebSocketRoute, message: str) -> None:
+        asked.append(message)
+        if len(asked) > 1:
+            return upstream.send(message)
+        refusal = {"type": "error", "ref": json.loads(message)["ref"], "code": "unknown_channel", "message": "not yet"}
+        route.send(json.dumps(refusal))
+
+    visitor.context.route_web_socket("**/v1/ws", connect)
+    page = visitor.open("/explore?channel=iot.again")
+    expect(page.locator("#status")).to_have_attribute("data-state", "refused")
+    page.get_by_role("button", name="Try now").click()
+    expect(page.locator("#status")).to_have_attribute("data-state", "open")
+    expect(page.get_by_role("alert")).to_be_hidden()
+    expect(page.locator("#empty")).to_contain_text("Waiting for events")
+
+
+def test_watching_makes_nobody_a_member(server: EventHubServer, visit: Visit) -> None:
+    visitor = visit(server)
+    ana = visitor.chat("ana", "watched")
+    watcher = opened(visitor, "chat.watched")
+    post = {"sender": "producer", "text": "seen by both"}
+    publish(server, "chat.watched", post)
+    expect(ids(watcher)).to_have_count(1)
+    expect(ana.locator("#log .text")).to_have_text(["seen by both"])
+    expect(ana.locator("#members .sender")).to_have_text(["ana"])
+    members = http.get(f"{server.url}/v1/channels/chat.watched/presence").json()["members"]
+    assert members == [{"id": "ana"}]
 
 
 def test_another_channel_can_be_opened(server: EventHubServer, visit: Visit) -> None:

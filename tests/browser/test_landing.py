@@ -1,9 +1,12 @@
 """The landing page: its links lead somewhere and its terminal lines work as they stand."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -48,7 +51,7 @@ def test_every_link_leads_somewhere(server: EventHubServer, visit: Visit) -> Non
 
 def test_the_publishing_lines_work_in_a_shell(server: EventHubServer, visit: Visit) -> None:
     page = visit(server).open("/")
-    expect(page.locator(".line")).to_have_count(5)
+    expect(page.locator(".line")).to_have_count(6)
     one = json.loads("".join(shell(line(page, "Publish an event"))))
     assert one["channel"] == "chat.lobby"
     many = json.loads("".join(shell(line(page, "Publish many at once"))))
@@ -57,9 +60,25 @@ def test_the_publishing_lines_work_in_a_shell(server: EventHubServer, visit: Vis
     assert (last["accepted"], last["rejected"], last["done"]) == (2, 0, True)
 
 
+def test_a_growing_file_is_streamed_and_a_refusal_shows_at_once(server: EventHubServer, visit: Visit, tmp_path: Path) -> None:
+    page = visit(server).open("/")
+    expect(page.locator(".line")).to_have_count(6)
+    records = tmp_path / "app.log.jsonl"
+    records.write_text('{"level":"info","message":"started"}\n')
+    command = line(page, "Stream a file as it grows")
+    with subprocess.Popen(["bash", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True) as streaming:
+        assert streaming.stdout
+        assert json.loads(streaming.stdout.readline())["accepted"] == 1
+        with records.open("a") as growing:
+            growing.write('{"level":"loud","message":"not a level"}\n')
+        answer = json.loads(streaming.stdout.readline())
+        os.killpg(streaming.pid, signal.SIGTERM)
+    assert (answer["line"], answer["error"]["code"]) == (2, "invalid_event")
+
+
 def test_the_following_lines_work_too(server: EventHubServer, visit: Visit) -> None:
     page = visit(server).open("/")
-    expect(page.locator(".line")).to_have_count(5)
+    expect(page.locator(".line")).to_have_count(6)
     follow = f"exec {line(page, 'Follow a channel')} -s"
     with subprocess.Popen(["bash", "-c", follow], stdout=subprocess.PIPE) as follower:
         assert follower.stdout
@@ -85,7 +104,7 @@ def test_a_line_can_be_copied(server: EventHubServer, visit: Visit) -> None:
 @pytest.mark.parametrize("width", [360, 1280])
 def test_nothing_is_wider_than_the_screen(server: EventHubServer, visit: Visit, width: int) -> None:
     page = visit(server, viewport={"width": width, "height": 800}).open("/")
-    expect(page.locator(".line")).to_have_count(5)
+    expect(page.locator(".line")).to_have_count(6)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
@@ -94,4 +113,4 @@ def test_without_the_types_the_page_says_so_and_shows_the_sample_lines(server: E
     visitor.context.route("**/v1/types", lambda route: route.fulfill(status=200, body="not json"))
     page = visitor.open("/")
     expect(page.get_by_role("alert")).to_contain_text("The channels cannot be shown")
-    expect(page.locator(".line")).to_have_count(5)
+    expect(page.locator(".line")).to_have_count(6)

@@ -45,6 +45,73 @@ def test_a_gap_releases_what_lies_in_it_and_in_logs_that_are_gone(run: Evaluate)
     assert run(OUTBOX + script) == [["old", "within", "at"], 0]
 
 
+ABSENCE = """
+    const { Absence } = await import("/static/chat-absence.js");
+    const absence = new Absence();
+"""
+
+
+def test_what_comes_while_nobody_is_away_is_not_missed(run: Evaluate) -> None:
+    assert run(ABSENCE + 'return [absence.missed(), absence.end("network")];') == [False, 0]
+
+
+def test_an_absence_ends_with_its_last_reason_and_counts_anew(run: Evaluate) -> None:
+    script = """
+        absence.begin("hidden");
+        const first = [absence.missed(), absence.missed()];
+        absence.begin("network");
+        const ends = [absence.end("hidden"), absence.missed(), absence.end("network")];
+        absence.begin("hidden");
+        return [first, ends, absence.missed(), absence.end("hidden")];
+    """
+    assert run(ABSENCE + script) == [[True, False], [0, False, 3], True, 1]
+
+
+@pytest.mark.parametrize(
+    ("moments", "missed"),
+    [
+        ([0, 5, 10, 15], 0),
+        ([0, 5, 3600], 1),
+        ([0, 5, 3600, 3601, 3604], 3),
+        ([0, 5, 3600, 3601, 3605, 3606], 2),
+    ],
+)
+def test_a_clock_that_jumps_is_an_absence_of_a_few_seconds(run: Evaluate, moments: list[int], missed: int) -> None:
+    script = f"""
+        const awake = (seconds) => absence.awake(1e12 + seconds * 1000);
+        const message = (seconds) => [awake(seconds), absence.missed()][0];
+        const ended = {moments}.map(message).reduce((sum, each) => sum + each);
+        return ended + awake({moments[-1] + 10});
+    """
+    assert run(ABSENCE + script) == missed
+
+
+def test_the_slow_clock_of_a_hidden_page_is_no_sleep(run: Evaluate) -> None:
+    script = """
+        const moments = [0, 60_000, 120_000];
+        absence.begin("hidden");
+        for (const now of moments) absence.awake(now);
+        absence.missed();
+        return absence.end("hidden");
+    """
+    assert run(ABSENCE + script) == 1
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"),
+    [
+        ("{ reason: 'reset' }", "The server lost its history; messages may be missing here."),
+        ("{ reason: 'expired' }", "Some messages were lost: the room keeps them for a limited time."),
+        ("{ reason: 'expired', skipped: 1 }", "1 message was lost: the room keeps them for a limited time."),
+        ("{ reason: 'slow', skipped: 1200 }", "1,200 messages were lost: this page read too slowly."),
+        ("{ reason: 'conflated', skipped: 2 }", "2 messages were lost: this page read too slowly."),
+        ("{ reason: 'of tomorrow' }", "Some messages were lost."),
+    ],
+)
+def test_a_gap_is_told_in_words(run: Evaluate, gap: str, words: str) -> None:
+    assert run(f"return (await import('/static/chat-gaps.js')).describeGap({gap})") == words
+
+
 @pytest.mark.parametrize(
     ("moment", "expected"),
     [

@@ -671,6 +671,7 @@ def test_the_tail_is_forgotten_when_nobody_is_held() -> None:
     node.join(Earliest())
     node.publish()
     node.settle()
+    assert not node.feed._tail
     node.publish(3)
     bob = node.join(at(3))
     assert bob.told() == []

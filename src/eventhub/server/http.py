@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import orjson
-from fastapi import FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
@@ -28,6 +28,7 @@ PROBLEM = "application/problem+json"
 SUMMARY = "Real-time event broadcast over typed channels. The WebSocket at /v1/ws and the message formats are described in PROTOCOL.md."
 
 
+Channel = Annotated[str, Path(description="The channel's name, such as chat.lobby")]
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="Resumes; takes precedence over since")]
 
 
@@ -65,14 +66,31 @@ def build(gateway: Gateway, publish: ASGIApp, metrics: Metrics, lifespan: Any) -
     """The FastAPI application."""
     api = FastAPI(
         title="EventHub", version=__version__, description=SUMMARY, lifespan=lifespan, docs_url=None, redoc_url=None,
-        responses={"default": {"model": Problem, "description": "A problem", "content": {PROBLEM: {}}}},
+        responses={"default": {"model": Problem, "description": "A problem: what was received, and what was expected"}},
     )  # fmt: skip
     _errors(api)
     _publishing(api, publish)
     _reading(api, gateway)
     _streams(api, gateway)
     _operations(api, gateway, metrics)
+    _describe_problems(api)
     return api
+
+
+def _describe_problems(api: FastAPI) -> None:
+    """FastAPI documents models as application/json; problems have a media type of their own."""
+    plain = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = plain()
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                content = operation["responses"]["default"]["content"]
+                if "application/json" in content:
+                    content[PROBLEM] = content.pop("application/json")
+        return document
+
+    api.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document
 
 
 def _publishing(api: FastAPI, publish: ASGIApp) -> None:
@@ -98,7 +116,7 @@ def _publishing(api: FastAPI, publish: ASGIApp) -> None:
         207: {"description": "Some events of a batch were refused", "content": {"application/json": {}}},
     }
 
-    async def endpoint(channel: str) -> Response:
+    async def endpoint(channel: Channel) -> Response:
         return Served(publish)
 
     for method in METHODS:
@@ -116,9 +134,9 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
     @api.get("/v1/channels/{channel}", summary="A page of history", tags=["read"])
     async def history(
         request: Request,
-        channel: str,
+        channel: Channel,
         since: Annotated[str, Query(description="An id, earliest, latest, a count such as -20, or an age such as 10m")] = "earliest",
-        limit: Annotated[int, Query(ge=1, le=limits.page)] = min(100, limits.page),
+        limit: Annotated[int, Query(ge=1, le=limits.page, description="Events on the page")] = min(100, limits.page),
     ) -> Response:
         wanted = parse_since(since)
         _only(request, "since", "limit")
@@ -128,7 +146,7 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
         return Response(_page(channel, piece, since), media_type="application/json")
 
     @api.get("/v1/channels/{channel}/presence", summary="Who is there", tags=["read"])
-    async def presence(channel: str) -> dict[str, Any]:
+    async def presence(channel: Channel) -> dict[str, Any]:
         if not (kind := hub.types.resolve(channel)).presence:
             raise NotFound(f"channel type {kind.name!r} keeps no presence; `presence: true` in the configuration turns it on")
         return {"channel": channel, "members": [{"id": member} for member in hub.members(channel)]}
@@ -138,13 +156,19 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
         return {"types": [_describe(kind) for kind in hub.types]}
 
     @api.get("/v1/types/{name}", summary="A channel type with its JSON Schema", tags=["read"])
-    async def type_(name: str) -> dict[str, Any]:
+    async def type_(name: Annotated[str, Path(description="The channel type's name, such as chat")]) -> dict[str, Any]:
         kind = hub.types.named(name)
         return {**_describe(kind), "schema": kind.schema.document}
 
 
 def _streams(api: FastAPI, gateway: Gateway) -> None:
-    since = {"name": "since", "in": "query", "required": False, "schema": {"type": "string", "default": "latest"}}
+    since = {
+        "name": "since",
+        "in": "query",
+        "required": False,
+        "schema": {"type": "string", "default": "latest"},
+        "description": "Where to begin",
+    }
     member = {
         "name": "member",
         "in": "query",
@@ -175,10 +199,10 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
             openapi_extra={"parameters": parameters}, response_class=Response,
         )  # fmt: skip
 
-    async def sse(request: Request, channel: str, last: LastEventId = None) -> Response:
+    async def sse(request: Request, channel: Channel, last: LastEventId = None) -> Response:
         return stream(request, "sse", channel, last)
 
-    async def ndjson(request: Request, channel: str) -> Response:
+    async def ndjson(request: Request, channel: Channel) -> Response:
         return stream(request, "ndjson", channel, None)
 
     async def sse_several(request: Request, last: LastEventId = None) -> Response:
