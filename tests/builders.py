@@ -115,6 +115,7 @@ class FeedDesk:
     def __init__(self) -> None:
         self.reads: list[Read] = []
         self.asked = 0
+        self.woken = 0
         self.unwritten: dict[Feed, None] = {}
 
     def read(self, feed: Feed, subscriber: Subscriber | None, since: Asked, generation: int) -> None:
@@ -124,6 +125,7 @@ class FeedDesk:
 
     def dirty(self, feed: Feed) -> None:
         """FeedIO: note a feed to flush."""
+        self.woken += 1
         self.unwritten[feed] = None
 
     def slice(self) -> None:

@@ -128,7 +128,7 @@ class Feed:
         self.live = Fanout(tally)
         self._io = io
         self._generation = 0
-        self._doubt = False  # the broker said `gap`: announcements prove what is before them, only a page what is not behind them
+        self._doubt = 0  # the generation in which the broker said `gap`: only a page asked for since then ends the doubt
         self._reading = False
         self._tail: deque[Event] = deque()
         self._tail_bytes = 0
@@ -174,7 +174,7 @@ class Feed:
     def gap(self) -> None:
         """The broker, or a reader's page, shows that announcements may be missing."""
         self._break()
-        self._doubt = True
+        self._doubt = self._generation
         self._mend()
 
     def page(self, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, piece: Slice, generation: int) -> None:
@@ -251,11 +251,12 @@ class Feed:
             for event in piece.events:
                 self._pass_on(event)
             self.line = piece.reached
-        if piece.reached == piece.end and generation == self._generation:
-            if self.line == piece.end and not self._covers(piece.end):
+        if piece.reached == piece.end:
+            if generation == self._generation and self.line == piece.end and not self._covers(piece.end):
                 self.head = piece.end
                 self._forget()
-            self._doubt = self._doubt and not self._behind(piece.end)
+            if generation >= self._doubt and self._behind(piece.end):
+                self._doubt = 0
         self._mend()
 
     def _tell_gap(self, gap: Gap) -> None:

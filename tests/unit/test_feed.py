@@ -354,6 +354,19 @@ def test_a_repeated_announcement_behind_a_gap_of_the_broker_does_not_make_an_old
     assert ana.told() == [*STARTED, *ids(1, 2)]
 
 
+def test_a_late_announcement_behind_a_gap_of_the_broker_does_not_make_an_old_page_do() -> None:
+    node = Node()
+    ana = node.join()
+    node.feed.gap()
+    node.look()
+    late, _lost = node.lose(2)
+    node.feed.gap()
+    node.feed.deliver(late)
+    node.answer()
+    node.settle()
+    assert ana.told() == [*STARTED, *ids(1, 2)]
+
+
 def test_a_gap_of_the_broker_is_mended_though_events_never_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feed_module, "TAIL_EVENTS", 1)
     node = Node(past=3)
@@ -970,6 +983,7 @@ def test_pending_events_are_joined_into_one_write() -> None:
     ana = node.join()
     node.publish(3)
     assert list(node.desk.unwritten) == [node.feed]
+    assert node.desk.woken == 1
     assert len(ana.wire.data) == 1
     ana.told()
     assert len(ana.wire.data) == 2
