@@ -100,25 +100,27 @@ class Hub:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Write nothing more to a subscriber that `subscribe` took."""
         channel = subscriber.channel
-        feed = self._feeds[channel]
-        feed.leave(subscriber)
+        if (feed := self._feeds.get(channel)) is not None:  # gone when a policy ended its last readers together
+            feed.leave(subscriber)
+            if not feed:
+                del self._feeds[channel]
+                self._settle(channel)
         if (watchers := self._watchers.get(channel)) is not None:
             watchers.pop(subscriber, None)
             if not watchers:
                 del self._watchers[channel]
-        if feed.kind.presence and subscriber.member and self._roster.leave(channel, subscriber.member):
+        if self.types.resolve(channel).presence and subscriber.member and self._roster.leave(channel, subscriber.member):
             self._tell_watchers("leave", channel, subscriber.member)
-        if not feed:
-            del self._feeds[channel]
-            self._settle(channel)
 
     def congested(self, subscriber: Subscriber) -> None:
         """A subscriber's writer is full."""
-        self._feeds[subscriber.channel].congested(subscriber)
+        if (feed := self._feeds.get(subscriber.channel)) is not None:
+            feed.congested(subscriber)
 
     def drained(self, subscriber: Subscriber) -> None:
         """A subscriber's writer has room again."""
-        self._feeds[subscriber.channel].drained(subscriber)
+        if (feed := self._feeds.get(subscriber.channel)) is not None:
+            feed.drained(subscriber)
 
     def watch(self, subscriber: Subscriber) -> list[str]:
         """The members of its channel; `join` and `leave` are written to it from now on."""

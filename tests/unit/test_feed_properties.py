@@ -1,7 +1,7 @@
 """Feeds under random interleavings: whatever happens, each reader gets what PROTOCOL.md promises. EVENTHUB_LONG=1 looks for longer.
 
-`World` plays the broker, the hub, the connections and the clients. What it does is read from random bytes, because the rules of
-`hypothesis.stateful` are twenty times slower to draw. Every message is judged by a `Promise` when it is written.
+`World` plays the broker, the hub, the connections and the clients. What it does is read from random bytes, because a world needs
+hundreds of steps to be busy. Every message is judged by a `Promise` when it is written.
 """
 
 import os

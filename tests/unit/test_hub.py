@@ -1,0 +1,218 @@
+"""hub.py: feeds come and go with their subscribers, follow the broker, and publishing is counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+
+import pytest
+
+from eventhub import hub as hub_module
+from eventhub.brokers.memory import MemoryBroker
+from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
+from eventhub.encoding import LINES, Encoding
+from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown, UnknownChannel
+from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since, Slice
+from eventhub.feed import Start, Subscriber
+from eventhub.hub import Hub
+from eventhub.metrics import Metrics
+from eventhub.schema import AnySchema
+
+
+class Wire:
+    """A writer whose owner leaves as soon as it fails, as connections do."""
+
+    encoding: Encoding = LINES
+
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+        self.full = False
+        self.lines: list[str] = []
+        self.failed: list[str] = []
+        self.subscribers: list[Subscriber] = []
+
+    def write(self, data: bytes) -> None:
+        self.lines += data.decode().splitlines()
+
+    def fail(self, error: EventHubError) -> None:
+        self.failed.append(error.code)
+        for subscriber in self.subscribers:
+            self.node.hub.unsubscribe(subscriber)
+
+    def told(self, kind: str) -> int:
+        return sum(f'"type":"{kind}"' in line for line in self.lines)
+
+
+class Flaky(MemoryBroker):
+    """A memory broker that is away for its first calls."""
+
+    away = 0
+
+    async def subscribe(self, channel: str) -> Position:
+        self._try()
+        return await super().subscribe(channel)
+
+    async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
+        self._try()
+        return await super().history(channel, since, limit)
+
+    def _try(self) -> None:
+        if self.away:
+            self.away -= 1
+            raise BrokerUnavailable("away")
+
+
+class Node:
+    """A running hub on a memory broker."""
+
+    def __init__(self) -> None:
+        def kind(name: str, slow: Slow) -> ChannelType:
+            retention = Retention(10, None)
+            return ChannelType(name, "json", AnySchema(), retention, presence=True, slow=slow, publish=frozenset(Publisher))
+
+        types = ChannelTypes({slow: kind(slow, slow) for slow in Slow})
+        self.broker = Flaky(lambda channel: types.resolve(channel).retention, Hub.now)
+        self.metrics = Metrics(kind.name for kind in types)
+        self.hub = Hub(types, self.broker, self.metrics)
+
+    def subscribe(self, channel: str, since: Since | None = None, member: str = "", wire: Wire | None = None) -> Wire:
+        wire = wire or Wire(self)
+        subscriber = Subscriber(channel, since or Latest(), wire, self._started, member)
+        self.hub.subscribe(subscriber)
+        wire.subscribers.append(subscriber)
+        return wire
+
+    async def publish(self, channel: str, *texts: str) -> Sequence[Receipt | EventHubError]:
+        return await self.hub.publish([NewEvent(channel, f'"{text}"'.encode(), Hub.now()) for text in texts])
+
+    def _started(self, subscriber: Subscriber, start: Start) -> None:
+        subscriber.writer.write(LINES.message("subscribed", start.as_dict()))
+
+
+def run(scenario: Callable[[Node], Awaitable[None]]) -> None:
+    async def main() -> None:
+        node = Node()
+        task = asyncio.create_task(node.hub.run())
+        await node.hub.started.wait()
+        try:
+            async with asyncio.timeout(10):
+                await scenario(node)
+            assert not task.done(), "the hub has ended"
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  # any condition, and nothing to wait on but turns of the loop
+        await asyncio.sleep(0)  # a turn of the loop
+
+
+def test_events_reach_subscribers_and_a_channel_without_any_is_let_go() -> None:
+    async def scenario(node: Node) -> None:
+        wire = node.subscribe("drop.a")
+        await until(lambda: wire.told("subscribed") == 1)
+        await node.publish("drop.a", "1", "2")
+        await until(lambda: wire.told("event") == 2)
+        node.hub.unsubscribe(wire.subscribers[0])
+        await until(lambda: not node.hub._settling)
+        assert node.hub._feeds == {}
+        assert node.hub._announced == set()
+        await node.publish("drop.a", "3")
+        assert wire.told("event") == 2
+
+    run(scenario)
+
+
+def test_leaving_and_coming_back_at_once_misses_nothing() -> None:
+    async def scenario(node: Node) -> None:
+        for _ in range(5):
+            wire = node.subscribe("drop.a")
+            node.hub.unsubscribe(wire.subscribers[0])
+        wire = node.subscribe("drop.a")
+        await until(lambda: wire.told("subscribed") == 1)
+        await until(lambda: not node.hub._settling)
+        await node.publish("drop.a", "1")
+        await until(lambda: wire.told("event") == 1)
+
+    run(scenario)
+
+
+def test_readers_that_a_policy_ends_together_all_leave_presence() -> None:
+    async def scenario(node: Node) -> None:
+        wires = [node.subscribe("disconnect.a", member=f"m{number}") for number in range(3)]
+        await until(lambda: all(wire.told("subscribed") for wire in wires))
+        for wire in wires:
+            wire.full = True
+            node.hub.congested(wire.subscribers[0])
+        await node.publish("disconnect.a", "1")
+        assert [wire.failed for wire in wires] == [["slow_consumer"]] * 3
+        assert node.hub.members("disconnect.a") == []
+        node.hub.congested(wires[0].subscribers[0])
+        node.hub.drained(wires[0].subscribers[0])
+
+    run(scenario)
+
+
+def test_join_and_leave_go_to_those_who_watch() -> None:
+    async def scenario(node: Node) -> None:
+        ana = node.subscribe("drop.a", member="ana")
+        assert node.hub.watch(ana.subscribers[0]) == ["ana"]
+        tabs = [node.subscribe("drop.a", member="bob") for _ in range(2)]
+        node.subscribe("drop.a")  # only watches
+        assert (ana.told("join"), node.hub.members("drop.a")) == (1, ["ana", "bob"])
+        for tab in tabs:
+            assert ana.told("leave") == 0
+            node.hub.unsubscribe(tab.subscribers[0])
+        assert (ana.told("leave"), node.hub.members("drop.a")) == (1, ["ana"])
+
+    run(scenario)
+
+
+def test_a_broker_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+
+    async def scenario(node: Node) -> None:
+        await node.publish("drop.a", "1")
+        node.broker.away = 3
+        wire = node.subscribe("drop.a", Earliest())
+        await until(lambda: wire.told("event") == 1)
+
+    run(scenario)
+
+
+def test_what_cannot_be_subscribed_is_refused() -> None:
+    async def scenario(node: Node) -> None:
+        with pytest.raises(UnknownChannel):
+            node.subscribe("nope.a")
+        node.hub.draining = True
+        with pytest.raises(ShuttingDown):
+            node.subscribe("drop.a")
+        with pytest.raises(ShuttingDown):
+            await node.publish("drop.a", "1")
+        assert node.hub.unready() == {"server": "about to stop"}
+
+    run(scenario)
+
+
+def test_a_hub_that_does_not_run_is_not_ready() -> None:
+    assert Node().hub.unready() == {"hub": "not started"}
+
+
+def test_large_audiences_share_the_turns_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "TICK_WRITES", 4)
+    monkeypatch.setattr(hub_module, "SLICE_WRITES", 2)
+
+    async def scenario(node: Node) -> None:
+        large = [node.subscribe("drop.large") for _ in range(50)]
+        small = node.subscribe("drop.small")
+        await until(lambda: all(wire.told("subscribed") for wire in [*large, small]))
+        await node.publish("drop.large", "1")
+        await node.publish("drop.small", "1")
+        await until(lambda: small.told("event") == 1)
+        assert sum(wire.told("event") for wire in large) < 50, "the small channel did not wait for all of the large one"
+        await until(lambda: sum(wire.told("event") for wire in large) == 50)
+
+    run(scenario)
