@@ -55,7 +55,7 @@ def settled(page: Page) -> Page:
     return page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=ARGUMENTS)
@@ -63,7 +63,7 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
     """Shared: each test has a room or channel of its own."""
     with EventHubServer(tmp_path_factory.mktemp("browser")) as running:
@@ -92,7 +92,7 @@ def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     assert [visitor.complaints for visitor in visitors] == [[] for _ in visitors]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def modules(browser: Browser) -> Iterator[Page]:
     """A blank page from which the modules of web/ can be imported; no server is there."""
     context = browser.new_context()
