@@ -30,6 +30,7 @@ from eventhub.fanout import Fanout, Tally
 
 TAIL_EVENTS = 1024
 TAIL_BYTES = 1024 * 1024
+SERIES_BYTES = 4 * 1024 * 1024
 SERIES = 10_000
 """Series of a channel kept for lagging readers; beyond it the one silent for longest is left out, and counted as skipped."""
 
@@ -96,7 +97,7 @@ class Subscriber:
         self.state = State.HELD
         self.position: Position | None = None  # unknown until started; not kept up while live: then it is the feed's line
         self.reading = False
-        self.mark = 0  # the feed's count when it began to lag
+        self.mark = 0  # the feed's count when it began to lag, or at the last event it was given since
 
 
 class FeedIO(Protocol):
@@ -115,7 +116,7 @@ class Feed:
     """A channel with subscribers on this node."""
 
     __slots__ = (
-        "_count", "_doubt", "_generation", "_held", "_io", "_lagging", "_newest", "_reading", "_tail", "_tail_bytes",
+        "_count", "_doubt", "_generation", "_held", "_io", "_lagging", "_newest", "_newest_bytes", "_reading", "_tail", "_tail_bytes",
         "channel", "head", "kind", "line", "live", "tally",
     )  # fmt: skip
 
@@ -134,6 +135,7 @@ class Feed:
         self._tail_bytes = 0
         self._held: dict[Subscriber, None] = {}
         self._lagging: dict[Subscriber, None] = {}
+        self._newest_bytes = 0
         self._newest: dict[str, tuple[int, Event]] = {}
         self._count = 0  # events given to the live set so far
 
@@ -290,8 +292,8 @@ class Feed:
 
     def _held_page(self, subscriber: Subscriber, since: Since, piece: Slice) -> None:
         subscriber.reading = False
-        if subscriber.state is not State.HELD:
-            return
+        if subscriber.state is not State.HELD or subscriber.writer.full:
+            return  # `drained` asks again: many pages may have been on their way to one writer
         if subscriber.position is None:
             begin = since if isinstance(since, Position) else piece.start
             self._start(subscriber, Start(begin, piece.end, recovered=piece.lost is None))
@@ -331,10 +333,12 @@ class Feed:
                 subscriber.writer.fail(error)
         elif self.kind.slow is Slow.LATEST and event is not None:
             series = self.kind.series(event)
-            self._newest.pop(series, None)
+            if (old := self._newest.pop(series, None)) is not None:
+                self._newest_bytes -= len(old[1].data)
             self._newest[series] = (self._count, event)
-            if len(self._newest) > SERIES:
-                del self._newest[next(iter(self._newest))]
+            self._newest_bytes += len(event.data)
+            while len(self._newest) > SERIES or (self._newest_bytes > SERIES_BYTES and len(self._newest) > 1):
+                self._newest_bytes -= len(self._newest.pop(next(iter(self._newest)))[1].data)
 
     def _catch_up(self, subscriber: Subscriber) -> None:
         position, line = subscriber.position, self.line
@@ -395,6 +399,7 @@ class Feed:
             self._forget()
         if not self._lagging:
             self._newest.clear()
+            self._newest_bytes = 0
 
     def _tell(self, subscriber: Subscriber, gap: Gap) -> None:
         writer = subscriber.writer

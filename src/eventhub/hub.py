@@ -10,7 +10,8 @@ import structlog
 
 from eventhub.brokers.base import Broker
 from eventhub.channels import ChannelTypes
-from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown
+from eventhub.encoding import Encoding
+from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown, SlowConsumer
 from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
 from eventhub.feed import Feed, State, Subscriber
 from eventhub.metrics import Metrics
@@ -43,13 +44,19 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.started = asyncio.Event()
         self.draining = False
+        self.ended = False
+        """It ran, and runs no more: this node is of no use."""
 
     async def run(self) -> None:
         """Serve until cancelled. A task that fails for a reason unforeseen ends this, and so the node."""
         self._loop = asyncio.get_running_loop()
-        async with asyncio.TaskGroup() as self._tasks:
-            self._tasks.create_task(self._broker.run(self._deliver, self._gap), name="broker")
-            self.started.set()
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                self._tasks.create_task(self._broker.run(self._deliver, self._gap), name="broker")
+                self.started.set()
+        finally:
+            self._tasks = None
+            self.ended = True
 
     # Publishing
 
@@ -139,7 +146,7 @@ class Hub:
         """What is not ready, and why."""
         reasons = {}
         if self._tasks is None:
-            reasons["hub"] = "not started"
+            reasons["hub"] = "ended" if self.ended else "not started"
         if self.draining:
             reasons["server"] = "about to stop"
         if why := self._broker.unready():
@@ -237,8 +244,15 @@ class Hub:
 
     def _tell_watchers(self, kind: str, channel: str, member: str) -> None:
         fields: dict[str, Any] = {"channel": channel, "member": {"id": member}}
-        for subscriber in self._watchers.get(channel, ()):
-            subscriber.writer.write(subscriber.writer.encoding.message(kind, fields))
+        messages: dict[Encoding, bytes] = {}
+        for subscriber in list(self._watchers.get(channel, ())):
+            writer = subscriber.writer
+            if writer.full:  # joins and leaves cannot be resumed: it would have a wrong list for ever
+                writer.fail(SlowConsumer(f"the connection's outgoing buffer is full and the members of {channel!r} change"))
+                continue
+            if (message := messages.get(writer.encoding)) is None:
+                message = messages[writer.encoding] = writer.encoding.message(kind, fields)
+            writer.write(message)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run until done or until the hub ends."""

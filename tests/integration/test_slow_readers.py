@@ -181,3 +181,23 @@ def test_a_stalled_reader_of_one_channel_gets_another_channel_by_its_own_policy(
     publish(hub, "strict.a", 7, 1)
     assert next(m for m in messages if m["type"] == "event")["channel"] == "strict.a", "nothing came on it meanwhile: it goes on"
     sock.close()
+
+
+def test_readers_that_are_too_slow_together_leave_a_node_that_works(start: Start) -> None:
+    hub = start(CONFIG)
+    readers = [Stalled(hub, transport, "strict.a") for transport in ("websocket", "websocket", "ndjson")]
+    total = 0
+    while metric(hub.url, 'eventhub_slow_disconnects_total{type="strict"}') < 3:
+        publish(hub, "strict.a", total, PER_ROUND)
+        total += PER_ROUND
+        assert total < 2 * TOTAL
+    for reader in readers:
+        reader.close()
+    deadline = time.monotonic() + 3 * SECONDS
+    while metric(hub.url, "eventhub_connections") and time.monotonic() < deadline:
+        time.sleep(0.1)  # between looks at a gauge
+    assert metric(hub.url, "eventhub_connections") == metric(hub.url, "eventhub_subscriptions") == 0
+    with WsClient(f"{hub.ws_url}?channel=strict.a&since=-1") as client:
+        assert client.events(1)[0]["data"]["n"] == total - 1
+    assert hub.stop() == 0
+    assert "Traceback" not in hub.log.read_text()

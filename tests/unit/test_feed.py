@@ -1388,3 +1388,26 @@ def test_recovered_readers_are_counted() -> None:
         node.join(since)
     node.settle()
     assert node.tally.resumed == 2
+
+
+def test_a_page_that_comes_when_the_writer_is_full_is_asked_for_again() -> None:
+    node = Node(past=3)
+    ana = node.join(Earliest())
+    ana.wire.full = True  # another channel's replay has filled it
+    node.answer()
+    assert ana.told() == []
+    ana.wire.full = False
+    ana.drain()
+    node.settle()
+    assert ana.told() == ["subscribed a-0, head a-3", *ids(1, 3)]
+
+
+def test_series_kept_for_lagging_readers_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_module, "SERIES_BYTES", 4)
+    node = Node(Slow.LATEST)
+    ana = node.join()
+    ana.congest()
+    for subject in ("x", "y", "z"):
+        node.publish(subject=subject)
+    ana.drain()
+    assert ana.told() == [*STARTED, gap("a-0", "a-4", "a-0", "conflated 1"), *ids(2, 3)]

@@ -426,3 +426,8 @@ def test_what_is_too_large_names_the_limit() -> None:
 
 def test_the_paths_are_those_of_the_protocol() -> None:
     assert (gateway_module.PATH, gateway_module.SUBPROTOCOL) == ("/v1/ws", "eventhub.v1")
+
+
+def test_a_stream_that_broke_off_early_begins_with_the_other_channels_where_its_address_says() -> None:
+    asked_for = asked(b"channel=chat&channel=logs&since=earliest", last_event_id="chat@k3x9-41")
+    assert asked_for == [("chat", Position("k3x9", 41), ""), ("logs", Earliest(), "")]

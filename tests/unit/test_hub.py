@@ -216,3 +216,31 @@ def test_large_audiences_share_the_turns_of_the_loop(monkeypatch: pytest.MonkeyP
         await until(lambda: sum(wire.told("event") for wire in large) == 50)
 
     run(scenario)
+
+
+def test_a_watcher_that_takes_nothing_is_ended_and_not_written_to_without_bound() -> None:
+    async def scenario(node: Node) -> None:
+        stuck, ana = node.subscribe("drop.a", member="stuck"), node.subscribe("drop.a", member="ana")
+        for wire in (stuck, ana):
+            node.hub.watch(wire.subscribers[0])
+        stuck.full = True
+        node.subscribe("drop.a", member="bob")
+        assert (stuck.failed, stuck.told("join"), ana.told("join")) == (["slow_consumer"], 0, 1)
+        assert node.hub.members("drop.a") == ["ana", "bob"]
+
+    run(scenario)
+
+
+def test_a_hub_that_has_ended_says_so() -> None:
+    async def main() -> Node:
+        node = Node()
+        task = asyncio.create_task(node.hub.run())
+        await node.hub.started.wait()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        return node
+
+    node = asyncio.run(main())
+    assert node.hub.ended
+    assert node.hub.unready() == {"hub": "ended"}

@@ -77,3 +77,21 @@ def test_idempotency_keys_are_bounded() -> None:
     assert isinstance(first, Receipt)
     assert isinstance(again, Receipt)
     assert not again.replayed, "the oldest key was forgotten"
+
+
+def test_a_search_for_room_that_found_none_is_not_repeated_for_every_event() -> None:
+    node = Bounded(max_channels=1, age=1000)
+    node.publish("a")
+    assert isinstance(node.publish("b"), TooManyChannels)
+    node.now += 999
+    assert isinstance(node.publish("b"), TooManyChannels)
+    node.now += 2
+    assert isinstance(node.publish("b"), Receipt)
+
+
+def test_a_channel_that_was_only_listened_to_leaves_nothing_behind() -> None:
+    node = Bounded(max_channels=1)
+    for number in range(100):
+        asyncio.run(node.broker.subscribe(f"a{number}"))
+        asyncio.run(node.broker.unsubscribe(f"a{number}"))
+    assert isinstance(node.publish("b"), Receipt)

@@ -19,6 +19,8 @@ EVENT_OVERHEAD = 250
 """Bytes an event costs beyond its data."""
 PAGE_BYTES = 256 * 1024
 SWEEP_SECONDS = 30
+RESCAN = 1000
+"""Milliseconds between two searches for channels to forget, once there were none."""
 KEY_AGE = 600_000
 """Milliseconds for which an idempotency key is known."""
 
@@ -89,6 +91,7 @@ class MemoryBroker:
         self._epoch = secrets.token_hex(4)
         self._logs: dict[str, Log] = {}
         self._floor = 0  # new logs begin here: above every offset a forgotten log of the same name could have reached
+        self._full_until = 0
         self._ledger = Ledger()
         self._keys: OrderedDict[tuple[str, str], tuple[Receipt, bytes]] = OrderedDict()
         self._deliver: Deliver = _nowhere
@@ -109,6 +112,9 @@ class MemoryBroker:
     async def unsubscribe(self, channel: str) -> None:
         if (log := self._logs.get(channel)) is not None:
             log.subscribed = False
+            log.expire(self._clock())
+            if not log.events and log.tip == self._floor:  # never held anything: nobody can miss it
+                self._forget(channel, log)
 
     async def run(self, deliver: Deliver, gap: OnGap) -> None:
         self._deliver = deliver
@@ -158,12 +164,20 @@ class MemoryBroker:
         if len(self._logs) < self._max_channels:
             return True
         now = self._clock()
+        if now < self._full_until:
+            return False
         for channel, log in list(self._logs.items()):
             log.expire(now)
             if not log.events and not log.subscribed:
-                self._floor = max(self._floor, log.tip)
-                del self._logs[channel]
-        return len(self._logs) < self._max_channels
+                self._forget(channel, log)
+        if len(self._logs) < self._max_channels:
+            return True
+        self._full_until = now + RESCAN
+        return False
+
+    def _forget(self, channel: str, log: Log) -> None:
+        self._floor = max(self._floor, log.tip)
+        del self._logs[channel]
 
     def _shrink(self) -> None:
         for log in sorted(self._logs.values(), key=lambda log: log.bytes, reverse=True):

@@ -94,6 +94,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = gateway
 
+    async def on_tick(self, counter: int) -> bool:
+        """A node whose hub has ended takes connections it cannot serve: better to end, and be started again."""
+        if self._gateway.hub.ended:
+            log.critical("hub_ended")
+            return True
+        return await super().on_tick(counter)
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say where."""
         await super().startup(sockets)

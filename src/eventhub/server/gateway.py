@@ -95,7 +95,10 @@ class Gateway:
         shutdown = self.settings.shutdown
         error = ShuttingDown("the server is about to stop; reconnect and resume")
         for number, connection in enumerate(list(self._connections)):
-            connection.goodbye(error, random.uniform(0.2, 1.0) * shutdown.reconnect_within)
+            try:
+                connection.goodbye(error, random.uniform(0.2, 1.0) * shutdown.reconnect_within)
+            except Exception:
+                log.exception("goodbye_failed")  # the others shall have theirs
             if number % SWEEP_SLICE == SWEEP_SLICE - 1:
                 await asyncio.sleep(0)
         if self._connections:
@@ -156,6 +159,8 @@ class Wanted:
         if member is not None and not 1 <= len(member) <= MEMBER_LENGTH:
             raise InvalidRequest(f"member has {len(member)} characters; expected 1 to {MEMBER_LENGTH}")
         self._member = member
+        # a stream that broke off before all its channels had begun begins with the others where its address says
+        self._otherwise = parse_since(self.since) if last_event_id and "@" not in self.since else Latest()
         self.since = last_event_id or self.since
         self._cursor = parse_cursor(self.since) if "@" in self.since else None
         if self._cursor is None:
@@ -174,9 +179,9 @@ class Wanted:
         return {channel: str(since) for channel, since in found.items() if isinstance(since, Position)}
 
     def _since(self, channel: str) -> Since:
-        if self._cursor is not None:
-            return self._cursor.get(channel, Latest())
-        return parse_since(self.since)
+        if self._cursor is None:
+            return parse_since(self.since)
+        return self._cursor.get(channel, self._otherwise)
 
 
 def _authority(origin: str) -> bytes:

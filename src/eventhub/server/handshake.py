@@ -31,8 +31,11 @@ class Agreement(NamedTuple):
 
 def agree(gateway: Gateway, method: str, url: bytes, headers: Headers) -> Agreement:
     """Answer an upgrade request. Raises EventHubError."""
-    address = httptools.parse_url(url)
-    path = unquote(address.path.decode("ascii"))
+    try:
+        address = httptools.parse_url(url)
+    except httptools.HttpParserError:
+        raise InvalidRequest("the address is not a URL") from None
+    path = unquote((address.path or b"/").decode("latin-1"))
     if path != PATH:
         raise NotFound(f"no WebSocket is served at {path[:200]!r}; expected {PATH}")
     found = _joined(headers)

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from eventhub import __version__
 from eventhub.channels import ChannelType
 from eventhub.encoding import event_json, gap_fields
-from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAllowed, NotFound, UpgradeRequired
+from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAllowed, NotFound, TooManySubscriptions, UpgradeRequired
 from eventhub.event import Gap, Last, Latest, Slice, parse_since
 from eventhub.metrics import Metrics
 from eventhub.schema import MAX_FAULTS, pointer
@@ -25,6 +25,7 @@ from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
 
 PROBLEM = "application/problem+json"
+STREAM_CHANNELS = 32
 SUMMARY = "Real-time event broadcast over typed channels. The WebSocket at /v1/ws and the message formats are described in PROTOCOL.md."
 
 
@@ -189,6 +190,8 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
         wanted = Wanted(request.scope["query_string"], channel, last)
         if not wanted.channels:
             raise InvalidRequest("no channel is named; expected ?channel=… once or more")
+        if len(wanted.channels) > STREAM_CHANNELS:  # each event carries a cursor of all of them
+            raise TooManySubscriptions(f"the address names {len(wanted.channels)} channels; at most {STREAM_CHANNELS} fit on one stream")
         return Served(Stream(gateway, transport, wanted))
 
     def add(

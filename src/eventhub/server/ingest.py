@@ -16,6 +16,8 @@ from eventhub.server.gateway import Gateway, too_large
 from eventhub.server.race import race
 from eventhub.server.stream import abort_of
 
+GROUP = 200
+"""Lines stored together."""
 DETAILED = 100
 """Refusals reported one by one; beyond it they are counted."""
 
@@ -80,23 +82,25 @@ class Ingest:
                 return  # what is answered is stored; a line without its end is not
             more = message.get("more_body", False)
             try:
-                await self._store(self._split(message["body"], last=not more))
+                await self._take_chunk(message["body"], last=not more)
             except EventHubError as error:
                 self._end(error)
             if not more:
                 self._end(None)
         await asyncio.get_running_loop().create_future()  # the report ends the race
 
-    def _split(self, chunk: bytes, *, last: bool) -> list[tuple[int, NewEvent]]:
+    async def _take_chunk(self, chunk: bytes, *, last: bool) -> None:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if last and self._rest:
             lines, self._rest = [*lines, self._rest], b""
-        events: list[tuple[int, NewEvent]] = []
-        for line in lines:
-            self._take(line, events)
+        for begin in range(0, len(lines), GROUP):
+            events: list[tuple[int, NewEvent]] = []
+            for line in lines[begin : begin + GROUP]:
+                self._take(line, events)
+            await self._store(events)
+            await asyncio.sleep(0)  # others have their turn
         if len(self._rest) > self._request.limits.event_bytes:
             self._skipping, self._rest = True, b""
-        return events
 
     def _take(self, line: bytes, events: list[tuple[int, NewEvent]]) -> None:
         self._seen += 1

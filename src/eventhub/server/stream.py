@@ -43,9 +43,9 @@ class Stream:
         try:
             await race(self._send(send), _disconnected(receive))
         finally:
-            self._session.close()
-            self._outbox.discard()
             self._gateway.closed(self)
+            self._outbox.discard()
+            self._session.close()
 
     def buffered(self) -> int:
         """Bytes waiting to be sent."""

@@ -3,10 +3,14 @@
 import asyncio
 from collections.abc import Callable
 
-from eventhub.errors import EventHubError
+import structlog
+
+from eventhub.errors import EventHubError, Internal
 from eventhub.event import NewEvent, Receipt
 from eventhub.hub import Hub
 from eventhub.session import Ref
+
+log = structlog.get_logger("eventhub.submissions")
 
 BACKLOG = 64
 """Beyond it the connection reads no more until some are answered."""
@@ -44,6 +48,9 @@ class Submissions:
                 outcomes = await self._hub.publish([event for _, event in batch])
             except EventHubError as error:
                 outcomes = [error] * len(batch)
+            except Exception:
+                log.exception("publish_failed")
+                outcomes = [Internal("a fault of the server; its log says more")] * len(batch)
             for (ref, event), outcome in zip(batch, outcomes, strict=True):
                 self._answer(ref, event.channel, outcome)
         self._task = None

@@ -44,9 +44,9 @@ class WebSocketShell:
         try:
             await race(self._send(send), self._read(scope, receive))
         finally:
-            self._session.close()
-            self._outbox.discard()
             self._gateway.closed(self)
+            self._outbox.discard()
+            self._session.close()
 
     def buffered(self) -> int:
         """Bytes waiting to be sent."""

@@ -32,6 +32,8 @@ from eventhub.session import Ref, Session
 
 HEAD_BYTES = 32 * 1024
 HEAD_SECONDS = 10.0
+PIPELINE = 16
+"""Requests that may wait behind one another on a connection."""
 NOTSENT_LOWAT = 16 * 1024
 """Bytes the kernel takes beyond what it can send at once. Without it a stuck reader first swallows megabytes unseen."""
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
@@ -41,7 +43,9 @@ class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, with sockets set for streaming, bounded request heads, and upgrades handed to WebSocketProtocol."""
 
     gateway: Gateway  # set on a subclass by `protocol_for`
-    _head = 0  # bytes of the head under way
+    _head = 0  # bytes of the header fields so far
+    _received = 0  # bytes received while the head was not complete
+    _began = False  # a request began in the bytes being parsed
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -54,6 +58,7 @@ class HttpProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        self._began = False
         try:
             self._unset_keepalive_if_required()
             self.parser.feed_data(data)
@@ -66,19 +71,23 @@ class HttpProtocol(HttpToolsProtocol):
             else:
                 self._fail(InvalidRequest("this is not an HTTP request"))
         else:
-            if self._head_timer is not None:  # the head is not complete: what came belongs to it
-                self._head += len(data)
-                if self._head > HEAD_BYTES:
+            if len(self.pipeline) > PIPELINE:
+                self.transport.abort()  # an answer to each would cost more than the request
+            elif self._head_timer is not None and not self._began:  # the head is not complete: what came belongs to it
+                self._received += len(data)
+                if self._received > HEAD_BYTES:
                     self._fail(HeadTooLarge(f"the request's head has more than {HEAD_BYTES} bytes, which is the limit"))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_complete()
+        self.pipeline.clear()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
-        self._head = 0
+        self._head = self._received = 0
+        self._began = True
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
 
@@ -103,15 +112,23 @@ class HttpProtocol(HttpToolsProtocol):
         self._fail(RequestTimeout(f"no complete request came within {HEAD_SECONDS:g} seconds"))
 
     def _fail(self, error: EventHubError) -> None:
-        """Answer what never became a request."""
+        """Answer what never became a request, unless the answer to an earlier one is under way."""
         if not self.transport.is_closing():
-            self.transport.write(refusal(error))
+            if not self._busy:
+                self.transport.write(refusal(error))
             self.transport.close()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self.pipeline) or not getattr(self.cycle, "response_complete", True)
 
     def _should_upgrade_to_ws(self) -> bool:
         return True
 
     def _upgrade(self, tail: bytes) -> None:
+        if self._busy:
+            self._fail(InvalidRequest("an upgrade behind an unanswered request"))
+            return
         self.connections.discard(self)
         websocket = WebSocketProtocol(self.gateway, self.transport, self.server_state.connections)
         self.transport.set_protocol(websocket)
@@ -207,8 +224,8 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._peers.discard(self)
-        self._end()
         self._gateway.closed(self)
+        self._end()
         self._parser = None
         if self._closing is not None:
             self._closing.cancel()
