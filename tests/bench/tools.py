@@ -1,0 +1,26 @@
+"""The C programs: built where the caller says, from the sources beside this file."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+SOURCES = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Paths of the programs."""
+
+    load: Path
+    limit: Path
+
+
+def build(directory: Path) -> Tools:
+    """Compile both. Raises CalledProcessError with the compiler's words on standard error."""
+    return Tools(_compile("wsload", directory), _compile("climit", directory))
+
+
+def _compile(name: str, directory: Path) -> Path:
+    program = directory / name
+    subprocess.run(["gcc", "-O2", "-march=native", "-Wall", "-o", program, SOURCES / f"{name}.c"], check=True)
+    return program
