@@ -31,7 +31,6 @@ from eventhub.server.submissions import Submissions
 from eventhub.session import Ref, Session
 
 HEAD_BYTES = 32 * 1024
-HEAD_SECONDS = 10.0
 PIPELINE = 16
 """Requests that may wait behind one another on a connection."""
 NOTSENT_LOWAT = 16 * 1024
@@ -50,7 +49,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+        self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._head_is_late)
         sock = transport.get_extra_info("socket")
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             tune(sock, self.gateway.settings.heartbeat)
@@ -89,7 +88,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._head = self._received = 0
         self._began = True
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+            self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._head_is_late)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head += len(name) + len(value)
@@ -109,7 +108,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        self._fail(RequestTimeout(f"no complete request came within {HEAD_SECONDS:g} seconds"))
+        self._fail(RequestTimeout(f"no complete request came within {self.gateway.settings.limits.head_seconds:g} seconds"))
 
     def _fail(self, error: EventHubError) -> None:
         """Answer what never became a request, unless the answer to an earlier one is under way."""
