@@ -18,7 +18,7 @@ def main() -> None:
     options = _options()
     if options.markdown:
         return _say(report.markdown(json.loads(options.markdown.read_text())))
-    cases = [case for case in CASES if case.name.startswith(options.only)]
+    cases = [case for case in CASES if case.name == options.only] or [case for case in CASES if case.name.startswith(options.only)]
     if not cases:
         raise SystemExit(f"--only is {options.only!r}; expected the beginning of one of {', '.join(case.name for case in CASES)}")
     results: dict[str, Any] = {"machine": machine.describe(), "cases": {}}
@@ -44,7 +44,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="runs of each variant (5)")
     parser.add_argument("--attempts", type=int, default=4, help="tries for each run to find the machine calm (4)")
     parser.add_argument("--patience", type=float, default=10, help="seconds to wait for that before each (10)")
-    parser.add_argument("--only", metavar="CASE", default="", help="cases whose name begins so: " + ", ".join(case.name for case in CASES))
+    parser.add_argument(
+        "--only",
+        metavar="CASE",
+        default="",
+        help="the case of this name, otherwise those that begin so: " + ", ".join(case.name for case in CASES),
+    )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there; cases it has already are replaced")
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="measure nothing, print the tables of such a file")
     return parser.parse_args()
