@@ -10,7 +10,7 @@ from tests.bench import cores
 
 Reading = dict[str, float]
 """What the load client prints, with these added:
-`delivery_cpu_us`, `event_cpu_us`, `request_cpu_us`, `events_per_write`."""
+`delivery_cpu_us`, `event_cpu_us`, `request_cpu_us`, `events_per_write`, `given_up`."""
 
 SLACK_SECONDS = 60
 
@@ -39,7 +39,7 @@ class Load:
 class Door:
     """Where a server listens and takes events. A subscriber is served from the message on that begins with `ready`.
 
-    `writes` counts the times that the server wrote to all subscribers, where it counts them.
+    `counters` are the server's own: `writes` to all subscribers, and readers `given_up` as too slow.
     """
 
     pid: int
@@ -47,7 +47,7 @@ class Door:
     listen: str = "/"
     publish: str = "/"
     ready: str = ""
-    writes: Callable[[], float] | None = None
+    counters: Callable[[], dict[str, float]] = lambda: {"writes": 0.0, "given_up": 0.0}
 
 
 def run(program: Path, load: Load, door: Door) -> Reading:
@@ -61,11 +61,13 @@ def run(program: Path, load: Load, door: Door) -> Reading:
         command += ["--publish", door.publish, "--publishers", load.publishers]
         command += ["--size", load.size, "--rate", load.rate]
     command += ["--batch", load.batch] + ["--lockstep"] * load.lockstep
-    before = door.writes() if door.writes else 0
+    before = door.counters()
     with cores.pinned(cores.CLIENT):
         output = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, check=True).stdout
     reading: Reading = json.loads(output)
-    writes = door.writes() - before if door.writes else 0
+    after = door.counters()
+    writes = after["writes"] - before["writes"]
+    reading["given_up"] = after["given_up"] - before["given_up"]
     reading["events_per_write"] = reading["accepted"] / writes if writes else 0.0
     reading["delivery_cpu_us"] = _per(reading, "deliveries")
     reading["event_cpu_us"] = _per(reading, "events")

@@ -60,7 +60,7 @@ def _columns(kind: str, limit: Reading | None) -> Iterator[Column]:
             yield title, lambda r, name=name: f"{r[name] / 1000:.2f}"  # type: ignore[misc]  # mypy: cannot infer a lambda with a default
         yield "deliveries/s", lambda r: f"{r['deliveries_per_s']:,.0f}"
         yield "lost", _lost
-        yield "stalled ones closed", lambda r: f"{r['stalled_closed']:.0f}"
+        yield "given up as too slow", lambda r: f"{r['given_up']:.0f}"
     elif kind == "publish":
         yield "events/s", lambda r: f"{r['events_per_s']:,.0f}"
         yield "CPU µs per event", lambda r: f"{r['event_cpu_us']:.3g}"

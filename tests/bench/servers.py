@@ -43,7 +43,9 @@ class EventHub:
         try:
             assert server.process is not None  # started
             listen, publish = "/v1/ws?channel=bench.one", "/v1/channels/bench.one"
-            yield Door(server.process.pid, server.port, listen, publish, ready='{"type":"subscribed"', writes=lambda: _writes(server.url))
+            yield Door(
+                server.process.pid, server.port, listen, publish, ready='{"type":"subscribed"', counters=lambda: _counters(server.url)
+            )
         finally:
             server.kill()
 
@@ -89,10 +91,14 @@ def tutorial() -> Iterator[Door]:
         process.wait()
 
 
-def _writes(url: str) -> float:
-    """How often a tick's events of the channel type were written to its subscribers."""
-    found = re.search(r'^eventhub_fanout_seconds_count\{type="bench"\} (\S+)', httpx.get(f"{url}/metrics").text, re.MULTILINE)
-    assert found is not None, "/metrics has no eventhub_fanout_seconds_count for the channel type"
+def _counters(url: str) -> dict[str, float]:
+    text = httpx.get(f"{url}/metrics").text
+    return {"writes": _counter(text, "eventhub_fanout_seconds_count"), "given_up": _counter(text, "eventhub_slow_disconnects_total")}
+
+
+def _counter(text: str, name: str) -> float:
+    found = re.search(rf'^{name}\{{type="bench"\}} (\S+)', text, re.MULTILINE)
+    assert found is not None, f"/metrics has no {name} for the channel type"
     return float(found[1])
 
 
