@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
 
-test: $(VENV)/test.stamp system $(TOOLS) lint ## Everything CI runs
+test: $(VENV)/test.stamp $(TOOLS) lint ## Everything CI runs
 	$(BIN)/pytest
 
 lint: $(VENV)/test.stamp
@@ -19,7 +19,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-bench: $(VENV)/test.stamp system ## Figures for this machine (tests/bench)
+bench: $(VENV)/test.stamp ## Figures for this machine (tests/bench)
 	$(BIN)/python -m tests.bench
 
 lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
@@ -32,8 +32,9 @@ lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 docs: $(VENV)/test.stamp ## Write the documents that are made from the code
 	$(BIN)/python -c "from eventhub.reference import settings_page; print(settings_page(), end='')" > docs/settings.md
 
-wheel: $(VENV)/test.stamp
+wheel: $(VENV)/test.stamp ## One for this platform, with the native fan-out, and one for every other
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	PURE=1 $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
 	rm -rf $(VENV) tests/conformance/node_modules build dist .mypy_cache .ruff_cache
@@ -41,12 +42,12 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }
 
-$(VENV)/serve.stamp: requirements.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/serve.stamp: requirements.txt pyproject.toml hatch_build.py src/eventhub/_native.c | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
 
-$(VENV)/test.stamp: requirements-dev.txt pyproject.toml | $(VENV)/bin/python
+$(VENV)/test.stamp: requirements-dev.txt pyproject.toml hatch_build.py src/eventhub/_native.c | $(VENV)/bin/python system
 	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@ $(VENV)/serve.stamp
@@ -59,4 +60,5 @@ system: # programs the tests use, from Debian
 	@missing=""; \
 	for pair in chromium:chromium curl:curl gcc:gcc npm:npm; do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
 	command -v gcc >/dev/null && echo '#include <zlib.h>' | gcc -E - >/dev/null 2>&1 || missing="$$missing gcc libc6-dev zlib1g-dev"; \
+	test -e "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || missing="$$missing python3-dev"; \
 	[ -z "$$missing" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fonts-liberation $$missing >/dev/null; }

@@ -25,10 +25,17 @@ def asgi_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServe
         yield server
 
 
-@pytest.fixture(params=["fast", "asgi"])
+@pytest.fixture(scope="session")
+def plain_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+    """The fast lane without the native extension."""
+    with EventHubServer(tmp_path_factory.mktemp("plain"), "native: false") as server:
+        yield server
+
+
+@pytest.fixture(params=["hub", "plain_hub", "asgi_hub"])
 def lane_hub(request: pytest.FixtureRequest) -> EventHubServer:
-    """Both of them, one after the other: the same tests hold for the fast lane and for the ASGI shell."""
-    server = request.getfixturevalue("hub" if request.param == "fast" else "asgi_hub")
+    """One after the other: the same tests hold for the fast lane, native and plain, and for the ASGI shell."""
+    server = request.getfixturevalue(request.param)
     assert isinstance(server, EventHubServer)
     return server
 

@@ -137,6 +137,7 @@ class Settings(BaseSettings):
         default=[], description="Origins of other hosts' pages that may connect and publish, such as https://app.example; * for all"
     )
     compression: bool = Field(default=False, description="Compress WebSocket events for clients that offer permessage-deflate")
+    native: bool = Field(default=True, description="Write to many WebSockets with the native extension, where it was built")
     heartbeat: float = Field(default=25, ge=0.05, le=3600, description="Seconds between heartbeats")
     limits: LimitSettings = LimitSettings()
     shutdown: ShutdownSettings = ShutdownSettings()

@@ -9,8 +9,7 @@ from collections.abc import Callable, Hashable
 
 from eventhub.encoding import Encoding
 from eventhub.event import Event
-
-Write = Callable[[bytes], None]
+from eventhub.writes import Write, write_all
 
 PENDING_BYTES = 256 * 1024
 """Beyond it a channel's events are written out at once: publishers wait, rather than events pile up."""
@@ -100,8 +99,7 @@ class Fanout:
             self._forget_gone()
         data = wave.data
         part = wave.writes[wave.at : wave.at + limit]
-        for write in part:
-            write(data)
+        write_all(part, data)
         wave.at += limit
         if wave.at >= len(wave.writes):
             self._waves.popleft()
@@ -117,9 +115,7 @@ class Fanout:
         """Write one message to all who are live, behind what is queued. How many they are."""
         self.finish()
         for encoding, writes in self._live.items():
-            data = encode(encoding)
-            for write in writes.values():
-                write(data)
+            write_all(list(writes.values()), encode(encoding))
         return len(self)
 
     def _make_wave(self) -> None:

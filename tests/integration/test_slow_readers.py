@@ -79,9 +79,9 @@ def buffered(hub: EventHubServer) -> float:
     return metric(hub.url, "eventhub_buffered_bytes")
 
 
-@pytest.fixture(params=["fast", "asgi", "ndjson"])
+@pytest.fixture(params=["fast", "plain", "asgi", "ndjson"])
 def case(request: pytest.FixtureRequest, start: Start) -> tuple[EventHubServer, str]:
-    hub = start(CONFIG, lane="asgi" if request.param == "asgi" else "fast")
+    hub = start(("native: false" if request.param == "plain" else "") + CONFIG, lane="asgi" if request.param == "asgi" else "fast")
     return hub, "ndjson" if request.param == "ndjson" else "websocket"
 
 

@@ -29,6 +29,7 @@ from eventhub.server.handshake import agree, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
 from eventhub.session import Ref, Session
+from eventhub.writes import Closable, Pipe, Write
 
 HEAD_BYTES = 32 * 1024
 PIPELINE = 16
@@ -144,6 +145,14 @@ def tune(sock: socket.socket, heartbeat: float) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, seconds)
 
 
+def pipe(transport: asyncio.Transport) -> Closable | None:
+    """A way out past the transport where there can be one. Under TLS there cannot."""
+    sock = transport.get_extra_info("socket")
+    if Pipe is None or sock is None or transport.get_extra_info("sslcontext") is not None:
+        return None
+    return Pipe(transport, sock.fileno())
+
+
 def protocol_for(gateway: Gateway) -> type[HttpProtocol]:
     """The class to give to uvicorn, which builds protocols without arguments of ours."""
     return type("BoundHttpProtocol", (HttpProtocol,), {"gateway": gateway})
@@ -153,7 +162,7 @@ class WebSocketProtocol(asyncio.Protocol):
     """One WebSocket connection: RFC 6455 on the outside, a session inside."""
 
     __slots__ = (
-        "_alive", "_closing", "_gateway", "_loop", "_parser", "_peers", "_session", "_submissions", "_transport",
+        "_alive", "_closing", "_gateway", "_loop", "_parser", "_peers", "_pipe", "_session", "_submissions", "_transport",
         "encoding", "full", "write",
     )  # fmt: skip
     transport = "websocket"
@@ -170,7 +179,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._alive = True
         self.encoding: WebSocketEncoding = WEBSOCKET
         self.full = False
-        self.write = transport.write
+        self._pipe = pipe(transport) if gateway.settings.native else None
+        self.write: Write = self._pipe or transport.write
         peers.add(self)
 
     # Construction: the handshake, RFC 6455, 4.2
@@ -222,6 +232,8 @@ class WebSocketProtocol(asyncio.Protocol):
         return False  # half-closed is closed (RFC 6455, 7.1.5 has no half-open WebSockets)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._pipe is not None:
+            self._pipe.close()
         self._peers.discard(self)
         self._gateway.closed(self)
         self._end()

@@ -1,0 +1,39 @@
+"""Writing the same bytes to many connections. The native way where it was built, the same in Python otherwise.
+
+`write_all(writes, data)` calls each of a list with the bytes. `Pipe` is the native way out of a connection (`_native.c`), None without.
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+Write = Callable[[bytes], None]
+
+
+class Closable(Protocol):
+    """A way out whose descriptor is about to be given up."""
+
+    def __call__(self, data: bytes, /) -> None:
+        """Queue whole messages. Never blocks, never raises."""
+        ...
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        ...
+
+
+def write_all_plainly(writes: list[Write], data: bytes) -> None:
+    """Call each of a list with the bytes."""
+    for write in writes:
+        write(data)
+
+
+WriteAll = Callable[[list[Write], bytes], None]
+
+Pipe: Callable[[object, int], Closable] | None
+write_all: WriteAll
+try:
+    from eventhub import _native
+except ImportError:  # built without a compiler
+    Pipe, write_all = None, write_all_plainly
+else:
+    Pipe, write_all = _native.Pipe, _native.write_all
