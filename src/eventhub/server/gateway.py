@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Protocol
 from urllib.parse import parse_qsl
@@ -109,14 +109,13 @@ class Gateway:
             for connection in list(self._connections):
                 connection.abort()  # they resume like after any broken connection
 
-    def check_origin(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def check_origin(self, headers: Mapping[bytes, bytes]) -> None:
         """Raises OriginNotAllowed for a page of an origin that is neither this host's nor configured (RFC 6455, 10.2)."""
-        found = dict(headers)
-        if (origin := found.get(b"origin")) is None:
+        if (origin := headers.get(b"origin")) is None:
             return
         text = origin.decode("latin-1")
         allowed = self.settings.origins
-        if (not (host := found.get(b"host")) or _authority(text) != host) and text not in allowed and "*" not in allowed:
+        if (not (host := headers.get(b"host")) or _authority(text) != host) and text not in allowed and "*" not in allowed:
             raise OriginNotAllowed(
                 f"the page's origin is {text[:200]!r}; expected this host's or one that `origins` in the configuration lists"
             )

@@ -44,7 +44,7 @@ def agree(gateway: Gateway, method: str, url: bytes, headers: Headers) -> Agreem
     key = found.get(b"sec-websocket-key", "")
     if not _is_key(key):
         raise InvalidRequest("Sec-WebSocket-Key is missing or is not 16 bytes in base64")
-    gateway.check_origin(headers)
+    gateway.check_origin(dict(headers))
     if gateway.hub.draining:
         raise ShuttingDown("this server is about to stop; connect again in a moment")
     deflate = gateway.settings.compression and accept_deflate(found.get(b"sec-websocket-extensions", ""))

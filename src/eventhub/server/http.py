@@ -186,7 +186,7 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
         return {200: {"description": "Events as they happen, without end", "content": {media: {"schema": {"type": "string"}}}}}
 
     def stream(request: Request, transport: str, channel: str | None, last: str | None) -> Response:
-        gateway.check_origin(request.scope["headers"])
+        gateway.check_origin(dict(request.scope["headers"]))
         wanted = Wanted(request.scope["query_string"], channel, last)
         if not wanted.channels:
             raise InvalidRequest("no channel is named; expected ?channel=… once or more")

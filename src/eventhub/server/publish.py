@@ -2,24 +2,28 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import repeat
 from typing import Any
 
 import orjson
 from starlette.types import Receive, Scope, Send
 
 from eventhub.channels import ChannelType, Publisher
-from eventhub.errors import EventHubError, Internal, InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
-from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time
+from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.schema import check_depth, dump, parse
 from eventhub.server.gateway import Gateway, too_large
 from eventhub.server.ingest import Ingest
+from eventhub.server.race import within
 from eventhub.session import KEY_LENGTH
 
 PREFIX = "/v1/channels/"
 METHODS = ("POST", "PUT")
 NDJSON = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonlines")
+SLICE = 100
+"""Items of a batch that are looked at one by one before others have their turn."""
 _KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
 _ATTRIBUTES = {b"ce-source": "source", b"ce-subject": "subject", b"ce-type": "type", b"traceparent": "traceparent"}
 
@@ -36,7 +40,7 @@ class Request:
         self.kind.admit(Publisher.PRODUCER)
         self.limits = gateway.settings.limits
         self.now = gateway.hub.now
-        gateway.check_origin(scope["headers"])
+        gateway.check_origin(self.headers)
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise UnsupportedMediaType("the body is compressed; expected no Content-Encoding")
         self.key = self._key()
@@ -60,6 +64,22 @@ class Request:
         data = self.kind.schema.canonical(body)
         key = self.key if index is None or self.key is None else f"{self.key}/{index}"
         return NewEvent(self.channel, data, self.now(), self.attributes, key)
+
+    def events(self, body: bytes) -> list[NewEvent] | None:
+        """The events of a JSON array in which nothing is wrong, None when something is. Raises PayloadTooLarge."""
+        if (found := self.kind.schema.canonical_all(body)) is None:
+            return None
+        self.check_count(len(found))
+        size, depth = self.limits.event_bytes, self.limits.depth
+        if any(len(data) > size or data.count(b"{") + data.count(b"[") > depth for data in found):
+            return None
+        keys = repeat(None) if self.key is None else (f"{self.key}/{index}" for index in range(len(found)))
+        return many(NewEvent, zip(repeat(self.channel), found, repeat(self.now()), repeat(self.attributes), keys, strict=False))
+
+    def check_count(self, count: int) -> None:
+        """Raises PayloadTooLarge when a batch has too many events."""
+        if count > self.limits.batch:
+            raise PayloadTooLarge(f"the array has {count} events; at most {self.limits.batch} are allowed (limits.batch), or send a stream")
 
     def _key(self) -> str | None:
         if (key := self.headers.get(b"idempotency-key")) is None:
@@ -115,33 +135,48 @@ class PublishEndpoint:
         await answer(send, HTTPStatus.CREATED, text.encode(), replayed=replayed)
 
     async def _batch(self, request: Request, body: bytes, send: Send) -> None:
+        publish = self._gateway.hub.publish
+        if valid := request.events(body):
+            return await self._answer_batch(request, await publish(valid), send)
+        events = await self._one_by_one(request, body)
+        valid = [event for event in events if isinstance(event, NewEvent)]
+        receipts = iter(await publish(valid) if valid else ())
+        await self._answer_batch(request, [next(receipts) if isinstance(event, NewEvent) else event for event in events], send)
+
+    async def _one_by_one(self, request: Request, body: bytes) -> list[NewEvent | EventHubError]:
+        """Each item of a batch, or what is wrong with it."""
         items: list[Any] = parse(body)  # bounded in depth by itself; each item is checked on its own
-        if len(items) > request.limits.batch:
-            raise PayloadTooLarge(
-                f"the array has {len(items)} events; at most {request.limits.batch} are allowed (limits.batch), or send a stream"
-            )
-        outcomes: list[Receipt | EventHubError | None] = [None] * len(items)
-        events, places = [], []
+        request.check_count(len(items))
+        events: list[NewEvent | EventHubError] = []
         for index, item in enumerate(items):
             try:
                 events.append(request.event(dump(item), index))
-                places.append(index)
             except EventHubError as error:
                 self._gateway.hub.rejected(request.channel, error)
-                outcomes[index] = error
-        for index, outcome in zip(places, await self._gateway.hub.publish(events) if events else (), strict=True):
-            outcomes[index] = outcome
-        await self._answer_batch(request, outcomes, send)
+                events.append(error)
+            if index % SLICE == SLICE - 1:
+                await asyncio.sleep(0)  # to say what is wrong takes long: others have their turn
+        return events
 
-    async def _answer_batch(self, request: Request, outcomes: list[Receipt | EventHubError | None], send: Send) -> None:
-        results = [_result(outcome) for outcome in outcomes]
-        rejected = sum("error" in result for result in results)
-        fields = {"channel": request.channel, "accepted": len(results) - rejected, "rejected": rejected, "results": results}
-        replayed = any(isinstance(outcome, Receipt) and outcome.replayed for outcome in outcomes)
+    async def _answer_batch(self, request: Request, outcomes: Sequence[Receipt | EventHubError], send: Send) -> None:
+        results, rejected, replayed = [], 0, False
+        shown, text = -1, ""  # events of a batch mostly have one time
+        for outcome in outcomes:
+            if isinstance(outcome, EventHubError):
+                rejected += 1
+                results.append(orjson.dumps({"error": outcome.as_dict()}).decode())
+            else:
+                (epoch, offset), time, again = outcome
+                replayed = replayed or again
+                if time != shown:
+                    shown, text = time, format_time(time)
+                results.append(f'{{"id":"{epoch}-{offset}","time":"{text}"}}')
+        counts = f'"accepted":{len(results) - rejected},"rejected":{rejected}'
+        body = f'{{"channel":"{request.channel}",{counts},"results":[{",".join(results)}]}}'
         status = HTTPStatus.CREATED
         if rejected:
             status = HTTPStatus.MULTI_STATUS if rejected < len(results) else HTTPStatus.UNPROCESSABLE_ENTITY
-        await answer(send, status, orjson.dumps(fields), replayed=replayed)
+        await answer(send, status, body.encode(), replayed=replayed)
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
         limit = request.limits.body_bytes
@@ -150,8 +185,7 @@ class PublishEndpoint:
         body = b""
         while True:
             try:
-                async with asyncio.timeout(request.limits.body_seconds):
-                    message = await receive()
+                message = await within(request.limits.body_seconds, receive())
             except TimeoutError:
                 raise RequestTimeout(f"the body stopped arriving for {request.limits.body_seconds:g} seconds") from None
             if message["type"] == "http.disconnect":
@@ -172,9 +206,3 @@ async def answer(send: Send, status: int, body: bytes, media_type: bytes = b"app
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def _result(outcome: Receipt | EventHubError | None) -> dict[str, Any]:
-    if isinstance(outcome, Receipt):
-        return {"id": str(outcome.position), "time": format_time(outcome.time)}
-    return {"error": (outcome or Internal("the broker gave no result")).as_dict()}

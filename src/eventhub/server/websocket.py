@@ -34,7 +34,7 @@ class WebSocketShell:
         """Serve the connection until either side ends it."""
         await receive()  # websocket.connect
         try:
-            self._gateway.check_origin(scope["headers"])
+            self._gateway.check_origin(dict(scope["headers"]))
         except EventHubError as error:
             await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
             return
