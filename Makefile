@@ -19,7 +19,8 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-bench: $(VENV)/test.stamp ## Figures for this machine (tests/bench)
+bench: $(VENV)/test.stamp $(TOOLS) ## Figures for this machine (tests/bench), with two peers beside
+	command -v nginx >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-nchan >/dev/null
 	$(BIN)/python -m tests.bench
 
 lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes

@@ -2,8 +2,10 @@
 
 import json
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.bench import cores
@@ -20,6 +22,7 @@ class Load:
     """Subscribers, and publishers that send `batch` events a request: the next after each answer, or `rate` requests a second,
     or in `lockstep`: when every subscriber has every event, so that a server cannot join events of two requests.
 
+    Subscribers and requests take `channels` in turn. `deflate`: subscribers offer permessage-deflate.
     `hold` seconds of silence, answering pings, take the place of publishing. The first `stalled` subscribers stop reading.
     """
 
@@ -33,11 +36,15 @@ class Load:
     seconds: float = 2
     hold: float = 0
     stalled: int = 0
+    channels: int = 1
+    deflate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where a server listens and takes events. A subscriber is served from the message on that begins with `ready`.
+    """Where a server listens and takes events; {} in a path is the channel's number.
+
+    A subscriber says `greet` first, if anything, and is served from the message on that begins with `ready`.
 
     `counters` are the server's own: `writes` to all subscribers, and readers `given_up` as too slow.
     """
@@ -47,23 +54,15 @@ class Door:
     listen: str = "/"
     publish: str = "/"
     ready: str = ""
-    counters: Callable[[], dict[str, float]] = lambda: {"writes": 0.0, "given_up": 0.0}
+    greet: str = ""
+    counters: Callable[[], dict[str, float]] = lambda: {"writes": 0.0, "given_up": 0.0, "subscribed": 0.0}
 
 
 def run(program: Path, load: Load, door: Door) -> Reading:
     """Apply a load. Raises CalledProcessError when it could not be applied."""
-    command = [program, "--spin", "--server-pid", door.pid, "--port", door.port, "--path", door.listen, "--subscribers", load.subscribers]
-    command += ["--warm", load.warm, "--seconds", load.seconds, "--hold", load.hold, "--stalled", load.stalled]
-    command += ["--deadline", round(SLACK_SECONDS + load.warm + load.seconds + load.hold)]
-    if door.ready:
-        command += ["--ready", door.ready]
-    if load.publishers:
-        command += ["--publish", door.publish, "--publishers", load.publishers]
-        command += ["--size", load.size, "--rate", load.rate]
-    command += ["--batch", load.batch] + ["--lockstep"] * load.lockstep
     before = door.counters()
     with cores.pinned(cores.CLIENT):
-        output = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, check=True).stdout
+        output = subprocess.run([*_command(program, load, door), "--spin"], stdout=subprocess.PIPE, check=True).stdout
     reading: Reading = json.loads(output)
     after = door.counters()
     writes = after["writes"] - before["writes"]
@@ -73,6 +72,40 @@ def run(program: Path, load: Load, door: Door) -> Reading:
     reading["event_cpu_us"] = _per(reading, "events")
     reading["request_cpu_us"] = _per(reading, "requests")
     return reading
+
+
+@contextmanager
+def beside(program: Path, load: Load, door: Door) -> Iterator[None]:
+    """Apply a load to channels of its own, from when its subscribers are connected until the context ends."""
+    own = replace(door, listen=door.listen.replace("{}", "beside{}"), publish=door.publish.replace("{}", "beside{}"))
+    before = door.counters()["subscribed"]
+    with cores.pinned(cores.CLIENT):
+        process = subprocess.Popen(_command(program, replace(load, seconds=SLACK_SECONDS), own), stdout=subprocess.DEVNULL)
+    try:
+        while door.counters()["subscribed"] < before + load.subscribers:
+            if process.poll() is not None:
+                raise subprocess.CalledProcessError(process.returncode, process.args)
+            time.sleep(0.05)  # between looks at the server's metrics
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _command(program: Path, load: Load, door: Door) -> list[str]:
+    command = [program, "--server-pid", door.pid, "--port", door.port, "--path", door.listen, "--subscribers", load.subscribers]
+    command += ["--warm", load.warm, "--seconds", load.seconds, "--hold", load.hold, "--stalled", load.stalled]
+    command += ["--deadline", round(SLACK_SECONDS + load.warm + load.seconds + load.hold)]
+    command += ["--channels", load.channels, *["--deflate"] * load.deflate]
+    if door.ready:
+        command += ["--ready", door.ready]
+    if door.greet:
+        command += ["--greet", door.greet]
+    if load.publishers:
+        command += ["--publish", door.publish, "--publishers", load.publishers]
+        command += ["--size", load.size, "--rate", load.rate]
+    command += ["--batch", load.batch] + ["--lockstep"] * load.lockstep
+    return [str(word) for word in command]
 
 
 def _per(reading: Reading, what: str) -> float:

@@ -5,15 +5,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.bench import machine
 from tests.bench.cases import HUB, LIMIT, PUBLISHING, Case, Variant
-from tests.bench.load import Door, Reading, run
-from tests.bench.servers import EventHub, Limit, tutorial
+from tests.bench.load import Door, Reading, beside, run
+from tests.bench.servers import EventHub, Limit
 from tests.bench.tools import Tools
 
 CALM_PERCENT = 5.0
@@ -63,18 +63,21 @@ class Runner:
         return min(tries, key=_disturbance)
 
     def _once(self, variant: Variant, size: int) -> Reading:
-        with tempfile.TemporaryDirectory() as directory, self._served(variant, size, Path(directory)) as door:
+        with tempfile.TemporaryDirectory() as directory, self._served(variant, size, Path(directory)) as door, ExitStack() as stack:
+            if variant.beside is not None:
+                stack.enter_context(beside(self.tools.load, variant.beside, door))
             return run(self.tools.load, variant.load, door)
 
     @contextmanager
     def _served(self, variant: Variant, size: int, directory: Path) -> Iterator[Door]:
         load, server = variant.load, variant.server
+        started: AbstractContextManager[Door]
         if isinstance(server, EventHub):
             started = server.start(directory)
         elif server == "limit":
             started = Limit(self.tools.limit, load.subscribers, size, load.batch, load.rate, load.lockstep).start()
         else:
-            started = tutorial()
+            started = server(directory)
         with started as door:
             yield door
 

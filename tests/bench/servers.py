@@ -1,12 +1,14 @@
 """The servers under load, each in a process of its own on the server's core: EventHub, the limit, the tutorial."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import httpx
@@ -15,34 +17,41 @@ from tests.bench import cores
 from tests.bench.load import Door
 from tests.harness import START_SECONDS, EventHubServer, free_port
 
+HERE = Path(__file__).parent
+NODE_MODULES = HERE.parent / "conformance" / "node_modules"
 Start = Callable[[], AbstractContextManager[Door]]
 
 CONFIG = """
 log: {{level: warning}}
+native: {native}
+compression: {compression}
 heartbeat: {heartbeat}
 limits: {{buffer_bytes: {buffer_bytes}}}
 channels:
-  bench: {{payload: json, slow: {slow}}}
+  bench: {{payload: 'payload:Event', slow: {slow}}}
 """
 
 
 @dataclass(frozen=True, slots=True)
 class EventHub:
-    """`eventhub serve` with one channel type for any JSON. The defaults are EventHub's own."""
+    """`eventhub serve` with one channel type, validated with the model of `payload.py`. The defaults are EventHub's own."""
 
     heartbeat: float = 25
     buffer_bytes: int = 1024 * 1024
     slow: str = "disconnect"
+    native: bool = True
+    compression: bool = False
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Door]:
-        config = CONFIG.format(heartbeat=self.heartbeat, buffer_bytes=self.buffer_bytes, slow=self.slow)
+        config = CONFIG.format_map({field.name: str(getattr(self, field.name)).lower() for field in fields(self)})
+        shutil.copy(HERE / "payload.py", directory)
         server = EventHubServer(directory, config)
         with cores.pinned(cores.SERVER):
             server.start()
         try:
             assert server.process is not None  # started
-            listen, publish = "/v1/ws?channel=bench.one", "/v1/channels/bench.one"
+            listen, publish = "/v1/ws?channel=bench.{}", "/v1/channels/bench.{}"
             yield Door(
                 server.process.pid, server.port, listen, publish, ready='{"type":"subscribed"', counters=lambda: _counters(server.url)
             )
@@ -77,15 +86,63 @@ class Limit:
 
 
 @contextmanager
-def tutorial() -> Iterator[Door]:
+def tutorial(directory: Path) -> Iterator[Door]:
     """`tutorial.py` under uvicorn."""
+    with _program([sys.executable, "-W", "ignore", "-m", "tests.bench.tutorial"]) as (pid, port):
+        yield Door(pid, port, "/ws", "/publish")
+
+
+@contextmanager
+def fastapi_route(directory: Path) -> Iterator[Door]:
+    """The tutorial's route with a pydantic body, which does for an event what EventHub promises without a reader: validate and keep it."""
+    with _program([sys.executable, "-W", "ignore", "-m", "tests.bench.tutorial"]) as (pid, port):
+        yield Door(pid, port, "/ws", "/events")
+
+
+@contextmanager
+def socket_io(directory: Path) -> Iterator[Door]:
+    """Socket.IO on Node.js, `emit` to all."""
+    with _program(["node", str(HERE / "socket_io.js")], NODE_PATH=str(NODE_MODULES)) as (pid, port):
+        yield Door(pid, port, "/socket.io/?EIO=4&transport=websocket", "/publish", ready="40{", greet="40")
+
+
+@contextmanager
+def nchan(directory: Path) -> Iterator[Door]:
+    """nginx with nchan, from Debian: nginx, libnginx-mod-nchan. One process."""
     port = free_port()
+    config = directory / "nginx.conf"
+    config.write_text(NGINX.format(directory=directory, port=port))
+    with _program(["nginx", "-p", str(directory), "-c", str(config)], port) as (pid, _):
+        yield Door(pid, port, "/sub/{}", "/pub/{}")
+
+
+NGINX = """
+load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
+daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/error.log;
+events {{ worker_connections 12000; }}
+http {{
+  access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
+  uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi; keepalive_requests 1000000000;
+  server {{
+    listen 127.0.0.1:{port};
+    location ~ /sub/(.*)$ {{ nchan_subscriber websocket; nchan_channel_id $1; nchan_subscriber_first_message newest; }}
+    location ~ /pub/(.*)$ {{ nchan_publisher; nchan_channel_id $1; nchan_message_buffer_length 1000; }}
+    location / {{ return 200; }}
+  }}
+}}
+"""
+
+
+@contextmanager
+def _program(command: list[str], port: int | None = None, **environment: str) -> Iterator[tuple[int, int]]:
+    """A server that takes its port as the last word, or has one already: its process id and port."""
+    words = command if port else [*command, str(free_port())]
+    port = port or int(words[-1])
     with cores.pinned(cores.SERVER):
-        command = [sys.executable, "-W", "ignore", "-m", "tests.bench.tutorial", str(port)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **environment})
     try:
-        _wait(f"http://127.0.0.1:{port}/docs")
-        yield Door(process.pid, port, "/ws", "/publish")
+        _wait(f"http://127.0.0.1:{port}/")
+        yield process.pid, port
     finally:
         process.kill()
         process.wait()
@@ -93,7 +150,11 @@ def tutorial() -> Iterator[Door]:
 
 def _counters(url: str) -> dict[str, float]:
     text = httpx.get(f"{url}/metrics").text
-    return {"writes": _counter(text, "eventhub_fanout_seconds_count"), "given_up": _counter(text, "eventhub_slow_disconnects_total")}
+    return {
+        "writes": _counter(text, "eventhub_fanout_seconds_count"),
+        "given_up": _counter(text, "eventhub_slow_disconnects_total"),
+        "subscribed": _counter(text, "eventhub_subscriptions"),
+    }
 
 
 def _counter(text: str, name: str) -> float:

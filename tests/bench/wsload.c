@@ -20,6 +20,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #define READ_BYTES (1 << 18)
 #define REQUEST_BYTES (1 << 20)
@@ -35,23 +36,24 @@ typedef enum { SUBSCRIBER, PUBLISHER } kind_t;
 typedef struct {
   int fd;
   uint8_t state, kind, ready, stalled;
-  uint32_t held_size, held_capacity;
+  uint32_t held_size, held_capacity, channel;
   uint8_t *held;      // an incomplete frame, upgrade answer or response
   uint64_t events;    // received, since the connection was opened
   uint64_t asked_at;  // a request is under way since then; 0: none
 } conn_t;
 
 static struct {
-  int port, subscribers, concurrency, spin, server_pid, stalled, publishers, batch, size, lockstep;
+  int port, subscribers, concurrency, spin, server_pid, stalled, publishers, batch, size, lockstep, channels, deflate;
   double warm, seconds, hold, rate, deadline;
-  const char *path, *ready, *publish;
-} opt = {.port = 8000, .path = "/", .concurrency = 128, .batch = 1, .size = 128, .warm = 0.5, .seconds = 3, .deadline = 120};
+  const char *path, *ready, *publish, *greet;
+} opt = {.port = 8000, .path = "/", .channels = 1, .concurrency = 128, .batch = 1, .size = 128, .warm = 0.5, .seconds = 3, .deadline = 120};
 
 static conn_t *conns;
 static int epoll;
 static struct sockaddr_in server;
 static int opened, ready, failed, closed, publishing, stalling, measuring;
 static uint64_t deliveries, bytes, pings, requests, refused, skipped, accepted, in_flight, last_event_at;
+static uint64_t *accepted_of;  // by channel
 
 static uint64_t clock_ns(clockid_t clock) {
   struct timespec t;
@@ -196,6 +198,19 @@ static void on_message(conn_t *conn, const uint8_t *text, size_t size, uint64_t 
   if (measuring) add_latency(time > sent ? time - sent : 0);
 }
 
+static void on_compressed(conn_t *conn, const uint8_t *data, size_t size, uint64_t time) {
+  static uint8_t text[READ_BYTES];
+  z_stream stream = {.next_in = (uint8_t *)data, .avail_in = size, .next_out = text, .avail_out = sizeof text};
+  static const uint8_t tail[] = {0, 0, 0xff, 0xff};  // RFC 7692, 7.2.2
+  inflateInit2(&stream, -15);
+  int first = inflate(&stream, Z_SYNC_FLUSH);
+  stream.next_in = (uint8_t *)tail, stream.avail_in = sizeof tail;
+  int last = inflate(&stream, Z_SYNC_FLUSH);
+  if (first != Z_OK || (last != Z_OK && last != Z_BUF_ERROR)) fprintf(stderr, "a message cannot be inflated\n"), exit(3);
+  on_message(conn, text, sizeof text - stream.avail_out, time);
+  inflateEnd(&stream);
+}
+
 // Consumes whole frames; how many bytes they had.
 static size_t parse(conn_t *conn, const uint8_t *data, size_t size, uint64_t time) {
   size_t done = 0;
@@ -213,6 +228,7 @@ static size_t parse(conn_t *conn, const uint8_t *data, size_t size, uint64_t tim
     if (size - done < header + length) break;
     switch (frame[0]) {
       case 0x81: on_message(conn, frame + header, length, time); break;
+      case 0xC1: on_compressed(conn, frame + header, length, time); break;
       case 0x89: pings++, send_control(conn, 10, frame + header, length); break;
       case 0x8A: break;
       case 0x88: close_conn(conn); break;
@@ -236,12 +252,22 @@ static void on_frames(conn_t *conn, const uint8_t *data, size_t size) {
   }
 }
 
+// The pattern, with the channel's number in place of {}.
+static const char *address(const char *pattern, uint32_t channel) {
+  static char text[512];
+  const char *hole = strstr(pattern, "{}");
+  if (!hole) return pattern;
+  snprintf(text, sizeof text, "%.*s%u%s", (int)(hole - pattern), pattern, channel, hole + 2);
+  return text;
+}
+
 static void send_upgrade(conn_t *conn) {
   char request[2048];
   int size = snprintf(request, sizeof request,
                       "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                      "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                      opt.path, opt.port);
+                      "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+                      address(opt.path, conn->channel), opt.port,
+                      opt.deflate ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "");
   conn->state = UPGRADING;
   send_or_close(conn, request, size);
 }
@@ -258,6 +284,7 @@ static void on_upgraded(conn_t *conn, const uint8_t *data, size_t size) {
   }
   conn->state = OPEN;
   opened++;
+  if (opt.greet) send_control(conn, 1, (const uint8_t *)opt.greet, strlen(opt.greet));
   if (!opt.ready) conn->ready = 1, ready++;
   drop_held(conn, head);
   if (conn->held_size) {
@@ -269,6 +296,8 @@ static void on_upgraded(conn_t *conn, const uint8_t *data, size_t size) {
 // Publishers: one request under way on each connection
 
 static void publish(conn_t *conn) {
+  static uint32_t turn;
+  conn->channel = turn++ % opt.channels;
   static char request[REQUEST_BYTES], body[REQUEST_BYTES];
   char *at = body;
   uint64_t time = now();
@@ -282,7 +311,7 @@ static void publish(conn_t *conn) {
   }
   if (opt.batch > 1) *at++ = ']';
   int head = sprintf(request, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %td\r\n\r\n",
-                     opt.publish, opt.port, at - body);
+                     address(opt.publish, conn->channel), opt.port, at - body);
   memcpy(request + head, body, at - body);
   conn->asked_at = time;
   in_flight++;
@@ -302,6 +331,7 @@ static void on_response(conn_t *conn, const uint8_t *data, size_t size) {
   in_flight--;
   if (!memcmp(conn->held + 9, "200", 3) || !memcmp(conn->held + 9, "201", 3)) {
     accepted += opt.batch;
+    accepted_of[conn->channel] += opt.batch;
   } else if (!refused++) {
     fprintf(stderr, "refused: %.*s\n", (int)total, (char *)conn->held);
   }
@@ -313,13 +343,14 @@ static void on_response(conn_t *conn, const uint8_t *data, size_t size) {
 // Lockstep: nothing is sent before every subscriber has everything, so that no two events can share a write. Without it a server that
 // answers before it writes gets the next request in time to join both, and looks faster than one send an event can be.
 
-static int settled(void) { return !in_flight && deliveries == accepted * opt.subscribers; }
+static int settled(void) { return !in_flight && deliveries == accepted * opt.subscribers / opt.channels; }
 
 static void send_next(void) {
   if (opt.publishers) {
     publish(&conns[opt.subscribers]);
   } else {
     accepted += opt.batch;
+    accepted_of[0] += opt.batch;
     send_control(&conns[0], 10, NULL, 0);  // climit -w takes any bytes
   }
 }
@@ -420,8 +451,10 @@ static int counted(void) { return opt.publishers || opt.lockstep; }
 
 static uint64_t outstanding(void) {
   uint64_t missing = 0;
-  for (int i = 0; i < opt.subscribers; i++)
-    if (!conns[i].stalled && conns[i].events < accepted) missing += accepted - conns[i].events;
+  for (int i = 0; i < opt.subscribers; i++) {
+    uint64_t due = accepted_of[conns[i].channel];
+    if (!conns[i].stalled && conns[i].events < due) missing += due - conns[i].events;
+  }
   return missing;
 }
 
@@ -445,6 +478,8 @@ static void usage(void) {
       "  --stalled N       the first N read no more once measuring begins\n"
       "  --publish /PATH   --publishers N                 --batch N     events in a request (1)\n"
       "  --size BYTES      of an event's data (128)       --rate R      requests/s; otherwise the next follows each answer\n"
+      "  --channels N      {} in the paths is a channel's number; subscribers and requests take them in turn\n"
+      "  --deflate         offer permessage-deflate       --greet TEXT  a subscriber's first message\n"
       "  --lockstep        the next request follows when all subscribers have all events; without publishers, climit -w is asked\n"
       "  --deadline S      give up (120)\n",
       stderr);
@@ -456,7 +491,8 @@ static void options(int argc, char **argv) {
       {"port", 1, 0, 'p'}, {"path", 1, 0, 'P'}, {"subscribers", 1, 0, 'n'}, {"concurrency", 1, 0, 'c'}, {"ready", 1, 0, 'R'},
       {"spin", 0, 0, 'x'}, {"server-pid", 1, 0, 'i'}, {"warm", 1, 0, 'w'}, {"seconds", 1, 0, 'd'}, {"hold", 1, 0, 'h'},
       {"stalled", 1, 0, 's'}, {"publish", 1, 0, 'u'}, {"publishers", 1, 0, 'm'}, {"batch", 1, 0, 'b'}, {"size", 1, 0, 'z'},
-      {"rate", 1, 0, 'r'}, {"lockstep", 0, 0, 'l'}, {"deadline", 1, 0, 'D'}, {0}};
+      {"rate", 1, 0, 'r'}, {"lockstep", 0, 0, 'l'}, {"deadline", 1, 0, 'D'},
+      {"channels", 1, 0, 'C'}, {"deflate", 0, 0, 'Z'}, {"greet", 1, 0, 'G'}, {0}};
   for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) switch (option) {
       case 'p': opt.port = atoi(optarg); break;
       case 'P': opt.path = optarg; break;
@@ -475,10 +511,14 @@ static void options(int argc, char **argv) {
       case 'z': opt.size = atoi(optarg); break;
       case 'r': opt.rate = atof(optarg); break;
       case 'l': opt.lockstep = 1; break;
+      case 'C': opt.channels = atoi(optarg); break;
+      case 'Z': opt.deflate = 1; break;
+      case 'G': opt.greet = optarg; break;
       case 'D': opt.deadline = atof(optarg); break;
       default: usage();
     }
   if (opt.size < 48 || opt.batch < 1 || (long)opt.batch * (opt.size + 1) > REQUEST_BYTES - 1024) usage();
+  if (opt.channels < 1 || opt.subscribers % opt.channels) usage();
 }
 
 int main(int argc, char **argv) {
@@ -492,7 +532,8 @@ int main(int argc, char **argv) {
   server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(opt.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   epoll = epoll_create1(0);
   conns = calloc(opt.subscribers + opt.publishers + 1, sizeof(conn_t));
-  for (int i = 0; i < opt.stalled; i++) conns[i].stalled = 1;
+  accepted_of = calloc(opt.channels, sizeof *accepted_of);
+  for (int i = 0; i < opt.subscribers; i++) conns[i].channel = i % opt.channels, conns[i].stalled = i < opt.stalled;
 
   ull rss_before = server_rss_kb();
   uint64_t begin = now(), cpu_begin = server_cpu();
@@ -520,10 +561,10 @@ int main(int argc, char **argv) {
   double seconds = (end - start) / 1e9;
   uint64_t least = opt.subscribers > opt.stalled ? UINT64_MAX : 0, most = 0, missing = 0, surplus = 0;
   for (int i = opt.stalled; i < opt.subscribers; i++) {
-    uint64_t events = conns[i].events;
+    uint64_t events = conns[i].events, due = accepted_of[conns[i].channel];
     least = events < least ? events : least;
     most = events > most ? events : most;
-    if (counted()) missing += events < accepted ? accepted - events : 0, surplus += events > accepted ? events - accepted : 0;
+    if (counted()) missing += events < due ? due - events : 0, surplus += events > due ? events - due : 0;
   }
   uint64_t got = deliveries - deliveries0, events = accepted - accepted0;
   printf("{\"subscribers\":%d,\"open\":%d,\"failed\":%d,\"closed\":%d,", opt.subscribers,
