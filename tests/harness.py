@@ -38,8 +38,9 @@ class EventHubServer:
     def __init__(self, tmp_path: Path, config: str = "", port: int | None = None, lane: str = "fast") -> None:
         self.lane = lane
         self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
+        secure = "s" if "tls:" in config else ""
+        self.url = f"http{secure}://127.0.0.1:{self.port}"
+        self.ws_url = f"ws{secure}://127.0.0.1:{self.port}/v1/ws"
         self.config = tmp_path / "eventhub.yaml"
         self.config.write_text(config)
         self.log = tmp_path / "server.log"

@@ -11,7 +11,7 @@ from eventhub import __version__, logs
 from eventhub.config import CONFIG_VARIABLE, Settings, channel_types, load
 from eventhub.errors import ConfigurationError
 from eventhub.reference import settings_schema
-from eventhub.server.app import check_exposure
+from eventhub.server.app import check_certificate, check_exposure
 from eventhub.server.app import serve as serve_forever
 
 DEFAULT_FILE = Path("eventhub.yaml")
@@ -60,6 +60,7 @@ def check(config: ConfigFile = None) -> None:
     try:
         types = channel_types(settings, _directory(file))
         check_exposure(settings)
+        check_certificate(settings, _directory(file))
     except ConfigurationError as error:
         _refuse(error)
     typer.echo(f"{file or 'the built-in sample configuration'}: good; channel types {', '.join(kind.name for kind in types)}")

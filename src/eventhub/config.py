@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -98,6 +98,19 @@ class ShutdownSettings(Section):
     reconnect_within: float = Field(default=5, gt=0, description="Clients are told to come back within this time, each at its own moment")
 
 
+class TlsSettings(Section):
+    """TLS, where no proxy does it."""
+
+    certificate: Path | None = Field(default=None, description="PEM file of the certificate and its chain; without it, no TLS")
+    key: Path | None = Field(default=None, description="PEM file of its private key, where the certificate's file does not hold it")
+
+    @model_validator(mode="after")
+    def _key_has_certificate(self) -> Self:
+        if self.key is not None and self.certificate is None:
+            raise ValueError("there is a key and no certificate; expected both, or neither")
+        return self
+
+
 class LogSettings(Section):
     """Logs on standard output."""
 
@@ -136,6 +149,10 @@ class Settings(BaseSettings):
     origins: Annotated[list[Origin], NoDecode, BeforeValidator(_listed)] = Field(
         default=[], description="Origins of other hosts' pages that may connect and publish, such as https://app.example; * for all"
     )
+    proxies: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_listed)] = Field(
+        default=[], description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
+    )
+    tls: TlsSettings = TlsSettings()
     compression: bool = Field(default=False, description="Compress WebSocket events for clients that offer permessage-deflate")
     native: bool = Field(default=True, description="Write to many WebSockets with the native extension, where it was built")
     heartbeat: float = Field(default=25, ge=0.05, le=3600, description="Seconds between heartbeats")

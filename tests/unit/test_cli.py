@@ -18,7 +18,7 @@ from eventhub.cli import app
 from eventhub.config import SAMPLE_CHANNELS, Settings
 from eventhub.schema import FileSchema
 
-LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
+LOGGERS = ("uvicorn", "uvicorn.error")
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ import structlog
 from eventhub import logs
 from eventhub.config import LogSettings
 
-LOGGERS = ("uvicorn", "uvicorn.error", "uvicorn.access")
+LOGGERS = ("uvicorn", "uvicorn.error")
 
 
 @pytest.fixture(autouse=True)
@@ -172,13 +172,6 @@ def test_uvicorn_follows_a_level_above_warning(monkeypatch: pytest.MonkeyPatch) 
     output = configured(monkeypatch, Output(), LogSettings(level="error"))
     logging.getLogger("uvicorn.error").warning("Invalid request")
     assert lines(output) == []
-
-
-@pytest.mark.parametrize("access", [True, False])
-def test_requests_are_logged_only_when_asked_for(monkeypatch: pytest.MonkeyPatch, access: bool) -> None:  # noqa: FBT001  # a parameter
-    output = configured(monkeypatch, Output(), LogSettings(access=access))
-    logging.getLogger("uvicorn.access").info("%s %s", "GET", "/")
-    assert len(lines(output)) == access
 
 
 def test_setting_up_again_replaces_what_was_set_up(monkeypatch: pytest.MonkeyPatch) -> None:

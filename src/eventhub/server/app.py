@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import chain
@@ -21,7 +22,7 @@ from eventhub.errors import ConfigurationError
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import http, pages
-from eventhub.server.gateway import PATH, Gateway
+from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint
 from eventhub.server.websocket import WebSocketShell
 from eventhub.server.wire import WebSocketProtocol, protocol_for
@@ -42,6 +43,7 @@ class Application:
         self._publish = PublishEndpoint(self.gateway)
         self._api = http.build(self.gateway, self._publish, metrics, self._lifespan)
         pages.mount(self._api)
+        self._access = settings.log.access
         self._entry: ASGIApp = self._route
         if settings.origins:
             self._entry = CORSMiddleware(
@@ -53,6 +55,10 @@ class Application:
             )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            self.gateway.proxies.apply(scope)
+            if self._access:
+                send = _logged(scope, send)
         if scope["type"] == "http" and scope["method"] == "HEAD":  # as GET, without a body (RFC 9110, 9.3.2)
             scope, send = {**scope, "method": "GET"}, _headless(send)
         await self._entry(scope, receive, send)
@@ -76,6 +82,19 @@ class Application:
                 await self.gateway.drain()
             for task in work:
                 task.cancel()
+
+
+def _logged(scope: Scope, send: Send) -> Send:
+    statuses = {"websocket.accept": 101, "websocket.close": 403}  # by the message that is the answer, where it has no status
+
+    async def logged(message: Message) -> None:
+        nonlocal statuses
+        if status := message.get("status") or statuses.get(message["type"]):
+            statuses = {}
+            log_access(scope.get("method", "GET"), scope["path"], status, (scope["client"] or ("",))[0])
+        await send(message)
+
+    return logged
 
 
 def _headless(send: Send) -> Send:
@@ -107,7 +126,8 @@ class Server(uvicorn.Server):
         settings = self._gateway.settings
         for host, port in {listening.getsockname()[:2] for server in self.servers for listening in server.sockets}:
             shown = f"[{host}]" if ":" in host else host
-            log.info("listening", url=f"http://{shown}:{port}", broker=settings.broker, channels=list(settings.channels))
+            scheme = "https" if settings.tls.certificate else "http"
+            log.info("listening", url=f"{scheme}://{shown}:{port}", broker=settings.broker, channels=list(settings.channels))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, say goodbye, flush, then let uvicorn end what is left."""
@@ -129,6 +149,7 @@ def serve(settings: Settings, directory: Path) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigurationError."""
     check_exposure(settings)
     _check_port(settings)
+    check_certificate(settings, directory)
     app = create_app(settings, directory)
     config = uvicorn.Config(
         app,
@@ -138,7 +159,10 @@ def serve(settings: Settings, directory: Path) -> None:
         ws=WebSocketProtocol,
         loop="uvloop",
         log_config=None,
-        access_log=settings.log.access,
+        access_log=False,  # ours holds no query strings
+        proxy_headers=False,  # ours are for both lanes
+        ssl_certfile=_beside(directory, settings.tls.certificate),
+        ssl_keyfile=_beside(directory, settings.tls.key),
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=2,
@@ -164,6 +188,21 @@ def _check_port(settings: Settings) -> None:
         raise ConfigurationError(
             f"cannot listen on port {settings.port} of {settings.host}: {reason}; choose others with --host and --port"
         ) from None
+
+
+def check_certificate(settings: Settings, directory: Path) -> None:
+    """Raises ConfigurationError for one that cannot be used."""
+    if (certificate := _beside(directory, settings.tls.certificate)) is None:
+        return
+    key = _beside(directory, settings.tls.key)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:  # SSLError is one
+        raise ConfigurationError(f"tls: {certificate} and {key or 'the key in it'} cannot be used: {error.strerror or error}") from None
+
+
+def _beside(directory: Path, file: Path | None) -> Path | None:
+    return None if file is None else directory / file
 
 
 def _broker(settings: Settings, types: ChannelTypes) -> Broker:

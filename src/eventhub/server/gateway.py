@@ -17,6 +17,7 @@ from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
 from eventhub.presence import MEMBER_LENGTH
+from eventhub.server.proxies import Proxies
 from eventhub.session import Session, SessionLimits, Submit, Subscribe
 
 PATH = "/v1/ws"
@@ -26,6 +27,7 @@ SUBPROTOCOL = "eventhub.v1"
 SWEEP_SLICE = 500
 
 log = structlog.get_logger("eventhub.connections")
+access = structlog.get_logger("eventhub.access")
 TRANSPORTS = ("websocket", "sse", "ndjson", "producer")
 
 
@@ -58,6 +60,7 @@ class Gateway:
     def __init__(self, settings: Settings, hub: Hub) -> None:
         self.settings = settings
         self.hub = hub
+        self.proxies = Proxies(settings.proxies)
         limits = settings.limits
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
         self._connections: dict[Connection, None] = {}
@@ -131,6 +134,11 @@ class Gateway:
         yield (
             "eventhub_buffered_bytes", "Bytes waiting to be sent", {(name,): float(size[name]) for name in TRANSPORTS}, labels,
         )  # fmt: skip
+
+
+def log_access(method: str, path: str, status: int, client: str) -> None:
+    """A line for a request. Without its query: a token may be in it."""
+    access.info("request", method=method, path=path, status=status, client=client)
 
 
 class Wanted:

@@ -6,6 +6,7 @@ slotted object per connection; it is its session's writer.
 
 import asyncio
 import socket
+from http import HTTPStatus
 from typing import Any
 
 import httptools
@@ -24,7 +25,7 @@ from eventhub.errors import (
 )
 from eventhub.event import NewEvent
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, check_utf8, close_code, close_payload
-from eventhub.server.gateway import ABORT, Gateway, Wanted, too_large
+from eventhub.server.gateway import ABORT, Gateway, Wanted, log_access, too_large
 from eventhub.server.handshake import agree, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
@@ -191,9 +192,11 @@ class WebSocketProtocol(asyncio.Protocol):
         try:
             agreement = agree(gateway, method, url, headers)
         except EventHubError as error:
+            self._log_access(method, url, error.status, headers)
             self.write(refusal(error))
             self._transport.close()
             return
+        self._log_access(method, url, HTTPStatus.SWITCHING_PROTOCOLS, headers)
         bound = gateway.settings.limits.buffer_bytes
         self._transport.set_write_buffer_limits(high=bound, low=bound // 4)
         self.write(agreement.answer)
@@ -283,6 +286,12 @@ class WebSocketProtocol(asyncio.Protocol):
         self._transport.abort()
 
     # Private
+
+    def _log_access(self, method: str, url: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        if self._gateway.settings.log.access:
+            peer = self._transport.get_extra_info("peername") or ("",)
+            client = self._gateway.proxies.client(peer[0], headers)
+            log_access(method, url.partition(b"?")[0].decode("latin-1"), status, client)
 
     def _receive(self, opcode: int, payload: bytes) -> None:
         if opcode == CLOSE:
