@@ -1,13 +1,14 @@
 """Wiring: everything is built here and nothing builds its own parts. `create_app` is for any ASGI server, `serve` is ours."""
 
 import asyncio
-import os
+import gc
 import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import structlog
 import uvicorn
@@ -25,7 +26,10 @@ from eventhub.server import http, pages
 from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint
 from eventhub.server.websocket import WebSocketShell
-from eventhub.server.wire import WebSocketProtocol, protocol_for
+from eventhub.server.wire import WebSocketProtocol, protocol_for, tune
+
+GARBAGE = 20_000
+"""Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""
 
 log = structlog.get_logger("eventhub.server")
 
@@ -123,6 +127,9 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say where."""
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what is here now stays: no collection need look at it again
+        gc.set_threshold(GARBAGE)
         settings = self._gateway.settings
         for host, port in {listening.getsockname()[:2] for server in self.servers for listening in server.sockets}:
             shown = f"[{host}]" if ":" in host else host
@@ -148,13 +155,11 @@ def create_app(settings: Settings, directory: Path = Path()) -> Application:
 def serve(settings: Settings, directory: Path) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigurationError."""
     check_exposure(settings)
-    _check_port(settings)
     check_certificate(settings, directory)
     app = create_app(settings, directory)
+    sockets = _listen(settings)
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         http=protocol_for(app.gateway),
         ws=WebSocketProtocol,
         loop="uvloop",
@@ -167,7 +172,7 @@ def serve(settings: Settings, directory: Path) -> None:
         lifespan="on",
         timeout_graceful_shutdown=2,
     )
-    Server(config, app.gateway).run()
+    Server(config, app.gateway).run(sockets)
 
 
 def check_exposure(settings: Settings) -> None:
@@ -179,15 +184,34 @@ def check_exposure(settings: Settings) -> None:
         )
 
 
-def _check_port(settings: Settings) -> None:
+def _listen(settings: Settings) -> list[socket.socket]:
+    """Sockets bound to each address of the host. Raises ConfigurationError."""
+    sockets: list[socket.socket] = []
     try:
-        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        socket.create_server(address[:2], family=family).close()
+        for family, _, _, _, address in socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+            sockets.append(_bound(family, address, settings.heartbeat))
     except OSError as error:
-        reason = os.strerror(error.errno or 0)
+        for sock in sockets:
+            sock.close()
         raise ConfigurationError(
-            f"cannot listen on port {settings.port} of {settings.host}: {reason}; choose others with --host and --port"
+            f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; choose others with --host and --port"
         ) from None
+    return sockets
+
+
+def _bound(family: int, address: Any, heartbeat: float) -> socket.socket:
+    """Set up for streaming: connections inherit what is set here."""
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        tune(sock, heartbeat)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
 
 
 def check_certificate(settings: Settings, directory: Path) -> None:

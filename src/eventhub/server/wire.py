@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Any
 
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from eventhub.encoding import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, WEBSOCKET, WebSocketEncoding, frame
@@ -50,11 +51,13 @@ class HttpProtocol(HttpToolsProtocol):
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        super().connection_made(transport)
+        self.connections.add(self)  # all as in uvicorn, whose way to the addresses takes longer than the rest of a handshake
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = _address(transport, "sockname")
+        self.client = _address(transport, "peername")
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._head_is_late)
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            tune(sock, self.gateway.settings.heartbeat)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -136,8 +139,16 @@ class HttpProtocol(HttpToolsProtocol):
         websocket.handshake(self.scope["method"], self.url, self.headers, tail)
 
 
+def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
+    address = transport.get_extra_info(name)
+    return (address[0], address[1]) if isinstance(address, tuple) else None
+
+
 def tune(sock: socket.socket, heartbeat: float) -> None:
-    """Let back-pressure show early, and let the kernel find peers that have gone or take nothing for two heartbeats."""
+    """Let back-pressure show early, and let the kernel find peers that have gone or take nothing for two heartbeats.
+
+    For a listening socket: those that it accepts inherit all of it.
+    """
     seconds = max(1, round(heartbeat))
     sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2 * seconds * 1000)
