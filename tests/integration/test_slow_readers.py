@@ -183,6 +183,24 @@ def test_a_stalled_reader_of_one_channel_gets_another_channel_by_its_own_policy(
     sock.close()
 
 
+def test_a_connection_that_is_given_up_leaves_its_other_channels_at_once(case: tuple[EventHubServer, str]) -> None:
+    hub, transport = case
+    if transport == "websocket":
+        sock = upgrade(hub.port, "?channel=strict.a&channel=lossy.a", receive_buffer=4096)
+    else:
+        sock = raw(hub.port, receive_buffer=4096)
+        sock.sendall(b"GET /v1/sse?channel=strict.a&channel=lossy.a HTTP/1.1\r\nHost: x\r\n\r\n")
+    deadline = time.monotonic() + SECONDS
+    while metric(hub.url, "eventhub_subscriptions") < 2:
+        assert time.monotonic() < deadline, "it did not subscribe"
+    flood(hub, "strict.a")
+    while metric(hub.url, 'eventhub_slow_disconnects_total{type="strict"}') == 0:
+        assert time.monotonic() < deadline, "it was not given up"
+    assert metric(hub.url, "eventhub_subscriptions") == 0
+    assert metric(hub.url, "eventhub_connections") == 1, "what it was sent before is still on its way"
+    sock.close()
+
+
 def test_readers_that_are_too_slow_together_leave_a_node_that_works(start: Start) -> None:
     hub = start(CONFIG)
     readers = [Stalled(hub, transport, "strict.a") for transport in ("websocket", "websocket", "ndjson")]

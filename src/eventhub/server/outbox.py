@@ -31,6 +31,7 @@ class Outbox:
         "encoding",
         "error",
         "full",
+        "on_fail",
         "on_late",
         "size",
     )
@@ -43,6 +44,8 @@ class Outbox:
         self._bound = bound
         self._chunks: list[bytes] = []
         self._closed = False
+        self.on_fail: Callable[[], None] = lambda: None
+        """Called at once when the connection is ended for an error: nothing more is to be subscribed for it."""
         self.on_late: Callable[[], None] = lambda: None
         """Called when what was left could not be sent in time."""
         self._expiry: asyncio.TimerHandle | None = None
@@ -65,7 +68,9 @@ class Outbox:
     def fail(self, error: EventHubError) -> None:
         """No more is accepted; `take` gives what is left, then None, and `error` says why."""
         self.error = self.error or error
-        self.close()
+        if not self._closed:
+            self.close()
+            self.on_fail()
 
     def close(self) -> None:
         """No more is accepted; `take` gives what is left, but not for longer than CLOSE_SECONDS, then None."""

@@ -31,6 +31,7 @@ class Stream:
         else:
             self._outbox = Outbox(EVENT_STREAM if transport == "sse" else LINES, bound, self._congested, self._drained)
         self._session = gateway.session(self._outbox, _refuse)
+        self._outbox.on_fail = self._session.close
         try:
             wanted.subscribe(self._session)
         except BaseException:

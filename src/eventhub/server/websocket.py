@@ -25,6 +25,7 @@ class WebSocketShell:
         self._gateway = gateway
         self._outbox = Outbox(LINES, gateway.settings.limits.buffer_bytes, self._congested, self._drained)
         self._session = gateway.session(self._outbox, self._submit)
+        self._outbox.on_fail = self._session.close
         self._submissions = Submissions(gateway.hub, self._published)
         self._room = asyncio.Event()
         self._room.set()
@@ -90,7 +91,6 @@ class WebSocketShell:
 
     def _fail(self, error: EventHubError) -> None:
         self._session.error(error)
-        self._session.close()
         self._outbox.fail(error)
 
     async def _send(self, send: Send) -> None:
