@@ -1,8 +1,8 @@
 """Values: positions, events, and where a reader wants to begin. Their text forms are the protocol's (PROTOCOL.md, "Words")."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, TypeVar
@@ -110,6 +110,13 @@ class Slice:
     events: Sequence[Event]
     end: Position
     lost: str | None = None
+    _joined: dict[object, bytes] = field(default_factory=dict, compare=False, repr=False)
+
+    def joined(self, encode: Callable[[Event], bytes]) -> bytes:
+        """Its events' wire bytes. Built once for all who read the same slice: after a node was lost, thousands do."""
+        if (data := self._joined.get(encode)) is None:
+            data = self._joined[encode] = b"".join(map(encode, self.events))
+        return data
 
     @property
     def reached(self) -> Position:

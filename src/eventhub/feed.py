@@ -18,7 +18,7 @@ The rules, all of them in this file:
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
 
@@ -286,7 +286,8 @@ class Feed:
             subscriber.reading = True
             self._io.read(self, subscriber, subscriber.position or _asked(since), self._generation)
             return None
-        self._write_to(subscriber, self._after(subscriber.position))
+        missed = self._after(subscriber.position)
+        self._write_to(subscriber, b"".join(map(subscriber.writer.encoding.event, missed)), len(missed))
         subscriber.position = self.line
         self._turn_live(subscriber)
 
@@ -299,7 +300,7 @@ class Feed:
             self._start(subscriber, Start(begin, piece.end, recovered=piece.lost is None))
         if piece.lost:
             self._tell(subscriber, Gap.of(since, piece))
-        self._write_to(subscriber, piece.events)
+        self._write_to(subscriber, piece.joined(subscriber.writer.encoding.event), len(piece.events))
         subscriber.position = piece.reached
         if piece.reached == piece.end and self.line == self.head and not self._behind(piece.end):
             self.gap()
@@ -358,7 +359,7 @@ class Feed:
         stands = position if survivors else line
         self._tell(subscriber, Gap(position, Position(line.epoch, line.offset + 1), stands, "conflated", skipped))
         for count, event in survivors:
-            self._write_to(subscriber, (event,))
+            self._write_to(subscriber, subscriber.writer.encoding.event(event), 1)
             subscriber.position, subscriber.mark = event.position, count
             if subscriber.writer.full:
                 return  # the rest is conflated further
@@ -410,11 +411,10 @@ class Feed:
     def _message(self, encoding: Encoding, kind: str, fields: dict[str, Any], position: Position) -> bytes:
         return encoding.message(kind, {"channel": self.channel, **fields}, position)
 
-    def _write_to(self, subscriber: Subscriber, events: Iterable[Event]) -> None:
-        frames = [subscriber.writer.encoding.event(event) for event in events]
-        if frames:
-            subscriber.writer.write(b"".join(frames))
-            self.tally.delivered += len(frames)
+    def _write_to(self, subscriber: Subscriber, events: bytes, count: int) -> None:
+        if count:
+            subscriber.writer.write(events)
+            self.tally.delivered += count
 
 
 def _asked(since: Since) -> Position | Earliest | Last | Age:

@@ -18,6 +18,8 @@ from eventhub.metrics import Metrics
 from eventhub.presence import Roster
 
 PAGE_EVENTS = 256
+READERS = 50
+"""Readers of one slice that get it in one turn of the loop."""
 RETRY_SECONDS = 0.5
 TICK_WRITES = 1000
 """Writes in one turn of the loop: three milliseconds or so. What is left goes on in the next, after everything else had its turn."""
@@ -37,6 +39,7 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._announced: set[str] = set()  # channels the broker announces to this node
         self._settling: set[str] = set()
+        self._reads: dict[tuple[Feed, Position | Earliest | Last | Age, int], list[Subscriber | None]] = {}
         self._dirty: deque[tuple[Feed, float]] = deque()
         self._roster = Roster()
         self._watchers: dict[str, dict[Subscriber, None]] = {}
@@ -168,8 +171,13 @@ class Hub:
     # Feeds: input and output
 
     def read(self, feed: Feed, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, generation: int) -> None:
-        """FeedIO: read history for a feed."""
-        self.spawn(self._read(feed, subscriber, since, generation))
+        """FeedIO: read history for a feed. Who asks for what is being read gets the same slice."""
+        asked = (feed, since, generation)
+        if (readers := self._reads.get(asked)) is not None:
+            readers.append(subscriber)
+            return
+        self._reads[asked] = [subscriber]
+        self.spawn(self._read(*asked))
 
     def dirty(self, feed: Feed) -> None:
         """FeedIO: flush soon. Two ticks later, so that what arrives together is written together."""
@@ -202,15 +210,28 @@ class Hub:
         if (feed := self._feeds.get(channel)) is not None:
             feed.gap()
 
-    async def _read(self, feed: Feed, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, generation: int) -> None:
-        while self._feeds.get(feed.channel) is feed and (subscriber is None or subscriber.state is not State.GONE):
+    async def _read(self, feed: Feed, since: Position | Earliest | Last | Age, generation: int) -> None:
+        readers = self._reads[feed, since, generation]
+        try:
+            piece = await self._slice(feed, since, readers)
+        finally:
+            del self._reads[feed, since, generation]
+        for number, subscriber in enumerate(readers):
+            if piece is None or self._feeds.get(feed.channel) is not feed:
+                return
+            feed.page(subscriber, since, piece, generation)
+            if number % READERS == READERS - 1:
+                await asyncio.sleep(0)  # a crowd that comes back: others have their turn
+
+    async def _slice(self, feed: Feed, since: Position | Earliest | Last | Age, readers: list[Subscriber | None]) -> Slice | None:
+        """Read until it can be read, or nobody wants it any more."""
+        while self._feeds.get(feed.channel) is feed and any(reader is None or reader.state is not State.GONE for reader in readers):
             try:
-                piece = await self._broker.history(feed.channel, since, PAGE_EVENTS)
+                return await self._broker.history(feed.channel, since, PAGE_EVENTS)
             except BrokerUnavailable as error:
                 log.warning("history_unavailable", channel=feed.channel, reason=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return feed.page(subscriber, since, piece, generation)
+        return None
 
     # The broker's announcements follow the feeds
 

@@ -46,6 +46,8 @@ class Flaky(MemoryBroker):
     """A memory broker that is away for its first calls."""
 
     away = 0
+    asked = 0
+    """Slices that were read."""
 
     async def subscribe(self, channel: str) -> Position:
         self._try()
@@ -53,6 +55,8 @@ class Flaky(MemoryBroker):
 
     async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
         self._try()
+        self.asked += 1
+        await asyncio.sleep(0)  # as over a network
         return await super().history(channel, since, limit)
 
     def _try(self) -> None:
@@ -244,3 +248,33 @@ def test_a_hub_that_has_ended_says_so() -> None:
     node = asyncio.run(main())
     assert node.hub.ended
     assert node.hub.unready() == {"hub": "ended"}
+
+
+def test_a_crowd_that_comes_back_asks_the_broker_once_for_each_page() -> None:
+    async def scenario(node: Node) -> None:
+        first, *_ = await node.publish("drop.a", *"abcde")
+        assert isinstance(first, Receipt)
+        crowd = [node.subscribe("drop.a", first.position) for _ in range(500)]
+        await until(lambda: all(wire.told("event") == 4 for wire in crowd))
+        assert node.broker.asked == 1
+        later = [node.subscribe("drop.a", first.position) for _ in range(3)]
+        await until(lambda: all(wire.told("event") == 4 for wire in later))
+        assert node.broker.asked == 2, "what is asked for later is read again"
+        await node.publish("drop.a", "f")
+        await until(lambda: all(wire.told("event") == 5 for wire in crowd + later))
+
+    run(scenario)
+
+
+def test_of_a_crowd_whoever_leaves_while_it_is_served_gets_nothing_more() -> None:
+    async def scenario(node: Node) -> None:
+        first, *_ = await node.publish("drop.a", *"abc")
+        assert isinstance(first, Receipt)
+        crowd = [node.subscribe("drop.a", first.position) for _ in range(200)]
+        await until(lambda: crowd[0].told("event") == 2)
+        assert crowd[-1].told("event") == 0, "they are served in turns"
+        node.hub.unsubscribe(crowd[-1].subscribers[0])
+        await until(lambda: all(wire.told("event") == 2 for wire in crowd[:-1]))
+        assert crowd[-1].lines == []
+
+    run(scenario)
