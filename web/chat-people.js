@@ -14,6 +14,7 @@ export function dress(row, name) {
 
 export class People {
   #ids = new Set();
+  #others = 0; // members of a crowd, whose names are not told
   #me = "";
 
   constructor() {
@@ -24,7 +25,9 @@ export class People {
     });
   }
 
-  reset(members, me) {
+  /** `count` is how many there are, `members` who: none where they are too many. */
+  reset(members, me, count) {
+    this.#others = count - members.length;
     this.#ids = new Set(members.map(({ id }) => id));
     this.#me = me;
     this.#draw();
@@ -43,7 +46,7 @@ export class People {
   #draw() {
     const ids = [...this.#ids].sort((a, b) => (b === this.#me) - (a === this.#me) || a.localeCompare(b));
     byId("members").replaceChildren(...ids.map((id) => this.#row(id)));
-    byId("here").textContent = String(ids.length);
+    byId("here").textContent = String(ids.length + this.#others);
   }
 
   #row(id) {

@@ -27,18 +27,19 @@ let arrived = false;
 let unseen = 0;
 
 function subscribe(since) {
-  const handlers = { onSubscribed, onEvent, onGap, onReplayed, onJoin, onLeave, onError };
+  const handlers = { onSubscribed, onEvent, onGap, onReplayed, onJoin, onLeave, onPresence, onError };
   subscription = hub.subscribe(channel, { since, presence: true, member: name, ...handlers });
 }
 
-function onSubscribed({ members }) {
+function onSubscribed(presence) {
   byId("problem").hidden = true;
   status.refuse(null);
-  people.reset(members ?? [], name);
+  onPresence(presence);
 }
 
 const onJoin = (member) => people.join(member);
 const onLeave = (member) => people.leave(member);
+const onPresence = ({ count, members }) => people.reset(members ?? [], name, count);
 
 function onEvent(event, { replay }) {
   const entry = outbox.claim(event);

@@ -90,7 +90,7 @@ export class EventHub {
   /**
    * Follows a channel until unsubscribe(), through any number of connections. Options, all optional: since, presence, member,
    * onSubscribed(message), onEvent(event, {replay}), onGap(gap), onReplayed({count, resumed}) when all up to the head has arrived,
-   * onJoin(member), onLeave(member), onError(error): the subscription has ended unless error.passing; console.error if not given.
+   * onJoin(member), onLeave(member), onPresence({ count, members }) in a crowd, onError(error): the subscription has ended unless error.passing; console.error if not given.
    * Returns {channel, cursor}.
    */
   subscribe(channel, options = {}) {

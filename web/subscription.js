@@ -8,6 +8,7 @@ const HANDLERS = {
   onReplayed: ignore,
   onJoin: ignore,
   onLeave: ignore,
+  onPresence: ignore,
   onError: (error) => console.error(error),
 };
 
@@ -54,6 +55,7 @@ export class Subscription {
     if (message.type === "gap") this.#gap(message);
     if (message.type === "join") this.#on.onJoin(message.member);
     if (message.type === "leave") this.#on.onLeave(message.member);
+    if (message.type === "presence") this.#on.onPresence(message);
   }
 
   fail(error) {

@@ -1,23 +1,29 @@
 """The channels of this node: publish, subscribe, dispatch. Knows writers and brokers, never sessions or sockets."""
 
 import asyncio
+import secrets
 import time
 from collections import deque
 from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
 
 from eventhub.brokers.base import Broker
 from eventhub.channels import ChannelTypes
-from eventhub.encoding import Encoding
-from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown, SlowConsumer
+from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown
 from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
 from eventhub.feed import Feed, State, Subscriber
 from eventhub.metrics import Metrics
-from eventhub.presence import Roster
+from eventhub.presence import Change, Roster
+from eventhub.watchers import Watchers
 
 PAGE_EVENTS = 256
+PRESENCE_SECONDS = 0.25
+"""Between two messages to other nodes about who came and went here."""
+CROWD_TICKS = 4
+"""Of these: how often the watchers of a crowd are told how large it is."""
 READERS = 50
 """Readers of one slice that get it in one turn of the loop."""
 RETRY_SECONDS = 0.5
@@ -41,8 +47,8 @@ class Hub:
         self._settling: set[str] = set()
         self._reads: dict[tuple[Feed, Position | Earliest | Last | Age, int], list[Subscriber | None]] = {}
         self._dirty: deque[tuple[Feed, float]] = deque()
-        self._roster = Roster()
-        self._watchers: dict[str, dict[Subscriber, None]] = {}
+        self._roster = Roster(secrets.token_hex(4))
+        self._watchers = Watchers(self._roster)
         self._tasks: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.started = asyncio.Event()
@@ -55,7 +61,8 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                self._tasks.create_task(self._broker.run(self._deliver, self._gap), name="broker")
+                self._tasks.create_task(self._broker.run(self._deliver, self._gap, self._hear), name="broker")
+                self._tasks.create_task(self._attend(), name="presence")
                 self.started.set()
         finally:
             self._tasks = None
@@ -105,7 +112,7 @@ class Hub:
             feed = self._feeds[channel] = Feed(channel, kind, self._metrics.tallies[kind.name], self)
             self._settle(channel)
         if kind.presence and subscriber.member and self._roster.join(channel, subscriber.member):
-            self._tell_watchers("join", channel, subscriber.member)
+            self._watchers.tell(Change(channel, subscriber.member, joined=True))
         feed.join(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -116,12 +123,9 @@ class Hub:
             if not feed:
                 del self._feeds[channel]
                 self._settle(channel)
-        if (watchers := self._watchers.get(channel)) is not None:
-            watchers.pop(subscriber, None)
-            if not watchers:
-                del self._watchers[channel]
+        self._watchers.discard(subscriber)
         if self.types.resolve(channel).presence and subscriber.member and self._roster.leave(channel, subscriber.member):
-            self._tell_watchers("leave", channel, subscriber.member)
+            self._watchers.tell(Change(channel, subscriber.member, joined=False))
 
     def congested(self, subscriber: Subscriber) -> None:
         """A subscriber's writer is full."""
@@ -133,11 +137,11 @@ class Hub:
         if (feed := self._feeds.get(subscriber.channel)) is not None:
             feed.drained(subscriber)
 
-    def watch(self, subscriber: Subscriber) -> list[str]:
-        """The members of its channel; `join` and `leave` are written to it from now on."""
+    def watch(self, subscriber: Subscriber) -> dict[str, Any]:
+        """Its channel's members as message fields; what changes is written to it from now on."""
         if self.types.resolve(subscriber.channel).presence:
-            self._watchers.setdefault(subscriber.channel, {})[subscriber] = None
-        return self.members(subscriber.channel)
+            return self._watchers.add(subscriber)
+        return self._watchers.state(subscriber.channel)
 
     def members(self, channel: str) -> list[str]:
         """Ids, in the order of arrival; none where presence is not kept. Raises InvalidChannel, UnknownChannel."""
@@ -264,17 +268,30 @@ class Hub:
             feed.opened(position)
         return feed
 
-    def _tell_watchers(self, kind: str, channel: str, member: str) -> None:
-        fields: dict[str, Any] = {"channel": channel, "member": {"id": member}}
-        messages: dict[Encoding, bytes] = {}
-        for subscriber in list(self._watchers.get(channel, ())):
-            writer = subscriber.writer
-            if writer.full:  # joins and leaves cannot be resumed: it would have a wrong list for ever
-                writer.fail(SlowConsumer(f"the connection's outgoing buffer is full and the members of {channel!r} change"))
-                continue
-            if (message := messages.get(writer.encoding)) is None:
-                message = messages[writer.encoding] = writer.encoding.message(kind, fields)
-            writer.write(message)
+    # Presence: what this node tells others, and hears of them
+
+    def _hear(self, message: bytes) -> None:
+        for change in self._roster.hear(message, self._elapsed()):
+            self._watchers.tell(change)
+
+    async def _attend(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(PRESENCE_SECONDS)
+            with suppress(BrokerUnavailable):  # other nodes see by the numbers that they missed something, and ask
+                for message in self._roster.messages(self._elapsed()):
+                    await self._broker.broadcast(message)
+            for change in self._roster.expire(self._elapsed()):
+                self._watchers.tell(change)
+            ticks += 1
+            if ticks % CROWD_TICKS == 0:
+                for _ in self._watchers.tell_crowds():
+                    await asyncio.sleep(0)
+
+    @staticmethod
+    def _elapsed() -> int:
+        """Milliseconds on a clock that is never set."""
+        return time.monotonic_ns() // 1_000_000
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run until done or until the hub ends."""

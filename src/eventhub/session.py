@@ -101,8 +101,8 @@ class Channels(Protocol):
         """Nothing is written for it afterwards."""
         ...
 
-    def watch(self, subscriber: Subscriber) -> list[str]:
-        """The members now; `join` and `leave` are written from now on."""
+    def watch(self, subscriber: Subscriber) -> dict[str, Any]:
+        """The members now, as fields of a message; what changes is written from now on."""
         ...
 
     def congested(self, subscriber: Subscriber) -> None:
@@ -242,7 +242,7 @@ class Session:
     def _subscribed(self, command: Subscribe, subscriber: Subscriber, start: Start) -> None:
         fields = {"channel": subscriber.channel, **start.as_dict()}
         if command.presence:
-            fields["members"] = [{"id": member} for member in self._channels.watch(subscriber)]
+            fields |= self._channels.watch(subscriber)
         self._say("subscribed", command.ref, fields, start.position)
 
     def _say(self, kind: str, ref: Ref, fields: dict[str, Any], position: Position | None = None) -> None:

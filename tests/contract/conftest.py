@@ -38,6 +38,7 @@ class Node:
     clock: Clock
     delivered: list[Event] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    heard: list[bytes] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def deliver(self, event: Event) -> None:
@@ -46,6 +47,10 @@ class Node:
 
     def gap(self, channel: str) -> None:
         self.gaps.append(channel)
+        self.changed.set()
+
+    def hear(self, message: bytes) -> None:
+        self.heard.append(message)
         self.changed.set()
 
     async def announced(self, count: int) -> list[Event]:
@@ -65,7 +70,7 @@ def retention(channel: str) -> Retention:
 async def memory() -> AsyncIterator[Node]:
     clock = Clock()
     node = Node(MemoryBroker(retention, clock), clock)
-    task = asyncio.create_task(node.broker.run(node.deliver, node.gap))
+    task = asyncio.create_task(node.broker.run(node.deliver, node.gap, node.hear))
     await asyncio.sleep(0)  # let it start
     try:
         yield node

@@ -51,8 +51,8 @@ class Noted:
 
     def unsubscribe(self, subscriber: Subscriber) -> None: ...
 
-    def watch(self, subscriber: Subscriber) -> list[str]:
-        return []
+    def watch(self, subscriber: Subscriber) -> dict[str, Any]:
+        return {}
 
     def congested(self, subscriber: Subscriber) -> None: ...
 

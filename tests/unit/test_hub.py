@@ -163,7 +163,7 @@ def test_readers_that_a_policy_ends_together_all_leave_presence() -> None:
 def test_join_and_leave_go_to_those_who_watch() -> None:
     async def scenario(node: Node) -> None:
         ana = node.subscribe("drop.a", member="ana")
-        assert node.hub.watch(ana.subscribers[0]) == ["ana"]
+        assert node.hub.watch(ana.subscribers[0]) == {"count": 1, "members": [{"id": "ana"}]}
         tabs = [node.subscribe("drop.a", member="bob") for _ in range(2)]
         node.subscribe("drop.a")  # only watches
         assert (ana.told("join"), node.hub.members("drop.a")) == (1, ["ana", "bob"])

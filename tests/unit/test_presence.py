@@ -1,27 +1,29 @@
-"""presence.py: who is where, by the number of their subscriptions."""
+"""presence.py: who is where, by the number of their subscriptions, and how nodes come to agree on it."""
 
+import random
 from collections import Counter
 
-from hypothesis import settings
+import orjson
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from eventhub.presence import MEMBER_LENGTH, Roster
+from eventhub.presence import ASK_AGAIN, BATCH, BEAT, MEMBER_LENGTH, SILENCE, Change, Roster
 
 
 def test_nobody_is_in_a_channel_that_nobody_joined() -> None:
-    assert Roster().members("chat.lobby") == []
+    assert Roster("n1").members("chat.lobby") == []
 
 
 def test_the_first_subscription_of_a_member_is_an_arrival_and_the_next_is_not() -> None:
-    roster = Roster()
+    roster = Roster("n1")
     assert roster.join("chat.lobby", "ana") is True
     assert roster.join("chat.lobby", "ana") is False
     assert roster.members("chat.lobby") == ["ana"]
 
 
 def test_only_the_last_subscription_of_a_member_is_a_departure() -> None:
-    roster = Roster()
+    roster = Roster("n1")
     roster.join("chat.lobby", "ana")
     roster.join("chat.lobby", "ana")
     assert roster.leave("chat.lobby", "ana") is False
@@ -31,14 +33,14 @@ def test_only_the_last_subscription_of_a_member_is_a_departure() -> None:
 
 
 def test_members_are_listed_in_the_order_of_their_arrival() -> None:
-    roster = Roster()
+    roster = Roster("n1")
     for member in ("cem", "ana", "bob", "cem"):
         roster.join("chat.lobby", member)
     assert roster.members("chat.lobby") == ["cem", "ana", "bob"]
 
 
 def test_who_comes_back_comes_last() -> None:
-    roster = Roster()
+    roster = Roster("n1")
     for member in ("ana", "bob"):
         roster.join("chat.lobby", member)
     roster.leave("chat.lobby", "ana")
@@ -47,7 +49,7 @@ def test_who_comes_back_comes_last() -> None:
 
 
 def test_channels_know_nothing_of_each_other() -> None:
-    roster = Roster()
+    roster = Roster("n1")
     assert roster.join("chat.a", "ana") is True
     assert roster.join("chat.b", "ana") is True
     assert roster.leave("chat.a", "ana") is True
@@ -55,14 +57,14 @@ def test_channels_know_nothing_of_each_other() -> None:
 
 
 def test_the_list_is_the_readers_own() -> None:
-    roster = Roster()
+    roster = Roster("n1")
     roster.join("chat.lobby", "ana")
     roster.members("chat.lobby").clear()
     assert roster.members("chat.lobby") == ["ana"]
 
 
 def test_a_channel_that_all_have_left_holds_nothing() -> None:
-    roster = Roster()
+    roster = Roster("n1")
     for number in range(100):
         roster.join(f"chat.{number}", "ana")
         roster.leave(f"chat.{number}", "ana")
@@ -81,7 +83,7 @@ class Comings(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.roster = Roster()
+        self.roster = Roster("n1")
         self.count = Counter[tuple[str, str]]()
 
     @rule(channel=CHANNELS, member=MEMBERS)
@@ -105,3 +107,168 @@ class Comings(RuleBasedStateMachine):
 
 TestComings = Comings.TestCase
 TestComings.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+class Nodes:
+    """Rosters on a network that may lose what it carries; the clock is moved by hand."""
+
+    def __init__(self, count: int = 2) -> None:
+        self.now = 0
+        self.rosters = {f"n{number}": Roster(f"n{number}") for number in range(count)}
+        self.changes: dict[str, list[Change]] = {name: [] for name in self.rosters}
+        self.sent = 0
+        self.exchange()
+
+    def tick(self, milliseconds: int, lost: float = 0.0, chance: random.Random | None = None) -> None:
+        """Time passes, and every node says what it has to say."""
+        self.now += milliseconds
+        for name, roster in list(self.rosters.items()):
+            for message in roster.messages(self.now):
+                self.sent += 1
+                for other, hearer in self.rosters.items():
+                    if chance is None or chance.random() >= lost:
+                        self.changes[other] += hearer.hear(message, self.now)
+            self.changes[name] += roster.expire(self.now)
+
+    def exchange(self) -> None:
+        """Long enough for everybody to know everything."""
+        for _ in range(4):
+            self.tick(BEAT // 2)
+
+    def members(self, channel: str = "chat.a") -> list[set[str]]:
+        return [set(roster.members(channel)) for roster in self.rosters.values()]
+
+
+def test_a_member_of_one_node_is_there_on_all() -> None:
+    nodes = Nodes(3)
+    nodes.rosters["n0"].join("chat.a", "ana")
+    nodes.tick(100)
+    assert nodes.members() == [{"ana"}] * 3
+    assert nodes.changes == {"n0": [], "n1": [Change("chat.a", "ana", joined=True)], "n2": [Change("chat.a", "ana", joined=True)]}
+
+
+def test_a_member_on_two_nodes_arrives_once_and_leaves_with_the_last() -> None:
+    nodes = Nodes()
+    assert nodes.rosters["n0"].join("chat.a", "ana")
+    nodes.tick(100)
+    assert not nodes.rosters["n1"].join("chat.a", "ana")
+    nodes.tick(100)
+    assert not nodes.rosters["n0"].leave("chat.a", "ana")
+    nodes.tick(100)
+    assert nodes.members() == [{"ana"}] * 2
+    assert nodes.rosters["n1"].leave("chat.a", "ana")
+    nodes.tick(100)
+    assert nodes.members() == [set()] * 2
+    assert nodes.changes["n0"] == [Change("chat.a", "ana", joined=False)]
+
+
+def test_who_comes_and_goes_between_two_messages_is_not_mentioned() -> None:
+    nodes = Nodes()
+    nodes.rosters["n0"].join("chat.a", "ana")
+    nodes.rosters["n0"].leave("chat.a", "ana")
+    before = nodes.sent
+    nodes.tick(1)
+    assert nodes.sent == before
+
+
+def test_a_node_that_starts_later_is_told_everything() -> None:
+    nodes = Nodes()
+    for number in range(2 * BATCH + 1):
+        nodes.rosters["n0"].join(f"chat.{number % 3}", f"m{number}")
+    nodes.exchange()
+    nodes.rosters["late"], nodes.changes["late"] = Roster("late"), []
+    nodes.exchange()
+    assert [len(nodes.rosters["late"].members(f"chat.{number}")) for number in range(3)] == [334, 334, 333]
+
+
+def test_a_lost_message_is_noticed_by_the_next_and_made_good() -> None:
+    nodes = Nodes()
+    nodes.rosters["n0"].join("chat.a", "ana")
+    list(nodes.rosters["n0"].messages(nodes.now))  # nobody hears it
+    assert nodes.members() == [{"ana"}, set()]
+    nodes.exchange()
+    assert nodes.members() == [{"ana"}] * 2
+
+
+def test_members_of_a_silent_node_vanish_within_the_bound() -> None:
+    nodes = Nodes()
+    nodes.rosters["n0"].join("chat.a", "ana")
+    nodes.exchange()
+    del nodes.rosters["n0"]
+    nodes.tick(SILENCE - BEAT)
+    assert nodes.members() == [{"ana"}]
+    nodes.tick(BEAT + 1)
+    assert nodes.members() == [set()]
+    assert nodes.changes["n1"][-1] == Change("chat.a", "ana", joined=False)
+
+
+def test_an_idle_node_says_little_and_a_busy_one_speaks_in_batches() -> None:
+    nodes = Nodes()
+    before = nodes.sent
+    for _ in range(100):
+        nodes.tick(BEAT // 10)
+    assert nodes.sent - before <= 2 * 11
+    for number in range(BATCH + 1):
+        nodes.rosters["n0"].join("chat.a", f"m{number}")
+    told = list(nodes.rosters["n0"].messages(nodes.now))
+    assert len(told) == 2
+    longest = "x" * MEMBER_LENGTH
+    for number in range(BATCH):
+        nodes.rosters["n1"].join("c" * 100 + f".{number}", longest)
+    assert max(map(len, nodes.rosters["n1"].messages(nodes.now))) < 128 * 1024
+
+
+def test_a_node_that_cannot_keep_up_asks_only_now_and_then() -> None:
+    nodes = Nodes()
+    hearer = nodes.rosters["n1"]
+    for number in range(100):
+        hearer.hear(orjson.dumps({"node": "n9", "number": number * 2, "news": []}), nodes.now)
+    questions = [message for message in hearer.messages(nodes.now) if b"ask" in message]
+    assert len(questions) == 1
+    hearer.hear(orjson.dumps({"node": "n9", "number": 1}), nodes.now + ASK_AGAIN)
+    assert any(b"ask" in message for message in hearer.messages(nodes.now + ASK_AGAIN))
+
+
+def test_a_part_that_is_lost_spoils_nothing() -> None:
+    nodes = Nodes()
+    for number in range(3 * BATCH):
+        nodes.rosters["n0"].join("chat.a", f"m{number}")
+    nodes.rosters["n0"].hear(orjson.dumps({"node": "n1", "ask": None}), nodes.now)
+    told = list(nodes.rosters["n0"].messages(nodes.now))
+    for message in [part for part in told if b'"part":1' not in part]:
+        nodes.rosters["n1"].hear(message, nodes.now)
+    nodes.exchange()
+    assert nodes.members()[1] == {f"m{number}" for number in range(3 * BATCH)}
+
+
+@settings(max_examples=150, deadline=None)
+@given(seed=st.integers(0, 2**32), lost=st.sampled_from([0.0, 0.1, 0.5]), steps=st.integers(1, 60))
+def test_whatever_is_lost_all_nodes_agree_in_the_end_and_have_told_no_lie(seed: int, lost: float, steps: int) -> None:
+    chance = random.Random(seed)
+    nodes = Nodes(3)
+    own: dict[str, Counter[str]] = {name: Counter() for name in nodes.rosters}
+    for _ in range(steps):
+        name = chance.choice(list(nodes.rosters))
+        member = f"m{chance.randrange(4)}"
+        if own[name][member] and chance.random() < 0.5:
+            own[name][member] -= 1
+            if nodes.rosters[name].leave("chat.a", member):
+                nodes.changes[name].append(Change("chat.a", member, joined=False))
+        else:
+            own[name][member] += 1
+            if nodes.rosters[name].join("chat.a", member):
+                nodes.changes[name].append(Change("chat.a", member, joined=True))
+        if chance.random() < 0.7:
+            nodes.tick(chance.choice([10, 300, 3000]), lost, chance)
+        if chance.random() < 0.03 and len(nodes.rosters) > 1:
+            del nodes.rosters[name], own[name], nodes.changes[name]
+    for _ in range(12):
+        nodes.tick(BEAT)
+    present = {member for counter in own.values() for member, count in counter.items() if count}
+    assert nodes.members() == [present] * len(nodes.rosters)
+    for name in nodes.rosters:
+        there: set[str] = set()
+        for _, member, joined in nodes.changes[name]:
+            assert (member in there) != joined, "an arrival of someone who is there, or a departure of someone who is not"
+            (there.add if joined else there.remove)(member)
+        assert there == present

@@ -84,9 +84,9 @@ class Node:
         self.calls.append(("unsubscribe", subscriber.channel))
         del self.subscribers[subscriber.channel]
 
-    def watch(self, subscriber: Subscriber) -> list[str]:
+    def watch(self, subscriber: Subscriber) -> dict[str, Any]:
         self.calls.append(("watch", subscriber.channel))
-        return ["ana", subscriber.member]
+        return {"count": 2, "members": [{"id": "ana"}, {"id": subscriber.member}]}
 
     def congested(self, subscriber: Subscriber) -> None:
         self.calls.append(("congested", subscriber.channel))
@@ -432,7 +432,8 @@ def test_members_are_told_only_to_those_who_ask() -> None:
     client = Client()
     (quiet,) = client.send(type="subscribe", channel="chat.a")
     (asking,) = client.send(type="subscribe", channel="chat.b", presence=True, member="bob")
-    assert "members" not in quiet
+    assert not {"members", "count"} & quiet.keys()
+    assert asking["count"] == 2
     assert asking["members"] == [{"id": "ana"}, {"id": "bob"}]
     assert [call for call in client.node.calls if call[0] == "watch"] == [("watch", "chat.b")]
 

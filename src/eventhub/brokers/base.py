@@ -8,10 +8,14 @@ from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Recei
 
 Deliver = Callable[[Event], None]
 OnGap = Callable[[str], None]
+Hear = Callable[[bytes], None]
 
 
 class Broker(Protocol):
-    """Store and announce. Positions strictly increase per channel; an epoch exists even for an empty channel."""
+    """Store and announce events, and carry messages between nodes.
+
+    Positions strictly increase per channel; an epoch exists even for an empty channel.
+    """
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         """Store and announce each event, atomically per event and in the given order; one result an event.
@@ -36,11 +40,16 @@ class Broker(Protocol):
         """Stop announcing. Announcements under way may still come."""
         ...
 
-    async def run(self, deliver: Deliver, gap: OnGap) -> None:
+    async def broadcast(self, message: bytes) -> None:
+        """Give up to 256 KiB to all other nodes on this broker, in order and at most once: it may be lost. Raises BrokerUnavailable."""
+        ...
+
+    async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
         """Announce until cancelled. Never gives up quietly; reconnects by itself.
 
         `deliver` is called in channel order. Where continuity cannot be vouched for, `gap(channel)` is called after announcing works again,
-        so that history read afterwards and the announcements that follow leave no hole. Both are synchronous and do not raise.
+        so that history read afterwards and the announcements that follow leave no hole. `hear` gets what other nodes broadcast, and may get
+        this node's own. All three are synchronous and do not raise.
         """
         ...
 

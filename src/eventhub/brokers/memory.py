@@ -10,7 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 
-from eventhub.brokers.base import Deliver, OnGap
+from eventhub.brokers.base import Deliver, Hear, OnGap
 from eventhub.channels import Retention
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
 from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice, many
@@ -123,7 +123,10 @@ class MemoryBroker:
             if not log.events and log.tip == self._floor:  # never held anything: nobody can miss it
                 self._forget(channel, log)
 
-    async def run(self, deliver: Deliver, gap: OnGap) -> None:
+    async def broadcast(self, message: bytes) -> None:
+        return  # there is no other node
+
+    async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
         self._deliver = deliver
         try:
             while True:  # retention by age holds for channels that nobody touches, too

@@ -11,6 +11,7 @@ POSITION: dict[str, Any] = {"type": "string", "pattern": "^[a-z0-9]{1,16}-[0-9]+
 TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
 REF: dict[str, Any] = {"type": ["integer", "string"]}
 MEMBER: dict[str, Any] = {"type": "object", "required": ["id"], "properties": {"id": TEXT}}
+COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 FAULTS: dict[str, Any] = {"type": "array", "items": {"type": "object", "properties": {"pointer": TEXT, "message": TEXT}}}
 
 # What the server says, beside events: required fields, then optional ones (PROTOCOL.md, "Server to client").
@@ -18,7 +19,7 @@ SAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "hello": ({"session": TEXT, "version": TEXT, "limits": {"type": "object"}}, {}),
     "subscribed": (
         {"channel": TEXT, "position": POSITION, "head": POSITION, "recovered": {"type": "boolean"}},
-        {"ref": REF, "members": {"type": "array", "items": MEMBER}},
+        {"ref": REF, "count": COUNT, "members": {"type": "array", "items": MEMBER}},
     ),
     "gap": (
         {"channel": TEXT, "after": {"anyOf": [POSITION, {"type": "null"}]}, "before": POSITION, "position": POSITION,
@@ -27,6 +28,7 @@ SAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "join": ({"channel": TEXT, "member": MEMBER}, {}),
     "leave": ({"channel": TEXT, "member": MEMBER}, {}),
+    "presence": ({"channel": TEXT, "count": COUNT}, {"members": {"type": "array", "items": MEMBER}}),
     "published": ({"channel": TEXT, "id": POSITION, "time": TIME}, {"ref": REF}),
     "unsubscribed": ({"channel": TEXT, "reason": TEXT}, {"ref": REF}),
     "error": ({"code": TEXT, "message": TEXT}, {"ref": REF, "details": FAULTS}),

@@ -150,7 +150,8 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
     async def presence(channel: Channel) -> dict[str, Any]:
         if not (kind := hub.types.resolve(channel)).presence:
             raise NotFound(f"channel type {kind.name!r} keeps no presence; `presence: true` in the configuration turns it on")
-        return {"channel": channel, "members": [{"id": member} for member in hub.members(channel)]}
+        members = hub.members(channel)
+        return {"channel": channel, "count": len(members), "members": [{"id": member} for member in members]}
 
     @api.get("/v1/types", summary="The channel types", tags=["read"])
     async def types() -> dict[str, Any]:
