@@ -120,7 +120,7 @@ class LogSettings(Section):
 
 
 WORDS = {
-    ("broker", "string_pattern_mismatch"): "expected memory://, the one broker there is",
+    ("broker", "string_pattern_mismatch"): "expected memory:// or sqlite:///file",
     ("channels", "too_short"): "declares no channel type; expected at least one",
 }
 """Better than pydantic's."""
@@ -140,7 +140,9 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
     insecure: bool = Field(default=False, description="Listen beyond loopback although no authentication is configured")
-    broker: str = Field(default="memory://", pattern=r"^memory://$", description="Where events are stored and announced")
+    broker: str = Field(
+        default="memory://", pattern=r"^(memory://$|sqlite:///)", description="Where events are stored and announced (docs/brokers.md)"
+    )
     channels: dict[TypeName, Annotated[ChannelSettings, BeforeValidator(_not_mapping)]] = Field(
         default_factory=lambda: {name: ChannelSettings.model_validate(value) for name, value in SAMPLE_CHANNELS.items()},
         min_length=1,

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from eventhub.brokers.base import Broker
 from eventhub.brokers.memory import MemoryBroker
+from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.channels import Retention
 from eventhub.event import Event
 
@@ -67,9 +70,8 @@ def retention(channel: str) -> Retention:
 
 
 @asynccontextmanager
-async def memory() -> AsyncIterator[Node]:
-    clock = Clock()
-    node = Node(MemoryBroker(retention, clock), clock)
+async def running(broker: Broker, clock: Clock) -> AsyncIterator[Node]:
+    node = Node(broker, clock)
     task = asyncio.create_task(node.broker.run(node.deliver, node.gap, node.hear))
     await asyncio.sleep(0)  # let it start
     try:
@@ -80,7 +82,22 @@ async def memory() -> AsyncIterator[Node]:
             await task
 
 
-BROKERS: dict[str, Callable[[], AbstractAsyncContextManager[Node]]] = {"memory": memory}
+@asynccontextmanager
+async def memory() -> AsyncIterator[Node]:
+    clock = Clock()
+    async with running(MemoryBroker(retention, clock), clock) as node:
+        yield node
+
+
+@asynccontextmanager
+async def sqlite() -> AsyncIterator[Node]:
+    clock = Clock()
+    with TemporaryDirectory() as directory:
+        async with running(SqliteBroker(Path(directory) / "events.db", retention, clock), clock) as node:
+            yield node
+
+
+BROKERS: dict[str, Callable[[], AbstractAsyncContextManager[Node]]] = {"memory": memory, "sqlite": sqlite}
 
 
 @pytest.fixture(params=BROKERS)

@@ -272,6 +272,91 @@ def test_a_key_is_forgotten_after_ten_minutes(start: Start) -> None:
     run(start, scenario)
 
 
+def test_history_has_an_event_as_soon_as_its_publish_is_answered(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        for number in range(20):
+            (position,) = await store(node, "many.a", str(number))
+            assert (await node.broker.history("many.a", Last(1), 1)).reached == position
+
+    run(start, scenario)
+
+
+def test_a_large_call_over_several_channels_is_answered_in_its_order(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        channels = [f"many.{number % 3}" for number in range(1000)]
+        results = await node.broker.publish([event(node, channel, str(number)) for number, channel in enumerate(channels)])
+        receipts = [result for result in results if isinstance(result, Receipt)]
+        assert len(receipts) == 1000
+        for channel in set(channels):
+            log = await node.broker.history(channel, Earliest(), 1000)
+            mine = [number for number, other in enumerate(channels) if other == channel]
+            assert texts(log.events) == [str(number) for number in mine]
+            assert [event.position for event in log.events] == [receipts[number].position for number in mine]
+
+    run(start, scenario)
+
+
+def test_a_cancelled_publish_does_not_disturb_the_others(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        publishes = [asyncio.create_task(store(node, "many.a", str(number))) for number in range(20)]
+        await asyncio.sleep(0)
+        for publish in publishes[::2]:
+            publish.cancel()
+        results = await asyncio.gather(*publishes, return_exceptions=True)
+        assert all(isinstance(result, list) for result in results[1::2])
+        log = texts((await node.broker.history("many.a", Earliest(), 100)).events)
+        assert len(log) == len(set(log))
+        assert set(map(str, range(1, 20, 2))) <= set(log)
+
+    run(start, scenario)
+
+
+def test_channels_whose_names_look_alike_are_different(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        names = ["many.a", "many.A", "many.a.b", "many.a-b", "many.a_b", "many." + "x" * 195]
+        for name in names:
+            await node.broker.subscribe(name)
+            await store(node, name, name)
+        assert texts(await node.announced(len(names))) == names
+        for name in names:
+            assert texts((await node.broker.history(name, Earliest(), 10)).events) == [name]
+
+    run(start, scenario)
+
+
+def test_more_than_is_retained_in_one_call_leaves_the_newest(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await node.broker.subscribe("few.a")
+        positions = await store(node, "few.a", *map(str, range(50)))
+        assert texts((await node.broker.history("few.a", Earliest(), 10)).events) == ["47", "48", "49"]
+        assert texts(await node.announced(50)) == [str(number) for number in range(50)], "all are announced"
+        assert (await node.broker.history("few.a", positions[45], 10)).lost == "expired"
+        assert (await node.broker.history("few.a", positions[46], 10)).lost is None
+
+    run(start, scenario)
+
+
+def test_data_and_attributes_come_back_as_they_were(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await node.broker.subscribe("many.a")
+        new = [
+            NewEvent("many.a", '{"é":"\u2028 %s \\u0000"}'.encode(), node.clock.now, {"source": 'a"b\n', "subject": "\t"}),
+            NewEvent("many.a", b"[]", node.clock.now, None),
+            NewEvent("many.a", b'"' + b"x" * 1_000_000 + b'"', node.clock.now - 5, {"type": ""}),
+        ]
+        await node.broker.publish(new)
+        announced = await node.announced(3)
+        assert [(event.data, event.attributes, event.time) for event in announced] == [(n.data, n.attributes, n.time) for n in new]
+        log: list[Event] = []
+        piece = await node.broker.history("many.a", Earliest(), 10)
+        while piece.events:
+            log += piece.events
+            piece = await node.broker.history("many.a", piece.reached, 10)
+        assert log == list(announced)
+
+    run(start, scenario)
+
+
 def test_a_ready_broker_has_no_complaint(start: Start) -> None:
     async def scenario(node: Node) -> None:
         assert node.broker.unready() is None

@@ -158,7 +158,7 @@ def test_listening_beyond_loopback_without_authentication_is_refused(tmp_path: P
         ("{channels: {a: {}, a: {payload: chat}}}", "'a' is given twice"),
         ("channels: {chat: {payload: 'json:dumps'}}", "is a function; expected"),
         ("channels: {chat: chat}", "expected keys such as payload, as in {payload: chat}"),
-        ("broker: redis://x", "expected memory://"),
+        ("broker: kafka://x", "expected memory://"),
         ("origins: [https://a.example/]", "origins.0"),
         ("limits: {event_bytes: 5000000}", "expected at most limits.body_bytes"),
         ("chanels: {}", "chanels: unknown key; did you mean channels?"),

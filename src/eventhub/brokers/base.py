@@ -21,13 +21,15 @@ class Broker(Protocol):
         """Store and announce each event, atomically per event and in the given order; one result an event.
 
         A known idempotency key stores nothing and gives the first receipt, or IdempotencyConflict when the data differs.
-        Raises BrokerUnavailable when nothing is known about any of them.
+        Raises BrokerUnavailable, within seconds, when nothing is known about any of them: they may be stored or not, and a retry with the
+        same keys stores each once. Cancelled, it leaves the same doubt, and other calls undisturbed.
         """
         ...
 
     async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
         """At most `limit` events after `since`, fewer when they are large, but at least one unless the end is reached.
 
+        What is beyond retention is never shown, deleted or not. A position that was never given in this log is `reset`, wherever it is.
         Raises BrokerUnavailable.
         """
         ...

@@ -15,14 +15,12 @@ import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from eventhub.brokers.base import Broker
-from eventhub.brokers.memory import MemoryBroker
-from eventhub.channels import ChannelTypes
 from eventhub.config import Settings, channel_types
 from eventhub.errors import ConfigurationError
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import http, pages
+from eventhub.server.backend import open_broker
 from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint
 from eventhub.server.websocket import WebSocketShell
@@ -40,8 +38,7 @@ class Application:
     def __init__(self, settings: Settings, directory: Path) -> None:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
-        self._broker = _broker(settings, types)
-        self.hub = Hub(types, self._broker, metrics)
+        self.hub = Hub(types, open_broker(settings, types, directory), metrics)
         self.gateway = Gateway(settings, self.hub)
         metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
         self._publish = PublishEndpoint(self.gateway)
@@ -227,12 +224,3 @@ def check_certificate(settings: Settings, directory: Path) -> None:
 
 def _beside(directory: Path, file: Path | None) -> Path | None:
     return None if file is None else directory / file
-
-
-def _broker(settings: Settings, types: ChannelTypes) -> Broker:
-    return MemoryBroker(
-        lambda channel: types.resolve(channel).retention,
-        Hub.now,
-        max_bytes=settings.limits.history_bytes,
-        max_channels=settings.limits.channels,
-    )

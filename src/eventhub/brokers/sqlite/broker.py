@@ -1,0 +1,169 @@
+"""The SQLite broker on the event loop. Nothing here waits for the disk: requests go to threads, answers come back as callbacks."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from eventhub.brokers.base import Deliver, Hear, OnGap
+from eventhub.brokers.sqlite.file import Lock, Synchronous, is_damaged
+from eventhub.brokers.sqlite.history import History, Query
+from eventhub.brokers.sqlite.store import Results, Store
+from eventhub.brokers.sqlite.writer import Publish, Subscribe, Unsubscribe, Writer
+from eventhub.channels import Retention
+from eventhub.errors import BrokerUnavailable, EventHubError
+from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
+
+QUEUE_BYTES = 64 * 1024 * 1024
+"""Publishes that wait for the writer. One more is let in below this; further ones wait for room, up to the time-out."""
+EVENT_OVERHEAD = 250
+"""Bytes a waiting event costs beyond its data."""
+READERS = 2
+
+
+class SqliteBroker:
+    """Logs in the database `path`, which is made if need be and belongs to this process until `run` has ended.
+
+    `retention` gives a channel's retention, `clock` milliseconds since the Unix epoch. With `synchronous="FULL"` an answered publish
+    survives a power failure; with `"NORMAL"` the death of the process, and a power failure may take the last seconds: readers are told.
+    Raises ConfigurationError for a file that will not do; a full or failing disk is waited for.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        retention: Callable[[str], Retention],
+        clock: Callable[[], int],
+        *,
+        synchronous: Synchronous = "FULL",
+        timeout: float = 5.0,
+        max_channels: int = 100_000,
+        max_keys: int = 100_000,
+    ) -> None:
+        path = path.resolve()  # a link and its target are one database
+        self._retention, self._clock, self._timeout = retention, clock, timeout
+        self._lock = Lock(path)
+        store = Store(path, retention, clock, synchronous=synchronous, max_channels=max_channels, max_keys=max_keys)
+        self._writer = Writer(store, timeout)
+        try:
+            self._writer.open()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._opened = asyncio.Event()
+        if self._writer.is_open:
+            self._opened.set()
+        self._history = History(path)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-history")
+        self._reads = asyncio.Semaphore(READERS)
+        self._damage: str | None = None
+        self._queued = 0
+        self._room = asyncio.Event()
+        self._ended = False
+        self._deliver: Deliver
+        self._gap: OnGap
+
+    # Broker
+
+    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        size = sum(len(event.data) + EVENT_OVERHEAD for event in events)
+        async with self._time_limit("whether the events were stored is not known"):
+            while self._queued >= QUEUE_BYTES:
+                self._room.clear()
+                await self._room.wait()
+            answer: asyncio.Future[Sequence[Receipt | EventHubError]] = asyncio.get_running_loop().create_future()
+            self._queued += size
+            self._writer.ask(Publish(events, size, answer))
+            return await answer
+
+    async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
+        query = Query(channel, since, limit, self._retention(channel), self._clock())
+        try:
+            async with self._time_limit("history was not read"):
+                await self._opened.wait()
+                async with self._reads:
+                    return await asyncio.get_running_loop().run_in_executor(self._readers, self._history.read, query)
+        except sqlite3.Error as error:
+            if is_damaged(error):
+                self._damage = f"the database is damaged: {error}"
+            raise BrokerUnavailable(f"the database cannot be read: {error}") from None
+
+    async def subscribe(self, channel: str) -> Position:
+        async with self._time_limit("the channel is not announced"):
+            answer: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+            self._writer.ask(Subscribe(channel, answer))
+            return await answer
+
+    async def unsubscribe(self, channel: str) -> None:
+        self._writer.ask(Unsubscribe(channel))
+
+    async def broadcast(self, message: bytes) -> None:
+        return  # there is no other node
+
+    async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
+        self._deliver, self._gap = deliver, gap
+        loop = asyncio.get_running_loop()
+        thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
+        writing = loop.run_in_executor(thread, self._writer.run, loop.call_soon_threadsafe, self)
+        try:
+            await asyncio.shield(writing)  # ends only with a bug
+        finally:
+            self._ended = True
+            await asyncio.to_thread(self._readers.shutdown)
+            self._history.close()
+            self._writer.end()
+            await asyncio.wait([writing])
+            thread.shutdown(wait=False)
+            self._lock.release()
+
+    def unready(self) -> str | None:
+        return self._writer.complaint() or self._damage
+
+    # The writer's output
+
+    def stored(self, publishes: Sequence[Publish], results: Results, announced: Sequence[Event]) -> None:
+        """Announced first: who publishes and listens finds the event there when the answer comes."""
+        for event in announced:
+            self._deliver(event)
+        for publish, result in zip(publishes, results, strict=True):
+            if not publish.answer.done():
+                publish.answer.set_result(result)
+        self._release(publishes)
+
+    def refused(self, publishes: Sequence[Publish], error: BrokerUnavailable) -> None:
+        """Each publisher gets an error of its own: a traceback is added to what is raised."""
+        for publish in publishes:
+            if not publish.answer.done():
+                publish.answer.set_exception(BrokerUnavailable(error.message))
+        self._release(publishes)
+
+    def subscribed(self, request: Subscribe, position: Position) -> None:
+        """Its subscriber may have gone meanwhile; announcements that nobody wants do no harm."""
+        if not request.answer.done():
+            request.answer.set_result(position)
+
+    def opened(self) -> None:
+        """Whoever waits for history may go on."""
+        self._opened.set()
+
+    def doubted(self, channels: Sequence[str]) -> None:
+        """What was announced so far need not be all that was stored."""
+        for channel in channels:
+            self._gap(channel)
+
+    def _release(self, publishes: Sequence[Publish]) -> None:
+        self._queued -= sum(publish.size for publish in publishes)
+        self._room.set()
+
+    @asynccontextmanager
+    async def _time_limit(self, outcome: str) -> AsyncIterator[None]:
+        if self._ended:
+            raise BrokerUnavailable("the broker has ended")
+        try:
+            async with asyncio.timeout(self._timeout):
+                yield
+        except TimeoutError:
+            why = self._writer.complaint() or "the server is overloaded"
+            raise BrokerUnavailable(f"no answer within {self._timeout:g} s ({why}); {outcome}") from None

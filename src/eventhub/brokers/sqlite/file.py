@@ -1,0 +1,194 @@
+"""The database file: who may open it, what is in it, and how its connections are set up."""
+
+import fcntl
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from eventhub.errors import ConfigurationError
+
+Synchronous = Literal["FULL", "NORMAL"]
+
+APPLICATION = 0x45764875
+"""In the file's header: a database of EventHub."""
+VERSION = 1
+PAGE_SIZE = 8192
+CHECKPOINT_BYTES = 8 * 1024 * 1024
+"""The write-ahead log goes into the database when it is this large, and its file shrinks to this after a larger transaction."""
+CHECK_BYTES = 256 * 1024 * 1024
+"""Databases up to this size are read through at start. Of larger ones only the tables that everything else depends on are."""
+PATIENCE_MS = 1000
+"""How long a checkpoint waits for readers."""
+
+SCHEMA = """
+CREATE TABLE origin (epoch TEXT NOT NULL, created INTEGER NOT NULL, floor INTEGER NOT NULL);
+CREATE TABLE channels (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, trimmed INTEGER NOT NULL);
+CREATE TABLE events (
+  channel INTEGER NOT NULL, offset INTEGER NOT NULL, number INTEGER NOT NULL, time INTEGER NOT NULL, attributes BLOB, data BLOB NOT NULL,
+  PRIMARY KEY (channel, offset)
+) WITHOUT ROWID;
+CREATE TABLE keys (
+  id INTEGER PRIMARY KEY, channel TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, offset INTEGER NOT NULL, time INTEGER NOT NULL
+);
+CREATE TABLE probe (id INTEGER PRIMARY KEY, filler BLOB NOT NULL);
+"""
+# `number` counts a channel's events without the jumps of `offset`: how many there are is seen at the two ends.
+# Everything up to `trimmed` is gone, rows that are still there included. A channel without a row stands at `floor`.
+
+
+class Origin(NamedTuple):
+    """Of a database: its epoch and time of birth, the floor of its channels, and whether this opening made it."""
+
+    epoch: str
+    created: int
+    floor: int
+    fresh: bool
+
+
+class Lock:
+    """Only one process writes to a database. Held by an open descriptor, so a killed process leaves no lock behind.
+
+    It is a file of its own: closing any descriptor of the database itself would drop SQLite's locks on it (POSIX).
+    """
+
+    def __init__(self, path: Path) -> None:
+        file = f"{path}-lock"
+        try:
+            self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigurationError(f"cannot write to {file}, beside the database: {error.strerror}") from None
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._descriptor)
+            raise ConfigurationError(
+                f"{path} is in use by another process (pid {holder}); a database belongs to one server: end that, or choose another file"
+            ) from None
+        with suppress(OSError):  # a full disk
+            os.truncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self) -> None:
+        """Let another process have it."""
+        os.close(self._descriptor)
+
+
+def open_database(path: Path, synchronous: Synchronous, now: int) -> tuple[sqlite3.Connection, Origin]:
+    """The writer's connection, to a new database where there is none.
+
+    Raises ConfigurationError for a file that will not do, sqlite3.Error for what may pass.
+    """
+    with closed_on_error(_connect(path, "rwc")) as connection:
+        try:
+            fresh = _prepare(connection, path, synchronous, now)
+            _check(connection, path)
+        except sqlite3.DatabaseError as error:
+            if is_damaged(error):
+                raise ConfigurationError(
+                    f"{path} is damaged or is no database ({error}); restore it from a backup, or move it away to begin with an empty one"
+                ) from None
+            raise
+        epoch, created, floor = connection.execute("SELECT epoch, created, floor FROM origin").fetchone()
+        return connection, Origin(epoch, created, floor, fresh)
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that only reads. Raises sqlite3.Error."""
+    connection = _connect(path, "rw")  # "ro" could not take part in the write-ahead log's index
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def is_damaged(error: sqlite3.Error) -> bool:
+    """No waiting helps."""
+    return primary(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def primary(error: sqlite3.Error) -> int:
+    """The result code without its extension."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.as_uri()}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+        timeout=PATIENCE_MS / 1000,
+    )
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronous, now: int) -> bool:
+    """Whether the database was made."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION and (application or tables):
+        raise ConfigurationError(f"{path} is a database of another program; choose another file")
+    if version > VERSION:
+        raise ConfigurationError(f"{path} was made by a newer EventHub (format {version}; this one knows {VERSION})")
+    fresh: bool = tables == 0
+    for pragma in (
+        *((f"page_size = {PAGE_SIZE}", "auto_vacuum = INCREMENTAL") if fresh else ()),
+        "journal_mode = WAL",
+        f"synchronous = {synchronous}",
+        f"wal_autocheckpoint = {CHECKPOINT_BYTES // PAGE_SIZE}",
+        f"journal_size_limit = {CHECKPOINT_BYTES}",
+        "cache_size = -16000",
+        "secure_delete = OFF",  # some distributions overwrite what is deleted with zeros: a second write of every event
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    if fresh:
+        _make(connection, now)
+    return fresh
+
+
+def _make(connection: sqlite3.Connection, now: int) -> None:
+    with transaction(connection):
+        for statement in SCHEMA.split(";"):
+            connection.execute(statement)
+        connection.execute("INSERT INTO origin VALUES (?, ?, 0)", (secrets.token_hex(4), now))
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    tables = ["origin", "channels", "keys"] + ["events"] * (path.stat().st_size <= CHECK_BYTES)
+    for table in tables:
+        (found,) = connection.execute(f"PRAGMA quick_check({table})").fetchone()
+        if found != "ok":
+            raise ConfigurationError(
+                f"{path} is damaged ({found.splitlines()[0]}); restore it from a backup, or move it away to begin with an empty one"
+            )
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing. Raises sqlite3.Error; after that nothing is changed, unless the disk failed during the commit itself."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Left open otherwise."""
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise

@@ -1,0 +1,147 @@
+"""Reading a channel's log, on threads and connections of its own: it never waits for the writer.
+
+Retention holds at reading, whatever has been deleted by then. A page is one row, put together by SQLite: a thread gives the interpreter's
+lock up for every row it fetches, and gets it back after up to 5 ms while the event loop is busy.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import local
+from typing import NamedTuple
+
+import orjson
+
+from eventhub.brokers.sqlite.file import open_reader
+from eventhub.channels import Retention
+from eventhub.event import Age, Earliest, Event, Last, Position, Slice
+
+PAGE_BYTES = 256 * 1024
+EVER = -(2**62)
+
+STATE = """
+SELECT epoch, floor, c.id, c.trimmed, e.offset, e.number FROM origin
+LEFT JOIN channels c ON c.name = ?
+LEFT JOIN events e ON e.channel = c.id AND e.offset = (SELECT max(offset) FROM events WHERE channel = c.id)
+"""
+BEFORE = """
+SELECT max(offset) FROM events WHERE channel = :channel AND offset < ifnull(
+  (SELECT offset FROM events WHERE channel = :channel AND offset > :after AND number > :number AND time >= :oldest ORDER BY offset LIMIT 1),
+  9223372036854775807)
+"""
+LAST = "SELECT offset FROM events WHERE channel = ? AND offset > ? ORDER BY offset DESC LIMIT 1 OFFSET ?"
+PAGE = """
+SELECT json_group_array(json_array(offset, time, length(data), length(attributes))),
+  CAST(group_concat(data, '') AS BLOB), CAST(group_concat(attributes, '') AS BLOB)
+FROM (
+  SELECT offset, time, data, attributes FROM events WHERE channel = :channel AND offset > :after AND offset <= (
+    SELECT max(offset) FROM (
+      SELECT offset, sum(size) OVER (ORDER BY offset) - size AS before
+      FROM (SELECT offset, length(data) AS size FROM events WHERE channel = :channel AND offset > :after ORDER BY offset LIMIT :limit)
+    ) WHERE before < :bytes
+  ) ORDER BY offset
+)
+"""
+
+
+class Query(NamedTuple):
+    """A call of `Broker.history`, with what depends on the moment of the call."""
+
+    channel: str
+    since: Position | Earliest | Last | Age
+    limit: int
+    retention: Retention
+    now: int
+
+
+class History:
+    """Reads on whichever thread calls, with a connection for each."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._local = local()
+        self._connections: list[sqlite3.Connection] = []
+
+    def read(self, query: Query) -> Slice:
+        """Raises sqlite3.Error; the next call then begins with a new connection."""
+        with self._snapshot() as connection:
+            return _read(connection, query)
+
+    def close(self) -> None:
+        """When no thread reads any more."""
+        for connection in self._connections:
+            connection.close()
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = open_reader(self._path)
+            self._connections.append(connection)
+        try:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            self._local.connection = None
+            self._connections.remove(connection)
+            connection.close()
+            raise
+
+
+def _read(connection: sqlite3.Connection, query: Query) -> Slice:
+    epoch, floor, channel, trimmed, tip, number = connection.execute(STATE, [query.channel]).fetchone()
+    if channel is None:
+        trimmed = floor
+    end = Position(epoch, max(trimmed, tip or 0))
+    if tip is not None:
+        oldest = query.now - query.retention.age if query.retention.age is not None else EVER
+        trimmed = _before(connection, channel, trimmed, number - query.retention.events, oldest)
+    start, lost = trimmed, None
+    match query.since:
+        case Position() as since if since.epoch != epoch or since.offset > end.offset:
+            lost = "reset"
+        case Position(_, offset) if offset < trimmed:
+            lost = "expired"
+        case Position(_, offset) if offset in (trimmed, end.offset) or _exists(connection, channel, offset):
+            start = offset
+        case Position():  # in the jump between two openings of the file: of a time that is not in this log
+            lost = "reset"
+        case Last(count):
+            found = connection.execute(LAST, [channel, trimmed, count]).fetchone()
+            start = trimmed if found is None else found[0]
+        case Age(milliseconds):
+            start = _before(connection, channel, trimmed, EVER, query.now - milliseconds)
+        case _:
+            pass
+    if start == end.offset:
+        return Slice(end, [], end, lost)
+    return Slice(Position(epoch, start), _page(connection, channel, query, Position(epoch, start)), end, lost)
+
+
+def _before(connection: sqlite3.Connection, channel: int, trimmed: int, number: int, oldest: int) -> int:
+    """The offset before the first event whose number is above `number` and whose time is at least `oldest`."""
+    parameters = {"channel": channel, "after": trimmed, "number": number, "oldest": oldest}
+    (offset,) = connection.execute(BEFORE, parameters).fetchone()
+    return max(trimmed, offset or 0)
+
+
+def _exists(connection: sqlite3.Connection, channel: int, offset: int) -> bool:
+    return connection.execute("SELECT 1 FROM events WHERE channel = ? AND offset = ?", [channel, offset]).fetchone() is not None
+
+
+def _page(connection: sqlite3.Connection, channel: int, query: Query, start: Position) -> list[Event]:
+    parameters = {"channel": channel, "after": start.offset, "limit": query.limit, "bytes": PAGE_BYTES}
+    heads, data, attributes = connection.execute(PAGE, parameters).fetchone()
+    rows = orjson.loads(heads)
+    previous, at, attributes_at = start.offset, 0, 0
+    events = []
+    for offset, time, size, attributes_size in rows:
+        fields = None
+        if attributes_size is not None:
+            fields = orjson.loads(attributes[attributes_at : attributes_at + attributes_size])
+            attributes_at += attributes_size
+        events.append(Event(query.channel, start.epoch, offset, previous, time, data[at : at + size], fields))
+        previous, at = offset, at + size
+    return events

@@ -1,0 +1,242 @@
+"""The SQL of the writing side. Synchronous, for one thread.
+
+Every step of a statement gives the interpreter's lock up and has to get it back, which takes up to 5 ms while the event loop is busy. So
+rows are written a hundred to a step.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from eventhub.brokers.sqlite.file import CHECKPOINT_BYTES, Synchronous, closed_on_error, open_database, transaction
+from eventhub.brokers.sqlite.logs import KEY_AGE, Known, Log, Logs, Turn
+from eventhub.channels import Retention
+from eventhub.errors import ConfigurationError, EventHubError
+from eventhub.event import Event, NewEvent, Position, Receipt
+
+ROWS = 100
+"""Rows that one statement writes."""
+TRIM_ROWS = 1000
+"""Rows that one transaction deletes, on top of two for each that it adds."""
+FORGOTTEN = 1000
+"""Channels forgotten at once when there are too many."""
+FREE_PAGES = 256
+"""Unused pages that are kept, beyond an eighth of the database: what is deleted makes room for what comes."""
+VACUUM_PAGES = 256
+"""Unused pages given back by one transaction."""
+PROBE_BYTES = 1024 * 1024
+WAL_BYTES = 8 * CHECKPOINT_BYTES
+"""Size of the write-ahead log from which on its checkpoint waits for readers."""
+
+Results = list[list[Receipt | EventHubError]]
+
+CHANNELS = """
+SELECT c.id, c.name, c.trimmed, first.number, first.time, last.offset, last.number FROM channels c
+LEFT JOIN events first ON first.channel = c.id AND first.offset = (SELECT min(offset) FROM events WHERE channel = c.id)
+LEFT JOIN events last ON last.channel = c.id AND last.offset = (SELECT max(offset) FROM events WHERE channel = c.id)
+"""
+KEPT = """
+SELECT offset, number, time FROM events
+WHERE channel = ? AND (number >= ? OR number > ? AND time >= ?) ORDER BY offset LIMIT 1
+"""
+
+
+class Store:
+    """Logs on disk. Every method but `close` raises sqlite3.Error and has then changed nothing."""
+
+    def __init__(
+        self,
+        path: Path,
+        retention: Callable[[str], Retention],
+        clock: Callable[[], int],
+        *,
+        synchronous: Synchronous,
+        max_channels: int,
+        max_keys: int,
+    ) -> None:
+        self._path, self._retention, self._clock, self._synchronous = path, retention, clock, synchronous
+        self._max_channels, self._max_keys = max_channels, max_keys
+        self._connection: sqlite3.Connection | None = None
+        self._logs: Logs
+        self._inode = 0
+        self._oldest_key = 0  # row of the first key that the table has, or below it
+        self.subscribed: set[str] = set()
+
+    # Open and closed
+
+    @property
+    def is_open(self) -> bool:
+        return self._connection is not None
+
+    def open(self) -> None:
+        """Raises ConfigurationError for a file that will not do."""
+        connection, origin = open_database(self._path, self._synchronous, self._clock())
+        logs = Logs(origin, self._retention, self._max_channels, self._max_keys)
+        with closed_on_error(connection):
+            for row, name, trimmed, first, oldest, tip, number in connection.execute(CHANNELS):
+                log = Log(row, name, logs.retention(name), trimmed)
+                if first is not None:
+                    log.first, log.oldest, log.number, log.tip = first, oldest, number, max(tip, trimmed)
+                logs.load(log)
+            young = "SELECT id, channel, key, digest, offset, time FROM keys WHERE time >= ? ORDER BY id"
+            for row, channel, key, digest, offset, time in connection.execute(young, [self._clock() - KEY_AGE]):
+                logs.load_key(channel, key, Known(row, digest, offset, time))
+            oldest_key, logs.next_key = connection.execute("SELECT ifnull(min(id), 1), ifnull(max(id), 0) + 1 FROM keys").fetchone()
+        logs.loaded(self._clock())
+        self._inode = self._path.stat().st_ino
+        self._connection, self._logs, self._oldest_key = connection, logs, oldest_key
+
+    def close(self) -> None:
+        """What is in the write-ahead log goes into the database, if it can."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    # What the broker does
+
+    def position(self, channel: str) -> Position:
+        """The end of a channel's log."""
+        return self._logs.position(channel)
+
+    def append(self, calls: Sequence[Sequence[NewEvent]]) -> tuple[Results, list[Event]]:
+        """Store the events of several publish calls in one transaction: their results, and what to announce."""
+        self._make_room(calls)
+        turn = Turn(self._logs, self._clock(), self.subscribed)
+        results = [turn.publish(events) for events in calls]
+        if turn.touched:
+            with transaction(self._open):
+                self._write(turn)
+                self._trim(turn, TRIM_ROWS + 2 * len(turn.rows))
+            self._logs.commit(turn)
+        return results, turn.announced
+
+    def expire(self) -> None:
+        """Find what is too old; `tidy` deletes it. Raises ConfigurationError when the file is not there any more."""
+        if not self._path.exists() or self._path.stat().st_ino != self._inode:
+            raise ConfigurationError(f"{self._path} was moved, deleted or replaced while it was in use")
+        now = self._clock()
+        self._logs.expire(now)
+        self._logs.forget_keys(now)
+
+    def tidy(self) -> bool:
+        """Delete some of what is beyond retention, give some space back. Whether there is more to do."""
+        self._checkpoint()
+        turn = Turn(self._logs, self._clock(), self.subscribed)
+        surplus = self._surplus()
+        outdated = self._outdated_keys()
+        if not (self._logs.excessive or surplus or outdated):
+            return False
+        if self._logs.excessive or outdated:
+            with transaction(self._open):
+                self._trim(turn, TRIM_ROWS)
+                self._open.execute("DELETE FROM keys WHERE id < ?", [self._oldest_key + outdated])
+            self._logs.commit(turn)
+            self._oldest_key += outdated
+        if surplus:  # `execute` would give back one page: it takes one step
+            self._open.executescript(f"PRAGMA incremental_vacuum({min(surplus, VACUUM_PAGES)})")
+        return True
+
+    def probe(self) -> None:
+        """Raises sqlite3.Error while there is no space for a larger transaction."""
+        with transaction(self._open):
+            self._open.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))", [PROBE_BYTES])
+        with transaction(self._open):
+            self._open.execute("DELETE FROM probe")
+
+    # A transaction's parts
+
+    @property
+    def _open(self) -> sqlite3.Connection:
+        assert self._connection is not None, "the store is closed"
+        return self._connection
+
+    def _write(self, turn: Turn) -> None:
+        self._insert("INSERT INTO events VALUES ", 6, turn.rows)
+        keys = [(known.id, channel, key, known.digest, known.offset, known.time) for (channel, key), known in turn.keys.items()]
+        self._insert("INSERT INTO keys VALUES ", 6, keys)
+        self._write_channels(turn.changed.values())
+
+    def _write_channels(self, logs: Iterable[Log]) -> None:
+        rows = [(log.id, log.name, log.trimmed) for log in logs]
+        self._insert("INSERT INTO channels VALUES ", 3, rows, "ON CONFLICT (id) DO UPDATE SET trimmed = excluded.trimmed")
+
+    def _insert(self, begin: str, columns: int, rows: Sequence[tuple[Any, ...]], end: str = "") -> None:
+        for start in range(0, len(rows), ROWS):
+            part = rows[start : start + ROWS]
+            self._open.execute(_statement(begin, columns, len(part), end), [value for row in part for value in row])
+
+    def _trim(self, turn: Turn, budget: int) -> None:
+        """Delete what is beyond retention, at most `budget` rows."""
+        trimmed = []
+        for name in list(self._logs.excessive):
+            if budget <= 0:
+                break
+            log = turn.log(name)
+            assert log is not None
+            budget -= self._trim_log(log, turn.now, budget)
+            trimmed.append(log)
+        self._write_channels(trimmed)
+
+    def _trim_log(self, log: Log, now: int, budget: int) -> int:
+        oldest = now - log.retention.age if log.retention.age is not None else -(2**62)
+        key = (log.id, log.first + budget, log.number - log.retention.events, oldest)
+        kept = self._open.execute(KEPT, key).fetchone()
+        if kept is None:
+            self._open.execute("DELETE FROM events WHERE channel = ?", [log.id])
+            count, log.first, log.trimmed = log.rows, log.number + 1, log.tip
+            return count
+        before = "SELECT ifnull(max(offset), 0) FROM events WHERE channel = ? AND offset < ?"
+        log.trimmed = max(log.trimmed, self._open.execute(before, [log.id, kept[0]]).fetchone()[0])
+        self._open.execute("DELETE FROM events WHERE channel = ? AND offset < ?", [log.id, kept[0]])
+        count, log.first, log.oldest = kept[1] - log.first, kept[1], kept[2]
+        return int(count)
+
+    def _make_room(self, calls: Sequence[Sequence[NewEvent]]) -> None:
+        """Forget channels when the events to be stored would make too many."""
+        logs = self._logs
+        if len(logs.channels) + sum(map(len, calls)) <= logs.max_channels:
+            return
+        new = {event.channel for events in calls for event in events if event.channel not in logs.channels}
+        if not new or len(logs.channels) + len(new) <= logs.max_channels:
+            return
+        turn = Turn(logs, self._clock(), self.subscribed)
+        logs.expire(turn.now)
+        if logs.excessive:
+            with transaction(self._open):
+                self._trim(turn, TRIM_ROWS)
+            logs.commit(turn)
+        if gone := logs.forgettable(self.subscribed, FORGOTTEN):
+            floor = max(logs.floor, *(log.tip for log in gone))
+            with transaction(self._open):
+                self._open.execute("UPDATE origin SET floor = ?", [floor])
+                self._open.executemany("DELETE FROM channels WHERE id = ?", [(log.id,) for log in gone])
+            logs.forget(gone, floor)
+
+    def _outdated_keys(self) -> int:
+        """Rows below the first key that counts, as many as one transaction deletes."""
+        keys = self._logs.keys
+        first = next(iter(keys.values())).id if keys else self._logs.next_key
+        return min(first - self._oldest_key, TRIM_ROWS) if first - self._oldest_key > 0 else 0
+
+    def _surplus(self) -> int:
+        """Unused pages beyond those to keep."""
+        unused: int = self._open.execute("PRAGMA freelist_count").fetchone()[0]
+        pages: int = self._open.execute("PRAGMA page_count").fetchone()[0]
+        return max(0, unused - FREE_PAGES - (pages - unused) // 8)
+
+    def _checkpoint(self) -> None:
+        """Readers that follow each other closely never let an ordinary checkpoint begin the log anew."""
+        try:
+            size = Path(f"{self._path}-wal").stat().st_size
+        except FileNotFoundError:
+            return
+        if size > WAL_BYTES:
+            self._open.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+
+@cache
+def _statement(begin: str, columns: int, rows: int, end: str) -> str:
+    row = f"({', '.join('?' * columns)})"
+    return f"{begin}{', '.join([row] * rows)} {end}"

@@ -1,0 +1,45 @@
+"""Which broker a URL means. Their modules are imported only where they are used: a server without Redis need not load its library."""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from eventhub.brokers.base import Broker
+from eventhub.channels import ChannelTypes, Retention
+from eventhub.config import Settings
+from eventhub.errors import ConfigurationError
+from eventhub.hub import Hub
+
+Flushing = Literal["FULL", "NORMAL"]
+FLUSHING: dict[str, Flushing] = {"full": "FULL", "normal": "NORMAL"}
+
+
+def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Broker:
+    """The broker of the settings, files being relative to `directory`. Raises ConfigurationError."""
+
+    def retention(channel: str) -> Retention:
+        return types.resolve(channel).retention
+
+    url, limits = settings.broker, settings.limits
+    match url.partition(":")[0]:
+        case "memory":
+            from eventhub.brokers.memory import MemoryBroker
+
+            return MemoryBroker(retention, Hub.now, max_bytes=limits.history_bytes, max_channels=limits.channels)
+        case "sqlite":
+            from eventhub.brokers.sqlite import SqliteBroker
+
+            path, synchronous = sqlite_url(url)
+            return SqliteBroker(directory / path, retention, Hub.now, synchronous=synchronous, max_channels=limits.channels)
+    raise AssertionError(url)  # `Settings` takes no other
+
+
+def sqlite_url(url: str) -> tuple[Path, Flushing]:
+    """Path and flushing of `sqlite:///events.db?synchronous=normal`; four slashes make the path absolute. Raises ConfigurationError."""
+    parts = urlsplit(url)
+    path = parts.path.removeprefix("/")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    level = options.pop("synchronous", "full")
+    if parts.netloc or not path or options or level not in FLUSHING or parts.fragment:
+        raise ConfigurationError(f"broker is {url!r}; expected sqlite:///file or sqlite:////absolute/file, and ?synchronous=normal at most")
+    return Path(path), FLUSHING[level]
