@@ -368,12 +368,15 @@ class Feed:
     # Helpers
 
     def _covers(self, position: Position) -> bool:
-        """Every event after `position`, up to `head`, is in the tail."""
+        """Every event after `position`, up to `head`, is in the tail.
+
+        A position between two events is not of this log (a broker may leave offsets out where a log lost its end): history says `reset`.
+        """
         head = self.head
         if head is None or position.epoch != head.epoch:
             return False
         begin = self._tail[0].previous if self._tail else head.offset
-        return begin <= position.offset <= head.offset
+        return position.offset == begin or any(event.offset == position.offset for event in self._tail)
 
     def _behind(self, position: Position) -> bool:
         return self.head is not None and position.epoch == self.head.epoch and position.offset <= self.head.offset
