@@ -119,8 +119,9 @@ class LogSettings(Section):
     access: bool = Field(default=False, description="One line per HTTP request")
 
 
+BROKERS = r"^(memory://$|sqlite:///|rediss?(\+(sentinel|cluster))?://)"
 WORDS = {
-    ("broker", "string_pattern_mismatch"): "expected memory:// or sqlite:///file",
+    ("broker", "string_pattern_mismatch"): "expected memory://, sqlite:///file, redis://host or nats://host",
     ("channels", "too_short"): "declares no channel type; expected at least one",
 }
 """Better than pydantic's."""
@@ -140,9 +141,7 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
     insecure: bool = Field(default=False, description="Listen beyond loopback although no authentication is configured")
-    broker: str = Field(
-        default="memory://", pattern=r"^(memory://$|sqlite:///)", description="Where events are stored and announced (docs/brokers.md)"
-    )
+    broker: str = Field(default="memory://", pattern=BROKERS, description="Where events are stored and announced (docs/brokers.md)")
     channels: dict[TypeName, Annotated[ChannelSettings, BeforeValidator(_not_mapping)]] = Field(
         default_factory=lambda: {name: ChannelSettings.model_validate(value) for name, value in SAMPLE_CHANNELS.items()},
         min_length=1,

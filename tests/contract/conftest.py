@@ -1,8 +1,9 @@
 """Brokers under contract. A broker joins the suite by an entry in BROKERS; the suite knows nothing of any of them."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,15 +12,17 @@ import pytest
 
 from eventhub.brokers.base import Broker
 from eventhub.brokers.memory import MemoryBroker
+from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.channels import Retention
 from eventhub.event import Event
+from tests import redis_servers
 
 RETENTION = {
     "few": Retention(3, None),
     "none": Retention(0, None),
     "brief": Retention(1000, 60_000),
-    "many": Retention(1000, None),
+    "many": Retention(10_000, None),
 }
 
 
@@ -33,7 +36,7 @@ class Clock:
         return self.now
 
 
-@dataclass
+@dataclass(eq=False)
 class Node:
     """A running broker and what it announced."""
 
@@ -58,11 +61,18 @@ class Node:
 
     async def announced(self, count: int) -> list[Event]:
         """The events announced so far, once there are `count`."""
+        await self.until(lambda: len(self.delivered) >= count)
+        return self.delivered
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Until it holds, which something the broker says must bring about."""
         async with asyncio.timeout(10):
-            while len(self.delivered) < count:
+            while not condition():
                 self.changed.clear()
                 await self.changed.wait()
-        return self.delivered
+
+
+Backend = Callable[[int], AbstractAsyncContextManager[list[Node]]]
 
 
 def retention(channel: str) -> Retention:
@@ -71,10 +81,14 @@ def retention(channel: str) -> Retention:
 
 @asynccontextmanager
 async def running(broker: Broker, clock: Clock) -> AsyncIterator[Node]:
+    """A node with its broker running and ready."""
     node = Node(broker, clock)
-    task = asyncio.create_task(node.broker.run(node.deliver, node.gap, node.hear))
-    await asyncio.sleep(0)  # let it start
+    task = asyncio.create_task(broker.run(node.deliver, node.gap, node.hear))
     try:
+        async with asyncio.timeout(20):
+            while broker.unready() is not None and not task.done():  # noqa: ASYNC110  # it tells nobody when it turns ready
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0)  # a broker that is always ready starts
         yield node
     finally:
         task.cancel()
@@ -83,24 +97,57 @@ async def running(broker: Broker, clock: Clock) -> AsyncIterator[Node]:
 
 
 @asynccontextmanager
-async def memory() -> AsyncIterator[Node]:
+async def nodes_on(count: int, open_broker: Callable[[Clock], Broker]) -> AsyncIterator[list[Node]]:
+    """Nodes with brokers of their own, and one clock."""
     clock = Clock()
-    async with running(MemoryBroker(retention, clock), clock) as node:
-        yield node
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(running(open_broker(clock), clock)) for _ in range(count)]
 
 
 @asynccontextmanager
-async def sqlite() -> AsyncIterator[Node]:
-    clock = Clock()
+async def memory(count: int) -> AsyncIterator[list[Node]]:
+    async with nodes_on(1, lambda clock: MemoryBroker(retention, clock)) as nodes:
+        yield nodes * count  # one process is all there is
+
+
+@asynccontextmanager
+async def sqlite(count: int) -> AsyncIterator[list[Node]]:
     with TemporaryDirectory() as directory:
-        async with running(SqliteBroker(Path(directory) / "events.db", retention, clock), clock) as node:
-            yield node
+        async with nodes_on(1, lambda clock: SqliteBroker(Path(directory) / "events.db", retention, clock)) as nodes:
+            yield nodes * count  # one process is all there may be
 
 
-BROKERS: dict[str, Callable[[], AbstractAsyncContextManager[Node]]] = {"memory": memory, "sqlite": sqlite}
+def on_redis(url: Callable[[], str]) -> Backend:
+    def start(count: int) -> AbstractAsyncContextManager[list[Node]]:
+        prefix = secrets.token_hex(4)
+        return nodes_on(count, lambda clock: RedisBroker(url(), retention, clock, prefix=prefix))
+
+    return start
+
+
+BROKERS: dict[str, Backend] = {
+    "memory": memory,
+    "sqlite": sqlite,
+    "redis": on_redis(lambda: redis_servers.single("redis-server").url),
+    "valkey": on_redis(lambda: redis_servers.single("valkey-server").url),
+    "redis-cluster": on_redis(lambda: redis_servers.shared_cluster()[0].url.replace("redis:", "redis+cluster:")),
+}
+"""Each starts a fresh backend, or an unused part of one, and so many nodes on it."""
 
 
 @pytest.fixture(params=BROKERS)
-def start(request: pytest.FixtureRequest) -> Callable[[], AbstractAsyncContextManager[Node]]:
-    """Starts a broker, ready to be used."""
+def start_nodes(request: pytest.FixtureRequest) -> Backend:
+    """Starts so many nodes on one backend, ready to be used."""
     return BROKERS[request.param]
+
+
+@pytest.fixture
+def start(start_nodes: Backend) -> Callable[[], AbstractAsyncContextManager[Node]]:
+    """Starts a broker, ready to be used."""
+
+    @asynccontextmanager
+    async def one() -> AsyncIterator[Node]:
+        async with start_nodes(1) as nodes:
+            yield nodes[0]
+
+    return one

@@ -9,6 +9,7 @@ from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Recei
 from tests.contract.conftest import Node
 
 Start = Callable[[], AbstractAsyncContextManager[Node]]
+StartNodes = Callable[[int], AbstractAsyncContextManager[list[Node]]]
 
 
 def run(start: Start, scenario: Callable[[Node], Awaitable[None]]) -> None:
@@ -342,7 +343,7 @@ def test_data_and_attributes_come_back_as_they_were(start: Start) -> None:
         new = [
             NewEvent("many.a", '{"é":"\u2028 %s \\u0000"}'.encode(), node.clock.now, {"source": 'a"b\n', "subject": "\t"}),
             NewEvent("many.a", b"[]", node.clock.now, None),
-            NewEvent("many.a", b'"' + b"x" * 1_000_000 + b'"', node.clock.now - 5, {"type": ""}),
+            NewEvent("many.a", b'"' + b"x" * 900_000 + b'"', node.clock.now - 5, {"type": ""}),
         ]
         await node.broker.publish(new)
         announced = await node.announced(3)
@@ -362,3 +363,99 @@ def test_a_ready_broker_has_no_complaint(start: Start) -> None:
         assert node.broker.unready() is None
 
     run(start, scenario)
+
+
+def test_ten_thousand_events_in_one_call_keep_their_order(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await node.broker.subscribe("many.a")
+        receipts = await node.broker.publish([event(node, f"many.{'ab'[n % 2]}", str(n)) for n in range(10_000)])
+        assert sum(isinstance(receipt, Receipt) for receipt in receipts) == 10_000
+        assert texts(await node.announced(5000)) == [str(n) for n in range(0, 10_000, 2)]
+        tail = (await node.broker.history("many.b", Last(3), 10)).events
+        assert texts(tail) == ["9995", "9997", "9999"]
+        assert [event.position for event in tail] == [receipt.position for receipt in receipts[-5::2] if isinstance(receipt, Receipt)]
+
+    run(start, scenario)
+
+
+def test_the_last_events_are_found_among_those_of_other_channels(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await store(node, "many.a", "1", "2", "3")
+        await store(node, "many.b", *map(str, range(500)))
+        (position,) = await store(node, "many.a", "4")
+        piece = await node.broker.history("many.a", Last(2), 10)
+        assert (texts(piece.events), piece.end) == (["3", "4"], position)
+        assert texts((await node.broker.history("many.b", Last(400), 3)).events) == ["100", "101", "102"]
+
+    run(start, scenario)
+
+
+def test_a_page_begins_behind_what_age_has_taken(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        gone = await store(node, "brief.a", *map(str, range(20)))
+        node.clock.now += 50_000
+        await store(node, "brief.a", "20", "21")
+        node.clock.now += 20_000
+        for since, lost in ((Earliest(), None), (Last(30), None), (gone[4], "expired"), (gone[19], None), (Age(30_000), None)):
+            piece = await node.broker.history("brief.a", since, 10)
+            assert (texts(piece.events), piece.start, piece.lost) == (["20", "21"], gone[19], lost)
+
+    run(start, scenario)
+
+
+def test_a_key_outlives_its_event(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        (first,) = await node.broker.publish([event(node, "few.a", "x", key="k")])
+        await store(node, "few.a", *map(str, range(10)))
+        node.clock.now += 5
+        (again, conflict) = await node.broker.publish([event(node, "few.a", "x", key="k"), event(node, "few.a", "y", key="k")])
+        assert isinstance(first, Receipt)
+        assert again == first._replace(replayed=True)
+        assert isinstance(conflict, IdempotencyConflict)
+
+    run(start, scenario)
+
+
+def test_nodes_share_one_log(start_nodes: StartNodes) -> None:
+    async def main() -> None:
+        async with start_nodes(2) as (here, there):
+            position = await there.broker.subscribe("many.a")
+            groups = await asyncio.gather(*(store(node, "many.a", f"{n}") for n in range(20) for node in (here, there)))
+            heard = (await there.announced(40))[:40]
+            assert sorted(event.position for event in heard) == sorted(place for group in groups for place in group)
+            assert [event.previous for event in heard] == [position.offset, *(event.offset for event in heard[:-1])]
+            for node in (here, there):
+                assert list((await node.broker.history("many.a", position, 100)).events) == heard
+            (first,) = await here.broker.publish([event(here, "many.a", "once", key="k")])
+            (again,) = await there.broker.publish([event(there, "many.a", "once", key="k")])
+            assert isinstance(first, Receipt)
+            assert again == first._replace(replayed=True)
+
+    asyncio.run(main())
+
+
+def test_a_key_holds_on_every_node_at_the_same_moment(start_nodes: StartNodes) -> None:
+    async def main() -> None:
+        async with start_nodes(2) as nodes:
+            new = event(nodes[0], "many.a", key="k")
+            (first,), (second,) = await asyncio.gather(*(node.broker.publish([new]) for node in nodes))
+            assert isinstance(first, Receipt)
+            assert isinstance(second, Receipt)
+            assert (first.position, {first.replayed, second.replayed}) == (second.position, {True, False})
+
+    asyncio.run(main())
+
+
+def test_a_broadcast_is_heard_by_every_other_node_in_order(start_nodes: StartNodes) -> None:
+    async def main() -> None:
+        async with start_nodes(3) as (one, *others):
+            if one in others:
+                return  # a broker of one process: there is nobody else
+            messages = [b"%d" % number + b"\x00\xff" * 1000 for number in range(20)] + [b"x" * 256 * 1024]
+            for message in messages:
+                await one.broker.broadcast(message)
+            for other in others:
+                await other.until(lambda other=other: len(other.heard) >= len(messages))  # type: ignore[misc]  # mypy: lambdas with defaults
+                assert other.heard == messages
+
+    asyncio.run(main())

@@ -355,7 +355,7 @@ def test_a_name_that_yaml_takes_for_something_else_is_refused(write: Write, name
 # Secrets
 
 
-@pytest.mark.parametrize("broker", ["redis://:s3cret@host/0", "nats://user:s3cret@host", "memory://:s3cret@x"])
+@pytest.mark.parametrize("broker", ["kafka://:s3cret@host/0", "redi://user:s3cret@host", "memory://:s3cret@x"])
 def test_an_unknown_broker_is_refused_and_its_password_not_shown(write: Write, broker: str) -> None:
     found = fault(write(f"broker: {broker}"))
     assert ": broker: " in found

@@ -30,7 +30,7 @@ class Broker(Protocol):
         """At most `limit` events after `since`, fewer when they are large, but at least one unless the end is reached.
 
         What is beyond retention is never shown, deleted or not. A position that was never given in this log is `reset`, wherever it is.
-        Raises BrokerUnavailable.
+        In a channel without events a position may be given as another one that nothing stands between. Raises BrokerUnavailable.
         """
         ...
 
@@ -49,9 +49,10 @@ class Broker(Protocol):
     async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
         """Announce until cancelled. Never gives up quietly; reconnects by itself.
 
-        `deliver` is called in channel order. Where continuity cannot be vouched for, `gap(channel)` is called after announcing works again,
-        so that history read afterwards and the announcements that follow leave no hole. `hear` gets what other nodes broadcast, and may get
-        this node's own. All three are synchronous and do not raise.
+        `deliver` is called in channel order. The first announcement after offsets may have been lost names a `previous` that is no event's:
+        every reader then asks history. Where continuity cannot be vouched for, `gap(channel)` is called after announcing works again, so
+        that history read afterwards and the announcements that follow leave no hole. `hear` gets what other nodes broadcast, and may get
+        this node's own. All three are synchronous and do not raise; none is called once this is being cancelled.
         """
         ...
 

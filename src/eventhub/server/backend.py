@@ -31,6 +31,10 @@ def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Bro
 
             path, synchronous = sqlite_url(url)
             return SqliteBroker(directory / path, retention, Hub.now, synchronous=synchronous, max_channels=limits.channels)
+        case "redis" | "rediss" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster" | "rediss+cluster":
+            from eventhub.brokers.redis import RedisBroker
+
+            return RedisBroker(url, retention, Hub.now)
     raise AssertionError(url)  # `Settings` takes no other
 
 

@@ -1,0 +1,152 @@
+"""One connection to a Redis server: commands are pipelined, pushes handed over as they come. It knows nothing of channels.
+
+A bare asyncio.Protocol over hiredis: redis-py reads announcements ten times slower, and repeats commands that may have been executed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Self, cast
+
+import hiredis
+
+from eventhub.brokers.redis.url import Address, Login
+
+Reply = Any
+Done = Callable[[Reply], None]
+Push = Callable[[list[Any]], None]
+
+_INCOMPLETE = object()
+
+
+class LinkLost(Exception):
+    """The connection ended. A command sent over it without an answer may have been executed."""
+
+
+class Refused(Exception):
+    """An error reply: the command was not executed. `code` is its first word; of the rest, which may show arguments, `redirect` is kept."""
+
+    def __init__(self, text: str) -> None:
+        self.code, _, rest = text.partition(" ")
+        self.redirect = _redirect(rest) if self.code in ("MOVED", "ASK") else None
+        super().__init__(self.code)
+
+
+def _redirect(rest: str) -> Address:
+    host, _, port = rest.partition(" ")[2].rpartition(":")
+    return Address(host, int(port))
+
+
+class Link(asyncio.Protocol):
+    """Open with `Link.open`. `lost` is done, with the reason, when the connection has ended."""
+
+    def __init__(self, push: Push) -> None:
+        loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[Exception] = loop.create_future()
+        self.heard = 0
+        """How often something arrived."""
+        self._loop = loop
+        self._push = push
+        self._reader = hiredis.Reader(replyError=Refused, notEnoughData=_INCOMPLETE)
+        self._pending: deque[Done] = deque()
+        self._out: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+
+    @classmethod
+    async def open(cls, address: Address, login: Login, push: Push, role: bytes | None = b"master") -> Self:
+        """Connect and log in. Raises OSError, LinkLost, Refused. Time-outs are the caller's."""
+        loop = asyncio.get_running_loop()
+        name = address.host if login.tls else None
+        _, link = await loop.create_connection(lambda: cls(push), address.host, address.port, ssl=login.tls, server_hostname=name)
+        try:
+            await _log_in(link, login, role)
+        except BaseException:
+            link.close("not logged in")
+            raise
+        return link
+
+    def send(self, command: bytes, done: Done) -> None:
+        """Queue a packed command for the end of this tick. `done` gets the reply, which may be a Refused, or a LinkLost."""
+        if self.lost.done():
+            return done(self.lost.result())
+        self._pending.append(done)
+        self.write(command)
+
+    def write(self, command: bytes) -> None:
+        """Queue a packed command that is answered by pushes. An error reply is given to `push` as [b"refused", code]."""
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(command)
+
+    async def call(self, *command: str | bytes | int) -> Reply:
+        """The reply. Raises LinkLost, Refused."""
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self.send(pack(*command), lambda reply: None if future.done() else future.set_result(reply))
+        reply = await future
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def close(self, reason: str) -> None:
+        """End it now: what is on the way may never arrive."""
+        self._end(LinkLost(reason))
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard += 1
+        reader = self._reader
+        try:
+            reader.feed(data)
+            while (reply := reader.gets()) is not _INCOMPLETE:
+                if type(reply) is hiredis.PushNotification:
+                    self._push(reply)
+                elif self._pending:
+                    self._pending.popleft()(reply)
+                elif isinstance(reply, Refused):
+                    self._push([b"refused", reply.code])
+        except hiredis.ProtocolError:
+            self.close("not the Redis protocol")
+        except Exception as error:  # a bug: whoever waits for `lost` raises it
+            self._end(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(LinkLost("the connection was closed" if exc is None else f"the connection broke: {type(exc).__name__}"))
+
+    # Private
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self.lost.done():
+            self._transport.write(b"".join(self._out))
+        self._out.clear()
+
+    def _end(self, error: Exception) -> None:
+        if self.lost.done():
+            return
+        self.lost.set_result(error)
+        if self._transport is not None:
+            self._transport.abort()
+        pending, self._pending = self._pending, deque()
+        for done in pending:
+            done(error if isinstance(error, LinkLost) else LinkLost("an internal error"))
+
+
+def pack(*command: str | bytes | int) -> bytes:
+    """A command as it is sent."""
+    return cast(bytes, hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub means a tuple of one
+
+
+def ignore(_: Any) -> None:
+    """What becomes of an answer, or a push, that nobody needs."""
+
+
+async def _log_in(link: Link, login: Login, role: bytes | None) -> None:
+    names = ("AUTH", login.username or "default", login.password) if login.password else ()
+    info = await link.call("HELLO", 3, *names, "SETNAME", "eventhub")
+    if role is not None and info[b"role"] != role:
+        raise LinkLost(f"it is a {info[b'role'].decode()}")
+    if login.db:
+        await link.call("SELECT", login.db)

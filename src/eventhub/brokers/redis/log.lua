@@ -1,0 +1,61 @@
+-- One channel in Redis: what publish.lua and history.lua share. Put before each of them.
+--
+-- KEYS[1], metadata, a hash: epoch; tip, the newest offset; start, where the run of consecutive offsets that ends at tip begins; lineage, the
+-- server's replication id when tip was written; due, when the log is next trimmed by age.
+-- KEYS[2], the log, a stream: the ID is offset-time, field e the event. Offsets are consecutive, but for jumps (publish.lua): the first event
+-- after one also has p, the offset before it, and s, where the run that ended at p begins.
+local meta, log = KEYS[1], KEYS[2]
+
+local function text(number)
+  return string.format('%d', number)
+end
+
+local function micros()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- A new one with every start of a server and every change of the master: then offsets given out before may be lost.
+local function lineage()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+end
+
+local function entry_at(offset) -- the first at or after it
+  return redis.call('XRANGE', log, text(offset), '+', 'COUNT', 1)[1]
+end
+
+local function id(entry)
+  local offset, time = string.match(entry[1], '(%d+)-(%d+)')
+  return tonumber(offset), tonumber(time)
+end
+
+local function previous(entry)
+  return tonumber(entry[2][4]) or id(entry) - 1
+end
+
+-- The first entry from offset low to high that is not older than `oldest`.
+local function first_since(oldest, low, high)
+  local found
+  while low <= high do
+    local middle = math.floor((low + high) / 2)
+    local entry = entry_at(middle)
+    local offset, time
+    if entry then
+      offset, time = id(entry)
+    end
+    if entry and time < oldest then
+      low = offset + 1
+    else
+      found, high = entry or found, middle - 1
+    end
+  end
+  return found
+end
+
+local known = redis.call('HMGET', meta, 'epoch', 'tip', 'start', 'lineage', 'due')
+local epoch, tip, start = known[1], tonumber(known[2]), tonumber(known[3])
+local created = not epoch
+if created then -- never used, or forgotten: whatever is left of the log belongs to nothing
+  epoch, tip, start = string.format('%x', micros()), 0, 1
+  redis.call('UNLINK', log)
+end

