@@ -119,7 +119,7 @@ class LogSettings(Section):
     access: bool = Field(default=False, description="One line per HTTP request")
 
 
-BROKERS = r"^(memory://$|sqlite:///|rediss?(\+(sentinel|cluster))?://)"
+BROKERS = r"^(memory://$|sqlite:///|rediss?(\+(sentinel|cluster))?://|nats://|tls://)"
 WORDS = {
     ("broker", "string_pattern_mismatch"): "expected memory://, sqlite:///file, redis://host or nats://host",
     ("channels", "too_short"): "declares no channel type; expected at least one",

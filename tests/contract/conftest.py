@@ -12,11 +12,12 @@ import pytest
 
 from eventhub.brokers.base import Broker
 from eventhub.brokers.memory import MemoryBroker
+from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.channels import Retention
 from eventhub.event import Event
-from tests import redis_servers
+from tests import nats_servers, redis_servers
 
 RETENTION = {
     "few": Retention(3, None),
@@ -125,12 +126,25 @@ def on_redis(url: Callable[[], str]) -> Backend:
     return start
 
 
+def nats(count: int) -> AbstractAsyncContextManager[list[Node]]:
+    url = f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}"
+    return nodes_on(count, lambda clock: NatsBroker(url, retention, clock))
+
+
+def nats_cluster(count: int) -> AbstractAsyncContextManager[list[Node]]:
+    cluster = nats_servers.cluster()
+    cluster.purge("contract")  # making a replicated stream takes half a second
+    return nodes_on(count, lambda clock: NatsBroker(f"{cluster.url}?prefix=contract", retention, clock))
+
+
 BROKERS: dict[str, Backend] = {
     "memory": memory,
     "sqlite": sqlite,
     "redis": on_redis(lambda: redis_servers.single("redis-server").url),
     "valkey": on_redis(lambda: redis_servers.single("valkey-server").url),
     "redis-cluster": on_redis(lambda: redis_servers.shared_cluster()[0].url.replace("redis:", "redis+cluster:")),
+    "nats": nats,
+    "nats-cluster": nats_cluster,
 }
 """Each starts a fresh backend, or an unused part of one, and so many nodes on it."""
 

@@ -35,6 +35,10 @@ def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Bro
             from eventhub.brokers.redis import RedisBroker
 
             return RedisBroker(url, retention, Hub.now)
+        case "nats" | "tls":
+            from eventhub.brokers.nats import NatsBroker
+
+            return NatsBroker(url, retention, Hub.now)
     raise AssertionError(url)  # `Settings` takes no other
 
 

@@ -1,0 +1,5 @@
+"""NATS JetStream: as many nodes as wanted, logs in streams. How positions map to streams stands in `stream.py`."""
+
+from eventhub.brokers.nats.broker import NatsBroker
+
+__all__ = ["NatsBroker"]

@@ -1,0 +1,413 @@
+"""The NATS broker against real servers and real faults: nothing acknowledged is lost in silence, twice or out of order.
+
+The long form: `EVENTHUB_TEST_ROUNDS=20 pytest tests/integration/test_nats.py -k killed --timeout 900`.
+"""
+
+import asyncio
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from eventhub.brokers.nats import NatsBroker
+from eventhub.brokers.nats.line import Line
+from eventhub.channels import Retention
+from eventhub.errors import BrokerUnavailable, PayloadTooLarge
+from eventhub.event import Earliest, NewEvent, Position, Receipt
+from eventhub.hub import Hub
+from tests import nats_servers
+from tests.checker import Books, Node, on_nodes, until
+from tests.nats_servers import Cluster, Server
+from tests.proxy import Proxy
+
+CHANNELS = ("log.a", "log.b", "log.c.d")
+ROUNDS = int(os.environ.get("EVENTHUB_TEST_ROUNDS", "1"))
+CLEAN = {"lost": 0, "duplicate": 0, "disorder": 0, "misplaced": 0}
+
+
+def retention(channel: str) -> Retention:
+    return Retention(100_000, None)
+
+
+def broker(url: str, timeout: float = 5) -> NatsBroker:
+    return NatsBroker(url, retention, Hub.now, timeout=timeout)
+
+
+def node(url: str, timeout: float = 5) -> Node:
+    return Node(broker(url, timeout), retention, CHANNELS)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server to do harm to."""
+    server = Server().start()
+    yield server
+    server.remove()
+
+
+def under_load(nodes: list[Node], books: Books, harm: Callable[[], Awaitable[None]], publishers: int = 4) -> None:
+    """Publish through all nodes while harm is done; then everything has to arrive."""
+
+    async def scenario() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for publisher in range(publishers):
+                tasks.create_task(books.load(nodes[publisher % len(nodes)]))
+            await asyncio.sleep(0.5)
+            await harm()
+            await asyncio.sleep(0.5)
+            books.stop()
+        await books.close(nodes)
+
+    asyncio.run(on_nodes(nodes, scenario))
+
+
+def test_a_killed_server_that_comes_back_loses_nothing(server: Server) -> None:
+    nodes, books = [node(server.url), node(server.url)], Books()
+
+    async def harm() -> None:
+        for _ in range(ROUNDS):
+            server.kill()
+            await until(lambda: nodes[0].broker.unready(), 5)
+            await asyncio.to_thread(server.start)
+            await until(lambda: not any(each.broker.unready() for each in nodes), 10)
+            await asyncio.sleep(0.3)
+
+    under_load(nodes, books, harm)
+    assert books.faults(nodes) == CLEAN
+    assert not any(reader.gaps for each in nodes for reader in each.readers.values())
+
+
+def test_a_wiped_storage_is_a_reset_for_every_reader(server: Server) -> None:
+    nodes, books = [node(server.url), node(server.url)], Books()
+
+    async def harm() -> None:
+        server.kill()
+        server.wipe()
+        await asyncio.to_thread(server.start)
+
+    under_load(nodes, books, harm)
+    assert books.faults(nodes) == CLEAN
+    for each in nodes:
+        for reader in each.readers.values():
+            assert [gap["reason"] for gap in reader.gaps] == ["reset"]
+            assert len({place.epoch for place, _ in reader.events}) == 2
+
+
+def test_a_stream_that_an_operator_deletes_is_a_reset(server: Server) -> None:
+    nodes, books = [node(server.url), node(server.url)], Books()
+
+    async def harm() -> None:
+        name = await asyncio.to_thread(stream_of, server)
+        await asyncio.to_thread(nats_servers.ask, server.port, f"STREAM.DELETE.{name}")
+
+    under_load(nodes, books, harm)
+    assert books.faults(nodes) == CLEAN
+    assert all(reader.gaps for each in nodes for reader in each.readers.values())
+
+
+def test_a_log_that_lost_its_tail_and_grew_again_is_not_taken_for_the_old_one(server: Server) -> None:
+    """What a machine's power loss does: acknowledged events are gone, their sequences are used again."""
+    jetstream, copy = Path(server.directory, "jetstream"), Path(server.directory, "copy")
+    reached: list[Position] = []
+
+    async def write(count: int) -> None:
+        each = node(server.url)
+
+        async def scenario() -> None:
+            texts = [NewEvent("log.a", b'"%d"' % n, Hub.now()) for n in range(count)]
+            for receipt in await each.broker.publish(texts):
+                assert isinstance(receipt, Receipt)
+                reached.append(receipt.position)
+
+        await on_nodes([each], scenario)
+
+    async def read() -> None:
+        each = node(server.url)
+
+        async def scenario() -> None:
+            assert (await each.broker.history("log.a", reached[9], 100)).lost is None, "it is in both"
+            assert (await each.broker.history("log.a", reached[14], 100)).lost == "reset"
+            assert (await each.broker.history("log.a", reached[-1], 100)).lost is None
+
+        await on_nodes([each], scenario)
+
+    asyncio.run(write(10))
+    server.kill()
+    shutil.copytree(jetstream, copy)
+    server.start()
+    asyncio.run(write(10))
+    server.kill()
+    shutil.rmtree(jetstream)
+    shutil.move(copy, jetstream)
+    server.start()
+    asyncio.run(write(20))
+    asyncio.run(read())
+
+
+def test_the_leader_of_a_cluster_killed_under_load() -> None:
+    cluster = nats_servers.cluster()
+    url = f"{cluster.url}?prefix=eventhub"
+    nodes, books = [node(url), node(url)], Books()
+
+    async def harm() -> None:
+        for _ in range(ROUNDS):
+            leader = await asyncio.to_thread(leader_of, cluster)
+            cluster.named(leader).kill()
+            await asyncio.to_thread(leader_of, cluster, leader)
+            await until(lambda: not any(each.broker.unready() for each in nodes))
+            await asyncio.to_thread(cluster.named(leader).start)
+
+    under_load(nodes, books, harm)
+    assert books.faults(nodes) == CLEAN
+    assert not any(reader.gaps for each in nodes for reader in each.readers.values())
+
+
+@pytest.mark.parametrize("harm", ["cut", "stall", "half_close"])
+def test_a_connection_that_is_cut_stalls_or_half_closes(harm: str) -> None:
+    server = nats_servers.single()
+    proxy = Proxy(server.port)
+    prefix = secrets.token_hex(4)
+    nodes, books = [node(f"{server.url}?prefix={prefix}"), node(f"nats://127.0.0.1:{proxy.port}?prefix={prefix}")], Books()
+
+    async def do() -> None:
+        getattr(proxy, harm)()
+        await until(lambda: nodes[1].broker.unready(), 5)
+        proxy.heal()
+        await until(lambda: not nodes[1].broker.unready(), 10)
+
+    async def scenario() -> None:
+        async with proxy:
+            async with asyncio.TaskGroup() as tasks:
+                loads = [tasks.create_task(books.load(nodes[n % 2])) for n in range(4)]
+                await asyncio.sleep(0.3)
+                await do()
+                await asyncio.sleep(0.3)
+                books.stop()
+            assert all(load.done() for load in loads)
+            await books.close(nodes)
+
+    async def main() -> None:
+        await proxy.start()
+        await on_nodes(nodes, scenario)
+
+    asyncio.run(main())
+    assert books.faults(nodes) == CLEAN
+
+
+def test_without_a_server_it_says_so_and_turns_ready_when_one_comes(server: Server) -> None:
+    server.kill()
+    each = node(server.url, timeout=0.5)
+
+    async def scenario() -> None:
+        results = await asyncio.gather(each.broker.publish([NewEvent("log.a", b"1", 0)]), return_exceptions=True)
+        assert [getattr(result, "code", None) for result in results] == ["broker_unavailable"]
+        assert each.broker.unready()
+        await asyncio.to_thread(server.start)
+        await until(lambda: each.broker.unready() is None, 5)
+        assert len(await each.broker.publish([NewEvent("log.a", b"1", 0)])) == 1
+
+    asyncio.run(on_nodes([each], scenario))
+
+
+def test_a_fault_of_the_listener_ends_the_broker() -> None:
+    each = broker(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}")
+
+    def deliver(event: object) -> None:
+        raise LookupError(event)
+
+    async def main() -> None:
+        task = asyncio.create_task(each.run(deliver, lambda channel: None, lambda message: None))
+        await each.subscribe("log.a")
+        await each.publish([NewEvent("log.a", b"1", 0)])
+        with pytest.raises(LookupError):
+            await asyncio.wait_for(task, 5)
+
+    asyncio.run(main())
+
+
+def test_a_server_without_jetstream_is_not_ready() -> None:
+    plain = Server(jetstream=False).start()
+    each = node(plain.url)
+
+    async def scenario() -> None:
+        await until(lambda: "JetStream" in (each.broker.unready() or ""), 5)
+
+    try:
+        asyncio.run(on_nodes([each], scenario))
+    finally:
+        plain.remove()
+
+
+def test_a_login_is_used_and_a_wrong_one_is_not_repeated_to_anyone() -> None:
+    server = Server("--user", "ana", "--pass", "p@ss").start()
+    right, wrong = node(server.url.replace("//", "//ana:p%40ss@")), node(server.url.replace("//", "//ana:s3cret@"))
+
+    async def scenario() -> None:
+        await until(lambda: right.broker.unready() is None, 5)
+        await until(lambda: "refused" in (wrong.broker.unready() or ""), 5)
+        assert "s3cret" not in (wrong.broker.unready() or "")
+
+    try:
+        asyncio.run(on_nodes([right, wrong], scenario))
+    finally:
+        server.remove()
+
+
+def test_tls_is_used_and_insisted_on(tmp_path: Path, server: Server) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=x -addext subjectAltName=IP:127.0.0.1"
+    subprocess.run([openssl, *request.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
+    safe = Server("--tls", "--tlscert", str(cert), "--tlskey", str(key)).start()
+    trusting = node(safe.url.replace("nats:", "tls:") + f"?ca={cert}")
+    doubting = node(safe.url.replace("nats:", "tls:"))
+    stripped = node(server.url.replace("nats://", "tls://u:s3cret@"))
+
+    async def scenario() -> None:
+        await until(lambda: trusting.broker.unready() is None, 5)
+        await until(lambda: "certificate" in (doubting.broker.unready() or "").lower(), 5)
+        await until(lambda: "TLS" in (stripped.broker.unready() or ""), 5)
+
+    try:
+        asyncio.run(on_nodes([trusting, doubting, stripped], scenario))
+    finally:
+        safe.remove()
+
+
+def test_a_lost_announcement_that_none_follows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a leader does that dies between storing and announcing."""
+    each, books = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}"), Books()
+
+    async def scenario() -> None:
+        await books.close([each])
+        with monkeypatch.context() as deaf:
+            deaf.setattr(Line, "announce", lambda self, stored, last: None)
+            lost = await books.insist(each, "log.a")
+            await asyncio.sleep(0.1)
+        await books.insist(each, "log.b")
+        await until(lambda: each.readers["log.a"].has(lost), 5)
+
+    asyncio.run(on_nodes([each], scenario))
+    assert books.faults([each]) == CLEAN
+
+
+def test_full_storage_is_said(tmp_path: Path) -> None:
+    settings = tmp_path / "nats.conf"
+    settings.write_text("jetstream { max_file_store: 200000 }")
+    server = Server("-c", str(settings)).start()
+    each = node(server.url)
+
+    async def scenario() -> None:
+        events = [NewEvent("log.a", b'"%s"' % (b"x" * 10_000), 0)] * 30
+        results = await each.broker.publish(events)
+        assert isinstance(results[0], Receipt)
+        assert isinstance(results[-1], BrokerUnavailable)
+        assert "resource" in results[-1].message
+        assert len((await each.broker.history("log.a", Earliest(), 100)).events) == sum(isinstance(result, Receipt) for result in results)
+
+    try:
+        asyncio.run(on_nodes([each], scenario))
+    finally:
+        server.remove()
+
+
+def test_a_channel_whose_events_all_left_storage_keeps_its_order() -> None:
+    """What age does in the end; here an operator's purge."""
+    server, prefix = nats_servers.single(), secrets.token_hex(4)
+    here, there = node(f"{server.url}?prefix={prefix}"), node(f"{server.url}?prefix={prefix}")
+    del there.readers["log.a"]
+
+    async def scenario() -> None:
+        first, last = (await here.broker.publish([NewEvent("log.a", b'"%d"' % n, Hub.now()) for n in range(2)]))[:2]
+        assert isinstance(first, Receipt)
+        assert isinstance(last, Receipt)
+        await until(lambda: here.readers["log.a"].has("1"))
+        name = await asyncio.to_thread(stream_of, server, prefix)
+        await asyncio.to_thread(nats_servers.ask, server.port, f"STREAM.PURGE.{name}")
+        for each in (here, there):
+            assert (await each.broker.history("log.a", last.position, 10)).lost is None
+            assert (await each.broker.history("log.a", first.position, 10)).lost == "expired"
+            piece = await each.broker.history("log.a", Earliest(), 10)
+            assert (list(piece.events), piece.start) == ([], piece.end)
+        (again,) = await here.broker.publish([NewEvent("log.a", b'"2"', Hub.now())])
+        assert isinstance(again, Receipt)
+        assert again.position > last.position
+        await until(lambda: here.readers["log.a"].has("2"))
+        piece = await there.broker.history("log.a", piece.end, 10)
+        assert ([event.data for event in piece.events], piece.lost) == ([b'"2"'], None)
+        assert (await there.broker.history("log.a", first.position, 10)).lost == "expired"
+
+    asyncio.run(on_nodes([here, there], scenario))
+    assert not here.readers["log.a"].gaps
+
+
+def test_a_thousand_subscribed_channels() -> None:
+    each = broker(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}")
+    channels = [f"log.{n}" for n in range(1000)]
+    heard: list[str] = []
+
+    async def main() -> None:
+        task = asyncio.create_task(each.run(lambda event: heard.append(event.channel), lambda channel: None, lambda message: None))
+        await asyncio.gather(*map(each.subscribe, channels))
+        await each.publish([NewEvent(channel, b"1", 0) for channel in channels])
+        await until(lambda: len(heard) == 1000, 5)
+        assert sorted(heard) == sorted(channels)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_an_event_too_large_for_the_server_is_refused_and_leaves_the_others_alone() -> None:
+    each = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}")
+
+    async def scenario() -> None:
+        results = await each.broker.publish([NewEvent("log.a", data, 0) for data in (b"1", b'"%s"' % (b"x" * 1_100_000), b"2")])
+        assert [type(result) for result in results] == [Receipt, PayloadTooLarge, Receipt]
+
+    asyncio.run(on_nodes([each], scenario))
+
+
+def test_changed_retention_changes_the_stream() -> None:
+    url = f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}"
+
+    async def main(kept: Retention, count: int) -> int:
+        each = NatsBroker(url, lambda channel: kept, Hub.now)
+        task = asyncio.create_task(each.run(lambda event: None, lambda channel: None, lambda message: None))
+        await each.publish([NewEvent("log.a", b"1", Hub.now()) for _ in range(count)])
+        found = len((await each.history("log.a", Earliest(), 100)).events)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return found
+
+    assert asyncio.run(main(Retention(5, 60_000), 10)) == 5
+    assert asyncio.run(main(Retention(20, None), 10)) == 16, "five, the one that said what had expired, and ten"
+    assert asyncio.run(main(Retention(3, None), 1)) == 3
+
+
+def leader_of(cluster: Cluster, old: str = "", seconds: float = 30) -> str:
+    """The leader of the stream of events, once it is another than `old`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for server in cluster.servers:
+            with suppress(OSError, AssertionError, KeyError, ValueError):
+                cluster_info = nats_servers.ask(server.port, f"STREAM.INFO.{stream_of(server)}")["cluster"]
+                leader: str = cluster_info["leader"]
+                if leader != old:
+                    return leader
+        time.sleep(0.1)
+    raise AssertionError(f"no leader but {old!r}")
+
+
+def stream_of(server: Server, prefix: str = "eventhub") -> str:
+    """The name of the stream of events."""
+    name: str = nats_servers.ask(server.port, "STREAM.NAMES", f'{{"subject":"{prefix}.log.>"}}')["streams"][0]
+    return name
