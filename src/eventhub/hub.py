@@ -293,7 +293,10 @@ class Hub:
         """Milliseconds on a clock that is never set."""
         return time.monotonic_ns() // 1_000_000
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run until done or until the hub ends."""
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run until done or until the hub ends; not at all when it is ending."""
         assert self._tasks is not None, "Hub.run is not running"
-        return self._tasks.create_task(work)
+        try:
+            self._tasks.create_task(work)
+        except RuntimeError:  # the group is being cancelled, and a broker may still have something to say
+            work.close()

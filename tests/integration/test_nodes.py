@@ -1,21 +1,25 @@
 """Several nodes, real clients, real faults: nothing acknowledged is lost, nothing comes twice or out of order, no gap is silent."""
 
 import asyncio
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
 
+from tests import nats_servers
 from tests.clients import WsClient, http
 from tests.harness import EventHubServer
-from tests.nodes import trial
+from tests.nodes import Books, Trial, trial
+from tests.proxy import Proxy
 from tests.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
+ROUNDS = int(os.environ.get("EVENTHUB_TEST_ROUNDS", "1"))
+"""How often each fault is injected; more for RESULTS.md (`make faults`)."""
 CONFIG = """
 broker: {broker}
 log: {{level: warning}}
@@ -62,81 +66,156 @@ def test_a_node_on_sqlite_that_is_killed_again_and_again_loses_nothing_and_nobod
     asyncio.run(scenario())
 
 
-@pytest.fixture
-def backend() -> Iterator[RedisServer]:
+class Redis:
     """A Redis whose log survives kill -9: every write is on the disk before it is answered."""
-    with TemporaryDirectory() as directory, RedisServer(Path(directory), "--appendonly", "yes", "--appendfsync", "always") as server:
-        yield server
+
+    def __init__(self, directory: Path) -> None:
+        self.server = RedisServer(directory, "--appendonly", "yes", "--appendfsync", "always")
+        self.kill, self.start = self.server.kill, self.server.start
+
+    def url(self, port: int | None = None) -> str:
+        return f"redis://127.0.0.1:{port or self.server.port}"
+
+    def empty(self) -> None:
+        self.server.call("FLUSHALL")
+
+
+class Nats:
+    """A nats-server with JetStream on the disk."""
+
+    def __init__(self, directory: Path) -> None:
+        self.server = nats_servers.Server()
+        self.kill, self.start = self.server.kill, self.server.start
+
+    def url(self, port: int | None = None) -> str:
+        return f"nats://127.0.0.1:{port or self.server.port}"
+
+    def empty(self) -> None:
+        self.kill()
+        self.server.wipe()
+        self.start()
+
+
+Backend = Redis | Nats
+
+
+@pytest.fixture(params=[Redis, Nats])
+def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+    """A broker of this test's own."""
+    server: Backend = request.param(tmp_path_factory.mktemp("backend"))
+    server.start()
+    yield server
+    server.kill()
 
 
 @pytest.fixture
-def nodes(start: Start, backend: RedisServer) -> list[EventHubServer]:
+def nodes(start: Start, backend: Backend) -> list[EventHubServer]:
     """Three on it."""
-    return [start(CONFIG.format(broker=backend.url)) for _ in range(3)]
+    return [start(CONFIG.format(broker=backend.url())) for _ in range(3)]
 
 
-def test_nodes_that_are_killed_one_after_another_lose_nothing_and_nobody_notices(nodes: list[EventHubServer]) -> None:
-    async def scenario() -> None:
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Callable[[Books], None]:
+    """Adds the books to the file that EVENTHUB_TEST_RESULTS names, for RESULTS.md."""
+
+    def record(books: Books) -> None:
+        if file := os.environ.get("EVENTHUB_TEST_RESULTS"):
+            with Path(file).open("a") as results:
+                results.write(f"{request.node.name}: {books}\n")
+
+    return record
+
+
+def run(nodes: list[EventHubServer], record: Callable[[Books], None], harm: Callable[[Trial], Awaitable[None]]) -> Trial:
+    """`harm` while clients are at work, ROUNDS times; then the books must be clean."""
+
+    async def scenario() -> Trial:
         async with trial(nodes) as running:
-            for node in nodes:
+            for _ in range(ROUNDS):
                 await running.more(60)
-                await asyncio.to_thread(node.kill)
-                running.faults += 1
+                await harm(running)
                 await running.more(60)
-                await asyncio.to_thread(node.start)
-        books = running.books()
-        assert books.clean, books
-        assert books.gaps == 0, books
+        return running
 
-    asyncio.run(scenario())
-
-
-def test_a_rolling_restart_of_all_nodes_under_load_loses_nothing(nodes: list[EventHubServer]) -> None:
-    async def scenario() -> None:
-        async with trial(nodes) as running:
-            for node in nodes:
-                await running.more(60)
-                await asyncio.to_thread(node.restart)
-                running.faults += 1
-        books = running.books()
-        assert books.clean, books
-        assert books.gaps == 0, books
-
-    asyncio.run(scenario())
+    running = asyncio.run(scenario())
+    record(running.books())
+    assert running.books().clean, running.books()
+    return running
 
 
-def test_a_broker_that_is_killed_and_comes_back_with_its_log_is_no_gap(nodes: list[EventHubServer], backend: RedisServer) -> None:
-    async def scenario() -> None:
-        async with trial(nodes) as running:
-            await running.more(60)
-            await asyncio.to_thread(backend.kill)
-            await asyncio.gather(*(readiness(node, 503) for node in nodes))
-            await publish_in_vain(nodes[0])
-            await asyncio.to_thread(backend.start)
-            running.faults += 1
-            await asyncio.gather(*(readiness(node, 200) for node in nodes))
-            await running.more(60)
-        books = running.books()
-        assert books.clean, books
-        assert books.gaps == 0, books
-
-    asyncio.run(scenario())
-
-
-def test_a_broker_that_comes_back_empty_is_told_to_every_reader(nodes: list[EventHubServer], backend: RedisServer) -> None:
-    async def scenario() -> None:
-        async with trial(nodes) as running:
-            await running.more(60)
-            await asyncio.to_thread(backend.call, "FLUSHALL")
+def test_nodes_that_are_killed_lose_nothing_and_nobody_notices(nodes: list[EventHubServer], record: Callable[[Books], None]) -> None:
+    async def harm(running: Trial) -> None:
+        for node in nodes:
+            await asyncio.to_thread(node.kill)
             running.faults += 1
             await running.more(60)
-        books = running.books()
-        assert books.clean, books
-        for reader in running.readers:
-            for channel in running.channels:
-                assert [gap["reason"] for gap in reader.gaps[channel]].count("reset") == 1
+            await asyncio.to_thread(node.start)
 
-    asyncio.run(scenario())
+    assert run(nodes, record, harm).books().gaps == 0
+
+
+def test_a_rolling_restart_of_all_nodes_loses_nothing(nodes: list[EventHubServer], record: Callable[[Books], None]) -> None:
+    async def harm(running: Trial) -> None:
+        for node in nodes:
+            await asyncio.to_thread(node.restart)
+            running.faults += 1
+            await running.more(20)
+
+    assert run(nodes, record, harm).books().gaps == 0
+
+
+def test_a_broker_that_is_killed_and_comes_back_is_no_gap(
+    nodes: list[EventHubServer], backend: Backend, record: Callable[[Books], None]
+) -> None:
+    async def harm(running: Trial) -> None:
+        await asyncio.to_thread(backend.kill)
+        running.faults += 1
+        await asyncio.gather(*(readiness(node, 503) for node in nodes))
+        await publish_in_vain(nodes[0])
+        await asyncio.to_thread(backend.start)
+        await asyncio.gather(*(readiness(node, 200) for node in nodes))
+
+    assert run(nodes, record, harm).books().gaps == 0
+
+
+def test_a_broker_that_comes_back_empty_is_told_to_every_reader(
+    nodes: list[EventHubServer], backend: Backend, record: Callable[[Books], None]
+) -> None:
+    async def harm(running: Trial) -> None:
+        await asyncio.to_thread(backend.empty)
+        running.faults += 1
+
+    running = run(nodes, record, harm)
+    for reader in running.readers:
+        for channel in running.channels:
+            assert "reset" in [gap["reason"] for gap in reader.gaps[channel]]
+
+
+@pytest.mark.parametrize("fault", ["cut", "stall", "half_close"])
+def test_a_connection_between_node_and_broker_that_fails_is_no_gap(
+    start: Start, backend: Backend, fault: str, record: Callable[[Books], None]
+) -> None:
+    async def scenario() -> Trial:
+        proxy = Proxy(backend.server.port)
+        await proxy.start()
+        async with proxy:
+            nodes = [await asyncio.to_thread(start, CONFIG.format(broker=url)) for url in (backend.url(), backend.url(proxy.port))]
+            async with trial(nodes) as running:
+                for _ in range(ROUNDS):
+                    await running.more(60)
+                    getattr(proxy, fault)()
+                    running.faults += 1
+                    if fault == "stall":
+                        await readiness(nodes[1], 503)
+                    proxy.heal()
+                    await readiness(nodes[1], 200)
+                    await running.more(60)
+            return running
+
+    running = asyncio.run(scenario())
+    record(running.books())
+    assert running.books().clean, running.books()
+    assert running.books().gaps == 0
 
 
 async def readiness(node: EventHubServer, status: int) -> None:

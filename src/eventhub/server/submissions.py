@@ -1,6 +1,5 @@
 """Events that clients publish over one connection: in order, grouped while a publish is under way, bounded."""
 
-import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -21,13 +20,13 @@ Answer = Callable[[Ref, str, Receipt | EventHubError], None]
 class Submissions:
     """A connection's publishes."""
 
-    __slots__ = ("_answer", "_hub", "_task", "_waiting")
+    __slots__ = ("_answer", "_busy", "_hub", "_waiting")
 
     def __init__(self, hub: Hub, answer: Answer) -> None:
         self._hub = hub
         self._answer = answer
         self._waiting: list[tuple[Ref, NewEvent]] = []
-        self._task: asyncio.Task[None] | None = None
+        self._busy = False
 
     @property
     def roomy(self) -> bool:
@@ -37,8 +36,9 @@ class Submissions:
     def add(self, ref: Ref, event: NewEvent) -> bool:
         """Publish soon. False when the backlog is full: add no more until `roomy`."""
         self._waiting.append((ref, event))
-        if self._task is None:
-            self._task = self._hub.spawn(self._publish())
+        if not self._busy:
+            self._busy = True
+            self._hub.spawn(self._publish())
         return self.roomy
 
     async def _publish(self) -> None:
@@ -53,4 +53,4 @@ class Submissions:
                 outcomes = [Internal("a fault of the server; its log says more")] * len(batch)
             for (ref, event), outcome in zip(batch, outcomes, strict=True):
                 self._answer(ref, event.channel, outcome)
-        self._task = None
+        self._busy = False
