@@ -17,6 +17,7 @@ from tests.clients import http
 START_SECONDS = 30
 COMMANDS = {
     "fast": ["eventhub", "serve"],
+    "workers": ["tests.workers", "serve"],
     "asgi": ["uvicorn", "tests.asgi:app", "--ws", "websockets-sansio", "--timeout-graceful-shutdown", "5"],
 }
 
@@ -32,7 +33,8 @@ def free_port() -> int:
 class EventHubServer:
     """`eventhub serve` with a configuration of its own, on a port that stays the same over restarts.
 
-    `lane="asgi"` runs the same application under plain uvicorn, whose WebSocket implementation nobody here wrote.
+    `lane="asgi"` runs the same application under plain uvicorn, whose WebSocket implementation nobody here wrote; `lane="workers"` lets
+    the memory broker have several workers.
     """
 
     def __init__(self, tmp_path: Path, config: str = "", port: int | None = None, lane: str = "fast") -> None:

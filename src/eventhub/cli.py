@@ -11,8 +11,9 @@ from eventhub import __version__, logs
 from eventhub.config import CONFIG_VARIABLE, Settings, channel_types, load
 from eventhub.errors import ConfigurationError
 from eventhub.reference import settings_schema
-from eventhub.server.app import check_certificate, check_exposure
+from eventhub.server.app import check_certificate, check_exposure, check_workers
 from eventhub.server.app import serve as serve_forever
+from eventhub.server.backend import check_broker
 
 DEFAULT_FILE = Path("eventhub.yaml")
 
@@ -40,11 +41,12 @@ def serve(
     config: ConfigFile = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve; more than one needs a broker that they can share")] = None,
     broker: Annotated[str | None, typer.Option(help="Where events are stored and announced")] = None,
     insecure: Annotated[bool | None, typer.Option("--insecure", help="Listen beyond loopback without authentication")] = None,
 ) -> None:
     """Start the server."""
-    options = {"host": host, "port": port, "broker": broker, "insecure": insecure}
+    options = {"host": host, "port": port, "workers": workers, "broker": broker, "insecure": insecure}
     settings, file = _load(config, {name: value for name, value in options.items() if value is not None})
     logs.configure(settings.log)
     try:
@@ -60,7 +62,9 @@ def check(config: ConfigFile = None) -> None:
     try:
         types = channel_types(settings, _directory(file))
         check_exposure(settings)
+        check_workers(settings)
         check_certificate(settings, _directory(file))
+        check_broker(settings)
     except ConfigurationError as error:
         _refuse(error)
     typer.echo(f"{file or 'the built-in sample configuration'}: good; channel types {', '.join(kind.name for kind in types)}")

@@ -140,6 +140,7 @@ class Settings(BaseSettings):
 
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
+    workers: int = Field(default=1, ge=1, le=256, description="Processes that serve; more than one needs a broker that they can share")
     insecure: bool = Field(default=False, description="Listen beyond loopback although no authentication is configured")
     broker: str = Field(default="memory://", pattern=BROKERS, description="Where events are stored and announced (docs/brokers.md)")
     channels: dict[TypeName, Annotated[ChannelSettings, BeforeValidator(_not_mapping)]] = Field(
@@ -166,6 +167,11 @@ class Settings(BaseSettings):
         if self.limits.event_bytes > self.limits.body_bytes:
             raise ValueError(f"limits.event_bytes is {self.limits.event_bytes}; expected at most limits.body_bytes")
         return self
+
+    @property
+    def broker_shown(self) -> str:
+        """The broker's address without what it may hold of a secret."""
+        return _SECRET.sub("//***@", self.broker)
 
     @property
     def loopback(self) -> bool:

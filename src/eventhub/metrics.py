@@ -3,9 +3,9 @@
 Labels are channel types and never channel names, so the size of a scrape does not depend on the number of channels.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -21,6 +21,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no
 
 Snapshot = Callable[[], Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]]
 """Gauges now: name, help, value by label values, label names."""
+Dump = list[tuple[str, str, str, list[tuple[str, dict[str, str], float]]]]
+"""Families as values that JSON can hold: name, help, kind, and samples of name, labels and value."""
 
 
 class Metrics:
@@ -63,6 +65,39 @@ class Metrics:
     def gauges(self, snapshot: Snapshot) -> None:
         """Gauges to read at each scrape."""
         self.registry.register(GaugeCollector(snapshot))
+
+    async def scrape(self) -> bytes:
+        """All of them now, in the Prometheus text format."""
+        return generate_latest(self.registry)
+
+    def dump(self) -> Dump:
+        """All of them now, for another process."""
+        return [
+            (family.name, family.documentation, family.type, [(name, labels, value) for name, labels, value, *_ in family.samples])
+            for family in self.registry.collect()
+        ]
+
+
+def exposition(dumps: Mapping[int, Dump], unreachable: int) -> bytes:
+    """The metrics of several workers as one text: each family once, each series with its worker's number."""
+    families: dict[str, Metric] = {}
+    for worker, dump in dumps.items():
+        for name, text, kind, samples in dump:
+            family = families.setdefault(name, Metric(name, text, kind))
+            for sample, labels, value in samples:
+                family.add_sample(sample, {**labels, "worker": str(worker)}, value)
+    missing = GaugeMetricFamily("eventhub_workers_unreachable", "Workers whose series are missing from this scrape", unreachable)
+    return generate_latest(Given([*families.values(), missing]))
+
+
+class Given(Collector):
+    """Families that are there already."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
 
 
 class TallyCollector(Collector):

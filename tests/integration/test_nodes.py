@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import random
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
@@ -216,6 +218,26 @@ def test_a_connection_between_node_and_broker_that_fails_is_no_gap(
     record(running.books())
     assert running.books().clean, running.books()
     assert running.books().gaps == 0
+
+
+def test_workers_that_are_killed_lose_nothing(start: Start, backend: Backend, record: Callable[[Books], None]) -> None:
+    hub = start(CONFIG.format(broker=backend.url()) + "workers: 3")
+
+    async def harm(running: Trial) -> None:
+        for _ in range(3):
+            os.kill(random.choice(children(hub)), signal.SIGKILL)
+            running.faults += 1
+            await running.more(60)
+
+    assert run([hub], record, harm).books().gaps == 0
+    assert hub.stop() == 0
+
+
+def children(hub: EventHubServer) -> list[int]:
+    """The process ids of its workers."""
+    assert hub.process is not None
+    pid = hub.process.pid
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 async def readiness(node: EventHubServer, status: int) -> None:

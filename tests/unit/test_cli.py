@@ -169,10 +169,11 @@ def test_serve_starts_with_the_settings_and_the_directory_of_the_file(tmp_path: 
 
 def test_options_are_over_the_environment_and_the_file(tmp_path: Path, started: Started) -> None:
     (tmp_path / "eventhub.yaml").write_text("port: 9000\nhost: 127.0.0.2\ninsecure: false")
-    arguments = ("serve", "--port", "9002", "--host", "127.0.0.3", "--insecure", "--broker", "memory://")
+    arguments = ("serve", "--port", "9002", "--host", "127.0.0.3", "--insecure", "--broker", "memory://", "--workers", "3")
     assert run(*arguments, EVENTHUB_PORT="9001").exit_code == 0
     settings = started[0][0]
     assert (settings.port, settings.host, settings.insecure, settings.broker) == (9002, "127.0.0.3", True, "memory://")
+    assert settings.workers == 3
 
 
 def test_an_option_that_is_not_given_leaves_what_is_configured(started: Started) -> None:
@@ -194,7 +195,14 @@ def test_beyond_loopback_it_does_not_start_without_insecure(host: str) -> None:
     assert "no authentication" in message
 
 
-@pytest.mark.parametrize("arguments", [("--port", "65536"), ("--port", "-1"), ("--broker", "carrier-pigeon://x"), ("--broker", "")])
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_workers_that_would_not_share_a_broker_are_refused(command: str) -> None:
+    assert "workers is 2, and broker is memory://, which belongs to one process" in refused(run(command, EVENTHUB_WORKERS="2"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--workers", "0"), ("--port", "65536"), ("--port", "-1"), ("--broker", "carrier-pigeon://x"), ("--broker", "")]
+)
 def test_an_option_whose_value_cannot_be_used_is_refused(arguments: tuple[str, ...], started: Started) -> None:
     message = refused(run("serve", *arguments))
     assert f"{arguments[0][2:]}: " in message

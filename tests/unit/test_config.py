@@ -258,7 +258,8 @@ def test_the_variable_that_names_the_file_and_those_of_others_are_no_keys(monkey
         (
             "zzz: 1",
             "zzz: unknown key; expected one of "
-            "broker, channels, compression, heartbeat, host, insecure, limits, log, native, origins, port, proxies, shutdown, tls",
+            "broker, channels, compression, heartbeat, host, insecure, limits, log, native, origins, port, proxies, shutdown, tls, "
+            "workers",
         ),
     ],
 )

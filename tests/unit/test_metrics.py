@@ -7,7 +7,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from eventhub import __version__
-from eventhub.metrics import LATENCY, UNKNOWN, Metrics
+from eventhub.metrics import LATENCY, UNKNOWN, Metrics, exposition
 
 Labels = frozenset[tuple[str, str]]
 Gauges = Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]
@@ -152,3 +152,20 @@ def test_every_metric_is_ours_and_explained_and_none_has_a_timestamp_beside_it()
     assert not [name for name, _ in scrape(metrics) if name.endswith("_created")]
     labels = {label for _, pairs in scrape(metrics) for label, _ in pairs}
     assert labels == {"type", "code", "policy", "reason", "version", "le"}
+
+
+def test_series_of_several_workers_are_told_apart_and_each_family_is_there_once() -> None:
+    one, other = Metrics(["chat"]), Metrics(["chat"])
+    one.published("chat", 2)
+    one.flushed("chat", [0.001], 0.001)
+    other.published("chat", 3)
+    text = exposition({0: one.dump(), 4: other.dump()}, unreachable=1).decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert text.count("# TYPE ") == text.count("# HELP ") == len(families)
+    samples = {(sample.name, frozenset(sample.labels.items())): sample.value for family in families.values() for sample in family.samples}
+    for (name, labels), number in scrape(one).items():
+        assert samples[name, labels | {("worker", "0")}] == number
+    for (name, labels), number in scrape(other).items():
+        assert samples[name, labels | {("worker", "4")}] == number
+    assert samples["eventhub_workers_unreachable", frozenset()] == 1
+    assert len(samples) == len(scrape(one)) + len(scrape(other)) + 1

@@ -4,11 +4,12 @@ import asyncio
 import gc
 import socket
 import ssl
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import structlog
 import uvicorn
@@ -23,11 +24,17 @@ from eventhub.server import http, pages
 from eventhub.server.backend import open_broker
 from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint
+from eventhub.server.siblings import Siblings
+from eventhub.server.sockets import announce, listen
+from eventhub.server.supervisor import Seat, Supervisor
 from eventhub.server.websocket import WebSocketShell
-from eventhub.server.wire import WebSocketProtocol, protocol_for, tune
+from eventhub.server.wire import WebSocketProtocol, protocol_for
 
 GARBAGE = 20_000
 """Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""
+
+SHARED = ("redis", "nats", "tls")
+"""How the schemes of brokers begin that several processes can use."""
 
 log = structlog.get_logger("eventhub.server")
 
@@ -35,14 +42,15 @@ log = structlog.get_logger("eventhub.server")
 class Application:
     """The ASGI application. Publishing goes straight to its endpoint, everything else through FastAPI."""
 
-    def __init__(self, settings: Settings, directory: Path) -> None:
+    def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None) -> None:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
         self.hub = Hub(types, open_broker(settings, types, directory), metrics)
         self.gateway = Gateway(settings, self.hub)
         metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
         self._publish = PublishEndpoint(self.gateway)
-        self._api = http.build(self.gateway, self._publish, metrics, self._lifespan)
+        self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
+        self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
         pages.mount(self._api)
         self._access = settings.log.access
         self._entry: ASGIApp = self._route
@@ -77,6 +85,8 @@ class Application:
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
             work = [tasks.create_task(self.hub.run(), name="hub"), tasks.create_task(self.gateway.beat(), name="heartbeat")]
+            if self._siblings:
+                work.append(tasks.create_task(self._siblings.run(), name="siblings"))
             await self.hub.started.wait()
             yield
             if not self.hub.draining:  # under another server nobody has drained yet
@@ -108,11 +118,12 @@ def _headless(send: Send) -> Send:
 
 
 class Server(uvicorn.Server):
-    """uvicorn, draining before it shuts down."""
+    """uvicorn, draining before it shuts down. With a seat it is one of several workers."""
 
-    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, seat: Seat | None) -> None:
         super().__init__(config)
         self._gateway = gateway
+        self._seat = seat
 
     async def on_tick(self, counter: int) -> bool:
         """A node whose hub has ended takes connections it cannot serve: better to end, and be started again."""
@@ -127,11 +138,17 @@ class Server(uvicorn.Server):
         gc.collect()
         gc.freeze()  # what is here now stays: no collection need look at it again
         gc.set_threshold(GARBAGE)
-        settings = self._gateway.settings
-        for host, port in {listening.getsockname()[:2] for server in self.servers for listening in server.sockets}:
-            shown = f"[{host}]" if ":" in host else host
-            scheme = "https" if settings.tls.certificate else "http"
-            log.info("listening", url=f"{scheme}://{shown}:{port}", broker=settings.broker, channels=list(settings.channels))
+        if self._seat is None:
+            announce(self._gateway.settings, sockets or [])
+        else:
+            asyncio.get_running_loop().add_reader(self._seat.lifeline, self._orphaned, self._seat.lifeline)
+            self._seat.taken()
+
+    def _orphaned(self, lifeline: int) -> None:
+        """The supervisor is gone: nobody would replace this worker, or stop it."""
+        asyncio.get_running_loop().remove_reader(lifeline)
+        log.error("supervisor_gone")
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, say goodbye, flush, then let uvicorn end what is left."""
@@ -150,11 +167,27 @@ def create_app(settings: Settings, directory: Path = Path()) -> Application:
 
 
 def serve(settings: Settings, directory: Path) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigurationError."""
+    """Serve until SIGTERM or SIGINT. Raises ConfigurationError, and SystemExit when workers did not end in good order."""
     check_exposure(settings)
+    check_workers(settings)
     check_certificate(settings, directory)
-    app = create_app(settings, directory)
-    sockets = _listen(settings)
+    app = create_app(settings, directory)  # for several workers, too: what is wrong is told once, and what it imports is shared
+    sockets = listen(settings)
+    if settings.workers == 1:
+        _run(app, directory, sockets[0])
+        return
+    work, announcement = partial(_work, settings, directory), partial(announce, settings, sockets[0])
+    if not Supervisor(sockets, work, announcement, settings.shutdown.grace).run():
+        sys.exit(1)
+
+
+def _work(settings: Settings, directory: Path, seat: Seat) -> None:
+    structlog.contextvars.bind_contextvars(worker=seat.number)
+    _run(Application(settings, directory, seat), directory, seat.sockets, seat)
+
+
+def _run(app: Application, directory: Path, sockets: Sequence[socket.socket], seat: Seat | None = None) -> None:
+    tls = app.gateway.settings.tls
     config = uvicorn.Config(
         app,
         http=protocol_for(app.gateway),
@@ -163,13 +196,23 @@ def serve(settings: Settings, directory: Path) -> None:
         log_config=None,
         access_log=False,  # ours holds no query strings
         proxy_headers=False,  # ours are for both lanes
-        ssl_certfile=_beside(directory, settings.tls.certificate),
-        ssl_keyfile=_beside(directory, settings.tls.key),
+        ssl_certfile=_beside(directory, tls.certificate),
+        ssl_keyfile=_beside(directory, tls.key),
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=2,
     )
-    Server(config, app.gateway).run(sockets)
+    Server(config, app.gateway, seat).run(list(sockets))
+
+
+def check_workers(settings: Settings) -> None:
+    """Raises ConfigurationError for several workers that would not see one another's events."""
+    scheme = settings.broker.partition(":")[0]
+    if settings.workers > 1 and not scheme.startswith(SHARED):
+        raise ConfigurationError(
+            f"workers is {settings.workers}, and broker is {scheme}://, which belongs to one process: who listens at one worker would "
+            f"miss what is published at another. Use a broker that they share (redis://, nats://), or one worker."
+        )
 
 
 def check_exposure(settings: Settings) -> None:
@@ -179,36 +222,6 @@ def check_exposure(settings: Settings) -> None:
             f"host is {settings.host}, which other machines can reach, and no authentication is configured: anybody there could publish "
             "and listen. Keep to 127.0.0.1, or say --insecure (EVENTHUB_INSECURE=true) if the network is trusted."
         )
-
-
-def _listen(settings: Settings) -> list[socket.socket]:
-    """Sockets bound to each address of the host. Raises ConfigurationError."""
-    sockets: list[socket.socket] = []
-    try:
-        for family, _, _, _, address in socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
-            sockets.append(_bound(family, address, settings.heartbeat))
-    except OSError as error:
-        for sock in sockets:
-            sock.close()
-        raise ConfigurationError(
-            f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; choose others with --host and --port"
-        ) from None
-    return sockets
-
-
-def _bound(family: int, address: Any, heartbeat: float) -> socket.socket:
-    """Set up for streaming: connections inherit what is set here."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        tune(sock, heartbeat)
-        sock.bind(address)
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 def check_certificate(settings: Settings, directory: Path) -> None:

@@ -42,6 +42,22 @@ def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Bro
     raise AssertionError(url)  # `Settings` takes no other
 
 
+def check_broker(settings: Settings) -> None:
+    """Raises ConfigurationError for an address that cannot be understood. Opens nothing, and connects to nothing."""
+    url = settings.broker
+    match url.partition(":")[0].partition("+")[0]:
+        case "sqlite":
+            sqlite_url(url)
+        case "redis" | "rediss":
+            from eventhub.brokers.redis.url import parse
+
+            parse(url)
+        case "nats" | "tls":
+            from eventhub.brokers.nats.address import Address
+
+            Address.parse(url)
+
+
 def sqlite_url(url: str) -> tuple[Path, Flushing]:
     """Path and flushing of `sqlite:///events.db?synchronous=normal`; four slashes make the path absolute. Raises ConfigurationError."""
     parts = urlsplit(url)

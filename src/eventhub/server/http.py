@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
@@ -17,7 +17,6 @@ from eventhub.channels import ChannelType
 from eventhub.encoding import event_json, gap_fields
 from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAllowed, NotFound, TooManySubscriptions, UpgradeRequired
 from eventhub.event import Gap, Last, Latest, Slice, parse_since
-from eventhub.metrics import Metrics
 from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import asyncapi
 from eventhub.server.gateway import PATH, Gateway, Wanted
@@ -30,6 +29,8 @@ SUMMARY = "Real-time event broadcast over typed channels. The WebSocket at /v1/w
 
 
 Channel = Annotated[str, Path(description="The channel's name, such as chat.lobby")]
+Scrape = Callable[[], Awaitable[bytes]]
+"""Metrics in the Prometheus text format."""
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="Resumes; takes precedence over since")]
 
 
@@ -63,7 +64,7 @@ class Served(Response):
         await self._app(scope, receive, send)
 
 
-def build(gateway: Gateway, publish: ASGIApp, metrics: Metrics, lifespan: Any) -> FastAPI:
+def build(gateway: Gateway, publish: ASGIApp, scrape: Scrape, lifespan: Any) -> FastAPI:
     """The FastAPI application."""
     api = FastAPI(
         title="EventHub", version=__version__, description=SUMMARY, lifespan=lifespan, docs_url=None, redoc_url=None,
@@ -73,7 +74,7 @@ def build(gateway: Gateway, publish: ASGIApp, metrics: Metrics, lifespan: Any) -
     _publishing(api, publish)
     _reading(api, gateway)
     _streams(api, gateway)
-    _operations(api, gateway, metrics)
+    _operations(api, gateway, scrape)
     _describe_problems(api)
     return api
 
@@ -217,7 +218,7 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
     add("/v1/sse", sse_several, "Several channels on one stream of Server-Sent Events", "sse", [several, since, member])
 
 
-def _operations(api: FastAPI, gateway: Gateway, metrics: Metrics) -> None:
+def _operations(api: FastAPI, gateway: Gateway, scrape: Scrape) -> None:
     @api.get("/asyncapi.json", summary="The WebSocket interface, as AsyncAPI 3", tags=["subscribe"])
     async def asyncapi_document(request: Request) -> dict[str, Any]:
         return asyncapi.document(gateway.hub.types, request.url.netloc, secure=request.url.scheme == "https")
@@ -239,8 +240,8 @@ def _operations(api: FastAPI, gateway: Gateway, metrics: Metrics) -> None:
         return {"status": "not ready" if reasons else "ok", "reasons": reasons}
 
     @api.get("/metrics", summary="Prometheus metrics", response_class=Response, tags=["operate"])
-    async def scrape() -> Response:
-        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    async def metrics() -> Response:
+        return Response(await scrape(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _errors(api: FastAPI) -> None:

@@ -1,0 +1,69 @@
+"""Listening sockets: bound, and set up for streaming, which connections inherit."""
+
+import socket
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any
+
+import structlog
+
+from eventhub.config import Settings
+from eventhub.errors import ConfigurationError
+from eventhub.server.wire import tune
+
+log = structlog.get_logger("eventhub.server")
+
+
+def listen(settings: Settings) -> list[list[socket.socket]]:
+    """For each worker, a socket bound to each address of the host. Raises ConfigurationError."""
+    sockets: list[list[socket.socket]] = []  # by address
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
+            sockets.append([_bound(family, address, settings.heartbeat)])
+            if settings.workers > 1:
+                _share(sockets[-1], settings)
+    except OSError as error:
+        for sock in chain.from_iterable(sockets):
+            sock.close()
+        raise ConfigurationError(
+            f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; choose others with --host and --port"
+        ) from None
+    return [list(own) for own in zip(*sockets, strict=True)]
+
+
+def announce(settings: Settings, sockets: Iterable[socket.socket]) -> None:
+    """Say where the server listens."""
+    for host, port in sorted({sock.getsockname()[:2] for sock in sockets}):
+        shown = f"[{host}]" if ":" in host else host
+        scheme = "https" if settings.tls.certificate else "http"
+        log.info("listening", url=f"{scheme}://{shown}:{port}", broker=settings.broker_shown, channels=list(settings.channels))
+
+
+def _bound(family: int, address: Any, heartbeat: float, *, shared: bool = False) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        tune(sock, heartbeat)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _share(sockets: list[socket.socket], settings: Settings) -> None:
+    """Add sockets of the same address for the other workers: the kernel spreads connections over them.
+
+    The first was bound without SO_REUSEPORT: with it, a second EventHub on the same port would start and take half of the connections. All
+    listen at once, so that none can slip in later; who connects before its worker has started waits.
+    """
+    first = sockets[0]
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    first.listen()
+    for _ in range(1, settings.workers):
+        sockets.append(_bound(first.family, first.getsockname(), settings.heartbeat, shared=True))
+        sockets[-1].listen()

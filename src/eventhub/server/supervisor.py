@@ -1,0 +1,213 @@
+"""Several workers on one machine: starts them, replaces those that die, passes signals on, and ends when they have ended.
+
+Workers are forked, so a replacement is there in a moment and shares its memory with the others; that is sound because there is nothing here
+that a fork would break: no thread, no event loop, no signal handler. All that happens arrives as a signal, and is waited for in one place.
+A worker keeps SIGINT blocked: a terminal sends it to all, and the supervisor alone says when to stop.
+"""
+
+import gc
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import NoReturn
+
+import structlog
+
+from eventhub.server.siblings import Mailbox
+
+ATTEMPTS = 5
+"""So often in a row may a worker end before it was ready. Then nothing but a new configuration will help."""
+STEADY_SECONDS = 30
+"""After so long a life the pauses begin anew."""
+PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 5.0
+"""Between a death and the replacement, doubled each time. Connections to that worker wait meanwhile, so it is never long."""
+MARGIN_SECONDS = 5
+"""Beyond the grace that connections have, for a worker to end."""
+READY: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1)
+"""From a worker that serves. A real-time signal: two that come together stay two. Without them (macOS) there can be one worker only."""
+STOP = {signal.SIGTERM, signal.SIGINT}
+SIGNALS = {signal.SIGCHLD, READY, *STOP}
+FOREVER = 1e6
+"""Seconds, for a wait that wants a number."""
+
+log = structlog.get_logger("eventhub.supervisor")
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """What a worker is given, and its replacement after it. The supervisor keeps it open, so that what waits in it is not lost."""
+
+    number: int
+    sockets: Sequence[socket.socket]
+    """It accepts connections from these."""
+    mailboxes: Sequence[Mailbox]
+    """All workers', by number."""
+    supervisor: int
+    """Its process id."""
+    lifeline: int
+    """A pipe that ends when the supervisor does."""
+
+    def taken(self) -> None:
+        """The worker serves, and takes SIGTERM from now on."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        if os.getppid() == self.supervisor:
+            os.kill(self.supervisor, READY)
+
+    def close(self) -> None:
+        """Accept nothing any more."""
+        for sock in self.sockets:
+            sock.close()
+
+
+class Worker:
+    """A seat, and how those who sat there fared."""
+
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
+        self.due: float | None = 0.0
+        """When to start it."""
+        self.ready = False
+        self.attempts = 0
+        self._deaths = 0
+        self._started = 0.0
+
+    def starts(self, now: float) -> None:
+        """Note it."""
+        self.due, self.ready, self._started = None, False, now
+
+    def died(self, now: float, jitter: float) -> float:
+        """Note it; the pause before the next."""
+        self.attempts = 0 if self.ready else self.attempts + 1
+        self._deaths = 1 if now - self._started >= STEADY_SECONDS else self._deaths + 1
+        pause: float = jitter * min(MAX_PAUSE_SECONDS, PAUSE_SECONDS * 2.0 ** min(self._deaths - 1, 10))
+        self.due = now + pause
+        return pause
+
+
+class Supervisor:
+    """The workers, one for each list of listening sockets. `work` serves from a seat, in a process of its own."""
+
+    def __init__(
+        self, listening: Sequence[Sequence[socket.socket]], work: Callable[[Seat], None], announce: Callable[[], None], grace: float
+    ) -> None:
+        lifeline, self._alive = os.pipe()
+        mailboxes = [Mailbox.open() for _ in listening]
+        self._workers = [Worker(Seat(number, own, mailboxes, os.getpid(), lifeline)) for number, own in enumerate(listening)]
+        self._running: dict[int, Worker] = {}  # by process id
+        self._work = work
+        self._announce = announce
+        self._announced = False
+        self._grace = grace
+        self._deadline: float | None = None  # once it stops
+        self._orderly = True
+
+    def run(self) -> bool:
+        """Until all workers have ended; whether they did so in good order."""
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started this may have ignored it, and then it would not come
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        gc.freeze()  # what is here now is shared with all workers as long as nobody writes to it, as a collection would
+        while self._deadline is None or self._running:
+            caught = signal.sigtimedwait(SIGNALS, self._patience())
+            if caught is None:
+                self._on_time()
+            elif caught.si_signo == signal.SIGCHLD:
+                self._reap()
+            elif caught.si_signo == READY:
+                self._ready(caught.si_pid)
+            elif self._deadline is None:
+                self._stop()
+            else:  # the second
+                self._kill()
+        return self._orderly
+
+    def _patience(self) -> float:
+        moments = [worker.due for worker in self._workers if worker.due is not None]
+        if self._deadline is not None:
+            moments = [self._deadline]
+        return max(0.0, min(moments, default=FOREVER) - time.monotonic())
+
+    def _on_time(self) -> None:
+        if self._deadline is not None:
+            self._kill()
+            return
+        for worker in self._workers:
+            if worker.due is not None and worker.due <= time.monotonic() and self._deadline is None:
+                self._start(worker)
+
+    def _start(self, worker: Worker) -> None:
+        worker.starts(time.monotonic())
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._replace(worker, reason=f"cannot fork: {error.strerror}")
+            return
+        if pid == 0:
+            self._become(worker)
+        self._running[pid] = worker
+
+    def _become(self, worker: Worker) -> NoReturn:
+        code = 1
+        try:
+            os.close(self._alive)
+            for other in self._workers:
+                if other is not worker:
+                    other.seat.close()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS - STOP)
+            self._work(worker.seat)
+            code = 0
+        except SystemExit as ended:
+            code = ended.code if isinstance(ended.code, int) else 1
+        except BaseException:
+            log.exception("worker_failed", worker=worker.seat.number)
+        finally:
+            os._exit(code)  # what is above on the stack belongs to the supervisor
+
+    def _ready(self, pid: int) -> None:
+        if (worker := self._running.get(pid)) is None:
+            return
+        worker.ready = True
+        log.info("worker_started", worker=worker.seat.number, pid=pid)
+        if not self._announced and self._deadline is None and all(one.ready for one in self._workers):
+            self._announced = True
+            self._announce()
+
+    def _reap(self) -> None:
+        """All that have ended: signals of one kind that come together are one. As process 1 of a container it inherits strangers."""
+        with suppress(ChildProcessError):
+            while (found := os.waitpid(-1, os.WNOHANG))[0]:
+                if (worker := self._running.pop(found[0], None)) is not None:
+                    self._ended(worker, found[0], os.waitstatus_to_exitcode(found[1]))
+
+    def _ended(self, worker: Worker, pid: int, code: int) -> None:
+        how = {"pid": pid, "signal": signal.strsignal(-code)} if code < 0 else {"pid": pid, "exit_code": code}
+        if self._deadline is None:
+            self._replace(worker, **how)
+        elif code != 0:
+            self._orderly = False
+            log.error("worker_ended", worker=worker.seat.number, **how)
+
+    def _replace(self, worker: Worker, **how: object) -> None:
+        pause = worker.died(time.monotonic(), random.uniform(0.5, 1))
+        log.error("worker_ended", worker=worker.seat.number, restart_in=round(pause, 3), **how)
+        if worker.attempts >= ATTEMPTS:
+            log.critical("gave_up", worker=worker.seat.number, attempts=worker.attempts)
+            self._orderly = False
+            self._stop()
+
+    def _stop(self) -> None:
+        self._deadline = time.monotonic() + self._grace + MARGIN_SECONDS
+        for worker in self._workers:
+            worker.seat.close()  # here, too: nobody would serve what the kernel still accepted
+        for pid in self._running:
+            os.kill(pid, signal.SIGTERM)
+
+    def _kill(self) -> None:
+        log.error("workers_killed", workers=sorted(worker.seat.number for worker in self._running.values()))
+        self._deadline = time.monotonic() + FOREVER
+        for pid in self._running:
+            os.kill(pid, signal.SIGKILL)

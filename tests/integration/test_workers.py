@@ -1,0 +1,272 @@
+"""Several workers: all serve, all are counted, one that dies is replaced, and they end together."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from websockets.exceptions import ConnectionClosed
+
+from tests.clients import SECONDS, WsClient, frame, http, raw, upgrade
+from tests.harness import EventHubServer
+
+Start = Callable[..., EventHubServer]
+Families = dict[str, Any]
+WORKERS = 3
+CONFIG = f"workers: {WORKERS}"
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """The first true value, or a failure."""
+    deadline = time.monotonic() + SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never became true"
+        time.sleep(0.01)  # between looks at another process
+    return value
+
+
+def lines(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
+    """What was logged under this name."""
+    return [line for line in map(json.loads, hub.log.read_text().splitlines()) if line["event"] == event]
+
+
+def pids(hub: EventHubServer) -> dict[int, int]:
+    """Process ids by worker."""
+    return {line["worker"]: line["pid"] for line in lines(hub, "worker_started")}
+
+
+def scrape(hub: EventHubServer) -> Families:
+    """Families by name. A worker that hangs accepts nothing, so another is tried."""
+    for _ in range(20):
+        with suppress(httpx.TimeoutException):
+            text = http.get(f"{hub.url}/metrics", timeout=1.5).text
+            families = list(text_string_to_metric_families(text))
+            assert len({family.name for family in families}) == len(families), "each family once"
+            assert text.count("# TYPE ") == text.count("# HELP ") == len(families)
+            return {family.name: family for family in families}
+    raise AssertionError("no worker answers")
+
+
+def by_worker(families: Families, name: str, **labels: str) -> dict[int, float]:
+    """Values of one metric by worker."""
+    found: dict[int, float] = {}
+    for sample in families[name].samples:
+        if labels.items() <= sample.labels.items():
+            found[int(sample.labels["worker"])] = sample.value
+    return found
+
+
+def unreachable(families: Families) -> float:
+    (sample,) = families["eventhub_workers_unreachable"].samples
+    assert sample.labels == {}
+    value: float = sample.value
+    return value
+
+
+def sockets(hub: EventHubServer) -> dict[int, float]:
+    return by_worker(scrape(hub), "eventhub_connections", transport="websocket")
+
+
+@contextmanager
+def one_at_each(hub: EventHubServer) -> Iterator[dict[int, WsClient]]:
+    """A client at each worker."""
+    with ExitStack() as stack:
+        clients: dict[int, WsClient] = {}
+        counts = dict.fromkeys(range(WORKERS), 0.0)
+        eventually(lambda: sockets(hub) == counts)
+        for _ in range(100):
+            client = stack.enter_context(WsClient(f"{hub.ws_url}?channel=chat.a"))
+            client.until("subscribed")
+            before, counts = counts, sockets(hub)
+            (worker,) = [number for number in counts if counts[number] > before[number]]
+            clients.setdefault(worker, client)
+            if len(clients) == WORKERS:
+                break
+        yield clients
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs; one that has ended and was not yet waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """A process that hangs."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        eventually(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        yield
+    finally:
+        if is_alive(pid):
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+    """All workers serve. Shared: each test leaves them so."""
+    with EventHubServer(tmp_path_factory.mktemp("workers"), f"{CONFIG}\nlog: {{access: true}}", lane="workers") as hub:
+        eventually(lambda: lines(hub, "listening"))
+        yield hub
+        assert hub.stop() == 0, "workers that died earlier do not matter"
+
+
+@pytest.fixture
+def own_hub(start: Start) -> EventHubServer:
+    """The same, to be ended."""
+    hub = start(f"{CONFIG}\nshutdown: {{grace: 30}}", lane="workers")
+    eventually(lambda: lines(hub, "listening"))
+    return hub
+
+
+def test_all_workers_serve_and_a_scrape_of_any_counts_all(hub: EventHubServer) -> None:
+    assert len(lines(hub, "listening")) == 1
+    assert hub.process is not None
+    assert len(list(Path(f"/proc/{hub.process.pid}/task").iterdir())) == 1, "no thread in a process that forks"
+    with one_at_each(hub) as clients:
+        assert set(clients) == set(range(WORKERS))
+        before = sum(by_worker(scrape(hub), "eventhub_events_published", type="chat").values())
+        for number in range(20):
+            assert http.post(f"{hub.url}/v1/channels/chat.a", content=f'{{"sender":"a","text":"{number}"}}').status_code == 201
+        families = scrape(hub)
+        assert sum(by_worker(families, "eventhub_events_published", type="chat").values()) == before + 20
+        assert unreachable(families) == 0
+    documented = Path("docs/metrics.md").read_text()
+    for name, family in families.items():
+        assert f"`{name}`" in documented
+        if name not in ("eventhub_workers_unreachable", "eventhub_events_rejected"):  # nothing was refused
+            assert {sample.labels["worker"] for sample in family.samples} == {"0", "1", "2"}
+    requests = lines(hub, "request")
+    assert {line["worker"] for line in requests if line["status"] == 101} == set(range(WORKERS))
+    assert all("worker" in line for line in requests)
+
+
+def test_a_worker_that_hangs_is_left_out_of_a_scrape_and_counted(hub: EventHubServer) -> None:
+    with stopped(pids(hub)[1]):
+        families = scrape(hub)
+        assert set(by_worker(families, "eventhub_build_info")) == {0, 2}
+        assert unreachable(families) == 1
+    assert eventually(lambda: unreachable(scrape(hub)) == 0)
+
+
+def test_a_worker_that_dies_is_replaced_while_the_others_go_on(hub: EventHubServer) -> None:
+    before = pids(hub)
+    with one_at_each(hub) as clients:
+        os.kill(before[1], signal.SIGKILL)
+        with pytest.raises(ConnectionClosed):
+            clients[1].until("never")
+        with WsClient(f"{hub.ws_url}?channel=chat.a") as again:
+            again.until("subscribed")
+        eventually(lambda: pids(hub)[1] != before[1])
+        for survivor in (clients[0], clients[2]):
+            survivor.send(type="ping")
+            survivor.until("pong")
+        assert sockets(hub).keys() == {0, 1, 2}
+    (death,) = [line for line in lines(hub, "worker_ended") if line["pid"] == before[1]]
+    assert (death["worker"], death["signal"]) == (1, "Killed")
+    assert {number: pid for number, pid in pids(hub).items() if number != 1} == {0: before[0], 2: before[2]}
+    with one_at_each(hub) as clients:
+        assert set(clients) == {0, 1, 2}
+
+
+def test_what_waits_for_a_worker_that_dies_is_served_by_its_replacement(hub: EventHubServer) -> None:
+    pid = pids(hub)[0]
+    with stopped(pid), ExitStack() as stack:
+        waiting = [stack.enter_context(raw(hub.port)) for _ in range(30)]
+        for sock in waiting:
+            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        os.kill(pid, signal.SIGKILL)
+        assert [sock.recv(12) for sock in waiting] == [b"HTTP/1.1 200"] * 30
+    eventually(lambda: pids(hub)[0] != pid)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_drains_all_workers(own_hub: EventHubServer, number: signal.Signals) -> None:
+    hub = own_hub
+    with one_at_each(hub) as clients:
+        assert hub.process is not None
+        if number is signal.SIGINT:  # as from a terminal: to all, and not a second time when the supervisor passes it on
+            for pid in pids(hub).values():
+                os.kill(pid, number)
+        hub.process.send_signal(number)
+        for client in clients.values():
+            assert client.until("goodbye")["code"] == "shutting_down"
+            with pytest.raises(ConnectionClosed) as closed:
+                client.receive()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1012
+    assert hub.process.wait(SECONDS) == 0
+    assert {line["worker"] for line in lines(hub, "draining")} == {line["worker"] for line in lines(hub, "stopped")} == {0, 1, 2}
+    assert "Traceback" not in hub.log.read_text()
+
+
+def test_while_it_drains_nothing_new_is_taken_and_a_second_signal_ends_it_at_once(own_hub: EventHubServer) -> None:
+    hub = own_hub
+    with upgrade(hub.port) as stays:
+        assert hub.process is not None
+        hub.process.send_signal(signal.SIGTERM)
+        while json.loads(frame(stays)[1])["type"] != "goodbye":
+            pass
+        eventually(lambda: len(lines(hub, "draining")) == WORKERS)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", hub.port))
+        assert hub.process.poll() is None
+        assert hub.stop() == 1
+    assert not any(map(is_alive, pids(hub).values()))
+
+
+def test_workers_whose_supervisor_was_killed_drain_and_end(own_hub: EventHubServer) -> None:
+    hub = own_hub
+    workers = pids(hub)
+    with one_at_each(hub) as clients:
+        hub.kill()
+        for client in clients.values():
+            client.until("goodbye")
+    eventually(lambda: not any(map(is_alive, workers.values())))
+    assert {line["worker"] for line in lines(hub, "supervisor_gone")} == {0, 1, 2}
+
+
+def ending(tmp_path: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A server that is expected not to start."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_in_use_is_told_though_workers_share_theirs(hub: EventHubServer, tmp_path: Path, workers: int) -> None:
+    done = ending(tmp_path, "tests.workers", "serve", "--workers", str(workers), "--port", str(hub.port))
+    assert done.returncode == 2
+    assert "Address already in use; choose others with --host and --port" in done.stderr
+
+
+def test_workers_listen_on_every_address_of_a_name(start: Start) -> None:
+    hub = start("{workers: 2, host: localhost}", lane="workers")
+    eventually(lambda: lines(hub, "listening"))
+    addresses = {address[0] for *_, address in socket.getaddrinfo("localhost", hub.port, type=socket.SOCK_STREAM)}
+    assert len(lines(hub, "listening")) == len(addresses)
+
+
+def test_workers_that_cannot_start_are_given_up(tmp_path: Path) -> None:
+    broken = "import os, pydantic\nos.register_at_fork(after_in_child=lambda: os._exit(7))\nclass Model(pydantic.BaseModel): ...\n"
+    (tmp_path / "broken.py").write_text(broken)
+    (tmp_path / "eventhub.yaml").write_text("{port: 0, channels: {a: {payload: 'broken:Model'}}}")
+    done = ending(tmp_path, "tests.workers", "serve", "--workers", "2")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 1
+    assert {event["exit_code"] for event in events if event["event"] == "worker_ended"} == {7}
+    assert [event["attempts"] for event in events if event["event"] == "gave_up"] == [5]
+    assert done.stderr == ""
