@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from tests.bench.load import Door, Load
-from tests.bench.servers import NODE_MODULES, EventHub, fastapi_route, nchan, socket_io, tutorial
+from tests.bench.servers import NODE_MODULES, EventHub, fastapi_route, nchan, socket_io, tutorial, two_nodes
 
 HUB, PLAIN, LIMIT, PUBLISHING = "EventHub", "EventHub, plain Python", "C limit", "publishing alone"
 SMALL_BUFFER = 64 * 1024
@@ -102,6 +102,11 @@ def _neighbour() -> tuple[Variant, ...]:
     )
 
 
+def _nodes() -> tuple[Variant, ...]:
+    load = Load(10, publishers=16, rate=1000, seconds=5)
+    return Variant("one node, in memory", load), Variant("from node to node over Redis", load, two_nodes)
+
+
 def _stalled() -> tuple[Variant, ...]:
     load = Load(1000, publishers=4, rate=100, size=1024, seconds=9)  # the stalled one is cut off five seconds after its buffer was full
     stalled = replace(load, stalled=1)
@@ -140,6 +145,7 @@ CASES = (
     Case("deflate", "permessage-deflate, events of 512 bytes to 1,000 subscribers", "fanout", _deflate()),
     Case("neighbour", "Latency in a channel of 100, 50 events/s, beside a large one", "latency", _neighbour()),
     Case("stalled", "Stalled readers beside 1,000 (100 events/s of 1 KB, 64 KB buffers)", "latency", _stalled()),
+    Case("nodes", "Latency from node to node, 1,000 events/s", "latency", _nodes()),
     Case("publish", "Publishing from 64 connections, no subscribers", "publish", _publish()),
     Case("idle-10000", "10,000 idle connections, a heartbeat every 2 s", "idle", _idle(10_000)),
     Case("idle-most", f"{MOST:,} idle connections, a heartbeat every 2 s", "idle", _idle(MOST)),

@@ -44,7 +44,8 @@ class Load:
 class Door:
     """Where a server listens and takes events; {} in a path is the channel's number.
 
-    A subscriber says `greet` first, if anything, and is served from the message on that begins with `ready`.
+    `publish_port`: of another node that takes the events, if not the same. A subscriber says `greet` first, if anything, and is served
+    from the message on that begins with `ready`.
 
     `counters` are the server's own: `writes` to all subscribers, and readers `given_up` as too slow.
     """
@@ -55,6 +56,7 @@ class Door:
     publish: str = "/"
     ready: str = ""
     greet: str = ""
+    publish_port: int = 0
     counters: Callable[[], dict[str, float]] = lambda: {"writes": 0.0, "given_up": 0.0, "subscribed": 0.0}
 
 
@@ -99,6 +101,8 @@ def _command(program: Path, load: Load, door: Door) -> list[str]:
     command += ["--channels", load.channels, *["--deflate"] * load.deflate]
     if door.ready:
         command += ["--ready", door.ready]
+    if door.publish_port:
+        command += ["--publish-port", door.publish_port]
     if door.greet:
         command += ["--greet", door.greet]
     if load.publishers:

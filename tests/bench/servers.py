@@ -7,8 +7,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import httpx
@@ -16,12 +16,14 @@ import httpx
 from tests.bench import cores
 from tests.bench.load import Door
 from tests.harness import START_SECONDS, EventHubServer, free_port
+from tests.redis_servers import RedisServer
 
 HERE = Path(__file__).parent
 NODE_MODULES = HERE.parent / "conformance" / "node_modules"
 Start = Callable[[], AbstractContextManager[Door]]
 
 CONFIG = """
+broker: {broker}
 log: {{level: warning}}
 native: {native}
 compression: {compression}
@@ -41,6 +43,7 @@ class EventHub:
     slow: str = "disconnect"
     native: bool = True
     compression: bool = False
+    broker: str = "memory://"
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Door]:
@@ -57,6 +60,20 @@ class EventHub:
             )
         finally:
             server.kill()
+
+
+@contextmanager
+def two_nodes(directory: Path) -> Iterator[Door]:
+    """Two on one Redis: events go to one, subscribers to the other, whose CPU time is measured."""
+    with ExitStack() as stack:
+        with cores.pinned(cores.SERVER):
+            redis = stack.enter_context(RedisServer(directory / "redis"))
+        node = EventHub(broker=redis.url)
+        doors = []
+        for name in ("publish", "listen"):
+            (directory / name).mkdir()
+            doors.append(stack.enter_context(node.start(directory / name)))
+        yield replace(doors[1], publish_port=doors[0].port)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,14 +43,14 @@ typedef struct {
 } conn_t;
 
 static struct {
-  int port, subscribers, concurrency, spin, server_pid, stalled, publishers, batch, size, lockstep, channels, deflate;
+  int port, subscribers, concurrency, spin, server_pid, stalled, publishers, batch, size, lockstep, channels, deflate, publish_port;
   double warm, seconds, hold, rate, deadline;
   const char *path, *ready, *publish, *greet;
 } opt = {.port = 8000, .path = "/", .channels = 1, .concurrency = 128, .batch = 1, .size = 128, .warm = 0.5, .seconds = 3, .deadline = 120};
 
 static conn_t *conns;
 static int epoll;
-static struct sockaddr_in server;
+static struct sockaddr_in server, publishing_at;
 static int opened, ready, failed, closed, publishing, stalling, measuring;
 static uint64_t deliveries, bytes, pings, requests, refused, skipped, accepted, in_flight, last_event_at;
 static uint64_t *accepted_of;  // by channel
@@ -165,7 +165,8 @@ static void start_conn(conn_t *conn, kind_t kind) {
   setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   if (conn->stalled) setsockopt(conn->fd, SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
   if (kind == PUBLISHER) setsockopt(conn->fd, SOL_SOCKET, SO_SNDBUF, &much, sizeof much);
-  if (connect(conn->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS) die("connect");
+  struct sockaddr_in *at = kind == PUBLISHER ? &publishing_at : &server;
+  if (connect(conn->fd, (struct sockaddr *)at, sizeof *at) < 0 && errno != EINPROGRESS) die("connect");
   struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET | EPOLLRDHUP, .data.ptr = conn};
   epoll_ctl(epoll, EPOLL_CTL_ADD, conn->fd, &event);
 }
@@ -479,6 +480,7 @@ static void usage(void) {
       "  --publish /PATH   --publishers N                 --batch N     events in a request (1)\n"
       "  --size BYTES      of an event's data (128)       --rate R      requests/s; otherwise the next follows each answer\n"
       "  --channels N      {} in the paths is a channel's number; subscribers and requests take them in turn\n"
+      "  --publish-port P  another node takes the requests\n"
       "  --deflate         offer permessage-deflate       --greet TEXT  a subscriber's first message\n"
       "  --lockstep        the next request follows when all subscribers have all events; without publishers, climit -w is asked\n"
       "  --deadline S      give up (120)\n",
@@ -492,7 +494,8 @@ static void options(int argc, char **argv) {
       {"spin", 0, 0, 'x'}, {"server-pid", 1, 0, 'i'}, {"warm", 1, 0, 'w'}, {"seconds", 1, 0, 'd'}, {"hold", 1, 0, 'h'},
       {"stalled", 1, 0, 's'}, {"publish", 1, 0, 'u'}, {"publishers", 1, 0, 'm'}, {"batch", 1, 0, 'b'}, {"size", 1, 0, 'z'},
       {"rate", 1, 0, 'r'}, {"lockstep", 0, 0, 'l'}, {"deadline", 1, 0, 'D'},
-      {"channels", 1, 0, 'C'}, {"deflate", 0, 0, 'Z'}, {"greet", 1, 0, 'G'}, {0}};
+      {"channels", 1, 0, 'C'}, {"deflate", 0, 0, 'Z'}, {"greet", 1, 0, 'G'},
+      {"publish-port", 1, 0, 'Q'}, {0}};
   for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) switch (option) {
       case 'p': opt.port = atoi(optarg); break;
       case 'P': opt.path = optarg; break;
@@ -513,6 +516,7 @@ static void options(int argc, char **argv) {
       case 'l': opt.lockstep = 1; break;
       case 'C': opt.channels = atoi(optarg); break;
       case 'Z': opt.deflate = 1; break;
+      case 'Q': opt.publish_port = atoi(optarg); break;
       case 'G': opt.greet = optarg; break;
       case 'D': opt.deadline = atof(optarg); break;
       default: usage();
@@ -530,6 +534,8 @@ int main(int argc, char **argv) {
   files.rlim_cur = files.rlim_max;
   setrlimit(RLIMIT_NOFILE, &files);
   server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(opt.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  publishing_at = server;
+  if (opt.publish_port) publishing_at.sin_port = htons(opt.publish_port);
   epoll = epoll_create1(0);
   conns = calloc(opt.subscribers + opt.publishers + 1, sizeof(conn_t));
   accepted_of = calloc(opt.channels, sizeof *accepted_of);

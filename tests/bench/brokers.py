@@ -1,0 +1,116 @@
+"""`python -m tests.bench.brokers`: what a node gets through its broker, beside redis-py called once per event.
+
+Events of 128 bytes, 64 publishers.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+import redis.asyncio
+import uvloop
+
+from eventhub.brokers.base import Broker
+from eventhub.brokers.nats import NatsBroker
+from eventhub.brokers.redis import RedisBroker
+from eventhub.brokers.sqlite import SqliteBroker
+from eventhub.channels import Retention
+from eventhub.event import Event, NewEvent
+from eventhub.hub import Hub
+from tests import nats_servers, redis_servers
+
+DATA = b'{"pad":"' + b"x" * 118 + b'"}'
+PUBLISHERS = 64
+SECONDS = 3.0
+
+
+def retention(channel: str) -> Retention:
+    return Retention(1000, None)
+
+
+async def rate(publish: Callable[[], Awaitable[int]]) -> float:
+    """Events a second, `PUBLISHERS` calls of `publish` under way; each gives the number of its events."""
+    total, end = 0, time.perf_counter() + SECONDS
+
+    async def publisher() -> None:
+        nonlocal total
+        while time.perf_counter() < end:
+            done = await publish()
+            total += done
+
+    begin = time.perf_counter()
+    await asyncio.gather(*(publisher() for _ in range(PUBLISHERS)))
+    return total / (time.perf_counter() - begin)
+
+
+@asynccontextmanager
+async def running(broker: Broker, heard: list[Event]) -> AsyncIterator[Broker]:
+    task = asyncio.create_task(broker.run(heard.append, lambda channel: None, lambda message: None))
+    while broker.unready():  # noqa: ASYNC110  # it tells nobody when it turns ready
+        await asyncio.sleep(0.01)
+    try:
+        yield broker
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def measure(name: str, broker: Broker, yardstick: float = 0.0) -> None:
+    heard: list[Event] = []
+    async with running(broker, heard):
+        for batch in (1, 10, 100):
+            numbers = count()
+
+            async def publish(batch: int = batch, numbers: "count[int]" = numbers) -> int:
+                channel = f"bench.{next(numbers) % 16}"
+                return len(await broker.publish([NewEvent(channel, DATA, Hub.now())] * batch))
+
+            found = await rate(publish)
+            beside = f", {found / yardstick:.1f} times redis-py" if yardstick else ""
+            say(f"{name}: {found:,.0f} events/s in batches of {batch}{beside}")
+        await broker.subscribe("bench.heard")
+        cpu, begin = time.process_time(), time.perf_counter()
+        for _ in range(200):
+            await broker.publish([NewEvent("bench.heard", DATA, Hub.now())] * 256)
+        while len(heard) < 200 * 256:  # noqa: ASYNC110  # announcements of other processes are waited for
+            await asyncio.sleep(0.01)
+        wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
+        say(f"{name}: {200 * 256 / wall:,.0f} events/s published and heard, {200 * 256 / cpu:,.0f} for a second of the node's CPU time")
+
+
+async def redis_py(url: str) -> float:
+    """As most would: one command an event."""
+    client = redis.asyncio.Redis.from_url(url)
+
+    async def publish() -> int:
+        await client.publish("bench", DATA)
+        return 1
+
+    found = await rate(publish)
+    await client.aclose()
+    say(f"redis-py: {found:,.0f} PUBLISH/s, one an event")
+    return found
+
+
+async def main() -> None:
+    """Each broker in turn."""
+    url = redis_servers.single("redis-server").url
+    await measure("Redis", RedisBroker(url, retention, Hub.now), await redis_py(url))
+    await measure("NATS", NatsBroker(nats_servers.single().url, retention, Hub.now))
+    with tempfile.TemporaryDirectory() as directory:
+        await measure("SQLite", SqliteBroker(Path(directory) / "events.db", retention, Hub.now))
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
