@@ -21,8 +21,8 @@ WRONG_STREAM, TOO_LARGE = 10060, 10054
 IN_PROCESS = 10158
 """Another message with this id is being stored (servers from 2.11 on say so)."""
 BUSY_SECONDS = 0.05
-NOT_STORED = (NO_RESPONDERS, WRONG_STREAM)
-"""The stream is gone, or has no leader."""
+GONE = (NO_RESPONDERS, WRONG_STREAM)
+"""The stream may be another now. Without responders nothing was stored; a wrong one may answer before the right one, which stored it."""
 
 
 @dataclass(slots=True)
@@ -142,13 +142,14 @@ class Batch:
             raise
         finally:
             found = flight.end()
-            refused = [what for what in found if isinstance(what, ApiError) and what.code in NOT_STORED]
+            refused = [what for what in found if isinstance(what, ApiError) and what.code == NO_RESPONDERS]
+            if any(isinstance(what, ApiError) and what.code in GONE for what in found):
+                for stream in streams.values():
+                    session.streams.forget(stream)
             if len(refused) < len(found):
                 for each, result in zip(flight.sent, found, strict=True):
                     self.results[each.index] = _public(result)
         if refused and len(refused) == len(found):
-            for stream in streams.values():
-                session.streams.forget(stream)
             raise refused[0]
         return any(isinstance(what, ApiError) and what.code == IN_PROCESS for what in found)
 

@@ -134,14 +134,14 @@ class Streams:
                 return self.known[kind]
             begin = f"{self._names.prefix}-{kind}-"
             found = await self._find(begin, wanted)
-            if found is None:
-                made = await self._create(begin, wanted)
-                found = await self._find(begin, wanted)  # another node may have made one at the same moment: the first stays
-                if found is None:
+            if not found:
+                await self._create(begin, wanted)
+                found = await self._find(begin, wanted)
+                if not found:
                     raise BrokerUnavailable("JetStream made a stream and does not know it")
-                if made is not None and found["config"]["name"] != made:
-                    await self._link.request(f"STREAM.DELETE.{made}")
-            config = found["config"]
+            for other in found[1:]:  # made at the same moment by another node, or late by a server that did not answer in time
+                await self._link.request(f"STREAM.DELETE.{other['config']['name']}")
+            config = found[0]["config"]
             if self._replicas is not None:
                 wanted = wanted | {"num_replicas": self._replicas}
             if any(config.get(name, 0) != value for name, value in wanted.items() if name != "republish"):
@@ -149,17 +149,17 @@ class Streams:
             stream = self.known[kind] = Stream(kind, config["name"], config["name"].removeprefix(begin))
             return stream
 
-    async def _find(self, begin: str, wanted: dict[str, Any]) -> dict[str, Any] | None:
-        """The oldest of the streams of this name that take the subjects."""
+    async def _find(self, begin: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        """The streams of this name that take the subjects. The one that has stored most is the one in use; the others have copies."""
         names = (await self._link.request("STREAM.NAMES", {"subject": wanted["subjects"][0]})).get("streams") or []
         for name in names:
             if not name.startswith(begin):
                 raise BrokerUnavailable(f"the JetStream stream {name!r} takes {wanted['subjects'][0]!r}, which EventHub needs")
         streams = [await self._link.request(f"STREAM.INFO.{name}") for name in names]
-        return min(streams, key=lambda info: (info["created"], info["config"]["name"]), default=None)
+        return sorted(streams, key=lambda info: (-info["state"]["last_seq"], info["created"], info["config"]["name"]))
 
-    async def _create(self, begin: str, wanted: dict[str, Any]) -> str | None:
-        """Its name, or None when another node was faster."""
+    async def _create(self, begin: str, wanted: dict[str, Any]) -> None:
+        """Unless another node was faster."""
         name = f"{begin}{secrets.token_hex(4)}"
         replicas = self._replicas or (3 if self._link.clustered else 1)
         config = {"name": name, "storage": "file", "retention": "limits", "discard": "old", "num_replicas": replicas, "max_consumers": -1}
@@ -168,5 +168,3 @@ class Streams:
         except ApiError as error:
             if error.code != OVERLAP:
                 raise
-            return None
-        return name
