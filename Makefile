@@ -5,13 +5,17 @@ TOOLS := tests/conformance/node_modules/.package-lock.json
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test lint bench docs lock wheel clean
+.PHONY: serve test faults lint bench docs lock wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
 
 test: $(VENV)/test.stamp $(TOOLS) lint ## Everything CI runs
-	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest
+	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 2 --dist loadfile
+
+faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour
+	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=10 EVENTHUB_TEST_RESULTS=books.txt $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
+	$(BIN)/python -m tests.integration.kill_sqlite --kills 50
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -1,0 +1,9 @@
+"""What EVENTHUB_TEST_… variables say.
+
+EVENTHUB_TEST_REQUIRE: a server program that is missing is a failure. EVENTHUB_TEST_ROUNDS: how often faults are injected.
+EVENTHUB_TEST_RESULTS: a file for the books. EVENTHUB_TEST_NATS_SERVER: another nats-server.
+"""
+
+import os
+
+SETTINGS = {name: value for name, value in os.environ.items() if name.startswith("EVENTHUB_TEST_")}

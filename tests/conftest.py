@@ -1,14 +1,23 @@
 """Servers for integration tests."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests import SETTINGS
 from tests.harness import EventHubServer
 
 Start = Callable[..., EventHubServer]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers under test refuse variables that they do not know. A process that only hands tests out leaves them to those that run them."""
+    if not getattr(config.option, "numprocesses", None):
+        for name in SETTINGS:
+            os.environ.pop(name, None)
 
 
 @pytest.fixture(scope="session")

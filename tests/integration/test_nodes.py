@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import nats_servers
+from tests import SETTINGS, nats_servers
 from tests.clients import WsClient, http
 from tests.harness import EventHubServer
 from tests.nodes import Books, Trial, trial
@@ -20,7 +20,7 @@ from tests.proxy import Proxy
 from tests.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
-ROUNDS = int(os.environ.get("EVENTHUB_TEST_ROUNDS", "1"))
+ROUNDS = int(SETTINGS.get("EVENTHUB_TEST_ROUNDS", "1"))
 """How often each fault is injected; more for RESULTS.md (`make faults`)."""
 CONFIG = """
 broker: {broker}
@@ -121,7 +121,7 @@ def record(request: pytest.FixtureRequest) -> Callable[[Books], None]:
     """Adds the books to the file that EVENTHUB_TEST_RESULTS names, for RESULTS.md."""
 
     def record(books: Books) -> None:
-        if file := os.environ.get("EVENTHUB_TEST_RESULTS"):
+        if file := SETTINGS.get("EVENTHUB_TEST_RESULTS"):
             with Path(file).open("a") as results:
                 results.write(f"{request.node.name}: {books}\n")
 

@@ -1,7 +1,6 @@
 """The SQLite broker with real faults: kills, full disks, other processes, damaged and restored files."""
 
 import asyncio
-import os
 import resource
 import shutil
 import sqlite3
@@ -18,6 +17,7 @@ from eventhub.brokers.sqlite.store import PROBE_BYTES
 from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable, ConfigurationError
 from eventhub.event import Earliest, Event, Last, NewEvent, Position, Receipt
+from tests import SETTINGS
 from tests.integration.kill_sqlite import prove
 
 HOUR = 3_600_000
@@ -256,7 +256,7 @@ def small_disk(tmp_path: Path, size: str) -> Iterator[Path]:
     mount.mkdir()
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(mount)], capture_output=True, text=True, check=False)
     if made.returncode:
-        if os.environ.get("EVENTHUB_TEST_REQUIRE"):
+        if SETTINGS.get("EVENTHUB_TEST_REQUIRE"):
             pytest.fail(f"cannot mount a small disk: {made.stderr}")
         pytest.skip(f"cannot mount a small disk, which takes root: {made.stderr.strip()}")
     try:
