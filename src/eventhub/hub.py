@@ -32,6 +32,12 @@ TICK_WRITES = 1000
 SLICE_WRITES = 250
 """Of those, how many one channel gets before the next."""
 
+SLICES, SLICE_SECONDS = 32, 2.0
+"""Slices kept for those who ask for the same soon after, and for how long: a crowd that comes back takes a few seconds to arrive."""
+
+Asked = tuple[Feed, Position | Earliest | Last | Age, int]
+"""What is read: a feed's history, since when, and in which generation of the feed."""
+
 log = structlog.get_logger("eventhub.hub")
 
 
@@ -45,7 +51,8 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._announced: set[str] = set()  # channels the broker announces to this node
         self._settling: set[str] = set()
-        self._reads: dict[tuple[Feed, Position | Earliest | Last | Age, int], list[Subscriber | None]] = {}
+        self._reads: dict[Asked, list[Subscriber | None]] = {}
+        self._slices: dict[Asked, Slice] = {}
         self._dirty: deque[tuple[Feed, float]] = deque()
         self._roster = Roster(secrets.token_hex(4))
         self._watchers = Watchers(self._roster)
@@ -175,8 +182,12 @@ class Hub:
     # Feeds: input and output
 
     def read(self, feed: Feed, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, generation: int) -> None:
-        """FeedIO: read history for a feed. Who asks for what is being read gets the same slice."""
+        """FeedIO: read history for a feed. Who asks for what is being read, or has just been read, gets the same slice."""
         asked = (feed, since, generation)
+        if subscriber is not None and (piece := self._slices.get(asked)) is not None:
+            assert self._loop is not None
+            self._loop.call_soon(self._give, feed, subscriber, since, piece, generation)
+            return
         if (readers := self._reads.get(asked)) is not None:
             readers.append(subscriber)
             return
@@ -220,12 +231,26 @@ class Hub:
             piece = await self._slice(feed, since, readers)
         finally:
             del self._reads[feed, since, generation]
+        if piece is None:
+            return
+        self._keep((feed, since, generation), piece)
         for number, subscriber in enumerate(readers):
-            if piece is None or self._feeds.get(feed.channel) is not feed:
-                return
-            feed.page(subscriber, since, piece, generation)
+            self._give(feed, subscriber, since, piece, generation)
             if number % READERS == READERS - 1:
                 await asyncio.sleep(0)  # a crowd that comes back: others have their turn
+
+    def _keep(self, asked: Asked, piece: Slice) -> None:
+        """For those who ask next. What came since they read from where it ends, so only one with events may be kept: they must get on."""
+        if piece.events and len(self._slices) < SLICES:
+            assert self._loop is not None
+            self._slices[asked] = piece
+            self._loop.call_later(SLICE_SECONDS, self._slices.pop, asked, None)
+
+    def _give(
+        self, feed: Feed, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, piece: Slice, generation: int
+    ) -> None:
+        if self._feeds.get(feed.channel) is feed:
+            feed.page(subscriber, since, piece, generation)
 
     async def _slice(self, feed: Feed, since: Position | Earliest | Last | Age, readers: list[Subscriber | None]) -> Slice | None:
         """Read until it can be read, or nobody wants it any more."""

@@ -259,9 +259,40 @@ def test_a_crowd_that_comes_back_asks_the_broker_once_for_each_page() -> None:
         assert node.broker.asked == 1
         later = [node.subscribe("drop.a", first.position) for _ in range(3)]
         await until(lambda: all(wire.told("event") == 4 for wire in later))
-        assert node.broker.asked == 2, "what is asked for later is read again"
+        assert node.broker.asked == 1, "what has just been read is not read again"
         await node.publish("drop.a", "f")
         await until(lambda: all(wire.told("event") == 5 for wire in crowd + later))
+
+    run(scenario)
+
+
+def test_a_slice_that_is_kept_never_hides_what_came_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(node: Node) -> None:
+        first, *_ = await node.publish("drop.a", *"abc")
+        assert isinstance(first, Receipt)
+        early = node.subscribe("drop.a", first.position)
+        await until(lambda: early.told("event") == 2)
+        await node.publish("drop.a", *"de")
+        late = node.subscribe("drop.a", first.position)
+        await until(lambda: late.told("event") == 4)
+        await node.publish("drop.a", "f")
+        await until(lambda: late.told("event") == early.told("event") == 5)
+        assert [line for line in late.lines if "event" in line] == [line for line in early.lines if "event" in line]
+
+    run(scenario)
+
+
+def test_a_slice_is_kept_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "SLICE_SECONDS", 0)
+
+    async def scenario(node: Node) -> None:
+        first, *_ = await node.publish("drop.a", *"abc")
+        assert isinstance(first, Receipt)
+        for asked in (1, 2):
+            wire = node.subscribe("drop.a", first.position)
+            await until(lambda wire=wire: wire.told("event") == 2)  # type: ignore[misc]  # mypy: lambdas with defaults
+            await until(lambda: not node.hub._slices)
+            assert node.broker.asked == asked
 
     run(scenario)
 
