@@ -3,6 +3,7 @@
 import json
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -111,7 +112,9 @@ def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, files: Mappi
     for name, text in {**files, "empty.pem": "", "eventhub.yaml": config}.items():
         (tmp_path / name).write_text(text)
     for command in (["serve", "--port", "0"], ["check"]):
-        done = subprocess.run(["eventhub", *command], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "eventhub", *command], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        )
         assert done.returncode == 2, done
         assert message in done.stderr
         assert "Traceback" not in done.stderr
