@@ -12,9 +12,11 @@ from tests.bench import cores
 
 Reading = dict[str, float]
 """What the load client prints, with these added:
-`delivery_cpu_us`, `event_cpu_us`, `request_cpu_us`, `events_per_write`, `given_up`."""
+`flushed_10ms`, `delivery_cpu_us`, `event_cpu_us`, `request_cpu_us`, `events_per_write`, `given_up`."""
 
 SLACK_SECONDS = 60
+COUNTERS = ("writes", "given_up", "subscribed", "flushed", "flushed_10ms")
+"""What a server says of itself: writes to all, readers given up, subscriptions, events at the sockets, and those there within 10 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Door:
     ready: str = ""
     greet: str = ""
     publish_port: int = 0
-    counters: Callable[[], dict[str, float]] = lambda: {"writes": 0.0, "given_up": 0.0, "subscribed": 0.0}
+    counters: Callable[[], dict[str, float]] = lambda: dict.fromkeys(COUNTERS, 0.0)
 
 
 def run(program: Path, load: Load, door: Door) -> Reading:
@@ -69,6 +71,8 @@ def run(program: Path, load: Load, door: Door) -> Reading:
     after = door.counters()
     writes = after["writes"] - before["writes"]
     reading["given_up"] = after["given_up"] - before["given_up"]
+    flushed = after["flushed"] - before["flushed"]
+    reading["flushed_10ms"] = (after["flushed_10ms"] - before["flushed_10ms"]) / flushed if flushed else 0.0
     reading["events_per_write"] = reading["accepted"] / writes if writes else 0.0
     reading["delivery_cpu_us"] = _per(reading, "deliveries")
     reading["event_cpu_us"] = _per(reading, "events")
@@ -79,7 +83,7 @@ def run(program: Path, load: Load, door: Door) -> Reading:
 @contextmanager
 def beside(program: Path, load: Load, door: Door) -> Iterator[None]:
     """Apply a load to channels of its own, from when its subscribers are connected until the context ends."""
-    own = replace(door, listen=door.listen.replace("{}", "beside{}"), publish=door.publish.replace("{}", "beside{}"))
+    own = replace(door, listen=door.listen.replace("bench.", "crowd."), publish=door.publish.replace("bench.", "crowd."))
     before = door.counters()["subscribed"]
     with cores.pinned(cores.CLIENT):
         process = subprocess.Popen(_command(program, replace(load, seconds=SLACK_SECONDS), own), stdout=subprocess.DEVNULL)

@@ -58,6 +58,7 @@ def _columns(kind: str, limit: Reading | None) -> Iterator[Column]:
     elif kind == "latency":
         for title, name in (("p50 ms", "p50_us"), ("p99 ms", "p99_us"), ("p99.9 ms", "p999_us"), ("max ms", "max_us")):
             yield title, lambda r, name=name: f"{r[name] / 1000:.2f}"  # type: ignore[misc]  # mypy: cannot infer a lambda with a default
+        yield "at the sockets in 10 ms", lambda r: f"{r['flushed_10ms']:.1%}" if r.get("flushed_10ms") else "-"
         yield "deliveries/s", lambda r: f"{r['deliveries_per_s']:,.0f}"
         yield "lost", _lost
         yield "given up as too slow", lambda r: f"{r['given_up']:.0f}"

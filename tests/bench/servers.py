@@ -31,6 +31,7 @@ heartbeat: {heartbeat}
 limits: {{buffer_bytes: {buffer_bytes}}}
 channels:
   bench: {{payload: 'payload:Event', slow: {slow}}}
+  crowd: {{payload: 'payload:Event'}}
 """
 
 
@@ -170,12 +171,14 @@ def _counters(url: str) -> dict[str, float]:
     return {
         "writes": _counter(text, "eventhub_fanout_seconds_count"),
         "given_up": _counter(text, "eventhub_slow_disconnects_total"),
-        "subscribed": _counter(text, "eventhub_subscriptions"),
+        "subscribed": sum(float(found) for found in re.findall(r"^eventhub_subscriptions\{.*\} (\S+)", text, re.MULTILINE)),
+        "flushed": _counter(text, "eventhub_publish_to_socket_seconds_count"),
+        "flushed_10ms": _counter(text, "eventhub_publish_to_socket_seconds_bucket", 'le="0.01",'),
     }
 
 
-def _counter(text: str, name: str) -> float:
-    found = re.search(rf'^{name}\{{type="bench"\}} (\S+)', text, re.MULTILINE)
+def _counter(text: str, name: str, label: str = "") -> float:
+    found = re.search(rf'^{name}\{{{label}type="bench"\}} (\S+)', text, re.MULTILINE)
     assert found is not None, f"/metrics has no {name} for the channel type"
     return float(found[1])
 
