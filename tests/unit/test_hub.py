@@ -46,11 +46,12 @@ class Flaky(MemoryBroker):
     """A memory broker that is away for its first calls."""
 
     away = 0
-    asked = 0
-    """Slices that were read."""
+    asked = subscribed = 0
+    """Slices that were read, and calls of subscribe."""
 
     async def subscribe(self, channel: str) -> Position:
         self._try()
+        self.subscribed += 1
         return await super().subscribe(channel)
 
     async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
@@ -248,6 +249,19 @@ def test_a_hub_that_has_ended_says_so() -> None:
     node = asyncio.run(main())
     assert node.hub.ended
     assert node.hub.unready() == {"hub": "ended"}
+
+
+def test_one_more_reader_of_what_comes_next_costs_the_broker_nothing() -> None:
+    async def scenario(node: Node) -> None:
+        first = node.subscribe("drop.a")
+        await until(lambda: first.told("subscribed") == 1)
+        others = [node.subscribe("drop.a") for _ in range(100)]
+        assert all(wire.told("subscribed") == 1 for wire in others), "at once"
+        await node.publish("drop.a", "x")
+        await until(lambda: all(wire.told("event") == 1 for wire in others))
+        assert (node.broker.subscribed, node.broker.asked) == (1, 0)
+
+    run(scenario)
 
 
 def test_a_crowd_that_comes_back_asks_the_broker_once_for_each_page() -> None:
