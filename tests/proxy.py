@@ -7,7 +7,7 @@ from types import TracebackType
 
 
 class Proxy:
-    """From a free port to `target`, on 127.0.0.1. `stall` takes bytes no further, `heal` lets new connections work again."""
+    """From a free port to `target`, on 127.0.0.1. `stall` takes bytes no further until `heal`."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -20,9 +20,12 @@ class Proxy:
         self._flow.set()
 
     async def start(self) -> None:
+        """Accept; also done on entering."""
         self._server = await asyncio.start_server(self._accept, sock=self._socket)
 
     async def __aenter__(self) -> "Proxy":
+        if self._server is None:
+            await self.start()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -48,7 +51,7 @@ class Proxy:
                 writer.write_eof()
 
     def heal(self) -> None:
-        """Forget the stalled connections; new ones work."""
+        """Go on, with what was held up first."""
         self._flow.set()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

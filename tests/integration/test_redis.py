@@ -11,8 +11,8 @@ import pytest
 
 from eventhub.errors import BrokerUnavailable
 from eventhub.event import Earliest, Position
+from tests.proxy import Proxy
 from tests.redis_nodes import Load, Node, judge, nodes
-from tests.redis_proxy import Proxy
 from tests.redis_servers import RedisServer, cluster, wait_for
 
 NOTICED_SECONDS = 8
@@ -108,7 +108,7 @@ def test_a_stalled_network_shows_within_seconds_and_costs_nobody_an_event(server
                 proxy.stall()
                 async with asyncio.timeout(NOTICED_SECONDS):
                     await running[0].becomes(ready=False)
-                proxy.flow()
+                proxy.heal()
                 await running[0].becomes(ready=True)
                 await load.more()
             await judge(load, readers)
