@@ -7,7 +7,7 @@ slotted object per connection; it is its session's writer.
 import asyncio
 import socket
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -41,6 +41,42 @@ NOTSENT_LOWAT = 16 * 1024
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
+class Joining:
+    """A transport for HTTP: a response's head waits for what follows in the same turn of the loop, so that both are one write.
+
+    uvicorn writes them apart and uvloop sends each at once, which is a system call and a wake-up of the client too many.
+    """
+
+    __slots__ = ("_head", "_loop", "raw")
+
+    def __init__(self, raw: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self.raw = raw
+        self._loop = loop
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if self._head:
+            data, self._head = self._head + data, b""
+        elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
+            self._head = data
+            self._loop.call_soon(self._flush)
+            return
+        self.raw.write(data)
+
+    def close(self) -> None:
+        self._flush()
+        self.raw.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.raw, name)
+
+    def _flush(self) -> None:
+        if self._head:
+            head, self._head = self._head, b""
+            if not self.raw.is_closing():
+                self.raw.write(head)
+
+
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, with sockets set for streaming, bounded request heads, and upgrades handed to WebSocketProtocol."""
 
@@ -52,7 +88,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         self.connections.add(self)  # all as in uvicorn, whose way to the addresses takes longer than the rest of a handshake
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, Joining(transport, self.loop))
         self.flow = FlowControl(transport)
         self.server = _address(transport, "sockname")
         self.client = _address(transport, "peername")
@@ -134,8 +170,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._fail(InvalidRequest("an upgrade behind an unanswered request"))
             return
         self.connections.discard(self)
-        websocket = WebSocketProtocol(self.gateway, self.transport, self.server_state.connections)
-        self.transport.set_protocol(websocket)
+        transport = cast(Joining, self.transport).raw
+        websocket = WebSocketProtocol(self.gateway, transport, self.server_state.connections)
+        transport.set_protocol(websocket)
         websocket.handshake(self.scope["method"], self.url, self.headers, tail)
 
 
