@@ -3,7 +3,6 @@
 import difflib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
@@ -19,7 +18,6 @@ from eventhub.event import parse_age
 from eventhub.schema import load_schema
 
 PREFIX = "EVENTHUB_"
-_SECRET = re.compile(r"//[^/@]*@")
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
 """Names the file; the one variable that is not a key."""
 
@@ -171,7 +169,7 @@ class Settings(BaseSettings):
     @property
     def broker_shown(self) -> str:
         """The broker's address without what it may hold of a secret."""
-        return _SECRET.sub("//***@", self.broker)
+        return _without_secrets(self.broker)
 
     @property
     def loopback(self) -> bool:
@@ -275,11 +273,22 @@ def _origin(fault: Any, environment: Mapping[str, str]) -> str | None:
     return next((f"the environment, {name}" for name in names if name in environment), None)
 
 
+def _without_secrets(text: str) -> str:
+    """A URL without user, password and options, whatever characters those hold; other texts as they are."""
+    scheme, separator, rest = text.partition("://")
+    if not separator or scheme == "sqlite":
+        return text
+    login, at, host = rest.rpartition("@")
+    if "?" in login:  # whether it is in the password or begins the options cannot be told
+        return f"{scheme}://***"
+    return f"{scheme}://{'***@' if at else ''}{host.partition('?')[0]}"
+
+
 def _explain(fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     where = ".".join(path)
     if fault["type"] != "extra_forbidden":
-        received = _SECRET.sub("//***@", str(fault["input"]))[:80]
+        received = _without_secrets(str(fault["input"]))[:80]
         message = fault["msg"].removeprefix("Value error, ")
         return f"{where}: {WORDS.get((where, fault['type']), message)}, received {received!r}"
     known = _known_keys(path[:-1])

@@ -296,7 +296,12 @@ class Hub:
     # Presence: what this node tells others, and hears of them
 
     def _hear(self, message: bytes) -> None:
-        for change in self._roster.hear(message, self._elapsed()):
+        try:
+            changes = self._roster.hear(message, self._elapsed())
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # of another version, or of no node at all
+            log.warning("unreadable_broadcast", size=len(message), reason=type(error).__name__)
+            return
+        for change in changes:
             self._watchers.tell(change)
 
     async def _attend(self) -> None:

@@ -286,3 +286,24 @@ def test_members_are_counted_over_all_nodes_and_those_of_a_killed_one_vanish(nod
         until(["ana"], nodes, 5)
         clients[0].connection.close()
         until([], nodes, 5)
+
+
+def test_what_strangers_publish_on_a_brokers_topics_ends_no_node(start: Start, tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "redis") as redis:
+        hub = start(CONFIG.format(broker=redis.url))
+        with WsClient(hub.ws_url) as client:
+            client.subscribe("chat.a")
+            for topic in ("eventhub:0:{*nodes}", "eventhub:0:{chat.a}"):
+                for message in (b"nonsense", b"", b"[]", b"\xff\n\xff", b"e 1 2 x y\n", b'{"node":["x"]}'):
+                    assert redis.call("PUBLISH", topic, message) == 1
+            assert http.post(f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}').status_code == 201
+            assert client.until("event")["data"]["text"] == "b"
+        assert hub.stop() == 0
+
+
+def test_a_node_that_cannot_go_on_ends_with_an_exit_code_that_says_so(start: Start) -> None:
+    hub = start(CONFIG.format(broker="sqlite:///events.db"))
+    (hub.config.parent / "events.db").rename(hub.config.parent / "elsewhere.db")
+    assert hub.process is not None
+    assert hub.process.wait(timeout=30) == 1
+    assert "hub_ended" in hub.log.read_text()

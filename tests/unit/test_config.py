@@ -363,6 +363,24 @@ def test_an_unknown_broker_is_refused_and_its_password_not_shown(write: Write, b
     assert "s3cret" not in found
 
 
+@pytest.mark.parametrize(
+    ("broker", "shown"),
+    [
+        ("redis://localhost:6379/0", "redis://localhost:6379/0"),
+        ("redis://user:hush@host:1/2?ssl_cert_reqs=none", "redis://***@host:1/2"),
+        ("nats://u:pw/hush@host:1,other:2", "nats://***@host:1,other:2"),
+        ("nats://u:p@w/hush@host", "nats://***@host"),
+        ("redis+cluster://u:12/#hush@host", "redis+cluster://***@host"),
+        ("redis+sentinel://host/it?sentinel_password=hush", "redis+sentinel://host/it"),
+        ("redis+sentinel://host/it?sentinel_password=hu@sh", "redis+sentinel://***"),
+        ("nats://u:pa?hush@host", "nats://***"),
+        ("sqlite:///a@b.db?synchronous=normal", "sqlite:///a@b.db?synchronous=normal"),
+    ],
+)
+def test_a_broker_is_shown_without_its_secrets(write: Write, broker: str, shown: str) -> None:
+    assert load(write(f"broker: {broker!r}")).broker_shown == shown
+
+
 @pytest.mark.parametrize("broker", ["", "memory", "memory:///x", " memory://", "memory://\n"])
 def test_a_broker_is_named_by_a_url_it_knows(broker: str) -> None:
     assert ": broker: " in "\n".join(faults(None, {"broker": broker}))

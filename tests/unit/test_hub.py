@@ -323,3 +323,15 @@ def test_of_a_crowd_whoever_leaves_while_it_is_served_gets_nothing_more() -> Non
         assert crowd[-1].lines == []
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    "message", [b"nonsense", b"[]", b'{"node":["x"]}', b'{"node":"x","number":1,"rooms":3,"part":0,"last":true}', b'"x"']
+)
+def test_a_broadcast_that_no_node_sent_is_passed_over(message: bytes) -> None:
+    async def scenario(node: Node) -> None:
+        node.hub._hear(message)
+        wire = node.subscribe("drop.a")
+        await until(lambda: wire.told("subscribed") == 1)
+
+    run(scenario)

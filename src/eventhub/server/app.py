@@ -124,11 +124,13 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = gateway
         self._seat = seat
+        self.failed = False
 
     async def on_tick(self, counter: int) -> bool:
         """A node whose hub has ended takes connections it cannot serve: better to end, and be started again."""
         if self._gateway.hub.ended:
             log.critical("hub_ended")
+            self.failed = True
             return True
         return await super().on_tick(counter)
 
@@ -202,7 +204,10 @@ def _run(app: Application, directory: Path, sockets: Sequence[socket.socket], se
         lifespan="on",
         timeout_graceful_shutdown=2,
     )
-    Server(config, app.gateway, seat).run(list(sockets))
+    server = Server(config, app.gateway, seat)
+    server.run(list(sockets))
+    if server.failed:
+        sys.exit(1)
 
 
 def check_workers(settings: Settings) -> None:

@@ -233,7 +233,7 @@ class Shard:
         kind, topic = push[0], push[1]
         if kind in (b"message", b"smessage"):
             if (subscription := self.subscriptions.get(topic)) is not None:
-                subscription.take(push[2])
+                self._take(subscription, push[2])
             elif push[2] == b"%d" % self._probes:
                 self._arrived()
         elif kind in (b"subscribe", b"ssubscribe"):
@@ -248,6 +248,13 @@ class Shard:
         elif (subscription := self.subscriptions.get(topic)) is not None:
             subscription.confirmed = False  # the server ended it: its slot moved
             self._owner.doubt()
+
+    def _take(self, subscription: Subscription, data: bytes) -> None:
+        try:
+            subscription.take(data)
+        except (ValueError, LookupError) as error:  # not of a node: what it was instead of is asked for
+            log.warning("unreadable_announcement", channel=subscription.channel, size=len(data), reason=type(error).__name__)
+            self._owner.gap(subscription.channel)
 
     def _arrived(self) -> None:
         if self._probe is not None and not self._probe.done():
