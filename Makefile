@@ -62,7 +62,7 @@ $(TOOLS): tests/conformance/package-lock.json | system # judges of others, from 
 
 .PHONY: system
 PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server
-system: # programs the tests use, from Debian; servers are not started
+system: # programs the tests use, from Debian; servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
 	command -v gcc >/dev/null && echo '#include <zlib.h>' | gcc -E - >/dev/null 2>&1 || missing="$$missing gcc libc6-dev zlib1g-dev"; \
@@ -70,4 +70,5 @@ system: # programs the tests use, from Debian; servers are not started
 	[ -z "$$missing" ] || { \
 	test -e /usr/sbin/policy-rc.d || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; mine=yes; }; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fonts-liberation $$missing >/dev/null; \
-	code=$$?; [ -z "$$mine" ] || rm /usr/sbin/policy-rc.d; exit $$code; }
+	code=$$?; for name in $$missing; do case $$name in *-server) systemctl disable --quiet $$name 2>/dev/null || true;; esac; done; \
+	[ -z "$$mine" ] || rm /usr/sbin/policy-rc.d; exit $$code; }
