@@ -6,6 +6,7 @@ import random
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -307,3 +308,21 @@ def test_a_node_that_cannot_go_on_ends_with_an_exit_code_that_says_so(start: Sta
     assert hub.process is not None
     assert hub.process.wait(timeout=30) == 1
     assert "hub_ended" in hub.log.read_text()
+
+
+def test_a_publish_that_waits_for_a_stalled_broker_is_answered_when_the_server_stops(start: Start, tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "redis") as redis, ThreadPoolExecutor(1) as other:
+        hub = start(CONFIG.format(broker=redis.url))
+        redis.signal(signal.SIGSTOP)
+        try:
+            waiting = other.submit(http.post, f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}')
+            deadline = time.monotonic() + 10
+            while http.get(f"{hub.url}/readyz").status_code == 200:
+                assert time.monotonic() < deadline, "the node does not notice"
+            assert hub.stop() == 0
+            answer = waiting.result(10)
+        finally:
+            redis.signal(signal.SIGCONT)
+        assert (answer.status_code, answer.json()["code"] in {"shutting_down", "broker_unavailable"}) == (503, True)
+        assert answer.headers["retry-after"]
+        assert "Traceback" not in hub.log.read_text()

@@ -11,7 +11,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from eventhub.channels import ChannelType, Publisher
-from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, RequestTimeout, UnsupportedMediaType
+from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, RequestTimeout, ShuttingDown, UnsupportedMediaType
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.schema import check_depth, dump, parse
 from eventhub.server.gateway import Gateway, too_large
@@ -116,10 +116,12 @@ class PublishEndpoint:
             if request.media_type == b"multipart/form-data":
                 raise UnsupportedMediaType("the body is multipart/form-data; expected JSON, as in: curl -d '{…}'")
             body = await self._body(request, receive)
-            if body.lstrip(b" \t\r\n")[:1] == b"[":
-                await self._batch(request, body, send)
-            else:
-                await self._single(request, body, send)
+            try:
+                await (self._batch if body.lstrip(b" \t\r\n")[:1] == b"[" else self._single)(request, body, send)
+            except asyncio.CancelledError:  # the server stops, and waits for the broker no longer
+                raise ShuttingDown(
+                    "the server stops, and whether the event is stored is not known; publish it again, with the same key"
+                ) from None
         except EventHubError as error:
             self._gateway.hub.rejected(scope["path"][len(PREFIX) :], error)
             await answer(send, error.status, orjson.dumps(error.as_problem()), b"application/problem+json")
