@@ -24,7 +24,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/lint-imports --no-cache --no-logo
 
 bench: $(VENV)/test.stamp $(TOOLS) ## Figures for this machine (tests/bench), with two peers beside
-	command -v nginx >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-nchan >/dev/null
+	command -v nginx >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-nchan >/dev/null; }
 	$(BIN)/python -m tests.bench
 
 lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes

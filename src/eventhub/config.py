@@ -83,7 +83,7 @@ class LimitSettings(Section):
     page: int = Field(default=1000, ge=1, le=10_000, description="Events on a history page")
     subscriptions: int = Field(default=128, ge=1, description="Subscriptions per connection")
     buffer_bytes: int = Field(default=1024 * 1024, ge=4096, description="Outgoing buffer per connection")
-    channels: int = Field(default=100_000, ge=1, description="Channels held by the memory broker")
+    channels: int = Field(default=100_000, ge=1, description="Channels held by the memory and SQLite brokers")
     history_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024, description="Size of all events held by the memory broker")
     head_seconds: float = Field(default=10, gt=0, description="Longest wait for the head of a request")
     body_seconds: float = Field(default=30, gt=0, description="Longest silence in a request body that is not a stream")

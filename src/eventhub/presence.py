@@ -20,8 +20,8 @@ SILENCE = 7_000
 """Milliseconds of silence after which a node is gone: three beats and a bit."""
 ASK_AGAIN = 1_000
 """Milliseconds between two questions to the same node."""
-BATCH = 500
-"""Members in one message: some 64 KB at most with the longest names and ids."""
+BATCH = 250
+"""Members in one message: 160 KB at most, with the longest names and with ids that JSON has to escape."""
 
 
 class Change(NamedTuple):
@@ -93,7 +93,7 @@ class Roster:
     # Other nodes
 
     def hear(self, message: bytes, now: int) -> list[Change]:
-        """Take in what a node told all; `now` in milliseconds. What it was not made for is passed over."""
+        """Take in what a node told all; `now` in milliseconds. What no node can have written raises an error of one kind or another."""
         told = orjson.loads(message)
         node = told["node"]
         if node == self._node:

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, get_origin
+from typing import Annotated, Any, Protocol, get_origin
 
 import jsonschema_rs
 import orjson
-from pydantic import TypeAdapter, ValidationError
+from pydantic import FailFast, TypeAdapter, ValidationError
 
 from eventhub.errors import ConfigurationError, InvalidEvent, InvalidJson, TooDeep
 from eventhub.payloads import BUILT_IN
@@ -51,7 +51,7 @@ class ModelSchema:
         self.document = {"$schema": DIALECT, **adapter.json_schema(mode="validation")}
         self.conflation_key: str | None = getattr(model, "conflation_key", None)
         self._validate = adapter.validator.validate_json
-        self._validate_all = TypeAdapter(list[model]).validator.validate_json
+        self._validate_all = TypeAdapter(Annotated[list[model], FailFast()]).validator.validate_json
         self._dump = adapter.serializer.to_json
 
     def canonical(self, body: bytes) -> bytes:

@@ -66,10 +66,11 @@ class Request:
         return NewEvent(self.channel, data, self.now(), self.attributes, key)
 
     def events(self, body: bytes) -> list[NewEvent] | None:
-        """The events of a JSON array in which nothing is wrong, None when something is. Raises PayloadTooLarge."""
+        """The events of a JSON array in which nothing is wrong, None when something is. Raises PayloadTooLarge, InvalidJson."""
+        if body.count(b",") >= self.limits.batch and isinstance(items := parse(body), list):  # otherwise there cannot be too many
+            self.check_count(len(items))
         if (found := self.kind.schema.canonical_all(body)) is None:
             return None
-        self.check_count(len(found))
         size, depth = self.limits.event_bytes, self.limits.depth
         if any(len(data) > size or data.count(b"{") + data.count(b"[") > depth for data in found):
             return None

@@ -9,7 +9,10 @@ import structlog
 
 from eventhub.config import Settings
 from eventhub.errors import ConfigurationError
-from eventhub.server.wire import tune
+
+NOTSENT_LOWAT = 16 * 1024
+"""Bytes the kernel takes beyond what it can send at once. Without it a stuck reader first swallows megabytes unseen."""
+TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 log = structlog.get_logger("eventhub.server")
 
@@ -47,12 +50,25 @@ def _bound(family: int, address: Any, heartbeat: float, *, shared: bool = False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        tune(sock, heartbeat)
+        _tune(sock, heartbeat)
         sock.bind(address)
     except OSError:
         sock.close()
         raise
     return sock
+
+
+def _tune(sock: socket.socket, heartbeat: float) -> None:
+    """Let back-pressure show early, and let the kernel find peers that have gone or take nothing for two heartbeats.
+
+    For a listening socket: those that it accepts inherit all of it.
+    """
+    seconds = max(1, round(heartbeat))
+    sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2 * seconds * 1000)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, seconds)
 
 
 def _share(sockets: list[socket.socket], settings: Settings) -> None:

@@ -5,7 +5,6 @@ slotted object per connection; it is its session's writer.
 """
 
 import asyncio
-import socket
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -36,9 +35,6 @@ from eventhub.writes import Closable, Pipe, Write
 HEAD_BYTES = 32 * 1024
 PIPELINE = 16
 """Requests that may wait behind one another on a connection."""
-NOTSENT_LOWAT = 16 * 1024
-"""Bytes the kernel takes beyond what it can send at once. Without it a stuck reader first swallows megabytes unseen."""
-TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 
 class Joining:
@@ -179,19 +175,6 @@ class HttpProtocol(HttpToolsProtocol):
 def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
     address = transport.get_extra_info(name)
     return (address[0], address[1]) if isinstance(address, tuple) else None
-
-
-def tune(sock: socket.socket, heartbeat: float) -> None:
-    """Let back-pressure show early, and let the kernel find peers that have gone or take nothing for two heartbeats.
-
-    For a listening socket: those that it accepts inherit all of it.
-    """
-    seconds = max(1, round(heartbeat))
-    sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2 * seconds * 1000)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, seconds)
 
 
 def pipe(transport: asyncio.Transport) -> Closable | None:
