@@ -8,6 +8,7 @@ import pytest
 
 from eventhub.brokers.redis.link import Link, LinkLost, Refused
 from eventhub.brokers.redis.publisher import CALL_EVENTS, Publisher
+from eventhub.brokers.redis.shard import Shard, Subscription
 from eventhub.brokers.redis.url import Address, Kind, parse
 from eventhub.brokers.redis.values import EMPTY_TTL, Names, announce, lifetimes, publish_arguments, read_page, slot
 from eventhub.channels import Retention
@@ -168,6 +169,39 @@ def test_an_error_that_answers_no_command_is_pushed() -> None:
     async def scenario(link: Link, wire: Wire, pushed: list[Any]) -> None:
         link.data_received(b"-NOPERM not you, hush\r\n")
         assert pushed == [[b"refused", "NOPERM"]]
+
+    on_a_link(scenario)
+
+
+class Owner:
+    """Nothing here moves."""
+
+    def gap(self, channel: str) -> None:
+        raise AssertionError(channel)
+
+    def changed(self) -> None:
+        raise AssertionError
+
+    doubt = changed
+
+
+def test_what_was_published_before_leaving_is_not_announced_after_coming_back() -> None:
+    async def scenario(link: Link, wire: Wire, heard: list[Any]) -> None:
+        shard = Shard(Address("h", 1), parse("redis://h").login, Names("p", 0), Owner(), node="n", sharded=False)
+        shard._listener = link
+        taken: list[bytes] = []
+        for _ in range(2):
+            subscription = Subscription("many.a", b"t", taken.append)
+            shard.add([subscription])
+            shard._pushed([b"subscribe", b"t", 1])
+            if not subscription.established.is_set():  # the second time: the answer to the first UNSUBSCRIBE is still to come
+                shard._pushed([b"message", b"t", b"before"])
+                shard._pushed([b"unsubscribe", b"t", 0])
+                shard._pushed([b"subscribe", b"t", 1])
+                shard._pushed([b"message", b"t", b"after"])
+            else:
+                shard.remove(subscription)
+        assert taken == [b"after"]
 
     on_a_link(scenario)
 

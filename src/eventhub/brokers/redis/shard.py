@@ -232,7 +232,9 @@ class Shard:
     def _pushed(self, push: list[Any]) -> None:
         kind, topic = push[0], push[1]
         if kind in (b"message", b"smessage"):
-            if (subscription := self.subscriptions.get(topic)) is not None:
+            if topic in self._leaving:
+                pass  # published before it was left: whoever subscribed again since then has read beyond it
+            elif (subscription := self.subscriptions.get(topic)) is not None:
                 self._take(subscription, push[2])
             elif push[2] == b"%d" % self._probes:
                 self._arrived()
