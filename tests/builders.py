@@ -1,13 +1,16 @@
 """What feeds live among, built for tests: a broker's log, channel types, and history reads that are answered when a test says so."""
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from eventhub.auth.principal import ANYONE, Principal
 from eventhub.channels import ChannelType, Publisher, Retention, Slow
+from eventhub.errors import EventHubError, InvalidToken
 from eventhub.event import Age, Earliest, Event, Last, Position, Slice
 from eventhub.feed import Feed, Subscriber
 from eventhub.payloads import ChatMessage, Reading
 from eventhub.schema import ModelSchema
+from eventhub.session import Decided
 
 CHAT, READING = ModelSchema(ChatMessage), ModelSchema(Reading)
 
@@ -17,6 +20,31 @@ Asked = Position | Earliest | Last | Age
 def channel_type(slow: Slow = Slow.DROP, schema: ModelSchema = READING) -> ChannelType:
     """A channel type with this policy for slow readers."""
     return ChannelType("type", "payload", schema, Retention(1000, None), presence=False, slow=slow, publish=frozenset(Publisher))
+
+
+@dataclass
+class Guest:
+    """A visitor: anyone, unless a test says who; credentials are looked up among `known`, or kept until a test decides."""
+
+    principal: Principal = ANYONE
+    known: dict[str, Principal] = field(default_factory=dict)
+    undecided: list[tuple[str, Decided]] = field(default_factory=list)
+    charged: list[str] = field(default_factory=list)
+    refusal: EventHubError | None = None
+
+    def authenticate(self, credential: str, decided: Decided) -> None:
+        if credential == "unknown key":
+            self.undecided.append((credential, decided))
+        elif credential in self.known:
+            self.principal = self.known[credential]
+            decided(self.principal)
+        else:
+            decided(InvalidToken("it is none of those that are known"))
+
+    def charge(self, kind: ChannelType) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.charged.append(kind.name)
 
 
 class ModelLog:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import orjson
 
+from eventhub.auth.grants import Action
 from eventhub.errors import Forbidden, InvalidChannel, UnknownChannel
 from eventhub.event import Event
 from eventhub.schema import Schema
@@ -50,6 +51,10 @@ class ChannelType:
     presence: bool
     slow: Slow
     publish: frozenset[Publisher]
+    anonymous: frozenset[Action] = frozenset()
+    """What anyone may do, where authentication is configured."""
+    rate: float | None = None
+    """Events per second from one principal; None: `limits.publish_rate`."""
 
     def admit(self, publisher: Publisher) -> None:
         """Raises Forbidden when `publisher` may not publish to channels of this type."""

@@ -2,22 +2,34 @@
 
 import json
 import os
+import secrets
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import jwt
 import typer
+import yaml
+from pydantic import ValidationError
 
 from eventhub import __version__, logs
-from eventhub.config import CONFIG_VARIABLE, Settings, channel_types, load
+from eventhub.auth.keys import hash_key, new_key
+from eventhub.config import CONFIG_VARIABLE, KeySettings, Settings, channel_types, load
 from eventhub.errors import ConfigurationError
+from eventhub.event import parse_age
 from eventhub.reference import settings_schema
-from eventhub.server.app import check_certificate, check_exposure, check_workers
+from eventhub.server.app import check_auth, check_certificate, check_exposure, check_workers
 from eventhub.server.app import serve as serve_forever
 from eventhub.server.backend import check_broker
+from eventhub.server.guard import load_verification_key
 
 DEFAULT_FILE = Path("eventhub.yaml")
 
 app = typer.Typer(name="eventhub", help="Real-time event broadcast over typed channels.", no_args_is_help=True, add_completion=False)
+keys = typer.Typer(help="API keys, for producers.", no_args_is_help=True)
+tokens = typer.Typer(help="Tokens, for subscribers.", no_args_is_help=True)
+app.add_typer(keys, name="key")
+app.add_typer(tokens, name="token")
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer's signature
@@ -26,6 +38,7 @@ def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer's signature
         raise typer.Exit
 
 
+Granted = Annotated[list[str] | None, typer.Option(help="A channel pattern that is granted; any number of times")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help=f"Configuration file; otherwise ${CONFIG_VARIABLE}, or ./{DEFAULT_FILE}")]
 
 
@@ -62,6 +75,7 @@ def check(config: ConfigFile = None) -> None:
     try:
         types = channel_types(settings, _directory(file))
         check_exposure(settings)
+        check_auth(settings, _directory(file))
         check_workers(settings)
         check_certificate(settings, _directory(file))
         check_broker(settings)
@@ -74,6 +88,70 @@ def check(config: ConfigFile = None) -> None:
 def schema() -> None:
     """Print the JSON Schema of eventhub.yaml."""
     typer.echo(json.dumps(settings_schema(), indent=2))
+
+
+@keys.command("new")
+def new_api_key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who holds it")],
+    publish: Granted = None,
+    subscribe: Granted = None,
+    presence: Granted = None,
+    expires: Annotated[str | None, typer.Option(help="After how long it ends, such as 90d; otherwise when it is removed")] = None,
+    rate: Annotated[float | None, typer.Option(help="Events per second of each channel type")] = None,
+    operator: Annotated[bool | None, typer.Option("--operator", help="May use the admin interface and read metrics")] = None,
+) -> None:
+    """Make an API key, and what the configuration holds of it."""
+    key = new_key()
+    fields = {
+        "name": name, "hash": hash_key(key), "subscribe": subscribe or [], "publish": publish or [], "presence": presence or [],
+        "expires": (datetime.now(UTC) + _age(expires)).isoformat(timespec="seconds") if expires else None, "rate": rate,
+        "operator": bool(operator),
+    }  # fmt: skip
+    try:
+        entry = KeySettings.model_validate(fields).model_dump(mode="json", exclude_defaults=True)
+    except ValidationError as error:
+        _refuse(ConfigurationError("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())))
+    typer.echo(f"# The key, shown once; whoever has it is {name}:\n{key}\n\n# For eventhub.yaml, below auth: keys:")
+    typer.echo(yaml.safe_dump([entry], sort_keys=False, default_flow_style=None, width=200), nl=False)
+
+
+@tokens.command("new")
+def new_token(
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Whose it is (sub)")],
+    publish: Granted = None,
+    subscribe: Granted = None,
+    presence: Granted = None,
+    lifetime: Annotated[str, typer.Option("--expires", help="After how long it ends")] = "1h",
+    key_id: Annotated[str | None, typer.Option("--id", help="Which of auth.tokens.keys; otherwise the first")] = None,
+    signing: Annotated[Path | None, typer.Option("--key", help="PEM of the private key, for all but HS256")] = None,
+    config: ConfigFile = None,
+) -> None:
+    """Sign a token that the configuration's keys verify: for trying out, and for scripts."""
+    settings, file = _load(config, {})
+    chosen = [key for key in settings.auth.tokens.keys if key_id in (None, key.id)]
+    if not chosen:
+        _refuse(ConfigurationError(f"auth.tokens.keys of {file or 'the configuration'} has no key{f' {key_id}' if key_id else ''}"))
+    grants = {"subscribe": subscribe or [], "publish": publish or [], "presence": presence or []}
+    now = datetime.now(UTC)
+    claims: dict[str, Any] = {"sub": subject, "iat": now, "exp": now + _age(lifetime), "jti": secrets.token_urlsafe(9)}
+    claims["channels"] = {action: patterns for action, patterns in grants.items() if patterns}
+    claims |= {name: value for name, value in (("iss", settings.auth.tokens.issuer), ("aud", settings.auth.tokens.audience)) if value}
+    try:
+        secret = signing.read_bytes() if signing else load_verification_key(0, chosen[0], _directory(file)).material
+        if not isinstance(secret, bytes):
+            raise TypeError
+        typer.echo(jwt.encode(claims, secret, chosen[0].algorithm, headers={"kid": chosen[0].id} if chosen[0].id else None))
+    except ConfigurationError as error:
+        _refuse(error)
+    except (OSError, TypeError, ValueError, jwt.PyJWTError):
+        _refuse(ConfigurationError(f"{chosen[0].algorithm} cannot sign with it; expected --key with the PEM of its private key"))
+
+
+def _age(text: str) -> timedelta:
+    try:
+        return timedelta(milliseconds=parse_age(text))
+    except ValueError as error:
+        _refuse(ConfigurationError(f"{error}"))
 
 
 def _load(file: Path | None, overrides: dict[str, Any]) -> tuple[Settings, Path | None]:

@@ -4,14 +4,16 @@ import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, time
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
+from eventhub.auth.grants import PATTERNS, Action, check_pattern
 from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
 from eventhub.errors import ConfigurationError
 from eventhub.event import parse_age
@@ -40,6 +42,20 @@ def _listed(value: Any) -> Any:
     if value.startswith("["):
         return json.loads(value)
     return [part.strip() for part in value.split(",")]
+
+
+def _moment(value: Any) -> Any:
+    """A date is its first moment, in UTC."""
+    if isinstance(value, str) and len(value) == len("2027-01-31"):
+        value = date.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime.combine(value, time.min, UTC)
+    return value
+
+
+Pattern = Annotated[str, BeforeValidator(check_pattern, json_schema_input_type=str)]
+Patterns = Annotated[list[Pattern], BeforeValidator(_listed), Field(max_length=PATTERNS)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment, json_schema_input_type=str)]
 
 
 def _not_mapping(value: Any) -> Any:
@@ -71,6 +87,12 @@ class ChannelSettings(Section):
     publish: Annotated[list[Publisher], BeforeValidator(_listed)] = Field(
         default=[Publisher.PRODUCER], description="Who may publish: client (WebSocket), producer (HTTP)"
     )
+    anonymous: Annotated[list[Action], BeforeValidator(_listed)] = Field(
+        default=[], description="What anyone may do without a token, where `auth` is configured: subscribe, publish, presence"
+    )
+    rate: float | None = Field(
+        default=None, gt=0, description="Events per second that one principal may publish; without it, limits.publish_rate"
+    )
 
 
 class LimitSettings(Section):
@@ -79,6 +101,11 @@ class LimitSettings(Section):
     event_bytes: int = Field(default=64 * 1024, ge=128, le=16 * 1024 * 1024, description="Size of one event or WebSocket message")
     body_bytes: int = Field(default=4 * 1024 * 1024, ge=128, description="Size of a request body that is not a stream")
     batch: int = Field(default=10_000, ge=1, description="Events in one JSON array")
+    publish_rate: float = Field(
+        default=10_000,
+        gt=0,
+        description="Events per second that one principal may publish to channels of one type, where `auth` is configured",
+    )
     depth: int = Field(default=32, ge=1, le=200, description="Levels of nested JSON")
     page: int = Field(default=1000, ge=1, le=10_000, description="Events on a history page")
     subscriptions: int = Field(default=128, ge=1, description="Subscriptions per connection")
@@ -94,6 +121,81 @@ class ShutdownSettings(Section):
 
     grace: float = Field(default=5, gt=0, description="Longest wait for buffers to be flushed; one connection gets five at most")
     reconnect_within: float = Field(default=5, gt=0, description="Clients are told to come back within this time, each at its own moment")
+
+
+class KeySettings(Section):
+    """An API key; `eventhub key new` makes one."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Who holds it")
+    hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="SHA-256 of the key; the key itself is stored nowhere")
+    subscribe: Patterns = Field(default=[], description="Channels to listen to, as patterns: chat.lobby, chat.*, iot.greenhouse.>, >")
+    publish: Patterns = Field(default=[], description="Channels to publish to, as patterns")
+    presence: Patterns = Field(default=[], description="Channels to see and be seen in, as patterns")
+    expires: Moment | None = Field(default=None, description="Until when it is good, such as 2027-01-31; without it, until it is removed")
+    rate: float | None = Field(default=None, gt=0, description="Events per second of each channel type, instead of the type's rate")
+    operator: bool = Field(default=False, description="May use the admin interface and read metrics")
+
+
+class VerificationKeySettings(Section):
+    """What tokens are verified with. Several at once make rotation possible."""
+
+    id: str | None = Field(
+        default=None, min_length=1, max_length=200, description="The kid of tokens signed with it; none: for tokens without"
+    )
+    algorithm: Literal["HS256", "RS256", "ES256", "EdDSA"] = Field(description="The one algorithm it is used with")
+    secret: SecretStr | None = Field(default=None, description="For HS256: at least 32 bytes")
+    file: Path | None = Field(default=None, description="The PEM of a public key, or a file with the secret and nothing else")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.secret is None) == (self.file is None):
+            raise ValueError("expected either secret or file")
+        if self.secret is not None and self.algorithm != "HS256":
+            raise ValueError(f"{self.algorithm} has no secret; expected file, with the PEM of a public key")
+        return self
+
+
+class TokenSettings(Section):
+    """JSON Web Tokens that are accepted (PROTOCOL.md, "Authentication")."""
+
+    keys: list[VerificationKeySettings] = Field(default=[], max_length=100, description="Keys that tokens are verified with")
+    jwks: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+",
+        description="URL of a JSON Web Key Set; needs issuer and audience; fetched again for unknown keys",
+    )
+    issuer: str | None = Field(default=None, description="The iss that tokens must have")
+    audience: str | None = Field(default=None, description="The aud that tokens must have")
+    leeway: float = Field(default=5, ge=0, le=300, description="Seconds that clocks may differ")
+    warning: float = Field(default=30, gt=0, le=3600, description="Seconds before a token expires that its connection is told")
+
+    @model_validator(mode="after")
+    def _jwks_is_for_us(self) -> Self:
+        if self.jwks and not (self.issuer and self.audience):
+            raise ValueError("jwks needs issuer and audience: its keys sign tokens for others, too")
+        return self
+
+
+class AuthSettings(Section):
+    """Who may publish and listen. With neither keys nor tokens, everybody may do everything, and only on this machine."""
+
+    keys: list[KeySettings] = Field(default=[], max_length=10_000, description="API keys")
+    tokens: TokenSettings = TokenSettings()
+    query: bool = Field(default=False, description="Take credentials from ?access_token=, too; they end up in the logs of proxies")
+    public_metrics: bool = Field(default=False, description="/metrics needs no operator's key")
+
+    @model_validator(mode="after")
+    def _keys_differ(self) -> Self:
+        for field in ("name", "hash"):
+            values = [getattr(key, field) for key in self.keys]
+            if twice := {value for value in values if values.count(value) > 1}:
+                raise ValueError(f"two keys have the {field} {min(twice)}")
+        return self
+
+    @property
+    def configured(self) -> bool:
+        """Somebody can prove who they are."""
+        return bool(self.keys or self.tokens.keys or self.tokens.jwks)
 
 
 class TlsSettings(Section):
@@ -152,6 +254,7 @@ class Settings(BaseSettings):
     proxies: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_listed)] = Field(
         default=[], description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
     )
+    auth: AuthSettings = AuthSettings()
     tls: TlsSettings = TlsSettings()
     compression: bool = Field(default=False, description="Compress WebSocket events for clients that offer permessage-deflate")
     native: bool = Field(default=True, description="Write to many WebSockets with the native extension, where it was built")
@@ -211,7 +314,17 @@ def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> Chan
     except ConfigurationError as error:
         raise ConfigurationError(f"channels.{name}: {error}") from error
     retention = Retention(declared.history.events, declared.history.age)
-    return ChannelType(name, declared.payload, schema, retention, declared.presence, declared.slow, frozenset(declared.publish))
+    return ChannelType(
+        name,
+        declared.payload,
+        schema,
+        retention,
+        declared.presence,
+        declared.slow,
+        frozenset(declared.publish),
+        frozenset(declared.anonymous),
+        declared.rate,
+    )
 
 
 class _Loader(yaml.SafeLoader):
@@ -288,9 +401,10 @@ def _explain(fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     where = ".".join(path)
     if fault["type"] != "extra_forbidden":
-        received = _without_secrets(str(fault["input"]))[:80]
-        message = fault["msg"].removeprefix("Value error, ")
-        return f"{where}: {WORDS.get((where, fault['type']), message)}, received {received!r}"
+        message = WORDS.get((where, fault["type"]), fault["msg"].removeprefix("Value error, "))
+        if "auth" in path and not isinstance(fault["input"], (int, float)):  # what is there may be a secret
+            return f"{where}: {message}"
+        return f"{where}: {message}, received {_without_secrets(str(fault['input']))[:80]!r}"
     known = _known_keys(path[:-1])
     return f"{where}: unknown key{_hint(path[-1], known)}"
 
@@ -301,8 +415,11 @@ def _known_keys(path: list[str]) -> list[str]:
         if model is None:  # a channel type's name
             model = ChannelSettings
             continue
+        if part.isdigit():  # in a list of sections
+            continue
         annotation = model.model_fields[part].annotation
-        sections = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type) and issubclass(kind, Section)]
+        kinds = (annotation, *get_args(annotation))
+        sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)]
         model = sections[0] if sections and part != "channels" else None
     return list(model.model_fields) if model else []
 

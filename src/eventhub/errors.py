@@ -2,7 +2,8 @@
 
 EventHubError
 ├── InvalidJson, TooDeep, InvalidRequest, InvalidFrame, InvalidChannel, InvalidSince, TooManySubscriptions   400
-├── Forbidden, OriginNotAllowed                                                                             403
+├── Unauthorized, InvalidToken, TokenExpired                                                                401
+├── Forbidden, OriginNotAllowed, Revoked                                                                    403
 ├── UnknownChannel, NotFound                                                                                404
 ├── MethodNotAllowed                                                                                        405
 ├── SlowConsumer, PingTimeout, RequestTimeout                                                               408
@@ -11,6 +12,7 @@ EventHubError
 ├── UnsupportedMediaType                                                                                    415
 ├── InvalidEvent, IdempotencyConflict                                                                       422
 ├── UpgradeRequired                                                                                         426
+├── RateLimited                                                                                             429
 ├── HeadTooLarge                                                                                            431
 ├── Internal                                                                                                500
 └── BrokerUnavailable, TooManyChannels, ShuttingDown                                                        503
@@ -21,6 +23,7 @@ Messages say what was received and what was expected, and never hold a payload.
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from math import ceil
 from typing import ClassVar
 
 TABLE: dict[str, type["EventHubError"]] = {}
@@ -29,30 +32,48 @@ TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
 class EventHubError(Exception):
-    """An error with a stable `code` for the wire, the `status` it answers with over HTTP, and optional `details`."""
+    """An error with a stable `code` for the wire, the `status` it answers with over HTTP, and optional `details`.
+
+    `retry_after`: seconds after which it is worth trying again, where that is known.
+    """
 
     code: ClassVar[str]
     status: ClassVar[int]
+    retry_after: float | None = None
 
     def __init_subclass__(cls, code: str, status: int) -> None:
         cls.code, cls.status = code, status
+        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+            cls.retry_after = 1.0
         TABLE[code] = cls
 
-    def __init__(self, message: str, details: Sequence[dict[str, str]] = ()) -> None:
+    def __init__(self, message: str, details: Sequence[dict[str, str]] = (), *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.details = list(details)
+        if retry_after is not None:
+            self.retry_after = retry_after
 
     @property
     def close_code(self) -> int:
         """The WebSocket close code, in the private range (RFC 6455, 7.4.2)."""
         return 4000 + self.status
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of an HTTP response: Retry-After in whole seconds (RFC 9110, 10.2.3), and the challenge that a 401 needs (RFC 6750, 3)."""
+        found = {} if self.retry_after is None else {"retry-after": str(ceil(self.retry_after))}
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            found["www-authenticate"] = "Bearer" if self.code == "unauthorized" else 'Bearer error="invalid_token"'
+        return found
+
     def as_dict(self) -> dict[str, object]:
-        """The fields that every transport shows: code, message and, where there are any, details."""
+        """The fields that every transport shows: code, message and, where there are any, details and retry_after."""
         fields: dict[str, object] = {"code": self.code, "message": self.message}
         if self.details:
             fields["details"] = self.details
+        if self.retry_after is not None:
+            fields["retry_after"] = round(self.retry_after, 3)
         return fields
 
     def as_problem(self) -> dict[str, object]:
@@ -97,12 +118,28 @@ class TooManySubscriptions(EventHubError, code="too_many_subscriptions", status=
     """More subscriptions than one connection may have."""
 
 
+class Unauthorized(EventHubError, code="unauthorized", status=401):
+    """It needs a token or an API key, and none was sent."""
+
+
+class InvalidToken(EventHubError, code="invalid_token", status=401):
+    """A token or API key that cannot be accepted."""
+
+
+class TokenExpired(EventHubError, code="token_expired", status=401):
+    """The token or API key was good, and is no longer."""
+
+
 class Forbidden(EventHubError, code="forbidden", status=403):
-    """This channel type does not take events from clients."""
+    """Not granted, or not taken from clients by this channel type."""
 
 
 class OriginNotAllowed(EventHubError, code="origin_not_allowed", status=403):
     """A browser page of another origin."""
+
+
+class Revoked(EventHubError, code="revoked", status=403):
+    """An operator has shut this principal or token out."""
 
 
 class UnknownChannel(EventHubError, code="unknown_channel", status=404):
@@ -147,6 +184,10 @@ class UnsupportedMediaType(EventHubError, code="unsupported_media_type", status=
 
 class UpgradeRequired(EventHubError, code="upgrade_required", status=426):
     """A plain request where a WebSocket handshake is expected."""
+
+
+class RateLimited(EventHubError, code="rate_limited", status=429):
+    """More events per second than the channel type or the key allows."""
 
 
 class HeadTooLarge(EventHubError, code="head_too_large", status=431):

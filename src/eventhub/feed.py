@@ -79,21 +79,29 @@ class State(Enum):
 
 
 class Subscriber:
-    """One reader of one channel; `member` is its id in presence, "" for one who only watches.
+    """One reader of one channel; `member` is its id in presence, "" for one who has none, `watching`: it is told of the others.
 
     `started` is called once, with the subscriber and where it begins, before anything of the channel is written.
     """
 
-    __slots__ = ("channel", "mark", "member", "position", "reading", "since", "started", "state", "writer")
+    __slots__ = ("channel", "mark", "member", "position", "reading", "since", "started", "state", "watching", "writer")
 
     def __init__(
-        self, channel: str, since: Since, writer: Writer, started: Callable[["Subscriber", Start], None], member: str = ""
+        self,
+        channel: str,
+        since: Since,
+        writer: Writer,
+        started: Callable[["Subscriber", Start], None],
+        member: str = "",
+        *,
+        watching: bool = False,
     ) -> None:
         self.channel = channel
         self.since = since
         self.writer = writer
         self.started: Callable[[Subscriber, Start], None] | None = started
         self.member = member
+        self.watching = watching
         self.state = State.HELD
         self.position: Position | None = None  # unknown until started; not kept up while live: then it is the feed's line
         self.reading = False

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from eventhub.config import PREFIX, ChannelSettings, HistorySettings, Section, Settings
+from eventhub.config import PREFIX, ChannelSettings, HistorySettings, KeySettings, Section, Settings, VerificationKeySettings
 
 HEAD = """# Settings
 
@@ -24,11 +24,22 @@ channels:
 """
 
 
+BELOW = (
+    ("A channel type", "Below `channels.NAME`:", (("", ChannelSettings), ("history.", HistorySettings))),
+    ("An API key", "An item of `auth.keys`; `eventhub key new NAME` prints one:", (("", KeySettings),)),
+    ("A key that tokens are verified with", "An item of `auth.tokens.keys`:", (("", VerificationKeySettings),)),
+)
+"""Sections that are there any number of times."""
+
+
 def settings_page() -> str:
     """docs/settings.md."""
     rows = ["| key | variable | default | meaning |", "|---|---|---|---|", *_rows("", Settings)]
-    types = ["| key | default | meaning |", "|---|---|---|", *_type_rows("", ChannelSettings), *_type_rows("history.", HistorySettings)]
-    return HEAD + "\n".join(rows) + "\n\n## A channel type\n\nBelow `channels.NAME`:\n\n" + "\n".join(types) + "\n"
+    parts = [HEAD + "\n".join(rows)]
+    for title, where, models in BELOW:
+        table = ["| key | default | meaning |", "|---|---|---|", *(row for prefix, model in models for row in _type_rows(prefix, model))]
+        parts.append(f"## {title}\n\n{where}\n\n" + "\n".join(table))
+    return "\n\n".join(parts) + "\n"
 
 
 def settings_schema() -> dict[str, Any]:
@@ -53,6 +64,8 @@ def _type_rows(prefix: str, model: Any) -> Iterator[str]:
 
 
 def _default(field: Any) -> str:
+    if field.is_required():
+        return "required"
     if field.default_factory is not None:
         return "chat, logs, iot"
     if isinstance(field.default, list):

@@ -10,10 +10,13 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eventhub import __version__
-from eventhub.channels import NAME_LENGTH, ChannelTypes, Publisher
+from eventhub.auth.grants import Action
+from eventhub.auth.principal import Principal
+from eventhub.channels import NAME_LENGTH, ChannelType, ChannelTypes, Publisher
 from eventhub.errors import (
     AlreadySubscribed,
     EventHubError,
+    Forbidden,
     InvalidFrame,
     NotSubscribed,
     TooManySubscriptions,
@@ -23,7 +26,10 @@ from eventhub.feed import Start, Subscriber, Writer
 from eventhub.presence import MEMBER_LENGTH
 from eventhub.schema import MAX_FAULTS, check_depth, faults, parse
 
+CREDENTIAL_LENGTH = 8 * 1024
 KEY_LENGTH = 128
+PUT_OFF = 64
+"""Messages that may wait while a credential is being checked."""
 REF_LENGTH = 64
 
 Member = Annotated[str, Field(min_length=1, max_length=MEMBER_LENGTH)]
@@ -67,13 +73,20 @@ class Publish(Command):
     attributes: dict[Literal["source", "subject", "type", "traceparent"], Attribute] | None = None
 
 
+class Auth(Command):
+    """Say who you are, or prove it anew before a token expires."""
+
+    type: Literal["auth"]
+    token: Annotated[str, Field(min_length=1, max_length=CREDENTIAL_LENGTH)]
+
+
 class Ping(Command):
     """Ask whether the server is there."""
 
     type: Literal["ping"]
 
 
-COMMANDS: dict[str, type[Command]] = {"subscribe": Subscribe, "unsubscribe": Unsubscribe, "publish": Publish, "ping": Ping}
+COMMANDS: dict[str, type[Command]] = {"subscribe": Subscribe, "unsubscribe": Unsubscribe, "publish": Publish, "auth": Auth, "ping": Ping}
 
 Ref = int | str | None
 
@@ -125,18 +138,39 @@ class Channels(Protocol):
 Submit = Callable[[Ref, NewEvent], None]
 """Publish in the given order, and answer with `Session.published`."""
 
+Decided = Callable[[Principal | EventHubError], None]
+
+
+class Visitor(Protocol):
+    """Who is at the other end."""
+
+    @property
+    def principal(self) -> Principal:
+        """Now."""
+        ...
+
+    def authenticate(self, credential: str, decided: Decided) -> None:
+        """Become whoever has this credential; `decided` gets the outcome, from inside this call or later."""
+        ...
+
+    def charge(self, kind: ChannelType) -> None:
+        """Count an event that is about to be published. Raises RateLimited."""
+        ...
+
 
 class Session:
     """A client's subscriptions and commands. Owned by a transport, which is also its writer."""
 
-    __slots__ = ("_channels", "_closed", "_limits", "_submit", "_subscriptions", "_writer", "id")
+    __slots__ = ("_channels", "_closed", "_limits", "_put_off", "_submit", "_subscriptions", "_visitor", "_writer", "id")
 
-    def __init__(self, channels: Channels, writer: Writer, limits: SessionLimits, submit: Submit) -> None:
+    def __init__(self, channels: Channels, writer: Writer, limits: SessionLimits, submit: Submit, visitor: Visitor) -> None:
         self.id = secrets.token_urlsafe(9)
         self._channels = channels
         self._writer = writer
         self._limits = limits
         self._submit = submit
+        self._visitor = visitor
+        self._put_off: list[bytes] | None = None  # messages behind a credential that is being checked
         self._subscriptions: dict[str, Subscriber] = {}
         self._closed = False
 
@@ -150,18 +184,22 @@ class Session:
 
     def subscribe(self, command: Subscribe, since: Since) -> None:
         """Answered with `subscribed`, now or when history has been read. Raises EventHubError."""
+        self._authorize(command.channel, command.member, presence=command.presence)
         if command.channel in self._subscriptions:
             raise AlreadySubscribed(f"this connection is subscribed to {command.channel!r}; unsubscribe first to begin elsewhere")
         if len(self._subscriptions) >= self._limits.subscriptions:
             raise TooManySubscriptions(f"this connection has {self._limits.subscriptions} subscriptions, which is the limit")
         started = partial(self._subscribed, command)
-        subscriber = Subscriber(command.channel, since, self._writer, started, command.member or "")
+        subscriber = Subscriber(command.channel, since, self._writer, started, command.member or "", watching=command.presence)
         self._channels.subscribe(subscriber)
         self._subscriptions[command.channel] = subscriber
 
     def receive(self, message: bytes) -> None:
         """A text message of the client. Faults of a command are answered, never raised."""
         if self._closed:
+            return
+        if self._put_off is not None:
+            self._wait(message)
             return
         ref: Ref = None
         try:
@@ -190,7 +228,16 @@ class Session:
         while self._subscriptions:
             self._channels.unsubscribe(self._subscriptions.popitem()[1])
 
+    @property
+    def channels(self) -> list[str]:
+        """Those that are subscribed to."""
+        return list(self._subscriptions)
+
     # Output
+
+    def expiring(self, seconds: float) -> None:
+        """The credential runs out in so many seconds, and the connection with it, unless `auth` brings a new one."""
+        self._say("expiring", None, {"expires_in": round(seconds, 3)})
 
     def error(self, error: EventHubError, ref: Ref = None) -> None:
         """An error reply."""
@@ -198,7 +245,7 @@ class Session:
 
     def goodbye(self, error: EventHubError, reconnect_in: float) -> None:
         """The connection closes next; come back after `reconnect_in` seconds."""
-        self._say("goodbye", None, {**error.as_dict(), "reconnect_in": round(reconnect_in, 3)})
+        self._say("goodbye", None, {"code": error.code, "message": error.message, "reconnect_in": round(reconnect_in, 3)})
 
     def published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
         """What became of a submitted event: its position and time, or why not."""
@@ -218,6 +265,9 @@ class Session:
                 self._unsubscribe(command)
             case Publish():
                 self._publish(command)
+            case Auth():
+                self._put_off = []
+                self._visitor.authenticate(command.token, partial(self._decided, command.ref))
             case Ping():
                 self._say("pong", command.ref, {})
 
@@ -232,12 +282,55 @@ class Session:
         try:
             kind = self._channels.types.resolve(command.channel)
             kind.admit(Publisher.CLIENT)
+            self._visitor.principal.authorize(Action.PUBLISH, command.channel, kind.anonymous)
+            self._visitor.charge(kind)
             data = kind.schema.canonical(orjson.dumps(command.data))
         except EventHubError as error:
             self._channels.rejected(command.channel, error)
             raise
         attributes = {str(name): value for name, value in (command.attributes or {}).items()}
         self._submit(command.ref, NewEvent(command.channel, data, self._channels.now(), attributes or None, command.key))
+
+    # Who may what
+
+    def _authorize(self, channel: str, member: str | None, *, presence: bool) -> None:
+        """Raises EventHubError."""
+        anyone = self._channels.types.resolve(channel).anonymous
+        principal = self._visitor.principal
+        principal.authorize(Action.SUBSCRIBE, channel, anyone)
+        if presence or member:
+            principal.authorize(Action.PRESENCE, channel, anyone)
+        if member:
+            principal.check_member(member)
+
+    def _wait(self, message: bytes) -> None:
+        assert self._put_off is not None
+        self._put_off.append(message)
+        if len(self._put_off) > PUT_OFF or sum(map(len, self._put_off)) > self._limits.message_bytes:
+            self._put_off = []
+            self._writer.fail(InvalidFrame("too much was sent while the token was being checked; expected its answer first"))
+
+    def _decided(self, ref: Ref, outcome: Principal | EventHubError) -> None:
+        waited, self._put_off = self._put_off, None
+        if isinstance(outcome, EventHubError):
+            self.error(outcome, ref)
+        else:
+            fields: dict[str, Any] = {"principal": outcome.name}
+            if outcome.expires is not None:
+                fields["expires_in"] = max(0, outcome.expires - self._channels.now()) / 1000
+            self._say("authenticated", ref, fields)
+            self._reconsider()
+        for message in waited or ():
+            self.receive(message)
+
+    def _reconsider(self) -> None:
+        """End what the new credential does not allow."""
+        for channel, subscriber in list(self._subscriptions.items()):
+            try:
+                self._authorize(channel, subscriber.member, presence=subscriber.watching)
+            except Forbidden as error:
+                self._channels.unsubscribe(self._subscriptions.pop(channel))
+                self._say("unsubscribed", None, {"channel": channel, "reason": error.code})
 
     def _subscribed(self, command: Subscribe, subscriber: Subscriber, start: Start) -> None:
         fields = {"channel": subscriber.channel, **start.as_dict()}

@@ -254,11 +254,14 @@ def test_the_variable_that_names_the_file_and_those_of_others_are_no_keys(monkey
         ("log: {zzz: 1}", "log.zzz: unknown key; expected one of access, format, level"),
         ("shutdown: {zzz: 1}", "shutdown.zzz: unknown key; expected one of grace, reconnect_within"),
         ("channels: {a: {history: {zzz: 1}}}", "channels.a.history.zzz: unknown key; expected one of age, events"),
-        ("channels: {a: {zzz: 1}}", "channels.a.zzz: unknown key; expected one of history, payload, presence, publish, slow"),
+        (
+            "channels: {a: {zzz: 1}}",
+            "channels.a.zzz: unknown key; expected one of anonymous, history, payload, presence, publish, rate, slow",
+        ),
         (
             "zzz: 1",
             "zzz: unknown key; expected one of "
-            "broker, channels, compression, heartbeat, host, insecure, limits, log, native, origins, port, proxies, shutdown, tls, "
+            "auth, broker, channels, compression, heartbeat, host, insecure, limits, log, native, origins, port, proxies, shutdown, tls, "
             "workers",
         ),
     ],

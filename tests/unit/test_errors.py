@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 from eventhub import errors
-from eventhub.errors import TABLE, ConfigurationError, EventHubError, InvalidEvent, InvalidJson
+from eventhub.errors import (
+    TABLE,
+    BrokerUnavailable,
+    ConfigurationError,
+    EventHubError,
+    InvalidEvent,
+    InvalidJson,
+    InvalidToken,
+    RateLimited,
+    TokenExpired,
+    Unauthorized,
+)
 
 PROTOCOL = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")
 SECTION = PROTOCOL.partition("\n## Errors\n")[2]
@@ -58,6 +69,7 @@ def test_close_codes_that_clients_reconnect_on_are_those_of_faults_that_pass() -
     again = {code for code, kind in TABLE.items() if kind.status in (408, 429) or kind.status >= 500}
     assert again == {
         "slow_consumer", "ping_timeout", "request_timeout", "internal", "broker_unavailable", "too_many_channels", "shutting_down",
+        "rate_limited",
     }  # fmt: skip
 
 
@@ -94,3 +106,16 @@ def test_details_are_a_copy() -> None:
     error = InvalidEvent("no", given)
     given.clear()
     assert error.details == [{"pointer": "", "message": "x"}]
+
+
+def test_a_refusal_that_passes_says_when_to_come_back_in_whole_seconds_over_http() -> None:
+    error = RateLimited("slower", retry_after=1.2344)
+    assert error.as_dict() == {"code": "rate_limited", "message": "slower", "retry_after": 1.234}
+    assert error.headers == {"retry-after": "2"}
+    assert BrokerUnavailable("away").headers == {"retry-after": "1"}
+    assert InvalidJson("x").headers == {}
+
+
+def test_a_401_has_the_challenge_of_rfc_6750() -> None:
+    assert Unauthorized("x").headers == {"www-authenticate": "Bearer"}
+    assert InvalidToken("x").headers == TokenExpired("x").headers == {"www-authenticate": 'Bearer error="invalid_token"'}

@@ -23,7 +23,9 @@ from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import gateway as gateway_module
 from eventhub.server.gateway import SWEEP_SLICE, TRANSPORTS, Gateway, Wanted, too_large
+from eventhub.server.guard import Guard
 from eventhub.session import Session, SessionLimits
+from tests.builders import Guest
 
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -33,7 +35,8 @@ def build(**fields: Any) -> Gateway:
     configured = Settings(**fields)
     types = channel_types(configured, Path())
     metrics = Metrics(kind.name for kind in types)
-    return Gateway(configured, Hub(types, MemoryBroker(lambda channel: types.resolve(channel).retention, Hub.now), metrics))
+    hub = Hub(types, MemoryBroker(lambda channel: types.resolve(channel).retention, Hub.now), metrics)
+    return Gateway(configured, hub, Guard(configured.auth, Path(), Hub.now))
 
 
 class Noted:
@@ -78,7 +81,7 @@ class Nowhere:
 def asked(query: bytes, channel: str | None = None, last_event_id: str | None = None) -> list[tuple[str, Since, str]]:
     """Channel, since and member of each subscription, "" for the session's own id."""
     noted = Noted()
-    session = Session(noted, Nowhere(), SessionLimits(1000, 5, 25.0, 10), lambda ref, event: None)
+    session = Session(noted, Nowhere(), SessionLimits(1000, 5, 25.0, 10), lambda ref, event: None, Guest())
     Wanted(query, channel, last_event_id).subscribe(session)
     return [(name, since, "" if member == session.id else member) for name, since, member in noted.asked]
 
@@ -278,7 +281,10 @@ class Open:
         self.leaves = True
         self.told = asyncio.Event()
         self.aborted = False
-        gateway.opened(self)
+        gateway.opened(self, gateway.visits.enter(gateway.guard.nobody, "192.0.2.1"))
+
+    def fail(self, error: EventHubError) -> None:
+        self.failed = error
 
     def abort(self) -> None:
         self.aborted = True
@@ -331,7 +337,7 @@ def test_sessions_get_the_configured_limits_and_the_hub() -> None:
         def write(self, data: bytes) -> None:
             written.append(data)
 
-    session = gateway.session(Writer(), lambda ref, event: None)
+    session = gateway.session(Writer(), lambda ref, event: None, gateway.visits.enter(gateway.guard.nobody, ""))
     session.receive(b'{"type":"subscribe","channel":"zzz"}')
     assert b'"unknown_channel"' in written[0]
 

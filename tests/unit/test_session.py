@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from eventhub import __version__
+from eventhub.auth.grants import Action, Grants
+from eventhub.auth.principal import STRANGER, Kind, Principal
 from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
 from eventhub.encoding import EVENT_STREAM, LINES, Encoding
-from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer, UnknownChannel
+from eventhub.errors import EventHubError, InvalidFrame, InvalidToken, RateLimited, ShuttingDown, SlowConsumer, UnknownChannel
 from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since
 from eventhub.feed import Start, Subscriber
 from eventhub.payloads import ChatMessage
 from eventhub.schema import MAX_FAULTS, AnySchema, ModelSchema
-from eventhub.session import COMMANDS, Ref, Session, SessionLimits, Subscribe
+from eventhub.session import COMMANDS, PUT_OFF, Ref, Session, SessionLimits, Subscribe
+from tests.builders import Guest
 
 PROTOCOL = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -104,11 +107,12 @@ class Node:
 class Client:
     """A connection: a session, its hub and its writer."""
 
-    def __init__(self, *, prompt: bool = True, limits: SessionLimits = LIMITS) -> None:
+    def __init__(self, *, prompt: bool = True, limits: SessionLimits = LIMITS, guest: Guest | None = None) -> None:
         self.node = Node(prompt=prompt)
         self.line = Line()
+        self.guest = guest or Guest()
         self.submitted: list[tuple[Ref, NewEvent]] = []
-        self.session = Session(self.node, self.line, limits, lambda ref, event: self.submitted.append((ref, event)))
+        self.session = Session(self.node, self.line, limits, lambda ref, event: self.submitted.append((ref, event)), self.guest)
 
     def send(self, **fields: Any) -> list[dict[str, Any]]:
         """Send a message; what was written since."""
@@ -258,14 +262,15 @@ def test_an_unknown_type_is_shown_and_the_known_ones_are_named(given_type: Any, 
     reply = Client().refused(type=given_type)
     assert reply["code"] == "invalid_frame"
     assert reply["message"].startswith(f"the message's type is {shown}")
-    assert reply["message"].endswith("; expected one of subscribe, unsubscribe, publish, ping")
+    assert reply["message"].endswith("; expected one of subscribe, unsubscribe, publish, auth, ping")
     assert len(reply["message"]) < 200
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_unknown_field_is_an_error_that_points_at_it(name: str) -> None:
     needed: dict[str, dict[str, Any]] = {
-        "subscribe": {"channel": "chat"}, "unsubscribe": {"channel": "chat"}, "publish": {"channel": "free", "data": 1}, "ping": {},
+        "subscribe": {"channel": "chat"}, "unsubscribe": {"channel": "chat"}, "publish": {"channel": "free", "data": 1},
+        "auth": {"token": "x"}, "ping": {},
     }  # fmt: skip
     client = Client()
     assert client.invalid(type=name, **needed[name], **{"a/b": 1}) == ["/a~1b"]
@@ -485,7 +490,7 @@ def test_transports_subscribe_without_a_message_and_get_errors_raised() -> None:
 
 def test_the_position_reaches_encodings_that_need_it() -> None:
     line = Line(EVENT_STREAM)
-    session = Session(Node(), line, LIMITS, lambda ref, event: None)
+    session = Session(Node(), line, LIMITS, lambda ref, event: None, Guest())
     session.subscribe(Subscribe(type="subscribe", channel="chat"), Latest())
     assert line.data.startswith(b"event: subscribed\nid: k3x9-41\n")
 
@@ -578,7 +583,7 @@ def test_a_published_event_is_answered_with_its_position_and_time() -> None:
 def test_an_event_that_was_not_stored_is_answered_with_the_error() -> None:
     client = Client()
     client.session.published(4, "free.a", ShuttingDown("soon"))
-    assert client.heard() == [{"type": "error", "ref": 4, "code": "shutting_down", "message": "soon"}]
+    assert client.heard() == [{"type": "error", "ref": 4, "code": "shutting_down", "message": "soon", "retry_after": 1.0}]
 
 
 # Order
@@ -677,3 +682,135 @@ def test_messages_after_close_are_neither_answered_nor_carried_out(message: dict
     client.session.close()
     assert client.send(**message) == []
     assert client.node.calls == [], "a subscription made now would never end"
+
+
+# auth
+
+SOME = Grants({Action.SUBSCRIBE: ["chat.*"], Action.PUBLISH: ["chat.lobby"], Action.PRESENCE: ["chat.lobby"]})
+ANA = Principal(Kind.TOKEN, "ana", SOME, expires=NOW + 60_000)
+
+
+def stranger(**known: Principal) -> Client:
+    """A connection that may do nothing until it says who it is."""
+    return Client(guest=Guest(STRANGER, known))
+
+
+def test_a_stranger_is_told_to_say_who_it_is() -> None:
+    client = stranger()
+    assert client.refused(type="subscribe", channel="chat.lobby")["code"] == "unauthorized"
+    assert client.refused(type="publish", channel="chat.lobby", data={"sender": "a", "text": "x"})["code"] == "unauthorized"
+    assert (client.node.calls, client.submitted) == ([("rejected", "chat.lobby unauthorized")], [])
+
+
+def test_a_token_says_who_it_is_and_what_may_be_done() -> None:
+    client = stranger(good=ANA)
+    assert client.send(type="auth", token="good", ref=4) == [{"type": "authenticated", "ref": 4, "principal": "ana", "expires_in": 60.0}]
+    assert [reply["type"] for reply in client.send(type="subscribe", channel="chat.lobby", presence=True, member="ana")] == ["subscribed"]
+    assert client.send(type="publish", channel="chat.lobby", data={"sender": "a", "text": "x"}) == []
+    assert [event.channel for _, event in client.submitted] == ["chat.lobby"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        {"type": "subscribe", "channel": "free.x"},
+        {"type": "subscribe", "channel": "chat.a.b"},
+        {"type": "subscribe", "channel": "chat.side", "presence": True},
+        {"type": "subscribe", "channel": "chat.side", "member": "ana"},
+        {"type": "subscribe", "channel": "chat.lobby", "member": "ben"},
+        {"type": "publish", "channel": "chat.side", "data": {"sender": "a", "text": "x"}},
+    ],
+)
+def test_what_is_not_granted_is_forbidden(command: dict[str, Any]) -> None:
+    client = stranger(good=ANA)
+    client.send(type="auth", token="good")
+    assert client.refused(**command)["code"] == "forbidden"
+    assert not client.node.subscribers
+    assert not client.submitted
+
+
+def test_a_channel_type_may_allow_things_to_anyone() -> None:
+    client = stranger()
+    client.node.types = ChannelTypes({"chat": replace(kind("chat", AnySchema(), *Publisher), anonymous=frozenset({Action.SUBSCRIBE}))})
+    assert client.send(type="subscribe", channel="chat.lobby")[0]["type"] == "subscribed"
+    assert client.refused(type="publish", channel="chat.lobby", data=1)["code"] == "unauthorized"
+    assert client.refused(type="subscribe", channel="chat.side", presence=True)["code"] == "unauthorized"
+
+
+def test_a_bad_token_is_an_error_reply_and_changes_nothing() -> None:
+    client = stranger(good=ANA)
+    client.send(type="auth", token="good")
+    assert client.refused(type="auth", token="bad", ref=1)["code"] == "invalid_token"
+    assert client.send(type="subscribe", channel="chat.lobby")[0]["type"] == "subscribed"
+
+
+@pytest.mark.parametrize("fields", [{}, {"token": ""}, {"token": 1}, {"token": "x" * 8193}, {"token": "x", "more": 1}])
+def test_an_auth_frame_has_a_token_of_reasonable_size(fields: dict[str, Any]) -> None:
+    client = stranger()
+    assert client.invalid(type="auth", **fields)
+    assert "x" * 100 not in str(client.heard())
+
+
+def test_commands_behind_a_token_wait_until_it_is_decided() -> None:
+    client = stranger()
+    assert client.send(type="auth", token="unknown key", ref=1) == []
+    assert client.send(type="subscribe", channel="chat.lobby", ref=2) == []
+    assert client.send(type="ping", ref=3) == []
+    client.guest.principal = ANA
+    client.guest.undecided.pop()[1](ANA)
+    assert [(reply["type"], reply["ref"]) for reply in client.heard()] == [("authenticated", 1), ("subscribed", 2), ("pong", 3)]
+
+
+def test_a_token_that_is_refused_late_lets_what_waited_go_on() -> None:
+    client = stranger()
+    client.send(type="auth", token="unknown key", ref=1)
+    client.send(type="ping", ref=2)
+    client.guest.undecided.pop()[1](InvalidToken("no"))
+    assert [(reply["type"], reply["ref"]) for reply in client.heard()] == [("error", 1), ("pong", 2)]
+
+
+@pytest.mark.parametrize("message", [b'{"type":"ping"}', b" " * 40_000])
+def test_what_waits_behind_a_token_is_bounded(message: bytes) -> None:
+    client = stranger()
+    client.send(type="auth", token="unknown key")
+    for _ in range(PUT_OFF + 1):
+        client.session.receive(message)
+    assert isinstance(client.line.failed, InvalidFrame)
+
+
+def test_nothing_is_answered_when_a_token_is_decided_after_the_end() -> None:
+    client = stranger()
+    client.send(type="auth", token="unknown key")
+    client.send(type="subscribe", channel="chat.lobby")
+    client.session.close()
+    client.guest.undecided.pop()[1](ANA)
+    assert client.heard() == []
+    assert not client.node.subscribers
+
+
+def test_a_new_token_ends_what_it_does_not_allow() -> None:
+    less = Principal(Kind.TOKEN, "ana", Grants({Action.SUBSCRIBE: ["chat.side", "chat.lobby"]}), expires=NOW + 60_000)
+    client = stranger(good=ANA, less=less)
+    client.send(type="auth", token="good")
+    client.send(type="subscribe", channel="chat.lobby", presence=True)
+    client.send(type="subscribe", channel="chat.side")
+    client.send(type="subscribe", channel="chat.other")
+    told = client.send(type="auth", token="less")
+    gone = [(reply["channel"], reply["reason"]) for reply in told if reply["type"] == "unsubscribed"]
+    assert gone == [("chat.lobby", "forbidden"), ("chat.other", "forbidden")]
+    assert client.session.channels == list(client.node.subscribers) == ["chat.side"]
+
+
+def test_an_end_to_come_is_announced() -> None:
+    client = Client()
+    client.session.expiring(29.9996)
+    assert client.heard() == [{"type": "expiring", "expires_in": 30.0}]
+
+
+def test_an_event_is_charged_before_it_is_looked_at() -> None:
+    client = Client()
+    client.send(type="publish", channel="free", data=1)
+    client.guest.refusal = RateLimited("too many", retry_after=0.25)
+    refusal = client.refused(type="publish", channel="chat", data="of another kind")
+    assert (refusal["code"], refusal["retry_after"]) == ("rate_limited", 0.25)
+    assert (client.guest.charged, len(client.submitted)) == (["free"], 1)

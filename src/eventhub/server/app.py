@@ -17,13 +17,14 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventhub.config import Settings, channel_types
-from eventhub.errors import ConfigurationError
+from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import http, pages
 from eventhub.server.backend import open_broker
 from eventhub.server.gateway import PATH, Gateway, log_access
-from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint
+from eventhub.server.guard import PARAMETER, Guard
+from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
 from eventhub.server.supervisor import Seat, Supervisor
@@ -46,7 +47,7 @@ class Application:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
         self.hub = Hub(types, open_broker(settings, types, directory), metrics)
-        self.gateway = Gateway(settings, self.hub)
+        self.gateway = Gateway(settings, self.hub, Guard(settings.auth, directory, self.hub.now))
         metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
         self._publish = PublishEndpoint(self.gateway)
         self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
@@ -59,7 +60,16 @@ class Application:
                 self._route,
                 allow_origins=settings.origins,
                 allow_methods=["GET", *METHODS],
-                allow_headers=["Content-Type", "Idempotency-Key", "Last-Event-ID", "ce-source", "ce-subject", "ce-type", "traceparent"],
+                allow_headers=[
+                    "Authorization",
+                    "Content-Type",
+                    "Idempotency-Key",
+                    "Last-Event-ID",
+                    "ce-source",
+                    "ce-subject",
+                    "ce-type",
+                    "traceparent",
+                ],
                 expose_headers=["Idempotent-Replayed", "Retry-After"],
             )
 
@@ -70,6 +80,13 @@ class Application:
                 send = _logged(scope, send)
         if scope["type"] == "http" and scope["method"] == "HEAD":  # as GET, without a body (RFC 9110, 9.3.2)
             scope, send = {**scope, "method": "GET"}, _headless(send)
+        if scope["type"] == "http" and PARAMETER in scope["query_string"]:
+            try:
+                query, headers = self.gateway.guard.lift(scope["query_string"], dict(scope["headers"]))
+            except EventHubError as error:
+                await refuse(send, error)
+                return
+            scope = {**scope, "query_string": query, "headers": list(headers.items())}
         await self._entry(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,9 +101,12 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
-            work = [tasks.create_task(self.hub.run(), name="hub"), tasks.create_task(self.gateway.beat(), name="heartbeat")]
+            running = [self.hub.run(), self.gateway.beat(), self.gateway.visits.run()]
+            if self.gateway.guard.key_set:
+                running.append(self.gateway.guard.key_set.run())
             if self._siblings:
-                work.append(tasks.create_task(self._siblings.run(), name="siblings"))
+                running.append(self._siblings.run())
+            work = [tasks.create_task(part) for part in running]
             await self.hub.started.wait()
             yield
             if not self.hub.draining:  # under another server nobody has drained yet
@@ -222,11 +242,17 @@ def check_workers(settings: Settings) -> None:
 
 def check_exposure(settings: Settings) -> None:
     """Raises ConfigurationError for a server that strangers could use."""
-    if not settings.loopback and not settings.insecure:
+    if not (settings.loopback or settings.insecure or settings.auth.configured):
         raise ConfigurationError(
             f"host is {settings.host}, which other machines can reach, and no authentication is configured: anybody there could publish "
-            "and listen. Keep to 127.0.0.1, or say --insecure (EVENTHUB_INSECURE=true) if the network is trusted."
+            "and listen. Configure `auth` (`eventhub key new` makes a key for it), keep to 127.0.0.1, or say --insecure "
+            "(EVENTHUB_INSECURE=true) if the network is trusted."
         )
+
+
+def check_auth(settings: Settings, directory: Path) -> None:
+    """Raises ConfigurationError for a key that cannot be used."""
+    Guard(settings.auth, directory, Hub.now)
 
 
 def check_certificate(settings: Settings, directory: Path) -> None:

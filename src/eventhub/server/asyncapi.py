@@ -12,6 +12,7 @@ TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
 REF: dict[str, Any] = {"type": ["integer", "string"]}
 MEMBER: dict[str, Any] = {"type": "object", "required": ["id"], "properties": {"id": TEXT}}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+SECONDS: dict[str, Any] = {"type": "number", "minimum": 0}
 FAULTS: dict[str, Any] = {"type": "array", "items": {"type": "object", "properties": {"pointer": TEXT, "message": TEXT}}}
 
 # What the server says, beside events: required fields, then optional ones (PROTOCOL.md, "Server to client").
@@ -31,8 +32,10 @@ SAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "presence": ({"channel": TEXT, "count": COUNT}, {"members": {"type": "array", "items": MEMBER}}),
     "published": ({"channel": TEXT, "id": POSITION, "time": TIME}, {"ref": REF}),
     "unsubscribed": ({"channel": TEXT, "reason": TEXT}, {"ref": REF}),
-    "error": ({"code": TEXT, "message": TEXT}, {"ref": REF, "details": FAULTS}),
-    "goodbye": ({"code": TEXT, "message": TEXT, "reconnect_in": {"type": "number", "minimum": 0}}, {}),
+    "authenticated": ({"principal": TEXT}, {"ref": REF, "expires_in": SECONDS}),
+    "expiring": ({"expires_in": SECONDS}, {}),
+    "error": ({"code": TEXT, "message": TEXT}, {"ref": REF, "details": FAULTS, "retry_after": SECONDS}),
+    "goodbye": ({"code": TEXT, "message": TEXT, "reconnect_in": SECONDS}, {}),
     "pong": ({}, {"ref": REF}),
 }  # fmt: skip
 

@@ -12,12 +12,14 @@ import structlog
 
 from eventhub.channels import NAME_LENGTH
 from eventhub.config import Settings
-from eventhub.errors import InvalidRequest, InvalidSince, OriginNotAllowed, PayloadTooLarge, ShuttingDown
+from eventhub.errors import EventHubError, InvalidRequest, InvalidSince, OriginNotAllowed, PayloadTooLarge, ShuttingDown
 from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
 from eventhub.presence import MEMBER_LENGTH
+from eventhub.server.guard import Guard
 from eventhub.server.proxies import Proxies
+from eventhub.server.visits import Visit, Visits
 from eventhub.session import Session, SessionLimits, Submit, Subscribe
 
 PATH = "/v1/ws"
@@ -25,6 +27,7 @@ ABORT = "eventhub.abort"
 """The ASGI extension by which our HTTP protocol lets a response be cut off: its `abort` closes the connection at once."""
 SUBPROTOCOL = "eventhub.v1"
 SWEEP_SLICE = 500
+FIRST_SECONDS = 30.0
 
 log = structlog.get_logger("eventhub.connections")
 access = structlog.get_logger("eventhub.access")
@@ -49,6 +52,10 @@ class Connection(Protocol):
         """Say so, flush, close."""
         ...
 
+    def fail(self, error: EventHubError) -> None:
+        """End the connection for this error."""
+        ...
+
     def abort(self) -> None:
         """Close at once, whatever is buffered."""
         ...
@@ -57,27 +64,31 @@ class Connection(Protocol):
 class Gateway:
     """The connections of this node."""
 
-    def __init__(self, settings: Settings, hub: Hub) -> None:
+    def __init__(self, settings: Settings, hub: Hub, guard: Guard) -> None:
         self.settings = settings
         self.hub = hub
+        self.guard = guard
+        self.visits = Visits(guard, hub.types, hub.spawn, hub.now, FIRST_SECONDS)
         self.proxies = Proxies(settings.proxies)
         limits = settings.limits
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
-        self._connections: dict[Connection, None] = {}
+        self._connections: dict[Connection, Visit] = {}
         self._empty = asyncio.Event()
 
-    def session(self, writer: Writer, submit: Submit) -> Session:
+    def session(self, writer: Writer, submit: Submit, visit: Visit) -> Session:
         """A session for a new connection."""
-        return Session(self.hub, writer, self.session_limits, submit)
+        return Session(self.hub, writer, self.session_limits, submit, visit)
 
-    def opened(self, connection: Connection) -> None:
-        """Count a connection in. It is told when the server is about to stop."""
-        self._connections[connection] = None
+    def opened(self, connection: Connection, visit: Visit, session: Session | None = None) -> None:
+        """Count a connection in. It is told when the server is about to stop, and ended when its visitor may stay no longer."""
+        self._connections[connection] = visit
         self._empty.clear()
+        self.visits.begin(visit, connection, session)
 
     def closed(self, connection: Connection) -> None:
         """Count it out. It may have been counted out already."""
-        self._connections.pop(connection, None)
+        if (visit := self._connections.pop(connection, None)) is not None:
+            self.visits.leave(visit)
         if not self._connections:
             self._empty.set()
 
@@ -122,6 +133,10 @@ class Gateway:
             raise OriginNotAllowed(
                 f"the page's origin is {text[:200]!r}; expected this host's or one that `origins` in the configuration lists"
             )
+
+    def unready(self) -> list[str]:
+        """Why this node cannot do its work now."""
+        return [*self.hub.unready(), *([trouble] if (trouble := self.guard.unready()) else [])]
 
     def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
         """Connections and buffered bytes by transport, for metrics."""

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import httptools
 import orjson
 
+from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest, NotFound, ShuttingDown
 from eventhub.server.frames import accept_deflate
 from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway
@@ -25,12 +26,13 @@ class Agreement(NamedTuple):
     """What both sides agreed on, and the bytes that say so."""
 
     query: bytes
+    principal: Principal
     deflate: bool
     answer: bytes
 
 
 def agree(gateway: Gateway, method: str, url: bytes, headers: Headers) -> Agreement:
-    """Answer an upgrade request. Raises EventHubError."""
+    """Answer an upgrade request. Raises EventHubError, UnknownKey."""
     try:
         address = httptools.parse_url(url)
     except httptools.HttpParserError:
@@ -38,17 +40,19 @@ def agree(gateway: Gateway, method: str, url: bytes, headers: Headers) -> Agreem
     path = unquote((address.path or b"/").decode("latin-1"))
     if path != PATH:
         raise NotFound(f"no WebSocket is served at {path[:200]!r}; expected {PATH}")
+    query, given = gateway.guard.lift(address.query or b"", dict(headers))
     found = _joined(headers)
     if method != "GET" or found.get(b"sec-websocket-version") != "13":
         raise InvalidRequest("expected a GET with Sec-WebSocket-Version: 13")
     key = found.get(b"sec-websocket-key", "")
     if not _is_key(key):
         raise InvalidRequest("Sec-WebSocket-Key is missing or is not 16 bytes in base64")
-    gateway.check_origin(dict(headers))
+    gateway.check_origin(given)
+    offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",")]
+    principal = gateway.guard.identify(given, offered)
     if gateway.hub.draining:
         raise ShuttingDown("this server is about to stop; connect again in a moment")
     deflate = gateway.settings.compression and accept_deflate(found.get(b"sec-websocket-extensions", ""))
-    offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",")]
     lines = [
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
@@ -57,7 +61,7 @@ def agree(gateway: Gateway, method: str, url: bytes, headers: Headers) -> Agreem
         *([f"Sec-WebSocket-Protocol: {SUBPROTOCOL}"] if SUBPROTOCOL in offered else []),
         *([f"Sec-WebSocket-Extensions: {DEFLATE}"] if deflate else []),
     ]
-    return Agreement(address.query or b"", deflate, ("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
+    return Agreement(query, principal, deflate, ("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
 
 
 def refusal(error: EventHubError) -> bytes:
@@ -68,6 +72,7 @@ def refusal(error: EventHubError) -> bytes:
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Connection: close",
+        *(f"{name}: {value}" for name, value in error.headers.items()),
         *(["Sec-WebSocket-Version: 13"] if isinstance(error, InvalidRequest) else []),  # 4.4
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + body

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from eventhub import __version__
+from eventhub.auth.grants import Action
 from eventhub.channels import ChannelType
 from eventhub.encoding import event_json, gap_fields
 from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAllowed, NotFound, TooManySubscriptions, UpgradeRequired
@@ -133,6 +134,12 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
     hub = gateway.hub
     limits = gateway.settings.limits
 
+    async def authorize(request: Request, action: Action, channel: str) -> ChannelType:
+        kind = hub.types.resolve(channel)
+        principal = await gateway.guard.admit(dict(request.scope["headers"]))
+        principal.authorize(action, channel, kind.anonymous)
+        return kind
+
     @api.get("/v1/channels/{channel}", summary="A page of history", tags=["read"])
     async def history(
         request: Request,
@@ -142,14 +149,16 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
     ) -> Response:
         wanted = parse_since(since)
         _only(request, "since", "limit")
+        await authorize(request, Action.SUBSCRIBE, channel)
         if isinstance(wanted, Latest):  # an empty page that says where the log ends
             wanted = (await hub.history(channel, Last(1), 1)).end
         piece = await hub.history(channel, wanted, limit)
         return Response(_page(channel, piece, since), media_type="application/json")
 
     @api.get("/v1/channels/{channel}/presence", summary="Who is there", tags=["read"])
-    async def presence(channel: Channel) -> dict[str, Any]:
-        if not (kind := hub.types.resolve(channel)).presence:
+    async def presence(request: Request, channel: Channel) -> dict[str, Any]:
+        kind = await authorize(request, Action.PRESENCE, channel)
+        if not kind.presence:
             raise NotFound(f"channel type {kind.name!r} keeps no presence; `presence: true` in the configuration turns it on")
         members = hub.members(channel)
         return {"channel": channel, "count": len(members), "members": [{"id": member} for member in members]}
@@ -187,14 +196,16 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
         media = MEDIA_TYPES[transport].decode()
         return {200: {"description": "Events as they happen, without end", "content": {media: {"schema": {"type": "string"}}}}}
 
-    def stream(request: Request, transport: str, channel: str | None, last: str | None) -> Response:
-        gateway.check_origin(dict(request.scope["headers"]))
+    async def stream(request: Request, transport: str, channel: str | None, last: str | None) -> Response:
+        gateway.check_origin(headers := dict(request.scope["headers"]))
+        principal = await gateway.guard.admit(headers)
         wanted = Wanted(request.scope["query_string"], channel, last)
         if not wanted.channels:
             raise InvalidRequest("no channel is named; expected ?channel=… once or more")
         if len(wanted.channels) > STREAM_CHANNELS:  # each event carries a cursor of all of them
             raise TooManySubscriptions(f"the address names {len(wanted.channels)} channels; at most {STREAM_CHANNELS} fit on one stream")
-        return Served(Stream(gateway, transport, wanted))
+        visit = gateway.visits.enter(principal, (request.scope["client"] or ("",))[0])
+        return Served(Stream(gateway, transport, wanted, visit))
 
     def add(
         path: str, endpoint: Callable[..., Awaitable[Response]], summary: str, transport: str, parameters: list[dict[str, Any]]
@@ -205,13 +216,13 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
         )  # fmt: skip
 
     async def sse(request: Request, channel: Channel, last: LastEventId = None) -> Response:
-        return stream(request, "sse", channel, last)
+        return await stream(request, "sse", channel, last)
 
     async def ndjson(request: Request, channel: Channel) -> Response:
-        return stream(request, "ndjson", channel, None)
+        return await stream(request, "ndjson", channel, None)
 
     async def sse_several(request: Request, last: LastEventId = None) -> Response:
-        return stream(request, "sse", None, last)
+        return await stream(request, "sse", None, last)
 
     add("/v1/channels/{channel}/sse", sse, "Live, as Server-Sent Events", "sse", [since, member])
     add("/v1/channels/{channel}/ndjson", ndjson, "Live, one JSON object a line", "ndjson", [since, member])
@@ -235,12 +246,14 @@ def _operations(api: FastAPI, gateway: Gateway, scrape: Scrape) -> None:
 
     @api.get("/readyz", summary="This node can do its work now; 503 names what cannot", tags=["operate"])
     async def readyz(response: Response) -> dict[str, Any]:
-        reasons = gateway.hub.unready()
+        reasons = gateway.unready()
         response.status_code = 503 if reasons else 200
         return {"status": "not ready" if reasons else "ok", "reasons": reasons}
 
     @api.get("/metrics", summary="Prometheus metrics", response_class=Response, tags=["operate"])
-    async def metrics() -> Response:
+    async def metrics(request: Request) -> Response:
+        if not gateway.settings.auth.public_metrics:
+            await gateway.guard.admit_operator(dict(request.scope["headers"]))
         return Response(await scrape(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -288,8 +301,7 @@ def _only(request: Request, *known: str) -> None:
 
 
 def _problem(error: EventHubError) -> Response:
-    headers = {"retry-after": "1"} if error.status == 503 else None
-    return Response(orjson.dumps(error.as_problem()), error.status, headers, media_type=PROBLEM)
+    return Response(orjson.dumps(error.as_problem()), error.status, error.headers, media_type=PROBLEM)
 
 
 def _page(channel: str, piece: Slice, since: str) -> bytes:

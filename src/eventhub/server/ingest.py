@@ -15,6 +15,7 @@ from eventhub.event import NewEvent
 from eventhub.server.gateway import Gateway, too_large
 from eventhub.server.race import race
 from eventhub.server.stream import abort_of
+from eventhub.server.visits import Visit
 
 GROUP = 200
 """Lines stored together."""
@@ -38,8 +39,9 @@ class Ingest:
 
     transport = "producer"
 
-    def __init__(self, gateway: Gateway, request: Lines) -> None:
+    def __init__(self, gateway: Gateway, request: Lines, visit: Visit) -> None:
         self._gateway = gateway
+        self._visit = visit
         self._request = request
         self._rest = b""
         self._skipping = False  # within a line that is too long
@@ -54,7 +56,7 @@ class Ingest:
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, store, report, until the body ends, the producer leaves or the server stops."""
         self._abort = abort_of(scope)
-        self._gateway.opened(self)
+        self._gateway.opened(self, self._visit)
         try:
             await race(self._read(receive), self._report(send))
         finally:
@@ -69,6 +71,10 @@ class Ingest:
 
     def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
         """Report what is stored, and end."""
+        self._end(error)
+
+    def fail(self, error: EventHubError) -> None:
+        """Report what is stored, say why, and end."""
         self._end(error)
 
     def abort(self) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from eventhub.auth.grants import Action
+from eventhub.auth.principal import Principal
 from eventhub.channels import ChannelType, Publisher
 from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, RequestTimeout, ShuttingDown, UnsupportedMediaType
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
@@ -33,11 +35,12 @@ class Request:
 
     __slots__ = ("attributes", "channel", "headers", "key", "kind", "limits", "now")
 
-    def __init__(self, gateway: Gateway, scope: Scope) -> None:
+    def __init__(self, gateway: Gateway, scope: Scope, headers: Mapping[bytes, bytes], principal: Principal) -> None:
         self.channel: str = scope["path"][len(PREFIX) :]
-        self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
+        self.headers = headers
         self.kind: ChannelType = gateway.hub.types.resolve(self.channel)
         self.kind.admit(Publisher.PRODUCER)
+        principal.authorize(Action.PUBLISH, self.channel, self.kind.anonymous)
         self.limits = gateway.settings.limits
         self.now = gateway.hub.now
         gateway.check_origin(self.headers)
@@ -110,9 +113,12 @@ class PublishEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            request = Request(self._gateway, scope)
+            headers = dict(scope["headers"])
+            principal = await self._gateway.guard.admit(headers)
+            request = Request(self._gateway, scope, headers, principal)
             if request.stream:
-                await Ingest(self._gateway, request).run(scope, receive, send)
+                visit = self._gateway.visits.enter(principal, (scope["client"] or ("",))[0])
+                await Ingest(self._gateway, request, visit).run(scope, receive, send)
                 return
             if request.media_type == b"multipart/form-data":
                 raise UnsupportedMediaType("the body is multipart/form-data; expected JSON, as in: curl -d '{…}'")
@@ -125,14 +131,14 @@ class PublishEndpoint:
                 ) from None
         except EventHubError as error:
             self._gateway.hub.rejected(scope["path"][len(PREFIX) :], error)
-            await answer(send, error.status, orjson.dumps(error.as_problem()), b"application/problem+json")
+            await refuse(send, error)
         except ConnectionError:
             pass  # the producer left before its body was complete: nothing is stored
 
     async def _single(self, request: Request, body: bytes, send: Send) -> None:
         (outcome,) = await self._gateway.hub.publish((request.event(body),))
         if isinstance(outcome, EventHubError):
-            return await answer(send, outcome.status, orjson.dumps(outcome.as_problem()), b"application/problem+json")
+            return await refuse(send, outcome)
         position, time, replayed = outcome
         text = f'{{"id":"{position}","channel":"{request.channel}","time":"{format_time(time)}"}}'
         await answer(send, HTTPStatus.CREATED, text.encode(), replayed=replayed)
@@ -200,12 +206,19 @@ class PublishEndpoint:
                 return body
 
 
-async def answer(send: Send, status: int, body: bytes, media_type: bytes = b"application/json", *, replayed: bool = False) -> None:
+async def answer(send: Send, status: int, body: bytes, *, replayed: bool = False) -> None:
     """A complete response."""
-    headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if replayed:
         headers.append((b"idempotent-replayed", b"true"))
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse(send: Send, error: EventHubError) -> None:
+    """A problem document as a complete response."""
+    body = orjson.dumps(error.as_problem())
+    more = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body)), *more]
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

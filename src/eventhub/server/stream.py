@@ -6,11 +6,12 @@ from collections.abc import Callable
 from starlette.types import Receive, Scope, Send
 
 from eventhub.encoding import EVENT_STREAM, LINES
-from eventhub.errors import Forbidden, ShuttingDown
+from eventhub.errors import EventHubError, Forbidden, ShuttingDown
 from eventhub.event import NewEvent
 from eventhub.server.gateway import ABORT, Gateway, Wanted
 from eventhub.server.outbox import CursorOutbox, Outbox
 from eventhub.server.race import race
+from eventhub.server.visits import Visit
 from eventhub.session import Ref
 
 MEDIA_TYPES = {"sse": b"text/event-stream", "ndjson": b"application/x-ndjson"}
@@ -20,7 +21,7 @@ HEARTBEATS = {"sse": b": heartbeat\n\n", "ndjson": b"\n"}
 class Stream:
     """One response. An ASGI application that serves one request; subscribing in the constructor raises EventHubError."""
 
-    def __init__(self, gateway: Gateway, transport: str, wanted: Wanted) -> None:
+    def __init__(self, gateway: Gateway, transport: str, wanted: Wanted, visit: Visit) -> None:
         self.transport = transport
         self._abort: Callable[[], None] = _nothing
         self._gateway = gateway
@@ -30,7 +31,8 @@ class Stream:
             self._outbox: Outbox = CursorOutbox(wanted.positions(), bound, self._congested, self._drained)
         else:
             self._outbox = Outbox(EVENT_STREAM if transport == "sse" else LINES, bound, self._congested, self._drained)
-        self._session = gateway.session(self._outbox, _refuse)
+        self._visit = visit
+        self._session = gateway.session(self._outbox, _refuse, visit)
         self._outbox.on_fail = self._session.close
         try:
             wanted.subscribe(self._session)
@@ -40,7 +42,7 @@ class Stream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._outbox.on_late = self._abort = abort_of(scope)
-        self._gateway.opened(self)
+        self._gateway.opened(self, self._visit, self._session)
         try:
             await race(self._send(send), _disconnected(receive))
         finally:
@@ -60,6 +62,11 @@ class Stream:
         self._session.goodbye(error, reconnect_in)
         self._session.close()
         self._outbox.close()
+
+    def fail(self, error: EventHubError) -> None:
+        """Say why, flush, end the response."""
+        self._session.error(error)
+        self._outbox.fail(error)
 
     def abort(self) -> None:
         """Cut the response off."""

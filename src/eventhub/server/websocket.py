@@ -13,19 +13,18 @@ from eventhub.server.gateway import SUBPROTOCOL, Gateway, Wanted, too_large
 from eventhub.server.outbox import Outbox
 from eventhub.server.race import race
 from eventhub.server.submissions import Submissions
-from eventhub.session import Ref
+from eventhub.session import Ref, Session
 
 
 class WebSocketShell:
     """One connection. The server below it does the framing, the pings and the close handshake."""
 
     transport = "websocket"
+    _session: Session
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._outbox = Outbox(LINES, gateway.settings.limits.buffer_bytes, self._congested, self._drained)
-        self._session = gateway.session(self._outbox, self._submit)
-        self._outbox.on_fail = self._session.close
         self._submissions = Submissions(gateway.hub, self._published)
         self._room = asyncio.Event()
         self._room.set()
@@ -34,20 +33,27 @@ class WebSocketShell:
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the connection until either side ends it."""
         await receive()  # websocket.connect
+        gateway = self._gateway
+        offered = scope.get("subprotocols", ())
         try:
-            self._gateway.check_origin(dict(scope["headers"]))
+            query, headers = gateway.guard.lift(scope["query_string"], dict(scope["headers"]))
+            gateway.check_origin(headers)
+            principal = await gateway.guard.admit(headers, offered)
         except EventHubError as error:
             await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
             return
-        chosen = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
-        await send({"type": "websocket.accept", "subprotocol": chosen})
-        self._gateway.opened(self)
+        visit = gateway.visits.enter(principal, (scope["client"] or ("",))[0])
+        self._session = session = gateway.session(self._outbox, self._submit, visit)
+        self._outbox.on_fail = session.close
+        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
+        session.hello()
+        gateway.opened(self, visit, session)
         try:
-            await race(self._send(send), self._read(scope, receive))
+            await race(self._send(send), self._read(query, receive))
         finally:
-            self._gateway.closed(self)
+            gateway.closed(self)
             self._outbox.discard()
-            self._session.close()
+            session.close()
 
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
@@ -67,12 +73,11 @@ class WebSocketShell:
         """Give up what is buffered; the server below does the rest."""
         self._outbox.discard()
 
-    async def _read(self, scope: Scope, receive: Receive) -> None:
-        self._session.hello()
+    async def _read(self, query: bytes, receive: Receive) -> None:
         try:
-            Wanted(scope["query_string"]).subscribe(self._session)
+            Wanted(query).subscribe(self._session)
         except EventHubError as error:
-            self._fail(error)
+            self.fail(error)
         while (message := await receive())["type"] == "websocket.receive":
             if self._outbox.error is None:
                 self._receive(message)
@@ -83,13 +88,14 @@ class WebSocketShell:
         text = message.get("text")
         limit = self._gateway.session_limits.message_bytes
         if text is None:
-            self._fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
+            self.fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
         elif len(encoded := text.encode()) > limit:
-            self._fail(too_large("the message is larger", "event_bytes", limit))
+            self.fail(too_large("the message is larger", "event_bytes", limit))
         else:
             self._session.receive(encoded)
 
-    def _fail(self, error: EventHubError) -> None:
+    def fail(self, error: EventHubError) -> None:
+        """End the connection for this error."""
         self._session.error(error)
         self._outbox.fail(error)
 

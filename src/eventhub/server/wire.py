@@ -12,6 +12,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from eventhub.auth.tokens import UnknownKey
 from eventhub.encoding import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, WEBSOCKET, WebSocketEncoding, frame
 from eventhub.errors import (
     EventHubError,
@@ -222,10 +223,12 @@ class WebSocketProtocol(asyncio.Protocol):
         gateway = self._gateway
         try:
             agreement = agree(gateway, method, url, headers)
+        except UnknownKey as unknown:
+            self._transport.pause_reading()
+            gateway.hub.spawn(self._handshake_with_keys(unknown, method, url, headers, tail))
+            return
         except EventHubError as error:
-            self._log_access(method, url, error.status, headers)
-            self.write(refusal(error))
-            self._transport.close()
+            self._refuse(error, method, url, headers)
             return
         self._log_access(method, url, HTTPStatus.SWITCHING_PROTOCOLS, headers)
         bound = gateway.settings.limits.buffer_bytes
@@ -234,15 +237,35 @@ class WebSocketProtocol(asyncio.Protocol):
         if agreement.deflate:
             self.encoding = DEFLATE
         self._parser = Parser(gateway.session_limits.message_bytes, deflate=agreement.deflate)
-        self._session = gateway.session(self, self._submit)
-        gateway.opened(self)
+        peer = self._transport.get_extra_info("peername") or ("",)
+        visit = gateway.visits.enter(agreement.principal, gateway.proxies.client(peer[0], headers))
+        self._session = gateway.session(self, self._submit, visit)
         self._session.hello()
+        gateway.opened(self, visit, self._session)
         try:
             Wanted(agreement.query).subscribe(self._session)
         except EventHubError as error:
             self.fail(error)
         if tail:
             self.data_received(tail)
+
+    async def _handshake_with_keys(
+        self, unknown: UnknownKey, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes
+    ) -> None:
+        """Once more, with the key that the token names, if it can be had. Nothing is read from the client meanwhile."""
+        try:
+            await self._gateway.guard.refresh(unknown)
+        except EventHubError as error:
+            self._refuse(error, method, url, headers)
+            return
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self.handshake(method, url, headers, tail)
+
+    def _refuse(self, error: EventHubError, method: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self._log_access(method, url, error.status, headers)
+        self.write(refusal(error))
+        self._transport.close()
 
     # Input: asyncio's protocol
 

@@ -1,0 +1,62 @@
+"""Someone, as far as the server knows: a token's subject, an API key's holder, or a stranger."""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import StrEnum
+
+from eventhub.auth.grants import EVERYTHING, NOTHING, Action, Grants
+from eventhub.errors import Forbidden, Unauthorized
+
+
+class Kind(StrEnum):
+    """How someone proved who they are."""
+
+    TOKEN = "token"  # noqa: S105  # the word
+    KEY = "key"
+    ANONYMOUS = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who, and what they may. `expires` is in milliseconds since the Unix epoch, `rate` in events per second.
+
+    `token` is the token's own id (`jti`, RFC 7519, 4.1.7). `operator`: may use the admin interface.
+    """
+
+    kind: Kind
+    name: str
+    grants: Grants
+    expires: int | None = None
+    token: str | None = None
+    rate: float | None = None
+    operator: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Not a stranger."""
+        return self.kind is not Kind.ANONYMOUS
+
+    def may(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> bool:
+        """Whether grants allow it, or `anyone` may do it in channels of this type."""
+        return action in anyone or self.grants.allow(action, channel)
+
+    def authorize(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> None:
+        """Raises Unauthorized where a stranger would have to say who they are, Forbidden where it is known and does not suffice."""
+        if self.may(action, channel, anyone):
+            return
+        if not self.known:
+            raise Unauthorized(f"{_PHRASES[action]} {channel!r} needs a token or an API key, and none was sent")
+        raise Forbidden(f"{self.kind} {self.name!r} has no grant for {_PHRASES[action]} {channel!r}")
+
+    def check_member(self, member: str) -> None:
+        """Raises Forbidden for a member id that is not this principal's. Key holders, being servers, may name anyone."""
+        if self.kind is Kind.TOKEN and member != self.name:
+            raise Forbidden(f"member is {member!r}; with this token it can only be {self.name!r}")
+
+
+_PHRASES = {Action.SUBSCRIBE: "subscribing to", Action.PUBLISH: "publishing to", Action.PRESENCE: "presence in"}
+
+STRANGER = Principal(Kind.ANONYMOUS, "", NOTHING)
+"""Nobody in particular, where authentication is configured: may do what channel types allow to anyone."""
+ANYONE = Principal(Kind.ANONYMOUS, "", EVERYTHING, operator=True)
+"""Everybody, where no authentication is configured."""

@@ -1,0 +1,174 @@
+"""JSON Web Tokens (RFC 7519): whose they are and what they grant. Every key has one algorithm, so that none can be taken for another's.
+
+The claim `channels` holds the grants: `{"subscribe": ["chat.*"], "publish": ["chat.lobby"], "presence": ["chat.*"]}`. `sub` and `exp` are
+required; `nbf`, `iss` and `aud` are checked; `jti` names the token for those who want to revoke it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from eventhub.auth.grants import NOTHING, Action, Grants
+from eventhub.auth.principal import Kind, Principal
+from eventhub.errors import InvalidToken, TokenExpired
+
+TOKEN_BYTES = 8 * 1024
+NAME_LENGTH = 200
+"""Characters of `sub` and `jti`."""
+SECRET_BYTES = 32
+"""The shortest HS256 secret (RFC 7518, 3.2)."""
+RSA_BITS = 2048
+"""The shortest RS256 key (RFC 7518, 3.3)."""
+ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
+KEYS = 100
+
+Material = bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationKey:
+    """What signatures are checked with. `id` is the `kid` of tokens; without one it is tried for tokens that name none."""
+
+    id: str | None
+    algorithm: str
+    material: Material
+
+
+class UnknownKey(LookupError):
+    """The token names a key that is not known, or not yet. Holds a sentence that says so."""
+
+
+def load_key(key_id: str | None, algorithm: str, data: bytes) -> VerificationKey:
+    """From a secret (HS256) or the PEM of a public key. Raises ValueError, without showing it."""
+    if algorithm == "HS256":
+        if len(data) < SECRET_BYTES:
+            raise ValueError(f"an HS256 secret has {len(data)} bytes; expected at least {SECRET_BYTES} (RFC 7518, 3.2)")
+        return VerificationKey(key_id, algorithm, data)
+    try:
+        material = load_pem_public_key(data)
+    except (ValueError, TypeError):
+        raise ValueError(f"it is not the PEM of a public key, which {algorithm} needs") from None
+    return checked(key_id, algorithm, material)
+
+
+def checked(key_id: str | None, algorithm: str, material: object) -> VerificationKey:
+    """A key whose kind is that of its algorithm, and which is strong enough. Raises ValueError."""
+    match material:
+        case RSAPublicKey() if algorithm == "RS256":
+            if material.key_size < RSA_BITS:
+                raise ValueError(f"the RSA key has {material.key_size} bits; expected at least {RSA_BITS} (RFC 7518, 3.3)")
+            return VerificationKey(key_id, algorithm, material)
+        case EllipticCurvePublicKey() if algorithm == "ES256" and isinstance(material.curve, SECP256R1):
+            return VerificationKey(key_id, algorithm, material)
+        case Ed25519PublicKey() if algorithm == "EdDSA":
+            return VerificationKey(key_id, algorithm, material)
+    expected = {"RS256": "an RSA key", "ES256": "a key on the curve P-256", "EdDSA": "an Ed25519 key"}
+    raise ValueError(f"{algorithm} needs {expected.get(algorithm, 'another key')}, and this is another kind")
+
+
+class TokenVerifier:
+    """Verifies tokens with `keys`, which may be replaced. `leeway` is in seconds of clocks that differ."""
+
+    def __init__(self, keys: Iterable[VerificationKey], issuer: str | None, audience: str | None, leeway: float) -> None:
+        self._issuer, self._audience, self._leeway = issuer, audience, leeway
+        self._named: dict[str, list[VerificationKey]] = {}
+        self._unnamed: list[VerificationKey] = []
+        self.replace(keys)
+
+    def replace(self, keys: Iterable[VerificationKey]) -> None:
+        """Use these from now on."""
+        self._named, self._unnamed = {}, []
+        for key in keys:
+            if key.id is None:
+                self._unnamed.append(key)
+            else:
+                self._named.setdefault(key.id, []).append(key)
+
+    def verify(self, token: str) -> Principal:
+        """Whose token it is. Raises InvalidToken, TokenExpired, UnknownKey."""
+        if len(token) > TOKEN_BYTES:
+            raise InvalidToken(f"the token has {len(token)} bytes; at most {TOKEN_BYTES} are allowed")
+        keys = self._candidates(token)
+        for last, key in enumerate(keys, 1 - len(keys)):
+            try:
+                return _principal(self._claims(token, key), self._leeway)
+            except jwt.ExpiredSignatureError:
+                raise TokenExpired("the token has expired; expected a new one") from None
+            except jwt.InvalidSignatureError:
+                if not last:
+                    raise InvalidToken("the token's signature is not that of its key") from None
+            except jwt.PyJWTError as error:
+                raise InvalidToken(f"the token cannot be accepted: {_sentence(error)}") from None
+        raise AssertionError("there is a candidate, or UnknownKey was raised")
+
+    def _candidates(self, token: str) -> list[VerificationKey]:
+        try:
+            header = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise InvalidToken(f"the credential is neither a JWT nor an API key, with {len(token)} characters") from None
+        algorithm, key_id = header.get("alg"), header.get("kid")
+        if "crit" in header:
+            raise InvalidToken("the token has critical extensions, of which none is known (RFC 7515, 4.1.11)")
+        found = self._unnamed if key_id is None else self._named.get(key_id, []) if isinstance(key_id, str) else []
+        if not found:
+            raise UnknownKey(f"the token names the key {str(key_id)[:NAME_LENGTH]!r}; expected one that is configured")
+        fitting = [key for key in found if key.algorithm == algorithm]
+        if not fitting:
+            raise InvalidToken(f"the token's algorithm is {str(algorithm)[:20]!r}; expected {found[0].algorithm}, which is its key's")
+        return fitting
+
+    def _claims(self, token: str, key: VerificationKey) -> dict[str, Any]:
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token, key.material, algorithms=[key.algorithm], issuer=self._issuer, audience=self._audience, leeway=self._leeway,
+                options={"require": ["exp", "sub"], "verify_aud": self._audience is not None, "verify_iat": False},
+            )  # fmt: skip
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:  # claims of kinds that the library did not foresee
+            raise InvalidToken(f"the token's claims cannot be read: {type(error).__name__}") from None
+        return claims
+
+
+def _principal(claims: Mapping[str, Any], leeway: float) -> Principal:
+    name, token, expires = claims["sub"], claims.get("jti"), claims["exp"]
+    if not isinstance(name, str) or not 1 <= len(name) <= NAME_LENGTH:
+        raise InvalidToken(f"the token's sub is not a text of 1 to {NAME_LENGTH} characters")
+    if token is not None and not (isinstance(token, str) and 1 <= len(token) <= NAME_LENGTH):
+        raise InvalidToken(f"the token's jti is not a text of 1 to {NAME_LENGTH} characters")
+    if not isinstance(expires, (int, float)) or not 0 < expires < 1 << 40:
+        raise InvalidToken("the token's exp is not a time in seconds since 1970 (RFC 7519, 4.1.4)")
+    return Principal(Kind.TOKEN, name, _grants(claims.get("channels")), expires=int((expires + leeway) * 1000), token=token)
+
+
+def _grants(claim: Any) -> Grants:
+    if claim is None:
+        return NOTHING
+    if not isinstance(claim, dict) or not claim.keys() <= set(Action):
+        raise InvalidToken(f"the token's claim channels is not an object with {', '.join(Action)}")
+    if not all(isinstance(patterns, list) for patterns in claim.values()):
+        raise InvalidToken("the token's claim channels has a value that is not a list of patterns")
+    try:
+        return Grants({Action(action): patterns for action, patterns in claim.items()})
+    except ValueError as error:
+        raise InvalidToken(f"the token's claim channels: {error}") from None
+
+
+def _sentence(error: jwt.PyJWTError) -> str:
+    match error:
+        case jwt.MissingRequiredClaimError():
+            return f"it has no {error.claim}"
+        case jwt.ImmatureSignatureError():
+            return "it is not valid yet (nbf)"
+        case jwt.InvalidAudienceError():
+            return "its audience (aud) is not this server"
+        case jwt.InvalidIssuerError():
+            return "its issuer (iss) is not the expected one"
+        case jwt.DecodeError():
+            return "it is malformed"
+        case _:
+            return type(error).__name__.removesuffix("Error")

@@ -1,0 +1,142 @@
+"""Who comes in: from the credentials of a request to a principal."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode
+
+from eventhub.auth.authenticator import Authenticator
+from eventhub.auth.grants import Action, Grants
+from eventhub.auth.keys import ApiKey, KeyRing
+from eventhub.auth.principal import ANYONE, STRANGER, Kind, Principal
+from eventhub.auth.tokens import TOKEN_BYTES, TokenVerifier, UnknownKey, VerificationKey, load_key
+from eventhub.config import AuthSettings, KeySettings, VerificationKeySettings
+from eventhub.errors import ConfigurationError, Forbidden, InvalidRequest, InvalidToken, Unauthorized
+from eventhub.server.jwks import KeySet
+
+SCHEME = b"bearer "
+OFFER = "eventhub.bearer."
+"""How the subprotocol that holds a credential begins, for browsers, which cannot set headers. It is never the one that is selected."""
+PARAMETER = b"access_token"
+"""RFC 6750, 2.3."""
+
+MAX_FIELDS = 10_000
+Headers = Mapping[bytes, bytes]
+
+
+class Guard:
+    """Turns credentials into principals. `clock` gives milliseconds since the Unix epoch."""
+
+    def __init__(self, auth: AuthSettings, directory: Path, clock: Callable[[], int]) -> None:
+        """Raises ConfigurationError for a key that cannot be used."""
+        self.settings = auth
+        self.nobody = STRANGER if auth.configured else ANYONE
+        """Who it is without a credential."""
+        self._fixed = [load_verification_key(number, key, directory) for number, key in enumerate(auth.tokens.keys)]
+        tokens = auth.tokens
+        verifier = TokenVerifier(self._fixed, tokens.issuer, tokens.audience, tokens.leeway) if tokens.keys or tokens.jwks else None
+        self._verifier = verifier
+        self._authenticator = Authenticator(KeyRing(map(_api_key, auth.keys)), verifier, clock)
+        self.key_set = KeySet(tokens.jwks, self._replace) if tokens.jwks else None
+
+    def identify(self, headers: Headers, offered: Iterable[str] = ()) -> Principal:
+        """Who sent a request with these headers, offering these subprotocols. Raises EventHubError, UnknownKey."""
+        if self.nobody is ANYONE:
+            return ANYONE
+        credential = _credential(headers, offered)
+        return STRANGER if credential is None else self._authenticator.authenticate(credential)
+
+    async def admit(self, headers: Headers, offered: Iterable[str] = ()) -> Principal:
+        """As `identify`, fetching keys where that may help. Raises EventHubError."""
+        try:
+            return self.identify(headers, offered)
+        except UnknownKey as error:
+            await self.refresh(error)
+        try:
+            return self.identify(headers, offered)
+        except UnknownKey as error:
+            raise InvalidToken(str(error)) from None
+
+    async def admit_operator(self, headers: Headers) -> Principal:
+        """As `admit`. Raises Forbidden, too, for whoever is no operator."""
+        principal = await self.admit(headers)
+        if not principal.known and self.nobody is STRANGER:
+            raise Unauthorized("this needs an operator's API key, and none was sent")
+        if not principal.operator:
+            raise Forbidden(f"{principal.kind} {principal.name!r} is no operator; expected an API key with operator: true")
+        return principal
+
+    def authenticate(self, credential: str) -> Principal:
+        """Whose credential it is. Raises InvalidToken, TokenExpired, UnknownKey."""
+        if self.nobody is ANYONE:
+            raise InvalidToken("this server has no authentication configured, and takes no tokens")
+        return self._authenticator.authenticate(credential)
+
+    async def refresh(self, error: UnknownKey) -> None:
+        """Look for the key that was not known. Raises InvalidToken when there is nowhere to look, or it was just done."""
+        if self.key_set is None or not await self.key_set.refresh():
+            raise InvalidToken(str(error))
+
+    def lift(self, query: bytes, headers: Headers) -> tuple[bytes, Headers]:
+        """A query string without its credential, and headers that hold it instead. Raises InvalidRequest."""
+        if PARAMETER not in query:
+            return query, headers
+        fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        found = [value for name, value in fields if name == PARAMETER.decode()]
+        if not found:
+            return query, headers
+        if not self.settings.query:
+            raise InvalidRequest("a credential is in the address, where logs would keep it; expected it in the header Authorization")
+        if len(found) > 1 or b"authorization" in headers:
+            raise InvalidRequest("more than one credential was sent; expected one")
+        rest = urlencode([field for field in fields if field[0] != PARAMETER.decode()]).encode()
+        return rest, {**headers, b"authorization": SCHEME + found[0].encode("utf-8", "replace")}
+
+    def unready(self) -> str | None:
+        """Why tokens cannot be verified now, or None."""
+        return self.key_set.trouble if self.key_set else None
+
+    def _replace(self, keys: Iterable[VerificationKey]) -> None:
+        assert self._verifier is not None
+        self._verifier.replace([*self._fixed, *keys])
+        self._authenticator.forget()
+
+
+def _credential(headers: Headers, offered: Iterable[str]) -> str | None:
+    """From the Authorization header (RFC 6750, 2.1) or an offered subprotocol. Raises Unauthorized, InvalidRequest."""
+    offers = [name.removeprefix(OFFER) for name in offered if name.startswith(OFFER)]
+    if (value := headers.get(b"authorization")) is not None:
+        if value[: len(SCHEME)].lower() != SCHEME:
+            raise Unauthorized(f"Authorization has the scheme {value[:20].partition(b' ')[0].decode('latin-1')!r}; expected Bearer")
+        offers.append(value[len(SCHEME) :].strip().decode("latin-1"))
+    if len(offers) > 1:
+        raise InvalidRequest(f"{len(offers)} credentials were sent; expected one")
+    if offers and len(offers[0]) > TOKEN_BYTES:
+        raise InvalidToken(f"the credential has {len(offers[0])} bytes; at most {TOKEN_BYTES} are allowed")
+    return offers[0] if offers else None
+
+
+def _api_key(settings: KeySettings) -> ApiKey:
+    grants = Grants({action: getattr(settings, action) for action in Action})
+    expires = None if settings.expires is None else int(settings.expires.timestamp() * 1000)
+    return ApiKey(
+        settings.hash,
+        Principal(Kind.KEY, settings.name, grants, expires, rate=settings.rate, operator=settings.operator),
+    )
+
+
+def load_verification_key(number: int, settings: VerificationKeySettings, directory: Path) -> VerificationKey:
+    """A configured key, which is item `number`. Raises ConfigurationError."""
+    where = f"auth.tokens.keys.{number}"
+    if settings.secret is not None:
+        data = settings.secret.get_secret_value().encode()
+    else:
+        assert settings.file is not None
+        file = directory / settings.file
+        try:
+            data = file.read_bytes().strip()
+        except OSError as error:
+            raise ConfigurationError(f"{where}: {file} cannot be read: {error.strerror}") from None
+    try:
+        return load_key(settings.id, settings.algorithm, data)
+    except ValueError as error:
+        raise ConfigurationError(f"{where}: {error}") from None

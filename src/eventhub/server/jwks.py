@@ -1,0 +1,112 @@
+"""A JSON Web Key Set (RFC 7517) at a URL: fetched at the start, from time to time, and when a token names a key that is not in it.
+
+Bounded in every way: one fetch at a time and one in COOLDOWN seconds, however many unknown keys strangers name; SECONDS and BYTES a fetch;
+what cannot be had or read leaves the keys as they are.
+"""
+
+import asyncio
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import jwt
+import structlog
+
+from eventhub.auth.tokens import KEYS, VerificationKey, checked
+
+REFRESH = 600.0
+RETRY = (1.0, 60.0)
+COOLDOWN = 10.0
+SECONDS = 5.0
+BYTES = 256 * 1024
+ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
+"""By `kty` and `crv`. Symmetric keys have no place in a document that is public."""
+
+log = structlog.get_logger("eventhub.jwks")
+
+
+class KeySet:
+    """The keys at `url`, given to `replace` whenever they have been fetched."""
+
+    def __init__(self, url: str, replace: Callable[[Sequence[VerificationKey]], None]) -> None:
+        self._url, self._replace = url, replace
+        self._wanted = asyncio.Event()
+        self._fetched = asyncio.Event()
+        self._next = 0.0  # on the monotonic clock: no fetch before
+        self._fetching = True  # as soon as it runs
+        self.trouble: str | None = "the JSON Web Key Set has not been fetched yet"
+        """Why there are no keys, until there are some."""
+
+    async def refresh(self) -> bool:
+        """Fetch them now, or find that this was just done (False). Waits for SECONDS at most."""
+        if not self._fetching:
+            if time.monotonic() < self._next:
+                return False
+            self._wanted.set()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SECONDS):
+                await self._fetched.wait()
+        return True
+
+    async def run(self) -> None:
+        """Keep the keys until cancelled."""
+        delay, longest = RETRY
+        while True:
+            self._fetching = True
+            self._wanted.clear()
+            self._next = time.monotonic() + COOLDOWN
+            try:
+                keys = list(read(await asyncio.to_thread(_fetch, self._url)))
+            except (OSError, ValueError) as error:
+                log.error("jwks_unavailable", reason=str(error)[:200])
+                if self.trouble:
+                    self.trouble = f"the JSON Web Key Set cannot be had: {type(error).__name__}"
+                pause, delay = delay, min(2 * delay, longest)
+            else:
+                self._replace(keys)
+                self.trouble, delay, pause = None, RETRY[0], REFRESH
+            self._fetching = False
+            self._fetched.set()
+            self._fetched.clear()
+            await self._pause(pause)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wanted.wait()
+
+
+def read(document: bytes) -> Iterator[VerificationKey]:
+    """The keys of a document that can be used; the others are left out. Raises ValueError when it is no key set."""
+    found = json.loads(document)
+    if not isinstance(found, dict) or not isinstance(keys := found.get("keys"), list) or len(keys) > KEYS:
+        raise ValueError(f"expected a JSON Web Key Set of at most {KEYS} keys (RFC 7517, 5)")
+    for key in keys:
+        if isinstance(key, dict) and (usable := _usable(key)) is not None:
+            yield usable
+
+
+def _usable(key: dict[str, Any]) -> VerificationKey | None:
+    kind, curve = key.get("kty"), key.get("crv")
+    if not isinstance(kind, str) or not isinstance(curve, (str, type(None))):
+        return None
+    algorithm = ALGORITHMS.get((kind, None if kind == "RSA" else curve))
+    if algorithm is None or key.get("alg", algorithm) != algorithm or key.get("use", "sig") != "sig" or "d" in key:
+        return None
+    key_id = key.get("kid")
+    try:
+        return checked(key_id if isinstance(key_id, str) else None, algorithm, jwt.PyJWK(key, algorithm).key)
+    except (jwt.PyJWTError, ValueError, TypeError):
+        return None
+
+
+def _fetch(url: str) -> bytes:
+    """Raises OSError, ValueError."""
+    with urllib.request.urlopen(url, timeout=SECONDS) as response:  # noqa: S310  # http and https alone pass the settings
+        document: bytes = response.read(BYTES + 1)
+    if len(document) > BYTES:
+        raise ValueError(f"the document has more than {BYTES} bytes")
+    return document
