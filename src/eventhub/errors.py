@@ -11,9 +11,10 @@ EventHubError
 ├── UnsupportedMediaType                                                                                    415
 ├── InvalidEvent, IdempotencyConflict                                                                       422
 ├── UpgradeRequired                                                                                         426
+├── TooManyConnections                                                                                      429
 ├── HeadTooLarge                                                                                            431
 ├── Internal                                                                                                500
-└── BrokerUnavailable, TooManyChannels, ShuttingDown                                                        503
+└── BrokerUnavailable, TooManyChannels, NodeFull, ShuttingDown                                              503
 
 ConfigurationError stands apart: it is for start-up and has no wire code. A WebSocket close code is 4000 + the HTTP status.
 Messages say what was received and what was expected, and never hold a payload.
@@ -149,6 +150,10 @@ class UpgradeRequired(EventHubError, code="upgrade_required", status=426):
     """A plain request where a WebSocket handshake is expected."""
 
 
+class TooManyConnections(EventHubError, code="too_many_connections", status=429):
+    """As many connections are open from the client's address, or for its principal, as may be."""
+
+
 class HeadTooLarge(EventHubError, code="head_too_large", status=431):
     """The request's head is over its limit."""
 
@@ -171,6 +176,10 @@ class BrokerUnavailable(EventHubError, code="broker_unavailable", status=503):
 
 class TooManyChannels(EventHubError, code="too_many_channels", status=503):
     """The broker holds as many channels as it may."""
+
+
+class NodeFull(EventHubError, code="node_full", status=503):
+    """This node has as many connections as it may."""
 
 
 class ShuttingDown(EventHubError, code="shutting_down", status=503):

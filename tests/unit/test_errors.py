@@ -58,6 +58,7 @@ def test_close_codes_that_clients_reconnect_on_are_those_of_faults_that_pass() -
     again = {code for code, kind in TABLE.items() if kind.status in (408, 429) or kind.status >= 500}
     assert again == {
         "slow_consumer", "ping_timeout", "request_timeout", "internal", "broker_unavailable", "too_many_channels", "shutting_down",
+        "too_many_connections", "node_full",
     }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from eventhub.errors import ConfigurationError
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import http, pages
+from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint
@@ -173,6 +174,7 @@ def serve(settings: Settings, directory: Path) -> None:
     check_exposure(settings)
     check_workers(settings)
     check_certificate(settings, directory)
+    raise_descriptors()
     app = create_app(settings, directory)  # for several workers, too: what is wrong is told once, and what it imports is shared
     sockets = listen(settings)
     if settings.workers == 1:

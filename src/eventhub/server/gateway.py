@@ -17,6 +17,7 @@ from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
 from eventhub.presence import MEMBER_LENGTH
+from eventhub.server.admission import Admission, descriptors
 from eventhub.server.proxies import Proxies
 from eventhub.session import Session, SessionLimits, Submit, Subscribe
 
@@ -62,6 +63,7 @@ class Gateway:
         self.hub = hub
         self.proxies = Proxies(settings.proxies)
         limits = settings.limits
+        self.admission = Admission(limits, self.proxies, descriptors())
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
         self._connections: dict[Connection, None] = {}
         self._empty = asyncio.Event()

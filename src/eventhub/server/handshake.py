@@ -18,6 +18,9 @@ from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 DEFLATE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
+AGAIN = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+"""Statuses of what passes: their answers have Retry-After."""
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 
@@ -68,6 +71,7 @@ def refusal(error: EventHubError) -> bytes:
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Connection: close",
+        *(["Retry-After: 1"] if error.status in AGAIN else []),
         *(["Sec-WebSocket-Version: 13"] if isinstance(error, InvalidRequest) else []),  # 4.4
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + body

@@ -20,6 +20,7 @@ from eventhub.event import Gap, Last, Latest, Slice, parse_since
 from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import asyncapi
 from eventhub.server.gateway import PATH, Gateway, Wanted
+from eventhub.server.handshake import AGAIN
 from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
 
@@ -288,7 +289,7 @@ def _only(request: Request, *known: str) -> None:
 
 
 def _problem(error: EventHubError) -> Response:
-    headers = {"retry-after": "1"} if error.status == 503 else None
+    headers = {"retry-after": "1"} if error.status in AGAIN else None
     return Response(orjson.dumps(error.as_problem()), error.status, headers, media_type=PROBLEM)
 
 

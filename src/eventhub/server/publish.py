@@ -15,6 +15,7 @@ from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, Requ
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.schema import check_depth, dump, parse
 from eventhub.server.gateway import Gateway, too_large
+from eventhub.server.handshake import AGAIN
 from eventhub.server.ingest import Ingest
 from eventhub.server.race import within
 from eventhub.session import KEY_LENGTH
@@ -205,7 +206,7 @@ async def answer(send: Send, status: int, body: bytes, media_type: bytes = b"app
     headers = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
     if replayed:
         headers.append((b"idempotent-replayed", b"true"))
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in AGAIN:
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -36,9 +36,12 @@ class WebSocketShell:
         await receive()  # websocket.connect
         try:
             self._gateway.check_origin(dict(scope["headers"]))
-        except EventHubError as error:
+            with self._gateway.admission.seat(scope):
+                await self._serve(scope, receive, send)
+        except EventHubError as error:  # nothing of what was accepted raises one
             await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
-            return
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         chosen = SUBPROTOCOL if SUBPROTOCOL in scope.get("subprotocols", ()) else None
         await send({"type": "websocket.accept", "subprotocol": chosen})
         self._gateway.opened(self)
