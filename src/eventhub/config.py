@@ -110,6 +110,13 @@ class LimitSettings(Section):
     page: int = Field(default=1000, ge=1, le=10_000, description="Events on a history page")
     subscriptions: int = Field(default=128, ge=1, description="Subscriptions per connection")
     buffer_bytes: int = Field(default=1024 * 1024, ge=4096, description="Outgoing buffer per connection")
+    connections: int = Field(
+        default=100_000, ge=1, description="Connections per process; never more than its limit of open files less 512, or an eighth"
+    )
+    connections_per_address: int = Field(
+        default=1000, ge=1, description="Connections per process of one client address (IPv6: /64), as `proxies` forward it"
+    )
+    connections_per_principal: int = Field(default=100, ge=1, description="Connections per process of one principal")
     channels: int = Field(default=100_000, ge=1, description="Channels held by the memory and SQLite brokers")
     history_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024, description="Size of all events held by the memory broker")
     head_seconds: float = Field(default=10, gt=0, description="Longest wait for the head of a request")

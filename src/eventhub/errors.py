@@ -12,10 +12,10 @@ EventHubError
 ├── UnsupportedMediaType                                                                                    415
 ├── InvalidEvent, IdempotencyConflict                                                                       422
 ├── UpgradeRequired                                                                                         426
-├── RateLimited                                                                                             429
+├── RateLimited, TooManyConnections                                                                         429
 ├── HeadTooLarge                                                                                            431
 ├── Internal                                                                                                500
-└── BrokerUnavailable, TooManyChannels, ShuttingDown                                                        503
+└── BrokerUnavailable, TooManyChannels, NodeFull, ShuttingDown                                              503
 
 ConfigurationError stands apart: it is for start-up and has no wire code. A WebSocket close code is 4000 + the HTTP status.
 Messages say what was received and what was expected, and never hold a payload.
@@ -43,7 +43,7 @@ class EventHubError(Exception):
 
     def __init_subclass__(cls, code: str, status: int) -> None:
         cls.code, cls.status = code, status
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             cls.retry_after = 1.0
         TABLE[code] = cls
 
@@ -190,6 +190,10 @@ class RateLimited(EventHubError, code="rate_limited", status=429):
     """More events per second than the channel type or the key allows."""
 
 
+class TooManyConnections(EventHubError, code="too_many_connections", status=429):
+    """As many connections are open from the client's address, or for its principal, as may be."""
+
+
 class HeadTooLarge(EventHubError, code="head_too_large", status=431):
     """The request's head is over its limit."""
 
@@ -212,6 +216,10 @@ class BrokerUnavailable(EventHubError, code="broker_unavailable", status=503):
 
 class TooManyChannels(EventHubError, code="too_many_channels", status=503):
     """The broker holds as many channels as it may."""
+
+
+class NodeFull(EventHubError, code="node_full", status=503):
+    """This node has as many connections as it may."""
 
 
 class ShuttingDown(EventHubError, code="shutting_down", status=503):

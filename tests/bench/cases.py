@@ -15,7 +15,7 @@ HUB, PLAIN, LIMIT, PUBLISHING = "EventHub", "EventHub, plain Python", "C limit",
 SMALL_BUFFER = 64 * 1024
 BURST = 16
 DEFAULT = EventHub()
-MOST = min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 300)
+MOST = min(20_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 600)
 """Connections that one process may have here."""
 
 Kind = Literal["fanout", "latency", "publish", "idle"]

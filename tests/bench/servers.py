@@ -28,7 +28,7 @@ log: {{level: warning}}
 native: {native}
 compression: {compression}
 heartbeat: {heartbeat}
-limits: {{buffer_bytes: {buffer_bytes}}}
+limits: {{buffer_bytes: {buffer_bytes}, connections_per_address: 100000}}
 channels:
   bench: {{payload: 'payload:Event', slow: {slow}}}
   crowd: {{payload: 'payload:Event'}}

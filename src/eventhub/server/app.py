@@ -21,6 +21,7 @@ from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import http, pages
+from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.guard import PARAMETER, Guard
@@ -193,6 +194,7 @@ def serve(settings: Settings, directory: Path) -> None:
     check_exposure(settings)
     check_workers(settings)
     check_certificate(settings, directory)
+    raise_descriptors()
     app = create_app(settings, directory)  # for several workers, too: what is wrong is told once, and what it imports is shared
     sockets = listen(settings)
     if settings.workers == 1:

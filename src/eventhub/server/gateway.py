@@ -17,6 +17,7 @@ from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
 from eventhub.presence import MEMBER_LENGTH
+from eventhub.server.admission import Admission, descriptors
 from eventhub.server.guard import Guard
 from eventhub.server.proxies import Proxies
 from eventhub.server.visits import Visit, Visits
@@ -68,9 +69,10 @@ class Gateway:
         self.settings = settings
         self.hub = hub
         self.guard = guard
-        self.visits = Visits(guard, hub.types, hub.spawn, hub.now, FIRST_SECONDS)
         self.proxies = Proxies(settings.proxies)
         limits = settings.limits
+        self.admission = Admission(limits, self.proxies, descriptors())
+        self.visits = Visits(guard, self.admission.principals, hub.types, hub.spawn, hub.now, FIRST_SECONDS)
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
         self._connections: dict[Connection, Visit] = {}
         self._empty = asyncio.Event()
@@ -80,10 +82,13 @@ class Gateway:
         return Session(self.hub, writer, self.session_limits, submit, visit)
 
     def opened(self, connection: Connection, visit: Visit, session: Session | None = None) -> None:
-        """Count a connection in. It is told when the server is about to stop, and ended when its visitor may stay no longer."""
+        """Count a connection in. It is told when the server is about to stop, and ended when its visitor may stay no longer.
+
+        Raises TooManyConnections, for those of one principal.
+        """
+        self.visits.begin(visit, connection, session)
         self._connections[connection] = visit
         self._empty.clear()
-        self.visits.begin(visit, connection, session)
 
     def closed(self, connection: Connection) -> None:
         """Count it out. It may have been counted out already."""

@@ -19,6 +19,8 @@ from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 DEFLATE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
+"""Statuses of what passes: their answers have Retry-After."""
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 

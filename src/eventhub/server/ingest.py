@@ -56,9 +56,10 @@ class Ingest:
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, store, report, until the body ends, the producer leaves or the server stops."""
         self._abort = abort_of(scope)
-        self._gateway.opened(self, self._visit)
         try:
-            await race(self._read(receive), self._report(send))
+            with self._gateway.admission.seat(scope):
+                self._gateway.opened(self, self._visit)
+                await race(self._read(receive), self._report(send))
         finally:
             self._gateway.closed(self)
 

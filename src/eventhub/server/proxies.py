@@ -16,7 +16,7 @@ class Proxies:
 
     def client(self, peer: str, headers: Headers) -> str:
         """The address of the client: the last one that no trusted proxy has, `peer` being who connected to us."""
-        if not self._trusted or not self._trusts(peer):
+        if not self.trusts(peer):
             return peer
         forwarded = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
         for text in reversed(forwarded.split(",")):
@@ -24,20 +24,23 @@ class Proxies:
             if address is None:
                 break  # nobody to believe beyond it
             peer = address
-            if not self._trusts(peer):
+            if not self.trusts(peer):
                 break
         return peer
 
     def apply(self, scope: Scope) -> None:
         """Put the client's address and scheme into an ASGI scope."""
-        if not self._trusted or not scope.get("client") or not self._trusts(scope["client"][0]):
+        if not self._trusted or not scope.get("client") or not self.trusts(scope["client"][0]):
             return
         schemes = {value.decode("latin-1").strip().lower() for name, value in scope["headers"] if name == b"x-forwarded-proto"}
         if schemes <= {"https", "wss"} and schemes:
             scope["scheme"] = "wss" if scope["type"] == "websocket" else "https"
         scope["client"] = (self.client(scope["client"][0], scope["headers"]), 0)
 
-    def _trusts(self, address: str) -> bool:
+    def trusts(self, address: str) -> bool:
+        """Whether this is the address of such a proxy."""
+        if not self._trusted:
+            return False
         try:
             known = ip_address(address)
         except ValueError:  # a UNIX socket has none

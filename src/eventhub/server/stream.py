@@ -42,9 +42,10 @@ class Stream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._outbox.on_late = self._abort = abort_of(scope)
-        self._gateway.opened(self, self._visit, self._session)
         try:
-            await race(self._send(send), _disconnected(receive))
+            with self._gateway.admission.seat(scope):
+                self._gateway.opened(self, self._visit, self._session)
+                await race(self._send(send), _disconnected(receive))
         finally:
             self._gateway.closed(self)
             self._outbox.discard()

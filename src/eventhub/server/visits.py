@@ -9,6 +9,7 @@ from eventhub.auth.principal import Principal
 from eventhub.auth.tokens import UnknownKey
 from eventhub.channels import ChannelType, ChannelTypes
 from eventhub.errors import EventHubError, Forbidden, InvalidToken, Revoked, TokenExpired, Unauthorized
+from eventhub.server.admission import Place, Places
 from eventhub.server.deadlines import Deadlines
 from eventhub.server.guard import Guard
 from eventhub.session import Decided, Session
@@ -29,7 +30,7 @@ class Holder(Protocol):
 class Visit:
     """A connection's principal, which may be renewed. `address` is the client's, `opened` in milliseconds since the Unix epoch."""
 
-    __slots__ = ("_visits", "address", "holder", "opened", "principal", "session")
+    __slots__ = ("_visits", "address", "holder", "opened", "place", "principal", "session")
 
     def __init__(self, visits: "Visits", principal: Principal, address: str, opened: int) -> None:
         self._visits = visits
@@ -38,6 +39,8 @@ class Visit:
         self.opened = opened
         self.holder: Holder | None = None
         self.session: Session | None = None
+        self.place: Place | None = None
+        """Among the connections of its principal."""
 
     def authenticate(self, credential: str, decided: Decided) -> None:
         """Become whoever has this credential. `decided` gets the outcome, now or when keys have been fetched."""
@@ -50,8 +53,8 @@ class Visit:
 class Visits:
     """Those of this node. `wait` is how many seconds a stranger may stay who may do nothing, `clock` in milliseconds."""
 
-    def __init__(self, guard: Guard, types: ChannelTypes, spawn: Spawn, clock: Callable[[], int], wait: float) -> None:
-        self._guard, self._spawn, self._clock, self._wait = guard, spawn, clock, wait
+    def __init__(self, guard: Guard, places: Places, types: ChannelTypes, spawn: Spawn, clock: Callable[[], int], wait: float) -> None:
+        self._guard, self._places, self._spawn, self._clock, self._wait = guard, places, spawn, clock, wait
         self._closed_to_strangers = not any(kind.anonymous for kind in types)
         self._all: dict[Visit, None] = {}
         self._deadlines = Deadlines()
@@ -68,7 +71,8 @@ class Visits:
         return Visit(self, principal, address, self._clock())
 
     def begin(self, visit: Visit, holder: Holder, session: Session | None) -> None:
-        """Their connection is open."""
+        """Their connection is about to open. Raises TooManyConnections."""
+        visit.place = self._place(visit.principal)
         visit.holder, visit.session = holder, session
         self._all[visit] = None
         self._limit(visit)
@@ -77,7 +81,9 @@ class Visits:
         """Their connection is gone."""
         if self._all.pop(visit, visit) is None:
             self._deadlines.clear(visit)
-            visit.holder = visit.session = None
+            if visit.place is not None:
+                self._places.leave(visit.place)
+            visit.holder = visit.session = visit.place = None
 
     def end(self, target: Target) -> int:
         """Disconnect those who are meant; how many there were."""
@@ -114,9 +120,14 @@ class Visits:
         before = visit.principal
         if before.known and (before.kind, before.name) != (principal.kind, principal.name):
             raise Forbidden(f"this connection is that of {before.kind} {before.name!r}; another principal needs another connection")
-        visit.principal = principal
         if visit in self._all:
+            if visit.place is None:
+                visit.place = self._place(principal)
+            visit.principal = principal
             self._limit(visit)
+
+    def _place(self, principal: Principal) -> Place | None:
+        return self._places.enter(f"{principal.kind}:{principal.name}") if principal.known else None
 
     # Deadlines
 
@@ -125,10 +136,7 @@ class Visits:
         now, expires = self._clock(), visit.principal.expires
         if expires is not None:
             warning = expires - int(self._guard.settings.tokens.warning * 1000)
-            if warning > now:
-                self._deadlines.set(visit, warning // 1000, partial(self._warn, visit))
-            else:
-                self._warn(visit)
+            self._deadlines.set(visit, max(now, warning) // 1000, partial(self._warn, visit))
         elif visit.principal is self._guard.nobody and self._guard.settings.configured and self._closed_to_strangers:
             self._deadlines.set(visit, int(now / 1000 + self._wait), partial(self._dismiss, visit))
         else:

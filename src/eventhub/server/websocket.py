@@ -39,21 +39,23 @@ class WebSocketShell:
             query, headers = gateway.guard.lift(scope["query_string"], dict(scope["headers"]))
             gateway.check_origin(headers)
             principal = await gateway.guard.admit(headers, offered)
-        except EventHubError as error:
+            visit = gateway.visits.enter(principal, (scope["client"] or ("",))[0])
+            self._session = gateway.session(self._outbox, self._submit, visit)
+            self._outbox.on_fail = self._session.close
+            with gateway.admission.seat(scope):
+                gateway.opened(self, visit, self._session)
+                await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
+                await self._serve(query, receive, send)
+        except EventHubError as error:  # nothing of what was accepted raises one
             await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
-            return
-        visit = gateway.visits.enter(principal, (scope["client"] or ("",))[0])
-        self._session = session = gateway.session(self._outbox, self._submit, visit)
-        self._outbox.on_fail = session.close
-        await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
-        session.hello()
-        gateway.opened(self, visit, session)
+
+    async def _serve(self, query: bytes, receive: Receive, send: Send) -> None:
         try:
             await race(self._send(send), self._read(query, receive))
         finally:
-            gateway.closed(self)
+            self._gateway.closed(self)
             self._outbox.discard()
-            session.close()
+            self._session.close()
 
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
@@ -74,6 +76,7 @@ class WebSocketShell:
         self._outbox.discard()
 
     async def _read(self, query: bytes, receive: Receive) -> None:
+        self._session.hello()
         try:
             Wanted(query).subscribe(self._session)
         except EventHubError as error:

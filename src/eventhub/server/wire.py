@@ -25,10 +25,12 @@ from eventhub.errors import (
     UnsupportedMediaType,
 )
 from eventhub.event import NewEvent
+from eventhub.server.admission import COUNTED, Place
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, check_utf8, close_code, close_payload
 from eventhub.server.gateway import ABORT, Gateway, Wanted, log_access, too_large
 from eventhub.server.handshake import agree, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
+from eventhub.server.refusal import Refusal
 from eventhub.server.submissions import Submissions
 from eventhub.session import Ref, Session
 from eventhub.writes import Closable, Pipe, Write
@@ -77,18 +79,27 @@ class Joining:
 class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, with sockets set for streaming, bounded request heads, and upgrades handed to WebSocketProtocol."""
 
-    gateway: Gateway  # set on a subclass by `protocol_for`
+    gateway: Gateway  # set on a subclass by `protocol_for`, as are
+    refusals: set[Refusal]
+    _place: Place | None
+    _extensions: dict[str, Any]
     _head = 0  # bytes of the header fields so far
     _received = 0  # bytes received while the head was not complete
     _began = False  # a request began in the bytes being parsed
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        self.client = _address(transport, "peername")
+        try:
+            self._place = self.gateway.admission.connect(self.client[0] if self.client else None)
+        except EventHubError as error:
+            transport.set_protocol(Refusal(transport, error, self.refusals))
+            return
         self.connections.add(self)  # all as in uvicorn, whose way to the addresses takes longer than the rest of a handshake
         self.transport = cast(asyncio.Transport, Joining(transport, self.loop))
         self.flow = FlowControl(transport)
         self.server = _address(transport, "sockname")
-        self.client = _address(transport, "peername")
+        self._extensions = {ABORT: {"abort": self.transport.abort}, **({} if self._place is None else {COUNTED: {}})}
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._head_is_late)
 
@@ -116,13 +127,14 @@ class HttpProtocol(HttpToolsProtocol):
                     self._fail(HeadTooLarge(f"the request's head has more than {HEAD_BYTES} bytes, which is the limit"))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.gateway.admission.disconnect(self._place)
         self._head_is_complete()
         self.pipeline.clear()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+        self.scope["extensions"] = self._extensions
         self._head = self._received = 0
         self._began = True
         if self._head_timer is None:
@@ -168,7 +180,7 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self.connections.discard(self)
         transport = cast(Joining, self.transport).raw
-        websocket = WebSocketProtocol(self.gateway, transport, self.server_state.connections)
+        websocket = WebSocketProtocol(self.gateway, transport, self.server_state.connections, self._place)
         transport.set_protocol(websocket)
         websocket.handshake(self.scope["method"], self.url, self.headers, tail)
 
@@ -188,20 +200,21 @@ def pipe(transport: asyncio.Transport) -> Closable | None:
 
 def protocol_for(gateway: Gateway) -> type[HttpProtocol]:
     """The class to give to uvicorn, which builds protocols without arguments of ours."""
-    return type("BoundHttpProtocol", (HttpProtocol,), {"gateway": gateway})
+    return type("BoundHttpProtocol", (HttpProtocol,), {"gateway": gateway, "refusals": set()})
 
 
 class WebSocketProtocol(asyncio.Protocol):
     """One WebSocket connection: RFC 6455 on the outside, a session inside."""
 
     __slots__ = (
-        "_alive", "_closing", "_gateway", "_loop", "_parser", "_peers", "_pipe", "_session", "_submissions", "_transport",
-        "encoding", "full", "write",
+        "_alive", "_closing", "_gateway", "_loop", "_parser", "_peers", "_pipe", "_place", "_session", "_submissions",
+        "_transport", "encoding", "full", "write",
     )  # fmt: skip
     transport = "websocket"
 
-    def __init__(self, gateway: Gateway, transport: asyncio.Transport, peers: set[Any]) -> None:
+    def __init__(self, gateway: Gateway, transport: asyncio.Transport, peers: set[Any], place: Place | None) -> None:
         self._gateway = gateway
+        self._place = place
         self._loop = asyncio.get_running_loop()
         self._transport = transport
         self._peers = peers
@@ -223,6 +236,12 @@ class WebSocketProtocol(asyncio.Protocol):
         gateway = self._gateway
         try:
             agreement = agree(gateway, method, url, headers)
+            client = self._client(headers)
+            if self._place is None:
+                self._place = gateway.admission.session(client)
+            visit = gateway.visits.enter(agreement.principal, client)
+            session = gateway.session(self, self._submit, visit)
+            gateway.opened(self, visit, session)
         except UnknownKey as unknown:
             self._transport.pause_reading()
             gateway.hub.spawn(self._handshake_with_keys(unknown, method, url, headers, tail))
@@ -237,13 +256,10 @@ class WebSocketProtocol(asyncio.Protocol):
         if agreement.deflate:
             self.encoding = DEFLATE
         self._parser = Parser(gateway.session_limits.message_bytes, deflate=agreement.deflate)
-        peer = self._transport.get_extra_info("peername") or ("",)
-        visit = gateway.visits.enter(agreement.principal, gateway.proxies.client(peer[0], headers))
-        self._session = gateway.session(self, self._submit, visit)
-        self._session.hello()
-        gateway.opened(self, visit, self._session)
+        self._session = session
+        session.hello()
         try:
-            Wanted(agreement.query).subscribe(self._session)
+            Wanted(agreement.query).subscribe(session)
         except EventHubError as error:
             self.fail(error)
         if tail:
@@ -292,6 +308,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._pipe is not None:
             self._pipe.close()
         self._peers.discard(self)
+        self._gateway.admission.disconnect(self._place)
         self._gateway.closed(self)
         self._end()
         self._parser = None
@@ -343,9 +360,11 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _log_access(self, method: str, url: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         if self._gateway.settings.log.access:
-            peer = self._transport.get_extra_info("peername") or ("",)
-            client = self._gateway.proxies.client(peer[0], headers)
-            log_access(method, url.partition(b"?")[0].decode("latin-1"), status, client)
+            log_access(method, url.partition(b"?")[0].decode("latin-1"), status, self._client(headers))
+
+    def _client(self, headers: list[tuple[bytes, bytes]]) -> str:
+        peer = self._transport.get_extra_info("peername") or ("",)
+        return self._gateway.proxies.client(peer[0], headers)
 
     def _receive(self, opcode: int, payload: bytes) -> None:
         if opcode == CLOSE:

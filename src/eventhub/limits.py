@@ -1,0 +1,35 @@
+"""How often something may be done: a token bucket. No I/O, no clock of its own."""
+
+
+class Bucket:
+    """`rate` a second on average, and `burst` at once after a pause. Of its own it keeps one number: when it will be full again.
+
+    What is taken while the level is positive may drive it into debt, so a batch larger than `burst` waits its turn and is never refused
+    for ever. Over any time `t` at most `burst + rate * t` and what the last taking had in excess is taken.
+    """
+
+    __slots__ = ("_burst", "_full", "_rate")
+
+    def __init__(self, rate: float, burst: float) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._full = 0.0
+
+    def take(self, count: float, now_ms: float) -> float:
+        """Take `count` if any may be taken now: 0.0. Otherwise nothing is taken: the seconds until it may be."""
+        return self.wait(now_ms) or self._spend(count, now_ms)
+
+    def charge(self, count: float, now_ms: float) -> float:
+        """Take `count`, as it has been used already. The seconds until more may be taken, 0.0 for at once."""
+        self._spend(count, now_ms)
+        return self.wait(now_ms)
+
+    def wait(self, now_ms: float) -> float:
+        """The seconds until something may be taken, 0.0 for at once."""
+        missing = (self._full - now_ms) * self._rate / 1000  # below a full bucket
+        # a level of exactly nothing is not yet positive: 0.0 would say yes
+        return 0.0 if missing < self._burst else max(missing - self._burst, 0.001) / self._rate
+
+    def _spend(self, count: float, now_ms: float) -> float:
+        self._full = max(self._full, now_ms) + count * 1000 / self._rate
+        return 0.0

@@ -1,0 +1,134 @@
+"""Who may connect. Connections are counted in all, by address and by principal; beyond the limits they are refused."""
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from ipaddress import IPv6Address, IPv6Network, ip_address
+
+from starlette.types import Scope
+
+from eventhub.config import LimitSettings
+from eventhub.errors import NodeFull, TooManyConnections
+from eventhub.server.proxies import Proxies
+
+COUNTED = "eventhub.counted"
+"""The ASGI extension by which our HTTP protocol says that a request's connection counts under its client's address already."""
+RESERVE = 512
+"""Descriptors kept for the broker, files and refusals; an eighth of all where there are few."""
+PREFIX = 64
+"""Bits of an IPv6 address that one customer shares: what is behind them can be chosen freely (RFC 4291, 2.5.4)."""
+
+
+class Place:
+    """What all connections of one key hold, from `Places.enter` to `leave`."""
+
+    __slots__ = ("count", "key")
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.count = 0
+
+
+class Places:
+    """Connections by key, at most `bound` of one. A key is held only while it has connections."""
+
+    __slots__ = ("_bound", "_places", "_refusal")
+
+    def __init__(self, bound: int, refusal: str) -> None:
+        self._bound = bound
+        self._refusal = refusal
+        self._places: dict[str, Place] = {}
+
+    def enter(self, key: str) -> Place:
+        """Count a connection in. Raises TooManyConnections."""
+        place = self._places.get(key)
+        if place is None:
+            place = self._places[key] = Place(key)
+        elif place.count >= self._bound:
+            raise TooManyConnections(f"{self._bound} connections are open {self._refusal}")
+        place.count += 1
+        return place
+
+    def leave(self, place: Place) -> None:
+        """Count it out."""
+        place.count -= 1
+        if not place.count:
+            del self._places[place.key]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
+class Admission:
+    """All connections of this process. `descriptors`: how many files it may have open."""
+
+    def __init__(self, limits: LimitSettings, proxies: Proxies, descriptors: int) -> None:
+        self.capacity = min(limits.connections, descriptors - min(RESERVE, descriptors // 8))
+        self.open = 0
+        self.principals = Places(
+            limits.connections_per_principal, "for this principal, which is the limit (limits.connections_per_principal)"
+        )
+        self._proxies = proxies
+        self._addresses = Places(
+            limits.connections_per_address,
+            "from this address, which is the limit (limits.connections_per_address); if it is a proxy's, name it in `proxies`",
+        )
+
+    def connect(self, peer: str | None) -> Place | None:
+        """Count a TCP connection in; its place among those of its address, None for a proxy's. Raises NodeFull, TooManyConnections."""
+        if self.open >= self.capacity:
+            raise NodeFull(f"this node has {self.capacity} connections, which is the limit (limits.connections, open files)")
+        place = self._enter(peer)
+        self.open += 1
+        return place
+
+    def disconnect(self, place: Place | None) -> None:
+        """Count it out, with the place that it has by now."""
+        self.open -= 1
+        if place is not None:
+            self._addresses.leave(place)
+
+    def session(self, client: str) -> Place | None:
+        """Count a session whose connection has no place, which a proxy made, by the address that it forwards. Raises TooManyConnections."""
+        return self._enter(client)
+
+    @contextmanager
+    def seat(self, scope: Scope) -> Iterator[None]:
+        """Count the session of an ASGI request while it lasts, unless its connection has been counted. Raises TooManyConnections."""
+        client = scope.get("client")
+        place = None if COUNTED in scope.get("extensions", {}) or not client else self.session(client[0])
+        try:
+            yield
+        finally:
+            if place is not None:
+                self._addresses.leave(place)
+
+    def _enter(self, address: str | None) -> Place | None:
+        if not address or self._proxies.trusts(address):
+            return None
+        return self._addresses.enter(site(address))
+
+
+def site(address: str) -> str:
+    """What counts as one address: an IPv4 address, the first half of an IPv6 one."""
+    if ":" not in address:
+        return address
+    found = ip_address(address)
+    if not isinstance(found, IPv6Address):
+        return address
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(IPv6Network((int(found), PREFIX), strict=False))
+
+
+def raise_descriptors() -> int:
+    """Let this process open as many files as it may be let; how many that is."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return descriptors()
+
+
+def descriptors() -> int:
+    """How many files this process may have open."""
+    soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return 1 << 30 if soft == resource.RLIM_INFINITY else soft

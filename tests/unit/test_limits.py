@@ -1,0 +1,83 @@
+"""limits.py: never more than the burst and what the rate gives, and exactly the rate on average."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventhub.limits import Bucket
+
+NOW = 1_770_000_000_000.0
+"""Milliseconds since the Unix epoch: as large as real ones, so that rounding shows."""
+
+rates = st.floats(0.1, 100_000)
+bursts = st.floats(1, 100_000)
+
+
+def test_a_burst_is_allowed_at_once_and_no_more() -> None:
+    bucket = Bucket(10, 5)
+    assert [bucket.take(1, NOW) for _ in range(5)] == [0.0] * 5
+    assert bucket.take(1, NOW) > 0
+
+
+def test_it_says_when_to_come_back_and_keeps_its_word() -> None:
+    bucket = Bucket(10, 1)
+    bucket.take(3, NOW)
+    assert bucket.wait(NOW) == pytest.approx(0.2, abs=0.001), "two in debt, at ten a second"
+    assert bucket.take(1, NOW + 199) > 0
+    assert bucket.take(1, NOW + 201) == 0
+
+
+def test_what_is_refused_takes_nothing() -> None:
+    bucket = Bucket(1, 1)
+    bucket.take(1, NOW)
+    for _ in range(100):
+        assert bucket.take(1, NOW) <= 0.001
+    assert bucket.take(1, NOW + 2) == 0
+
+
+def test_a_batch_larger_than_the_burst_is_allowed_and_paid_off_afterwards() -> None:
+    bucket = Bucket(10, 5)
+    assert bucket.take(100, NOW) == 0
+    assert bucket.take(1, NOW) == pytest.approx(9.5, abs=0.001)
+
+
+def test_a_pause_gives_no_more_than_the_burst() -> None:
+    bucket = Bucket(10, 5)
+    bucket.take(5, NOW)
+    assert sum(bucket.take(1, NOW + 3_600_000) == 0 for _ in range(10)) == 5
+
+
+def test_what_was_used_already_is_charged_whatever_the_level() -> None:
+    bucket = Bucket(10, 2)
+    assert bucket.charge(1, NOW) == 0
+    assert bucket.charge(1, NOW) > 0
+    assert bucket.charge(10, NOW) == pytest.approx(1, abs=0.001)
+
+
+def test_a_clock_that_goes_back_gives_nothing_away() -> None:
+    bucket = Bucket(10, 1)
+    bucket.take(1, NOW)
+    assert bucket.take(1, NOW - 10_000) > 0
+
+
+@given(rates, bursts, st.lists(st.tuples(st.floats(0, 5000), st.floats(0.01, 1000)), max_size=60))
+def test_never_more_than_the_burst_the_rate_and_one_request(rate: float, burst: float, tries: list[tuple[float, float]]) -> None:
+    bucket, now, taken, largest = Bucket(rate, burst), NOW, 0.0, 0.0
+    for pause, count in tries:
+        now += pause
+        if bucket.take(count, now) == 0:
+            taken += count
+            largest = max(largest, count)
+    assert taken <= (burst + rate * (now - NOW) / 1000 + largest) * 1.001
+
+
+@given(rates, bursts, st.lists(st.floats(0.01, 1000), min_size=50, max_size=50))
+def test_who_always_waits_as_told_gets_the_rate_on_average(rate: float, burst: float, counts: list[float]) -> None:
+    bucket, now, taken = Bucket(rate, burst), NOW, 0.0
+    for count in counts:
+        while wait := bucket.take(count, now):
+            now += wait * 1000 + 0.001  # a microsecond for what milliseconds of this size cannot hold
+        taken += count
+    earned = rate * (now - NOW) / 1000
+    assert earned <= taken * 1.01 + rate * 0.0001 * len(counts)
+    assert taken <= (burst + earned + max(counts)) * 1.001
