@@ -11,9 +11,10 @@ from eventhub import __version__, logs
 from eventhub.config import CONFIG_VARIABLE, Settings, channel_types, load
 from eventhub.errors import ConfigurationError
 from eventhub.reference import settings_schema
-from eventhub.server.app import check_certificate, check_exposure, check_workers
+from eventhub.server.app import check_exposure, check_workers
 from eventhub.server.app import serve as serve_forever
 from eventhub.server.backend import check_broker
+from eventhub.server.certificates import check_certificate
 
 DEFAULT_FILE = Path("eventhub.yaml")
 

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import socket
-import ssl
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import http, pages
 from eventhub.server.backend import open_broker
+from eventhub.server.certificates import Certificates, open_certificates
 from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint
 from eventhub.server.siblings import Siblings
@@ -42,12 +42,15 @@ log = structlog.get_logger("eventhub.server")
 class Application:
     """The ASGI application. Publishing goes straight to its endpoint, everything else through FastAPI."""
 
-    def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None) -> None:
+    def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None, certificates: Certificates | None = None) -> None:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
         self.hub = Hub(types, open_broker(settings, types, directory), metrics)
         self.gateway = Gateway(settings, self.hub)
         metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
+        self._certificates = certificates
+        if certificates is not None:
+            metrics.gauges(certificates.gauges)
         self._publish = PublishEndpoint(self.gateway)
         self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
@@ -87,6 +90,8 @@ class Application:
             work = [tasks.create_task(self.hub.run(), name="hub"), tasks.create_task(self.gateway.beat(), name="heartbeat")]
             if self._siblings:
                 work.append(tasks.create_task(self._siblings.run(), name="siblings"))
+            if self._certificates:
+                work.append(tasks.create_task(self._certificates.run(), name="certificates"))
             await self.hub.started.wait()
             yield
             if not self.hub.draining:  # under another server nobody has drained yet
@@ -172,24 +177,26 @@ def serve(settings: Settings, directory: Path) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigurationError, and SystemExit when workers did not end in good order."""
     check_exposure(settings)
     check_workers(settings)
-    check_certificate(settings, directory)
-    app = create_app(settings, directory)  # for several workers, too: what is wrong is told once, and what it imports is shared
+    certificates = open_certificates(settings, directory)
+    # for several workers, too: what is wrong is told once, and what it imports is shared
+    app = Application(settings, directory, certificates=certificates)
     sockets = listen(settings)
     if settings.workers == 1:
-        _run(app, directory, sockets[0])
+        _run(app, certificates, sockets[0])
         return
-    work, announcement = partial(_work, settings, directory), partial(announce, settings, sockets[0])
+    work, announcement = partial(_work, settings, directory, certificates), partial(announce, settings, sockets[0])
     if not Supervisor(sockets, work, announcement, settings.shutdown.grace).run():
         sys.exit(1)
 
 
-def _work(settings: Settings, directory: Path, seat: Seat) -> None:
+def _work(settings: Settings, directory: Path, certificates: Certificates | None, seat: Seat) -> None:
     structlog.contextvars.bind_contextvars(worker=seat.number)
-    _run(Application(settings, directory, seat), directory, seat.sockets, seat)
+    if certificates is not None:
+        certificates.look()  # they are those of the start; what has come since, and can be used, is for the first connection already
+    _run(Application(settings, directory, seat, certificates), certificates, seat.sockets, seat)
 
 
-def _run(app: Application, directory: Path, sockets: Sequence[socket.socket], seat: Seat | None = None) -> None:
-    tls = app.gateway.settings.tls
+def _run(app: Application, certificates: Certificates | None, sockets: Sequence[socket.socket], seat: Seat | None = None) -> None:
     config = uvicorn.Config(
         app,
         http=protocol_for(app.gateway),
@@ -198,8 +205,7 @@ def _run(app: Application, directory: Path, sockets: Sequence[socket.socket], se
         log_config=None,
         access_log=False,  # ours holds no query strings
         proxy_headers=False,  # ours are for both lanes
-        ssl_certfile=_beside(directory, tls.certificate),
-        ssl_keyfile=_beside(directory, tls.key),
+        ssl_context_factory=None if certificates is None else lambda *_: certificates.context,
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=2,
@@ -227,18 +233,3 @@ def check_exposure(settings: Settings) -> None:
             f"host is {settings.host}, which other machines can reach, and no authentication is configured: anybody there could publish "
             "and listen. Keep to 127.0.0.1, or say --insecure (EVENTHUB_INSECURE=true) if the network is trusted."
         )
-
-
-def check_certificate(settings: Settings, directory: Path) -> None:
-    """Raises ConfigurationError for one that cannot be used."""
-    if (certificate := _beside(directory, settings.tls.certificate)) is None:
-        return
-    key = _beside(directory, settings.tls.key)
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except OSError as error:  # SSLError is one
-        raise ConfigurationError(f"tls: {certificate} and {key or 'the key in it'} cannot be used: {error.strerror or error}") from None
-
-
-def _beside(directory: Path, file: Path | None) -> Path | None:
-    return None if file is None else directory / file
