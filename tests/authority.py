@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-NAMES = "subjectAltName=IP:127.0.0.1,DNS:localhost"
+HOSTS = "IP:127.0.0.1,DNS:localhost"
 
 
 class Pair(NamedTuple):
@@ -29,11 +29,11 @@ class Authority:
         self._key = directory / f"{name}-key.pem"
         _openssl("req", "-x509", *NEW_KEY, "-days", "2", "-subj", f"/CN={name}", "-keyout", self._key, "-out", self.file)
 
-    def issue(self, name: str, days: int = 2) -> Pair:
-        """For a server on 127.0.0.1 or localhost, or a client of that name."""
+    def issue(self, name: str, days: int = 2, hosts: str = HOSTS) -> Pair:
+        """For a server on these hosts, or a client of that name."""
         request, extensions = (self._directory / f"{self._name}-{name}.{end}" for end in ("csr", "ext"))
         pair = Pair(*(self._directory / f"{self._name}-{name}{end}.pem" for end in ("", "-key")))
-        extensions.write_text(NAMES)
+        extensions.write_text(f"subjectAltName={hosts}")
         _openssl("req", *NEW_KEY, "-subj", f"/CN={name}", "-keyout", pair.key, "-out", request)
         signing: list[str | Path] = ["-CA", self.file, "-CAkey", self._key, "-CAcreateserial", "-extfile", extensions]
         _openssl("x509", "-req", "-in", request, *signing, "-days", str(days), "-out", pair.certificate)
