@@ -132,7 +132,7 @@ def cluster(directory: Path, masters: int = 3, tls: Options = ()) -> Iterator[li
         nodes, buses = [], []
         for number in range(masters):
             buses.append(free_port())
-            options = ["--cluster-enabled", "yes", "--cluster-port", buses[-1], "--cluster-node-timeout", 2000]
+            options: list[str | int] = ["--cluster-enabled", "yes", "--cluster-port", buses[-1], "--cluster-node-timeout", 2000]
             options += ["--tls-cluster", "yes"] if tls else []
             nodes.append(stack.enter_context(RedisServer(directory / str(number), *options, tls=tls)))
         for number, node in enumerate(nodes):

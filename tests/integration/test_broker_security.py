@@ -1,12 +1,14 @@
 """Brokers with locked doors: TLS with a private authority, client certificates, passwords, rights and keys, on real servers."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
 from eventhub.brokers.redis import RedisBroker
 from eventhub.channels import Retention
+from eventhub.event import Earliest, NewEvent, Receipt
 from eventhub.hub import Hub
 from tests.authority import Authority, Pair
 from tests.checker import Books, Node, on_nodes, until
@@ -112,3 +114,95 @@ def test_a_cluster_over_tls(tmp_path: Path, authority: Authority, door: Pair) ->
         url = f"rediss+cluster://127.0.0.1:{servers[0].tls_port}?ssl_ca_certs={authority.file}"
         round_over(redis_node(url), redis_node(url))
         says(redis_node(url.partition("?")[0]), "certificate verify failed")
+
+
+RULES = re.findall(r"^user eventhub (.+)$", Path("docs/brokers.md").read_text(), re.MULTILINE)
+"""For a server, for a cluster's nodes, for sentinels, as they are documented."""
+
+
+def admit(server: RedisServer, rules: str) -> None:
+    """A user with these rights; what is counted begins here."""
+    assert server.call("ACL", "SETUSER", "eventhub", *rules.split()) == b"OK"
+    server.call("CONFIG", "RESETSTAT")
+
+
+def commands(server: RedisServer) -> set[str]:
+    """Those that were used, also by scripts."""
+    return set(re.findall(r"^cmdstat_([^:]+):calls=", server.call("INFO", "commandstats").decode(), re.MULTILINE))
+
+
+def granted(rules: str) -> set[str]:
+    return {rule[1:] for rule in rules.split() if rule.startswith("+")}
+
+
+def all_is_used(node: Node) -> None:
+    """Everything that a node asks of Redis."""
+
+    async def scenario() -> None:
+        await ready(node)
+        old = Hub.now() - 120_000
+        for channel in CHANNELS:
+            events = [NewEvent(channel, b"1", old), NewEvent(channel, b"2", old + 1), NewEvent(channel, b"3", Hub.now(), None, "a-key")]
+            assert all(isinstance(result, Receipt) for result in await node.broker.publish(events))
+            assert (await node.broker.history(channel, Earliest(), 10)).events
+            await until(lambda channel=channel: len(node.readers[channel].events) == 3)  # type: ignore[misc]
+        await node.broker.subscribe("log.other")
+        await node.broker.unsubscribe("log.other")
+        await node.broker.subscribe("log.other")  # answered after the unsubscription
+
+    asyncio.run(on_nodes([node], scenario))
+
+
+def test_a_redis_user_with_the_documented_rights_is_enough_and_has_none_to_spare(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        admit(server, RULES[0])
+        address = f"127.0.0.1:{server.port}/1"
+        all_is_used(redis_node(f"redis://eventhub:secret@{address}"))
+        assert server.call("ACL", "LOG") == [], "something was refused"
+        assert granted(RULES[0]) <= commands(server)
+        says(redis_node(f"redis://eventhub:wr0ng@{address}"), "it answered WRONGPASS")
+        server.call("ACL", "SETUSER", "eventhub", "-subscribe")
+        says(redis_node(f"redis://eventhub:secret@{address}"), "subscribing was answered NOPERM")
+
+
+def test_a_user_of_a_redis_cluster_with_the_documented_rights_is_enough_and_has_none_to_spare(tmp_path: Path) -> None:
+    async def history_of_a_slot_that_is_on_its_way(node: Node) -> None:
+        await ready(node)
+        assert (await node.broker.history("log.a", Earliest(), 10)).events
+
+    with cluster(tmp_path) as servers:
+        for server in servers:
+            admit(server, RULES[1])
+        url = f"redis+cluster://eventhub:secret@127.0.0.1:{servers[0].port}"
+        all_is_used(redis_node(url))
+        begin_to_move(servers, servers[0].call("CLUSTER", "KEYSLOT", "log.a"))
+        node = redis_node(url)
+        asyncio.run(on_nodes([node], lambda: history_of_a_slot_that_is_on_its_way(node)))
+        assert [server.call("ACL", "LOG") for server in servers] == [[], [], []], "something was refused"
+        assert granted(RULES[1]) <= set.union(*map(commands, servers))
+
+
+def begin_to_move(servers: list[RedisServer], slot: int) -> None:
+    """Its keys are elsewhere, and its owner sends there whoever asks for them."""
+    source, target = sorted(servers, key=lambda server: not any(first <= slot <= last for first, last in slots(server)))[:2]
+    names = [server.call("CLUSTER", "MYID") for server in (source, target)]
+    target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
+    source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
+    source.call("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *source.call("CLUSTER", "GETKEYSINSLOT", slot, 100))
+
+
+def slots(server: RedisServer) -> list[tuple[int, int]]:
+    """That this server serves, first and last."""
+    return [(first, last) for first, last, (_, port, *_), *_ in server.call("CLUSTER", "SLOTS") if port == server.port]
+
+
+def test_users_of_sentinels_and_master_with_the_documented_rights_are_enough(tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "master") as master:
+        config = f"sentinel monitor it 127.0.0.1 {master.port} 1\n"
+        with RedisServer(tmp_path / "sentinel", "--sentinel", config=config) as sentinel:
+            wait_for(lambda: b"status=ok" in sentinel.call("INFO", "sentinel"))
+            admit(master, RULES[0])
+            assert sentinel.call("ACL", "SETUSER", "eventhub", *RULES[2].split()) == b"OK"
+            login = "sentinel_username=eventhub&sentinel_password=secret"
+            round_over(redis_node(f"redis+sentinel://eventhub:secret@127.0.0.1:{sentinel.port}/it/0?{login}"))
+            assert (master.call("ACL", "LOG"), sentinel.call("ACL", "LOG")) == ([], [])
