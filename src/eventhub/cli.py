@@ -18,9 +18,10 @@ from eventhub.config import CONFIG_VARIABLE, KeySettings, Settings, channel_type
 from eventhub.errors import ConfigurationError
 from eventhub.event import parse_age
 from eventhub.reference import settings_schema
-from eventhub.server.app import check_auth, check_certificate, check_exposure, check_workers
+from eventhub.server.app import check_auth, check_exposure, check_workers
 from eventhub.server.app import serve as serve_forever
 from eventhub.server.backend import check_broker
+from eventhub.server.certificates import check_certificate
 from eventhub.server.guard import load_verification_key
 
 DEFAULT_FILE = Path("eventhub.yaml")

@@ -210,11 +210,14 @@ class TlsSettings(Section):
 
     certificate: Path | None = Field(default=None, description="PEM file of the certificate and its chain; without it, no TLS")
     key: Path | None = Field(default=None, description="PEM file of its private key, where the certificate's file does not hold it")
+    clients: Path | None = Field(default=None, description="PEM file of authorities; clients without a certificate of theirs are refused")
 
     @model_validator(mode="after")
-    def _key_has_certificate(self) -> Self:
+    def _goes_with_certificate(self) -> Self:
         if self.key is not None and self.certificate is None:
             raise ValueError("there is a key and no certificate; expected both, or neither")
+        if self.clients is not None and self.certificate is None:
+            raise ValueError("there are authorities of clients and no certificate; expected both, or neither")
         return self
 
 

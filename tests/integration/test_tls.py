@@ -1,44 +1,52 @@
 """TLS by EventHub itself, and what is known of a client behind a proxy."""
 
 import json
+import os
+import signal
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidMessage
 
+from tests.authority import Authority, Pair
 from tests.clients import SECONDS, WsClient, http, metric, raw, sse
 from tests.harness import EventHubServer
 
 Start = Callable[..., EventHubServer]
-CONFIG = """
-tls: {certificate: cert.pem, key: key.pem}
-limits: {buffer_bytes: 65536}
+TLS = "tls: {certificate: cert.pem, key: key.pem}"
+SAID = '{"sender":"a","text":"oi"}'
+END = "eventhub_certificate_not_after_timestamp_seconds"
+CONFIG = f"""
+{TLS}
+limits: {{buffer_bytes: 65536}}
 channels:
-  chat: {payload: chat, publish: [client, producer], presence: true}
-  strict: {slow: disconnect}
+  chat: {{payload: chat, publish: [client, producer], presence: true}}
+  strict: {{slow: disconnect}}
 """
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="module")
+def files(authority: Authority) -> Mapping[str, str]:
     """A certificate for 127.0.0.1, and its key."""
-    directory = tmp_path_factory.mktemp("tls")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=eventhub", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run(command, check=True, capture_output=True, cwd=directory)
-    return {name: (directory / name).read_text() for name in ("cert.pem", "key.pem")}
+    return authority.issue("eventhub").files()
 
 
 @pytest.fixture
-def trust(files: Mapping[str, str]) -> ssl.SSLContext:
-    """A client that trusts that certificate alone."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.load_verify_locations(cadata=files["cert.pem"])
-    return context
+def trust(authority: Authority) -> ssl.SSLContext:
+    return authority.trust()
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +56,45 @@ def secure(files: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -
         (directory / name).write_text(text)
     with EventHubServer(directory, CONFIG) as server:
         yield server
+
+
+@contextmanager
+def serving(directory: Path, config: str, files: Mapping[str, str], client: httpx.Client = http) -> Iterator[EventHubServer]:
+    """A server in `directory`, its workers on the memory broker."""
+    write(directory, files)
+    with EventHubServer(directory, config, lane="workers", client=client) as server:
+        yield server
+
+
+def write(directory: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (directory / name).write_text(text)
+
+
+def curl(hub: EventHubServer, authority: Authority, own: Pair | None) -> subprocess.CompletedProcess[str]:
+    """Asks whether the server lives."""
+    shows: list[str | Path] = ["--cert", own.certificate, "--key", own.key] if own else []
+    command: list[str | Path] = ["curl", "-sS", "--cacert", authority.file, *shows, f"{hub.url}/livez"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+def shown(hub: EventHubServer, authority: Authority) -> str:
+    """The name in the certificate that a new connection sees."""
+    with authority.trust().wrap_socket(raw(hub.port), server_hostname="127.0.0.1") as sock:
+        subject: Any = (sock.getpeercert() or {})["subject"]
+        return str(subject[0][0][1])
+
+
+def logged(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
+    """What was logged under names that begin so."""
+    return [line for line in map(json.loads, hub.log.read_text().splitlines()) if line["event"].startswith(event)]
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 2 * SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it never became true"
+        time.sleep(0.05)  # between looks at another process
 
 
 def test_every_transport_works_over_tls(secure: EventHubServer, trust: ssl.SSLContext) -> None:
@@ -99,6 +146,68 @@ def test_plain_http_on_a_tls_port_is_not_answered_and_harms_nobody(secure: Event
     assert http.get(f"{secure.url}/livez").status_code == 200
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_clients_need_a_certificate_of_the_authorities(
+    tmp_path: Path, authority: Authority, files: Mapping[str, str], workers: int
+) -> None:
+    partners, strangers = (Authority(tmp_path, name) for name in ("partners", "strangers"))
+    member, stranger = partners.issue("member"), strangers.issue("stranger")
+    settings = f"tls: {{certificate: cert.pem, key: key.pem, clients: clients.pem}}\nworkers: {workers}"
+    with (
+        httpx.Client(verify=authority.trust(member), timeout=SECONDS) as client,
+        serving(tmp_path, settings, {**files, "clients.pem": partners.file.read_text()}, client) as hub,
+        WsClient(f"{hub.ws_url}?channel=chat.a", ssl=authority.trust(member)) as reader,
+    ):
+        reader.until("subscribed")
+        assert client.post(f"{hub.url}/v1/channels/chat.a", content=SAID).status_code == 201
+        for _ in range(8):  # whichever worker is met
+            assert curl(hub, authority, member).stdout == '{"status":"ok"}'
+            for refused in (stranger, None):
+                assert (done := curl(hub, authority, refused)).returncode != 0
+                assert done.stdout == ""
+                with pytest.raises((OSError, EOFError, InvalidMessage, ConnectionClosed)):
+                    WsClient(hub.ws_url, ssl=authority.trust(refused)).receive()
+        assert "Traceback" not in hub.log.read_text()
+
+
+def test_a_new_certificate_is_used_without_a_restart_and_no_connection_ends(tmp_path: Path, authority: Authority) -> None:
+    """Mounted as Kubernetes does it: the files are links through `..data`, which is swapped."""
+    for name, days in (("old", 2), ("new", 5)):
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, authority.issue(name, days=days).files())
+    (tmp_path / "..data").symlink_to("old")
+    links = "tls: {certificate: ..data/cert.pem, key: ..data/key.pem}"
+    with EventHubServer(tmp_path, links) as hub, WsClient(f"{hub.ws_url}?channel=chat.a", ssl=authority.trust()) as reader:
+        reader.until("subscribed")
+        old_end = metric(hub.url, END)
+        said = 0
+        (tmp_path / "..next").symlink_to("new")
+        (tmp_path / "..next").rename(tmp_path / "..data")
+        while shown(hub, authority) == "old":
+            assert http.post(f"{hub.url}/v1/channels/chat.a", content=SAID).status_code == 201
+            said += 1
+        assert http.post(f"{hub.url}/v1/channels/chat.a", content=SAID).status_code == 201
+        assert len({event["id"] for event in reader.events(said + 1)}) == said + 1
+        assert metric(hub.url, END) - old_end == pytest.approx(3 * 86_400, abs=60)
+        assert [line["event"] for line in logged(hub, "certificate_")] == ["certificate_loaded"]
+
+
+def test_files_that_cannot_be_used_are_logged_and_the_old_certificate_stays(tmp_path: Path, authority: Authority) -> None:
+    """Workers, one of which is replaced meanwhile: it has what the others have."""
+    old, new = authority.issue("old"), authority.issue("new")
+    with serving(tmp_path, f"workers: 2\n{TLS}", old.files()) as hub:
+        write(tmp_path, {"cert.pem": new.files()["cert.pem"]})  # its key is on the way
+        eventually(lambda: {line["worker"] for line in logged(hub, "certificate_unusable")} == {0, 1})
+        assert {line["level"] for line in logged(hub, "certificate_unusable")} == {"error"}
+        os.kill(next(line["pid"] for line in logged(hub, "worker_started") if line["worker"] == 0), signal.SIGKILL)
+        eventually(lambda: len([line for line in logged(hub, "certificate_unusable") if line["worker"] == 0]) == 2)
+        assert {shown(hub, authority) for _ in range(16)} == {"old"}
+        write(tmp_path, new.files())
+        eventually(lambda: {line["worker"] for line in logged(hub, "certificate_loaded")} == {0, 1})
+        assert {shown(hub, authority) for _ in range(16)} == {"new"}
+        assert "key values mismatch" in logged(hub, "certificate_unusable")[0]["reason"]
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -106,6 +215,9 @@ def test_plain_http_on_a_tls_port_is_not_answered_and_harms_nobody(secure: Event
         ("tls: {certificate: empty.pem}", "empty.pem"),
         ("tls: {key: key.pem}", "there is a key and no certificate"),
         ("tls: {certificate: cert.pem}", "the key in it"),
+        ("tls: {clients: cert.pem}", "there are authorities of clients and no certificate"),
+        ("tls: {certificate: cert.pem, key: key.pem, clients: missing.pem}", "missing.pem cannot be used: No such file"),
+        ("tls: {certificate: cert.pem, key: key.pem, clients: empty.pem}", "empty.pem cannot be used"),
     ],
 )
 def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path, files: Mapping[str, str], config: str, message: str) -> None:

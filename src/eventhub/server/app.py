@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import socket
-import ssl
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +22,7 @@ from eventhub.metrics import Metrics
 from eventhub.server import http, pages
 from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
+from eventhub.server.certificates import Certificates, open_certificates
 from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.guard import PARAMETER, Guard
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
@@ -44,12 +44,15 @@ log = structlog.get_logger("eventhub.server")
 class Application:
     """The ASGI application. Publishing goes straight to its endpoint, everything else through FastAPI."""
 
-    def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None) -> None:
+    def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None, certificates: Certificates | None = None) -> None:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
         self.hub = Hub(types, open_broker(settings, types, directory), metrics)
         self.gateway = Gateway(settings, self.hub, Guard(settings.auth, directory, self.hub.now))
         metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
+        self._certificates = certificates
+        if certificates is not None:
+            metrics.gauges(certificates.gauges)
         self._publish = PublishEndpoint(self.gateway)
         self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
@@ -107,6 +110,8 @@ class Application:
                 running.append(self.gateway.guard.key_set.run())
             if self._siblings:
                 running.append(self._siblings.run())
+            if self._certificates:
+                running.append(self._certificates.run())
             work = [tasks.create_task(part) for part in running]
             await self.hub.started.wait()
             yield
@@ -193,25 +198,27 @@ def serve(settings: Settings, directory: Path) -> None:
     """Serve until SIGTERM or SIGINT. Raises ConfigurationError, and SystemExit when workers did not end in good order."""
     check_exposure(settings)
     check_workers(settings)
-    check_certificate(settings, directory)
     raise_descriptors()
-    app = create_app(settings, directory)  # for several workers, too: what is wrong is told once, and what it imports is shared
+    certificates = open_certificates(settings, directory)
+    # for several workers, too: what is wrong is told once, and what it imports is shared
+    app = Application(settings, directory, certificates=certificates)
     sockets = listen(settings)
     if settings.workers == 1:
-        _run(app, directory, sockets[0])
+        _run(app, certificates, sockets[0])
         return
-    work, announcement = partial(_work, settings, directory), partial(announce, settings, sockets[0])
+    work, announcement = partial(_work, settings, directory, certificates), partial(announce, settings, sockets[0])
     if not Supervisor(sockets, work, announcement, settings.shutdown.grace).run():
         sys.exit(1)
 
 
-def _work(settings: Settings, directory: Path, seat: Seat) -> None:
+def _work(settings: Settings, directory: Path, certificates: Certificates | None, seat: Seat) -> None:
     structlog.contextvars.bind_contextvars(worker=seat.number)
-    _run(Application(settings, directory, seat), directory, seat.sockets, seat)
+    if certificates is not None:
+        certificates.look()  # they are those of the start; what has come since, and can be used, is for the first connection already
+    _run(Application(settings, directory, seat, certificates), certificates, seat.sockets, seat)
 
 
-def _run(app: Application, directory: Path, sockets: Sequence[socket.socket], seat: Seat | None = None) -> None:
-    tls = app.gateway.settings.tls
+def _run(app: Application, certificates: Certificates | None, sockets: Sequence[socket.socket], seat: Seat | None = None) -> None:
     config = uvicorn.Config(
         app,
         http=protocol_for(app.gateway),
@@ -220,8 +227,7 @@ def _run(app: Application, directory: Path, sockets: Sequence[socket.socket], se
         log_config=None,
         access_log=False,  # ours holds no query strings
         proxy_headers=False,  # ours are for both lanes
-        ssl_certfile=_beside(directory, tls.certificate),
-        ssl_keyfile=_beside(directory, tls.key),
+        ssl_context_factory=None if certificates is None else lambda *_: certificates.context,
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=2,
@@ -255,18 +261,3 @@ def check_exposure(settings: Settings) -> None:
 def check_auth(settings: Settings, directory: Path) -> None:
     """Raises ConfigurationError for a key that cannot be used."""
     Guard(settings.auth, directory, Hub.now)
-
-
-def check_certificate(settings: Settings, directory: Path) -> None:
-    """Raises ConfigurationError for one that cannot be used."""
-    if (certificate := _beside(directory, settings.tls.certificate)) is None:
-        return
-    key = _beside(directory, settings.tls.key)
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except OSError as error:  # SSLError is one
-        raise ConfigurationError(f"tls: {certificate} and {key or 'the key in it'} cannot be used: {error.strerror or error}") from None
-
-
-def _beside(directory: Path, file: Path | None) -> Path | None:
-    return None if file is None else directory / file

@@ -4,6 +4,7 @@ A bare asyncio.Protocol over hiredis: redis-py reads announcements ten times slo
 """
 
 import asyncio
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Self, cast
@@ -114,7 +115,7 @@ class Link(asyncio.Protocol):
             self._end(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(LinkLost("the connection was closed" if exc is None else f"the connection broke: {type(exc).__name__}"))
+        self._end(LinkLost("the connection was closed" if exc is None else f"the connection broke: {_name(exc)}"))
 
     # Private
 
@@ -139,8 +140,26 @@ def pack(*command: str | bytes | int) -> bytes:
     return cast(bytes, hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub means a tuple of one
 
 
+def _name(error: Exception) -> str:
+    """Of an SSLError the alert: that a server wants a certificate of ours comes after the handshake (RFC 8446, 4.4.2.4)."""
+    return (isinstance(error, ssl.SSLError) and error.reason) or type(error).__name__
+
+
 def ignore(_: Any) -> None:
     """What becomes of an answer, or a push, that nobody needs."""
+
+
+def sentence(error: Exception) -> str:
+    """Why there is no answer, for logs and /readyz: no secrets, no arguments."""
+    match error:
+        case TimeoutError():
+            return "no answer in time"
+        case Refused():
+            return f"it answered {error.code}"
+        case OSError():
+            return f"cannot connect: {error.strerror or type(error).__name__}"
+        case _:
+            return str(error)
 
 
 async def _log_in(link: Link, login: Login, role: bytes | None) -> None:

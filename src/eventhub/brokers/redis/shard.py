@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from eventhub.brokers.redis.link import Link, LinkLost, Refused, ignore, pack
+from eventhub.brokers.redis.link import Link, LinkLost, Refused, ignore, pack, sentence
 from eventhub.brokers.redis.url import Address, Login
 from eventhub.brokers.redis.values import HISTORY, PUBLISH, Names
 
@@ -121,7 +121,7 @@ class Shard:
             try:
                 await serve()
             except (LinkLost, Refused, OSError, TimeoutError) as error:
-                why = _sentence(error)
+                why = sentence(error)
             if not self._troubles[what]:
                 delay = RETRY_SECONDS[0]
             if self._troubles[what] in ("", "connecting"):
@@ -282,16 +282,3 @@ class Shard:
         if self._listener is not None:
             self._leaving[topic] += 1
             self._listener.write(pack(self._verbs[1], topic))
-
-
-def _sentence(error: Exception) -> str:
-    """For logs and /readyz: no secrets, no arguments."""
-    match error:
-        case TimeoutError():
-            return "no answer in time"
-        case Refused():
-            return f"it answered {error.code}"
-        case OSError():
-            return f"cannot connect: {error.strerror or type(error).__name__}"
-        case _:
-            return str(error)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from eventhub.brokers.redis.link import Link, LinkLost, Refused, ignore
+from eventhub.brokers.redis.link import Link, LinkLost, Refused, ignore, sentence
 from eventhub.brokers.redis.url import Address, Kind, Login, RedisUrl
 from eventhub.brokers.redis.values import SLOTS
 
@@ -104,7 +104,7 @@ class Sentinels:
         try:
             state = await oracle.ask("SENTINEL", "MASTER", self._name)
         except (LinkLost, Refused, OSError, TimeoutError) as error:
-            return f"{oracle.address}: {error.code if isinstance(error, Refused) else 'no answer'}"
+            return f"{oracle.address}: {sentence(error)}"
         assert isinstance(state, dict)
         return int(state[b"config-epoch"]), Address(state[b"ip"].decode(), int(state[b"port"]))
 
@@ -121,16 +121,18 @@ class Nodes:
         if doubt:
             first = next(iter(self._oracles))
             self._oracles[first] = self._oracles.pop(first)  # to the end
+        why = ""
         for oracle in list(self._oracles.values()):
             try:
                 found = _masters(await oracle.ask("CLUSTER", "SLOTS"), oracle.address)
-            except (LinkLost, Refused, OSError, TimeoutError):
+            except (LinkLost, Refused, OSError, TimeoutError) as error:
+                why = f": {oracle.address}: {sentence(error)}"
                 self._oracles[oracle.address] = self._oracles.pop(oracle.address)
                 continue
             if found:
                 self._know(found)
                 return found
-        raise NoMaster("no node of the cluster says who serves its slots")
+        raise NoMaster(f"no node of the cluster says who serves its slots{why}")
 
     def close(self) -> None:
         for oracle in self._oracles.values():
