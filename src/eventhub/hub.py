@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from eventhub.brokers.base import Broker
+from eventhub.brokers.base import Broker, Hear
 from eventhub.channels import ChannelTypes
 from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown
 from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
@@ -54,7 +54,10 @@ class Hub:
         self._reads: dict[Asked, list[Subscriber | None]] = {}
         self._slices: dict[Asked, Slice] = {}
         self._dirty: deque[tuple[Feed, float]] = deque()
-        self._roster = Roster(secrets.token_hex(4))
+        self.node = secrets.token_hex(4)
+        """This node's id, unique to this run of it."""
+        self._roster = Roster(self.node)
+        self._listeners: dict[bytes, Hear] = {}
         self._watchers = Watchers(self._roster)
         self._tasks: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,6 +109,21 @@ class Hub:
         """A page of a channel's log. Raises InvalidChannel, UnknownChannel, BrokerUnavailable."""
         self.types.resolve(channel)
         return await self._broker.history(channel, since, limit)
+
+    # Other nodes
+
+    @property
+    def nodes(self) -> set[str]:
+        """The ids of the other nodes that are there, as far as this one knows."""
+        return self._roster.nodes
+
+    def listen(self, topic: bytes, hear: Hear) -> None:
+        """Give `hear` what other nodes tell under this topic. It may raise anything that a stranger's message can cause."""
+        self._listeners[topic] = hear
+
+    async def tell(self, topic: bytes, body: bytes) -> None:
+        """Tell all other nodes, at most once: it may be lost. Raises BrokerUnavailable."""
+        await self._broker.broadcast(b"%b %b %b" % (topic, self.node.encode(), body))
 
     # Subscribing
 
@@ -293,9 +311,12 @@ class Hub:
             feed.opened(position)
         return feed
 
-    # Presence: what this node tells others, and hears of them
+    # What nodes tell one another. Presence: what this node tells others, and hears of them
 
     def _hear(self, message: bytes) -> None:
+        if not message.startswith(b"{"):
+            self._pass_on(message)
+            return
         try:
             changes = self._roster.hear(message, self._elapsed())
         except (ValueError, LookupError, TypeError, AttributeError) as error:  # of another version, or of no node at all
@@ -303,6 +324,16 @@ class Hub:
             return
         for change in changes:
             self._watchers.tell(change)
+
+    def _pass_on(self, message: bytes) -> None:
+        topic, node, body = (*message.split(b" ", 2), b"", b"")[:3]
+        hear = self._listeners.get(topic)
+        if hear is None or node == self.node.encode():
+            return
+        try:
+            hear(body)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # of another version, or of no node at all
+            log.warning("unreadable_broadcast", size=len(message), reason=type(error).__name__)
 
     async def _attend(self) -> None:
         ticks = 0

@@ -24,6 +24,10 @@ class Bucket:
         self._spend(count, now_ms)
         return self.wait(now_ms)
 
+    def idle(self, now_ms: float) -> bool:
+        """It is full: as if nothing had ever been taken."""
+        return self._full <= now_ms
+
     def wait(self, now_ms: float) -> float:
         """The seconds until something may be taken, 0.0 for at once."""
         missing = (self._full - now_ms) * self._rate / 1000  # below a full bucket

@@ -92,6 +92,11 @@ class Roster:
 
     # Other nodes
 
+    @property
+    def nodes(self) -> set[str]:
+        """Those that have been heard of, and lately."""
+        return set(self._peers)
+
     def hear(self, message: bytes, now: int) -> list[Change]:
         """Take in what a node told all; `now` in milliseconds. What no node can have written raises an error of one kind or another."""
         told = orjson.loads(message)

@@ -20,6 +20,7 @@ from eventhub.presence import MEMBER_LENGTH
 from eventhub.server.admission import Admission, descriptors
 from eventhub.server.guard import Guard
 from eventhub.server.proxies import Proxies
+from eventhub.server.rates import Rates
 from eventhub.server.visits import Visit, Visits
 from eventhub.session import Session, SessionLimits, Submit, Subscribe
 
@@ -72,7 +73,8 @@ class Gateway:
         self.proxies = Proxies(settings.proxies)
         limits = settings.limits
         self.admission = Admission(limits, self.proxies, descriptors())
-        self.visits = Visits(guard, self.admission.principals, hub.types, hub.spawn, hub.now, FIRST_SECONDS)
+        self.rates = Rates(hub, limits.publish_rate if settings.auth.configured else None, hub.now)
+        self.visits = Visits(guard, self.admission.principals, self.rates, hub, FIRST_SECONDS)
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
         self._connections: dict[Connection, Visit] = {}
         self._empty = asyncio.Event()

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.event import NewEvent
 from eventhub.server.gateway import Gateway, too_large
@@ -27,6 +28,7 @@ class Lines(Protocol):
     """What turns a line into an event."""
 
     channel: str
+    kind: ChannelType
     limits: Any
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
@@ -100,9 +102,11 @@ class Ingest:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         if last and self._rest:
             lines, self._rest = [*lines, self._rest], b""
-        for begin in range(0, len(lines), GROUP):
+        toll = self._visit.toll(self._request.kind)
+        group = min(GROUP, toll.handful) if toll else GROUP
+        for begin in range(0, len(lines), group):
             events: list[tuple[int, NewEvent]] = []
-            for line in lines[begin : begin + GROUP]:
+            for line in lines[begin : begin + group]:
                 self._take(line, events)
             await self._store(events)
             await asyncio.sleep(0)  # others have their turn
@@ -122,6 +126,10 @@ class Ingest:
             self._refuse(self._seen, error)
 
     async def _store(self, events: list[tuple[int, NewEvent]]) -> None:
+        if events and (toll := self._visit.toll(self._request.kind)):
+            while wait := toll.wait():  # noqa: ASYNC110  # others of this principal may publish meanwhile
+                await asyncio.sleep(wait)  # which the producer feels as a slow reader
+            toll.pay(len(events))
         outcomes = await self._gateway.hub.publish([event for _, event in events]) if events else ()
         for (line, _), outcome in zip(events, outcomes, strict=True):
             if isinstance(outcome, EventHubError):

@@ -33,7 +33,7 @@ _ATTRIBUTES = {b"ce-source": "source", b"ce-subject": "subject", b"ce-type": "ty
 class Request:
     """What holds for every event of a publish request. Raises EventHubError where the head of the request is at fault."""
 
-    __slots__ = ("attributes", "channel", "headers", "key", "kind", "limits", "now")
+    __slots__ = ("attributes", "channel", "headers", "key", "kind", "limits", "now", "toll")
 
     def __init__(self, gateway: Gateway, scope: Scope, headers: Mapping[bytes, bytes], principal: Principal) -> None:
         self.channel: str = scope["path"][len(PREFIX) :]
@@ -41,6 +41,7 @@ class Request:
         self.kind: ChannelType = gateway.hub.types.resolve(self.channel)
         self.kind.admit(Publisher.PRODUCER)
         principal.authorize(Action.PUBLISH, self.channel, self.kind.anonymous)
+        self.toll = gateway.rates.toll(principal, (scope["client"] or ("",))[0], self.kind)
         self.limits = gateway.settings.limits
         self.now = gateway.hub.now
         gateway.check_origin(self.headers)
@@ -79,6 +80,11 @@ class Request:
             return None
         keys = repeat(None) if self.key is None else (f"{self.key}/{index}" for index in range(len(found)))
         return many(NewEvent, zip(repeat(self.channel), found, repeat(self.now()), repeat(self.attributes), keys, strict=False))
+
+    def pay(self, count: int) -> None:
+        """So many events are to be published, or were refused for what they are."""
+        if self.toll is not None:
+            self.toll.pay(count)
 
     def check_count(self, count: int) -> None:
         """Raises PayloadTooLarge when a batch has too many events."""
@@ -120,6 +126,8 @@ class PublishEndpoint:
                 visit = self._gateway.visits.enter(principal, (scope["client"] or ("",))[0])
                 await Ingest(self._gateway, request, visit).run(scope, receive, send)
                 return
+            if request.toll is not None:
+                request.toll.check()
             if request.media_type == b"multipart/form-data":
                 raise UnsupportedMediaType("the body is multipart/form-data; expected JSON, as in: curl -d '{…}'")
             body = await self._body(request, receive)
@@ -136,6 +144,7 @@ class PublishEndpoint:
             pass  # the producer left before its body was complete: nothing is stored
 
     async def _single(self, request: Request, body: bytes, send: Send) -> None:
+        request.pay(1)
         (outcome,) = await self._gateway.hub.publish((request.event(body),))
         if isinstance(outcome, EventHubError):
             return await refuse(send, outcome)
@@ -146,8 +155,10 @@ class PublishEndpoint:
     async def _batch(self, request: Request, body: bytes, send: Send) -> None:
         publish = self._gateway.hub.publish
         if valid := request.events(body):
+            request.pay(len(valid))
             return await self._answer_batch(request, await publish(valid), send)
         events = await self._one_by_one(request, body)
+        request.pay(len(events))
         valid = [event for event in events if isinstance(event, NewEvent)]
         receipts = iter(await publish(valid) if valid else ())
         await self._answer_batch(request, [next(receipts) if isinstance(event, NewEvent) else event for event in events], send)

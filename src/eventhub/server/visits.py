@@ -1,20 +1,20 @@
 """The connections of this node by who is at their other end: how long each may stay, and who is shut out."""
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from eventhub.auth.blocks import Target
 from eventhub.auth.principal import Principal
 from eventhub.auth.tokens import UnknownKey
-from eventhub.channels import ChannelType, ChannelTypes
+from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, Forbidden, InvalidToken, Revoked, TokenExpired, Unauthorized
+from eventhub.hub import Hub
 from eventhub.server.admission import Place, Places
 from eventhub.server.deadlines import Deadlines
 from eventhub.server.guard import Guard
+from eventhub.server.rates import Rates, Toll
 from eventhub.session import Decided, Session
-
-Spawn = Callable[[Coroutine[Any, Any, None]], None]
 
 
 class Holder(Protocol):
@@ -48,14 +48,23 @@ class Visit:
 
     def charge(self, kind: ChannelType) -> None:
         """Count an event that is about to be published. Raises RateLimited."""
+        if toll := self.toll(kind):
+            toll.check()
+            toll.pay(1)
+
+    def toll(self, kind: ChannelType) -> Toll | None:
+        """What publishing to channels of this type costs."""
+        return self._visits.rates.toll(self.principal, self.address, kind)
 
 
 class Visits:
-    """Those of this node. `wait` is how many seconds a stranger may stay who may do nothing, `clock` in milliseconds."""
+    """Those of this node. `wait` is how many seconds a stranger may stay who may do nothing."""
 
-    def __init__(self, guard: Guard, places: Places, types: ChannelTypes, spawn: Spawn, clock: Callable[[], int], wait: float) -> None:
-        self._guard, self._places, self._spawn, self._clock, self._wait = guard, places, spawn, clock, wait
-        self._closed_to_strangers = not any(kind.anonymous for kind in types)
+    def __init__(self, guard: Guard, places: Places, rates: Rates, hub: Hub, wait: float) -> None:
+        self._guard, self._places, self._wait = guard, places, wait
+        self._spawn, self._clock = hub.spawn, hub.now
+        self._closed_to_strangers = not any(kind.anonymous for kind in hub.types)
+        self.rates = rates
         self._all: dict[Visit, None] = {}
         self._deadlines = Deadlines()
 

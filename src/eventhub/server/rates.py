@@ -1,0 +1,151 @@
+"""How many events per second a principal may publish to channels of one type, at all nodes together.
+
+Every node has a bucket for each that publishes, and tells the others what was taken from it, a few times a second; they take that from
+theirs, into debt if need be. So nobody waits for anybody, the average is kept, and only a burst at several nodes in one moment is counted
+at each on its own. What is told may be lost: then a little more is let through.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Protocol
+
+import orjson
+
+from eventhub.auth.principal import Principal
+from eventhub.brokers.base import Hear
+from eventhub.channels import ChannelType
+from eventhub.errors import BrokerUnavailable, PayloadTooLarge, RateLimited
+from eventhub.limits import Bucket
+from eventhub.server.admission import site
+
+TOPIC = b"rates"
+TELL_SECONDS = 0.25
+BUCKETS = 100_000
+"""Beyond it the one that was not used for longest is forgotten."""
+OWED_SECONDS = 60
+"""How much may be published at once, as the time in which it would be allowed."""
+MESSAGE_ENTRIES = 150
+"""Of 1.4 KB at most: names have 200 characters, which JSON may escape."""
+
+
+class Nodes(Protocol):
+    """The hub, as it is needed here."""
+
+    @property
+    def nodes(self) -> set[str]:
+        """The others."""
+        ...
+
+    def listen(self, topic: bytes, hear: Hear) -> None:
+        """Hear what others tell."""
+        ...
+
+    async def tell(self, topic: bytes, body: bytes) -> None:
+        """Tell all others. Raises BrokerUnavailable."""
+        ...
+
+
+Key = tuple[str, str]
+"""Whose, and of which channel type."""
+
+
+class Toll:
+    """What one principal pays for publishing to channels of one type."""
+
+    __slots__ = ("_bucket", "_key", "_rate", "_rates")
+
+    def __init__(self, rates: "Rates", key: Key, bucket: Bucket, rate: float) -> None:
+        self._rates, self._key, self._bucket, self._rate = rates, key, bucket, rate
+
+    def check(self) -> None:
+        """Raises RateLimited where nothing may be published now."""
+        if wait := self.wait():
+            raise RateLimited(
+                f"more than {self._rate:g} events per second were published to channels of type {self._key[1]!r}", retry_after=wait
+            )
+
+    def wait(self) -> float:
+        """Seconds until something may be published."""
+        return self._bucket.wait(self._rates.clock())
+
+    @property
+    def handful(self) -> int:
+        """As many as a stream had better publish at a time."""
+        return max(1, int(self._rate))
+
+    def pay(self, count: int) -> None:
+        """So many events are published. More than may be published at once is owed. Raises PayloadTooLarge when that would take long."""
+        if count > (most := max(1, int(self._rate * OWED_SECONDS))):
+            raise PayloadTooLarge(
+                f"the array has {count} events; at {self._rate:g} per second at most {most} are allowed, or send a stream"
+            )
+        self._bucket.charge(count, self._rates.clock())
+        self._rates.note(self._key, count, self._rate)
+
+
+class Rates:
+    """The buckets of this node. `default` is the rate where neither key nor channel type has one; None: no limit."""
+
+    def __init__(self, hub: Nodes, default: float | None, clock: Callable[[], int]) -> None:
+        self.clock = clock
+        self._hub = hub
+        self._default = default
+        self._buckets: OrderedDict[Key, Bucket] = OrderedDict()
+        self._news: dict[Key, tuple[int, float]] = {}
+        hub.listen(TOPIC, self._hear)
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def toll(self, principal: Principal, address: str, kind: ChannelType) -> Toll | None:
+        """What publishing costs them, or None where it is free."""
+        rate = principal.rate or kind.rate or self._default
+        if rate is None:
+            return None
+        name = f"{principal.kind}:{principal.name}" if principal.known else f"address:{site(address)}"
+        key = name, kind.name
+        return Toll(self, key, self._bucket(key, rate), rate)
+
+    def note(self, key: Key, count: int, rate: float) -> None:
+        """So much was taken here."""
+        self._news[key] = (self._news.get(key, (0, rate))[0] + count, rate)
+
+    async def run(self) -> None:
+        """Tell the other nodes until cancelled."""
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            for message in self.messages():
+                with suppress(BrokerUnavailable):
+                    await self._hub.tell(TOPIC, message)
+            self.forget()
+
+    def messages(self) -> Iterator[bytes]:
+        """What is to be told to the other nodes now, if there are any."""
+        news, self._news = self._news, {}
+        entries = [(*key, count, rate) for key, (count, rate) in news.items()] if self._hub.nodes else []
+        for begin in range(0, len(entries), MESSAGE_ENTRIES):
+            yield orjson.dumps(entries[begin : begin + MESSAGE_ENTRIES])
+
+    def _hear(self, message: bytes) -> None:
+        now = self.clock()
+        for name, kind, count, rate in orjson.loads(message):
+            if not (isinstance(name, str) and isinstance(kind, str) and count > 0 and rate > 0):
+                raise ValueError
+            self._bucket((name, kind), float(rate)).charge(count, now)
+
+    def _bucket(self, key: Key, rate: float) -> Bucket:
+        if (bucket := self._buckets.get(key)) is None:
+            bucket = self._buckets[key] = Bucket(rate, max(1.0, rate))
+            if len(self._buckets) > BUCKETS:
+                self._buckets.popitem(last=False)
+        else:
+            self._buckets.move_to_end(key)
+        return bucket
+
+    def forget(self) -> None:
+        """Buckets that are full need not be kept; those unused for longest are looked at."""
+        now = self.clock()
+        while self._buckets and next(iter(self._buckets.values())).idle(now):
+            self._buckets.popitem(last=False)
