@@ -1,13 +1,14 @@
-"""Who an operator has shut out, and until when. Bounded; what has run out is forgotten."""
+"""Who an operator has shut out, and until when. The same on all nodes: what was decided last holds, and each repeats what it knows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from eventhub.auth.principal import Kind, Principal
 from eventhub.errors import Revoked
 
 BLOCKS = 10_000
+"""Beyond it, the one that ends first is dropped."""
 
 What = Literal["subject", "key", "token"]
 
@@ -19,54 +20,96 @@ class Target:
     what: What
     value: str
 
+    @classmethod
+    def of(cls, what: Any, value: Any) -> "Target":
+        """Raises ValueError for what is none of these."""
+        if what not in get_args(What) or not isinstance(value, str):
+            raise ValueError(f"expected one of {', '.join(get_args(What))} and a name")
+        return cls(what, value)
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.value!r}"
+
     def fits(self, principal: Principal) -> bool:
         """Whether it means them."""
-        match self.what:
-            case "subject":
-                return principal.kind is Kind.TOKEN and principal.name == self.value
-            case "key":
-                return principal.kind is Kind.KEY and principal.name == self.value
-            case "token":
-                return principal.kind is Kind.TOKEN and principal.token == self.value
+        return self in _targets(principal)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What holds for a target until `until`, `since` being when it was decided; both in milliseconds since the Unix epoch."""
+
+    target: Target
+    since: int
+    until: int
+    blocked: bool
+
+    def as_row(self) -> list[Any]:
+        """For other nodes."""
+        return [self.target.what, self.target.value, self.since, self.until, self.blocked]
+
+    @classmethod
+    def of_row(cls, row: Any) -> "Decision":
+        """Raises ValueError, TypeError for what no node has written."""
+        what, value, since, until, blocked = row
+        return cls(Target.of(what, value), int(since), int(until), bool(blocked))
 
 
 class Blocks:
-    """Targets, each until a time in milliseconds since the Unix epoch."""
+    """Decisions by target. One that was taken back is kept until it would have ended, lest another node repeats it."""
 
     def __init__(self) -> None:
-        self._until: dict[Target, int] = {}
+        self._decisions: dict[Target, Decision] = {}
+
+    def __iter__(self) -> Iterator[Decision]:
+        return iter(self._decisions.values())
 
     def __len__(self) -> int:
-        return len(self._until)
+        return len(self._decisions)
 
-    def add(self, target: Target, until: int) -> None:
-        """Shut out until then, or longer if that was said before. Beyond BLOCKS the one that ends first is dropped."""
-        self._until[target] = max(until, self._until.get(target, 0))
-        if len(self._until) > BLOCKS:
-            del self._until[min(self._until, key=lambda known: self._until[known])]
+    def decide(self, target: Target, now: int, until: int) -> Decision:
+        """Shut out until then, or no longer when that is not after `now`."""
+        known = self._decisions.get(target)
+        since = now if known is None else max(now, known.since + 1)  # the later one, whatever the clocks of other nodes say
+        decision = Decision(target, since, max(until, known.until if known else now), blocked=until > now)
+        self.merge((decision,))
+        return decision
 
-    def items(self) -> Mapping[Target, int]:
-        """All of them."""
-        return self._until
+    def merge(self, decisions: Iterable[Decision]) -> list[Target]:
+        """Take in what was decided, here or elsewhere; who is shut out that was not."""
+        news = []
+        for decision in decisions:
+            known = self._decisions.get(decision.target)
+            if known is not None and known.since >= decision.since:
+                continue
+            self._decisions[decision.target] = decision
+            if decision.blocked:
+                news.append(decision.target)
+        while len(self._decisions) > BLOCKS:
+            del self._decisions[min(self, key=lambda known: known.until).target]
+        return news
 
     def expire(self, now: int) -> None:
         """Forget what has run out."""
-        for target in [target for target, until in self._until.items() if until <= now]:
-            del self._until[target]
+        for decision in [decision for decision in self if decision.until <= now]:
+            del self._decisions[decision.target]
 
     def check(self, principal: Principal, now: int) -> None:
         """Raises Revoked."""
-        if not self._until:
+        if not self._decisions:
             return
         for target in _targets(principal):
-            if self._until.get(target, 0) > now:
-                raise Revoked(f"an operator has shut out the {target.what} {target.value!r}")
+            decision = self._decisions.get(target)
+            if decision is not None and decision.blocked and decision.until > now:
+                raise Revoked(f"an operator has shut out the {target}")
 
 
-def _targets(principal: Principal) -> Iterator[Target]:
-    if principal.kind is Kind.KEY:
-        yield Target("key", principal.name)
-    elif principal.kind is Kind.TOKEN:
-        yield Target("subject", principal.name)
-        if principal.token is not None:
-            yield Target("token", principal.token)
+def _targets(principal: Principal) -> list[Target]:
+    match principal.kind:
+        case Kind.KEY:
+            return [Target("key", principal.name)]
+        case Kind.TOKEN:
+            subject = Target("subject", principal.name)
+            return [subject] if principal.token is None else [subject, Target("token", principal.token)]
+        case _:
+            return []

@@ -105,7 +105,7 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
-            running = [self.hub.run(), self.gateway.beat(), self.gateway.visits.run(), self.gateway.rates.run()]
+            running = [self.hub.run(), self.gateway.beat(), self.gateway.visits.run(), self.gateway.rates.run(), self.gateway.admin.run()]
             if self.gateway.guard.key_set:
                 running.append(self.gateway.guard.key_set.run())
             if self._siblings:

@@ -17,6 +17,7 @@ from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
 from eventhub.presence import MEMBER_LENGTH
+from eventhub.server.admin import Admin
 from eventhub.server.admission import Admission, descriptors
 from eventhub.server.guard import Guard
 from eventhub.server.proxies import Proxies
@@ -75,6 +76,7 @@ class Gateway:
         self.admission = Admission(limits, self.proxies, descriptors())
         self.rates = Rates(hub, limits.publish_rate if settings.auth.configured else None, hub.now)
         self.visits = Visits(guard, self.admission.principals, self.rates, hub, FIRST_SECONDS)
+        self.admin = Admin(guard, self.visits, hub)
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
         self._connections: dict[Connection, Visit] = {}
         self._empty = asyncio.Event()

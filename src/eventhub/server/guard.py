@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from eventhub.auth.authenticator import Authenticator
+from eventhub.auth.blocks import Blocks
 from eventhub.auth.grants import Action, Grants
 from eventhub.auth.keys import ApiKey, KeyRing
 from eventhub.auth.principal import ANYONE, STRANGER, Kind, Principal
@@ -37,6 +38,11 @@ class Guard:
         self._verifier = verifier
         self._authenticator = Authenticator(KeyRing(map(_api_key, auth.keys)), verifier, clock)
         self.key_set = KeySet(tokens.jwks, self._replace) if tokens.jwks else None
+
+    @property
+    def blocks(self) -> Blocks:
+        """Who is shut out."""
+        return self._authenticator.blocks
 
     def identify(self, headers: Headers, offered: Iterable[str] = ()) -> Principal:
         """Who sent a request with these headers, offering these subprotocols. Raises EventHubError, UnknownKey."""

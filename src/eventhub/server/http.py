@@ -20,6 +20,7 @@ from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAl
 from eventhub.event import Gap, Last, Latest, Slice, parse_since
 from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import asyncapi
+from eventhub.server.admin import Block, Filter, Whom
 from eventhub.server.gateway import PATH, Gateway, Wanted
 from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
@@ -76,6 +77,7 @@ def build(gateway: Gateway, publish: ASGIApp, scrape: Scrape, lifespan: Any) -> 
     _reading(api, gateway)
     _streams(api, gateway)
     _operations(api, gateway, scrape)
+    _administration(api, gateway)
     _describe_problems(api)
     return api
 
@@ -255,6 +257,37 @@ def _operations(api: FastAPI, gateway: Gateway, scrape: Scrape) -> None:
         if not gateway.settings.auth.public_metrics:
             await gateway.guard.admit_operator(dict(request.scope["headers"]))
         return Response(await scrape(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _administration(api: FastAPI, gateway: Gateway) -> None:
+    admin = gateway.admin
+
+    @api.get("/v1/admin/connections", summary="Who is connected, on all nodes", tags=["administer"])
+    async def connections(request: Request, wanted: Annotated[Filter, Query()]) -> dict[str, Any]:
+        await admin.authorize(dict(request.scope["headers"]))
+        return await admin.connections(wanted)
+
+    @api.post("/v1/admin/disconnect", summary="End the connections of a principal or token, on all nodes", tags=["administer"])
+    async def disconnect(request: Request, whom: Whom) -> dict[str, Any]:
+        await admin.authorize(dict(request.scope["headers"]))
+        return await admin.disconnect(whom.target)
+
+    @api.get("/v1/admin/blocks", summary="Who is shut out", tags=["administer"])
+    async def blocks(request: Request) -> dict[str, Any]:
+        await admin.authorize(dict(request.scope["headers"]))
+        return admin.blocks()
+
+    @api.post("/v1/admin/blocks", summary="Shut a principal or token out, on all nodes", status_code=201, tags=["administer"])
+    async def block(request: Request, whom: Block) -> dict[str, Any]:
+        await admin.authorize(dict(request.scope["headers"]))
+        return await admin.block(whom.target, whom.milliseconds)
+
+    @api.delete("/v1/admin/blocks", summary="Let them in again", status_code=204, tags=["administer"])
+    async def unblock(request: Request, whom: Annotated[Whom, Query()]) -> Response:
+        await admin.authorize(dict(request.scope["headers"]))
+        if not await admin.unblock(whom.target):
+            raise NotFound(f"the {whom.target} is not shut out")
+        return Response(status_code=204)
 
 
 def _errors(api: FastAPI) -> None:

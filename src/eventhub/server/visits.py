@@ -68,6 +68,9 @@ class Visits:
         self._all: dict[Visit, None] = {}
         self._deadlines = Deadlines()
 
+    def __len__(self) -> int:
+        return len(self._all)
+
     def __iter__(self) -> Iterator[Visit]:
         return iter(self._all)
 
@@ -98,7 +101,7 @@ class Visits:
         """Disconnect those who are meant; how many there were."""
         meant = [visit for visit in self._all if target.fits(visit.principal)]
         for visit in meant:
-            self._fail(visit, Revoked(f"an operator has shut out the {target.what} {target.value!r}"))
+            self._fail(visit, Revoked(f"an operator has disconnected the {target}"))
         return len(meant)
 
     # Renewal

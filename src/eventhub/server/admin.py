@@ -1,0 +1,209 @@
+"""What operators can do: see who is connected, on all nodes, and shut someone out. Answers to their questions are made by every node."""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import count
+from typing import Any, Self, get_args
+
+import orjson
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from eventhub.auth.blocks import Blocks, Decision, Target, What
+from eventhub.auth.principal import ANYONE
+from eventhub.errors import BrokerUnavailable, Forbidden
+from eventhub.event import format_time, parse_age
+from eventhub.hub import Hub
+from eventhub.server.assembly import ANSWER_BYTES, Assembly
+from eventhub.server.guard import Guard, Headers
+from eventhub.server.visits import Visit, Visits
+
+TOPIC = b"blocks"
+REPEAT_SECONDS = 15
+ROWS = 150
+"""Decisions in one message: names have 200 characters, which JSON may escape."""
+LONGEST = 30 * 24 * 3600 * 1000
+"""Milliseconds that someone can be shut out."""
+CHANNELS = 10
+"""Channels shown of one connection."""
+
+log = structlog.get_logger("eventhub.admin")
+
+
+class Named(BaseModel):
+    """Whom, by names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    subject: str | None = Field(default=None, min_length=1, max_length=200, description="The sub of tokens")
+    key: str | None = Field(default=None, min_length=1, max_length=200, description="The name of an API key")
+    token: str | None = Field(default=None, min_length=1, max_length=200, description="The jti of one token")
+
+    @property
+    def targets(self) -> list[Target]:
+        """Those that are given."""
+        return [Target.of(what, value) for what in get_args(What) if (value := getattr(self, what)) is not None]
+
+
+class Filter(Named):
+    """Which connections. What is not given is not asked for."""
+
+    address: str | None = Field(default=None, max_length=100, description="The client's address")
+    limit: int = Field(default=100, ge=1, le=1000, description="Connections in the answer")
+
+    def fits(self, visit: Visit) -> bool:
+        """Whether a connection is meant."""
+        return all(target.fits(visit.principal) for target in self.targets) and self.address in (None, visit.address)
+
+
+class Whom(Named):
+    """A principal or a token: exactly one of these."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.targets) != 1:
+            raise ValueError(f"{len(self.targets)} of {', '.join(get_args(What))} are given; expected one")
+        return self
+
+    @property
+    def target(self) -> Target:
+        """The one that is given."""
+        return self.targets[0]
+
+
+class Block(Whom):
+    """Whom to shut out, and for how long."""
+
+    duration: str = Field(default="1h", alias="for", description="Such as 15m, 1h or 30d, which is the most")
+
+    @field_validator("duration")
+    @classmethod
+    def _is_age(cls, text: str) -> str:
+        if not 0 < parse_age(text) <= LONGEST:
+            raise ValueError("expected a time of 30 days at most")
+        return text
+
+    @property
+    def milliseconds(self) -> int:
+        """How long."""
+        return parse_age(self.duration)
+
+
+class Admin:
+    """The operator's desk of one node."""
+
+    def __init__(self, guard: Guard, visits: Visits, hub: Hub) -> None:
+        self._guard, self._visits, self._hub = guard, visits, hub
+        self._assembly = Assembly(hub, self._answer)
+        hub.listen(TOPIC, self._hear)
+
+    @property
+    def _blocks(self) -> Blocks:
+        return self._guard.blocks
+
+    async def authorize(self, headers: Headers) -> None:
+        """Raises Unauthorized, Forbidden and the like for whoever is no operator."""
+        if self._guard.nobody is ANYONE:
+            raise Forbidden("this server has no authentication configured; the admin interface needs an API key with operator: true")
+        operator = await self._guard.admit_operator(headers)
+        log.info("admin", operator=operator.name)
+
+    async def run(self) -> None:
+        """Repeat to other nodes who is shut out: they may have missed it, or have begun since. Until cancelled."""
+        known: set[str] = set()
+        for tick in count():
+            await asyncio.sleep(1)
+            nodes = self._hub.nodes
+            if nodes - known or tick % REPEAT_SECONDS == 0:
+                self._blocks.expire(self._hub.now())
+                await self._tell(list(self._blocks) if nodes else ())
+            known = nodes
+
+    async def connections(self, wanted: Filter) -> dict[str, Any]:
+        """Those that are open, on all nodes; at most `limit` of each node."""
+        answers = await self._assembly.ask({"connections": wanted.model_dump()})
+        rows = [{"node": node, **row} for node, found in sorted(answers.found.items()) for row in found["rows"]]
+        return {
+            "connections": rows[: wanted.limit],
+            "nodes": {node: {"connections": found["open"], "matching": found["matching"]} for node, found in answers.found.items()},
+            "complete": answers.complete,
+        }
+
+    async def disconnect(self, target: Target) -> dict[str, Any]:
+        """End their connections, on all nodes. They may come back."""
+        log.warning("disconnected", what=target.what, value=target.value)
+        answers = await self._assembly.ask({"end": [target.what, target.value]})
+        ended = sum(found["ended"] for found in answers.found.values())
+        return {"disconnected": ended, "nodes": len(answers.found), "complete": answers.complete}
+
+    async def block(self, target: Target, milliseconds: int) -> dict[str, Any]:
+        """End their connections, on all nodes, and let them in again only after so long."""
+        now = self._hub.now()
+        decision = self._blocks.decide(target, now, now + milliseconds)
+        await self._tell((decision,))
+        return {**_shown(decision), **await self.disconnect(target)}
+
+    async def unblock(self, target: Target) -> bool:
+        """Let them in again, on all nodes. False when nobody had shut them out."""
+        now = self._hub.now()
+        if all(decision.target != target for decision in self._current(now)):
+            return False
+        log.warning("unblocked", what=target.what, value=target.value)
+        await self._tell((self._blocks.decide(target, now, now),))
+        return True
+
+    def blocks(self) -> dict[str, Any]:
+        """Who is shut out, and until when."""
+        return {"blocks": [_shown(decision) for decision in self._current(self._hub.now())]}
+
+    def _current(self, now: int) -> Iterator[Decision]:
+        return (decision for decision in self._blocks if decision.blocked and decision.until > now)
+
+    # What other nodes ask and tell
+
+    def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
+        if "end" in question:
+            return {"ended": self._visits.end(Target.of(*question["end"]))}
+        wanted = Filter.model_validate(question["connections"])
+        matching = [visit for visit in self._visits if wanted.fits(visit)]
+        return {"open": len(self._visits), "matching": len(matching), "rows": list(_rows(matching[: wanted.limit]))}
+
+    def _hear(self, message: bytes) -> None:
+        for target in self._blocks.merge(map(Decision.of_row, orjson.loads(message))):
+            self._visits.end(target)
+
+    async def _tell(self, decisions: Iterable[Decision]) -> None:
+        rows = [decision.as_row() for decision in decisions]
+        for begin in range(0, len(rows), ROWS):
+            with suppress(BrokerUnavailable):
+                await self._hub.tell(TOPIC, orjson.dumps(rows[begin : begin + ROWS]))
+
+
+def _shown(decision: Decision) -> dict[str, Any]:
+    return {decision.target.what: decision.target.value, "since": format_time(decision.since), "until": format_time(decision.until)}
+
+
+def _rows(visits: Iterable[Visit]) -> Iterator[dict[str, Any]]:
+    room = ANSWER_BYTES
+    for visit in visits:
+        row = _row(visit)
+        room -= len(orjson.dumps(row))
+        if room < 0:
+            return
+        yield row
+
+
+def _row(visit: Visit) -> dict[str, Any]:
+    principal, session = visit.principal, visit.session
+    channels = session.channels if session is not None else []
+    return {
+        "session": session.id if session is not None else None,
+        "transport": visit.holder.transport if visit.holder is not None else None,
+        "address": visit.address,
+        "opened": format_time(visit.opened),
+        "principal": {"kind": principal.kind, "name": principal.name, "token": principal.token},
+        "expires": format_time(principal.expires) if principal.expires is not None else None,
+        "channels": channels[:CHANNELS],
+        "subscriptions": len(channels),
+    }

@@ -1,0 +1,274 @@
+"""Operators and rates over two real nodes on one Redis: who is connected, who is shut out, and what a principal may publish at both."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from eventhub.auth.keys import hash_key, new_key
+from tests.clients import WsClient, http
+from tests.harness import EventHubServer
+from tests.redis_servers import RedisServer
+
+Start = Callable[..., EventHubServer]
+OPERATOR, PRODUCER, SLOW = new_key(), new_key(), new_key()
+SECRET = "not a secret at all, but of 32 bytes"
+CONFIG = f"""
+log: {{level: info}}
+channels:
+  chat: {{payload: json, publish: [client, producer], rate: 10}}
+  logs: {{payload: json}}
+auth:
+  tokens: {{keys: [{{algorithm: HS256, secret: "{SECRET}"}}]}}
+  keys:
+    - {{name: root, hash: "{hash_key(OPERATOR)}", operator: true}}
+    - {{name: producer, hash: "{hash_key(PRODUCER)}", publish: [">"], subscribe: [">"]}}
+    - {{name: slow, hash: "{hash_key(SLOW)}", publish: [">"], rate: 2}}
+"""
+OPERATOR_HEADERS = {"Authorization": f"Bearer {OPERATOR}"}
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[EventHubServer]]:
+    """Two, shared: use principals of your own."""
+    redis = RedisServer(tmp_path_factory.mktemp("redis"))
+    redis.start()
+    servers = [EventHubServer(tmp_path_factory.mktemp("node"), f"broker: redis://127.0.0.1:{redis.port}{CONFIG}") for _ in range(2)]
+    for server in servers:
+        server.start()
+    wait(lambda: all(len(connections(server)["nodes"]) == 2 for server in servers))
+    yield servers
+    for server in servers:
+        server.stop()
+    redis.kill()
+
+
+def wait(holds: Callable[[], bool], seconds: float = 10) -> None:
+    """Until it holds, but no longer."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def token(subject: str, **claims: Any) -> str:
+    """Listens to everything and publishes to chat."""
+    grants = {"subscribe": [">"], "publish": ["chat.>"]}
+    return jwt.encode({"sub": subject, "exp": datetime.now(UTC) + timedelta(hours=1), "channels": grants, **claims}, SECRET, "HS256")
+
+
+def bearer(credential: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {credential}"}
+
+
+def connect(node: EventHubServer, credential: str) -> WsClient:
+    client = WsClient(node.ws_url, additional_headers=bearer(credential))
+    assert client.until("hello")
+    return client
+
+
+def connections(node: EventHubServer, **wanted: Any) -> dict[str, Any]:
+    answer = http.get(f"{node.url}/v1/admin/connections", params=wanted, headers=OPERATOR_HEADERS)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def command(node: EventHubServer, path: str, status: int, method: str = "POST", **fields: Any) -> dict[str, Any]:
+    params, body = (fields, None) if method == "DELETE" else (None, fields)
+    answer = http.request(method, f"{node.url}/v1/admin/{path}", headers=OPERATOR_HEADERS, params=params, json=body)
+    assert answer.status_code == status, answer.text
+    told: dict[str, Any] = answer.json() if answer.content else {}
+    return told
+
+
+# Connections
+
+
+def test_those_of_all_nodes_are_listed_at_any(nodes: list[EventHubServer]) -> None:
+    with connect(nodes[0], token("lis", jti="t1")) as first, connect(nodes[1], token("lis", jti="t2")) as second:
+        first.subscribe("chat.listed")
+        second.subscribe("logs.listed")
+        for node in nodes:
+            found = connections(node, subject="lis")
+            assert found["complete"]
+            assert sum(of["matching"] for of in found["nodes"].values()) == len(found["connections"]) == 2
+            assert {row["principal"]["token"]: row["channels"] for row in found["connections"]} == {
+                "t1": ["chat.listed"],
+                "t2": ["logs.listed"],
+            }
+            (row,) = connections(node, token="t2")["connections"]
+            assert (row["transport"], row["address"], row["subscriptions"]) == ("websocket", "127.0.0.1", 1)
+            assert row["principal"] == {"kind": "token", "name": "lis", "token": "t2"}
+            assert row["opened"] < row["expires"]
+
+
+def test_streams_are_connections_too_and_the_list_can_be_cut(nodes: list[EventHubServer]) -> None:
+    with connect(nodes[0], token("cut")), connect(nodes[0], token("cut")), connect(nodes[1], token("cut")):
+        found = connections(nodes[0], subject="cut", limit=2)
+        assert len(found["connections"]) == 2
+        assert sum(of["matching"] for of in found["nodes"].values()) == 3
+    with http.stream("GET", f"{nodes[1].url}/v1/channels/chat.a/ndjson", headers=bearer(token("streams"))) as stream:
+        lines = stream.iter_lines()
+        assert "subscribed" in next(lines)
+        (row,) = connections(nodes[0], subject="streams")["connections"]
+        assert (row["transport"], row["channels"]) == ("ndjson", ["chat.a"])
+    wait(lambda: connections(nodes[0], subject="streams")["connections"] == [])
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "connections"), ("POST", "disconnect"), ("GET", "blocks"), ("POST", "blocks"), ("DELETE", "blocks")]
+)
+def test_only_operators_may(nodes: list[EventHubServer], method: str, path: str) -> None:
+    fields: dict[str, Any] = {"GET": {}, "DELETE": {"params": {"subject": "x"}}}.get(method, {"json": {"subject": "x"}})
+    for headers, status, code in (
+        ({}, 401, "unauthorized"),
+        (bearer(PRODUCER), 403, "forbidden"),
+        (bearer(token("x")), 403, "forbidden"),
+        (bearer("ehk_x"), 401, "invalid_token"),
+    ):
+        answer = http.request(method, f"{nodes[0].url}/v1/admin/{path}", headers=headers, **fields)
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_a_server_without_authentication_has_no_admin_interface(hub: EventHubServer) -> None:
+    answer = http.get(f"{hub.url}/v1/admin/connections")
+    assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"subject": "a", "key": "b"},
+        {"subject": ""},
+        {"subject": 1},
+        {"zzz": "a"},
+        {"subject": "a", "for": "31d"},
+        {"subject": "a", "for": "1"},
+    ],
+)
+def test_what_cannot_be_meant_is_refused(nodes: list[EventHubServer], fields: dict[str, Any]) -> None:
+    assert command(nodes[0], "blocks", 400, **fields)["code"] == "invalid_request"
+
+
+# Shutting out
+
+
+def ended(client: WsClient) -> tuple[int, str]:
+    """The close code and the last message's code, after nothing but goodbyes."""
+    last = ""
+    with suppress(ConnectionClosed):
+        while message := client.receive():
+            last = message.get("code", last)
+    code = client.connection.close_code
+    assert code is not None
+    return code, last
+
+
+def test_a_principal_is_disconnected_at_all_nodes_and_may_come_back(nodes: list[EventHubServer]) -> None:
+    with connect(nodes[0], token("dis")) as first, connect(nodes[1], token("dis")) as second, connect(nodes[1], token("other")) as other:
+        told = command(nodes[0], "disconnect", 200, subject="dis")
+        assert (told["disconnected"], told["nodes"], told["complete"]) == (2, 2, True)
+        assert ended(first) == ended(second) == (4403, "revoked")
+        other.send(type="ping")
+        assert other.until("pong")
+    with connect(nodes[1], token("dis")):
+        pass
+
+
+def test_a_blocked_principal_is_ended_and_stays_out_at_all_nodes_until_it_is_let_in(nodes: list[EventHubServer]) -> None:
+    with connect(nodes[1], token("out")) as client:
+        told = command(nodes[0], "blocks", 201, subject="out", **{"for": "10m"})
+        assert (told["subject"], told["disconnected"]) == ("out", 1)
+        assert ended(client) == (4403, "revoked")
+    for node in nodes:
+        with pytest.raises(InvalidStatus) as refused:
+            connect(node, token("out"))
+        assert refused.value.response.status_code == 403
+        answer = http.get(f"{node.url}/v1/channels/chat.a", headers=bearer(token("out")))
+        assert (answer.status_code, answer.json()["code"]) == (403, "revoked")
+        assert [row["subject"] for row in command(node, "blocks", 200, "GET")["blocks"] if row.get("subject") == "out"] == ["out"]
+    assert command(nodes[1], "blocks", 204, "DELETE", subject="out") == {}
+    wait(lambda: command(nodes[0], "blocks", 200, "GET")["blocks"] == [])
+    for node in nodes:
+        with connect(node, token("out")):
+            pass
+    assert command(nodes[0], "blocks", 404, "DELETE", subject="out")["code"] == "not_found"
+
+
+def test_one_token_is_blocked_and_not_its_principal_s_others(nodes: list[EventHubServer]) -> None:
+    command(nodes[0], "blocks", 201, token="lost")
+    with connect(nodes[1], token("ana", jti="kept")) as client:
+        client.send(type="auth", token=token("ana", jti="lost"), ref=1)
+        assert client.until("error")["code"] == "revoked"
+        client.send(type="ping")
+        assert client.until("pong")
+    command(nodes[0], "blocks", 204, "DELETE", token="lost")
+
+
+def test_a_key_is_blocked(nodes: list[EventHubServer]) -> None:
+    command(nodes[1], "blocks", 201, key="slow")
+    answer = http.post(f"{nodes[0].url}/v1/channels/logs.a", content="1", headers=bearer(SLOW))
+    assert (answer.status_code, answer.json()["code"]) == (403, "revoked")
+    command(nodes[0], "blocks", 204, "DELETE", key="slow")
+
+
+def test_a_node_that_begins_later_is_told_who_is_shut_out(start: Start, nodes: list[EventHubServer]) -> None:
+    command(nodes[0], "blocks", 201, subject="late")
+    late = start(nodes[0].config.read_text())
+    wait(lambda: http.get(f"{late.url}/v1/channels/chat.a", headers=bearer(token("late"))).status_code == 403)
+    command(nodes[0], "blocks", 204, "DELETE", subject="late")
+
+
+# Rates
+
+
+def publish(node: EventHubServer, credential: str, channel: str = "chat.rate") -> int:
+    return http.post(f"{node.url}/v1/channels/{channel}", content="1", headers=bearer(credential)).status_code
+
+
+def test_what_a_principal_may_publish_is_counted_at_all_nodes_together(nodes: list[EventHubServer]) -> None:
+    ben = token("ben")
+    begin = time.monotonic()
+    statuses = []
+    while time.monotonic() < begin + 6:
+        statuses += [publish(node, ben) for node in nodes]
+    seconds = time.monotonic() - begin
+    allowed = statuses.count(201)
+    assert set(statuses) == {201, 429}
+    assert allowed <= 10 * (seconds + 1) + 10 + 2, "one burst at each node, once"
+    assert allowed >= 10 * seconds * 0.8
+
+
+def test_a_refusal_says_when_to_come_back_and_coming_back_then_is_allowed(nodes: list[EventHubServer]) -> None:
+    with connect(nodes[0], token("eve")) as client:
+        for number in range(15):
+            client.send(type="publish", channel="chat.rate", data=number, ref=number)
+        replies = [client.receive() for _ in range(15)]
+        refused = [reply for reply in replies if reply["type"] == "error"]
+        assert {reply["code"] for reply in refused} == {"rate_limited"}
+        assert sum(reply["type"] == "published" for reply in replies) >= 10
+        time.sleep(max(reply["retry_after"] for reply in refused))
+        client.send(type="publish", channel="chat.rate", data=1, ref="again")
+        assert client.receive()["type"] == "published"
+    answer = None
+    while answer is None or answer.status_code == 201:
+        answer = http.post(f"{nodes[0].url}/v1/channels/logs.slow", content="[1,2]", headers=bearer(SLOW))
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+
+
+def test_a_stream_is_slowed_and_refused_nothing(nodes: list[EventHubServer]) -> None:
+    begin = time.monotonic()
+    lines = "".join(f"{number}\n" for number in range(8))
+    headers = {**bearer(SLOW), "Content-Type": "application/x-ndjson"}
+    answer = http.post(f"{nodes[1].url}/v1/channels/logs.stream", content=lines, headers=headers, timeout=20)
+    last = json.loads(answer.text.splitlines()[-1])
+    assert (last["accepted"], last["rejected"], last["done"]) == (8, 0, True)
+    assert time.monotonic() - begin >= 2
