@@ -20,7 +20,7 @@ from eventhub.channels import Retention
 from eventhub.event import Earliest, NewEvent, Receipt
 from eventhub.hub import Hub
 from tests.authority import Authority, Pair
-from tests.checker import Books, Node, on_nodes, until
+from tests.checker import CLEAN, Books, Node, on_nodes, until
 from tests.nats_servers import Server
 from tests.redis_servers import RedisServer, cluster, tls_options, wait_for
 
@@ -36,23 +36,19 @@ def redis_node(url: str) -> Node:
     return Node(RedisBroker(url, retention, Hub.now), retention, CHANNELS)
 
 
-async def ready(node: Node) -> None:
-    await until(lambda: node.broker.unready() is None, SECONDS)
-
-
 def round_over(*nodes: Node) -> None:
     """What each of them publishes arrives at all."""
     books = Books()
 
     async def scenario() -> None:
         for node in nodes:
-            await ready(node)
+            await node.becomes(ready=True)
             for channel in node.readers:
                 await books.insist(node, channel)
-        await books.close(list(nodes))
+        await books.close(nodes)
 
     asyncio.run(on_nodes(list(nodes), scenario))
-    assert not any(books.faults(list(nodes)).values())
+    assert books.faults(nodes) == CLEAN
 
 
 def says(node: Node, reason: str) -> None:
@@ -149,7 +145,7 @@ def all_is_used(node: Node) -> None:
     """Everything that a node asks of Redis."""
 
     async def scenario() -> None:
-        await ready(node)
+        await node.becomes(ready=True)
         old = Hub.now() - 120_000
         for channel in CHANNELS:
             events = [NewEvent(channel, b"1", old), NewEvent(channel, b"2", old + 1), NewEvent(channel, b"3", Hub.now(), None, "a-key")]
@@ -177,7 +173,7 @@ def test_a_redis_user_with_the_documented_rights_is_enough_and_has_none_to_spare
 
 def test_a_user_of_a_redis_cluster_with_the_documented_rights_is_enough_and_has_none_to_spare(tmp_path: Path) -> None:
     async def history_of_a_slot_that_is_on_its_way(node: Node) -> None:
-        await ready(node)
+        await node.becomes(ready=True)
         assert (await node.broker.history("log.a", Earliest(), 10)).events
 
     with cluster(tmp_path) as servers:
@@ -268,10 +264,10 @@ def test_nats_with_a_credentials_file_that_is_renewed_in_place(tmp_path: Path) -
         await asyncio.to_thread(server.start)
         await until(lambda: reason in (node.broker.unready() or ""), SECONDS)
         write(second)
-        await ready(node)
+        await node.becomes(ready=True)
 
     async def scenario() -> None:
-        await ready(nodes[1])
+        await nodes[1].becomes(ready=True)
         file.write_text("")
         await renewed(nodes[1], "it.creds cannot be used: expected a NATS USER JWT")
         file.unlink()
