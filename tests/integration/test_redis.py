@@ -367,6 +367,38 @@ def test_a_slot_that_moves_takes_its_readers_along(tmp_path: Path) -> None:
         asyncio.run(main(servers))
 
 
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_cluster_whose_master_is_killed_goes_on_with_its_replica_and_what_that_lost_is_told(tmp_path: Path, *, behind: bool) -> None:
+    async def main(servers: list[RedisServer]) -> None:
+        url = f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in servers[:3])}"
+        slot = servers[0].call("CLUSTER", "KEYSLOT", CHANNEL)
+        number = [server.port for server in servers].index(served_by(servers[0], slot))
+        master, replica = servers[number], servers[number + 3]
+        async with nodes(url, url) as running:
+            books = Books()
+            async with books.loading(running):
+                await books.more()
+                if behind:
+                    master.call("ACL", "SETUSER", "default", "-psync", "-sync")
+                    master.call("CLIENT", "KILL", "TYPE", "replica")
+                    await books.more(20)
+                await asyncio.to_thread(master.kill)
+                for node in running:
+                    await node.becomes(ready=False)
+                for node in running:
+                    await node.becomes(ready=True)
+                await books.more()
+            await books.close(running)
+            assert books.faults(running) == CLEAN
+            assert served_by(replica, slot) == replica.port
+            if behind:
+                assert books.gone(CHANNEL), "nothing was lost: this tests nothing"
+                assert told(running) == [["reset"], ["reset"]]
+
+    with cluster(tmp_path, replicas=True) as servers:
+        asyncio.run(main(servers))
+
+
 def served_by(server: RedisServer, slot: int) -> int:
     found: int = next(port for first, last, (_, port, *_), *_ in server.call("CLUSTER", "SLOTS") if first <= slot <= last)
     return found
