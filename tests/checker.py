@@ -1,10 +1,11 @@
-"""Nodes under load, and the books on them: what was acknowledged against what each node's readers got."""
+"""Nodes under load, and the books on them: what was acknowledged against what each node's readers got, and what the log holds."""
 
 import asyncio
 import json
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -19,6 +20,11 @@ from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.schema import AnySchema
 
+CLEAN = {"lost": 0, "duplicate": 0, "disorder": 0, "misplaced": 0, "undelivered": 0, "untold": 0}
+"""What `Books.faults` should find."""
+Place = tuple[Position, str]
+"""An event: where it is and what it is."""
+
 
 @dataclass
 class Reader:
@@ -27,8 +33,11 @@ class Reader:
     channel: str
     full: bool = False
     encoding: Encoding = LINES
-    events: list[tuple[Position, str]] = field(default_factory=list)
+    events: list[Place] = field(default_factory=list)
     gaps: list[dict[str, str]] = field(default_factory=list)
+    breaks: list[int] = field(default_factory=list)
+    """How many events came before each gap."""
+    started: asyncio.Event = field(default_factory=asyncio.Event)
 
     def write(self, data: bytes) -> None:
         for line in data.decode().splitlines():
@@ -37,10 +46,23 @@ class Reader:
                 self.events.append((position(message["id"]), message["data"]))
             elif message["type"] == "gap":
                 self.gaps.append(message)
+                self.breaks.append(len(self.events))
 
     def has(self, text: str) -> bool:
         """It is among the newest."""
         return any(text == each for _, each in self.events[-50:])
+
+    def reasons(self) -> list[str]:
+        """Of its gaps."""
+        return [gap["reason"] for gap in self.gaps]
+
+    def runs(self) -> Iterable[Sequence[Place]]:
+        """Its events, divided by the gaps."""
+        return (self.events[begin:end] for begin, end in pairwise((0, *self.breaks, len(self.events))))
+
+    def told_of(self, place: Position) -> bool:
+        """A gap says that this may be missing."""
+        return any(_covers(gap, place) for gap in self.gaps)
 
     def fail(self, error: EventHubError) -> None:
         raise AssertionError(error)
@@ -54,6 +76,11 @@ class Node:
         self.hub = Hub(ChannelTypes({name: _kind(name, retention(name)) for name in names}), broker, Metrics(names))
         self.broker = broker
         self.readers = {channel: Reader(channel) for channel in channels}
+        self.skew = 0
+        """Milliseconds by which its clock is wrong."""
+
+    def now(self) -> int:
+        return Hub.now() + self.skew
 
     async def run(self) -> None:
         asyncio.get_running_loop().call_soon(self._join)
@@ -61,13 +88,29 @@ class Node:
 
     def _join(self) -> None:
         for reader in self.readers.values():
-            self.hub.subscribe(Subscriber(reader.channel, Earliest(), reader, _started))
+            self.hub.subscribe(Subscriber(reader.channel, Earliest(), reader, _starts(reader)))
+
+    async def becomes(self, *, ready: bool) -> None:
+        await until(lambda: (self.broker.unready() is None) is ready)
+
+    async def log(self, channel: str) -> list[Place]:
+        """Everything retained."""
+        events: list[Place] = []
+        since: Position | Earliest = Earliest()
+        while True:
+            piece = await self.broker.history(channel, since, 1000)
+            events += ((event.position, json.loads(event.data)) for event in piece.events)
+            if piece.reached == piece.end:
+                return events
+            since = piece.reached
 
 
 class Books:
     """Publishes, and remembers what was acknowledged."""
 
     def __init__(self) -> None:
+        self.logs: dict[str, list[Place]] = {}
+        """At the end, by channel."""
         self.acknowledged: dict[str, dict[str, Position]] = {}
         self.unknown: set[str] = set()
         self.failures: Counter[str] = Counter()
@@ -81,12 +124,28 @@ class Books:
             for channel in node.readers:
                 await (self.insist(node, channel) if turn % 2 else self.publish(node, channel, batch))
 
-    def stop(self) -> None:
-        self._stop.set()
+    @asynccontextmanager
+    async def loading(self, nodes: Sequence[Node], publishers: int = 4) -> AsyncIterator[None]:
+        """Load from so many publishers meanwhile, on one node after the other."""
+        async with asyncio.TaskGroup() as tasks:
+            for publisher in range(publishers):
+                tasks.create_task(self.load(nodes[publisher % len(nodes)]))
+            try:
+                yield
+            finally:
+                self._stop.set()
+
+    async def more(self, count: int = 50) -> None:
+        """Until so many more are acknowledged."""
+        aim = self._count() + count
+        await until(lambda: self._count() >= aim)
+
+    def _count(self) -> int:
+        return sum(map(len, self.acknowledged.values()))
 
     async def publish(self, node: Node, channel: str, batch: int) -> None:
         texts = [secrets.token_hex(8) for _ in range(batch)]
-        events = [NewEvent(channel, json.dumps(text).encode(), Hub.now()) for text in texts]
+        events = [NewEvent(channel, json.dumps(text).encode(), node.now()) for text in texts]
         try:
             async with asyncio.timeout(8):
                 results = await node.broker.publish(events)
@@ -104,7 +163,7 @@ class Books:
     async def insist(self, node: Node, channel: str, seconds: float = 60) -> str:
         """Publish one event with a key until it is acknowledged."""
         text = secrets.token_hex(8)
-        event = NewEvent(channel, json.dumps(text).encode(), Hub.now(), None, text)
+        event = NewEvent(channel, json.dumps(text).encode(), node.now(), None, text)
         async with asyncio.timeout(seconds):
             while True:
                 try:
@@ -117,30 +176,45 @@ class Books:
                 self.failures[result.message] += 1
                 await asyncio.sleep(0.05)
 
-    async def close(self, nodes: list[Node]) -> None:
-        """Publish one more event per channel and wait until every reader has it."""
+    async def close(self, nodes: Sequence[Node]) -> None:
+        """Publish one more event per channel, wait until every reader has it, and read the logs."""
         for channel in nodes[0].readers:
             last = await self.insist(nodes[0], channel)
             for node in nodes:
                 await until(partial(node.readers[channel].has, last))
+            self.logs[channel] = await nodes[0].log(channel)
 
-    def faults(self, nodes: list[Node]) -> dict[str, int]:
+    def gone(self, channel: str) -> set[Position]:
+        """What was acknowledged and is not in the log."""
+        return set(self.acknowledged.get(channel, {}).values()) - {place for place, _ in self.logs[channel]}
+
+    def faults(self, nodes: Sequence[Node]) -> dict[str, int]:
         """Counts of what must not be; all of them are 0."""
-        found = {"lost": 0, "duplicate": 0, "disorder": 0, "misplaced": 0}
-        for node in nodes:
-            for channel, reader in node.readers.items():
-                texts = Counter(text for _, text in reader.events)
-                found["duplicate"] += sum(count - 1 for count in texts.values())
-                places = [place for place, _ in reader.events]
-                if not reader.gaps:
-                    found["disorder"] += sum(a.epoch != b.epoch or a.offset >= b.offset for a, b in pairwise(places))
-                got = {text: place for place, text in reader.events}
-                for text, place in self.acknowledged.get(channel, {}).items():
-                    if text not in got:
-                        found["lost"] += not any(_covers(gap, place) for gap in reader.gaps)
-                    else:
-                        found["misplaced"] += got[text] != place
+        found = Counter(dict.fromkeys(CLEAN, 0))
+        for channel, log in self.logs.items():
+            found["duplicate"] += _repeated(log)
+            for node in nodes:
+                found.update(self._faults(node.readers[channel], log))
+        return dict(found)
+
+    def _faults(self, reader: Reader, log: Sequence[Place]) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for run in reader.runs():
+            found["duplicate"] += _repeated(run)
+            found["disorder"] += sum(a.epoch != b.epoch or a.offset >= b.offset for (a, _), (b, _) in pairwise(run))
+        got = {text: place for place, text in reader.events}
+        for text, place in self.acknowledged.get(reader.channel, {}).items():
+            if text not in got:
+                found["lost"] += not reader.told_of(place)
+            else:
+                found["misplaced"] += got[text] != place
+        found["undelivered"] += len(set(log) - set(reader.events))
+        found["untold"] += sum(not reader.told_of(place) for place in self.gone(reader.channel))
         return found
+
+
+def _repeated(events: Sequence[Place]) -> int:
+    return sum(count - 1 for count in Counter(text for _, text in events).values())
 
 
 def position(text: str) -> Position:
@@ -179,5 +253,5 @@ def _kind(name: str, retention: Retention) -> ChannelType:
     return ChannelType(name, "json", AnySchema(), retention, presence=False, slow=Slow.DROP, publish=frozenset(Publisher))
 
 
-def _started(subscriber: Subscriber, start: Start) -> None:
-    """The reader needs nothing more."""
+def _starts(reader: Reader) -> Callable[[Subscriber, Start], None]:
+    return lambda subscriber, start: reader.started.set()

@@ -126,21 +126,29 @@ def wait_for(condition: Callable[[], bool], explain: Callable[[], str] = str) ->
 
 
 @contextmanager
-def cluster(directory: Path, masters: int = 3, tls: Options = ()) -> Iterator[list[RedisServer]]:
-    """A Redis Cluster of as many masters, its slots divided evenly. With `tls`, nodes use it among themselves, and name those ports."""
+def cluster(directory: Path, masters: int = 3, tls: Options = (), *, replicas: bool = False) -> Iterator[list[RedisServer]]:
+    """A Redis Cluster of as many masters, its slots divided evenly; then, if asked for, a replica of each.
+
+    With `tls`, nodes use it among themselves, and name those ports.
+    """
     with ExitStack() as stack:
         nodes, buses = [], []
-        for number in range(masters):
+        for number in range(2 * masters if replicas else masters):
             buses.append(free_port())
             options: list[str | int] = ["--cluster-enabled", "yes", "--cluster-port", buses[-1], "--cluster-node-timeout", 2000]
             options += ["--tls-cluster", "yes"] if tls else []
             nodes.append(stack.enter_context(RedisServer(directory / str(number), *options, tls=tls)))
         for number, node in enumerate(nodes):
-            node.call("CLUSTER", "ADDSLOTSRANGE", 16384 * number // masters, 16384 * (number + 1) // masters - 1)
+            if number < masters:
+                node.call("CLUSTER", "ADDSLOTSRANGE", 16384 * number // masters, 16384 * (number + 1) // masters - 1)
             node.call("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             node.call("CLUSTER", "MEET", "127.0.0.1", nodes[0].tls_port or nodes[0].port, buses[0])
         for node in nodes:
             wait_for(lambda node=node: b"cluster_state:ok" in node.call("CLUSTER", "INFO"))  # type: ignore[misc]
+        for master, replica in zip(nodes, nodes[masters:], strict=False):
+            name = master.call("CLUSTER", "MYID")
+            wait_for(lambda replica=replica, name=name: replica.call("CLUSTER", "REPLICATE", name) == b"OK")  # type: ignore[misc]
+            wait_for(lambda replica=replica: b"master_link_status:up" in replica.call("INFO", "replication"))  # type: ignore[misc]
         yield nodes
 
 

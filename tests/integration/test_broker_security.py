@@ -1,17 +1,27 @@
 """Brokers with locked doors: TLS with a private authority, client certificates, passwords, rights and keys, on real servers."""
 
 import asyncio
+import json
 import re
+import secrets
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import nkeys  # type: ignore[import-untyped]
 import pytest
 
+from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
 from eventhub.channels import Retention
 from eventhub.event import Earliest, NewEvent, Receipt
 from eventhub.hub import Hub
 from tests.authority import Authority, Pair
-from tests.checker import Books, Node, on_nodes, until
+from tests.checker import CLEAN, Books, Node, on_nodes, until
+from tests.nats_servers import Server
 from tests.redis_servers import RedisServer, cluster, tls_options, wait_for
 
 CHANNELS = ("log.a", "brief.a")
@@ -26,23 +36,19 @@ def redis_node(url: str) -> Node:
     return Node(RedisBroker(url, retention, Hub.now), retention, CHANNELS)
 
 
-async def ready(node: Node) -> None:
-    await until(lambda: node.broker.unready() is None, SECONDS)
-
-
 def round_over(*nodes: Node) -> None:
     """What each of them publishes arrives at all."""
     books = Books()
 
     async def scenario() -> None:
         for node in nodes:
-            await ready(node)
+            await node.becomes(ready=True)
             for channel in node.readers:
                 await books.insist(node, channel)
-        await books.close(list(nodes))
+        await books.close(nodes)
 
     asyncio.run(on_nodes(list(nodes), scenario))
-    assert not any(books.faults(list(nodes)).values())
+    assert books.faults(nodes) == CLEAN
 
 
 def says(node: Node, reason: str) -> None:
@@ -139,7 +145,7 @@ def all_is_used(node: Node) -> None:
     """Everything that a node asks of Redis."""
 
     async def scenario() -> None:
-        await ready(node)
+        await node.becomes(ready=True)
         old = Hub.now() - 120_000
         for channel in CHANNELS:
             events = [NewEvent(channel, b"1", old), NewEvent(channel, b"2", old + 1), NewEvent(channel, b"3", Hub.now(), None, "a-key")]
@@ -167,7 +173,7 @@ def test_a_redis_user_with_the_documented_rights_is_enough_and_has_none_to_spare
 
 def test_a_user_of_a_redis_cluster_with_the_documented_rights_is_enough_and_has_none_to_spare(tmp_path: Path) -> None:
     async def history_of_a_slot_that_is_on_its_way(node: Node) -> None:
-        await ready(node)
+        await node.becomes(ready=True)
         assert (await node.broker.history("log.a", Earliest(), 10)).events
 
     with cluster(tmp_path) as servers:
@@ -206,3 +212,112 @@ def test_users_of_sentinels_and_master_with_the_documented_rights_are_enough(tmp
             login = "sentinel_username=eventhub&sentinel_password=secret"
             round_over(redis_node(f"redis+sentinel://eventhub:secret@127.0.0.1:{sentinel.port}/it/0?{login}"))
             assert (master.call("ACL", "LOG"), sentinel.call("ACL", "LOG")) == ([], [])
+
+
+def nats_node(server: Server, login: str = "", options: str = "") -> Node:
+    return Node(NatsBroker(f"{server.url.replace('//', f'//{login}')}?{options}", retention, Hub.now), retention, CHANNELS)
+
+
+@contextmanager
+def nats(directory: Path, config: str = "") -> Iterator[Server]:
+    (directory / "nats.conf").write_text(config)
+    server = Server("-c", str(directory / "nats.conf")).start()
+    try:
+        yield server
+    finally:
+        server.remove()
+
+
+def test_nats_with_a_token(tmp_path: Path) -> None:
+    with nats(tmp_path, 'authorization { token: "t0ken@/" }') as server:
+        round_over(nats_node(server, "t0ken%40%2F@"))
+        says(nats_node(server, "wr0ng@"), "the login was refused")
+        says(nats_node(server), "the login was refused")
+
+
+def test_nats_with_an_nkey(tmp_path: Path) -> None:
+    ours, theirs = (KeyPair.of(nkeys.PREFIX_BYTE_USER) for _ in range(2))
+    for name, pair in (("our.nk", ours), ("their.nk", theirs)):
+        (tmp_path / name).write_text(pair.seed)
+    with nats(tmp_path, f"authorization {{ users: [{{ nkey: {ours.public} }}] }}") as server:
+        round_over(nats_node(server, options=f"nkey={tmp_path}/our.nk"))
+        says(nats_node(server, options=f"nkey={tmp_path}/their.nk"), "the login was refused")
+
+
+def test_nats_with_a_credentials_file_that_is_renewed_in_place(tmp_path: Path) -> None:
+    operator, account, system = (KeyPair.of(kind) for kind in (nkeys.PREFIX_BYTE_OPERATOR, *2 * [nkeys.PREFIX_BYTE_ACCOUNT]))
+    first, second = (KeyPair.of(nkeys.PREFIX_BYTE_USER) for _ in range(2))
+    owners = ((account, CORE | JETSTREAM), (system, CORE))
+    accounts = ", ".join(f"{each.public}: {operator.claims(each, 'account', limits=limits)}" for each, limits in owners)
+    config = f"operator: {operator.claims(operator, 'operator')}\nsystem_account: {system.public}\n"
+    config += f"resolver: MEMORY\nresolver_preload {{ {accounts} }}"
+    file = tmp_path / "it.creds"
+
+    def write(pair: KeyPair) -> None:
+        jwt = account.claims(pair, "user", subs=-1, data=-1, payload=-1)
+        seed = f"-----BEGIN USER NKEY SEED-----\n{pair.seed}\n------END USER NKEY SEED------\n"
+        file.write_text(f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n{seed}")
+
+    async def renewed(node: Node, reason: str) -> None:
+        """The file was broken since it was read."""
+        server.kill()
+        await asyncio.to_thread(server.start)
+        await until(lambda: reason in (node.broker.unready() or ""), SECONDS)
+        write(second)
+        await node.becomes(ready=True)
+
+    async def scenario() -> None:
+        await nodes[1].becomes(ready=True)
+        file.write_text("")
+        await renewed(nodes[1], "it.creds cannot be used: expected a NATS USER JWT")
+        file.unlink()
+        await renewed(nodes[1], "No such file")
+
+    write(first)
+    with nats(tmp_path, config) as server:
+        nodes = [nats_node(server, options=f"credentials={file}") for _ in range(3)]
+        round_over(nodes[0])
+        asyncio.run(on_nodes(nodes[1:2], scenario))
+        write(replace(first, seed=second.seed))
+        says(nodes[2], "the login was refused")
+
+
+def test_nats_that_asks_for_certificates(tmp_path: Path, authority: Authority, stranger: Authority, door: Pair) -> None:
+    config = f'tls {{ cert_file: "{door.certificate}", key_file: "{door.key}", ca_file: "{authority.file}", verify: true }}'
+    own, other = authority.issue("eventhub"), stranger.issue("eventhub")
+    with nats(tmp_path, config) as server:
+        trusting = f"ca={authority.file}"
+        round_over(nats_node(server, options=f"{trusting}&cert={own.certificate}&key={own.key}"))
+        for options in (trusting, f"{trusting}&cert={other.certificate}&key={other.key}"):
+            says(nats_node(server, options=options), "no connection to a NATS server: ")
+        says(nats_node(server, options=f"ca={stranger.file}"), "certificate verify failed")
+        says(nats_node(server), "certificate verify failed")
+
+
+CORE = {**dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1), "wildcards": True}
+JETSTREAM = dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1)
+"""Limits of an account: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """Of nkeys, and what it signs: `nsc` in a few lines."""
+
+    seed: str
+    public: str
+
+    @classmethod
+    def of(cls, kind: int) -> "KeyPair":
+        seed = nkeys.encode_seed(secrets.token_bytes(32), kind)
+        return cls(seed.decode(), nkeys.from_seed(bytearray(seed)).public_key.decode())
+
+    def claims(self, subject: "KeyPair", kind: str, **fields: object) -> str:
+        """A JWT about another, or itself (https://docs.nats.io, JWTs in NATS)."""
+        body = {"jti": secrets.token_hex(16), "iat": int(time.time()), "iss": self.public, "name": kind, "sub": subject.public}
+        parts = [{"typ": "JWT", "alg": "ed25519-nkey"}, {**body, "nats": {**fields, "type": kind, "version": 2}}]
+        signed = ".".join(_base64(json.dumps(part).encode()) for part in parts)
+        return f"{signed}.{_base64(nkeys.from_seed(bytearray(self.seed.encode())).sign(signed.encode()))}"
+
+
+def _base64(data: bytes) -> str:
+    return urlsafe_b64encode(data).decode().rstrip("=")

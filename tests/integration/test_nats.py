@@ -21,13 +21,12 @@ from eventhub.errors import BrokerUnavailable, PayloadTooLarge
 from eventhub.event import Earliest, NewEvent, Position, Receipt
 from eventhub.hub import Hub
 from tests import SETTINGS, nats_servers
-from tests.checker import Books, Node, on_nodes, until
+from tests.checker import CLEAN, Books, Node, on_nodes, until
 from tests.nats_servers import Cluster, Server
 from tests.proxy import Proxy
 
 CHANNELS = ("log.a", "log.b", "log.c.d")
 ROUNDS = int(SETTINGS.get("EVENTHUB_TEST_ROUNDS", "1"))
-CLEAN = {"lost": 0, "duplicate": 0, "disorder": 0, "misplaced": 0}
 
 
 def retention(channel: str) -> Retention:
@@ -54,13 +53,10 @@ def under_load(nodes: list[Node], books: Books, harm: Callable[[], Awaitable[Non
     """Publish through all nodes while harm is done; then everything has to arrive."""
 
     async def scenario() -> None:
-        async with asyncio.TaskGroup() as tasks:
-            for publisher in range(publishers):
-                tasks.create_task(books.load(nodes[publisher % len(nodes)]))
-            await asyncio.sleep(0.5)
+        async with books.loading(nodes, publishers):
+            await books.more()
             await harm()
-            await asyncio.sleep(0.5)
-            books.stop()
+            await books.more()
         await books.close(nodes)
 
     asyncio.run(on_nodes(nodes, scenario))
@@ -75,11 +71,11 @@ def test_a_killed_server_that_comes_back_loses_nothing(server: Server) -> None:
             await until(lambda: nodes[0].broker.unready(), 5)
             await asyncio.to_thread(server.start)
             await until(lambda: not any(each.broker.unready() for each in nodes), 10)
-            await asyncio.sleep(0.3)
+            await books.more()
 
     under_load(nodes, books, harm)
     assert books.faults(nodes) == CLEAN
-    assert not any(reader.gaps for each in nodes for reader in each.readers.values())
+    assert [reader.gaps for each in nodes for reader in each.readers.values() if reader.gaps] == []
 
 
 def test_a_wiped_storage_is_a_reset_for_every_reader(server: Server) -> None:
@@ -164,7 +160,7 @@ def test_the_leader_of_a_cluster_killed_under_load() -> None:
 
     under_load(nodes, books, harm)
     assert books.faults(nodes) == CLEAN
-    assert not any(reader.gaps for each in nodes for reader in each.readers.values())
+    assert [reader.gaps for each in nodes for reader in each.readers.values() if reader.gaps] == []
 
 
 @pytest.mark.parametrize("harm", ["cut", "stall", "half_close"])
@@ -182,13 +178,10 @@ def test_a_connection_that_is_cut_stalls_or_half_closes(harm: str) -> None:
 
     async def scenario() -> None:
         async with proxy:
-            async with asyncio.TaskGroup() as tasks:
-                loads = [tasks.create_task(books.load(nodes[n % 2])) for n in range(4)]
-                await asyncio.sleep(0.3)
+            async with books.loading(nodes):
+                await books.more()
                 await do()
-                await asyncio.sleep(0.3)
-                books.stop()
-            assert all(load.done() for load in loads)
+                await books.more()
             await books.close(nodes)
 
     async def main() -> None:
@@ -293,6 +286,7 @@ def test_a_lost_announcement_that_none_follows_is_found(monkeypatch: pytest.Monk
             await asyncio.sleep(0.1)
         await books.insist(each, "log.b")
         await until(lambda: each.readers["log.a"].has(lost), 5)
+        await books.close([each])
 
     asyncio.run(on_nodes([each], scenario))
     assert books.faults([each]) == CLEAN

@@ -11,8 +11,9 @@ import pytest
 
 from eventhub.errors import BrokerUnavailable
 from eventhub.event import Earliest, Position
+from tests.checker import CLEAN, Books, until
 from tests.proxy import Proxy
-from tests.redis_nodes import Load, Node, judge, nodes
+from tests.redis_nodes import CHANNEL, RedisNode, nodes
 from tests.redis_servers import RedisServer, cluster, wait_for
 
 NOTICED_SECONDS = 8
@@ -32,51 +33,56 @@ def own_server(tmp_path: Path) -> Iterator[RedisServer]:
         yield server
 
 
-def under_load(url: str, fault: Callable[[list[Node], Load], Awaitable[None]]) -> list[list[str]]:
-    """Two nodes with readers and publishers, a fault, and the judge; the gaps that each reader was told."""
+def under_load(url: str, fault: Callable[[list[RedisNode], Books], Awaitable[None]]) -> list[list[str]]:
+    """Two nodes with readers and publishers, a fault, and the books; the gaps that each reader was told."""
 
     async def main() -> list[list[str]]:
         async with nodes(url, url) as running:
-            readers = [await node.read() for node in running]
-            load = Load(running)
-            async with load.running():
-                await load.more()
-                await fault(running, load)
-                await load.more()
-            await judge(load, readers)
-            return [reader.gaps() for reader in readers]
+            books = Books()
+            async with books.loading(running):
+                await books.more()
+                await fault(running, books)
+                await books.more()
+            await books.close(running)
+            assert books.faults(running) == CLEAN
+            return told(running)
 
     return asyncio.run(main())
 
 
+def told(running: list[RedisNode]) -> list[list[str]]:
+    """The reasons of the gaps that each reader was told."""
+    return [node.readers[CHANNEL].reasons() for node in running]
+
+
 def test_a_subscriber_connection_that_is_killed_costs_nobody_an_event(server: RedisServer) -> None:
-    async def fault(running: list[Node], load: Load) -> None:
+    async def fault(running: list[RedisNode], books: Books) -> None:
         for _ in range(3):
             assert server.call("CLIENT", "KILL", "TYPE", "pubsub") == 2
             for ready in (False, True):
                 for node in running:
                     await node.becomes(ready=ready)
-            await load.more(20)
-        assert load.failed == 0
+            await books.more(20)
+        assert not books.failures
 
     assert under_load(server.url, fault) == [[], []]
 
 
 def test_scripts_that_are_flushed_are_loaded_again(server: RedisServer) -> None:
-    async def fault(running: list[Node], load: Load) -> None:
+    async def fault(running: list[RedisNode], books: Books) -> None:
         for _ in range(5):
             server.call("SCRIPT", "FLUSH")
-            await load.more(5)
-        assert load.failed == 0
+            await books.more(5)
+        assert not books.failures
 
     assert under_load(server.url, fault) == [[], []]
 
 
 def test_clocks_that_jump_lose_nothing_but_what_their_age_says(server: RedisServer) -> None:
-    async def fault(running: list[Node], load: Load) -> None:
+    async def fault(running: list[RedisNode], books: Books) -> None:
         for skew in (-3_000_000, 3_000_000, 0):
             running[0].skew = skew
-            await load.more(20)
+            await books.more(20)
 
     assert under_load(server.url, fault) == [[], []]
 
@@ -85,15 +91,15 @@ def test_clocks_that_jump_lose_nothing_but_what_their_age_says(server: RedisServ
 def test_connections_that_break_are_made_again(server: RedisServer, what: str) -> None:
     async def main() -> None:
         async with Proxy(server.port) as proxy, nodes(f"redis://127.0.0.1:{proxy.port}", server.url) as running:
-            readers = [await node.read() for node in running]
-            load = Load(running)
-            async with load.running():
+            books = Books()
+            async with books.loading(running):
                 for _ in range(3):
-                    await load.more(20)
+                    await books.more(20)
                     getattr(proxy, what)()
-                await load.more()
-            await judge(load, readers)
-            assert [reader.gaps() for reader in readers] == [[], []]
+                await books.more()
+            await books.close(running)
+            assert books.faults(running) == CLEAN
+            assert told(running) == [[], []]
 
     asyncio.run(main())
 
@@ -101,24 +107,24 @@ def test_connections_that_break_are_made_again(server: RedisServer, what: str) -
 def test_a_stalled_network_shows_within_seconds_and_costs_nobody_an_event(server: RedisServer) -> None:
     async def main() -> None:
         async with Proxy(server.port) as proxy, nodes(f"redis://127.0.0.1:{proxy.port}", server.url) as running:
-            readers = [await node.read() for node in running]
-            load = Load(running)
-            async with load.running():
-                await load.more()
+            books = Books()
+            async with books.loading(running):
+                await books.more()
                 proxy.stall()
                 async with asyncio.timeout(NOTICED_SECONDS):
                     await running[0].becomes(ready=False)
                 proxy.heal()
                 await running[0].becomes(ready=True)
-                await load.more()
-            await judge(load, readers)
-            assert [reader.gaps() for reader in readers] == [[], []]
+                await books.more()
+            await books.close(running)
+            assert books.faults(running) == CLEAN
+            assert told(running) == [[], []]
 
     asyncio.run(main())
 
 
 def test_a_stopped_server_shows_within_seconds(own_server: RedisServer) -> None:
-    async def fault(running: list[Node], load: Load) -> None:
+    async def fault(running: list[RedisNode], books: Books) -> None:
         own_server.signal(signal.SIGSTOP)
         try:
             async with asyncio.timeout(NOTICED_SECONDS):
@@ -133,7 +139,7 @@ def test_a_stopped_server_shows_within_seconds(own_server: RedisServer) -> None:
 
 
 def test_a_server_that_is_no_longer_a_master_is_noticed(own_server: RedisServer) -> None:
-    async def fault(running: list[Node], load: Load) -> None:
+    async def fault(running: list[RedisNode], books: Books) -> None:
         own_server.call("REPLICAOF", "127.0.0.1", 1)  # nobody there: it keeps its data
         async with asyncio.timeout(NOTICED_SECONDS):
             for node in running:
@@ -146,7 +152,7 @@ def test_a_server_that_is_no_longer_a_master_is_noticed(own_server: RedisServer)
 
 
 def test_a_durable_restart_costs_nobody_a_gap(own_server: RedisServer) -> None:
-    async def fault(running: list[Node], load: Load) -> None:
+    async def fault(running: list[RedisNode], books: Books) -> None:
         own_server.kill()
         async with asyncio.timeout(NOTICED_SECONDS):
             await running[0].becomes(ready=False)
@@ -158,7 +164,7 @@ def test_a_durable_restart_costs_nobody_a_gap(own_server: RedisServer) -> None:
 
 
 def test_a_restart_without_data_is_told_as_a_reset(tmp_path: Path) -> None:
-    async def fault(running: list[Node], load: Load) -> None:
+    async def fault(running: list[RedisNode], books: Books) -> None:
         redis.kill()
         await asyncio.to_thread(redis.start)
         for node in running:
@@ -201,10 +207,10 @@ def test_eviction_is_told(server: RedisServer, what: str) -> None:
             server.call("DEL", getattr(node.broker._names, what)("chat.a"))
             assert (await node.broker.history("chat.a", position(first), 10)).lost is not None
             (last,) = await node.publish("4")
-            await reader.until(lambda: last in reader.ids())
+            await until(lambda: position(last) in [place for place, _ in reader.events])
             piece = await node.broker.history("chat.a", position(first), 10)
             assert piece.lost == ("expired" if what == "log" else "reset")
-            assert reader.gaps() == ([] if what == "log" else ["reset"])
+            assert reader.reasons() == ([] if what == "log" else ["reset"])
 
     asyncio.run(main())
 
@@ -232,7 +238,7 @@ def test_a_full_redis_refuses_and_says_so(tmp_path: Path) -> None:
                 await node.publish("2")
             redis.call("CONFIG", "SET", "maxmemory", 0)
             await node.publish("3")
-            assert list((await node.log()).values()) == ["1", "3"]
+            assert await texts(node) == ["1", "3"]
 
     with RedisServer(tmp_path) as redis:
         asyncio.run(main())
@@ -251,7 +257,7 @@ def test_it_starts_without_redis_says_why_and_turns_ready(tmp_path: Path) -> Non
             await asyncio.to_thread(redis.start)
             assert redis.call("ACL", "SETUSER", "user", "on", ">hush", "~*", "&*", "+@all") == b"OK"
             await node.becomes(ready=True)
-            assert await node.log() == {}, "what was given up is not stored later"
+            assert await texts(node) == [], "what was given up is not stored later"
 
     redis = RedisServer(tmp_path)
     try:
@@ -270,7 +276,7 @@ def test_a_cancelled_publish_disturbs_no_other(server: RedisServer) -> None:
                 task.cancel()
             results = await asyncio.gather(*tasks, return_exceptions=True)
             assert all(isinstance(result, list) for result in results[1::2])
-            assert {str(number) for number in range(1, 20, 2)} <= set((await node.log()).values())
+            assert {str(number) for number in range(1, 20, 2)} <= set(await texts(node))
 
     asyncio.run(main())
 
@@ -281,14 +287,13 @@ def test_a_failover_by_sentinels_is_survived_and_what_it_lost_is_told(tmp_path: 
         async with nodes(url, url) as running:
             for node in running:
                 await node.becomes(ready=True)
-            readers = [await node.read() for node in running]
-            load = Load(running)
-            async with load.running():
-                await load.more()
+            books = Books()
+            async with books.loading(running):
+                await books.more()
                 if how == "killed":
                     master.call("ACL", "SETUSER", "default", "-psync", "-sync")  # the replica stays behind
                     master.call("CLIENT", "KILL", "TYPE", "replica")
-                    await load.more(20)
+                    await books.more(20)
                     await asyncio.to_thread(master.kill)
                     for node in running:
                         await node.becomes(ready=False)
@@ -297,11 +302,12 @@ def test_a_failover_by_sentinels_is_survived_and_what_it_lost_is_told(tmp_path: 
                     await asyncio.to_thread(wait_for, lambda: master.call("ROLE")[0] == b"slave")
                 for node in running:
                     await node.becomes(ready=True)
-                await load.more()
-            log = await judge(load, readers)
+                await books.more()
+            await books.close(running)
+            assert books.faults(running) == CLEAN
             if how == "killed":
-                assert load.acknowledged.keys() - log.keys(), "nothing was lost: this tests nothing"
-                assert [reader.gaps() for reader in readers] == [["reset"], ["reset"]]
+                assert books.gone(CHANNEL), "nothing was lost: this tests nothing"
+                assert told(running) == [["reset"], ["reset"]]
             assert replica.call("ROLE")[0] == b"master"
 
     with ExitStack() as stack:
@@ -340,19 +346,19 @@ def test_a_slot_that_moves_takes_its_readers_along(tmp_path: Path) -> None:
     async def main(servers: list[RedisServer]) -> None:
         url = servers[0].url.replace("redis://", "redis+cluster://")
         async with nodes(url, url) as running:
-            readers = [await node.read() for node in running]
             slot = servers[0].call("CLUSTER", "KEYSLOT", "chat.a")
             owners = sorted(servers, key=lambda server: server.port != served_by(servers[0], slot))
-            load = Load(running)
-            async with load.running():
-                await load.more()
+            books = Books()
+            async with books.loading(running):
+                await books.more()
                 await move(owners[0], owners[1], slot)
-                await load.more()
+                await books.more()
                 await move(owners[1], owners[2], slot)
-                await load.more()
-            await judge(load, readers)
-            assert load.failed == 0
-            assert [reader.gaps() for reader in readers] == [[], []]
+                await books.more()
+            await books.close(running)
+            assert books.faults(running) == CLEAN
+            assert not books.failures
+            assert told(running) == [[], []]
             servers[2].kill()
             async with asyncio.timeout(NOTICED_SECONDS):
                 await running[0].becomes(ready=False)
@@ -361,9 +367,46 @@ def test_a_slot_that_moves_takes_its_readers_along(tmp_path: Path) -> None:
         asyncio.run(main(servers))
 
 
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_cluster_whose_master_is_killed_goes_on_with_its_replica_and_what_that_lost_is_told(tmp_path: Path, *, behind: bool) -> None:
+    async def main(servers: list[RedisServer]) -> None:
+        url = f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in servers[:3])}"
+        slot = servers[0].call("CLUSTER", "KEYSLOT", CHANNEL)
+        number = [server.port for server in servers].index(served_by(servers[0], slot))
+        master, replica = servers[number], servers[number + 3]
+        async with nodes(url, url) as running:
+            books = Books()
+            async with books.loading(running):
+                await books.more()
+                if behind:
+                    master.call("ACL", "SETUSER", "default", "-psync", "-sync")
+                    master.call("CLIENT", "KILL", "TYPE", "replica")
+                    await books.more(20)
+                await asyncio.to_thread(master.kill)
+                for node in running:
+                    await node.becomes(ready=False)
+                for node in running:
+                    await node.becomes(ready=True)
+                await books.more()
+            await books.close(running)
+            assert books.faults(running) == CLEAN
+            assert served_by(replica, slot) == replica.port
+            if behind:
+                assert books.gone(CHANNEL), "nothing was lost: this tests nothing"
+                assert told(running) == [["reset"], ["reset"]]
+
+    with cluster(tmp_path, replicas=True) as servers:
+        asyncio.run(main(servers))
+
+
 def served_by(server: RedisServer, slot: int) -> int:
     found: int = next(port for first, last, (_, port, *_), *_ in server.call("CLUSTER", "SLOTS") if first <= slot <= last)
     return found
+
+
+async def texts(node: RedisNode) -> list[str]:
+    """What the log holds."""
+    return [text for _, text in await node.log(CHANNEL)]
 
 
 def position(id_: str) -> Position:

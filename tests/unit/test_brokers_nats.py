@@ -1,9 +1,12 @@
 """The NATS broker without a server: its URL, its messages, and what announcements prove."""
 
+from pathlib import Path
+
 import pytest
 
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.nats.address import Address
+from eventhub.brokers.nats.identity import Identity, IdentityUnusable
 from eventhub.brokers.nats.line import EARLY, Hole, Line
 from eventhub.brokers.nats.message import STAMPS, Stored, decode, decode_api, encode, new_stamp, offset_of
 from eventhub.brokers.nats.stream import GRACE, KEPT_UNUSED, Names
@@ -24,10 +27,10 @@ def line(sequence: int = 10) -> Line:
 
 class TestAddress:
     def test_servers_and_options(self) -> None:
-        address = Address.parse("nats://ana:p%40ss@a:4333,[::1]/?prefix=hub&replicas=3&max_bytes=1000&credentials=/c")
+        address = Address.parse("nats://ana:p%40ss@a:4333,[::1]/?prefix=hub&replicas=3&max_bytes=1000")
         assert address.servers == ("nats://a:4333", "nats://[::1]:4222")
         assert (address.prefix, address.replicas, address.max_bytes) == ("hub", 3, 1000)
-        assert address.login == {"user": "ana", "password": "p@ss", "user_credentials": "/c"}
+        assert address.login == {"user": "ana", "password": "p@ss"}
 
     def test_a_token_and_the_defaults(self) -> None:
         address = Address.parse("nats://s3cret@localhost")
@@ -49,6 +52,9 @@ class TestAddress:
             "nats://u:s3cret@h?max_bytes=-1",
             "nats://u:s3cret@h?verify=no",
             "tls://u:s3cret@h?ca=/nowhere",
+            "nats://u:s3cret@h?credentials=/nowhere",
+            "nats://u:s3cret@h?nkey=/nowhere",
+            "nats://u:s3cret@h?credentials=/c&nkey=/n",
         ],
     )
     def test_what_does_not_fit_is_refused_without_its_secrets(self, url: str) -> None:
@@ -56,6 +62,51 @@ class TestAddress:
             NatsBroker(url, lambda channel: Retention(1, None), lambda: 0)
         assert "s3cret" not in str(refusal.value)
         assert "s3cret" not in repr(Address.parse("nats://u:s3cret@h"))
+
+
+SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
+"""Of the documentation of NATS: nobody's."""
+
+
+def credentials(jwt: str = "-----BEGIN NATS USER JWT-----\ney.ey.s-_\n------END NATS USER JWT------", seed: str = SEED) -> str:
+    return f"{jwt}\n\n*** IMPORTANT ***\n\n-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+
+
+class TestIdentity:
+    def test_a_credentials_file_is_read_each_time(self, tmp_path: Path) -> None:
+        file = tmp_path / "it.creds"
+        file.write_text(credentials())
+        identity = Address.parse(f"nats://h?credentials={file}").identity
+        assert "ey.ey.s-_\n" in identity.arguments()["user_credentials"].data
+        file.write_bytes(credentials().replace("ey.ey", "new.ey").replace("\n", "\r\n").encode())
+        assert "new.ey.s-_\n" in identity.arguments()["user_credentials"].data
+
+    def test_an_nkey_is_its_seed(self, tmp_path: Path) -> None:
+        (tmp_path / "it.nk").write_text(f"{SEED}\n")
+        assert Identity(nkey=tmp_path / "it.nk").arguments() == {"nkeys_seed_str": SEED}
+
+    @pytest.mark.parametrize(
+        "content",
+        [
+            "",
+            "s3cret",
+            SEED,
+            credentials(jwt=""),
+            credentials(seed="s3cret"),
+            credentials(seed=SEED[9:]),
+            credentials(seed="SA" + SEED[2:]),
+        ],
+    )
+    def test_a_file_with_something_else_in_it_is_named_and_not_shown(self, tmp_path: Path, content: str) -> None:
+        """The client library would look for the end of an empty one for ever."""
+        (tmp_path / "it").write_text(content)
+        for identity in (Identity(credentials=tmp_path / "it"), Identity(nkey=tmp_path / "it")):
+            if content == SEED and identity.nkey:
+                continue
+            with pytest.raises(IdentityUnusable, match="/it cannot be used: expected") as refused:
+                identity.arguments()
+            assert "s3cret" not in str(refused.value)
+            assert SEED[:10] not in str(refused.value)
 
 
 class TestMessages:

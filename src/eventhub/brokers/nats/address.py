@@ -4,12 +4,14 @@ import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from eventhub.brokers.nats.identity import Identity, IdentityUnusable
 from eventhub.errors import ConfigurationError
 
-OPTIONS = ("prefix", "replicas", "max_bytes", "credentials", "ca", "cert", "key")
+OPTIONS = ("prefix", "replicas", "max_bytes", "credentials", "nkey", "ca", "cert", "key")
 PORT = 4222
 PREFIX = "eventhub"
 _PREFIX = re.compile(r"[A-Za-z0-9_]{1,32}")
@@ -21,7 +23,8 @@ class Address:
     """`nats://[user:password@ or token@]host[:port][,host[:port]…][?option=value&…]`; `tls://` insists on TLS.
 
     Options: `prefix` of streams and subjects; `replicas` of each stream (without it 1 on a single server, 3 in a cluster); `max_bytes` of
-    each stream; files: `credentials` (JWT and seed), `ca`, `cert` and `key` for TLS.
+    each stream; files: `credentials` (JWT and seed) or `nkey` (seed), `ca`, `cert` and `key`
+    for TLS.
     """
 
     servers: tuple[str, ...]
@@ -29,7 +32,8 @@ class Address:
     replicas: int | None = None
     max_bytes: int = -1
     login: dict[str, Any] = field(default_factory=dict, repr=False)
-    """Arguments of `nats.aio.client.Client.connect`."""
+    """Arguments of `nats.aio.client.Client.connect`, without those of `identity`."""
+    identity: Identity = field(default_factory=Identity)
 
     @classmethod
     def parse(cls, url: str) -> "Address":
@@ -52,6 +56,7 @@ class Address:
             replicas=_number(options, "replicas", lambda value: value in (1, 3, 5), "1, 3 or 5"),
             max_bytes=_number(options, "max_bytes", lambda value: value > 0, "a number of bytes") or -1,
             login=_login(user, options, tls=scheme == "tls"),
+            identity=_identity(options),
         )
 
 
@@ -77,11 +82,20 @@ def _login(user: str, options: dict[str, str], *, tls: bool) -> dict[str, Any]:
         login |= {"user": unquote(name), "password": unquote(password)}
     elif user:
         login["token"] = unquote(user)
-    if "credentials" in options:
-        login["user_credentials"] = options["credentials"]
     if tls or options.keys() & {"ca", "cert", "key"}:
         login["tls"] = _tls(options)
     return login
+
+
+def _identity(options: dict[str, str]) -> Identity:
+    if "credentials" in options and "nkey" in options:
+        raise ConfigurationError("the broker's URL has credentials and nkey; expected one of them")
+    identity = Identity(*(Path(options[name]) if name in options else None for name in ("credentials", "nkey")))
+    try:
+        identity.arguments()
+    except IdentityUnusable as error:
+        raise ConfigurationError(f"the broker's URL names a file that is of no use: {error}") from None
+    return identity
 
 
 def _tls(options: dict[str, str]) -> ssl.SSLContext:

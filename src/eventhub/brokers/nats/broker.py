@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 from eventhub.brokers.base import Deliver, Hear, OnGap
 from eventhub.brokers.nats.address import Address
 from eventhub.brokers.nats.batch import Batch
+from eventhub.brokers.nats.identity import IdentityUnusable
 from eventhub.brokers.nats.keys import Keys
 from eventhub.brokers.nats.link import ApiError, Link
 from eventhub.brokers.nats.session import Session
@@ -113,7 +114,11 @@ class NatsBroker:
 
     async def _connect(self, link: Link) -> None:
         self._servers.append(self._servers.pop(0))
-        await link.open(self._servers[-1], self._address.login)
+        try:
+            identity = self._address.identity.arguments()
+        except IdentityUnusable as error:
+            raise BrokerUnavailable(f"no connection to a NATS server: {error}") from None
+        await link.open(self._servers[-1], {**self._address.login, **identity})
         try:
             await link.request("INFO")
         except ApiError as error:

@@ -88,7 +88,7 @@ class Link:
                 self._insist_on_tls(login)
                 self._inbox = self._client.new_inbox()
                 await self._client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
-        except (Error, OSError, TimeoutError, ValueError) as error:  # ValueError: a credentials file with something else in it
+        except (Error, OSError, TimeoutError, ValueError) as error:
             await self.close()
             raise BrokerUnavailable(f"no connection to a NATS server: {_reason(error)}") from None
 
