@@ -2,20 +2,24 @@
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := tests/conformance/node_modules/.package-lock.json
+AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test faults lint bench docs lock wheel clean
+.PHONY: serve test faults autobahn lint bench docs lock wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
 
-test: $(VENV)/test.stamp $(TOOLS) lint ## Everything CI runs
+test: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN) lint ## Everything CI runs
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 2 --dist loadfile
 
 faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=10 EVENTHUB_TEST_RESULTS=books.txt $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 	$(BIN)/python -m tests.integration.kill_sqlite --kills 50
+
+autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Every case of Autobahn's WebSocket test suite (tests/conformance/RESULTS.md), about eight minutes
+	$(BIN)/python -m tests.conformance.autobahn
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
@@ -42,7 +46,7 @@ wheel: $(VENV)/test.stamp ## One for this platform, with the native fan-out, and
 	PURE=1 $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
 clean:
-	rm -rf $(VENV) tests/conformance/node_modules build dist .mypy_cache .ruff_cache
+	rm -rf $(VENV) .autobahn tests/conformance/node_modules build dist .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }
@@ -59,6 +63,10 @@ $(VENV)/test.stamp: requirements-dev.txt pyproject.toml hatch_build.py src/event
 
 $(TOOLS): tests/conformance/package-lock.json | system # judges of others, from npm
 	cd tests/conformance && npm ci --ignore-scripts --no-audit --no-fund --silent
+
+$(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autobahn.sh | $(VENV)/bin/python system # on x86-64, from Debian and PyPI
+	tests/conformance/autobahn.sh $(CURDIR)/$(BIN)/pip
+	touch $@
 
 .PHONY: system
 PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server

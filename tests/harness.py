@@ -20,6 +20,7 @@ START_SECONDS = 30
 COMMANDS = {
     "fast": ["eventhub", "serve"],
     "workers": ["tests.workers", "serve"],
+    "echo": ["tests.conformance.echo", "serve"],
     "asgi": ["uvicorn", "tests.asgi:app", "--ws", "websockets-sansio", "--timeout-graceful-shutdown", "5"],
 }
 
@@ -36,7 +37,7 @@ class EventHubServer:
     """`eventhub serve` with a configuration of its own, on a port that stays the same over restarts.
 
     `lane="asgi"` runs the same application under plain uvicorn, whose WebSocket implementation nobody here wrote; `lane="workers"` lets
-    the memory broker have several workers. `client` asks whether it is ready.
+    the memory broker have several workers; `lane="echo"` has sessions that say back what they hear. `client` asks whether it is ready.
     """
 
     def __init__(self, tmp_path: Path, config: str = "", port: int | None = None, lane: str = "fast", client: httpx.Client = http) -> None:

@@ -56,6 +56,14 @@ def frame(payload: bytes, opcode: int = TEXT) -> bytes:
     return bytes((0x80 | opcode, 127)) + length.to_bytes(8) + payload
 
 
+def deflated(payload: bytes, opcode: int = TEXT) -> bytes:
+    """The frame of a message that permessage-deflate may compress, on its own (RFC 7692, 7.2.1)."""
+    if len(payload) < COMPRESS_FROM:
+        return frame(payload, opcode)
+    deflate = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return frame((deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4], opcode | COMPRESSED)
+
+
 class Encoding(Protocol):
     """How one transport carries messages. `position` is where the reader stands after it; `kind` is the message's `type`."""
 
@@ -82,11 +90,7 @@ class DeflateEncoding(WebSocketEncoding):
     """Text frames compressed with permessage-deflate without context takeover, so that all subscribers share them (RFC 7692, 7.1.1)."""
 
     def event(self, event: Event) -> bytes:
-        payload = event_json(event)
-        if len(payload) < COMPRESS_FROM:
-            return frame(payload)
-        deflate = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
-        return frame((deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4], TEXT | COMPRESSED)
+        return deflated(event_json(event))
 
 
 class LineEncoding:

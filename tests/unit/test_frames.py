@@ -59,7 +59,7 @@ def violation(*chunks: bytes) -> Violation:
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 @pytest.mark.parametrize("length", [0, 1, 3, 4, 5, 125, 126, 127, 65535, 65536, LIMIT])
 def test_a_message_of_one_frame(opcode: int, length: int) -> None:
-    payload = bytes(n % 251 for n in range(length))
+    payload = bytes(n % 127 for n in range(length))
     assert read(frame(opcode, payload)) == [(opcode, payload)]
 
 
@@ -90,6 +90,12 @@ def test_a_character_may_be_cut_by_fragments() -> None:
     assert read(frame(TEXT, fox[:1], fin=False) + frame(CONT, fox[1:3], fin=False) + frame(CONT, fox[3:])) == [(TEXT, fox)]
 
 
+@pytest.mark.parametrize("cut_at", [1, 5, 6, 7, 8, 9, 10])
+def test_a_character_may_be_cut_where_bytes_arrive(cut_at: int) -> None:
+    data = frame(TEXT, "🦊".encode())
+    assert read(data[:cut_at], data[cut_at:]) == [(TEXT, "🦊".encode())]
+
+
 def test_control_frames_between_fragments_come_first() -> None:
     stream = frame(TEXT, b"a", fin=False) + frame(PING, b"1") + frame(CONT, b"b", fin=False) + frame(PONG, b"2") + frame(CONT, b"c")
     assert read(stream) == [(PING, b"1"), (PONG, b"2"), (TEXT, b"abc")]
@@ -109,26 +115,26 @@ def test_a_frame_in_part_gives_nothing_yet() -> None:
     assert list(parser.feed(b"")) == []
 
 
+def cut(stream: bytes, places: Sequence[int]) -> list[bytes]:
+    ends = sorted({place % (len(stream) + 1) for place in places} | {len(stream)})
+    return [stream[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+
+
 @st.composite
 def conversations(draw: st.DrawFn) -> tuple[bytes, list[Message]]:
     """A stream, and the messages in it in the order in which they are complete."""
     controls = st.lists(st.tuples(st.sampled_from([PING, PONG]), st.binary(max_size=CONTROL_LENGTH)), max_size=2)
     stream, messages = bytearray(), []
-    for opcode, fragments in draw(
-        st.lists(st.tuples(st.sampled_from([TEXT, BINARY]), st.lists(st.binary(max_size=400), min_size=1, max_size=4)), max_size=4)
-    ):
+    texts = st.tuples(st.just(TEXT), st.text(max_size=400).map(str.encode))
+    for opcode, message in draw(st.lists(texts | st.tuples(st.just(BINARY), st.binary(max_size=400)), max_size=4)):
+        fragments = cut(message, draw(st.lists(st.integers(0, 1600), max_size=3)))
         for number, fragment in enumerate(fragments):
             for control in draw(controls):
                 stream += frame(*control)
                 messages.append(control)
             stream += frame(CONT if number else opcode, fragment, fin=number == len(fragments) - 1)
-        messages.append((opcode, b"".join(fragments)))
+        messages.append((opcode, message))
     return bytes(stream), messages
-
-
-def cut(stream: bytes, places: Sequence[int]) -> list[bytes]:
-    ends = sorted({place % (len(stream) + 1) for place in places} | {len(stream)})
-    return [stream[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 @thorough
@@ -350,6 +356,37 @@ def test_other_text_is_a_violation_of_its_own_code(payload: bytes) -> None:
     with pytest.raises(Violation) as caught:
         check_utf8(payload)
     assert caught.value.code == INVALID_DATA == 1007
+
+
+@pytest.mark.parametrize("bad", [b"\xc0", b"\xed\xa0\x80", b"\xf4\x90", b"\x80"])
+def test_text_that_cannot_become_utf_8_is_not_waited_for(bad: bytes) -> None:
+    text = "até 🦊".encode() + bad
+    for chunks in (
+        [frame(TEXT, text, fin=False)],
+        [frame(TEXT, text[:8], fin=False), frame(PING), frame(CONT, text[8:], fin=False)],
+        [frame(TEXT, text + b"more")[: -len(b"more")]],
+        [bytes((byte,)) for byte in frame(TEXT, text + b"more")[: -len(b"more")]],
+        [frame(TEXT, text[:4], fin=False), frame(CONT, text[4:] + b"more")[: -len(b"more")]],
+    ):
+        assert violation(*chunks).code == INVALID_DATA
+
+
+def test_a_message_that_ends_within_a_character_is_a_violation() -> None:
+    fox = "🦊".encode()
+    assert violation(frame(TEXT, fox[:3])).code == INVALID_DATA
+    assert violation(frame(TEXT, fox[:1], fin=False), frame(CONT, fox[1:3])).code == INVALID_DATA
+
+
+def test_only_text_must_be_utf_8_and_compressed_text_once_it_is_whole() -> None:
+    assert read(frame(BINARY, b"\xff", fin=False), frame(CONT, b"\xff" * 9)[:12]) == []
+    parser = Parser(1000, deflate=True)
+    packed = squeeze(b"x" * 300)
+    with pytest.raises(UnicodeDecodeError):
+        packed.decode()
+    data = client_frame(0xC1, packed)
+    assert [message for byte in data for message in parser.feed(bytes((byte,)))] == [(TEXT, b"x" * 300)]
+    with pytest.raises(Violation, match="UTF-8"):
+        list(parser.feed(client_frame(0xC1, squeeze(b"\xff" * 300))))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The client's side of a WebSocket connection, RFC 6455 chapters 5, 7 and 8, without I/O."""
 
+import codecs
 import zlib
 from collections.abc import Iterator
 
@@ -26,10 +27,12 @@ class TooLong(Exception):
 class Parser:
     """Bytes in; complete messages and control frames out, as (opcode, payload). Holds at most one message of `limit` bytes.
 
+    Text is UTF-8; what cannot become it any more is a Violation at once, not when its message is complete (8.1).
+
     `deflate`: permessage-deflate was negotiated, without context takeover by the client.
     """
 
-    __slots__ = ("_buffer", "_deflate", "_first", "_fragments", "_limit", "_missing")
+    __slots__ = ("_buffer", "_checked", "_deflate", "_first", "_fragments", "_limit", "_missing", "_text")
 
     def __init__(self, limit: int, *, deflate: bool = False) -> None:
         self._limit = limit
@@ -38,6 +41,8 @@ class Parser:
         self._missing = 0  # bytes to come before the frame in the buffer can be complete
         self._fragments: bytearray | None = None
         self._first = CONTINUATION  # the first byte of the message under way
+        self._text: codecs.IncrementalDecoder | None = None  # has decoded what came of a text message, where it came in parts
+        self._checked = 0  # bytes of it that are of the frame in the buffer
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Raises Violation or TooLong, after which the parser is of no more use."""
@@ -47,6 +52,7 @@ class Parser:
                     self._buffer = bytearray(self._buffer)
                 self._buffer += data
                 self._missing -= len(data)
+                self._check_part()
                 return
             data = bytes(self._buffer) + data
             self._buffer = b""
@@ -57,13 +63,9 @@ class Parser:
             first, second = data[at], data[at + 1]
             self._check(first, second)
             length = second & 0x7F
-            header = 6
-            if length == 126:
-                header = 8
-                length = int.from_bytes(data[at + 2 : at + 4])
-            elif length == 127:
-                header = 14
-                length = int.from_bytes(data[at + 2 : at + 10])
+            header = _header(length)
+            if length > CONTROL_LENGTH:
+                length = int.from_bytes(data[at + 2 : at + header - 4])
             if size - at >= header - 4:
                 self._check_length(first & 0x0F, second & 0x7F, length)
             end = at + header + length
@@ -75,6 +77,8 @@ class Parser:
             if (message := self._assemble(first, payload)) is not None:
                 yield message
         self._buffer = data[at:]
+        if self._missing:
+            self._check_part()
 
     def _check(self, first: int, second: int) -> None:
         opcode = first & 0x0F
@@ -101,6 +105,26 @@ class Parser:
         if opcode < CLOSE and length + len(self._fragments or b"") > self._limit:
             raise TooLong
 
+    def _check_part(self) -> None:
+        """Check what came of the frame in the buffer, if it is text, as far as this has not been done."""
+        buffer = self._buffer
+        first = self._first if buffer[0] & 0x0F == CONTINUATION else buffer[0]
+        if first & (0x0F | COMPRESSED) != TEXT or buffer[0] & 0x0F >= CLOSE:
+            return
+        begin, turn = _header(buffer[1] & 0x7F), self._checked % 4
+        key = bytes(buffer[begin - 4 : begin])
+        part = bytes(buffer[begin + self._checked :])
+        self._checked += len(part)
+        self._check_text(_unmask(part, key[turn:] + key[:turn]))
+
+    def _check_text(self, part: bytes) -> None:
+        if self._text is None:
+            self._text = _decoder()
+        try:
+            self._text.decode(part)
+        except UnicodeDecodeError:
+            raise _not_utf8() from None
+
     def _assemble(self, first: int, payload: bytes) -> tuple[int, bytes] | None:
         opcode, final = first & 0x0F, first & 0x80
         if opcode >= CLOSE:
@@ -108,19 +132,28 @@ class Parser:
         if final and opcode != CONTINUATION:
             return opcode, self._whole(first, payload)
         if opcode != CONTINUATION:
-            self._first, self._fragments = first, bytearray(payload)
-            return None
+            self._first, self._fragments = first, bytearray()
         assert self._fragments is not None  # `_check`
         self._fragments += payload
         if not final:
+            if self._first & (0x0F | COMPRESSED) == TEXT:
+                self._check_text(payload[self._checked :])
+            self._checked = 0
             return None
         message, self._fragments = bytes(self._fragments), None
         return self._first & 0x0F, self._whole(self._first, message)
 
     def _whole(self, first: int, message: bytes) -> bytes:
-        """The message as it was before compression (RFC 7692, 7.2.2), at most `limit` bytes of it."""
-        if not first & COMPRESSED:
-            return message
+        """The message as it was before compression, at most `limit` bytes of it, UTF-8 if it is text."""
+        self._text, self._checked = None, 0
+        if first & COMPRESSED:
+            message = self._inflate(message)
+        if first & 0x0F == TEXT:
+            check_utf8(message)
+        return message
+
+    def _inflate(self, message: bytes) -> bytes:
+        """RFC 7692, 7.2.2."""
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
             whole = inflate.decompress(message + b"\x00\x00\xff\xff", self._limit + 1)
@@ -165,7 +198,19 @@ def check_utf8(payload: bytes) -> None:
     try:
         payload.decode()
     except UnicodeDecodeError:
-        raise Violation(INVALID_DATA, "text must be UTF-8") from None
+        raise _not_utf8() from None
+
+
+_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+def _not_utf8() -> Violation:
+    return Violation(INVALID_DATA, "text must be UTF-8")
+
+
+def _header(length: int) -> int:
+    """Bytes of a client's frame before its payload, by the 7-bit length (5.2)."""
+    return 8 if length == 126 else 14 if length == 127 else 6
 
 
 def _unmask(payload: bytes, key: bytes) -> bytes:

@@ -26,7 +26,7 @@ from eventhub.errors import (
 )
 from eventhub.event import NewEvent
 from eventhub.server.admission import COUNTED, Place
-from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, check_utf8, close_code, close_payload
+from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, close_code, close_payload
 from eventhub.server.gateway import ABORT, Gateway, Wanted, log_access, too_large
 from eventhub.server.handshake import agree, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
@@ -372,7 +372,6 @@ class WebSocketProtocol(asyncio.Protocol):
         elif self._closing is not None:
             return  # only the peer's close matters now (7.1.1)
         elif opcode == TEXT:
-            check_utf8(payload)
             if self._session is not None:
                 self._session.receive(payload)
         elif opcode == PING:

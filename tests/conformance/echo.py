@@ -1,0 +1,47 @@
+"""`eventhub serve` as Autobahn wants it: an echo server. Only what a whole message means is replaced.
+
+Handshake, frames, UTF-8, fragments, pings, close codes, compression, back-pressure and the native writes are the product's. A text
+message goes back by the product's own encoding in place of being a command; so does a binary one, which the product refuses.
+"""
+
+from typing import Any
+from unittest.mock import patch
+
+from eventhub.cli import app
+from eventhub.encoding import BINARY, TEXT, DeflateEncoding, deflated, frame
+from eventhub.server.gateway import Gateway
+from eventhub.server.wire import WebSocketProtocol
+from eventhub.session import Session
+
+
+class Echo(Session):
+    """A session that says nothing of its own."""
+
+    __slots__ = ()
+
+    def hello(self) -> None:
+        """Nothing: Autobahn counts messages."""
+
+    def receive(self, message: bytes, opcode: int = TEXT) -> None:
+        """Say it again."""
+        encode = deflated if isinstance(self._writer.encoding, DeflateEncoding) else frame
+        self._writer.write(encode(message, opcode))
+
+
+def _session(gateway: Gateway, writer: Any, submit: Any, visit: Any) -> Session:
+    return Echo(gateway.hub, writer, gateway.session_limits, submit, visit)
+
+
+_receive = WebSocketProtocol._receive
+
+
+def _receive_binary_too(protocol: WebSocketProtocol, opcode: int, payload: bytes) -> None:
+    if opcode == BINARY and isinstance(protocol._session, Echo):
+        protocol._session.receive(payload, BINARY)
+    else:
+        _receive(protocol, opcode, payload)
+
+
+if __name__ == "__main__":
+    with patch.object(Gateway, "session", _session), patch.object(WebSocketProtocol, "_receive", _receive_binary_too):
+        app()
