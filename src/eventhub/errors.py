@@ -127,7 +127,7 @@ class PingTimeout(EventHubError, code="ping_timeout", status=408):
 
 
 class RequestTimeout(EventHubError, code="request_timeout", status=408):
-    """The body stopped arriving."""
+    """A head, a body or a message did not come in time."""
 
 
 class AlreadySubscribed(EventHubError, code="already_subscribed", status=409):

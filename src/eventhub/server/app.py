@@ -24,12 +24,13 @@ from eventhub.server import http, pages
 from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.gateway import PATH, Gateway, log_access
+from eventhub.server.http_protocol import protocol_for
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
 from eventhub.server.supervisor import Seat, Supervisor
 from eventhub.server.websocket import WebSocketShell
-from eventhub.server.wire import WebSocketProtocol, protocol_for
+from eventhub.server.wire import WebSocketProtocol
 
 GARBAGE = 20_000
 """Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""

@@ -29,7 +29,7 @@ class Parser:
     `deflate`: permessage-deflate was negotiated, without context takeover by the client.
     """
 
-    __slots__ = ("_buffer", "_deflate", "_first", "_fragments", "_limit", "_missing")
+    __slots__ = ("_buffer", "_deflate", "_first", "_fragments", "_limit", "_missing", "frames")
 
     def __init__(self, limit: int, *, deflate: bool = False) -> None:
         self._limit = limit
@@ -38,6 +38,15 @@ class Parser:
         self._missing = 0  # bytes to come before the frame in the buffer can be complete
         self._fragments: bytearray | None = None
         self._first = CONTINUATION  # the first byte of the message under way
+        self.frames = 0
+        """Frames taken from the input; whoever counts them may set it back."""
+
+    @property
+    def pending(self) -> int | None:
+        """Bytes of a frame or message that has begun and is not complete; None when there is none."""
+        if self._fragments is not None:
+            return len(self._fragments) + len(self._buffer)
+        return len(self._buffer) or None
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Raises Violation or TooLong, after which the parser is of no more use."""
@@ -72,6 +81,7 @@ class Parser:
                 break
             payload = _unmask(data[at + header : end], data[at + header - 4 : at + header])
             at = end
+            self.frames += 1
             if (message := self._assemble(first, payload)) is not None:
                 yield message
         self._buffer = data[at:]

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -12,12 +13,14 @@ import structlog
 
 from eventhub.channels import NAME_LENGTH
 from eventhub.config import Settings
-from eventhub.errors import InvalidRequest, InvalidSince, OriginNotAllowed, PayloadTooLarge, ShuttingDown
+from eventhub.errors import InvalidRequest, InvalidSince, OriginNotAllowed, PayloadTooLarge, RequestTimeout, ShuttingDown
 from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
+from eventhub.limits import Bucket
 from eventhub.presence import MEMBER_LENGTH
 from eventhub.server.admission import Admission, descriptors
+from eventhub.server.deadlines import Deadlines
 from eventhub.server.proxies import Proxies
 from eventhub.session import Session, SessionLimits, Submit, Subscribe
 
@@ -26,6 +29,8 @@ ABORT = "eventhub.abort"
 """The ASGI extension by which our HTTP protocol lets a response be cut off: its `abort` closes the connection at once."""
 SUBPROTOCOL = "eventhub.v1"
 SWEEP_SLICE = 500
+LEAST_RATE = 1024
+"""Bytes per second that a body or a message must bring on average once its time is up: one that dribbles is not waited for."""
 
 log = structlog.get_logger("eventhub.connections")
 access = structlog.get_logger("eventhub.access")
@@ -71,6 +76,16 @@ class Gateway:
     def session(self, writer: Writer, submit: Submit) -> Session:
         """A session for a new connection."""
         return Session(self.hub, writer, self.session_limits, submit)
+
+    @cached_property
+    def deadlines(self) -> Deadlines:
+        """Those of all connections, on the running loop's clock."""
+        return Deadlines(asyncio.get_running_loop())
+
+    def bucket(self) -> Bucket:
+        """The pace of a new connection's commands."""
+        rate = self.settings.limits.commands
+        return Bucket(rate, 2 * rate)
 
     def opened(self, connection: Connection) -> None:
         """Count a connection in. It is told when the server is about to stop."""
@@ -191,6 +206,21 @@ class Wanted:
         if self._cursor is None:
             return parse_since(self.since)
         return self._cursor.get(channel, self._otherwise)
+
+
+def too_late(what: str, seconds: float) -> RequestTimeout:
+    """The error of a body, or message, that dribbles."""
+    return RequestTimeout(
+        f"{what} was not complete after {seconds:g} seconds, and a second more for each {LEAST_RATE} bytes of it (limits.body_seconds)"
+    )
+
+
+def silent(seconds: float) -> RequestTimeout:
+    """The error of a WebSocket that wants nothing."""
+    return RequestTimeout(
+        f"no message came within {seconds:g} seconds and the address names no channel; expected a command, or ?channel=… "
+        "(limits.first_frame_seconds)"
+    )
 
 
 def _authority(origin: str) -> bytes:

@@ -9,7 +9,7 @@ from eventhub.encoding import LINES
 from eventhub.errors import EventHubError, ShuttingDown, UnsupportedMediaType
 from eventhub.event import NewEvent, Receipt
 from eventhub.server.frames import SERVICE_RESTART
-from eventhub.server.gateway import SUBPROTOCOL, Gateway, Wanted, too_large
+from eventhub.server.gateway import SUBPROTOCOL, Gateway, Wanted, silent, too_large
 from eventhub.server.outbox import Outbox
 from eventhub.server.race import race
 from eventhub.server.submissions import Submissions
@@ -49,6 +49,7 @@ class WebSocketShell:
             await race(self._send(send), self._read(scope, receive))
         finally:
             self._gateway.closed(self)
+            self._gateway.deadlines.clear((self, "first"))
             self._outbox.discard()
             self._session.close()
 
@@ -72,13 +73,21 @@ class WebSocketShell:
 
     async def _read(self, scope: Scope, receive: Receive) -> None:
         self._session.hello()
+        seconds = self._gateway.settings.limits.first_frame_seconds
         try:
-            Wanted(scope["query_string"]).subscribe(self._session)
+            wanted = Wanted(scope["query_string"])
+            wanted.subscribe(self._session)
+            if not wanted.channels:
+                self._gateway.deadlines.after((self, "first"), seconds, lambda: self._fail(silent(seconds)))
         except EventHubError as error:
             self._fail(error)
+        bucket, clock = self._gateway.bucket(), asyncio.get_running_loop().time
         while (message := await receive())["type"] == "websocket.receive":
+            self._gateway.deadlines.clear((self, "first"))
             if self._outbox.error is None:
                 self._receive(message)
+            if wait := bucket.charge(1, clock() * 1000):  # the server below reads no more meanwhile
+                await asyncio.sleep(wait)
             await self._room.wait()
         self._outbox.close()
 

@@ -1,0 +1,81 @@
+"""What is to happen to connections unless something else does first. One timer for all that falls in the same second."""
+
+import math
+from collections.abc import Callable, Hashable
+from itertools import islice
+from typing import Protocol
+
+import structlog
+
+SLICE = 200
+"""Called in one turn of the loop; the rest has the next."""
+
+Expired = Callable[[], None]
+
+log = structlog.get_logger("eventhub.deadlines")
+
+
+class Scheduler(Protocol):
+    """What is asked of an event loop."""
+
+    def time(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[[int], object], second: int, /) -> object:
+        """Call it then."""
+        ...
+
+    def call_soon(self, callback: Callable[[int], object], second: int, /) -> object:
+        """Call it in the next turn."""
+        ...
+
+
+class Deadlines:
+    """One deadline a key, such as (connection, purpose); late by a second at most, never early.
+
+    A timer for each connection would cost more than what it guards; here a deadline is two entries in dictionaries, and there is one timer
+    a second that has any.
+    """
+
+    __slots__ = ("_due", "_loop", "_seconds")
+
+    def __init__(self, loop: Scheduler) -> None:
+        self._loop = loop
+        self._due: dict[int, dict[Hashable, Expired]] = {}
+        self._seconds: dict[Hashable, int] = {}
+
+    def set(self, key: Hashable, when: float, expired: Expired) -> None:
+        """Call `expired` at `when`, seconds on the loop's clock, in place of what was set for the key before."""
+        self.clear(key)
+        second = self._seconds[key] = math.ceil(when)
+        if second not in self._due:
+            self._due[second] = {}
+            self._loop.call_at(second, self._expire, second)
+        self._due[second][key] = expired
+
+    def after(self, key: Hashable, seconds: float, expired: Expired) -> None:
+        """Call `expired` so many seconds from now."""
+        self.set(key, self._loop.time() + seconds, expired)
+
+    def clear(self, key: Hashable) -> None:
+        """It is not to happen. There may be nothing to clear."""
+        if (second := self._seconds.pop(key, None)) is not None:
+            del self._due[second][key]  # an empty second stays until its timer
+
+    def __len__(self) -> int:
+        return len(self._seconds)
+
+    def _expire(self, second: int) -> None:
+        due = self._due[second]
+        for key, expired in list(islice(due.items(), SLICE)):
+            if due.pop(key, None) is not None:  # one that expired before it may have cleared it
+                del self._seconds[key]
+                try:
+                    expired()
+                except Exception:
+                    log.exception("deadline_failed")  # the others shall have theirs
+        if due:
+            self._loop.call_soon(self._expire, second)
+        else:
+            del self._due[second]
