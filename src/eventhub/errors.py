@@ -22,7 +22,7 @@ Messages say what was received and what was expected, and never hold a payload.
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import ClassVar
+from typing import ClassVar, Self
 
 TABLE: dict[str, type["EventHubError"]] = {}
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -34,9 +34,13 @@ class EventHubError(Exception):
 
     code: ClassVar[str]
     status: ClassVar[int]
+    limit: str | None = None
+    """The setting below `limits` that refused, if one did."""
+    counted = False
+    """Its limit's refusals have been counted up for it."""
 
-    def __init_subclass__(cls, code: str, status: int) -> None:
-        cls.code, cls.status = code, status
+    def __init_subclass__(cls, code: str, status: int, limit: str | None = None) -> None:
+        cls.code, cls.status, cls.limit = code, status, limit
         TABLE[code] = cls
 
     def __init__(self, message: str, details: Sequence[dict[str, str]] = ()) -> None:
@@ -48,6 +52,11 @@ class EventHubError(Exception):
     def close_code(self) -> int:
         """The WebSocket close code, in the private range (RFC 6455, 7.4.2)."""
         return 4000 + self.status
+
+    def by(self, limit: str) -> Self:
+        """Name the limit, where one class of errors serves several."""
+        self.limit = limit
+        return self
 
     def as_dict(self) -> dict[str, object]:
         """The fields that every transport shows: code, message and, where there are any, details."""
@@ -74,7 +83,7 @@ class InvalidJson(EventHubError, code="invalid_json", status=400):
     """The body or message is not JSON, or not UTF-8."""
 
 
-class TooDeep(EventHubError, code="too_deep", status=400):
+class TooDeep(EventHubError, code="too_deep", status=400, limit="depth"):
     """JSON nested deeper than the limit."""
 
 
@@ -94,7 +103,7 @@ class InvalidSince(EventHubError, code="invalid_since", status=400):
     """`since` is none of its forms."""
 
 
-class TooManySubscriptions(EventHubError, code="too_many_subscriptions", status=400):
+class TooManySubscriptions(EventHubError, code="too_many_subscriptions", status=400, limit="subscriptions"):
     """More subscriptions than one connection may have."""
 
 
@@ -174,11 +183,11 @@ class BrokerUnavailable(EventHubError, code="broker_unavailable", status=503):
     """The broker cannot store the event now."""
 
 
-class TooManyChannels(EventHubError, code="too_many_channels", status=503):
+class TooManyChannels(EventHubError, code="too_many_channels", status=503, limit="channels"):
     """The broker holds as many channels as it may."""
 
 
-class NodeFull(EventHubError, code="node_full", status=503):
+class NodeFull(EventHubError, code="node_full", status=503, limit="connections"):
     """This node has as many connections as it may."""
 
 

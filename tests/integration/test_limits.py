@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients import WsClient, close_code, frame, http, masked, metric, ndjson, raw, sse, upgrade
+from tests.clients import WsClient, close_code, exactly, frame, http, masked, metric, ndjson, raw, sse, upgrade
 from tests.harness import EventHubServer
 
 Start = Callable[..., EventHubServer]
@@ -196,3 +196,58 @@ def test_a_body_that_dribbles_is_given_up(start: Start) -> None:
                 answer = sock.recv(65536)
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert 0.9 < time.monotonic() - begun < 3, "although it never was silent for a second"
+
+
+TIGHT = """
+limits:
+  {event_bytes: 300, body_bytes: 2000, batch: 3, depth: 4, page: 5, subscriptions: 1, connections: 6, channels: 3,
+   commands: 30, head_seconds: 1, body_seconds: 1, first_frame_seconds: 1, connections_per_address: 4}
+channels: {any: {publish: [client, producer]}}
+"""
+
+
+def test_each_limit_counts_what_it_refuses(start: Start) -> None:
+    hub = start(TIGHT)
+    channel = f"{hub.url}/v1/channels/any.a"
+    assert http.post(channel, content='"' + "x" * 400 + '"').status_code == 413
+    assert http.post(channel, content='"' + "x" * 4000 + '"').status_code == 413
+    assert http.post(channel, content="[1,2,3,4]").status_code == 413
+    assert http.post(channel, content="{}".join(["[" * 9, "]" * 9])).status_code in (400, 422)
+    assert http.get(f"{channel}?limit=6").status_code == 400
+    lines = {"Content-Type": "application/x-ndjson"}
+    assert "payload_too_large" in http.post(channel, content='"' + "x" * 400 + '"\n1\n', headers=lines).text
+    assert sum(http.post(f"{channel}{number}", content="1").status_code == 503 for number in range(4)) == 2
+    with raw(hub.port) as silent, raw(hub.port) as dribbling:
+        dribbling.sendall(b"POST /v1/channels/any.a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1")
+        assert (exactly(silent, 12), exactly(dribbling, 12)) == (b"HTTP/1.1 408", b"HTTP/1.1 408")
+    with upgrade(hub.port) as mute:
+        assert close_code(mute) == 4408
+    with WsClient(f"{hub.ws_url}?channel=any.a") as client:
+        for _ in range(2):
+            client.send(type="subscribe", channel="any.b")
+            assert client.until("error")["code"] == "too_many_subscriptions"
+        client.send(type="publish", channel="any.a", data=[[[[[[1]]]]]])
+        assert client.until("error")["code"] == "too_deep"
+        for number in range(70):
+            client.send(type="ping", ref=number)
+        while client.until("pong")["ref"] < 69:
+            pass
+        client.send(type="ping", ref="x" * 300)
+        assert client.until("error")["code"] == "payload_too_large"
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(raw(hub.port))
+        with raw(hub.port) as sock:
+            assert refused(everything(sock))[1] == "too_many_connections"
+    while metric(hub.url, "eventhub_connections"):
+        pass
+    expected = {
+        "event_bytes": 3, "body_bytes": 1, "batch": 1, "depth": 2, "page": 1, "channels": 2, "head_seconds": 1, "body_seconds": 1,
+        "first_frame_seconds": 1, "subscriptions": 2, "connections_per_address": 1, "connections": 0, "connections_per_principal": 0,
+    }  # fmt: skip
+    assert {limit: refusals(hub, limit) for limit in expected} == expected
+    assert refusals(hub, "commands") >= 1
+
+
+def refusals(hub: EventHubServer, limit: str) -> float:
+    return metric(hub.url, f'eventhub_refused_total{{limit="{limit}"}}')

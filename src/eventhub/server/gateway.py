@@ -212,7 +212,7 @@ def too_late(what: str, seconds: float) -> RequestTimeout:
     """The error of a body, or message, that dribbles."""
     return RequestTimeout(
         f"{what} was not complete after {seconds:g} seconds, and a second more for each {LEAST_RATE} bytes of it (limits.body_seconds)"
-    )
+    ).by("body_seconds")
 
 
 def silent(seconds: float) -> RequestTimeout:
@@ -220,7 +220,7 @@ def silent(seconds: float) -> RequestTimeout:
     return RequestTimeout(
         f"no message came within {seconds:g} seconds and the address names no channel; expected a command, or ?channel=… "
         "(limits.first_frame_seconds)"
-    )
+    ).by("first_frame_seconds")
 
 
 def _authority(origin: str) -> bytes:
@@ -238,4 +238,4 @@ def _fields(query: bytes) -> list[tuple[str, str]]:
 
 def too_large(what: str, setting: str, limit: int) -> PayloadTooLarge:
     """An error that names the limit."""
-    return PayloadTooLarge(f"{what}; at most {limit} bytes are allowed (limits.{setting})")
+    return PayloadTooLarge(f"{what}; at most {limit} bytes are allowed (limits.{setting})").by(setting)

@@ -72,6 +72,7 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             self._place = self.gateway.admission.connect(self.client[0] if self.client else None)
         except EventHubError as error:
+            self.gateway.hub.refused(error)
             transport.set_protocol(Refusal(transport, error, self.refusals))
             return
         self.connections.add(self)  # all as in uvicorn, whose way to the addresses takes longer than the rest of a handshake
@@ -137,11 +138,13 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        self._fail(RequestTimeout(f"no complete request came within {self.gateway.settings.limits.head_seconds:g} seconds"))
+        seconds = self.gateway.settings.limits.head_seconds
+        self._fail(RequestTimeout(f"no complete request came within {seconds:g} seconds (limits.head_seconds)").by("head_seconds"))
 
     def _fail(self, error: EventHubError) -> None:
         """Answer what never became a request, unless the answer to an earlier one is under way."""
         if not self.transport.is_closing():
+            self.gateway.hub.refused(error)
             if not self._busy:
                 self.transport.write(refusal(error))
             self.transport.close()

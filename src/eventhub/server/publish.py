@@ -81,7 +81,9 @@ class Request:
     def check_count(self, count: int) -> None:
         """Raises PayloadTooLarge when a batch has too many events."""
         if count > self.limits.batch:
-            raise PayloadTooLarge(f"the array has {count} events; at most {self.limits.batch} are allowed (limits.batch), or send a stream")
+            raise PayloadTooLarge(
+                f"the array has {count} events; at most {self.limits.batch} are allowed (limits.batch), or send a stream"
+            ).by("batch")
 
     def _key(self) -> str | None:
         if (key := self.headers.get(b"idempotency-key")) is None:

@@ -39,6 +39,7 @@ class WebSocketShell:
             with self._gateway.admission.seat(scope):
                 await self._serve(scope, receive, send)
         except EventHubError as error:  # nothing of what was accepted raises one
+            self._gateway.hub.refused(error)
             await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,6 +88,7 @@ class WebSocketShell:
             if self._outbox.error is None:
                 self._receive(message)
             if wait := bucket.charge(1, clock() * 1000):  # the server below reads no more meanwhile
+                self._gateway.hub.delayed("commands")
                 await asyncio.sleep(wait)
             await self._room.wait()
         self._outbox.close()

@@ -84,6 +84,7 @@ class WebSocketProtocol(asyncio.Protocol):
                 self._place = gateway.admission.session(self._client(headers))
         except EventHubError as error:
             self._log_access(method, url, error.status, headers)
+            gateway.hub.refused(error)
             self.write(refusal(error))
             self._transport.close()
             return
@@ -121,6 +122,8 @@ class WebSocketProtocol(asyncio.Protocol):
             self._held = chain(self._held, frames)  # TLS had deciphered it already
         else:
             self._take(self._parser, frames)
+            if self._held is not None:
+                self._gateway.hub.delayed("commands")
 
     def _take(self, parser: Parser, frames: Iterator[tuple[int, bytes]]) -> None:
         try:
@@ -197,6 +200,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def fail(self, error: EventHubError) -> None:
         """End the connection: feeds' and our own way out. It is told why where there is room for it."""
+        self._gateway.hub.refused(error)
         if self._session is not None and not self.full and not isinstance(error, SlowConsumer):
             self._session.error(error)
         self._close(error.close_code, error.code)
