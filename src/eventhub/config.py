@@ -95,7 +95,7 @@ class LimitSettings(Section):
     commands: int = Field(
         default=200, ge=1, description="Frames per second a WebSocket client may send, twice as many at once; beyond it, it is read later"
     )
-    head_seconds: float = Field(default=10, gt=0, description="Longest wait for the head of a request")
+    head_seconds: float = Field(default=10, gt=0, description="Longest wait for a TLS handshake, and for the head of a request")
     body_seconds: float = Field(
         default=30,
         gt=0,

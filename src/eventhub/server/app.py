@@ -5,7 +5,7 @@ import gc
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain
@@ -138,7 +138,13 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say where."""
-        await super().startup(sockets)
+        await super().startup([])
+        for sock in sockets or []:  # uvicorn would wait a minute for a TLS handshake
+            server = await asyncio.get_running_loop().create_server(
+                self._protocol, sock=sock, ssl=self.config.ssl, backlog=self.config.backlog,
+                ssl_handshake_timeout=self._gateway.settings.limits.head_seconds if self.config.ssl else None,
+            )  # fmt: skip
+            self.servers.append(server)
         gc.collect()
         gc.freeze()  # what is here now stays: no collection need look at it again
         gc.set_threshold(GARBAGE)
@@ -147,6 +153,10 @@ class Server(uvicorn.Server):
         else:
             asyncio.get_running_loop().add_reader(self._seat.lifeline, self._orphaned, self._seat.lifeline)
             self._seat.taken()
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     def _orphaned(self, lifeline: int) -> None:
         """The supervisor is gone: nobody would replace this worker, or stop it."""

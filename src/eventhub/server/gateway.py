@@ -154,8 +154,9 @@ class Gateway:
 
 
 def log_access(method: str, path: str, status: int, client: str) -> None:
-    """A line for a request. Without its query: a token may be in it."""
-    access.info("request", method=method, path=path, status=status, client=client)
+    """A line for a request. Without its query: a token may be in it. What would move a terminal's cursor is escaped."""
+    shown = path if path.isprintable() else path.encode("unicode_escape").decode()
+    access.info("request", method=method, path=shown, status=status, client=client)
 
 
 class Wanted:
