@@ -100,9 +100,11 @@ def _blocks(lines: Iterator[str]) -> Iterator[Block]:
             block = []
 
 
-def raw(port: int, *, receive_buffer: int | None = None) -> socket.socket:
-    """A bare TCP connection."""
+def raw(port: int, *, receive_buffer: int | None = None, source: str = "") -> socket.socket:
+    """A bare TCP connection; `source` is the address it comes from, any of 127.0.0.0/8."""
     sock = socket.socket()
+    if source:
+        sock.bind((source, 0))
     if receive_buffer is not None:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.settimeout(SECONDS)
@@ -110,9 +112,9 @@ def raw(port: int, *, receive_buffer: int | None = None) -> socket.socket:
     return sock
 
 
-def upgrade(port: int, query: str = "", *, receive_buffer: int | None = None, behind: bytes = b"") -> socket.socket:
+def upgrade(port: int, query: str = "", *, receive_buffer: int | None = None, behind: bytes = b"", source: str = "") -> socket.socket:
     """A WebSocket opened by hand, its handshake read; `behind` is sent in the same segment as the request."""
-    sock = raw(port, receive_buffer=receive_buffer)
+    sock = raw(port, receive_buffer=receive_buffer, source=source)
     sock.sendall(
         f"GET /v1/ws{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()

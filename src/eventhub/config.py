@@ -119,8 +119,18 @@ class LimitSettings(Section):
     connections_per_principal: int = Field(default=100, ge=1, description="Connections per process of one principal")
     channels: int = Field(default=100_000, ge=1, description="Channels held by the memory and SQLite brokers")
     history_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024, description="Size of all events held by the memory broker")
-    head_seconds: float = Field(default=10, gt=0, description="Longest wait for the head of a request")
-    body_seconds: float = Field(default=30, gt=0, description="Longest silence in a request body that is not a stream")
+    commands: int = Field(
+        default=1000, ge=1, description="Frames per second a WebSocket client may send, twice as many at once; beyond it, it is read later"
+    )
+    head_seconds: float = Field(default=10, gt=0, description="Longest wait for a TLS handshake, and for the head of a request")
+    body_seconds: float = Field(
+        default=30,
+        gt=0,
+        description="Time for a request body that is not a stream, or a WebSocket message, and 1 s more for each KiB of it",
+    )
+    first_frame_seconds: float = Field(
+        default=30, gt=0, description="Longest wait for the first message on a WebSocket whose address names no channel"
+    )
 
 
 class ShutdownSettings(Section):

@@ -24,7 +24,7 @@ Messages say what was received and what was expected, and never hold a payload.
 from collections.abc import Sequence
 from http import HTTPStatus
 from math import ceil
-from typing import ClassVar
+from typing import ClassVar, Self
 
 TABLE: dict[str, type["EventHubError"]] = {}
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
@@ -40,9 +40,13 @@ class EventHubError(Exception):
     code: ClassVar[str]
     status: ClassVar[int]
     retry_after: float | None = None
+    limit: str | None = None
+    """The setting below `limits` that refused, if one did."""
+    counted = False
+    """Its limit's refusals have been counted up for it."""
 
-    def __init_subclass__(cls, code: str, status: int) -> None:
-        cls.code, cls.status = code, status
+    def __init_subclass__(cls, code: str, status: int, limit: str | None = None) -> None:
+        cls.code, cls.status, cls.limit = code, status, limit
         if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             cls.retry_after = 1.0
         TABLE[code] = cls
@@ -66,6 +70,11 @@ class EventHubError(Exception):
         if self.status == HTTPStatus.UNAUTHORIZED:
             found["www-authenticate"] = "Bearer" if self.code == "unauthorized" else 'Bearer error="invalid_token"'
         return found
+
+    def by(self, limit: str) -> Self:
+        """Name the limit, where one class of errors serves several."""
+        self.limit = limit
+        return self
 
     def as_dict(self) -> dict[str, object]:
         """The fields that every transport shows: code, message and, where there are any, details and retry_after."""
@@ -94,7 +103,7 @@ class InvalidJson(EventHubError, code="invalid_json", status=400):
     """The body or message is not JSON, or not UTF-8."""
 
 
-class TooDeep(EventHubError, code="too_deep", status=400):
+class TooDeep(EventHubError, code="too_deep", status=400, limit="depth"):
     """JSON nested deeper than the limit."""
 
 
@@ -114,7 +123,7 @@ class InvalidSince(EventHubError, code="invalid_since", status=400):
     """`since` is none of its forms."""
 
 
-class TooManySubscriptions(EventHubError, code="too_many_subscriptions", status=400):
+class TooManySubscriptions(EventHubError, code="too_many_subscriptions", status=400, limit="subscriptions"):
     """More subscriptions than one connection may have."""
 
 
@@ -163,7 +172,7 @@ class PingTimeout(EventHubError, code="ping_timeout", status=408):
 
 
 class RequestTimeout(EventHubError, code="request_timeout", status=408):
-    """The body stopped arriving."""
+    """A head, a body or a message did not come in time."""
 
 
 class AlreadySubscribed(EventHubError, code="already_subscribed", status=409):
@@ -186,7 +195,7 @@ class UpgradeRequired(EventHubError, code="upgrade_required", status=426):
     """A plain request where a WebSocket handshake is expected."""
 
 
-class RateLimited(EventHubError, code="rate_limited", status=429):
+class RateLimited(EventHubError, code="rate_limited", status=429, limit="publish_rate"):
     """More events per second than the channel type or the key allows."""
 
 
@@ -214,11 +223,11 @@ class BrokerUnavailable(EventHubError, code="broker_unavailable", status=503):
     """The broker cannot store the event now."""
 
 
-class TooManyChannels(EventHubError, code="too_many_channels", status=503):
+class TooManyChannels(EventHubError, code="too_many_channels", status=503, limit="channels"):
     """The broker holds as many channels as it may."""
 
 
-class NodeFull(EventHubError, code="node_full", status=503):
+class NodeFull(EventHubError, code="node_full", status=503, limit="connections"):
     """This node has as many connections as it may."""
 
 

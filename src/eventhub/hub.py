@@ -99,6 +99,17 @@ class Hub:
     def rejected(self, channel: str, error: EventHubError) -> None:
         """An event was refused."""
         self._metrics.rejected(channel.partition(".")[0], error.code)
+        self.refused(error)
+
+    def refused(self, error: EventHubError) -> None:
+        """Something was refused: count it for the limit that did, if one did, however many edges the error passes."""
+        if error.limit is not None and not error.counted:
+            error.counted = True
+            self._metrics.refused(error.limit)
+
+    def delayed(self, limit: str) -> None:
+        """A limit, one of REFUSING, made somebody wait."""
+        self._metrics.refused(limit)
 
     @staticmethod
     def now() -> int:

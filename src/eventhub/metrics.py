@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from eventhub import __version__
 from eventhub.fanout import Tally
+from eventhub.limits import REFUSING
 
 LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 UNKNOWN = "unknown"
@@ -33,6 +34,7 @@ class Metrics:
         self.tallies = {name: Tally() for name in types}
         published = Counter("eventhub_events_published", "Events stored", ["type"], registry=self.registry)
         self._rejected = Counter("eventhub_events_rejected", "Events refused", ["type", "code"], registry=self.registry)
+        refused = Counter("eventhub_refused", "What a limit refused, or made to wait", ["limit"], registry=self.registry)
         latency = Histogram(
             "eventhub_publish_to_socket_seconds", "From accepting an event to handing it to the sockets of this node",
             ["type"], buckets=LATENCY, registry=self.registry,
@@ -43,6 +45,7 @@ class Metrics:
         )  # fmt: skip
         # the children, bound once: finding one by its labels takes longer than counting
         self._stored = {name: published.labels(name) for name in self.tallies}
+        self._refused = {name: refused.labels(name) for name in REFUSING}
         self._latencies = {name: latency.labels(name) for name in self.tallies}
         self._fanouts = {name: fanout.labels(name) for name in self.tallies}
         self.registry.register(TallyCollector(self.tallies))
@@ -54,6 +57,10 @@ class Metrics:
     def rejected(self, type_name: str, code: str, count: int = 1) -> None:
         """Events were refused."""
         self._rejected.labels(type_name if type_name in self.tallies else UNKNOWN, code).inc(count)
+
+    def refused(self, limit: str) -> None:
+        """A limit, one of REFUSING, took effect."""
+        self._refused[limit].inc()
 
     def flushed(self, type_name: str, latencies: Iterable[float], seconds: float) -> None:
         """A channel's events reached the sockets, each after its latency; the writing took `seconds`."""

@@ -130,6 +130,10 @@ class Channels(Protocol):
         """An event was refused before it reached the hub."""
         ...
 
+    def refused(self, error: EventHubError) -> None:
+        """Something was refused; called once or more for each error."""
+        ...
+
     def now(self) -> int:
         """Milliseconds since the Unix epoch."""
         ...
@@ -241,6 +245,7 @@ class Session:
 
     def error(self, error: EventHubError, ref: Ref = None) -> None:
         """An error reply."""
+        self._channels.refused(error)
         self._say("error", ref, error.as_dict())
 
     def goodbye(self, error: EventHubError, reconnect_in: float) -> None:

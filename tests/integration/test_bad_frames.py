@@ -56,18 +56,18 @@ def test_subscribing_twice_is_named(lane_hub: EventHubServer, channel: Channel) 
         assert client.until("error")["code"] == "already_subscribed"
 
 
-def test_ten_thousand_subscriptions_stop_at_the_limit(lane_hub: EventHubServer, channel: Channel) -> None:
+def test_a_thousand_subscriptions_stop_at_the_limit(lane_hub: EventHubServer, channel: Channel) -> None:
     with WsClient(lane_hub.ws_url) as client:
         limit = client.receive()["limits"]["subscriptions"]
         answers = {"subscribed": 0, "error": 0}
-        for begin in range(0, 10_000, 500):
+        for begin in range(0, 1000, 500):
             for number in range(begin, begin + 500):
                 client.send(type="subscribe", channel=f"{channel('chat')}-{number}")
             for _ in range(500):
                 answer = client.receive()
                 answers[answer["type"]] += 1
                 assert answer.get("code", "too_many_subscriptions") == "too_many_subscriptions"
-        assert answers == {"subscribed": limit, "error": 10_000 - limit}
+        assert answers == {"subscribed": limit, "error": 1000 - limit}
 
 
 def test_a_message_over_the_limit_closes_with_4413(lane_hub: EventHubServer) -> None:
@@ -179,7 +179,7 @@ def test_garbage_instead_of_http_is_refused(hub: EventHubServer) -> None:
 
 
 def test_a_client_that_only_sends_is_stopped_and_not_buffered_without_bound(start: Start) -> None:
-    hub = start("limits: {buffer_bytes: 65536}")
+    hub = start("limits: {buffer_bytes: 65536, commands: 1000000}")
     flood = masked(b'{"type":"nope","ref":"' + b"r" * 60 + b'"}') * 1000
     with upgrade(hub.port, receive_buffer=4096) as sock:
         sock.settimeout(1)

@@ -1,14 +1,16 @@
-"""Limits on connections, and what who is refused gets to see."""
+"""Limits on connections, commands and time, and what who is beyond them gets to see."""
 
 import json
 import socket
+import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from tests.clients import WsClient, frame, http, metric, ndjson, raw, sse, upgrade
+from tests.clients import WsClient, close_code, exactly, frame, http, masked, metric, ndjson, raw, sse, upgrade
 from tests.harness import EventHubServer
 
 Start = Callable[..., EventHubServer]
@@ -92,3 +94,160 @@ def test_a_trusted_proxy_may_have_as_many_connections_as_it_needs(start: Start) 
             stack.enter_context(upgrade(hub.port))
         with ndjson(f"{hub.url}/v1/channels/chat.a/ndjson") as messages:
             assert next(messages)["type"] == "subscribed"
+
+
+@pytest.mark.parametrize("lane", ["fast", "asgi"])
+def test_a_client_that_is_too_fast_is_read_later_and_loses_nothing(start: Start, lane: str) -> None:
+    hub = start("limits: {commands: 50}", lane=lane)
+    with WsClient(hub.ws_url) as client:
+        client.until("hello")
+        begun = time.monotonic()
+        for number in range(200):
+            client.send(type="ping", ref=number)
+        assert [client.until("pong")["ref"] for number in range(200)] == list(range(200))
+        assert 1.8 < time.monotonic() - begun < 8, "a hundred at once, the rest at fifty a second"
+
+
+def test_control_frames_and_fragments_count_as_messages_do(start: Start) -> None:
+    hub = start("limits: {commands: 50}")
+    fragments = masked(b'{"type":"ping"}', final=False) + masked(b"", opcode=0, final=False) * 148 + masked(b"", opcode=0)
+    for flood, answer in ((masked(b"", opcode=9) * 150, 10), (fragments, 1), (masked(b"", opcode=10) * 150 + masked(b"", opcode=9), 10)):
+        with upgrade(hub.port) as sock:
+            frame(sock)
+            begun = time.monotonic()
+            sock.sendall(flood + masked(b"last", opcode=9))
+            while (got := frame(sock)) != (10, b"last"):
+                assert got[0] == answer
+            assert time.monotonic() - begun > 0.9
+
+
+def test_who_has_flooded_is_still_there_and_in_time_for_heartbeats(start: Start) -> None:
+    hub = start("heartbeat: 0.5\nlimits: {commands: 20}")
+    with WsClient(hub.ws_url) as client:
+        for number in range(120):  # four seconds' worth
+            client.send(type="ping", ref=number)
+        assert [client.until("pong")["ref"] for number in range(120)] == list(range(120))
+
+
+def test_a_client_that_has_gone_while_it_was_held_is_forgotten(start: Start) -> None:
+    hub = start("heartbeat: 1\nlimits: {commands: 1}")
+    with upgrade(hub.port) as sock:
+        sock.sendall(masked(b"", opcode=9) * 5000)
+    while metric(hub.url, 'eventhub_connections{transport="websocket"}'):
+        pass
+    assert hub.stop() == 0
+
+
+@pytest.mark.parametrize("lane", ["fast", "asgi"])
+def test_a_websocket_that_wants_nothing_is_closed(start: Start, lane: str) -> None:
+    hub = start("limits: {first_frame_seconds: 1}", lane=lane)
+    with WsClient(hub.ws_url) as mute, WsClient(hub.ws_url) as talker, WsClient(f"{hub.ws_url}?channel=chat.a") as listener:
+        talker.send(type="ping")
+        error = mute.until("error")
+        assert (error["code"], "limits.first_frame_seconds" in error["message"]) == ("request_timeout", True)
+        with pytest.raises(ConnectionClosed) as closed:
+            mute.receive()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 4408
+        for client in (talker, listener):
+            client.send(type="ping", ref="still")
+            while client.until("pong").get("ref") != "still":
+                pass
+
+
+def test_pings_are_no_message_for_which_a_mute_client_is_kept(start: Start) -> None:
+    hub = start("limits: {first_frame_seconds: 1}")
+    with upgrade(hub.port) as sock:
+        sock.sendall(masked(b"", opcode=9))
+        assert close_code(sock) == 4408
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"\x81", masked(b'{"type":"ping"}')[:-1], masked(b"", final=False), masked(b'{"type":', final=False) + masked(b"mid", opcode=9)],
+)
+def test_a_message_that_begins_must_end(start: Start, begun: bytes) -> None:
+    hub = start("limits: {body_seconds: 1}")
+    with upgrade(hub.port, "?channel=chat.a") as sock:
+        sock.sendall(begun)
+        assert close_code(sock) == 4408
+
+
+def test_a_large_message_over_a_slow_line_has_the_time_it_needs(start: Start) -> None:
+    hub = start("limits: {body_seconds: 1}")
+    message = masked(b'{"type":"ping","ref":"' + b"x" * 12_000 + b'"}')
+    with upgrade(hub.port, "?channel=chat.a") as sock:
+        frame(sock), frame(sock)
+        for begin in range(0, len(message), 3000):
+            sock.sendall(message[begin : begin + 3000])
+            time.sleep(0.6)  # a slow line: 5 KB a second
+        assert json.loads(frame(sock)[1])["code"] == "invalid_frame", "it came whole: its ref is too long"
+
+
+def test_a_body_that_dribbles_is_given_up(start: Start) -> None:
+    hub = start("limits: {body_seconds: 1}")
+    with raw(hub.port) as sock:
+        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        sock.settimeout(0.2)
+        begun, answer = time.monotonic(), b""
+        while not answer:
+            sock.sendall(b"x")
+            with suppress(TimeoutError):
+                answer = sock.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert 0.9 < time.monotonic() - begun < 3, "although it never was silent for a second"
+
+
+TIGHT = """
+limits:
+  {event_bytes: 300, body_bytes: 2000, batch: 3, depth: 4, page: 5, subscriptions: 1, connections: 6, channels: 3,
+   commands: 30, head_seconds: 1, body_seconds: 1, first_frame_seconds: 1, connections_per_address: 4}
+channels: {any: {publish: [client, producer]}}
+"""
+
+
+def test_each_limit_counts_what_it_refuses(start: Start) -> None:
+    hub = start(TIGHT)
+    channel = f"{hub.url}/v1/channels/any.a"
+    assert http.post(channel, content='"' + "x" * 400 + '"').status_code == 413
+    assert http.post(channel, content='"' + "x" * 4000 + '"').status_code == 413
+    assert http.post(channel, content="[1,2,3,4]").status_code == 413
+    assert http.post(channel, content="{}".join(["[" * 9, "]" * 9])).status_code in (400, 422)
+    assert http.get(f"{channel}?limit=6").status_code == 400
+    lines = {"Content-Type": "application/x-ndjson"}
+    assert "payload_too_large" in http.post(channel, content='"' + "x" * 400 + '"\n1\n', headers=lines).text
+    assert sum(http.post(f"{channel}{number}", content="1").status_code == 503 for number in range(4)) == 2
+    with raw(hub.port) as silent, raw(hub.port) as dribbling:
+        dribbling.sendall(b"POST /v1/channels/any.a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1")
+        assert (exactly(silent, 12), exactly(dribbling, 12)) == (b"HTTP/1.1 408", b"HTTP/1.1 408")
+    with upgrade(hub.port) as mute:
+        assert close_code(mute) == 4408
+    with WsClient(f"{hub.ws_url}?channel=any.a") as client:
+        for _ in range(2):
+            client.send(type="subscribe", channel="any.b")
+            assert client.until("error")["code"] == "too_many_subscriptions"
+        client.send(type="publish", channel="any.a", data=[[[[[[1]]]]]])
+        assert client.until("error")["code"] == "too_deep"
+        for number in range(70):
+            client.send(type="ping", ref=number)
+        while client.until("pong")["ref"] < 69:
+            pass
+        client.send(type="ping", ref="x" * 300)
+        assert client.until("error")["code"] == "payload_too_large"
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(raw(hub.port))
+        with raw(hub.port) as sock:
+            assert refused(everything(sock))[1] == "too_many_connections"
+    while metric(hub.url, "eventhub_connections"):
+        pass
+    expected = {
+        "event_bytes": 3, "body_bytes": 1, "batch": 1, "depth": 2, "page": 1, "channels": 2, "head_seconds": 1, "body_seconds": 1,
+        "first_frame_seconds": 1, "subscriptions": 2, "connections_per_address": 1, "connections": 0, "connections_per_principal": 0,
+    }  # fmt: skip
+    assert {limit: refusals(hub, limit) for limit in expected} == expected
+    assert refusals(hub, "commands") >= 1
+
+
+def refusals(hub: EventHubServer, limit: str) -> float:
+    return metric(hub.url, f'eventhub_refused_total{{limit="{limit}"}}')

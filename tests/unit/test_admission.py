@@ -102,7 +102,7 @@ def test_an_ipv6_address_counts_by_its_network(address: str, counted: str) -> No
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=200))
 def test_counts_are_those_of_a_list_and_keys_are_held_while_somebody_is_there(steps: list[tuple[bool, int]]) -> None:
-    places, inside = Places(3, "from there"), list[Place]()
+    places, inside = Places(3, "from there", "connections_per_address"), list[Place]()
     for entering, number in steps:
         key = str(number)
         if entering and sum(place.key == key for place in inside) < 3:

@@ -74,6 +74,16 @@ def test_close_codes_that_clients_reconnect_on_are_those_of_faults_that_pass() -
     }  # fmt: skip
 
 
+def test_a_limit_is_named_by_the_class_or_where_it_is_one_of_several_by_the_error() -> None:
+    assert {code: kind.limit for code, kind in TABLE.items() if kind.limit} == {
+        "too_deep": "depth", "too_many_subscriptions": "subscriptions", "too_many_channels": "channels", "node_full": "connections",
+        "rate_limited": "publish_rate",
+    }  # fmt: skip
+    error = errors.PayloadTooLarge("too large")
+    assert error.by("batch") is error
+    assert (error.limit, errors.PayloadTooLarge.limit) == ("batch", None)
+
+
 def test_a_configuration_error_has_no_wire_code() -> None:
     assert not issubclass(ConfigurationError, EventHubError)
     assert not hasattr(ConfigurationError, "code")

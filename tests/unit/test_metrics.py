@@ -7,6 +7,8 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from eventhub import __version__
+from eventhub.config import LimitSettings
+from eventhub.limits import REFUSING
 from eventhub.metrics import LATENCY, UNKNOWN, Metrics, exposition
 
 Labels = frozenset[tuple[str, str]]
@@ -57,6 +59,18 @@ def test_refused_events_are_counted_by_type_and_code() -> None:
     metrics.rejected("chat", "forbidden")
     assert value(metrics, "eventhub_events_rejected_total", type="chat", code="invalid_event") == 5
     assert value(metrics, "eventhub_events_rejected_total", type="chat", code="forbidden") == 1
+
+
+def test_every_limit_that_refuses_shows_from_the_start_and_is_counted_by_name() -> None:
+    metrics = Metrics([])
+    metrics.refused("batch")
+    metrics.refused("batch")
+    shown = {limit: value(metrics, "eventhub_refused_total", limit=limit) for limit in REFUSING}
+    assert shown == {**dict.fromkeys(REFUSING, 0), "batch": 2}
+
+
+def test_every_setting_of_limits_refuses_or_is_a_buffer() -> None:
+    assert set(REFUSING) == LimitSettings.model_fields.keys() - {"buffer_bytes", "history_bytes"}
 
 
 def test_what_a_stranger_wrote_does_not_become_a_label() -> None:
@@ -151,7 +165,7 @@ def test_every_metric_is_ours_and_explained_and_none_has_a_timestamp_beside_it()
     assert all(family.name.startswith("eventhub_") and family.documentation for family in families)
     assert not [name for name, _ in scrape(metrics) if name.endswith("_created")]
     labels = {label for _, pairs in scrape(metrics) for label, _ in pairs}
-    assert labels == {"type", "code", "policy", "reason", "version", "le"}
+    assert labels == {"type", "code", "limit", "policy", "reason", "version", "le"}
 
 
 def test_series_of_several_workers_are_told_apart_and_each_family_is_there_once() -> None:

@@ -97,6 +97,8 @@ class Node:
     def drained(self, subscriber: Subscriber) -> None:
         self.calls.append(("drained", subscriber.channel))
 
+    def refused(self, error: EventHubError) -> None: ...
+
     def rejected(self, channel: str, error: EventHubError) -> None:
         self.calls.append(("rejected", f"{channel} {error.code}"))
 

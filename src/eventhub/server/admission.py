@@ -32,10 +32,11 @@ class Place:
 class Places:
     """Connections by key, at most `bound` of one. A key is held only while it has connections."""
 
-    __slots__ = ("_bound", "_places", "_refusal")
+    __slots__ = ("_bound", "_limit", "_places", "_refusal")
 
-    def __init__(self, bound: int, refusal: str) -> None:
+    def __init__(self, bound: int, refusal: str, limit: str) -> None:
         self._bound = bound
+        self._limit = limit
         self._refusal = refusal
         self._places: dict[str, Place] = {}
 
@@ -45,7 +46,7 @@ class Places:
         if place is None:
             place = self._places[key] = Place(key)
         elif place.count >= self._bound:
-            raise TooManyConnections(f"{self._bound} connections are open {self._refusal}")
+            raise TooManyConnections(f"{self._bound} connections are open {self._refusal}").by(self._limit)
         place.count += 1
         return place
 
@@ -66,12 +67,15 @@ class Admission:
         self.capacity = min(limits.connections, descriptors - min(RESERVE, descriptors // 8))
         self.open = 0
         self.principals = Places(
-            limits.connections_per_principal, "for this principal, which is the limit (limits.connections_per_principal)"
+            limits.connections_per_principal,
+            "for this principal, which is the limit (limits.connections_per_principal)",
+            "connections_per_principal",
         )
         self._proxies = proxies
         self._addresses = Places(
             limits.connections_per_address,
             "from this address, which is the limit (limits.connections_per_address); if it is a proxy's, name it in `proxies`",
+            "connections_per_address",
         )
 
     def connect(self, peer: str | None) -> Place | None:

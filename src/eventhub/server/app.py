@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain
@@ -25,12 +25,13 @@ from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
 from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.guard import PARAMETER, Guard
+from eventhub.server.http_protocol import protocol_for
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
 from eventhub.server.supervisor import Seat, Supervisor
 from eventhub.server.websocket import WebSocketShell
-from eventhub.server.wire import WebSocketProtocol, protocol_for
+from eventhub.server.wire import WebSocketProtocol
 
 GARBAGE = 20_000
 """Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""
@@ -105,7 +106,7 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
-            running = [self.hub.run(), self.gateway.beat(), self.gateway.visits.run(), self.gateway.rates.run(), self.gateway.admin.run()]
+            running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run()]
             if self.gateway.guard.key_set:
                 running.append(self.gateway.guard.key_set.run())
             if self._siblings:
@@ -162,7 +163,13 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, and say where."""
-        await super().startup(sockets)
+        await super().startup([])
+        for sock in sockets or []:  # uvicorn would wait a minute for a TLS handshake
+            server = await asyncio.get_running_loop().create_server(
+                self._protocol, sock=sock, ssl=self.config.ssl, backlog=self.config.backlog,
+                ssl_handshake_timeout=self._gateway.settings.limits.head_seconds if self.config.ssl else None,
+            )  # fmt: skip
+            self.servers.append(server)
         gc.collect()
         gc.freeze()  # what is here now stays: no collection need look at it again
         gc.set_threshold(GARBAGE)
@@ -171,6 +178,10 @@ class Server(uvicorn.Server):
         else:
             asyncio.get_running_loop().add_reader(self._seat.lifeline, self._orphaned, self._seat.lifeline)
             self._seat.taken()
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     def _orphaned(self, lifeline: int) -> None:
         """The supervisor is gone: nobody would replace this worker, or stop it."""

@@ -1,49 +1,81 @@
-"""Things to do at a time, for any number of connections and one task: to the second, at most one per key."""
+"""What is to happen to connections unless something else does first. One timer for all that falls in the same second."""
 
-import asyncio
-import heapq
+import math
 from collections.abc import Callable, Hashable
+from itertools import islice
+from typing import Protocol
 
-Act = Callable[[], None]
+import structlog
+
+SLICE = 200
+"""Called in one turn of the loop; the rest has the next."""
+
+Expired = Callable[[], None]
+
+log = structlog.get_logger("eventhub.deadlines")
+
+
+class Scheduler(Protocol):
+    """What is asked of an event loop."""
+
+    def time(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[[int], object], second: int, /) -> object:
+        """Call it then."""
+        ...
+
+    def call_soon(self, callback: Callable[[int], object], second: int, /) -> object:
+        """Call it in the next turn."""
+        ...
 
 
 class Deadlines:
-    """What is due when. Times are whole seconds of the caller's clock, which `run` is given."""
+    """One deadline a key, such as (connection, purpose); late by a second at most, never early.
 
-    def __init__(self) -> None:
-        self._due: dict[Hashable, int] = {}
-        self._acts: dict[int, dict[Hashable, Act]] = {}
-        self._seconds: list[int] = []  # a heap of the keys of _acts
+    A timer for each connection would cost more than what it guards; here a deadline is two entries in dictionaries, and there is one timer
+    a second that has any.
+    """
 
-    def __len__(self) -> int:
-        return len(self._due)
+    __slots__ = ("_due", "_loop", "_seconds")
 
-    def set(self, key: Hashable, second: int, act: Act) -> None:
-        """Call `act` at that second; what was to be done for this key is not."""
+    def __init__(self, loop: Scheduler) -> None:
+        self._loop = loop
+        self._due: dict[int, dict[Hashable, Expired]] = {}
+        self._seconds: dict[Hashable, int] = {}
+
+    def set(self, key: Hashable, when: float, expired: Expired) -> None:
+        """Call `expired` at `when`, seconds on the loop's clock, in place of what was set for the key before."""
         self.clear(key)
-        if second not in self._acts:
-            self._acts[second] = {}
-            heapq.heappush(self._seconds, second)
-        self._acts[second][key] = act
-        self._due[key] = second
+        second = self._seconds[key] = math.ceil(when)
+        if second not in self._due:
+            self._due[second] = {}
+            self._loop.call_at(second, self._expire, second)
+        self._due[second][key] = expired
+
+    def after(self, key: Hashable, seconds: float, expired: Expired) -> None:
+        """Call `expired` so many seconds from now."""
+        self.set(key, self._loop.time() + seconds, expired)
 
     def clear(self, key: Hashable) -> None:
-        """Nothing is to be done for this key."""
-        if (second := self._due.pop(key, None)) is not None:
-            del self._acts[second][key]
+        """It is not to happen. There may be nothing to clear."""
+        if (second := self._seconds.pop(key, None)) is not None:
+            del self._due[second][key]  # an empty second stays until its timer
 
-    def reach(self, second: int) -> None:
-        """Do what is due by then. What is done may set and clear."""
-        while self._seconds and self._seconds[0] <= second:
-            acts = self._acts[self._seconds[0]]
-            while acts:
-                key, act = acts.popitem()
-                del self._due[key]
-                act()
-            del self._acts[heapq.heappop(self._seconds)]
+    def __len__(self) -> int:
+        return len(self._seconds)
 
-    async def run(self, clock: Callable[[], int]) -> None:
-        """Do what is due, each second, until cancelled. `clock` gives seconds."""
-        while True:
-            await asyncio.sleep(1)
-            self.reach(clock())
+    def _expire(self, second: int) -> None:
+        due = self._due[second]
+        for key, expired in list(islice(due.items(), SLICE)):
+            if due.pop(key, None) is not None:  # one that expired before it may have cleared it
+                del self._seconds[key]
+                try:
+                    expired()
+                except Exception:
+                    log.exception("deadline_failed")  # the others shall have theirs
+        if due:
+            self._loop.call_soon(self._expire, second)
+        else:
+            del self._due[second]

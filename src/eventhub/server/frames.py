@@ -32,7 +32,7 @@ class Parser:
     `deflate`: permessage-deflate was negotiated, without context takeover by the client.
     """
 
-    __slots__ = ("_buffer", "_checked", "_deflate", "_first", "_fragments", "_limit", "_missing", "_text")
+    __slots__ = ("_buffer", "_checked", "_deflate", "_first", "_fragments", "_limit", "_missing", "_text", "frames")
 
     def __init__(self, limit: int, *, deflate: bool = False) -> None:
         self._limit = limit
@@ -43,6 +43,15 @@ class Parser:
         self._first = CONTINUATION  # the first byte of the message under way
         self._text: codecs.IncrementalDecoder | None = None  # has decoded what came of a text message, where it came in parts
         self._checked = 0  # bytes of it that are of the frame in the buffer
+        self.frames = 0
+        """Frames taken from the input; whoever counts them may set it back."""
+
+    @property
+    def pending(self) -> int | None:
+        """Bytes of a frame or message that has begun and is not complete; None when there is none."""
+        if self._fragments is not None:
+            return len(self._fragments) + len(self._buffer)
+        return len(self._buffer) or None
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
         """Raises Violation or TooLong, after which the parser is of no more use."""
@@ -74,6 +83,7 @@ class Parser:
                 break
             payload = _unmask(data[at + header : end], data[at + header - 4 : at + header])
             at = end
+            self.frames += 1
             if (message := self._assemble(first, payload)) is not None:
                 yield message
         self._buffer = data[at:]

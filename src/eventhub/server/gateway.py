@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from functools import cached_property
 from typing import Protocol
 from urllib.parse import parse_qsl
 
@@ -12,13 +13,23 @@ import structlog
 
 from eventhub.channels import NAME_LENGTH
 from eventhub.config import Settings
-from eventhub.errors import EventHubError, InvalidRequest, InvalidSince, OriginNotAllowed, PayloadTooLarge, ShuttingDown
+from eventhub.errors import (
+    EventHubError,
+    InvalidRequest,
+    InvalidSince,
+    OriginNotAllowed,
+    PayloadTooLarge,
+    RequestTimeout,
+    ShuttingDown,
+)
 from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
+from eventhub.limits import Bucket
 from eventhub.presence import MEMBER_LENGTH
 from eventhub.server.admin import Admin
 from eventhub.server.admission import Admission, descriptors
+from eventhub.server.deadlines import Deadlines
 from eventhub.server.guard import Guard
 from eventhub.server.proxies import Proxies
 from eventhub.server.rates import Rates
@@ -30,7 +41,8 @@ ABORT = "eventhub.abort"
 """The ASGI extension by which our HTTP protocol lets a response be cut off: its `abort` closes the connection at once."""
 SUBPROTOCOL = "eventhub.v1"
 SWEEP_SLICE = 500
-FIRST_SECONDS = 30.0
+LEAST_RATE = 1024
+"""Bytes per second that a body or a message must bring on average once its time is up: one that dribbles is not waited for."""
 
 log = structlog.get_logger("eventhub.connections")
 access = structlog.get_logger("eventhub.access")
@@ -75,7 +87,7 @@ class Gateway:
         limits = settings.limits
         self.admission = Admission(limits, self.proxies, descriptors())
         self.rates = Rates(hub, limits.publish_rate if settings.auth.configured else None, hub.now)
-        self.visits = Visits(guard, self.admission.principals, self.rates, hub, FIRST_SECONDS)
+        self.visits = Visits(guard, self.admission.principals, self.rates, hub, lambda: self.deadlines, limits.first_frame_seconds)
         self.admin = Admin(guard, self.visits, hub)
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
         self._connections: dict[Connection, Visit] = {}
@@ -84,6 +96,16 @@ class Gateway:
     def session(self, writer: Writer, submit: Submit, visit: Visit) -> Session:
         """A session for a new connection."""
         return Session(self.hub, writer, self.session_limits, submit, visit)
+
+    @cached_property
+    def deadlines(self) -> Deadlines:
+        """Those of all connections, on the running loop's clock."""
+        return Deadlines(asyncio.get_running_loop())
+
+    def bucket(self) -> Bucket:
+        """The pace of a new connection's commands."""
+        rate = self.settings.limits.commands
+        return Bucket(rate, 2 * rate)
 
     def opened(self, connection: Connection, visit: Visit, session: Session | None = None) -> None:
         """Count a connection in. It is told when the server is about to stop, and ended when its visitor may stay no longer.
@@ -161,8 +183,9 @@ class Gateway:
 
 
 def log_access(method: str, path: str, status: int, client: str) -> None:
-    """A line for a request. Without its query: a token may be in it."""
-    access.info("request", method=method, path=path, status=status, client=client)
+    """A line for a request. Without its query: a token may be in it. What would move a terminal's cursor is escaped."""
+    shown = path if path.isprintable() else path.encode("unicode_escape").decode()
+    access.info("request", method=method, path=shown, status=status, client=client)
 
 
 class Wanted:
@@ -215,6 +238,21 @@ class Wanted:
         return self._cursor.get(channel, self._otherwise)
 
 
+def too_late(what: str, seconds: float) -> RequestTimeout:
+    """The error of a body, or message, that dribbles."""
+    return RequestTimeout(
+        f"{what} was not complete after {seconds:g} seconds, and a second more for each {LEAST_RATE} bytes of it (limits.body_seconds)"
+    ).by("body_seconds")
+
+
+def silent(seconds: float) -> RequestTimeout:
+    """The error of a WebSocket that wants nothing."""
+    return RequestTimeout(
+        f"no message came within {seconds:g} seconds and the address names no channel; expected a command, or ?channel=… "
+        "(limits.first_frame_seconds)"
+    ).by("first_frame_seconds")
+
+
 def _authority(origin: str) -> bytes:
     """Host and port of an origin's text (RFC 6454, 6.2)."""
     scheme, separator, authority = origin.partition("://")
@@ -230,4 +268,4 @@ def _fields(query: bytes) -> list[tuple[str, str]]:
 
 def too_large(what: str, setting: str, limit: int) -> PayloadTooLarge:
     """An error that names the limit."""
-    return PayloadTooLarge(f"{what}; at most {limit} bytes are allowed (limits.{setting})")
+    return PayloadTooLarge(f"{what}; at most {limit} bytes are allowed (limits.{setting})").by(setting)

@@ -74,7 +74,7 @@ def refusal(error: EventHubError) -> bytes:
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Connection: close",
-        *(f"{name}: {value}" for name, value in error.headers.items()),
+        *(f"{name.title()}: {value}" for name, value in error.headers.items()),
         *(["Sec-WebSocket-Version: 13"] if isinstance(error, InvalidRequest) else []),  # 4.4
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + body

@@ -18,6 +18,7 @@ from eventhub.channels import ChannelType
 from eventhub.encoding import event_json, gap_fields
 from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAllowed, NotFound, TooManySubscriptions, UpgradeRequired
 from eventhub.event import Gap, Last, Latest, Slice, parse_since
+from eventhub.hub import Hub
 from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import asyncapi
 from eventhub.server.admin import Block, Filter, Whom
@@ -72,7 +73,7 @@ def build(gateway: Gateway, publish: ASGIApp, scrape: Scrape, lifespan: Any) -> 
         title="EventHub", version=__version__, description=SUMMARY, lifespan=lifespan, docs_url=None, redoc_url=None,
         responses={"default": {"model": Problem, "description": "A problem: what was received, and what was expected"}},
     )  # fmt: skip
-    _errors(api)
+    _errors(api, gateway.hub)
     _publishing(api, publish)
     _reading(api, gateway)
     _streams(api, gateway)
@@ -290,15 +291,19 @@ def _administration(api: FastAPI, gateway: Gateway) -> None:
         return Response(status_code=204)
 
 
-def _errors(api: FastAPI) -> None:
+def _errors(api: FastAPI, hub: Hub) -> None:
     async def eventhub_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, EventHubError)
+        hub.refused(error)
         return _problem(error)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         faults = [{"pointer": pointer(list(fault["loc"])), "message": str(fault["msg"])} for fault in error.errors()[:MAX_FAULTS]]
-        return _problem(InvalidRequest(f"{faults[0]['pointer']}: {faults[0]['message']}", faults))
+        problem = InvalidRequest(f"{faults[0]['pointer']}: {faults[0]['message']}", faults)
+        if any(fault["loc"] == ("query", "limit") and fault["type"] == "less_than_equal" for fault in error.errors()):
+            hub.refused(problem.by("page"))
+        return _problem(problem)
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

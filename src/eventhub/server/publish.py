@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope, Send
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
 from eventhub.channels import ChannelType, Publisher
-from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, RequestTimeout, ShuttingDown, UnsupportedMediaType
+from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.schema import check_depth, dump, parse
-from eventhub.server.gateway import Gateway, too_large
+from eventhub.server.gateway import LEAST_RATE, Gateway, too_large, too_late
 from eventhub.server.ingest import Ingest
 from eventhub.server.race import within
 from eventhub.session import KEY_LENGTH
@@ -89,7 +89,9 @@ class Request:
     def check_count(self, count: int) -> None:
         """Raises PayloadTooLarge when a batch has too many events."""
         if count > self.limits.batch:
-            raise PayloadTooLarge(f"the array has {count} events; at most {self.limits.batch} are allowed (limits.batch), or send a stream")
+            raise PayloadTooLarge(
+                f"the array has {count} events; at most {self.limits.batch} are allowed (limits.batch), or send a stream"
+            ).by("batch")
 
     def _key(self) -> str | None:
         if (key := self.headers.get(b"idempotency-key")) is None:
@@ -202,19 +204,21 @@ class PublishEndpoint:
         limit = request.limits.body_bytes
         if int(request.headers.get(b"content-length", b"0")) > limit:
             raise too_large("the body is larger", "body_bytes", limit)
-        body = b""
+        body = bytearray()  # bytes would be copied again for each piece: a packet of one byte would cost as much as the body
+        clock, seconds = asyncio.get_running_loop().time, request.limits.body_seconds
+        end = clock() + seconds
         while True:
             try:
-                message = await within(request.limits.body_seconds, receive())
+                message = await within(max(0, end + len(body) / LEAST_RATE - clock()), receive())
             except TimeoutError:
-                raise RequestTimeout(f"the body stopped arriving for {request.limits.body_seconds:g} seconds") from None
+                raise too_late("the body", seconds) from None
             if message["type"] == "http.disconnect":
                 raise ConnectionResetError
-            body += bytes(message["body"])
+            body += message["body"]
             if len(body) > limit:
                 raise too_large("the body is larger", "body_bytes", limit)
             if not message.get("more_body"):
-                return body
+                return bytes(body)
 
 
 async def answer(send: Send, status: int, body: bytes, *, replayed: bool = False) -> None:

@@ -1,11 +1,11 @@
 """The connections of this node by who is at their other end: how long each may stay, and who is shut out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
 from eventhub.auth.blocks import Target
-from eventhub.auth.principal import Principal
+from eventhub.auth.principal import STRANGER, Principal
 from eventhub.auth.tokens import UnknownKey
 from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, Forbidden, InvalidToken, Revoked, TokenExpired, Unauthorized
@@ -30,7 +30,7 @@ class Holder(Protocol):
 class Visit:
     """A connection's principal, which may be renewed. `address` is the client's, `opened` in milliseconds since the Unix epoch."""
 
-    __slots__ = ("_visits", "address", "holder", "opened", "place", "principal", "session")
+    __slots__ = ("_visits", "address", "due", "holder", "opened", "place", "principal", "session")
 
     def __init__(self, visits: "Visits", principal: Principal, address: str, opened: int) -> None:
         self._visits = visits
@@ -39,6 +39,8 @@ class Visit:
         self.opened = opened
         self.holder: Holder | None = None
         self.session: Session | None = None
+        self.due = False
+        """Something will end it, unless it is renewed."""
         self.place: Place | None = None
         """Among the connections of its principal."""
 
@@ -60,23 +62,18 @@ class Visit:
 class Visits:
     """Those of this node. `wait` is how many seconds a stranger may stay who may do nothing."""
 
-    def __init__(self, guard: Guard, places: Places, rates: Rates, hub: Hub, wait: float) -> None:
-        self._guard, self._places, self._wait = guard, places, wait
+    def __init__(self, guard: Guard, places: Places, rates: Rates, hub: Hub, deadlines: Callable[[], Deadlines], wait: float) -> None:
+        self._guard, self._places, self._deadlines, self._wait = guard, places, deadlines, wait
         self._spawn, self._clock = hub.spawn, hub.now
         self._closed_to_strangers = not any(kind.anonymous for kind in hub.types)
         self.rates = rates
         self._all: dict[Visit, None] = {}
-        self._deadlines = Deadlines()
 
     def __len__(self) -> int:
         return len(self._all)
 
     def __iter__(self) -> Iterator[Visit]:
         return iter(self._all)
-
-    async def run(self) -> None:
-        """Keep the deadlines until cancelled."""
-        await self._deadlines.run(lambda: self._clock() // 1000)
 
     def enter(self, principal: Principal, address: str) -> Visit:
         """Someone comes."""
@@ -92,7 +89,7 @@ class Visits:
     def leave(self, visit: Visit) -> None:
         """Their connection is gone."""
         if self._all.pop(visit, visit) is None:
-            self._deadlines.clear(visit)
+            self._unlimit(visit)
             if visit.place is not None:
                 self._places.leave(visit.place)
             visit.holder = visit.session = visit.place = None
@@ -144,25 +141,38 @@ class Visits:
     # Deadlines
 
     def _limit(self, visit: Visit) -> None:
-        """What will end the visit, if anything: its token, or that nobody says who they are."""
-        now, expires = self._clock(), visit.principal.expires
-        if expires is not None:
-            warning = expires - int(self._guard.settings.tokens.warning * 1000)
-            self._deadlines.set(visit, max(now, warning) // 1000, partial(self._warn, visit))
-        elif visit.principal is self._guard.nobody and self._guard.settings.configured and self._closed_to_strangers:
-            self._deadlines.set(visit, int(now / 1000 + self._wait), partial(self._dismiss, visit))
-        else:
-            self._deadlines.clear(visit)
+        """What will end the visit, if anything: its credential, or that nobody says who they are."""
+        self._unlimit(visit)
+        if visit.principal.expires is not None:
+            self._set(visit, self._left(visit) - self._guard.settings.tokens.warning, self._warn)
+        elif visit.principal is STRANGER and self._closed_to_strangers:
+            self._set(visit, self._wait, self._dismiss)
+
+    def _set(self, visit: Visit, seconds: float, act: Callable[[Visit], None]) -> None:
+        visit.due = True
+        self._deadlines().after(visit, seconds, partial(act, visit))
+
+    def _unlimit(self, visit: Visit) -> None:
+        if visit.due:
+            visit.due = False
+            self._deadlines().clear(visit)
 
     def _warn(self, visit: Visit) -> None:
-        expires = visit.principal.expires
-        assert expires is not None
-        if visit.session is not None:
-            visit.session.expiring(max(0, expires - self._clock()) / 1000)
-        self._deadlines.set(visit, -(-expires // 1000), partial(self._expire, visit))
+        left = self._left(visit)
+        if visit.session is not None and left > 0:
+            visit.session.expiring(left)
+        self._set(visit, left, self._expire)
 
     def _expire(self, visit: Visit) -> None:
-        self._fail(visit, TokenExpired(f"the {visit.principal.kind} has expired; connect again with a new one"))
+        if (left := self._left(visit)) > 0:  # the wall clock was set back
+            self._set(visit, left, self._expire)
+        else:
+            self._fail(visit, TokenExpired(f"the {visit.principal.kind} has expired; connect again with a new one"))
+
+    def _left(self, visit: Visit) -> float:
+        """Seconds until the principal's credential ends."""
+        assert visit.principal.expires is not None
+        return (visit.principal.expires - self._clock()) / 1000
 
     def _dismiss(self, visit: Visit) -> None:
         self._fail(visit, Unauthorized(f"no token or API key came within {self._wait:g} seconds, and strangers may do nothing here"))

@@ -9,7 +9,7 @@ from eventhub.encoding import LINES
 from eventhub.errors import EventHubError, ShuttingDown, UnsupportedMediaType
 from eventhub.event import NewEvent, Receipt
 from eventhub.server.frames import SERVICE_RESTART
-from eventhub.server.gateway import SUBPROTOCOL, Gateway, Wanted, too_large
+from eventhub.server.gateway import SUBPROTOCOL, Gateway, Wanted, silent, too_large
 from eventhub.server.outbox import Outbox
 from eventhub.server.race import race
 from eventhub.server.submissions import Submissions
@@ -47,6 +47,7 @@ class WebSocketShell:
                 await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
                 await self._serve(query, receive, send)
         except EventHubError as error:  # nothing of what was accepted raises one
+            self._gateway.hub.refused(error)
             await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
 
     async def _serve(self, query: bytes, receive: Receive, send: Send) -> None:
@@ -54,6 +55,7 @@ class WebSocketShell:
             await race(self._send(send), self._read(query, receive))
         finally:
             self._gateway.closed(self)
+            self._gateway.deadlines.clear((self, "first"))
             self._outbox.discard()
             self._session.close()
 
@@ -77,13 +79,22 @@ class WebSocketShell:
 
     async def _read(self, query: bytes, receive: Receive) -> None:
         self._session.hello()
+        seconds = self._gateway.settings.limits.first_frame_seconds
         try:
-            Wanted(query).subscribe(self._session)
+            wanted = Wanted(query)
+            wanted.subscribe(self._session)
+            if not wanted.channels:
+                self._gateway.deadlines.after((self, "first"), seconds, lambda: self.fail(silent(seconds)))
         except EventHubError as error:
             self.fail(error)
+        bucket, clock = self._gateway.bucket(), asyncio.get_running_loop().time
         while (message := await receive())["type"] == "websocket.receive":
+            self._gateway.deadlines.clear((self, "first"))
             if self._outbox.error is None:
                 self._receive(message)
+            if wait := bucket.charge(1, clock() * 1000):  # the server below reads no more meanwhile
+                self._gateway.hub.delayed("commands")
+                await asyncio.sleep(wait)
             await self._room.wait()
         self._outbox.close()
 

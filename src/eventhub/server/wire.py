@@ -1,193 +1,38 @@
-"""The fast lane: uvicorn protocols of our own. Frames are built once and written straight to the transport.
+"""The fast lane: a WebSocket protocol of our own, one slotted object per connection, which is its session's writer.
 
-`HttpProtocol` is uvicorn's, but hands over a WebSocket upgrade whole, with the bytes that came right behind it. `WebSocketProtocol` is one
-slotted object per connection; it is its session's writer.
+Frames are built once and written straight to the transport. `http_protocol.py` hands upgrades over, with the bytes that came behind them.
 """
 
 import asyncio
+import socket
+from collections.abc import Iterator
 from http import HTTPStatus
-from typing import Any, cast
-
-import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from itertools import chain
+from typing import Any
 
 from eventhub.auth.tokens import UnknownKey
 from eventhub.encoding import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, WEBSOCKET, WebSocketEncoding, frame
 from eventhub.errors import (
     EventHubError,
-    HeadTooLarge,
-    InvalidRequest,
     PingTimeout,
-    RequestTimeout,
     ShuttingDown,
     SlowConsumer,
     UnsupportedMediaType,
 )
 from eventhub.event import NewEvent
-from eventhub.server.admission import COUNTED, Place
+from eventhub.server.admission import Place
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, close_code, close_payload
-from eventhub.server.gateway import ABORT, Gateway, Wanted, log_access, too_large
+from eventhub.server.gateway import LEAST_RATE, Gateway, Wanted, log_access, silent, too_large, too_late
 from eventhub.server.handshake import agree, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
-from eventhub.server.refusal import Refusal
 from eventhub.server.submissions import Submissions
 from eventhub.session import Ref, Session
 from eventhub.writes import Closable, Pipe, Write
 
-HEAD_BYTES = 32 * 1024
-PIPELINE = 16
-"""Requests that may wait behind one another on a connection."""
-
-
-class Joining:
-    """A transport for HTTP: a response's head waits for what follows in the same turn of the loop, so that both are one write.
-
-    uvicorn writes them apart and uvloop sends each at once, which is a system call and a wake-up of the client too many.
-    """
-
-    __slots__ = ("_head", "_loop", "raw")
-
-    def __init__(self, raw: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self.raw = raw
-        self._loop = loop
-        self._head = b""
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            data, self._head = self._head + data, b""
-        elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
-            self._head = data
-            self._loop.call_soon(self._flush)
-            return
-        self.raw.write(data)
-
-    def close(self) -> None:
-        self._flush()
-        self.raw.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.raw, name)
-
-    def _flush(self) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            if not self.raw.is_closing():
-                self.raw.write(head)
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with sockets set for streaming, bounded request heads, and upgrades handed to WebSocketProtocol."""
-
-    gateway: Gateway  # set on a subclass by `protocol_for`, as are
-    refusals: set[Refusal]
-    _place: Place | None
-    _extensions: dict[str, Any]
-    _head = 0  # bytes of the header fields so far
-    _received = 0  # bytes received while the head was not complete
-    _began = False  # a request began in the bytes being parsed
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
-        self.client = _address(transport, "peername")
-        try:
-            self._place = self.gateway.admission.connect(self.client[0] if self.client else None)
-        except EventHubError as error:
-            transport.set_protocol(Refusal(transport, error, self.refusals))
-            return
-        self.connections.add(self)  # all as in uvicorn, whose way to the addresses takes longer than the rest of a handshake
-        self.transport = cast(asyncio.Transport, Joining(transport, self.loop))
-        self.flow = FlowControl(transport)
-        self.server = _address(transport, "sockname")
-        self._extensions = {ABORT: {"abort": self.transport.abort}, **({} if self._place is None else {COUNTED: {}})}
-        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._head_is_late)
-
-    def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
-            return
-        self._began = False
-        try:
-            self._unset_keepalive_if_required()
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self._upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            if self._head > HEAD_BYTES:
-                self._fail(HeadTooLarge(f"the request's head has more than {HEAD_BYTES} bytes, which is the limit"))
-            else:
-                self._fail(InvalidRequest("this is not an HTTP request"))
-        else:
-            if len(self.pipeline) > PIPELINE:
-                self.transport.abort()  # an answer to each would cost more than the request
-            elif self._head_timer is not None and not self._began:  # the head is not complete: what came belongs to it
-                self._received += len(data)
-                if self._received > HEAD_BYTES:
-                    self._fail(HeadTooLarge(f"the request's head has more than {HEAD_BYTES} bytes, which is the limit"))
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.gateway.admission.disconnect(self._place)
-        self._head_is_complete()
-        self.pipeline.clear()
-        super().connection_lost(exc)
-
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
-        self._head = self._received = 0
-        self._began = True
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._head_is_late)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._head += len(name) + len(value)
-        if self._head > HEAD_BYTES:
-            raise ValueError("too large")  # ends the parser; `data_received` answers
-        super().on_header(name, value)
-
-    def on_headers_complete(self) -> None:
-        self._head_is_complete()
-        self._head = 0
-        super().on_headers_complete()
-
-    def _head_is_complete(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _head_is_late(self) -> None:
-        self._head_timer = None
-        self._fail(RequestTimeout(f"no complete request came within {self.gateway.settings.limits.head_seconds:g} seconds"))
-
-    def _fail(self, error: EventHubError) -> None:
-        """Answer what never became a request, unless the answer to an earlier one is under way."""
-        if not self.transport.is_closing():
-            if not self._busy:
-                self.transport.write(refusal(error))
-            self.transport.close()
-
-    @property
-    def _busy(self) -> bool:
-        return bool(self.pipeline) or not getattr(self.cycle, "response_complete", True)
-
-    def _should_upgrade_to_ws(self) -> bool:
-        return True
-
-    def _upgrade(self, tail: bytes) -> None:
-        if self._busy:
-            self._fail(InvalidRequest("an upgrade behind an unanswered request"))
-            return
-        self.connections.discard(self)
-        transport = cast(Joining, self.transport).raw
-        websocket = WebSocketProtocol(self.gateway, transport, self.server_state.connections, self._place)
-        transport.set_protocol(websocket)
-        websocket.handshake(self.scope["method"], self.url, self.headers, tail)
-
-
-def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
-    address = transport.get_extra_info(name)
-    return (address[0], address[1]) if isinstance(address, tuple) else None
+READ_BYTES = 32 * 1024
+"""For what a WebSocket client sends ahead, where messages may not be larger: the kernel's buffer, and so what one read brings."""
+HOLD_SECONDS = 0.1
+"""Who is too fast is read again after so long at least: waking up for each single frame would cost more than the frame."""
 
 
 def pipe(transport: asyncio.Transport) -> Closable | None:
@@ -198,17 +43,12 @@ def pipe(transport: asyncio.Transport) -> Closable | None:
     return Pipe(transport, sock.fileno())
 
 
-def protocol_for(gateway: Gateway) -> type[HttpProtocol]:
-    """The class to give to uvicorn, which builds protocols without arguments of ours."""
-    return type("BoundHttpProtocol", (HttpProtocol,), {"gateway": gateway, "refusals": set()})
-
-
 class WebSocketProtocol(asyncio.Protocol):
     """One WebSocket connection: RFC 6455 on the outside, a session inside."""
 
     __slots__ = (
-        "_alive", "_closing", "_gateway", "_loop", "_parser", "_peers", "_pipe", "_place", "_session", "_submissions",
-        "_transport", "encoding", "full", "write",
+        "_alive", "_began", "_bucket", "_closing", "_gateway", "_held", "_loop", "_mute", "_parser", "_pause", "_peers", "_pipe", "_place",
+        "_session", "_submissions", "_transport", "encoding", "full", "write",
     )  # fmt: skip
     transport = "websocket"
 
@@ -223,6 +63,11 @@ class WebSocketProtocol(asyncio.Protocol):
         self._submissions: Submissions | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._alive = True
+        self._mute = False  # no message has come, and one must
+        self._began = 0.0  # when the message under way did, on the loop's clock; 0.0 without one
+        self._bucket = gateway.bucket()
+        self._held: Iterator[tuple[int, bytes]] | None = None  # what has been read and must wait
+        self._pause: asyncio.TimerHandle | None = None  # until then
         self.encoding: WebSocketEncoding = WEBSOCKET
         self.full = False
         self._pipe = pipe(transport) if gateway.settings.native else None
@@ -252,6 +97,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._log_access(method, url, HTTPStatus.SWITCHING_PROTOCOLS, headers)
         bound = gateway.settings.limits.buffer_bytes
         self._transport.set_write_buffer_limits(high=bound, low=bound // 4)
+        if (sock := self._transport.get_extra_info("socket")) is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(READ_BYTES, gateway.session_limits.message_bytes // 2))
         self.write(agreement.answer)
         if agreement.deflate:
             self.encoding = DEFLATE
@@ -259,7 +106,11 @@ class WebSocketProtocol(asyncio.Protocol):
         self._session = session
         session.hello()
         try:
-            Wanted(agreement.query).subscribe(session)
+            wanted = Wanted(agreement.query)
+            wanted.subscribe(session)
+            if not wanted.channels:
+                self._mute = True
+                gateway.deadlines.after((self, "first"), gateway.settings.limits.first_frame_seconds, self._is_mute)
         except EventHubError as error:
             self.fail(error)
         if tail:
@@ -280,6 +131,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _refuse(self, error: EventHubError, method: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         self._log_access(method, url, error.status, headers)
+        self._gateway.hub.refused(error)
         self.write(refusal(error))
         self._transport.close()
 
@@ -289,11 +141,27 @@ class WebSocketProtocol(asyncio.Protocol):
         self._alive = True
         if self._parser is None:
             return  # refused
+        frames = self._parser.feed(data)
+        if self._held is not None:
+            self._held = chain(self._held, frames)  # TLS had deciphered it already
+        else:
+            self._take(self._parser, frames)
+            if self._held is not None:
+                self._gateway.hub.delayed("commands")
+
+    def _take(self, parser: Parser, frames: Iterator[tuple[int, bytes]]) -> None:
         try:
-            for opcode, payload in self._parser.feed(data):
+            for opcode, payload in frames:
                 self._receive(opcode, payload)
                 if self._parser is None:
                     return
+                if wait := self._owed(parser):
+                    self._hold(frames, wait)
+                    return
+            if parser.frames and (wait := self._owed(parser)):  # fragments of a message that is not complete
+                self._hold(frames, wait)
+            elif (parser.pending is not None) != bool(self._began):
+                self._begin_or_end()
         except Violation as violation:
             self._close(violation.code, violation.reason)
             self._give_up_reading()
@@ -307,6 +175,13 @@ class WebSocketProtocol(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._pipe is not None:
             self._pipe.close()
+        if self._mute:
+            self._gateway.deadlines.clear((self, "first"))
+        if self._began:
+            self._gateway.deadlines.clear((self, "message"))
+        if self._pause is not None:
+            self._pause.cancel()
+        self._held = None
         self._peers.discard(self)
         self._gateway.admission.disconnect(self._place)
         self._gateway.closed(self)
@@ -335,7 +210,7 @@ class WebSocketProtocol(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def beat(self) -> None:
-        if not self._alive:
+        if not self._alive and self._held is None:
             self.fail(PingTimeout(f"nothing came from the client for {2 * self._gateway.settings.heartbeat:g} seconds"))
             return
         self._alive = False
@@ -349,6 +224,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def fail(self, error: EventHubError) -> None:
         """End the connection: feeds' and our own way out. It is told why where there is room for it."""
+        self._gateway.hub.refused(error)
         if self._session is not None and not self.full and not isinstance(error, SlowConsumer):
             self._session.error(error)
         self._close(error.close_code, error.code)
@@ -372,6 +248,9 @@ class WebSocketProtocol(asyncio.Protocol):
         elif self._closing is not None:
             return  # only the peer's close matters now (7.1.1)
         elif opcode == TEXT:
+            if self._mute:
+                self._mute = False
+                self._gateway.deadlines.clear((self, "first"))
             if self._session is not None:
                 self._session.receive(payload)
         elif opcode == PING:
@@ -412,10 +291,59 @@ class WebSocketProtocol(asyncio.Protocol):
         """Read no commands while their answers would find no room, or while publishes wait."""
         if self._transport.is_closing():
             return
-        if self.full or (self._submissions is not None and not self._submissions.roomy):
+        if self.full or self._held is not None or (self._submissions is not None and not self._submissions.roomy):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _owed(self, parser: Parser) -> float:
+        """Pay for the frames; how long to read no more."""
+        count, parser.frames = parser.frames, 0
+        return self._bucket.charge(count, self._loop.time() * 1000)
+
+    def _hold(self, frames: Iterator[tuple[int, bytes]], wait: float) -> None:
+        """The client is too fast. What has been read waits here, what has not in the kernel, then at the client: nothing is lost."""
+        self._held = frames
+        self._pause = self._loop.call_later(max(wait, HOLD_SECONDS), self._go_on)
+        self._regulate()
+
+    def _go_on(self) -> None:
+        frames, self._held, self._pause = self._held, None, None
+        if self._parser is None or frames is None:
+            return
+        self._alive = True  # it was us who did not listen
+        self._take(self._parser, frames)
+        if self._held is None:
+            self._regulate()
+
+    def _begin_or_end(self) -> None:
+        """A message has begun and is not complete, or the one that had is."""
+        key = (self, "message")
+        if self._began:
+            self._began = 0.0
+            self._gateway.deadlines.clear(key)
+        else:
+            self._began = self._loop.time()
+            self._gateway.deadlines.after(key, self._gateway.settings.limits.body_seconds, self._message_is_due)
+
+    def _message_is_due(self) -> None:
+        pending = self._parser.pending if self._parser is not None else None
+        if pending is None:
+            self._began = 0.0
+            return
+        seconds = self._gateway.settings.limits.body_seconds
+        if self._held is not None or self.full:
+            self._began = self._loop.time()  # it was us who did not listen
+        due = self._began + seconds + pending / LEAST_RATE
+        if due > self._loop.time():
+            self._gateway.deadlines.set((self, "message"), due, self._message_is_due)
+        else:
+            self._began = 0.0
+            self.fail(too_late("the message", seconds))
+
+    def _is_mute(self) -> None:
+        self._mute = False
+        self.fail(silent(self._gateway.settings.limits.first_frame_seconds))
 
     def _congested(self) -> None:
         self._regulate()

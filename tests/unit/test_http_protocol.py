@@ -1,10 +1,10 @@
-"""server/wire.py: what can be tested without a socket; the rest is tested over real ones (tests/integration)."""
+"""server/http_protocol.py: what can be tested without a socket; the rest is tested over real ones (tests/integration)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from eventhub.server.wire import Joining
+from eventhub.server.http_protocol import Joining
 
 HEAD, BODY = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", b"ok"
 

@@ -1,0 +1,305 @@
+"""What strangers may try. Beside each attack an honest subscriber gets every event in order, the server's memory stays within a bound, the
+attacker is told, and the server ends in good order.
+
+Attackers come from an address of their own, as the limits by address would otherwise meet the honest ones.
+"""
+
+import json
+import re
+import resource
+import socket
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.clients import WsClient, close_code, exactly, frame, http, masked, metric, raw, upgrade
+from tests.harness import EventHubServer
+from tests.integration.test_tls import CONFIG as TLS
+from tests.integration.test_tls import files as files
+from tests.witness import Witness, resident
+
+Start = Callable[..., EventHubServer]
+FOE = "127.0.0.66"
+CHANNELS = "channels: {witness: {publish: [client, producer]}, chat: {payload: chat, publish: [client, producer]}}\n"
+POST = b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: x\r\n"
+
+
+@contextmanager
+def attacked(hub: EventHubServer, megabytes: float) -> Iterator[Witness]:
+    """A server under attack: `megabytes` more than before is what it may hold in the end."""
+    before = resident(hub)
+    with Witness(hub) as witness:
+        yield witness
+        grown = resident(hub) - before
+    assert witness.delays, "the honest one was served"
+    assert grown < megabytes, f"{grown:.0f} MiB more than before"
+    assert hub.stop() == 0
+    assert "Traceback" not in hub.log.read_text()
+
+
+def drip(socks: list[socket.socket], seconds: float) -> dict[socket.socket, bytes]:
+    """Send a byte on each again and again, until each was answered or the time is up: the beginnings of the answers."""
+    answers: dict[socket.socket, bytes] = {}
+    deadline = time.monotonic() + seconds
+    for sock in socks:
+        sock.settimeout(0)
+    while len(answers) < len(socks) and time.monotonic() < deadline:
+        time.sleep(0.05)  # the attack: slow
+        for sock in socks:
+            if sock in answers:
+                continue
+            with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+                sock.send(b"x")
+            with suppress(BlockingIOError):
+                try:
+                    answers[sock] = sock.recv(4096)
+                except ConnectionResetError:
+                    answers[sock] = b"reset"
+    return answers
+
+
+def flood(socks: list[socket.socket], data: bytes, seconds: float) -> int:
+    """Send as fast as the server takes it, reading nothing; the bytes that it took."""
+    taken, deadline = dict.fromkeys(socks, 0), time.monotonic() + seconds
+    for sock in socks:
+        sock.settimeout(0)
+    while time.monotonic() < deadline:
+        for sock in socks:
+            with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+                taken[sock] += sock.send(data[taken[sock] % len(data) :])
+        time.sleep(0.001)  # the attacker shares this machine with the witness
+    return sum(taken.values())
+
+
+@pytest.mark.parametrize(
+    ("begun", "limit"), [(b"GET /livez HTTP/1.1\r\nHost: ", "head_seconds"), (POST + b"Content-Length: 100000\r\n\r\n", "body_seconds")]
+)
+def test_slow_heads_and_bodies_are_answered_408(start: Start, begun: bytes, limit: str) -> None:
+    hub = start(CHANNELS + "limits: {head_seconds: 1, body_seconds: 1}")
+    with attacked(hub, 20), ExitStack() as stack:
+        socks = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(300)]
+        for sock in socks:
+            sock.sendall(begun)
+        answers = drip(socks, 10)
+        assert {answer[:12] for answer in answers.values()} <= {b"HTTP/1.1 408", b"reset"}, "the answer may be lost behind a reset"
+        assert len(answers) == 300
+        assert metric(hub.url, f'eventhub_refused_total{{limit="{limit}"}}') == 300
+
+
+def test_slow_frames_are_closed_with_4408(start: Start) -> None:
+    hub = start(CHANNELS + "limits: {body_seconds: 1}")
+    with attacked(hub, 20), ExitStack() as stack:
+        socks = [stack.enter_context(upgrade(hub.port, "?channel=chat.a", source=FOE)) for _ in range(300)]
+        for sock in socks:
+            frame(sock), frame(sock)  # hello, subscribed
+            sock.sendall(b"\x81\xfe\xea\x60key!")  # 60,000 bytes follow, says the header
+        answers = drip(socks, 10)
+        assert len(answers) == 300
+        assert all(b"request_timeout" in answer for answer in answers.values())
+
+
+def test_tls_handshakes_that_do_not_end_are_given_up(start: Start, files: Mapping[str, str]) -> None:
+    hub = start(TLS.replace("buffer_bytes", "head_seconds: 1, buffer_bytes"), files=files)
+    before = resident(hub)
+    with ExitStack() as stack:
+        silent = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(150)]
+        begun = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(150)]
+        for sock in begun:
+            sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01")  # a ClientHello of 512 bytes, its beginning
+        for sock in silent + begun:
+            assert sock.recv(1) == b""
+        assert http.get(f"{hub.url}/livez").status_code == 200
+    assert resident(hub) - before < 60
+    assert hub.stop() == 0
+    assert "Traceback" not in hub.log.read_text()
+
+
+def test_a_flood_of_connections_ends_at_the_limit_of_its_address(start: Start) -> None:
+    hub = start(CHANNELS + "limits: {connections_per_address: 300, first_frame_seconds: 60, head_seconds: 60}")
+    with attacked(hub, 20), ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(upgrade(hub.port, source=FOE))
+        refused = 0
+        for _ in range(700):
+            with raw(hub.port, source=FOE) as sock:
+                refused += exactly(sock, 12) == b"HTTP/1.1 429"
+        assert refused == 700
+
+
+def test_a_node_without_descriptors_keeps_those_it_has_and_comes_back(start: Start) -> None:
+    hub = start(CHANNELS + "limits: {connections_per_address: 1000}")
+    assert hub.process is not None
+    with attacked(hub, 20), WsClient(f"{hub.ws_url}?channel=chat.a") as early:
+        early.until("subscribed")
+        resource.prlimit(hub.process.pid, resource.RLIMIT_NOFILE, (100, 100))  # it does not know: as if files had leaked
+        with ExitStack() as stack:
+            socks = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(400)]
+            for sock in socks[-50:]:
+                assert sock.recv(1) == b"", "accepted and closed: left waiting they would be announced again and again"
+            used = cpu_seconds(hub.process.pid)
+            time.sleep(1)  # during which an accept that spins would use up the core
+            assert cpu_seconds(hub.process.pid) - used < 0.7
+            early.send(type="ping", ref=1)
+            early.until("pong")
+        while not alive(hub):
+            pass
+
+
+def test_a_flood_of_subscriptions_stops_at_the_limit_and_gives_its_memory_back(start: Start) -> None:
+    hub = start(CHANNELS + "limits: {commands: 100000}")
+    with attacked(hub, 60):
+        with ExitStack() as stack:
+            clients = [stack.enter_context(WsClient(hub.ws_url, source_address=(FOE, 0))) for _ in range(30)]
+            for number, client in enumerate(clients):
+                for channel in range(200):
+                    client.send(type="subscribe", channel=f"chat.{number}-{channel}")
+            for client in clients:
+                kinds = [client.receive()["type"] for _ in range(201)]
+                assert (kinds.count("subscribed"), kinds.count("error")) == (128, 72)
+        while metric(hub.url, "eventhub_channels") > 1:
+            pass
+
+
+def test_subscribing_to_ever_new_channels_leaves_nothing_behind(start: Start) -> None:
+    hub = start(CHANNELS + "limits: {commands: 100000, channels: 500}")
+    with attacked(hub, 30), WsClient(hub.ws_url, source_address=(FOE, 0)) as client:
+        client.until("hello")
+        for begin in range(0, 20_000, 100):
+            for number in range(begin, begin + 100):
+                client.send(type="subscribe", channel=f"chat.{number}")
+                client.send(type="unsubscribe", channel=f"chat.{number}")
+            for _ in range(100):
+                client.until("unsubscribed")
+        assert metric(hub.url, 'eventhub_channels{type="chat"}') == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        masked(b"x" * 125, opcode=9) * 400,
+        masked(b"", opcode=9) * 8000,
+        masked(b"", opcode=10) * 8000,
+        masked(b'{"type":"ping"}') * 2000,
+        masked(b'{"type":"nope"}') * 2000,
+        masked(b"[", final=False) + masked(b"", opcode=0, final=False) * 8000 + masked(b"]", opcode=0),
+        masked(b"x", final=False) + masked(b"x", opcode=0, final=False) * 8000 + masked(b"x", opcode=0),
+    ],
+    ids=["large pings", "pings", "pongs", "commands", "nonsense", "empty fragments", "tiny fragments"],
+)
+def test_a_flood_of_frames_is_taken_at_its_pace(start: Start, data: bytes) -> None:
+    hub = start(CHANNELS + "limits: {commands: 100}")
+    with attacked(hub, 40) as witness, ExitStack() as stack:
+        socks = [stack.enter_context(upgrade(hub.port, source=FOE)) for _ in range(100)]
+        flood(socks, data, 3)
+        assert metric(hub.url, 'eventhub_refused_total{limit="commands"}') >= 100
+        assert sorted(witness.delays)[len(witness.delays) * 9 // 10] < 1
+
+
+def test_pipelined_requests_are_bounded(start: Start) -> None:
+    hub = start(CHANNELS)
+    with attacked(hub, 40), ExitStack() as stack:
+        socks = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(50)]
+        flood(socks, b"GET /v1/types HTTP/1.1\r\nHost: x\r\n\r\n" * 200, 3)
+
+
+def test_compressed_bombs_are_inflated_to_the_limit_and_no_further(start: Start) -> None:
+    hub = start(CHANNELS + "compression: true")
+    pack = zlib.compressobj(wbits=-15)
+    bomb = pack.compress(bytes(50_000_000)) + pack.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    assert len(bomb) < 60_000
+    packed = masked(bomb)
+    with attacked(hub, 30):
+        for _ in range(50):
+            with raw(hub.port, source=FOE) as sock:
+                sock.sendall(HANDSHAKE + bytes((packed[0] | 0x40,)) + packed[1:])
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    head += sock.recv(1)
+                assert b"permessage-deflate" in head
+                assert close_code(sock) == 4413
+        answer = http.post(f"{hub.url}/v1/channels/chat.a", content=bomb, headers={"Content-Encoding": "deflate"})
+        assert answer.status_code == 415
+
+
+HANDSHAKE = (
+    b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+)
+
+
+def test_a_line_that_never_ends_is_not_kept(start: Start) -> None:
+    hub = start(CHANNELS)
+    with attacked(hub, 30), raw(hub.port, source=FOE) as sock:
+        sock.sendall(POST + b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(640):
+            sock.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+        sock.sendall(b"1\r\n\n\r\n0\r\n\r\n")
+        answer = b""
+        while part := sock.recv(65536):
+            answer += part
+        assert b"payload_too_large" in answer
+        assert b'"line":1,"accepted":0,"rejected":1' in answer
+
+
+NAMES = [
+    "a\nb", "a\r\nX-Evil: yes", "\x1b[31mred\x1b[0m", "\x00", "a%00b", "%0a%0d", "%1b%5b31m", "%252e%252e", "..", "chat..a", ".chat",
+    "chat.", "x" * 201, "chat." + "x" * 5000, "chat.\u202ea", "chat.a b", "<script>", '"}', "chat.{}", "chat.a;b", "chat.%s%n", "${jndi:ldap://x}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lane", "log"), [("fast", "json"), ("fast", "console"), ("asgi", "console")])
+def test_hostile_names_reach_no_log_no_label_and_no_header(start: Start, lane: str, log: str) -> None:
+    hub = start(CHANNELS + f"log: {{access: true, level: debug, format: {log}}}", lane=lane)
+    with WsClient(hub.ws_url) as client:
+        for name in NAMES:
+            client.send(type="subscribe", channel=name)
+            message = client.until("error")
+            assert message["code"] in ("invalid_channel", "unknown_channel")
+            assert len(message["message"]) < 600
+            assert printable(message["message"])
+    for name in NAMES:
+        quoted = "".join(f"%{byte:02x}" for byte in name.encode())
+        for path in ("POST /v1/channels/{}", "GET /v1/channels/{}/sse", "GET /v1/types/{}", "GET /v1/sse?channel={}", "GET /{}"):
+            with raw(hub.port) as sock:
+                sock.sendall(f"{path.format(quoted)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+                head, _, body = everything(sock).partition(b"\r\n\r\n")
+            assert 400 <= int(head[9:12]) < 500, (name, path, head)
+            assert b"evil" not in head.lower()
+            problem = json.loads(body)
+            assert len(problem["detail"]) < 600
+            assert printable(problem["detail"])
+    text = http.get(f"{hub.url}/metrics").text
+    assert not re.search(r"[Ee]vil|\[31m|<script|jndi|xxx", text)
+    hub.stop()
+    for line in hub.log.read_bytes().splitlines():
+        assert printable(line.decode()), line
+        if log == "json":
+            json.loads(line)
+
+
+def printable(text: str) -> bool:
+    """No character that moves a terminal's cursor or ends a line."""
+    return all(character.isprintable() for character in text)
+
+
+def everything(sock: socket.socket) -> bytes:
+    got = b""
+    with suppress(ConnectionResetError):
+        while part := sock.recv(65536):
+            got += part
+    return got
+
+
+def alive(hub: EventHubServer) -> bool:
+    with suppress(Exception):
+        return http.get(f"{hub.url}/livez").status_code == 200
+    return False
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
