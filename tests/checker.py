@@ -99,6 +99,7 @@ class Node:
         since: Position | Earliest = Earliest()
         while True:
             piece = await self.broker.history(channel, since, 1000)
+            assert piece.lost is None
             events += ((event.position, json.loads(event.data)) for event in piece.events)
             if piece.reached == piece.end:
                 return events

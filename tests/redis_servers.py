@@ -136,7 +136,7 @@ def cluster(directory: Path, masters: int = 3, tls: Options = (), *, replicas: b
         for number in range(2 * masters if replicas else masters):
             buses.append(free_port())
             options: list[str | int] = ["--cluster-enabled", "yes", "--cluster-port", buses[-1], "--cluster-node-timeout", 2000]
-            options += ["--tls-cluster", "yes"] if tls else []
+            options += ["--repl-diskless-sync-delay", 0, *(("--tls-cluster", "yes") if tls else ())]
             nodes.append(stack.enter_context(RedisServer(directory / str(number), *options, tls=tls)))
         for number, node in enumerate(nodes):
             if number < masters:

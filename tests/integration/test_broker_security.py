@@ -142,7 +142,7 @@ def granted(rules: str) -> set[str]:
 
 
 def all_is_used(node: Node) -> None:
-    """Everything that a node asks of Redis."""
+    """Everything that a node asks of its broker."""
 
     async def scenario() -> None:
         await node.becomes(ready=True)
@@ -233,6 +233,15 @@ def test_nats_with_a_token(tmp_path: Path) -> None:
         round_over(nats_node(server, "t0ken%40%2F@"))
         says(nats_node(server, "wr0ng@"), "the login was refused")
         says(nats_node(server), "the login was refused")
+
+
+def test_a_nats_user_with_the_documented_permissions_is_enough(tmp_path: Path) -> None:
+    (permissions,) = re.findall(r"^ *(permissions \{.+?\n *\})$", Path("docs/brokers.md").read_text(), re.MULTILINE | re.DOTALL)
+    with nats(tmp_path, f"authorization {{ users: [{{ user: eventhub, password: secret, {permissions} }}] }}") as server:
+        all_is_used(nats_node(server, "eventhub:secret@"))
+        round_over(*(nats_node(server, "eventhub:secret@") for _ in range(2)))
+        log = Path(server.directory, "log").read_text()
+        assert "Violation" not in log, log[-2000:]
 
 
 def test_nats_with_an_nkey(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.nats.line import Line
+from eventhub.brokers.nats.message import STAMPS
 from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable, PayloadTooLarge
 from eventhub.event import Earliest, NewEvent, Position, Receipt
@@ -290,6 +291,25 @@ def test_a_lost_announcement_that_none_follows_is_found(monkeypatch: pytest.Monk
 
     asyncio.run(on_nodes([each], scenario))
     assert books.faults([each]) == CLEAN
+
+
+def test_a_server_that_has_not_caught_up_does_not_say_what_has_expired() -> None:
+    """Under load, the replica of a killed server reads for others again before it has what they have."""
+    each = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}")
+
+    async def scenario() -> None:
+        (last,) = await each.broker.publish([NewEvent("log.a", b'"1"', Hub.now())])
+        assert isinstance(last, Receipt)
+        assert isinstance(each.broker, NatsBroker)
+        assert each.broker._session is not None
+        log = await each.broker._session.log("log.a")
+        async with log.reader(last.position.offset // STAMPS) as reader:
+            assert reader.total == 1
+        with pytest.raises(BrokerUnavailable, match="has not caught up"):
+            async with log.reader(last.position.offset // STAMPS + 2):
+                pass
+
+    asyncio.run(on_nodes([each], scenario))
 
 
 def test_full_storage_is_said(tmp_path: Path) -> None:

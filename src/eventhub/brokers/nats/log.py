@@ -1,8 +1,9 @@
 """Reading one channel's events from its stream.
 
 The newest message comes from the stream's leader, so a page is never older than what was acknowledged or announced before it was asked
-for. The events come through a short-lived pull consumer: one burst for a page, from any replica, which has to reach the newest or fill the
-page. A reader's position is vouched for by its own message: it is read first, and has to be there with the right stamp.
+for. The events come through a short-lived pull consumer: one burst for a page, from any replica, which has to hold where the page begins,
+and to reach the newest or fill the page. A reader's position is vouched for by its own message: it is read first, and has to be there with
+the right stamp.
 """
 
 from collections.abc import AsyncIterator
@@ -100,13 +101,17 @@ class Log:
 
     @asynccontextmanager
     async def reader(self, sequence: int) -> AsyncIterator[Reader]:
-        """A consumer of the messages from `sequence` on."""
-        name = self._link.new_token()
+        """A consumer of the messages from `sequence` on.
+
+        The server that has it may lag behind the leader. One that ends before `sequence` would begin behind its own end, with messages from
+        before `sequence` as it catches up: a reader's position would not be the first, as if it had expired.
+        """
+        name, begin = self._link.new_token(), max(sequence, 1)
         config = {
             "name": name,
             "filter_subject": self._subject,
             "deliver_policy": "by_start_sequence",
-            "opt_start_seq": max(sequence, 1),
+            "opt_start_seq": begin,
             "ack_policy": "none",
             "replay_policy": "instant",
             "num_replicas": 1,
@@ -117,6 +122,8 @@ class Log:
         body = {"stream_name": self._stream.name, "config": config}
         made = await self._link.request(f"CONSUMER.CREATE.{place}.{self._subject}", body)
         try:
+            if int(made["delivered"]["stream_seq"]) + 1 < begin:
+                raise BrokerUnavailable("the JetStream server that was to read has not caught up with the others")
             yield Reader(name, int(made["num_pending"]))
         finally:
             await self._link.tell(f"CONSUMER.DELETE.{place}")
