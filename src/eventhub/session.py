@@ -129,7 +129,7 @@ Submit = Callable[[Ref, NewEvent], None]
 class Session:
     """A client's subscriptions and commands. Owned by a transport, which is also its writer."""
 
-    __slots__ = ("_channels", "_closed", "_limits", "_submit", "_subscriptions", "_writer", "id")
+    __slots__ = ("_channels", "_closed", "_limits", "_submit", "_subscriptions", "_waiting", "_writer", "id")
 
     def __init__(self, channels: Channels, writer: Writer, limits: SessionLimits, submit: Submit) -> None:
         self.id = secrets.token_urlsafe(9)
@@ -138,6 +138,7 @@ class Session:
         self._limits = limits
         self._submit = submit
         self._subscriptions: dict[str, Subscriber] = {}
+        self._waiting: dict[str, Ref] = {}  # what to call the answer to `subscribe`, by channels that have not begun
         self._closed = False
 
     # Input
@@ -158,6 +159,8 @@ class Session:
         subscriber = Subscriber(command.channel, since, self._writer, started, command.member or "")
         self._channels.subscribe(subscriber)
         self._subscriptions[command.channel] = subscriber
+        if subscriber.started is not None and command.ref is not None:
+            self._waiting[command.channel] = command.ref
 
     def receive(self, message: bytes) -> None:
         """A text message of the client. Faults of a command are answered, never raised."""
@@ -187,6 +190,7 @@ class Session:
     def close(self) -> None:
         """The connection is gone or about to go: nothing is written afterwards."""
         self._closed = True
+        self._waiting.clear()
         while self._subscriptions:
             self._channels.unsubscribe(self._subscriptions.popitem()[1])
 
@@ -226,6 +230,8 @@ class Session:
         if subscriber is None:
             raise NotSubscribed(f"this connection is not subscribed to {command.channel[:NAME_LENGTH]!r}")
         self._channels.unsubscribe(subscriber)
+        if (ref := self._waiting.pop(command.channel, None)) is not None:  # whoever awaits the answer would await it for ever
+            self.error(NotSubscribed(f"unsubscribed from {command.channel!r} before the subscription had begun"), ref)
         self._say("unsubscribed", command.ref, {"channel": command.channel, "reason": "client"})
 
     def _publish(self, command: Publish) -> None:
@@ -240,6 +246,7 @@ class Session:
         self._submit(command.ref, NewEvent(command.channel, data, self._channels.now(), attributes or None, command.key))
 
     def _subscribed(self, command: Subscribe, subscriber: Subscriber, start: Start) -> None:
+        self._waiting.pop(subscriber.channel, None)
         fields = {"channel": subscriber.channel, **start.as_dict()}
         if command.presence:
             fields |= self._channels.watch(subscriber)
