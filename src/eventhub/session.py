@@ -165,7 +165,9 @@ class Visitor(Protocol):
 class Session:
     """A client's subscriptions and commands. Owned by a transport, which is also its writer."""
 
-    __slots__ = ("_channels", "_closed", "_limits", "_put_off", "_submit", "_subscriptions", "_visitor", "_writer", "id")
+    __slots__ = (
+        "_channels", "_closed", "_limits", "_put_off", "_submit", "_subscriptions", "_visitor", "_waiting", "_writer", "id",
+    )  # fmt: skip
 
     def __init__(self, channels: Channels, writer: Writer, limits: SessionLimits, submit: Submit, visitor: Visitor) -> None:
         self.id = secrets.token_urlsafe(9)
@@ -176,6 +178,7 @@ class Session:
         self._visitor = visitor
         self._put_off: list[bytes] | None = None  # messages behind a credential that is being checked
         self._subscriptions: dict[str, Subscriber] = {}
+        self._waiting: dict[str, Ref] = {}  # what to call the answer to `subscribe`, by channels that have not begun
         self._closed = False
 
     # Input
@@ -197,6 +200,8 @@ class Session:
         subscriber = Subscriber(command.channel, since, self._writer, started, command.member or "", watching=command.presence)
         self._channels.subscribe(subscriber)
         self._subscriptions[command.channel] = subscriber
+        if subscriber.started is not None and command.ref is not None:
+            self._waiting[command.channel] = command.ref
 
     def receive(self, message: bytes) -> None:
         """A text message of the client. Faults of a command are answered, never raised."""
@@ -229,6 +234,7 @@ class Session:
     def close(self) -> None:
         """The connection is gone or about to go: nothing is written afterwards."""
         self._closed = True
+        self._waiting.clear()
         while self._subscriptions:
             self._channels.unsubscribe(self._subscriptions.popitem()[1])
 
@@ -281,6 +287,8 @@ class Session:
         if subscriber is None:
             raise NotSubscribed(f"this connection is not subscribed to {command.channel[:NAME_LENGTH]!r}")
         self._channels.unsubscribe(subscriber)
+        if (ref := self._waiting.pop(command.channel, None)) is not None:  # whoever awaits the answer would await it for ever
+            self.error(NotSubscribed(f"unsubscribed from {command.channel!r} before the subscription had begun"), ref)
         self._say("unsubscribed", command.ref, {"channel": command.channel, "reason": "client"})
 
     def _publish(self, command: Publish) -> None:
@@ -335,9 +343,12 @@ class Session:
                 self._authorize(channel, subscriber.member, presence=subscriber.watching)
             except Forbidden as error:
                 self._channels.unsubscribe(self._subscriptions.pop(channel))
+                if (waiting := self._waiting.pop(channel, None)) is not None:
+                    self.error(error, waiting)
                 self._say("unsubscribed", None, {"channel": channel, "reason": error.code})
 
     def _subscribed(self, command: Subscribe, subscriber: Subscriber, start: Start) -> None:
+        self._waiting.pop(subscriber.channel, None)
         fields = {"channel": subscriber.channel, **start.as_dict()}
         if command.presence:
             fields |= self._channels.watch(subscriber)

@@ -53,17 +53,8 @@ def judge(directory: Path, cases: Sequence[str], seconds: float) -> dict[str, Ve
         specification = {"outdir": str(directory / "reports"), "servers": [{"agent": "eventhub", "url": server.ws_url}], "cases": cases}
         (directory / "spec.json").write_text(json.dumps(specification))
         (libraries,) = ROOT.glob("usr/lib/*-linux-gnu")
-        command: list[str | Path] = [
-            PYTHON,
-            "-W",
-            "ignore",
-            "-c",
-            "from autobahntestsuite.wstest import run; run()",
-            "-m",
-            "fuzzingclient",
-            "-s",
-            "spec.json",
-        ]
+        wstest = "from autobahntestsuite.wstest import run; run()"
+        command = [str(PYTHON), "-W", "ignore", "-c", wstest, "-m", "fuzzingclient", "-s", "spec.json"]
         environment = {"LD_LIBRARY_PATH": str(libraries), "PATH": os.environ["PATH"]}
         done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
     assert done.returncode == 0, done.stderr

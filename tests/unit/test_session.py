@@ -81,7 +81,8 @@ class Node:
     def begin(self, channel: str, *, recovered: bool = True) -> None:
         subscriber = self.subscribers[channel]
         assert subscriber.started is not None
-        subscriber.started(subscriber, Start(Position("k3x9", 41), Position("k3x9", 99), recovered))
+        started, subscriber.started = subscriber.started, None
+        started(subscriber, Start(Position("k3x9", 41), Position("k3x9", 99), recovered))
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self.calls.append(("unsubscribe", subscriber.channel))
@@ -498,6 +499,16 @@ def test_the_position_reaches_encodings_that_need_it() -> None:
 
 
 # unsubscribe
+
+
+def test_a_subscription_given_up_before_it_began_is_answered_too() -> None:
+    client = Client(prompt=False)
+    assert client.send(type="subscribe", channel="chat.a", ref=1) == []
+    refusal, farewell = client.send(type="unsubscribe", channel="chat.a", ref=2)
+    assert (refusal["type"], refusal["ref"], refusal["code"]) == ("error", 1, "not_subscribed")
+    assert (farewell["type"], farewell["ref"]) == ("unsubscribed", 2)
+    client.send(type="subscribe", channel="chat.a")
+    assert [reply["type"] for reply in client.send(type="unsubscribe", channel="chat.a")] == ["unsubscribed"], "nobody can await it"
 
 
 def test_unsubscribing_is_answered_with_the_reason() -> None:

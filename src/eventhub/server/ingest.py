@@ -100,7 +100,7 @@ class Ingest:
 
     async def _take_chunk(self, chunk: bytes, *, last: bool) -> None:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if last and self._rest:
+        if last and (self._rest or self._skipping):  # a last line without a line break; what is skipped of one may have left no rest
             lines, self._rest = [*lines, self._rest], b""
         toll = self._visit.toll(self._request.kind)
         group = min(GROUP, toll.handful) if toll else GROUP
@@ -117,7 +117,7 @@ class Ingest:
         self._seen += 1
         skipping, self._skipping = self._skipping, False
         try:
-            if skipping:
+            if skipping or len(line) > self._request.limits.event_bytes:  # blank ones, too: however it arrives, a line fares the same
                 raise too_large("the line is longer", "event_bytes", self._request.limits.event_bytes)
             if not line.isspace() and line:
                 events.append((self._seen, self._request.event(line, self._seen)))

@@ -1,0 +1,78 @@
+"""server/ingest.py: lines of a body in whatever pieces it arrives. What it stores and answers over HTTP is tested with a real server."""
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+import orjson
+import pytest
+
+from eventhub.errors import EventHubError, PayloadTooLarge
+from eventhub.event import NewEvent, Position, Receipt
+from eventhub.server.ingest import Ingest
+from tests.builders import channel_type
+
+LIMIT = 8
+
+
+class Lines:
+    """Takes any line for an event."""
+
+    channel = "logs.a"
+    kind = channel_type()
+    limits = SimpleNamespace(event_bytes=LIMIT)
+
+    def event(self, body: bytes, index: int | None = None) -> NewEvent:
+        return NewEvent(self.channel, body, 0)
+
+
+class Hub:
+    """Stores what it gets."""
+
+    def __init__(self) -> None:
+        self.stored: list[bytes] = []
+
+    def rejected(self, channel: str, error: EventHubError) -> None:
+        assert isinstance(error, PayloadTooLarge)
+
+    async def publish(self, events: Sequence[NewEvent]) -> list[Receipt]:
+        self.stored += [event.data for event in events]
+        return [Receipt(Position("a", len(self.stored)), 0)] * len(events)
+
+
+def ingest(*chunks: bytes) -> tuple[list[bytes], list[int], int]:
+    """The lines stored, the numbers of those refused, and the last number."""
+    hub = Hub()
+    visit = SimpleNamespace(toll=lambda kind: None)
+    stream = Ingest(SimpleNamespace(hub=hub), Lines(), visit)  # type: ignore[arg-type]  # as much of these as taking lines needs
+
+    async def take() -> None:
+        for chunk in chunks:
+            await stream._take_chunk(chunk, last=False)
+            assert len(stream._rest) <= LIMIT
+        await stream._take_chunk(b"", last=True)
+
+    asyncio.run(take())
+    return hub.stored, [orjson.loads(detail)["line"] for detail in stream._details], stream._line
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 9, 100])
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"1\n2", ([b"1", b"2"], [], 2)),
+        (b"1\n\n \r\n2\n", ([b"1", b"2"], [], 4)),
+        (b"12345678\n123456789\n1", ([b"12345678", b"1"], [2], 3)),
+        (b"1\n123456789", ([b"1"], [2], 2)),
+        (b"1\n123456789012", ([b"1"], [2], 2)),
+        (b"          \n1", ([b"1"], [1], 2)),
+        (b"1\n                    ", ([b"1"], [2], 2)),
+        (b"", ([], [], 0)),
+    ],
+)
+def test_lines_fare_the_same_however_they_arrive(body: bytes, size: int, expected: tuple[list[bytes], list[int], int]) -> None:
+    assert ingest(*(body[at : at + size] for at in range(0, len(body), size))) == expected
+
+
+def test_a_last_line_that_is_too_long_is_refused_and_not_forgotten() -> None:
+    assert ingest(b"1\n", b"123456789") == ([b"1"], [2], 2)
