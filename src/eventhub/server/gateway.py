@@ -70,6 +70,7 @@ class Gateway:
         limits = settings.limits
         self.admission = Admission(limits, self.proxies, descriptors())
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
+        self._pace = (limits.commands, 2 * limits.commands)  # made once: thousands of buckets share the two numbers
         self._connections: dict[Connection, None] = {}
         self._empty = asyncio.Event()
 
@@ -84,8 +85,7 @@ class Gateway:
 
     def bucket(self) -> Bucket:
         """The pace of a new connection's commands."""
-        rate = self.settings.limits.commands
-        return Bucket(rate, 2 * rate)
+        return Bucket(*self._pace)
 
     def opened(self, connection: Connection) -> None:
         """Count a connection in. It is told when the server is about to stop."""
