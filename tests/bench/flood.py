@@ -49,9 +49,9 @@ def main() -> None:
         with EventHub(connections_per_address=SHARE, heartbeat=HEARTBEAT).start(Path(name)) as door:
             for _ in range(ROUNDS):
                 sizes.append([resident(door)])
-                quiet.append(run(program, HONEST, door))
+                quiet.append(run(program, HONEST, door, spin=False))
                 with foes(door, count):
-                    flooded.append(run(program, HONEST, door))
+                    flooded.append(run(program, HONEST, door, spin=False))
                     sizes[-1].append(resident(door))
                     held = metric(url(door), 'eventhub_refused_total{limit="commands"}')
                     refused = metric(url(door), 'eventhub_refused_total{limit="connections_per_address"}')
