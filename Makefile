@@ -6,7 +6,7 @@ AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test faults autobahn lint bench docs lock wheel clean
+.PHONY: serve test faults autobahn lint bench flood docs lock wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
@@ -30,6 +30,9 @@ lint: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp $(TOOLS) ## Figures for this machine (tests/bench), with two peers beside
 	command -v nginx >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-nchan >/dev/null; }
 	$(BIN)/python -m tests.bench
+
+flood: $(VENV)/test.stamp ## Latency of honest subscribers beside as many hostile connections as there can be, about three minutes
+	$(BIN)/python -m tests.bench.flood
 
 lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 	$(BIN)/pip install --quiet uv

@@ -62,11 +62,11 @@ class Door:
     counters: Callable[[], dict[str, float]] = lambda: dict.fromkeys(COUNTERS, 0.0)
 
 
-def run(program: Path, load: Load, door: Door) -> Reading:
-    """Apply a load. Raises CalledProcessError when it could not be applied."""
+def run(program: Path, load: Load, door: Door, *, spin: bool = True) -> Reading:
+    """Apply a load; the client spins on a core of its own, if it has one. Raises CalledProcessError when it could not be applied."""
     before = door.counters()
     with cores.pinned(cores.CLIENT):
-        output = subprocess.run([*_command(program, load, door), "--spin"], stdout=subprocess.PIPE, check=True).stdout
+        output = subprocess.run([*_command(program, load, door), *["--spin"] * spin], stdout=subprocess.PIPE, check=True).stdout
     reading: Reading = json.loads(output)
     after = door.counters()
     writes = after["writes"] - before["writes"]

@@ -28,7 +28,7 @@ log: {{level: warning}}
 native: {native}
 compression: {compression}
 heartbeat: {heartbeat}
-limits: {{buffer_bytes: {buffer_bytes}, connections_per_address: 100000}}
+limits: {{buffer_bytes: {buffer_bytes}, connections_per_address: {connections_per_address}}}
 channels:
   bench: {{payload: 'payload:Event', slow: {slow}}}
   crowd: {{payload: 'payload:Event'}}
@@ -45,6 +45,7 @@ class EventHub:
     native: bool = True
     compression: bool = False
     broker: str = "memory://"
+    connections_per_address: int = 100_000
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Door]:

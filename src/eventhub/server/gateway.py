@@ -90,6 +90,7 @@ class Gateway:
         self.visits = Visits(guard, self.admission.principals, self.rates, hub, lambda: self.deadlines, limits.first_frame_seconds)
         self.admin = Admin(guard, self.visits, hub)
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
+        self._pace = (limits.commands, 2 * limits.commands)  # made once: thousands of buckets share the two numbers
         self._connections: dict[Connection, Visit] = {}
         self._empty = asyncio.Event()
 
@@ -104,8 +105,7 @@ class Gateway:
 
     def bucket(self) -> Bucket:
         """The pace of a new connection's commands."""
-        rate = self.settings.limits.commands
-        return Bucket(rate, 2 * rate)
+        return Bucket(*self._pace)
 
     def opened(self, connection: Connection, visit: Visit, session: Session | None = None) -> None:
         """Count a connection in. It is told when the server is about to stop, and ended when its visitor may stay no longer.

@@ -73,6 +73,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._place = self.gateway.admission.connect(self.client[0] if self.client else None)
         except EventHubError as error:
             self.gateway.hub.refused(error)
+            self.parser = None  # type: ignore[assignment]  # it knows us: together we would wait for the garbage collector
             transport.set_protocol(Refusal(transport, error, self.refusals))
             return
         self.connections.add(self)  # all as in uvicorn, whose way to the addresses takes longer than the rest of a handshake
@@ -161,6 +162,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._fail(InvalidRequest("an upgrade behind an unanswered request"))
             return
         self.connections.discard(self)
+        self.parser = None  # type: ignore[assignment]  # as in `connection_made`
         transport = cast(Joining, self.transport).raw
         websocket = WebSocketProtocol(self.gateway, transport, self.server_state.connections, self._place)
         transport.set_protocol(websocket)
