@@ -19,6 +19,7 @@ from eventhub.hub import Hub
 from eventhub.presence import MEMBER_LENGTH
 from eventhub.server.admission import Admission, descriptors
 from eventhub.server.guard import Guard
+from eventhub.server.hosts import Hosts
 from eventhub.server.proxies import Proxies
 from eventhub.server.visits import Visit, Visits
 from eventhub.session import Session, SessionLimits, Submit, Subscribe
@@ -27,6 +28,8 @@ PATH = "/v1/ws"
 ABORT = "eventhub.abort"
 """The ASGI extension by which our HTTP protocol lets a response be cut off: its `abort` closes the connection at once."""
 SUBPROTOCOL = "eventhub.v1"
+ELSEWHERE = (b"cross-site", b"same-site")
+"""Where a page of another origin is (Fetch Metadata, 2.3): same-site is another port of this host."""
 SWEEP_SLICE = 500
 FIRST_SECONDS = 30.0
 
@@ -70,6 +73,7 @@ class Gateway:
         self.hub = hub
         self.guard = guard
         self.proxies = Proxies(settings.proxies)
+        self.hosts = Hosts(settings)
         limits = settings.limits
         self.admission = Admission(limits, self.proxies, descriptors())
         self.visits = Visits(guard, self.admission.principals, hub.types, hub.spawn, hub.now, FIRST_SECONDS)
@@ -130,10 +134,13 @@ class Gateway:
 
     def check_origin(self, headers: Mapping[bytes, bytes]) -> None:
         """Raises OriginNotAllowed for a page of an origin that is neither this host's nor configured (RFC 6455, 10.2)."""
+        allowed = self.settings.origins
         if (origin := headers.get(b"origin")) is None:
+            # <img src="…/sse?member=eve"> sends no Origin, and would stand in presence
+            if headers.get(b"sec-fetch-site") in ELSEWHERE and headers.get(b"sec-fetch-dest") != b"document" and "*" not in allowed:
+                raise OriginNotAllowed("a page of another origin asks for this without saying which it is; expected a CORS request")
             return
         text = origin.decode("latin-1")
-        allowed = self.settings.origins
         if (not (host := headers.get(b"host")) or _authority(text) != host) and text not in allowed and "*" not in allowed:
             raise OriginNotAllowed(
                 f"the page's origin is {text[:200]!r}; expected this host's or one that `origins` in the configuration lists"
