@@ -1,5 +1,5 @@
 // One WebSocket that is kept alive: it connects, pings, notices silence, waits and connects again (PROTOCOL.md, "Heartbeat and closing").
-// It knows hello, goodbye, ping and pong; channels are eventhub.js's business. Socket, clock and randomness are arguments.
+// It knows hello, goodbye, ping and pong; channels and tokens are eventhub.js's business. Socket, clock and randomness are arguments.
 //
 //   connecting -> open        hello arrived
 //   connecting | open -> waiting    closed with a code that allows another try, or silent for too long
@@ -28,15 +28,19 @@ export class Connection {
   #options;
   #on;
   #socket = null;
+  #dialling = null;
   #timer = null;
   #attempt = 0;
   #openedAt = null;
   #heardAt = 0;
   #probedAt = null;
   #reconnectIn = null;
-  #lastWords = "";
+  #lastWords = { code: "", message: "" };
 
-  /** `options`: WebSocket, clock, random, online(), backoff, timing (milliseconds). `on`: open(hello), message(message), status(status). */
+  /**
+   * `options`: WebSocket, clock, random, online(), backoff, timing (milliseconds). `on`: open(hello), message(message), status(status);
+   * prepare(), before each connection, may return a promise that is waited for; mayRenew(code) says whether that makes up for a refusal.
+   */
   constructor(url, options, on) {
     this.#url = url;
     this.#options = options;
@@ -46,7 +50,11 @@ export class Connection {
 
   /** Connects now; does nothing while connecting or open. */
   connect() {
-    if (this.status.state === "connecting" || this.status.state === "open") return;
+    if (this.status.state !== "connecting" && this.status.state !== "open") this.restart();
+  }
+
+  /** Gives up what there is, and connects now. */
+  restart() {
     this.#drop();
     this.#become({ state: "connecting" });
     this.#dial();
@@ -54,11 +62,19 @@ export class Connection {
 
   #dial() {
     this.#reconnectIn = null;
-    this.#lastWords = "";
+    this.#lastWords = { code: "", message: "" };
+    this.#after(this.#options.timing.connect, () => this.#lost());
+    const dialling = (this.#dialling = {});
+    const still = (action) => (value) => this.#dialling === dialling && action(value);
+    const prepared = this.#on.prepare();
+    if (!prepared) return this.#open();
+    prepared.then(still(() => this.#open()), still(() => this.#lost()));
+  }
+
+  #open() {
     this.#socket = new this.#options.WebSocket(this.#url);
     this.#socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
     this.#socket.onclose = (event) => this.#closed(event.code, event.reason);
-    this.#after(this.#options.timing.connect, () => this.#lost());
   }
 
   /** Something happened that may have broken the connection, or mended the network: find out now. */
@@ -79,9 +95,15 @@ export class Connection {
     return true;
   }
 
-  close(reason) {
+  /** `code`: of the server's refusal, if it was one. */
+  close(reason, code) {
     this.#drop();
-    this.#become({ state: "stopped", reason });
+    this.#become({ state: "stopped", reason, ...(code && { code }) });
+  }
+
+  /** Connects again later, as after any loss. */
+  retry() {
+    this.#lost();
   }
 
   #receive(message) {
@@ -90,10 +112,10 @@ export class Connection {
     if (message.type === "pong") return;
     if (message.type === "goodbye") {
       this.#reconnectIn = message.reconnect_in;
-      this.#lastWords = message.message;
+      this.#lastWords = message;
       return;
     }
-    if (message.type === "error" && message.ref == null) this.#lastWords = message.message;
+    if (message.type === "error" && message.ref == null) this.#lastWords = message;
     this.#on.message(message);
   }
 
@@ -105,8 +127,10 @@ export class Connection {
   }
 
   #closed(code, reason) {
-    if (mayReconnect(code)) return this.#lost();
-    this.close(this.#lastWords || reason || `the server closed the connection with code ${code}`);
+    // The reason of a close frame of ours is the code of the error.
+    const refusal = code >= 4400 && code < 4500 ? this.#lastWords.code || reason : "";
+    if (mayReconnect(code) || this.#on.mayRenew(refusal)) return this.#lost();
+    this.close(this.#lastWords.message || reason || `the server closed the connection with code ${code}`, refusal);
   }
 
   #lost() {
@@ -151,6 +175,7 @@ export class Connection {
   // A dead socket would take a minute to finish its closing handshake: it is left to itself.
   #drop() {
     this.#options.clock.clearTimeout(this.#timer);
+    this.#dialling = null;
     if (this.#socket === null) return;
     this.#socket.onmessage = null;
     this.#socket.onclose = null;

@@ -4,14 +4,21 @@
 //   hub.subscribe("chat.lobby", { since: "-20", onEvent: (event) => console.log(event.id, event.data) });
 //   await hub.publish("chat.lobby", { sender: "ana", text: "oi" });
 //
+// Where the server asks who one is: { token: "…" }, or { token: async () => (await fetch("/my-token")).text() }, which is asked for each
+// connection and before the token expires. It is sent in the first message, never in the address.
+//
 // Socket, clock, randomness, storage and the browser's wake-up calls are arguments with defaults; nothing here touches the page.
 
+import { Authentication, REFUSALS } from "./authentication.js";
 import { Connection, backoff } from "./connection.js";
 import { online, watchBrowser } from "./network.js";
 import { Subscription } from "./subscription.js";
 
 // These pass: the same command may succeed later.
 const PASSING = new Set(["internal", "broker_unavailable", "too_many_channels", "shutting_down"]);
+
+// The same token may be accepted later.
+const LATER = new Set([...PASSING, "too_many_connections"]);
 
 const DEFAULTS = {
   WebSocket: globalThis.WebSocket,
@@ -29,6 +36,14 @@ const DEFAULTS = {
   /** Calls `check` whenever the network may have come back and `offline` when it is gone; returns a function that ends this. */
   watch: watchBrowser,
   onStatus: () => {},
+  /** A token or API key, or a function that returns one, now or as a promise; what is empty is none. */
+  token: null,
+  /** The server took the token: { principal, expires_in }, the seconds being there if it ends. */
+  onAuthenticated: () => {},
+  /** The token ends in { expires_in } seconds, and the connection with it. A function is asked for another by itself. */
+  onExpiring: () => {},
+  /** The function failed. It is asked again with the next connection. */
+  onTokenError: (error) => console.error(error),
   /** Publishes that may be unanswered at a time; one more is refused with `queue_full`. */
   outstanding: 256,
   /** Seconds. */
@@ -43,6 +58,8 @@ export class EventHubError extends Error {
     super(message);
     this.name = "EventHubError";
     this.code = code;
+    /** A token is missing, or will not do. */
+    this.refusal = REFUSALS.has(code);
     this.details = details;
     this.passing = PASSING.has(code);
   }
@@ -51,6 +68,7 @@ export class EventHubError extends Error {
 export class EventHub {
   #options;
   #connection;
+  #authentication;
   #unwatch;
   #ref = 0;
   #subscriptions = new Map();
@@ -58,10 +76,17 @@ export class EventHub {
   #largest = Infinity;
   #openings = 0;
 
-  /** Connects at once. Status changes go to `options.onStatus`: {state: connecting | open | offline | waiting (seconds) | stopped (reason)}. */
+  /**
+   * Connects at once. Status changes go to `options.onStatus`: {state: connecting | open | offline | waiting (seconds) | stopped (reason,
+   * and the code of a refusal)}. A token that is refused is a stop, with one of the codes that authentication.js names; setToken() leads out.
+   */
   constructor(url, options = {}) {
     this.#options = { ...DEFAULTS, ...options };
+    this.#authentication = new Authentication(this.#options.token);
     this.#connection = new Connection(url, this.#options, {
+      prepare: () => this.#told(this.#authentication.prepare()),
+      // A machine that slept wakes up with a token that has expired: the function has another.
+      mayRenew: (code) => code === "token_expired" && this.#authentication.renewable && this.#authentication.accepted,
       open: (hello) => this.#opened(hello),
       message: (message) => this.#receive(message),
       status: (status) => this.#changed(status),
@@ -80,6 +105,13 @@ export class EventHub {
   /** Connects now instead of later, and also after a stop. */
   connect() {
     this.#connection.connect();
+  }
+
+  /** Uses another token, as `options.token`: on this connection where there is one and it can be, otherwise on a new one, at once. */
+  setToken(token) {
+    this.#authentication.use(token);
+    if (this.status.state === "open" && token) this.#renew();
+    else this.#connection.restart();
   }
 
   close() {
@@ -134,6 +166,7 @@ export class EventHub {
   #opened(hello) {
     this.#openings += 1;
     this.#largest = hello.limits?.message_bytes ?? Infinity;
+    this.#authenticate();
     for (const subscription of this.#subscriptions.values()) this.#send(subscription.request());
     for (const ref of [...this.#outbox.keys()]) this.#transmit(ref);
   }
@@ -141,10 +174,62 @@ export class EventHub {
   #receive(message) {
     if (message.type === "published") return this.#settle(message.ref)?.resolve(message);
     if (message.type === "error") return this.#refused(message);
+    if (message.type === "authenticated") return this.#authenticated(message);
+    if (message.type === "expiring") return this.#expiring(message);
+    if (message.type === "unsubscribed" && message.reason !== "client") return this.#ended(message);
     this.#subscriptions.get(message.channel)?.receive(message);
   }
 
+  // The rest goes out right behind it: the server takes one after the other.
+  #authenticate() {
+    const request = this.#authentication.request();
+    if (request) this.#send(request);
+  }
+
+  #authenticated(message) {
+    if (!this.#authentication.answeredBy(message)) return;
+    this.#authentication.accept(this.#options.clock.now());
+    this.#options.onAuthenticated(message);
+  }
+
+  #expiring(message) {
+    this.#options.onExpiring(message);
+    if (!this.#authentication.renewable) return;
+    const { clock } = this.#options;
+    const delay = this.#authentication.renewalDelay(message.expires_in, clock.now());
+    if (delay === 0) return this.#renew();
+    const opening = this.#openings;
+    clock.setTimeout(() => this.#openings === opening && this.#renew(), delay);
+  }
+
+  async #renew() {
+    const opening = this.#openings;
+    // Where there is none, the connection ends with its token, and the next one asks again.
+    const fresh = await this.#told(this.#authentication.renew()).catch(() => false);
+    if (fresh && this.#openings === opening) this.#authenticate();
+  }
+
+  #told(promise) {
+    promise?.catch((error) => this.#options.onTokenError(error));
+    return promise;
+  }
+
+  #tokenRefused({ code, message }) {
+    if (LATER.has(code)) return this.#connection.retry();
+    // Somebody else's token: it is for a connection of its own.
+    if (code === "forbidden" && this.#authentication.accepted) return this.#connection.restart();
+    this.#connection.close(message, code);
+  }
+
+  /** A new token does not allow it. */
+  #ended({ channel, reason }) {
+    const subscription = this.#subscriptions.get(channel);
+    if (!this.#subscriptions.delete(channel)) return;
+    subscription.fail(new EventHubError(reason, `the token does not allow to listen to ${channel}`));
+  }
+
   #refused({ ref, code, message, details }) {
+    if (this.#authentication.answeredBy({ ref })) return this.#tokenRefused({ code, message });
     const error = new EventHubError(code, message, details);
     // The connection is about to close: what is in the outbox goes out again on the next one.
     if (code === "shutting_down" && this.#outbox.has(ref)) return;

@@ -10,6 +10,7 @@ EventHubError
 ├── AlreadySubscribed, NotSubscribed                                                                        409
 ├── PayloadTooLarge                                                                                         413
 ├── UnsupportedMediaType                                                                                    415
+├── MisdirectedRequest                                                                                      421
 ├── InvalidEvent, IdempotencyConflict                                                                       422
 ├── UpgradeRequired                                                                                         426
 ├── RateLimited, TooManyConnections                                                                         429
@@ -189,6 +190,10 @@ class PayloadTooLarge(EventHubError, code="payload_too_large", status=413):
 
 class UnsupportedMediaType(EventHubError, code="unsupported_media_type", status=415):
     """A binary WebSocket message, or a compressed body."""
+
+
+class MisdirectedRequest(EventHubError, code="misdirected_request", status=421):
+    """The request is for a host that this server does not answer to."""
 
 
 class UpgradeRequired(EventHubError, code="upgrade_required", status=426):

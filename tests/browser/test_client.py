@@ -323,7 +323,7 @@ def test_a_stop_says_why_rejects_what_waits_and_can_be_overcome(run: Evaluate) -
         socket().hello();
         return { status, lost: await lost, later: await later, sockets: sockets.length, state: hub.status.state };
     """)
-    assert seen["status"] == {"state": "stopped", "reason": "not from here"}
+    assert seen["status"] == {"state": "stopped", "reason": "not from here", "code": "forbidden"}
     assert (seen["lost"]["code"], seen["later"]["code"]) == ("stopped", "stopped")
     assert (seen["sockets"], seen["state"]) == (2, "open")
 

@@ -14,7 +14,8 @@ from tests.clients import WsClient, close_code, exactly, frame, http, masked, me
 from tests.harness import EventHubServer
 
 Start = Callable[..., EventHubServer]
-REQUEST = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+UPLOAD = b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000
+REQUEST = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def everything(sock: socket.socket) -> bytes:
@@ -34,7 +35,7 @@ def test_a_full_node_says_so_whatever_is_sent_and_serves_again_when_there_is_roo
     hub = start("limits: {connections: 3}")
     with ExitStack() as stack:
         inside = [stack.enter_context(upgrade(hub.port)) for _ in range(3)]
-        for request in (b"", REQUEST, b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000):
+        for request in (b"", REQUEST, UPLOAD):
             with raw(hub.port) as sock:
                 sock.sendall(request)
                 assert refused(everything(sock)) == (b"503", "node_full", True)

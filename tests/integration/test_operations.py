@@ -118,14 +118,64 @@ def test_types_serve_their_schemas(hub: EventHubServer) -> None:
     assert "did you mean 'chat'" in unknown.json()["detail"]
 
 
-def test_pages_come_with_security_headers(hub: EventHubServer) -> None:
-    for path in ("/", "/chat", "/explore", "/static/eventhub.js", "/static/style.css"):
-        response = http.get(hub.url + path)
+PAGE_HEADERS = {
+    "x-frame-options": "DENY", "referrer-policy": "no-referrer", "cross-origin-opener-policy": "same-origin", "cache-control": "no-cache",
+}  # fmt: skip
+
+
+def test_pages_come_with_security_headers(lane_hub: EventHubServer) -> None:
+    for path in ("/", "/chat", "/explore", "/docs", "/static/eventhub.js", "/static/style.css"):
+        response = http.get(lane_hub.url + path)
         assert response.status_code == 200, path
-        assert "default-src 'self'" in response.headers["content-security-policy"]
-        assert response.headers["x-content-type-options"] == "nosniff"
-    assert http.get(hub.url + "/static/../pyproject.toml").status_code == 404
-    assert http.get(hub.url + "/static/%2e%2e/pyproject.toml").status_code == 404
+        assert PAGE_HEADERS.items() <= response.headers.items()
+        policy = response.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self';")
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert "camera=()" in response.headers["permissions-policy"]
+    assert http.get(lane_hub.url + "/static/../pyproject.toml").status_code == 404
+    assert http.get(lane_hub.url + "/static/%2e%2e/pyproject.toml").status_code == 404
+
+
+def test_no_answer_can_be_taken_for_a_script_or_sets_a_cookie(lane_hub: EventHubServer, channel: Channel) -> None:
+    base = lane_hub.url
+    own = f"{base}/v1/channels/{channel('chat')}"
+    asked = [f"{base}{path}" for path in (
+        "/", "/chat", "/explore", "/docs", "/static/chat.js", "/openapi.json", "/asyncapi.json", "/livez", "/readyz", "/metrics",
+        "/v1/types", "/v1/types/chat", "/v1/types/none", "/v1/ws", "/v1/sse", "/nothing", "/static/nothing",
+    )]  # fmt: skip
+    answers = [http.get(url) for url in (*asked, own, f"{own}/presence", f"{own}?since=x")]
+    answers += [http.post(own, content=body) for body in ('{"sender":"a","text":"b"}', "{", '[{"sender":"a","text":"b"},1]')]
+    answers.append(http.post(own, content='{"sender":"a","text":"b"}\n', headers={"content-type": "application/x-ndjson"}))
+    answers.append(http.request("DELETE", own))
+    for kind in ("sse", "ndjson"):
+        with http.stream("GET", f"{own}/{kind}") as response:
+            answers.append(response)
+    for answer in answers:
+        where = f"{answer.request.method} {answer.url}: {answer.status_code}"
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"], where
+        assert answer.headers.get_list("cross-origin-resource-policy") == ["same-origin"], where
+        assert "set-cookie" not in answer.headers, where
+
+
+UPGRADE = {
+    "connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+}  # fmt: skip
+
+
+def test_a_name_that_may_have_been_rebound_is_not_answered_to(start: Start) -> None:
+    for lane in ("fast", "asgi"):
+        hub = start("origins: [https://events.example]", lane=lane)
+        for path in ("/", "/chat", "/v1/types", "/v1/channels/chat.a", "/v1/channels/chat.a/sse", "/livez", "/nothing"):
+            answer = http.get(hub.url + path, headers={"host": f"evil.example:{hub.port}"})
+            assert (answer.status_code, answer.json()["code"]) == (421, "misdirected_request"), path
+        said = http.post(f"{hub.url}/v1/channels/chat.a", json={"sender": "eve", "text": "x"}, headers={"host": "evil.example"})
+        assert said.status_code == 421
+        assert "`origins`" in said.json()["detail"]
+        page = {"host": "evil.example", "origin": "http://evil.example", **UPGRADE}
+        assert http.get(f"{hub.url}/v1/ws", headers=page).status_code == (421 if lane == "fast" else 403)  # ASGI has no other
+        for host in ("events.example", f"localhost:{hub.port}"):
+            assert http.get(f"{hub.url}/v1/channels/chat.a", headers={"host": host}).json()["events"] == []
 
 
 def test_logs_are_json_lines_without_payloads(start: Start) -> None:
@@ -215,7 +265,7 @@ def test_a_head_over_the_limit_is_refused_however_it_arrives(start: Start) -> No
     hub = start("limits: {head_seconds: 1}")
     for pieces in ([b"a: " + b"x" * 40_000 + b"\r\n"], [b"a: b\r\n"] * 8000, [b"x" * 1000] * 60, [b"GET /" + b"x" * 40_000]):
         with raw(hub.port) as sock:
-            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
+            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")
             answer = b""
             with suppress(ConnectionError):
                 for piece in pieces:
@@ -282,17 +332,17 @@ def answers(sock: socket.socket) -> bytes:
 
 def test_requests_that_follow_each_other_at_once_are_all_answered(hub: EventHubServer) -> None:
     body = b'{"sender":"a","text":"' + b"x" * 40_000 + b'"}'
-    post_ = b"POST /v1/channels/iot.a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    post_ = b"POST /v1/channels/iot.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     with raw(hub.port) as sock:
         sock.sendall(post_ + b"GET /livez HT")
-        sock.sendall(b"TP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"TP/1.1\r\nHost: localhost\r\n\r\n")
         got = answers(sock)
     assert (got.count(b"HTTP/1.1 422 "), got.count(b"HTTP/1.1 200 ")) == (1, 1)
 
 
 def test_a_flood_of_pipelined_requests_is_cut_off(hub: EventHubServer) -> None:
     with raw(hub.port) as sock, suppress(ConnectionError):
-        sock.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 5000)
+        sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000)
         assert answers(sock).count(b"HTTP/1.1 200 ") < 5000
     assert http.get(f"{hub.url}/livez").status_code == 200
 
@@ -304,7 +354,7 @@ def test_a_handshake_with_a_strange_address_is_refused(start: Start, line: str) 
     hub = start()
     with raw(hub.port) as sock:
         sock.sendall(
-            f"{line} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"{line} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         assert answers(sock).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 "))
@@ -315,8 +365,8 @@ def test_a_handshake_with_a_strange_address_is_refused(start: Start, line: str) 
 def test_an_upgrade_behind_an_unanswered_request_never_mixes_with_its_answer(hub: EventHubServer) -> None:
     with raw(hub.port) as sock:
         sock.sendall(
-            b"GET /v1/channels/iot.a/ndjson HTTP/1.1\r\nHost: x\r\n\r\n"
-            b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"GET /v1/channels/iot.a/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         assert b"101 Switching" not in answers(sock)

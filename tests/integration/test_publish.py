@@ -172,7 +172,7 @@ class NdjsonProducer:
     def __init__(self, hub: EventHubServer, channel: str, head: str = "") -> None:
         self.sock = raw(hub.port)
         self.sock.sendall(
-            f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n{head}"
+            f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n{head}"
             "Transfer-Encoding: chunked\r\n\r\n".encode()
         )
         self.answer = b""
@@ -273,7 +273,7 @@ def test_a_producer_that_reads_no_answer_is_not_blocked_and_does_not_block(hub: 
 def test_a_body_that_stops_arriving_is_given_up(start: Callable[..., EventHubServer]) -> None:
     hub = start("limits: {body_seconds: 0.2}")
     with raw(hub.port) as sock:
-        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
         assert exactly(sock, 12) == b"HTTP/1.1 408"
 
 

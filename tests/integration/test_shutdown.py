@@ -94,7 +94,7 @@ def test_a_producer_mid_stream_is_told_what_is_stored(start: Start) -> None:
     hub = start()
     with raw(hub.port) as sock:
         sock.sendall(
-            b"POST /v1/channels/logs.a HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /v1/channels/logs.a HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         line = b'{"level":"info","message":"a"}\n'
         sock.sendall(b"%x\r\n%b\r\n" % (len(line), line))
@@ -122,7 +122,7 @@ def test_a_client_that_does_not_go_is_cut_off_within_the_bound(start: Start) -> 
 def test_a_stream_that_does_not_read_is_cut_off_within_the_bound(start: Start) -> None:
     hub = start("{limits: {buffer_bytes: 4194304, body_bytes: 8388608}, shutdown: {grace: 0.5}, channels: {big: {history: {events: 0}}}}")
     with raw(hub.port, receive_buffer=4096) as sock:
-        sock.sendall(b"GET /v1/channels/big.a/ndjson HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"GET /v1/channels/big.a/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n")
         while b"subscribed" not in sock.recv(4096):
             pass
         body = json.dumps(["x" * 50_000] * 60)

@@ -53,7 +53,7 @@ class Stalled:
 
     def _ndjson(self, hub: EventHubServer, channel: str) -> Iterator[dict[str, Any]]:
         self.sock = raw(hub.port, receive_buffer=4096)
-        self.sock.sendall(f"GET /v1/channels/{channel}/ndjson HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        self.sock.sendall(f"GET /v1/channels/{channel}/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         response = HTTPResponse(self.sock)
         response.begin()
         return (json.loads(line) for line in iter(response.readline, b"") if line.strip())
@@ -190,7 +190,7 @@ def test_a_connection_that_is_given_up_leaves_its_other_channels_at_once(case: t
         sock = upgrade(hub.port, "?channel=strict.a&channel=lossy.a", receive_buffer=4096)
     else:
         sock = raw(hub.port, receive_buffer=4096)
-        sock.sendall(b"GET /v1/sse?channel=strict.a&channel=lossy.a HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"GET /v1/sse?channel=strict.a&channel=lossy.a HTTP/1.1\r\nHost: localhost\r\n\r\n")
     deadline = time.monotonic() + SECONDS
     while metric(hub.url, "eventhub_subscriptions") < 2:
         assert time.monotonic() < deadline, "it did not subscribe"

@@ -187,7 +187,7 @@ def test_what_waits_for_a_worker_that_dies_is_served_by_its_replacement(hub: Eve
     with stopped(pid), ExitStack() as stack:
         waiting = [stack.enter_context(raw(hub.port)) for _ in range(30)]
         for sock in waiting:
-            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         os.kill(pid, signal.SIGKILL)
         assert [sock.recv(12) for sock in waiting] == [b"HTTP/1.1 200"] * 30
     eventually(lambda: pids(hub)[0] != pid)

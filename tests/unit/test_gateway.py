@@ -262,6 +262,23 @@ def test_configured_origins_may_connect_and_no_others() -> None:
             gateway.check_origin(headers(origin))
 
 
+def fetched(site: bytes, dest: bytes = b"image") -> dict[bytes, bytes]:
+    return {**headers(None), b"sec-fetch-site": site, b"sec-fetch-dest": dest}
+
+
+@pytest.mark.parametrize("site", [b"cross-site", b"same-site"])
+def test_a_page_elsewhere_that_embeds_a_stream_is_refused_although_browsers_name_no_origin_then(site: bytes) -> None:
+    with pytest.raises(OriginNotAllowed):
+        build(origins=["https://app.example"]).check_origin(fetched(site))
+    build(origins=["*"]).check_origin(fetched(site))
+
+
+def test_a_person_may_follow_a_link_to_a_stream_and_own_pages_may_embed_it() -> None:
+    build().check_origin(fetched(b"cross-site", b"document"))
+    build().check_origin(fetched(b"same-origin"))
+    build().check_origin(fetched(b"none", b"document"))
+
+
 def test_a_star_is_for_all() -> None:
     for origin in (b"http://evil.example", b"null", b"\xff"):
         build(origins=["*"]).check_origin(headers(origin))

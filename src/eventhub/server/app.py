@@ -25,6 +25,7 @@ from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
 from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.guard import PARAMETER, Guard
+from eventhub.server.headers import ALWAYS, with_headers
 from eventhub.server.http_protocol import protocol_for
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
 from eventhub.server.siblings import Siblings
@@ -58,6 +59,7 @@ class Application:
         self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
         pages.mount(self._api)
+        self._rest = with_headers(self._api, ALWAYS)
         self._access = settings.log.access
         self._entry: ASGIApp = self._route
         if settings.origins:
@@ -85,13 +87,16 @@ class Application:
                 send = _logged(scope, send)
         if scope["type"] == "http" and scope["method"] == "HEAD":  # as GET, without a body (RFC 9110, 9.3.2)
             scope, send = {**scope, "method": "GET"}, _headless(send)
-        if scope["type"] == "http" and PARAMETER in scope["query_string"]:
+        if scope["type"] == "http":
             try:
-                query, headers = self.gateway.guard.lift(scope["query_string"], dict(scope["headers"]))
+                if not self.gateway.hosts.open:
+                    self.gateway.hosts.check(next((value for name, value in scope["headers"] if name == b"host"), None))
+                if PARAMETER in scope["query_string"]:
+                    query, headers = self.gateway.guard.lift(scope["query_string"], dict(scope["headers"]))
+                    scope = {**scope, "query_string": query, "headers": list(headers.items())}
             except EventHubError as error:
                 await refuse(send, error)
                 return
-            scope = {**scope, "query_string": query, "headers": list(headers.items())}
         await self._entry(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -101,7 +106,7 @@ class Application:
         elif kind == "websocket" and scope["path"] == PATH:
             await WebSocketShell(self.gateway).run(scope, receive, send)
         else:
-            await self._api(scope, receive, send)
+            await self._rest(scope, receive, send)
 
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:

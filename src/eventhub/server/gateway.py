@@ -31,6 +31,7 @@ from eventhub.server.admin import Admin
 from eventhub.server.admission import Admission, descriptors
 from eventhub.server.deadlines import Deadlines
 from eventhub.server.guard import Guard
+from eventhub.server.hosts import Hosts
 from eventhub.server.proxies import Proxies
 from eventhub.server.rates import Rates
 from eventhub.server.visits import Visit, Visits
@@ -40,6 +41,8 @@ PATH = "/v1/ws"
 ABORT = "eventhub.abort"
 """The ASGI extension by which our HTTP protocol lets a response be cut off: its `abort` closes the connection at once."""
 SUBPROTOCOL = "eventhub.v1"
+ELSEWHERE = (b"cross-site", b"same-site")
+"""Where a page of another origin is (Fetch Metadata, 2.3): same-site is another port of this host."""
 SWEEP_SLICE = 500
 LEAST_RATE = 1024
 """Bytes per second that a body or a message must bring on average once its time is up: one that dribbles is not waited for."""
@@ -84,6 +87,7 @@ class Gateway:
         self.hub = hub
         self.guard = guard
         self.proxies = Proxies(settings.proxies)
+        self.hosts = Hosts(settings)
         limits = settings.limits
         self.admission = Admission(limits, self.proxies, descriptors())
         self.rates = Rates(hub, limits.publish_rate if settings.auth.configured else None, hub.now)
@@ -156,10 +160,13 @@ class Gateway:
 
     def check_origin(self, headers: Mapping[bytes, bytes]) -> None:
         """Raises OriginNotAllowed for a page of an origin that is neither this host's nor configured (RFC 6455, 10.2)."""
+        allowed = self.settings.origins
         if (origin := headers.get(b"origin")) is None:
+            # <img src="…/sse?member=eve"> sends no Origin, and would stand in presence
+            if headers.get(b"sec-fetch-site") in ELSEWHERE and headers.get(b"sec-fetch-dest") != b"document" and "*" not in allowed:
+                raise OriginNotAllowed("a page of another origin asks for this without saying which it is; expected a CORS request")
             return
         text = origin.decode("latin-1")
-        allowed = self.settings.origins
         if (not (host := headers.get(b"host")) or _authority(text) != host) and text not in allowed and "*" not in allowed:
             raise OriginNotAllowed(
                 f"the page's origin is {text[:200]!r}; expected this host's or one that `origins` in the configuration lists"

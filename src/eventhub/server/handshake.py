@@ -15,11 +15,10 @@ from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest, NotFound, ShuttingDown
 from eventhub.server.frames import accept_deflate
 from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway
+from eventhub.server.headers import ALWAYS
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 DEFLATE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
-
-"""Statuses of what passes: their answers have Retry-After."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -49,6 +48,7 @@ def agree(gateway: Gateway, method: str, url: bytes, headers: Headers) -> Agreem
     key = found.get(b"sec-websocket-key", "")
     if not _is_key(key):
         raise InvalidRequest("Sec-WebSocket-Key is missing or is not 16 bytes in base64")
+    gateway.hosts.check(given.get(b"host"))
     gateway.check_origin(given)
     offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",")]
     principal = gateway.guard.identify(given, offered)
@@ -74,6 +74,7 @@ def refusal(error: EventHubError) -> bytes:
         "Content-Type: application/problem+json",
         f"Content-Length: {len(body)}",
         "Connection: close",
+        *(f"{name.decode()}: {value.decode()}" for name, value in ALWAYS),
         *(f"{name.title()}: {value}" for name, value in error.headers.items()),
         *(["Sec-WebSocket-Version: 13"] if isinstance(error, InvalidRequest) else []),  # 4.4
     ]

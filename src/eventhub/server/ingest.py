@@ -14,6 +14,7 @@ from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.event import NewEvent
 from eventhub.server.gateway import Gateway, too_large
+from eventhub.server.headers import ALWAYS
 from eventhub.server.race import race
 from eventhub.server.stream import abort_of
 from eventhub.server.visits import Visit
@@ -152,7 +153,7 @@ class Ingest:
             self._wake.set()
 
     async def _report(self, send: Send) -> None:
-        headers = [(b"content-type", b"application/x-ndjson"), (b"connection", b"close"), (b"x-accel-buffering", b"no")]
+        headers = [(b"content-type", b"application/x-ndjson"), (b"connection", b"close"), (b"x-accel-buffering", b"no"), *ALWAYS]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         while not self._ended:
             await self._wake.wait()

@@ -17,6 +17,7 @@ from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, Shut
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.schema import check_depth, dump, parse
 from eventhub.server.gateway import LEAST_RATE, Gateway, too_large, too_late
+from eventhub.server.headers import ALWAYS
 from eventhub.server.ingest import Ingest
 from eventhub.server.race import within
 from eventhub.session import KEY_LENGTH
@@ -223,7 +224,7 @@ class PublishEndpoint:
 
 async def answer(send: Send, status: int, body: bytes, *, replayed: bool = False) -> None:
     """A complete response."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *ALWAYS]
     if replayed:
         headers.append((b"idempotent-replayed", b"true"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -234,6 +235,6 @@ async def refuse(send: Send, error: EventHubError) -> None:
     """A problem document as a complete response."""
     body = orjson.dumps(error.as_problem())
     more = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body)), *more]
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body)), *ALWAYS, *more]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

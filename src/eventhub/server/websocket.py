@@ -37,6 +37,7 @@ class WebSocketShell:
         offered = scope.get("subprotocols", ())
         try:
             query, headers = gateway.guard.lift(scope["query_string"], dict(scope["headers"]))
+            gateway.hosts.check(headers.get(b"host"))
             gateway.check_origin(headers)
             principal = await gateway.guard.admit(headers, offered)
             visit = gateway.visits.enter(principal, (scope["client"] or ("",))[0])

@@ -1,0 +1,37 @@
+"""What browsers are told about every answer: how not to read it, and from where not to use it. Constants, as the hot path sends them."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+ALWAYS = (
+    (b"x-content-type-options", b"nosniff"),  # JSON is no script, whoever asks for it as one
+    (b"cross-origin-resource-policy", b"same-origin"),  # not in <script>, <img> or <iframe> elsewhere; CORS (`origins`) stands above it
+)
+"""On every answer."""
+
+PAGE = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+        b"base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-frame-options", b"DENY"),  # frame-ancestors, for what knows no policy
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (b"cache-control", b"no-cache"),  # revalidated by ETag: a new version is seen at once
+)
+"""On pages and their files, besides."""
+
+
+def with_headers(app: ASGIApp, headers: tuple[tuple[bytes, bytes], ...]) -> ASGIApp:
+    """The application, each of its responses with these."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *headers]
+            await send(message)
+
+        await app(scope, receive, headed)
+
+    return wrapped
