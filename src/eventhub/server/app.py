@@ -24,7 +24,7 @@ from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
 from eventhub.server.gateway import PATH, Gateway, log_access
-from eventhub.server.guard import PARAMETER, Guard
+from eventhub.server.guard import PARAMETER, Guard, fields
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
@@ -86,7 +86,7 @@ class Application:
             scope, send = {**scope, "method": "GET"}, _headless(send)
         if scope["type"] == "http" and PARAMETER in scope["query_string"]:
             try:
-                query, headers = self.gateway.guard.lift(scope["query_string"], dict(scope["headers"]))
+                query, headers = self.gateway.guard.lift(scope["query_string"], fields(scope["headers"]))
             except EventHubError as error:
                 await refuse(send, error)
                 return

@@ -17,6 +17,7 @@ from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, Requ
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.schema import check_depth, dump, parse
 from eventhub.server.gateway import Gateway, too_large
+from eventhub.server.guard import fields
 from eventhub.server.ingest import Ingest
 from eventhub.server.race import within
 from eventhub.session import KEY_LENGTH
@@ -113,7 +114,7 @@ class PublishEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            headers = dict(scope["headers"])
+            headers = fields(scope["headers"])
             principal = await self._gateway.guard.admit(headers)
             request = Request(self._gateway, scope, headers, principal)
             if request.stream:
