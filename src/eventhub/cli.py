@@ -13,7 +13,9 @@ import yaml
 from pydantic import ValidationError
 
 from eventhub import __version__, logs
+from eventhub.auth.grants import Action, Grants
 from eventhub.auth.keys import hash_key, new_key
+from eventhub.auth.tokens import NAME_LENGTH, is_name
 from eventhub.config import CONFIG_VARIABLE, KeySettings, Settings, channel_types, load
 from eventhub.errors import ConfigurationError
 from eventhub.event import parse_age
@@ -26,7 +28,13 @@ from eventhub.server.guard import load_verification_key
 
 DEFAULT_FILE = Path("eventhub.yaml")
 
-app = typer.Typer(name="eventhub", help="Real-time event broadcast over typed channels.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(
+    name="eventhub",
+    help="Real-time event broadcast over typed channels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # pretty ones may show local variables, and there are secrets among them
+)
 keys = typer.Typer(help="API keys, for producers.", no_args_is_help=True)
 tokens = typer.Typer(help="Tokens, for subscribers.", no_args_is_help=True)
 app.add_typer(keys, name="key")
@@ -111,7 +119,9 @@ def new_api_key(
     try:
         entry = KeySettings.model_validate(fields).model_dump(mode="json", exclude_defaults=True)
     except ValidationError as error:
-        _refuse(ConfigurationError("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())))
+        _refuse(
+            ConfigurationError("; ".join(f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()))
+        )
     typer.echo(f"# The key, shown once; whoever has it is {name}:\n{key}\n\n# For eventhub.yaml, below auth: keys:")
     typer.echo(yaml.safe_dump([entry], sort_keys=False, default_flow_style=None, width=200), nl=False)
 
@@ -132,7 +142,13 @@ def new_token(
     chosen = [key for key in settings.auth.tokens.keys if key_id in (None, key.id)]
     if not chosen:
         _refuse(ConfigurationError(f"auth.tokens.keys of {file or 'the configuration'} has no key{f' {key_id}' if key_id else ''}"))
+    if not is_name(subject):
+        _refuse(ConfigurationError(f"SUBJECT has {len(subject)} characters; expected 1 to {NAME_LENGTH}, all of which can be printed"))
     grants = {"subscribe": subscribe or [], "publish": publish or [], "presence": presence or []}
+    try:
+        Grants({Action(action): patterns for action, patterns in grants.items()})
+    except ValueError as error:
+        _refuse(ConfigurationError(str(error)))
     now = datetime.now(UTC)
     claims: dict[str, Any] = {"sub": subject, "iat": now, "exp": now + _age(lifetime), "jti": secrets.token_urlsafe(9)}
     claims["channels"] = {action: patterns for action, patterns in grants.items() if patterns}
@@ -144,15 +160,19 @@ def new_token(
         typer.echo(jwt.encode(claims, secret, chosen[0].algorithm, headers={"kid": chosen[0].id} if chosen[0].id else None))
     except ConfigurationError as error:
         _refuse(error)
-    except (OSError, TypeError, ValueError, jwt.PyJWTError):
+    except (OSError, AttributeError, TypeError, ValueError, jwt.PyJWTError):  # a public key has no `sign`
         _refuse(ConfigurationError(f"{chosen[0].algorithm} cannot sign with it; expected --key with the PEM of its private key"))
 
 
 def _age(text: str) -> timedelta:
     try:
-        return timedelta(milliseconds=parse_age(text))
+        age = timedelta(milliseconds=parse_age(text))
+        datetime.now(UTC) + age
     except ValueError as error:
         _refuse(ConfigurationError(f"{error}"))
+    except OverflowError:
+        _refuse(ConfigurationError(f"an age is {text[:40]!r}; expected one that ends before the year 10000"))
+    return age
 
 
 def _load(file: Path | None, overrides: dict[str, Any]) -> tuple[Settings, Path | None]:

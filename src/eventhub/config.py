@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -178,11 +179,11 @@ class TokenSettings(Section):
     keys: list[VerificationKeySettings] = Field(default=[], max_length=100, description="Keys that tokens are verified with")
     jwks: str | None = Field(
         default=None,
-        pattern=r"^https?://[^/\s]+",
+        pattern=r"^https?://[^/\s@]+(/\S*)?$",
         description="URL of a JSON Web Key Set; needs issuer and audience; fetched again for unknown keys",
     )
     issuer: str | None = Field(default=None, description="The iss that tokens must have")
-    audience: str | None = Field(default=None, description="The aud that tokens must have")
+    audience: str | None = Field(default=None, description="The aud that tokens must have; without it, tokens with an aud are refused")
     leeway: float = Field(default=5, ge=0, le=300, description="Seconds that clocks may differ")
     warning: float = Field(default=30, gt=0, le=3600, description="Seconds before a token expires that its connection is told")
 
@@ -204,8 +205,8 @@ class AuthSettings(Section):
     @model_validator(mode="after")
     def _keys_differ(self) -> Self:
         for field in ("name", "hash"):
-            values = [getattr(key, field) for key in self.keys]
-            if twice := {value for value in values if values.count(value) > 1}:
+            count = Counter(getattr(key, field) for key in self.keys)
+            if twice := [value for value, times in count.items() if times > 1]:
                 raise ValueError(f"two keys have the {field} {min(twice)}")
         return self
 
@@ -354,7 +355,7 @@ class _Loader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key, _ in node.value:
             if key.value in seen:
-                raise yaml.YAMLError(f"the key {key.value!r} is given twice{key.start_mark}")
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 
@@ -365,7 +366,7 @@ def _read(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
     except Exception as error:  # PyYAML lets ValueError, AttributeError and more out of its constructors
-        raise ConfigurationError(f"{path}: is not YAML: {error}") from None
+        raise ConfigurationError(f"{path}: is not YAML: {_yaml_fault(error)}") from None
     if fields is None:
         return {}
     if not isinstance(fields, dict):
@@ -374,6 +375,15 @@ def _read(path: Path) -> dict[str, Any]:
         if not isinstance(key, str):
             raise ConfigurationError(f"{path}: unknown key {key!r}{_hint(str(key), list(Settings.model_fields))}")
     return fields
+
+
+def _yaml_fault(error: Exception) -> str:
+    """What PyYAML says, without the lines that it quotes: a secret may be in them."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error)
+    mark = error.problem_mark or error.context_mark
+    told = ", ".join(part for part in (error.context, error.problem) if part)
+    return f"{told}, line {mark.line + 1}, column {mark.column + 1}" if mark else told
 
 
 def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
@@ -422,11 +432,18 @@ def _explain(fault: Any) -> str:
     where = ".".join(path)
     if fault["type"] != "extra_forbidden":
         message = WORDS.get((where, fault["type"]), fault["msg"].removeprefix("Value error, "))
-        if "auth" in path and not isinstance(fault["input"], (int, float)):  # what is there may be a secret
-            return f"{where}: {message}"
+        if not _may_be_shown(path, fault["input"]):
+            return f"{where}: {message}" if where else message
         return f"{where}: {message}, received {_without_secrets(str(fault['input']))[:80]!r}"
     known = _known_keys(path[:-1])
     return f"{where}: unknown key{_hint(path[-1], known)}"
+
+
+def _may_be_shown(path: list[str], value: Any) -> bool:
+    """Anything below `auth` may be a secret, but for numbers elsewhere than in the place of one. So may what is somewhere in a section."""
+    if isinstance(value, (Mapping, list, BaseModel)) and value:
+        return False
+    return "auth" not in path or (isinstance(value, (int, float)) and path[-1] not in ("secret", "hash"))
 
 
 def _known_keys(path: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ EventHubError
 ├── RateLimited, TooManyConnections                                                                         429
 ├── HeadTooLarge                                                                                            431
 ├── Internal                                                                                                500
-└── BrokerUnavailable, TooManyChannels, NodeFull, ShuttingDown                                              503
+└── BrokerUnavailable, KeysUnavailable, TooManyChannels, NodeFull, ShuttingDown                             503
 
 ConfigurationError stands apart: it is for start-up and has no wire code. A WebSocket close code is 4000 + the HTTP status.
 Messages say what was received and what was expected, and never hold a payload.
@@ -226,6 +226,10 @@ class Internal(EventHubError, code="internal", status=500):
 
 class BrokerUnavailable(EventHubError, code="broker_unavailable", status=503):
     """The broker cannot store the event now."""
+
+
+class KeysUnavailable(EventHubError, code="keys_unavailable", status=503):
+    """The keys that would tell whether a token is good cannot be had now."""
 
 
 class TooManyChannels(EventHubError, code="too_many_channels", status=503, limit="channels"):

@@ -6,17 +6,25 @@ import os
 import runpy
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 import structlog
+import yaml
 from typer.testing import CliRunner, Result
 
 from eventhub import cli
+from eventhub.auth.grants import Action
+from eventhub.auth.keys import hash_key
 from eventhub.cli import app
-from eventhub.config import SAMPLE_CHANNELS, Settings
+from eventhub.config import SAMPLE_CHANNELS, Settings, load
+from eventhub.hub import Hub
 from eventhub.schema import FileSchema
+from eventhub.server.guard import Guard
+from tests.credentials import private, private_pem, public_pem
 
 LOGGERS = ("uvicorn", "uvicorn.error")
 
@@ -154,6 +162,114 @@ def test_a_file_that_is_named_must_be_there() -> None:
 
 def test_check_looks_at_the_environment_too() -> None:
     assert "unknown variable EVENTHUB_PROT; did you mean EVENTHUB_PORT?" in refused(run("check", EVENTHUB_PROT="1"))
+
+
+# key and token
+
+SECRET = "s3cret-" * 6
+AUTH = f"auth: {{tokens: {{keys: [{{algorithm: HS256, id: a, secret: {SECRET}}}], issuer: i, audience: e}}}}\n"
+
+
+def test_a_new_key_is_shown_once_with_what_the_configuration_holds_of_it(tmp_path: Path) -> None:
+    result = run(
+        "key", "new", "backend", "--publish", "chat.*", "--publish", "iot.>", "--subscribe", ">", "--expires", "90d", "--rate", "5"
+    )
+    assert result.exit_code == 0
+    (key,) = [line for line in result.stdout.splitlines() if line.startswith("ehk_")]
+    (tmp_path / "eventhub.yaml").write_text("auth:\n  keys:\n" + indent(result.stdout.partition("keys:\n")[2], "  "))
+    (entry,) = load(tmp_path / "eventhub.yaml").auth.keys
+    assert (entry.name, entry.hash, entry.publish, entry.subscribe) == ("backend", hash_key(key), ["chat.*", "iot.>"], [">"])
+    assert (entry.presence, entry.rate, entry.operator) == ([], 5, False)
+    assert entry.expires is not None
+    assert 89 <= (entry.expires - datetime.now(UTC)).days <= 90
+    assert run("check").exit_code == 0
+    assert key not in (tmp_path / "eventhub.yaml").read_text()
+
+
+def test_a_key_of_an_operator_says_so() -> None:
+    entry = yaml.safe_load(run("key", "new", "ops", "--operator").stdout.partition("keys:\n")[2])
+    assert entry[0].pop("hash").startswith("sha256:")
+    assert entry == [{"name": "ops", "operator": True}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a b",), "name: "), (("a", "--publish", "a b"), "publish: expected a channel pattern"), (("a", "--rate", "0"), "rate: "),
+        (("a", "--rate", "nan"), "rate: "), (("a", "--expires", "soon"), "an age is 'soon'"),
+        (("a", "--expires", "9" * 30 + "d"), "an age is "), (("a", "--expires", "4000000d"), "before the year 10000"),
+    ],
+)  # fmt: skip
+def test_a_key_that_could_not_be_configured_is_not_made(arguments: tuple[str, ...], message: str) -> None:
+    assert message in refused(run("key", "new", *arguments))
+
+
+def test_a_new_token_is_one_that_the_configuration_accepts(tmp_path: Path) -> None:
+    (tmp_path / "eventhub.yaml").write_text(AUTH)
+    result = run("token", "new", "ana", "--subscribe", "chat.*", "--publish", "chat.lobby", "--presence", "chat.*", "--expires", "5m")
+    assert result.exit_code == 0
+    found = Guard(load(tmp_path / "eventhub.yaml").auth, tmp_path, Hub.now).authenticate(result.stdout.strip())
+    assert (found.name, found.grants.patterns[Action.PUBLISH], found.token is not None) == ("ana", ("chat.lobby",), True)
+    assert found.expires is not None
+    assert 295_000 < found.expires - Hub.now() <= 305_001
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+def test_a_new_token_is_signed_with_the_private_key(tmp_path: Path, algorithm: str) -> None:
+    (tmp_path / "public.pem").write_bytes(public_pem(private(algorithm)))
+    (tmp_path / "private.pem").write_bytes(private_pem(private(algorithm)))
+    (tmp_path / "eventhub.yaml").write_text(f"auth: {{tokens: {{keys: [{{algorithm: {algorithm}, file: public.pem}}]}}}}")
+    result = run("token", "new", "ana", "--key", "private.pem")
+    assert Guard(load(tmp_path / "eventhub.yaml").auth, tmp_path, Hub.now).authenticate(result.stdout.strip()).name == "ana"
+    for wrong in ((), ("--key", "public.pem"), ("--key", "missing.pem"), ("--key", "eventhub.yaml")):
+        message = refused(run("token", "new", "ana", *wrong))
+        assert f"{algorithm} cannot sign with it; expected --key with the PEM of its private key" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("ana", "--id", "b"), "has no key b"), (("ana", "--expires", "soon"), "an age is 'soon'"), (("",), "SUBJECT has 0 characters"),
+        (("x" * 201,), "SUBJECT has 201 characters"), (("a\nb",), "SUBJECT"), (("ana", "--publish", "a b"), "expected a channel pattern"),
+        (("ana", "--expires", "4000000d"), "before the year 10000"),
+    ],
+)  # fmt: skip
+def test_a_token_that_would_be_refused_is_not_made(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    (tmp_path / "eventhub.yaml").write_text(AUTH)
+    found = refused(run("token", "new", *arguments))
+    assert message in found
+    assert "s3cret" not in found
+
+
+def test_without_a_key_no_token_is_made() -> None:
+    assert "auth.tokens.keys of the configuration has no key" in refused(run("token", "new", "ana"))
+
+
+@pytest.mark.parametrize("command", ["check", "serve"])
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("{algorithm: HS256, secret: s3cret}", "auth.tokens.keys.0: an HS256 secret has 6 bytes; expected at least 32"),
+        ("{algorithm: ES256, file: missing.pem}", "missing.pem cannot be read: No such file or directory"),
+        ("{algorithm: ES256, file: eventhub.yaml}", "it is not the PEM of a public key, which ES256 needs"),
+        ("{algorithm: HS256, secret: 2718281828}", "auth.tokens.keys.0.secret: "),
+    ],
+)
+def test_a_key_that_cannot_be_used_keeps_it_from_starting(tmp_path: Path, command: str, keys: str, message: str) -> None:
+    (tmp_path / "eventhub.yaml").write_text(f"auth: {{tokens: {{keys: [{keys}]}}}}")
+    found = refused(run(command))
+    assert message in found
+    assert not any(secret in found for secret in ("s3cret", "2718281828"))
+
+
+def test_with_authentication_it_may_listen_beyond_loopback(tmp_path: Path, started: Started) -> None:
+    (tmp_path / "eventhub.yaml").write_text(AUTH)
+    assert run("check", EVENTHUB_HOST="0.0.0.0").exit_code == 0
+    assert "no authentication" in refused(run("check", EVENTHUB_HOST="0.0.0.0", EVENTHUB_AUTH__TOKENS__KEYS="[]"))
+
+
+def test_a_fault_of_ours_shows_no_local_variables() -> None:
+    assert not app.pretty_exceptions_enable
 
 
 # serve

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -387,6 +388,176 @@ def test_a_broker_is_shown_without_its_secrets(write: Write, broker: str, shown:
 @pytest.mark.parametrize("broker", ["", "memory", "memory:///x", " memory://", "memory://\n"])
 def test_a_broker_is_named_by_a_url_it_knows(broker: str) -> None:
     assert ": broker: " in "\n".join(faults(None, {"broker": broker}))
+
+
+# Authentication
+
+HASH = "sha256:" + "0" * 64
+SECRET = "s3cret-" * 6
+TOKEN_KEY = f"{{algorithm: HS256, secret: {SECRET}}}"
+
+
+def auth(text: str) -> str:
+    return f"auth: {{{text}}}"
+
+
+def test_authentication_is_configured_by_keys_tokens_or_a_key_set(write: Write) -> None:
+    for text in (
+        f"keys: [{{name: a, hash: '{HASH}'}}]",
+        f"tokens: {{keys: [{TOKEN_KEY}]}}",
+        "tokens: {jwks: https://issuer.example/keys, issuer: i, audience: a}",
+    ):
+        assert load(write(auth(text))).auth.configured
+    for text in ("", "query: true", "tokens: {issuer: i, audience: a}", "keys: []"):
+        assert not load(write(auth(text))).auth.configured
+
+
+def test_everything_about_authentication_can_be_set(write: Write) -> None:
+    settings = load(
+        write(
+            f"""
+            auth:
+              query: true
+              public_metrics: true
+              keys:
+              - {{name: backend, hash: '{HASH}', publish: [chat.*, iot.a.>], subscribe: chat.lobby, presence: '>', expires: 2027-01-31}}
+              - {{name: ops, hash: '{HASH[:-1]}1', operator: true, rate: 2.5, expires: '2027-01-31T12:00:00+02:00'}}
+              tokens:
+                keys: [{{algorithm: ES256, id: a, file: public.pem}}, {TOKEN_KEY}]
+                jwks: https://issuer.example:8443/keys?x=y
+                issuer: i
+                audience: a
+                leeway: 0
+                warning: 0.5
+            channels:
+              chat: {{anonymous: [subscribe, presence], rate: 10}}
+              logs: {{anonymous: publish}}
+            """
+        )
+    )
+    backend, ops = settings.auth.keys
+    assert (backend.publish, backend.subscribe, backend.presence) == (["chat.*", "iot.a.>"], ["chat.lobby"], [">"])
+    assert [str(key.expires) for key in (backend, ops)] == ["2027-01-31 00:00:00+00:00", "2027-01-31 12:00:00+02:00"]
+    assert (ops.operator, ops.rate, backend.operator) == (True, 2.5, False)
+    assert settings.auth.tokens.keys[1].secret is not None
+    assert SECRET not in repr(settings)
+    types = {kind.name: kind for kind in channel_types(settings, Path())}
+    assert types["chat"].anonymous == {"subscribe", "presence"}
+    assert types["logs"].anonymous == {"publish"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kyes: []", "auth.kyes: unknown key; did you mean keys?"),
+        ("tokens: {key: []}", "auth.tokens.key: unknown key; did you mean keys?"),
+        (f"keys: [{{name: a, hash: '{HASH}', publsh: [a]}}]", "auth.keys.0.publsh: unknown key; did you mean publish?"),
+        ("tokens: {keys: [{algorithm: HS256, secrt: s3cret}]}", "auth.tokens.keys.0.secrt: unknown key; did you mean secret?"),
+        ("keys: s3cret", "auth.keys: "),
+        ("keys: {a: s3cret}", "auth.keys: "),
+        ("keys: [s3cret]", "auth.keys.0: "),
+        ("tokens: s3cret", "auth.tokens: "),
+        ("tokens: [s3cret]", "auth.tokens: "),
+        ("tokens: {keys: [s3cret]}", "auth.tokens.keys.0: "),
+        ("query: s3cret", "auth.query: "),
+        ("public_metrics: s3cret", "auth.public_metrics: "),
+        ("keys: [{name: a, hash: s3cret}]", "auth.keys.0.hash: "),
+        ("keys: [{name: a, hash: ehk_s3cret}]", "auth.keys.0.hash: "),
+        ("keys: [{name: a, hash: 2718281828459045}]", "auth.keys.0.hash: "),
+        ("keys: [{name: a}]", "auth.keys.0.hash: Field required"),
+        (f"keys: [{{hash: '{HASH}'}}]", "auth.keys.0.name: Field required"),
+        (f"keys: [{{name: 'a b', hash: '{HASH}'}}]", "auth.keys.0.name: "),
+        (f"keys: [{{name: a, hash: '{HASH}', publish: ['a b']}}]", "auth.keys.0.publish.0: expected a channel pattern"),
+        (f"keys: [{{name: a, hash: '{HASH}', publish: [5]}}]", "auth.keys.0.publish.0: expected a channel pattern"),
+        (f"keys: [{{name: a, hash: '{HASH}', expires: soon}}]", "auth.keys.0.expires: "),
+        (f"keys: [{{name: a, hash: '{HASH}', expires: '2027-01-31T12:00:00'}}]", "auth.keys.0.expires: "),
+        (f"keys: [{{name: a, hash: '{HASH}', rate: 0}}]", "auth.keys.0.rate: Input should be greater than 0, received '0'"),
+        (f"keys: [{{name: a, hash: '{HASH}'}}, {{name: a, hash: '{HASH[:-1]}1'}}]", "auth: two keys have the name a"),
+        (f"keys: [{{name: a, hash: '{HASH}'}}, {{name: b, hash: '{HASH}'}}]", f"auth: two keys have the hash {HASH}"),
+        ("tokens: {keys: [{algorithm: none, secret: s3cret}]}", "auth.tokens.keys.0.algorithm: "),
+        ("tokens: {keys: [{algorithm: HS512, secret: s3cret}]}", "auth.tokens.keys.0.algorithm: "),
+        ("tokens: {keys: [{algorithm: HS256}]}", "auth.tokens.keys.0: expected either secret or file"),
+        ("tokens: {keys: [{algorithm: HS256, secret: s3cret, file: x}]}", "auth.tokens.keys.0: expected either secret or file"),
+        ("tokens: {keys: [{algorithm: ES256, secret: s3cret}]}", "auth.tokens.keys.0: ES256 has no secret; expected file"),
+        ("tokens: {keys: [{algorithm: HS256, secret: 2718281828459045}]}", "auth.tokens.keys.0.secret: "),
+        ("tokens: {keys: [{algorithm: HS256, secret: [s3cret]}]}", "auth.tokens.keys.0.secret: "),
+        ("tokens: {keys: [{algorithm: HS256, secret: s3cret, id: ''}]}", "auth.tokens.keys.0.id: "),
+        ("tokens: {jwks: https://issuer.example/keys}", "auth.tokens: jwks needs issuer and audience"),
+        ("tokens: {jwks: https://issuer.example/keys, issuer: i}", "auth.tokens: jwks needs issuer and audience"),
+        ("tokens: {jwks: 'ftp://s3cret', issuer: i, audience: a}", "auth.tokens.jwks: "),
+        ("tokens: {jwks: 'https://u:s3cret@issuer.example/', issuer: i, audience: a}", "auth.tokens.jwks: "),
+        ("tokens: {jwks: 'https://issuer.example/a s3cret', issuer: i, audience: a}", "auth.tokens.jwks: "),
+        ("tokens: {leeway: 301}", "auth.tokens.leeway: Input should be less than or equal to 300, received '301'"),
+        ("tokens: {leeway: .nan}", "auth.tokens.leeway: "),
+        ("tokens: {warning: 0}", "auth.tokens.warning: "),
+    ],
+)
+def test_a_fault_of_authentication_is_named_and_no_secret_shown(write: Write, text: str, message: str) -> None:
+    path = write(auth(text))
+    found = "\n".join(faults(path))
+    assert found.startswith(f"{path}: {message}")
+    assert not any(secret in found for secret in ("s3cret", "2718281828459045"))
+
+
+def test_ten_thousand_keys_are_read_in_a_moment() -> None:
+    keys = [{"name": f"k{number}", "hash": f"sha256:{number:064x}"} for number in range(10_000)]
+    begin = time.monotonic()
+    assert len(Settings.model_validate({"auth": {"keys": keys}}).auth.keys) == 10_000
+    assert time.monotonic() - begin < 2
+    with pytest.raises(ValueError, match="at most 10000"):
+        Settings.model_validate({"auth": {"keys": [*keys, {"name": "more", "hash": HASH}]}})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "auth:\n  tokens: {keys: [{algorithm: HS256, secret: 's3cret}]}",
+        'auth:\n  tokens: {keys: [{algorithm: HS256, secret: "s3cret\\q"}]}',
+        "auth:\n  tokens:\n    secret: @s3cret",
+        "auth:\n  secret: *s3cret-",
+        "auth:\n  secret: s3cret: more",
+        "auth:\n  tokens:\n    keys:\n    - secret: s3cret\n      secret: s3cret",
+        "broker: redis://:s3cret@host: {",
+    ],
+)
+def test_a_fault_of_yaml_does_not_show_the_line(write: Write, content: str) -> None:
+    path = write(content)
+    found = "\n".join(faults(path))
+    assert found.startswith(f"{path}: is not YAML: ")
+    assert ", line " in found
+    assert "s3cret" not in found.replace("undefined alias 's3cret-'", "")
+
+
+def test_a_fault_of_several_keys_does_not_show_the_others(write: Write) -> None:
+    found = fault(write(f"auth: {{tokens: {{keys: [{TOKEN_KEY}]}}}}\nlimits: {{event_bytes: 4096, body_bytes: 1024}}"))
+    assert found.endswith(": limits.event_bytes is 4096; expected at most limits.body_bytes")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EVENTHUB_AUTH", "s3cret"), ("EVENTHUB_AUTH", '{"tokens": {"secret": "s3cret'), ("EVENTHUB_AUTH", '["s3cret"]'),
+        ("EVENTHUB_AUTH__KEYS", "s3cret"), ("EVENTHUB_AUTH__KEYS", '[{"hash": "s3cret"}]'), ("EVENTHUB_AUTH__TOKENS", "s3cret"),
+        ("EVENTHUB_AUTH__TOKENS__KEYS", '[{"algorithm": "HS256", "secret": ["s3cret"]}]'), ("EVENTHUB_AUTH__TOKENS__KEYS", "{s3cret"),
+        ("EVENTHUB_AUTH__TOKENS__JWKS", "s3cret"), ("EVENTHUB_AUTH__TOKENS__LEEWAY", "s3cret"), ("EVENTHUB_AUTH__QUERY", "s3cret"),
+        ("EVENTHUB_AUTH__TOKENS__SECRET", "s3cret"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_authentication_in_the_environment_names_it_and_shows_no_secret(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    found = "\n".join(faults())
+    assert "environment" in found
+    assert "s3cret" not in found
+
+
+def test_authentication_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_AUTH__TOKENS__KEYS", json.dumps([{"algorithm": "HS256", "secret": SECRET}]))
+    monkeypatch.setenv("EVENTHUB_AUTH__TOKENS__AUDIENCE", "eventhub")
+    settings = load()
+    assert settings.auth.configured
+    assert settings.auth.tokens.audience == "eventhub"
 
 
 # The file itself

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventhub.server.deadlines import SLICE, Deadlines
+from eventhub.server.deadlines import HORIZON, SLICE, Deadlines
 
 Timer = tuple[float, Callable[[int], object], int]
 
@@ -89,6 +89,20 @@ def test_one_timer_serves_all_of_a_second() -> None:
     for number in range(1000):
         deadlines.after(number, 2 + number / 10_000, lambda: None)
     assert len(clock.timers) == 1
+
+
+def test_what_is_far_away_leaves_no_timer_that_is() -> None:
+    clock, called = Clock(), list[float]()
+    deadlines = Deadlines(clock)
+    for number in range(3 * HORIZON):  # tokens for years, each of a connection that stays for a moment
+        deadlines.after("a", 10_000_000 + number, lambda: None)
+        clock.run(clock.now + 0.01)
+    assert len(clock.timers) < 200
+    deadlines.after("a", 2.5 * HORIZON, lambda: called.append(clock.now))
+    expected = clock.now + 2.5 * HORIZON
+    clock.run(expected + 10 * HORIZON)
+    assert len(called) == 1
+    assert expected <= called[0] < expected + 1
 
 
 def test_many_at_once_leave_room_for_others_in_between() -> None:

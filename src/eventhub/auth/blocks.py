@@ -68,10 +68,14 @@ class Blocks:
         return len(self._decisions)
 
     def decide(self, target: Target, now: int, until: int) -> Decision:
-        """Shut out until then, or no longer when that is not after `now`."""
-        known = self._decisions.get(target)
-        since = now if known is None else max(now, known.since + 1)  # the later one, whatever the clocks of other nodes say
-        decision = Decision(target, since, max(until, known.until if known else now), blocked=until > now)
+        """Shut out until then, or longer if that was said before; or no longer, when `until` is not after `now`."""
+        blocked = until > now
+        since = now
+        if (known := self._decisions.get(target)) is not None:
+            since = max(now, known.since + 1)  # the later one, whatever the clocks of other nodes say
+            if known.blocked or not blocked:
+                until = max(until, known.until)
+        decision = Decision(target, since, until, blocked)
         self.merge((decision,))
         return decision
 

@@ -49,6 +49,8 @@ def load_key(key_id: str | None, algorithm: str, data: bytes) -> VerificationKey
     if algorithm == "HS256":
         if len(data) < SECRET_BYTES:
             raise ValueError(f"an HS256 secret has {len(data)} bytes; expected at least {SECRET_BYTES} (RFC 7518, 3.2)")
+        if data.startswith((b"-----BEGIN ", b"ssh-")):  # whoever knows a public key could sign with it
+            raise ValueError("an HS256 secret is the text of an asymmetric key; expected a secret, or the key's own algorithm")
         return VerificationKey(key_id, algorithm, data)
     try:
         material = load_pem_public_key(data)
@@ -127,7 +129,7 @@ class TokenVerifier:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token, key.material, algorithms=[key.algorithm], issuer=self._issuer, audience=self._audience, leeway=self._leeway,
-                options={"require": ["exp", "sub"], "verify_aud": self._audience is not None, "verify_iat": False},
+                options={"require": ["exp", "sub"], "verify_iat": False},
             )  # fmt: skip
         except (ValueError, TypeError, OverflowError, RecursionError) as error:  # claims of kinds that the library did not foresee
             raise InvalidToken(f"the token's claims cannot be read: {type(error).__name__}") from None
@@ -136,13 +138,18 @@ class TokenVerifier:
 
 def _principal(claims: Mapping[str, Any], leeway: float) -> Principal:
     name, token, expires = claims["sub"], claims.get("jti"), claims["exp"]
-    if not isinstance(name, str) or not 1 <= len(name) <= NAME_LENGTH:
-        raise InvalidToken(f"the token's sub is not a text of 1 to {NAME_LENGTH} characters")
-    if token is not None and not (isinstance(token, str) and 1 <= len(token) <= NAME_LENGTH):
-        raise InvalidToken(f"the token's jti is not a text of 1 to {NAME_LENGTH} characters")
+    if not is_name(name):
+        raise InvalidToken(f"the token's sub is not a text of 1 to {NAME_LENGTH} printable characters")
+    if token is not None and not is_name(token):
+        raise InvalidToken(f"the token's jti is not a text of 1 to {NAME_LENGTH} printable characters")
     if not isinstance(expires, (int, float)) or not 0 < expires < 1 << 40:
         raise InvalidToken("the token's exp is not a time in seconds since 1970 (RFC 7519, 4.1.4)")
     return Principal(Kind.TOKEN, name, _grants(claims.get("channels")), expires=int((expires + leeway) * 1000), token=token)
+
+
+def is_name(value: Any) -> bool:
+    """Whether it can be a `sub` or `jti`. Half a surrogate pair, which JSON lets through, could not even be sent back."""
+    return isinstance(value, str) and 1 <= len(value) <= NAME_LENGTH and value.isprintable()
 
 
 def _grants(claim: Any) -> Grants:
@@ -165,7 +172,7 @@ def _sentence(error: jwt.PyJWTError) -> str:
         case jwt.ImmatureSignatureError():
             return "it is not valid yet (nbf)"
         case jwt.InvalidAudienceError():
-            return "its audience (aud) is not this server"
+            return "its audience (aud) is not the configured one, or it has one and none is configured (RFC 7519, 4.1.3)"
         case jwt.InvalidIssuerError():
             return "its issuer (iss) is not the expected one"
         case jwt.DecodeError():

@@ -24,7 +24,7 @@ from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
 from eventhub.server.gateway import PATH, Gateway, log_access
-from eventhub.server.guard import PARAMETER, Guard
+from eventhub.server.guard import PARAMETER, Guard, fields
 from eventhub.server.headers import ALWAYS, with_headers
 from eventhub.server.http_protocol import protocol_for
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
@@ -92,7 +92,7 @@ class Application:
                 if not self.gateway.hosts.open:
                     self.gateway.hosts.check(next((value for name, value in scope["headers"] if name == b"host"), None))
                 if PARAMETER in scope["query_string"]:
-                    query, headers = self.gateway.guard.lift(scope["query_string"], dict(scope["headers"]))
+                    query, headers = self.gateway.guard.lift(scope["query_string"], fields(scope["headers"]))
                     scope = {**scope, "query_string": query, "headers": list(headers.items())}
             except EventHubError as error:
                 await refuse(send, error)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
@@ -31,6 +32,10 @@ class Scheduler(Protocol):
         ...
 
 
+HORIZON = 3600
+"""Seconds from now; what is further away is looked at again then. There are no more timers than that, whatever is set and cleared."""
+
+
 class Deadlines:
     """One deadline a key, such as (connection, purpose); late by a second at most, never early.
 
@@ -48,6 +53,8 @@ class Deadlines:
     def set(self, key: Hashable, when: float, expired: Expired) -> None:
         """Call `expired` at `when`, seconds on the loop's clock, in place of what was set for the key before."""
         self.clear(key)
+        if when > (far := self._loop.time() + HORIZON):
+            when, expired = far, partial(self.set, key, when, expired)
         second = self._seconds[key] = math.ceil(when)
         if second not in self._due:
             self._due[second] = {}

@@ -172,9 +172,9 @@ class Gateway:
                 f"the page's origin is {text[:200]!r}; expected this host's or one that `origins` in the configuration lists"
             )
 
-    def unready(self) -> list[str]:
-        """Why this node cannot do its work now."""
-        return [*self.hub.unready(), *([trouble] if (trouble := self.guard.unready()) else [])]
+    def unready(self) -> dict[str, str]:
+        """What keeps this node from doing its work now, and why."""
+        return self.hub.unready() | ({"auth": trouble} if (trouble := self.guard.unready()) else {})
 
     def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
         """Connections and buffered bytes by transport, for metrics."""

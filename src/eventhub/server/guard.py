@@ -1,6 +1,6 @@
 """Who comes in: from the credentials of a request to a principal."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
@@ -11,7 +11,7 @@ from eventhub.auth.keys import ApiKey, KeyRing
 from eventhub.auth.principal import ANYONE, STRANGER, Kind, Principal
 from eventhub.auth.tokens import TOKEN_BYTES, TokenVerifier, UnknownKey, VerificationKey, load_key
 from eventhub.config import AuthSettings, KeySettings, VerificationKeySettings
-from eventhub.errors import ConfigurationError, Forbidden, InvalidRequest, InvalidToken, Unauthorized
+from eventhub.errors import ConfigurationError, EventHubError, Forbidden, InvalidRequest, InvalidToken, KeysUnavailable, Unauthorized
 from eventhub.server.jwks import KeySet
 
 SCHEME = b"bearer "
@@ -60,7 +60,7 @@ class Guard:
         try:
             return self.identify(headers, offered)
         except UnknownKey as error:
-            raise InvalidToken(str(error)) from None
+            raise self.unknown(error) from None
 
     async def admit_operator(self, headers: Headers) -> Principal:
         """As `admit`. Raises Forbidden, too, for whoever is no operator."""
@@ -78,15 +78,24 @@ class Guard:
         return self._authenticator.authenticate(credential)
 
     async def refresh(self, error: UnknownKey) -> None:
-        """Look for the key that was not known. Raises InvalidToken when there is nowhere to look, or it was just done."""
+        """Look for the key that was not known. Raises as `unknown` says when there is nowhere to look, or it was just done."""
         if self.key_set is None or not await self.key_set.refresh():
-            raise InvalidToken(str(error))
+            raise self.unknown(error)
+
+    def unknown(self, error: UnknownKey) -> EventHubError:
+        """What whoever sent a token with this key is told. That it is bad would make clients give up, who may only be too early."""
+        if self.key_set is not None and self.key_set.failing:
+            return KeysUnavailable(f"{error}, and the JSON Web Key Set that may hold it cannot be had now")
+        return InvalidToken(str(error))
 
     def lift(self, query: bytes, headers: Headers) -> tuple[bytes, Headers]:
         """A query string without its credential, and headers that hold it instead. Raises InvalidRequest."""
         if PARAMETER not in query:
             return query, headers
-        fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        try:
+            fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+        except ValueError:
+            raise InvalidRequest(f"the query string has more than {MAX_FIELDS} parameters") from None
         found = [value for name, value in fields if name == PARAMETER.decode()]
         if not found:
             return query, headers
@@ -107,12 +116,22 @@ class Guard:
         self._authenticator.forget()
 
 
+def fields(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
+    """Header fields by name. Raises InvalidRequest for two of Authorization: whoever is in between may have looked at the other one."""
+    found = dict(headers)
+    if len(found) != len(headers) and sum(name == b"authorization" for name, _ in headers) > 1:
+        raise InvalidRequest("more than one header Authorization was sent; expected one")
+    return found
+
+
 def _credential(headers: Headers, offered: Iterable[str]) -> str | None:
     """From the Authorization header (RFC 6750, 2.1) or an offered subprotocol. Raises Unauthorized, InvalidRequest."""
     offers = [name.removeprefix(OFFER) for name in offered if name.startswith(OFFER)]
     if (value := headers.get(b"authorization")) is not None:
         if value[: len(SCHEME)].lower() != SCHEME:
-            raise Unauthorized(f"Authorization has the scheme {value[:20].partition(b' ')[0].decode('latin-1')!r}; expected Bearer")
+            scheme, space, _ = value.partition(b" ")  # without a space it is a credential, and not to be shown
+            received = f"the scheme {scheme[:20].decode('latin-1')!r}" if space else "no scheme"
+            raise Unauthorized(f"Authorization has {received}; expected Bearer")
         offers.append(value[len(SCHEME) :].strip().decode("latin-1"))
     if len(offers) > 1:
         raise InvalidRequest(f"{len(offers)} credentials were sent; expected one")

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -15,12 +15,13 @@ from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest, NotFound, ShuttingDown
 from eventhub.server.frames import accept_deflate
 from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway
+from eventhub.server.guard import fields
 from eventhub.server.headers import ALWAYS
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 DEFLATE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
-Headers = Iterable[tuple[bytes, bytes]]
+Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Agreement(NamedTuple):
@@ -41,7 +42,7 @@ def agree(gateway: Gateway, method: str, url: bytes, headers: Headers) -> Agreem
     path = unquote((address.path or b"/").decode("latin-1"))
     if path != PATH:
         raise NotFound(f"no WebSocket is served at {path[:200]!r}; expected {PATH}")
-    query, given = gateway.guard.lift(address.query or b"", dict(headers))
+    query, given = gateway.guard.lift(address.query or b"", fields(headers))
     found = _joined(headers)
     if method != "GET" or found.get(b"sec-websocket-version") != "13":
         raise InvalidRequest("expected a GET with Sec-WebSocket-Version: 13")

@@ -23,6 +23,7 @@ from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import asyncapi
 from eventhub.server.admin import Block, Filter, Whom
 from eventhub.server.gateway import PATH, Gateway, Wanted
+from eventhub.server.guard import fields
 from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
 
@@ -139,7 +140,7 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
 
     async def authorize(request: Request, action: Action, channel: str) -> ChannelType:
         kind = hub.types.resolve(channel)
-        principal = await gateway.guard.admit(dict(request.scope["headers"]))
+        principal = await gateway.guard.admit(fields(request.scope["headers"]))
         principal.authorize(action, channel, kind.anonymous)
         return kind
 
@@ -200,7 +201,7 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
         return {200: {"description": "Events as they happen, without end", "content": {media: {"schema": {"type": "string"}}}}}
 
     async def stream(request: Request, transport: str, channel: str | None, last: str | None) -> Response:
-        gateway.check_origin(headers := dict(request.scope["headers"]))
+        gateway.check_origin(headers := fields(request.scope["headers"]))
         principal = await gateway.guard.admit(headers)
         wanted = Wanted(request.scope["query_string"], channel, last)
         if not wanted.channels:
@@ -256,7 +257,7 @@ def _operations(api: FastAPI, gateway: Gateway, scrape: Scrape) -> None:
     @api.get("/metrics", summary="Prometheus metrics", response_class=Response, tags=["operate"])
     async def metrics(request: Request) -> Response:
         if not gateway.settings.auth.public_metrics:
-            await gateway.guard.admit_operator(dict(request.scope["headers"]))
+            await gateway.guard.admit_operator(fields(request.scope["headers"]))
         return Response(await scrape(), media_type=CONTENT_TYPE_LATEST)
 
 

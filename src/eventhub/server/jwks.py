@@ -5,12 +5,14 @@ what cannot be had or read leaves the keys as they are.
 """
 
 import asyncio
+import http.client
 import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from http.client import HTTPMessage
+from typing import IO, Any
 
 import jwt
 import structlog
@@ -39,6 +41,8 @@ class KeySet:
         self._fetching = True  # as soon as it runs
         self.trouble: str | None = "the JSON Web Key Set has not been fetched yet"
         """Why there are no keys, until there are some."""
+        self.failing = True
+        """They could not be had the last time: a key that is not known may well be good."""
 
     async def refresh(self) -> bool:
         """Fetch them now, or find that this was just done (False). Waits for SECONDS at most."""
@@ -60,14 +64,16 @@ class KeySet:
             self._next = time.monotonic() + COOLDOWN
             try:
                 keys = list(read(await asyncio.to_thread(_fetch, self._url)))
-            except (OSError, ValueError) as error:
-                log.error("jwks_unavailable", reason=str(error)[:200])
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                log.error("jwks_unavailable", reason=str(error)[:200] or type(error).__name__)
+                self.failing = True
                 if self.trouble:
                     self.trouble = f"the JSON Web Key Set cannot be had: {type(error).__name__}"
                 pause, delay = delay, min(2 * delay, longest)
             else:
                 self._replace(keys)
                 self.trouble, delay, pause = None, RETRY[0], REFRESH
+                self.failing = False
             self._fetching = False
             self._fetched.set()
             self._fetched.clear()
@@ -81,7 +87,10 @@ class KeySet:
 
 def read(document: bytes) -> Iterator[VerificationKey]:
     """The keys of a document that can be used; the others are left out. Raises ValueError when it is no key set."""
-    found = json.loads(document)
+    try:
+        found = json.loads(document)
+    except RecursionError:
+        raise ValueError("the document is nested too deep") from None
     if not isinstance(found, dict) or not isinstance(keys := found.get("keys"), list) or len(keys) > KEYS:
         raise ValueError(f"expected a JSON Web Key Set of at most {KEYS} keys (RFC 7517, 5)")
     for key in keys:
@@ -96,6 +105,8 @@ def _usable(key: dict[str, Any]) -> VerificationKey | None:
     algorithm = ALGORITHMS.get((kind, None if kind == "RSA" else curve))
     if algorithm is None or key.get("alg", algorithm) != algorithm or key.get("use", "sig") != "sig" or "d" in key:
         return None
+    if "verify" not in (operations if isinstance(operations := key.get("key_ops", ["verify"]), list) else ()):  # RFC 7517, 4.3
+        return None
     key_id = key.get("kid")
     try:
         return checked(key_id if isinstance(key_id, str) else None, algorithm, jwt.PyJWK(key, algorithm).key)
@@ -103,10 +114,27 @@ def _usable(key: dict[str, Any]) -> VerificationKey | None:
         return None
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows no way from https to anything less: who answers there could give keys of their own."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> urllib.request.Request | None:
+        if req.type == "https" and not newurl.startswith("https:"):
+            raise ValueError("it redirects from https to another scheme")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 def _fetch(url: str) -> bytes:
-    """Raises OSError, ValueError."""
-    with urllib.request.urlopen(url, timeout=SECONDS) as response:  # noqa: S310  # http and https alone pass the settings
-        document: bytes = response.read(BYTES + 1)
+    """Raises OSError, ValueError, HTTPException."""
+    deadline = time.monotonic() + SECONDS
+    document = b""
+    opener = urllib.request.build_opener(_Redirects)
+    with opener.open(url, timeout=SECONDS) as response:  # http and https alone pass the settings
+        while len(document) <= BYTES and (part := response.read1(BYTES)):
+            document += part
+            if time.monotonic() > deadline:  # the time-out is for each read, and a server that sends a byte now and then has no end
+                raise TimeoutError(f"the document did not come within {SECONDS:g} seconds")
     if len(document) > BYTES:
         raise ValueError(f"the document has more than {BYTES} bytes")
     return document

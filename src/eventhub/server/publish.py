@@ -17,6 +17,7 @@ from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, Shut
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.schema import check_depth, dump, parse
 from eventhub.server.gateway import LEAST_RATE, Gateway, too_large, too_late
+from eventhub.server.guard import fields
 from eventhub.server.headers import ALWAYS
 from eventhub.server.ingest import Ingest
 from eventhub.server.race import within
@@ -122,7 +123,7 @@ class PublishEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            headers = dict(scope["headers"])
+            headers = fields(scope["headers"])
             principal = await self._gateway.guard.admit(headers)
             request = Request(self._gateway, scope, headers, principal)
             if request.stream:

@@ -8,7 +8,7 @@ from eventhub.auth.blocks import Target
 from eventhub.auth.principal import STRANGER, Principal
 from eventhub.auth.tokens import UnknownKey
 from eventhub.channels import ChannelType
-from eventhub.errors import EventHubError, Forbidden, InvalidToken, Revoked, TokenExpired, Unauthorized
+from eventhub.errors import EventHubError, Forbidden, Revoked, TokenExpired, Unauthorized
 from eventhub.hub import Hub
 from eventhub.server.admission import Place, Places
 from eventhub.server.deadlines import Deadlines
@@ -119,7 +119,7 @@ class Visits:
             await self._guard.refresh(unknown)
             self._become(visit, self._guard.authenticate(credential))
         except UnknownKey as error:
-            decided(InvalidToken(str(error)))
+            decided(self._guard.unknown(error))
         except EventHubError as error:
             decided(error)
         else:

@@ -10,6 +10,7 @@ from eventhub.errors import EventHubError, ShuttingDown, UnsupportedMediaType
 from eventhub.event import NewEvent, Receipt
 from eventhub.server.frames import SERVICE_RESTART
 from eventhub.server.gateway import SUBPROTOCOL, Gateway, Wanted, silent, too_large
+from eventhub.server.guard import fields
 from eventhub.server.outbox import Outbox
 from eventhub.server.race import race
 from eventhub.server.submissions import Submissions
@@ -36,7 +37,7 @@ class WebSocketShell:
         gateway = self._gateway
         offered = scope.get("subprotocols", ())
         try:
-            query, headers = gateway.guard.lift(scope["query_string"], dict(scope["headers"]))
+            query, headers = gateway.guard.lift(scope["query_string"], fields(scope["headers"]))
             gateway.hosts.check(headers.get(b"host"))
             gateway.check_origin(headers)
             principal = await gateway.guard.admit(headers, offered)

@@ -76,8 +76,8 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # Construction: the handshake, RFC 6455, 4.2
 
-    def handshake(self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes) -> None:
-        """Answer an upgrade request. `tail` is what the client sent right behind it."""
+    def handshake(self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes, *, looked: bool = False) -> None:
+        """Answer an upgrade request. `tail` is what the client sent right behind it, `looked`: unknown keys have been asked for."""
         gateway = self._gateway
         try:
             agreement = agree(gateway, method, url, headers)
@@ -88,6 +88,9 @@ class WebSocketProtocol(asyncio.Protocol):
             session = gateway.session(self, self._submit, visit)
             gateway.opened(self, visit, session)
         except UnknownKey as unknown:
+            if looked:
+                self._refuse(gateway.guard.unknown(unknown), method, url, headers)
+                return
             self._transport.pause_reading()
             gateway.hub.spawn(self._handshake_with_keys(unknown, method, url, headers, tail))
             return
@@ -127,9 +130,11 @@ class WebSocketProtocol(asyncio.Protocol):
             return
         if not self._transport.is_closing():
             self._transport.resume_reading()
-            self.handshake(method, url, headers, tail)
+            self.handshake(method, url, headers, tail, looked=True)
 
     def _refuse(self, error: EventHubError, method: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        if self._transport.is_closing():  # the client has gone while a key was looked for
+            return
         self._log_access(method, url, error.status, headers)
         self._gateway.hub.refused(error)
         self.write(refusal(error))

@@ -1,0 +1,119 @@
+"""auth/blocks.py: who is shut out, until when."""
+
+import pytest
+
+from eventhub.auth.blocks import BLOCKS, Blocks, Decision, Target
+from eventhub.auth.grants import NOTHING
+from eventhub.auth.principal import ANYONE, STRANGER, Kind, Principal
+from eventhub.errors import Revoked
+
+ANA = Principal(Kind.TOKEN, "ana", NOTHING, token="t1")
+ANA_WITHOUT_ID = Principal(Kind.TOKEN, "ana", NOTHING)
+KEY_ANA = Principal(Kind.KEY, "ana", NOTHING)
+EVERYONE = (ANA, ANA_WITHOUT_ID, KEY_ANA, STRANGER, ANYONE)
+
+
+def blocked(blocks: Blocks, now: int) -> list[Principal]:
+    found = []
+    for principal in EVERYONE:
+        try:
+            blocks.check(principal, now)
+        except Revoked:
+            found.append(principal)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("target", "meant"),
+    [
+        (Target("subject", "ana"), [ANA, ANA_WITHOUT_ID]),
+        (Target("key", "ana"), [KEY_ANA]),
+        (Target("token", "t1"), [ANA]),
+        (Target("token", "ana"), []),
+        (Target("subject", ""), []),
+        (Target("key", ""), []),
+        (Target("subject", "Ana"), []),
+    ],
+)
+def test_a_target_means_those_of_its_kind_and_no_others(target: Target, meant: list[Principal]) -> None:
+    blocks = Blocks()
+    blocks.decide(target, 0, 1000)
+    assert blocked(blocks, 999) == meant
+    assert [principal for principal in EVERYONE if target.fits(principal)] == meant
+    assert blocked(blocks, 1000) == []
+
+
+def test_whoever_is_shut_out_is_told_by_what() -> None:
+    blocks = Blocks()
+    blocks.decide(Target("token", "t1"), 0, 1000)
+    with pytest.raises(Revoked, match="an operator has shut out the token 't1'"):
+        blocks.check(ANA, 0)
+
+
+def test_to_shut_out_again_never_shortens_it() -> None:
+    blocks = Blocks()
+    for until in (1000, 500, 2000):
+        blocks.decide(Target("key", "ana"), 0, until)
+    assert [decision.until for decision in blocks] == [2000]
+
+
+def test_what_has_run_out_is_forgotten() -> None:
+    blocks = Blocks()
+    for until in (1000, 2000, 3000):
+        blocks.decide(Target("key", str(until)), 0, until)
+    blocks.expire(2000)
+    assert [decision.target for decision in blocks] == [Target("key", "3000")]
+
+
+def test_there_is_a_bound_and_what_ends_first_goes() -> None:
+    blocks = Blocks()
+    for number in range(BLOCKS + 1):
+        blocks.decide(Target("subject", str(number)), 0, 1000 + (number - 500) ** 2)
+    assert len(blocks) == BLOCKS
+    known = {decision.target.value for decision in blocks}
+    assert "500" not in known
+    assert "499" in known
+
+
+# Decisions of several nodes
+
+
+def test_what_was_decided_last_holds_at_all_nodes_in_whatever_order_it_comes() -> None:
+    first, second = Blocks(), Blocks()
+    block = first.decide(Target("subject", "ana"), 0, 1000)
+    assert second.merge([block]) == [Target("subject", "ana")]
+    lift = second.decide(Target("subject", "ana"), 100, 100)
+    assert (lift.blocked, lift.until) == (False, 1000)
+    assert first.merge([lift]) == []
+    assert first.merge([block]) == second.merge([block]) == [], "a node that missed the lift repeats what it knows"
+    assert blocked(first, 200) == blocked(second, 200) == []
+
+
+def test_a_clock_that_is_behind_decides_last_all_the_same() -> None:
+    ahead, behind = Blocks(), Blocks()
+    behind.merge([ahead.decide(Target("subject", "ana"), 5000, 9000)])
+    assert ahead.merge([behind.decide(Target("subject", "ana"), 1000, 1000)]) == []
+    assert blocked(ahead, 6000) == []
+
+
+def test_who_was_let_in_can_be_shut_out_anew_for_a_shorter_time() -> None:
+    blocks = Blocks()
+    target = Target("key", "ana")
+    blocks.decide(target, 0, 10_000)
+    blocks.decide(target, 1, 1)
+    blocks.decide(target, 2, 500)
+    assert blocked(blocks, 499) == [KEY_ANA]
+    assert blocked(blocks, 500) == []
+
+
+def test_decisions_survive_the_wire() -> None:
+    decision = Blocks().decide(Target("token", "é"), 1, 2)
+    assert Decision.of_row(decision.as_row()) == decision
+
+
+@pytest.mark.parametrize(
+    "row", [[], None, 1, ["subject", "a", 1, 2], ["zzz", "a", 1, 2, True], ["subject", 1, 1, 2, True], ["key", "a", "x", 2, True]]
+)
+def test_a_row_that_no_node_wrote_is_refused(row: object) -> None:
+    with pytest.raises((ValueError, TypeError)):
+        Decision.of_row(row)
