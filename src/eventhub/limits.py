@@ -23,12 +23,19 @@ class Bucket:
 
     def take(self, count: float, now_ms: float) -> float:
         """Take `count` if any may be taken now: 0.0. Otherwise nothing is taken: the seconds until it may be."""
-        return self.wait(now_ms) or self._spend(count, now_ms)
+        if not (wait := self.wait(now_ms)):
+            self.spend(count, now_ms)
+        return wait
 
     def charge(self, count: float, now_ms: float) -> float:
         """Take `count`, as it has been used already. The seconds until more may be taken, 0.0 for at once."""
-        self._spend(count, now_ms)
+        self.spend(count, now_ms)
         return self.wait(now_ms)
+
+    def spend(self, count: float, now_ms: float) -> None:
+        """Take `count`, as it has been used already."""
+        full = self._full
+        self._full = (full if full > now_ms else now_ms) + count * 1000 / self._rate
 
     def idle(self, now_ms: float) -> bool:
         """It is full: as if nothing had ever been taken."""
@@ -39,7 +46,3 @@ class Bucket:
         missing = (self._full - now_ms) * self._rate / 1000  # below a full bucket
         # a level of exactly nothing is not yet positive: 0.0 would say yes
         return 0.0 if missing < self._burst else max(missing - self._burst, 0.001) / self._rate
-
-    def _spend(self, count: float, now_ms: float) -> float:
-        self._full = max(self._full, now_ms) + count * 1000 / self._rate
-        return 0.0

@@ -128,6 +128,10 @@ def _publish() -> tuple[Variant, ...]:
     )
 
 
+def _checks(load: Load) -> tuple[Variant, ...]:
+    return Variant("without authentication", load), Variant("with tokens, grants and rates", load, EventHub(auth=True))
+
+
 def _idle(connections: int) -> tuple[Variant, ...]:
     return (Variant(HUB, Load(connections, hold=9), EventHub(heartbeat=2)),)
 
@@ -147,6 +151,9 @@ CASES = (
     Case("stalled", "Stalled readers beside 1,000 (100 events/s of 1 KB, 64 KB buffers)", "latency", _stalled()),
     Case("nodes", "Latency from node to node, 1,000 events/s", "latency", _nodes()),
     Case("publish", "Publishing from 64 connections, no subscribers", "publish", _publish()),
+    Case("checks-fanout", "What authentication costs a fan-out to 1,000", "fanout", _checks(Load(1000, publishers=1, lockstep=True))),
+    Case("checks-publish", "What authentication costs a publish", "publish", _checks(Load(publishers=64))),
+    Case("checks-batches", "What authentication costs a publish of 10", "publish", _checks(Load(publishers=64, batch=10))),
     Case("idle-10000", "10,000 idle connections, a heartbeat every 2 s", "idle", _idle(10_000)),
     Case("idle-most", f"{MOST:,} idle connections, a heartbeat every 2 s", "idle", _idle(MOST)),
 )

@@ -46,8 +46,8 @@ class Load:
 class Door:
     """Where a server listens and takes events; {} in a path is the channel's number.
 
-    `publish_port`: of another node that takes the events, if not the same. A subscriber says `greet` first, if anything, and is served
-    from the message on that begins with `ready`.
+    `publish_port`: of another node that takes the events, if not the same. `header`: a line that every request has. A subscriber says
+    `greet` first, if anything, and is served from the message on that begins with `ready`.
 
     `counters` are the server's own: `writes` to all subscribers, and readers `given_up` as too slow.
     """
@@ -59,6 +59,7 @@ class Door:
     ready: str = ""
     greet: str = ""
     publish_port: int = 0
+    header: str = ""
     counters: Callable[[], dict[str, float]] = lambda: dict.fromkeys(COUNTERS, 0.0)
 
 
@@ -107,6 +108,8 @@ def _command(program: Path, load: Load, door: Door) -> list[str]:
         command += ["--ready", door.ready]
     if door.publish_port:
         command += ["--publish-port", door.publish_port]
+    if door.header:
+        command += ["--header", door.header]
     if door.greet:
         command += ["--greet", door.greet]
     if load.publishers:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import httpx
+import jwt
 
 from tests.bench import cores
 from tests.bench.load import Door
@@ -28,10 +30,17 @@ log: {{level: warning}}
 native: {native}
 compression: {compression}
 heartbeat: {heartbeat}
-limits: {{buffer_bytes: {buffer_bytes}, connections_per_address: {connections_per_address}}}
+limits:
+  buffer_bytes: {buffer_bytes}
+  connections_per_address: {connections_per_address}
+  connections_per_principal: 100000
+  publish_rate: 1.0e+9
 channels:
   bench: {{payload: 'payload:Event', slow: {slow}}}
   crowd: {{payload: 'payload:Event'}}
+"""
+AUTH = """
+auth: {{public_metrics: true, tokens: {{keys: [{{algorithm: HS256, secret: {secret}}}]}}}}
 """
 
 
@@ -46,10 +55,18 @@ class EventHub:
     compression: bool = False
     broker: str = "memory://"
     connections_per_address: int = 100_000
+    auth: bool = False
+    """Everybody has a token, which is checked with all that belongs to it."""
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Door]:
         config = CONFIG.format_map({field.name: str(getattr(self, field.name)).lower() for field in fields(self)})
+        header = ""
+        if self.auth:
+            secret = secrets.token_hex()
+            config += AUTH.format(secret=secret)
+            claims = {"sub": "bench", "exp": time.time() + 3600, "channels": {"subscribe": ["bench.>"], "publish": ["bench.>"]}}
+            header = f"Authorization: Bearer {jwt.encode(claims, secret, 'HS256')}"
         shutil.copy(HERE / "payload.py", directory)
         server = EventHubServer(directory, config)
         with cores.pinned(cores.SERVER):
@@ -57,9 +74,8 @@ class EventHub:
         try:
             assert server.process is not None  # started
             listen, publish = "/v1/ws?channel=bench.{}", "/v1/channels/bench.{}"
-            yield Door(
-                server.process.pid, server.port, listen, publish, ready='{"type":"subscribed"', counters=lambda: _counters(server.url)
-            )
+            ready = '{"type":"subscribed"'
+            yield Door(server.process.pid, server.port, listen, publish, ready, header=header, counters=lambda: _counters(server.url))
         finally:
             server.kill()
 

@@ -45,7 +45,7 @@ typedef struct {
 static struct {
   int port, subscribers, concurrency, spin, server_pid, stalled, publishers, batch, size, lockstep, channels, deflate, publish_port;
   double warm, seconds, hold, rate, deadline;
-  const char *path, *ready, *publish, *greet;
+  const char *path, *ready, *publish, *greet, *header;
 } opt = {.port = 8000, .path = "/", .channels = 1, .concurrency = 128, .batch = 1, .size = 128, .warm = 0.5, .seconds = 3, .deadline = 120};
 
 static conn_t *conns;
@@ -262,12 +262,19 @@ static const char *address(const char *pattern, uint32_t channel) {
   return text;
 }
 
+// The line of --header, or nothing.
+static const char *header(void) {
+  static char line[1024];
+  if (opt.header && !*line) snprintf(line, sizeof line, "%s\r\n", opt.header);
+  return line;
+}
+
 static void send_upgrade(conn_t *conn) {
   char request[2048];
   int size = snprintf(request, sizeof request,
                       "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                      "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
-                      address(opt.path, conn->channel), opt.port,
+                      "Sec-WebSocket-Key: " KEY "\r\nSec-WebSocket-Version: 13\r\n%s%s\r\n",
+                      address(opt.path, conn->channel), opt.port, header(),
                       opt.deflate ? "Sec-WebSocket-Extensions: permessage-deflate\r\n" : "");
   conn->state = UPGRADING;
   send_or_close(conn, request, size);
@@ -311,8 +318,8 @@ static void publish(conn_t *conn) {
     *at++ = '"', *at++ = '}';
   }
   if (opt.batch > 1) *at++ = ']';
-  int head = sprintf(request, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\nContent-Length: %td\r\n\r\n",
-                     address(opt.publish, conn->channel), opt.port, at - body);
+  int head = sprintf(request, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n%sContent-Length: %td\r\n\r\n",
+                     address(opt.publish, conn->channel), opt.port, header(), at - body);
   memcpy(request + head, body, at - body);
   conn->asked_at = time;
   in_flight++;
@@ -483,7 +490,7 @@ static void usage(void) {
       "  --publish-port P  another node takes the requests\n"
       "  --deflate         offer permessage-deflate       --greet TEXT  a subscriber's first message\n"
       "  --lockstep        the next request follows when all subscribers have all events; without publishers, climit -w is asked\n"
-      "  --deadline S      give up (120)\n",
+      "  --header LINE     of every request            --deadline S   give up (120)\n",
       stderr);
   exit(2);
 }
@@ -495,7 +502,7 @@ static void options(int argc, char **argv) {
       {"stalled", 1, 0, 's'}, {"publish", 1, 0, 'u'}, {"publishers", 1, 0, 'm'}, {"batch", 1, 0, 'b'}, {"size", 1, 0, 'z'},
       {"rate", 1, 0, 'r'}, {"lockstep", 0, 0, 'l'}, {"deadline", 1, 0, 'D'},
       {"channels", 1, 0, 'C'}, {"deflate", 0, 0, 'Z'}, {"greet", 1, 0, 'G'},
-      {"publish-port", 1, 0, 'Q'}, {0}};
+      {"publish-port", 1, 0, 'Q'}, {"header", 1, 0, 'H'}, {0}};
   for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) switch (option) {
       case 'p': opt.port = atoi(optarg); break;
       case 'P': opt.path = optarg; break;
@@ -518,6 +525,7 @@ static void options(int argc, char **argv) {
       case 'Z': opt.deflate = 1; break;
       case 'Q': opt.publish_port = atoi(optarg); break;
       case 'G': opt.greet = optarg; break;
+      case 'H': opt.header = optarg; break;
       case 'D': opt.deadline = atof(optarg); break;
       default: usage();
     }

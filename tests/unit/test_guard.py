@@ -72,7 +72,7 @@ def test_a_subprotocol_holds_one() -> None:
 )
 def test_more_than_one_is_refused(headers: dict[bytes, bytes], offered: list[str]) -> None:
     """RFC 6750, 2: clients must not use more than one method."""
-    with pytest.raises(InvalidRequest, match="2 credentials were sent"):
+    with pytest.raises(InvalidRequest, match="more than one credential was sent"):
         guard().identify(headers, offered)
 
 
@@ -145,7 +145,7 @@ def test_more_than_one_in_the_address_or_beside_it_is_refused() -> None:
         with pytest.raises(InvalidRequest, match="more than one credential"):
             guard(query=True).lift(query, headers)
     _, lifted = guard(query=True).lift(b"access_token=a", {})
-    with pytest.raises(InvalidRequest, match="2 credentials"):
+    with pytest.raises(InvalidRequest, match="more than one credential"):
         guard(query=True).identify(lifted, [OFFER + "a"])
 
 

@@ -1,7 +1,7 @@
 """Someone, as far as the server knows: a token's subject, an API key's holder, or a stranger."""
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from eventhub.auth.grants import EVERYTHING, NOTHING, Action, Grants
@@ -30,19 +30,23 @@ class Principal:
     token: str | None = None
     rate: float | None = None
     operator: bool = False
+    identity: str = field(init=False, compare=False)
+    """What tells principals of all kinds apart."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "identity", f"{self.kind}:{self.name}")
 
     @property
     def known(self) -> bool:
         """Not a stranger."""
         return self.kind is not Kind.ANONYMOUS
 
-    def may(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> bool:
-        """Whether grants allow it, or `anyone` may do it in channels of this type."""
-        return action in anyone or self.grants.allow(action, channel)
-
     def authorize(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> None:
-        """Raises Unauthorized where a stranger would have to say who they are, Forbidden where it is known and does not suffice."""
-        if self.may(action, channel, anyone):
+        """`anyone`: what anyone may do in channels of its type.
+
+        Raises Unauthorized where a stranger would have to say who they are, Forbidden where it is known and does not suffice.
+        """
+        if action in anyone or self.grants.allow(action, channel):
             return
         if not self.known:
             raise Unauthorized(f"{_PHRASES[action]} {channel!r} needs a token or an API key, and none was sent")

@@ -126,18 +126,23 @@ def fields(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
 
 def _credential(headers: Headers, offered: Iterable[str]) -> str | None:
     """From the Authorization header (RFC 6750, 2.1) or an offered subprotocol. Raises Unauthorized, InvalidRequest."""
-    offers = [name.removeprefix(OFFER) for name in offered if name.startswith(OFFER)]
-    if (value := headers.get(b"authorization")) is not None:
-        if value[: len(SCHEME)].lower() != SCHEME:
-            scheme, space, _ = value.partition(b" ")  # without a space it is a credential, and not to be shown
-            received = f"the scheme {scheme[:20].decode('latin-1')!r}" if space else "no scheme"
-            raise Unauthorized(f"Authorization has {received}; expected Bearer")
-        offers.append(value[len(SCHEME) :].strip().decode("latin-1"))
-    if len(offers) > 1:
-        raise InvalidRequest(f"{len(offers)} credentials were sent; expected one")
-    if offers and len(offers[0]) > TOKEN_BYTES:
-        raise InvalidToken(f"the credential has {len(offers[0])} bytes; at most {TOKEN_BYTES} are allowed")
-    return offers[0] if offers else None
+    value = headers.get(b"authorization")
+    found = None if value is None else _bearer(value)
+    if offered and (offers := [name.removeprefix(OFFER) for name in offered if name.startswith(OFFER)]):
+        if found is not None or len(offers) > 1:
+            raise InvalidRequest("more than one credential was sent; expected one")
+        found = offers[0]
+    if found is not None and len(found) > TOKEN_BYTES:
+        raise InvalidToken(f"the credential has {len(found)} bytes; at most {TOKEN_BYTES} are allowed")
+    return found
+
+
+def _bearer(value: bytes) -> str:
+    if value[: len(SCHEME)].lower() != SCHEME:
+        scheme, space, _ = value.partition(b" ")  # without a space it is a credential, and not to be shown
+        received = f"the scheme {scheme[:20].decode('latin-1')!r}" if space else "no scheme"
+        raise Unauthorized(f"Authorization has {received}; expected Bearer")
+    return value[len(SCHEME) :].strip().decode("latin-1")
 
 
 def _api_key(settings: KeySettings) -> ApiKey:

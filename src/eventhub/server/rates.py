@@ -81,8 +81,9 @@ class Toll:
             raise PayloadTooLarge(
                 f"the array has {count} events; at {self._rate:g} per second at most {most} are allowed, or send a stream"
             )
-        self._bucket.charge(count, self._rates.clock())
-        self._rates.note(self._key, count, self._rate)
+        self._bucket.spend(count, self._rates.clock())
+        if self._rates.shared:
+            self._rates.note(self._key, count, self._rate)
 
 
 class Rates:
@@ -90,6 +91,8 @@ class Rates:
 
     def __init__(self, hub: Nodes, default: float | None, clock: Callable[[], int]) -> None:
         self.clock = clock
+        self.shared = True
+        """There are other nodes, as of the last look."""
         self._hub = hub
         self._default = default
         self._buckets: OrderedDict[Key, Bucket] = OrderedDict()
@@ -104,8 +107,7 @@ class Rates:
         rate = principal.rate or kind.rate or self._default
         if rate is None:
             return None
-        name = f"{principal.kind}:{principal.name}" if principal.known else f"address:{site(address)}"
-        key = name, kind.name
+        key = principal.identity if principal.known else f"address:{site(address)}", kind.name
         return Toll(self, key, self._bucket(key, rate), rate)
 
     def note(self, key: Key, count: int, rate: float) -> None:
@@ -120,6 +122,7 @@ class Rates:
                 with suppress(BrokerUnavailable):
                     await self._hub.tell(TOPIC, message)
             self.forget()
+            self.shared = bool(self._hub.nodes)
 
     def messages(self) -> Iterator[bytes]:
         """What is to be told to the other nodes now, if there are any."""
@@ -133,7 +136,7 @@ class Rates:
         for name, kind, count, rate in orjson.loads(message):
             if not (isinstance(name, str) and isinstance(kind, str) and count > 0 and rate > 0):
                 raise ValueError
-            self._bucket((name, kind), float(rate)).charge(count, now)
+            self._bucket((name, kind), float(rate)).spend(count, now)
 
     def _bucket(self, key: Key, rate: float) -> Bucket:
         if (bucket := self._buckets.get(key)) is None:

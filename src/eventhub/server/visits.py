@@ -136,7 +136,7 @@ class Visits:
             self._limit(visit)
 
     def _place(self, principal: Principal) -> Place | None:
-        return self._places.enter(f"{principal.kind}:{principal.name}") if principal.known else None
+        return self._places.enter(principal.identity) if principal.known else None
 
     # Deadlines
 
