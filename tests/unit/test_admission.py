@@ -1,5 +1,7 @@
 """server/admission.py: who is counted under what, and that nothing is held for those who have gone."""
 
+import subprocess
+import sys
 from ipaddress import ip_network
 from typing import Any
 
@@ -113,3 +115,12 @@ def test_counts_are_those_of_a_list_and_keys_are_held_while_somebody_is_there(st
         elif inside:
             places.leave(inside.pop(number % len(inside)))
         assert len(places) == len({place.key for place in inside})
+
+
+def test_a_server_lets_itself_open_as_many_files_as_it_may() -> None:
+    program = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512)); "
+        "from eventhub.server.admission import raise_descriptors; print(raise_descriptors(), resource.getrlimit(resource.RLIMIT_NOFILE))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.strip() == "512 (512, 512)"

@@ -12,6 +12,7 @@ from websockets.frames import Close, Frame, Opcode
 
 from eventhub.encoding import BINARY, CLOSE, PING, PONG, TEXT
 from eventhub.server.frames import (
+    BREATH,
     CONTROL_LENGTH,
     INVALID_DATA,
     NO_STATUS,
@@ -440,3 +441,25 @@ def test_what_is_not_compressed_as_negotiated_is_a_violation(first: int, payload
     with pytest.raises(Violation) as violation:
         list(Parser(1000, deflate=True).feed(client_frame(first, payload)))
     assert violation.value.code == code
+
+
+def test_a_long_run_of_fragments_can_be_stopped_in_between_and_goes_on() -> None:
+    parser = Parser(LIMIT)
+    data = frame(TEXT, b"a", fin=False) + frame(0, b"", fin=False) * 200 + frame(0, b"b")
+    stream = parser.feed(data)
+    assert next(stream) == (0, b"")
+    assert parser.frames == BREATH
+    assert [message for message in stream if message[0]] == [(TEXT, b"ab")]
+    assert parser.frames == 202
+    assert parser.pending is None
+
+
+def test_what_is_pending_is_known() -> None:
+    parser, whole = Parser(LIMIT), frame(TEXT, b"abc")
+    for data, pending in ((b"", None), (whole[:-1], 8), (whole[-1:], None)):
+        list(parser.feed(data))
+        assert parser.pending == pending
+    list(parser.feed(frame(TEXT, b"", fin=False)))
+    assert parser.pending == 0, "an empty fragment begins a message"
+    list(parser.feed(frame(0, b"x" * 10)))
+    assert parser.pending is None

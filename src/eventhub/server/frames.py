@@ -9,6 +9,8 @@ from eventhub.encoding import BINARY, CLOSE, COMPRESSED, PING, PONG, TEXT
 CONTINUATION = 0x0
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, NO_STATUS, INVALID_DATA, SERVICE_RESTART = 1000, 1001, 1002, 1005, 1007, 1012
 CONTROL_LENGTH = 125
+BREATH = 64
+"""So many frames without a message, fragments, make a pause in which whoever paces the client can stop."""
 
 
 class Violation(Exception):
@@ -54,7 +56,10 @@ class Parser:
         return len(self._buffer) or None
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Raises Violation or TooLong, after which the parser is of no more use."""
+        """Raises Violation or TooLong, after which the parser is of no more use.
+
+        In a long run of fragments there is an empty CONTINUATION now and then, which means nothing.
+        """
         if self._buffer:
             if len(data) < self._missing:  # a large message in small pieces is not looked at, nor copied, again for each
                 if isinstance(self._buffer, bytes):
@@ -86,6 +91,8 @@ class Parser:
             self.frames += 1
             if (message := self._assemble(first, payload)) is not None:
                 yield message
+            elif self.frames % BREATH == 0:
+                yield CONTINUATION, b""
         self._buffer = data[at:]
         if self._missing:
             self._check_part()
