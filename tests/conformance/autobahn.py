@@ -35,9 +35,9 @@ SHORT = [
     *("12.1.1", "12.1.5", "12.2.1", "13.1.1", "13.1.5", "13.2.1", "13.3.1", "13.4.1", "13.5.1", "13.6.1", "13.7.1"),
 ]
 INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
-"""Where the suite only looks: data behind a close frame that it does not wait for, and close codes that no RFC defines."""
+"""Where the suite only looks: whether what came before a close frame is answered, and close codes that no RFC defines."""
 DECLINED = ("13.3.", "13.4.", "13.5.", "13.6.")
-"""Where the client offers nothing but a smaller window for the server, which shares its frames with clients that did not ask for one."""
+"""Where all that the client offers limits the window of the server, which shares its frames with clients that did not ask for that."""
 
 
 class Verdict(NamedTuple):
