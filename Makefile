@@ -6,7 +6,7 @@ AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test faults autobahn lint bench flood docs lock wheel clean
+.PHONY: serve test faults autobahn fuzz lint bench flood docs lock wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
@@ -18,8 +18,12 @@ faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integrat
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=10 EVENTHUB_TEST_RESULTS=books.txt $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 	$(BIN)/python -m tests.integration.kill_sqlite --kills 50
 
-autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Every case of Autobahn's WebSocket test suite (tests/conformance/RESULTS.md), about eight minutes
+autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Autobahn's WebSocket test suite (tests/conformance/RESULTS.md), about five minutes
 	$(BIN)/python -m tests.conformance.autobahn
+
+fuzz: $(VENV)/test.stamp ## A million executions, guided by coverage (tests/fuzz/RESULTS.md), about twenty minutes; Python 3.11
+	$(BIN)/pip install --quiet --require-hashes -r tests/fuzz/requirements.txt
+	$(BIN)/python -m tests.fuzz
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -1,0 +1,196 @@
+"""What producers send: single events and batches against `json`, and streams cut anywhere against the same streams whole."""
+
+import json
+from collections.abc import Coroutine, Sequence
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NoReturn
+
+import orjson
+
+from eventhub.auth.principal import ANYONE
+from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
+from eventhub.config import Settings
+from eventhub.errors import EventHubError
+from eventhub.event import NewEvent, Position, Receipt
+from eventhub.payloads import BUILT_IN
+from eventhub.schema import AnySchema, FileSchema, ModelSchema, Schema, dump
+from eventhub.server.gateway import Gateway
+from eventhub.server.guard import Guard
+from eventhub.server.ingest import Ingest
+from eventhub.server.publish import Request
+from tests.fuzz.source import Source, cut
+
+TREE = {
+    "type": "object",
+    "properties": {"children": {"type": "array", "items": {"$ref": "#"}}, "n": {"type": "integer", "maximum": 9}},
+    "additionalProperties": {"type": ["string", "null", "number"]},
+}
+SCHEMAS: dict[str, Schema] = {name: ModelSchema(model) for name, model in BUILT_IN.items()}
+SCHEMAS |= {"json": AnySchema(), "tree": FileSchema(TREE)}
+LIMIT = 256
+BATCH = 8
+DEPTH = 6
+NOW = 1_795_377_960_123
+
+
+TYPES = ChannelTypes(
+    {
+        name: ChannelType(name, name, schema, Retention(10, None), presence=False, slow=Slow.DROP, publish=frozenset(Publisher))
+        for name, schema in SCHEMAS.items()
+    }
+)
+
+
+class Hub:
+    """Takes every event."""
+
+    types = TYPES
+
+    def __init__(self) -> None:
+        self.events: list[NewEvent] = []
+        self.draining = False
+
+    def now(self) -> int:
+        return NOW
+
+    def listen(self, topic: bytes, hear: object) -> None: ...
+
+    def spawn(self, work: object) -> None: ...
+
+    def rejected(self, channel: str, error: EventHubError) -> None:
+        problem = orjson.dumps(error.as_problem())
+        assert len(problem) <= 20_000, "an answer is never many times what was asked"
+
+    async def publish(self, events: Sequence[NewEvent]) -> list[Receipt]:
+        self.events += events
+        return [Receipt(Position("a", len(self.events)), NOW)] * len(events)
+
+
+@cache
+def gateway() -> Gateway:
+    """With narrow limits, so that short inputs reach them."""
+    limits = {"event_bytes": LIMIT, "body_bytes": 4096, "batch": BATCH, "depth": DEPTH}
+    settings = Settings.model_validate({"limits": limits, "compression": True})
+    return Gateway(settings, Hub(), Guard(settings.auth, Path(), lambda: NOW))  # type: ignore[arg-type]  # as much of a hub as is needed
+
+
+def request(name: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> Request:
+    return Request(gateway(), {"path": f"/v1/channels/{name}.a", "client": None}, dict(headers), ANYONE)
+
+
+def bodies(data: bytes) -> None:
+    """An event is stored as `json` reads it; a batch is what its items are one by one."""
+    source = Source(data)
+    name = source.pick(list(SCHEMAS))
+    body = source.rest()
+    schema, here = SCHEMAS[name], request(name)
+    try:
+        event = here.event(body)
+    except EventHubError as error:
+        here_is_why(error, body)
+    else:
+        same(body, event.data)
+        assert schema.canonical(event.data) == event.data, "canonical JSON is canonical"
+        assert len(body) <= LIMIT
+        assert depth(json.loads(event.data)) <= DEPTH
+    for batch in (body, b"[" + body + b"]"):
+        compare(schema, here, batch)
+
+
+def here_is_why(error: EventHubError, body: bytes) -> None:
+    """A refusal of JSON as such must be one that `json` would share, or a number or depth beyond what is promised."""
+    Hub().rejected("", error)
+    if error.code == "invalid_json" and "64 bits" not in error.message:
+        try:
+            value = strictly(body)
+            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):
+            return
+        raise AssertionError(f"{error.message}: but it is JSON")
+
+
+def compare(schema: Schema, here: Request, batch: bytes) -> None:
+    try:
+        found = here.events(batch)
+    except EventHubError as error:
+        assert error.code in ("invalid_json", "payload_too_large", "too_deep"), error.code
+        return
+    if found is None:
+        return
+    items = strictly(batch)
+    assert isinstance(items, list)
+    assert len(items) == len(found) <= max(BATCH, batch.count(b",") + 1)
+    for item, event in zip(orjson.loads(batch), found, strict=True):
+        assert schema.canonical(dump(item)) == event.data, "one by one it is the same"
+        assert here.event(event.data).data == event.data, "what a batch may hold may come alone"
+    for item, event in zip(items, found, strict=True):
+        assert alike(item, json.loads(event.data))
+
+
+def same(body: bytes, data: bytes) -> None:
+    assert b"\n" not in data
+    assert alike(strictly(body), json.loads(data)), (body, data)
+
+
+def alike(said: Any, stored: Any) -> bool:
+    """Equal; where the payload's number is a double, as near as a double is."""
+    if isinstance(said, dict) and isinstance(stored, dict):
+        return said.keys() == stored.keys() and all(alike(said[name], stored[name]) for name in said)
+    if isinstance(said, list) and isinstance(stored, list):
+        return len(said) == len(stored) and all(map(alike, said, stored))
+    if isinstance(stored, float) and isinstance(said, int | float):
+        return float(said) == stored
+    return bool(said == stored)
+
+
+def strictly(body: bytes) -> Any:
+    """RFC 8259, without the words that Python takes beyond it. Raises ValueError."""
+    return json.loads(body.decode(), parse_constant=_no_constant)
+
+
+def _no_constant(word: str) -> NoReturn:
+    raise ValueError(word)
+
+
+def depth(value: Any) -> int:
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if children is None else 1 + max(map(depth, children), default=0)
+
+
+def streams(data: bytes) -> None:
+    """A stream's events, refusals and last line are the same however it arrives; what is held meanwhile is bounded."""
+    source = Source(data)
+    name, key, places = source.pick(list(SCHEMAS)), source.byte() & 1, source.take(source.byte() % 32)
+    headers = [(b"idempotency-key", b"k"), (b"content-type", b"application/x-ndjson")] if key else []
+    body = source.rest()
+    whole = ingested(name, headers, [body])
+    assert ingested(name, headers, cut(body, places)) == whole
+    events, refused, line = whole
+    lines = body.split(b"\n")
+    assert line == len(lines) - (lines[-1] == b"")
+    assert len(events) + len(refused) <= line
+    assert len(events) + len(refused) == sum(bool(each.strip(b" \t\r\v\f")) or len(each) > LIMIT for each in lines)
+
+
+def ingested(name: str, headers: Sequence[tuple[bytes, bytes]], chunks: Any) -> tuple[list[NewEvent], list[tuple[int, str]], int]:
+    hub = Hub()
+    visit = SimpleNamespace(toll=lambda kind: None)
+    ingest = Ingest(SimpleNamespace(hub=hub), request(name, headers), visit)  # type: ignore[arg-type]  # as much as taking lines needs
+    for chunk in chunks:
+        run(ingest._take_chunk(chunk, last=False))
+        assert len(ingest._rest) <= LIMIT
+    run(ingest._take_chunk(b"", last=True))
+    assert ingest._line == ingest._seen
+    details = [orjson.loads(detail) for detail in ingest._details]
+    return hub.events, [(each["line"], each["error"]["code"]) for each in details], ingest._line
+
+
+def run(steps: Coroutine[Any, Any, None]) -> None:
+    """To the end, there being nothing to wait for."""
+    try:
+        while True:
+            steps.send(None)
+    except StopIteration:
+        return

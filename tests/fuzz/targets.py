@@ -1,0 +1,22 @@
+"""The targets by name, and where their corpus is. A target takes any bytes and raises AssertionError, or what should not be raised."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.fuzz.bodies import bodies, streams
+from tests.fuzz.commands import commands
+from tests.fuzz.credentials import credentials, key_sets, queries
+from tests.fuzz.encoders import encoders
+from tests.fuzz.frames import frames
+from tests.fuzz.words import handshake, words
+
+CORPUS = Path(__file__).parent / "corpus"
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "frames": frames, "commands": commands, "bodies": bodies, "streams": streams, "words": words, "handshake": handshake,
+    "encoders": encoders, "credentials": credentials, "key_sets": key_sets, "queries": queries,
+}  # fmt: skip
+
+
+def corpus(name: str) -> list[bytes]:
+    """Inputs that reach something that the others do not."""
+    return [file.read_bytes() for file in sorted((CORPUS / name).iterdir())]

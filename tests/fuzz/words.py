@@ -1,0 +1,116 @@
+"""Text forms of the protocol, and the head of a WebSocket's handshake."""
+
+import base64
+import hashlib
+
+import orjson
+
+from eventhub.channels import check_name
+from eventhub.errors import EventHubError, InvalidChannel, InvalidSince
+from eventhub.event import Age, Earliest, Last, Latest, Position, Since, parse_age, parse_cursor, parse_since
+from eventhub.server.gateway import Wanted
+from eventhub.server.handshake import GUID, agree, refusal
+from tests.fuzz.bodies import gateway
+from tests.fuzz.source import Source
+from tests.unit.test_session import Client
+
+NAMES = (
+    b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-protocol", b"x",
+)  # fmt: skip
+USUAL = [(b"sec-websocket-version", b"13"), (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ==")]
+ANSWER = {"Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"}
+
+
+def words(data: bytes) -> None:
+    """Every text is a value that says the same again, or refused with an error of its own kind and of bounded length."""
+    text = data.decode(errors="replace")
+    try:
+        since = parse_since(text)
+    except InvalidSince as error:
+        assert len(error.message) < 1000
+    else:
+        assert said(since) == text
+    try:
+        cursor = parse_cursor(text)
+    except InvalidSince as error:
+        assert len(error.message) < 1000
+    else:
+        channel, _, since_text = text.rpartition(",")[2].partition("@")
+        assert since_text == said(cursor[channel])
+    try:
+        check_name(text)
+    except InvalidChannel as error:
+        assert len(error.message) < 3000
+    else:
+        assert len(text) <= 200
+        assert text.isascii()
+        assert all(token.replace("-", "a").replace("_", "a").isalnum() for token in text.split("."))
+    try:
+        assert 0 <= parse_age(text) < 10**9 * 86_400_000
+    except ValueError as error:
+        assert "expected a number with a unit" in str(error)
+
+
+def said(since: Since) -> str | None:
+    """The text of a value; an age has many."""
+    match since:
+        case Position(_, offset):
+            assert 0 <= offset < 2**63
+            return str(since)
+        case Latest():
+            return "latest"
+        case Earliest():
+            return "earliest"
+        case Last(count):
+            return f"-{count}"
+        case Age(milliseconds):
+            return Same() if milliseconds >= 0 else None
+
+
+class Same(str):
+    """Equal to the text of any age."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str) and other.endswith(("s", "m", "h", "d"))
+
+    __hash__ = str.__hash__
+
+
+def handshake(data: bytes) -> None:
+    """A head is answered with 101 and the right key, or refused with a problem; nothing of it becomes a line of the answer."""
+    source = Source(data)
+    flags = source.byte()
+    target, *lines = source.rest().split(b"\n")
+    headers = list(USUAL) if flags & 1 else []
+    for line in lines:
+        value = line[1:].replace(b"\r", b"").replace(b"\x00", b"")
+        headers.append((NAMES[line[0] % len(NAMES)] if line else b"", value))
+    url = (b"/v1/ws?" if flags & 2 else b"") + target
+    try:
+        agreement = agree(gateway(), "GET" if not flags & 4 else "POST", url, headers)
+    except EventHubError as error:
+        head, _, body = refusal(error).partition(b"\r\n\r\n")
+        assert orjson.loads(body)["code"] == error.code
+        assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
+        assert len(body) < 3000
+        return
+    head, _, rest = agreement.answer.partition(b"\r\n\r\n")
+    status, *fields = head.decode("ascii").split("\r\n")
+    assert (status, rest) == ("HTTP/1.1 101 Switching Protocols", b"")
+    assert {field.partition(": ")[0] for field in fields} <= ANSWER
+    keys = [value.strip() for name, value in headers if name == b"sec-websocket-key"]
+    accept = base64.b64encode(hashlib.sha1(b", ".join(keys) + GUID).digest()).decode()
+    assert f"Sec-WebSocket-Accept: {accept}" in fields
+    wanted(agreement.query)
+
+
+def wanted(query: bytes) -> None:
+    client = Client()
+    try:
+        asked = Wanted(query)
+        assert asked.positions().keys() <= set(asked.channels)
+        asked.subscribe(client.session)
+    except EventHubError as error:
+        assert len(orjson.dumps(error.as_problem())) < 3000
