@@ -105,7 +105,8 @@ def test_a_function_that_never_answers_is_given_up_like_a_silent_server_and_its_
 def test_who_it_is_is_told(run: Evaluate) -> None:
     seen = run(f"""{ACCEPT}
         const who = [];
-        const {{ socket }} = await start({{ token: "t1", onAuthenticated: ({{ principal, expires_in }}) => who.push([principal, expires_in]) }});
+        const onAuthenticated = ({{ principal, expires_in }}) => who.push([principal, expires_in]);
+        const {{ socket }} = await start({{ token: "t1", onAuthenticated }});
         socket().hello();
         accepted(socket(), {{ expires_in: 60 }});
         return who;
