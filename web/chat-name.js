@@ -1,6 +1,7 @@
 // The person's name: asked before anything else, remembered, changeable.
 
 const KEY = "eventhub.name";
+const LONGEST = 64;
 const byId = (id) => document.getElementById(id);
 
 // A browser may forbid storage altogether; the name then lasts as long as the page.
@@ -43,6 +44,11 @@ function ask(current) {
 /** The remembered name, asked for when there is none. */
 export async function knownName() {
   return remembered() || changedName("");
+}
+
+/** The remembered name, or as much of this one as a name may have. */
+export function nameOr(other) {
+  return remembered() || [...other].slice(0, LONGEST).join("");
 }
 
 export async function changedName(current) {

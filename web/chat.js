@@ -1,15 +1,18 @@
 // The chat page: one room is one channel. This module puts the parts together; each part has a file of its own.
 
+import { REFUSALS } from "./authentication.js";
 import { AWAKE, Absence } from "./chat-absence.js";
 import { describeGap } from "./chat-gaps.js";
 import { ChatLog } from "./chat-log.js";
-import { changedName, knownName } from "./chat-name.js";
+import { changedName, knownName, nameOr } from "./chat-name.js";
 import { Outbox } from "./chat-outbox.js";
 import { People } from "./chat-people.js";
 import { EventHub } from "./eventhub.js";
 import { StatusView } from "./status.js";
+import { Token } from "./token.js";
 
 const HISTORY = "-100";
+const LONGEST_MEMBER = 64;
 
 const byId = (id) => document.getElementById(id);
 const room = new URLSearchParams(location.search).get("room") || "lobby";
@@ -19,27 +22,38 @@ const log = new ChatLog();
 const people = new People();
 const outbox = new Outbox();
 const absence = new Absence();
-const status = new StatusView(byId("status"), () => (status.refused ? subscribe(subscription.cursor ?? HISTORY) : hub.connect()));
+const status = new StatusView(byId("status"), () => (status.refused ? subscribe() : hub.connect()));
+const token = new Token(byId("token"), text, changeToken);
 let hub;
-let name;
+let name = "";
+let principal = null; // whom the server knows by the token: then that is who is seen in the room
+let following = false;
 let subscription;
 let arrived = false;
 let unseen = 0;
 
-function subscribe(since) {
+function member() {
+  if (principal === null) return name;
+  return [...principal].length <= LONGEST_MEMBER ? principal : "";
+}
+
+function subscribe() {
   const handlers = { onSubscribed, onEvent, onGap, onReplayed, onJoin, onLeave, onPresence, onError };
-  subscription = hub.subscribe(channel, { since, presence: true, member: name, ...handlers });
+  if (following) hub.unsubscribe(channel);
+  following = true;
+  subscription = hub.subscribe(channel, { since: subscription?.cursor ?? HISTORY, presence: true, member: member(), ...handlers });
 }
 
 function onSubscribed(presence) {
   byId("problem").hidden = true;
+  if (status.refused) token.done();
   status.refuse(null);
   onPresence(presence);
 }
 
 const onJoin = (member) => people.join(member);
 const onLeave = (member) => people.leave(member);
-const onPresence = ({ count, members }) => people.reset(members ?? [], name, count);
+const onPresence = ({ count, members }) => people.reset(members ?? [], member(), count);
 
 function onEvent(event, { replay }) {
   const entry = outbox.claim(event);
@@ -76,12 +90,37 @@ function onStatus(connection) {
   if (arrived && connection.state !== "open") absence.begin("network");
   log.connected(connection.state === "open");
   status.show(connection);
+  if (REFUSALS.has(connection.code)) token.ask(connection);
 }
 
 function onError(error) {
+  following = error.passing;
   byId("problem").textContent = error.message;
-  byId("problem").hidden = false;
+  byId("problem").hidden = error.refusal;
+  if (error.refusal) token.ask(error);
   status.refuse(error);
+}
+
+function onAuthenticated({ principal: proven }) {
+  token.done();
+  if (!name) called(nameOr(proven));
+  const same = proven === principal;
+  principal = proven;
+  if (!following || !same) subscribe();
+}
+
+async function changeToken(value) {
+  if (!hub) return;
+  hub.setToken(value);
+  if (value) return;
+  principal = null;
+  if (!name) called(await knownName());
+  subscribe();
+}
+
+function called(mine) {
+  name = mine;
+  byId("my-name").textContent = name;
 }
 
 function title(count) {
@@ -97,6 +136,7 @@ async function send(entry) {
   } catch (error) {
     // The answer was lost for good, but the event itself has come: it is stored.
     if (entry.settled) return;
+    if (error.refusal) token.ask(error);
     const faults = error.details.map(({ pointer, message }) => `${pointer.slice(1) || "message"}: ${message}`);
     log.fail(entry.row, faults.join("; ") || error.message);
   }
@@ -104,7 +144,7 @@ async function send(entry) {
 
 function compose() {
   const said = text.value.trim();
-  if (!said) return;
+  if (!said || !name) return;
   const entry = outbox.add({ sender: name, text: said, key: hub.newKey() });
   entry.row = log.addPending(entry);
   entry.row.querySelector(".retry").addEventListener("click", () => {
@@ -124,13 +164,10 @@ function compose() {
 }
 
 async function rename() {
-  const before = name;
-  name = await changedName(before);
-  byId("my-name").textContent = name;
+  const before = member();
+  called(await changedName(name));
   text.focus();
-  if (name === before) return;
-  hub.unsubscribe(channel);
-  subscribe(subscription.cursor ?? HISTORY);
+  if (member() !== before) subscribe();
 }
 
 byId("room").textContent = room;
@@ -155,8 +192,9 @@ document.addEventListener("visibilitychange", () => {
 setInterval(() => returned(absence.awake(Date.now())), AWAKE);
 
 title(0);
-name = await knownName();
-byId("my-name").textContent = name;
-hub = new EventHub(new URL("/v1/ws", location.href.replace(/^http/, "ws")), { onStatus });
-subscribe(HISTORY);
+// With a token one has a name already: that which the server knows one by.
+called(token.value ? nameOr("") : await knownName());
+const onExpiring = () => token.ask({ code: "expiring" });
+hub = new EventHub(new URL("/v1/ws", location.href.replace(/^http/, "ws")), { token: token.value, onStatus, onAuthenticated, onExpiring });
+if (!token.value) subscribe();
 text.focus();

@@ -1,9 +1,12 @@
 // The explorer: any channel, live, and a form that publishes to it.
 
+import { REFUSALS } from "./authentication.js";
 import { EventHub } from "./eventhub.js";
 import { EventTable, pretty } from "./event-table.js";
+import { Http } from "./http.js";
 import { sampleChannel, samplePayloads } from "./samples.js";
 import { StatusView } from "./status.js";
+import { Token } from "./token.js";
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);
@@ -25,14 +28,31 @@ const table = new EventTable({
 });
 
 const status = new StatusView(byId("status"), () => (status.refused ? follow() : hub.connect()));
-const hub = new EventHub(new URL("/v1/ws", location.href.replace(/^http/, "ws")), { onStatus });
+const token = new Token(byId("token"), byId("filter"), changeToken);
+const http = new Http({ token: () => token.value });
+const onExpiring = () => token.ask({ code: "expiring" });
+const address = new URL("/v1/ws", location.href.replace(/^http/, "ws"));
+const hub = new EventHub(address, { token: token.value, onStatus, onAuthenticated, onExpiring });
+let following = false;
+
+function onAuthenticated() {
+  token.done();
+  if (!following) follow();
+}
+
+function changeToken(value) {
+  hub.setToken(value);
+  if (!value && !following) follow();
+}
 
 function onStatus(connection) {
   status.show(connection);
+  if (REFUSALS.has(connection.code)) token.ask(connection);
   if (connection.state === "stopped") byId("empty").textContent = NOTHING;
 }
 
 function follow() {
+  following = true;
   hub.subscribe(channel, {
     since,
     onEvent: (event) => table.addEvent(event),
@@ -44,9 +64,12 @@ function follow() {
 
 /** That the channel was refused, or, with null, that it is followed. */
 function told(error) {
+  following = error?.passing ?? true;
+  if (error?.refusal) token.ask(error);
+  else if (status.refused) token.done();
   status.refuse(error);
   byId("problem").textContent = error?.message ?? "";
-  byId("problem").hidden = error === null;
+  byId("problem").hidden = error === null || error.refusal;
   byId("empty").textContent = error ? NOTHING : WAITING;
 }
 
@@ -61,13 +84,11 @@ async function publish(event) {
   event.preventDefault();
   const output = byId("answer");
   try {
-    const answer = await fetch(`/v1/channels/${encodeURIComponent(channel)}`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: byId("body").value,
-    });
+    const answer = await http.publish(channel, byId("body").value);
+    const document = await answer.json();
     output.className = answer.status === 201 ? "good" : "bad";
-    output.textContent = describe(answer, await answer.json());
+    output.textContent = describe(answer, document);
+    if (REFUSALS.has(document.code)) token.ask({ code: document.code, message: document.detail });
   } catch (error) {
     output.className = "bad";
     output.textContent = `Not sent: ${error.message}`;
@@ -76,7 +97,7 @@ async function publish(event) {
 }
 
 async function suggest() {
-  const answer = await fetch("/v1/types");
+  const answer = await http.types();
   if (!answer.ok) return;
   const { types } = await answer.json();
   byId("channel-names").append(...types.map(({ name }) => new Option(sampleChannel(name))));

@@ -270,7 +270,9 @@ class Settings(BaseSettings):
         description="Channel types by name",
     )
     origins: Annotated[list[Origin], NoDecode, BeforeValidator(_listed)] = Field(
-        default=[], description="Origins of other hosts' pages that may connect and publish, such as https://app.example; * for all"
+        default=[],
+        description="Origins of other hosts' pages that may connect and publish, such as https://app.example; * for all. "
+        "A server without `auth` on a loopback address answers to their hosts, too",
     )
     proxies: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_listed)] = Field(
         default=[], description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed"

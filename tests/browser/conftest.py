@@ -13,10 +13,11 @@ from tests.harness import EventHubServer
 
 WEB = Path(__file__).parents[2] / "web"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+ARGUMENTS += ["--host-resolver-rules=MAP rebound.test 127.0.0.1"]  # what an attacker has made of its name
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 # What Chromium itself writes when a server is away or refuses an event. All else on the console is a fault of a page.
-NETWORK = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", "with a status of 400", "with a status of 422")
+NETWORK = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", *(f"with a status of {status}" for status in (400, 401, 403, 422)))
 
 Evaluate = Callable[[str], Any]
 
