@@ -54,12 +54,14 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts servers with a configuration of their own, and ends them."""
     with ExitStack() as stack:
 
-        def start(config: str = "", lane: str = "fast", files: Mapping[str, str] | None = None) -> EventHubServer:
+        def start(config: str = "", lane: str = "fast", files: Mapping[str, str] | None = None, ready: int = 200) -> EventHubServer:
             directory = tmp_path / str(len(list(tmp_path.iterdir())))
             directory.mkdir()
             for name, text in (files or {}).items():
                 (directory / name).write_text(text)
-            return stack.enter_context(EventHubServer(directory, config, lane=lane))
+            server = EventHubServer(directory, config, lane=lane)
+            server.ready = ready
+            return stack.enter_context(server)
 
         yield start
 

@@ -37,8 +37,11 @@ class EventHubServer:
     """`eventhub serve` with a configuration of its own, on a port that stays the same over restarts.
 
     `lane="asgi"` runs the same application under plain uvicorn, whose WebSocket implementation nobody here wrote; `lane="workers"` lets
-    the memory broker have several workers; `lane="echo"` has sessions that say back what they hear. `client` asks whether it is ready.
+    the memory broker have several workers; `lane="echo"` has sessions that say back what they hear. `client` asks whether it is ready,
+    `ready` is the answer that is waited for.
     """
+
+    ready = 200
 
     def __init__(self, tmp_path: Path, config: str = "", port: int | None = None, lane: str = "fast", client: httpx.Client = http) -> None:
         self.lane = lane
@@ -64,7 +67,7 @@ class EventHubServer:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log.read_text()}")
             try:
-                if self._client.get(f"{self.url}/readyz").status_code == 200:
+                if self._client.get(f"{self.url}/readyz").status_code == self.ready:
                     return
             except httpx.TransportError:
                 time.sleep(0.02)  # between attempts to connect: nothing can be waited on before the port is open

@@ -55,8 +55,8 @@ class Guard:
         """As `identify`, fetching keys where that may help. Raises EventHubError."""
         try:
             return self.identify(headers, offered)
-        except UnknownKey as error:
-            await self.refresh(error)
+        except UnknownKey:
+            await self.refresh()
         try:
             return self.identify(headers, offered)
         except UnknownKey as error:
@@ -77,10 +77,10 @@ class Guard:
             raise InvalidToken("this server has no authentication configured, and takes no tokens")
         return self._authenticator.authenticate(credential)
 
-    async def refresh(self, error: UnknownKey) -> None:
-        """Look for the key that was not known. Raises as `unknown` says when there is nowhere to look, or it was just done."""
-        if self.key_set is None or not await self.key_set.refresh():
-            raise self.unknown(error)
+    async def refresh(self) -> None:
+        """Look for a key that was not known, if there is where to look and it was not just done. Ask again afterwards, in any case."""
+        if self.key_set is not None:
+            await self.key_set.refresh()
 
     def unknown(self, error: UnknownKey) -> EventHubError:
         """What whoever sent a token with this key is told. That it is bad would make clients give up, who may only be too early."""

@@ -107,16 +107,16 @@ class Visits:
         """Check a credential that came over the connection."""
         try:
             self._become(visit, self._guard.authenticate(credential))
-        except UnknownKey as error:
-            self._spawn(self._renew_later(visit, credential, decided, error))
+        except UnknownKey:
+            self._spawn(self._renew_later(visit, credential, decided))
         except EventHubError as error:
             decided(error)
         else:
             decided(visit.principal)
 
-    async def _renew_later(self, visit: Visit, credential: str, decided: Decided, unknown: UnknownKey) -> None:
+    async def _renew_later(self, visit: Visit, credential: str, decided: Decided) -> None:
+        await self._guard.refresh()
         try:
-            await self._guard.refresh(unknown)
             self._become(visit, self._guard.authenticate(credential))
         except UnknownKey as error:
             decided(self._guard.unknown(error))

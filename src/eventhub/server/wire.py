@@ -92,7 +92,7 @@ class WebSocketProtocol(asyncio.Protocol):
                 self._refuse(gateway.guard.unknown(unknown), method, url, headers)
                 return
             self._transport.pause_reading()
-            gateway.hub.spawn(self._handshake_with_keys(unknown, method, url, headers, tail))
+            gateway.hub.spawn(self._handshake_with_keys(method, url, headers, tail))
             return
         except EventHubError as error:
             self._refuse(error, method, url, headers)
@@ -119,15 +119,9 @@ class WebSocketProtocol(asyncio.Protocol):
         if tail:
             self.data_received(tail)
 
-    async def _handshake_with_keys(
-        self, unknown: UnknownKey, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes
-    ) -> None:
+    async def _handshake_with_keys(self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes) -> None:
         """Once more, with the key that the token names, if it can be had. Nothing is read from the client meanwhile."""
-        try:
-            await self._gateway.guard.refresh(unknown)
-        except EventHubError as error:
-            self._refuse(error, method, url, headers)
-            return
+        await self._gateway.guard.refresh()
         if not self._transport.is_closing():
             self._transport.resume_reading()
             self.handshake(method, url, headers, tail, looked=True)
