@@ -90,7 +90,7 @@ class Application:
         if scope["type"] == "http":
             try:
                 if not self.gateway.hosts.open:
-                    self.gateway.hosts.check(next((value for name, value in scope["headers"] if name == b"host"), None))
+                    self.gateway.hosts.check(_host(scope))
                 if PARAMETER in scope["query_string"]:
                     query, headers = self.gateway.guard.lift(scope["query_string"], fields(scope["headers"]))
                     scope = {**scope, "query_string": query, "headers": list(headers.items())}
@@ -125,6 +125,14 @@ class Application:
                 await self.gateway.drain()
             for task in work:
                 task.cancel()
+
+
+def _host(scope: Scope) -> bytes | None:
+    for name, value in scope["headers"]:  # mostly the first
+        if name == b"host":
+            host: bytes = value
+            return host
+    return None
 
 
 def _logged(scope: Scope, send: Send) -> Send:
