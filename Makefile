@@ -5,7 +5,7 @@ TOOLS := tests/conformance/node_modules/.package-lock.json
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test faults lint bench docs lock wheel clean
+.PHONY: serve test faults schemathesis lint bench docs lock wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
@@ -16,6 +16,9 @@ test: $(VENV)/test.stamp $(TOOLS) lint ## Everything CI runs
 faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=10 EVENTHUB_TEST_RESULTS=books.txt $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 	$(BIN)/python -m tests.integration.kill_sqlite --kills 50
+
+schemathesis: $(VENV)/test.stamp ## More made-up requests against the OpenAPI document, some minutes
+	EVENTHUB_TEST_EXAMPLES=300 $(BIN)/pytest --timeout 900 tests/conformance/test_openapi.py
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

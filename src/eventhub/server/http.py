@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from eventhub import __version__
 from eventhub.auth.grants import Action
 from eventhub.channels import ChannelType
+from eventhub.config import AuthSettings
 from eventhub.encoding import event_json, gap_fields
 from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAllowed, NotFound, TooManySubscriptions, UpgradeRequired
 from eventhub.event import Gap, Last, Latest, Slice, parse_since
@@ -26,7 +27,22 @@ from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
 
 PROBLEM = "application/problem+json"
+MODELS = "#/components/schemas"
 STREAM_CHANNELS = 32
+GUARDED = ("/v1/channels", "/v1/sse", "/metrics")
+BEARER = {"type": "http", "scheme": "bearer", "description": "A JSON Web Token, or an API key (PROTOCOL.md, Authentication)"}
+REFUSALS: dict[str, dict[str, Any]] = {
+    "401": {
+        "description": "A credential is needed, or the one that was sent is not good",
+        "headers": {"WWW-Authenticate": {"required": True, "description": "RFC 6750, 3", "schema": {"type": "string"}}},
+    },
+    "403": {"description": "It is not granted, or the channel type does not allow it"},
+    "429": {
+        "description": "Too much at a time",
+        "headers": {"Retry-After": {"required": True, "description": "In seconds", "schema": {"type": "string"}}},
+    },
+}
+"""Beside the problem in the body, where authentication is configured."""
 SUMMARY = "Real-time event broadcast over typed channels. The WebSocket at /v1/ws and the message formats are described in PROTOCOL.md."
 
 
@@ -55,6 +71,15 @@ class Stored(BaseModel):
     time: str
 
 
+class Batch(BaseModel):
+    """What became of an array: one result an item, in order. Each has `id` and `time`, or `error`."""
+
+    channel: str
+    accepted: int
+    rejected: int
+    results: list[dict[str, Any]]
+
+
 class Served(Response):
     """A response that an ASGI application gives."""
 
@@ -77,21 +102,26 @@ def build(gateway: Gateway, publish: ASGIApp, scrape: Scrape, lifespan: Any) -> 
     _reading(api, gateway)
     _streams(api, gateway)
     _operations(api, gateway, scrape)
-    _describe_problems(api)
+    _describe(api, auth=gateway.settings.auth)
     return api
 
 
-def _describe_problems(api: FastAPI) -> None:
-    """FastAPI documents models as application/json; problems have a media type of their own."""
+def _describe(api: FastAPI, auth: AuthSettings) -> None:
+    """Complete the OpenAPI document. FastAPI documents models as application/json; problems have a media type of their own."""
     plain = api.openapi
 
     def openapi() -> dict[str, Any]:
         document = plain()
-        for operations in document["paths"].values():
+        document["components"]["securitySchemes"] = {"bearer": BEARER}
+        for path, operations in document["paths"].items():
+            guarded = path.startswith(GUARDED) and not (path == "/metrics" and auth.public_metrics)
             for operation in operations.values():
                 content = operation["responses"]["default"]["content"]
                 if "application/json" in content:
                     content[PROBLEM] = content.pop("application/json")
+                if guarded and auth.configured:  # without a credential, a channel type may still allow it to anyone
+                    operation["security"] = [{"bearer": []}] if path == "/metrics" else [{"bearer": []}, {}]
+                    operation["responses"] |= {status: {**answer, "content": content} for status, answer in REFUSALS.items()}
         return document
 
     api.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document
@@ -117,7 +147,11 @@ def _publishing(api: FastAPI, publish: ASGIApp) -> None:
             "description": "A stream's progress, as NDJSON",
             "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
         },
-        207: {"description": "Some events of a batch were refused", "content": {"application/json": {}}},
+        207: {"description": "Some events of a batch were refused", "model": Batch},
+        422: {
+            "description": "The event was refused, or all events of a batch",
+            "content": {PROBLEM: {"schema": {"$ref": f"{MODELS}/Problem"}}, "application/json": {"schema": {"$ref": f"{MODELS}/Batch"}}},
+        },
     }
 
     async def endpoint(channel: Channel) -> Response:
@@ -125,7 +159,7 @@ def _publishing(api: FastAPI, publish: ASGIApp) -> None:
 
     for method in METHODS:
         api.add_api_route(
-            "/v1/channels/{channel}", endpoint, methods=[method], status_code=201, response_model=Stored, responses=answers,
+            "/v1/channels/{channel}", endpoint, methods=[method], status_code=201, response_model=Stored | Batch, responses=answers,
             summary="Publish one event, a JSON array of events, or a stream of lines", operation_id=f"{method.lower()}_events",
             openapi_extra={"requestBody": {"required": True, "content": content}, "parameters": parameters}, tags=["publish"],
         )  # fmt: skip
@@ -166,12 +200,12 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
 
     @api.get("/v1/types", summary="The channel types", tags=["read"])
     async def types() -> dict[str, Any]:
-        return {"types": [_describe(kind) for kind in hub.types]}
+        return {"types": [_shown(kind) for kind in hub.types]}
 
     @api.get("/v1/types/{name}", summary="A channel type with its JSON Schema", tags=["read"])
     async def type_(name: Annotated[str, Path(description="The channel type's name, such as chat")]) -> dict[str, Any]:
         kind = hub.types.named(name)
-        return {**_describe(kind), "schema": kind.schema.document}
+        return {**_shown(kind), "schema": kind.schema.document}
 
 
 def _streams(api: FastAPI, gateway: Gateway) -> None:
@@ -316,7 +350,7 @@ def _page(channel: str, piece: Slice, since: str) -> bytes:
     )  # fmt: skip
 
 
-def _describe(kind: ChannelType) -> dict[str, Any]:
+def _shown(kind: ChannelType) -> dict[str, Any]:
     return {
         "name": kind.name,
         "payload": kind.payload,
