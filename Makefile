@@ -6,7 +6,7 @@ AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test faults autobahn fuzz lint bench flood docs lock wheel clean
+.PHONY: serve test faults autobahn fuzz schemathesis lint bench flood docs lock wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
@@ -24,6 +24,9 @@ autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Autobahn's WebSocket test suite (tes
 fuzz: $(VENV)/test.stamp ## A million executions, guided by coverage (tests/fuzz/RESULTS.md), about twenty minutes; Python 3.11
 	$(BIN)/pip install --quiet --require-hashes -r tests/fuzz/requirements.txt
 	$(BIN)/python -m tests.fuzz
+
+schemathesis: $(VENV)/test.stamp ## More made-up requests against the OpenAPI document, some minutes
+	EVENTHUB_TEST_EXAMPLES=300 $(BIN)/pytest --timeout 900 tests/conformance/test_openapi.py
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

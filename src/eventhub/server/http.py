@@ -7,7 +7,6 @@ import orjson
 from fastapi import FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -20,14 +19,13 @@ from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAl
 from eventhub.event import Gap, Last, Latest, Slice, parse_since
 from eventhub.hub import Hub
 from eventhub.schema import MAX_FAULTS, pointer
-from eventhub.server import asyncapi
-from eventhub.server.admin import Block, Filter, Whom
+from eventhub.server import administration, asyncapi, openapi
 from eventhub.server.gateway import PATH, Gateway, Wanted
 from eventhub.server.guard import fields
+from eventhub.server.openapi import MODELS, PROBLEM, Batch, Problem, Stored
 from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
 
-PROBLEM = "application/problem+json"
 STREAM_CHANNELS = 32
 SUMMARY = "Real-time event broadcast over typed channels. The WebSocket at /v1/ws and the message formats are described in PROTOCOL.md."
 
@@ -36,25 +34,6 @@ Channel = Annotated[str, Path(description="The channel's name, such as chat.lobb
 Scrape = Callable[[], Awaitable[bytes]]
 """Metrics in the Prometheus text format."""
 LastEventId = Annotated[str | None, Header(alias="Last-Event-ID", description="Resumes; takes precedence over since")]
-
-
-class Problem(BaseModel):
-    """A problem document (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str
-    details: list[dict[str, str]] = []
-
-
-class Stored(BaseModel):
-    """A stored event."""
-
-    id: str
-    channel: str
-    time: str
 
 
 class Served(Response):
@@ -79,25 +58,9 @@ def build(gateway: Gateway, publish: ASGIApp, scrape: Scrape, lifespan: Any) -> 
     _reading(api, gateway)
     _streams(api, gateway)
     _operations(api, gateway, scrape)
-    _administration(api, gateway)
-    _describe_problems(api)
+    administration.mount(api, gateway.admin)
+    openapi.complete(api, gateway.settings.auth)
     return api
-
-
-def _describe_problems(api: FastAPI) -> None:
-    """FastAPI documents models as application/json; problems have a media type of their own."""
-    plain = api.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = plain()
-        for operations in document["paths"].values():
-            for operation in operations.values():
-                content = operation["responses"]["default"]["content"]
-                if "application/json" in content:
-                    content[PROBLEM] = content.pop("application/json")
-        return document
-
-    api.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document
 
 
 def _publishing(api: FastAPI, publish: ASGIApp) -> None:
@@ -120,7 +83,11 @@ def _publishing(api: FastAPI, publish: ASGIApp) -> None:
             "description": "A stream's progress, as NDJSON",
             "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
         },
-        207: {"description": "Some events of a batch were refused", "content": {"application/json": {}}},
+        207: {"description": "Some events of a batch were refused", "model": Batch},
+        422: {
+            "description": "The event was refused, or all events of a batch",
+            "content": {PROBLEM: {"schema": {"$ref": f"{MODELS}/Problem"}}, "application/json": {"schema": {"$ref": f"{MODELS}/Batch"}}},
+        },
     }
 
     async def endpoint(channel: Channel) -> Response:
@@ -128,7 +95,7 @@ def _publishing(api: FastAPI, publish: ASGIApp) -> None:
 
     for method in METHODS:
         api.add_api_route(
-            "/v1/channels/{channel}", endpoint, methods=[method], status_code=201, response_model=Stored, responses=answers,
+            "/v1/channels/{channel}", endpoint, methods=[method], status_code=201, response_model=Stored | Batch, responses=answers,
             summary="Publish one event, a JSON array of events, or a stream of lines", operation_id=f"{method.lower()}_events",
             openapi_extra={"requestBody": {"required": True, "content": content}, "parameters": parameters}, tags=["publish"],
         )  # fmt: skip
@@ -169,12 +136,12 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
 
     @api.get("/v1/types", summary="The channel types", tags=["read"])
     async def types() -> dict[str, Any]:
-        return {"types": [_describe(kind) for kind in hub.types]}
+        return {"types": [_shown(kind) for kind in hub.types]}
 
     @api.get("/v1/types/{name}", summary="A channel type with its JSON Schema", tags=["read"])
     async def type_(name: Annotated[str, Path(description="The channel type's name, such as chat")]) -> dict[str, Any]:
         kind = hub.types.named(name)
-        return {**_describe(kind), "schema": kind.schema.document}
+        return {**_shown(kind), "schema": kind.schema.document}
 
 
 def _streams(api: FastAPI, gateway: Gateway) -> None:
@@ -261,37 +228,6 @@ def _operations(api: FastAPI, gateway: Gateway, scrape: Scrape) -> None:
         return Response(await scrape(), media_type=CONTENT_TYPE_LATEST)
 
 
-def _administration(api: FastAPI, gateway: Gateway) -> None:
-    admin = gateway.admin
-
-    @api.get("/v1/admin/connections", summary="Who is connected, on all nodes", tags=["administer"])
-    async def connections(request: Request, wanted: Annotated[Filter, Query()]) -> dict[str, Any]:
-        await admin.authorize(dict(request.scope["headers"]))
-        return await admin.connections(wanted)
-
-    @api.post("/v1/admin/disconnect", summary="End the connections of a principal or token, on all nodes", tags=["administer"])
-    async def disconnect(request: Request, whom: Whom) -> dict[str, Any]:
-        await admin.authorize(dict(request.scope["headers"]))
-        return await admin.disconnect(whom.target)
-
-    @api.get("/v1/admin/blocks", summary="Who is shut out", tags=["administer"])
-    async def blocks(request: Request) -> dict[str, Any]:
-        await admin.authorize(dict(request.scope["headers"]))
-        return admin.blocks()
-
-    @api.post("/v1/admin/blocks", summary="Shut a principal or token out, on all nodes", status_code=201, tags=["administer"])
-    async def block(request: Request, whom: Block) -> dict[str, Any]:
-        await admin.authorize(dict(request.scope["headers"]))
-        return await admin.block(whom.target, whom.milliseconds)
-
-    @api.delete("/v1/admin/blocks", summary="Let them in again", status_code=204, tags=["administer"])
-    async def unblock(request: Request, whom: Annotated[Whom, Query()]) -> Response:
-        await admin.authorize(dict(request.scope["headers"]))
-        if not await admin.unblock(whom.target):
-            raise NotFound(f"the {whom.target} is not shut out")
-        return Response(status_code=204)
-
-
 def _errors(api: FastAPI, hub: Hub) -> None:
     async def eventhub_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, EventHubError)
@@ -354,7 +290,7 @@ def _page(channel: str, piece: Slice, since: str) -> bytes:
     )  # fmt: skip
 
 
-def _describe(kind: ChannelType) -> dict[str, Any]:
+def _shown(kind: ChannelType) -> dict[str, Any]:
     return {
         "name": kind.name,
         "payload": kind.payload,
