@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,25 @@ def test_its_channels_can_be_configured(start: Callable[..., EventHubServer]) ->
     config["channels"]["orders"]["payload"] = "order.json"
     hub = start(yaml.safe_dump(config, sort_keys=False), files={"order.json": "{}"})
     assert [kind["name"] for kind in http.get(f"{hub.url}/v1/types").json()["types"]] == ["chat", "logs", "iot", "orders", "trades"]
+
+
+def test_its_keys_and_tokens_open_what_it_says(start: Callable[..., EventHubServer], tmp_path: Path) -> None:
+    new_key, new_token = (
+        block.replace(".venv/bin/eventhub", f"{sys.executable} -m eventhub") for block in blocks("sh") if " new " in block
+    )
+    told = shell(new_key, tmp_path).splitlines()
+    config = yaml.safe_load(blocks("yaml")[1])
+    shown, config["auth"]["keys"] = config["auth"]["keys"], yaml.safe_load("\n".join(told[2:]))
+    assert [key | {"hash": ""} for key in shown] == [key | {"hash": ""} for key in config["auth"]["keys"]]
+    hub = start(yaml.safe_dump(config))
+    token = shell(new_token.strip() + f" --config {hub.config}", tmp_path).strip()
+    producer, ana = ({"Authorization": f"Bearer {credential}"} for credential in (told[1], token))
+    reading, message = {"value": 1}, {"sender": "ana", "text": "oi"}
+    assert http.post(f"{hub.url}/v1/channels/iot.greenhouse.t1", json=reading, headers=producer).status_code == 201
+    assert http.get(f"{hub.url}/v1/channels/iot.greenhouse.t1").json()["events"][0]["data"] == reading
+    assert http.post(f"{hub.url}/v1/channels/chat.lobby", json=message, headers=ana).status_code == 201
+    assert http.post(f"{hub.url}/v1/channels/chat.lobby", json=message, headers=producer).status_code == 403
+    assert http.get(f"{hub.url}/v1/channels/chat.lobby").status_code == 401
 
 
 def test_its_links_lead_somewhere() -> None:
