@@ -16,7 +16,7 @@ from eventhub import __version__, logs
 from eventhub.auth.grants import Action, Grants
 from eventhub.auth.keys import hash_key, new_key
 from eventhub.auth.tokens import NAME_LENGTH, is_name
-from eventhub.config import CONFIG_VARIABLE, KeySettings, Settings, channel_types, load
+from eventhub.config import CONFIG_VARIABLE, channel_types, load
 from eventhub.errors import ConfigurationError
 from eventhub.event import parse_age
 from eventhub.reference import settings_schema
@@ -25,6 +25,7 @@ from eventhub.server.app import serve as serve_forever
 from eventhub.server.backend import check_broker
 from eventhub.server.certificates import check_certificate
 from eventhub.server.guard import load_verification_key
+from eventhub.settings import KeySettings, Settings
 
 DEFAULT_FILE = Path("eventhub.yaml")
 

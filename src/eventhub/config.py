@@ -1,309 +1,28 @@
 """Settings: `eventhub.yaml` and `EVENTHUB_…` variables. Unknown keys are refused with the nearest known one named."""
 
 import difflib
-import json
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, time
-from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
 
-from eventhub.auth.grants import PATTERNS, Action, check_pattern
-from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
+from eventhub.channels import ChannelType, ChannelTypes, Retention
 from eventhub.errors import ConfigurationError
-from eventhub.event import parse_age
 from eventhub.schema import load_schema
+from eventhub.settings import PREFIX, SAMPLE_CHANNELS, ChannelSettings, Section, Settings, without_secrets
 
-PREFIX = "EVENTHUB_"
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
 """Names the file; the one variable that is not a key."""
 
-
-def _milliseconds(value: Any) -> Any:
-    if isinstance(value, str):
-        return parse_age(value)
-    raise ValueError("an age needs a unit: ms, s, m, h or d, such as '24h'")
-
-
-Origin = Annotated[str, Field(pattern=r"^(\*|null|https?://[^/\s]+)$")]
-TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_milliseconds, json_schema_input_type=str)]
-
-
-def _listed(value: Any) -> Any:
-    """One value, or several separated by commas as variables have them, is a list."""
-    if not isinstance(value, str):
-        return value
-    if value.startswith("["):
-        return json.loads(value)
-    return [part.strip() for part in value.split(",")]
-
-
-def _moment(value: Any) -> Any:
-    """A date is its first moment, in UTC."""
-    if isinstance(value, str) and len(value) == len("2027-01-31"):
-        value = date.fromisoformat(value)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return datetime.combine(value, time.min, UTC)
-    return value
-
-
-Pattern = Annotated[str, BeforeValidator(check_pattern, json_schema_input_type=str)]
-Patterns = Annotated[list[Pattern], BeforeValidator(_listed), Field(max_length=PATTERNS)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_moment, json_schema_input_type=str)]
-
-
-def _not_mapping(value: Any) -> Any:
-    if not isinstance(value, (Mapping, BaseModel)):
-        raise ValueError(f"expected keys such as payload, as in {{payload: {value if isinstance(value, str) else 'chat'}}}")
-    return value
-
-
-class Section(BaseModel):
-    """A part of the configuration."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HistorySettings(Section):
-    """How much a channel's log keeps."""
-
-    events: int = Field(default=1000, ge=0, le=1_000_000, description="Events retained per channel; 0 keeps no history")
-    age: Milliseconds | None = Field(default=None, description="How long events are retained, such as 24h; without it, however old")
-
-
-class ChannelSettings(Section):
-    """A channel type."""
-
-    payload: str = Field(default="json", description="chat, log, reading, json (anything), a JSON Schema file, or package.module:Model")
-    history: HistorySettings = HistorySettings()
-    presence: bool = Field(default=False, description="Keep a list of who is there")
-    slow: Slow = Field(default=Slow.DISCONNECT, description="What happens to a reader whose buffer is full")
-    publish: Annotated[list[Publisher], BeforeValidator(_listed)] = Field(
-        default=[Publisher.PRODUCER], description="Who may publish: client (WebSocket), producer (HTTP)"
-    )
-    anonymous: Annotated[list[Action], BeforeValidator(_listed)] = Field(
-        default=[], description="What anyone may do without a token, where `auth` is configured: subscribe, publish, presence"
-    )
-    rate: float | None = Field(
-        default=None, gt=0, description="Events per second that one principal may publish; without it, limits.publish_rate"
-    )
-
-
-class LimitSettings(Section):
-    """Bounds. Whatever is beyond is refused or, for buffers, handled as the channel type says."""
-
-    event_bytes: int = Field(default=64 * 1024, ge=128, le=16 * 1024 * 1024, description="Size of one event or WebSocket message")
-    body_bytes: int = Field(default=4 * 1024 * 1024, ge=128, description="Size of a request body that is not a stream")
-    batch: int = Field(default=10_000, ge=1, description="Events in one JSON array")
-    publish_rate: float = Field(
-        default=10_000,
-        gt=0,
-        description="Events per second that one principal may publish to channels of one type, where `auth` is configured",
-    )
-    depth: int = Field(default=32, ge=1, le=200, description="Levels of nested JSON")
-    page: int = Field(default=1000, ge=1, le=10_000, description="Events on a history page")
-    subscriptions: int = Field(default=128, ge=1, description="Subscriptions per connection")
-    buffer_bytes: int = Field(default=1024 * 1024, ge=4096, description="Outgoing buffer per connection")
-    connections: int = Field(
-        default=100_000, ge=1, description="Connections per process; never more than its limit of open files less 512, or an eighth"
-    )
-    connections_per_address: int = Field(
-        default=1000, ge=1, description="Connections per process of one client address (IPv6: /64), as `proxies` forward it"
-    )
-    connections_per_principal: int = Field(default=100, ge=1, description="Connections per process of one principal")
-    channels: int = Field(default=100_000, ge=1, description="Channels held by the memory and SQLite brokers")
-    history_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024, description="Size of all events held by the memory broker")
-    commands: int = Field(
-        default=1000, ge=1, description="Frames per second a WebSocket client may send, twice as many at once; beyond it, it is read later"
-    )
-    head_seconds: float = Field(default=10, gt=0, description="Longest wait for a TLS handshake, and for the head of a request")
-    body_seconds: float = Field(
-        default=30,
-        gt=0,
-        description="Time for a request body that is not a stream, or a WebSocket message, and 1 s more for each KiB of it",
-    )
-    first_frame_seconds: float = Field(
-        default=30, gt=0, description="Longest wait for the first message on a WebSocket whose address names no channel"
-    )
-
-
-class ShutdownSettings(Section):
-    """What happens on SIGTERM, in seconds."""
-
-    grace: float = Field(default=5, gt=0, description="Longest wait for buffers to be flushed; one connection gets five at most")
-    reconnect_within: float = Field(default=5, gt=0, description="Clients are told to come back within this time, each at its own moment")
-
-
-class KeySettings(Section):
-    """An API key; `eventhub key new` makes one."""
-
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Who holds it")
-    hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="SHA-256 of the key; the key itself is stored nowhere")
-    subscribe: Patterns = Field(default=[], description="Channels to listen to, as patterns: chat.lobby, chat.*, iot.greenhouse.>, >")
-    publish: Patterns = Field(default=[], description="Channels to publish to, as patterns")
-    presence: Patterns = Field(default=[], description="Channels to see and be seen in, as patterns")
-    expires: Moment | None = Field(default=None, description="Until when it is good, such as 2027-01-31; without it, until it is removed")
-    rate: float | None = Field(default=None, gt=0, description="Events per second of each channel type, instead of the type's rate")
-    operator: bool = Field(default=False, description="May use the admin interface and read metrics")
-
-
-class VerificationKeySettings(Section):
-    """What tokens are verified with. Several at once make rotation possible."""
-
-    id: str | None = Field(
-        default=None, min_length=1, max_length=200, description="The kid of tokens signed with it; none: for tokens without"
-    )
-    algorithm: Literal["HS256", "RS256", "ES256", "EdDSA"] = Field(description="The one algorithm it is used with")
-    secret: SecretStr | None = Field(default=None, description="For HS256: at least 32 bytes")
-    file: Path | None = Field(default=None, description="The PEM of a public key, or a file with the secret and nothing else")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.secret is None) == (self.file is None):
-            raise ValueError("expected either secret or file")
-        if self.secret is not None and self.algorithm != "HS256":
-            raise ValueError(f"{self.algorithm} has no secret; expected file, with the PEM of a public key")
-        return self
-
-
-class TokenSettings(Section):
-    """JSON Web Tokens that are accepted (PROTOCOL.md, "Authentication")."""
-
-    keys: list[VerificationKeySettings] = Field(default=[], max_length=100, description="Keys that tokens are verified with")
-    jwks: str | None = Field(
-        default=None,
-        pattern=r"^https?://[^/\s@]+(/\S*)?$",
-        description="URL of a JSON Web Key Set; needs issuer and audience; fetched again for unknown keys",
-    )
-    issuer: str | None = Field(default=None, description="The iss that tokens must have")
-    audience: str | None = Field(default=None, description="The aud that tokens must have; without it, tokens with an aud are refused")
-    leeway: float = Field(default=5, ge=0, le=300, description="Seconds that clocks may differ")
-    warning: float = Field(default=30, gt=0, le=3600, description="Seconds before a token expires that its connection is told")
-
-    @model_validator(mode="after")
-    def _jwks_is_for_us(self) -> Self:
-        if self.jwks and not (self.issuer and self.audience):
-            raise ValueError("jwks needs issuer and audience: its keys sign tokens for others, too")
-        return self
-
-
-class AuthSettings(Section):
-    """Who may publish and listen. With neither keys nor tokens, everybody may do everything, and only on this machine."""
-
-    keys: list[KeySettings] = Field(default=[], max_length=10_000, description="API keys")
-    tokens: TokenSettings = TokenSettings()
-    query: bool = Field(default=False, description="Take credentials from ?access_token=, too; they end up in the logs of proxies")
-    public_metrics: bool = Field(default=False, description="/metrics needs no operator's key")
-
-    @model_validator(mode="after")
-    def _keys_differ(self) -> Self:
-        for field in ("name", "hash"):
-            count = Counter(getattr(key, field) for key in self.keys)
-            if twice := [value for value, times in count.items() if times > 1]:
-                raise ValueError(f"two keys have the {field} {min(twice)}")
-        return self
-
-    @property
-    def configured(self) -> bool:
-        """Somebody can prove who they are."""
-        return bool(self.keys or self.tokens.keys or self.tokens.jwks)
-
-
-class TlsSettings(Section):
-    """TLS, where no proxy does it."""
-
-    certificate: Path | None = Field(default=None, description="PEM file of the certificate and its chain; without it, no TLS")
-    key: Path | None = Field(default=None, description="PEM file of its private key, where the certificate's file does not hold it")
-    clients: Path | None = Field(default=None, description="PEM file of authorities; clients without a certificate of theirs are refused")
-
-    @model_validator(mode="after")
-    def _goes_with_certificate(self) -> Self:
-        if self.key is not None and self.certificate is None:
-            raise ValueError("there is a key and no certificate; expected both, or neither")
-        if self.clients is not None and self.certificate is None:
-            raise ValueError("there are authorities of clients and no certificate; expected both, or neither")
-        return self
-
-
-class LogSettings(Section):
-    """Logs on standard output."""
-
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is less important is not logged")
-    format: Literal["auto", "json", "console"] = Field(default="auto", description="auto: console on a terminal, json elsewhere")
-    access: bool = Field(default=False, description="One line per HTTP request")
-
-
-BROKERS = r"^(memory://$|sqlite:///|rediss?(\+(sentinel|cluster))?://|nats://|tls://)"
 WORDS = {
     ("broker", "string_pattern_mismatch"): "expected memory://, sqlite:///file, redis://host or nats://host",
     ("channels", "too_short"): "declares no channel type; expected at least one",
 }
 """Better than pydantic's."""
-
-SAMPLE_CHANNELS = {
-    "chat": {"payload": "chat", "history": {"events": 500, "age": "24h"}, "presence": True, "publish": ["client", "producer"]},
-    "logs": {"payload": "log", "history": {"events": 10_000, "age": "1h"}, "publish": ["producer"]},
-    "iot": {"payload": "reading", "history": {"events": 1000, "age": "7d"}, "slow": "latest", "publish": ["producer"]},
-}
-
-
-class Settings(BaseSettings):
-    """All settings. Every key is also a variable: `limits.depth` is `EVENTHUB_LIMITS__DEPTH`."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
-
-    host: str = Field(default="127.0.0.1", description="Address to listen on")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
-    workers: int = Field(default=1, ge=1, le=256, description="Processes that serve; more than one needs a broker that they can share")
-    insecure: bool = Field(default=False, description="Listen beyond loopback although no authentication is configured")
-    broker: str = Field(default="memory://", pattern=BROKERS, description="Where events are stored and announced (docs/brokers.md)")
-    channels: dict[TypeName, Annotated[ChannelSettings, BeforeValidator(_not_mapping)]] = Field(
-        default_factory=lambda: {name: ChannelSettings.model_validate(value) for name, value in SAMPLE_CHANNELS.items()},
-        min_length=1,
-        description="Channel types by name",
-    )
-    origins: Annotated[list[Origin], NoDecode, BeforeValidator(_listed)] = Field(
-        default=[],
-        description="Origins of other hosts' pages that may connect and publish, such as https://app.example; * for all. "
-        "A server without `auth` on a loopback address answers to their hosts, too",
-    )
-    proxies: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_listed)] = Field(
-        default=[], description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
-    )
-    auth: AuthSettings = AuthSettings()
-    tls: TlsSettings = TlsSettings()
-    compression: bool = Field(default=False, description="Compress WebSocket events for clients that offer permessage-deflate")
-    native: bool = Field(default=True, description="Write to many WebSockets with the native extension, where it was built")
-    heartbeat: float = Field(default=25, ge=0.05, le=3600, description="Seconds between heartbeats")
-    limits: LimitSettings = LimitSettings()
-    shutdown: ShutdownSettings = ShutdownSettings()
-    log: LogSettings = LogSettings()
-
-    @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
-        if self.limits.event_bytes > self.limits.body_bytes:
-            raise ValueError(f"limits.event_bytes is {self.limits.event_bytes}; expected at most limits.body_bytes")
-        return self
-
-    @property
-    def broker_shown(self) -> str:
-        """The broker's address without what it may hold of a secret."""
-        return _without_secrets(self.broker)
-
-    @property
-    def loopback(self) -> bool:
-        """Whether only this machine can connect."""
-        try:
-            return self.host == "localhost" or ip_address(self.host).is_loopback
-        except ValueError:  # a name
-            return False
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -418,17 +137,6 @@ def _origin(fault: Any, environment: Mapping[str, str]) -> str | None:
     return next((f"the environment, {name}" for name in names if name in environment), None)
 
 
-def _without_secrets(text: str) -> str:
-    """A URL without user, password and options, whatever characters those hold; other texts as they are."""
-    scheme, separator, rest = text.partition("://")
-    if not separator or scheme == "sqlite":
-        return text
-    login, at, host = rest.rpartition("@")
-    if "?" in login:  # whether it is in the password or begins the options cannot be told
-        return f"{scheme}://***"
-    return f"{scheme}://{'***@' if at else ''}{host.partition('?')[0]}"
-
-
 def _explain(fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     where = ".".join(path)
@@ -436,7 +144,7 @@ def _explain(fault: Any) -> str:
         message = WORDS.get((where, fault["type"]), fault["msg"].removeprefix("Value error, "))
         if not _may_be_shown(path, fault["input"]):
             return f"{where}: {message}" if where else message
-        return f"{where}: {message}, received {_without_secrets(str(fault['input']))[:80]!r}"
+        return f"{where}: {message}, received {without_secrets(str(fault['input']))[:80]!r}"
     known = _known_keys(path[:-1])
     return f"{where}: unknown key{_hint(path[-1], known)}"
 

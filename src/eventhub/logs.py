@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from eventhub.config import LogSettings
+from eventhub.settings import LogSettings
 
 
 def configure(settings: LogSettings) -> None:

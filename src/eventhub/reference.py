@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from eventhub.config import PREFIX, ChannelSettings, HistorySettings, KeySettings, Section, Settings, VerificationKeySettings
+from eventhub.settings import PREFIX, ChannelSettings, HistorySettings, KeySettings, Section, Settings, VerificationKeySettings
 
 HEAD = """# Settings
 

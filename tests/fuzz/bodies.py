@@ -11,7 +11,6 @@ import orjson
 
 from eventhub.auth.principal import ANYONE
 from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
-from eventhub.config import Settings
 from eventhub.errors import EventHubError
 from eventhub.event import NewEvent, Position, Receipt
 from eventhub.payloads import BUILT_IN
@@ -20,6 +19,7 @@ from eventhub.server.gateway import Gateway
 from eventhub.server.guard import Guard
 from eventhub.server.ingest import Ingest
 from eventhub.server.publish import Request
+from eventhub.settings import Settings
 from tests.fuzz.source import Source, cut
 
 TREE = {

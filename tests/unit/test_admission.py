@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventhub.config import LimitSettings
 from eventhub.errors import NodeFull, TooManyConnections
 from eventhub.server.admission import COUNTED, Admission, Place, Places, site
 from eventhub.server.proxies import Proxies
+from eventhub.settings import LimitSettings
 
 MANY = 1_000_000
 

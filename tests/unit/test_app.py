@@ -2,9 +2,9 @@
 
 import pytest
 
-from eventhub.config import Settings
 from eventhub.errors import ConfigurationError
 from eventhub.server.app import check_workers
+from eventhub.settings import Settings
 
 
 def settings(broker: str, workers: int) -> Settings:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from eventhub.config import Settings, TlsSettings
 from eventhub.errors import ConfigurationError
 from eventhub.server.certificates import Certificates, check_certificate, open_certificates
+from eventhub.settings import Settings, TlsSettings
 from tests.authority import Authority, Pair
 
 

@@ -20,10 +20,11 @@ from eventhub import cli
 from eventhub.auth.grants import Action
 from eventhub.auth.keys import hash_key
 from eventhub.cli import app
-from eventhub.config import SAMPLE_CHANNELS, Settings, load
+from eventhub.config import load
 from eventhub.hub import Hub
 from eventhub.schema import FileSchema
 from eventhub.server.guard import Guard
+from eventhub.settings import SAMPLE_CHANNELS, Settings
 from tests.credentials import private, private_pem, public_pem
 
 LOGGERS = ("uvicorn", "uvicorn.error")

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from eventhub.channels import Publisher, Retention, Slow
-from eventhub.config import SAMPLE_CHANNELS, Settings, channel_types, load
+from eventhub.config import channel_types, load
 from eventhub.errors import ConfigurationError
 from eventhub.schema import AnySchema, ModelSchema
+from eventhub.settings import SAMPLE_CHANNELS, Settings
 
 Write = Callable[[str | bytes], Path]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.channels import ChannelTypes
-from eventhub.config import LimitSettings, Settings, ShutdownSettings, channel_types
+from eventhub.config import channel_types
 from eventhub.encoding import LINES, Encoding
 from eventhub.errors import EventHubError, InvalidRequest, InvalidSince, OriginNotAllowed, ShuttingDown, UnknownChannel
 from eventhub.event import Age, Earliest, Last, Latest, Position, Since
@@ -25,6 +25,7 @@ from eventhub.server import gateway as gateway_module
 from eventhub.server.gateway import SWEEP_SLICE, TRANSPORTS, Gateway, Wanted, too_large
 from eventhub.server.guard import Guard
 from eventhub.session import Session, SessionLimits
+from eventhub.settings import LimitSettings, Settings, ShutdownSettings
 from tests.builders import Guest
 
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

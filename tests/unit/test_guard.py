@@ -9,11 +9,11 @@ import pytest
 from eventhub.auth.keys import hash_key
 from eventhub.auth.principal import ANYONE, STRANGER, Kind
 from eventhub.auth.tokens import TOKEN_BYTES, UnknownKey
-from eventhub.config import AuthSettings
 from eventhub.errors import ConfigurationError, Forbidden, InvalidRequest, InvalidToken, KeysUnavailable, TokenExpired, Unauthorized
 from eventhub.hub import Hub
 from eventhub.server import jwks
 from eventhub.server.guard import MAX_FIELDS, OFFER, Guard, fields
+from eventhub.settings import AuthSettings
 from tests.credentials import SECRET, jwk, private, public_pem, token
 from tests.jwks_server import JwksServer, reply
 from tests.loop import in_loop

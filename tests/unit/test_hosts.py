@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from eventhub.config import AuthSettings, KeySettings, Settings
 from eventhub.errors import MisdirectedRequest
 from eventhub.server.hosts import REMEMBERED, Hosts
+from eventhub.settings import AuthSettings, KeySettings, Settings
 
 
 def hosts(**fields: Any) -> Hosts:

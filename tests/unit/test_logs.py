@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from eventhub import logs
-from eventhub.config import LogSettings
+from eventhub.settings import LogSettings
 
 LOGGERS = ("uvicorn", "uvicorn.error")
 

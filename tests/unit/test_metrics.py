@@ -7,9 +7,9 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from eventhub import __version__
-from eventhub.config import LimitSettings
 from eventhub.limits import REFUSING
 from eventhub.metrics import LATENCY, UNKNOWN, Metrics, exposition
+from eventhub.settings import LimitSettings
 
 Labels = frozenset[tuple[str, str]]
 Gauges = Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from eventhub.config import Settings
 from eventhub.errors import ConfigurationError
 from eventhub.server.sockets import listen
+from eventhub.settings import Settings
 
 Listen = Callable[..., list[list[socket.socket]]]
 

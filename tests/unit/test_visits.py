@@ -14,7 +14,7 @@ from eventhub.auth.blocks import Target
 from eventhub.auth.keys import hash_key
 from eventhub.auth.principal import STRANGER, Kind, Principal
 from eventhub.brokers.memory import MemoryBroker
-from eventhub.config import Settings, channel_types
+from eventhub.config import channel_types
 from eventhub.encoding import LINES, Encoding
 from eventhub.errors import EventHubError, ShuttingDown, TooManyConnections
 from eventhub.hub import Hub
@@ -24,6 +24,7 @@ from eventhub.server.deadlines import Deadlines
 from eventhub.server.gateway import Gateway
 from eventhub.server.guard import Guard
 from eventhub.session import PUT_OFF, Session
+from eventhub.settings import Settings
 from tests.credentials import SECRET, jwk, private, token
 from tests.jwks_server import JwksServer, reply
 from tests.loop import in_loop

@@ -7,9 +7,9 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from starlette.types import Scope
 
-from eventhub.config import LimitSettings
 from eventhub.errors import NodeFull, TooManyConnections
 from eventhub.server.proxies import Proxies
+from eventhub.settings import LimitSettings
 
 COUNTED = "eventhub.counted"
 """The ASGI extension by which our HTTP protocol says that a request's connection counts under its client's address already."""

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from eventhub.config import Settings, channel_types
+from eventhub.config import channel_types
 from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
@@ -33,6 +33,7 @@ from eventhub.server.sockets import announce, listen
 from eventhub.server.supervisor import Seat, Supervisor
 from eventhub.server.websocket import WebSocketShell
 from eventhub.server.wire import WebSocketProtocol
+from eventhub.settings import Settings
 
 GARBAGE = 20_000
 """Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""

@@ -6,9 +6,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from eventhub.brokers.base import Broker
 from eventhub.channels import ChannelTypes, Retention
-from eventhub.config import Settings
 from eventhub.errors import ConfigurationError
 from eventhub.hub import Hub
+from eventhub.settings import Settings
 
 Flushing = Literal["FULL", "NORMAL"]
 FLUSHING: dict[str, Flushing] = {"full": "FULL", "normal": "NORMAL"}

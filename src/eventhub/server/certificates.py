@@ -19,8 +19,8 @@ from typing import Self
 import structlog
 from cryptography.x509 import load_pem_x509_certificate
 
-from eventhub.config import Settings
 from eventhub.errors import ConfigurationError
+from eventhub.settings import Settings
 
 LOOK_SECONDS = 5.0
 """Between looks at the files. They are looked at because nothing tells of a change on every file system that secrets are mounted from."""

@@ -12,7 +12,6 @@ from urllib.parse import parse_qsl
 import structlog
 
 from eventhub.channels import NAME_LENGTH
-from eventhub.config import Settings
 from eventhub.errors import (
     EventHubError,
     InvalidRequest,
@@ -36,6 +35,7 @@ from eventhub.server.proxies import Proxies
 from eventhub.server.rates import Rates
 from eventhub.server.visits import Visit, Visits
 from eventhub.session import Session, SessionLimits, Submit, Subscribe
+from eventhub.settings import Settings
 
 PATH = "/v1/ws"
 ABORT = "eventhub.abort"

@@ -10,9 +10,9 @@ from eventhub.auth.grants import Action, Grants
 from eventhub.auth.keys import ApiKey, KeyRing
 from eventhub.auth.principal import ANYONE, STRANGER, Kind, Principal
 from eventhub.auth.tokens import TOKEN_BYTES, TokenVerifier, UnknownKey, VerificationKey, load_key
-from eventhub.config import AuthSettings, KeySettings, VerificationKeySettings
 from eventhub.errors import ConfigurationError, EventHubError, Forbidden, InvalidRequest, InvalidToken, KeysUnavailable, Unauthorized
 from eventhub.server.jwks import KeySet
+from eventhub.settings import AuthSettings, KeySettings, VerificationKeySettings
 
 SCHEME = b"bearer "
 OFFER = "eventhub.bearer."

@@ -8,8 +8,8 @@ its Host agree. Its name gives it away: an address cannot be rebound, and nobody
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from eventhub.config import Settings
 from eventhub.errors import MisdirectedRequest
+from eventhub.settings import Settings
 
 REMEMBERED = 100
 

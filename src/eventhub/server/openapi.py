@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from eventhub.config import AuthSettings
+from eventhub.settings import AuthSettings
 
 PROBLEM = "application/problem+json"
 MODELS = "#/components/schemas"

@@ -7,8 +7,8 @@ from typing import Any
 
 import structlog
 
-from eventhub.config import Settings
 from eventhub.errors import ConfigurationError
+from eventhub.settings import Settings
 
 NOTSENT_LOWAT = 16 * 1024
 """Bytes the kernel takes beyond what it can send at once. Without it a stuck reader first swallows megabytes unseen."""
