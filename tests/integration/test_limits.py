@@ -28,7 +28,7 @@ def everything(sock: socket.socket) -> bytes:
 def refused(answer: bytes) -> tuple[bytes, str, bool]:
     """Status, code and whether it says when to come again."""
     head, _, body = answer.partition(b"\r\n\r\n")
-    return head[9:12], json.loads(body)["code"], b"\r\nRetry-After: 1" in head
+    return head[9:12], json.loads(body)["code"], b"\r\nretry-after: 1" in head.lower()
 
 
 def test_a_full_node_says_so_whatever_is_sent_and_serves_again_when_there_is_room(start: Start) -> None:
