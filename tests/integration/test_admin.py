@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,7 @@ OPERATOR, PRODUCER, SLOW = new_key(), new_key(), new_key()
 SECRET = "not a secret at all, but of 32 bytes"
 CONFIG = f"""
 log: {{level: info}}
+limits: {{connections_per_principal: 5}}
 channels:
   chat: {{payload: json, publish: [client, producer], rate: 10}}
   logs: {{payload: json}}
@@ -227,6 +228,32 @@ def test_a_node_that_begins_later_is_told_who_is_shut_out(start: Start, nodes: l
     command(nodes[0], "blocks", 204, "DELETE", subject="late")
 
 
+# Limits of principals
+
+
+def refusals(node: EventHubServer, limit: str) -> float:
+    lines = http.get(f"{node.url}/metrics", headers=OPERATOR_HEADERS).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f'eventhub_refused_total{{limit="{limit}"}}'))
+
+
+def test_a_principal_has_so_many_connections_and_others_have_theirs(nodes: list[EventHubServer]) -> None:
+    before = refusals(nodes[0], "connections_per_principal")
+    with ExitStack() as stack:
+        first, *_ = [stack.enter_context(connect(nodes[0], token("many"))) for _ in range(5)]
+        with pytest.raises(InvalidStatus) as refused:
+            connect(nodes[0], token("many"))
+        assert refused.value.response.status_code == 429
+        stream = http.get(f"{nodes[0].url}/v1/channels/chat.a/sse", headers=bearer(token("many")))
+        assert (stream.status_code, stream.json()["code"]) == (429, "too_many_connections")
+        with connect(nodes[0], token("another")):
+            pass
+        first.connection.close()
+        wait(lambda: len(connections(nodes[0], subject="many")["connections"]) == 4)
+        with connect(nodes[0], token("many")):
+            pass
+    assert refusals(nodes[0], "connections_per_principal") == before + 2
+
+
 # Rates
 
 
@@ -245,6 +272,7 @@ def test_what_a_principal_may_publish_is_counted_at_all_nodes_together(nodes: li
     assert set(statuses) == {201, 429}
     assert allowed <= 10 * (seconds + 1) + 10 + 2, "one burst at each node, once"
     assert allowed >= 10 * seconds * 0.8
+    assert sum(refusals(node, "publish_rate") for node in nodes) >= statuses.count(429)
 
 
 def test_a_refusal_says_when_to_come_back_and_coming_back_then_is_allowed(nodes: list[EventHubServer]) -> None:

@@ -265,3 +265,18 @@ async def test_while_the_key_set_cannot_be_had_a_token_is_not_called_bad(monkeyp
         with pytest.raises(InvalidToken):
             await found.admit(theirs("other", 1))
         task.cancel()
+
+
+@in_loop
+async def test_a_key_set_that_was_just_looked_at_says_nothing_of_keys_that_are_new() -> None:
+    """Strangers who name keys that never were take the one look in ten seconds from whoever has a key that is new."""
+    with JwksServer(jwk("RS256", "one", 1)) as server:
+        found = fetching(server.url)
+        assert found.key_set is not None
+        task = asyncio.create_task(found.key_set.run())
+        assert (await found.admit(theirs("one", 1))).name == "ana"
+        server.keys[:] = [jwk("RS256", "two", 2)]
+        with pytest.raises(KeysUnavailable, match="was looked at a moment ago"):
+            await found.admit(theirs("two", 2))
+        assert len(server.requests) == 1
+        task.cancel()

@@ -7,6 +7,7 @@ A pattern is a channel name in which `*` stands for any one token, and a last `>
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from typing import Any
 
 PATTERN_LENGTH = 200
 PATTERNS = 100
@@ -30,9 +31,9 @@ def check_pattern(text: object) -> str:
 
 
 class Grants:
-    """Patterns by action, compiled once."""
+    """Patterns by action. Made for each token, so made quickly: a trie of their tokens, which no expression has to be compiled for."""
 
-    __slots__ = ("_allowed", "patterns")
+    __slots__ = ("_tries", "patterns")
 
     def __init__(self, patterns: Mapping[Action, Sequence[str]]) -> None:
         """Raises ValueError for a malformed pattern, or too many."""
@@ -40,24 +41,47 @@ class Grants:
         for action, found in self.patterns.items():
             if len(found) > PATTERNS:
                 raise ValueError(f"{action} has {len(found)} patterns; at most {PATTERNS} are allowed")
-        self._allowed = {action: _compile(found).fullmatch for action, found in self.patterns.items() if found}
+        self._tries = {action: _trie(found) for action, found in self.patterns.items() if found}
 
     def __repr__(self) -> str:
         return f"Grants({self.patterns})"
 
     def allow(self, action: Action, channel: str) -> bool:
         """Whether the action is granted on a well-formed channel."""
-        matches = self._allowed.get(action)
-        return matches is not None and matches(channel) is not None
+        trie = self._tries.get(action)
+        return trie is not None and _covers(trie, channel)
 
 
-def _compile(patterns: Sequence[str]) -> re.Pattern[str]:
-    return re.compile("|".join(_expression(pattern) for pattern in patterns))
+Trie = dict[str, Any]
+"""What follows a token; END where a pattern may end."""
+END = ""
 
 
-def _expression(pattern: str) -> str:
-    parts = {"*": r"[^.]+", ">": r".+"}
-    return r"\.".join(parts.get(token) or re.escape(token) for token in pattern.split("."))
+def _trie(patterns: Sequence[str]) -> Trie:
+    root: Trie = {}
+    for pattern in patterns:
+        node = root
+        for token in pattern.split("."):
+            node = node.setdefault(token, {})
+        node[END] = True
+    return root
+
+
+def _covers(trie: Trie, channel: str) -> bool:
+    places = [trie]
+    for token in channel.split("."):
+        following: list[Trie] = []
+        for place in places:
+            if ">" in place:
+                return True
+            if (node := place.get(token)) is not None:
+                following.append(node)
+            if (node := place.get("*")) is not None:
+                following.append(node)
+        if not following:
+            return False
+        places = following
+    return any(END in place for place in places)
 
 
 NOTHING = Grants({})

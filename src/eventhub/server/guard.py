@@ -56,11 +56,11 @@ class Guard:
         try:
             return self.identify(headers, offered)
         except UnknownKey:
-            await self.refresh()
+            looked = await self.refresh()
         try:
             return self.identify(headers, offered)
         except UnknownKey as error:
-            raise self.unknown(error) from None
+            raise self.unknown(error, looked=looked) from None
 
     async def admit_operator(self, headers: Headers) -> Principal:
         """As `admit`. Raises Forbidden, too, for whoever is no operator."""
@@ -77,15 +77,15 @@ class Guard:
             raise InvalidToken("this server has no authentication configured, and takes no tokens")
         return self._authenticator.authenticate(credential)
 
-    async def refresh(self) -> None:
-        """Look for a key that was not known, if there is where to look and it was not just done. Ask again afterwards, in any case."""
-        if self.key_set is not None:
-            await self.key_set.refresh()
+    async def refresh(self) -> bool:
+        """Look for a key that was not known; False when that cannot be done so soon again. Ask again afterwards, in any case."""
+        return self.key_set is None or await self.key_set.refresh()
 
-    def unknown(self, error: UnknownKey) -> EventHubError:
+    def unknown(self, error: UnknownKey, *, looked: bool) -> EventHubError:
         """What whoever sent a token with this key is told. That it is bad would make clients give up, who may only be too early."""
-        if self.key_set is not None and self.key_set.failing:
-            return KeysUnavailable(f"{error}, and the JSON Web Key Set that may hold it cannot be had now")
+        if self.key_set is not None and (self.key_set.failing or not looked):
+            why = "cannot be had now" if self.key_set.failing else "was looked at a moment ago, and will be again"
+            return KeysUnavailable(f"{error}, and the JSON Web Key Set that may hold it {why}")
         return InvalidToken(str(error))
 
     def lift(self, query: bytes, headers: Headers) -> tuple[bytes, Headers]:

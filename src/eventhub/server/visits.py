@@ -115,11 +115,11 @@ class Visits:
             decided(visit.principal)
 
     async def _renew_later(self, visit: Visit, credential: str, decided: Decided) -> None:
-        await self._guard.refresh()
+        looked = await self._guard.refresh()
         try:
             self._become(visit, self._guard.authenticate(credential))
         except UnknownKey as error:
-            decided(self._guard.unknown(error))
+            decided(self._guard.unknown(error, looked=looked))
         except EventHubError as error:
             decided(error)
         else:

@@ -76,8 +76,8 @@ class WebSocketProtocol(asyncio.Protocol):
 
     # Construction: the handshake, RFC 6455, 4.2
 
-    def handshake(self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes, *, looked: bool = False) -> None:
-        """Answer an upgrade request. `tail` is what the client sent right behind it, `looked`: unknown keys have been asked for."""
+    def handshake(self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes, *, looked: bool | None = None) -> None:
+        """Answer an upgrade request. `tail` is what the client sent right behind it, `looked`: what `Guard.refresh` said."""
         gateway = self._gateway
         try:
             agreement = agree(gateway, method, url, headers)
@@ -88,8 +88,8 @@ class WebSocketProtocol(asyncio.Protocol):
             session = gateway.session(self, self._submit, visit)
             gateway.opened(self, visit, session)
         except UnknownKey as unknown:
-            if looked:
-                self._refuse(gateway.guard.unknown(unknown), method, url, headers)
+            if looked is not None:
+                self._refuse(gateway.guard.unknown(unknown, looked=looked), method, url, headers)
                 return
             self._transport.pause_reading()
             gateway.hub.spawn(self._handshake_with_keys(method, url, headers, tail))
@@ -121,10 +121,10 @@ class WebSocketProtocol(asyncio.Protocol):
 
     async def _handshake_with_keys(self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes) -> None:
         """Once more, with the key that the token names, if it can be had. Nothing is read from the client meanwhile."""
-        await self._gateway.guard.refresh()
+        looked = await self._gateway.guard.refresh()
         if not self._transport.is_closing():
             self._transport.resume_reading()
-            self.handshake(method, url, headers, tail, looked=True)
+            self.handshake(method, url, headers, tail, looked=looked)
 
     def _refuse(self, error: EventHubError, method: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         if self._transport.is_closing():  # the client has gone while a key was looked for
