@@ -74,7 +74,9 @@ function method(name) {
 }
 
 function answer({ status, description, media }) {
-  const types = media.map(({ type, schema }) => element("li", [element("code", type), " ", schema ? link(schema, `#schema-${schema}`) : ""]));
+  const types = media.map(({ type, schemas }) =>
+    element("li", [element("code", type), ...schemas.flatMap((schema, index) => [index ? " or " : " ", link(schema, `#schema-${schema}`)])]),
+  );
   return { status, description, media: types.length ? element("ul", types) : "" };
 }
 

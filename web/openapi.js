@@ -50,11 +50,11 @@ function answered({ description = "", content }, document) {
   return { description, media: media(content, document) };
 }
 
-/** [{type, schema, description}]; `schema` is the name of a shared one, see schemas(). */
+/** [{type, schemas, description}]; `schemas` are the names of shared ones that it may be, see schemas(). */
 function media(content = {}, root) {
   return Object.entries(content).map(([type, { schema }]) => ({
     type,
-    schema: schema?.$ref?.split("/").at(-1) ?? "",
+    schemas: (schema?.anyOf ?? [schema]).flatMap((each) => each?.$ref?.split("/").at(-1) ?? []),
     description: schema && !schema.$ref ? meaning(schema, root) : "",
   }));
 }

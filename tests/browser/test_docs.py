@@ -59,7 +59,8 @@ def test_an_operation_says_what_goes_in_and_what_comes_out(server: EventHubServe
     assert all(row[-1] for row in parameters[1:])
     assert [row[0] for row in cells(publish.get_by_role("table", name="Body"))] == ["application/json", "application/x-ndjson"]
     answers = {row[0]: row for row in cells(publish.get_by_role("table", name="Answers"))}
-    assert list(answers) == ["200", "201", "207", "any other"]
+    assert list(answers) == ["200", "201", "207", "422", "any other"]
+    assert answers["201"][-1] == "application/json Stored or Batch"
     assert "application/x-ndjson" in answers["200"][-1]
     publish.get_by_role("link", name="Stored").click()
     expect(page.locator("#schema-Stored")).to_be_in_viewport()
@@ -126,7 +127,7 @@ def test_hostile_schemas_are_shown_as_they_are(server: EventHubServer, visit: Vi
 def test_roles_and_names_tell_the_page(server: EventHubServer, visit: Visit) -> None:
     page = shown(visit(server).open(PATH))
     expect(page.get_by_role("navigation", name="On this page").get_by_role("link")).to_have_text(
-        ["Channel types", "Publish", "Read", "Subscribe", "Operate", "Answers"]
+        ["Channel types", "Publish", "Read", "Subscribe", "Operate", "Administer", "Answers"]
     )
     expect(page.locator("#type-chat")).to_match_aria_snapshot("""
         - article:

@@ -16,7 +16,7 @@ from tests.harness import EventHubServer
 
 ROOT = Path(__file__).parents[2] / ".autobahn"
 PYTHON = ROOT / "usr/bin/python2.7"
-CONFIG = "{compression: true, limits: {event_bytes: 16777216, body_bytes: 16777216}}"
+CONFIG = "{compression: true, limits: {event_bytes: 16777216, body_bytes: 16777216, commands: 1000000}}"
 GROUPS = {
     "1": "Framing", "2": "Pings and pongs", "3": "Reserved bits", "4": "Opcodes", "5": "Fragmentation", "6": "UTF-8",
     "7": "Closing", "9": "Limits, to 16 MiB", "10": "Auto-fragmentation", "12": "permessage-deflate, payloads",

@@ -20,13 +20,14 @@ import pytest
 from tests.clients import WsClient, close_code, exactly, frame, http, masked, metric, raw, upgrade
 from tests.harness import EventHubServer
 from tests.integration.test_tls import CONFIG as TLS
+from tests.integration.test_tls import authority as authority
 from tests.integration.test_tls import files as files
 from tests.witness import Witness, resident
 
 Start = Callable[..., EventHubServer]
 FOE = "127.0.0.66"
 CHANNELS = "channels: {witness: {publish: [client, producer]}, chat: {payload: chat, publish: [client, producer]}}\n"
-POST = b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: x\r\n"
+POST = b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @contextmanager
@@ -204,7 +205,7 @@ def test_pipelined_requests_are_bounded(start: Start) -> None:
     hub = start(CHANNELS)
     with attacked(hub, 40), ExitStack() as stack:
         socks = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(50)]
-        flood(socks, b"GET /v1/types HTTP/1.1\r\nHost: x\r\n\r\n" * 200, 3)
+        flood(socks, b"GET /v1/types HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200, 3)
 
 
 def test_compressed_bombs_are_inflated_to_the_limit_and_no_further(start: Start) -> None:
@@ -227,7 +228,7 @@ def test_compressed_bombs_are_inflated_to_the_limit_and_no_further(start: Start)
 
 
 HANDSHAKE = (
-    b"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 )
 
@@ -266,7 +267,9 @@ def test_hostile_names_reach_no_log_no_label_and_no_header(start: Start, lane: s
         quoted = "".join(f"%{byte:02x}" for byte in name.encode())
         for path in ("POST /v1/channels/{}", "GET /v1/channels/{}/sse", "GET /v1/types/{}", "GET /v1/sse?channel={}", "GET /{}"):
             with raw(hub.port) as sock:
-                sock.sendall(f"{path.format(quoted)} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode())
+                sock.sendall(
+                    f"{path.format(quoted)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+                )
                 head, _, body = everything(sock).partition(b"\r\n\r\n")
             assert 400 <= int(head[9:12]) < 500, (name, path, head)
             assert b"evil" not in head.lower()

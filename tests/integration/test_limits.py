@@ -188,7 +188,7 @@ def test_a_large_message_over_a_slow_line_has_the_time_it_needs(start: Start) ->
 def test_a_body_that_dribbles_is_given_up(start: Start) -> None:
     hub = start("limits: {body_seconds: 1}")
     with raw(hub.port) as sock:
-        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
         sock.settimeout(0.2)
         begun, answer = time.monotonic(), b""
         while not answer:
@@ -219,7 +219,7 @@ def test_each_limit_counts_what_it_refuses(start: Start) -> None:
     assert "payload_too_large" in http.post(channel, content='"' + "x" * 400 + '"\n1\n', headers=lines).text
     assert sum(http.post(f"{channel}{number}", content="1").status_code == 503 for number in range(4)) == 2
     with raw(hub.port) as silent, raw(hub.port) as dribbling:
-        dribbling.sendall(b"POST /v1/channels/any.a HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n1")
+        dribbling.sendall(b"POST /v1/channels/any.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1")
         assert (exactly(silent, 12), exactly(dribbling, 12)) == (b"HTTP/1.1 408", b"HTTP/1.1 408")
     with upgrade(hub.port) as mute:
         assert close_code(mute) == 4408

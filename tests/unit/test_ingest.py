@@ -40,7 +40,7 @@ class Hub:
         return [Receipt(Position("a", len(self.stored)), 0)] * len(events)
 
 
-def ingest(*chunks: bytes) -> tuple[list[bytes], list[int], int]:
+def ingest(*chunks: bytes, end: bytes = b"") -> tuple[list[bytes], list[int], int]:
     """The lines stored, the numbers of those refused, and the last number."""
     hub = Hub()
     visit = SimpleNamespace(toll=lambda kind: None)
@@ -50,7 +50,7 @@ def ingest(*chunks: bytes) -> tuple[list[bytes], list[int], int]:
         for chunk in chunks:
             await stream._take_chunk(chunk, last=False)
             assert len(stream._rest) <= LIMIT
-        await stream._take_chunk(b"", last=True)
+        await stream._take_chunk(end, last=True)
 
     asyncio.run(take())
     return hub.stored, [orjson.loads(detail)["line"] for detail in stream._details], stream._line
@@ -76,3 +76,9 @@ def test_lines_fare_the_same_however_they_arrive(body: bytes, size: int, expecte
 
 def test_a_last_line_that_is_too_long_is_refused_and_not_forgotten() -> None:
     assert ingest(b"1\n", b"123456789") == ([b"1"], [2], 2)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"x\n", b"\n1", b"x\n1\n"])
+def test_a_line_that_is_too_long_is_one_when_its_end_comes_with_the_end_of_the_body(end: bytes) -> None:
+    stored = [b"1"] * end.count(b"1")
+    assert ingest(b"x" * (LIMIT + 1), end=end) == (stored, [1], 1 + len(stored))

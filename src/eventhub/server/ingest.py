@@ -101,7 +101,9 @@ class Ingest:
 
     async def _take_chunk(self, chunk: bytes, *, last: bool) -> None:
         *lines, self._rest = (self._rest + chunk).split(b"\n")
-        if last and (self._rest or self._skipping):  # a last line without a line break; what is skipped of one may have left no rest
+        if last and (
+            self._rest or (self._skipping and not lines)
+        ):  # a last line without a line break; what is skipped of one may have left no rest
             lines, self._rest = [*lines, self._rest], b""
         toll = self._visit.toll(self._request.kind)
         group = min(GROUP, toll.handful) if toll else GROUP

@@ -64,6 +64,9 @@ def complete(api: FastAPI, auth: AuthSettings) -> None:
         for path, operations in found["paths"].items():
             guarded = path.startswith(GUARDED) and not (path == "/metrics" and auth.public_metrics)
             for operation in operations.values():
+                for answer in operation["responses"].values():
+                    for media in answer.get("content", {}).values():
+                        media.get("schema", {}).pop("title", None)  # of the function: no two methods would be the same
                 content = operation["responses"]["default"]["content"]
                 if "application/json" in content:
                     content[PROBLEM] = content.pop("application/json")
