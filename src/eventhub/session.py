@@ -4,15 +4,15 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any, Protocol
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eventhub import __version__
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
 from eventhub.channels import NAME_LENGTH, ChannelType, ChannelTypes, Publisher
+from eventhub.commands import Auth, Command, Ping, Publish, Ref, Subscribe, Unsubscribe, command_of, json_kind, ref_of
 from eventhub.errors import (
     AlreadySubscribed,
     EventHubError,
@@ -21,74 +21,12 @@ from eventhub.errors import (
     NotSubscribed,
     TooManySubscriptions,
 )
-from eventhub.event import ATTRIBUTE_LENGTH, Latest, NewEvent, Position, Receipt, Since, format_time, parse_since
+from eventhub.event import Latest, NewEvent, Position, Receipt, Since, format_time, parse_since
 from eventhub.feed import Start, Subscriber, Writer
-from eventhub.presence import MEMBER_LENGTH
-from eventhub.schema import MAX_FAULTS, check_depth, faults, parse
+from eventhub.schema import check_depth, parse
 
-CREDENTIAL_LENGTH = 8 * 1024
-KEY_LENGTH = 128
 PUT_OFF = 64
 """Messages that may wait while a credential is being checked."""
-REF_LENGTH = 64
-
-Member = Annotated[str, Field(min_length=1, max_length=MEMBER_LENGTH)]
-Key = Annotated[str, Field(min_length=1, max_length=KEY_LENGTH, pattern=r"^[!-~]+$")]
-Attribute = Annotated[str, Field(min_length=1, max_length=ATTRIBUTE_LENGTH)]
-
-
-class Command(BaseModel):
-    """What every client message has. `ref` comes back in the reply."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-    type: str
-    ref: int | Annotated[str, Field(max_length=REF_LENGTH)] | None = None
-
-
-class Subscribe(Command):
-    """Listen to a channel."""
-
-    type: Literal["subscribe"]
-    channel: str
-    since: str | None = None
-    presence: bool = False
-    member: Member | None = None
-
-
-class Unsubscribe(Command):
-    """Listen no more."""
-
-    type: Literal["unsubscribe"]
-    channel: str
-
-
-class Publish(Command):
-    """Publish an event."""
-
-    type: Literal["publish"]
-    channel: str
-    data: Any
-    key: Key | None = None
-    attributes: dict[Literal["source", "subject", "type", "traceparent"], Attribute] | None = None
-
-
-class Auth(Command):
-    """Say who you are, or prove it anew before a token expires."""
-
-    type: Literal["auth"]
-    token: Annotated[str, Field(min_length=1, max_length=CREDENTIAL_LENGTH)]
-
-
-class Ping(Command):
-    """Ask whether the server is there."""
-
-    type: Literal["ping"]
-
-
-COMMANDS: dict[str, type[Command]] = {"subscribe": Subscribe, "unsubscribe": Unsubscribe, "publish": Publish, "auth": Auth, "ping": Ping}
-
-Ref = int | str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +153,9 @@ class Session:
             check_depth(message, self._limits.depth + 1)
             fields = parse(message)
             if not isinstance(fields, dict):
-                raise InvalidFrame(f"the message is a JSON {_kind(fields)}; expected an object with a type")
-            ref = _ref(fields)
-            self._obey(_command(fields))
+                raise InvalidFrame(f"the message is a JSON {json_kind(fields)}; expected an object with a type")
+            ref = ref_of(fields)
+            self._obey(command_of(fields))
         except EventHubError as error:
             self.error(error, ref)
 
@@ -360,26 +298,3 @@ class Session:
         if ref is not None:
             fields = {"ref": ref, **fields}
         self._writer.write(self._writer.encoding.message(kind, fields, position))
-
-
-def _ref(fields: dict[str, Any]) -> Ref:
-    ref = fields.get("ref")
-    short = isinstance(ref, str) and len(ref) <= REF_LENGTH
-    return ref if short or (isinstance(ref, int) and not isinstance(ref, bool)) else None
-
-
-def _command(fields: dict[str, Any]) -> Command:
-    name = fields.get("type")
-    if not isinstance(name, str) or name not in COMMANDS:
-        shown = repr(name[:40]) if isinstance(name, str) else "missing" if name is None else f"a JSON {_kind(name)}"
-        raise InvalidFrame(f"the message's type is {shown}; expected one of {', '.join(COMMANDS)}")
-    try:
-        return COMMANDS[name].model_validate(fields)
-    except ValidationError as error:
-        details = faults(error, fields)[:MAX_FAULTS]
-        raise InvalidFrame(f"the {name} message does not fit: {details[0]['pointer']}: {details[0]['message']}", details) from None
-
-
-def _kind(value: Any) -> str:
-    names = {bool: "boolean", int: "number", float: "number", str: "string", list: "array", dict: "object"}
-    return names.get(type(value), "null")

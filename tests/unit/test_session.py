@@ -15,13 +15,14 @@ from eventhub import __version__
 from eventhub.auth.grants import Action, Grants
 from eventhub.auth.principal import STRANGER, Kind, Principal
 from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
+from eventhub.commands import COMMANDS, Ref, Subscribe
 from eventhub.encoding import EVENT_STREAM, LINES, Encoding
 from eventhub.errors import EventHubError, InvalidFrame, InvalidToken, RateLimited, ShuttingDown, SlowConsumer, UnknownChannel
 from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since
 from eventhub.feed import Start, Subscriber
 from eventhub.payloads import ChatMessage
 from eventhub.schema import MAX_FAULTS, AnySchema, ModelSchema
-from eventhub.session import COMMANDS, PUT_OFF, Ref, Session, SessionLimits, Subscribe
+from eventhub.session import PUT_OFF, Session, SessionLimits
 from tests.builders import Guest
 
 PROTOCOL = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")

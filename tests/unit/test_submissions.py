@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from eventhub.brokers.memory import MemoryBroker
+from eventhub.commands import Ref
 from eventhub.config import channel_types
 from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict
 from eventhub.event import Earliest, NewEvent, Receipt
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server.submissions import BACKLOG, Submissions
-from eventhub.session import Ref
 from eventhub.settings import Settings
 
 TYPES = channel_types(Settings(), Path())

@@ -4,7 +4,7 @@ from typing import Any
 
 from eventhub import __version__
 from eventhub.channels import NAME_LENGTH, ChannelTypes, Publisher
-from eventhub.session import COMMANDS
+from eventhub.commands import COMMANDS
 
 TEXT: dict[str, Any] = {"type": "string"}
 POSITION: dict[str, Any] = {"type": "string", "pattern": "^[a-z0-9]{1,16}-[0-9]+$"}

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 import structlog
 
 from eventhub.channels import NAME_LENGTH
+from eventhub.commands import Subscribe
 from eventhub.errors import (
     EventHubError,
     InvalidRequest,
@@ -34,7 +35,7 @@ from eventhub.server.hosts import Hosts
 from eventhub.server.proxies import Proxies
 from eventhub.server.rates import Rates
 from eventhub.server.visits import Visit, Visits
-from eventhub.session import Session, SessionLimits, Submit, Subscribe
+from eventhub.session import Session, SessionLimits, Submit
 from eventhub.settings import Settings
 
 PATH = "/v1/ws"

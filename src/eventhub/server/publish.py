@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
 from eventhub.channels import ChannelType, Publisher
+from eventhub.commands import KEY_LENGTH
 from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.schema import check_depth, dump, parse
@@ -21,7 +22,6 @@ from eventhub.server.guard import fields
 from eventhub.server.headers import ALWAYS
 from eventhub.server.ingest import Ingest
 from eventhub.server.race import within
-from eventhub.session import KEY_LENGTH
 
 PREFIX = "/v1/channels/"
 METHODS = ("POST", "PUT")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
 
+from eventhub.commands import Ref
 from eventhub.encoding import EVENT_STREAM, LINES
 from eventhub.errors import EventHubError, Forbidden, ShuttingDown
 from eventhub.event import NewEvent
@@ -12,7 +13,6 @@ from eventhub.server.gateway import ABORT, Gateway, Wanted
 from eventhub.server.outbox import CursorOutbox, Outbox
 from eventhub.server.race import race
 from eventhub.server.visits import Visit
-from eventhub.session import Ref
 
 MEDIA_TYPES = {"sse": b"text/event-stream", "ndjson": b"application/x-ndjson"}
 HEARTBEATS = {"sse": b": heartbeat\n\n", "ndjson": b"\n"}

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import structlog
 
+from eventhub.commands import Ref
 from eventhub.errors import EventHubError, Internal
 from eventhub.event import NewEvent, Receipt
 from eventhub.hub import Hub
-from eventhub.session import Ref
 
 log = structlog.get_logger("eventhub.submissions")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
+from eventhub.commands import Ref
 from eventhub.encoding import LINES
 from eventhub.errors import EventHubError, ShuttingDown, UnsupportedMediaType
 from eventhub.event import NewEvent, Receipt
@@ -14,7 +15,7 @@ from eventhub.server.guard import fields
 from eventhub.server.outbox import Outbox
 from eventhub.server.race import race
 from eventhub.server.submissions import Submissions
-from eventhub.session import Ref, Session
+from eventhub.session import Session
 
 
 class WebSocketShell:

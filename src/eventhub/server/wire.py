@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from eventhub.auth.tokens import UnknownKey
+from eventhub.commands import Ref
 from eventhub.encoding import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, WEBSOCKET, WebSocketEncoding, frame
 from eventhub.errors import (
     EventHubError,
@@ -26,7 +27,7 @@ from eventhub.server.gateway import LEAST_RATE, Gateway, Wanted, log_access, sil
 from eventhub.server.handshake import agree, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
-from eventhub.session import Ref, Session
+from eventhub.session import Session
 from eventhub.writes import Closable, Pipe, Write
 
 READ_BYTES = 32 * 1024
