@@ -32,7 +32,7 @@ FLOODERS, ATTEMPTS, TURN = 50, 10, 0.01
 HEARTBEAT = 120
 """Seconds: most strangers answer no pings, and shall be there until the end of a round all the same."""
 HANDSHAKE = (
-    b"GET /v1/ws?channel=crowd.foes HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /v1/ws?channel=crowd.foes HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 PINGS = masked(b"", opcode=9) * 1000
