@@ -15,16 +15,17 @@ from pydantic import ValidationError
 from eventhub import __version__, logs
 from eventhub.auth.grants import Action, Grants
 from eventhub.auth.keys import hash_key, new_key
-from eventhub.auth.tokens import NAME_LENGTH, is_name
+from eventhub.auth.tokens import NAME_LENGTH, UnknownKey, is_name
 from eventhub.config import CONFIG_VARIABLE, channel_types, load
-from eventhub.errors import ConfigurationError
+from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.event import parse_age
+from eventhub.hub import Hub
 from eventhub.reference import settings_schema
 from eventhub.server.app import check_auth, check_exposure, check_workers
 from eventhub.server.app import serve as serve_forever
 from eventhub.server.backend import check_broker
 from eventhub.server.certificates import check_certificate
-from eventhub.server.guard import load_verification_key
+from eventhub.server.guard import Guard, load_verification_key
 from eventhub.settings import KeySettings, Settings
 
 DEFAULT_FILE = Path("eventhub.yaml")
@@ -158,9 +159,13 @@ def new_token(
         secret = signing.read_bytes() if signing else load_verification_key(0, chosen[0], _directory(file)).material
         if not isinstance(secret, bytes):
             raise TypeError
-        typer.echo(jwt.encode(claims, secret, chosen[0].algorithm, headers={"kid": chosen[0].id} if chosen[0].id else None))
+        token = jwt.encode(claims, secret, chosen[0].algorithm, headers={"kid": chosen[0].id} if chosen[0].id else None)
+        Guard(settings.auth, _directory(file), Hub.now).authenticate(token)
+        typer.echo(token)
     except ConfigurationError as error:
         _refuse(error)
+    except (EventHubError, UnknownKey) as error:
+        _refuse(ConfigurationError(f"the configuration's keys do not verify what this one signs: {error}"))
     except (OSError, AttributeError, TypeError, ValueError, jwt.PyJWTError):  # a public key has no `sign`
         _refuse(ConfigurationError(f"{chosen[0].algorithm} cannot sign with it; expected --key with the PEM of its private key"))
 

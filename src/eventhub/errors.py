@@ -16,7 +16,8 @@ EventHubError
 ├── RateLimited, TooManyConnections                                                                         429
 ├── HeadTooLarge                                                                                            431
 ├── Internal                                                                                                500
-└── BrokerUnavailable, KeysUnavailable, TooManyChannels, NodeFull, ShuttingDown                             503
+├── Disconnected, BrokerUnavailable, KeysUnavailable                                                         503
+└── TooManyChannels, NodeFull, ShuttingDown                                                                 503
 
 ConfigurationError stands apart: it is for start-up and has no wire code. A WebSocket close code is 4000 + the HTTP status.
 Messages say what was received and what was expected, and never hold a payload.
@@ -234,6 +235,10 @@ class KeysUnavailable(EventHubError, code="keys_unavailable", status=503):
 
 class TooManyChannels(EventHubError, code="too_many_channels", status=503, limit="channels"):
     """The broker holds as many channels as it may."""
+
+
+class Disconnected(EventHubError, code="disconnected", status=503):
+    """An operator has ended the connection; another may be made."""
 
 
 class NodeFull(EventHubError, code="node_full", status=503, limit="connections"):

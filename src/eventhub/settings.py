@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from eventhub.auth.grants import PATTERNS, Action, check_pattern
+from eventhub.auth.keys import PREFIX as PREFIX_OF_KEYS
 from eventhub.channels import Publisher, Slow
 from eventhub.event import parse_age
 
@@ -134,11 +135,19 @@ class ShutdownSettings(Section):
     reconnect_within: float = Field(default=5, gt=0, description="Clients are told to come back within this time, each at its own moment")
 
 
+def _hashed(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(PREFIX_OF_KEYS):
+        raise ValueError("this is the key itself; expected its hash, which `eventhub key new` prints, too")
+    return value
+
+
 class KeySettings(Section):
     """An API key; `eventhub key new` makes one."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Who holds it")
-    hash: str = Field(pattern=r"^sha256:[0-9a-f]{64}$", description="SHA-256 of the key; the key itself is stored nowhere")
+    hash: Annotated[str, BeforeValidator(_hashed)] = Field(
+        pattern=r"^sha256:[0-9a-f]{64}$", description="SHA-256 of the key; the key itself is stored nowhere"
+    )
     subscribe: Patterns = Field(default=[], description="Channels to listen to, as patterns: chat.lobby, chat.*, iot.greenhouse.>, >")
     publish: Patterns = Field(default=[], description="Channels to publish to, as patterns")
     presence: Patterns = Field(default=[], description="Channels to see and be seen in, as patterns")
@@ -182,6 +191,8 @@ class TokenSettings(Section):
 
     @model_validator(mode="after")
     def _jwks_is_for_us(self) -> Self:
+        if self.warning <= self.leeway:
+            raise ValueError(f"warning is {self.warning:g}; expected more than leeway, {self.leeway:g}, as a token is taken so much longer")
         if self.jwks and not (self.issuer and self.audience):
             raise ValueError("jwks needs issuer and audience: its keys sign tokens for others, too")
         return self

@@ -177,7 +177,7 @@ def test_a_principal_is_disconnected_at_all_nodes_and_may_come_back(nodes: list[
     with connect(nodes[0], token("dis")) as first, connect(nodes[1], token("dis")) as second, connect(nodes[1], token("other")) as other:
         told = command(nodes[0], "disconnect", 200, subject="dis")
         assert (told["disconnected"], told["nodes"], told["complete"]) == (2, 2, True)
-        assert ended(first) == ended(second) == (4403, "revoked")
+        assert ended(first) == ended(second) == (4503, "disconnected")
         other.send(type="ping")
         assert other.until("pong")
     with connect(nodes[1], token("dis")):

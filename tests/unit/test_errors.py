@@ -70,7 +70,7 @@ def test_close_codes_that_clients_reconnect_on_are_those_of_faults_that_pass() -
     assert again == {
         "slow_consumer", "ping_timeout", "request_timeout", "internal", "broker_unavailable", "too_many_channels", "shutting_down",
         "rate_limited",
-        "too_many_connections", "node_full", "keys_unavailable",
+        "too_many_connections", "node_full", "disconnected", "keys_unavailable",
     }  # fmt: skip
 
 

@@ -339,10 +339,10 @@ async def test_those_who_are_shut_out_are_disconnected_and_do_not_come_back() ->
     by_token, by_key, other = (node.connect(node.guard.authenticate(text)) for text in (good(), KEY, good("ben")))
     target = Target("subject", "ana")
     node.guard.blocks.decide(target, node.clock.now, END * 1000)
-    assert node.visits.end(target) == 1
+    assert node.visits.end(target, blocked=True) == 1
     assert (codes(by_token), codes(by_key), codes(other)) == (["revoked"], [], [])
     assert node.auth(node.connect(), good())[0]["code"] == "revoked"
-    assert node.visits.end(target) == 0
+    assert node.visits.end(target, blocked=True) == 0
 
 
 # Keys that come late

@@ -119,7 +119,8 @@ class TokenVerifier:
             raise InvalidToken("the token has critical extensions, of which none is known (RFC 7515, 4.1.11)")
         found = self._unnamed if key_id is None else self._named.get(key_id, []) if isinstance(key_id, str) else []
         if not found:
-            raise UnknownKey(f"the token names the key {str(key_id)[:NAME_LENGTH]!r}; expected one that is configured")
+            named = "no key (kid)" if key_id is None else f"the key {str(key_id)[:NAME_LENGTH]!r}"
+            raise UnknownKey(f"the token names {named}; expected one that is configured")
         fitting = [key for key in found if key.algorithm == algorithm]
         if not fitting:
             raise InvalidToken(f"the token's algorithm is {str(algorithm)[:20]!r}; expected {found[0].algorithm}, which is its key's")

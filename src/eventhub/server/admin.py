@@ -11,8 +11,8 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from eventhub.auth.blocks import Blocks, Decision, Target, What
-from eventhub.auth.principal import ANYONE
-from eventhub.errors import BrokerUnavailable, Forbidden
+from eventhub.auth.principal import ANYONE, Principal
+from eventhub.errors import BrokerUnavailable, Forbidden, InvalidRequest
 from eventhub.event import format_time, parse_age
 from eventhub.hub import Hub
 from eventhub.server.assembly import ANSWER_BYTES, Assembly
@@ -20,6 +20,8 @@ from eventhub.server.guard import Guard, Headers
 from eventhub.server.visits import Visit, Visits
 
 TOPIC = b"blocks"
+QUESTION = b"?"
+"""Of a node that has just begun: who is shut out?"""
 REPEAT_SECONDS = 15
 ROWS = 150
 """Decisions in one message: names have 200 characters, which JSON may escape."""
@@ -96,26 +98,32 @@ class Admin:
     def __init__(self, guard: Guard, visits: Visits, hub: Hub) -> None:
         self._guard, self._visits, self._hub = guard, visits, hub
         self._assembly = Assembly(hub, self._answer)
+        self._asked = asyncio.Event()
         hub.listen(TOPIC, self._hear)
 
     @property
     def _blocks(self) -> Blocks:
         return self._guard.blocks
 
-    async def authorize(self, headers: Headers) -> None:
-        """Raises Unauthorized, Forbidden and the like for whoever is no operator."""
+    async def authorize(self, headers: Headers) -> Principal:
+        """The operator. Raises Unauthorized, Forbidden and the like for whoever is no operator."""
         if self._guard.nobody is ANYONE:
             raise Forbidden("this server has no authentication configured; the admin interface needs an API key with operator: true")
-        operator = await self._guard.admit_operator(headers)
-        log.info("admin", operator=operator.name)
+        return await self._guard.admit_operator(headers)
 
     async def run(self) -> None:
         """Repeat to other nodes who is shut out: they may have missed it, or have begun since. Until cancelled."""
         known: set[str] = set()
+        with suppress(BrokerUnavailable):
+            await self._hub.tell(TOPIC, QUESTION)
         for tick in count():
-            await asyncio.sleep(1)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._asked.wait()
+                    known = set()
+            self._asked.clear()
             nodes = self._hub.nodes
-            if nodes - known or tick % REPEAT_SECONDS == 0:
+            if not nodes <= known or tick % REPEAT_SECONDS == 0:
                 self._blocks.expire(self._hub.now())
                 await self._tell(list(self._blocks) if nodes else ())
             known = nodes
@@ -130,26 +138,32 @@ class Admin:
             "complete": answers.complete,
         }
 
-    async def disconnect(self, target: Target) -> dict[str, Any]:
+    async def disconnect(self, target: Target, operator: Principal) -> dict[str, Any]:
         """End their connections, on all nodes. They may come back."""
-        log.warning("disconnected", what=target.what, value=target.value)
-        answers = await self._assembly.ask({"end": [target.what, target.value]})
+        log.warning("disconnect", operator=operator.name, what=target.what, name=target.value)
+        return await self._end(target, blocked=False)
+
+    async def _end(self, target: Target, *, blocked: bool) -> dict[str, Any]:
+        answers = await self._assembly.ask({"end": [target.what, target.value, blocked]})
         ended = sum(found["ended"] for found in answers.found.values())
         return {"disconnected": ended, "nodes": len(answers.found), "complete": answers.complete}
 
-    async def block(self, target: Target, milliseconds: int) -> dict[str, Any]:
-        """End their connections, on all nodes, and let them in again only after so long."""
+    async def block(self, target: Target, milliseconds: int, operator: Principal) -> dict[str, Any]:
+        """End their connections, on all nodes, and let them in again only after so long. Raises InvalidRequest for the operator's own."""
+        if target.fits(operator):
+            raise InvalidRequest(f"the {target} is the operator's own, who could take nothing back; expected another")
         now = self._hub.now()
         decision = self._blocks.decide(target, now, now + milliseconds)
         await self._tell((decision,))
-        return {**_shown(decision), **await self.disconnect(target)}
+        log.warning("block", operator=operator.name, **_shown(decision))
+        return {**_shown(decision), **await self._end(target, blocked=True)}
 
-    async def unblock(self, target: Target) -> bool:
+    async def unblock(self, target: Target, operator: Principal) -> bool:
         """Let them in again, on all nodes. False when nobody had shut them out."""
         now = self._hub.now()
         if all(decision.target != target for decision in self._current(now)):
             return False
-        log.warning("unblocked", what=target.what, value=target.value)
+        log.warning("unblock", operator=operator.name, what=target.what, name=target.value)
         await self._tell((self._blocks.decide(target, now, now),))
         return True
 
@@ -164,14 +178,18 @@ class Admin:
 
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         if "end" in question:
-            return {"ended": self._visits.end(Target.of(*question["end"]))}
+            *target, blocked = question["end"]
+            return {"ended": self._visits.end(Target.of(*target), blocked=bool(blocked))}
         wanted = Filter.model_validate(question["connections"])
         matching = [visit for visit in self._visits if wanted.fits(visit)]
         return {"open": len(self._visits), "matching": len(matching), "rows": list(_rows(matching[: wanted.limit]))}
 
     def _hear(self, message: bytes) -> None:
+        if message == QUESTION:
+            self._asked.set()
+            return
         for target in self._blocks.merge(map(Decision.of_row, orjson.loads(message))):
-            self._visits.end(target)
+            self._visits.end(target, blocked=True)
 
     async def _tell(self, decisions: Iterable[Decision]) -> None:
         rows = [decision.as_row() for decision in decisions]

@@ -1,40 +1,75 @@
 """The HTTP interface of operators (PROTOCOL.md, "Administration")."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 
-from eventhub.errors import NotFound
+from eventhub.auth.principal import Principal
+from eventhub.errors import NotFound, PayloadTooLarge
 from eventhub.server.admin import Admin, Block, Filter, Whom
 from eventhub.server.guard import fields
+
+BODY_BYTES = 4096
+Body = TypeVar("Body", bound=BaseModel)
 
 
 def mount(api: FastAPI, admin: Admin) -> None:
     """Add the routes."""
 
+    async def operator(request: Request) -> Principal:
+        return await admin.authorize(fields(request.scope["headers"]))
+
     @api.get("/v1/admin/connections", summary="Who is connected, on all nodes", tags=["administer"])
     async def connections(request: Request, wanted: Annotated[Filter, Query()]) -> dict[str, Any]:
-        await admin.authorize(fields(request.scope["headers"]))
+        await operator(request)
         return await admin.connections(wanted)
 
-    @api.post("/v1/admin/disconnect", summary="End the connections of a principal or token, on all nodes", tags=["administer"])
-    async def disconnect(request: Request, whom: Whom) -> dict[str, Any]:
-        await admin.authorize(fields(request.scope["headers"]))
-        return await admin.disconnect(whom.target)
+    @api.post(
+        "/v1/admin/disconnect", summary="End the connections of a principal or token, on all nodes", tags=["administer"],
+        openapi_extra=_takes(Whom),
+    )  # fmt: skip
+    async def disconnect(request: Request) -> dict[str, Any]:
+        who = await operator(request)
+        return await admin.disconnect((await _body(request, Whom)).target, who)
 
     @api.get("/v1/admin/blocks", summary="Who is shut out", tags=["administer"])
     async def blocks(request: Request) -> dict[str, Any]:
-        await admin.authorize(fields(request.scope["headers"]))
+        await operator(request)
         return admin.blocks()
 
-    @api.post("/v1/admin/blocks", summary="Shut a principal or token out, on all nodes", status_code=201, tags=["administer"])
-    async def block(request: Request, whom: Block) -> dict[str, Any]:
-        await admin.authorize(fields(request.scope["headers"]))
-        return await admin.block(whom.target, whom.milliseconds)
+    @api.post(
+        "/v1/admin/blocks", summary="Shut a principal or token out, on all nodes", status_code=201, tags=["administer"],
+        openapi_extra=_takes(Block),
+    )  # fmt: skip
+    async def block(request: Request) -> dict[str, Any]:
+        who = await operator(request)
+        whom = await _body(request, Block)
+        return await admin.block(whom.target, whom.milliseconds, who)
 
     @api.delete("/v1/admin/blocks", summary="Let them in again", status_code=204, tags=["administer"])
     async def unblock(request: Request, whom: Annotated[Whom, Query()]) -> Response:
-        await admin.authorize(fields(request.scope["headers"]))
-        if not await admin.unblock(whom.target):
+        who = await operator(request)
+        if not await admin.unblock(whom.target, who):
             raise NotFound(f"the {whom.target} is not shut out")
         return Response(status_code=204)
+
+
+def _takes(model: type[BaseModel]) -> dict[str, Any]:
+    content = {"application/json": {"schema": model.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+async def _body(request: Request, model: type[Body]) -> Body:
+    """Of an operator, who is known by now: JSON whatever its media type, as `curl -d` sends it. Raises PayloadTooLarge."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > BODY_BYTES:
+            raise PayloadTooLarge(f"the body is larger than {BODY_BYTES} bytes")
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        faults = [{**fault, "loc": ("body", *fault["loc"])} for fault in error.errors(include_url=False, include_input=False)]
+        raise RequestValidationError(faults) from None

@@ -140,7 +140,7 @@ class Rates:
 
     def _bucket(self, key: Key, rate: float) -> Bucket:
         if (bucket := self._buckets.get(key)) is None:
-            bucket = self._buckets[key] = Bucket(rate, max(1.0, rate))
+            bucket = self._buckets[key] = Bucket(rate, max(1.0, rate) - 0.5)  # so that a second's worth may come at once, and not one more
             if len(self._buckets) > BUCKETS:
                 self._buckets.popitem(last=False)
         else:

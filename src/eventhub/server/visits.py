@@ -8,7 +8,7 @@ from eventhub.auth.blocks import Target
 from eventhub.auth.principal import STRANGER, Principal
 from eventhub.auth.tokens import UnknownKey
 from eventhub.channels import ChannelType
-from eventhub.errors import EventHubError, Forbidden, Revoked, TokenExpired, Unauthorized
+from eventhub.errors import Disconnected, EventHubError, Forbidden, Revoked, TokenExpired, Unauthorized
 from eventhub.hub import Hub
 from eventhub.server.admission import Place, Places
 from eventhub.server.deadlines import Deadlines
@@ -94,11 +94,12 @@ class Visits:
                 self._places.leave(visit.place)
             visit.holder = visit.session = visit.place = None
 
-    def end(self, target: Target) -> int:
-        """Disconnect those who are meant; how many there were."""
+    def end(self, target: Target, *, blocked: bool) -> int:
+        """Disconnect those who are meant; how many there were. `blocked`: they had better not come back."""
         meant = [visit for visit in self._all if target.fits(visit.principal)]
+        error = Revoked(f"an operator has shut out the {target}") if blocked else Disconnected(f"an operator has disconnected the {target}")
         for visit in meant:
-            self._fail(visit, Revoked(f"an operator has disconnected the {target}"))
+            self._fail(visit, error)
         return len(meant)
 
     # Renewal
