@@ -1,8 +1,8 @@
 """The limits that refuse, by name, and how often something may be done: a token bucket. No I/O, no clock of its own."""
 
 REFUSING = (
-    "event_bytes", "body_bytes", "batch", "publish_rate", "depth", "page", "subscriptions", "connections", "connections_per_address",
-    "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds", "first_frame_seconds",
+    "event_bytes", "body_bytes", "batch", "publish_rate", "bad_credentials", "depth", "page", "subscriptions", "connections",
+    "connections_per_address", "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds", "first_frame_seconds",
 )  # fmt: skip
 """Settings below `limits` beyond which something is refused, or made to wait; others are buffers and retention."""
 

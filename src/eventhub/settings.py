@@ -117,6 +117,9 @@ class LimitSettings(Section):
     commands: int = Field(
         default=1000, ge=1, description="Frames per second a WebSocket client may send, twice as many at once; beyond it, it is read later"
     )
+    bad_credentials: int = Field(
+        default=20, ge=1, description="Tokens and keys per second from one address that turn out bad, five times as many at once"
+    )
     head_seconds: float = Field(default=10, gt=0, description="Longest wait for a TLS handshake, and for the head of a request")
     body_seconds: float = Field(
         default=30,

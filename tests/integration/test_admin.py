@@ -12,12 +12,12 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from eventhub.auth.keys import hash_key, new_key
-from tests.clients import WsClient, http
+from tests.clients import WsClient, exactly, http, raw
 from tests.harness import EventHubServer
 from tests.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
-OPERATOR, PRODUCER, SLOW = new_key(), new_key(), new_key()
+OPERATOR, PRODUCER, SLOW, SLOW_TOO = new_key(), new_key(), new_key(), new_key()
 SECRET = "not a secret at all, but of 32 bytes"
 CONFIG = f"""
 log: {{level: info}}
@@ -31,6 +31,7 @@ auth:
     - {{name: root, hash: "{hash_key(OPERATOR)}", operator: true}}
     - {{name: producer, hash: "{hash_key(PRODUCER)}", publish: [">"], subscribe: [">"]}}
     - {{name: slow, hash: "{hash_key(SLOW)}", publish: [">"], rate: 2}}
+    - {{name: slow.too, hash: "{hash_key(SLOW_TOO)}", publish: [">"], rate: 2}}
 """
 OPERATOR_HEADERS = {"Authorization": f"Bearer {OPERATOR}"}
 
@@ -252,6 +253,69 @@ def test_a_principal_has_so_many_connections_and_others_have_theirs(nodes: list[
         with connect(nodes[0], token("many")):
             pass
     assert refusals(nodes[0], "connections_per_principal") == before + 2
+
+
+# Requests that take long: who sends them is looked at when they are complete
+
+
+def head(path: str, credential: str, size: int | None, media_type: str = "application/json") -> bytes:
+    length = f"Content-Length: {size}" if size is not None else "Transfer-Encoding: chunked"
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {credential}", f"Content-Type: {media_type}", length]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def test_a_body_that_ends_after_its_principal_was_shut_out_or_its_token_has_ended_is_not_stored(nodes: list[EventHubServer]) -> None:
+    soon = token("slow.body", exp=datetime.now(UTC) - timedelta(seconds=3))  # a leeway of five seconds
+    with raw(nodes[0].port) as blocked, raw(nodes[0].port) as expired:
+        blocked.sendall(head("/v1/channels/chat.late", token("slow.blocked"), 2) + b"1")
+        expired.sendall(head("/v1/channels/chat.late", soon, 2) + b"1")
+        wait(lambda: http.get(f"{nodes[0].url}/v1/channels/chat.late", headers=bearer(soon)).status_code == 401)
+        command(nodes[0], "blocks", 201, subject="slow.blocked")
+        for sock, status in ((blocked, b"403"), (expired, b"401")):
+            sock.sendall(b"2")
+            assert exactly(sock, 12)[9:] == status
+    command(nodes[0], "blocks", 204, "DELETE", subject="slow.blocked")
+    assert http.get(f"{nodes[0].url}/v1/channels/chat.late", headers=bearer(token("x"))).json()["events"] == []
+
+
+def test_bodies_that_come_slowly_at_once_are_counted_as_if_they_had_come_quickly(nodes: list[EventHubServer]) -> None:
+    before = len(http.get(f"{nodes[1].url}/v1/channels/logs.slow-bodies?limit=1000", headers=bearer(PRODUCER)).json()["events"])
+    with ExitStack() as stack:
+        socks = [stack.enter_context(raw(nodes[1].port)) for _ in range(10)]
+        for sock in socks:
+            sock.sendall(head("/v1/channels/logs.slow-bodies", SLOW_TOO, 201) + b"[" + b",".join([b"1"] * 100))
+        wait(lambda: publish(nodes[1], SLOW_TOO, "logs.other") == 201)  # there is room: all of them were let in
+        for sock in socks:
+            sock.sendall(b"]")
+        statuses = sorted(exactly(sock, 12)[9:] for sock in socks)
+    after = len(http.get(f"{nodes[1].url}/v1/channels/logs.slow-bodies?limit=1000", headers=bearer(PRODUCER)).json()["events"])
+    assert statuses.count(b"201") == (after - before) / 100 <= 1
+
+
+def test_a_stream_that_nobody_reads_the_answer_of_ends_with_its_principal(nodes: list[EventHubServer]) -> None:
+    with raw(nodes[0].port, receive_buffer=4096) as sock:
+        sock.sendall(head("/v1/channels/chat.unread", token("unread"), None, "application/x-ndjson"))
+        lines = b"1\n" * 2000
+        sock.sendall(b"%x\r\n%b\r\n" % (len(lines), lines))
+        wait(lambda: len(connections(nodes[0], subject="unread")["connections"]) == 1)
+        command(nodes[0], "disconnect", 200, subject="unread")
+        wait(lambda: connections(nodes[0], subject="unread")["connections"] == [])
+        stored = http.get(f"{nodes[0].url}/v1/channels/chat.unread?limit=1000", headers=bearer(token("x"))).json()["events"]
+        assert len(stored) < 200, "ten a second are taken, and none any more"
+
+
+def test_a_stranger_s_body_is_not_read_for_the_operators_interface(nodes: list[EventHubServer]) -> None:
+    with raw(nodes[0].port) as sock:
+        sock.sendall(head("/v1/admin/blocks", "ehk_nobody", 1_000_000_000) + b"{")
+        assert exactly(sock, 12)[9:] == b"401"
+    assert http.post(f"{nodes[0].url}/v1/admin/blocks", content=b" " * 5000, headers=OPERATOR_HEADERS).status_code == 413
+
+
+def test_operators_send_json_as_curl_does_and_cannot_shut_themselves_out(nodes: list[EventHubServer]) -> None:
+    form = {**OPERATOR_HEADERS, "Content-Type": "application/x-www-form-urlencoded"}
+    answer = http.post(f"{nodes[0].url}/v1/admin/disconnect", content='{"subject":"nobody"}', headers=form)
+    assert (answer.status_code, answer.json()["disconnected"], answer.headers["cache-control"]) == (200, 0, "no-store")
+    assert command(nodes[0], "blocks", 400, key="root")["code"] == "invalid_request"
 
 
 # Rates

@@ -465,7 +465,7 @@ def test_a_key_that_the_issuer_adds_is_found_and_one_that_it_takes_away_is_bad(s
                 client.send(type="auth", token=theirs(2))
                 if client.receive()["type"] == "authenticated":
                     break
-                assert len(issuer.requests) == 1
+                assert len(issuer.requests) <= 2
         assert len(issuer.requests) == 2
         assert http.post(url, headers=bearer(theirs(2)), json=MESSAGE).status_code == 201
         assert code(http.post(url, headers=bearer(theirs(1)), json=MESSAGE)) == (503, "keys_unavailable")  # until it may be asked again

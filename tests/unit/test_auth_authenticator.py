@@ -140,3 +140,14 @@ def test_no_credential_is_kept() -> None:
     found.authenticate(KEY)
     assert text not in str(vars(found))
     assert KEY not in str(vars(found))
+
+
+def test_large_credentials_are_remembered_in_smaller_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED_BYTES", 3000)
+    found = build(verifier=Counting())
+    texts = [token(sub=str(number), jti="x" * 190) for number in range(9)]
+    for text in texts:
+        found.authenticate(text)
+    assert 2 <= len(found._known) < 9
+    assert found._size == sum(len(text) for text in texts[-len(found._known) :]) <= 3000
+    assert [found.remembers(texts[-1]), found.remembers(texts[0])] == [True, False]

@@ -9,8 +9,18 @@ import pytest
 from eventhub.auth.keys import hash_key
 from eventhub.auth.principal import ANYONE, STRANGER, Kind
 from eventhub.auth.tokens import TOKEN_BYTES, UnknownKey
-from eventhub.errors import ConfigurationError, Forbidden, InvalidRequest, InvalidToken, KeysUnavailable, TokenExpired, Unauthorized
+from eventhub.errors import (
+    ConfigurationError,
+    Forbidden,
+    InvalidRequest,
+    InvalidToken,
+    KeysUnavailable,
+    RateLimited,
+    TokenExpired,
+    Unauthorized,
+)
 from eventhub.hub import Hub
+from eventhub.server import guard as module
 from eventhub.server import jwks
 from eventhub.server.guard import MAX_FIELDS, OFFER, Guard, fields
 from eventhub.settings import AuthSettings
@@ -280,3 +290,34 @@ async def test_a_key_set_that_was_just_looked_at_says_nothing_of_keys_that_are_n
             await found.admit(theirs("two", 2))
         assert len(server.requests) == 1
         task.cancel()
+
+
+def test_bad_credentials_of_one_address_are_looked_at_so_often_and_good_ones_that_are_known_always() -> None:
+    clock = [1_000_000]
+    found = Guard(AuthSettings.model_validate({"keys": KEYS, "tokens": TOKENS}), Path(), lambda: clock[0], bad_credentials=2)
+    good = bearer(KEY)
+    found.identify(good, address="192.0.2.1")
+    refused = []
+    for number in range(30):
+        with pytest.raises((InvalidToken, RateLimited)) as caught:
+            found.identify(bearer(f"a.b.{number}"), address="192.0.2.1")
+        refused.append(caught.value.code)
+    assert 10 <= refused.count("invalid_token") <= 11
+    assert isinstance(caught.value, RateLimited)
+    assert caught.value.limit == "bad_credentials"
+    assert caught.value.retry_after == pytest.approx(0.5, abs=0.5)
+    assert found.identify(good, address="192.0.2.1").name
+    with pytest.raises(InvalidToken):
+        found.identify(bearer("a.b.c"), address="192.0.2.2")
+    clock[0] += 1000
+    with pytest.raises(InvalidToken):
+        found.identify(bearer("a.b.c"), address="192.0.2.1")
+
+
+def test_the_addresses_whose_bad_credentials_are_counted_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ADDRESSES", 3)
+    found = Guard(AuthSettings.model_validate({"keys": KEYS, "tokens": TOKENS}), Path(), lambda: 1_000_000)
+    for number in range(9):
+        with pytest.raises(InvalidToken):
+            found.identify(bearer("a.b.c"), address=f"192.0.2.{number}")
+    assert len(found._failures) == 3

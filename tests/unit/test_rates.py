@@ -186,3 +186,14 @@ def test_what_is_told_names_whose_of_which_type_how_many_and_the_rate() -> None:
     network.publish(count=3)
     network.publish(count=4)
     assert [orjson.loads(message) for message in network.rates[0].messages()] == [[["token:ana", "chat", 7, 10]]]
+
+
+def test_who_checked_long_ago_pays_with_the_bucket_that_is_there_now(alone: Network) -> None:
+    """A body that came slowly: its bucket was full, and forgotten, when it was to be paid from."""
+    slow, quick = alone.toll(), alone.toll()
+    slow.check()
+    alone.rates[0].forget()
+    assert len(alone.rates[0]) == 0
+    quick.pay(10)
+    with pytest.raises(RateLimited):
+        slow.check()

@@ -11,6 +11,8 @@ from eventhub.auth.tokens import TokenVerifier
 from eventhub.errors import InvalidToken, TokenExpired
 
 REMEMBERED = 10_000
+REMEMBERED_BYTES = 8 * 1024 * 1024
+"""Of their credentials: what is kept of one, its grants above all, grows with it."""
 
 
 class Authenticator:
@@ -18,27 +20,40 @@ class Authenticator:
 
     def __init__(self, keys: KeyRing, tokens: TokenVerifier | None, clock: Callable[[], int]) -> None:
         self._keys, self._tokens, self._clock = keys, tokens, clock
-        self._known: OrderedDict[bytes, Principal] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[Principal, int]] = OrderedDict()
+        self._size = 0
         self.blocks = Blocks()
 
     def forget(self) -> None:
         """Verify everyone anew: the keys are others."""
         self._known.clear()
+        self._size = 0
+
+    def remembers(self, credential: str) -> bool:
+        """It has been verified before, and would be found quickly."""
+        return _digest(credential) in self._known
 
     def authenticate(self, credential: str) -> Principal:
         """Raises InvalidToken, TokenExpired, Revoked, UnknownKey."""
-        digest = hashlib.sha256(credential.encode("utf-8", "surrogatepass")).digest()
-        if (principal := self._known.get(digest)) is None:
-            principal = self._verify(credential)
-            self._known[digest] = principal
-            if len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+        digest = _digest(credential)
+        if (found := self._known.get(digest)) is None:
+            found = self._known[digest] = self._verify(credential), len(credential)
+            self._size += len(credential)
+            while len(self._known) > REMEMBERED or self._size > REMEMBERED_BYTES:
+                self._size -= self._known.popitem(last=False)[1][1]
+        try:
+            self.check(found[0])
+        except TokenExpired:
+            self._size -= self._known.pop(digest)[1]
+            raise
+        return found[0]
+
+    def check(self, principal: Principal) -> None:
+        """What may change while somebody is known. Raises TokenExpired, Revoked."""
         now = self._clock()
         if principal.expires is not None and principal.expires <= now:
-            del self._known[digest]
             raise TokenExpired(f"the {principal.kind} has expired; expected a new one")
         self.blocks.check(principal, now)
-        return principal
 
     def _verify(self, credential: str) -> Principal:
         if credential.startswith(PREFIX):
@@ -46,3 +61,7 @@ class Authenticator:
         if self._tokens is None:
             raise InvalidToken(f"the credential is not an API key, which would begin with {PREFIX}; this server takes no tokens")
         return self._tokens.verify(credential)
+
+
+def _digest(credential: str) -> bytes:
+    return hashlib.sha256(credential.encode("utf-8", "surrogatepass")).digest()

@@ -105,11 +105,11 @@ class Admin:
     def _blocks(self) -> Blocks:
         return self._guard.blocks
 
-    async def authorize(self, headers: Headers) -> Principal:
+    async def authorize(self, headers: Headers, address: str) -> Principal:
         """The operator. Raises Unauthorized, Forbidden and the like for whoever is no operator."""
         if self._guard.nobody is ANYONE:
             raise Forbidden("this server has no authentication configured; the admin interface needs an API key with operator: true")
-        return await self._guard.admit_operator(headers)
+        return await self._guard.admit_operator(headers, address)
 
     async def run(self) -> None:
         """Repeat to other nodes who is shut out: they may have missed it, or have begun since. Until cancelled."""

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from eventhub.auth.principal import Principal
 from eventhub.errors import NotFound, PayloadTooLarge
 from eventhub.server.admin import Admin, Block, Filter, Whom
-from eventhub.server.guard import fields
+from eventhub.server.guard import address_of, fields
 
 BODY_BYTES = 4096
 Body = TypeVar("Body", bound=BaseModel)
@@ -19,7 +19,7 @@ def mount(api: FastAPI, admin: Admin) -> None:
     """Add the routes."""
 
     async def operator(request: Request) -> Principal:
-        return await admin.authorize(fields(request.scope["headers"]))
+        return await admin.authorize(fields(request.scope["headers"]), address_of(request.scope))
 
     @api.get("/v1/admin/connections", summary="Who is connected, on all nodes", tags=["administer"])
     async def connections(request: Request, wanted: Annotated[Filter, Query()]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class Application:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
         self.hub = Hub(types, open_broker(settings, types, directory), metrics)
-        self.gateway = Gateway(settings, self.hub, Guard(settings.auth, directory, self.hub.now))
+        self.gateway = Gateway(settings, self.hub, Guard(settings.auth, directory, self.hub.now, settings.limits.bad_credentials))
         metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
         self._certificates = certificates
         if certificates is not None:

@@ -1,7 +1,9 @@
 """Who comes in: from the credentials of a request to a principal."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from eventhub.auth.authenticator import Authenticator
@@ -10,7 +12,17 @@ from eventhub.auth.grants import Action, Grants
 from eventhub.auth.keys import ApiKey, KeyRing
 from eventhub.auth.principal import ANYONE, STRANGER, Kind, Principal
 from eventhub.auth.tokens import TOKEN_BYTES, TokenVerifier, UnknownKey, VerificationKey, load_key
-from eventhub.errors import ConfigurationError, EventHubError, Forbidden, InvalidRequest, InvalidToken, KeysUnavailable, Unauthorized
+from eventhub.errors import (
+    ConfigurationError,
+    EventHubError,
+    Forbidden,
+    InvalidRequest,
+    InvalidToken,
+    KeysUnavailable,
+    RateLimited,
+    Unauthorized,
+)
+from eventhub.limits import Bucket
 from eventhub.server.jwks import KeySet
 from eventhub.settings import AuthSettings, KeySettings, VerificationKeySettings
 
@@ -21,21 +33,27 @@ PARAMETER = b"access_token"
 """RFC 6750, 2.3."""
 
 MAX_FIELDS = 10_000
+ADDRESSES = 10_000
+"""Whose bad credentials are counted; beyond it those that sent none for longest are forgotten."""
 Headers = Mapping[bytes, bytes]
 
 
 class Guard:
     """Turns credentials into principals. `clock` gives milliseconds since the Unix epoch."""
 
-    def __init__(self, auth: AuthSettings, directory: Path, clock: Callable[[], int]) -> None:
+    def __init__(self, auth: AuthSettings, directory: Path, clock: Callable[[], int], bad_credentials: float = 20) -> None:
         """Raises ConfigurationError for a key that cannot be used."""
         self.settings = auth
+        self._clock = clock
+        self._bad_credentials = bad_credentials
+        self._failures: OrderedDict[str, Bucket] = OrderedDict()  # by address
         self.nobody = STRANGER if auth.configured else ANYONE
         """Who it is without a credential."""
         self._fixed = [load_verification_key(number, key, directory) for number, key in enumerate(auth.tokens.keys)]
         tokens = auth.tokens
         verifier = TokenVerifier(self._fixed, tokens.issuer, tokens.audience, tokens.leeway) if tokens.keys or tokens.jwks else None
         self._verifier = verifier
+        self._fetched: list[VerificationKey] = []
         self._authenticator = Authenticator(KeyRing(map(_api_key, auth.keys)), verifier, clock)
         self.key_set = KeySet(tokens.jwks, self._replace) if tokens.jwks else None
 
@@ -44,38 +62,59 @@ class Guard:
         """Who is shut out."""
         return self._authenticator.blocks
 
-    def identify(self, headers: Headers, offered: Iterable[str] = ()) -> Principal:
+    def identify(self, headers: Headers, offered: Iterable[str] = (), address: str = "") -> Principal:
         """Who sent a request with these headers, offering these subprotocols. Raises EventHubError, UnknownKey."""
         if self.nobody is ANYONE:
             return ANYONE
         credential = _credential(headers, offered)
-        return STRANGER if credential is None else self._authenticator.authenticate(credential)
+        return STRANGER if credential is None else self.authenticate(credential, address)
 
-    async def admit(self, headers: Headers, offered: Iterable[str] = ()) -> Principal:
+    async def admit(self, headers: Headers, offered: Iterable[str] = (), address: str = "") -> Principal:
         """As `identify`, fetching keys where that may help. Raises EventHubError."""
         try:
-            return self.identify(headers, offered)
+            return self.identify(headers, offered, address)
         except UnknownKey:
             looked = await self.refresh()
         try:
-            return self.identify(headers, offered)
+            return self.identify(headers, offered, address)
         except UnknownKey as error:
             raise self.unknown(error, looked=looked) from None
 
-    async def admit_operator(self, headers: Headers) -> Principal:
+    async def admit_operator(self, headers: Headers, address: str = "") -> Principal:
         """As `admit`. Raises Forbidden, too, for whoever is no operator."""
-        principal = await self.admit(headers)
+        principal = await self.admit(headers, address=address)
         if not principal.known and self.nobody is STRANGER:
             raise Unauthorized("this needs an operator's API key, and none was sent")
         if not principal.operator:
             raise Forbidden(f"{principal.kind} {principal.name!r} is no operator; expected an API key with operator: true")
         return principal
 
-    def authenticate(self, credential: str) -> Principal:
-        """Whose credential it is. Raises InvalidToken, TokenExpired, UnknownKey."""
+    def authenticate(self, credential: str, address: str = "") -> Principal:
+        """Whose credential it is, which came from this address. Raises InvalidToken, TokenExpired, Revoked, RateLimited, UnknownKey."""
         if self.nobody is ANYONE:
             raise InvalidToken("this server has no authentication configured, and takes no tokens")
-        return self._authenticator.authenticate(credential)
+        wait = failures.wait(self._clock()) if (failures := self._failures.get(address)) else 0.0
+        if wait and not self._authenticator.remembers(credential):
+            raise RateLimited("too many bad credentials came from this address", retry_after=wait).by("bad_credentials")
+        try:
+            return self._authenticator.authenticate(credential)
+        except (InvalidToken, UnknownKey):
+            self._failed(address)
+            raise
+
+    def check(self, principal: Principal) -> None:
+        """What may have changed since it was admitted. Raises TokenExpired, Revoked."""
+        self._authenticator.check(principal)
+
+    def _failed(self, address: str) -> None:
+        """To check one takes long, a millisecond if it is large."""
+        now = self._clock()
+        if (failures := self._failures.pop(address, None)) is None:
+            failures = Bucket(self._bad_credentials, 5 * self._bad_credentials)
+        self._failures[address] = failures
+        failures.spend(1, now)
+        while len(self._failures) > ADDRESSES or next(iter(self._failures.values())).idle(now):
+            self._failures.popitem(last=False)
 
     async def refresh(self) -> bool:
         """Look for a key that was not known; False when that cannot be done so soon again. Ask again afterwards, in any case."""
@@ -112,8 +151,10 @@ class Guard:
 
     def _replace(self, keys: Iterable[VerificationKey]) -> None:
         assert self._verifier is not None
-        self._verifier.replace([*self._fixed, *keys])
-        self._authenticator.forget()
+        if (found := list(keys)) != self._fetched:  # otherwise everybody would have to be verified anew
+            self._fetched = found
+            self._verifier.replace([*self._fixed, *found])
+            self._authenticator.forget()
 
 
 def fields(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
@@ -122,6 +163,12 @@ def fields(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
     if len(found) != len(headers) and sum(name == b"authorization" for name, _ in headers) > 1:
         raise InvalidRequest("more than one header Authorization was sent; expected one")
     return found
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    """The client's address in an ASGI scope, "" where there is none."""
+    client = scope["client"]
+    return client[0] if client else ""
 
 
 def _credential(headers: Headers, offered: Iterable[str]) -> str | None:

@@ -33,8 +33,8 @@ class Agreement(NamedTuple):
     answer: bytes
 
 
-def agree(gateway: Gateway, method: str, url: bytes, headers: Headers) -> Agreement:
-    """Answer an upgrade request. Raises EventHubError, UnknownKey."""
+def agree(gateway: Gateway, method: str, url: bytes, headers: Headers, client: str = "") -> Agreement:
+    """Answer an upgrade request of the client at this address. Raises EventHubError, UnknownKey."""
     try:
         address = httptools.parse_url(url)
     except httptools.HttpParserError:
@@ -52,7 +52,7 @@ def agree(gateway: Gateway, method: str, url: bytes, headers: Headers) -> Agreem
     gateway.hosts.check(given.get(b"host"))
     gateway.check_origin(given)
     offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",")]
-    principal = gateway.guard.identify(given, offered)
+    principal = gateway.guard.identify(given, offered, client)
     if gateway.hub.draining:
         raise ShuttingDown("this server is about to stop; connect again in a moment")
     deflate = gateway.settings.compression and accept_deflate(found.get(b"sec-websocket-extensions", ""))

@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ALWAYS = (
+    (b"cache-control", b"no-store"),  # what is for one principal is for no cache, wherever its credential was (RFC 6750, 2.3)
     (b"x-content-type-options", b"nosniff"),  # JSON is no script, whoever asks for it as one
     (b"cross-origin-resource-policy", b"same-origin"),  # not in <script>, <img> or <iframe> elsewhere; CORS (`origins`) stands above it
 )
@@ -24,12 +25,13 @@ PAGE = (
 
 
 def with_headers(app: ASGIApp, headers: tuple[tuple[bytes, bytes], ...]) -> ASGIApp:
-    """The application, each of its responses with these."""
+    """The application, each of its responses with these, where it does not say otherwise."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *headers]
+                said = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(header for header in headers if header[0] not in said)]
             await send(message)
 
         await app(scope, receive, headed)

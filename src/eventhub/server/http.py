@@ -21,7 +21,7 @@ from eventhub.hub import Hub
 from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import administration, asyncapi, openapi
 from eventhub.server.gateway import PATH, Gateway, Wanted
-from eventhub.server.guard import fields
+from eventhub.server.guard import address_of, fields
 from eventhub.server.openapi import MODELS, PROBLEM, Batch, Problem, Stored
 from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
@@ -107,7 +107,7 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
 
     async def authorize(request: Request, action: Action, channel: str) -> ChannelType:
         kind = hub.types.resolve(channel)
-        principal = await gateway.guard.admit(fields(request.scope["headers"]))
+        principal = await gateway.guard.admit(fields(request.scope["headers"]), address=address_of(request.scope))
         principal.authorize(action, channel, kind.anonymous)
         return kind
 
@@ -169,7 +169,7 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
 
     async def stream(request: Request, transport: str, channel: str | None, last: str | None) -> Response:
         gateway.check_origin(headers := fields(request.scope["headers"]))
-        principal = await gateway.guard.admit(headers)
+        principal = await gateway.guard.admit(headers, address=address_of(request.scope))
         wanted = Wanted(request.scope["query_string"], channel, last)
         if not wanted.channels:
             raise InvalidRequest("no channel is named; expected ?channel=… once or more")
@@ -224,7 +224,7 @@ def _operations(api: FastAPI, gateway: Gateway, scrape: Scrape) -> None:
     @api.get("/metrics", summary="Prometheus metrics", response_class=Response, tags=["operate"])
     async def metrics(request: Request) -> Response:
         if not gateway.settings.auth.public_metrics:
-            await gateway.guard.admit_operator(fields(request.scope["headers"]))
+            await gateway.guard.admit_operator(fields(request.scope["headers"]), address_of(request.scope))
         return Response(await scrape(), media_type=CONTENT_TYPE_LATEST)
 
 

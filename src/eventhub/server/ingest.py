@@ -15,12 +15,15 @@ from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.event import NewEvent
 from eventhub.server.gateway import Gateway, too_large
 from eventhub.server.headers import ALWAYS
+from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.race import race
 from eventhub.server.stream import abort_of
 from eventhub.server.visits import Visit
 
 GROUP = 200
 """Lines stored together."""
+PAUSE = 1.0
+"""Seconds between two looks at whether a producer that waits is still welcome."""
 DETAILED = 100
 """Refusals reported one by one; beyond it they are counted."""
 
@@ -54,6 +57,7 @@ class Ingest:
         self._details: list[bytes] = []
         self._wake = asyncio.Event()
         self._ended = False
+        self._over = False
         self._error: EventHubError | None = None
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,6 +68,7 @@ class Ingest:
                 self._gateway.opened(self, self._visit)
                 await race(self._read(receive), self._report(send))
         finally:
+            self._over = True
             self._gateway.closed(self)
 
     def buffered(self) -> int:
@@ -78,12 +83,17 @@ class Ingest:
         self._end(error)
 
     def fail(self, error: EventHubError) -> None:
-        """Report what is stored, say why, and end."""
+        """Report what is stored, say why, and end, whether the producer reads it or not."""
         self._end(error)
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._give_up)
 
     def abort(self) -> None:
         """Cut the request off."""
         self._abort()
+
+    def _give_up(self) -> None:
+        if not self._over:
+            self._abort()
 
     async def _read(self, receive: Receive) -> None:
         while not self._ended:
@@ -108,6 +118,8 @@ class Ingest:
         toll = self._visit.toll(self._request.kind)
         group = min(GROUP, toll.handful) if toll else GROUP
         for begin in range(0, len(lines), group):
+            if self._ended:
+                return  # nothing more is taken from whoever was shut out
             events: list[tuple[int, NewEvent]] = []
             for line in lines[begin : begin + group]:
                 self._take(line, events)
@@ -130,8 +142,10 @@ class Ingest:
 
     async def _store(self, events: list[tuple[int, NewEvent]]) -> None:
         if events and (toll := self._visit.toll(self._request.kind)):
-            while wait := toll.wait():  # noqa: ASYNC110  # others of this principal may publish meanwhile
-                await asyncio.sleep(wait)  # which the producer feels as a slow reader
+            while not self._ended and (wait := toll.wait()):  # noqa: ASYNC110  # others of this principal may publish meanwhile
+                await asyncio.sleep(min(wait, PAUSE))  # which the producer feels as a slow reader
+            if self._ended:
+                return
             toll.pay(len(events))
         outcomes = await self._gateway.hub.publish([event for _, event in events]) if events else ()
         for (line, _), outcome in zip(events, outcomes, strict=True):

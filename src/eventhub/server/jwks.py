@@ -63,7 +63,8 @@ class KeySet:
             self._wanted.clear()
             self._next = time.monotonic() + COOLDOWN
             try:
-                keys = list(read(await asyncio.to_thread(_fetch, self._url)))
+                async with asyncio.timeout(2 * SECONDS):  # a head that dribbles has no end of its own
+                    keys = list(read(await asyncio.to_thread(_fetch, self._url)))
             except (OSError, ValueError, http.client.HTTPException) as error:
                 log.error("jwks_unavailable", reason=str(error)[:200] or type(error).__name__)
                 self.failing = True
@@ -120,8 +121,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request | None:
-        if req.type == "https" and not newurl.startswith("https:"):
-            raise ValueError("it redirects from https to another scheme")
+        if not newurl.startswith(("https:",) if req.type == "https" else ("https:", "http:")):
+            raise ValueError(f"it redirects from {req.type} to another scheme")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

@@ -18,7 +18,7 @@ from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, Shut
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.schema import check_depth, dump, parse
 from eventhub.server.gateway import LEAST_RATE, Gateway, too_large, too_late
-from eventhub.server.guard import fields
+from eventhub.server.guard import address_of, fields
 from eventhub.server.headers import ALWAYS
 from eventhub.server.ingest import Ingest
 from eventhub.server.race import within
@@ -86,6 +86,7 @@ class Request:
     def pay(self, count: int) -> None:
         """So many events are to be published, or were refused for what they are."""
         if self.toll is not None:
+            self.toll.check()  # again: others may have published while the body came
             self.toll.pay(count)
 
     def check_count(self, count: int) -> None:
@@ -124,7 +125,7 @@ class PublishEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             headers = fields(scope["headers"])
-            principal = await self._gateway.guard.admit(headers)
+            principal = await self._gateway.guard.admit(headers, address=address_of(scope))
             request = Request(self._gateway, scope, headers, principal)
             if request.stream:
                 visit = self._gateway.visits.enter(principal, (scope["client"] or ("",))[0])
@@ -135,6 +136,7 @@ class PublishEndpoint:
             if request.media_type == b"multipart/form-data":
                 raise UnsupportedMediaType("the body is multipart/form-data; expected JSON, as in: curl -d '{…}'")
             body = await self._body(request, receive)
+            self._gateway.guard.check(principal)  # it may have taken long
             try:
                 await (self._batch if body.lstrip(b" \t\r\n")[:1] == b"[" else self._single)(request, body, send)
             except asyncio.CancelledError:  # the server stops, and waits for the broker no longer

@@ -52,12 +52,12 @@ Key = tuple[str, str]
 
 
 class Toll:
-    """What one principal pays for publishing to channels of one type."""
+    """What one principal pays for publishing to channels of one type. It holds no bucket: one that is full may be forgotten meanwhile."""
 
-    __slots__ = ("_bucket", "_key", "_rate", "_rates")
+    __slots__ = ("_key", "_rate", "_rates")
 
-    def __init__(self, rates: "Rates", key: Key, bucket: Bucket, rate: float) -> None:
-        self._rates, self._key, self._bucket, self._rate = rates, key, bucket, rate
+    def __init__(self, rates: "Rates", key: Key, rate: float) -> None:
+        self._rates, self._key, self._rate = rates, key, rate
 
     def check(self) -> None:
         """Raises RateLimited where nothing may be published now."""
@@ -68,7 +68,7 @@ class Toll:
 
     def wait(self) -> float:
         """Seconds until something may be published."""
-        return self._bucket.wait(self._rates.clock())
+        return self._rates.bucket(self._key, self._rate).wait(self._rates.clock())
 
     @property
     def handful(self) -> int:
@@ -81,7 +81,7 @@ class Toll:
             raise PayloadTooLarge(
                 f"the array has {count} events; at {self._rate:g} per second at most {most} are allowed, or send a stream"
             )
-        self._bucket.spend(count, self._rates.clock())
+        self._rates.bucket(self._key, self._rate).spend(count, self._rates.clock())
         if self._rates.shared:
             self._rates.note(self._key, count, self._rate)
 
@@ -108,7 +108,7 @@ class Rates:
         if rate is None:
             return None
         key = principal.identity if principal.known else f"address:{site(address)}", kind.name
-        return Toll(self, key, self._bucket(key, rate), rate)
+        return Toll(self, key, rate)
 
     def note(self, key: Key, count: int, rate: float) -> None:
         """So much was taken here."""
@@ -136,9 +136,10 @@ class Rates:
         for name, kind, count, rate in orjson.loads(message):
             if not (isinstance(name, str) and isinstance(kind, str) and count > 0 and rate > 0):
                 raise ValueError
-            self._bucket((name, kind), float(rate)).spend(count, now)
+            self.bucket((name, kind), float(rate)).spend(count, now)
 
-    def _bucket(self, key: Key, rate: float) -> Bucket:
+    def bucket(self, key: Key, rate: float) -> Bucket:
+        """The one with this key, a full one where there is none."""
         if (bucket := self._buckets.get(key)) is None:
             bucket = self._buckets[key] = Bucket(rate, max(1.0, rate) - 0.5)  # so that a second's worth may come at once, and not one more
             if len(self._buckets) > BUCKETS:

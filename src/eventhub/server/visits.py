@@ -107,7 +107,7 @@ class Visits:
     def renew(self, visit: Visit, credential: str, decided: Decided) -> None:
         """Check a credential that came over the connection."""
         try:
-            self._become(visit, self._guard.authenticate(credential))
+            self._become(visit, self._guard.authenticate(credential, visit.address))
         except UnknownKey:
             self._spawn(self._renew_later(visit, credential, decided))
         except EventHubError as error:
@@ -118,7 +118,7 @@ class Visits:
     async def _renew_later(self, visit: Visit, credential: str, decided: Decided) -> None:
         looked = await self._guard.refresh()
         try:
-            self._become(visit, self._guard.authenticate(credential))
+            self._become(visit, self._guard.authenticate(credential, visit.address))
         except UnknownKey as error:
             decided(self._guard.unknown(error, looked=looked))
         except EventHubError as error:

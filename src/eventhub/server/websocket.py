@@ -11,7 +11,7 @@ from eventhub.errors import EventHubError, ShuttingDown, UnsupportedMediaType
 from eventhub.event import NewEvent, Receipt
 from eventhub.server.frames import SERVICE_RESTART
 from eventhub.server.gateway import SUBPROTOCOL, Gateway, Wanted, silent, too_large
-from eventhub.server.guard import fields
+from eventhub.server.guard import address_of, fields
 from eventhub.server.outbox import Outbox
 from eventhub.server.race import race
 from eventhub.server.submissions import Submissions
@@ -41,7 +41,7 @@ class WebSocketShell:
             query, headers = gateway.guard.lift(scope["query_string"], fields(scope["headers"]))
             gateway.hosts.check(headers.get(b"host"))
             gateway.check_origin(headers)
-            principal = await gateway.guard.admit(headers, offered)
+            principal = await gateway.guard.admit(headers, offered, address_of(scope))
             visit = gateway.visits.enter(principal, (scope["client"] or ("",))[0])
             self._session = gateway.session(self._outbox, self._submit, visit)
             self._outbox.on_fail = self._session.close

@@ -81,8 +81,8 @@ class WebSocketProtocol(asyncio.Protocol):
         """Answer an upgrade request. `tail` is what the client sent right behind it, `looked`: what `Guard.refresh` said."""
         gateway = self._gateway
         try:
-            agreement = agree(gateway, method, url, headers)
             client = self._client(headers)
+            agreement = agree(gateway, method, url, headers, client)
             if self._place is None:
                 self._place = gateway.admission.session(client)
             visit = gateway.visits.enter(agreement.principal, client)
