@@ -443,7 +443,7 @@ def test_a_restart_is_survived(fragile_server: EventHubServer, visit: Visit, how
     for page in (ana, bob):
         expect(texts(page)).to_have_text(["before", "while down"], timeout=15_000)
         expect(page.locator(".notice").first).to_have_text("The server lost its history; messages may be missing here.")
-        expect(page.locator("#members .sender")).to_have_count(2)
+        expect(page.locator("#members .sender")).to_have_count(2, timeout=15_000)
     say(bob, "after")
     for page in (ana, bob):
         expect(texts(page)).to_have_text(["before", "while down", "after"])

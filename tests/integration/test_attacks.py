@@ -183,14 +183,11 @@ def test_subscribing_to_ever_new_channels_leaves_nothing_behind(start: Start) ->
     "data",
     [
         masked(b"x" * 125, opcode=9) * 400,
-        masked(b"", opcode=9) * 8000,
         masked(b"", opcode=10) * 8000,
-        masked(b'{"type":"ping"}') * 2000,
         masked(b'{"type":"nope"}') * 2000,
         masked(b"[", final=False) + masked(b"", opcode=0, final=False) * 8000 + masked(b"]", opcode=0),
-        masked(b"x", final=False) + masked(b"x", opcode=0, final=False) * 8000 + masked(b"x", opcode=0),
     ],
-    ids=["large pings", "pings", "pongs", "commands", "nonsense", "empty fragments", "tiny fragments"],
+    ids=["large pings", "pongs", "nonsense", "empty fragments"],
 )
 def test_a_flood_of_frames_is_taken_at_its_pace(start: Start, data: bytes) -> None:
     hub = start(CHANNELS + "limits: {commands: 100}")

@@ -377,7 +377,7 @@ def test_beyond_loopback_it_does_not_start_without_authentication(tmp_path: Path
 
 def fetching(issuer: JwksServer) -> str:
     return (
-        "log: {access: true, level: debug, format: json}\n"
+        "log: {access: true, level: debug, format: json}\nlimits: {bad_credentials: 100000}\n"
         f"auth: {{tokens: {{jwks: '{issuer.url}', issuer: i, audience: a}}, public_metrics: true}}\n"
         "channels: {chat: {payload: chat, publish: [client, producer]}}"
     )
