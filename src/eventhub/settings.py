@@ -111,7 +111,7 @@ class LimitSettings(Section):
     connections_per_address: int = Field(
         default=1000, ge=1, description="Connections per process of one client address (IPv6: /64), as `proxies` forward it"
     )
-    connections_per_principal: int = Field(default=100, ge=1, description="Connections per process of one principal")
+    connections_per_principal: int = Field(default=100, ge=1, description="Connections, and bodies under way, per process of one principal")
     channels: int = Field(default=100_000, ge=1, description="Channels held by the memory and SQLite brokers")
     history_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024, description="Size of all events held by the memory broker")
     commands: int = Field(

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from eventhub.auth.keys import hash_key
 from tests.clients import WsClient, close_code, exactly, frame, http, masked, metric, raw, upgrade
 from tests.harness import EventHubServer
 from tests.integration.test_tls import CONFIG as TLS
@@ -90,6 +91,141 @@ def test_slow_heads_and_bodies_are_answered_408(start: Start, begun: bytes, limi
         assert {answer[:12] for answer in answers.values()} <= {b"HTTP/1.1 408", b"reset"}, "the answer may be lost behind a reset"
         assert len(answers) == 300
         assert metric(hub.url, f'eventhub_refused_total{{limit="{limit}"}}') == 300
+
+
+UNREAD = b" /livez HTTP/1.1\r\nHost: localhost\r\n"
+
+
+def endings(socks: list[socket.socket], data: bytes, seconds: float) -> list[bytes]:
+    """All that each receives to its end while it sends `data` again and again."""
+    answers = dict.fromkeys(socks, b"")
+    waiting, deadline = set(socks), time.monotonic() + seconds
+    for sock in socks:
+        sock.settimeout(0)
+    while waiting:
+        assert time.monotonic() < deadline, f"{len(waiting)} are still open"
+        time.sleep(0.05)  # the attack: slow
+        for sock in list(waiting):
+            with suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+                sock.send(data)
+            with suppress(BlockingIOError):
+                if part := sock.recv(4096):
+                    answers[sock] += part
+                else:
+                    waiting.discard(sock)
+    return list(answers.values())
+
+
+@pytest.mark.parametrize(
+    ("begun", "more", "status"),
+    [
+        (b"POST" + UNREAD + b"Content-Length: 1000000\r\n\r\n", b"x", 405),
+        (b"POST" + UNREAD + b"Content-Length: 1000000\r\nConnection: close\r\n\r\n", b"x", 405),
+        (b"POST" + UNREAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", 405),
+        (b"GET" + UNREAD + b"Content-Length: 1000000\r\n\r\n", b"x", 200),
+        (b"GET" + UNREAD + b"\r\n", b"\r\n", 200),
+        (POST + b"Content-Length: 100000000\r\n\r\n", b"x" * 100_000, 413),
+    ],
+    ids=["refused", "refused and closed", "chunks", "not read", "line breaks", "too large"],
+)
+def test_what_is_sent_behind_an_answer_keeps_no_connection_and_the_answer_is_seen(
+    start: Start, begun: bytes, more: bytes, status: int
+) -> None:
+    hub = start(CHANNELS)
+    with attacked(hub, 20), ExitStack() as stack:
+        socks = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(100)]
+        for sock in socks:
+            sock.sendall(begun)
+        answers = endings(socks, more, 9)
+        assert all(answer.startswith(b"HTTP/1.1 %d " % status) and answer.endswith(b"}") for answer in answers)
+        assert all(answer.count(b"HTTP/1.1") == 1 for answer in answers)
+
+
+def test_a_small_body_may_come_behind_the_answer_and_the_connection_is_kept(start: Start) -> None:
+    hub = start(CHANNELS)
+    with raw(hub.port) as sock:
+        for _ in range(3):
+            sock.sendall(b"POST" + UNREAD + b"Content-Length: 3\r\n\r\n")
+            assert answer(sock)[:12] == b"HTTP/1.1 405"
+            sock.sendall(b"a")
+            sock.sendall(b"bc")
+        time.sleep(1.5)  # longer than the rest of a body may take: it has come
+        sock.sendall(b"GET" + UNREAD + b"\r\n")
+        assert answer(sock)[:12] == b"HTTP/1.1 200"
+
+
+def answer(sock: socket.socket) -> bytes:
+    """The next, which is a JSON object."""
+    got = b""
+    while not got.endswith(b"}"):
+        got += exactly(sock, 1)
+    return got
+
+
+KNOWN = {name: f"ehk_{name}" + "0" * 40 for name in ("foe", "friend", "root")}
+GUARDED = f"""
+limits: {{connections_per_principal: 20, body_seconds: 3}}
+channels:
+  witness: {{anonymous: [publish, subscribe]}}
+  chat: {{payload: json}}
+auth:
+  public_metrics: true
+  keys:
+    - {{name: foe, hash: "{hash_key(KNOWN["foe"])}", publish: [">"]}}
+    - {{name: friend, hash: "{hash_key(KNOWN["friend"])}", publish: [">"]}}
+    - {{name: root, hash: "{hash_key(KNOWN["root"])}", operator: true}}
+"""
+
+
+def authorized(name: str, length: int, path: str = "/v1/channels/chat.a") -> bytes:
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KNOWN[name]}\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def test_bodies_under_way_count_among_the_connections_of_their_principal(start: Start) -> None:
+    hub = start(GUARDED.replace("body_seconds: 3", "body_seconds: 30"))
+    with attacked(hub, 120), ExitStack() as stack:  # 20 bodies are 80 MiB
+        held = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(20)]
+        beginning = b"[" + b"1" * 4_000_000
+        for sock in held:
+            sock.sendall(authorized("foe", 4_000_002) + beginning)
+        while metric(hub.url, 'eventhub_refused_total{limit="connections_per_principal"}') == 0:
+            with raw(hub.port, source=FOE) as sock:
+                sock.sendall(authorized("foe", 4_000_002) + beginning[:100])
+                sock.settimeout(0.2)
+                with suppress(TimeoutError):  # until all twenty are read
+                    assert b"too_many_connections" in answer(sock)
+        for name in ("foe", "friend"):
+            with raw(hub.port) as sock:
+                sock.sendall(authorized(name, 1) + b"1")
+                assert answer(sock).startswith(b"HTTP/1.1 201"), "a body that comes with its head needs no place"
+        with raw(hub.port) as sock:
+            sock.sendall(authorized("friend", 3) + b"[")
+            time.sleep(0.1)  # so that the body comes in pieces
+            sock.sendall(b"1]")
+            assert answer(sock).startswith(b"HTTP/1.1 201"), "another principal has places of its own"
+        for sock in held:
+            sock.close()
+        while metric(hub.url, "eventhub_connections") > 1:
+            pass
+
+
+def test_a_body_that_an_operator_does_not_end_is_given_up(start: Start) -> None:
+    hub = start(GUARDED.replace("body_seconds: 3", "body_seconds: 1"))
+    with attacked(hub, 20), raw(hub.port, source=FOE) as sock:
+        sock.sendall(authorized("root", 100, "/v1/admin/blocks") + b"{")
+        (got,) = endings([sock], b" ", 5)
+        assert got.startswith(b"HTTP/1.1 408")
+        assert metric(hub.url, 'eventhub_refused_total{limit="body_seconds"}') == 1
+
+
+def test_two_hosts_are_refused(start: Start) -> None:
+    hub = start(CHANNELS)
+    for request in (b"GET" + UNREAD, HANDSHAKE[:-2]):
+        with raw(hub.port) as sock:
+            sock.sendall(request + b"host: elsewhere\r\n\r\n")
+            got = everything(sock)
+            assert got.startswith(b"HTTP/1.1 400")
+            assert b"more than one header Host" in got
 
 
 def test_slow_frames_are_closed_with_4408(start: Start) -> None:

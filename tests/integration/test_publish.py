@@ -164,6 +164,8 @@ def test_other_methods_and_paths_are_problems_too(hub: EventHubServer) -> None:
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert "GET" in response.headers["allow"]
     assert http.get(f"{hub.url}/v1/elsewhere").json()["code"] == "not_found"
+    slash = http.get(f"{hub.url}/v1/types/", headers={"Host": "elsewhere.localhost"})
+    assert (slash.status_code, slash.json()["code"]) == (404, "not_found"), "no redirect to the host that was given"
 
 
 class NdjsonProducer:

@@ -322,6 +322,24 @@ async def test_a_key_and_a_token_of_one_name_are_counted_apart() -> None:
 
 
 @in_loop
+async def test_a_seat_counts_among_the_connections_of_its_principal_while_it_lasts() -> None:
+    node = Node(limits={"connections_per_principal": 1})
+    ana = node.guard.authenticate(good())
+    with node.visits.seat(ana), node.visits.seat(node.guard.authenticate(KEY)), node.visits.seat(STRANGER), node.visits.seat(STRANGER):
+        with pytest.raises(TooManyConnections), node.visits.seat(ana):
+            pass
+        with pytest.raises(TooManyConnections):
+            node.connect(ana)
+    with pytest.raises(TimeoutError), node.visits.seat(ana):
+        raise TimeoutError
+    holder = node.connect(ana)
+    with pytest.raises(TooManyConnections), node.visits.seat(ana):
+        pass
+    holder.leave()
+    assert len(node.gateway.admission.principals) == 0
+
+
+@in_loop
 async def test_a_stranger_is_counted_from_when_it_says_who_it_is_and_stays_one_when_there_are_too_many() -> None:
     node = Node(limits={"connections_per_principal": 1})
     first, second = node.connect(), node.connect()

@@ -1,5 +1,6 @@
 """The HTTP interface of operators (PROTOCOL.md, "Administration")."""
 
+import asyncio
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
@@ -7,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from eventhub.auth.principal import Principal
-from eventhub.errors import NotFound, PayloadTooLarge
+from eventhub.errors import NotFound, PayloadTooLarge, RequestTimeout
 from eventhub.server.admin import Admin, Block, Filter, Whom
 from eventhub.server.guard import address_of, fields
 
@@ -15,8 +16,8 @@ BODY_BYTES = 4096
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def mount(api: FastAPI, admin: Admin) -> None:
-    """Add the routes."""
+def mount(api: FastAPI, admin: Admin, body_seconds: float) -> None:
+    """Add the routes. A body has so many seconds."""
 
     async def operator(request: Request) -> Principal:
         return await admin.authorize(fields(request.scope["headers"]), address_of(request.scope))
@@ -32,7 +33,7 @@ def mount(api: FastAPI, admin: Admin) -> None:
     )  # fmt: skip
     async def disconnect(request: Request) -> dict[str, Any]:
         who = await operator(request)
-        return await admin.disconnect((await _body(request, Whom)).target, who)
+        return await admin.disconnect((await _body(request, Whom, body_seconds)).target, who)
 
     @api.get("/v1/admin/blocks", summary="Who is shut out", tags=["administer"])
     async def blocks(request: Request) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def mount(api: FastAPI, admin: Admin) -> None:
     )  # fmt: skip
     async def block(request: Request) -> dict[str, Any]:
         who = await operator(request)
-        whom = await _body(request, Block)
+        whom = await _body(request, Block, body_seconds)
         return await admin.block(whom.target, whom.milliseconds, who)
 
     @api.delete("/v1/admin/blocks", summary="Let them in again", status_code=204, tags=["administer"])
@@ -61,13 +62,17 @@ def _takes(model: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-async def _body(request: Request, model: type[Body]) -> Body:
-    """Of an operator, who is known by now: JSON whatever its media type, as `curl -d` sends it. Raises PayloadTooLarge."""
+async def _body(request: Request, model: type[Body], seconds: float) -> Body:
+    """Of an operator, who is known by now: JSON whatever its media type, as `curl -d` sends it. Raises PayloadTooLarge, RequestTimeout."""
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > BODY_BYTES:
-            raise PayloadTooLarge(f"the body is larger than {BODY_BYTES} bytes")
+    try:
+        async with asyncio.timeout(seconds):
+            async for part in request.stream():
+                body += part
+                if len(body) > BODY_BYTES:
+                    raise PayloadTooLarge(f"the body is larger than {BODY_BYTES} bytes")
+    except TimeoutError:
+        raise RequestTimeout(f"the body was not complete after {seconds:g} seconds (limits.body_seconds)").by("body_seconds") from None
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

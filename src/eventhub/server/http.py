@@ -51,6 +51,7 @@ def build(gateway: Gateway, publish: ASGIApp, scrape: Scrape, lifespan: Any) -> 
     """The FastAPI application."""
     api = FastAPI(
         title="EventHub", version=__version__, description=SUMMARY, lifespan=lifespan, docs_url=None, redoc_url=None,
+        redirect_slashes=False,  # to the Host that was given
         responses={"default": {"model": Problem, "description": "A problem: what was received, and what was expected"}},
     )  # fmt: skip
     _errors(api, gateway.hub)
@@ -58,7 +59,7 @@ def build(gateway: Gateway, publish: ASGIApp, scrape: Scrape, lifespan: Any) -> 
     _reading(api, gateway)
     _streams(api, gateway)
     _operations(api, gateway, scrape)
-    administration.mount(api, gateway.admin)
+    administration.mount(api, gateway.admin, gateway.settings.limits.body_seconds)
     openapi.complete(api, gateway.settings.auth)
     return api
 

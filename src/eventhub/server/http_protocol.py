@@ -1,7 +1,7 @@
 """The fast lane's HTTP side: uvicorn's protocol with bounds, connections counted, and WebSocket upgrades handed over whole."""
 
 import asyncio
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -11,28 +11,38 @@ from eventhub.errors import EventHubError, HeadTooLarge, InvalidRequest, Request
 from eventhub.server.admission import COUNTED, Place
 from eventhub.server.gateway import ABORT, Gateway
 from eventhub.server.handshake import refusal
-from eventhub.server.refusal import Refusal
+from eventhub.server.refusal import LINGER_SECONDS, Refusal
 from eventhub.server.wire import WebSocketProtocol
 
 HEAD_BYTES = 32 * 1024
 PIPELINE = 16
 """Requests that may wait behind one another on a connection."""
+BODY_MOMENT = 1.0
+"""Seconds that the rest of a body has once its request was answered. What comes is thrown away; the connection is kept if that was all."""
 
 
 class Joining:
     """A transport for HTTP: a response's head waits for what follows in the same turn of the loop, so that both are one write.
 
     uvicorn writes them apart and uvloop sends each at once, which is a system call and a wake-up of the client too many.
+
+    Closed while a body is `unread` it lingers (RFC 9112, 9.6): bytes that nobody has read would make the kernel reset the connection, and
+    the client would not see the answer.
     """
 
-    __slots__ = ("_head", "_loop", "raw")
+    __slots__ = ("_head", "_lingers", "_loop", "raw", "unread")
 
     def __init__(self, raw: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self.raw = raw
+        self.unread = False
+        """A request's body is under way."""
         self._loop = loop
         self._head = b""
+        self._lingers = False
 
     def write(self, data: bytes) -> None:
+        if self._lingers:
+            return  # its end has been sent
         if self._head:
             data, self._head = self._head + data, b""
         elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
@@ -43,7 +53,16 @@ class Joining:
 
     def close(self) -> None:
         self._flush()
-        self.raw.close()
+        if self.unread and not self.is_closing():
+            self._lingers = True
+            if self.raw.can_write_eof():
+                self.raw.write_eof()
+            self._loop.call_later(LINGER_SECONDS, self.raw.close)
+        elif not self._lingers:
+            self.raw.close()
+
+    def is_closing(self) -> bool:
+        return self._lingers or self.raw.is_closing()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.raw, name)
@@ -51,20 +70,27 @@ class Joining:
     def _flush(self) -> None:
         if self._head:
             head, self._head = self._head, b""
-            if not self.raw.is_closing():
+            if not self.is_closing():
                 self.raw.write(head)
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with sockets set for streaming, bounded request heads, and upgrades handed to WebSocketProtocol."""
+    """uvicorn's HTTP protocol, with sockets set for streaming, bounded request heads, and upgrades handed to WebSocketProtocol.
+
+    Whatever it waits for has a time: a head `limits.head_seconds`, a body that of whoever reads it, the rest of a body that nobody reads
+    BODY_MOMENT, the next request uvicorn's keep-alive. Only the beginning of a request ends that last wait: line breaks between requests,
+    or what follows a request for an upgrade that there is not, would otherwise hold a connection for ever.
+    """
 
     gateway: Gateway  # set on a subclass by `protocol_for`, as are
     refusals: set[Refusal]
     _place: Place | None
+    _joining: Joining  # the transport
     _extensions: dict[str, Any]
     _head = 0  # bytes of the header fields so far
     _received = 0  # bytes received while the head was not complete
     _began = False  # a request began in the bytes being parsed
+    _fault: EventHubError | None = None  # why the parser was stopped
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
@@ -77,7 +103,8 @@ class HttpProtocol(HttpToolsProtocol):
             transport.set_protocol(Refusal(transport, error, self.refusals))
             return
         self.connections.add(self)  # all as in uvicorn, whose way to the addresses takes longer than the rest of a handshake
-        self.transport = cast(asyncio.Transport, Joining(transport, self.loop))
+        self._joining = Joining(transport, self.loop)
+        self.transport = cast(asyncio.Transport, self._joining)
         self.flow = FlowControl(transport)
         self.server = _address(transport, "sockname")
         self._extensions = {ABORT: {"abort": self.transport.abort}, **({} if self._place is None else {COUNTED: {}})}
@@ -89,23 +116,19 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self._began = False
         try:
-            self._unset_keepalive_if_required()
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             if self._should_upgrade():
                 self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            if self._head > HEAD_BYTES:
-                self._fail(HeadTooLarge(f"the request's head has more than {HEAD_BYTES} bytes, which is the limit"))
-            else:
-                self._fail(InvalidRequest("this is not an HTTP request"))
+            self._fail(self._fault or InvalidRequest("this is not an HTTP request"))
         else:
             if len(self.pipeline) > PIPELINE:
                 self.transport.abort()  # an answer to each would cost more than the request
             elif self._head_timer is not None and not self._began:  # the head is not complete: what came belongs to it
                 self._received += len(data)
                 if self._received > HEAD_BYTES:
-                    self._fail(HeadTooLarge(f"the request's head has more than {HEAD_BYTES} bytes, which is the limit"))
+                    self._fail(_head_too_large())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gateway.admission.disconnect(self._place)
@@ -114,6 +137,7 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
+        self._unset_keepalive_if_required()
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
         self._head = self._received = 0
@@ -124,13 +148,42 @@ class HttpProtocol(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head += len(name) + len(value)
         if self._head > HEAD_BYTES:
-            raise ValueError("too large")  # ends the parser; `data_received` answers
+            self._stop(_head_too_large())
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._head_is_complete()
         self._head = 0
+        if len(dict(self.headers)) != len(self.headers) and sum(name == b"host" for name, _ in self.headers) > 1:
+            self._stop(InvalidRequest("more than one header Host was sent; expected one"))  # RFC 9112, 3.2
+        self._joining.unread = True
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._joining.unread = False
+        if self.timeout_keep_alive_task is not None:  # the rest of a body whose request was answered
+            self._keep_alive(self.timeout_keep_alive)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._joining.unread and not self._joining.raw.is_closing():
+            self.flow.resume_reading()
+        if self.timeout_keep_alive_task is None:
+            return
+        if self._head_timer is not None:  # the next request has begun
+            self._unset_keepalive_if_required()
+        elif self._joining.unread:
+            self._keep_alive(BODY_MOMENT)
+
+    def _keep_alive(self, seconds: float) -> None:
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _stop(self, fault: EventHubError) -> NoReturn:
+        """End the parser; `data_received` answers."""
+        self._fault = fault
+        raise ValueError(fault.code)
 
     def _head_is_complete(self) -> None:
         if self._head_timer is not None:
@@ -146,7 +199,7 @@ class HttpProtocol(HttpToolsProtocol):
         """Answer what never became a request, unless the answer to an earlier one is under way."""
         if not self.transport.is_closing():
             self.gateway.hub.refused(error)
-            if not self._busy:
+            if not self._busy and not self._joining.unread:  # what is wrong in the rest of a body whose request was answered has no answer
                 self.transport.write(refusal(error))
             self.transport.close()
 
@@ -163,10 +216,14 @@ class HttpProtocol(HttpToolsProtocol):
             return
         self.connections.discard(self)
         self.parser = None  # type: ignore[assignment]  # as in `connection_made`
-        transport = cast(Joining, self.transport).raw
+        transport = self._joining.raw
         websocket = WebSocketProtocol(self.gateway, transport, self.server_state.connections, self._place)
         transport.set_protocol(websocket)
         websocket.handshake(self.scope["method"], self.url, self.headers, tail)
+
+
+def _head_too_large() -> HeadTooLarge:
+    return HeadTooLarge(f"the request's head has more than {HEAD_BYTES} bytes, which is the limit")
 
 
 def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:

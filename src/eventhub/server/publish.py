@@ -35,11 +35,12 @@ _ATTRIBUTES = {b"ce-source": "source", b"ce-subject": "subject", b"ce-type": "ty
 class Request:
     """What holds for every event of a publish request. Raises EventHubError where the head of the request is at fault."""
 
-    __slots__ = ("attributes", "channel", "headers", "key", "kind", "limits", "now", "toll")
+    __slots__ = ("attributes", "channel", "headers", "key", "kind", "limits", "now", "principal", "toll")
 
     def __init__(self, gateway: Gateway, scope: Scope, headers: Mapping[bytes, bytes], principal: Principal) -> None:
         self.channel: str = scope["path"][len(PREFIX) :]
         self.headers = headers
+        self.principal = principal
         self.kind: ChannelType = gateway.hub.types.resolve(self.channel)
         self.kind.admit(Publisher.PRODUCER)
         principal.authorize(Action.PUBLISH, self.channel, self.kind.anonymous)
@@ -209,20 +210,26 @@ class PublishEndpoint:
         if int(request.headers.get(b"content-length", b"0")) > limit:
             raise too_large("the body is larger", "body_bytes", limit)
         body = bytearray()  # bytes would be copied again for each piece: a packet of one byte would cost as much as the body
-        clock, seconds = asyncio.get_running_loop().time, request.limits.body_seconds
-        end = clock() + seconds
-        while True:
-            try:
-                message = await within(max(0, end + len(body) / LEAST_RATE - clock()), receive())
-            except TimeoutError:
-                raise too_late("the body", seconds) from None
-            if message["type"] == "http.disconnect":
-                raise ConnectionResetError
-            body += message["body"]
-            if len(body) > limit:
-                raise too_large("the body is larger", "body_bytes", limit)
-            if not message.get("more_body"):
-                return bytes(body)
+        end = asyncio.get_running_loop().time() + request.limits.body_seconds
+        if await self._more(request, receive, body, end):
+            with self._gateway.visits.seat(request.principal):  # what is here already is held until the rest comes
+                while await self._more(request, receive, body, end):
+                    pass
+        return bytes(body)
+
+    async def _more(self, request: Request, receive: Receive, body: bytearray, end: float) -> bool:
+        """Take the next piece of a body; whether there is another. `end`: when it must be whole, on the loop's clock, but for its size."""
+        limit = request.limits.body_bytes
+        try:
+            message = await within(max(0, end + len(body) / LEAST_RATE - asyncio.get_running_loop().time()), receive())
+        except TimeoutError:
+            raise too_late("the body", request.limits.body_seconds) from None
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        body += message["body"]
+        if len(body) > limit:
+            raise too_large("the body is larger", "body_bytes", limit)
+        return bool(message.get("more_body"))
 
 
 async def answer(send: Send, status: int, body: bytes, *, replayed: bool = False) -> None:

@@ -1,6 +1,7 @@
 """The connections of this node by who is at their other end: how long each may stay, and who is shut out."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Protocol
 
@@ -93,6 +94,16 @@ class Visits:
             if visit.place is not None:
                 self._places.leave(visit.place)
             visit.holder = visit.session = visit.place = None
+
+    @contextmanager
+    def seat(self, principal: Principal) -> Iterator[None]:
+        """Count a request among the connections of its principal while it lasts. Raises TooManyConnections."""
+        place = self._place(principal)
+        try:
+            yield
+        finally:
+            if place is not None:
+                self._places.leave(place)
 
     def end(self, target: Target, *, blocked: bool) -> int:
         """Disconnect those who are meant; how many there were. `blocked`: they had better not come back."""
