@@ -249,7 +249,11 @@ class Hub:
         room = TICK_WRITES
         while self._dirty and room > 0:
             feed, begin = self._dirty.popleft()
-            room -= feed.live.advance(min(room, SLICE_WRITES))
+            try:
+                room -= feed.live.advance(min(room, SLICE_WRITES))
+            except Exception:
+                self._mend(feed.channel)  # the others get theirs
+                continue
             if events := feed.live.written:
                 feed.live.written = []
                 now = self.now()
@@ -286,6 +290,8 @@ class Hub:
     def _make_whole(self, channel: str) -> None:
         self._broken.discard(channel)
         self._gap(channel)
+        if (feed := self._feeds.get(channel)) is not None and feed.live.due:
+            self.dirty(feed)  # which it was not any more when it failed while it was written
 
     async def _read(self, feed: Feed, since: Position | Earliest | Last | Age, generation: int) -> None:
         readers = self._reads[feed, since, generation]

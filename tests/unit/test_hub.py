@@ -12,6 +12,7 @@ from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, S
 from eventhub.encoding import LINES, Encoding
 from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown, UnknownChannel
 from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since, Slice
+from eventhub.fanout import Fanout
 from eventhub.feed import Feed, Start, Subscriber
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
@@ -307,6 +308,43 @@ def test_an_error_of_ours_over_a_page_is_made_up_for(monkeypatch: pytest.MonkeyP
         await until(lambda: wire.told("event") == 1)
 
     run(scenario)
+
+
+def test_an_error_of_ours_while_one_channel_is_written_keeps_no_other_from_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+
+    async def scenario(node: Node) -> None:
+        wires = [node.subscribe(channel) for channel in ("drop.a", "drop.b")]
+        await until(lambda: all(wire.told("subscribed") for wire in wires))
+        with monkeypatch.context() as broken:
+            broken.setattr(node.hub._feeds["drop.a"], "live", FaultyOnce(node.hub._feeds["drop.a"].live))
+            await node.publish("drop.a", "1")
+            await node.publish("drop.b", "1")
+            await until(lambda: [wire.told("event") for wire in wires] == [1, 1])
+        await node.publish("drop.a", "2")
+        await until(lambda: wires[0].told("event") == 2)
+
+    run(scenario)
+
+
+class FaultyOnce:
+    """A fan-out whose first `advance` fails."""
+
+    def __init__(self, live: Fanout) -> None:
+        self._live = live
+        self._faults = 1
+
+    def advance(self, limit: int) -> int:
+        if self._faults:
+            self._faults = 0
+            raise ZeroDivisionError("a fault of ours")
+        return self._live.advance(limit)
+
+    def __bool__(self) -> bool:
+        return bool(self._live)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._live, name)
 
 
 @pytest.mark.parametrize("fault", [OverflowError("too large"), ValueError("of another version"), ZeroDivisionError("a fault of ours")])
