@@ -145,6 +145,7 @@ class FeedDesk:
         self.asked = 0
         self.woken = 0
         self.unwritten: dict[Feed, None] = {}
+        self.failing: list[tuple[Subscriber, EventHubError]] = []
 
     def read(self, feed: Feed, subscriber: Subscriber | None, since: Asked, generation: int) -> None:
         """FeedIO: note a read."""
@@ -155,6 +156,16 @@ class FeedDesk:
         """FeedIO: note a feed to flush."""
         self.woken += 1
         self.unwritten[feed] = None
+
+    def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
+        """FeedIO: note a connection to end."""
+        self.failing.append((subscriber, error))
+
+    def end(self) -> None:
+        """The next tick: connections are ended."""
+        while self.failing:
+            subscriber, error = self.failing.pop(0)
+            subscriber.writer.fail(error)
 
     def slice(self) -> None:
         """A part of the end of a tick: one subscriber of each feed is written to."""
@@ -168,3 +179,4 @@ class FeedDesk:
         feeds, self.unwritten = self.unwritten, {}
         for feed in feeds:
             feed.live.finish()
+        self.end()

@@ -99,8 +99,8 @@ class Fanout:
             self._forget_gone()
         data = wave.data
         part = wave.writes[wave.at : wave.at + limit]
+        wave.at += limit  # before they are written to: whatever goes wrong, nobody gets them twice
         write_all(part, data)
-        wave.at += limit
         if wave.at >= len(wave.writes):
             self._waves.popleft()
             self.written += wave.events

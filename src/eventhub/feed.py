@@ -36,7 +36,7 @@ SERIES = 10_000
 
 
 class Writer(Protocol):
-    """A connection's way out, as feeds see it. Only `fail` may call back, and only `Feed.leave`."""
+    """A connection's way out, as feeds see it. Feeds call no `fail` themselves: it makes the connection leave (`FeedIO.fail`)."""
 
     @property
     def encoding(self) -> Encoding:
@@ -109,7 +109,7 @@ class Subscriber:
 
 
 class FeedIO(Protocol):
-    """What a feed asks of the hub. Both return at once."""
+    """What a feed asks of the hub. All return at once."""
 
     def read(self, feed: "Feed", subscriber: Subscriber | None, since: Position | Earliest | Last | Age, generation: int) -> None:
         """Read history and answer with `feed.page`, with the same arguments; never from inside this call."""
@@ -117,6 +117,10 @@ class FeedIO(Protocol):
 
     def dirty(self, feed: "Feed") -> None:
         """Events are due: call `feed.live.advance`, from the end of this tick on, until it gives 0."""
+        ...
+
+    def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
+        """End the connection of a subscriber that is served no more, unless it leaves first; never from inside this call."""
         ...
 
 
@@ -339,7 +343,7 @@ class Feed:
             error = SlowConsumer(f"the connection's outgoing buffer is full and channel {self.channel!r} has more to send")
             for subscriber in closing:
                 subscriber.state = State.GONE
-                subscriber.writer.fail(error)
+                self._io.fail(subscriber, error)
         elif self.kind.slow is Slow.LATEST and event is not None:
             series = self.kind.series(event)
             if (old := self._newest.pop(series, None)) is not None:

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ import structlog
 
 from eventhub.brokers.base import Broker, Hear
 from eventhub.channels import ChannelTypes
+from eventhub.endings import Endings
 from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown
 from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
 from eventhub.feed import Feed, State, Subscriber
@@ -38,6 +39,9 @@ SLICES, SLICE_SECONDS = 32, 2.0
 Asked = tuple[Feed, Position | Earliest | Last | Age, int]
 """What is read: a feed's history, since when, and in which generation of the feed."""
 
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
+"""What reading a message raises that is of another version, or of no node at all."""
+
 log = structlog.get_logger("eventhub.hub")
 
 
@@ -58,7 +62,9 @@ class Hub:
         """This node's id, unique to this run of it."""
         self._roster = Roster(self.node)
         self._listeners: dict[bytes, Hear] = {}
-        self._watchers = Watchers(self._roster)
+        self._endings = Endings(self._soon)
+        self._watchers = Watchers(self._roster, self._endings.add)
+        self._broken: set[str] = set()  # channels that something went wrong in, about to be made whole again
         self._tasks: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.started = asyncio.Event()
@@ -160,6 +166,7 @@ class Hub:
                 del self._feeds[channel]
                 self._settle(channel)
         self._watchers.discard(subscriber)
+        self._endings.discard(subscriber)
         if self.types.resolve(channel).presence and subscriber.member and self._roster.leave(channel, subscriber.member):
             self._watchers.tell(Change(channel, subscriber.member, joined=False))
 
@@ -230,11 +237,23 @@ class Hub:
             assert self._loop is not None
             self._loop.call_soon(self._loop.call_soon, self._flush)
 
+    def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
+        """FeedIO: end a connection soon."""
+        self._endings.add(subscriber, error)
+
+    def _soon(self, work: Callable[[], None]) -> None:
+        assert self._loop is not None
+        self._loop.call_soon(work)
+
     def _flush(self) -> None:
         room = TICK_WRITES
         while self._dirty and room > 0:
             feed, begin = self._dirty.popleft()
-            room -= feed.live.advance(min(room, SLICE_WRITES))
+            try:
+                room -= feed.live.advance(min(room, SLICE_WRITES))
+            except Exception:
+                self._mend(feed.channel)  # the others get theirs
+                continue
             if events := feed.live.written:
                 feed.live.written = []
                 now = self.now()
@@ -248,11 +267,31 @@ class Hub:
 
     def _deliver(self, event: Event) -> None:
         if (feed := self._feeds.get(event.channel)) is not None:
-            feed.deliver(event)
+            try:
+                feed.deliver(event)
+            except Exception:
+                self._mend(event.channel)
 
     def _gap(self, channel: str) -> None:
         if (feed := self._feeds.get(channel)) is not None:
-            feed.gap()
+            try:
+                feed.gap()
+            except Exception:
+                self._mend(channel)
+
+    def _mend(self, channel: str) -> None:
+        """An error of ours, inside `except`: it shall cost neither the broker's task nor other channels. History says what is missing."""
+        log.exception("channel_failed", channel=channel)
+        if channel not in self._broken:
+            assert self._loop is not None
+            self._broken.add(channel)
+            self._loop.call_later(RETRY_SECONDS, self._make_whole, channel)  # it may go wrong again: not at once
+
+    def _make_whole(self, channel: str) -> None:
+        self._broken.discard(channel)
+        self._gap(channel)
+        if (feed := self._feeds.get(channel)) is not None and feed.live.due:
+            self.dirty(feed)  # which it was not any more when it failed while it was written
 
     async def _read(self, feed: Feed, since: Position | Earliest | Last | Age, generation: int) -> None:
         readers = self._reads[feed, since, generation]
@@ -279,7 +318,10 @@ class Hub:
         self, feed: Feed, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, piece: Slice, generation: int
     ) -> None:
         if self._feeds.get(feed.channel) is feed:
-            feed.page(subscriber, since, piece, generation)
+            try:
+                feed.page(subscriber, since, piece, generation)
+            except Exception:
+                self._mend(feed.channel)
 
     async def _slice(self, feed: Feed, since: Position | Earliest | Last | Age, readers: list[Subscriber | None]) -> Slice | None:
         """Read until it can be read, or nobody wants it any more."""
@@ -330,11 +372,18 @@ class Hub:
             return
         try:
             changes = self._roster.hear(message, self._elapsed())
-        except (ValueError, LookupError, TypeError, AttributeError) as error:  # of another version, or of no node at all
+        except UNREADABLE as error:
             log.warning("unreadable_broadcast", size=len(message), reason=type(error).__name__)
             return
         for change in changes:
+            self._tell(change)
+
+    def _tell(self, change: Change) -> None:
+        """Of a member elsewhere. An error of ours shall cost the broker's task nothing."""
+        try:
             self._watchers.tell(change)
+        except Exception:
+            log.exception("presence_failed", channel=change.channel)
 
     def _pass_on(self, message: bytes) -> None:
         topic, node, body = (*message.split(b" ", 2), b"", b"")[:3]
@@ -343,8 +392,10 @@ class Hub:
             return
         try:
             hear(body)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:  # of another version, or of no node at all
+        except UNREADABLE as error:
             log.warning("unreadable_broadcast", size=len(message), reason=type(error).__name__)
+        except Exception:
+            log.exception("broadcast_failed", topic=topic.decode())
 
     async def _attend(self) -> None:
         ticks = 0
@@ -354,7 +405,7 @@ class Hub:
                 for message in self._roster.messages(self._elapsed()):
                     await self._broker.broadcast(message)
             for change in self._roster.expire(self._elapsed()):
-                self._watchers.tell(change)
+                self._tell(change)
             ticks += 1
             if ticks % CROWD_TICKS == 0:
                 for _ in self._watchers.tell_crowds():

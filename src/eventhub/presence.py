@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import orjson
 
 MEMBER_LENGTH = 64
+NODE_LENGTH = 64
+"""Characters of a node's id, which questions to it repeat."""
 BEAT = 2_000
 """Milliseconds between two messages of a node at most."""
 SILENCE = 7_000
@@ -100,6 +102,7 @@ class Roster:
     def hear(self, message: bytes, now: int) -> list[Change]:
         """Take in what a node told all; `now` in milliseconds. What no node can have written raises an error of one kind or another."""
         told = orjson.loads(message)
+        _check(told)
         node = told["node"]
         if node == self._node:
             return []
@@ -217,3 +220,17 @@ class Roster:
         if not room:
             del self._rooms[channel]
         return True
+
+
+def _check(told: Any) -> None:
+    """Before anything of it is taken in: half of a message would leave members that nobody can take back."""
+    news, rooms = told.get("news", []), told.get("rooms", {})
+    changes = [(str, str, bool)] * len(news)
+    if not (
+        isinstance(told["node"], str)
+        and 0 < len(told["node"]) <= NODE_LENGTH
+        and ("ask" in told or type(told["number"]) is int)
+        and [tuple(map(type, change)) for change in news] == changes
+        and all(type(member) is str for members in rooms.values() for member in members)
+    ):
+        raise ValueError("expected a node's id, a number, and members that are texts")

@@ -3,11 +3,11 @@
 A channel of ten thousand that told each of its members of each would send a hundred million messages to fill.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from eventhub.encoding import Encoding
-from eventhub.errors import SlowConsumer
+from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.feed import Subscriber
 from eventhub.presence import Change, Roster
 
@@ -18,10 +18,11 @@ SLICE = 250
 
 
 class Watchers:
-    """The subscribers that asked for presence, by channel."""
+    """The subscribers that asked for presence, by channel. `fail` ends a connection, but not from inside the call: that changes members."""
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, fail: Callable[[Subscriber, EventHubError], None]) -> None:
         self._roster = roster
+        self._fail = fail
         self._watching: dict[str, dict[Subscriber, None]] = {}
         self._crowded: dict[str, bool] = {}  # channels too large to tell of each, and whether they have changed since they were told
         self._owed: dict[Subscriber, None] = {}  # had no room when their crowd was told
@@ -63,7 +64,8 @@ class Watchers:
         for subscriber in list(self._watching[channel]):
             if not _write(subscriber, kind, fields, messages):  # it would have a wrong list for ever
                 error = SlowConsumer(f"the connection's outgoing buffer is full and the members of {channel!r} change")
-                subscriber.writer.fail(error)
+                self.discard(subscriber)
+                self._fail(subscriber, error)
 
     def tell_crowds(self) -> Iterator[None]:
         """Tell who is in a crowd how large it is, if that has changed. Pauses after every slice."""

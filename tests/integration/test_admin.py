@@ -9,6 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
+from redis import Redis
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from eventhub.auth.keys import hash_key, new_key
@@ -37,10 +38,17 @@ OPERATOR_HEADERS = {"Authorization": f"Bearer {OPERATOR}"}
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[EventHubServer]]:
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """The broker of both nodes."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture(scope="module")
+def nodes(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[EventHubServer]]:
     """Two, shared: use principals of your own."""
-    redis = RedisServer(tmp_path_factory.mktemp("redis"))
-    redis.start()
     servers = [EventHubServer(tmp_path_factory.mktemp("node"), f"broker: redis://127.0.0.1:{redis.port}{CONFIG}") for _ in range(2)]
     for server in servers:
         server.start()
@@ -48,7 +56,6 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[EventHubSer
     yield servers
     for server in servers:
         server.stop()
-    redis.kill()
 
 
 def wait(holds: Callable[[], bool], seconds: float = 10) -> None:
@@ -88,6 +95,26 @@ def command(node: EventHubServer, path: str, status: int, method: str = "POST", 
     assert answer.status_code == status, answer.text
     told: dict[str, Any] = answer.json() if answer.content else {}
     return told
+
+
+# What no node wrote
+
+
+def test_forged_messages_end_no_node_and_fail_no_request(redis: RedisServer, nodes: list[EventHubServer]) -> None:
+    blocks = [["subject", "z", 1e300, 1e300, True], ["subject", "z", 1, 99_999_999_999_999_999, True]]
+    forged = [b"blocks ffff " + json.dumps([row]).encode() for row in blocks]
+    forged.append(b'rates ffff [["key:producer","logs",1e300,1e-300]]')
+    forged.append(b'assembly ffff {"node":"ffff","ask":' + b"[" * 500 + b"]" * 500 + b',"question":{"connections":{}}}')
+    with Redis(port=redis.port) as client:
+        for message in forged:
+            assert client.publish("eventhub:0:{*nodes}", message) == 2
+    for node in nodes:
+        assert http.post(f"{node.url}/v1/channels/logs.forged", content="1", headers=bearer(PRODUCER)).status_code == 201
+        assert http.get(f"{node.url}/v1/admin/blocks", headers=OPERATOR_HEADERS).status_code == 200
+        assert connections(node)["complete"]
+        assert node.log.read_text().count("unreadable_broadcast") == len(forged)
+    with connect(nodes[0], token("z")):
+        pass  # nobody is shut out
 
 
 # Connections

@@ -287,6 +287,41 @@ def test_a_node_without_descriptors_keeps_those_it_has_and_comes_back(start: Sta
             pass
 
 
+def test_full_watchers_of_one_channel_are_ended_one_after_another_and_the_node_lives_on(start: Start) -> None:
+    config = "limits: {buffer_bytes: 65536}\nchannels: {witness: {}, logs: {}, chat: {payload: chat, presence: true}}\n"
+    hub = start(config)
+    lines = json.dumps([{"pad": "x" * 2000}] * 200)
+    assert http.post(f"{hub.url}/v1/channels/logs.long", content=lines).status_code == 201
+    with attacked(hub, 200), ExitStack() as stack:
+        socks = [stack.enter_context(upgrade(hub.port, receive_buffer=4096, source=FOE)) for _ in range(190)]
+        for number, sock in enumerate(socks):
+            command = {"type": "subscribe", "channel": "chat.a", "member": f"m{number}", "presence": True}
+            sock.sendall(masked(json.dumps(command).encode()))
+        wait(lambda: len(members(hub)) == 190)
+        for sock in socks:  # which take nothing of what they ask for
+            sock.sendall(masked(b'{"type":"subscribe","channel":"logs.long","since":"earliest"}'))
+        wait(lambda: metric(hub.url, "eventhub_buffered_bytes") > 190 * 2 * 65536)
+        with WsClient(hub.ws_url) as ana:
+            ana.send(type="subscribe", channel="chat.a", member="ana", presence=True)
+            ana.until("subscribed")
+            assert {ana.until("leave")["member"]["id"] for _ in socks} == {f"m{number}" for number in range(190)}
+        wait(lambda: members(hub) == [])
+
+
+def members(hub: EventHubServer) -> list[dict[str, str]]:
+    """Of chat.a."""
+    found: list[dict[str, str]] = http.get(f"{hub.url}/v1/channels/chat.a/presence").json()["members"]
+    return found
+
+
+def wait(holds: Callable[[], bool]) -> None:
+    """Until it holds, but no longer."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # between looks
+
+
 def test_a_flood_of_subscriptions_stops_at_the_limit_and_gives_its_memory_back(start: Start) -> None:
     hub = start(CHANNELS + "limits: {commands: 100000}")
     with attacked(hub, 60):

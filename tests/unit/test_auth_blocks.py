@@ -2,10 +2,11 @@
 
 import pytest
 
-from eventhub.auth.blocks import BLOCKS, Blocks, Decision, Target
+from eventhub.auth.blocks import BLOCKS, LATEST, Blocks, Decision, Target
 from eventhub.auth.grants import NOTHING
 from eventhub.auth.principal import ANYONE, STRANGER, Kind, Principal
 from eventhub.errors import Revoked
+from eventhub.event import format_time
 
 ANA = Principal(Kind.TOKEN, "ana", NOTHING, token="t1")
 ANA_WITHOUT_ID = Principal(Kind.TOKEN, "ana", NOTHING)
@@ -111,8 +112,32 @@ def test_decisions_survive_the_wire() -> None:
     assert Decision.of_row(decision.as_row()) == decision
 
 
+def test_the_latest_time_that_another_node_may_tell_can_be_shown_and_decided_after() -> None:
+    blocks = Blocks()
+    blocks.merge([Decision.of_row(["key", "ana", LATEST - 1, LATEST - 1, True])])
+    lift = blocks.decide(Target("key", "ana"), 1, 1)
+    assert format_time(lift.since) == "9999-01-01T00:00:00.000Z"
+    assert not lift.blocked
+
+
 @pytest.mark.parametrize(
-    "row", [[], None, 1, ["subject", "a", 1, 2], ["zzz", "a", 1, 2, True], ["subject", 1, 1, 2, True], ["key", "a", "x", 2, True]]
+    "row",
+    [
+        [],
+        None,
+        1,
+        ["subject", "a", 1, 2],
+        ["zzz", "a", 1, 2, True],
+        ["subject", 1, 1, 2, True],
+        ["key", "a", "x", 2, True],
+        ["key", "a", 1e300, 1e300, True],
+        ["key", "a", 1, 2.0, True],
+        ["key", "a", 1, LATEST, True],
+        ["key", "a", -1, 2, True],
+        ["key", "a", True, 2, True],
+        ["key", "a", 1, 2, 1],
+        ["key", "a" * 201, 1, 2, True],
+    ],
 )
 def test_a_row_that_no_node_wrote_is_refused(row: object) -> None:
     with pytest.raises((ValueError, TypeError)):

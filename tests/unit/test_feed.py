@@ -98,6 +98,7 @@ class Node:
         for _ in range(count):
             event = self.log.publish(data, step=step, subject=subject)
             self.feed.deliver(event)
+            self.desk.end()
         return event
 
     def lose(self, count: int = 1) -> list[Event]:
@@ -127,6 +128,7 @@ class Node:
         """Answer reads until there is none. A feed that reads for ever fails here."""
         for _ in range(100):
             if not self.desk.reads:
+                self.desk.end()
                 return
             self.answer(limit)
         raise AssertionError("the feed reads without end")
@@ -1111,6 +1113,14 @@ def test_disconnect_closes_when_there_is_more_to_send() -> None:
     assert bob.told() == [*STARTED, *ids(1, 2)]
     assert node.tally.disconnected == 1
     assert len(node.feed) == 1
+
+
+def test_nobody_is_disconnected_from_inside_a_delivery() -> None:
+    node = Node(Slow.DISCONNECT)
+    ana = node.join()
+    ana.congest()
+    node.feed.deliver(node.log.publish())
+    assert (ana.state, ana.wire.errors, len(node.desk.failing)) == (State.GONE, [], 1)
 
 
 def test_who_is_disconnected_may_leave_from_inside_fail() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from eventhub.auth.blocks import Decision, Target
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.channels import ChannelTypes
 from eventhub.config import channel_types
@@ -38,6 +39,12 @@ def build(**fields: Any) -> Gateway:
     metrics = Metrics(kind.name for kind in types)
     hub = Hub(types, MemoryBroker(lambda channel: types.resolve(channel).retention, Hub.now), metrics)
     return Gateway(configured, hub, Guard(configured.auth, Path(), Hub.now))
+
+
+def test_whatever_is_wrong_with_a_decision_the_desk_goes_on_repeating() -> None:
+    admin = build().admin
+    admin._blocks.merge([Decision(Target("key", "ana"), 0, 10**300, blocked=True)])  # no JSON can be made of it
+    asyncio.run(admin._repeat({"n2"}))
 
 
 class Noted:

@@ -12,10 +12,12 @@ from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, S
 from eventhub.encoding import LINES, Encoding
 from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown, UnknownChannel
 from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since, Slice
-from eventhub.feed import Start, Subscriber
+from eventhub.fanout import Fanout
+from eventhub.feed import Feed, Start, Subscriber
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.schema import AnySchema
+from eventhub.watchers import Watchers
 
 
 class Wire:
@@ -153,6 +155,7 @@ def test_readers_that_a_policy_ends_together_all_leave_presence() -> None:
             wire.full = True
             node.hub.congested(wire.subscribers[0])
         await node.publish("disconnect.a", "1")
+        await until(lambda: all(wire.failed for wire in wires))
         assert [wire.failed for wire in wires] == [["slow_consumer"]] * 3
         assert node.hub.members("disconnect.a") == []
         node.hub.congested(wires[0].subscribers[0])
@@ -230,10 +233,143 @@ def test_a_watcher_that_takes_nothing_is_ended_and_not_written_to_without_bound(
             node.hub.watch(wire.subscribers[0])
         stuck.full = True
         node.subscribe("drop.a", member="bob")
-        assert (stuck.failed, stuck.told("join"), ana.told("join")) == (["slow_consumer"], 0, 1)
+        await until(lambda: stuck.failed == ["slow_consumer"])
+        assert (stuck.told("join"), ana.told("join")) == (0, 1)
         assert node.hub.members("drop.a") == ["ana", "bob"]
 
     run(scenario)
+
+
+def test_full_watchers_whose_ends_are_news_for_one_another_all_end_and_the_hub_goes_on() -> None:
+    async def scenario(node: Node) -> None:
+        crowd = [node.subscribe("drop.a", member=f"m{number}") for number in range(190)]  # each in each other's stack: too deep for Python
+        for wire in crowd:
+            node.hub.watch(wire.subscribers[0])
+            wire.full = True
+        ana = node.subscribe("drop.a", member="ana")
+        node.hub.watch(ana.subscribers[0])
+        await until(lambda: all(wire.failed for wire in crowd))
+        assert {tuple(wire.failed) for wire in crowd} == {("slow_consumer",)}
+        assert node.hub.members("drop.a") == ["ana"]
+        assert ana.told("leave") == 190
+
+    run(scenario)
+
+
+def test_who_leaves_before_it_is_ended_is_left_alone() -> None:
+    async def scenario(node: Node) -> None:
+        stuck = node.subscribe("drop.a", member="stuck")
+        node.hub.watch(stuck.subscribers[0])
+        stuck.full = True
+        node.subscribe("drop.a", member="bob")
+        node.hub.unsubscribe(stuck.subscribers[0])
+        await until(lambda: not node.hub._endings._awake)
+        assert stuck.failed == []
+
+    run(scenario)
+
+
+def test_an_error_of_ours_in_one_channel_costs_no_other_and_history_makes_up_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+
+    async def scenario(node: Node) -> None:
+        wires = [node.subscribe(channel) for channel in ("drop.a", "drop.b")]
+        await until(lambda: all(wire.told("subscribed") for wire in wires))
+        with monkeypatch.context() as broken:
+            broken.setattr(Feed, "deliver", _fault)
+            broken.setattr(Feed, "gap", _fault)
+            await node.publish("drop.a", "lost")
+            node.hub._gap("drop.a")
+        await node.publish("drop.b", "1")
+        await until(lambda: [wire.told("event") for wire in wires] == [1, 1])
+        await until(lambda: not node.hub._broken)
+
+    run(scenario)
+
+
+def test_an_error_of_ours_over_a_page_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+    faults = [ZeroDivisionError("a fault"), ZeroDivisionError("another")]
+    page = Feed.page
+
+    def faulty(feed: Feed, subscriber: Subscriber | None, since: Position, piece: Slice, generation: int) -> None:
+        page(feed, subscriber, since, piece, generation)
+        if subscriber is None and faults:
+            raise faults.pop()
+
+    monkeypatch.setattr(Feed, "page", faulty)
+
+    async def scenario(node: Node) -> None:
+        wire = node.subscribe("drop.a")
+        await until(lambda: wire.told("subscribed") == 1)
+        node.hub._gap("drop.a")
+        await until(lambda: not faults and not node.hub._broken)
+        await node.publish("drop.a", "1")
+        await until(lambda: wire.told("event") == 1)
+
+    run(scenario)
+
+
+def test_an_error_of_ours_while_one_channel_is_written_keeps_no_other_from_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+
+    async def scenario(node: Node) -> None:
+        wires = [node.subscribe(channel) for channel in ("drop.a", "drop.b")]
+        await until(lambda: all(wire.told("subscribed") for wire in wires))
+        with monkeypatch.context() as broken:
+            broken.setattr(node.hub._feeds["drop.a"], "live", FaultyOnce(node.hub._feeds["drop.a"].live))
+            await node.publish("drop.a", "1")
+            await node.publish("drop.b", "1")
+            await until(lambda: [wire.told("event") for wire in wires] == [1, 1])
+        await node.publish("drop.a", "2")
+        await until(lambda: wires[0].told("event") == 2)
+
+    run(scenario)
+
+
+class FaultyOnce:
+    """A fan-out whose first `advance` fails."""
+
+    def __init__(self, live: Fanout) -> None:
+        self._live = live
+        self._faults = 1
+
+    def advance(self, limit: int) -> int:
+        if self._faults:
+            self._faults = 0
+            raise ZeroDivisionError("a fault of ours")
+        return self._live.advance(limit)
+
+    def __bool__(self) -> bool:
+        return bool(self._live)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._live, name)
+
+
+@pytest.mark.parametrize("fault", [OverflowError("too large"), ValueError("of another version"), ZeroDivisionError("a fault of ours")])
+def test_whatever_a_listener_raises_the_hub_goes_on(fault: Exception) -> None:
+    def hear(_: bytes) -> None:
+        raise fault
+
+    async def scenario(node: Node) -> None:
+        node.hub.listen(b"topic", hear)
+        node.hub._hear(b"topic other 1")
+
+    run(scenario)
+
+
+def test_an_error_of_ours_over_members_elsewhere_costs_the_hub_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(node: Node) -> None:
+        monkeypatch.setattr(Watchers, "tell", _fault)
+        node.hub._hear(b'{"node":"n2","number":1,"part":0,"last":true,"rooms":{"drop.a":["ana"]}}')
+        assert node.hub.members("drop.a") == ["ana"]
+
+    run(scenario)
+
+
+def _fault(*_: object) -> None:
+    raise ZeroDivisionError("a fault of ours")
 
 
 def test_a_hub_that_has_ended_says_so() -> None:

@@ -4,6 +4,7 @@ import random
 from collections import Counter
 
 import orjson
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -272,3 +273,28 @@ def test_whatever_is_lost_all_nodes_agree_in_the_end_and_have_told_no_lie(seed: 
             assert (member in there) != joined, "an arrival of someone who is there, or a departure of someone who is not"
             (there.add if joined else there.remove)(member)
         assert there == present
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"node": 5, "number": 1},
+        {"node": "", "number": 1},
+        {"node": "n" * 65, "number": 1},
+        {"node": ["n2"], "ask": None},
+        {"node": "n2", "number": "1"},
+        {"node": "n2", "number": 1.5},
+        {"node": "n2"},
+        {"node": "n2", "number": 1, "news": [["chat.a", "ana", True], ["chat.a", 5, True]]},
+        {"node": "n2", "number": 1, "news": [["chat.a", "ana", 2]]},
+        {"node": "n2", "number": 1, "news": [["chat.a", "ana"]]},
+        {"node": "n2", "number": 1, "part": 0, "last": True, "rooms": {"chat.a": ["ana", 5]}},
+        {"node": "n2", "number": 1, "part": 0, "last": True, "rooms": {"chat.a": [["ana"]]}},
+    ],
+)
+def test_of_a_message_that_no_node_wrote_nothing_is_taken_in(fields: dict[str, object]) -> None:
+    roster = Roster("n1")
+    with pytest.raises((ValueError, LookupError, TypeError, AttributeError)):
+        roster.hear(orjson.dumps(fields), 0)
+    assert roster.nodes == set()
+    assert roster.members("chat.a") == []

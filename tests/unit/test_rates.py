@@ -153,7 +153,23 @@ def test_what_is_told_comes_in_messages_of_a_bounded_size() -> None:
     assert list(network.rates[0].messages()) == []
 
 
-@pytest.mark.parametrize("message", [b"{", b"[1]", b'[["a","b",0,1]]', b'[["a","b",1,0]]', b'[["a","b","x",1]]', b'[[1,"b",1,1]]', b"null"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"{",
+        b"[1]",
+        b'[["a","b",0,1]]',
+        b'[["a","b",1,0]]',
+        b'[["a","b","x",1]]',
+        b'[[1,"b",1,1]]',
+        b"null",
+        b'[["a","b",1e300,1e-300]]',
+        b'[["a","b",1e7,1]]',
+        b'[["a","b",1,1e-300]]',
+        b'[["a","b",1,1e300]]',
+        b'[["%b","b",1,1]]' % (b"a" * 301),
+    ],
+)
 def test_a_stranger_s_message_is_refused(message: bytes) -> None:
     network = Network(2, 10)
     with pytest.raises((ValueError, LookupError, TypeError, AttributeError)):

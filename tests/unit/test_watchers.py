@@ -36,7 +36,7 @@ class Room:
 
     def __init__(self) -> None:
         self.roster = Roster("n1")
-        self.watchers = Watchers(self.roster)
+        self.watchers = Watchers(self.roster, lambda subscriber, error: subscriber.writer.fail(error))
 
     def come(self, *members: str) -> None:
         for member in members:
@@ -123,6 +123,16 @@ def test_who_has_no_room_for_a_change_is_given_up() -> None:
     wire, _, _ = room.watch()
     wire.full = True
     room.come("ana")
+    assert (wire.messages, wire.failed) == ([], ["slow_consumer"])
+
+
+def test_who_is_given_up_is_told_nothing_more_even_if_it_drains() -> None:
+    room = Room()
+    wire, _, _ = room.watch()
+    wire.full = True
+    room.come("ana")
+    wire.full = False
+    room.come("bob")
     assert (wire.messages, wire.failed) == ([], ["slow_consumer"])
 
 

@@ -10,6 +10,10 @@ from eventhub.errors import Revoked
 BLOCKS = 10_000
 """Beyond it, the one that ends first is dropped."""
 
+LATEST = 253_370_764_800_000
+"""The year 9999 begins: a time of another node that is not before it is none, and what is decided after a later one would have no date."""
+NAME_LENGTH = 200
+
 What = Literal["subject", "key", "token"]
 
 
@@ -52,7 +56,10 @@ class Decision:
     def of_row(cls, row: Any) -> "Decision":
         """Raises ValueError, TypeError for what no node has written."""
         what, value, since, until, blocked = row
-        return cls(Target.of(what, value), int(since), int(until), bool(blocked))
+        target = Target.of(what, value)
+        if len(target.value) > NAME_LENGTH or not isinstance(blocked, bool):
+            raise ValueError(f"expected a name of {NAME_LENGTH} characters at most, two times, and true or false")
+        return cls(target, _time(since), _time(until), blocked)
 
 
 class Blocks:
@@ -106,6 +113,12 @@ class Blocks:
             decision = self._decisions.get(target)
             if decision is not None and decision.blocked and decision.until > now:
                 raise Revoked(f"an operator has shut out the {target}")
+
+
+def _time(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < LATEST:
+        raise ValueError(f"expected milliseconds since 1970 and below {LATEST}")
+    return value
 
 
 def _targets(principal: Principal) -> list[Target]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import count
-from typing import Any, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 import orjson
 import structlog
@@ -92,6 +92,24 @@ class Block(Whom):
         return parse_age(self.duration)
 
 
+Number = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
+Plain = str | int | None
+
+
+class Seen(BaseModel):
+    """A node's answer about its connections. Another version's rows may have other fields, but none that hold more."""
+
+    open: Number
+    matching: Number
+    rows: list[dict[str, Plain | list[str] | dict[str, Plain]]] = Field(max_length=1000)
+
+
+class Ended(BaseModel):
+    """A node's answer to a request to end connections."""
+
+    ended: Number
+
+
 class Admin:
     """The operator's desk of one node."""
 
@@ -125,16 +143,23 @@ class Admin:
             nodes = self._hub.nodes
             if not nodes <= known or tick % REPEAT_SECONDS == 0:
                 self._blocks.expire(self._hub.now())
-                await self._tell(list(self._blocks) if nodes else ())
+                await self._repeat(nodes)
             known = nodes
+
+    async def _repeat(self, nodes: set[str]) -> None:
+        """Whatever is wrong with one decision, this goes on."""
+        try:
+            await self._tell(list(self._blocks) if nodes else ())
+        except Exception:
+            log.exception("blocks_not_repeated", decisions=len(self._blocks))
 
     async def connections(self, wanted: Filter) -> dict[str, Any]:
         """Those that are open, on all nodes; at most `limit` of each node."""
-        answers = await self._assembly.ask({"connections": wanted.model_dump()})
-        rows = [{"node": node, **row} for node, found in sorted(answers.found.items()) for row in found["rows"]]
+        answers = await self._assembly.ask({"connections": wanted.model_dump()}, Seen)
+        rows = [{"node": node, **row} for node, found in sorted(answers.found.items()) for row in found.rows]
         return {
             "connections": rows[: wanted.limit],
-            "nodes": {node: {"connections": found["open"], "matching": found["matching"]} for node, found in answers.found.items()},
+            "nodes": {node: {"connections": found.open, "matching": found.matching} for node, found in answers.found.items()},
             "complete": answers.complete,
         }
 
@@ -144,8 +169,8 @@ class Admin:
         return await self._end(target, blocked=False)
 
     async def _end(self, target: Target, *, blocked: bool) -> dict[str, Any]:
-        answers = await self._assembly.ask({"end": [target.what, target.value, blocked]})
-        ended = sum(found["ended"] for found in answers.found.values())
+        answers = await self._assembly.ask({"end": [target.what, target.value, blocked]}, Ended)
+        ended = sum(found.ended for found in answers.found.values())
         return {"disconnected": ended, "nodes": len(answers.found), "complete": answers.complete}
 
     async def block(self, target: Target, milliseconds: int, operator: Principal) -> dict[str, Any]:

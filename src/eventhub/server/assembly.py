@@ -4,9 +4,10 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
+from pydantic import BaseModel
 
 from eventhub.errors import BrokerUnavailable
 from eventhub.hub import Hub
@@ -18,13 +19,17 @@ ANSWER_BYTES = 200 * 1024
 QUESTIONS = 16
 """At a time; others wait."""
 
+NUMBER_LENGTH = 16
+"""Characters of a question's number: it is sent back."""
+
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
-class Answers(NamedTuple):
+class Answers(NamedTuple, Generic[Shape]):
     """By node. `complete`: of all that are known to be there."""
 
-    found: dict[str, dict[str, Any]]
+    found: dict[str, Shape]
     complete: bool
 
 
@@ -33,20 +38,25 @@ class Assembly:
 
     def __init__(self, hub: Hub, answer: Answer) -> None:
         self._hub, self._answer = hub, answer
-        self._open: dict[str, tuple[dict[str, dict[str, Any]], asyncio.Event]] = {}
+        self._open: dict[str, tuple[Callable[[str, Any], None], asyncio.Event]] = {}
         self._room = asyncio.Semaphore(QUESTIONS)
         hub.listen(TOPIC, self._hear)
 
-    async def ask(self, question: dict[str, Any]) -> Answers:
-        """Ask all nodes, this one included. Takes ANSWER_SECONDS at most."""
-        found = {self._hub.node: self._answer(question)}
+    async def ask(self, question: dict[str, Any], shape: type[Shape]) -> Answers[Shape]:
+        """Ask all nodes, this one included. Takes ANSWER_SECONDS at most. What has not this shape is no answer."""
+        found: dict[str, Shape] = {}
+
+        def take(node: str, answer: Any) -> None:
+            found[node] = shape.model_validate(answer)
+
+        take(self._hub.node, self._answer(question))
         others = self._hub.nodes
         if not others:
             return Answers(found, complete=True)
         async with self._room:
             number = secrets.token_hex(4)
             heard = asyncio.Event()
-            self._open[number] = found, heard
+            self._open[number] = take, heard
             try:
                 with suppress(TimeoutError, BrokerUnavailable):
                     async with asyncio.timeout(ANSWER_SECONDS):
@@ -64,10 +74,13 @@ class Assembly:
     def _hear(self, message: bytes) -> None:
         told = orjson.loads(message)
         if "ask" in told:
-            self._hub.spawn(self._reply(told["ask"], self._answer(told["question"])))
+            number = told["ask"]
+            if not isinstance(number, str) or len(number) > NUMBER_LENGTH:
+                raise ValueError(f"expected a question with a number of {NUMBER_LENGTH} characters at most")
+            self._hub.spawn(self._reply(number, self._answer(told["question"])))
         elif (question := self._open.get(told["answer"])) is not None and told["node"] in self._hub.nodes:
-            found, heard = question
-            found[told["node"]] = told["found"]
+            take, heard = question
+            take(told["node"], told["found"])
             heard.set()
 
     async def _reply(self, number: str, found: dict[str, Any]) -> None:

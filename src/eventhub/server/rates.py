@@ -28,6 +28,10 @@ OWED_SECONDS = 60
 """How much may be published at once, as the time in which it would be allowed."""
 MESSAGE_ENTRIES = 150
 """Of 1.4 KB at most: names have 200 characters, which JSON may escape."""
+KEY_LENGTH = 300
+"""Characters of a name with its kind, or of a channel type's, that another node may tell."""
+LARGEST_COUNT, SMALLEST_RATE, LARGEST_RATE = 1_000_000, 1e-6, 1e9
+"""What another node may tell. Beyond it are times that are no numbers any more."""
 
 
 class Nodes(Protocol):
@@ -134,8 +138,8 @@ class Rates:
     def _hear(self, message: bytes) -> None:
         now = self.clock()
         for name, kind, count, rate in orjson.loads(message):
-            if not (isinstance(name, str) and isinstance(kind, str) and count > 0 and rate > 0):
-                raise ValueError
+            if not (_is_key(name) and _is_key(kind) and 0 < count <= LARGEST_COUNT and SMALLEST_RATE <= rate <= LARGEST_RATE):
+                raise ValueError("expected names, a count and a rate, each within its bounds")
             self.bucket((name, kind), float(rate)).spend(count, now)
 
     def bucket(self, key: Key, rate: float) -> Bucket:
@@ -153,3 +157,7 @@ class Rates:
         now = self.clock()
         while self._buckets and next(iter(self._buckets.values())).idle(now):
             self._buckets.popitem(last=False)
+
+
+def _is_key(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= KEY_LENGTH

@@ -1,0 +1,56 @@
+"""Connections that are to be ended, because their readers are too slow: from a turn of the loop of their own, one after another.
+
+Ending one takes its member out of presence, which may show that other watchers are full. Ended from inside, each would end the next: 190 of
+them made a stack that Python gives up, and the node with it. So whoever is found too slow waits here, where those come behind it.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import structlog
+
+from eventhub.errors import EventHubError
+from eventhub.feed import Subscriber
+
+SLICE = 50
+"""Connections ended in one turn of the loop: each may be news for CROWD watchers."""
+
+log = structlog.get_logger("eventhub.endings")
+
+
+class Endings:
+    """Subscribers whose connections are to be ended, each once. `soon` calls back from the loop, never from inside the call."""
+
+    def __init__(self, soon: Callable[[Callable[[], None]], None]) -> None:
+        self._soon = soon
+        self._due: OrderedDict[Subscriber, EventHubError] = OrderedDict()  # bounded: subscriptions of this node
+        self._awake = False
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def add(self, subscriber: Subscriber, error: EventHubError) -> None:
+        """End its connection for this error."""
+        self._due.setdefault(subscriber, error)
+        if not self._awake:
+            self._awake = True
+            self._soon(self._go_on)
+
+    def discard(self, subscriber: Subscriber) -> None:
+        """It has left: its connection is gone, or needs no ending any more."""
+        self._due.pop(subscriber, None)
+
+    def _go_on(self) -> None:
+        for _ in range(min(SLICE, len(self._due))):
+            if self._due:  # others may leave while one is ended
+                self._end(*self._due.popitem(last=False))
+        self._awake = bool(self._due)
+        if self._awake:
+            self._soon(self._go_on)
+
+    @staticmethod
+    def _end(subscriber: Subscriber, error: EventHubError) -> None:
+        try:
+            subscriber.writer.fail(error)
+        except Exception:
+            log.exception("ending_failed", channel=subscriber.channel)  # the others shall have theirs
