@@ -121,11 +121,12 @@ class HttpProtocol(HttpToolsProtocol):
             if self._should_upgrade():
                 self._upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
-            self._fail(self._fault or InvalidRequest("this is not an HTTP request"))
-        else:
             if len(self.pipeline) > PIPELINE:
                 self.transport.abort()  # an answer to each would cost more than the request
-            elif self._head_timer is not None and not self._began:  # the head is not complete: what came belongs to it
+                return
+            self._fail(self._fault or InvalidRequest("this is not an HTTP request"))
+        else:
+            if self._head_timer is not None and not self._began:  # the head is not complete: what came belongs to it
                 self._received += len(data)
                 if self._received > HEAD_BYTES:
                     self._fail(_head_too_large())
@@ -138,6 +139,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._unset_keepalive_if_required()
+        if len(self.pipeline) > PIPELINE:
+            raise ValueError("too many")  # ends the parser: one read can hold two thousand requests
         super().on_message_begin()
         self.scope["extensions"] = self._extensions
         self._head = self._received = 0
