@@ -384,10 +384,11 @@ def test_a_refusal_says_when_to_come_back_and_coming_back_then_is_allowed(nodes:
 
 
 def test_a_stream_is_slowed_and_refused_nothing(nodes: list[EventHubServer]) -> None:
-    begin = time.monotonic()
+    begin, waits = time.monotonic(), refusals(nodes[1], "publish_rate")
     lines = "".join(f"{number}\n" for number in range(8))
     headers = {**bearer(SLOW), "Content-Type": "application/x-ndjson"}
     answer = http.post(f"{nodes[1].url}/v1/channels/logs.stream", content=lines, headers=headers, timeout=20)
     last = json.loads(answer.text.splitlines()[-1])
     assert (last["accepted"], last["rejected"], last["done"]) == (8, 0, True)
     assert time.monotonic() - begin >= 2
+    assert refusals(nodes[1], "publish_rate") > waits, "who is slowed is counted"

@@ -314,6 +314,16 @@ def test_bad_credentials_of_one_address_are_looked_at_so_often_and_good_ones_tha
         found.identify(bearer("a.b.c"), address="192.0.2.1")
 
 
+def test_all_addresses_of_an_ipv6_customer_are_one() -> None:
+    found = Guard(AuthSettings.model_validate({"keys": KEYS, "tokens": TOKENS}), Path(), lambda: 1_000_000, bad_credentials=1)
+    codes = []
+    for number in range(9):
+        with pytest.raises((InvalidToken, RateLimited)) as caught:
+            found.identify(bearer("a.b.c"), address=f"2001:db8::{number + 1}")
+        codes.append(caught.value.code)
+    assert (codes[0], codes[-1], len(found._failures)) == ("invalid_token", "rate_limited", 1)
+
+
 def test_the_addresses_whose_bad_credentials_are_counted_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "ADDRESSES", 3)
     found = Guard(AuthSettings.model_validate({"keys": KEYS, "tokens": TOKENS}), Path(), lambda: 1_000_000)

@@ -24,7 +24,7 @@ from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
 from eventhub.server.gateway import PATH, Gateway, log_access
-from eventhub.server.guard import PARAMETER, Guard, fields
+from eventhub.server.guard import PARAMETER, Guard, address_of, fields
 from eventhub.server.headers import ALWAYS, with_headers
 from eventhub.server.http_protocol import protocol_for
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
@@ -143,7 +143,7 @@ def _logged(scope: Scope, send: Send) -> Send:
         nonlocal statuses
         if status := message.get("status") or statuses.get(message["type"]):
             statuses = {}
-            log_access(scope.get("method", "GET"), scope["path"], status, (scope["client"] or ("",))[0])
+            log_access(scope.get("method", "GET"), scope["path"], status, address_of(scope))
         await send(message)
 
     return logged

@@ -23,6 +23,7 @@ from eventhub.errors import (
     Unauthorized,
 )
 from eventhub.limits import Bucket
+from eventhub.server.admission import site
 from eventhub.server.jwks import KeySet
 from eventhub.settings import AuthSettings, KeySettings, VerificationKeySettings
 
@@ -93,7 +94,7 @@ class Guard:
         """Whose credential it is, which came from this address. Raises InvalidToken, TokenExpired, Revoked, RateLimited, UnknownKey."""
         if self.nobody is ANYONE:
             raise InvalidToken("this server has no authentication configured, and takes no tokens")
-        wait = failures.wait(self._clock()) if (failures := self._failures.get(address)) else 0.0
+        wait = failures.wait(self._clock()) if self._failures and (failures := self._failures.get(site(address))) else 0.0
         if wait and not self._authenticator.remembers(credential):
             raise RateLimited("too many bad credentials came from this address", retry_after=wait).by("bad_credentials")
         try:
@@ -108,10 +109,10 @@ class Guard:
 
     def _failed(self, address: str) -> None:
         """To check one takes long, a millisecond if it is large."""
-        now = self._clock()
-        if (failures := self._failures.pop(address, None)) is None:
+        now, key = self._clock(), site(address)
+        if (failures := self._failures.pop(key, None)) is None:
             failures = Bucket(self._bad_credentials, 5 * self._bad_credentials)
-        self._failures[address] = failures
+        self._failures[key] = failures
         failures.spend(1, now)
         while len(self._failures) > ADDRESSES or next(iter(self._failures.values())).idle(now):
             self._failures.popitem(last=False)

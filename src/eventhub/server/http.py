@@ -176,7 +176,7 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
             raise InvalidRequest("no channel is named; expected ?channel=… once or more")
         if len(wanted.channels) > STREAM_CHANNELS:  # each event carries a cursor of all of them
             raise TooManySubscriptions(f"the address names {len(wanted.channels)} channels; at most {STREAM_CHANNELS} fit on one stream")
-        visit = gateway.visits.enter(principal, (request.scope["client"] or ("",))[0])
+        visit = gateway.visits.enter(principal, address_of(request.scope))
         return Served(Stream(gateway, transport, wanted, visit))
 
     def add(

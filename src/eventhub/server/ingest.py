@@ -142,6 +142,8 @@ class Ingest:
 
     async def _store(self, events: list[tuple[int, NewEvent]]) -> None:
         if events and (toll := self._visit.toll(self._request.kind)):
+            if toll.wait():
+                self._gateway.hub.delayed("publish_rate")
             while not self._ended and (wait := toll.wait()):  # noqa: ASYNC110  # others of this principal may publish meanwhile
                 await asyncio.sleep(min(wait, PAUSE))  # which the producer feels as a slow reader
             if self._ended:

@@ -44,7 +44,7 @@ class Request:
         self.kind: ChannelType = gateway.hub.types.resolve(self.channel)
         self.kind.admit(Publisher.PRODUCER)
         principal.authorize(Action.PUBLISH, self.channel, self.kind.anonymous)
-        self.toll = gateway.rates.toll(principal, (scope["client"] or ("",))[0], self.kind)
+        self.toll = gateway.rates.toll(principal, address_of(scope), self.kind)
         self.limits = gateway.settings.limits
         self.now = gateway.hub.now
         gateway.check_origin(self.headers)
@@ -129,7 +129,7 @@ class PublishEndpoint:
             principal = await self._gateway.guard.admit(headers, address=address_of(scope))
             request = Request(self._gateway, scope, headers, principal)
             if request.stream:
-                visit = self._gateway.visits.enter(principal, (scope["client"] or ("",))[0])
+                visit = self._gateway.visits.enter(principal, address_of(scope))
                 await Ingest(self._gateway, request, visit).run(scope, receive, send)
                 return
             if request.toll is not None:

@@ -42,19 +42,19 @@ class WebSocketShell:
             gateway.hosts.check(headers.get(b"host"))
             gateway.check_origin(headers)
             principal = await gateway.guard.admit(headers, offered, address_of(scope))
-            visit = gateway.visits.enter(principal, (scope["client"] or ("",))[0])
+            visit = gateway.visits.enter(principal, address_of(scope))
             self._session = gateway.session(self._outbox, self._submit, visit)
             self._outbox.on_fail = self._session.close
             with gateway.admission.seat(scope):
                 gateway.opened(self, visit, self._session)
-                await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
-                await self._serve(query, receive, send)
+                await self._serve(query, SUBPROTOCOL if SUBPROTOCOL in offered else None, receive, send)
         except EventHubError as error:  # nothing of what was accepted raises one
             self._gateway.hub.refused(error)
             await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
 
-    async def _serve(self, query: bytes, receive: Receive, send: Send) -> None:
+    async def _serve(self, query: bytes, subprotocol: str | None, receive: Receive, send: Send) -> None:
         try:
+            await send({"type": "websocket.accept", "subprotocol": subprotocol})  # which fails when the client has gone
             await race(self._send(send), self._read(query, receive))
         finally:
             self._gateway.closed(self)
