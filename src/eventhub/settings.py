@@ -115,7 +115,7 @@ class LimitSettings(Section):
     channels: int = Field(default=100_000, ge=1, description="Channels held by the memory and SQLite brokers")
     history_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024, description="Size of all events held by the memory broker")
     commands: int = Field(
-        default=1000, ge=1, description="Frames per second a WebSocket client may send, twice as many at once; beyond it, it is read later"
+        default=200, ge=1, description="Frames per second a WebSocket client may send, twice as many at once; beyond it, it is read later"
     )
     bad_credentials: int = Field(
         default=20, ge=1, description="Tokens and keys per second from one address that turn out bad, five times as many at once"

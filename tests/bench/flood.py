@@ -4,6 +4,7 @@ The strangers are a process of their own with addresses of their own: their conn
 as they are taken, and there are attempts to connect from an address that has no more connections to get.
 """
 
+import os
 import resource
 import socket
 import statistics
@@ -22,7 +23,7 @@ from tests.bench.servers import EventHub
 from tests.bench.tools import build
 from tests.clients import masked, metric
 
-ROUNDS = 3
+ROUNDS = 5
 HONEST = Load(100, publishers=2, rate=50, warm=1, seconds=6)
 SHARE = LimitSettings().connections_per_address
 FREE = 1200
@@ -65,8 +66,9 @@ def main() -> None:
 def report(count: int, quiet: list[Reading], flooded: list[Reading], sizes: list[list[float]]) -> None:
     """The medians, and the size of the server at the beginning, under the last flood, and after it."""
     for name in ("p50_us", "p99_us", "p999_us"):
-        calm, rough = (statistics.median(reading[name] for reading in readings) for readings in (quiet, flooded))
-        sys.stdout.write(f"{name}: quiet {calm:,.0f}, beside {count:,} hostile connections {rough:,.0f}: {rough / calm:.2f} times\n")
+        for word, middle in (("median", statistics.median), ("best", min)):  # of rounds: what disturbs a machine makes none of them faster
+            calm, rough = (middle([reading[name] for reading in readings]) for readings in (quiet, flooded))
+            sys.stdout.write(f"{name}, {word}: quiet {calm:,.0f}, beside {count:,} strangers {rough:,.0f}: {rough / calm:.2f} times\n")
     ratios = ", ".join(f"{rough['p99_us'] / calm['p99_us']:.2f}" for calm, rough in zip(quiet, flooded, strict=True))
     missing = sum(reading[name] for reading in quiet + flooded for name in ("missing", "surplus", "closed", "failed"))
     sys.stdout.write(f"p99 by rounds: {ratios}. Events missing or too many, honest connections refused or closed: {missing:.0f}.\n")
@@ -92,6 +94,7 @@ def foes(door: Door, count: int) -> Iterator[None]:
 
 def attack(port: int, count: int) -> None:
     """What the strangers do, until they are killed."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # they share a core with the honest ones, whose delays shall be the server's
     socks = []
     for number in range(count):
         socks.append(connect(port, number // SHARE))
@@ -111,7 +114,7 @@ def attack(port: int, count: int) -> None:
         for _ in range(ATTEMPTS):
             with suppress(OSError):
                 connect(port, 0).close()
-        time.sleep(TURN)  # strangers share a core with the honest ones, whose delays are those of the server
+        time.sleep(TURN)  # between turns
 
 
 def connect(port: int, number: int) -> socket.socket:
