@@ -270,7 +270,7 @@ class Hub:
             if events := feed.live.written:
                 feed.live.written = []
                 now = self.now()
-                latencies = [max(0, now - event.time) / 1000 for event in events]
+                latencies = (max(0, now - event.time) / 1000 for event in events)
                 self._metrics.flushed(feed.kind.name, latencies, time.perf_counter() - begin)
             if feed.live.due:
                 self._dirty.append((feed, begin))  # behind the others: each channel gets its slice

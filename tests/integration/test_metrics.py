@@ -83,7 +83,7 @@ def test_a_scrape_does_not_grow_with_channels(start: Start) -> None:
         before = shape()
         for number in range(999):
             client.send(type="subscribe", channel=f"chat.{number}")
-        for number in range(999):
+        for _ in range(999):
             client.until("subscribed")
         for number in range(100):
             assert post(hub, f"chat.{number}", '{"sender":"a","text":"b"}') == 201

@@ -501,7 +501,8 @@ def test_a_scrape_looks_at_so_many_channels_a_turn() -> None:
 def test_the_broker_is_up_while_it_says_nothing_else_and_its_answers_are_timed() -> None:
     async def scenario(node: Node) -> None:
         async def up() -> float:
-            return [values[()] async for name, _, values, _ in node.hub.readings() if name == "eventhub_broker_up"][0]
+            (found,) = [values[()] async for name, _, values, _ in node.hub.readings() if name == "eventhub_broker_up"]
+            return found
 
         assert await up() == 1
         node.broker.trouble = "gone"
