@@ -18,6 +18,7 @@ from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Recei
 from eventhub.feed import Feed, State, Subscriber
 from eventhub.metrics import Metrics
 from eventhub.presence import Change, Roster
+from eventhub.tracing import Publishing, Tracing
 from eventhub.watchers import Watchers
 
 PAGE_EVENTS = 256
@@ -48,8 +49,9 @@ log = structlog.get_logger("eventhub.hub")
 class Hub:
     """Feeds by channel, with their presence. One per process; `run` must be running."""
 
-    def __init__(self, types: ChannelTypes, broker: Broker, metrics: Metrics) -> None:
+    def __init__(self, types: ChannelTypes, broker: Broker, metrics: Metrics, tracing: Tracing | None = None) -> None:
         self.types = types
+        self.tracing = tracing
         self._broker = broker
         self._metrics = metrics
         self._feeds: dict[str, Feed] = {}
@@ -86,11 +88,14 @@ class Hub:
 
     # Publishing
 
-    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
-        """Store and announce validated events, one result each. Raises BrokerUnavailable or ShuttingDown when none is stored."""
+    async def publish(self, events: Sequence[NewEvent], traces: Sequence[Publishing] = ()) -> Sequence[Receipt | EventHubError]:
+        """Store and announce validated events, one result each. Raises BrokerUnavailable or ShuttingDown when none is stored.
+
+        `traces`: of those among them that are traced; whoever began them ends them.
+        """
         if self.draining:
             raise ShuttingDown("this server is about to stop; publish again in a moment, with the same idempotency key if there is one")
-        results = await self._broker.publish(events)
+        results = await (self._store_traced(events, traces) if traces else self._broker.publish(events))
         stored: dict[str, int] = {}
         for event, result in zip(events, results, strict=True):
             if isinstance(result, EventHubError):
@@ -101,6 +106,17 @@ class Hub:
         for channel, count in stored.items():
             self._metrics.published(channel.partition(".")[0], count)
         return results
+
+    async def _store_traced(self, events: Sequence[NewEvent], traces: Sequence[Publishing]) -> Sequence[Receipt | EventHubError]:
+        begin, fault = time.time_ns(), None
+        try:
+            return await self._broker.publish(events)
+        except EventHubError as error:
+            fault = error
+            raise
+        finally:
+            for trace in traces:
+                trace.stored(begin, fault)
 
     def rejected(self, channel: str, error: EventHubError) -> None:
         """An event was refused."""
@@ -258,7 +274,10 @@ class Hub:
                 feed.live.written = []
                 now = self.now()
                 latencies = [max(0, now - event.time) / 1000 for event in events]
-                self._metrics.flushed(feed.kind.name, latencies, time.perf_counter() - begin)
+                seconds = time.perf_counter() - begin
+                self._metrics.flushed(feed.kind.name, latencies, seconds)
+                if self.tracing is not None:
+                    self.tracing.fanned_out(feed.channel, events, seconds, len(feed.live))
             if feed.live.due:
                 self._dirty.append((feed, begin))  # behind the others: each channel gets its slice
         if self._dirty:

@@ -35,6 +35,7 @@ class Metrics:
         published = Counter("eventhub_events_published", "Events stored", ["type"], registry=self.registry)
         self._rejected = Counter("eventhub_events_rejected", "Events refused", ["type", "code"], registry=self.registry)
         refused = Counter("eventhub_refused", "What a limit refused, or made to wait", ["limit"], registry=self.registry)
+        self._spans = Counter("eventhub_spans_dropped", "Spans not taken by the collector, or without room", registry=self.registry)
         latency = Histogram(
             "eventhub_publish_to_socket_seconds", "From accepting an event to handing it to the sockets of this node",
             ["type"], buckets=LATENCY, registry=self.registry,
@@ -61,6 +62,10 @@ class Metrics:
     def refused(self, limit: str) -> None:
         """A limit, one of REFUSING, took effect."""
         self._refused[limit].inc()
+
+    def spans_dropped(self, count: int) -> None:
+        """Spans were lost. Called from any thread."""
+        self._spans.inc(count)
 
     def flushed(self, type_name: str, latencies: Iterable[float], seconds: float) -> None:
         """A channel's events reached the sockets, each after its latency; the writing took `seconds`."""

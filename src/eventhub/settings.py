@@ -247,6 +247,19 @@ class LogSettings(Section):
     access: bool = Field(default=False, description="One line per HTTP request")
 
 
+class TracingSettings(Section):
+    """OpenTelemetry traces (docs/tracing.md). They need the extra eventhub-server[otel]."""
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s@?#]+(/[^\s?#]*)?$",
+        description="Base URL of a collector that takes OTLP over HTTP, such as http://localhost:4318; without it, nothing is traced",
+    )
+    sample: float = Field(
+        default=0.01, ge=0, le=1, description="Share of publishes without a traceparent that begin a trace; a sampled one is followed"
+    )
+
+
 BROKERS = r"^(memory://$|sqlite:///|rediss?(\+(sentinel|cluster))?://|nats://|tls://)"
 SAMPLE_CHANNELS = {
     "chat": {"payload": "chat", "history": {"events": 500, "age": "24h"}, "presence": True, "publish": ["client", "producer"]},
@@ -286,6 +299,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:

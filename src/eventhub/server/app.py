@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
@@ -35,6 +36,9 @@ from eventhub.server.websocket import WebSocketShell
 from eventhub.server.wire import WebSocketProtocol
 from eventhub.settings import Settings
 
+if TYPE_CHECKING:
+    from eventhub.server.telemetry import Telemetry
+
 GARBAGE = 20_000
 """Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""
 
@@ -50,7 +54,8 @@ class Application:
     def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None, certificates: Certificates | None = None) -> None:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
-        self.hub = Hub(types, open_broker(settings, types, directory), metrics)
+        self._telemetry = open_telemetry(settings, metrics)
+        self.hub = Hub(types, open_broker(settings, types, directory), metrics, self._telemetry)
         self.gateway = Gateway(settings, self.hub, Guard(settings.auth, directory, self.hub.now, settings.limits.bad_credentials))
         metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
         self._certificates = certificates
@@ -111,6 +116,8 @@ class Application:
 
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
+        if self._telemetry:
+            self._telemetry.start(self.hub.node)
         async with asyncio.TaskGroup() as tasks:
             running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run()]
             if self.gateway.guard.key_set:
@@ -126,6 +133,8 @@ class Application:
                 await self.gateway.drain()
             for task in work:
                 task.cancel()
+        if self._telemetry:
+            await self._telemetry.stop()
 
 
 def _host(scope: Scope) -> bytes | None:
@@ -261,6 +270,20 @@ def _run(app: Application, certificates: Certificates | None, sockets: Sequence[
     server.run(list(sockets))
     if server.failed:
         sys.exit(1)
+
+
+def open_telemetry(settings: Settings, metrics: Metrics) -> "Telemetry | None":
+    """What makes and exports spans; None where tracing is off. Raises ConfigurationError where it is not installed."""
+    if settings.tracing.endpoint is None:
+        return None
+    try:
+        from eventhub.server.telemetry import Telemetry
+    except ImportError as error:
+        raise ConfigurationError(
+            f"tracing.endpoint is set, which needs OpenTelemetry, and {error.name} cannot be imported; "
+            "expected: pip install 'eventhub-server[otel]', or no endpoint"
+        ) from None
+    return Telemetry(settings.tracing, metrics.spans_dropped)
 
 
 def check_workers(settings: Settings) -> None:

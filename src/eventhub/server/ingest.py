@@ -5,6 +5,7 @@ cumulative, so what the producer does not read in time is simply superseded.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -12,7 +13,8 @@ from starlette.types import Receive, Scope, Send
 
 from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, ShuttingDown
-from eventhub.event import NewEvent
+from eventhub.event import NewEvent, Receipt
+from eventhub.hub import Hub
 from eventhub.server.gateway import Gateway, too_large
 from eventhub.server.headers import ALWAYS
 from eventhub.server.outbox import CLOSE_SECONDS
@@ -29,7 +31,7 @@ DETAILED = 100
 
 
 class Lines(Protocol):
-    """What turns a line into an event."""
+    """What turns a line into an event. A group of lines is one publish, and may be traced."""
 
     channel: str
     kind: ChannelType
@@ -37,6 +39,18 @@ class Lines(Protocol):
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
         """Raises EventHubError."""
+        ...
+
+    def begin_trace(self) -> None:
+        """Of the group whose events are made next."""
+        ...
+
+    async def publish(self, hub: Hub, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        """Raises EventHubError."""
+        ...
+
+    def end_trace(self, outcomes: Sequence[Receipt | EventHubError]) -> None:
+        """What became of the group."""
         ...
 
 
@@ -121,9 +135,14 @@ class Ingest:
             if self._ended:
                 return  # nothing more is taken from whoever was shut out
             events: list[tuple[int, NewEvent]] = []
+            self._request.begin_trace()
             for line in lines[begin : begin + group]:
                 self._take(line, events)
-            await self._store(events)
+            try:
+                await self._store(events)
+            except EventHubError as error:
+                self._request.end_trace((error,))
+                raise
             await asyncio.sleep(0)  # others have their turn
         if len(self._rest) > self._request.limits.event_bytes:
             self._skipping, self._rest = True, b""
@@ -149,7 +168,8 @@ class Ingest:
             if self._ended:
                 return
             toll.pay(len(events))
-        outcomes = await self._gateway.hub.publish([event for _, event in events]) if events else ()
+        outcomes = await self._request.publish(self._gateway.hub, [event for _, event in events]) if events else ()
+        self._request.end_trace(outcomes)
         for (line, _), outcome in zip(events, outcomes, strict=True):
             if isinstance(outcome, EventHubError):
                 self._refuse(line, outcome)

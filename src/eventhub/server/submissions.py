@@ -8,6 +8,7 @@ from eventhub.commands import Ref
 from eventhub.errors import EventHubError, Internal
 from eventhub.event import NewEvent, Receipt
 from eventhub.hub import Hub
+from eventhub.tracing import Publishing, trace_id_of
 
 log = structlog.get_logger("eventhub.submissions")
 
@@ -25,7 +26,7 @@ class Submissions:
     def __init__(self, hub: Hub, answer: Answer) -> None:
         self._hub = hub
         self._answer = answer
-        self._waiting: list[tuple[Ref, NewEvent]] = []
+        self._waiting: list[tuple[Ref, NewEvent, Publishing | None]] = []
         self._busy = False
 
     @property
@@ -35,7 +36,11 @@ class Submissions:
 
     def add(self, ref: Ref, event: NewEvent) -> bool:
         """Publish soon. False when the backlog is full: add no more until `roomy`."""
-        self._waiting.append((ref, event))
+        trace = None
+        if (tracing := self._hub.tracing) is not None:
+            trace = tracing.publish(event.channel, event.attributes, "websocket")
+            event = event if trace is None else event._replace(attributes=trace.attributes)
+        self._waiting.append((ref, event, trace))
         if not self._busy:
             self._busy = True
             self._hub.spawn(self._publish())
@@ -44,13 +49,17 @@ class Submissions:
     async def _publish(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
+            traces = [trace for *_, trace in batch if trace is not None]
             try:
-                outcomes = await self._hub.publish([event for _, event in batch])
+                outcomes = await self._hub.publish([event for _, event, _ in batch], traces)
             except EventHubError as error:
                 outcomes = [error] * len(batch)
             except Exception:
-                log.exception("publish_failed")
+                ids = {found for _, event, _ in batch if (found := trace_id_of(event.attributes))}
+                log.exception("publish_failed", trace_ids=sorted(ids))
                 outcomes = [Internal("a fault of the server; its log says more")] * len(batch)
-            for (ref, event), outcome in zip(batch, outcomes, strict=True):
+            for (ref, event, trace), outcome in zip(batch, outcomes, strict=True):
+                if trace is not None:
+                    trace.end((outcome,))
                 self._answer(ref, event.channel, outcome)
         self._busy = False
