@@ -10,12 +10,13 @@ from typing import Any
 
 import structlog
 
+from eventhub import journal
 from eventhub.brokers.base import Broker, Hear
 from eventhub.channels import ChannelTypes
 from eventhub.endings import Endings
 from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown
-from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
-from eventhub.feed import Feed, State, Subscriber
+from eventhub.event import Age, Earliest, Event, Gap, Last, NewEvent, Position, Receipt, Slice
+from eventhub.feed import Feed, Start, State, Subscriber
 from eventhub.metrics import Metrics
 from eventhub.presence import Change, Roster
 from eventhub.tracing import Publishing, Tracing
@@ -176,6 +177,7 @@ class Hub:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Write nothing more to a subscriber that `subscribe` took."""
         channel = subscriber.channel
+        journal.ended(subscriber)
         if (feed := self._feeds.get(channel)) is not None:  # gone when a policy ended its last readers together
             feed.leave(subscriber)
             if not feed:
@@ -252,6 +254,14 @@ class Hub:
         if len(self._dirty) == 1:
             assert self._loop is not None
             self._loop.call_soon(self._loop.call_soon, self._flush)
+
+    def began(self, subscriber: Subscriber, start: Start) -> None:
+        """FeedIO: note it."""
+        journal.began(subscriber, start)
+
+    def missed(self, feed: Feed, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
+        """FeedIO: note it."""
+        journal.missed(feed.channel, gap, subscriber, readers)
 
     def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
         """FeedIO: end a connection soon."""

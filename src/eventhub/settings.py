@@ -239,12 +239,16 @@ class TlsSettings(Section):
         return self
 
 
+Level = Literal["debug", "info", "warning", "error"]
+
+
 class LogSettings(Section):
     """Logs on standard output."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is less important is not logged")
+    level: Level = Field(default="info", description="What is less important is not logged; operators can change it while it runs")
     format: Literal["auto", "json", "console"] = Field(default="auto", description="auto: console on a terminal, json elsewhere")
     access: bool = Field(default=False, description="One line per HTTP request")
+    access_share: float = Field(default=1.0, ge=0, le=1, description="Share of requests that have one; those answered with 5xx always have")
 
 
 class TracingSettings(Section):

@@ -24,8 +24,8 @@ from eventhub.server import http, pages
 from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
-from eventhub.server.gateway import PATH, Gateway, log_access
-from eventhub.server.guard import PARAMETER, Guard, address_of, fields
+from eventhub.server.gateway import PATH, Gateway
+from eventhub.server.guard import PARAMETER, Guard, fields
 from eventhub.server.headers import ALWAYS, with_headers
 from eventhub.server.http_protocol import protocol_for
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
@@ -66,7 +66,6 @@ class Application:
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
         pages.mount(self._api)
         self._rest = with_headers(self._api, ALWAYS)
-        self._access = settings.log.access
         self._entry: ASGIApp = self._route
         if settings.origins:
             self._entry = CORSMiddleware(
@@ -89,8 +88,8 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             self.gateway.proxies.apply(scope)
-            if self._access:
-                send = _logged(scope, send)
+            if self.gateway.access.on:
+                send = self.gateway.access.watch(scope, send)
         if scope["type"] == "http" and scope["method"] == "HEAD":  # as GET, without a body (RFC 9110, 9.3.2)
             scope, send = {**scope, "method": "GET"}, _headless(send)
         if scope["type"] == "http":
@@ -143,19 +142,6 @@ def _host(scope: Scope) -> bytes | None:
             host: bytes = value
             return host
     return None
-
-
-def _logged(scope: Scope, send: Send) -> Send:
-    statuses = {"websocket.accept": 101, "websocket.close": 403}  # by the message that is the answer, where it has no status
-
-    async def logged(message: Message) -> None:
-        nonlocal statuses
-        if status := message.get("status") or statuses.get(message["type"]):
-            statuses = {}
-            log_access(scope.get("method", "GET"), scope["path"], status, address_of(scope))
-        await send(message)
-
-    return logged
 
 
 def _headless(send: Send) -> Send:

@@ -1,6 +1,7 @@
 """What all transports share: limits, the open connections, heartbeats, and the goodbye to all of them."""
 
 import asyncio
+import logging
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -27,6 +28,7 @@ from eventhub.feed import Writer
 from eventhub.hub import Hub
 from eventhub.limits import Bucket
 from eventhub.presence import MEMBER_LENGTH
+from eventhub.server.access import AccessLog
 from eventhub.server.admin import Admin
 from eventhub.server.admission import Admission, descriptors
 from eventhub.server.deadlines import Deadlines
@@ -49,7 +51,7 @@ LEAST_RATE = 1024
 """Bytes per second that a body or a message must bring on average once its time is up: one that dribbles is not waited for."""
 
 log = structlog.get_logger("eventhub.connections")
-access = structlog.get_logger("eventhub.access")
+_levels = logging.getLogger("eventhub.connections")
 TRANSPORTS = ("websocket", "sse", "ndjson", "producer")
 
 
@@ -58,6 +60,11 @@ class Connection(Protocol):
 
     transport: str
     """One of TRANSPORTS."""
+
+    @property
+    def why(self) -> str:
+        """What ended it, once something has: a code of PROTOCOL.md, or a few words; "" when it was just gone."""
+        ...
 
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
@@ -87,6 +94,7 @@ class Gateway:
         self.settings = settings
         self.hub = hub
         self.guard = guard
+        self.access = AccessLog(settings.log)
         self.proxies = Proxies(settings.proxies)
         self.hosts = Hosts(settings)
         limits = settings.limits
@@ -120,11 +128,21 @@ class Gateway:
         self.visits.begin(visit, connection, session)
         self._connections[connection] = visit
         self._empty.clear()
+        if _levels.isEnabledFor(logging.DEBUG):
+            who = visit.principal
+            log.debug(
+                "opened", session=visit.id, transport=connection.transport, client=visit.address, principal=who.name, kind=who.kind,
+            )  # fmt: skip
 
     def closed(self, connection: Connection) -> None:
         """Count it out. It may have been counted out already."""
         if (visit := self._connections.pop(connection, None)) is not None:
             self.visits.leave(visit)
+            if _levels.isEnabledFor(logging.DEBUG):
+                seconds = max(0, self.hub.now() - visit.opened) / 1000
+                log.debug(
+                    "closed", session=visit.id, transport=connection.transport, reason=connection.why or "gone", seconds=seconds,
+                )  # fmt: skip
         if not self._connections:
             self._empty.set()
 
@@ -144,11 +162,11 @@ class Gateway:
         self.hub.draining = True
         shutdown = self.settings.shutdown
         error = ShuttingDown("the server is about to stop; reconnect and resume")
-        for number, connection in enumerate(list(self._connections)):
+        for number, (connection, visit) in enumerate(list(self._connections.items())):
             try:
                 connection.goodbye(error, random.uniform(0.2, 1.0) * shutdown.reconnect_within)
             except Exception:
-                log.exception("goodbye_failed")  # the others shall have theirs
+                log.exception("goodbye_failed", session=visit.id)  # the others shall have theirs
             if number % SWEEP_SLICE == SWEEP_SLICE - 1:
                 await asyncio.sleep(0)
         if self._connections:
@@ -188,12 +206,6 @@ class Gateway:
         yield (
             "eventhub_buffered_bytes", "Bytes waiting to be sent", {(name,): float(size[name]) for name in TRANSPORTS}, labels,
         )  # fmt: skip
-
-
-def log_access(method: str, path: str, status: int, client: str) -> None:
-    """A line for a request. Without its query: a token may be in it. What would move a terminal's cursor is escaped."""
-    shown = path if path.isprintable() else path.encode("unicode_escape").decode()
-    access.info("request", method=method, path=shown, status=status, client=client)
 
 
 class Wanted:

@@ -15,6 +15,7 @@ from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.event import NewEvent, Receipt
 from eventhub.hub import Hub
+from eventhub.server.access import note
 from eventhub.server.gateway import Gateway, too_large
 from eventhub.server.headers import ALWAYS
 from eventhub.server.outbox import CLOSE_SECONDS
@@ -77,6 +78,7 @@ class Ingest:
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, store, report, until the body ends, the producer leaves or the server stops."""
         self._abort = abort_of(scope)
+        note(scope, session=self._visit.id)
         try:
             with self._gateway.admission.seat(scope):
                 self._gateway.opened(self, self._visit)
@@ -84,6 +86,11 @@ class Ingest:
         finally:
             self._over = True
             self._gateway.closed(self)
+
+    @property
+    def why(self) -> str:
+        """What ended it."""
+        return self._error.code if self._error is not None else "done" if self._ended else ""
 
     def buffered(self) -> int:
         """Bytes waiting to be sent."""

@@ -20,6 +20,7 @@ from eventhub.errors import EventHubError, Internal, InvalidRequest, PayloadTooL
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.hub import Hub
 from eventhub.schema import check_depth, dump, parse
+from eventhub.server.access import note
 from eventhub.server.gateway import LEAST_RATE, Gateway, too_large, too_late
 from eventhub.server.guard import address_of, fields
 from eventhub.server.headers import ALWAYS
@@ -154,6 +155,8 @@ class PublishEndpoint:
             headers = fields(scope["headers"])
             principal = await self._gateway.guard.admit(headers, address=address_of(scope))
             request = Request(self._gateway, scope, headers, principal)
+            if self._gateway.access.on:
+                note(scope, trace_id=trace_id_of(request.given))
             if request.stream:
                 visit = self._gateway.visits.enter(principal, address_of(scope))
                 await Ingest(self._gateway, request, visit).run(scope, receive, send)
@@ -164,7 +167,7 @@ class PublishEndpoint:
                 raise UnsupportedMediaType("the body is multipart/form-data; expected JSON, as in: curl -d '{…}'")
             body = await self._body(request, receive)
             self._gateway.guard.check(principal)  # it may have taken long
-            await self._publish(request, body, send)
+            await self._publish(request, body, scope, send)
         except EventHubError as error:
             if request is not None:
                 request.end_trace((error,))
@@ -173,9 +176,11 @@ class PublishEndpoint:
         except ConnectionError:
             pass  # the producer left before its body was complete: nothing is stored
 
-    async def _publish(self, request: Request, body: bytes, send: Send) -> None:
+    async def _publish(self, request: Request, body: bytes, scope: Scope, send: Send) -> None:
         """Store and answer. Raises EventHubError."""
         request.begin_trace()
+        if request.trace is not None:
+            note(scope, trace_id=trace_id_of(request.attributes))
         try:
             await (self._batch if body.lstrip(b" \t\r\n")[:1] == b"[" else self._single)(request, body, send)
         except asyncio.CancelledError:  # the server stops, and waits for the broker no longer

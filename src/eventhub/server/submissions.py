@@ -19,11 +19,12 @@ Answer = Callable[[Ref, str, Receipt | EventHubError], None]
 
 
 class Submissions:
-    """A connection's publishes."""
+    """A connection's publishes. `session` is what the connection is called in logs."""
 
-    __slots__ = ("_answer", "_busy", "_hub", "_waiting")
+    __slots__ = ("_answer", "_busy", "_hub", "_session", "_waiting")
 
-    def __init__(self, hub: Hub, answer: Answer) -> None:
+    def __init__(self, hub: Hub, answer: Answer, session: str) -> None:
+        self._session = session
         self._hub = hub
         self._answer = answer
         self._waiting: list[tuple[Ref, NewEvent, Publishing | None]] = []
@@ -56,7 +57,7 @@ class Submissions:
                 outcomes = [error] * len(batch)
             except Exception:
                 ids = {found for _, event, _ in batch if (found := trace_id_of(event.attributes))}
-                log.exception("publish_failed", trace_ids=sorted(ids))
+                log.exception("publish_failed", session=self._session, trace_ids=sorted(ids))
                 outcomes = [Internal("a fault of the server; its log says more")] * len(batch)
             for (ref, event, trace), outcome in zip(batch, outcomes, strict=True):
                 if trace is not None:
