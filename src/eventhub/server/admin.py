@@ -208,7 +208,7 @@ class Admin:
 
     async def set_verbosity(self, level: Level, operator: Principal) -> dict[str, Any]:
         """Change it, at all nodes that are there now. A node that begins later has the level of its configuration."""
-        log.warning("log_level", operator=operator.name, level=level)
+        log.warning("log_level", operator=operator.name, to=level)
         return await self._verbosity(level)
 
     async def _verbosity(self, level: Level | None) -> dict[str, Any]:
