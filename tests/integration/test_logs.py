@@ -176,9 +176,6 @@ def test_an_operator_changes_the_level_at_all_nodes(start: Start, tmp_path: Path
         assert len(lines(first, "opened")) == 1
         changes = [(line["operator"], line["to"]) for node in nodes for line in lines(node, "log_level")]
         assert changes == [("root", "debug"), ("root", "warning")]
-            ("root", "debug"),
-            ("root", "warning"),
-        ]
 
 
 def test_only_operators_see_and_change_it_and_only_to_what_is_a_level(start: Start) -> None:
