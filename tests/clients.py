@@ -20,9 +20,10 @@ http = httpx.Client(verify=False, timeout=SECONDS, limits=httpx.Limits(max_keepa
 
 
 def metric(url: str, name: str) -> float:
-    """The value of one series, or the sum over those whose name begins so."""
+    """The value of one series, or the sum over all of a name."""
     lines = http.get(f"{url}/metrics").text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+    meant = (name,) if "{" in name else (f"{name} ", f"{name}{{")
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(meant))
 
 
 class WsClient:
@@ -159,6 +160,43 @@ def close_code(sock: socket.socket) -> int:
         opcode, payload = frame(sock)
         if opcode == 8:
             return int.from_bytes(payload[:2])
+
+
+class NdjsonProducer:
+    """A producer that sends its stream piece by piece over a raw socket."""
+
+    def __init__(self, port: int, channel: str, head: str = "") -> None:
+        self.sock = raw(port)
+        self.sock.sendall(
+            f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n{head}"
+            "Transfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        self.answer = b""
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end(self) -> None:
+        self.sock.sendall(b"0\r\n\r\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.sock.close()
+
+    def progress(self) -> Message:
+        """The next line of the answer."""
+        while True:
+            line, separator, rest = self.answer.partition(b"\n")
+            if separator and line.startswith(b"{"):
+                self.answer = rest
+                message: Message = json.loads(line)
+                return message
+            if separator:
+                self.answer = rest  # the head and chunk sizes
+            else:
+                self.answer += exactly(self.sock, 1)
 
 
 def exactly(sock: socket.socket, count: int) -> bytes:

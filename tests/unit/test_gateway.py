@@ -1,6 +1,7 @@
 """server/gateway.py: what a query string asks for, whose pages may connect, heartbeats and the goodbye to all."""
 
 import asyncio
+import resource
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -23,7 +24,7 @@ from eventhub.feed import Start, Subscriber
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import gateway as gateway_module
-from eventhub.server.gateway import SWEEP_SLICE, TRANSPORTS, Gateway, Wanted, too_large
+from eventhub.server.gateway import READ_SLICE, SWEEP_SLICE, TRANSPORTS, Gateway, Wanted, too_large
 from eventhub.server.guard import Guard
 from eventhub.session import Session, SessionLimits
 from eventhub.settings import LimitSettings, Settings, ShutdownSettings
@@ -339,7 +340,15 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def test_gauges_count_connections_and_bytes_by_transport_zero_included() -> None:
+Values = dict[tuple[str, ...], float]
+
+
+async def read(gateway: Gateway) -> dict[str, Values]:
+    """Values by label values, by name."""
+    return {name: dict(values) async for name, _, values, _ in gateway.readings()}
+
+
+def test_connections_and_bytes_are_counted_by_transport_zero_included() -> None:
     gateway = build()
     Open(gateway, "websocket", 10)
     Open(gateway, "websocket", 5)
@@ -347,12 +356,60 @@ def test_gauges_count_connections_and_bytes_by_transport_zero_included() -> None
     Open(gateway, "ndjson", 1)
     gateway.closed(gone)
     gateway.closed(gone)
-    found = {name: values for name, _, values, labels in gateway.gauges() if labels == ("transport",)}
-    assert found == {
-        "eventhub_connections": {("websocket",): 2, ("sse",): 0, ("ndjson",): 1, ("producer",): 0},
-        "eventhub_buffered_bytes": {("websocket",): 15, ("sse",): 0, ("ndjson",): 1, ("producer",): 0},
-    }
+    found = asyncio.run(read(gateway))
+    assert found["eventhub_connections"] == {("websocket",): 2, ("sse",): 0, ("ndjson",): 1, ("producer",): 0}
+    assert found["eventhub_connections_opened_total"] == {("websocket",): 2, ("sse",): 1, ("ndjson",): 1, ("producer",): 0}
+    assert found["eventhub_buffered_bytes"] == {("websocket",): 15, ("sse",): 0, ("ndjson",): 1, ("producer",): 0}
     assert TRANSPORTS == ("websocket", "sse", "ndjson", "producer")
+
+
+def test_the_limit_of_connections_is_the_one_that_holds() -> None:
+    assert asyncio.run(read(build(limits=LimitSettings(connections=100))))["eventhub_connections_limit"] == {(): 100}
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    most = asyncio.run(read(build(limits=LimitSettings(connections=10**9))))["eventhub_connections_limit"][()]
+    assert files * 3 / 4 <= most < files
+
+
+def test_readiness_is_what_readyz_says() -> None:
+    gateway = build()
+
+    async def scenario() -> None:
+        assert (await read(gateway))["eventhub_ready"] == {(): False}, "the hub does not run"
+        running = asyncio.create_task(gateway.hub.run())
+        await gateway.hub.started.wait()
+        assert (await read(gateway))["eventhub_ready"] == {(): True}
+        await gateway.drain()
+        assert (await read(gateway))["eventhub_ready"] == {(): False}
+        running.cancel()
+        await asyncio.wait([running])
+
+    run(scenario)
+
+
+def test_a_scrape_looks_at_so_many_connections_a_turn_and_at_none_that_went_meanwhile() -> None:
+    gateway = build()
+    turn = 0
+    looks: list[int] = []
+
+    class Counted(Open):
+        def buffered(self) -> int:
+            looks.append(turn)
+            return 1
+
+    connections = [Counted(gateway, "websocket", 1) for _ in range(2 * READ_SLICE + 1)]
+
+    async def scenario() -> None:
+        nonlocal turn
+        reading = asyncio.create_task(read(gateway))
+        while not reading.done():
+            await asyncio.sleep(0)
+            turn += 1
+            if turn == 1:
+                gateway.closed(connections[-1])
+        assert reading.result()["eventhub_connections"]["websocket",] == 2 * READ_SLICE
+
+    run(scenario)
+    assert sorted(Counter(looks).values()) == [READ_SLICE, READ_SLICE]
 
 
 def test_sessions_get_the_configured_limits_and_the_hub() -> None:

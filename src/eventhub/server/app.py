@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -15,6 +14,7 @@ import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from eventhub.brokers.memory import MemoryBroker
 from eventhub.config import channel_types
 from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.hub import Hub
@@ -27,7 +27,9 @@ from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.guard import PARAMETER, Guard, address_of, fields
 from eventhub.server.headers import ALWAYS, with_headers
 from eventhub.server.http_protocol import protocol_for
+from eventhub.server.machine import Machine
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
+from eventhub.server.pulse import pulse
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
 from eventhub.server.supervisor import Seat, Supervisor
@@ -50,12 +52,18 @@ class Application:
     def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None, certificates: Certificates | None = None) -> None:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
-        self.hub = Hub(types, open_broker(settings, types, directory), metrics)
+        broker = open_broker(settings, types, directory)
+        self.hub = Hub(types, broker, metrics)
         self.gateway = Gateway(settings, self.hub, Guard(settings.auth, directory, self.hub.now, settings.limits.bad_credentials))
-        metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
+        metrics.read(self.hub.readings)
+        metrics.read(self.gateway.readings)
+        metrics.read(Machine().readings)
+        if isinstance(broker, MemoryBroker):
+            metrics.read(broker.readings)
+        self._pulse = partial(pulse, metrics.delayed)
         self._certificates = certificates
         if certificates is not None:
-            metrics.gauges(certificates.gauges)
+            metrics.read(certificates.readings)
         self._publish = PublishEndpoint(self.gateway)
         self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
@@ -112,7 +120,7 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
-            running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run()]
+            running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run(), self._pulse()]
             if self.gateway.guard.key_set:
                 running.append(self.gateway.guard.key_set.run())
             if self._siblings:

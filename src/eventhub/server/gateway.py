@@ -2,8 +2,7 @@
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Protocol
@@ -26,6 +25,7 @@ from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
 from eventhub.limits import Bucket
+from eventhub.metrics import Reading
 from eventhub.presence import MEMBER_LENGTH
 from eventhub.server.admin import Admin
 from eventhub.server.admission import Admission, descriptors
@@ -45,6 +45,8 @@ SUBPROTOCOL = "eventhub.v1"
 ELSEWHERE = (b"cross-site", b"same-site")
 """Where a page of another origin is (Fetch Metadata, 2.3): same-site is another port of this host."""
 SWEEP_SLICE = 500
+READ_SLICE = 1000
+"""Connections that metrics look at in one turn of the loop."""
 LEAST_RATE = 1024
 """Bytes per second that a body or a message must bring on average once its time is up: one that dribbles is not waited for."""
 
@@ -97,6 +99,7 @@ class Gateway:
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
         self._pace = (limits.commands, 2 * limits.commands)  # made once: thousands of buckets share the two numbers
         self._connections: dict[Connection, Visit] = {}
+        self._opened = dict.fromkeys(TRANSPORTS, 0)
         self._empty = asyncio.Event()
 
     def session(self, writer: Writer, submit: Submit, visit: Visit) -> Session:
@@ -119,6 +122,7 @@ class Gateway:
         """
         self.visits.begin(visit, connection, session)
         self._connections[connection] = visit
+        self._opened[connection.transport] += 1
         self._empty.clear()
 
     def closed(self, connection: Connection) -> None:
@@ -177,17 +181,24 @@ class Gateway:
         """What keeps this node from doing its work now, and why."""
         return self.hub.unready() | ({"auth": trouble} if (trouble := self.guard.unready()) else {})
 
-    def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
-        """Connections and buffered bytes by transport, for metrics."""
-        count, size = Counter[str](), Counter[str]()
-        for connection in self._connections:
-            count[connection.transport] += 1
-            size[connection.transport] += connection.buffered()
-        labels = ("transport",)
-        yield "eventhub_connections", "Open connections", {(name,): float(count[name]) for name in TRANSPORTS}, labels
-        yield (
-            "eventhub_buffered_bytes", "Bytes waiting to be sent", {(name,): float(size[name]) for name in TRANSPORTS}, labels,
-        )  # fmt: skip
+    async def readings(self) -> AsyncIterator[Reading]:
+        """Readiness, and connections and what they buffer by transport, for metrics."""
+        yield "eventhub_ready", "Whether /readyz says that it is ready", {(): not self.unready()}, ()
+        yield "eventhub_connections_limit", "Connections that it takes at most", {(): self.admission.capacity}, ()
+        count, size = dict.fromkeys(TRANSPORTS, 0), dict.fromkeys(TRANSPORTS, 0)
+        connections = list(self._connections)
+        for begin in range(0, len(connections), READ_SLICE):
+            for connection in connections[begin : begin + READ_SLICE]:
+                if connection in self._connections:
+                    count[connection.transport] += 1
+                    size[connection.transport] += connection.buffered()
+            await asyncio.sleep(0)
+        for name, text, values in (
+            ("eventhub_connections", "Open connections", count),
+            ("eventhub_connections_opened_total", "Connections that were opened", self._opened),
+            ("eventhub_buffered_bytes", "Bytes waiting to be sent", size),
+        ):
+            yield name, text, {(transport,): value for transport, value in values.items()}, ("transport",)
 
 
 def log_access(method: str, path: str, status: int, client: str) -> None:
