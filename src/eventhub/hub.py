@@ -71,6 +71,9 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.started = asyncio.Event()
         self.draining = False
+        """About to stop, and not ready: whoever is here is served, nobody new is taken."""
+        self.closing = False
+        """Nobody is here any more, and nothing is stored."""
         self.ended = False
         """It ran, and runs no more: this node is of no use."""
 
@@ -90,7 +93,7 @@ class Hub:
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         """Store and announce validated events, one result each. Raises BrokerUnavailable or ShuttingDown when none is stored."""
-        if self.draining:
+        if self.closing:
             raise ShuttingDown("this server is about to stop; publish again in a moment, with the same idempotency key if there is one")
         begin = time.perf_counter()
         try:
@@ -158,7 +161,7 @@ class Hub:
         """Serve a subscriber. Raises InvalidChannel, UnknownChannel, ShuttingDown."""
         channel = subscriber.channel
         kind = self.types.resolve(channel)
-        if self.draining:
+        if self.closing:
             raise ShuttingDown("this server is about to stop; connect again in a moment")
         if (feed := self._feeds.get(channel)) is None:
             feed = self._feeds[channel] = Feed(channel, kind, self._metrics.tallies[kind.name], self)
