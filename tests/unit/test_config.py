@@ -254,7 +254,7 @@ def test_the_variable_that_names_the_file_and_those_of_others_are_no_keys(monkey
         ("channels: {a: {history: {event: 1}}}", "channels.a.history.event: unknown key; did you mean events?"),
         ("channels: {limits: {shlow: 1}}", "channels.limits.shlow: unknown key; did you mean slow?"),
         ("log: {zzz: 1}", "log.zzz: unknown key; expected one of access, access_share, format, level"),
-        ("shutdown: {zzz: 1}", "shutdown.zzz: unknown key; expected one of grace, reconnect_within"),
+        ("shutdown: {zzz: 1}", "shutdown.zzz: unknown key; expected one of grace, reconnect_within, spread"),
         ("channels: {a: {history: {zzz: 1}}}", "channels.a.history.zzz: unknown key; expected one of age, events"),
         (
             "channels: {a: {zzz: 1}}",

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -166,8 +167,12 @@ class PublishEndpoint:
             if request.media_type == b"multipart/form-data":
                 raise UnsupportedMediaType("the body is multipart/form-data; expected JSON, as in: curl -d '{…}'")
             body = await self._body(request, receive)
+            begin = time.perf_counter()
             self._gateway.guard.check(principal)  # it may have taken long
-            await self._publish(request, body, scope, send)
+            try:
+                await self._publish(request, body, scope, send)
+            finally:
+                self._gateway.hub.answered(request.channel, time.perf_counter() - begin)
         except EventHubError as error:
             if request is not None:
                 request.end_trace((error,))

@@ -1,5 +1,6 @@
 """Events that clients publish over one connection: in order, grouped while a publish is under way, bounded."""
 
+import time
 from collections.abc import Callable
 
 import structlog
@@ -27,7 +28,7 @@ class Submissions:
         self._session = session
         self._hub = hub
         self._answer = answer
-        self._waiting: list[tuple[Ref, NewEvent, Publishing | None]] = []
+        self._waiting: list[tuple[Ref, NewEvent, float, Publishing | None]] = []
         self._busy = False
 
     @property
@@ -41,7 +42,7 @@ class Submissions:
         if (tracing := self._hub.tracing) is not None:
             trace = tracing.publish(event.channel, event.attributes, "websocket")
             event = event if trace is None else event._replace(attributes=trace.attributes)
-        self._waiting.append((ref, event, trace))
+        self._waiting.append((ref, event, time.perf_counter(), trace))
         if not self._busy:
             self._busy = True
             self._hub.spawn(self._publish())
@@ -52,15 +53,16 @@ class Submissions:
             batch, self._waiting = self._waiting, []
             traces = [trace for *_, trace in batch if trace is not None]
             try:
-                outcomes = await self._hub.publish([event for _, event, _ in batch], traces)
+                outcomes = await self._hub.publish([event for _, event, *_ in batch], traces)
             except EventHubError as error:
                 outcomes = [error] * len(batch)
             except Exception:
-                ids = {found for _, event, _ in batch if (found := trace_id_of(event.attributes))}
+                ids = {found for _, event, *_ in batch if (found := trace_id_of(event.attributes))}
                 log.exception("publish_failed", session=self._session, trace_ids=sorted(ids))
                 outcomes = [Internal("a fault of the server; its log says more")] * len(batch)
-            for (ref, event, trace), outcome in zip(batch, outcomes, strict=True):
+            for (ref, event, begin, trace), outcome in zip(batch, outcomes, strict=True):
                 if trace is not None:
                     trace.end((outcome,))
                 self._answer(ref, event.channel, outcome)
+                self._hub.answered(event.channel, time.perf_counter() - begin)
         self._busy = False
