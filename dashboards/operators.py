@@ -277,6 +277,11 @@ BROKER: list[Panel] = [
 ]
 
 RUNNING: list[Panel] = [
+    listing(
+        "Versions",
+        "What runs where. Two versions for longer than a roll-out takes: the roll-out hangs.",
+        "max by (namespace, job, pod, instance, version) (eventhub_build_info{@nodes})",
+    ),
     graph(
         "Ready",
         "short",
@@ -302,11 +307,6 @@ RUNNING: list[Panel] = [
         "s",
         "Empty where a proxy does TLS. Below two weeks its renewal does not work." + runbook("EventHubCertificateExpiry"),
         ("min by (pod, instance) (eventhub_certificate_not_after_timestamp_seconds{@nodes}) - time()", NODE),
-    ),
-    listing(
-        "Versions",
-        "What runs where. Two versions for longer than a roll-out takes: the roll-out hangs.",
-        "max by (namespace, job, pod, instance, version) (eventhub_build_info{@nodes})",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""The dashboards' files. They are made with Grafana's own types. That a Grafana shows them well is not tested: none can be had from Debian."""
+"""The dashboards' files. They are made with Grafana's own types. That a Grafana shows them well is not tested: Debian has none."""
 
 import re
 from itertools import combinations
