@@ -53,6 +53,7 @@ lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 
 docs: $(VENV)/test.stamp ## Write the documents that are made from the code
 	$(BIN)/python -c "from eventhub.reference import settings_page; print(settings_page(), end='')" > docs/settings.md
+	$(BIN)/python -m dashboards
 
 wheel: $(VENV)/test.stamp ## One for this platform, with the native fan-out, and one for every other
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
@@ -82,7 +83,7 @@ $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autob
 	touch $@
 
 .PHONY: system
-PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy
+PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy promtool:prometheus
 system: # programs the tests use, from Debian; servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
@@ -91,5 +92,5 @@ system: # programs the tests use, from Debian; servers are not started, now or a
 	[ -z "$$missing" ] || { \
 	test -e /usr/sbin/policy-rc.d || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; mine=yes; }; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fonts-liberation $$missing >/dev/null; \
-	code=$$?; for name in $$missing; do case $$name in *-server|haproxy) systemctl disable --quiet $$name 2>/dev/null || true;; esac; done; \
+	code=$$?; for name in $$missing; do case $$name in *-server|haproxy|prometheus) systemctl disable --quiet $$name 2>/dev/null || true;; esac; done; \
 	[ -z "$$mine" ] || rm /usr/sbin/policy-rc.d; exit $$code; }
