@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +16,7 @@ from eventhub.endings import Endings
 from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown
 from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
 from eventhub.feed import Feed, State, Subscriber
-from eventhub.metrics import Metrics
+from eventhub.metrics import Metrics, Reading
 from eventhub.presence import Change, Roster
 from eventhub.watchers import Watchers
 
@@ -32,6 +32,8 @@ TICK_WRITES = 1000
 """Writes in one turn of the loop: three milliseconds or so. What is left goes on in the next, after everything else had its turn."""
 SLICE_WRITES = 250
 """Of those, how many one channel gets before the next."""
+READ_SLICE = 1000
+"""Feeds that metrics look at in one turn of the loop."""
 
 SLICES, SLICE_SECONDS = 32, 2.0
 """Slices kept for those who ask for the same soon after, and for how long: a crowd that comes back takes a few seconds to arrive."""
@@ -69,6 +71,9 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.started = asyncio.Event()
         self.draining = False
+        """About to stop, and not ready: whoever is here is served, nobody new is taken."""
+        self.closing = False
+        """Nobody is here any more, and nothing is stored."""
         self.ended = False
         """It ran, and runs no more: this node is of no use."""
 
@@ -88,9 +93,13 @@ class Hub:
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         """Store and announce validated events, one result each. Raises BrokerUnavailable or ShuttingDown when none is stored."""
-        if self.draining:
+        if self.closing:
             raise ShuttingDown("this server is about to stop; publish again in a moment, with the same idempotency key if there is one")
-        results = await self._broker.publish(events)
+        begin = time.perf_counter()
+        try:
+            results = await self._broker.publish(events)
+        finally:  # that it cannot is an answer, too
+            self._metrics.stored(time.perf_counter() - begin)
         stored: dict[str, int] = {}
         for event, result in zip(events, results, strict=True):
             if isinstance(result, EventHubError):
@@ -101,6 +110,10 @@ class Hub:
         for channel, count in stored.items():
             self._metrics.published(channel.partition(".")[0], count)
         return results
+
+    def answered(self, channel: str, seconds: float) -> None:
+        """A publish was answered, so long after the whole of it was here."""
+        self._metrics.answered(channel.partition(".")[0], seconds)
 
     def rejected(self, channel: str, error: EventHubError) -> None:
         """An event was refused."""
@@ -148,7 +161,7 @@ class Hub:
         """Serve a subscriber. Raises InvalidChannel, UnknownChannel, ShuttingDown."""
         channel = subscriber.channel
         kind = self.types.resolve(channel)
-        if self.draining:
+        if self.closing:
             raise ShuttingDown("this server is about to stop; connect again in a moment")
         if (feed := self._feeds.get(channel)) is None:
             feed = self._feeds[channel] = Feed(channel, kind, self._metrics.tallies[kind.name], self)
@@ -204,14 +217,17 @@ class Hub:
             reasons["broker"] = why
         return reasons
 
-    def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
-        """Channels and subscriptions by type, for metrics."""
+    async def readings(self) -> AsyncIterator[Reading]:
+        """Channels and subscriptions by type, and whether the broker can be used, for metrics."""
+        yield "eventhub_broker_up", "Whether the broker can be used", {(): self._broker.unready() is None}, ()
         names = [kind.name for kind in self.types]
-        channels: dict[tuple[str, ...], float] = {(name,): 0.0 for name in names}
+        channels = {(name,): 0 for name in names}
         subscriptions = dict(channels)
-        for feed in self._feeds.values():
+        for number, feed in enumerate(list(self._feeds.values()), 1):
             channels[(feed.kind.name,)] += 1
             subscriptions[(feed.kind.name,)] += len(feed)
+            if number % READ_SLICE == 0:
+                await asyncio.sleep(0)
         yield "eventhub_channels", "Channels with subscribers on this node", channels, ("type",)
         yield "eventhub_subscriptions", "Subscriptions on this node", subscriptions, ("type",)
 

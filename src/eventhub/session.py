@@ -19,6 +19,7 @@ from eventhub.errors import (
     Forbidden,
     InvalidFrame,
     NotSubscribed,
+    ShuttingDown,
     TooManySubscriptions,
 )
 from eventhub.event import Latest, NewEvent, Position, Receipt, Since, format_time, parse_since
@@ -192,9 +193,11 @@ class Session:
         self._channels.refused(error)
         self._say("error", ref, error.as_dict())
 
-    def goodbye(self, error: EventHubError, reconnect_in: float) -> None:
-        """The connection closes next; come back after `reconnect_in` seconds."""
-        self._say("goodbye", None, {"code": error.code, "message": error.message, "reconnect_in": round(reconnect_in, 3)})
+    def goodbye(self, error: ShuttingDown) -> None:
+        """The connection closes next; come back after `error.retry_after` seconds."""
+        self._say("goodbye", None, {"code": error.code, "message": error.message, "reconnect_in": round(error.retry_after, 3)})
+        for subscriber in self._subscriptions.values():
+            subscriber.member = ""  # expected elsewhere in a moment: no leave is told, and no join (presence.py, rule 4)
 
     def published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
         """What became of a submitted event: its position and time, or why not."""

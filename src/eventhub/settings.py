@@ -134,7 +134,13 @@ class LimitSettings(Section):
 class ShutdownSettings(Section):
     """What happens on SIGTERM, in seconds."""
 
-    grace: float = Field(default=5, gt=0, description="Longest wait for buffers to be flushed; one connection gets five at most")
+    spread: float = Field(
+        default=10,
+        ge=0,
+        le=3600,
+        description="Clients are sent away evenly over so long; a hundred a second at least: small crowds leave at once",
+    )
+    grace: float = Field(default=5, gt=0, description="Longest wait after that for buffers to be flushed; one connection gets five at most")
     reconnect_within: float = Field(default=5, gt=0, description="Clients are told to come back within this time, each at its own moment")
 
 

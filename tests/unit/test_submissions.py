@@ -209,16 +209,16 @@ def test_one_that_is_refused_is_answered_in_its_place_among_the_others() -> None
     run(scenario)
 
 
-@pytest.mark.parametrize("draining", [True, False])
-def test_an_error_of_the_whole_group_is_the_answer_to_each(draining: bool) -> None:  # noqa: FBT001  # a parameter
+@pytest.mark.parametrize("closing", [True, False])
+def test_an_error_of_the_whole_group_is_the_answer_to_each(closing: bool) -> None:  # noqa: FBT001  # a parameter
     async def scenario(publisher: Publisher) -> None:
-        publisher.hub.draining = draining
+        publisher.hub.closing = closing
         publisher.broker.fault = BrokerUnavailable("away")
         for ref in range(4):
             publisher.add(ref)
         await publisher.until(4)
         assert publisher.refs == list(range(4))
-        assert publisher.codes == ["shutting_down" if draining else "broker_unavailable"] * 4
+        assert publisher.codes == ["shutting_down" if closing else "broker_unavailable"] * 4
 
     run(scenario)
 

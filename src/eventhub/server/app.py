@@ -2,19 +2,21 @@
 
 import asyncio
 import gc
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import chain
 from pathlib import Path
+from types import FrameType
 
 import structlog
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from eventhub.brokers.memory import MemoryBroker
 from eventhub.config import channel_types
 from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.hub import Hub
@@ -26,8 +28,11 @@ from eventhub.server.certificates import Certificates, open_certificates
 from eventhub.server.gateway import PATH, Gateway, log_access
 from eventhub.server.guard import PARAMETER, Guard, address_of, fields
 from eventhub.server.headers import ALWAYS, with_headers
-from eventhub.server.http_protocol import protocol_for
+from eventhub.server.http_protocol import LAST_CALL, HttpProtocol, protocol_for
+from eventhub.server.machine import Machine
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
+from eventhub.server.pulse import pulse
+from eventhub.server.race import race
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
 from eventhub.server.supervisor import Seat, Supervisor
@@ -50,12 +55,18 @@ class Application:
     def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None, certificates: Certificates | None = None) -> None:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
-        self.hub = Hub(types, open_broker(settings, types, directory), metrics)
+        broker = open_broker(settings, types, directory)
+        self.hub = Hub(types, broker, metrics)
         self.gateway = Gateway(settings, self.hub, Guard(settings.auth, directory, self.hub.now, settings.limits.bad_credentials))
-        metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
+        metrics.read(self.hub.readings)
+        metrics.read(self.gateway.readings)
+        metrics.read(Machine().readings)
+        if isinstance(broker, MemoryBroker):
+            metrics.read(broker.readings)
+        self._pulse = partial(pulse, metrics.delayed)
         self._certificates = certificates
         if certificates is not None:
-            metrics.gauges(certificates.gauges)
+            metrics.read(certificates.readings)
         self._publish = PublishEndpoint(self.gateway)
         self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
@@ -112,7 +123,7 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
-            running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run()]
+            running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run(), self._pulse()]
             if self.gateway.guard.key_set:
                 running.append(self.gateway.guard.key_set.run())
             if self._siblings:
@@ -124,6 +135,7 @@ class Application:
             yield
             if not self.hub.draining:  # under another server nobody has drained yet
                 await self.gateway.drain()
+                self.gateway.close()
             for task in work:
                 task.cancel()
 
@@ -165,7 +177,10 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = gateway
         self._seat = seat
+        self._hurry = asyncio.Event()
         self.failed = False
+        self.hurried = False
+        """A second signal came: it ended without waiting for anybody."""
 
     async def on_tick(self, counter: int) -> bool:
         """A node whose hub has ended takes connections it cannot serve: better to end, and be started again."""
@@ -203,15 +218,40 @@ class Server(uvicorn.Server):
         log.error("supervisor_gone")
         self.should_exit = True
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second ends at once; but a terminal that closes may send SIGHUP more than once, and after others."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
+        elif sig != signal.SIGHUP and self.started:
+            self.hurried = True
+            asyncio.get_running_loop().call_soon_threadsafe(self._hurry.set)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, say goodbye, flush, then let uvicorn end what is left."""
+        """Say goodbye and flush, then stop accepting, and let uvicorn end what is left.
+
+        It listens meanwhile: probes and scrapes see that it is not ready, producers are served, and who comes to stay is told when to come
+        again.
+        """
         log.info("draining")
+        await race(self._drain(), self._hurried())
         for server in self.servers:
             server.close()
-        await self._gateway.drain()
+        self._gateway.close()
+        if self.hurried:
+            self._gateway.cut_off()
         await super().shutdown()
         log.info("stopped")
         self._captured_signals.clear()  # uvicorn would raise them again: an orderly stop is a success
+
+    async def _drain(self) -> None:
+        kept = [connection for connection in self.server_state.connections if isinstance(connection, HttpProtocol)]
+        idle = [connection for connection in kept if not connection.last_call()]
+        pause = asyncio.create_task(asyncio.sleep(LAST_CALL if idle else 0))
+        await self._gateway.drain()
+        await pause
+
+    async def _hurried(self) -> None:
+        await self._hurry.wait()
 
 
 def create_app(settings: Settings, directory: Path = Path()) -> Application:
@@ -220,7 +260,7 @@ def create_app(settings: Settings, directory: Path = Path()) -> Application:
 
 
 def serve(settings: Settings, directory: Path) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigurationError, and SystemExit when workers did not end in good order."""
+    """Serve until SIGTERM, SIGINT or SIGHUP. Raises ConfigurationError, and SystemExit when it did not end in good order."""
     check_exposure(settings)
     check_workers(settings)
     raise_descriptors()
@@ -232,7 +272,7 @@ def serve(settings: Settings, directory: Path) -> None:
         _run(app, certificates, sockets[0])
         return
     work, announcement = partial(_work, settings, directory, certificates), partial(announce, settings, sockets[0])
-    if not Supervisor(sockets, work, announcement, settings.shutdown.grace).run():
+    if not Supervisor(sockets, work, announcement, settings.shutdown.spread + settings.shutdown.grace).run():
         sys.exit(1)
 
 
@@ -258,8 +298,10 @@ def _run(app: Application, certificates: Certificates | None, sockets: Sequence[
         timeout_graceful_shutdown=2,
     )
     server = Server(config, app.gateway, seat)
+    if seat is None and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored: nohup
+        signal.signal(signal.SIGHUP, server.handle_exit)
     server.run(list(sockets))
-    if server.failed:
+    if server.failed or server.hurried:
         sys.exit(1)
 
 

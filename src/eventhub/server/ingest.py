@@ -5,6 +5,7 @@ cumulative, so what the producer does not read in time is simply superseded.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -12,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, ShuttingDown
-from eventhub.event import NewEvent
+from eventhub.event import NewEvent, Receipt
 from eventhub.server.gateway import Gateway, too_large
 from eventhub.server.headers import ALWAYS
 from eventhub.server.outbox import CLOSE_SECONDS
@@ -58,6 +59,8 @@ class Ingest:
         self._wake = asyncio.Event()
         self._ended = False
         self._over = False
+        self._storing = False
+        self._leaving: ShuttingDown | None = None  # once what is being stored is known
         self._error: EventHubError | None = None
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,9 +81,11 @@ class Ingest:
     def beat(self) -> None:
         """TCP keep-alive finds a producer that has gone."""
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
-        """Report what is stored, and end."""
-        self._end(error)
+    def goodbye(self, error: ShuttingDown) -> None:
+        """Report what is stored, and end: once it is known of the lines under way, so that the producer can go on with the next."""
+        self._leaving = error
+        if not self._storing:
+            self._end(error)
 
     def fail(self, error: EventHubError) -> None:
         """Report what is stored, say why, and end, whether the producer reads it or not."""
@@ -107,6 +112,8 @@ class Ingest:
                 self._end(error)
             if not more:
                 self._end(None)
+            elif self._leaving is not None:
+                self._end(self._leaving)
         await asyncio.get_running_loop().create_future()  # the report ends the race
 
     async def _take_chunk(self, chunk: bytes, *, last: bool) -> None:
@@ -118,6 +125,8 @@ class Ingest:
         toll = self._visit.toll(self._request.kind)
         group = min(GROUP, toll.handful) if toll else GROUP
         for begin in range(0, len(lines), group):
+            if self._leaving is not None:
+                self._end(self._leaving)
             if self._ended:
                 return  # nothing more is taken from whoever was shut out
             events: list[tuple[int, NewEvent]] = []
@@ -149,8 +158,7 @@ class Ingest:
             if self._ended:
                 return
             toll.pay(len(events))
-        outcomes = await self._gateway.hub.publish([event for _, event in events]) if events else ()
-        for (line, _), outcome in zip(events, outcomes, strict=True):
+        for (line, _), outcome in zip(events, await self._publish([event for _, event in events]), strict=True):
             if isinstance(outcome, EventHubError):
                 self._refuse(line, outcome)
             else:
@@ -159,6 +167,13 @@ class Ingest:
         if self._line != self._seen:
             self._line = self._seen
             self._wake.set()
+
+    async def _publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        self._storing = True
+        try:
+            return await self._gateway.hub.publish(events) if events else ()
+        finally:
+            self._storing = False
 
     def _refuse(self, line: int, error: EventHubError) -> None:
         self._rejected += 1

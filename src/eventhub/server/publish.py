@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from itertools import repeat
@@ -137,6 +138,7 @@ class PublishEndpoint:
             if request.media_type == b"multipart/form-data":
                 raise UnsupportedMediaType("the body is multipart/form-data; expected JSON, as in: curl -d '{…}'")
             body = await self._body(request, receive)
+            begin = time.perf_counter()
             self._gateway.guard.check(principal)  # it may have taken long
             try:
                 await (self._batch if body.lstrip(b" \t\r\n")[:1] == b"[" else self._single)(request, body, send)
@@ -144,6 +146,8 @@ class PublishEndpoint:
                 raise ShuttingDown(
                     "the server stops, and whether the event is stored is not known; publish it again, with the same key"
                 ) from None
+            finally:
+                self._gateway.hub.answered(request.channel, time.perf_counter() - begin)
         except EventHubError as error:
             self._gateway.hub.rejected(scope["path"][len(PREFIX) :], error)
             await refuse(send, error)

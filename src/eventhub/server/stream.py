@@ -43,6 +43,10 @@ class Stream:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._outbox.on_late = self._abort = abort_of(scope)
         try:
+            if self.transport == "sse" and self._gateway.hub.draining:
+                # any answer but 200 would be the last that an EventSource asks for (WHATWG HTML, 9.2.3)
+                self.goodbye(self._gateway.shutting_down())
+                return await self._send(send)
             with self._gateway.admission.seat(scope):
                 self._gateway.opened(self, self._visit, self._session)
                 await race(self._send(send), _disconnected(receive))
@@ -58,9 +62,9 @@ class Stream:
     def beat(self) -> None:
         """The sender beats by itself; a dead peer shows by TCP_USER_TIMEOUT."""
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+    def goodbye(self, error: ShuttingDown) -> None:
         """Say so, flush, end the response."""
-        self._session.goodbye(error, reconnect_in)
+        self._session.goodbye(error)
         self._session.close()
         self._outbox.close()
 

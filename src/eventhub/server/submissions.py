@@ -1,5 +1,6 @@
 """Events that clients publish over one connection: in order, grouped while a publish is under way, bounded."""
 
+import time
 from collections.abc import Callable
 
 import structlog
@@ -25,7 +26,7 @@ class Submissions:
     def __init__(self, hub: Hub, answer: Answer) -> None:
         self._hub = hub
         self._answer = answer
-        self._waiting: list[tuple[Ref, NewEvent]] = []
+        self._waiting: list[tuple[Ref, NewEvent, float]] = []
         self._busy = False
 
     @property
@@ -35,7 +36,7 @@ class Submissions:
 
     def add(self, ref: Ref, event: NewEvent) -> bool:
         """Publish soon. False when the backlog is full: add no more until `roomy`."""
-        self._waiting.append((ref, event))
+        self._waiting.append((ref, event, time.perf_counter()))
         if not self._busy:
             self._busy = True
             self._hub.spawn(self._publish())
@@ -45,12 +46,13 @@ class Submissions:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                outcomes = await self._hub.publish([event for _, event in batch])
+                outcomes = await self._hub.publish([event for _, event, _ in batch])
             except EventHubError as error:
                 outcomes = [error] * len(batch)
             except Exception:
                 log.exception("publish_failed")
                 outcomes = [Internal("a fault of the server; its log says more")] * len(batch)
-            for (ref, event), outcome in zip(batch, outcomes, strict=True):
+            for (ref, event, begin), outcome in zip(batch, outcomes, strict=True):
                 self._answer(ref, event.channel, outcome)
+                self._hub.answered(event.channel, time.perf_counter() - begin)
         self._busy = False

@@ -69,9 +69,9 @@ class WebSocketShell:
     def beat(self) -> None:
         """The server below pings."""
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+    def goodbye(self, error: ShuttingDown) -> None:
         """Say so, flush, close."""
-        self._session.goodbye(error, reconnect_in)
+        self._session.goodbye(error)
         self._close = (SERVICE_RESTART, error.code)
         self._session.close()
         self._outbox.close()

@@ -217,9 +217,9 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._closing is None:
             self.write(frame(b"", PING))
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+    def goodbye(self, error: ShuttingDown) -> None:
         if self._session is not None and self._closing is None:
-            self._session.goodbye(error, reconnect_in)
+            self._session.goodbye(error)
             self._close(SERVICE_RESTART, error.code)
 
     def fail(self, error: EventHubError) -> None:
