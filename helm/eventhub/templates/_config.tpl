@@ -25,8 +25,8 @@
 {{/* Seconds between the order to end and the kill: until proxies know, goodbyes, buffers, and ten more. */}}
 {{- define "eventhub.gracePeriod" -}}
 {{- $shutdown := default dict .Values.config.shutdown -}}
-{{- $spread := get $shutdown "spread" | default 10 | float64 -}}
-{{- $grace := get $shutdown "grace" | default 5 | float64 -}}
+{{- $spread := hasKey $shutdown "spread" | ternary $shutdown.spread 10 -}}
+{{- $grace := hasKey $shutdown "grace" | ternary $shutdown.grace 5 -}}
 {{- addf .Values.preStopSeconds $spread $grace 10 | ceil | int -}}
 {{- end -}}
 
