@@ -1,9 +1,11 @@
 """Clients for tests: thin helpers over libraries nobody here wrote."""
 
 import json
+import selectors
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -197,6 +199,28 @@ class NdjsonProducer:
                 self.answer = rest  # the head and chunk sizes
             else:
                 self.answer += exactly(self.sock, 1)
+
+
+def goodbyes(sockets: Iterable[socket.socket]) -> Iterator[tuple[float, socket.socket, list[Message]]]:
+    """Each as it comes: when (on the monotonic clock), to whom, and the messages before it. They are closed."""
+    with selectors.DefaultSelector() as selector:
+        for sock in sockets:
+            selector.register(sock, selectors.EVENT_READ, list[Message]())
+        while selector.get_map():
+            ready = selector.select(SECONDS)
+            assert ready, f"{len(selector.get_map())} clients hear nothing in {SECONDS} seconds"
+            for key, _ in ready:
+                assert isinstance(key.fileobj, socket.socket)
+                key.data.append(json.loads(frame(key.fileobj)[1]))
+                if key.data[-1]["type"] == "goodbye":
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()
+                    yield time.monotonic(), key.fileobj, key.data
+
+
+def busiest(moments: Sequence[float], seconds: float) -> int:
+    """The most that came within so many seconds."""
+    return max(sum(begin <= moment < begin + seconds for moment in moments) for begin in moments)
 
 
 def exactly(sock: socket.socket, count: int) -> bytes:

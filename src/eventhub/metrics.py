@@ -7,6 +7,7 @@ writes family by family, and who is read may pause as well, so that others have 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from threading import Lock
 from typing import Any
 
 from eventhub import __version__
@@ -39,6 +40,7 @@ class Metrics:
         self._latencies = {name: Histogram(LATENCY) for name in self.tallies}
         self._fanouts = {name: Histogram(LATENCY) for name in self.tallies}
         self._answers = {name: Histogram(LATENCY) for name in self.tallies}
+        self._spans, self._threads = 0, Lock()
         self._broker, self._delays = Histogram(LATENCY), Histogram(LATENCY)
 
     def published(self, type_name: str, count: int) -> None:
@@ -64,6 +66,11 @@ class Metrics:
     def delayed(self, seconds: float) -> None:
         """The event loop came so late to what was due."""
         self._delays.observe(seconds)
+
+    def spans_dropped(self, count: int) -> None:
+        """Spans were lost. Called from any thread."""
+        with self._threads:  # that of the exporter among them
+            self._spans += count
 
     def flushed(self, type_name: str, latencies: Iterable[float], seconds: float) -> None:
         """A channel's events reached the sockets, each after its latency; the writing took `seconds`."""
@@ -96,6 +103,7 @@ class Metrics:
         yield simple("eventhub_events_published_total", "Events stored", _keyed(self._stored), ("type",))
         yield simple("eventhub_events_rejected_total", "Events refused", self._rejected, ("type", "code"))
         yield simple("eventhub_refused_total", "What a limit refused, or made to wait", _keyed(self._refused), ("limit",))
+        yield simple("eventhub_spans_dropped_total", "Spans not taken by the collector, or without room", {(): self._spans}, ())
 
     def _histograms(self) -> Iterator[Family]:
         for name, text, histograms in (

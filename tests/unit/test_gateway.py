@@ -299,11 +299,13 @@ def test_a_star_is_for_all() -> None:
 class Open:
     """An open connection that notes what it is told."""
 
+    why = "told to"
+
     def __init__(self, gateway: Gateway, transport: str = "websocket", size: int = 0, on_beat: Callable[[], None] | None = None) -> None:
         self.transport = transport
         self.size = size
         self.beats = 0
-        self.goodbyes: list[tuple[ShuttingDown, float]] = []
+        self.goodbyes: list[ShuttingDown] = []
         self.on_beat = on_beat
         self.gateway = gateway
         self.leaves = True
@@ -325,8 +327,8 @@ class Open:
         if self.on_beat is not None:
             self.on_beat()
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
-        self.goodbyes.append((error, reconnect_in))
+    def goodbye(self, error: ShuttingDown) -> None:
+        self.goodbyes.append(error)
         self.told.set()
         if self.leaves:
             self.gateway.closed(self)
@@ -464,10 +466,53 @@ def test_draining_says_goodbye_to_all_each_with_a_moment_of_its_own() -> None:
         await gateway.drain()
         assert gateway.hub.draining
         assert all(len(connection.goodbyes) == 1 for connection in connections)
-        moments = [reconnect_in for connection in connections for _, reconnect_in in connection.goodbyes]
+        moments = [error.retry_after for connection in connections for error in connection.goodbyes]
         assert all(0 < moment <= 4 for moment in moments)
         assert max(Counter(moments).values()) == 1
-        assert {error.code for connection in connections for error, _ in connection.goodbyes} == {"shutting_down"}
+        assert {error.code for connection in connections for error in connection.goodbyes} == {"shutting_down"}
+
+    run(scenario)
+
+
+def test_draining_takes_nobody_new_and_serves_on_until_it_is_closed() -> None:
+    async def scenario() -> None:
+        gateway = build(shutdown=ShutdownSettings(reconnect_within=4))
+        await gateway.drain()
+        with pytest.raises(ShuttingDown) as caught:
+            Open(gateway)
+        assert 0 < caught.value.retry_after <= 4
+        assert not gateway.hub.closing
+        gateway.close()
+        assert gateway.hub.closing
+
+    run(scenario)
+
+
+def test_whose_connection_ends_before_its_turn_is_not_told() -> None:
+    async def scenario() -> None:
+        gateway = build(shutdown=ShutdownSettings(spread=0.2))
+        connections = [Open(gateway) for _ in range(30)]
+        draining = asyncio.create_task(gateway.drain())
+        await asyncio.sleep(0)
+        left = [connection for connection in connections if not connection.goodbyes][:5]
+        for connection in left:
+            gateway.closed(connection)
+        await draining
+        assert len(left) == 5
+        assert not any(connection.goodbyes for connection in left)
+        assert sum(len(connection.goodbyes) for connection in connections) == 25
+
+    run(scenario)
+
+
+def test_a_goodbye_that_fails_keeps_no_other_from_its_own() -> None:
+    async def scenario() -> None:
+        gateway = build(shutdown=ShutdownSettings(spread=0, grace=0.01))
+        broken, other = Open(gateway), Open(gateway)
+        broken.told = None  # type: ignore[assignment]  # telling it raises
+        await gateway.drain()
+        assert len(other.goodbyes) == 1
+        assert broken.aborted
 
     run(scenario)
 
