@@ -21,11 +21,18 @@ SETTLE_SECONDS = 40
 """Longest time after the last fault until every reader has everything."""
 
 
-class Address(Protocol):
-    """Where clients connect: a node, or a proxy before several."""
+class Door(Protocol):
+    """Where events are taken: a node, or what stands before several."""
 
-    url: str
-    ws_url: str
+    @property
+    def url(self) -> str: ...
+
+
+class Entrance(Door, Protocol):
+    """And where clients connect."""
+
+    @property
+    def ws_url(self) -> str: ...
 
 
 @dataclass
@@ -53,7 +60,7 @@ class Books:
 class Reader:
     """A WebSocket client with its cursors. `nodes` are where it may connect."""
 
-    nodes: Sequence[Address]
+    nodes: Sequence[Entrance]
     channels: Sequence[str]
     cursors: dict[str, str] = field(default_factory=dict)
     events: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
@@ -104,18 +111,21 @@ class Reader:
 class Publisher:
     """Publishes numbered events until told to stop, each with a key, and each again and again until it is acknowledged."""
 
-    nodes: Sequence[Address]
+    nodes: Sequence[Door]
     channels: Sequence[str]
     name: str
     pause: float
     acknowledged: list[tuple[str, str, str]] = field(default_factory=list)
     """Channel, id, text."""
     stopping: bool = False
+    ended: bool = False
+    retries: int = 0
 
     async def run(self) -> None:
         async with httpx.AsyncClient(timeout=8, trust_env=False) as client:
             for number in itertools.count():
                 if self.stopping:
+                    self.ended = True
                     return
                 channel, text = random.choice(self.channels), f"{self.name}-{number}"
                 await self._publish(client, channel, text)
@@ -131,13 +141,14 @@ class Publisher:
                     self.acknowledged.append((channel, answer.json()["id"], text))
                     return
                 assert answer.status_code in (502, 503), (answer.status_code, answer.text)  # 502: a proxy, of a node that died
+            self.retries += 1
             await asyncio.sleep(0.05)  # the node or its broker is away
 
 
 class Trial:
     """Readers and publishers at work on nodes, while the test injects faults; then the books."""
 
-    def __init__(self, nodes: Sequence[Address], *, readers: int, publishers: int, channels: Sequence[str], pause: float) -> None:
+    def __init__(self, nodes: Sequence[Entrance], *, readers: int, publishers: int, channels: Sequence[str], pause: float) -> None:
         self.nodes = nodes
         self.channels = channels
         self.readers = [Reader(nodes, channels) for _ in range(readers)]
@@ -202,7 +213,7 @@ async def until(condition: Any, seconds: float, complaint: str) -> None:
 
 @asynccontextmanager
 async def trial(
-    nodes: Sequence[Address], *, readers: int = 6, publishers: int = 4, channels: int = 3, pause: float = 0.005
+    nodes: Sequence[Entrance], *, readers: int = 6, publishers: int = 4, channels: int = 3, pause: float = 0.005
 ) -> AsyncIterator[Trial]:
     """At work inside; on leaving, the load ends, everything settles, and the books must be clean."""
     names = [f"chat.room{number}" for number in range(channels)]

@@ -10,14 +10,16 @@ from typing import Any
 
 import structlog
 
+from eventhub import journal
 from eventhub.brokers.base import Broker, Hear
 from eventhub.channels import ChannelTypes
 from eventhub.endings import Endings
 from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown
-from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
-from eventhub.feed import Feed, State, Subscriber
+from eventhub.event import Age, Earliest, Event, Gap, Last, NewEvent, Position, Receipt, Slice
+from eventhub.feed import Feed, Start, State, Subscriber
 from eventhub.metrics import Metrics, Reading
 from eventhub.presence import Change, Roster
+from eventhub.tracing import Publishing, Tracing
 from eventhub.watchers import Watchers
 
 PAGE_EVENTS = 256
@@ -50,8 +52,9 @@ log = structlog.get_logger("eventhub.hub")
 class Hub:
     """Feeds by channel, with their presence. One per process; `run` must be running."""
 
-    def __init__(self, types: ChannelTypes, broker: Broker, metrics: Metrics) -> None:
+    def __init__(self, types: ChannelTypes, broker: Broker, metrics: Metrics, tracing: Tracing | None = None) -> None:
         self.types = types
+        self.tracing = tracing
         self._broker = broker
         self._metrics = metrics
         self._feeds: dict[str, Feed] = {}
@@ -91,13 +94,16 @@ class Hub:
 
     # Publishing
 
-    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
-        """Store and announce validated events, one result each. Raises BrokerUnavailable or ShuttingDown when none is stored."""
+    async def publish(self, events: Sequence[NewEvent], traces: Sequence[Publishing] = ()) -> Sequence[Receipt | EventHubError]:
+        """Store and announce validated events, one result each. Raises BrokerUnavailable or ShuttingDown when none is stored.
+
+        `traces`: of those among them that are traced; whoever began them ends them.
+        """
         if self.closing:
             raise ShuttingDown("this server is about to stop; publish again in a moment, with the same idempotency key if there is one")
         begin = time.perf_counter()
         try:
-            results = await self._broker.publish(events)
+            results = await (self._store_traced(events, traces) if traces else self._broker.publish(events))
         finally:  # that it cannot is an answer, too
             self._metrics.stored(time.perf_counter() - begin)
         stored: dict[str, int] = {}
@@ -110,6 +116,17 @@ class Hub:
         for channel, count in stored.items():
             self._metrics.published(channel.partition(".")[0], count)
         return results
+
+    async def _store_traced(self, events: Sequence[NewEvent], traces: Sequence[Publishing]) -> Sequence[Receipt | EventHubError]:
+        begin, fault = time.time_ns(), None
+        try:
+            return await self._broker.publish(events)
+        except EventHubError as error:
+            fault = error
+            raise
+        finally:
+            for trace in traces:
+                trace.stored(begin, fault)
 
     def answered(self, channel: str, seconds: float) -> None:
         """A publish was answered, so long after the whole of it was here."""
@@ -173,6 +190,7 @@ class Hub:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Write nothing more to a subscriber that `subscribe` took."""
         channel = subscriber.channel
+        journal.ended(subscriber)
         if (feed := self._feeds.get(channel)) is not None:  # gone when a policy ended its last readers together
             feed.leave(subscriber)
             if not feed:
@@ -253,6 +271,14 @@ class Hub:
             assert self._loop is not None
             self._loop.call_soon(self._loop.call_soon, self._flush)
 
+    def began(self, subscriber: Subscriber, start: Start) -> None:
+        """FeedIO: note it."""
+        journal.began(subscriber, start)
+
+    def missed(self, feed: Feed, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
+        """FeedIO: note it."""
+        journal.missed(feed.channel, gap, subscriber, readers)
+
     def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
         """FeedIO: end a connection soon."""
         self._endings.add(subscriber, error)
@@ -274,7 +300,10 @@ class Hub:
                 feed.live.written = []
                 now = self.now()
                 latencies = [max(0, now - event.time) / 1000 for event in events]
-                self._metrics.flushed(feed.kind.name, latencies, time.perf_counter() - begin)
+                seconds = time.perf_counter() - begin
+                self._metrics.flushed(feed.kind.name, latencies, seconds)
+                if self.tracing is not None:
+                    self.tracing.fanned_out(feed.channel, events, seconds, len(feed.live))
             if feed.live.due:
                 self._dirty.append((feed, begin))  # behind the others: each channel gets its slice
         if self._dirty:

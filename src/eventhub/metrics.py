@@ -40,6 +40,7 @@ class Metrics:
         self._snapshots: list[Snapshot] = []
         self.tallies = {name: Tally() for name in types}
         self._rejected = Counter("eventhub_events_rejected", "Events refused", ["type", "code"], registry=self._registry)
+        self._spans = Counter("eventhub_spans_dropped", "Spans not taken by the collector, or without room", registry=self._registry)
         self._stored = dict.fromkeys(self.tallies, 0)
         self._refused = dict.fromkeys(REFUSING, 0)
         self._latencies = {name: Histogram(LATENCY) for name in self.tallies}
@@ -70,6 +71,10 @@ class Metrics:
     def delayed(self, seconds: float) -> None:
         """The event loop came so late to what was due."""
         self._delays.observe(seconds)
+
+    def spans_dropped(self, count: int) -> None:
+        """Spans were lost. Called from any thread."""
+        self._spans.inc(count)
 
     def flushed(self, type_name: str, latencies: Iterable[float], seconds: float) -> None:
         """A channel's events reached the sockets, each after its latency; the writing took `seconds`."""

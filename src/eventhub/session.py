@@ -1,6 +1,5 @@
 """One client connection's protocol: commands in, replies and messages out. No I/O, no clock of its own, the same over every transport."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -85,7 +84,12 @@ Decided = Callable[[Principal | EventHubError], None]
 
 
 class Visitor(Protocol):
-    """Who is at the other end."""
+    """Who is at the other end. `id` is what the connection is called: unique, and no secret."""
+
+    @property
+    def id(self) -> str:
+        """Always the same."""
+        ...
 
     @property
     def principal(self) -> Principal:
@@ -105,11 +109,10 @@ class Session:
     """A client's subscriptions and commands. Owned by a transport, which is also its writer."""
 
     __slots__ = (
-        "_channels", "_closed", "_limits", "_put_off", "_submit", "_subscriptions", "_visitor", "_waiting", "_writer", "id",
+        "_channels", "_closed", "_limits", "_put_off", "_submit", "_subscriptions", "_visitor", "_waiting", "_writer",
     )  # fmt: skip
 
     def __init__(self, channels: Channels, writer: Writer, limits: SessionLimits, submit: Submit, visitor: Visitor) -> None:
-        self.id = secrets.token_urlsafe(9)
         self._channels = channels
         self._writer = writer
         self._limits = limits
@@ -136,7 +139,9 @@ class Session:
         if len(self._subscriptions) >= self._limits.subscriptions:
             raise TooManySubscriptions(f"this connection has {self._limits.subscriptions} subscriptions, which is the limit")
         started = partial(self._subscribed, command)
-        subscriber = Subscriber(command.channel, since, self._writer, started, command.member or "", watching=command.presence)
+        subscriber = Subscriber(
+            command.channel, since, self._writer, started, command.member or "", watching=command.presence, session=self.id
+        )
         self._channels.subscribe(subscriber)
         self._subscriptions[command.channel] = subscriber
         if subscriber.started is not None and command.ref is not None:
@@ -176,6 +181,11 @@ class Session:
         self._waiting.clear()
         while self._subscriptions:
             self._channels.unsubscribe(self._subscriptions.popitem()[1])
+
+    @property
+    def id(self) -> str:
+        """What the connection is called."""
+        return self._visitor.id
 
     @property
     def channels(self) -> list[str]:

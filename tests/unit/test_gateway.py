@@ -299,6 +299,8 @@ def test_a_star_is_for_all() -> None:
 class Open:
     """An open connection that notes what it is told."""
 
+    why = "told to"
+
     def __init__(self, gateway: Gateway, transport: str = "websocket", size: int = 0, on_beat: Callable[[], None] | None = None) -> None:
         self.transport = transport
         self.size = size

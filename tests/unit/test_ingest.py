@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
@@ -25,6 +26,14 @@ class Lines:
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
         return NewEvent(self.channel, body, 0)
+
+    def begin_trace(self) -> None: ...
+
+    async def publish(self, hub: Any, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        stored: list[Receipt] = await hub.publish(events)
+        return stored
+
+    def end_trace(self, outcomes: Sequence[Receipt | EventHubError]) -> None: ...
 
 
 class Hub:

@@ -158,12 +158,6 @@ def test_hello_names_the_session_the_version_and_the_limits() -> None:
     ]
 
 
-def test_every_session_has_an_id_of_its_own_that_can_be_a_member() -> None:
-    ids = {Client().session.id for _ in range(100)}
-    assert len(ids) == 100
-    assert all(1 <= len(found) <= 64 for found in ids)
-
-
 def test_nothing_is_said_before_hello() -> None:
     assert Client().heard() == []
 

@@ -47,7 +47,7 @@ class Publisher:
         self.hub = hub
         self.broker = broker
         self.answers: list[tuple[Ref, str, Receipt | EventHubError]] = []
-        self.submissions = Submissions(hub, self.answer)
+        self.submissions = Submissions(hub, self.answer, "session")
         self.answered = asyncio.Event()
 
     def answer(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
@@ -187,7 +187,7 @@ def test_an_owner_that_looks_when_answered_sees_the_room() -> None:
             if ref == BACKLOG:
                 done.set()
 
-        submissions = Submissions(publisher.hub, answer)
+        submissions = Submissions(publisher.hub, answer, "session")
         for ref in range(BACKLOG + 1):
             submissions.add(ref, NewEvent("chat.a", b"1", 0))
         assert not submissions.roomy
@@ -247,7 +247,7 @@ def test_what_is_added_from_inside_an_answer_is_published_too() -> None:
             else:
                 done.set()
 
-        submissions = Submissions(publisher.hub, answer)
+        submissions = Submissions(publisher.hub, answer, "session")
         submissions.add(1, NewEvent("chat.a", b"1", 0))
         await done.wait()
         assert publisher.refs == [1, 2]

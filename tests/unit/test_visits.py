@@ -84,6 +84,7 @@ class Holder:
     data: bytes = b""
     failed: list[EventHubError] = field(default_factory=list)
     gateway: Gateway | None = None
+    why: str = ""
     session: Session | None = None
 
     def write(self, data: bytes) -> None:

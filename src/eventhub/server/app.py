@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
@@ -25,8 +26,8 @@ from eventhub.server import http, pages
 from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
-from eventhub.server.gateway import PATH, Gateway, log_access
-from eventhub.server.guard import PARAMETER, Guard, address_of, fields
+from eventhub.server.gateway import PATH, Gateway
+from eventhub.server.guard import PARAMETER, Guard, fields
 from eventhub.server.headers import ALWAYS, with_headers
 from eventhub.server.http_protocol import LAST_CALL, HttpProtocol, protocol_for
 from eventhub.server.machine import Machine
@@ -39,6 +40,9 @@ from eventhub.server.supervisor import Seat, Supervisor
 from eventhub.server.websocket import WebSocketShell
 from eventhub.server.wire import WebSocketProtocol
 from eventhub.settings import Settings
+
+if TYPE_CHECKING:
+    from eventhub.server.telemetry import Telemetry
 
 GARBAGE = 20_000
 """Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""
@@ -55,8 +59,9 @@ class Application:
     def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None, certificates: Certificates | None = None) -> None:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
+        self._telemetry = open_telemetry(settings, metrics)
         broker = open_broker(settings, types, directory)
-        self.hub = Hub(types, broker, metrics)
+        self.hub = Hub(types, broker, metrics, self._telemetry)
         self.gateway = Gateway(settings, self.hub, Guard(settings.auth, directory, self.hub.now, settings.limits.bad_credentials))
         metrics.read(self.hub.readings)
         metrics.read(self.gateway.readings)
@@ -72,7 +77,6 @@ class Application:
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
         pages.mount(self._api)
         self._rest = with_headers(self._api, ALWAYS)
-        self._access = settings.log.access
         self._entry: ASGIApp = self._route
         if settings.origins:
             self._entry = CORSMiddleware(
@@ -95,8 +99,8 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             self.gateway.proxies.apply(scope)
-            if self._access:
-                send = _logged(scope, send)
+            if self.gateway.access.on:
+                send = self.gateway.access.watch(scope, send)
         if scope["type"] == "http" and scope["method"] == "HEAD":  # as GET, without a body (RFC 9110, 9.3.2)
             scope, send = {**scope, "method": "GET"}, _headless(send)
         if scope["type"] == "http":
@@ -122,6 +126,8 @@ class Application:
 
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
+        if self._telemetry:
+            self._telemetry.start(self.hub.node)
         async with asyncio.TaskGroup() as tasks:
             running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run(), self._pulse()]
             if self.gateway.guard.key_set:
@@ -138,6 +144,8 @@ class Application:
                 self.gateway.close()
             for task in work:
                 task.cancel()
+        if self._telemetry:
+            await self._telemetry.stop()
 
 
 def _host(scope: Scope) -> bytes | None:
@@ -146,19 +154,6 @@ def _host(scope: Scope) -> bytes | None:
             host: bytes = value
             return host
     return None
-
-
-def _logged(scope: Scope, send: Send) -> Send:
-    statuses = {"websocket.accept": 101, "websocket.close": 403}  # by the message that is the answer, where it has no status
-
-    async def logged(message: Message) -> None:
-        nonlocal statuses
-        if status := message.get("status") or statuses.get(message["type"]):
-            statuses = {}
-            log_access(scope.get("method", "GET"), scope["path"], status, address_of(scope))
-        await send(message)
-
-    return logged
 
 
 def _headless(send: Send) -> Send:
@@ -303,6 +298,20 @@ def _run(app: Application, certificates: Certificates | None, sockets: Sequence[
     server.run(list(sockets))
     if server.failed or server.hurried:
         sys.exit(1)
+
+
+def open_telemetry(settings: Settings, metrics: Metrics) -> "Telemetry | None":
+    """What makes and exports spans; None where tracing is off. Raises ConfigurationError where it is not installed."""
+    if settings.tracing.endpoint is None:
+        return None
+    try:
+        from eventhub.server.telemetry import Telemetry
+    except ImportError as error:
+        raise ConfigurationError(
+            f"tracing.endpoint is set, which needs OpenTelemetry, and {error.name} cannot be imported; "
+            "expected: pip install 'eventhub-server[otel]', or no endpoint"
+        ) from None
+    return Telemetry(settings.tracing, metrics.spans_dropped)
 
 
 def check_workers(settings: Settings) -> None:

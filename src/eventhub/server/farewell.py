@@ -8,8 +8,10 @@ LEAST_PACE = 100
 """Clients a second: a crowd that other nodes take in one breath need not wait."""
 STEP_SECONDS = 0.02
 """Between two slices: about as fine as a busy loop keeps time."""
-STALL_SECONDS = 1.0
-"""What was held up may take so much longer. Whoever is left then is told at once: the process may be killed before the next slice."""
+BURST_SECONDS = 0.1
+"""So much of what a stall held up is made up for; the rest makes it late. In no second are a tenth more told than shall be."""
+LATE_SECONDS = 2.0
+"""It may be so late. Whoever is left then is told at once: the process may be killed before the next slice."""
 
 Client = TypeVar("Client")
 
@@ -20,15 +22,15 @@ class Pace:
     def __init__(self, clients: int, spread: float, now: float) -> None:
         self._clients = clients
         self._per_second = max(LEAST_PACE, clients / spread) if spread else float("inf")
-        self._end = now + clients / self._per_second + STALL_SECONDS
+        self._end = now + clients / self._per_second + LATE_SECONDS
         self._due = 0.0
         self._last = now - STEP_SECONDS
 
     def due(self, now: float) -> int:
-        """How many are to have been told by now. A loop that stalls makes it late, and no slice as large as three."""
+        """How many are to have been told by now."""
         if now >= self._end:
             return self._clients
-        self._due = min(self._clients, self._due + self._per_second * min(now - self._last, 2 * STEP_SECONDS))
+        self._due = min(self._clients, self._due + self._per_second * min(now - self._last, BURST_SECONDS))
         self._last = now
         return int(self._due)
 

@@ -1,6 +1,7 @@
 """What all transports share: limits, the open connections, heartbeats, and the goodbye to all of them."""
 
 import asyncio
+import logging
 import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
@@ -27,6 +28,7 @@ from eventhub.hub import Hub
 from eventhub.limits import Bucket
 from eventhub.metrics import Reading
 from eventhub.presence import MEMBER_LENGTH
+from eventhub.server.access import AccessLog
 from eventhub.server.admin import Admin
 from eventhub.server.admission import Admission, descriptors
 from eventhub.server.deadlines import Deadlines
@@ -52,7 +54,7 @@ LEAST_RATE = 1024
 """Bytes per second that a body or a message must bring on average once its time is up: one that dribbles is not waited for."""
 
 log = structlog.get_logger("eventhub.connections")
-access = structlog.get_logger("eventhub.access")
+_levels = logging.getLogger("eventhub.connections")
 TRANSPORTS = ("websocket", "sse", "ndjson", "producer")
 
 
@@ -61,6 +63,11 @@ class Connection(Protocol):
 
     transport: str
     """One of TRANSPORTS."""
+
+    @property
+    def why(self) -> str:
+        """What ended it, once something has: a code of PROTOCOL.md, or a few words; "" when it was just gone."""
+        ...
 
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
@@ -90,6 +97,7 @@ class Gateway:
         self.settings = settings
         self.hub = hub
         self.guard = guard
+        self.access = AccessLog(settings.log)
         self.proxies = Proxies(settings.proxies)
         self.hosts = Hosts(settings)
         limits = settings.limits
@@ -127,11 +135,21 @@ class Gateway:
         self._connections[connection] = visit
         self._opened[connection.transport] += 1
         self._empty.clear()
+        if _levels.isEnabledFor(logging.DEBUG):
+            who = visit.principal
+            log.debug(
+                "opened", session=visit.id, transport=connection.transport, client=visit.address, principal=who.name, kind=who.kind,
+            )  # fmt: skip
 
     def closed(self, connection: Connection) -> None:
         """Count it out. It may have been counted out already."""
         if (visit := self._connections.pop(connection, None)) is not None:
             self.visits.leave(visit)
+            if _levels.isEnabledFor(logging.DEBUG):
+                seconds = max(0, self.hub.now() - visit.opened) / 1000
+                log.debug(
+                    "closed", session=visit.id, transport=connection.transport, reason=connection.why or "gone", seconds=seconds,
+                )  # fmt: skip
         if not self._connections:
             self._empty.set()
 
@@ -179,11 +197,11 @@ class Gateway:
         return ShuttingDown("the server is about to stop; reconnect and resume", retry_after=moment)
 
     def _send_away(self, connection: Connection) -> None:
-        if connection in self._connections:
+        if (visit := self._connections.get(connection)) is not None:
             try:
                 connection.goodbye(self.shutting_down())
             except Exception:
-                log.exception("goodbye_failed")  # the others shall have theirs
+                log.exception("goodbye_failed", session=visit.id)  # the others shall have theirs
 
     def check_origin(self, headers: Mapping[bytes, bytes]) -> None:
         """Raises OriginNotAllowed for a page of an origin that is neither this host's nor configured (RFC 6455, 10.2)."""
@@ -221,12 +239,6 @@ class Gateway:
             ("eventhub_buffered_bytes", "Bytes waiting to be sent", size),
         ):
             yield name, text, {(transport,): value for transport, value in values.items()}, ("transport",)
-
-
-def log_access(method: str, path: str, status: int, client: str) -> None:
-    """A line for a request. Without its query: a token may be in it. What would move a terminal's cursor is escaped."""
-    shown = path if path.isprintable() else path.encode("unicode_escape").decode()
-    access.info("request", method=method, path=shown, status=status, client=client)
 
 
 class Wanted:

@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.event import NewEvent, Receipt
+from eventhub.hub import Hub
+from eventhub.server.access import note
 from eventhub.server.gateway import Gateway, too_large
 from eventhub.server.headers import ALWAYS
 from eventhub.server.outbox import CLOSE_SECONDS
@@ -30,7 +32,7 @@ DETAILED = 100
 
 
 class Lines(Protocol):
-    """What turns a line into an event."""
+    """What turns a line into an event. A group of lines is one publish, and may be traced."""
 
     channel: str
     kind: ChannelType
@@ -38,6 +40,18 @@ class Lines(Protocol):
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
         """Raises EventHubError."""
+        ...
+
+    def begin_trace(self) -> None:
+        """Of the group whose events are made next."""
+        ...
+
+    async def publish(self, hub: Hub, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        """Raises EventHubError."""
+        ...
+
+    def end_trace(self, outcomes: Sequence[Receipt | EventHubError]) -> None:
+        """What became of the group."""
         ...
 
 
@@ -66,6 +80,7 @@ class Ingest:
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, store, report, until the body ends, the producer leaves or the server stops."""
         self._abort = abort_of(scope)
+        note(scope, session=self._visit.id)
         try:
             with self._gateway.admission.seat(scope):
                 self._gateway.opened(self, self._visit)
@@ -73,6 +88,11 @@ class Ingest:
         finally:
             self._over = True
             self._gateway.closed(self)
+
+    @property
+    def why(self) -> str:
+        """What ended it."""
+        return self._error.code if self._error is not None else "done" if self._ended else ""
 
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
@@ -130,9 +150,16 @@ class Ingest:
             if self._ended:
                 return  # nothing more is taken from whoever was shut out
             events: list[tuple[int, NewEvent]] = []
+            self._request.begin_trace()
             for line in lines[begin : begin + group]:
                 self._take(line, events)
-            await self._store(events)
+            try:
+                await self._store(events)
+            except EventHubError as error:
+                self._request.end_trace((error,))
+                raise
+            finally:
+                self._request.end_trace(())  # whoever was shut out meanwhile
             await asyncio.sleep(0)  # others have their turn
         if len(self._rest) > self._request.limits.event_bytes:
             self._skipping, self._rest = True, b""
@@ -158,7 +185,9 @@ class Ingest:
             if self._ended:
                 return
             toll.pay(len(events))
-        for (line, _), outcome in zip(events, await self._publish([event for _, event in events]), strict=True):
+        outcomes = await self._publish([event for _, event in events])
+        self._request.end_trace(outcomes)
+        for (line, _), outcome in zip(events, outcomes, strict=True):
             if isinstance(outcome, EventHubError):
                 self._refuse(line, outcome)
             else:
@@ -171,7 +200,7 @@ class Ingest:
     async def _publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         self._storing = True
         try:
-            return await self._gateway.hub.publish(events) if events else ()
+            return await self._request.publish(self._gateway.hub, events) if events else ()
         finally:
             self._storing = False
 

@@ -1,0 +1,36 @@
+{{/* What EventHub is configured with, as YAML. Set here: where it listens, and the certificate. */}}
+{{- define "eventhub.config" -}}
+{{- $config := merge (dict "host" "0.0.0.0" "port" 8000) .Values.config -}}
+{{- with .Values.tls.secret -}}
+{{- $directory := printf "/run/secrets/eventhub/%s" . -}}
+{{- $_ := set $config "tls" (dict "certificate" (printf "%s/tls.crt" $directory) "key" (printf "%s/tls.key" $directory)) -}}
+{{- end -}}
+{{- toYaml $config -}}
+{{- end -}}
+
+{{/* memory, sqlite or shared */}}
+{{- define "eventhub.broker" -}}
+{{- $url := default "memory://" .Values.config.broker -}}
+{{- if .Values.brokerSecret.name -}}shared
+{{- else if hasPrefix "memory:" $url -}}memory
+{{- else if hasPrefix "sqlite:" $url -}}sqlite
+{{- else -}}shared
+{{- end -}}
+{{- end -}}
+
+{{- define "eventhub.scheme" -}}
+{{- .Values.tls.secret | empty | ternary "http" "https" -}}
+{{- end -}}
+
+{{/* Seconds between the order to end and the kill: until proxies know, goodbyes, buffers, and ten more. */}}
+{{- define "eventhub.gracePeriod" -}}
+{{- $shutdown := default dict .Values.config.shutdown -}}
+{{- $spread := hasKey $shutdown "spread" | ternary $shutdown.spread 10 -}}
+{{- $grace := hasKey $shutdown "grace" | ternary $shutdown.grace 5 -}}
+{{- addf .Values.preStopSeconds $spread $grace 10 | ceil | int -}}
+{{- end -}}
+
+{{/* names of Secrets that become files, as JSON; volumes are named by their hash, as a name of a Secret may be longer and hold dots */}}
+{{- define "eventhub.mountedSecrets" -}}
+{{- concat .Values.secretFiles (list .Values.tls.secret) | compact | uniq | toJson -}}
+{{- end -}}

@@ -1,0 +1,53 @@
+{{/* The restricted pod security standard, https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted */}}
+{{- define "eventhub.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile: {type: RuntimeDefault}
+{{- end -}}
+
+{{- define "eventhub.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* What all pods have. Service links would set EVENTHUB_PORT, where the name of the release is eventhub. */}}
+{{- define "eventhub.podBasics" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  {{- include "eventhub.podSecurity" . | nindent 2 }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Counted by version: during a roll-out the pods that go would count, too. */}}
+{{- define "eventhub.spread" -}}
+{{- $selector := include "eventhub.selector" . -}}
+{{- range $key, $when := dict "kubernetes.io/hostname" .Values.topologySpread.host "topology.kubernetes.io/zone" .Values.topologySpread.zone }}
+{{- if $when }}
+- maxSkew: 1
+  topologyKey: {{ $key }}
+  whenUnsatisfiable: {{ $when }}
+  matchLabelKeys: [pod-template-hash]
+  labelSelector:
+    matchLabels:
+      {{- $selector | nindent 6 }}
+{{- end }}
+{{- end }}
+{{- end -}}

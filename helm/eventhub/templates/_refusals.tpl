@@ -1,0 +1,91 @@
+{{/* What could be installed and would not work, or not safely. Each says what was received and what was expected. */}}
+{{- define "eventhub.refusals" -}}
+{{- include "eventhub.refuseStrangers" . -}}
+{{- include "eventhub.refuseBroker" . -}}
+{{- include "eventhub.refuseProxies" . -}}
+{{- include "eventhub.refuseMonitoring" . -}}
+{{- include "eventhub.refuseNetwork" . -}}
+{{- include "eventhub.refuseTest" . -}}
+{{- end -}}
+
+{{- define "eventhub.configured" -}}
+{{- $auth := default dict .Values.config.auth -}}
+{{- $tokens := default dict $auth.tokens -}}
+{{- if or $auth.keys $tokens.keys $tokens.jwks -}}yes{{- end -}}
+{{- end -}}
+
+{{- define "eventhub.refuseStrangers" -}}
+{{- if not (or (include "eventhub.configured" .) .Values.config.insecure) -}}
+{{- fail (printf "\n\nconfig says nobody may publish or listen; expected config.auth. A first key:\n\n  docker run --rm %s key new first --publish '>' --subscribe '>' --operator\n\nprints it, and what goes below config.auth.keys in your values. config.insecure: true lets everybody do everything, on networks that you trust.\n" (include "eventhub.image" .)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "eventhub.refuseBroker" -}}
+{{- $broker := include "eventhub.broker" . -}}
+{{- $url := default "memory://" .Values.config.broker -}}
+{{- if and .Values.brokerSecret.name .Values.config.broker -}}
+{{- fail "there are config.broker and brokerSecret; expected one of them" -}}
+{{- end -}}
+{{- if and (eq $broker "shared") (contains "@" $url) -}}
+{{- fail "config.broker holds a user or a password; expected a Secret with the address, named by brokerSecret" -}}
+{{- end -}}
+{{- if ne $broker "shared" -}}
+{{- if gt (int .Values.replicas) 1 -}}
+{{- fail (printf "replicas is %d on the %s broker, which nodes cannot share; expected 1, or redis or nats" (int .Values.replicas) $broker) -}}
+{{- end -}}
+{{- if .Values.autoscaling.enabled -}}
+{{- fail (printf "autoscaling is enabled on the %s broker, which nodes cannot share; expected redis or nats" $broker) -}}
+{{- end -}}
+{{- if gt (int (default 1 .Values.config.workers)) 1 -}}
+{{- fail (printf "config.workers is %d on the %s broker, which processes cannot share; expected 1, or redis or nats" (int .Values.config.workers) $broker) -}}
+{{- end -}}
+{{- end -}}
+{{- if and (eq $broker "sqlite") (or (not (hasPrefix "sqlite:////var/lib/eventhub/" $url)) (contains ".." $url)) -}}
+{{- fail (printf "config.broker is %s, which is not on the volume; expected sqlite:////var/lib/eventhub/events.db" $url) -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (lt (int .Values.autoscaling.maxReplicas) (int .Values.autoscaling.minReplicas)) -}}
+{{- fail (printf "autoscaling.maxReplicas is %d; expected at least minReplicas, %d" (int .Values.autoscaling.maxReplicas) (int .Values.autoscaling.minReplicas)) -}}
+{{- end -}}
+{{- if and .Values.autoscaling.enabled (not (or .Values.autoscaling.connections .Values.autoscaling.cpu)) -}}
+{{- fail "autoscaling has neither connections nor cpu; expected one of them" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "eventhub.refuseProxies" -}}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
+{{- fail "ingress.hosts is empty; expected the names that clients use" -}}
+{{- end -}}
+{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
+{{- fail "httpRoute.parentRefs is empty; expected the gateway" -}}
+{{- end -}}
+{{- if and (or .Values.ingress.enabled .Values.httpRoute.enabled) (not .Values.config.proxies) -}}
+{{- fail "config.proxies is empty behind a proxy, so all clients would count as one and be refused beyond limits.connections_per_address; expected the network of the proxy's pods, such as [10.0.0.0/8]" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "eventhub.refuseMonitoring" -}}
+{{- $auth := default dict .Values.config.auth -}}
+{{- if and .Values.serviceMonitor.enabled (include "eventhub.configured" .) (not $auth.public_metrics) (not .Values.serviceMonitor.key.name) -}}
+{{- fail "Prometheus could not read /metrics; expected serviceMonitor.key.name, a Secret with an operator's key, or config.auth.public_metrics: true" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "eventhub.refuseNetwork" -}}
+{{- $auth := default dict .Values.config.auth -}}
+{{- $tokens := default dict $auth.tokens -}}
+{{- $tracing := default dict (get .Values.config "tracing") -}}
+{{- $reaches := list -}}
+{{- if eq (include "eventhub.broker" .) "shared" -}}{{- $reaches = append $reaches "the broker" -}}{{- end -}}
+{{- if $tokens.jwks -}}{{- $reaches = append $reaches "config.auth.tokens.jwks" -}}{{- end -}}
+{{- if $tracing.endpoint -}}{{- $reaches = append $reaches "config.tracing.endpoint" -}}{{- end -}}
+{{- if and .Values.networkPolicy.enabled $reaches (not .Values.networkPolicy.to) -}}
+{{- fail (printf "networkPolicy.to is empty, so pods could not reach %s; expected rules such as [{ports: [{port: 6379}]}]" (join ", " $reaches)) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "eventhub.refuseTest" -}}
+{{- $type := .Values.test.channel | splitList "." | first -}}
+{{- if and .Values.test.key.name .Values.config.channels (not (hasKey .Values.config.channels $type)) -}}
+{{- fail (printf "test.channel is %s, and config.channels has no %s; expected a channel of %s" .Values.test.channel $type (keys .Values.config.channels | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,85 @@
+"""A pod's container as the kubelet would make it, on this machine: files of its volumes in a directory, variables, secrets looked up."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import nkeys
+
+from eventhub.auth.keys import hash_key, new_key
+from tests.authority import Authority
+from tests.deploy.chart import Object, Values, merged, one
+
+KEY = new_key()
+FIRST = {"config": {"auth": {"keys": [{"name": "first", "hash": hash_key(KEY), "publish": [">"], "subscribe": [">"], "operator": True}]}}}
+"""Values: the key above instead of that of ci/."""
+Secrets = Mapping[str, Mapping[str, str]]
+
+
+def first(values: Values) -> Object:
+    """Values with a key that is known here, if they had one."""
+    return merged(values, FIRST) if "keys" in values["config"].get("auth", {}) else dict(values)
+
+
+def cluster_secrets(directory: Path) -> Secrets:
+    """The Secrets that values in the tests refer to."""
+    authority = Authority(directory)
+    pair = authority.issue("hub", hosts="DNS:hub.example")
+    certificate = {"tls.crt": pair.certificate.read_text(), "tls.key": pair.key.read_text()}
+    seed = nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER).decode()
+    credentials = (
+        "-----BEGIN NATS USER JWT-----\ney.ey.s-_\n------END NATS USER JWT------\n\n"
+        f"-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+    return {
+        "eventhub-first": {"key": KEY},
+        "orders": {"producer": KEY},
+        "eventhub-tokens": {"secret": secrets.token_hex(32)},
+        "eventhub-broker": {"url": "redis://:password@redis:6379"},
+        "hub": {"BROKER_URL": "redis://:password@redis:6379"},
+        "eventhub-nats": {"user.creds": credentials},
+        "hub.example-tls": certificate,
+        "hub-tls": certificate,
+        "ca.example": {"ca.crt": authority.file.read_text()},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The first of a pod. `text` is its eventhub.yaml, with paths of this machine; `here` translates others."""
+
+    spec: Object
+    variables: dict[str, str]
+    directory: Path
+
+    @classmethod
+    def of(cls, pod: Object, objects: list[Object], known: Secrets, directory: Path) -> "Container":
+        """With the files of its volumes below `directory`. Raises KeyError for a Secret or a key that is not known."""
+        spec = pod["spec"]["containers"][0]
+        volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
+        for mount in spec.get("volumeMounts", []):
+            place = directory / mount["mountPath"].strip("/")
+            place.mkdir(parents=True)
+            volume = volumes[mount["name"]]
+            files = known[volume["secret"]["secretName"]] if "secret" in volume else {}
+            if "configMap" in volume:
+                files = one(objects, "ConfigMap")["data"]
+            for item in volume.get("secret", {}).get("items", [{"key": name, "path": name} for name in files]):
+                (place / item["path"]).write_text(
+                    files[item["key"]].replace("/run/", f"{directory}/run/").replace("/var/", f"{directory}/var/")
+                )
+        return cls(spec, dict(_variable(each, known, directory) for each in spec["env"]), directory)
+
+    @property
+    def config(self) -> Path:
+        """Its eventhub.yaml."""
+        return Path(self.variables["EVENTHUB_CONFIG"])
+
+
+def _variable(declared: Object, known: Secrets, directory: Path) -> tuple[str, str]:
+    if "value" in declared:
+        value = declared["value"]
+        return declared["name"], f"{directory}{value}" if value.startswith("/") else value
+    reference = declared["valueFrom"]["secretKeyRef"]
+    return declared["name"], known[reference["name"]][reference["key"]]

@@ -1,0 +1,121 @@
+"""What the chart does not take, and what it says then."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+
+from tests.deploy.chart import CHART, CI, Object, ci, merged, refusal
+from tests.deploy.switches import ALL
+from tests.deploy.values_schema import FILE, values_schema
+
+DEFAULTS: Object = yaml.safe_load((CHART / "values.yaml").read_text())
+SCHEMA: Object = json.loads(FILE.read_text())
+UNWORKABLE: dict[str, tuple[str, Object, str]] = {
+    "nobody is named": ("memory", {"config": {"auth": None}}, "key new first --publish '>' --subscribe '>' --operator"),
+    "an empty auth": ("memory", {"config": {"auth": {"keys": []}}}, "expected config.auth"),
+    "two on memory": ("memory", {"replicas": 2}, "replicas is 2 on the memory broker"),
+    "two on sqlite": ("sqlite", {"replicas": 2}, "replicas is 2 on the sqlite broker"),
+    "scaled on memory": ("memory", {"autoscaling": {"enabled": True}}, "autoscaling is enabled on the memory broker"),
+    "scaled on sqlite": ("sqlite", {"autoscaling": {"enabled": True}}, "autoscaling is enabled on the sqlite broker"),
+    "workers on memory": ("memory", {"config": {"workers": 4}}, "config.workers is 4 on the memory broker"),
+    "a file elsewhere": ("memory", {"config": {"broker": "sqlite:///events.db"}}, "expected sqlite:////var/lib/eventhub/events.db"),
+    "a way out": ("sqlite", {"config": {"broker": "sqlite:////var/lib/eventhub/../../tmp/x"}}, "which is not on the volume"),
+    "a password": (
+        "nats",
+        {"config": {"broker": "nats://hub:s3cret@nats:4222"}},
+        "expected a Secret with the address",
+    ),
+    "two brokers": ("redis", {"config": {"broker": "redis://redis"}}, "there are config.broker and brokerSecret"),
+    "fewer than the least": ("redis", {"autoscaling": {"maxReplicas": 2}}, "maxReplicas is 2; expected at least minReplicas, 3"),
+    "scaled by nothing": ("redis", {"autoscaling": {"connections": None, "cpu": None}}, "neither connections nor cpu"),
+    "an ingress for no name": ("redis", {"ingress": {"hosts": []}}, "ingress.hosts is empty"),
+    "a route to no gateway": ("nats", {"httpRoute": {"parentRefs": []}}, "httpRoute.parentRefs is empty"),
+    "clients behind one address": ("redis", {"config": {"proxies": []}}, "config.proxies is empty behind a proxy"),
+    "the same behind a gateway": ("nats", {"config": {"proxies": []}}, "config.proxies is empty behind a proxy"),
+    "metrics behind a door": ("redis", {"serviceMonitor": {"key": {"name": ""}}}, "expected serviceMonitor.key.name"),
+    "no way to the broker": ("redis", {"networkPolicy": {"to": []}}, "pods could not reach the broker; expected rules"),
+    "no way to the issuer": ("nats", {"networkPolicy": {"enabled": True}}, "pods could not reach the broker, config.auth.tokens.jwks"),
+    "a test nowhere": ("memory", {"test": {"channel": "iot.test"}}, "config.channels has no iot; expected a channel of chat, orders"),
+}
+MISTAKES: dict[str, tuple[Object, str]] = {
+    "an unknown value": ({"replicaCount": 3}, "replicaCount"),
+    "an unknown one below": ({"service": {"portt": 80}}, "portt"),
+    "an unknown setting": ({"config": {"limits": {"depht": 3}}}, "depht"),
+    "a setting of the chart": ({"config": {"host": "::"}}, "host"),
+    "a certificate by its path": ({"config": {"tls": {"certificate": "/x"}}}, "tls"),
+    "a secret itself": ({"config": {"auth": {"tokens": {"keys": [{"algorithm": "HS256", "secret": "x" * 32}]}}}}, "secret"),
+    "a key itself": ({"config": {"auth": {"keys": [{"name": "a", "hash": "ehk_" + "x" * 40}]}}}, "hash"),
+    "a bound out of bounds": ({"config": {"limits": {"depth": 0}}}, "depth"),
+    "another broker": ({"config": {"broker": "kafka://kafka"}}, "broker"),
+    "a number in words": ({"replicas": "three"}, "replicas"),
+    "a name that is none": ({"brokerSecret": {"name": "My Secret"}}, "name"),
+}
+
+
+@pytest.mark.parametrize("name", UNWORKABLE)
+def test_what_would_not_work_is_refused_with_what_would(name: str) -> None:
+    base, change, told = UNWORKABLE[name]
+    assert told in refusal(merged(ci(base), change))
+
+
+def test_a_first_installation_without_values_is_told_how_to_make_a_key() -> None:
+    assert "docker run --rm ghcr.io/eventhub/eventhub:0.1.0 key new first" in refusal({})
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_refused_by_the_schema(name: str) -> None:
+    change, told = MISTAKES[name]
+    refused = refusal(merged(ci("memory"), change))
+    assert "values don't meet the specifications of the schema" in refused
+    assert told in refused
+
+
+def test_a_refusal_shows_no_password() -> None:
+    assert "s3cret" not in refusal(merged(ci("nats"), {"config": {"broker": "nats://hub:s3cret@nats:4222"}}))
+
+
+def test_the_schema_of_config_is_that_of_the_code() -> None:
+    assert FILE.read_text() == values_schema(), "run `make docs`"
+
+
+def test_the_schema_takes_what_the_chart_has_and_what_its_tests_use() -> None:
+    validator = jsonschema_rs.Draft7Validator(SCHEMA)
+    for values in [DEFAULTS, *map(ci, CI), *(merged(DEFAULTS, values) for values in ALL.values())]:
+        assert not [str(fault) for fault in validator.iter_errors(values)]
+
+
+def schemas(node: Any, path: str = "") -> Iterator[tuple[str, Object]]:
+    """Every schema in it that describes an object."""
+    if isinstance(node, list):
+        for number, item in enumerate(node):
+            yield from schemas(item, f"{path}/{number}")
+    elif isinstance(node, dict):
+        if node.get("type") == "object":
+            yield path, node
+        for key, value in node.items():
+            yield from schemas(value, f"{path}/{key}")
+
+
+def test_no_object_takes_any_key_but_labels_and_the_like() -> None:
+    anything = {path for path, schema in schemas(SCHEMA) if schema.get("additionalProperties") is not False}
+    assert anything == {"/properties/global", "/properties/schemas", "/definitions/strings", "/properties/config/properties/channels"}
+    assert SCHEMA["definitions"]["strings"]["additionalProperties"] == {"type": "string"}
+
+
+def test_every_value_has_a_schema_and_every_schema_a_value() -> None:
+    def keys(values: Object, schema: Object, path: str) -> Iterator[str]:
+        if "$ref" in schema:
+            schema = SCHEMA["definitions"][schema["$ref"].rpartition("/")[2]]
+        if schema.get("type") != "object" or not values:
+            return
+        if "properties" in schema:
+            yield from (f"{path}.{key}" for key in set(values) ^ set(schema["properties"]))
+            for key in set(values) & set(schema["properties"]):
+                yield from keys(values[key], schema["properties"][key], f"{path}.{key}")
+
+    assert sorted(keys(DEFAULTS, SCHEMA, "")) == sorted([".global", ".resources.limits.cpu", ".resources.limits.ephemeral-storage",
+                                                        ".resources.requests.ephemeral-storage"])  # fmt: skip

@@ -1,0 +1,188 @@
+"""What the chart renders is run: the configuration by EventHub, the test of `helm test`, the lines of the notes."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from eventhub.cli import app
+from tests.clients import http
+from tests.deploy.chart import CHART, CI, Object, Values, ci, merged, one, pods, render
+from tests.deploy.pod import KEY, Container, Secrets, cluster_secrets, first
+from tests.deploy.switches import ALL
+from tests.harness import EventHubServer, free_port
+
+INSECURE: Object = ALL["a trusted network"]
+SERVED = {"memory": ci("memory"), "tls": ci("sqlite"), "insecure": INSECURE}
+CHECK = [sys.executable, "-m", "eventhub", "check"]
+Serve = Callable[[str], tuple[EventHubServer, list[Object]]]
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Secrets:
+    return cluster_secrets(tmp_path_factory.mktemp("secrets"))
+
+
+def server_container(objects: list[Object], known: Secrets, directory: Path) -> Container:
+    return Container.of(one(objects, "Deployment")["spec"]["template"], objects, known, directory)
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory, known: Secrets) -> Iterator[Serve]:
+    """Starts what the chart's Deployment would, on loopback, each once."""
+    servers: dict[str, EventHubServer] = {}
+
+    def serve(name: str) -> tuple[EventHubServer, list[Object]]:
+        objects = render(first(SERVED[name]))
+        if name not in servers:
+            container = server_container(objects, known, tmp_path_factory.mktemp(name))
+            text = container.config.read_text().replace("host: 0.0.0.0", "host: 127.0.0.1")
+            servers[name] = EventHubServer(container.config.parent, text)
+            servers[name].start()
+        return servers[name], objects
+
+    yield serve
+    for server in servers.values():
+        server.kill()
+
+
+def run(command: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH")} | variables
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def configured(tmp_path_factory: pytest.TempPathFactory, known: Secrets) -> dict[str, Container]:
+    """Containers of all values, one of each configuration."""
+    containers: dict[str, Container] = {}
+    for name, values in ALL.items():
+        objects = render(first(values))
+        told = str((one(objects, "ConfigMap")["data"], one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]["env"]))
+        containers.setdefault(told, server_container(objects, known, tmp_path_factory.mktemp("of")))
+        if name in CI:
+            containers[name] = containers[told]
+    return containers
+
+
+def test_eventhub_check_takes_the_configurations_of_ci(configured: dict[str, Container]) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        for done in pool.map(lambda name: run(CHECK, configured[name].variables), CI):
+            assert (done.returncode, done.stderr) == (0, "")
+            assert ": good; channel types " in done.stdout
+
+
+def test_eventhub_check_takes_every_other_configuration(configured: dict[str, Container]) -> None:
+    assert len(configured) > 12
+    for container in configured.values():
+        done = CliRunner().invoke(app, ["check"], env=container.variables)
+        assert (done.exit_code, done.stderr) == (0, "")
+
+
+def test_eventhub_check_sees_what_a_schema_cannot(tmp_path: Path, known: Secrets) -> None:
+    objects = render(merged(first(ci("memory")), {"schemas": {"order.json": "not JSON"}}))
+    done = run(CHECK, server_container(objects, known, tmp_path).variables)
+    assert done.returncode == 2
+    assert "channels.orders: " in done.stderr
+
+
+class HelmTest:
+    """The pod of `helm test`, its container run against a server here."""
+
+    def __init__(self, objects: list[Object], known: Secrets, directory: Path) -> None:
+        [pod] = [each for each in pods(objects) if each.get("kind") == "Pod"]
+        self.container = Container.of(pod, objects, known, directory)
+
+    def run(self, url: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        python, *flags = self.container.spec["command"]
+        assert python == "python3"
+        return run([sys.executable, *flags, *self.container.spec["args"]], self.container.variables | {"URL": url} | variables)
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_helm_test_publishes_and_receives(serve: Serve, name: str, known: Secrets, tmp_path: Path) -> None:
+    server, objects = serve(name)
+    test = HelmTest(objects, known, tmp_path / "test")
+    assert test.container.variables["URL"].startswith("https://" if name == "tls" else "http://")
+    done = test.run(server.url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"published and received \S+\n", done.stdout)
+
+
+def test_helm_test_fails_and_says_why(serve: Serve, known: Secrets, tmp_path: Path) -> None:
+    server, objects = serve("memory")
+    test = HelmTest(objects, known, tmp_path / "test")
+    for url, variables, told in (
+        (server.url, {"KEY": "ehk_other"}, "answered 401: "),
+        (server.url, {"EVENT": '{"sender":1}'}, "answered 422: "),
+        (f"http://127.0.0.1:{free_port()}", {}, "Connection refused"),
+    ):
+        done = test.run(url, **variables)
+        assert done.returncode == 1
+        assert told in done.stderr
+        assert KEY not in done.stderr
+
+
+def test_helm_test_trusts_the_certificate_of_the_release_and_no_other(serve: Serve, known: Secrets, tmp_path: Path) -> None:
+    server, objects = serve("tls")
+    test = HelmTest(objects, known, tmp_path / "test")
+    certificate = Path(test.container.variables["CERTIFICATE"])
+    assert [path.name for path in certificate.parent.iterdir()] == ["tls.crt"]  # and not the key
+    certificate.write_text(cluster_secrets(tmp_path)["hub-tls"]["tls.crt"])
+    assert "certificate verify failed" in test.run(server.url).stderr
+
+
+def test_prometheus_can_read_metrics_with_what_the_monitor_names(serve: Serve, known: Secrets) -> None:
+    server, objects = serve("tls")
+    [endpoint] = one(objects, "ServiceMonitor")["spec"]["endpoints"]
+    reference = endpoint["authorization"]["credentials"]
+    bearer = {"Authorization": f"{endpoint['authorization']['type']} {known[reference['name']][reference['key']]}"}
+    assert http.get(server.url + endpoint["path"], headers=bearer).status_code == 200
+    assert http.get(server.url + endpoint["path"]).status_code == 401
+
+
+def notes(values: Values, directory: Path) -> str:
+    """What Helm shows after an installation. `helm template` does not: a copy of the chart has the notes as an object."""
+    chart = directory / "chart"
+    shutil.copytree(CHART, chart)
+    (chart / "templates/NOTES.txt").rename(chart / "templates/_notes.tpl")
+    text = (chart / "templates/_notes.tpl").read_text()
+    (chart / "templates/_notes.tpl").write_text('{{- define "notes" }}' + text + "{{ end -}}")
+    (chart / "templates/notes.yaml").write_text('kind: Notes\nmetadata: {name: notes}\ntext: {{ include "notes" . | quote }}\n')
+    return str(one(render(values, chart=chart), "Notes")["text"])
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_the_lines_of_the_notes_work(serve: Serve, name: str, tmp_path: Path) -> None:
+    server, objects = serve(name)
+    told = notes(first(SERVED[name]), tmp_path)
+    lines = [line.strip() for line in told.splitlines() if line.startswith("  ")]
+    for line in (line for line in lines if "localhost:8000" in line):
+        here = line.replace("localhost:8000", server.url.partition("://")[2]).replace("curl", "curl -sS --fail-with-body")
+        done = run(["bash", "-c", here], {"KEY": KEY})
+        assert done.returncode == 0, (here, done.stdout, done.stderr)
+    names = {f"{each['kind'].lower()}/{each['metadata']['name']}" for each in objects}
+    named = [word for line in lines for word in line.split() if re.match(r"(deployment|service)/", word)]
+    assert named
+    assert set(named) <= names
+    assert any(line.startswith("helm test hub --namespace events") for line in lines)
+
+
+def test_the_notes_say_what_is_open_and_what_a_restart_erases(tmp_path: Path) -> None:
+    told = notes(INSECURE, tmp_path)
+    assert "ANYBODY" in told
+    assert "each restart erases them" in told
+    assert "https://hub.example/livez" in notes(ci("redis"), tmp_path / "shared")
+
+
+def test_the_sections_of_the_rendered_configuration_are_those_of_the_values() -> None:
+    values = merged(ci("memory"), {"config": {"limits": {"history_bytes": 2**40, "publish_rate": 0.5}, "heartbeat": 100 / 3}})
+    told = yaml.safe_load(one(render(values), "ConfigMap")["data"]["eventhub.yaml"])
+    assert told == values["config"] | {"host": "0.0.0.0", "port": 8000}
