@@ -6,7 +6,7 @@ AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test faults autobahn fuzz schemathesis lint bench flood docs lock wheel clean
+.PHONY: serve test faults rolling autobahn fuzz schemathesis lint bench flood docs lock wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
@@ -17,6 +17,9 @@ test: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN) lint ## Everything CI runs
 faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=10 EVENTHUB_TEST_RESULTS=books.txt $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 	$(BIN)/python -m tests.integration.kill_sqlite --kills 50
+
+rolling: $(VENV)/test.stamp ## A rolling restart of three nodes with 5,000 clients (tests/integration/RESULTS.md), about two minutes
+	$(BIN)/python -m tests.integration.rolling
 
 autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Autobahn's WebSocket test suite (tests/conformance/RESULTS.md), about five minutes
 	$(BIN)/python -m tests.conformance.autobahn
@@ -50,6 +53,7 @@ lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 
 docs: $(VENV)/test.stamp ## Write the documents that are made from the code
 	$(BIN)/python -c "from eventhub.reference import settings_page; print(settings_page(), end='')" > docs/settings.md
+	$(BIN)/python -m dashboards
 
 wheel: $(VENV)/test.stamp ## One for this platform, with the native fan-out, and one for every other
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
@@ -79,7 +83,7 @@ $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autob
 	touch $@
 
 .PHONY: system
-PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server
+PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy promtool:prometheus
 system: # programs the tests use, from Debian; servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
@@ -88,5 +92,5 @@ system: # programs the tests use, from Debian; servers are not started, now or a
 	[ -z "$$missing" ] || { \
 	test -e /usr/sbin/policy-rc.d || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; mine=yes; }; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fonts-liberation $$missing >/dev/null; \
-	code=$$?; for name in $$missing; do case $$name in *-server) systemctl disable --quiet $$name 2>/dev/null || true;; esac; done; \
+	code=$$?; for name in $$missing; do case $$name in *-server|haproxy|prometheus) systemctl disable --quiet $$name 2>/dev/null || true;; esac; done; \
 	[ -z "$$mine" ] || rm /usr/sbin/policy-rc.d; exit $$code; }

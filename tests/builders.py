@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from eventhub.auth.principal import ANYONE, Principal
 from eventhub.channels import ChannelType, Publisher, Retention, Slow
 from eventhub.errors import EventHubError, InvalidToken
-from eventhub.event import Age, Earliest, Event, Last, Position, Slice
-from eventhub.feed import Feed, Subscriber
+from eventhub.event import Age, Earliest, Event, Gap, Last, Position, Slice
+from eventhub.feed import Feed, Start, Subscriber
 from eventhub.payloads import ChatMessage, Reading
 from eventhub.schema import ModelSchema
 from eventhub.session import Decided
@@ -31,6 +31,7 @@ class Guest:
     undecided: list[tuple[str, Decided]] = field(default_factory=list)
     charged: list[str] = field(default_factory=list)
     refusal: EventHubError | None = None
+    id: str = "session"
 
     def authenticate(self, credential: str, decided: Decided) -> None:
         if credential == "unknown key":
@@ -146,6 +147,8 @@ class FeedDesk:
         self.woken = 0
         self.unwritten: dict[Feed, None] = {}
         self.failing: list[tuple[Subscriber, EventHubError]] = []
+        self.begun: list[tuple[Subscriber, Start]] = []
+        self.gaps: list[tuple[Gap, Subscriber | None, int]] = []
 
     def read(self, feed: Feed, subscriber: Subscriber | None, since: Asked, generation: int) -> None:
         """FeedIO: note a read."""
@@ -156,6 +159,14 @@ class FeedDesk:
         """FeedIO: note a feed to flush."""
         self.woken += 1
         self.unwritten[feed] = None
+
+    def began(self, subscriber: Subscriber, start: Start) -> None:
+        """FeedIO: note where one begins."""
+        self.begun.append((subscriber, start))
+
+    def missed(self, feed: Feed, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
+        """FeedIO: note a gap that was told."""
+        self.gaps.append((gap, subscriber, readers))
 
     def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
         """FeedIO: note a connection to end."""

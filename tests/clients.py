@@ -1,9 +1,11 @@
 """Clients for tests: thin helpers over libraries nobody here wrote."""
 
 import json
+import selectors
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -20,9 +22,10 @@ http = httpx.Client(verify=False, timeout=SECONDS, limits=httpx.Limits(max_keepa
 
 
 def metric(url: str, name: str) -> float:
-    """The value of one series, or the sum over those whose name begins so."""
+    """The value of one series, or the sum over all of a name."""
     lines = http.get(f"{url}/metrics").text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+    meant = (name,) if "{" in name else (f"{name} ", f"{name}{{")
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(meant))
 
 
 class WsClient:
@@ -159,6 +162,65 @@ def close_code(sock: socket.socket) -> int:
         opcode, payload = frame(sock)
         if opcode == 8:
             return int.from_bytes(payload[:2])
+
+
+class NdjsonProducer:
+    """A producer that sends its stream piece by piece over a raw socket."""
+
+    def __init__(self, port: int, channel: str, head: str = "") -> None:
+        self.sock = raw(port)
+        self.sock.sendall(
+            f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n{head}"
+            "Transfer-Encoding: chunked\r\n\r\n".encode()
+        )
+        self.answer = b""
+
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def end(self) -> None:
+        self.sock.sendall(b"0\r\n\r\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.sock.close()
+
+    def progress(self) -> Message:
+        """The next line of the answer."""
+        while True:
+            line, separator, rest = self.answer.partition(b"\n")
+            if separator and line.startswith(b"{"):
+                self.answer = rest
+                message: Message = json.loads(line)
+                return message
+            if separator:
+                self.answer = rest  # the head and chunk sizes
+            else:
+                self.answer += exactly(self.sock, 1)
+
+
+def goodbyes(sockets: Iterable[socket.socket]) -> Iterator[tuple[float, socket.socket, list[Message]]]:
+    """Each as it comes: when (on the monotonic clock), to whom, and the messages before it. They are closed."""
+    with selectors.DefaultSelector() as selector:
+        for sock in sockets:
+            selector.register(sock, selectors.EVENT_READ, list[Message]())
+        while selector.get_map():
+            ready = selector.select(SECONDS)
+            assert ready, f"{len(selector.get_map())} clients hear nothing in {SECONDS} seconds"
+            for key, _ in ready:
+                assert isinstance(key.fileobj, socket.socket)
+                key.data.append(json.loads(frame(key.fileobj)[1]))
+                if key.data[-1]["type"] == "goodbye":
+                    selector.unregister(key.fileobj)
+                    key.fileobj.close()
+                    yield time.monotonic(), key.fileobj, key.data
+
+
+def busiest(moments: Sequence[float], seconds: float) -> int:
+    """The most that came within so many seconds."""
+    return max(sum(begin <= moment < begin + seconds for moment in moments) for begin in moments)
 
 
 def exactly(sock: socket.socket, count: int) -> bytes:

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 from websockets.asyncio.client import connect
@@ -95,22 +95,32 @@ class Reader:
                 self.cursors[channel] = message["position"]
 
 
+class Door(Protocol):
+    """Where events are taken: a node, or what stands before several."""
+
+    @property
+    def url(self) -> str: ...
+
+
 @dataclass
 class Publisher:
     """Publishes numbered events until told to stop, each with a key, and each again and again until it is acknowledged."""
 
-    nodes: Sequence[EventHubServer]
+    nodes: Sequence[Door]
     channels: Sequence[str]
     name: str
     pause: float
     acknowledged: list[tuple[str, str, str]] = field(default_factory=list)
     """Channel, id, text."""
     stopping: bool = False
+    ended: bool = False
+    retries: int = 0
 
     async def run(self) -> None:
         async with httpx.AsyncClient(timeout=8, trust_env=False) as client:
             for number in itertools.count():
                 if self.stopping:
+                    self.ended = True
                     return
                 channel, text = random.choice(self.channels), f"{self.name}-{number}"
                 await self._publish(client, channel, text)
@@ -126,6 +136,7 @@ class Publisher:
                     self.acknowledged.append((channel, answer.json()["id"], text))
                     return
                 assert answer.status_code == 503, (answer.status_code, answer.text)
+            self.retries += 1
             await asyncio.sleep(0.05)  # the node or its broker is away
 
 

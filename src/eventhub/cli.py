@@ -20,8 +20,9 @@ from eventhub.config import CONFIG_VARIABLE, channel_types, load
 from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.event import parse_age
 from eventhub.hub import Hub
+from eventhub.metrics import Metrics
 from eventhub.reference import settings_schema
-from eventhub.server.app import check_auth, check_exposure, check_workers
+from eventhub.server.app import check_auth, check_exposure, check_workers, open_telemetry
 from eventhub.server.app import serve as serve_forever
 from eventhub.server.backend import check_broker
 from eventhub.server.certificates import check_certificate
@@ -90,6 +91,7 @@ def check(config: ConfigFile = None) -> None:
         check_workers(settings)
         check_certificate(settings, _directory(file))
         check_broker(settings)
+        open_telemetry(settings, Metrics(()))
     except ConfigurationError as error:
         _refuse(error)
     typer.echo(f"{file or 'the built-in sample configuration'}: good; channel types {', '.join(kind.name for kind in types)}")

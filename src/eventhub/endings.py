@@ -53,4 +53,4 @@ class Endings:
         try:
             subscriber.writer.fail(error)
         except Exception:
-            log.exception("ending_failed", channel=subscriber.channel)  # the others shall have theirs
+            log.exception("ending_failed", session=subscriber.session, channel=subscriber.channel)  # the others shall have theirs

@@ -248,6 +248,8 @@ class NodeFull(EventHubError, code="node_full", status=503, limit="connections")
 class ShuttingDown(EventHubError, code="shutting_down", status=503):
     """This server is about to stop."""
 
+    retry_after: float
+
 
 class ConfigurationError(Exception):
     """A setting that cannot be used; the server does not start."""

@@ -81,10 +81,11 @@ class State(Enum):
 class Subscriber:
     """One reader of one channel; `member` is its id in presence, "" for one who has none, `watching`: it is told of the others.
 
-    `started` is called once, with the subscriber and where it begins, before anything of the channel is written.
+    `session` is what its connection is called in logs. `started` is called once, with the subscriber and where it begins, before anything
+    of the channel is written.
     """
 
-    __slots__ = ("channel", "mark", "member", "position", "reading", "since", "started", "state", "watching", "writer")
+    __slots__ = ("channel", "mark", "member", "position", "reading", "session", "since", "started", "state", "watching", "writer")
 
     def __init__(
         self,
@@ -95,6 +96,7 @@ class Subscriber:
         member: str = "",
         *,
         watching: bool = False,
+        session: str = "",
     ) -> None:
         self.channel = channel
         self.since = since
@@ -102,6 +104,7 @@ class Subscriber:
         self.started: Callable[[Subscriber, Start], None] | None = started
         self.member = member
         self.watching = watching
+        self.session = session
         self.state = State.HELD
         self.position: Position | None = None  # unknown until started; not kept up while live: then it is the feed's line
         self.reading = False
@@ -117,6 +120,14 @@ class FeedIO(Protocol):
 
     def dirty(self, feed: "Feed") -> None:
         """Events are due: call `feed.live.advance`, from the end of this tick on, until it gives 0."""
+        ...
+
+    def began(self, subscriber: Subscriber, start: Start) -> None:
+        """It is about to be told where it begins."""
+        ...
+
+    def missed(self, feed: "Feed", gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
+        """A gap was told to a subscriber, or to all who are live."""
         ...
 
     def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
@@ -279,6 +290,7 @@ class Feed:
             self._pass_over(None)
         told = self.live.tell(lambda encoding: self._message(encoding, "gap", gap_fields(gap), gap.position))
         self.tally.gaps[gap.reason] += told
+        self._io.missed(self, gap, None, told)
 
     # Held subscribers
 
@@ -322,6 +334,7 @@ class Feed:
         subscriber.position = start.position
         if start.recovered and isinstance(subscriber.since, Position):
             self.tally.resumed += 1
+        self._io.began(subscriber, start)
         started, subscriber.started = subscriber.started, None
         if started is not None:
             started(subscriber, start)
@@ -422,6 +435,7 @@ class Feed:
         writer.write(self._message(writer.encoding, "gap", gap_fields(gap), gap.position))
         self.tally.gaps[gap.reason] += 1
         self.tally.skipped[self.kind.slow] += gap.skipped or 0
+        self._io.missed(self, gap, subscriber, 1)
 
     def _message(self, encoding: Encoding, kind: str, fields: dict[str, Any], position: Position) -> bytes:
         return encoding.message(kind, {"channel": self.channel, **fields}, position)

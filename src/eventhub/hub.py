@@ -4,20 +4,22 @@ import asyncio
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
 import structlog
 
+from eventhub import journal
 from eventhub.brokers.base import Broker, Hear
 from eventhub.channels import ChannelTypes
 from eventhub.endings import Endings
 from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown
-from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
-from eventhub.feed import Feed, State, Subscriber
-from eventhub.metrics import Metrics
+from eventhub.event import Age, Earliest, Event, Gap, Last, NewEvent, Position, Receipt, Slice
+from eventhub.feed import Feed, Start, State, Subscriber
+from eventhub.metrics import Metrics, Reading
 from eventhub.presence import Change, Roster
+from eventhub.tracing import Publishing, Tracing
 from eventhub.watchers import Watchers
 
 PAGE_EVENTS = 256
@@ -32,6 +34,8 @@ TICK_WRITES = 1000
 """Writes in one turn of the loop: three milliseconds or so. What is left goes on in the next, after everything else had its turn."""
 SLICE_WRITES = 250
 """Of those, how many one channel gets before the next."""
+READ_SLICE = 1000
+"""Feeds that metrics look at in one turn of the loop."""
 
 SLICES, SLICE_SECONDS = 32, 2.0
 """Slices kept for those who ask for the same soon after, and for how long: a crowd that comes back takes a few seconds to arrive."""
@@ -48,8 +52,9 @@ log = structlog.get_logger("eventhub.hub")
 class Hub:
     """Feeds by channel, with their presence. One per process; `run` must be running."""
 
-    def __init__(self, types: ChannelTypes, broker: Broker, metrics: Metrics) -> None:
+    def __init__(self, types: ChannelTypes, broker: Broker, metrics: Metrics, tracing: Tracing | None = None) -> None:
         self.types = types
+        self.tracing = tracing
         self._broker = broker
         self._metrics = metrics
         self._feeds: dict[str, Feed] = {}
@@ -69,6 +74,9 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.started = asyncio.Event()
         self.draining = False
+        """About to stop, and not ready: whoever is here is served, nobody new is taken."""
+        self.closing = False
+        """Nobody is here any more, and nothing is stored."""
         self.ended = False
         """It ran, and runs no more: this node is of no use."""
 
@@ -86,11 +94,18 @@ class Hub:
 
     # Publishing
 
-    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
-        """Store and announce validated events, one result each. Raises BrokerUnavailable or ShuttingDown when none is stored."""
-        if self.draining:
+    async def publish(self, events: Sequence[NewEvent], traces: Sequence[Publishing] = ()) -> Sequence[Receipt | EventHubError]:
+        """Store and announce validated events, one result each. Raises BrokerUnavailable or ShuttingDown when none is stored.
+
+        `traces`: of those among them that are traced; whoever began them ends them.
+        """
+        if self.closing:
             raise ShuttingDown("this server is about to stop; publish again in a moment, with the same idempotency key if there is one")
-        results = await self._broker.publish(events)
+        begin = time.perf_counter()
+        try:
+            results = await (self._store_traced(events, traces) if traces else self._broker.publish(events))
+        finally:  # that it cannot is an answer, too
+            self._metrics.stored(time.perf_counter() - begin)
         stored: dict[str, int] = {}
         for event, result in zip(events, results, strict=True):
             if isinstance(result, EventHubError):
@@ -101,6 +116,21 @@ class Hub:
         for channel, count in stored.items():
             self._metrics.published(channel.partition(".")[0], count)
         return results
+
+    async def _store_traced(self, events: Sequence[NewEvent], traces: Sequence[Publishing]) -> Sequence[Receipt | EventHubError]:
+        begin, fault = time.time_ns(), None
+        try:
+            return await self._broker.publish(events)
+        except EventHubError as error:
+            fault = error
+            raise
+        finally:
+            for trace in traces:
+                trace.stored(begin, fault)
+
+    def answered(self, channel: str, seconds: float) -> None:
+        """A publish was answered, so long after the whole of it was here."""
+        self._metrics.answered(channel.partition(".")[0], seconds)
 
     def rejected(self, channel: str, error: EventHubError) -> None:
         """An event was refused."""
@@ -148,7 +178,7 @@ class Hub:
         """Serve a subscriber. Raises InvalidChannel, UnknownChannel, ShuttingDown."""
         channel = subscriber.channel
         kind = self.types.resolve(channel)
-        if self.draining:
+        if self.closing:
             raise ShuttingDown("this server is about to stop; connect again in a moment")
         if (feed := self._feeds.get(channel)) is None:
             feed = self._feeds[channel] = Feed(channel, kind, self._metrics.tallies[kind.name], self)
@@ -160,6 +190,7 @@ class Hub:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Write nothing more to a subscriber that `subscribe` took."""
         channel = subscriber.channel
+        journal.ended(subscriber)
         if (feed := self._feeds.get(channel)) is not None:  # gone when a policy ended its last readers together
             feed.leave(subscriber)
             if not feed:
@@ -204,14 +235,17 @@ class Hub:
             reasons["broker"] = why
         return reasons
 
-    def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
-        """Channels and subscriptions by type, for metrics."""
+    async def readings(self) -> AsyncIterator[Reading]:
+        """Channels and subscriptions by type, and whether the broker can be used, for metrics."""
+        yield "eventhub_broker_up", "Whether the broker can be used", {(): self._broker.unready() is None}, ()
         names = [kind.name for kind in self.types]
-        channels: dict[tuple[str, ...], float] = {(name,): 0.0 for name in names}
+        channels = {(name,): 0 for name in names}
         subscriptions = dict(channels)
-        for feed in self._feeds.values():
+        for number, feed in enumerate(list(self._feeds.values()), 1):
             channels[(feed.kind.name,)] += 1
             subscriptions[(feed.kind.name,)] += len(feed)
+            if number % READ_SLICE == 0:
+                await asyncio.sleep(0)
         yield "eventhub_channels", "Channels with subscribers on this node", channels, ("type",)
         yield "eventhub_subscriptions", "Subscriptions on this node", subscriptions, ("type",)
 
@@ -237,6 +271,14 @@ class Hub:
             assert self._loop is not None
             self._loop.call_soon(self._loop.call_soon, self._flush)
 
+    def began(self, subscriber: Subscriber, start: Start) -> None:
+        """FeedIO: note it."""
+        journal.began(subscriber, start)
+
+    def missed(self, feed: Feed, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
+        """FeedIO: note it."""
+        journal.missed(feed.channel, gap, subscriber, readers)
+
     def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
         """FeedIO: end a connection soon."""
         self._endings.add(subscriber, error)
@@ -258,7 +300,10 @@ class Hub:
                 feed.live.written = []
                 now = self.now()
                 latencies = [max(0, now - event.time) / 1000 for event in events]
-                self._metrics.flushed(feed.kind.name, latencies, time.perf_counter() - begin)
+                seconds = time.perf_counter() - begin
+                self._metrics.flushed(feed.kind.name, latencies, seconds)
+                if self.tracing is not None:
+                    self.tracing.fanned_out(feed.channel, events, seconds, len(feed.live))
             if feed.live.due:
                 self._dirty.append((feed, begin))  # behind the others: each channel gets its slice
         if self._dirty:

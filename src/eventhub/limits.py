@@ -21,12 +21,6 @@ class Bucket:
         self._burst = burst
         self._full = 0.0
 
-    def take(self, count: float, now_ms: float) -> float:
-        """Take `count` if any may be taken now: 0.0. Otherwise nothing is taken: the seconds until it may be."""
-        if not (wait := self.wait(now_ms)):
-            self.spend(count, now_ms)
-        return wait
-
     def charge(self, count: float, now_ms: float) -> float:
         """Take `count`, as it has been used already. The seconds until more may be taken, 0.0 for at once."""
         self.spend(count, now_ms)

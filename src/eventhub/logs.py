@@ -2,11 +2,14 @@
 
 import logging
 import sys
-from typing import Any
+from typing import Any, cast
 
 import structlog
 
-from eventhub.settings import LogSettings
+from eventhub.settings import Level, LogSettings
+
+OURS = "eventhub"
+"""The root of our loggers."""
 
 
 def configure(settings: LogSettings) -> None:
@@ -33,13 +36,25 @@ def configure(settings: LogSettings) -> None:
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(settings.level.upper())
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
-    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, root.level))  # what it says at info, we say ourselves
+    set_level(settings.level)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
+
+
+def set_level(level: Level) -> None:
+    """From now on. Libraries stay at info or above: at debug some of them show what they carry, payloads and credentials."""
+    ours = logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger(OURS).setLevel(ours)
+    logging.getLogger().setLevel(max(logging.INFO, ours))
+    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, ours))  # what it says at info, we say ourselves
+
+
+def level() -> Level:
+    """That of now."""
+    return cast(Level, logging.getLevelName(logging.getLogger(OURS).getEffectiveLevel()).lower())

@@ -6,6 +6,7 @@ carries messages from each node to all, at most once. The rules:
 1. A node tells what changed, in numbered batches. Who sees a number missing, or does not know the node, asks it for everything.
 2. Everything comes in parts, numbered like the last batch before it; it replaces what was known of that node.
 3. A node that says nothing tells its number instead, every BEAT; one that is silent for SILENCE is gone, and its members with it.
+4. Members whose connections a node sent away, as it is about to stop, stay its own until it is silent: by then they are another's, too.
 """
 
 from collections.abc import Iterator

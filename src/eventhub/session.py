@@ -1,6 +1,5 @@
 """One client connection's protocol: commands in, replies and messages out. No I/O, no clock of its own, the same over every transport."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from eventhub.errors import (
     Forbidden,
     InvalidFrame,
     NotSubscribed,
+    ShuttingDown,
     TooManySubscriptions,
 )
 from eventhub.event import Latest, NewEvent, Position, Receipt, Since, format_time, parse_since
@@ -84,7 +84,12 @@ Decided = Callable[[Principal | EventHubError], None]
 
 
 class Visitor(Protocol):
-    """Who is at the other end."""
+    """Who is at the other end. `id` is what the connection is called: unique, and no secret."""
+
+    @property
+    def id(self) -> str:
+        """Always the same."""
+        ...
 
     @property
     def principal(self) -> Principal:
@@ -104,11 +109,10 @@ class Session:
     """A client's subscriptions and commands. Owned by a transport, which is also its writer."""
 
     __slots__ = (
-        "_channels", "_closed", "_limits", "_put_off", "_submit", "_subscriptions", "_visitor", "_waiting", "_writer", "id",
+        "_channels", "_closed", "_limits", "_put_off", "_submit", "_subscriptions", "_visitor", "_waiting", "_writer",
     )  # fmt: skip
 
     def __init__(self, channels: Channels, writer: Writer, limits: SessionLimits, submit: Submit, visitor: Visitor) -> None:
-        self.id = secrets.token_urlsafe(9)
         self._channels = channels
         self._writer = writer
         self._limits = limits
@@ -135,7 +139,9 @@ class Session:
         if len(self._subscriptions) >= self._limits.subscriptions:
             raise TooManySubscriptions(f"this connection has {self._limits.subscriptions} subscriptions, which is the limit")
         started = partial(self._subscribed, command)
-        subscriber = Subscriber(command.channel, since, self._writer, started, command.member or "", watching=command.presence)
+        subscriber = Subscriber(
+            command.channel, since, self._writer, started, command.member or "", watching=command.presence, session=self.id
+        )
         self._channels.subscribe(subscriber)
         self._subscriptions[command.channel] = subscriber
         if subscriber.started is not None and command.ref is not None:
@@ -177,6 +183,11 @@ class Session:
             self._channels.unsubscribe(self._subscriptions.popitem()[1])
 
     @property
+    def id(self) -> str:
+        """What the connection is called."""
+        return self._visitor.id
+
+    @property
     def channels(self) -> list[str]:
         """Those that are subscribed to."""
         return list(self._subscriptions)
@@ -192,9 +203,11 @@ class Session:
         self._channels.refused(error)
         self._say("error", ref, error.as_dict())
 
-    def goodbye(self, error: EventHubError, reconnect_in: float) -> None:
-        """The connection closes next; come back after `reconnect_in` seconds."""
-        self._say("goodbye", None, {"code": error.code, "message": error.message, "reconnect_in": round(reconnect_in, 3)})
+    def goodbye(self, error: ShuttingDown) -> None:
+        """The connection closes next; come back after `error.retry_after` seconds."""
+        self._say("goodbye", None, {"code": error.code, "message": error.message, "reconnect_in": round(error.retry_after, 3)})
+        for subscriber in self._subscriptions.values():
+            subscriber.member = ""  # expected elsewhere in a moment: no leave is told, and no join (presence.py, rule 4)
 
     def published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
         """What became of a submitted event: its position and time, or why not."""

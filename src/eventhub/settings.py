@@ -134,7 +134,13 @@ class LimitSettings(Section):
 class ShutdownSettings(Section):
     """What happens on SIGTERM, in seconds."""
 
-    grace: float = Field(default=5, gt=0, description="Longest wait for buffers to be flushed; one connection gets five at most")
+    spread: float = Field(
+        default=10,
+        ge=0,
+        le=3600,
+        description="Clients are sent away evenly over so long; a hundred a second at least: small crowds leave at once",
+    )
+    grace: float = Field(default=5, gt=0, description="Longest wait after that for buffers to be flushed; one connection gets five at most")
     reconnect_within: float = Field(default=5, gt=0, description="Clients are told to come back within this time, each at its own moment")
 
 
@@ -239,12 +245,29 @@ class TlsSettings(Section):
         return self
 
 
+Level = Literal["debug", "info", "warning", "error"]
+
+
 class LogSettings(Section):
     """Logs on standard output."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is less important is not logged")
+    level: Level = Field(default="info", description="What is less important is not logged; operators can change it while it runs")
     format: Literal["auto", "json", "console"] = Field(default="auto", description="auto: console on a terminal, json elsewhere")
     access: bool = Field(default=False, description="One line per HTTP request")
+    access_share: float = Field(default=1.0, ge=0, le=1, description="Share of requests that have one; those answered with 5xx always have")
+
+
+class TracingSettings(Section):
+    """OpenTelemetry traces (docs/tracing.md). They need the extra eventhub-server[otel]."""
+
+    endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s@?#]+(/[^\s?#]*)?$",
+        description="Base URL of a collector that takes OTLP over HTTP, such as http://localhost:4318; without it, nothing is traced",
+    )
+    sample: float = Field(
+        default=0.01, ge=0, le=1, description="Share of publishes without a traceparent that begin a trace; a sampled one is followed"
+    )
 
 
 BROKERS = r"^(memory://$|sqlite:///|rediss?(\+(sentinel|cluster))?://|nats://|tls://)"
@@ -286,6 +309,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     shutdown: ShutdownSettings = ShutdownSettings()
     log: LogSettings = LogSettings()
+    tracing: TracingSettings = TracingSettings()
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:

@@ -1,7 +1,6 @@
 """Health, metrics, documents, logs and start-up, as an operator meets them."""
 
 import json
-import re
 import socket
 import subprocess
 import sys
@@ -10,9 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
-from tests.clients import WsClient, http, metric, raw, sse
+from tests.clients import http, raw
 from tests.harness import EventHubServer
 
 Channel = Callable[[str], str]
@@ -26,75 +24,6 @@ def post(hub: EventHubServer, channel: str, body: str) -> int:
 def test_a_running_server_is_live_and_ready(hub: EventHubServer) -> None:
     assert http.get(f"{hub.url}/livez").json() == {"status": "ok"}
     assert http.get(f"{hub.url}/readyz").json() == {"status": "ok", "reasons": {}}
-
-
-def test_metrics_count_what_happens(start: Start) -> None:
-    hub = start()
-    with WsClient(f"{hub.ws_url}?channel=iot.a&channel=iot.b") as client, sse(f"{hub.url}/v1/channels/chat.a/sse") as blocks:
-        client.until("subscribed")
-        client.until("subscribed")
-        next(block for block in blocks if block.name == "subscribed")
-        assert post(hub, "iot.a", '[{"value":1},{"value":2},{"value":"x"}]') == 207
-        assert post(hub, "chat.a", '{"sender":"a","text":"b"}') == 201
-        assert post(hub, "stranger-<script>.a", "{}") == 400
-        assert post(hub, "stranger.a", "{}") == 404
-        last = client.events(2)[-1]["id"]
-        next(block for block in blocks if block.name == "message")
-        expected = {
-            'eventhub_connections{transport="websocket"}': 1,
-            'eventhub_connections{transport="sse"}': 1,
-            'eventhub_subscriptions{type="iot"}': 2,
-            'eventhub_channels{type="iot"}': 2,
-            'eventhub_events_published_total{type="iot"}': 2,
-            'eventhub_events_rejected_total{code="invalid_event",type="iot"}': 1,
-            'eventhub_events_rejected_total{code="unknown_channel",type="unknown"}': 1,
-            'eventhub_events_rejected_total{code="invalid_channel",type="unknown"}': 1,
-            'eventhub_events_delivered_total{type="iot"}': 2,
-            'eventhub_events_delivered_total{type="chat"}': 1,
-            'eventhub_publish_to_socket_seconds_count{type="iot"}': 2,
-            'eventhub_fanout_seconds_count{type="chat"}': 1,
-        }
-        assert {name: metric(hub.url, name) for name in expected} == expected
-        with WsClient(hub.ws_url) as other:
-            other.subscribe("iot.a", since=last)
-            other.subscribe("iot.b", since="0ther-1")
-        assert metric(hub.url, 'eventhub_resumed_total{type="iot"}') == 1
-        assert metric(hub.url, 'eventhub_gaps_total{reason="reset",type="iot"}') == 1
-
-
-def test_gauges_fall_when_connections_go(start: Start) -> None:
-    hub = start()
-    for _ in range(3):
-        with WsClient(f"{hub.ws_url}?channel=chat.a") as client:
-            client.until("subscribed")
-        with sse(f"{hub.url}/v1/channels/chat.a/sse") as blocks:
-            next(block for block in blocks if block.name == "subscribed")
-    with WsClient(f"{hub.ws_url}?channel=chat.b") as client:  # the server is done with the others when this one counts alone
-        client.until("subscribed")
-        while metric(hub.url, "eventhub_connections") != 1:
-            pass
-        assert metric(hub.url, "eventhub_subscriptions") == metric(hub.url, "eventhub_channels") == 1
-
-
-def test_a_scrape_does_not_grow_with_channels(start: Start) -> None:
-    hub = start()
-    with WsClient(hub.ws_url) as client:
-        client.subscribe("chat.a")
-        before = len(http.get(f"{hub.url}/metrics").text.splitlines())
-        for number in range(100):
-            client.subscribe(f"chat.{number}")
-        assert len(http.get(f"{hub.url}/metrics").text.splitlines()) == before
-
-
-def test_metrics_are_in_prometheus_format_and_documented(hub: EventHubServer) -> None:
-    families = list(text_string_to_metric_families(http.get(f"{hub.url}/metrics").text))
-    assert len(families) > 10
-    documented = Path("docs/metrics.md").read_text()
-    for family in families:
-        assert family.documentation
-        assert f"`{family.name}`" in documented, f"{family.name} is not in docs/metrics.md"
-    for name in re.findall(r"^\| `(eventhub_\w+)`", documented, re.MULTILINE):
-        assert name in {family.name for family in families}, f"docs/metrics.md names {name}, which does not exist"
 
 
 def test_the_openapi_document_describes_publishing(hub: EventHubServer) -> None:

@@ -4,13 +4,12 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.clients import SECONDS, exactly, http, metric, raw
+from tests.clients import SECONDS, NdjsonProducer, exactly, http, metric, raw
 from tests.harness import EventHubServer
 
 Channel = Callable[[str], str]
@@ -168,49 +167,12 @@ def test_other_methods_and_paths_are_problems_too(hub: EventHubServer) -> None:
     assert (slash.status_code, slash.json()["code"]) == (404, "not_found"), "no redirect to the host that was given"
 
 
-class NdjsonProducer:
-    """A producer that sends its stream piece by piece over a raw socket."""
-
-    def __init__(self, hub: EventHubServer, channel: str, head: str = "") -> None:
-        self.sock = raw(hub.port)
-        self.sock.sendall(
-            f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n{head}"
-            "Transfer-Encoding: chunked\r\n\r\n".encode()
-        )
-        self.answer = b""
-
-    def send(self, data: bytes) -> None:
-        self.sock.sendall(b"%x\r\n%b\r\n" % (len(data), data))
-
-    def end(self) -> None:
-        self.sock.sendall(b"0\r\n\r\n")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.sock.close()
-
-    def progress(self) -> dict[str, Any]:
-        """The next line of the answer."""
-        while True:
-            line, separator, rest = self.answer.partition(b"\n")
-            if separator and line.startswith(b"{"):
-                self.answer = rest
-                message: dict[str, Any] = json.loads(line)
-                return message
-            if separator:
-                self.answer = rest  # the head and chunk sizes
-            else:
-                self.answer += exactly(self.sock, 1)
-
-
 def log(message: str) -> bytes:
     return b'{"level":"info","message":"%b"}\n' % message.encode()
 
 
 def test_a_stream_is_stored_and_answered_while_it_goes_on(hub: EventHubServer, channel: Channel) -> None:
-    with NdjsonProducer(hub, channel("logs")) as producer:
+    with NdjsonProducer(hub.port, channel("logs")) as producer:
         producer.send(log("1") + log("2"))
         assert producer.progress()["accepted"] == 2
         assert len(history(hub, channel("logs"))) == 2
@@ -224,7 +186,7 @@ def test_a_stream_is_stored_and_answered_while_it_goes_on(hub: EventHubServer, c
 def test_a_producer_that_leaves_mid_stream_keeps_what_was_answered_and_half_a_line_is_not_stored(
     hub: EventHubServer, channel: Channel
 ) -> None:
-    with NdjsonProducer(hub, channel("logs")) as producer:
+    with NdjsonProducer(hub.port, channel("logs")) as producer:
         producer.send(log("kept"))
         assert producer.progress()["accepted"] == 1
         producer.send(b'{"level":"info","message":"not a line yet"}')
@@ -252,7 +214,7 @@ def test_only_the_first_hundred_refusals_are_detailed(hub: EventHubServer, chann
 
 
 def test_a_stream_can_be_repeated_after_a_broken_connection(hub: EventHubServer, channel: Channel) -> None:
-    with NdjsonProducer(hub, channel("logs"), "Idempotency-Key: s\r\n") as first:
+    with NdjsonProducer(hub.port, channel("logs"), "Idempotency-Key: s\r\n") as first:
         first.send(log("1") + log("2"))
         assert first.progress()["accepted"] == 2
     headers = {"Content-Type": "application/x-ndjson", "Idempotency-Key": "s"}
@@ -262,7 +224,7 @@ def test_a_stream_can_be_repeated_after_a_broken_connection(hub: EventHubServer,
 
 
 def test_a_producer_that_reads_no_answer_is_not_blocked_and_does_not_block(hub: EventHubServer, channel: Channel) -> None:
-    with NdjsonProducer(hub, channel("logs")) as producer:
+    with NdjsonProducer(hub.port, channel("logs")) as producer:
         for number in range(300):  # 300 groups, each reported: many times what a socket holds if reports piled up
             producer.send(b"".join(log(f"{number}-{line}") for line in range(100)))
         producer.end()

@@ -4,16 +4,23 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients import SECONDS, WsClient, frame, http, ndjson, raw, sse, upgrade
+from tests.clients import SECONDS, WsClient, busiest, frame, goodbyes, http, metric, ndjson, raw, sse, upgrade
 from tests.harness import EventHubServer
+from tests.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
+HANDSHAKE = (
+    b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
 
 
 def stopping(hub: EventHubServer) -> threading.Thread:
@@ -107,6 +114,9 @@ def test_a_producer_mid_stream_is_told_what_is_stored(start: Start) -> None:
         thread.join()
     assert b'"accepted":1,"rejected":0' in answer
     assert b'"done":false,"error":{"code":"shutting_down"' in answer
+    last = json.loads(answer.rpartition(b'{"line":')[1] + answer.rpartition(b'{"line":')[2].partition(b"\n")[0])
+    assert last["line"] == 1, "to go on with the second"
+    assert 0 < last["error"]["retry_after"] <= 5
 
 
 def test_a_client_that_does_not_go_is_cut_off_within_the_bound(start: Start) -> None:
@@ -145,20 +155,157 @@ def test_sigint_stops_as_well(start: Start) -> None:
         hub.process.wait(timeout=SECONDS)
 
 
-def test_while_it_drains_it_is_not_ready_and_takes_nothing_new(start: Start) -> None:
-    hub = start("shutdown: {grace: 2}")
-    with httpx.Client(timeout=SECONDS) as kept, upgrade(hub.port, "?channel=chat.a") as stays:
-        kept.get(f"{hub.url}/livez")  # a connection that was open before
+EVENT = '{"sender":"a","text":"b"}'
+
+
+@contextmanager
+def draining(hub: EventHubServer) -> Iterator[None]:
+    """It has said goodbye to one that does not go, and waits for it."""
+    with upgrade(hub.port, "?channel=chat.other") as stays:
+        frame(stays)
         thread = stopping(hub)
         while json.loads(frame(stays)[1])["type"] != "goodbye":
             pass
-        ready = kept.get(f"{hub.url}/readyz")
-        assert (ready.status_code, ready.json()["reasons"]) == (503, {"server": "about to stop"})
-        refused = kept.post(f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}')
-        assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "shutting_down", "1")
-        with pytest.raises(httpx.ConnectError):
-            http.get(f"{hub.url}/livez")
+        yield
     thread.join()
+
+
+def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(start: Start) -> None:
+    hub = start("shutdown: {grace: 5}")
+    with httpx.Client(timeout=SECONDS, trust_env=False) as kept:
+        assert "connection" not in kept.get(f"{hub.url}/livez").headers
+        with draining(hub):
+            stored = kept.post(f"{hub.url}/v1/channels/chat.a", content=EVENT)
+            assert (stored.status_code, stored.headers["connection"]) == (201, "close"), "whoever keeps connections shall go elsewhere"
+            for client in (kept, http):  # on new connections: kept's was closed
+                ready = client.get(f"{hub.url}/readyz")
+                assert (ready.status_code, ready.json()["reasons"], ready.headers["connection"]) == (
+                    503,
+                    {"server": "about to stop"},
+                    "close",
+                )
+            assert len(http.get(f"{hub.url}/v1/channels/chat.a").json()["events"]) == 1
+            assert metric(hub.url, "eventhub_connections{") == 1
+    with pytest.raises(httpx.ConnectError):
+        http.get(f"{hub.url}/livez")
+
+
+def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(start: Start) -> None:
+    hub = start("shutdown: {grace: 5, reconnect_within: 20}")
+    with draining(hub):
+        moments = set()
+        for _ in range(20):
+            with raw(hub.port) as sock:
+                sock.sendall(HANDSHAKE)
+                answer = b""
+                while part := sock.recv(65536):
+                    answer += part
+            head, _, body = answer.decode().partition("\r\n\r\n")
+            assert (head[:12], json.loads(body)["code"]) == ("HTTP/1.1 503", "shutting_down")
+            moments.add(int(head.partition("Retry-After: ")[2].split()[0]))
+        assert len(moments) > 3, "each its own"
+        assert moments <= set(range(4, 21))
+        for refused in (
+            http.get(f"{hub.url}/v1/channels/chat.a/ndjson"),
+            http.post(f"{hub.url}/v1/channels/chat.a", content=EVENT, headers={"content-type": "application/x-ndjson"}),
+        ):
+            assert (refused.status_code, refused.json()["code"], refused.headers["connection"]) == (503, "shutting_down", "close")
+            assert int(refused.headers["retry-after"]) in range(4, 21)
+
+
+def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_as_it_would_never_come_back_from_an_error(start: Start) -> None:
+    hub = start("shutdown: {grace: 5}")
+    with draining(hub), sse(f"{hub.url}/v1/channels/chat.a/sse", last_event_id="k3x9-4") as blocks:
+        *_, last = blocks
+        assert (last.name, last.id) == ("goodbye", None), "it keeps its Last-Event-ID"
+        assert last.message is not None
+        assert last.retry == str(round(last.message["reconnect_in"] * 1000))
+
+
+def test_a_kept_connection_is_answered_once_more_though_nobody_else_is_there(start: Start) -> None:
+    hub = start()
+    with httpx.Client(timeout=SECONDS, trust_env=False) as kept:
+        kept.get(f"{hub.url}/livez")
+        thread = stopping(hub)
+        while "draining" not in hub.log.read_text():
+            pass
+        assert kept.post(f"{hub.url}/v1/channels/chat.a", content=EVENT).status_code == 201
+    thread.join()
+
+
+def test_goodbyes_are_spread_and_until_its_own_each_client_is_served(start: Start) -> None:
+    hub = start("shutdown: {spread: 2}")
+    sockets = [upgrade(hub.port, "?channel=chat.a") for _ in range(240)]
+    for sock in sockets:
+        assert [frame(sock)[0] for _ in range(2)] == [1, 1]
+    begin = time.monotonic()
+    thread = stopping(hub)
+    (published,) = publish(hub, "chat.a", "while it drains")
+    told = list(goodbyes(sockets))
+    thread.join()
+    moments = [moment - begin for moment, _, _ in told]
+    assert 1.5 < moments[-1] < 4
+    assert busiest(moments, 1) < 170, "half of all, and some play"
+    assert sum(messages[0].get("id") == published for _, _, messages in told) > 200, "who had not been told yet got the event"
+    order = [sockets.index(sock) for _, sock, _ in told]
+    assert sorted(order) != order, "in no order that groups of clients have"
+
+
+def test_a_second_signal_ends_it_at_once_and_says_so_by_its_exit_code(start: Start) -> None:
+    hub = start("{broker: 'sqlite:///events.db', shutdown: {grace: 60}}")
+    publish(hub, "chat.a", "1")
+    with upgrade(hub.port, "?channel=chat.a") as stays:
+        frame(stays)
+        assert hub.process is not None
+        hub.process.send_signal(signal.SIGTERM)
+        while json.loads(frame(stays)[1])["type"] != "goodbye":
+            pass
+        hub.process.send_signal(signal.SIGHUP)  # is not one
+        begin = time.monotonic()
+        assert hub.stop(signal.SIGINT) == 1
+        assert time.monotonic() - begin < 3
+    assert "Traceback" not in hub.log.read_text()
+    assert '"event": "stopped"' in hub.log.read_text(), "in good order: files are closed"
+
+
+def test_a_terminal_that_closes_is_a_reason_to_drain(start: Start) -> None:
+    hub = start()
+    with WsClient(hub.ws_url) as client:
+        client.until("hello")
+        assert hub.process is not None
+        hub.process.send_signal(signal.SIGHUP)
+        client.until("goodbye")
+        assert hub.process.wait(timeout=SECONDS) == 0
+
+
+def test_under_nohup_it_is_none(start: Start) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which processes inherit
+    try:
+        hubs = [start(f"workers: {workers}", lane="workers") for workers in (1, 2)]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    for hub in hubs:
+        assert hub.process is not None
+        hub.process.send_signal(signal.SIGHUP)
+        assert http.get(f"{hub.url}/livez").status_code == 200
+        assert hub.stop() == 0
+
+
+def test_a_broker_that_hangs_holds_no_goodbye_up(start: Start, tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "redis") as redis:
+        hub = start(f"broker: {redis.url}")
+        with WsClient(f"{hub.ws_url}?channel=chat.a") as client:
+            client.until("subscribed")
+            redis.signal(signal.SIGSTOP)
+            try:
+                begin = time.monotonic()
+                thread = stopping(hub)
+                client.until("goodbye")
+                assert time.monotonic() - begin < 2
+                thread.join()
+            finally:
+                redis.signal(signal.SIGCONT)
+    assert "Traceback" not in hub.log.read_text()
 
 
 def test_after_a_restart_readers_are_told_that_the_memory_log_is_gone(start: Start, lane: str) -> None:

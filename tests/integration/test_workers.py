@@ -17,7 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients import SECONDS, WsClient, frame, http, raw, upgrade
+from tests.clients import SECONDS, WsClient, busiest, frame, goodbyes, http, raw, upgrade
 from tests.harness import EventHubServer
 
 Start = Callable[..., EventHubServer]
@@ -193,12 +193,12 @@ def test_what_waits_for_a_worker_that_dies_is_served_by_its_replacement(hub: Eve
     eventually(lambda: pids(hub)[0] != pid)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_drains_all_workers(own_hub: EventHubServer, number: signal.Signals) -> None:
     hub = own_hub
     with one_at_each(hub) as clients:
         assert hub.process is not None
-        if number is signal.SIGINT:  # as from a terminal: to all, and not a second time when the supervisor passes it on
+        if number is not signal.SIGTERM:  # as from a terminal: to all, and not a second time when the supervisor passes it on
             for pid in pids(hub).values():
                 os.kill(pid, number)
         hub.process.send_signal(number)
@@ -213,7 +213,7 @@ def test_a_signal_drains_all_workers(own_hub: EventHubServer, number: signal.Sig
     assert "Traceback" not in hub.log.read_text()
 
 
-def test_while_it_drains_nothing_new_is_taken_and_a_second_signal_ends_it_at_once(own_hub: EventHubServer) -> None:
+def test_while_it_drains_nobody_is_taken_to_stay_and_a_second_signal_ends_it_at_once(own_hub: EventHubServer) -> None:
     hub = own_hub
     with upgrade(hub.port) as stays:
         assert hub.process is not None
@@ -221,11 +221,27 @@ def test_while_it_drains_nothing_new_is_taken_and_a_second_signal_ends_it_at_onc
         while json.loads(frame(stays)[1])["type"] != "goodbye":
             pass
         eventually(lambda: len(lines(hub, "draining")) == WORKERS)
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", hub.port))
+        eventually(lambda: len(lines(hub, "stopped")) == WORKERS - 1)  # those without clients
+        assert http.get(f"{hub.url}/readyz").status_code == http.get(f"{hub.url}/v1/channels/chat.a/ndjson").status_code == 503
+        assert http.post(f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}').status_code == 201
+        hub.process.send_signal(signal.SIGHUP)
         assert hub.process.poll() is None
         assert hub.stop() == 1
     assert not any(map(is_alive, pids(hub).values()))
+
+
+def test_each_worker_sends_its_share_away_over_the_same_time(start: Start) -> None:
+    hub = start("{workers: 2, shutdown: {spread: 2}}", lane="workers")
+    eventually(lambda: lines(hub, "listening"))
+    sockets = [upgrade(hub.port) for _ in range(480)]
+    begin = time.monotonic()
+    assert hub.process is not None
+    hub.process.send_signal(signal.SIGTERM)
+    moments = [moment - begin for moment, _, _ in goodbyes(sockets)]
+    assert hub.process.wait(SECONDS) == 0
+    assert 1.5 < moments[-1] < 4
+    assert busiest(moments, 1) < 330, "half of all, and some play"
+    assert {line["worker"] for line in lines(hub, "stopped")} == {0, 1}
 
 
 def test_workers_whose_supervisor_was_killed_drain_and_end(own_hub: EventHubServer) -> None:

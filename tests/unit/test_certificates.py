@@ -1,5 +1,6 @@
 """certificates.py: what is used of files that change."""
 
+import asyncio
 import ssl
 import subprocess
 from collections.abc import Mapping
@@ -240,7 +241,10 @@ def test_the_end_of_the_certificate_in_use_is_a_gauge(tmp_path: Path, first: Pai
     certificates = opened(tmp_path, first)
 
     def end() -> float:
-        ((name, _, values, labels),) = certificates.gauges()
+        return asyncio.run(read())
+
+    async def read() -> float:
+        ((name, _, values, labels),) = [reading async for reading in certificates.readings()]
         assert (name, labels) == ("eventhub_certificate_not_after_timestamp_seconds", ())
         return values[()]
 

@@ -253,8 +253,8 @@ def test_the_variable_that_names_the_file_and_those_of_others_are_no_keys(monkey
         ("channels: {a: {histroy: {}}}", "channels.a.histroy: unknown key; did you mean history?"),
         ("channels: {a: {history: {event: 1}}}", "channels.a.history.event: unknown key; did you mean events?"),
         ("channels: {limits: {shlow: 1}}", "channels.limits.shlow: unknown key; did you mean slow?"),
-        ("log: {zzz: 1}", "log.zzz: unknown key; expected one of access, format, level"),
-        ("shutdown: {zzz: 1}", "shutdown.zzz: unknown key; expected one of grace, reconnect_within"),
+        ("log: {zzz: 1}", "log.zzz: unknown key; expected one of access, access_share, format, level"),
+        ("shutdown: {zzz: 1}", "shutdown.zzz: unknown key; expected one of grace, reconnect_within, spread"),
         ("channels: {a: {history: {zzz: 1}}}", "channels.a.history.zzz: unknown key; expected one of age, events"),
         (
             "channels: {a: {zzz: 1}}",
@@ -264,7 +264,7 @@ def test_the_variable_that_names_the_file_and_those_of_others_are_no_keys(monkey
             "zzz: 1",
             "zzz: unknown key; expected one of "
             "auth, broker, channels, compression, heartbeat, host, insecure, limits, log, native, origins, port, proxies, shutdown, tls, "
-            "workers",
+            "tracing, workers",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """server/gateway.py: what a query string asks for, whose pages may connect, heartbeats and the goodbye to all."""
 
 import asyncio
+import resource
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -23,7 +24,7 @@ from eventhub.feed import Start, Subscriber
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import gateway as gateway_module
-from eventhub.server.gateway import SWEEP_SLICE, TRANSPORTS, Gateway, Wanted, too_large
+from eventhub.server.gateway import READ_SLICE, SWEEP_SLICE, TRANSPORTS, Gateway, Wanted, too_large
 from eventhub.server.guard import Guard
 from eventhub.session import Session, SessionLimits
 from eventhub.settings import LimitSettings, Settings, ShutdownSettings
@@ -298,11 +299,13 @@ def test_a_star_is_for_all() -> None:
 class Open:
     """An open connection that notes what it is told."""
 
+    why = "told to"
+
     def __init__(self, gateway: Gateway, transport: str = "websocket", size: int = 0, on_beat: Callable[[], None] | None = None) -> None:
         self.transport = transport
         self.size = size
         self.beats = 0
-        self.goodbyes: list[tuple[ShuttingDown, float]] = []
+        self.goodbyes: list[ShuttingDown] = []
         self.on_beat = on_beat
         self.gateway = gateway
         self.leaves = True
@@ -324,8 +327,8 @@ class Open:
         if self.on_beat is not None:
             self.on_beat()
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
-        self.goodbyes.append((error, reconnect_in))
+    def goodbye(self, error: ShuttingDown) -> None:
+        self.goodbyes.append(error)
         self.told.set()
         if self.leaves:
             self.gateway.closed(self)
@@ -339,7 +342,15 @@ def run(scenario: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def test_gauges_count_connections_and_bytes_by_transport_zero_included() -> None:
+Values = dict[tuple[str, ...], float]
+
+
+async def read(gateway: Gateway) -> dict[str, Values]:
+    """Values by label values, by name."""
+    return {name: dict(values) async for name, _, values, _ in gateway.readings()}
+
+
+def test_connections_and_bytes_are_counted_by_transport_zero_included() -> None:
     gateway = build()
     Open(gateway, "websocket", 10)
     Open(gateway, "websocket", 5)
@@ -347,12 +358,60 @@ def test_gauges_count_connections_and_bytes_by_transport_zero_included() -> None
     Open(gateway, "ndjson", 1)
     gateway.closed(gone)
     gateway.closed(gone)
-    found = {name: values for name, _, values, labels in gateway.gauges() if labels == ("transport",)}
-    assert found == {
-        "eventhub_connections": {("websocket",): 2, ("sse",): 0, ("ndjson",): 1, ("producer",): 0},
-        "eventhub_buffered_bytes": {("websocket",): 15, ("sse",): 0, ("ndjson",): 1, ("producer",): 0},
-    }
+    found = asyncio.run(read(gateway))
+    assert found["eventhub_connections"] == {("websocket",): 2, ("sse",): 0, ("ndjson",): 1, ("producer",): 0}
+    assert found["eventhub_connections_opened_total"] == {("websocket",): 2, ("sse",): 1, ("ndjson",): 1, ("producer",): 0}
+    assert found["eventhub_buffered_bytes"] == {("websocket",): 15, ("sse",): 0, ("ndjson",): 1, ("producer",): 0}
     assert TRANSPORTS == ("websocket", "sse", "ndjson", "producer")
+
+
+def test_the_limit_of_connections_is_the_one_that_holds() -> None:
+    assert asyncio.run(read(build(limits=LimitSettings(connections=100))))["eventhub_connections_limit"] == {(): 100}
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    most = asyncio.run(read(build(limits=LimitSettings(connections=10**9))))["eventhub_connections_limit"][()]
+    assert files * 3 / 4 <= most < files
+
+
+def test_readiness_is_what_readyz_says() -> None:
+    gateway = build()
+
+    async def scenario() -> None:
+        assert (await read(gateway))["eventhub_ready"] == {(): False}, "the hub does not run"
+        running = asyncio.create_task(gateway.hub.run())
+        await gateway.hub.started.wait()
+        assert (await read(gateway))["eventhub_ready"] == {(): True}
+        await gateway.drain()
+        assert (await read(gateway))["eventhub_ready"] == {(): False}
+        running.cancel()
+        await asyncio.wait([running])
+
+    run(scenario)
+
+
+def test_a_scrape_looks_at_so_many_connections_a_turn_and_at_none_that_went_meanwhile() -> None:
+    gateway = build()
+    turn = 0
+    looks: list[int] = []
+
+    class Counted(Open):
+        def buffered(self) -> int:
+            looks.append(turn)
+            return 1
+
+    connections = [Counted(gateway, "websocket", 1) for _ in range(2 * READ_SLICE + 1)]
+
+    async def scenario() -> None:
+        nonlocal turn
+        reading = asyncio.create_task(read(gateway))
+        while not reading.done():
+            await asyncio.sleep(0)
+            turn += 1
+            if turn == 1:
+                gateway.closed(connections[-1])
+        assert reading.result()["eventhub_connections"]["websocket",] == 2 * READ_SLICE
+
+    run(scenario)
+    assert sorted(Counter(looks).values()) == [READ_SLICE, READ_SLICE]
 
 
 def test_sessions_get_the_configured_limits_and_the_hub() -> None:
@@ -408,10 +467,53 @@ def test_draining_says_goodbye_to_all_each_with_a_moment_of_its_own() -> None:
         await gateway.drain()
         assert gateway.hub.draining
         assert all(len(connection.goodbyes) == 1 for connection in connections)
-        moments = [reconnect_in for connection in connections for _, reconnect_in in connection.goodbyes]
+        moments = [error.retry_after for connection in connections for error in connection.goodbyes]
         assert all(0 < moment <= 4 for moment in moments)
         assert max(Counter(moments).values()) == 1
-        assert {error.code for connection in connections for error, _ in connection.goodbyes} == {"shutting_down"}
+        assert {error.code for connection in connections for error in connection.goodbyes} == {"shutting_down"}
+
+    run(scenario)
+
+
+def test_draining_takes_nobody_new_and_serves_on_until_it_is_closed() -> None:
+    async def scenario() -> None:
+        gateway = build(shutdown=ShutdownSettings(reconnect_within=4))
+        await gateway.drain()
+        with pytest.raises(ShuttingDown) as caught:
+            Open(gateway)
+        assert 0 < caught.value.retry_after <= 4
+        assert not gateway.hub.closing
+        gateway.close()
+        assert gateway.hub.closing
+
+    run(scenario)
+
+
+def test_whose_connection_ends_before_its_turn_is_not_told() -> None:
+    async def scenario() -> None:
+        gateway = build(shutdown=ShutdownSettings(spread=0.2))
+        connections = [Open(gateway) for _ in range(30)]
+        draining = asyncio.create_task(gateway.drain())
+        await asyncio.sleep(0)
+        left = [connection for connection in connections if not connection.goodbyes][:5]
+        for connection in left:
+            gateway.closed(connection)
+        await draining
+        assert len(left) == 5
+        assert not any(connection.goodbyes for connection in left)
+        assert sum(len(connection.goodbyes) for connection in connections) == 25
+
+    run(scenario)
+
+
+def test_a_goodbye_that_fails_keeps_no_other_from_its_own() -> None:
+    async def scenario() -> None:
+        gateway = build(shutdown=ShutdownSettings(spread=0, grace=0.01))
+        broken, other = Open(gateway), Open(gateway)
+        broken.told = None  # type: ignore[assignment]  # telling it raises
+        await gateway.drain()
+        assert len(other.goodbyes) == 1
+        assert broken.aborted
 
     run(scenario)
 

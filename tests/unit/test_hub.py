@@ -195,12 +195,22 @@ def test_what_cannot_be_subscribed_is_refused() -> None:
     async def scenario(node: Node) -> None:
         with pytest.raises(UnknownChannel):
             node.subscribe("nope.a")
-        node.hub.draining = True
+        node.hub.closing = True
         with pytest.raises(ShuttingDown):
             node.subscribe("drop.a")
         with pytest.raises(ShuttingDown):
             await node.publish("drop.a", "1")
+
+    run(scenario)
+
+
+def test_while_it_drains_it_is_not_ready_and_serves_those_who_are_there() -> None:
+    async def scenario(node: Node) -> None:
+        node.hub.draining = True
         assert node.hub.unready() == {"server": "about to stop"}
+        wire = node.subscribe("drop.a", Earliest())
+        await node.publish("drop.a", "1")
+        await until(lambda: wire.told("event") == 1)
 
     run(scenario)
 

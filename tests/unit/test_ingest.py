@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import orjson
 import pytest
 
-from eventhub.errors import EventHubError, PayloadTooLarge
+from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown
 from eventhub.event import NewEvent, Position, Receipt
-from eventhub.server.ingest import Ingest
+from eventhub.server.ingest import GROUP, Ingest
 from tests.builders import channel_type
+from tests.loop import in_loop
 
 LIMIT = 8
 
@@ -24,6 +26,14 @@ class Lines:
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
         return NewEvent(self.channel, body, 0)
+
+    def begin_trace(self) -> None: ...
+
+    async def publish(self, hub: Any, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        stored: list[Receipt] = await hub.publish(events)
+        return stored
+
+    def end_trace(self, outcomes: Sequence[Receipt | EventHubError]) -> None: ...
 
 
 class Hub:
@@ -82,3 +92,40 @@ def test_a_last_line_that_is_too_long_is_refused_and_not_forgotten() -> None:
 def test_a_line_that_is_too_long_is_one_when_its_end_comes_with_the_end_of_the_body(end: bytes) -> None:
     stored = [b"1"] * end.count(b"1")
     assert ingest(b"x" * (LIMIT + 1), end=end) == (stored, [1], 1 + len(stored))
+
+
+class SlowHub(Hub):
+    """Stores when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
+
+    async def publish(self, events: Sequence[NewEvent]) -> list[Receipt]:
+        self.asked.set()
+        await self.let.wait()
+        return await super().publish(events)
+
+
+@in_loop
+async def test_a_goodbye_while_lines_are_being_stored_waits_for_what_becomes_of_them_and_takes_no_more() -> None:
+    hub = SlowHub()
+    stream = Ingest(SimpleNamespace(hub=hub), Lines(), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
+    taking = asyncio.create_task(stream._take_chunk(b"1\n" * (GROUP + 50), last=False))
+    await hub.asked.wait()
+    stream.goodbye(ShuttingDown("soon", retry_after=1.5))
+    assert not stream._ended
+    hub.let.set()
+    await taking
+    assert stream._ended
+    assert (stream._line, len(hub.stored)) == (GROUP, GROUP), "the producer goes on with the next line"
+    assert stream._error is not None
+    assert stream._error.as_dict()["retry_after"] == 1.5
+
+
+@in_loop
+async def test_a_goodbye_between_chunks_ends_the_stream_at_once() -> None:
+    stream = Ingest(SimpleNamespace(hub=Hub()), Lines(), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
+    await stream._take_chunk(b"1\n2", last=False)
+    stream.goodbye(ShuttingDown("soon", retry_after=1))
+    assert (stream._ended, stream._line) == (True, 1)

@@ -12,9 +12,9 @@ import pytest
 import structlog
 
 from eventhub import logs
-from eventhub.settings import LogSettings
+from eventhub.settings import Level, LogSettings
 
-LOGGERS = ("uvicorn", "uvicorn.error")
+LOGGERS = ("uvicorn", "uvicorn.error", "eventhub")
 
 
 @pytest.fixture(autouse=True)
@@ -100,15 +100,37 @@ def test_the_format_can_be_chosen(monkeypatch: pytest.MonkeyPatch, output: type[
     assert ("\x1b[" in text) == (form == "console" and output is Terminal), "colours are for terminals"
 
 
-@pytest.mark.parametrize(("level", "shown"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
-def test_what_is_below_the_level_is_not_shown(
-    monkeypatch: pytest.MonkeyPatch, level: Literal["debug", "info", "warning", "error"], shown: int
-) -> None:
-    output = configured(monkeypatch, Output(), LogSettings(level=level))
+LEVELS: list[tuple[Level, int]] = [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)]
+
+
+def speak() -> None:
     for name in ("debug", "info", "warning", "error"):
         getattr(log(), name)("own")
         getattr(logging.getLogger("library"), name)("foreign")
-    assert [line["event"] for line in lines(output)] == ["own", "foreign"] * shown
+
+
+@pytest.mark.parametrize(("level", "shown"), LEVELS)
+def test_what_is_below_the_level_is_not_shown(monkeypatch: pytest.MonkeyPatch, level: Level, shown: int) -> None:
+    output = configured(monkeypatch, Output(), LogSettings(level=level))
+    speak()
+    events = [line["event"] for line in lines(output)]
+    assert events.count("own") == shown
+    assert events.count("foreign") == min(shown, 3), "at debug libraries would show payloads"
+    assert logs.level() == level
+
+
+def test_the_level_is_changed_while_loggers_are_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = configured(monkeypatch, Output(), LogSettings(level="error"))
+    kept = structlog.get_logger("eventhub.kept")
+    kept.error("first")
+    logs.set_level("debug")
+    kept.debug("second")
+    logs.set_level("warning")
+    kept.info("never")
+    logging.getLogger("library").info("never")
+    logging.getLogger("library").warning("third")
+    assert [line["event"] for line in lines(output)] == ["first", "second", "third"]
+    assert logs.level() == "warning"
 
 
 def test_lines_of_libraries_look_like_ours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +182,7 @@ def test_context_of_a_task_is_on_every_line(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_uvicorn_says_only_what_is_worth_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     output = configured(monkeypatch, Output())
-    for name in LOGGERS:
+    for name in LOGGERS[:2]:
         logging.getLogger(name).addHandler(logging.StreamHandler(io.StringIO()))
     logs.configure(LogSettings())
     logging.getLogger("uvicorn.error").info("Started server process")

@@ -1,23 +1,26 @@
 """metrics.py: what a scrape shows, and that it neither drifts nor grows."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from eventhub import __version__
 from eventhub.limits import REFUSING
-from eventhub.metrics import LATENCY, UNKNOWN, Metrics, exposition
+from eventhub.metrics import LATENCY, UNKNOWN, Dump, Metrics, Reading, exposition
 from eventhub.settings import LimitSettings
 
 Labels = frozenset[tuple[str, str]]
-Gauges = Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]
+
+
+def text(metrics: Metrics) -> str:
+    return asyncio.run(metrics.scrape()).decode()
 
 
 def scrape(metrics: Metrics) -> dict[tuple[str, Labels], float]:
     """Value by name and labels, read back by Prometheus's parser."""
-    families = text_string_to_metric_families(generate_latest(metrics.registry).decode())
+    families = text_string_to_metric_families(text(metrics))
     return {(sample.name, frozenset(sample.labels.items())): sample.value for family in families for sample in family.samples}
 
 
@@ -36,7 +39,7 @@ def test_every_declared_type_shows_from_the_start_with_zeros() -> None:
             assert value(metrics, "eventhub_events_dropped_total", type=kind, policy=policy) == 0
         for reason in ("expired", "reset", "slow", "conflated"):
             assert value(metrics, "eventhub_gaps_total", type=kind, reason=reason) == 0
-        for name in ("eventhub_publish_to_socket_seconds", "eventhub_fanout_seconds"):
+        for name in ("eventhub_publish_to_socket_seconds", "eventhub_fanout_seconds", "eventhub_publish_seconds"):
             assert value(metrics, f"{name}_count", type=kind) == 0
 
 
@@ -81,7 +84,7 @@ def test_what_a_stranger_wrote_does_not_become_a_label() -> None:
     metrics.rejected("", "invalid_channel")
     assert value(metrics, "eventhub_events_rejected_total", type=UNKNOWN, code="unknown_channel") == 1000
     assert value(metrics, "eventhub_events_rejected_total", type=UNKNOWN, code="invalid_channel") == 2
-    assert b"stranger" not in generate_latest(metrics.registry)
+    assert "stranger" not in text(metrics)
 
 
 def test_a_scrape_does_not_grow_with_what_happens_in_however_many_channels() -> None:
@@ -136,20 +139,52 @@ def test_a_flush_is_one_fanout_and_a_latency_for_each_event() -> None:
     assert sorted(LATENCY) == list(LATENCY)
 
 
-def test_gauges_are_read_when_scraped() -> None:
+def test_what_a_producer_waits_what_the_broker_takes_and_how_late_the_loop_is_are_told_apart() -> None:
+    metrics = Metrics(["chat"])
+    metrics.answered("chat", 0.004)
+    metrics.stored(0.003)
+    metrics.stored(0.03)
+    metrics.delayed(0.2)
+    assert value(metrics, "eventhub_publish_seconds_sum", type="chat") == 0.004
+    assert value(metrics, "eventhub_publish_seconds_bucket", type="chat", le="0.005") == 1
+    assert value(metrics, "eventhub_broker_publish_seconds_count") == 2
+    assert value(metrics, "eventhub_broker_publish_seconds_bucket", le="0.005") == 1
+    assert value(metrics, "eventhub_loop_delay_seconds_bucket", le="0.1") == 0
+    assert value(metrics, "eventhub_loop_delay_seconds_bucket", le="0.25") == 1
+
+
+def test_others_have_their_turn_between_any_two_families() -> None:
+    metrics = Metrics([f"type{number}" for number in range(50)])
+
+    async def turns_of(work: Callable[[], Awaitable[object]]) -> int:
+        turns = 0
+        task = asyncio.ensure_future(work())
+        while not task.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert asyncio.run(turns_of(metrics.scrape)) > text(metrics).count("# TYPE ") > 10
+
+
+def test_snapshots_are_taken_when_scraped_and_a_name_says_what_is_a_counter() -> None:
     metrics = Metrics(["chat"])
     now: dict[tuple[str, ...], float] = {("websocket",): 1.0, ("sse",): 0.0}
 
-    def snapshot() -> Gauges:
+    async def snapshot() -> AsyncIterator[Reading]:
         yield "eventhub_connections", "Open connections", now, ("transport",)
         yield "eventhub_rooms", "Rooms", {(): 4.0}, ()
+        yield "eventhub_doors_total", "Doors", {(): 5.0}, ()
 
-    metrics.gauges(snapshot)
+    metrics.read(snapshot)
     assert value(metrics, "eventhub_connections", transport="websocket") == 1
     now["websocket",] = 2.0
     assert value(metrics, "eventhub_connections", transport="websocket") == 2
     assert value(metrics, "eventhub_connections", transport="sse") == 0
     assert value(metrics, "eventhub_rooms") == 4
+    assert value(metrics, "eventhub_doors_total") == 5
+    assert "# TYPE eventhub_rooms gauge\n" in text(metrics)
+    assert "# TYPE eventhub_doors_total counter\n" in text(metrics)
 
 
 def test_two_nodes_in_one_process_do_not_share_counters() -> None:
@@ -161,11 +196,16 @@ def test_two_nodes_in_one_process_do_not_share_counters() -> None:
 def test_every_metric_is_ours_and_explained_and_none_has_a_timestamp_beside_it() -> None:
     metrics = Metrics(["chat"])
     metrics.rejected("chat", "forbidden")
-    families = list(text_string_to_metric_families(generate_latest(metrics.registry).decode()))
+    families = list(text_string_to_metric_families(text(metrics)))
     assert all(family.name.startswith("eventhub_") and family.documentation for family in families)
     assert not [name for name, _ in scrape(metrics) if name.endswith("_created")]
     labels = {label for _, pairs in scrape(metrics) for label, _ in pairs}
     assert labels == {"type", "code", "limit", "policy", "reason", "version", "le"}
+
+
+async def together(workers: dict[int, Metrics]) -> str:
+    dumps: dict[int, Dump] = {number: await metrics.dump() for number, metrics in workers.items()}
+    return (await exposition(dumps, unreachable=1)).decode()
 
 
 def test_series_of_several_workers_are_told_apart_and_each_family_is_there_once() -> None:
@@ -173,9 +213,9 @@ def test_series_of_several_workers_are_told_apart_and_each_family_is_there_once(
     one.published("chat", 2)
     one.flushed("chat", [0.001], 0.001)
     other.published("chat", 3)
-    text = exposition({0: one.dump(), 4: other.dump()}, unreachable=1).decode()
-    families = {family.name: family for family in text_string_to_metric_families(text)}
-    assert text.count("# TYPE ") == text.count("# HELP ") == len(families)
+    shown = asyncio.run(together({0: one, 4: other}))
+    families = {family.name: family for family in text_string_to_metric_families(shown)}
+    assert shown.count("# TYPE ") == shown.count("# HELP ") == len(families)
     samples = {(sample.name, frozenset(sample.labels.items())): sample.value for family in families.values() for sample in family.samples}
     for (name, labels), number in scrape(one).items():
         assert samples[name, labels | {("worker", "0")}] == number

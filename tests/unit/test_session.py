@@ -158,12 +158,6 @@ def test_hello_names_the_session_the_version_and_the_limits() -> None:
     ]
 
 
-def test_every_session_has_an_id_of_its_own_that_can_be_a_member() -> None:
-    ids = {Client().session.id for _ in range(100)}
-    assert len(ids) == 100
-    assert all(1 <= len(found) <= 64 for found in ids)
-
-
 def test_nothing_is_said_before_hello() -> None:
     assert Client().heard() == []
 
@@ -652,8 +646,19 @@ def test_a_subscription_may_end_while_the_others_are_told() -> None:
 
 def test_goodbye_says_why_and_when_to_come_back() -> None:
     client = Client()
-    client.session.goodbye(ShuttingDown("soon"), 1.23456)
+    client.session.goodbye(ShuttingDown("soon", retry_after=1.23456))
     assert client.heard() == [{"type": "goodbye", "code": "shutting_down", "message": "soon", "reconnect_in": 1.235}]
+
+
+def test_whoever_is_sent_away_stays_a_member_as_it_is_expected_elsewhere_in_a_moment() -> None:
+    client = Client()
+    client.send(type="subscribe", channel="chat.a", member="ana")
+    subscriber = client.node.subscribers["chat.a"]
+    assert subscriber.member == "ana"
+    client.session.goodbye(ShuttingDown("soon", retry_after=1))
+    client.session.close()
+    assert subscriber.member == "", "which the hub takes out of no channel"
+    assert client.node.calls[-1] == ("unsubscribe", "chat.a")
 
 
 def test_an_error_of_the_connection_has_no_ref() -> None:

@@ -47,7 +47,7 @@ class Publisher:
         self.hub = hub
         self.broker = broker
         self.answers: list[tuple[Ref, str, Receipt | EventHubError]] = []
-        self.submissions = Submissions(hub, self.answer)
+        self.submissions = Submissions(hub, self.answer, "session")
         self.answered = asyncio.Event()
 
     def answer(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
@@ -187,7 +187,7 @@ def test_an_owner_that_looks_when_answered_sees_the_room() -> None:
             if ref == BACKLOG:
                 done.set()
 
-        submissions = Submissions(publisher.hub, answer)
+        submissions = Submissions(publisher.hub, answer, "session")
         for ref in range(BACKLOG + 1):
             submissions.add(ref, NewEvent("chat.a", b"1", 0))
         assert not submissions.roomy
@@ -209,16 +209,16 @@ def test_one_that_is_refused_is_answered_in_its_place_among_the_others() -> None
     run(scenario)
 
 
-@pytest.mark.parametrize("draining", [True, False])
-def test_an_error_of_the_whole_group_is_the_answer_to_each(draining: bool) -> None:  # noqa: FBT001  # a parameter
+@pytest.mark.parametrize("closing", [True, False])
+def test_an_error_of_the_whole_group_is_the_answer_to_each(closing: bool) -> None:  # noqa: FBT001  # a parameter
     async def scenario(publisher: Publisher) -> None:
-        publisher.hub.draining = draining
+        publisher.hub.closing = closing
         publisher.broker.fault = BrokerUnavailable("away")
         for ref in range(4):
             publisher.add(ref)
         await publisher.until(4)
         assert publisher.refs == list(range(4))
-        assert publisher.codes == ["shutting_down" if draining else "broker_unavailable"] * 4
+        assert publisher.codes == ["shutting_down" if closing else "broker_unavailable"] * 4
 
     run(scenario)
 
@@ -247,7 +247,7 @@ def test_what_is_added_from_inside_an_answer_is_published_too() -> None:
             else:
                 done.set()
 
-        submissions = Submissions(publisher.hub, answer)
+        submissions = Submissions(publisher.hub, answer, "session")
         submissions.add(1, NewEvent("chat.a", b"1", 0))
         await done.wait()
         assert publisher.refs == [1, 2]

@@ -84,6 +84,7 @@ class Holder:
     data: bytes = b""
     failed: list[EventHubError] = field(default_factory=list)
     gateway: Gateway | None = None
+    why: str = ""
     session: Session | None = None
 
     def write(self, data: bytes) -> None:
@@ -109,7 +110,7 @@ class Holder:
 
     def beat(self) -> None: ...
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None: ...
+    def goodbye(self, error: ShuttingDown) -> None: ...
 
     def abort(self) -> None: ...
 

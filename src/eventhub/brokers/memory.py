@@ -7,13 +7,14 @@ Bounds: retention per channel; `max_bytes` of events over all channels (the larg
 import asyncio
 import secrets
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from hashlib import blake2b
 
 from eventhub.brokers.base import Deliver, Hear, OnGap
 from eventhub.channels import Retention
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
 from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice, many
+from eventhub.metrics import Reading
 
 EVENT_OVERHEAD = 250
 """Bytes an event costs beyond its data."""
@@ -139,6 +140,11 @@ class MemoryBroker:
 
     def unready(self) -> str | None:
         return None
+
+    async def readings(self) -> AsyncIterator[Reading]:
+        """What its logs take and may take, for metrics."""
+        yield "eventhub_history_bytes", "What the memory broker's logs take", {(): self._ledger.bytes}, ()
+        yield "eventhub_history_bytes_limit", "What they may take (limits.history_bytes)", {(): self._max_bytes}, ()
 
     def _publish(self, new: NewEvent) -> Receipt | EventHubError:
         if new.key is None:

@@ -10,6 +10,7 @@ import orjson
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from eventhub import logs
 from eventhub.auth.blocks import Blocks, Decision, Target, What
 from eventhub.auth.principal import ANYONE, Principal
 from eventhub.errors import BrokerUnavailable, Forbidden, InvalidRequest
@@ -18,6 +19,7 @@ from eventhub.hub import Hub
 from eventhub.server.assembly import ANSWER_BYTES, Assembly
 from eventhub.server.guard import Guard, Headers
 from eventhub.server.visits import Visit, Visits
+from eventhub.settings import Level
 
 TOPIC = b"blocks"
 QUESTION = b"?"
@@ -110,6 +112,14 @@ class Ended(BaseModel):
     ended: Number
 
 
+class Verbosity(BaseModel):
+    """How much is logged: a request for it, and a node's answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    level: Level = Field(description="debug, info, warning or error")
+
+
 class Admin:
     """The operator's desk of one node."""
 
@@ -192,6 +202,19 @@ class Admin:
         await self._tell((self._blocks.decide(target, now, now),))
         return True
 
+    async def verbosity(self) -> dict[str, Any]:
+        """The log's level, at each node."""
+        return await self._verbosity(None)
+
+    async def set_verbosity(self, level: Level, operator: Principal) -> dict[str, Any]:
+        """Change it, at all nodes that are there now. A node that begins later has the level of its configuration."""
+        log.warning("log_level", operator=operator.name, to=level)
+        return await self._verbosity(level)
+
+    async def _verbosity(self, level: Level | None) -> dict[str, Any]:
+        answers = await self._assembly.ask({"log": level}, Verbosity)
+        return {"nodes": {node: found.level for node, found in sorted(answers.found.items())}, "complete": answers.complete}
+
     def blocks(self) -> dict[str, Any]:
         """Who is shut out, and until when."""
         return {"blocks": [_shown(decision) for decision in self._current(self._hub.now())]}
@@ -205,6 +228,10 @@ class Admin:
         if "end" in question:
             *target, blocked = question["end"]
             return {"ended": self._visits.end(Target.of(*target), blocked=bool(blocked))}
+        if "log" in question:
+            if question["log"] is not None:
+                logs.set_level(Verbosity(level=question["log"]).level)
+            return {"level": logs.level()}
         wanted = Filter.model_validate(question["connections"])
         matching = [visit for visit in self._visits if wanted.fits(visit)]
         return {"open": len(self._visits), "matching": len(matching), "rows": list(_rows(matching[: wanted.limit]))}
@@ -241,7 +268,7 @@ def _row(visit: Visit) -> dict[str, Any]:
     principal, session = visit.principal, visit.session
     channels = session.channels if session is not None else []
     return {
-        "session": session.id if session is not None else None,
+        "session": visit.id,
         "transport": visit.holder.transport if visit.holder is not None else None,
         "address": visit.address,
         "opened": format_time(visit.opened),

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from eventhub.auth.principal import Principal
 from eventhub.errors import NotFound, PayloadTooLarge, RequestTimeout
-from eventhub.server.admin import Admin, Block, Filter, Whom
+from eventhub.server.admin import Admin, Block, Filter, Verbosity, Whom
 from eventhub.server.guard import address_of, fields
 
 BODY_BYTES = 4096
@@ -55,6 +55,16 @@ def mount(api: FastAPI, admin: Admin, body_seconds: float) -> None:
         if not await admin.unblock(whom.target, who):
             raise NotFound(f"the {whom.target} is not shut out")
         return Response(status_code=204)
+
+    @api.get("/v1/admin/log", summary="The log's level, at each node", tags=["administer"])
+    async def verbosity(request: Request) -> dict[str, Any]:
+        await operator(request)
+        return await admin.verbosity()
+
+    @api.put("/v1/admin/log", summary="Change the log's level, at all nodes", tags=["administer"], openapi_extra=_takes(Verbosity))
+    async def set_verbosity(request: Request) -> dict[str, Any]:
+        who = await operator(request)
+        return await admin.set_verbosity((await _body(request, Verbosity, body_seconds)).level, who)
 
 
 def _takes(model: type[BaseModel]) -> dict[str, Any]:

@@ -2,19 +2,22 @@
 
 import asyncio
 import gc
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from itertools import chain
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from eventhub.brokers.memory import MemoryBroker
 from eventhub.config import channel_types
 from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.hub import Hub
@@ -23,17 +26,23 @@ from eventhub.server import http, pages
 from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
-from eventhub.server.gateway import PATH, Gateway, log_access
-from eventhub.server.guard import PARAMETER, Guard, address_of, fields
+from eventhub.server.gateway import PATH, Gateway
+from eventhub.server.guard import PARAMETER, Guard, fields
 from eventhub.server.headers import ALWAYS, with_headers
-from eventhub.server.http_protocol import protocol_for
+from eventhub.server.http_protocol import LAST_CALL, HttpProtocol, protocol_for
+from eventhub.server.machine import Machine
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
+from eventhub.server.pulse import pulse
+from eventhub.server.race import race
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
 from eventhub.server.supervisor import Seat, Supervisor
 from eventhub.server.websocket import WebSocketShell
 from eventhub.server.wire import WebSocketProtocol
 from eventhub.settings import Settings
+
+if TYPE_CHECKING:
+    from eventhub.server.telemetry import Telemetry
 
 GARBAGE = 20_000
 """Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""
@@ -50,18 +59,24 @@ class Application:
     def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None, certificates: Certificates | None = None) -> None:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
-        self.hub = Hub(types, open_broker(settings, types, directory), metrics)
+        self._telemetry = open_telemetry(settings, metrics)
+        broker = open_broker(settings, types, directory)
+        self.hub = Hub(types, broker, metrics, self._telemetry)
         self.gateway = Gateway(settings, self.hub, Guard(settings.auth, directory, self.hub.now, settings.limits.bad_credentials))
-        metrics.gauges(lambda: chain(self.hub.gauges(), self.gateway.gauges()))
+        metrics.read(self.hub.readings)
+        metrics.read(self.gateway.readings)
+        metrics.read(Machine().readings)
+        if isinstance(broker, MemoryBroker):
+            metrics.read(broker.readings)
+        self._pulse = partial(pulse, metrics.delayed)
         self._certificates = certificates
         if certificates is not None:
-            metrics.gauges(certificates.gauges)
+            metrics.read(certificates.readings)
         self._publish = PublishEndpoint(self.gateway)
         self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
         pages.mount(self._api)
         self._rest = with_headers(self._api, ALWAYS)
-        self._access = settings.log.access
         self._entry: ASGIApp = self._route
         if settings.origins:
             self._entry = CORSMiddleware(
@@ -84,8 +99,8 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             self.gateway.proxies.apply(scope)
-            if self._access:
-                send = _logged(scope, send)
+            if self.gateway.access.on:
+                send = self.gateway.access.watch(scope, send)
         if scope["type"] == "http" and scope["method"] == "HEAD":  # as GET, without a body (RFC 9110, 9.3.2)
             scope, send = {**scope, "method": "GET"}, _headless(send)
         if scope["type"] == "http":
@@ -111,8 +126,10 @@ class Application:
 
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
+        if self._telemetry:
+            self._telemetry.start(self.hub.node)
         async with asyncio.TaskGroup() as tasks:
-            running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run()]
+            running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run(), self._pulse()]
             if self.gateway.guard.key_set:
                 running.append(self.gateway.guard.key_set.run())
             if self._siblings:
@@ -124,8 +141,11 @@ class Application:
             yield
             if not self.hub.draining:  # under another server nobody has drained yet
                 await self.gateway.drain()
+                self.gateway.close()
             for task in work:
                 task.cancel()
+        if self._telemetry:
+            await self._telemetry.stop()
 
 
 def _host(scope: Scope) -> bytes | None:
@@ -134,19 +154,6 @@ def _host(scope: Scope) -> bytes | None:
             host: bytes = value
             return host
     return None
-
-
-def _logged(scope: Scope, send: Send) -> Send:
-    statuses = {"websocket.accept": 101, "websocket.close": 403}  # by the message that is the answer, where it has no status
-
-    async def logged(message: Message) -> None:
-        nonlocal statuses
-        if status := message.get("status") or statuses.get(message["type"]):
-            statuses = {}
-            log_access(scope.get("method", "GET"), scope["path"], status, address_of(scope))
-        await send(message)
-
-    return logged
 
 
 def _headless(send: Send) -> Send:
@@ -165,7 +172,10 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = gateway
         self._seat = seat
+        self._hurry = asyncio.Event()
         self.failed = False
+        self.hurried = False
+        """A second signal came: it ended without waiting for anybody."""
 
     async def on_tick(self, counter: int) -> bool:
         """A node whose hub has ended takes connections it cannot serve: better to end, and be started again."""
@@ -203,15 +213,40 @@ class Server(uvicorn.Server):
         log.error("supervisor_gone")
         self.should_exit = True
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second ends at once; but a terminal that closes may send SIGHUP more than once, and after others."""
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
+        elif sig != signal.SIGHUP and self.started:
+            self.hurried = True
+            asyncio.get_running_loop().call_soon_threadsafe(self._hurry.set)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting, say goodbye, flush, then let uvicorn end what is left."""
+        """Say goodbye and flush, then stop accepting, and let uvicorn end what is left.
+
+        It listens meanwhile: probes and scrapes see that it is not ready, producers are served, and who comes to stay is told when to come
+        again.
+        """
         log.info("draining")
+        await race(self._drain(), self._hurried())
         for server in self.servers:
             server.close()
-        await self._gateway.drain()
+        self._gateway.close()
+        if self.hurried:
+            self._gateway.cut_off()
         await super().shutdown()
         log.info("stopped")
         self._captured_signals.clear()  # uvicorn would raise them again: an orderly stop is a success
+
+    async def _drain(self) -> None:
+        kept = [connection for connection in self.server_state.connections if isinstance(connection, HttpProtocol)]
+        idle = [connection for connection in kept if not connection.last_call()]
+        pause = asyncio.create_task(asyncio.sleep(LAST_CALL if idle else 0))
+        await self._gateway.drain()
+        await pause
+
+    async def _hurried(self) -> None:
+        await self._hurry.wait()
 
 
 def create_app(settings: Settings, directory: Path = Path()) -> Application:
@@ -220,7 +255,7 @@ def create_app(settings: Settings, directory: Path = Path()) -> Application:
 
 
 def serve(settings: Settings, directory: Path) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ConfigurationError, and SystemExit when workers did not end in good order."""
+    """Serve until SIGTERM, SIGINT or SIGHUP. Raises ConfigurationError, and SystemExit when it did not end in good order."""
     check_exposure(settings)
     check_workers(settings)
     raise_descriptors()
@@ -232,7 +267,7 @@ def serve(settings: Settings, directory: Path) -> None:
         _run(app, certificates, sockets[0])
         return
     work, announcement = partial(_work, settings, directory, certificates), partial(announce, settings, sockets[0])
-    if not Supervisor(sockets, work, announcement, settings.shutdown.grace).run():
+    if not Supervisor(sockets, work, announcement, settings.shutdown.spread + settings.shutdown.grace).run():
         sys.exit(1)
 
 
@@ -258,9 +293,25 @@ def _run(app: Application, certificates: Certificates | None, sockets: Sequence[
         timeout_graceful_shutdown=2,
     )
     server = Server(config, app.gateway, seat)
+    if seat is None and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored: nohup
+        signal.signal(signal.SIGHUP, server.handle_exit)
     server.run(list(sockets))
-    if server.failed:
+    if server.failed or server.hurried:
         sys.exit(1)
+
+
+def open_telemetry(settings: Settings, metrics: Metrics) -> "Telemetry | None":
+    """What makes and exports spans; None where tracing is off. Raises ConfigurationError where it is not installed."""
+    if settings.tracing.endpoint is None:
+        return None
+    try:
+        from eventhub.server.telemetry import Telemetry
+    except ImportError as error:
+        raise ConfigurationError(
+            f"tracing.endpoint is set, which needs OpenTelemetry, and {error.name} cannot be imported; "
+            "expected: pip install 'eventhub-server[otel]', or no endpoint"
+        ) from None
+    return Telemetry(settings.tracing, metrics.spans_dropped)
 
 
 def check_workers(settings: Settings) -> None:

@@ -8,7 +8,7 @@ taken away, which `load_verify_locations` cannot do.
 import asyncio
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ import structlog
 from cryptography.x509 import load_pem_x509_certificate
 
 from eventhub.errors import ConfigurationError
+from eventhub.metrics import Reading
 from eventhub.settings import Settings
 
 LOOK_SECONDS = 5.0
@@ -106,7 +107,7 @@ class Certificates:
             self._clients, self._clients_since = state[-1], time.time()
         log.info("certificate_loaded", not_after=self._loaded.not_after.isoformat())
 
-    def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
+    async def readings(self) -> AsyncIterator[Reading]:
         """When the certificate in use ends, for metrics."""
         end = self._loaded.not_after.timestamp()
         yield "eventhub_certificate_not_after_timestamp_seconds", "When the certificate in use ends, in Unix time", {(): end}, ()

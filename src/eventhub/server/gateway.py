@@ -1,9 +1,9 @@
 """What all transports share: limits, the open connections, heartbeats, and the goodbye to all of them."""
 
 import asyncio
+import logging
 import random
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Protocol
@@ -26,10 +26,13 @@ from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
 from eventhub.limits import Bucket
+from eventhub.metrics import Reading
 from eventhub.presence import MEMBER_LENGTH
+from eventhub.server.access import AccessLog
 from eventhub.server.admin import Admin
 from eventhub.server.admission import Admission, descriptors
 from eventhub.server.deadlines import Deadlines
+from eventhub.server.farewell import in_turn
 from eventhub.server.guard import Guard
 from eventhub.server.hosts import Hosts
 from eventhub.server.proxies import Proxies
@@ -45,11 +48,13 @@ SUBPROTOCOL = "eventhub.v1"
 ELSEWHERE = (b"cross-site", b"same-site")
 """Where a page of another origin is (Fetch Metadata, 2.3): same-site is another port of this host."""
 SWEEP_SLICE = 500
+READ_SLICE = 1000
+"""Connections that metrics look at in one turn of the loop."""
 LEAST_RATE = 1024
 """Bytes per second that a body or a message must bring on average once its time is up: one that dribbles is not waited for."""
 
 log = structlog.get_logger("eventhub.connections")
-access = structlog.get_logger("eventhub.access")
+_levels = logging.getLogger("eventhub.connections")
 TRANSPORTS = ("websocket", "sse", "ndjson", "producer")
 
 
@@ -59,6 +64,11 @@ class Connection(Protocol):
     transport: str
     """One of TRANSPORTS."""
 
+    @property
+    def why(self) -> str:
+        """What ended it, once something has: a code of PROTOCOL.md, or a few words; "" when it was just gone."""
+        ...
+
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
         ...
@@ -67,8 +77,8 @@ class Connection(Protocol):
         """Called once a heartbeat: keep proxies from closing an idle connection, and find out whether the peer is there."""
         ...
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
-        """Say so, flush, close."""
+    def goodbye(self, error: ShuttingDown) -> None:
+        """Say so, and to come back after `error.retry_after` seconds; flush, close."""
         ...
 
     def fail(self, error: EventHubError) -> None:
@@ -87,6 +97,7 @@ class Gateway:
         self.settings = settings
         self.hub = hub
         self.guard = guard
+        self.access = AccessLog(settings.log)
         self.proxies = Proxies(settings.proxies)
         self.hosts = Hosts(settings)
         limits = settings.limits
@@ -97,6 +108,7 @@ class Gateway:
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
         self._pace = (limits.commands, 2 * limits.commands)  # made once: thousands of buckets share the two numbers
         self._connections: dict[Connection, Visit] = {}
+        self._opened = dict.fromkeys(TRANSPORTS, 0)
         self._empty = asyncio.Event()
 
     def session(self, writer: Writer, submit: Submit, visit: Visit) -> Session:
@@ -115,16 +127,29 @@ class Gateway:
     def opened(self, connection: Connection, visit: Visit, session: Session | None = None) -> None:
         """Count a connection in. It is told when the server is about to stop, and ended when its visitor may stay no longer.
 
-        Raises TooManyConnections, for those of one principal.
+        Raises TooManyConnections, for those of one principal, and ShuttingDown.
         """
+        if self.hub.draining:
+            raise self.shutting_down()
         self.visits.begin(visit, connection, session)
         self._connections[connection] = visit
+        self._opened[connection.transport] += 1
         self._empty.clear()
+        if _levels.isEnabledFor(logging.DEBUG):
+            who = visit.principal
+            log.debug(
+                "opened", session=visit.id, transport=connection.transport, client=visit.address, principal=who.name, kind=who.kind,
+            )  # fmt: skip
 
     def closed(self, connection: Connection) -> None:
         """Count it out. It may have been counted out already."""
         if (visit := self._connections.pop(connection, None)) is not None:
             self.visits.leave(visit)
+            if _levels.isEnabledFor(logging.DEBUG):
+                seconds = max(0, self.hub.now() - visit.opened) / 1000
+                log.debug(
+                    "closed", session=visit.id, transport=connection.transport, reason=connection.why or "gone", seconds=seconds,
+                )  # fmt: skip
         if not self._connections:
             self._empty.set()
 
@@ -140,24 +165,43 @@ class Gateway:
                         connection.beat()
 
     async def drain(self) -> None:
-        """Take no more work, say goodbye to all, wait until their buffers are flushed or the time is up."""
+        """Take no new ones, say goodbye to all, a share each second, wait until their buffers are flushed or the time is up.
+
+        Until its own goodbye each is served as ever, and other requests until `close`.
+        """
         self.hub.draining = True
         shutdown = self.settings.shutdown
-        error = ShuttingDown("the server is about to stop; reconnect and resume")
-        for number, connection in enumerate(list(self._connections)):
-            try:
-                connection.goodbye(error, random.uniform(0.2, 1.0) * shutdown.reconnect_within)
-            except Exception:
-                log.exception("goodbye_failed")  # the others shall have theirs
-            if number % SWEEP_SLICE == SWEEP_SLICE - 1:
-                await asyncio.sleep(0)
+        leaving = list(self._connections)
+        random.shuffle(leaving)  # those that came together, as a region or a tenant does, shall not leave together
+        spread = 0 if self.hub.ended else shutdown.spread  # nothing is delivered any more: nobody is better off waiting
+        await in_turn(leaving, self._send_away, spread)
         if self._connections:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._empty.wait(), shutdown.grace)
         if self._connections:
             log.warning("cut_off", connections=len(self._connections), reason="did not take what was due, nor leave, in time")
-            for connection in list(self._connections):
-                connection.abort()  # they resume like after any broken connection
+            self.cut_off()
+
+    def cut_off(self) -> None:
+        """End all connections at once. They resume like after any broken one."""
+        for connection in list(self._connections):
+            connection.abort()
+
+    def close(self) -> None:
+        """Publish nothing from now on."""
+        self.hub.draining = self.hub.closing = True
+
+    def shutting_down(self) -> ShuttingDown:
+        """Why somebody is sent away, with a moment of their own to come back at."""
+        moment = random.uniform(0.2, 1.0) * self.settings.shutdown.reconnect_within
+        return ShuttingDown("the server is about to stop; reconnect and resume", retry_after=moment)
+
+    def _send_away(self, connection: Connection) -> None:
+        if (visit := self._connections.get(connection)) is not None:
+            try:
+                connection.goodbye(self.shutting_down())
+            except Exception:
+                log.exception("goodbye_failed", session=visit.id)  # the others shall have theirs
 
     def check_origin(self, headers: Mapping[bytes, bytes]) -> None:
         """Raises OriginNotAllowed for a page of an origin that is neither this host's nor configured (RFC 6455, 10.2)."""
@@ -177,23 +221,24 @@ class Gateway:
         """What keeps this node from doing its work now, and why."""
         return self.hub.unready() | ({"auth": trouble} if (trouble := self.guard.unready()) else {})
 
-    def gauges(self) -> Iterable[tuple[str, str, dict[tuple[str, ...], float], tuple[str, ...]]]:
-        """Connections and buffered bytes by transport, for metrics."""
-        count, size = Counter[str](), Counter[str]()
-        for connection in self._connections:
-            count[connection.transport] += 1
-            size[connection.transport] += connection.buffered()
-        labels = ("transport",)
-        yield "eventhub_connections", "Open connections", {(name,): float(count[name]) for name in TRANSPORTS}, labels
-        yield (
-            "eventhub_buffered_bytes", "Bytes waiting to be sent", {(name,): float(size[name]) for name in TRANSPORTS}, labels,
-        )  # fmt: skip
-
-
-def log_access(method: str, path: str, status: int, client: str) -> None:
-    """A line for a request. Without its query: a token may be in it. What would move a terminal's cursor is escaped."""
-    shown = path if path.isprintable() else path.encode("unicode_escape").decode()
-    access.info("request", method=method, path=shown, status=status, client=client)
+    async def readings(self) -> AsyncIterator[Reading]:
+        """Readiness, and connections and what they buffer by transport, for metrics."""
+        yield "eventhub_ready", "Whether /readyz says that it is ready", {(): not self.unready()}, ()
+        yield "eventhub_connections_limit", "Connections that it takes at most", {(): self.admission.capacity}, ()
+        count, size = dict.fromkeys(TRANSPORTS, 0), dict.fromkeys(TRANSPORTS, 0)
+        connections = list(self._connections)
+        for begin in range(0, len(connections), READ_SLICE):
+            for connection in connections[begin : begin + READ_SLICE]:
+                if connection in self._connections:
+                    count[connection.transport] += 1
+                    size[connection.transport] += connection.buffered()
+            await asyncio.sleep(0)
+        for name, text, values in (
+            ("eventhub_connections", "Open connections", count),
+            ("eventhub_connections_opened_total", "Connections that were opened", self._opened),
+            ("eventhub_buffered_bytes", "Bytes waiting to be sent", size),
+        ):
+            yield name, text, {(transport,): value for transport, value in values.items()}, ("transport",)
 
 
 class Wanted:

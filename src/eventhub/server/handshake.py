@@ -12,7 +12,7 @@ import httptools
 import orjson
 
 from eventhub.auth.principal import Principal
-from eventhub.errors import EventHubError, InvalidRequest, NotFound, ShuttingDown
+from eventhub.errors import EventHubError, InvalidRequest, NotFound
 from eventhub.server.frames import accept_deflate
 from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway
 from eventhub.server.guard import fields
@@ -53,8 +53,6 @@ def agree(gateway: Gateway, method: str, url: bytes, headers: Headers, client: s
     gateway.check_origin(given)
     offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",")]
     principal = gateway.guard.identify(given, offered, client)
-    if gateway.hub.draining:
-        raise ShuttingDown("this server is about to stop; connect again in a moment")
     deflate = gateway.settings.compression and accept_deflate(found.get(b"sec-websocket-extensions", ""))
     lines = [
         "HTTP/1.1 101 Switching Protocols",

@@ -17,6 +17,8 @@ from eventhub.server.wire import WebSocketProtocol
 HEAD_BYTES = 32 * 1024
 PIPELINE = 16
 """Requests that may wait behind one another on a connection."""
+LAST_CALL = 1.0
+"""Seconds that a kept connection has for another request when the server stops: closed at once, it might cross one on its way."""
 BODY_MOMENT = 1.0
 """Seconds that the rest of a body has once its request was answered. What comes is thrown away; the connection is kept if that was all."""
 
@@ -161,6 +163,17 @@ class HttpProtocol(HttpToolsProtocol):
             self._stop(InvalidRequest("more than one header Host was sent; expected one"))  # RFC 9112, 3.2
         self._joining.unread = True
         super().on_headers_complete()
+        if self.gateway.hub.draining:
+            self.last_call()
+
+    def last_call(self) -> bool:
+        """The server is about to stop: close behind the answer that is due, or soon. False when none is due."""
+        if self._busy:
+            self.cycle.keep_alive = False  # which the answer says (RFC 9112, 9.6), unless it has begun
+            return True
+        if self.timeout_keep_alive_task is not None:
+            self._keep_alive(LAST_CALL)
+        return False
 
     def on_message_complete(self) -> None:
         super().on_message_complete()

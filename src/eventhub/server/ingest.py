@@ -5,6 +5,7 @@ cumulative, so what the producer does not read in time is simply superseded.
 """
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import orjson
@@ -12,7 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, ShuttingDown
-from eventhub.event import NewEvent
+from eventhub.event import NewEvent, Receipt
+from eventhub.hub import Hub
+from eventhub.server.access import note
 from eventhub.server.gateway import Gateway, too_large
 from eventhub.server.headers import ALWAYS
 from eventhub.server.outbox import CLOSE_SECONDS
@@ -29,7 +32,7 @@ DETAILED = 100
 
 
 class Lines(Protocol):
-    """What turns a line into an event."""
+    """What turns a line into an event. A group of lines is one publish, and may be traced."""
 
     channel: str
     kind: ChannelType
@@ -37,6 +40,18 @@ class Lines(Protocol):
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
         """Raises EventHubError."""
+        ...
+
+    def begin_trace(self) -> None:
+        """Of the group whose events are made next."""
+        ...
+
+    async def publish(self, hub: Hub, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        """Raises EventHubError."""
+        ...
+
+    def end_trace(self, outcomes: Sequence[Receipt | EventHubError]) -> None:
+        """What became of the group."""
         ...
 
 
@@ -58,11 +73,14 @@ class Ingest:
         self._wake = asyncio.Event()
         self._ended = False
         self._over = False
+        self._storing = False
+        self._leaving: ShuttingDown | None = None  # once what is being stored is known
         self._error: EventHubError | None = None
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read, store, report, until the body ends, the producer leaves or the server stops."""
         self._abort = abort_of(scope)
+        note(scope, session=self._visit.id)
         try:
             with self._gateway.admission.seat(scope):
                 self._gateway.opened(self, self._visit)
@@ -71,6 +89,11 @@ class Ingest:
             self._over = True
             self._gateway.closed(self)
 
+    @property
+    def why(self) -> str:
+        """What ended it."""
+        return self._error.code if self._error is not None else "done" if self._ended else ""
+
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
         return sum(map(len, self._details))
@@ -78,9 +101,11 @@ class Ingest:
     def beat(self) -> None:
         """TCP keep-alive finds a producer that has gone."""
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
-        """Report what is stored, and end."""
-        self._end(error)
+    def goodbye(self, error: ShuttingDown) -> None:
+        """Report what is stored, and end: once it is known of the lines under way, so that the producer can go on with the next."""
+        self._leaving = error
+        if not self._storing:
+            self._end(error)
 
     def fail(self, error: EventHubError) -> None:
         """Report what is stored, say why, and end, whether the producer reads it or not."""
@@ -107,6 +132,8 @@ class Ingest:
                 self._end(error)
             if not more:
                 self._end(None)
+            elif self._leaving is not None:
+                self._end(self._leaving)
         await asyncio.get_running_loop().create_future()  # the report ends the race
 
     async def _take_chunk(self, chunk: bytes, *, last: bool) -> None:
@@ -118,12 +145,21 @@ class Ingest:
         toll = self._visit.toll(self._request.kind)
         group = min(GROUP, toll.handful) if toll else GROUP
         for begin in range(0, len(lines), group):
+            if self._leaving is not None:
+                self._end(self._leaving)
             if self._ended:
                 return  # nothing more is taken from whoever was shut out
             events: list[tuple[int, NewEvent]] = []
+            self._request.begin_trace()
             for line in lines[begin : begin + group]:
                 self._take(line, events)
-            await self._store(events)
+            try:
+                await self._store(events)
+            except EventHubError as error:
+                self._request.end_trace((error,))
+                raise
+            finally:
+                self._request.end_trace(())  # whoever was shut out meanwhile
             await asyncio.sleep(0)  # others have their turn
         if len(self._rest) > self._request.limits.event_bytes:
             self._skipping, self._rest = True, b""
@@ -149,7 +185,8 @@ class Ingest:
             if self._ended:
                 return
             toll.pay(len(events))
-        outcomes = await self._gateway.hub.publish([event for _, event in events]) if events else ()
+        outcomes = await self._publish([event for _, event in events])
+        self._request.end_trace(outcomes)
         for (line, _), outcome in zip(events, outcomes, strict=True):
             if isinstance(outcome, EventHubError):
                 self._refuse(line, outcome)
@@ -159,6 +196,13 @@ class Ingest:
         if self._line != self._seen:
             self._line = self._seen
             self._wake.set()
+
+    async def _publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        self._storing = True
+        try:
+            return await self._request.publish(self._gateway.hub, events) if events else ()
+        finally:
+            self._storing = False
 
     def _refuse(self, line: int, error: EventHubError) -> None:
         self._rejected += 1

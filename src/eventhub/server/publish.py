@@ -2,26 +2,34 @@
 
 import asyncio
 import re
+import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from itertools import repeat
 from typing import Any
 
 import orjson
+import structlog
 from starlette.types import Receive, Scope, Send
 
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
 from eventhub.channels import ChannelType, Publisher
 from eventhub.commands import KEY_LENGTH
-from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
+from eventhub.errors import EventHubError, Internal, InvalidRequest, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
+from eventhub.hub import Hub
 from eventhub.schema import check_depth, dump, parse
+from eventhub.server.access import note
 from eventhub.server.gateway import LEAST_RATE, Gateway, too_large, too_late
 from eventhub.server.guard import address_of, fields
 from eventhub.server.headers import ALWAYS
 from eventhub.server.ingest import Ingest
 from eventhub.server.race import within
+from eventhub.tracing import Attributes, Publishing, trace_id_of
+
+log = structlog.get_logger("eventhub.publish")
 
 PREFIX = "/v1/channels/"
 METHODS = ("POST", "PUT")
@@ -35,7 +43,7 @@ _ATTRIBUTES = {b"ce-source": "source", b"ce-subject": "subject", b"ce-type": "ty
 class Request:
     """What holds for every event of a publish request. Raises EventHubError where the head of the request is at fault."""
 
-    __slots__ = ("attributes", "channel", "headers", "key", "kind", "limits", "now", "principal", "toll")
+    __slots__ = ("attributes", "channel", "given", "headers", "key", "kind", "limits", "now", "principal", "toll", "trace", "tracing")
 
     def __init__(self, gateway: Gateway, scope: Scope, headers: Mapping[bytes, bytes], principal: Principal) -> None:
         self.channel: str = scope["path"][len(PREFIX) :]
@@ -51,7 +59,10 @@ class Request:
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise UnsupportedMediaType("the body is compressed; expected no Content-Encoding")
         self.key = self._key()
-        self.attributes = self._attributes()
+        self.given = self._attributes()
+        self.attributes: Attributes = self.given
+        self.tracing = gateway.hub.tracing
+        self.trace: Publishing | None = None
 
     @property
     def media_type(self) -> bytes:
@@ -83,6 +94,22 @@ class Request:
             return None
         keys = repeat(None) if self.key is None else (f"{self.key}/{index}" for index in range(len(found)))
         return many(NewEvent, zip(repeat(self.channel), found, repeat(self.now()), repeat(self.attributes), keys, strict=False))
+
+    def begin_trace(self) -> None:
+        """What is published from now on is one publish: trace it if it is sampled."""
+        if self.tracing is not None:
+            self.trace = self.tracing.publish(self.channel, self.given, "http")
+            self.attributes = self.given if self.trace is None else self.trace.attributes
+
+    async def publish(self, hub: Hub, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        """Hand them to the hub. Raises what it raises."""
+        return await (hub.publish(events) if self.trace is None else hub.publish(events, (self.trace,)))
+
+    def end_trace(self, outcomes: Sequence[Receipt | EventHubError]) -> None:
+        """What became of it, if it is traced and nobody has said so."""
+        if self.trace is not None:
+            self.trace.end(outcomes)
+            self.trace = None
 
     def pay(self, count: int) -> None:
         """So many events are to be published, or were refused for what they are."""
@@ -124,10 +151,13 @@ class PublishEndpoint:
         self._gateway = gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request: Request | None = None
         try:
             headers = fields(scope["headers"])
             principal = await self._gateway.guard.admit(headers, address=address_of(scope))
             request = Request(self._gateway, scope, headers, principal)
+            if self._gateway.access.on:
+                note(scope, trace_id=trace_id_of(request.given))
             if request.stream:
                 visit = self._gateway.visits.enter(principal, address_of(scope))
                 await Ingest(self._gateway, request, visit).run(scope, receive, send)
@@ -137,22 +167,41 @@ class PublishEndpoint:
             if request.media_type == b"multipart/form-data":
                 raise UnsupportedMediaType("the body is multipart/form-data; expected JSON, as in: curl -d '{…}'")
             body = await self._body(request, receive)
+            begin = time.perf_counter()
             self._gateway.guard.check(principal)  # it may have taken long
             try:
-                await (self._batch if body.lstrip(b" \t\r\n")[:1] == b"[" else self._single)(request, body, send)
-            except asyncio.CancelledError:  # the server stops, and waits for the broker no longer
-                raise ShuttingDown(
-                    "the server stops, and whether the event is stored is not known; publish it again, with the same key"
-                ) from None
+                await self._publish(request, body, scope, send)
+            finally:
+                self._gateway.hub.answered(request.channel, time.perf_counter() - begin)
         except EventHubError as error:
+            if request is not None:
+                request.end_trace((error,))
             self._gateway.hub.rejected(scope["path"][len(PREFIX) :], error)
             await refuse(send, error)
         except ConnectionError:
             pass  # the producer left before its body was complete: nothing is stored
 
+    async def _publish(self, request: Request, body: bytes, scope: Scope, send: Send) -> None:
+        """Store and answer. Raises EventHubError."""
+        request.begin_trace()
+        if request.trace is not None:
+            note(scope, trace_id=trace_id_of(request.attributes))
+        try:
+            await (self._batch if body.lstrip(b" \t\r\n")[:1] == b"[" else self._single)(request, body, send)
+        except asyncio.CancelledError:  # the server stops, and waits for the broker no longer
+            raise ShuttingDown(
+                "the server stops, and whether the event is stored is not known; publish it again, with the same key"
+            ) from None
+        except EventHubError:
+            raise
+        except Exception:
+            log.exception("publish_failed", channel=request.channel, trace_id=trace_id_of(request.attributes))
+            raise Internal("a fault of the server; its log says more") from None
+
     async def _single(self, request: Request, body: bytes, send: Send) -> None:
         request.pay(1)
-        (outcome,) = await self._gateway.hub.publish((request.event(body),))
+        (outcome,) = await request.publish(self._gateway.hub, (request.event(body),))
+        request.end_trace((outcome,))
         if isinstance(outcome, EventHubError):
             return await refuse(send, outcome)
         position, time, replayed = outcome
@@ -160,7 +209,7 @@ class PublishEndpoint:
         await answer(send, HTTPStatus.CREATED, text.encode(), replayed=replayed)
 
     async def _batch(self, request: Request, body: bytes, send: Send) -> None:
-        publish = self._gateway.hub.publish
+        publish = partial(request.publish, self._gateway.hub)
         if valid := request.events(body):
             request.pay(len(valid))
             return await self._answer_batch(request, await publish(valid), send)
@@ -186,6 +235,7 @@ class PublishEndpoint:
         return events
 
     async def _answer_batch(self, request: Request, outcomes: Sequence[Receipt | EventHubError], send: Send) -> None:
+        request.end_trace(outcomes)
         results, rejected, replayed = [], 0, False
         shown, text = -1, ""  # events of a batch mostly have one time
         for outcome in outcomes:

@@ -57,8 +57,10 @@ class Siblings:
         """The metrics of all, in the Prometheus text format."""
         others = [number for number in range(len(self._mailboxes)) if number != self._own]
         answers = await asyncio.gather(*map(self._ask, others))
-        dumps = {self._own: self._metrics.dump()} | {number: dump for number, dump in zip(others, answers, strict=True) if dump is not None}
-        return exposition(dict(sorted(dumps.items())), unreachable=len(self._mailboxes) - len(dumps))
+        dumps = {self._own: await self._metrics.dump()} | {
+            number: dump for number, dump in zip(others, answers, strict=True) if dump is not None
+        }
+        return await exposition(dict(sorted(dumps.items())), unreachable=len(self._mailboxes) - len(dumps))
 
     async def _ask(self, number: int) -> Dump | None:
         with suppress(OSError, TimeoutError, ValueError):  # ValueError: it ended in the middle of its answer
@@ -80,7 +82,7 @@ class Siblings:
         asker.settimeout(0)
         with asker, suppress(OSError, TimeoutError):  # it is no longer there, or waits no longer
             async with asyncio.timeout(ANSWER_SECONDS):
-                await asyncio.get_running_loop().sock_sendall(asker, json.dumps(self._metrics.dump()).encode())
+                await asyncio.get_running_loop().sock_sendall(asker, json.dumps(await self._metrics.dump()).encode())
 
 
 async def _all(sock: socket.socket) -> bytes:

@@ -9,6 +9,7 @@ from eventhub.commands import Ref
 from eventhub.encoding import EVENT_STREAM, LINES
 from eventhub.errors import EventHubError, Forbidden, ShuttingDown
 from eventhub.event import NewEvent
+from eventhub.server.access import note
 from eventhub.server.gateway import ABORT, Gateway, Wanted
 from eventhub.server.outbox import CursorOutbox, Outbox
 from eventhub.server.race import race
@@ -31,6 +32,7 @@ class Stream:
             self._outbox: Outbox = CursorOutbox(wanted.positions(), bound, self._congested, self._drained)
         else:
             self._outbox = Outbox(EVENT_STREAM if transport == "sse" else LINES, bound, self._congested, self._drained)
+        self._over = ""
         self._visit = visit
         self._session = gateway.session(self._outbox, _refuse, visit)
         self._outbox.on_fail = self._session.close
@@ -42,7 +44,12 @@ class Stream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._outbox.on_late = self._abort = abort_of(scope)
+        note(scope, session=self._visit.id)
         try:
+            if self.transport == "sse" and self._gateway.hub.draining:
+                # any answer but 200 would be the last that an EventSource asks for (WHATWG HTML, 9.2.3)
+                self.goodbye(self._gateway.shutting_down())
+                return await self._send(send)
             with self._gateway.admission.seat(scope):
                 self._gateway.opened(self, self._visit, self._session)
                 await race(self._send(send), _disconnected(receive))
@@ -51,6 +58,11 @@ class Stream:
             self._outbox.discard()
             self._session.close()
 
+    @property
+    def why(self) -> str:
+        """What ended it."""
+        return self._outbox.error.code if self._outbox.error is not None else self._over
+
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
         return self._outbox.size
@@ -58,9 +70,10 @@ class Stream:
     def beat(self) -> None:
         """The sender beats by itself; a dead peer shows by TCP_USER_TIMEOUT."""
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+    def goodbye(self, error: ShuttingDown) -> None:
         """Say so, flush, end the response."""
-        self._session.goodbye(error, reconnect_in)
+        self._over = error.code
+        self._session.goodbye(error)
         self._session.close()
         self._outbox.close()
 

@@ -1,5 +1,6 @@
 """Events that clients publish over one connection: in order, grouped while a publish is under way, bounded."""
 
+import time
 from collections.abc import Callable
 
 import structlog
@@ -8,6 +9,7 @@ from eventhub.commands import Ref
 from eventhub.errors import EventHubError, Internal
 from eventhub.event import NewEvent, Receipt
 from eventhub.hub import Hub
+from eventhub.tracing import Publishing, trace_id_of
 
 log = structlog.get_logger("eventhub.submissions")
 
@@ -18,14 +20,15 @@ Answer = Callable[[Ref, str, Receipt | EventHubError], None]
 
 
 class Submissions:
-    """A connection's publishes."""
+    """A connection's publishes. `session` is what the connection is called in logs."""
 
-    __slots__ = ("_answer", "_busy", "_hub", "_waiting")
+    __slots__ = ("_answer", "_busy", "_hub", "_session", "_waiting")
 
-    def __init__(self, hub: Hub, answer: Answer) -> None:
+    def __init__(self, hub: Hub, answer: Answer, session: str) -> None:
+        self._session = session
         self._hub = hub
         self._answer = answer
-        self._waiting: list[tuple[Ref, NewEvent]] = []
+        self._waiting: list[tuple[Ref, NewEvent, float, Publishing | None]] = []
         self._busy = False
 
     @property
@@ -35,7 +38,11 @@ class Submissions:
 
     def add(self, ref: Ref, event: NewEvent) -> bool:
         """Publish soon. False when the backlog is full: add no more until `roomy`."""
-        self._waiting.append((ref, event))
+        trace = None
+        if (tracing := self._hub.tracing) is not None:
+            trace = tracing.publish(event.channel, event.attributes, "websocket")
+            event = event if trace is None else event._replace(attributes=trace.attributes)
+        self._waiting.append((ref, event, time.perf_counter(), trace))
         if not self._busy:
             self._busy = True
             self._hub.spawn(self._publish())
@@ -44,13 +51,18 @@ class Submissions:
     async def _publish(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting, []
+            traces = [trace for *_, trace in batch if trace is not None]
             try:
-                outcomes = await self._hub.publish([event for _, event in batch])
+                outcomes = await self._hub.publish([event for _, event, *_ in batch], traces)
             except EventHubError as error:
                 outcomes = [error] * len(batch)
             except Exception:
-                log.exception("publish_failed")
+                ids = {found for _, event, *_ in batch if (found := trace_id_of(event.attributes))}
+                log.exception("publish_failed", session=self._session, trace_ids=sorted(ids))
                 outcomes = [Internal("a fault of the server; its log says more")] * len(batch)
-            for (ref, event), outcome in zip(batch, outcomes, strict=True):
+            for (ref, event, begin, trace), outcome in zip(batch, outcomes, strict=True):
+                if trace is not None:
+                    trace.end((outcome,))
                 self._answer(ref, event.channel, outcome)
+                self._hub.answered(event.channel, time.perf_counter() - begin)
         self._busy = False

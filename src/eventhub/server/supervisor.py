@@ -2,7 +2,7 @@
 
 Workers are forked, so a replacement is there in a moment and shares its memory with the others; that is sound because there is nothing here
 that a fork would break: no thread, no event loop, no signal handler. All that happens arrives as a signal, and is waited for in one place.
-A worker keeps SIGINT blocked: a terminal sends it to all, and the supervisor alone says when to stop.
+A worker keeps SIGINT and SIGHUP blocked: a terminal sends them to all, and the supervisor alone says when to stop.
 """
 
 import gc
@@ -27,10 +27,10 @@ STEADY_SECONDS = 30
 PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 5.0
 """Between a death and the replacement, doubled each time. Connections to that worker wait meanwhile, so it is never long."""
 MARGIN_SECONDS = 5
-"""Beyond the grace that connections have, for a worker to end."""
+"""Beyond what a drain takes, for a worker to end."""
 READY: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1)
 """From a worker that serves. A real-time signal: two that come together stay two. Without them (macOS) there can be one worker only."""
-STOP = {signal.SIGTERM, signal.SIGINT}
+STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 SIGNALS = {signal.SIGCHLD, READY, *STOP}
 FOREVER = 1e6
 """Seconds, for a wait that wants a number."""
@@ -90,10 +90,13 @@ class Worker:
 
 
 class Supervisor:
-    """The workers, one for each list of listening sockets. `work` serves from a seat, in a process of its own."""
+    """The workers, one for each list of listening sockets. `work` serves from a seat, in a process of its own.
+
+    `drain_seconds`: how long a drain of theirs may take.
+    """
 
     def __init__(
-        self, listening: Sequence[Sequence[socket.socket]], work: Callable[[Seat], None], announce: Callable[[], None], grace: float
+        self, listening: Sequence[Sequence[socket.socket]], work: Callable[[Seat], None], announce: Callable[[], None], drain_seconds: float
     ) -> None:
         lifeline, self._alive = os.pipe()
         mailboxes = [Mailbox.open() for _ in listening]
@@ -102,17 +105,20 @@ class Supervisor:
         self._work = work
         self._announce = announce
         self._announced = False
-        self._grace = grace
+        self._drain_seconds = drain_seconds
         self._deadline: float | None = None  # once it stops
         self._orderly = True
 
     def run(self) -> bool:
         """Until all workers have ended; whether they did so in good order."""
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started this may have ignored it, and then it would not come
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        signals = SIGNALS
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup; once blocked, even what is ignored would come
+            signals = SIGNALS - {signal.SIGHUP}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         gc.freeze()  # what is here now is shared with all workers as long as nobody writes to it, as a collection would
         while self._deadline is None or self._running:
-            caught = signal.sigtimedwait(SIGNALS, self._patience())
+            caught = signal.sigtimedwait(signals, self._patience())
             if caught is None:
                 self._on_time()
             elif caught.si_signo == signal.SIGCHLD:
@@ -121,7 +127,7 @@ class Supervisor:
                 self._ready(caught.si_pid)
             elif self._deadline is None:
                 self._stop()
-            else:  # the second
+            elif caught.si_signo != signal.SIGHUP:  # the second; a terminal that closes may send that one several times
                 self._kill()
         return self._orderly
 
@@ -200,7 +206,7 @@ class Supervisor:
             self._stop()
 
     def _stop(self) -> None:
-        self._deadline = time.monotonic() + self._grace + MARGIN_SECONDS
+        self._deadline = time.monotonic() + self._drain_seconds + MARGIN_SECONDS
         for worker in self._workers:
             worker.seat.close()  # here, too: nobody would serve what the kernel still accepted
         for pid in self._running:

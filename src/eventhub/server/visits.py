@@ -1,5 +1,6 @@
 """The connections of this node by who is at their other end: how long each may stay, and who is shut out."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -29,12 +30,16 @@ class Holder(Protocol):
 
 
 class Visit:
-    """A connection's principal, which may be renewed. `address` is the client's, `opened` in milliseconds since the Unix epoch."""
+    """A connection's principal, which may be renewed. `address` is the client's, `opened` in milliseconds since the Unix epoch.
 
-    __slots__ = ("_visits", "address", "due", "holder", "opened", "place", "principal", "session")
+    `id` is the connection's name, unique over all nodes: what `hello` says, operators see, and log lines have as `session`.
+    """
+
+    __slots__ = ("_visits", "address", "due", "holder", "id", "opened", "place", "principal", "session")
 
     def __init__(self, visits: "Visits", principal: Principal, address: str, opened: int) -> None:
         self._visits = visits
+        self.id = secrets.token_urlsafe(9)
         self.principal = principal
         self.address = address
         self.opened = opened

@@ -9,6 +9,7 @@ from eventhub.commands import Ref
 from eventhub.encoding import LINES
 from eventhub.errors import EventHubError, ShuttingDown, UnsupportedMediaType
 from eventhub.event import NewEvent, Receipt
+from eventhub.server.access import note
 from eventhub.server.frames import SERVICE_RESTART
 from eventhub.server.gateway import SUBPROTOCOL, Gateway, Wanted, silent, too_large
 from eventhub.server.guard import address_of, fields
@@ -23,11 +24,11 @@ class WebSocketShell:
 
     transport = "websocket"
     _session: Session
+    _submissions: Submissions
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._outbox = Outbox(LINES, gateway.settings.limits.buffer_bytes, self._congested, self._drained)
-        self._submissions = Submissions(gateway.hub, self._published)
         self._room = asyncio.Event()
         self._room.set()
         self._close = (SERVICE_RESTART, "")
@@ -44,6 +45,8 @@ class WebSocketShell:
             principal = await gateway.guard.admit(headers, offered, address_of(scope))
             visit = gateway.visits.enter(principal, address_of(scope))
             self._session = gateway.session(self._outbox, self._submit, visit)
+            self._submissions = Submissions(gateway.hub, self._published, visit.id)
+            note(scope, session=visit.id)
             self._outbox.on_fail = self._session.close
             with gateway.admission.seat(scope):
                 gateway.opened(self, visit, self._session)
@@ -62,6 +65,11 @@ class WebSocketShell:
             self._outbox.discard()
             self._session.close()
 
+    @property
+    def why(self) -> str:
+        """What ended it."""
+        return self._outbox.error.code if self._outbox.error is not None else self._close[1]
+
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
         return self._outbox.size
@@ -69,9 +77,9 @@ class WebSocketShell:
     def beat(self) -> None:
         """The server below pings."""
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+    def goodbye(self, error: ShuttingDown) -> None:
         """Say so, flush, close."""
-        self._session.goodbye(error, reconnect_in)
+        self._session.goodbye(error)
         self._close = (SERVICE_RESTART, error.code)
         self._session.close()
         self._outbox.close()

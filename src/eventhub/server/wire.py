@@ -23,7 +23,7 @@ from eventhub.errors import (
 from eventhub.event import NewEvent
 from eventhub.server.admission import Place
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, close_code, close_payload
-from eventhub.server.gateway import LEAST_RATE, Gateway, Wanted, log_access, silent, too_large, too_late
+from eventhub.server.gateway import LEAST_RATE, Gateway, Wanted, silent, too_large, too_late
 from eventhub.server.handshake import agree, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
@@ -49,7 +49,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_alive", "_began", "_bucket", "_closing", "_gateway", "_held", "_loop", "_mute", "_parser", "_pause", "_peers", "_pipe", "_place",
-        "_session", "_submissions", "_transport", "encoding", "full", "write",
+        "_session", "_submissions", "_transport", "encoding", "full", "why", "write",
     )  # fmt: skip
     transport = "websocket"
 
@@ -63,6 +63,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._session: Session | None = None
         self._submissions: Submissions | None = None
         self._closing: asyncio.TimerHandle | None = None
+        self.why = ""
         self._alive = True
         self._mute = False  # no message has come, and one must
         self._began = 0.0  # when the message under way did, on the loop's clock; 0.0 without one
@@ -98,7 +99,8 @@ class WebSocketProtocol(asyncio.Protocol):
         except EventHubError as error:
             self._refuse(error, method, url, headers)
             return
-        self._log_access(method, url, HTTPStatus.SWITCHING_PROTOCOLS, headers)
+        if gateway.access.on:
+            self._log_access(method, url, HTTPStatus.SWITCHING_PROTOCOLS, client, visit.id)
         bound = gateway.settings.limits.buffer_bytes
         self._transport.set_write_buffer_limits(high=bound, low=bound // 4)
         if (sock := self._transport.get_extra_info("socket")) is not None:
@@ -130,7 +132,8 @@ class WebSocketProtocol(asyncio.Protocol):
     def _refuse(self, error: EventHubError, method: str, url: bytes, headers: list[tuple[bytes, bytes]]) -> None:
         if self._transport.is_closing():  # the client has gone while a key was looked for
             return
-        self._log_access(method, url, error.status, headers)
+        if self._gateway.access.on:
+            self._log_access(method, url, error.status, self._client(headers), None)
         self._gateway.hub.refused(error)
         self.write(refusal(error))
         self._transport.close()
@@ -217,9 +220,9 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._closing is None:
             self.write(frame(b"", PING))
 
-    def goodbye(self, error: ShuttingDown, reconnect_in: float) -> None:
+    def goodbye(self, error: ShuttingDown) -> None:
         if self._session is not None and self._closing is None:
-            self._session.goodbye(error, reconnect_in)
+            self._session.goodbye(error)
             self._close(SERVICE_RESTART, error.code)
 
     def fail(self, error: EventHubError) -> None:
@@ -230,13 +233,13 @@ class WebSocketProtocol(asyncio.Protocol):
         self._close(error.close_code, error.code)
 
     def abort(self) -> None:
+        self.why = "cut off"
         self._transport.abort()
 
     # Private
 
-    def _log_access(self, method: str, url: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        if self._gateway.settings.log.access:
-            log_access(method, url.partition(b"?")[0].decode("latin-1"), status, self._client(headers))
+    def _log_access(self, method: str, url: bytes, status: int, client: str, session: str | None) -> None:
+        self._gateway.access.write(method, url.partition(b"?")[0].decode("latin-1"), status, client, session=session)
 
     def _client(self, headers: list[tuple[bytes, bytes]]) -> str:
         peer = self._transport.get_extra_info("peername") or ("",)
@@ -262,6 +265,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def _closed_by_peer(self, payload: bytes) -> None:
         code = close_code(payload)
         self._end()
+        self.why = self.why or f"client, {code}"
         if self._closing is None:
             self.write(frame(b"" if code == NO_STATUS else close_payload(code, ""), CLOSE))
         self._parser = None
@@ -272,6 +276,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._closing is not None:
             return
         self._end()
+        self.why = reason
         self.write(frame(close_payload(code, reason), CLOSE))
         self._closing = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
@@ -357,7 +362,8 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _submit(self, ref: Ref, event: NewEvent) -> None:
         if self._submissions is None:
-            self._submissions = Submissions(self._gateway.hub, self._published)
+            assert self._session is not None  # whose command it is
+            self._submissions = Submissions(self._gateway.hub, self._published, self._session.id)
         if not self._submissions.add(ref, event):
             self._regulate()
 

@@ -1,0 +1,33 @@
+"""What the log says of subscriptions at level debug. At other levels each of these costs a look at the level."""
+
+import logging
+
+import structlog
+
+from eventhub.encoding import gap_fields
+from eventhub.event import Gap
+from eventhub.feed import Start, Subscriber
+
+NAME = "eventhub.subscriptions"
+
+log = structlog.get_logger(NAME)
+_levels = logging.getLogger(NAME)
+
+
+def began(subscriber: Subscriber, start: Start) -> None:
+    """It knows where it stands."""
+    if _levels.isEnabledFor(logging.DEBUG):
+        log.debug("subscribed", session=subscriber.session, channel=subscriber.channel, **start.as_dict())
+
+
+def ended(subscriber: Subscriber) -> None:
+    """Nothing is written for it any more."""
+    if _levels.isEnabledFor(logging.DEBUG):
+        log.debug("unsubscribed", session=subscriber.session, channel=subscriber.channel, state=subscriber.state.name.lower())
+
+
+def missed(channel: str, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
+    """A gap was told: to one, or to all who are live."""
+    if _levels.isEnabledFor(logging.DEBUG):
+        whose = {"session": subscriber.session} if subscriber is not None else {}
+        log.debug("gap", channel=channel, readers=readers, **whose, **gap_fields(gap))

@@ -1,0 +1,47 @@
+"""What dashboards, alerts and runbooks ask of Prometheus, read from their files."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHART = ROOT / "helm/eventhub/files"
+RUNBOOKS = ROOT / "docs/runbooks"
+DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((CHART / "dashboards").glob("*.json"))}
+ALERTS: list[dict[str, Any]] = [rule for group in yaml.safe_load((CHART / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An expression, and where it stands."""
+
+    where: str
+    text: str
+
+
+def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
+    """All but rows."""
+    return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
+
+
+def of_dashboards() -> Iterator[Expression]:
+    """As they are written: with Grafana's variables."""
+    for name, dashboard in DASHBOARDS.items():
+        for panel in panels(dashboard):
+            for target in panel["targets"]:
+                yield Expression(f"{name}: {panel['title']}", target["expr"])
+        for annotation in dashboard["annotations"]["list"]:
+            yield Expression(f"{name}: annotation {annotation['name']}", annotation["expr"])
+
+
+def of_runbooks() -> Iterator[Expression]:
+    """One a line of each block."""
+    for path in sorted(RUNBOOKS.glob("*.md")):
+        for block in re.findall(r"```promql\n(.*?)```", path.read_text(), re.DOTALL):
+            for line in block.splitlines():
+                yield Expression(path.name, line)

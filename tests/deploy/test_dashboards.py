@@ -1,0 +1,75 @@
+"""The dashboards' files. They are made with Grafana's own types. That a Grafana shows them well is not tested: Debian has none."""
+
+import re
+from itertools import combinations
+from typing import Any
+
+import pytest
+
+from dashboards.__main__ import DIRECTORY, PAGES
+from dashboards.panels import RUNBOOKS as ADDRESS
+from tests.deploy.expressions import DASHBOARDS, RUNBOOKS, panels
+
+VARIABLES = ["datasource", "namespace", "job", "instance", "type"]
+
+
+@pytest.fixture(params=list(DASHBOARDS))
+def dashboard(request: pytest.FixtureRequest) -> dict[str, Any]:
+    found: dict[str, Any] = DASHBOARDS[request.param]
+    return found
+
+
+def test_the_files_are_those_of_the_code() -> None:
+    assert {page.name for page in PAGES} == set(DASHBOARDS)
+    for page in PAGES:
+        assert (DIRECTORY / f"{page.name}.json").read_text() == page.json(), "run `make docs`"
+
+
+def test_their_addresses_stay_and_nothing_is_of_one_grafana(dashboard: dict[str, Any]) -> None:
+    assert {found["uid"] for found in DASHBOARDS.values()} == {"eventhub-operators", "eventhub-producers", "eventhub-capacity"}
+    assert "id" not in dashboard, "a Grafana gives it"
+    assert dashboard["schemaVersion"] >= 39
+    sources = [dashboard["annotations"]["list"][0]["datasource"], *(panel["datasource"] for panel in panels(dashboard))]
+    sources += [target["datasource"] for panel in panels(dashboard) for target in panel["targets"]]
+    assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
+
+
+def test_every_panel_says_what_to_do_in_which_unit(dashboard: dict[str, Any]) -> None:
+    for panel in panels(dashboard):
+        assert len(panel["description"]) > 5, panel["title"]
+        assert panel["type"] == "table" or panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+
+
+def test_panels_are_told_apart_and_do_not_overlap(dashboard: dict[str, Any]) -> None:
+    found = dashboard["panels"]
+    assert len({panel["id"] for panel in found}) == len({panel["title"] for panel in found}) == len(found)
+    for one, other in combinations([panel["gridPos"] for panel in found], 2):
+        apart = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+        assert apart or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"], (one, other)
+    assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in found)
+
+
+def test_all_nodes_are_shown_at_first_whether_they_have_a_namespace_or_not(dashboard: dict[str, Any]) -> None:
+    variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
+    assert list(variables) == VARIABLES
+    for name in VARIABLES[1:]:
+        assert variables[name]["current"]["value"] == "$__all"
+        assert variables[name]["refresh"] == 2, "when the time range changes"
+    assert variables["namespace"]["allValue"] == ".*", "also matches what has none"
+    assert "allValue" not in variables["job"], "process_… of other programs would match .*"
+
+
+def test_expressions_name_no_variable_that_is_not_there(dashboard: dict[str, Any]) -> None:
+    known = {*VARIABLES, "__rate_interval", "__range", "__interval"}
+    for panel in panels(dashboard):
+        for target in panel["targets"]:
+            assert set(re.findall(r"\$(\w+)", target["expr"])) <= known
+            assert "@" not in target["expr"]
+            assert 'job=~"$job"' in target["expr"], "of the chosen nodes"
+
+
+def test_links_lead_to_runbooks_that_exist(dashboard: dict[str, Any]) -> None:
+    links = [link for panel in panels(dashboard) for link in re.findall(r"\]\((.*?)\)", panel["description"])]
+    assert links
+    for link in links:
+        assert (RUNBOOKS / link.removeprefix(ADDRESS + "/")).is_file(), link

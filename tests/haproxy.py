@@ -1,0 +1,80 @@
+"""A real HAProxy in front of several nodes, as an operator would set it up. It ends with its context."""
+
+import csv
+import io
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from tests.harness import EventHubServer, free_port
+from tests.redis_servers import program, wait_for
+
+CONFIG = """
+global
+    maxconn 9000
+    stats socket {directory}/stats
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 60s
+    timeout server 60s
+    timeout tunnel 1h                            # WebSockets are silent between heartbeats
+    option forwardfor
+    option redispatch 1                          # a node that is gone, or says that it stops: the next one, at once
+    retries 3
+    retry-on conn-failure empty-response 503
+frontend clients
+    bind 127.0.0.1:{port}
+    default_backend nodes
+backend nodes
+    http-request disable-l7-retry if METH_POST   # whether it was stored is for the producer to find out, with its key
+    balance leastconn
+    option httpchk GET /readyz
+    default-server check inter 500ms fall 1 rise 1
+"""
+
+
+class HAProxy:
+    """Spreads connections over those nodes whose /readyz is green."""
+
+    def __init__(self, directory: Path, nodes: Sequence[EventHubServer]) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        servers = "".join(f"    server node{number} 127.0.0.1:{node.port}\n" for number, node in enumerate(nodes, start=1))
+        self._config = directory / "haproxy.cfg"
+        self._config.write_text(CONFIG.format(directory=directory, port=self.port) + servers)
+        self._stats = directory / "stats"
+        self._log = directory / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def connections(self) -> dict[str, int]:
+        """Open ones by node, in the nodes' order."""
+        return {name: int(row["scur"]) for name, row in self._rows().items()}
+
+    def is_up(self, name: str) -> bool:
+        """Whether it sends anybody there."""
+        return self._rows()[name]["status"].startswith("UP")
+
+    def __enter__(self) -> Self:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen([program("haproxy"), "-db", "-f", str(self._config)], stdout=log, stderr=log)
+        wait_for(lambda: all(map(self.is_up, self._rows())), lambda: self._log.read_text()[-2000:])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def _rows(self) -> dict[str, dict[str, str]]:
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(5)
+            sock.connect(str(self._stats))
+            sock.sendall(b"show stat\n")
+            text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+        rows = csv.DictReader(io.StringIO(text.removeprefix("# ")))
+        return {row["svname"]: row for row in rows if row["svname"].startswith("node")}
