@@ -83,7 +83,7 @@ $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autob
 	touch $@
 
 .PHONY: system
-PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy promtool:prometheus
+PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy sqlite3:sqlite3 promtool:prometheus
 system: # programs the tests use, from Debian; servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
