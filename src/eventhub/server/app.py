@@ -36,7 +36,7 @@ from eventhub.server.pulse import pulse
 from eventhub.server.race import race
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
-from eventhub.server.supervisor import Seat, Supervisor
+from eventhub.server.supervisor import BEAT_SECONDS, Seat, Supervisor
 from eventhub.server.websocket import WebSocketShell
 from eventhub.server.wire import WebSocketProtocol
 from eventhub.settings import Settings
@@ -73,6 +73,7 @@ class Application:
         if certificates is not None:
             metrics.read(certificates.readings)
         self._publish = PublishEndpoint(self.gateway)
+        self._seat = seat
         self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
         pages.mount(self._api)
@@ -134,6 +135,8 @@ class Application:
                 running.append(self.gateway.guard.key_set.run())
             if self._siblings:
                 running.append(self._siblings.run())
+            if self._seat:
+                running.append(_beat(self._seat))
             if self._certificates:
                 running.append(self._certificates.run())
             work = [tasks.create_task(part) for part in running]
@@ -146,6 +149,12 @@ class Application:
                 task.cancel()
         if self._telemetry:
             await self._telemetry.stop()
+
+
+async def _beat(seat: Seat) -> None:
+    while True:
+        seat.beat()
+        await asyncio.sleep(BEAT_SECONDS)
 
 
 def _host(scope: Scope) -> bytes | None:
