@@ -40,6 +40,7 @@ def images() -> Iterator[Images]:
 @pytest.fixture
 def mounted(tmp_path: Path) -> list[str]:
     """A configuration with a key, where the image looks for one."""
+    tmp_path.chmod(0o755)
     (tmp_path / "eventhub.yaml").write_text(CONFIG)
     return ["--volume", f"{tmp_path}:/etc/eventhub:ro"]
 
@@ -66,7 +67,7 @@ def test_it_serves_with_a_read_only_root_and_no_privileges_as_its_own_user_or_an
         assert (int(held["CapEff"], 16), int(held["CapBnd"], 16), held["NoNewPrivs"]) == (0, 0, "1")
         assert hub.stop() == 0
         assert client.until("goodbye")["reconnect_in"] >= 0
-        assert [json.loads(line)["event"] for line in hub.log().splitlines()] == ["listening", "draining", "stopped"]
+        assert [json.loads(line)["event"] for line in images.log(hub.name).splitlines()] == ["listening", "draining", "stopped"]
 
 
 def test_without_authentication_it_refuses_to_start_until_it_is_told(images: Images) -> None:
