@@ -1,7 +1,7 @@
 """Schemas of the custom resources that the chart makes, out of the definitions that their projects publish.
 
-`python -m tests.deploy.crds FILE…` makes `crds/<kind>.json` of CustomResourceDefinitions, whose schemas are OpenAPI v3: without words, defaults
-and CEL rules, and strict: a field that is not declared is refused, as `kubectl apply` does.
+`python -m tests.deploy.crds FILE…` makes `crds/<kind>.json` of CustomResourceDefinitions, whose schemas are OpenAPI v3. Words, defaults and
+rules in CEL are left out, and a field that is not declared is refused, as `kubectl apply` does.
 """
 
 import json

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import nkeys
+import nkeys  # type: ignore[import-untyped]  # has no types
 
 from eventhub.auth.keys import hash_key, new_key
 from tests.authority import Authority
@@ -66,9 +66,8 @@ class Container:
             if "configMap" in volume:
                 files = one(objects, "ConfigMap")["data"]
             for item in volume.get("secret", {}).get("items", [{"key": name, "path": name} for name in files]):
-                (place / item["path"]).write_text(
-                    files[item["key"]].replace("/run/", f"{directory}/run/").replace("/var/", f"{directory}/var/")
-                )
+                text = files[item["key"]].replace("/run/", f"{directory}/run/").replace("/var/", f"{directory}/var/")
+                (place / item["path"]).write_text(text)
         return cls(spec, dict(_variable(each, known, directory) for each in spec["env"]), directory)
 
     @property
