@@ -1,5 +1,4 @@
-"""compose.yaml and the files it mounts: in shape, and about the same things. Where there is no Docker, nothing more can be said of the
-images of others; nginx and Prometheus run with their files in test_nginx.py and test_prometheus.py."""
+"""compose.yaml and the files it mounts: in shape, and about the same things. test_stack.py runs what can be run without Docker."""
 
 import json
 import os

@@ -1,9 +1,13 @@
-"""deploy/nginx.conf before two real nodes on a real Valkey, with the configuration of compose.yaml."""
+"""What compose.yaml runs, on this machine: two nodes on a Valkey, nginx before them, Prometheus beside them, each with its file of deploy/.
+
+Addresses and directories alone are changed.
+"""
 
 import asyncio
 import json
 import re
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +22,8 @@ from tests.clients import WsClient, http, ndjson, raw, sse
 from tests.deploy.nginx import CONF, Nginx
 from tests.harness import EventHubServer, free_port
 from tests.nodes import trial
-from tests.redis_servers import RedisServer
+from tests.prometheus import Prometheus
+from tests.redis_servers import RedisServer, program
 
 DEPLOY = CONF.parent
 COMPOSE = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text())
@@ -111,6 +116,22 @@ def test_no_credential_is_logged(stack: Stack) -> None:
     http.get(f"{stack.front.url}/livez")
     assert "GET /livez" in stack.front.log.read_text()
     assert "s3cret" not in stack.front.log.read_text()
+
+
+def test_promtool_takes_the_configuration_of_prometheus() -> None:
+    command = [program("promtool"), "check", "config", str(DEPLOY / "prometheus.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_finds_both_nodes(stack: Stack, tmp_path: Path) -> None:
+    text = (DEPLOY / "prometheus.yml").read_text()
+    for number, node in enumerate(stack.nodes, 1):
+        text = text.replace(f"eventhub-{number}:8000", f"127.0.0.1:{node.port}")
+    rules = DEPLOY.parent / "helm/eventhub/files/alerts.yaml"
+    with Prometheus(tmp_path, yaml.safe_load(text)["scrape_configs"], rules.read_text()) as prometheus:
+        found = prometheus.until('up{job="eventhub"} == 1 and on(instance) eventhub_ready == 1', count=2)
+    assert {labels["instance"] for labels, _ in found} == {f"127.0.0.1:{node.port}" for node in stack.nodes}
 
 
 def test_nodes_that_are_killed_lose_nothing_and_clients_resume_at_the_other(stack: Stack) -> None:
