@@ -31,7 +31,7 @@ PACKAGES = {
     "base": "python3,ca-certificates",
     "builder": "python3-venv,python3-pip,python3-dev,gcc,libc6-dev,zlib1g-dev,ca-certificates",
 }
-LOCKED_DOWN = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
+LOCKED_DOWN = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
 LIMITS = ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]
 """runc would set limits that only a privileged root may have."""
 
