@@ -104,8 +104,7 @@ class Images:
 
     def remove(self) -> None:
         """Whatever runs, and the store."""
-        self.podman("rm", "--all", "--force", "--volumes")
-        self.podman("volume", "prune", "--force")
+        self.podman("rm", "--all", "--force", "--time", "0")
         self.podman("rmi", "--all", "--force")
         shutil.rmtree(self._directory)
 

@@ -4,6 +4,7 @@ With EVENTHUB_TEST_RESULTS its figures go into that file, for RESULTS.md.
 """
 
 import json
+import secrets
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,6 +46,14 @@ def mounted(tmp_path: Path) -> list[str]:
     return ["--volume", f"{tmp_path}:/etc/eventhub:ro"]
 
 
+@pytest.fixture
+def volume(images: Images) -> Iterator[list[str]]:
+    """SQLite's file on a volume."""
+    name = f"eventhub-{secrets.token_hex(4)}"
+    yield ["--volume", f"{name}:/var/lib/eventhub", "--env", "EVENTHUB_BROKER=sqlite:////var/lib/eventhub/events.db"]
+    images.podman("volume", "rm", "--force", name)
+
+
 def record(line: str) -> None:
     print(line)  # noqa: T201  # figures for RESULTS.md
     if file := SETTINGS.get("EVENTHUB_TEST_RESULTS"):
@@ -79,8 +88,9 @@ def test_without_authentication_it_refuses_to_start_until_it_is_told(images: Ima
 
 
 @pytest.mark.parametrize("user", [[], ["--user", "1000680000:0"]])
-def test_events_in_sqlite_on_a_volume_survive_kill_9_and_the_container(images: Images, mounted: list[str], user: list[str]) -> None:
-    volume = ["--volume", f"events{len(user)}:/var/lib/eventhub", "--env", "EVENTHUB_BROKER=sqlite:////var/lib/eventhub/events.db"]
+def test_events_in_sqlite_on_a_volume_survive_kill_9_and_the_container(
+    images: Images, mounted: list[str], volume: list[str], user: list[str]
+) -> None:
     for _ in range(2):
         with Container(images, options=[*mounted, *volume, *user]) as hub:
             assert http.post(f"{hub.url}/v1/channels/chat.a", json=MESSAGE, headers=PRODUCER).status_code == 201
