@@ -299,7 +299,7 @@ class Hub:
             if events := feed.live.written:
                 feed.live.written = []
                 now = self.now()
-                latencies = [max(0, now - event.time) / 1000 for event in events]
+                latencies = (max(0, now - event.time) / 1000 for event in events)
                 seconds = time.perf_counter() - begin
                 self._metrics.flushed(feed.kind.name, latencies, seconds)
                 if self.tracing is not None:

@@ -13,6 +13,8 @@ from eventhub.event import Event, Receipt
 
 TRACEPARENT = "traceparent"
 SAMPLED = 0x01
+LENGTH, ODD = 55, frozenset("13579bdf")
+"""Of version 00; and last digits of its flags with SAMPLED."""
 _FORM = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
 
 Attributes = Mapping[str, str] | None
@@ -38,6 +40,13 @@ def parent_of(attributes: Attributes) -> Parent | None:
     if found[1] == "00" and found[5] is not None:  # only later versions may have more
         return None
     return Parent(found[2], found[3], int(found[4], 16))
+
+
+def may_be_sampled(attributes: Attributes) -> bool:
+    """Whether it is worth to look closer: a look at the last digit of the flags, in a tenth of the time that `parent_of` takes."""
+    if attributes is None or (text := attributes.get(TRACEPARENT)) is None:
+        return False
+    return len(text) != LENGTH or text[-1] in ODD
 
 
 def trace_id_of(attributes: Attributes) -> str | None:

@@ -132,6 +132,10 @@ def _checks(load: Load) -> tuple[Variant, ...]:
     return Variant("without authentication", load), Variant("with tokens, grants and rates", load, EventHub(auth=True))
 
 
+def _traces(load: Load) -> tuple[Variant, ...]:
+    return Variant("tracing off", load), Variant("on, sample 0.01", load, EventHub(sample=0.01))
+
+
 def _idle(connections: int) -> tuple[Variant, ...]:
     return (Variant(HUB, Load(connections, hold=9), EventHub(heartbeat=2)),)
 
@@ -154,6 +158,8 @@ CASES = (
     Case("checks-fanout", "What authentication costs a fan-out to 1,000", "fanout", _checks(Load(1000, publishers=1, lockstep=True))),
     Case("checks-publish", "What authentication costs a publish", "publish", _checks(Load(publishers=64))),
     Case("checks-batches", "What authentication costs a publish of 10", "publish", _checks(Load(publishers=64, batch=10))),
+    Case("traces-fanout", "What tracing costs a fan-out to 1,000", "fanout", _traces(Load(1000, publishers=1, lockstep=True))),
+    Case("traces-publish", "What tracing costs a publish", "publish", _traces(Load(publishers=64))),
     Case("idle-10000", "10,000 idle connections, a heartbeat every 2 s", "idle", _idle(10_000)),
     Case("idle-most", f"{MOST:,} idle connections, a heartbeat every 2 s", "idle", _idle(MOST)),
 )

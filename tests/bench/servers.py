@@ -18,6 +18,7 @@ import jwt
 from tests.bench import cores
 from tests.bench.load import Door
 from tests.harness import START_SECONDS, EventHubServer, free_port
+from tests.otlp import Collector
 from tests.redis_servers import RedisServer
 
 HERE = Path(__file__).parent
@@ -57,6 +58,8 @@ class EventHub:
     connections_per_address: int = 100_000
     auth: bool = False
     """Everybody has a token, which is checked with all that belongs to it."""
+    sample: float | None = None
+    """The share of publishes that are traced, to a collector on the load's core; None: tracing is off."""
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Door]:
@@ -68,16 +71,17 @@ class EventHub:
             claims = {"sub": "bench", "exp": time.time() + 3600, "channels": {"subscribe": ["bench.>"], "publish": ["bench.>"]}}
             header = f"Authorization: Bearer {jwt.encode(claims, secret, 'HS256')}"
         shutil.copy(HERE / "payload.py", directory)
-        server = EventHubServer(directory, config)
-        with cores.pinned(cores.SERVER):
-            server.start()
-        try:
+        with ExitStack() as stack:
+            if self.sample is not None:
+                config += f"tracing: {{endpoint: '{stack.enter_context(Collector()).url}', sample: {self.sample}}}\n"
+            server = EventHubServer(directory, config)
+            with cores.pinned(cores.SERVER):
+                server.start()
+            stack.callback(server.kill)
             assert server.process is not None  # started
             listen, publish = "/v1/ws?channel=bench.{}", "/v1/channels/bench.{}"
             ready = '{"type":"subscribed"'
             yield Door(server.process.pid, server.port, listen, publish, ready, header=header, counters=lambda: _counters(server.url))
-        finally:
-            server.kill()
 
 
 @contextmanager

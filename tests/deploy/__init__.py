@@ -1,0 +1,1 @@
+"""What deploys EventHub: the image, compose.yaml and what stands around it."""

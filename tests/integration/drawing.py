@@ -70,7 +70,7 @@ def drawing(
     begin, end = samples[0][0], samples[-1][0]
     told = Counter(int(moment - begin) for restart in restarts for moment in restart.goodbyes)
     back = Counter(int(moment - begin) for moment in returns)
-    crowds = Panel(TOPS[0], begin, end, 1.05 * max(max(counts.values()) for _, counts in samples))
+    crowds = Panel(TOPS[0], begin, end, 1.2 * max(max(counts.values()) for _, counts in samples))
     moves = Panel(TOPS[1], begin, end, 1.15 * max(*told.values(), *back.values(), *shares))
     parts = [crowds.axes("clients at each node", 500), moves.axes("clients in each second", 50)]
     for restart in restarts:

@@ -198,9 +198,8 @@ def test_a_signal_drains_all_workers(own_hub: EventHubServer, number: signal.Sig
     hub = own_hub
     with one_at_each(hub) as clients:
         assert hub.process is not None
-        if number is not signal.SIGTERM:  # as from a terminal: to all, and not a second time when the supervisor passes it on
-            for pid in pids(hub).values():
-                os.kill(pid, number)
+        for pid in pids(hub).values():  # as from a terminal, or systemd: to all, and not a second time when the supervisor passes it on
+            os.kill(pid, number)
         hub.process.send_signal(number)
         for client in clients.values():
             assert client.until("goodbye")["code"] == "shutting_down"

@@ -14,7 +14,7 @@ from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown, Unkn
 from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since, Slice
 from eventhub.fanout import Fanout
 from eventhub.feed import Feed, Start, Subscriber
-from eventhub.hub import Hub
+from eventhub.hub import READ_SLICE, Hub
 from eventhub.metrics import Metrics
 from eventhub.schema import AnySchema
 from eventhub.watchers import Watchers
@@ -48,6 +48,7 @@ class Flaky(MemoryBroker):
     """A memory broker that is away for its first calls."""
 
     away = 0
+    trouble: str | None = None
     asked = subscribed = 0
     """Slices that were read, and calls of subscribe."""
 
@@ -61,6 +62,9 @@ class Flaky(MemoryBroker):
         self.asked += 1
         await asyncio.sleep(0)  # as over a network
         return await super().history(channel, since, limit)
+
+    def unready(self) -> str | None:
+        return self.trouble
 
     def _try(self) -> None:
         if self.away:
@@ -479,5 +483,42 @@ def test_a_broadcast_that_no_node_sent_is_passed_over(message: bytes) -> None:
         node.hub._hear(message)
         wire = node.subscribe("drop.a")
         await until(lambda: wire.told("subscribed") == 1)
+
+    run(scenario)
+
+
+def test_a_scrape_looks_at_so_many_channels_a_turn() -> None:
+    async def scenario(node: Node) -> None:
+        for number in range(3 * READ_SLICE):
+            node.subscribe(f"drop.{number}")
+        await until(lambda: not node.hub._settling)
+        turns = 0
+
+        async def read() -> dict[str, dict[tuple[str, ...], float]]:
+            return {name: dict(values) async for name, _, values, _ in node.hub.readings()}
+
+        reading = asyncio.create_task(read())
+        while not reading.done():
+            await asyncio.sleep(0)
+            turns += 1
+        assert reading.result()["eventhub_channels"]["drop",] == 3 * READ_SLICE
+        assert reading.result()["eventhub_subscriptions"]["drop",] == 3 * READ_SLICE
+        assert turns > 3
+
+    run(scenario)
+
+
+def test_the_broker_is_up_while_it_says_nothing_else_and_its_answers_are_timed() -> None:
+    async def scenario(node: Node) -> None:
+        async def up() -> float:
+            (found,) = [values[()] async for name, _, values, _ in node.hub.readings() if name == "eventhub_broker_up"]
+            return found
+
+        assert await up() == 1
+        node.broker.trouble = "gone"
+        assert await up() == 0
+        await node.publish("drop.a", "1", "2")
+        text = (await node.metrics.scrape()).decode()
+        assert "eventhub_broker_publish_seconds_count 1.0\n" in text
 
     run(scenario)

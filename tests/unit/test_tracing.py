@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventhub.tracing import Parent, parent_of, trace_id_of
+from eventhub.tracing import Parent, may_be_sampled, parent_of, trace_id_of
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
@@ -22,6 +22,7 @@ def test_a_traceparent_names_trace_and_span_and_whether_they_are_recorded(*, tex
     parent = parent_of({"traceparent": text, "source": "s"})
     assert parent == Parent(TRACE, SPAN, flags)
     assert parent.sampled == sampled
+    assert may_be_sampled({"traceparent": text}) or not sampled
     assert trace_id_of({"traceparent": text}) == TRACE
 
 
@@ -48,6 +49,13 @@ def test_a_traceparent_names_trace_and_span_and_whether_they_are_recorded(*, tex
 def test_what_is_no_traceparent_is_as_none(text: str) -> None:
     assert parent_of({"traceparent": text}) is None
     assert trace_id_of({"traceparent": text}) is None
+
+
+@pytest.mark.parametrize("flags", ["00", "fe", "02"])
+def test_one_look_tells_most_of_those_that_are_not_sampled(flags: str) -> None:
+    assert not may_be_sampled({"traceparent": f"00-{TRACE}-{SPAN}-{flags}"})
+    assert not may_be_sampled({"source": "s"})
+    assert not may_be_sampled(None)
 
 
 def test_most_events_have_none() -> None:

@@ -214,10 +214,14 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, the second ends at once; but a terminal that closes may send SIGHUP more than once, and after others."""
+        """The first signal drains, the second ends at once.
+
+        Not SIGHUP, which a terminal that closes may send several times; and of workers the supervisor decides, as whoever stops it may
+        have sent the signal to all (systemd, a shell).
+        """
         if not self.should_exit:
             super().handle_exit(sig, frame)
-        elif sig != signal.SIGHUP and self.started:
+        elif sig != signal.SIGHUP and self._seat is None and self.started:
             self.hurried = True
             asyncio.get_running_loop().call_soon_threadsafe(self._hurry.set)
 

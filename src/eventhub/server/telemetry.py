@@ -23,7 +23,7 @@ from eventhub import __version__
 from eventhub.errors import EventHubError
 from eventhub.event import Event, Receipt
 from eventhub.settings import TracingSettings
-from eventhub.tracing import TRACEPARENT, Attributes, Parent, parent_of
+from eventhub.tracing import TRACEPARENT, Attributes, Parent, may_be_sampled, parent_of
 
 QUEUE_SPANS = 2048
 """Spans waiting for the collector. When it is full, new ones are dropped and counted."""
@@ -59,7 +59,7 @@ class Exporter(SpanExporter):
         if failed != self._failing:
             self._failing = failed
             if failed:
-                log.warning("spans_not_taken", endpoint=self._endpoint, until="said otherwise")
+                log.warning("spans_not_taken", endpoint=self._endpoint)
             else:
                 log.info("spans_taken", endpoint=self._endpoint)
         return result
@@ -136,8 +136,11 @@ class Telemetry:
 
     def publish(self, channel: str, attributes: Attributes, transport: str) -> "TracedPublish | None":
         """Follow a sampled parent; without a parent, begin a share of traces."""
+        lucky = self._chance() < self._share
+        if not lucky and not may_be_sampled(attributes):
+            return None
         parent = parent_of(attributes)
-        if (not parent.sampled) if parent is not None else (self._chance() >= self._share):
+        if not (lucky if parent is None else parent.sampled):
             return None
         if self._tracer is None or self._full():
             return None
@@ -150,7 +153,7 @@ class Telemetry:
         """A span for each trace among the events."""
         traced: dict[Parent, list[Event]] = {}
         for event in events:
-            if event.attributes is not None and (parent := parent_of(event.attributes)) is not None and parent.sampled:
+            if may_be_sampled(event.attributes) and (parent := parent_of(event.attributes)) is not None and parent.sampled:
                 traced.setdefault(parent, []).append(event)
         if not traced or self._tracer is None:
             return

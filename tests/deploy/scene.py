@@ -1,0 +1,240 @@
+"""EventHub nodes of every kind that a Prometheus scrapes, under load, and what can go wrong with them, one thing a method."""
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import yaml
+
+from eventhub.auth.keys import hash_key
+from tests.authority import Authority
+from tests.clients import WsClient, frame, http, metric, raw, upgrade
+from tests.deploy.expressions import CHART
+from tests.harness import EventHubServer, free_port
+from tests.prometheus import Prometheus
+from tests.redis_servers import RedisServer
+
+BACKEND, OPERATOR = "ehk_backend-0123456789", "ehk_operator-0123456789"
+BEARER = {"Authorization": f"Bearer {BACKEND}"}
+KEYS = f"""
+auth:
+  keys:
+  - {{name: backend, hash: "{hash_key(BACKEND)}", publish: ['>'], subscribe: ['>']}}
+  - {{name: operator, hash: "{hash_key(OPERATOR)}", operator: true}}
+"""
+SHARED = f"channels: {{chat: {{}}, late: {{}}}}\n{KEYS}"
+CONNECTIONS = 20
+CHANNELS = 20
+HISTORY = 1024 * 1024
+ALONE = f"""
+limits: {{history_bytes: {HISTORY}, buffer_bytes: 16384, connections: {CONNECTIONS}, channels: {CHANNELS}}}
+channels:
+  strict: {{history: {{events: 100000}}, slow: disconnect}}
+  newest: {{history: {{events: 100000}}, slow: latest}}
+  lossy: {{history: {{events: 100000}}, slow: drop}}
+  short: {{history: {{events: 1}}}}
+"""
+ENCRYPTED = f"""
+tls: {{certificate: cert.pem, key: key.pem}}
+{KEYS}
+  tokens: {{jwks: "http://127.0.0.1:{free_port()}/keys", issuer: nobody, audience: eventhub}}
+"""
+PATIENT = {"scrape_interval": "2s", "scrape_timeout": "2s"}
+"""A scrape waits a second for a worker that hangs."""
+PAD = "x" * 500
+ROUNDS = 60
+"""Batches of a hundred events: 3.6 MB, more than a stalled reader's buffers hold."""
+
+
+class Scene:
+    """Two nodes on a Redis, the second with two workers; one alone, with the memory broker; one with TLS. Prometheus watches all."""
+
+    def __init__(self, directory: Path) -> None:
+        self._stack = ExitStack()
+        self.redis = RedisServer(directory / "redis")
+        authority = Authority(directory)
+        shared = f"broker: {self.redis.url}\n{SHARED}"
+        configs = {"one": shared, "two": f"workers: 2\n{shared}", "alone": ALONE, "encrypted": ENCRYPTED}
+        self.one, self.two, self.alone, self.encrypted = (_server(directory / name, config) for name, config in configs.items())
+        for name, text in authority.issue("server", days=1).files().items():
+            (directory / "encrypted" / name).write_text(text)
+        self.encrypted.ready = 503  # its keys cannot be had
+        self.prometheus = Prometheus(directory, self._scrapes(authority), _without_for((CHART / "alerts.yaml").read_text()))
+
+    def __enter__(self) -> Self:
+        enter = self._stack.enter_context
+        enter(self.redis)
+        enter(self.prometheus)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(enter, (self.one, self.two, self.alone, self.encrypted)))
+        self.reader = enter(WsClient(f"{self.one.ws_url}?channel=chat.x&channel=late.x", additional_headers=BEARER, max_queue=None))
+        enter(_repeated(lambda: _post(self.one, "[1,2,3]")))
+        enter(_repeated(lambda: _post(self.two, "[1,2,3]")))
+        enter(_repeated(lambda: http.post(f"{self.alone.url}/v1/channels/short.x", content='[1,"no JSON]')))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def troubles_of_readers(self) -> None:
+        """At the node that is alone: all that readers can have, then all that it can take."""
+        self._slow_readers()
+        self._late_readers()
+        self._full_history()
+        self._full_of_channels()
+        self._held()
+        self._crowd()
+
+    def troubles_of_workers(self) -> None:
+        """One hangs until it is seen; then all are killed, and once more."""
+        stopped, _ = self._workers()
+        os.kill(stopped, signal.SIGSTOP)
+        self.prometheus.until("eventhub_workers_unreachable > 0")
+        for killed in (2, 4):
+            for pid in self._workers():
+                os.kill(pid, signal.SIGKILL)
+            self.prometheus.until(f'sum(changes(process_start_time_seconds{{job="events"}}[5m])) >= {killed}')
+
+    def troubles_of_the_broker(self) -> None:
+        """It is slow, then it is gone; then a node is gone, too."""
+        self.redis.signal(signal.SIGSTOP)
+        with ThreadPoolExecutor() as pool:
+            waiting = [pool.submit(self._publish, self.one, "late.x", "1") for _ in range(4)]
+            time.sleep(1.5)  # longer than people wait
+            self.redis.signal(signal.SIGCONT)
+            for publish in waiting:
+                publish.result()
+        self.prometheus.until('ALERTS{alertname="EventHubDeliveryLag"}')
+        self.redis.kill()
+        for alert in ("BrokerLost", "Down"):
+            self.prometheus.until(f'ALERTS{{alertname="EventHub{alert}",job="events"}}')
+        self.one.kill()
+        self.prometheus.until('ALERTS{alertname="EventHubNodeDown"}')
+
+    def _slow_readers(self) -> None:
+        """Three of each policy. Those that are not disconnected read in the end, and are told what they missed."""
+        for kind in ("strict", "lossy", "newest"):
+            with ExitStack() as stack:
+                sockets = [stack.enter_context(upgrade(self.alone.port, f"?channel={kind}.x", receive_buffer=4096)) for _ in range(3)]
+                body = json.dumps([{"n": number, "pad": PAD} for number in range(100)])
+                for _ in range(ROUNDS):
+                    self._publish(self.alone, f"{kind}.x", body)
+                for sock in sockets if kind != "strict" else ():
+                    while b'"gap"' not in frame(sock)[1]:
+                        pass
+
+    def _late_readers(self) -> None:
+        """Some come back too late, some in time, some with positions of another log."""
+        with WsClient(self.alone.ws_url) as client:
+            for number in range(8):
+                channel = f"short.{number}"
+                first, _, last = (self._publish(self.alone, channel, "1")["id"] for _ in range(3))
+                client.subscribe(channel, since=first)
+                client.send(type="unsubscribe", channel=channel)
+                client.until("unsubscribed")
+                client.subscribe(channel, since=last)
+            for number in range(3):
+                client.subscribe(f"strict.{number}", since="0ther-1")
+
+    def _full_history(self) -> None:
+        """Nearly what it may hold: above that it forgets, and holds less."""
+        while metric(self.alone.url, "eventhub_history_bytes") < 0.95 * HISTORY:
+            self._publish(self.alone, "strict.z", json.dumps(PAD * 30))
+
+    def _full_of_channels(self) -> None:
+        """More than it holds, so that publishing fails, until that is seen: a rate needs two scrapes."""
+        names = count()
+        with _repeated(lambda: http.post(f"{self.alone.url}/v1/channels/lossy.{next(names)}", json=[0] * 100)):
+            self.prometheus.until('ALERTS{alertname="EventHubPublishesFail"}')
+
+    def _held(self) -> None:
+        """The node does not get its core, again and again."""
+        process = self.alone.process
+        assert process is not None
+        for _ in range(5):
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.4)
+            process.send_signal(signal.SIGCONT)
+            time.sleep(0.1)  # it looks at its loop ten times a second
+
+    def _crowd(self) -> None:
+        """As many connections as the node takes, and some more."""
+        for _ in range(CONNECTIONS - 3):  # the scrape's and the load's are connections, too
+            self._stack.enter_context(upgrade(self.alone.port, "?channel=strict.y"))
+        for _ in range(6):
+            self._stack.enter_context(raw(self.alone.port))
+
+    def _workers(self) -> list[int]:
+        """The processes of the second node's workers."""
+        lines = map(json.loads, self.two.log.read_text().splitlines())
+        return [line["pid"] for line in lines if line["event"] == "worker_started"][-2:]
+
+    def _publish(self, node: EventHubServer, channel: str, body: str) -> Any:
+        answer = http.post(f"{node.url}/v1/channels/{channel}", content=body, headers=BEARER if node is not self.alone else {})
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def _scrapes(self, authority: Authority) -> list[dict[str, Any]]:
+        operator = {"authorization": {"credentials": OPERATOR}}
+        pods = [_target(node, namespace="prod", pod=f"events-{number}") for number, node in enumerate((self.one, self.two))]
+        return [
+            {"job_name": "events", "static_configs": pods, **PATIENT, **operator},
+            {"job_name": "alone", "static_configs": [_target(self.alone)]},
+            {
+                "job_name": "encrypted",
+                "static_configs": [_target(self.encrypted)],
+                "scheme": "https",
+                "tls_config": {"ca_file": str(authority.file)},
+                **operator,
+            },
+        ]
+
+
+def _server(directory: Path, config: str) -> EventHubServer:
+    directory.mkdir()
+    return EventHubServer(directory, config)
+
+
+def _post(node: EventHubServer, events: str) -> None:
+    http.post(f"{node.url}/v1/channels/chat.x", content=events, headers=BEARER)
+
+
+def _target(node: EventHubServer, **labels: str) -> dict[str, Any]:
+    return {"targets": [f"127.0.0.1:{node.port}"], "labels": labels}
+
+
+def _without_for(rules: str) -> str:
+    """The same alerts, which fire at once: how long they wait is promtool's test."""
+    document = yaml.safe_load(rules)
+    for group in document["groups"]:
+        for rule in group["rules"]:
+            del rule["for"]
+    return json.dumps(document)
+
+
+@contextmanager
+def _repeated(work: Callable[[], object]) -> Iterator[None]:
+    """In a thread, again and again. Servers may be away."""
+    ended = threading.Event()
+
+    def run() -> None:
+        while not ended.wait(0.05):
+            with suppress(httpx.TransportError):
+                work()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

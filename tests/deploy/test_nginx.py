@@ -1,0 +1,168 @@
+"""deploy/nginx.conf before two real nodes on a real Valkey, with the configuration of compose.yaml."""
+
+import asyncio
+import json
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from eventhub.settings import Settings
+from tests.clients import WsClient, http, ndjson, raw, sse
+from tests.deploy.nginx import CONF, Nginx
+from tests.harness import EventHubServer, free_port
+from tests.nodes import trial
+from tests.redis_servers import RedisServer
+
+DEPLOY = CONF.parent
+COMPOSE = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text())
+MESSAGE = {"sender": "ana", "text": "oi"}
+LINE = json.dumps(MESSAGE).encode() + b"\n"
+
+
+@dataclass
+class Stack:
+    """Two nodes and what is before them."""
+
+    nodes: list[EventHubServer]
+    front: Nginx
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """As compose.yaml has it, but for the addresses."""
+    with ExitStack() as running:
+        options = COMPOSE["services"]["valkey"]["command"][1:]
+        valkey = running.enter_context(RedisServer(tmp_path_factory.mktemp("valkey"), *options, name="valkey-server"))
+        config = yaml.safe_load((DEPLOY / "eventhub.yaml").read_text()) | {"broker": valkey.url, "proxies": ["127.0.0.1"]}
+        nodes = [running.enter_context(EventHubServer(tmp_path_factory.mktemp("node"), yaml.safe_dump(config))) for _ in range(2)]
+        yield Stack(nodes, running.enter_context(Nginx(tmp_path_factory.mktemp("nginx"), [node.port for node in nodes])))
+
+
+def test_what_one_publishes_all_receive_at_once_over_every_transport(stack: Stack) -> None:
+    url = f"{stack.front.url}/v1/channels/chat.all"
+    with WsClient(stack.front.ws_url) as client, sse(f"{url}/sse") as blocks, ndjson(f"{url}/ndjson") as messages:
+        client.subscribe("chat.all")
+        next(block for block in blocks if block.name == "subscribed")
+        next(message for message in messages if message["type"] == "subscribed")
+        for _ in range(3):  # each is there before the next is published
+            assert http.post(url, json=MESSAGE).status_code == 201
+            assert client.until("event")["data"] == MESSAGE
+            assert next(block for block in blocks if block.name == "message").message is not None
+            assert next(message for message in messages if message["type"] == "event")["data"] == MESSAGE
+        client.send(type="publish", channel="chat.all", data=MESSAGE, ref="1")
+        assert next(message for message in messages if message["type"] == "event")["data"] == MESSAGE
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_streamed_line_arrives_before_the_request_ends(stack: Stack, method: str) -> None:
+    received = threading.Event()
+
+    def body() -> Iterator[bytes]:
+        yield LINE
+        assert received.wait(10), "the first line did not arrive while the request went on"
+        yield LINE
+
+    url = f"{stack.front.url}/v1/channels/chat.{method}"
+    with WsClient(stack.front.ws_url) as client:
+        client.subscribe(f"chat.{method}")
+        publisher = threading.Thread(
+            target=lambda: http.request(method, url, content=body(), headers={"Content-Type": "application/x-ndjson"})
+        )
+        publisher.start()
+        client.until("event")
+        received.set()
+        client.until("event")
+        publisher.join(10)
+
+
+def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(stack: Stack) -> None:
+    with raw(stack.front.port, source="127.0.0.5") as sock:
+        head = f"Host: 127.0.0.1:{stack.front.port}\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n"
+        sock.sendall(f"GET /v1/types/chat HTTP/1.1\r\n{head}\r\n".encode())
+        assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+    seen = [json.loads(line) for node in stack.nodes for line in node.log.read_text().splitlines()]
+    assert [line["client"] for line in seen if line.get("path") == "/v1/types/chat"] == ["127.0.0.5"]
+
+
+def test_a_page_of_another_name_gets_nothing(stack: Stack) -> None:
+    assert http.get(f"{stack.front.url}/v1/types", headers={"Host": "rebound.example"}).status_code == 421
+    assert http.get(f"{stack.front.url}/v1/types", headers={"Host": f"localhost:{stack.front.port}"}).status_code == 200
+
+
+def test_pages_may_publish_and_pages_of_others_may_not(stack: Stack) -> None:
+    url = f"{stack.front.url}/v1/channels/chat.page"
+    assert http.post(url, json=MESSAGE, headers={"Origin": stack.front.url}).status_code == 201
+    assert http.post(url, json=MESSAGE, headers={"Origin": "http://evil.example"}).status_code == 403
+
+
+def test_metrics_are_not_for_clients(stack: Stack) -> None:
+    assert http.get(f"{stack.front.url}/metrics").status_code == 404
+
+
+def test_no_credential_is_logged(stack: Stack) -> None:
+    assert http.get(f"{stack.front.url}/v1/types?access_token=s3cret").status_code in (200, 400)
+    http.get(f"{stack.front.url}/livez")
+    assert "GET /livez" in stack.front.log.read_text()
+    assert "s3cret" not in stack.front.log.read_text()
+
+
+def test_nodes_that_are_killed_lose_nothing_and_clients_resume_at_the_other(stack: Stack) -> None:
+    async def scenario() -> None:
+        async with trial([stack.front]) as running:
+            for node in stack.nodes:
+                await running.more(40)
+                await asyncio.to_thread(node.kill)
+                running.faults += 1
+                await running.more(40)
+                await asyncio.to_thread(node.start)
+        assert running.books().clean, running.books()
+        assert running.books().gaps == 0
+        assert all(reader.connections > 1 for reader in running.readers)
+
+    asyncio.run(scenario())
+
+
+class Dying:
+    """A node that takes a request and dies of it. `taken` counts them."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self.taken = 0
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            sock, _ = self._listener.accept()
+            self.taken += 1
+            sock.recv(65536)
+            sock.close()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_what_may_have_been_stored_is_not_sent_to_another_node(tmp_path: Path, method: str) -> None:
+    nodes = Dying(), Dying()
+    with Nginx(tmp_path, [node.port for node in nodes]) as front:
+        assert http.request(method, f"{front.url}/v1/channels/chat.a", json=MESSAGE).status_code == 502
+        assert sum(node.taken for node in nodes) == 1
+
+
+def test_a_node_that_is_not_there_is_passed_over(stack: Stack, tmp_path: Path) -> None:
+    with Nginx(tmp_path, [free_port(), stack.nodes[0].port]) as front:
+        answers = {http.post(f"{front.url}/v1/channels/chat.over", json=MESSAGE).status_code for _ in range(10)}
+        assert answers == {201}
+
+
+def test_streams_are_given_up_after_some_heartbeats_and_not_before() -> None:
+    times = re.findall(r"proxy_read_timeout (\d+)([sh]);", CONF.read_text())
+    stream, *publishes = (int(count) * {"s": 1, "h": 3600}[unit] for count, unit in times)
+    heartbeat = Settings.model_fields["heartbeat"].default
+    assert 3 * heartbeat <= stream <= 5 * heartbeat
+    assert set(publishes) == {3600}, "a producer that streams may be silent"

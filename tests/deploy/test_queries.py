@@ -1,0 +1,71 @@
+"""A real Prometheus scrapes real nodes under load: every expression of dashboards, alerts and runbooks finds what it asks for.
+
+Memory is not brought near its limit, and a machine may have none on control groups: then `eventhub_memory_limit_bytes` is missing, as
+documented. Its alert fires in promtool's test alone (alerts_test.yaml).
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.deploy.expressions import ALERTS, DASHBOARDS, Expression, of_dashboards, of_runbooks
+from tests.deploy.scene import Scene
+from tests.prometheus import Prometheus
+
+LIMIT = "eventhub_memory_limit_bytes"
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with Scene(tmp_path_factory.mktemp("scene")) as scene:
+        yield scene
+
+
+def chosen(prometheus: Prometheus) -> dict[str, str]:
+    """Grafana's variables with everything chosen: what their queries find, or `allValue`."""
+    found = {"__rate_interval": "15s", "__range": "1m", "__interval": "1s"}
+    for variable in DASHBOARDS["operators"]["templating"]["list"][1:]:
+        series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"]).groups()  # type: ignore[union-attr]
+        values = prometheus.values(label, substituted(series, found))
+        assert values, f"{variable['name']} has nothing to choose from"
+        found[variable["name"]] = variable.get("allValue") or f"({'|'.join(map(re.escape, values))})".replace("\\", "\\\\")
+    return found
+
+
+def substituted(expression: str, values: dict[str, str]) -> str:
+    return re.sub(r"\$(\w+)", lambda found: values[found[1]], expression)
+
+
+def without_data(prometheus: Prometheus, expressions: list[Expression]) -> list[str]:
+    """Those that give no series, or only numbers that are none."""
+    values = chosen(prometheus)
+    answers = [prometheus.query(substituted(expression.text, values)) for expression in expressions]
+    return [
+        f"{expression.where}: {expression.text}"
+        for expression, answer in zip(expressions, answers, strict=True)
+        if all(math.isnan(value) for _, value in answer)
+    ]
+
+
+def fired(prometheus: Prometheus) -> set[str]:
+    """The alerts that have fired until now."""
+    found = prometheus.query('last_over_time(ALERTS{alertstate="firing"}[5m])')
+    return {labels["alertname"] for labels, _ in found}
+
+
+def test_every_alert_fires_at_nodes_in_its_trouble_and_every_panel_and_runbook_has_data(scene: Scene) -> None:
+    prometheus = scene.prometheus
+    healthy = f'ALERTS{{alertstate="firing",instance="127.0.0.1:{scene.one.port}"}}'
+    prometheus.until('rate(eventhub_events_published_total{job="events",type="chat"}[15s]) > 0', 2)
+    with ThreadPoolExecutor() as pool:
+        for trouble in [pool.submit(scene.troubles_of_readers), pool.submit(scene.troubles_of_workers)]:
+            trouble.result()
+    limited = bool(prometheus.query(LIMIT))
+    expressions = [found for found in (*of_dashboards(), *of_runbooks()) if limited or LIMIT not in found.text]
+    assert without_data(prometheus, expressions) == []
+    assert prometheus.query(healthy) == [], "it is only the other nodes that have trouble"
+    scene.troubles_of_the_broker()
+    assert fired(prometheus) == {rule["alert"] for rule in ALERTS} - {"EventHubMemoryNearLimit"}

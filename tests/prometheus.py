@@ -1,0 +1,80 @@
+"""A real Prometheus on a free port, which scrapes and evaluates every second. It ends with its context."""
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from tests.harness import free_port
+from tests.redis_servers import program
+
+START_SECONDS = 20
+Series = tuple[dict[str, str], float]
+
+
+class Prometheus:
+    """`scrape` are items of scrape_configs, `rules` the text of a rules file."""
+
+    def __init__(self, directory: Path, scrape: list[dict[str, Any]], rules: str) -> None:
+        self.url = f"http://127.0.0.1:{free_port()}"
+        self._log = directory / "prometheus.log"
+        (directory / "rules.yaml").write_text(rules)
+        timing = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+        config = {"global": timing, "rule_files": ["rules.yaml"], "scrape_configs": scrape}
+        (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+        listen = self.url.removeprefix("http://")
+        self._command = [program("prometheus"), f"--config.file={directory / 'prometheus.yml'}", f"--web.listen-address={listen}"]
+        self._command += [f"--storage.tsdb.path={directory / 'data'}", "--log.level=warn"]
+        self._client = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=10)
+        self._data = directory / "data"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def query(self, expression: str) -> list[Series]:
+        """The labels and value of each series now. Fails the test for an expression that is none."""
+        return [(item["metric"], float(item["value"][1])) for item in self._get("query", query=expression)["result"]]
+
+    def values(self, label: str, series: str) -> list[str]:
+        """Of this label, in these series: what Grafana's label_values(series, label) asks for."""
+        found: list[str] = self._get(f"label/{label}/values", **{"match[]": series})
+        return found
+
+    def until(self, expression: str, count: int = 1, seconds: float = 20) -> list[Series]:
+        """Until it gives so many series; evaluation goes by the clock of scrapes, on which nobody can wait."""
+        deadline = time.monotonic() + seconds
+        while len(found := self.query(expression)) < count:
+            assert time.monotonic() < deadline, f"{expression} gave {found} for {seconds} seconds; expected {count} series"
+            time.sleep(0.1)
+        return found
+
+    def _get(self, path: str, **parameters: str) -> Any:
+        answer = self._client.get(path, params=parameters)
+        if answer.status_code != 200:
+            pytest.fail(f"{parameters}: {answer.text}")
+        return answer.json()["data"]
+
+    def __enter__(self) -> Self:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                if self._client.get(f"{self.url}/-/ready").status_code == 200:
+                    return self
+            except httpx.TransportError:
+                pass
+            time.sleep(0.05)  # between attempts to connect
+        self.__exit__(None, None, None)
+        raise RuntimeError(f"Prometheus was not ready in {START_SECONDS} seconds:\n{self._log.read_text()}")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._client.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._data, ignore_errors=True)
