@@ -32,7 +32,7 @@ backend nodes
     http-request disable-l7-retry if METH_POST   # whether it was stored is for the producer to find out, with its key
     balance leastconn
     option httpchk GET /readyz
-    default-server check inter 500ms fall 1 rise 1
+    default-server check inter 500ms fall 1 rise 2   # in the half second after the first, a node hears who is present at others
 """
 
 
