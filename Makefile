@@ -6,7 +6,7 @@ AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test faults rolling autobahn fuzz schemathesis lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test faults rolling autobahn fuzz schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
@@ -65,13 +65,27 @@ image-test: $(VENV)/test.stamp ## The image, built and run without a registry (t
 docs: $(VENV)/test.stamp ## Write the documents that are made from the code
 	$(BIN)/python -c "from eventhub.reference import settings_page; print(settings_page(), end='')" > docs/settings.md
 	$(BIN)/python -m dashboards
+	$(BIN)/python -m tests.deploy.values_schema
+	$(BIN)/python -m tests.deploy.values_page
 
 wheel: $(VENV)/test.stamp ## One for this platform, with the native fan-out, and one for every other
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	PURE=1 $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
+chart-proof: $(VENV)/test.stamp $(TOOLS) ## The chart on every version of Kubernetes that it takes, and before checkov (tests/deploy/RESULTS.md), two minutes
+	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_KUBERNETES=all $(BIN)/pytest tests/deploy/test_chart.py
+	test -x .checkov/bin/checkov || { $(PYTHON) -m venv .checkov && .checkov/bin/pip install --quiet checkov==3.3.30; }
+	rm -rf .checkov/rendered && mkdir .checkov/rendered
+	for file in helm/eventhub/ci/*.yaml; do tests/conformance/node_modules/.bin/helm template hub helm/eventhub -n events -f $$file --skip-tests \
+	  --kube-version 1.37.0 --set networkPolicy.enabled=true,networkPolicy.to[0].ports[0].port=443 > .checkov/rendered/$${file##*/} || exit 1; done
+	.checkov/bin/checkov --config-file tests/deploy/checkov.yaml -d .checkov/rendered
+
+chart-apiserver: $(VENV)/test.stamp $(TOOLS) ## The chart before Kubernetes' own API server, built here (tests/deploy/RESULTS.md), half an hour; needs Go 1.26
+	test -e .apiserver/built || tests/deploy/apiserver.sh
+	$(BIN)/python -m tests.deploy "" 1.36
+
 clean:
-	rm -rf $(VENV) .autobahn tests/conformance/node_modules build dist .mypy_cache .ruff_cache
+	rm -rf $(VENV) .autobahn .apiserver .checkov tests/conformance/node_modules build dist .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }

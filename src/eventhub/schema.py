@@ -200,9 +200,12 @@ def _exact(digits: str) -> int:
 
 
 def dump(value: Any) -> bytes:
-    """Compact JSON. Raises TooDeep."""
+    """Compact JSON, in bytes that may be kept. Raises TooDeep.
+
+    A copy: what orjson returns goes on holding the four KiB it was written in, so that a log of small events was fifteen times its size.
+    """
     try:
-        return orjson.dumps(value)
+        return b"%b" % orjson.dumps(value)
     except TypeError as error:
         raise _too_deep(error) from None
 

@@ -40,7 +40,7 @@ CHANGES: dict[str, tuple[str, Object]] = {
     "no spread": ("redis", {"topologySpread": {"host": "", "zone": ""}}),
     "faster": ("redis", {"rollout": {"maxSurge": "25%", "minReadySeconds": 5}, "preStopSeconds": 12}),
     "a node port": ("memory", {"service": {"type": "NodePort", "annotations": {"a": "b"}}}),
-    "a long drain": ("memory", {"config": {"shutdown": {"grace": 30}}}),
+    "a long drain": ("memory", {"config": {"shutdown": {"grace": 30, "spread": 0}}}),
     "large bounds": ("memory", {"config": {"limits": {"history_bytes": 536870912, "connections": 1000000}}}),
 }
 ALL = {name: ci(name) for name in CI} | {name: merged(ci(base), change) for name, (base, change) in CHANGES.items()}

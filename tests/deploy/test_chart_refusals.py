@@ -10,6 +10,7 @@ import yaml
 
 from tests.deploy.chart import CHART, CI, Object, ci, merged, refusal
 from tests.deploy.switches import ALL
+from tests.deploy.values_page import documented, values_page
 from tests.deploy.values_schema import FILE, values_schema
 
 DEFAULTS: Object = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -119,3 +120,11 @@ def test_every_value_has_a_schema_and_every_schema_a_value() -> None:
 
     assert sorted(keys(DEFAULTS, SCHEMA, "")) == sorted([".global", ".resources.limits.cpu", ".resources.limits.ephemeral-storage",
                                                         ".resources.requests.ephemeral-storage"])  # fmt: skip
+
+
+def test_the_page_of_values_is_that_of_their_comments() -> None:
+    assert (CHART / "README.md").read_text() == values_page(), "run `make docs`"
+
+
+def test_every_value_is_explained() -> None:
+    assert not [value.path for value in documented() if not value.meaning and not isinstance(value.default, dict)]

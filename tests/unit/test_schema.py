@@ -1,6 +1,7 @@
 """schema.py: what is JSON, what fits, where it does not, and in which words the reader is told."""
 
 import json
+import resource
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -184,6 +185,21 @@ def test_any_json_value_comes_out_compact_and_unchanged(value: Any, ascii_only: 
     assert orjson.loads(data) == value
     assert data == orjson.dumps(value)
     assert b"\n" not in data, "frames of lines rely on it"
+
+
+def resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@pytest.mark.parametrize(
+    ("schema", "body"),
+    [(ANY, b'{"value":1}'), (FORM, b'{"count":1}'), (CHAT, b'{"sender":"ana","text":"oi"}')],
+    ids=["any", "file", "model"],
+)
+def test_payloads_that_are_kept_hold_little_more_memory_than_their_bytes(schema: Schema, body: bytes) -> None:
+    before = resident()
+    kept = [schema.canonical(body) for _ in range(20_000)]
+    assert len(kept) * (len(body) + 200) > resident() - before
 
 
 def test_any_json_has_a_document_and_no_series() -> None:

@@ -11,9 +11,7 @@ nginx.ingress.kubernetes.io/proxy-read-timeout: "3600"
 nginx.ingress.kubernetes.io/proxy-send-timeout: "3600"
 {{- else if eq .Values.ingress.controller "haproxy" -}}
 haproxy.org/server-ssl: {{ eq $scheme "https" | quote }}
-haproxy.org/timeout-client: 1h
 haproxy.org/timeout-server: 1h
-haproxy.org/timeout-tunnel: 1h
 {{- else if eq .Values.ingress.controller "alb" -}}
 alb.ingress.kubernetes.io/backend-protocol: {{ upper $scheme }}
 alb.ingress.kubernetes.io/healthcheck-path: /readyz

@@ -1,0 +1,69 @@
+"""The chart's README: its values, with what the comments of values.yaml say of them. `python -m tests.deploy.values_page` writes it."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from tests.deploy.chart import CHART
+
+FILE = CHART / "README.md"
+HEAD = """# EventHub on Kubernetes
+
+Kubernetes 1.30 or newer, Helm 3.10 or newer. [docs/kubernetes.md](../../docs/kubernetes.md) leads through an installation;
+`config` is what `eventhub.yaml` holds, whose keys are in [docs/settings.md](../../docs/settings.md). Values that are not below are refused.
+
+| value | default | meaning |
+|---|---|---|
+"""
+_KEY = re.compile(r"^( *)(\w+):")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One of values.yaml: its path, what it is by itself, and the comment above it."""
+
+    path: tuple[str, ...]
+    default: Any
+    meaning: str
+
+
+def documented() -> Iterator[Value]:
+    """The values in their order."""
+    defaults = yaml.safe_load((CHART / "values.yaml").read_text())
+    path: list[str] = []
+    comment: list[str] = []
+    for line in (CHART / "values.yaml").read_text().splitlines():
+        if line.strip().startswith("#"):
+            comment.append(line.strip(" #"))
+        elif (found := _KEY.match(line)) is not None:
+            path = [*path[: len(found[1]) // 2], found[2]]
+            yield Value(tuple(path), _at(defaults, path), " ".join(comment))
+            comment = []
+        else:
+            comment = []  # what is set apart is of no single value
+
+
+def values_page() -> str:
+    """The file as it should be."""
+    rows = [f"| `{'.'.join(value.path)}` | {_shown(value.default)} | {value.meaning} |" for value in documented() if value.meaning]
+    return HEAD + "\n".join(rows) + "\n"
+
+
+def _at(values: Any, path: list[str]) -> Any:
+    for key in path:
+        values = values[key]
+    return values
+
+
+def _shown(default: Any) -> str:
+    if default in ("", None, [], {}):
+        return "none"
+    return "" if isinstance(default, dict) else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+
+
+if __name__ == "__main__":
+    FILE.write_text(values_page())
