@@ -100,6 +100,10 @@ def test_events_in_sqlite_on_a_volume_survive_kill_9_and_the_container(
         assert hub.stop() == 0
 
 
+def test_other_commands_run_in_it_as_well(images: Images) -> None:
+    assert "hash: sha256:" in images.run("key", "new", "greenhouse", "--publish", "iot.>").stdout
+
+
 def test_there_is_no_compiler_and_no_pip(images: Images) -> None:
     for name in ("cc", "gcc", "c99", "ld", "as", "make", "pip", "pip3", "apt-key"):
         assert images.run("-c", f"command -v {name}", entrypoint="sh").returncode != 0, name
