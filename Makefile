@@ -59,7 +59,7 @@ sbom: $(VENV)/test.stamp ## Write down what the image holds, as CycloneDX
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json requirements-image.txt
 
 image-test: $(VENV)/test.stamp ## The image, built and run without a registry (tests/deploy/RESULTS.md), some minutes, as root
-	$(MAKE) system PROGRAMS="buildah:buildah mmdebstrap:mmdebstrap podman:podman runc:runc"
+	$(MAKE) system PROGRAMS="buildah:buildah gpg:gpg mmdebstrap:mmdebstrap podman:podman runc:runc"
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_RESULTS=image.txt $(BIN)/pytest tests/deploy/proof_image.py
 
 docs: $(VENV)/test.stamp ## Write the documents that are made from the code
