@@ -17,9 +17,7 @@ def blocks(language: str) -> list[str]:
 
 def values() -> list[Object]:
     """Those of each block: of the first alone, of the others over the first, as that is the step before them."""
-    first, *others = [
-        yaml.safe_load(block.replace("sha256:…", HASH)) for block in blocks("yaml") if block.startswith("# values.yaml")
-    ]
+    first, *others = [yaml.safe_load(block.replace("sha256:…", HASH)) for block in blocks("yaml") if block.startswith("# values.yaml")]
     return [first, *(merged(first, other) for other in others)]
 
 
