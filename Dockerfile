@@ -9,11 +9,11 @@ WORKDIR /src
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/eventhub
 
 # Nothing is installed but what the locks name, with its hash. Nothing is compiled but our own extension (nkeys is plain Python).
-COPY requirements.txt requirements-build.txt ./
+COPY requirements-image.txt requirements-build.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
     /build/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements-build.txt \
     && /build/bin/pip wheel --quiet --require-hashes --no-build-isolation --only-binary :all: --no-binary nkeys \
-       --wheel-dir /wheels -r requirements.txt
+       --wheel-dir /wheels -r requirements-image.txt
 
 COPY . .
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \

@@ -6,7 +6,7 @@ AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: serve test faults rolling autobahn fuzz schemathesis chart-proof chart-apiserver lint bench flood docs lock wheel clean
+.PHONY: serve test faults rolling autobahn fuzz schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
@@ -44,12 +44,23 @@ bench: $(VENV)/test.stamp $(TOOLS) ## Figures for this machine (tests/bench), wi
 flood: $(VENV)/test.stamp ## Latency of honest subscribers beside as many hostile connections as there can be, about three minutes
 	$(BIN)/python -m tests.bench.flood
 
+EXPORT = $(BIN)/uv export --quiet --no-emit-project --format requirements-txt --no-header
 lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv lock --quiet --upgrade
-	$(BIN)/uv export --quiet --no-emit-project --no-dev --format requirements-txt --no-header -o requirements.txt
-	$(BIN)/uv export --quiet --no-emit-project --format requirements-txt --no-header -o requirements-dev.txt
+	$(EXPORT) --no-dev -o requirements.txt
+	$(EXPORT) -o requirements-dev.txt
+	$(EXPORT) --no-dev --extra otel --no-emit-package colorama -o requirements-image.txt # which is for Windows
+	$(EXPORT) --only-group build -o requirements-build.txt
 	rm uv.lock
+	$(MAKE) sbom
+
+sbom: $(VENV)/test.stamp ## Write down what the image holds, as CycloneDX
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json requirements-image.txt
+
+image-test: $(VENV)/test.stamp ## The image, built and run without a registry (tests/deploy/RESULTS.md), some minutes, as root
+	$(MAKE) system PROGRAMS="buildah:buildah mmdebstrap:mmdebstrap podman:podman runc:runc"
+	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_RESULTS=image.txt $(BIN)/pytest tests/deploy/proof_image.py
 
 docs: $(VENV)/test.stamp ## Write the documents that are made from the code
 	$(BIN)/python -c "from eventhub.reference import settings_page; print(settings_page(), end='')" > docs/settings.md
@@ -97,7 +108,7 @@ $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autob
 	touch $@
 
 .PHONY: system
-PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy promtool:prometheus
+PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy nginx:nginx-light promtool:prometheus
 system: # programs the tests use, from Debian; servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
@@ -106,5 +117,5 @@ system: # programs the tests use, from Debian; servers are not started, now or a
 	[ -z "$$missing" ] || { \
 	test -e /usr/sbin/policy-rc.d || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; mine=yes; }; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fonts-liberation $$missing >/dev/null; \
-	code=$$?; for name in $$missing; do case $$name in *-server|haproxy|prometheus) systemctl disable --quiet $$name 2>/dev/null || true;; esac; done; \
+	code=$$?; for name in $$missing; do case $$name in *-server|haproxy|nginx-light|prometheus) systemctl disable --quiet $${name%-light} 2>/dev/null || true;; esac; done; \
 	[ -z "$$mine" ] || rm /usr/sbin/policy-rc.d; exit $$code; }

@@ -14,7 +14,7 @@ from eventhub import journal
 from eventhub.brokers.base import Broker, Hear
 from eventhub.channels import ChannelTypes
 from eventhub.endings import Endings
-from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown
+from eventhub.errors import BrokerUnavailable, EventHubError, Internal, ShuttingDown
 from eventhub.event import Age, Earliest, Event, Gap, Last, NewEvent, Position, Receipt, Slice
 from eventhub.feed import Feed, Start, State, Subscriber
 from eventhub.metrics import Metrics, Reading
@@ -118,11 +118,12 @@ class Hub:
         return results
 
     async def _store_traced(self, events: Sequence[NewEvent], traces: Sequence[Publishing]) -> Sequence[Receipt | EventHubError]:
-        begin, fault = time.time_ns(), None
+        begin = time.time_ns()
+        fault: EventHubError | None = None
         try:
             return await self._broker.publish(events)
-        except EventHubError as error:
-            fault = error
+        except Exception as error:
+            fault = error if isinstance(error, EventHubError) else Internal("a fault of the server")
             raise
         finally:
             for trace in traces:

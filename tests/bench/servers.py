@@ -27,7 +27,7 @@ Start = Callable[[], AbstractContextManager[Door]]
 
 CONFIG = """
 broker: {broker}
-log: {{level: warning}}
+log: {{level: {level}}}
 native: {native}
 compression: {compression}
 heartbeat: {heartbeat}
@@ -61,6 +61,9 @@ class EventHub:
     sample: float | None = None
     """The share of publishes that are traced, to a collector on the load's core; None: tracing is off."""
 
+    level: str = "warning"
+    lane: str = "fast"
+
     @contextmanager
     def start(self, directory: Path) -> Iterator[Door]:
         config = CONFIG.format_map({field.name: str(getattr(self, field.name)).lower() for field in fields(self)})
@@ -74,7 +77,7 @@ class EventHub:
         with ExitStack() as stack:
             if self.sample is not None:
                 config += f"tracing: {{endpoint: '{stack.enter_context(Collector()).url}', sample: {self.sample}}}\n"
-            server = EventHubServer(directory, config)
+            server = EventHubServer(directory, config, lane=self.lane)
             with cores.pinned(cores.SERVER):
                 server.start()
             stack.callback(server.kill)

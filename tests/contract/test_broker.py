@@ -340,10 +340,11 @@ def test_more_than_is_retained_in_one_call_leaves_the_newest(start: Start) -> No
 def test_data_and_attributes_come_back_as_they_were(start: Start) -> None:
     async def scenario(node: Node) -> None:
         await node.broker.subscribe("many.a")
+        created = f"00-{'1' * 32}-{'2' * 16}-01"
         new = [
             NewEvent("many.a", '{"é":"\u2028 %s \\u0000"}'.encode(), node.clock.now, {"source": 'a"b\n', "subject": "\t"}),
             NewEvent("many.a", b"[]", node.clock.now, None),
-            NewEvent("many.a", b'"' + b"x" * 900_000 + b'"', node.clock.now - 5, {"type": ""}),
+            NewEvent("many.a", b'"' + b"x" * 900_000 + b'"', node.clock.now - 5, {"type": "", "traceparent": created}),
         ]
         await node.broker.publish(new)
         announced = await node.announced(3)

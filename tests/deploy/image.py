@@ -31,7 +31,7 @@ PACKAGES = {
     "base": "python3,ca-certificates",
     "builder": "python3-venv,python3-pip,python3-dev,gcc,libc6-dev,zlib1g-dev,ca-certificates",
 }
-LOCKED_DOWN = ["--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
+LOCKED_DOWN = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
 LIMITS = ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]
 """runc would set limits that only a privileged root may have."""
 
@@ -44,8 +44,13 @@ class Images:
         self._store = ["--root", str(directory / "store"), "--runroot", str(directory / "run")]
 
     def podman(self, *arguments: str, seconds: float = 120) -> str:
-        """What it prints. Raises CalledProcessError."""
+        """What it prints. Fails the test where podman fails."""
         return _run(program("podman"), *self._store, *arguments, seconds=seconds)
+
+    def log(self, name: str) -> str:
+        """What a container wrote, to either output."""
+        command = [program("podman"), *self._store, "logs", name]
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=True).stdout
 
     def make_base(self, name: str) -> None:
         """An image of Debian's packages."""
@@ -58,7 +63,7 @@ class Images:
     def build(self) -> None:
         """`eventhub`, on those bases. The network is not asked: what the locks name is there, fetched by this machine's pip."""
         wheels = self._directory / "wheels"
-        locks = ["-r", str(ROOT / "requirements.txt"), "-r", str(ROOT / "requirements-build.txt")]
+        locks = ["-r", str(ROOT / "requirements-image.txt"), "-r", str(ROOT / "requirements-build.txt")]
         binary = ["--only-binary", ":all:", "--no-binary", "nkeys"]
         _run(sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", *binary, *locks, "-d", str(wheels), seconds=600)
         (self._directory / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /wheelhouse\n")
@@ -99,8 +104,7 @@ class Images:
 
     def remove(self) -> None:
         """Whatever runs, and the store."""
-        self.podman("rm", "--all", "--force", "--volumes")
-        self.podman("volume", "prune", "--force")
+        self.podman("rm", "--all", "--force", "--time", "0")
         self.podman("rmi", "--all", "--force")
         shutil.rmtree(self._directory)
 
@@ -128,7 +132,7 @@ class Container:
         began = time.monotonic()
         self._images.start(self.name, *self._command, options=[*self._options, "--env", f"EVENTHUB_PORT={self.port}"])
         while not self._ready():
-            assert time.monotonic() - began < START_SECONDS, self.log()
+            assert time.monotonic() - began < START_SECONDS, self._images.log(self.name)
             time.sleep(0.01)  # between attempts to connect: nothing can be waited on before the port is open
         self.seconds = time.monotonic() - began
 
@@ -140,9 +144,6 @@ class Container:
     def remove(self) -> None:
         """kill -9, and the container is gone."""
         self._images.podman("rm", "--force", "--time", "0", self.name)
-
-    def log(self) -> str:
-        return self._images.podman("logs", self.name)
 
     def _ready(self) -> bool:
         try:

@@ -4,6 +4,7 @@ With EVENTHUB_TEST_RESULTS its figures go into that file, for RESULTS.md.
 """
 
 import json
+import secrets
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +41,17 @@ def images() -> Iterator[Images]:
 @pytest.fixture
 def mounted(tmp_path: Path) -> list[str]:
     """A configuration with a key, where the image looks for one."""
+    tmp_path.chmod(0o755)
     (tmp_path / "eventhub.yaml").write_text(CONFIG)
     return ["--volume", f"{tmp_path}:/etc/eventhub:ro"]
+
+
+@pytest.fixture
+def volume(images: Images) -> Iterator[list[str]]:
+    """SQLite's file on a volume."""
+    name = f"eventhub-{secrets.token_hex(4)}"
+    yield ["--volume", f"{name}:/var/lib/eventhub", "--env", "EVENTHUB_BROKER=sqlite:////var/lib/eventhub/events.db"]
+    images.podman("volume", "rm", "--force", name)
 
 
 def record(line: str) -> None:
@@ -66,7 +76,7 @@ def test_it_serves_with_a_read_only_root_and_no_privileges_as_its_own_user_or_an
         assert (int(held["CapEff"], 16), int(held["CapBnd"], 16), held["NoNewPrivs"]) == (0, 0, "1")
         assert hub.stop() == 0
         assert client.until("goodbye")["reconnect_in"] >= 0
-        assert [json.loads(line)["event"] for line in hub.log().splitlines()] == ["listening", "draining", "stopped"]
+        assert [json.loads(line)["event"] for line in images.log(hub.name).splitlines()] == ["listening", "draining", "stopped"]
 
 
 def test_without_authentication_it_refuses_to_start_until_it_is_told(images: Images) -> None:
@@ -78,8 +88,9 @@ def test_without_authentication_it_refuses_to_start_until_it_is_told(images: Ima
 
 
 @pytest.mark.parametrize("user", [[], ["--user", "1000680000:0"]])
-def test_events_in_sqlite_on_a_volume_survive_kill_9_and_the_container(images: Images, mounted: list[str], user: list[str]) -> None:
-    volume = ["--volume", f"events{len(user)}:/var/lib/eventhub", "--env", "EVENTHUB_BROKER=sqlite:////var/lib/eventhub/events.db"]
+def test_events_in_sqlite_on_a_volume_survive_kill_9_and_the_container(
+    images: Images, mounted: list[str], volume: list[str], user: list[str]
+) -> None:
     for _ in range(2):
         with Container(images, options=[*mounted, *volume, *user]) as hub:
             assert http.post(f"{hub.url}/v1/channels/chat.a", json=MESSAGE, headers=PRODUCER).status_code == 201

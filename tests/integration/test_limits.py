@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from eventhub.server.admission import WATCHERS
 from tests.clients import WsClient, close_code, exactly, frame, http, masked, metric, ndjson, raw, sse, upgrade
 from tests.harness import EventHubServer
 
 Start = Callable[..., EventHubServer]
 UPLOAD = b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000
-REQUEST = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+REQUEST = b"GET /v1/types HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def everything(sock: socket.socket) -> bytes:
@@ -40,10 +41,45 @@ def test_a_full_node_says_so_whatever_is_sent_and_serves_again_when_there_is_roo
                 sock.sendall(request)
                 assert refused(everything(sock)) == (b"503", "node_full", True)
         inside[0].close()
-        while http.get(f"{hub.url}/livez").status_code != 200:
+        while http.get(f"{hub.url}/v1/types").status_code != 200:
             pass  # until the server has seen it go
         for sock in inside[1:]:
             frame(sock)
+
+
+def test_a_full_node_is_alive_and_can_be_scraped_but_is_not_ready(start: Start) -> None:
+    hub = start("limits: {connections: 3}")
+    with ExitStack() as stack:
+        inside = [stack.enter_context(upgrade(hub.port)) for _ in range(3)]
+        for _ in range(2 * WATCHERS):  # whoever was answered, or turned away, holds nothing
+            assert [http.get(hub.url + path).status_code for path in ("/livez", "/readyz", "/metrics?x=1")] == [200, 503, 200]
+        assert metric(hub.url, "eventhub_connections_limit") == metric(hub.url, "eventhub_connections") == 3
+        with raw(hub.port) as sock:
+            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" + REQUEST)
+            answer = everything(sock)
+        assert answer.count(b"HTTP/1.1 ") == 1, "one question, then it is another's turn"
+        assert b"\r\nconnection: close\r\n" in answer.lower()
+        with raw(hub.port) as sock:
+            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            assert refused(everything(sock)) == (b"503", "node_full", True)
+        inside[0].close()
+        while http.get(f"{hub.url}/readyz").status_code != 200:
+            pass  # until the server has seen it go
+        inside.append(stack.enter_context(upgrade(hub.port)))
+        with raw(hub.port) as sock:
+            sock.sendall(REQUEST)
+            assert refused(everything(sock)) == (b"503", "node_full", True), "what was let in beyond the limit has left no room"
+
+
+def test_those_who_watch_a_full_node_are_few_and_ask_soon(start: Start) -> None:
+    hub = start("limits: {connections: 3}")
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(upgrade(hub.port))
+        silent = [stack.enter_context(raw(hub.port)) for _ in range(WATCHERS)]
+        assert http.get(f"{hub.url}/livez").json()["code"] == "node_full", "no place is left to ask from"
+        assert refused(everything(silent[-1])) == (b"503", "node_full", True)
+        assert http.get(f"{hub.url}/livez").status_code == 200
 
 
 def test_an_address_with_too_many_connections_is_told_what_to_do(start: Start) -> None:

@@ -33,7 +33,7 @@ def shell(command: str, cwd: Path) -> str:
 
 def test_its_two_commands_are_those_of_the_makefile_and_ci_calls_the_second() -> None:
     assert [block.strip() for block in blocks("sh") if block.startswith("make")] == ["make serve", "make test"]
-    assert "exec make test" in (ROOT / ".ci/run").read_text()
+    assert "\nmake test\n" in (ROOT / ".ci/run").read_text()
 
 
 def test_its_curl_lines_publish_and_listen(start: Callable[..., EventHubServer], tmp_path: Path) -> None:

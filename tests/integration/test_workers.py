@@ -182,6 +182,33 @@ def test_a_worker_that_dies_is_replaced_while_the_others_go_on(hub: EventHubServ
         assert set(clients) == {0, 1, 2}
 
 
+def test_a_worker_that_hangs_is_replaced_and_what_waits_for_it_is_served(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANG_SECONDS", "3")
+    hub = start("workers: 2", lane="workers")
+    eventually(lambda: lines(hub, "listening"))
+    before = pids(hub)
+    os.kill(before[1], signal.SIGSTOP)
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(raw(hub.port)) for _ in range(20)]
+        for sock in waiting:
+            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert [sock.recv(12) for sock in waiting] == [b"HTTP/1.1 200"] * 20
+    eventually(lambda: pids(hub)[1] != before[1])
+    (found,) = lines(hub, "worker_hangs")
+    assert (found["worker"], found["pid"]) == (1, before[1])
+    assert pids(hub)[0] == before[0]
+    assert hub.process is not None
+    everybody = [hub.process.pid, *pids(hub).values()]
+    for number in (signal.SIGSTOP, signal.SIGCONT):  # Ctrl-Z, and on with it: nobody hangs
+        for pid in everybody:
+            os.kill(pid, number)
+        if number is signal.SIGSTOP:
+            time.sleep(3.5)  # longer than HANG_SECONDS
+    time.sleep(1.5)  # the supervisor looks every second
+    assert len(lines(hub, "worker_hangs")) == 1
+    assert hub.stop() == 0
+
+
 def test_what_waits_for_a_worker_that_dies_is_served_by_its_replacement(hub: EventHubServer) -> None:
     pid = pids(hub)[0]
     with stopped(pid), ExitStack() as stack:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventhub.errors import NodeFull, TooManyConnections
-from eventhub.server.admission import COUNTED, Admission, Place, Places, site
+from eventhub.server.admission import COUNTED, WATCHERS, Admission, Place, Places, site
 from eventhub.server.proxies import Proxies
 from eventhub.settings import LimitSettings
 
@@ -41,6 +41,15 @@ def test_a_full_node_refuses_until_somebody_goes() -> None:
     node.disconnect(first)
     node.connect("192.0.2.3")
     assert node.open == 2
+
+
+def test_those_who_watch_a_full_node_are_counted_apart() -> None:
+    node = admission(connections=1)
+    node.connect("192.0.2.1")
+    assert [node.watch() for _ in range(WATCHERS + 1)] == [True] * WATCHERS + [False]
+    node.unwatch()
+    assert node.watch()
+    assert node.open == 1
 
 
 def test_an_address_has_a_share_and_leaves_the_others_theirs() -> None:

@@ -1,17 +1,18 @@
 """server/submissions.py: publishes of one connection, in order, in groups, bounded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+import structlog
 
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.commands import Ref
 from eventhub.config import channel_types
 from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict
-from eventhub.event import Earliest, NewEvent, Receipt
+from eventhub.event import Earliest, Event, NewEvent, Receipt
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server.submissions import BACKLOG, Submissions
@@ -29,7 +30,7 @@ class GatedBroker(MemoryBroker):
         self.gate.set()
         self.groups: list[int] = []
         self.waiting = asyncio.Event()
-        self.fault: EventHubError | None = None
+        self.fault: Exception | None = None
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         self.groups.append(len(events))
@@ -251,5 +252,66 @@ def test_what_is_added_from_inside_an_answer_is_published_too() -> None:
         submissions.add(1, NewEvent("chat.a", b"1", 0))
         await done.wait()
         assert publisher.refs == [1, 2]
+
+    run(scenario)
+
+
+class Traced:
+    """A publish that is traced, and how it ended."""
+
+    def __init__(self, attributes: Mapping[str, str]) -> None:
+        self.attributes = {**attributes, "traceparent": "ours"}
+        self.ends: list[str] = []
+
+    def stored(self, begin: int, error: EventHubError | None) -> None:
+        assert begin > 0
+
+    def end(self, outcomes: Sequence[Receipt | EventHubError]) -> None:
+        self.ends += [one.code if isinstance(one, EventHubError) else str(one.position) for one in outcomes]
+
+
+class EverySecond:
+    """Traces every second publish."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.traced: list[Traced] = []
+
+    def publish(self, channel: str, attributes: Mapping[str, str] | None, transport: str) -> Traced | None:
+        assert (channel, transport) == ("chat.a", "websocket")
+        self.asked += 1
+        if self.asked % 2:
+            return None
+        self.traced.append(Traced(attributes or {}))
+        return self.traced[-1]
+
+    def fanned_out(self, channel: str, events: Sequence[Event], seconds: float, subscribers: int) -> None: ...
+
+
+def test_those_of_a_group_that_are_traced_carry_their_context_and_end_with_their_own_outcome() -> None:
+    async def scenario(publisher: Publisher) -> None:
+        tracing = publisher.hub.tracing = EverySecond()
+        for ref in range(4):
+            publisher.add(ref)
+        await publisher.until(4)
+        receipts = [str(outcome.position) for _, _, outcome in publisher.answers if isinstance(outcome, Receipt)]
+        assert [traced.ends for traced in tracing.traced] == [[receipts[1]], [receipts[3]]]
+        piece = await publisher.broker.history("chat.a", Earliest(), 10)
+        assert [event.attributes for event in piece.events] == [None, {"traceparent": "ours"}] * 2
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("fault", "code"), [(BrokerUnavailable("away"), "broker_unavailable"), (RuntimeError("a bug"), "internal")])
+def test_a_trace_ends_where_the_broker_fails(fault: Exception, code: str) -> None:
+    async def scenario(publisher: Publisher) -> None:
+        tracing = publisher.hub.tracing = EverySecond()
+        publisher.broker.fault = fault
+        publisher.add(0)
+        publisher.add(1)
+        with structlog.testing.capture_logs() as lines:
+            await publisher.until(2)
+        assert [traced.ends for traced in tracing.traced] == [[code]]
+        assert [(line["event"], line["session"]) for line in lines] == ([("publish_failed", "session")] if code == "internal" else [])
 
     run(scenario)

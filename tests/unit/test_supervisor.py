@@ -2,7 +2,7 @@
 
 import os
 
-from eventhub.server.supervisor import ATTEMPTS, MAX_PAUSE_SECONDS, STEADY_SECONDS, Seat, Worker
+from eventhub.server.supervisor import ATTEMPTS, HANG_SECONDS, MAX_PAUSE_SECONDS, STEADY_SECONDS, Seat, Worker
 
 
 def worker() -> Worker:
@@ -23,6 +23,17 @@ def test_a_worker_is_due_at_once_and_not_while_it_runs() -> None:
     assert one.due is None
     pause = one.died(6, 1)
     assert one.due == 6 + pause
+
+
+def test_a_worker_hangs_that_served_and_is_silent_for_too_long() -> None:
+    one = worker()
+    one.starts(5)
+    assert not one.hangs(1000), "it starts: that may take its time"
+    one.ready, one.heard = True, 1000
+    assert not one.hangs(1000 + HANG_SECONDS - 0.1)
+    assert one.hangs(1000 + HANG_SECONDS)
+    one.starts(2000)
+    assert not one.hangs(2000)
 
 
 def test_pauses_double_up_to_a_bound_and_never_overflow() -> None:

@@ -15,6 +15,8 @@ COUNTED = "eventhub.counted"
 """The ASGI extension by which our HTTP protocol says that a request's connection counts under its client's address already."""
 RESERVE = 512
 """Descriptors kept for the broker, files and refusals; an eighth of all where there are few."""
+WATCHERS = 16
+"""Connections beyond the limit at a time, of those who ask how the node is: a full node must not be taken for a dead one."""
 PREFIX = 64
 """Bits of an IPv6 address that one customer shares: what is behind them can be chosen freely (RFC 4291, 2.5.4)."""
 
@@ -66,6 +68,7 @@ class Admission:
     def __init__(self, limits: LimitSettings, proxies: Proxies, descriptors: int) -> None:
         self.capacity = min(limits.connections, descriptors - min(RESERVE, descriptors // 8))
         self.open = 0
+        self.watchers = 0
         self.principals = Places(
             limits.connections_per_principal,
             "for this principal, which is the limit (limits.connections_per_principal)",
@@ -91,6 +94,17 @@ class Admission:
         self.open -= 1
         if place is not None:
             self._addresses.leave(place)
+
+    def watch(self) -> bool:
+        """Count a connection in that is beyond the limit, and may only ask how the node is; False where there are WATCHERS already."""
+        if self.watchers >= WATCHERS:
+            return False
+        self.watchers += 1
+        return True
+
+    def unwatch(self) -> None:
+        """Count it out."""
+        self.watchers -= 1
 
     def session(self, client: str) -> Place | None:
         """Count a session whose connection has no place, which a proxy made, by the address that it forwards. Raises TooManyConnections."""

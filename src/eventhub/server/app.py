@@ -1,15 +1,13 @@
 """Wiring: everything is built here and nothing builds its own parts. `create_app` is for any ASGI server, `serve` is ours."""
 
 import asyncio
-import gc
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import structlog
@@ -29,23 +27,20 @@ from eventhub.server.certificates import Certificates, open_certificates
 from eventhub.server.gateway import PATH, Gateway
 from eventhub.server.guard import PARAMETER, Guard, fields
 from eventhub.server.headers import ALWAYS, with_headers
-from eventhub.server.http_protocol import LAST_CALL, HttpProtocol, protocol_for
+from eventhub.server.http_protocol import protocol_for
 from eventhub.server.machine import Machine
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
 from eventhub.server.pulse import pulse
-from eventhub.server.race import race
+from eventhub.server.server import Server
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
-from eventhub.server.supervisor import Seat, Supervisor
+from eventhub.server.supervisor import BEAT_SECONDS, Seat, Supervisor
 from eventhub.server.websocket import WebSocketShell
 from eventhub.server.wire import WebSocketProtocol
 from eventhub.settings import Settings
 
 if TYPE_CHECKING:
     from eventhub.server.telemetry import Telemetry
-
-GARBAGE = 20_000
-"""Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""
 
 SHARED = ("redis", "nats", "tls")
 """How the schemes of brokers begin that several processes can use."""
@@ -73,6 +68,7 @@ class Application:
         if certificates is not None:
             metrics.read(certificates.readings)
         self._publish = PublishEndpoint(self.gateway)
+        self._seat = seat
         self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
         pages.mount(self._api)
@@ -134,6 +130,8 @@ class Application:
                 running.append(self.gateway.guard.key_set.run())
             if self._siblings:
                 running.append(self._siblings.run())
+            if self._seat:
+                running.append(_beat(self._seat))
             if self._certificates:
                 running.append(self._certificates.run())
             work = [tasks.create_task(part) for part in running]
@@ -146,6 +144,12 @@ class Application:
                 task.cancel()
         if self._telemetry:
             await self._telemetry.stop()
+
+
+async def _beat(seat: Seat) -> None:
+    while True:
+        seat.beat()
+        await asyncio.sleep(BEAT_SECONDS)
 
 
 def _host(scope: Scope) -> bytes | None:
@@ -163,94 +167,6 @@ def _headless(send: Send) -> Send:
             await send({"type": "http.response.body", "body": b""})
 
     return headless
-
-
-class Server(uvicorn.Server):
-    """uvicorn, draining before it shuts down. With a seat it is one of several workers."""
-
-    def __init__(self, config: uvicorn.Config, gateway: Gateway, seat: Seat | None) -> None:
-        super().__init__(config)
-        self._gateway = gateway
-        self._seat = seat
-        self._hurry = asyncio.Event()
-        self.failed = False
-        self.hurried = False
-        """A second signal came: it ended without waiting for anybody."""
-
-    async def on_tick(self, counter: int) -> bool:
-        """A node whose hub has ended takes connections it cannot serve: better to end, and be started again."""
-        if self._gateway.hub.ended:
-            log.critical("hub_ended")
-            self.failed = True
-            return True
-        return await super().on_tick(counter)
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say where."""
-        await super().startup([])
-        for sock in sockets or []:  # uvicorn would wait a minute for a TLS handshake
-            server = await asyncio.get_running_loop().create_server(
-                self._protocol, sock=sock, ssl=self.config.ssl, backlog=self.config.backlog,
-                ssl_handshake_timeout=self._gateway.settings.limits.head_seconds if self.config.ssl else None,
-            )  # fmt: skip
-            self.servers.append(server)
-        gc.collect()
-        gc.freeze()  # what is here now stays: no collection need look at it again
-        gc.set_threshold(GARBAGE)
-        if self._seat is None:
-            announce(self._gateway.settings, sockets or [])
-        else:
-            asyncio.get_running_loop().add_reader(self._seat.lifeline, self._orphaned, self._seat.lifeline)
-            self._seat.taken()
-
-    def _protocol(self) -> asyncio.Protocol:
-        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
-        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
-
-    def _orphaned(self, lifeline: int) -> None:
-        """The supervisor is gone: nobody would replace this worker, or stop it."""
-        asyncio.get_running_loop().remove_reader(lifeline)
-        log.error("supervisor_gone")
-        self.should_exit = True
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, the second ends at once.
-
-        Not SIGHUP, which a terminal that closes may send several times; and of workers the supervisor decides, as whoever stops it may
-        have sent the signal to all (systemd, a shell).
-        """
-        if not self.should_exit:
-            super().handle_exit(sig, frame)
-        elif sig != signal.SIGHUP and self._seat is None and self.started:
-            self.hurried = True
-            asyncio.get_running_loop().call_soon_threadsafe(self._hurry.set)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say goodbye and flush, then stop accepting, and let uvicorn end what is left.
-
-        It listens meanwhile: probes and scrapes see that it is not ready, producers are served, and who comes to stay is told when to come
-        again.
-        """
-        log.info("draining")
-        await race(self._drain(), self._hurried())
-        for server in self.servers:
-            server.close()
-        self._gateway.close()
-        if self.hurried:
-            self._gateway.cut_off()
-        await super().shutdown()
-        log.info("stopped")
-        self._captured_signals.clear()  # uvicorn would raise them again: an orderly stop is a success
-
-    async def _drain(self) -> None:
-        kept = [connection for connection in self.server_state.connections if isinstance(connection, HttpProtocol)]
-        idle = [connection for connection in kept if not connection.last_call()]
-        pause = asyncio.create_task(asyncio.sleep(LAST_CALL if idle else 0))
-        await self._gateway.drain()
-        await pause
-
-    async def _hurried(self) -> None:
-        await self._hurry.wait()
 
 
 def create_app(settings: Settings, directory: Path = Path()) -> Application:

@@ -7,7 +7,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from eventhub.errors import EventHubError, HeadTooLarge, InvalidRequest, RequestTimeout
+from eventhub.errors import EventHubError, HeadTooLarge, InvalidRequest, NodeFull, RequestTimeout
 from eventhub.server.admission import COUNTED, Place
 from eventhub.server.gateway import ABORT, Gateway
 from eventhub.server.handshake import refusal
@@ -19,6 +19,10 @@ PIPELINE = 16
 """Requests that may wait behind one another on a connection."""
 LAST_CALL = 1.0
 """Seconds that a kept connection has for another request when the server stops: closed at once, it might cross one on its way."""
+WATCHED = (b"/livez", b"/metrics")
+"""What a full node still answers. Not /readyz: it wants no more clients."""
+WATCHER_SECONDS = 1.0
+"""A connection to a full node has so long to ask."""
 BODY_MOMENT = 1.0
 """Seconds that the rest of a body has once its request was answered. What comes is thrown away; the connection is kept if that was all."""
 
@@ -92,18 +96,20 @@ class HttpProtocol(HttpToolsProtocol):
     _head = 0  # bytes of the header fields so far
     _received = 0  # bytes received while the head was not complete
     _began = False  # a request began in the bytes being parsed
+    _full: NodeFull | None = None  # the node is: this connection may ask WATCHED, once
     _fault: EventHubError | None = None  # why the parser was stopped
     _head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         self.client = _address(transport, "peername")
+        admission = self.gateway.admission
         try:
-            self._place = self.gateway.admission.connect(self.client[0] if self.client else None)
+            self._place = admission.connect(self.client[0] if self.client else None)
         except EventHubError as error:
-            self.gateway.hub.refused(error)
-            self.parser = None  # type: ignore[assignment]  # it knows us: together we would wait for the garbage collector
-            transport.set_protocol(Refusal(transport, error, self.refusals))
-            return
+            if not (isinstance(error, NodeFull) and admission.watch()):
+                self._refuse(transport, error)
+                return
+            self._place, self._full = None, error
         self.connections.add(self)  # all as in uvicorn, whose way to the addresses takes longer than the rest of a handshake
         self._joining = Joining(transport, self.loop)
         self.transport = cast(asyncio.Transport, self._joining)
@@ -111,7 +117,8 @@ class HttpProtocol(HttpToolsProtocol):
         self.server = _address(transport, "sockname")
         self._extensions = {ABORT: {"abort": self.transport.abort}, **({} if self._place is None else {COUNTED: {}})}
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._head_is_late)
+        seconds = WATCHER_SECONDS if self._full else self.gateway.settings.limits.head_seconds
+        self._head_timer = self.loop.call_later(seconds, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -134,7 +141,10 @@ class HttpProtocol(HttpToolsProtocol):
                     self._fail(_head_too_large())
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.gateway.admission.disconnect(self._place)
+        if self._full:
+            self.gateway.admission.unwatch()
+        else:
+            self.gateway.admission.disconnect(self._place)
         self._head_is_complete()
         self.pipeline.clear()
         super().connection_lost(exc)
@@ -161,8 +171,12 @@ class HttpProtocol(HttpToolsProtocol):
         self._head = 0
         if len(dict(self.headers)) != len(self.headers) and sum(name == b"host" for name, _ in self.headers) > 1:
             self._stop(InvalidRequest("more than one header Host was sent; expected one"))  # RFC 9112, 3.2
+        if self._full and not self._busy and (self.parser.should_upgrade() or self.url.partition(b"?")[0] not in WATCHED):
+            self._stop(self._full)
         self._joining.unread = True
         super().on_headers_complete()
+        if self._full:
+            self.cycle.keep_alive = False
         if self.gateway.hub.draining:
             self.last_call()
 
@@ -213,11 +227,27 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _fail(self, error: EventHubError) -> None:
         """Answer what never became a request, unless the answer to an earlier one is under way."""
-        if not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._full and not self._busy:
+            self._turn_away(self._full)
+        else:
             self.gateway.hub.refused(error)
             if not self._busy and not self._joining.unread:  # what is wrong in the rest of a body whose request was answered has no answer
                 self.transport.write(refusal(error))
             self.transport.close()
+
+    def _turn_away(self, error: NodeFull) -> None:
+        """It is not one that watches: its place is another's, however long it stays."""
+        self.gateway.admission.unwatch()
+        self._head_is_complete()
+        self.connections.discard(self)
+        self._refuse(self._joining.raw, error)
+
+    def _refuse(self, transport: asyncio.Transport, error: EventHubError) -> None:
+        self.gateway.hub.refused(error)
+        self.parser = None  # type: ignore[assignment]  # it knows us: together we would wait for the garbage collector
+        transport.set_protocol(Refusal(transport, error, self.refusals))
 
     @property
     def _busy(self) -> bool:
@@ -231,7 +261,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._fail(InvalidRequest("an upgrade behind an unanswered request"))
             return
         self.connections.discard(self)
-        self.parser = None  # type: ignore[assignment]  # as in `connection_made`
+        self.parser = None  # type: ignore[assignment]  # as in `_refuse`
         transport = self._joining.raw
         websocket = WebSocketProtocol(self.gateway, transport, self.server_state.connections, self._place)
         transport.set_protocol(websocket)

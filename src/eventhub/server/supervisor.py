@@ -30,8 +30,13 @@ MARGIN_SECONDS = 5
 """Beyond what a drain takes, for a worker to end."""
 READY: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1)
 """From a worker that serves. A real-time signal: two that come together stay two. Without them (macOS) there can be one worker only."""
+BEAT: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1) + 1
+"""From a worker whose event loop turns, every BEAT_SECONDS."""
+BEAT_SECONDS = 1.0
+HANG_SECONDS = 10.0
+"""A worker that has been silent for so long serves nobody, and keeps those who connect to it waiting."""
 STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-SIGNALS = {signal.SIGCHLD, READY, *STOP}
+SIGNALS = {signal.SIGCHLD, READY, BEAT, *STOP}
 FOREVER = 1e6
 """Seconds, for a wait that wants a number."""
 
@@ -58,6 +63,11 @@ class Seat:
         if os.getppid() == self.supervisor:
             os.kill(self.supervisor, READY)
 
+    def beat(self) -> None:
+        """The worker is alive: said from what serves, so that it is true."""
+        if os.getppid() == self.supervisor:
+            os.kill(self.supervisor, BEAT)
+
     def close(self) -> None:
         """Accept nothing any more."""
         for sock in self.sockets:
@@ -73,12 +83,18 @@ class Worker:
         """When to start it."""
         self.ready = False
         self.attempts = 0
+        self.heard = 0.0
+        """When it last said that it was alive."""
         self._deaths = 0
         self._started = 0.0
 
     def starts(self, now: float) -> None:
         """Note it."""
         self.due, self.ready, self._started = None, False, now
+
+    def hangs(self, now: float) -> bool:
+        """It serves, and is not heard of any more."""
+        return self.ready and now - self.heard >= HANG_SECONDS
 
     def died(self, now: float, jitter: float) -> float:
         """Note it; the pause before the next."""
@@ -108,6 +124,7 @@ class Supervisor:
         self._drain_seconds = drain_seconds
         self._deadline: float | None = None  # once it stops
         self._orderly = True
+        self._looked = time.monotonic()
 
     def run(self) -> bool:
         """Until all workers have ended; whether they did so in good order."""
@@ -125,24 +142,27 @@ class Supervisor:
                 self._reap()
             elif caught.si_signo == READY:
                 self._ready(caught.si_pid)
+            elif caught.si_signo == BEAT:
+                self._beats(caught.si_pid)
             elif self._deadline is None:
                 self._stop()
             elif caught.si_signo != signal.SIGHUP:  # the second; a terminal that closes may send that one several times
                 self._kill()
+            self._look()
         return self._orderly
 
     def _patience(self) -> float:
         moments = [worker.due for worker in self._workers if worker.due is not None]
         if self._deadline is not None:
             moments = [self._deadline]
-        return max(0.0, min(moments, default=FOREVER) - time.monotonic())
+        return min(BEAT_SECONDS, max(0.0, min(moments, default=FOREVER) - time.monotonic()))
 
     def _on_time(self) -> None:
-        if self._deadline is not None:
+        now = time.monotonic()
+        if self._deadline is not None and now >= self._deadline:
             self._kill()
-            return
         for worker in self._workers:
-            if worker.due is not None and worker.due <= time.monotonic() and self._deadline is None:
+            if worker.due is not None and worker.due <= now and self._deadline is None:
                 self._start(worker)
 
     def _start(self, worker: Worker) -> None:
@@ -176,11 +196,28 @@ class Supervisor:
     def _ready(self, pid: int) -> None:
         if (worker := self._running.get(pid)) is None:
             return
-        worker.ready = True
+        worker.ready, worker.heard = True, time.monotonic()
         log.info("worker_started", worker=worker.seat.number, pid=pid)
         if not self._announced and self._deadline is None and all(one.ready for one in self._workers):
             self._announced = True
             self._announce()
+
+    def _beats(self, pid: int) -> None:
+        if (worker := self._running.get(pid)) is not None:
+            worker.heard = time.monotonic()
+
+    def _look(self) -> None:
+        """Kill who hangs: that it is replaced follows."""
+        now = time.monotonic()
+        if now - self._looked > 2 * BEAT_SECONDS:  # it was us who slept: Ctrl-Z stops everybody, and we may go on first
+            for worker in self._running.values():
+                worker.heard = now
+        self._looked = now
+        for pid, worker in self._running.items():
+            if worker.hangs(now):
+                log.error("worker_hangs", worker=worker.seat.number, pid=pid, silent_for=round(now - worker.heard, 1))
+                worker.heard = now  # once is enough
+                os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
         """All that have ended: signals of one kind that come together are one. As process 1 of a container it inherits strangers."""

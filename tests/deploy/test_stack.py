@@ -1,9 +1,13 @@
-"""deploy/nginx.conf before two real nodes on a real Valkey, with the configuration of compose.yaml."""
+"""What compose.yaml runs, on this machine: two nodes on a Valkey, nginx before them, Prometheus beside them, each with its file of deploy/.
+
+Addresses and directories alone are changed.
+"""
 
 import asyncio
 import json
 import re
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +22,8 @@ from tests.clients import WsClient, http, ndjson, raw, sse
 from tests.deploy.nginx import CONF, Nginx
 from tests.harness import EventHubServer, free_port
 from tests.nodes import trial
-from tests.redis_servers import RedisServer
+from tests.prometheus import Prometheus
+from tests.redis_servers import RedisServer, program
 
 DEPLOY = CONF.parent
 COMPOSE = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text())
@@ -113,6 +118,22 @@ def test_no_credential_is_logged(stack: Stack) -> None:
     assert "s3cret" not in stack.front.log.read_text()
 
 
+def test_promtool_takes_the_configuration_of_prometheus() -> None:
+    command = [program("promtool"), "check", "config", str(DEPLOY / "prometheus.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_finds_both_nodes(stack: Stack, tmp_path: Path) -> None:
+    text = (DEPLOY / "prometheus.yml").read_text()
+    for number, node in enumerate(stack.nodes, 1):
+        text = text.replace(f"eventhub-{number}:8000", f"127.0.0.1:{node.port}")
+    rules = DEPLOY.parent / "helm/eventhub/files/alerts.yaml"
+    with Prometheus(tmp_path, yaml.safe_load(text)["scrape_configs"], rules.read_text()) as prometheus:
+        found = prometheus.until('up{job="eventhub"} == 1 and on(instance) eventhub_ready == 1', count=2)
+    assert {labels["instance"] for labels, _ in found} == {f"127.0.0.1:{node.port}" for node in stack.nodes}
+
+
 def test_nodes_that_are_killed_lose_nothing_and_clients_resume_at_the_other(stack: Stack) -> None:
     async def scenario() -> None:
         async with trial([stack.front]) as running:
@@ -129,10 +150,14 @@ def test_nodes_that_are_killed_lose_nothing_and_clients_resume_at_the_other(stac
     asyncio.run(scenario())
 
 
-class Dying:
-    """A node that takes a request and dies of it. `taken` counts them."""
+STOPPING = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-    def __init__(self) -> None:
+
+class Failing:
+    """A node that takes a request and dies of it, or gives this answer. `taken` counts them."""
+
+    def __init__(self, answer: bytes = b"") -> None:
+        self._answer = answer
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self.taken = 0
@@ -141,17 +166,29 @@ class Dying:
     def _serve(self) -> None:
         while True:
             sock, _ = self._listener.accept()
-            self.taken += 1
-            sock.recv(65536)
-            sock.close()
+            with sock:
+                self.taken += 1
+                sock.recv(65536)
+                sock.sendall(self._answer)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_what_may_have_been_stored_is_not_sent_to_another_node(tmp_path: Path, method: str) -> None:
-    nodes = Dying(), Dying()
+@pytest.mark.parametrize(("answer", "status"), [(b"", 502), (STOPPING, 503)])
+def test_what_may_have_been_stored_is_not_sent_to_another_node(tmp_path: Path, method: str, answer: bytes, status: int) -> None:
+    nodes = Failing(answer), Failing(answer)
     with Nginx(tmp_path, [node.port for node in nodes]) as front:
-        assert http.request(method, f"{front.url}/v1/channels/chat.a", json=MESSAGE).status_code == 502
+        assert http.request(method, f"{front.url}/v1/channels/chat.a", json=MESSAGE).status_code == status
         assert sum(node.taken for node in nodes) == 1
+
+
+def test_who_comes_to_a_node_that_is_about_to_stop_is_served_by_the_other(stack: Stack, tmp_path: Path) -> None:
+    stopping = Failing(STOPPING)
+    with Nginx(tmp_path, [stopping.port, stack.nodes[0].port]) as front:
+        for _ in range(4):
+            with WsClient(front.ws_url) as client, sse(f"{front.url}/v1/channels/chat.a/sse") as blocks:
+                client.until("hello")
+                next(block for block in blocks if block.name == "subscribed")
+    assert stopping.taken
 
 
 def test_a_node_that_is_not_there_is_passed_over(stack: Stack, tmp_path: Path) -> None:

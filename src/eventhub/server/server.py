@@ -1,0 +1,108 @@
+"""uvicorn's server as we run it: how it starts, and how it ends."""
+
+import asyncio
+import gc
+import signal
+import socket
+from collections.abc import Callable
+from types import FrameType
+
+import structlog
+import uvicorn
+
+from eventhub.server.gateway import Gateway
+from eventhub.server.http_protocol import LAST_CALL, HttpProtocol
+from eventhub.server.race import race
+from eventhub.server.sockets import announce
+from eventhub.server.supervisor import Seat
+
+GARBAGE = 20_000
+"""Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""
+
+log = structlog.get_logger("eventhub.server")
+
+
+class Server(uvicorn.Server):
+    """uvicorn, draining before it shuts down. With a seat it is one of several workers."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway, seat: Seat | None) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+        self._seat = seat
+        self._hurry = asyncio.Event()
+        self.failed = False
+        self.hurried = False
+        """A second signal came: it ended without waiting for anybody."""
+
+    async def on_tick(self, counter: int) -> bool:
+        """A node whose hub has ended takes connections it cannot serve: better to end, and be started again."""
+        if self._gateway.hub.ended:
+            log.critical("hub_ended")
+            self.failed = True
+            return True
+        return await super().on_tick(counter)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say where."""
+        await super().startup([])
+        for sock in sockets or []:  # uvicorn would wait a minute for a TLS handshake
+            server = await asyncio.get_running_loop().create_server(
+                self._protocol, sock=sock, ssl=self.config.ssl, backlog=self.config.backlog,
+                ssl_handshake_timeout=self._gateway.settings.limits.head_seconds if self.config.ssl else None,
+            )  # fmt: skip
+            self.servers.append(server)
+        gc.collect()
+        gc.freeze()  # what is here now stays: no collection need look at it again
+        gc.set_threshold(GARBAGE)
+        if self._seat is None:
+            announce(self._gateway.settings, sockets or [])
+        else:
+            asyncio.get_running_loop().add_reader(self._seat.lifeline, self._orphaned, self._seat.lifeline)
+            self._seat.taken()
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    def _orphaned(self, lifeline: int) -> None:
+        """The supervisor is gone: nobody would replace this worker, or stop it."""
+        asyncio.get_running_loop().remove_reader(lifeline)
+        log.error("supervisor_gone")
+        self.should_exit = True
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """The first signal drains, the second ends at once.
+
+        Not SIGHUP, which a terminal that closes may send several times; and of workers the supervisor decides, as whoever stops it may
+        have sent the signal to all (systemd, a shell).
+        """
+        if not self.should_exit:
+            super().handle_exit(sig, frame)
+        elif sig != signal.SIGHUP and self._seat is None and self.started:
+            self.hurried = True
+            asyncio.get_running_loop().call_soon_threadsafe(self._hurry.set)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say goodbye and flush, then stop accepting, and let uvicorn end what is left.
+
+        It listens meanwhile: probes and scrapes see that it is not ready, producers are served, and who comes to stay is told when to come
+        again.
+        """
+        log.info("draining")
+        await race(self._drain(), self._hurried())
+        for server in self.servers:
+            server.close()
+        self._gateway.close()
+        if self.hurried:
+            self._gateway.cut_off()
+        await super().shutdown()
+        log.info("stopped")
+        self._captured_signals.clear()  # uvicorn would raise them again: an orderly stop is a success
+
+    async def _drain(self) -> None:
+        kept = [connection for connection in self.server_state.connections if isinstance(connection, HttpProtocol)]
+        idle = [connection for connection in kept if not connection.last_call()]
+        await asyncio.gather(self._gateway.drain(), asyncio.sleep(LAST_CALL if idle else 0))
+
+    async def _hurried(self) -> None:
+        await self._hurry.wait()

@@ -1,0 +1,64 @@
+"""What can be said of the image without building it; proof_image.py builds and runs it."""
+
+import json
+import re
+import subprocess
+import tomllib
+
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.deploy.image import ROOT
+from tests.deploy.sbom import hashes, versions
+from tests.redis_servers import program
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SBOM = (ROOT / "sbom.cdx.json").read_text()
+
+
+def pins(lock: str) -> dict[str, str]:
+    """The versions that a lock names."""
+    lines = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / lock).read_text(), re.MULTILINE)
+    return {canonicalize_name(name): version for name, version in lines}
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    done = subprocess.run([program("hadolint"), str(ROOT / "Dockerfile")], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_its_label_names_the_version() -> None:
+    assert re.findall(r'image.version="(.*?)"', DOCKERFILE) == [PROJECT["version"]]
+
+
+def test_its_bases_are_pinned_and_have_one_python() -> None:
+    builder, base = re.findall(r"^ARG \w+=docker.io/library/python:(\d+\.\d+\.\d+-\S+)$", DOCKERFILE, re.MULTILINE)
+    assert builder == base.replace("-slim", "")
+
+
+def test_only_what_the_build_reads_is_sent_to_it() -> None:
+    ignored, *sent = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("**")]
+    assert ignored == "*"
+    names = {line.removeprefix("!") for line in sent}
+    assert all((ROOT / name).exists() for name in names)
+    assert {"src", "web", "hatch_build.py", "pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]} <= names
+    assert set(re.findall(r"requirements-\w+\.txt|sbom\S+json", DOCKERFILE)) == {name for name in names if name.startswith(("req", "sbom"))}
+
+
+def test_the_locks_of_the_image_hold_what_the_project_asks_for() -> None:
+    asked = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["otel"]]
+    locked = pins("requirements-image.txt")
+    assert all(locked[canonicalize_name(one.name)] in one.specifier for one in asked)
+    assert pins("requirements.txt").items() - {("colorama", pins("requirements.txt").get("colorama", ""))} <= locked.items()
+    assert "hatchling" in pins("requirements-build.txt")
+
+
+def test_the_bill_of_materials_is_valid_and_lists_what_the_lock_names() -> None:
+    version = SchemaVersion.from_version(json.loads(SBOM)["specVersion"])
+    assert JsonStrictValidator(version).validate_str(SBOM) is None
+    assert versions(SBOM) == pins("requirements-image.txt"), "make sbom"
+    assert hashes(SBOM) == set(re.findall(r"--hash=sha256:(\w+)", (ROOT / "requirements-image.txt").read_text()))
+    assert json.loads(SBOM)["metadata"]["component"]["version"] == PROJECT["version"]

@@ -1,0 +1,122 @@
+"""server/publish.py: what its real servers cannot be made to do. The rest is tested over HTTP (integration/test_publish.py)."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import structlog
+
+from eventhub.brokers.memory import MemoryBroker
+from eventhub.config import channel_types
+from eventhub.errors import BrokerUnavailable, EventHubError
+from eventhub.event import Event, NewEvent, Receipt
+from eventhub.hub import Hub
+from eventhub.metrics import Metrics
+from eventhub.server.gateway import Gateway
+from eventhub.server.guard import Guard
+from eventhub.server.publish import PublishEndpoint
+from eventhub.settings import Settings
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+EVENT = '{"sender":"ana","text":"oi"}'
+
+
+class Faulty(MemoryBroker):
+    """A memory broker that raises what a test says."""
+
+    fault: Exception | None = None
+
+    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        if self.fault is not None:
+            raise self.fault
+        return await super().publish(events)
+
+
+class Traced:
+    """A publish that is traced, and what is said of it."""
+
+    def __init__(self, attributes: Mapping[str, str]) -> None:
+        self.attributes = {**attributes, "traceparent": TRACEPARENT}
+        self.said: list[str] = []
+
+    def stored(self, begin: int, error: EventHubError | None) -> None:
+        self.said.append(f"store {error.code if error is not None else 'good'}")
+
+    def end(self, outcomes: Sequence[Receipt | EventHubError]) -> None:
+        self.said.append("end " + " ".join(one.code if isinstance(one, EventHubError) else "good" for one in outcomes))
+
+
+class Notes:
+    """Tracing that takes everything and notes it."""
+
+    def __init__(self) -> None:
+        self.publishes: list[Traced] = []
+
+    def publish(self, channel: str, attributes: Mapping[str, str] | None, transport: str) -> Traced:
+        self.publishes.append(Traced(attributes or {}))
+        return self.publishes[-1]
+
+    def fanned_out(self, channel: str, events: Sequence[Event], seconds: float, subscribers: int) -> None: ...
+
+
+class Node:
+    """An endpoint over a faulty broker, without a server."""
+
+    def __init__(self) -> None:
+        settings = Settings()
+        types = channel_types(settings, Path())
+        self.broker = Faulty(lambda channel: types.resolve(channel).retention, Hub.now)
+        self.notes = Notes()
+        hub = Hub(types, self.broker, Metrics(kind.name for kind in types), self.notes)
+        self._endpoint = PublishEndpoint(Gateway(settings, hub, Guard(settings.auth, Path(), Hub.now)))
+
+    def post(self, content: str = EVENT, **headers: str) -> httpx.Response:
+        async def post() -> httpx.Response:
+            transport = httpx.ASGITransport(self._endpoint)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.post("/v1/channels/chat.a", content=content, headers=headers)
+
+        return asyncio.run(post())
+
+
+def test_an_error_of_ours_is_a_problem_document_and_its_line_names_channel_and_trace() -> None:
+    node = Node()
+    node.broker.fault = RuntimeError("a bug that shows a payload")
+    with structlog.testing.capture_logs() as lines:
+        answer = node.post(traceparent=TRACEPARENT)
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.json()["code"] == "internal"
+    assert "payload" not in answer.text
+    assert [(line["event"], line["channel"], line["trace_id"]) for line in lines] == [("publish_failed", "chat.a", TRACE)]
+
+
+@pytest.mark.parametrize(
+    ("content", "fault", "said"),
+    [
+        (EVENT, None, ["store good", "end good"]),
+        (f"[{EVENT},{EVENT}]", None, ["store good", "end good good"]),
+        (f"[{EVENT},1]", None, ["store good", "end good invalid_event"]),
+        ("[1]", None, ["end invalid_event"]),
+        ("1", None, ["end invalid_event"]),
+        (EVENT, BrokerUnavailable("away"), ["store broker_unavailable", "end broker_unavailable"]),
+        (EVENT, RuntimeError("a bug"), ["store internal", "end internal"]),
+    ],
+)
+def test_whatever_becomes_of_a_publish_its_trace_is_ended_once(content: str, fault: Exception | None, said: list[str]) -> None:
+    node = Node()
+    node.broker.fault = fault
+    node.post(content)
+    (traced,) = node.notes.publishes
+    assert traced.said == said
+
+
+def test_events_carry_what_the_trace_says() -> None:
+    node = Node()
+    answers: list[Any] = [node.post(content).json() for content in (EVENT, f"[{EVENT}]")]
+    assert answers
+    log = node.broker._logs["chat.a"].events
+    assert [event.attributes for event in log] == [{"traceparent": TRACEPARENT}] * 2
