@@ -95,7 +95,7 @@ def call(helm: Path, kubeconfig: Path, *arguments: str, values: Object | None = 
 
 
 def prove_releases(server: ApiServer, directory: Path, helm: Path) -> int:
-    """Install, upgrade, roll back and uninstall the values of ci/; how many releases there were."""
+    """Install, upgrade, roll back and uninstall the values of ci/, and one release through all of them; how many releases there were."""
     file = directory / "kubeconfig"
     file.write_text(server.kubeconfig)
     file.chmod(0o600)
@@ -109,7 +109,12 @@ def prove_releases(server: ApiServer, directory: Path, helm: Path) -> int:
         assert server.names(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments") == []
         assert server.names(claims) == ([f"{RELEASE}-eventhub"] if name == "sqlite" else []), "events outlive a release"
         server.delete(claims)
-    return len(CI)
+    call(helm, file, "install", RELEASE, str(CHART), values=ALL["memory"])
+    for name in (*CI, "memory"):  # a strategy of the one must not stay with the other
+        call(helm, file, "upgrade", RELEASE, str(CHART), values=ALL[name])
+    call(helm, file, "uninstall", RELEASE)
+    server.delete(claims)
+    return len(CI) + 1
 
 
 def say(*cells: object) -> None:
