@@ -82,7 +82,7 @@ chart-proof: $(VENV)/test.stamp $(TOOLS) ## The chart on every version of Kubern
 
 chart-apiserver: $(VENV)/test.stamp $(TOOLS) ## The chart before Kubernetes' own API server, built here (tests/deploy/RESULTS.md), half an hour; needs Go 1.26
 	test -e .apiserver/built || tests/deploy/apiserver.sh
-	$(BIN)/python -m tests.deploy "" 1.36
+	$(BIN)/python -m tests.deploy "" 1.34
 
 clean:
 	rm -rf $(VENV) .autobahn .apiserver .checkov tests/conformance/node_modules build dist .mypy_cache .ruff_cache
