@@ -82,7 +82,7 @@ chart-proof: $(VENV)/test.stamp $(TOOLS) ## The chart on every version of Kubern
 
 chart-apiserver: $(VENV)/test.stamp $(TOOLS) ## The chart before Kubernetes' own API server, built here (tests/deploy/RESULTS.md), half an hour; needs Go 1.26
 	test -e .apiserver/built || tests/deploy/apiserver.sh
-	$(BIN)/python -m tests.deploy "" 1.36
+	$(BIN)/python -m tests.deploy "" 1.34
 
 clean:
 	rm -rf $(VENV) .autobahn .apiserver .checkov tests/conformance/node_modules build dist .mypy_cache .ruff_cache
@@ -108,7 +108,7 @@ $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autob
 	touch $@
 
 .PHONY: system
-PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy nginx:nginx-light promtool:prometheus
+PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy sqlite3:sqlite3 nginx:nginx-light promtool:prometheus
 system: # programs the tests use, from Debian; servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
