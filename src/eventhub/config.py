@@ -20,6 +20,7 @@ CONFIG_VARIABLE = "EVENTHUB_CONFIG"
 
 WORDS = {
     ("broker", "string_pattern_mismatch"): "expected memory://, sqlite:///file, redis://host or nats://host",
+    ("tracing.endpoint", "string_pattern_mismatch"): "expected a URL such as http://localhost:4318, without user and query",
     ("channels", "too_short"): "declares no channel type; expected at least one",
 }
 """Better than pydantic's."""

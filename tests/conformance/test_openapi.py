@@ -42,11 +42,11 @@ auth:
 CREDENTIALS = st.sampled_from(["", f"Bearer {KEY}", f"Bearer {token(exp=4_000_000_000)}", "Bearer x", "Basic eA==", "Bearer", KEY])
 NAMES = st.sampled_from(["chat.lobby", "iot.a.b", "free", "nothing.x"])
 OPERATIONS = [
-    "DELETE /v1/admin/blocks", "GET /asyncapi.json", "GET /livez", "GET /metrics", "GET /readyz", "GET /v1/admin/blocks",
-    "GET /v1/admin/connections", "GET /v1/channels/{channel}",
-    "GET /v1/channels/{channel}/ndjson", "GET /v1/channels/{channel}/presence", "GET /v1/channels/{channel}/sse", "GET /v1/sse",
-    "GET /v1/types", "GET /v1/types/{name}", "GET /v1/ws", "POST /v1/admin/blocks",
-    "POST /v1/admin/disconnect", "POST /v1/channels/{channel}", "PUT /v1/channels/{channel}",
+    "DELETE /v1/admin/blocks", "GET /asyncapi.json", "GET /livez", "GET /metrics", "GET /readyz",
+    "GET /v1/admin/blocks", "GET /v1/admin/connections", "GET /v1/admin/log", "GET /v1/channels/{channel}",
+    "GET /v1/channels/{channel}/ndjson", "GET /v1/channels/{channel}/presence", "GET /v1/channels/{channel}/sse",
+    "GET /v1/sse", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/ws", "POST /v1/admin/blocks",
+    "POST /v1/admin/disconnect", "POST /v1/channels/{channel}", "PUT /v1/admin/log", "PUT /v1/channels/{channel}",
 ]  # fmt: skip
 STREAMS = ("/sse", "/ndjson")
 RESTRICTED = ("GET /v1/channels/{channel}", "GET /v1/sse")

@@ -150,6 +150,11 @@ def test_each_worker_exports_its_own(start: Start, collector: Collector) -> None
         assert time.monotonic() < deadline
         http.post(f"{hub.url}/v1/channels/chat.a", json=1)
         nodes = {span.resource["service.instance.id"] for span in collector.until(bool)}
+    collector.status = 400
+    while "spans_not_taken" not in (log := hub.log.read_text()):
+        assert time.monotonic() < deadline
+        http.post(f"{hub.url}/v1/channels/chat.a", json=1)
+    assert '"worker"' in next(line for line in log.splitlines() if "spans_not_taken" in line)
     assert hub.stop() == 0
     assert "Traceback" not in hub.log.read_text()
 

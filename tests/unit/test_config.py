@@ -626,3 +626,10 @@ def test_loopback_is_reached_from_this_machine_alone(host: str) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.1", "example.com", "localhost.example.com", "127.example.com", "1.127.0.0"])
 def test_any_other_host_may_be_reached_by_others(host: str) -> None:
     assert not load(None, {"host": host}).loopback
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:4318", "grpc://localhost:4317", "http://ana:s3cret@host:4318", "http://h?k=s3cret", ""])
+def test_an_endpoint_for_traces_is_a_url_without_secrets(write: Write, endpoint: str) -> None:
+    found = fault(write(f"tracing: {{endpoint: '{endpoint}'}}"))
+    assert "expected a URL such as http://localhost:4318" in found
+    assert "s3cret" not in found

@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 
 import structlog
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -47,6 +48,7 @@ class Exporter(SpanExporter):
     def __init__(self, exporter: SpanExporter, endpoint: str, dropped: Dropped) -> None:
         self._exporter, self._endpoint, self._dropped = exporter, endpoint, dropped
         self._failing = False
+        self._context = copy_context()  # of the process, whose lines may have fields of its own; threads begin without
         self.taken = 0
         """Spans that left the queue."""
 
@@ -59,9 +61,9 @@ class Exporter(SpanExporter):
         if failed != self._failing:
             self._failing = failed
             if failed:
-                log.warning("spans_not_taken", endpoint=self._endpoint)
+                self._context.run(log.warning, "spans_not_taken", endpoint=self._endpoint)
             else:
-                log.info("spans_taken", endpoint=self._endpoint)
+                self._context.run(log.info, "spans_taken", endpoint=self._endpoint)
         return result
 
     def shutdown(self) -> None:
