@@ -1,6 +1,6 @@
 """For whoever sizes it: what a connection and a delivery cost, how much room is left, how it grows."""
 
-from dashboards.panels import NODE, PROCESS, Panel, figure, graph, page, runbook
+from dashboards.panels import NODE, PROCESS, Panel, graph, page, runbook, summary
 
 CONNECTION: list[Panel] = [
     graph(
@@ -148,31 +148,31 @@ ROOM: list[Panel] = [
 ]
 
 GROWTH: list[Panel] = [
-    figure(
+    summary(
         "Most connections at once",
         "short",
         "In the time shown. Size for this and a node that fails, not for the average.",
         "max_over_time(sum(eventhub_connections{@nodes})[$__range:$__interval])",
     ),
-    figure(
+    summary(
         "Most deliveries a second",
         "cps",
         "In the time shown.",
         "max_over_time(sum(rate(eventhub_events_delivered_total{@nodes}[@]))[$__range:$__interval])",
     ),
-    figure(
+    summary(
         "Most memory of a node",
         "bytes",
         "In the time shown.",
         "max_over_time(max(sum by (pod, instance) (process_resident_memory_bytes{@nodes}))[$__range:$__interval])",
     ),
-    figure(
+    summary(
         "Connections in 30 days",
         "short",
         "If the time shown goes on as it did. Look at two weeks or more, or days and nights mislead.",
         "predict_linear(sum(eventhub_connections{@nodes})[$__range:$__interval], 30 * 86400)",
     ),
-    figure(
+    summary(
         "Connections there may be",
         "short",
         "At all nodes together.",

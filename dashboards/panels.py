@@ -14,6 +14,7 @@ from typing import Any
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, table, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import (
+    BigValueGraphMode,
     GraphThresholdsStyleMode,
     LegendDisplayMode,
     LegendPlacement,
@@ -114,6 +115,12 @@ def figure(title: str, unit: str, text: str, expr: str, *steps: tuple[str, float
     """One number, an eighth of the page wide, in the colour of the last of `steps` that it reaches."""
     found = stat.Panel().title(title).description(text).unit(unit).span(3).height(4)
     return found.thresholds(_steps(*steps or (("text", None),))).with_target(_target(0, (expr, "")))
+
+
+def summary(title: str, unit: str, text: str, expr: str) -> stat.Panel:
+    """One number for all of the time shown, asked for once: as a line it would be worked out anew for each of its points."""
+    found = stat.Panel().title(title).description(text).unit(unit).span(3).height(4).graph_mode(BigValueGraphMode.NONE)
+    return found.thresholds(_steps(("text", None))).with_target(_target(0, (expr, "")).instant())
 
 
 def listing(title: str, text: str, expr: str) -> table.Panel:

@@ -171,7 +171,7 @@ class Client(asyncio.Protocol):
             case "subscribed":
                 self._subscribed(message)
             case "goodbye":
-                self._wait = message["reconnect_in"]
+                self._wait, self.subscribed = message["reconnect_in"], False
                 self._crowd.goodbyes.append(time.monotonic())
             case "gap":
                 self._cursor = message["position"]

@@ -1,7 +1,8 @@
-"""A real HAProxy in front of several nodes, as an operator would set it up. It ends with its context."""
+"""Debian's HAProxy with deploy/haproxy.cfg, whose addresses alone are changed. It ends with its context."""
 
 import csv
 import io
+import re
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -11,29 +12,7 @@ from typing import Self
 from tests.harness import EventHubServer, free_port
 from tests.redis_servers import program, wait_for
 
-CONFIG = """
-global
-    maxconn 9000
-    stats socket {directory}/stats
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 60s
-    timeout server 60s
-    timeout tunnel 1h                            # WebSockets are silent between heartbeats
-    option forwardfor
-    option redispatch 1                          # a node that is gone, or says that it stops: the next one, at once
-    retries 3
-    retry-on conn-failure empty-response 503
-frontend clients
-    bind 127.0.0.1:{port}
-    default_backend nodes
-backend nodes
-    http-request disable-l7-retry if METH_POST   # whether it was stored is for the producer to find out, with its key
-    balance leastconn
-    option httpchk GET /readyz
-    default-server check inter 500ms fall 1 rise 1
-"""
+CONFIG = Path(__file__).parents[1] / "deploy/haproxy.cfg"
 
 
 class HAProxy:
@@ -43,10 +22,13 @@ class HAProxy:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
         servers = "".join(f"    server node{number} 127.0.0.1:{node.port}\n" for number, node in enumerate(nodes, start=1))
+        text = re.sub(r"    server node\d .*\n", "", CONFIG.read_text()) + servers
         self._config = directory / "haproxy.cfg"
-        self._config.write_text(CONFIG.format(directory=directory, port=self.port) + servers)
         self._stats = directory / "stats"
+        text = text.replace("global\n", f"global\n    stats socket {self._stats}\n")
+        self._config.write_text(re.sub(r"maxconn \d+", "maxconn 9000", text).replace("bind :8080", f"bind 127.0.0.1:{self.port}"))
         self._log = directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
 

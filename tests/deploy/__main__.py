@@ -1,7 +1,7 @@
 """The chart before Kubernetes' own API server (`make chart-apiserver`); prints figures for RESULTS.md.
 
 Every rendering is applied with strict validation, and a pod made of it, in a namespace that enforces the restricted standard. Then Helm
-installs, upgrades, rolls back and uninstalls the values of ci/. Nothing is run: there is no kubelet.
+installs, upgrades, rolls back and uninstalls the values of ci/: that of the tests, and the newest. Nothing is run: there is no kubelet.
 """
 
 import os
@@ -16,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from tests.deploy.apiserver import PROGRAMS, ApiServer, Refused
-from tests.deploy.chart import CHART, CI, RELEASE, Object, merged, one, pods, render
+from tests.deploy.chart import CHART, CI, HELM, RELEASE, Object, merged, one, pods, render
 from tests.deploy.switches import ALL
 
 NAMESPACE = "events"
@@ -84,30 +84,37 @@ def prove_objects(server: ApiServer) -> tuple[int, int]:
     return applied, admitted
 
 
-def helm(kubeconfig: Path, *arguments: str, values: Object | None = None) -> str:
-    """A call of the newest Helm. Raises CalledProcessError."""
+def call(helm: Path, kubeconfig: Path, *arguments: str, values: Object | None = None) -> str:
+    """A call of that helm. Raises CalledProcessError."""
     given = [] if values is None else ["--values", "-"]
-    command = [str(PROGRAMS / "helm"), *arguments, "--namespace", NAMESPACE, *given]
+    command = [str(helm), *arguments, "--namespace", NAMESPACE, *given]
     environment = {"PATH": os.environ["PATH"], "HOME": str(kubeconfig.parent), "KUBECONFIG": str(kubeconfig)}
     return subprocess.run(
         command, input=yaml.safe_dump(values), env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=120
     ).stdout
 
 
-def prove_releases(server: ApiServer, directory: Path) -> int:
-    """Install, upgrade, roll back and uninstall the values of ci/; how many releases there were."""
+def prove_releases(server: ApiServer, directory: Path, helm: Path) -> int:
+    """Install, upgrade, roll back and uninstall the values of ci/, and one release through all of them; how many releases there were."""
     file = directory / "kubeconfig"
     file.write_text(server.kubeconfig)
+    file.chmod(0o600)
     claims = f"/api/v1/namespaces/{NAMESPACE}/persistentvolumeclaims"
     for name in CI:
-        notes = helm(file, "install", RELEASE, str(CHART), values=ALL[name])
+        notes = call(helm, file, "install", RELEASE, str(CHART), values=ALL[name])
         assert f"rollout status deployment/{RELEASE}-eventhub" in notes
-        helm(file, "upgrade", RELEASE, str(CHART), values=merged(ALL[name], {"config": {"heartbeat": 20}}))
-        helm(file, "rollback", RELEASE, "1")
-        helm(file, "uninstall", RELEASE)
+        call(helm, file, "upgrade", RELEASE, str(CHART), values=merged(ALL[name], {"config": {"heartbeat": 20}}))
+        call(helm, file, "rollback", RELEASE, "1")
+        call(helm, file, "uninstall", RELEASE)
         assert server.names(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments") == []
-        assert server.names(claims) == ([f"{RELEASE}-eventhub"] if "sqlite" in CI[: CI.index(name) + 1] else []), "events outlive a release"
-    return len(CI)
+        assert server.names(claims) == ([f"{RELEASE}-eventhub"] if name == "sqlite" else []), "events outlive a release"
+        server.delete(claims)
+    call(helm, file, "install", RELEASE, str(CHART), values=ALL["memory"])
+    for name in (*CI, "memory"):  # a strategy of the one must not stay with the other
+        call(helm, file, "upgrade", RELEASE, str(CHART), values=ALL[name])
+    call(helm, file, "uninstall", RELEASE)
+    server.delete(claims)
+    return len(CI) + 1
 
 
 def say(*cells: object) -> None:
@@ -125,7 +132,8 @@ def main(versions: list[str]) -> None:
             with ApiServer(Path(name), version) as server:
                 prepare(server)
                 applied, admitted = prove_objects(server)
-                figures = (server.version, applied, admitted, controls(server), prove_releases(server, Path(name)))
+                releases = sum(prove_releases(server, Path(name), helm) for helm in (HELM, PROGRAMS / "helm"))
+                figures = (server.version, applied, admitted, controls(server), releases)
                 say(*figures, round(time.monotonic() - began))
 
 

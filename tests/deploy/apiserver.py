@@ -73,6 +73,16 @@ class ApiServer:
         """Of the objects at a path."""
         return [each["metadata"]["name"] for each in self._client.get(path).json()["items"]]
 
+    def delete(self, path: str) -> None:
+        """All objects at a path."""
+        self._client.delete(path, params={"propagationPolicy": "Background"}).raise_for_status()
+        for name in self.names(path):  # a claim waits for a controller that is not here
+            self._client.patch(
+                f"{path}/{name}",
+                content='{"metadata":{"finalizers":null}}',
+                headers={"Content-Type": "application/merge-patch+json"},
+            )
+
     def define(self, definition: Object) -> None:
         """Install a CustomResourceDefinition, and wait until its resources can be had."""
         self.apply(definition)

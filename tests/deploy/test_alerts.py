@@ -27,6 +27,13 @@ def test_promtool_takes_the_rules() -> None:
     promtool("check", "rules", "--lint=all", "--lint-fatal", CHART / "alerts.yaml")
 
 
+def test_the_configuration_in_the_documents_is_one(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/metrics.md").read_text(), re.DOTALL)
+    (tmp_path / "prometheus.yml").write_text(block)
+    (tmp_path / "alerts.yaml").write_text((CHART / "alerts.yaml").read_text())
+    promtool("check", "config", "--syntax-only", tmp_path / "prometheus.yml")
+
+
 def test_each_alert_fires_when_it_should_and_not_before() -> None:
     promtool("test", "rules", ROOT / "tests/deploy/alerts_test.yaml")
 

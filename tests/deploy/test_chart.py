@@ -3,11 +3,13 @@
 import math
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]  # has no types
 import pytest
 import yaml
+from kubernetes_validate import utils
 
 from eventhub.settings import ShutdownSettings
 from tests import SETTINGS
@@ -15,6 +17,7 @@ from tests.deploy import crds
 from tests.deploy.chart import CHART, CI, CURRENT, OLDEST, Object, ci, helm, merged, one, pods, render, render_all
 from tests.deploy.switches import ALL
 
+utils.schema_contents = cache(utils.schema_contents)  # it reads two megabytes for each object otherwise
 EVERY = [f"1.{minor}" for minor in range(int(OLDEST[2:]), int(CURRENT[2:]) + 1)]
 VERSIONS = EVERY if SETTINGS.get("EVENTHUB_TEST_KUBERNETES") == "all" else [OLDEST, CURRENT]
 SHARED = ("redis", "nats")

@@ -10,7 +10,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.deploy.image import ROOT
+from tests.deploy.image import LOCKED_DOWN, ROOT
 from tests.deploy.sbom import hashes, versions
 from tests.redis_servers import program
 
@@ -46,6 +46,13 @@ def test_only_what_the_build_reads_is_sent_to_it() -> None:
     assert all((ROOT / name).exists() for name in names)
     assert {"src", "web", "hatch_build.py", "pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]} <= names
     assert set(re.findall(r"requirements-\w+\.txt|sbom\S+json", DOCKERFILE)) == {name for name in names if name.startswith(("req", "sbom"))}
+
+
+def test_the_guide_locks_it_down_as_the_proof_does() -> None:
+    guide = (ROOT / "docs/container.md").read_text()
+    assert all(flag in guide for flag in LOCKED_DOWN if flag != "--read-only-tmpfs=false")  # podman's: Docker mounts nothing there
+    assert re.findall(r"USER (\d+):", DOCKERFILE) == ["65532"]
+    assert "user | 65532" in guide
 
 
 def test_the_locks_of_the_image_hold_what_the_project_asks_for() -> None:

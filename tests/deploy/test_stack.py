@@ -202,4 +202,5 @@ def test_streams_are_given_up_after_some_heartbeats_and_not_before() -> None:
     stream, *publishes = (int(count) * {"s": 1, "h": 3600}[unit] for count, unit in times)
     heartbeat = Settings.model_fields["heartbeat"].default
     assert 3 * heartbeat <= stream <= 5 * heartbeat
-    assert set(publishes) == {3600}, "a producer that streams may be silent"
+    assert set(publishes) == {3600}, "a producer that streams may be silent, and so is its answer"
+    assert "client_body_timeout 1h;" in CONF.read_text()

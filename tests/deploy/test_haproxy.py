@@ -1,0 +1,82 @@
+"""deploy/haproxy.cfg before two real nodes."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from eventhub.settings import Settings
+from tests.clients import NdjsonProducer, WsClient, http, ndjson, raw, sse
+from tests.haproxy import CONFIG, HAProxy
+from tests.harness import EventHubServer
+from tests.redis_servers import RedisServer
+
+MESSAGE = {"sender": "ana", "text": "oi"}
+NODE = "broker: {}\nproxies: [127.0.0.1]\nlog: {{access: true}}\nheartbeat: 1"
+
+
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[EventHubServer]]:
+    with ExitStack() as running:
+        redis = running.enter_context(RedisServer(tmp_path_factory.mktemp("redis")))
+        yield [running.enter_context(EventHubServer(tmp_path_factory.mktemp("node"), NODE.format(redis.url))) for _ in range(2)]
+
+
+@pytest.fixture(scope="module")
+def front(nodes: list[EventHubServer], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HAProxy]:
+    with HAProxy(tmp_path_factory.mktemp("haproxy"), nodes) as front:
+        yield front
+
+
+def test_what_one_publishes_all_receive_at_once_over_every_transport(front: HAProxy) -> None:
+    url = f"{front.url}/v1/channels/chat.all"
+    with WsClient(front.ws_url) as client, sse(f"{url}/sse") as blocks, ndjson(f"{url}/ndjson") as messages:
+        client.subscribe("chat.all")
+        next(block for block in blocks if block.name == "subscribed")
+        next(message for message in messages if message["type"] == "subscribed")
+        for _ in range(3):  # each is there before the next is published
+            assert http.post(url, json=MESSAGE).status_code == 201
+            assert client.until("event")["data"] == MESSAGE
+            assert next(block for block in blocks if block.name == "message").message is not None
+            assert next(message for message in messages if message["type"] == "event")["data"] == MESSAGE
+        client.send(type="publish", channel="chat.all", data=MESSAGE, ref="1")
+        assert next(message for message in messages if message["type"] == "event")["data"] == MESSAGE
+
+
+def test_a_streamed_line_is_stored_and_answered_while_the_request_goes_on(front: HAProxy) -> None:
+    with NdjsonProducer(front.port, "chat.stream") as producer, WsClient(front.ws_url) as client:
+        client.subscribe("chat.stream")
+        for number in (1, 2, 3):
+            producer.send(json.dumps(MESSAGE).encode() + b"\n")
+            assert producer.progress()["accepted"] == number
+            client.until("event")
+        producer.end()
+        assert producer.progress()["done"] is True
+
+
+def test_a_heartbeat_of_a_silent_stream_arrives(front: HAProxy) -> None:
+    with sse(f"{front.url}/v1/channels/chat.silent/sse") as blocks:
+        next(block for block in blocks if block.comment)
+
+
+def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(front: HAProxy, nodes: list[EventHubServer]) -> None:
+    with raw(front.port, source="127.0.0.5") as sock:
+        head = f"Host: 127.0.0.1:{front.port}\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n"
+        sock.sendall(f"GET /v1/types/chat HTTP/1.1\r\n{head}\r\n".encode())
+        assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+    seen = [json.loads(line) for node in nodes for line in node.log.read_text().splitlines()]
+    assert [line["client"] for line in seen if line.get("path") == "/v1/types/chat"] == ["127.0.0.5"]
+
+
+def test_metrics_are_not_for_clients(front: HAProxy) -> None:
+    assert http.get(f"{front.url}/metrics").status_code == 404
+    assert http.get(f"{front.url}/livez").status_code == 200
+
+
+def test_streams_are_given_up_after_some_heartbeats_and_not_before() -> None:
+    times = re.findall(r"(?:timeout tunnel|set-timeout server) (\d+)s", CONFIG.read_text())
+    heartbeat = Settings.model_fields["heartbeat"].default
+    assert len(times) == 2
+    assert all(3 * heartbeat <= int(time) <= 5 * heartbeat for time in times)
