@@ -57,6 +57,7 @@ lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 
 sbom: $(VENV)/test.stamp ## Write down what the image holds, as CycloneDX
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json requirements-image.txt
+	sed -i 's|https://pypi.org/simple/\([^/"]*\)/|pkg:pypi/\1|' sbom.cdx.json # names, not addresses
 
 image-test: $(VENV)/test.stamp ## The image, built and run without a registry (tests/deploy/RESULTS.md), some minutes, as root
 	$(MAKE) system PROGRAMS="buildah:buildah gpg:gpg mmdebstrap:mmdebstrap podman:podman runc:runc"

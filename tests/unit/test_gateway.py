@@ -488,6 +488,17 @@ def test_draining_takes_nobody_new_and_serves_on_until_it_is_closed() -> None:
     run(scenario)
 
 
+def test_a_node_that_can_serve_nobody_any_more_sends_all_away_at_once() -> None:
+    async def scenario() -> None:
+        gateway = build(shutdown=ShutdownSettings(spread=3600))
+        gateway.hub.ended = True
+        connections = [Open(gateway) for _ in range(5000)]
+        await gateway.drain()
+        assert all(connection.goodbyes for connection in connections)
+
+    run(scenario)
+
+
 def test_whose_connection_ends_before_its_turn_is_not_told() -> None:
     async def scenario() -> None:
         gateway = build(shutdown=ShutdownSettings(spread=0.2))
