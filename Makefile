@@ -57,6 +57,7 @@ lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 
 sbom: $(VENV)/test.stamp ## Write down what the image holds, as CycloneDX
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json requirements-image.txt
+	sed -i 's|https://pypi.org/simple/\([^/"]*\)/|pkg:pypi/\1|' sbom.cdx.json # names, not addresses
 
 image-test: $(VENV)/test.stamp ## The image, built and run without a registry (tests/deploy/RESULTS.md), some minutes, as root
 	$(MAKE) system PROGRAMS="buildah:buildah gpg:gpg mmdebstrap:mmdebstrap podman:podman runc:runc"
@@ -77,7 +78,7 @@ chart-proof: $(VENV)/test.stamp $(TOOLS) ## The chart on every version of Kubern
 	test -x .checkov/bin/checkov || { $(PYTHON) -m venv .checkov && .checkov/bin/pip install --quiet checkov==3.3.30; }
 	rm -rf .checkov/rendered && mkdir .checkov/rendered
 	for file in helm/eventhub/ci/*.yaml; do tests/conformance/node_modules/.bin/helm template hub helm/eventhub -n events -f $$file --skip-tests \
-	  --kube-version 1.37.0 --set networkPolicy.enabled=true,networkPolicy.to[0].ports[0].port=443 > .checkov/rendered/$${file##*/} || exit 1; done
+	  --kube-version 1.37.0 --set 'networkPolicy.enabled=true,networkPolicy.to[0].ports[0].port=443' > .checkov/rendered/$${file##*/} || exit 1; done
 	.checkov/bin/checkov --config-file tests/deploy/checkov.yaml -d .checkov/rendered
 
 chart-apiserver: $(VENV)/test.stamp $(TOOLS) ## The chart before Kubernetes' own API server, built here (tests/deploy/RESULTS.md), half an hour; needs Go 1.26

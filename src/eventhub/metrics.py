@@ -10,8 +10,11 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from threading import Lock
 from typing import Any
 
+from prometheus_client import generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
 from eventhub import __version__
-from eventhub.exposition import Family, Kind, Sample, histogram, simple
 from eventhub.fanout import Tally
 from eventhub.histogram import Histogram
 from eventhub.limits import REFUSING
@@ -24,8 +27,8 @@ Reading = tuple[str, str, Mapping[Any, float], tuple[str, ...]]
 """Name, help, value by label values (a tuple), label names. A counter if the name ends in _total, otherwise a gauge."""
 Snapshot = Callable[[], AsyncIterable[Reading]]
 """What is so at the moment of the scrape."""
-Dump = list[tuple[str, str, Kind, list[Sample]]]
-"""Families as values that JSON can hold."""
+Dump = list[tuple[str, str, str, list[tuple[str, dict[str, str], float]]]]
+"""Families as values that JSON can hold: name, help, kind, and samples of name, labels and value."""
 
 
 class Metrics:
@@ -89,54 +92,84 @@ class Metrics:
 
     async def dump(self) -> Dump:
         """All of them now, for another process."""
-        return [(family.name, family.help, family.kind, family.samples) async for family in self._families()]
+        return [
+            (family.name, family.documentation, family.type, [(name, labels, value) for name, labels, value, *_ in family.samples])
+            async for family in self._families()
+        ]
 
-    async def _families(self) -> AsyncIterator[Family]:
+    async def _families(self) -> AsyncIterator[Metric]:
         for snapshot in self._snapshots:
             async for reading in snapshot():
-                yield simple(*reading)
+                yield _simple(*reading)
         for family in (*self._counters(), *_told(self.tallies), *self._histograms()):
             yield family
 
-    def _counters(self) -> Iterator[Family]:
-        yield simple("eventhub_build_info", "The version that runs", {(__version__,): 1}, ("version",))
-        yield simple("eventhub_events_published_total", "Events stored", _keyed(self._stored), ("type",))
-        yield simple("eventhub_events_rejected_total", "Events refused", self._rejected, ("type", "code"))
-        yield simple("eventhub_refused_total", "What a limit refused, or made to wait", _keyed(self._refused), ("limit",))
-        yield simple("eventhub_spans_dropped_total", "Spans not taken by the collector, or without room", {(): self._spans}, ())
+    def _counters(self) -> Iterator[Metric]:
+        yield _simple("eventhub_build_info", "The version that runs", {(__version__,): 1}, ("version",))
+        yield _simple("eventhub_events_published_total", "Events stored", _keyed(self._stored), ("type",))
+        yield _simple("eventhub_events_rejected_total", "Events refused", self._rejected, ("type", "code"))
+        yield _simple("eventhub_refused_total", "What a limit refused, or made to wait", _keyed(self._refused), ("limit",))
+        yield _simple("eventhub_spans_dropped_total", "Spans not taken by the collector, or without room", {(): self._spans}, ())
 
-    def _histograms(self) -> Iterator[Family]:
+    def _histograms(self) -> Iterator[Metric]:
         for name, text, histograms in (
             ("publish_to_socket", "From accepting an event to handing it to the sockets of this node", self._latencies),
             ("fanout", "Writing a tick's events of one channel to all its live subscribers", self._fanouts),
             ("publish", "From the whole of a publish being here to its answer", self._answers),
         ):
-            yield histogram(f"eventhub_{name}_seconds", text, _keyed(histograms), ("type",))
+            yield _histogram(f"eventhub_{name}_seconds", text, _keyed(histograms), ("type",))
         broker = "From handing events to the broker to its answer"
-        yield histogram("eventhub_broker_publish_seconds", broker, {(): self._broker}, ())
-        yield histogram("eventhub_loop_delay_seconds", "How late the event loop comes to what is due", {(): self._delays}, ())
+        yield _histogram("eventhub_broker_publish_seconds", broker, {(): self._broker}, ())
+        yield _histogram("eventhub_loop_delay_seconds", "How late the event loop comes to what is due", {(): self._delays}, ())
+
+
+class One(Collector):
+    """A family that is there already."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Metric]:
+        return (self._family,)
 
 
 async def exposition(dumps: Mapping[int, Dump], unreachable: int) -> bytes:
     """The metrics of several workers as one text: each family once, each series with its worker's number."""
-    families: dict[str, Family] = {}
+    families: dict[str, Metric] = {}
     for worker, dump in dumps.items():
         for name, text, kind, samples in dump:
-            family = families.setdefault(name, Family(name, text, kind, []))
-            family.samples.extend((sample, {**labels, "worker": str(worker)}, value) for sample, labels, value in samples)
-    missing = simple("eventhub_workers_unreachable", "Workers whose series are missing from this scrape", {(): unreachable}, ())
+            family = families.setdefault(name, Metric(name, text, kind))
+            for sample, labels, value in samples:
+                family.add_sample(sample, {**labels, "worker": str(worker)}, value)
+    missing = _simple("eventhub_workers_unreachable", "Workers whose series are missing from this scrape", {(): unreachable}, ())
     return await _text([*families.values(), missing])
 
 
-async def _text(families: Iterable[Family]) -> bytes:
+async def _text(families: Iterable[Metric]) -> bytes:
     parts = []
     for family in families:
-        parts.append(family.text())
-        await asyncio.sleep(0)  # a family takes a millisecond where there are a hundred types: others have their turn
-    return "".join(parts).encode()
+        parts.append(generate_latest(One(family)))
+        await asyncio.sleep(0)  # a family takes a millisecond where there are many types: others have their turn
+    return b"".join(parts)
 
 
-def _told(tallies: Mapping[str, Tally]) -> Iterator[Family]:
+def _simple(name: str, text: str, values: Mapping[Any, float], labels: tuple[str, ...]) -> Metric:
+    """A counter if its name says so, otherwise a gauge."""
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    family = kind(name, text, labels=labels)
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family
+
+
+def _histogram(name: str, text: str, histograms: Mapping[Any, Histogram], labels: tuple[str, ...]) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for key, values in histograms.items():
+        family.add_metric(key, [(str(bound).replace("inf", "+Inf"), count) for bound, count in values.cumulative()], values.sum)
+    return family
+
+
+def _told(tallies: Mapping[str, Tally]) -> Iterator[Metric]:
     """What feeds counted."""
     delivered = {(name,): tally.delivered for name, tally in tallies.items()}
     resumed = {(name,): tally.resumed for name, tally in tallies.items()}
@@ -144,11 +177,11 @@ def _told(tallies: Mapping[str, Tally]) -> Iterator[Family]:
     dropped = {(name, policy): tally.skipped[policy] for name, tally in tallies.items() for policy in ("latest", "drop")}
     reasons = ("expired", "reset", "slow", "conflated")
     gaps = {(name, reason): tally.gaps[reason] for name, tally in tallies.items() for reason in reasons}
-    yield simple("eventhub_events_delivered_total", "Events written to subscribers", delivered, ("type",))
-    yield simple("eventhub_resumed_total", "Subscriptions that resumed with nothing missing", resumed, ("type",))
-    yield simple("eventhub_events_dropped_total", "Events that slow readers missed", dropped, ("type", "policy"))
-    yield simple("eventhub_slow_disconnects_total", "Connections closed as too slow", closed, ("type",))
-    yield simple("eventhub_gaps_total", "Gaps told to readers", gaps, ("type", "reason"))
+    yield _simple("eventhub_events_delivered_total", "Events written to subscribers", delivered, ("type",))
+    yield _simple("eventhub_resumed_total", "Subscriptions that resumed with nothing missing", resumed, ("type",))
+    yield _simple("eventhub_events_dropped_total", "Events that slow readers missed", dropped, ("type", "policy"))
+    yield _simple("eventhub_slow_disconnects_total", "Connections closed as too slow", closed, ("type",))
+    yield _simple("eventhub_gaps_total", "Gaps told to readers", gaps, ("type", "reason"))
 
 
 def _keyed(values: Mapping[str, Any]) -> dict[tuple[str], Any]:

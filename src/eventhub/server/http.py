@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import orjson
 from fastapi import FastAPI, Header, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -16,7 +17,6 @@ from eventhub.channels import ChannelType
 from eventhub.encoding import event_json, gap_fields
 from eventhub.errors import EventHubError, Internal, InvalidRequest, MethodNotAllowed, NotFound, TooManySubscriptions, UpgradeRequired
 from eventhub.event import Gap, Last, Latest, Slice, parse_since
-from eventhub.exposition import CONTENT_TYPE
 from eventhub.hub import Hub
 from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import administration, asyncapi, openapi
@@ -226,7 +226,7 @@ def _operations(api: FastAPI, gateway: Gateway, scrape: Scrape) -> None:
     async def metrics(request: Request) -> Response:
         if not gateway.settings.auth.public_metrics:
             await gateway.guard.admit_operator(fields(request.scope["headers"]), address_of(request.scope))
-        return Response(await scrape(), media_type=CONTENT_TYPE)
+        return Response(await scrape(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _errors(api: FastAPI, hub: Hub) -> None:
