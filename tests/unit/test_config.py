@@ -500,11 +500,15 @@ def test_a_fault_of_authentication_is_named_and_no_secret_shown(write: Write, te
     assert not any(secret in found for secret in ("s3cret", "2718281828459045"))
 
 
-def test_ten_thousand_keys_are_read_in_a_moment() -> None:
+def test_ten_thousand_keys_are_read_each_in_the_time_that_one_of_a_thousand_takes() -> None:
     keys = [{"name": f"k{number}", "hash": f"sha256:{number:064x}"} for number in range(10_000)]
-    begin = time.monotonic()
-    assert len(Settings.model_validate({"auth": {"keys": keys}}).auth.keys) == 10_000
-    assert time.monotonic() - begin < 2
+
+    def work(count: int) -> float:
+        begin = time.process_time()
+        assert len(Settings.model_validate({"auth": {"keys": keys[:count]}}).auth.keys) == count
+        return time.process_time() - begin
+
+    assert work(10_000) < 50 * min(work(1000) for _ in range(3))  # each with each other would be a hundred times
     with pytest.raises(ValueError, match="at most 10000"):
         Settings.model_validate({"auth": {"keys": [*keys, {"name": "more", "hash": HASH}]}})
 
