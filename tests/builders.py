@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from eventhub.auth.principal import ANYONE, Principal
 from eventhub.channels import ChannelType, Publisher, Retention, Slow
+from eventhub.encoding import LINES, Encoding
 from eventhub.errors import EventHubError, InvalidToken
 from eventhub.event import Age, Earliest, Event, Gap, Last, Position, Slice
 from eventhub.feed import Feed, Start, Subscriber
@@ -20,6 +21,17 @@ Asked = Position | Earliest | Last | Age
 def channel_type(slow: Slow = Slow.DROP, schema: ModelSchema = READING) -> ChannelType:
     """A channel type with this policy for slow readers."""
     return ChannelType("type", "payload", schema, Retention(1000, None), presence=False, slow=slow, publish=frozenset(Publisher))
+
+
+class Nowhere:
+    """A writer to nobody."""
+
+    encoding: Encoding = LINES
+    full = False
+
+    def write(self, data: bytes) -> None: ...
+
+    def fail(self, error: EventHubError) -> None: ...
 
 
 @dataclass

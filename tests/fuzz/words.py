@@ -8,8 +8,8 @@ import orjson
 from eventhub.channels import check_name
 from eventhub.errors import EventHubError, InvalidChannel, InvalidSince
 from eventhub.event import Age, Earliest, Last, Latest, Position, Since, parse_age, parse_cursor, parse_since
-from eventhub.server.gateway import Wanted
 from eventhub.server.handshake import GUID, agree, refusal
+from eventhub.server.wanted import Wanted
 from tests.fuzz.bodies import gateway
 from tests.fuzz.source import Source
 from tests.unit.test_session import Client

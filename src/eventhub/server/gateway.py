@@ -7,27 +7,20 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import Protocol
-from urllib.parse import parse_qsl
 
 import structlog
 
-from eventhub.channels import NAME_LENGTH
-from eventhub.commands import Subscribe
 from eventhub.errors import (
     EventHubError,
-    InvalidRequest,
-    InvalidSince,
     OriginNotAllowed,
     PayloadTooLarge,
     RequestTimeout,
     ShuttingDown,
 )
-from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.feed import Writer
 from eventhub.hub import Hub
 from eventhub.limits import Bucket
 from eventhub.metrics import Reading
-from eventhub.presence import MEMBER_LENGTH
 from eventhub.server.access import AccessLog
 from eventhub.server.admin import Admin
 from eventhub.server.admission import Admission, descriptors
@@ -242,56 +235,6 @@ class Gateway:
             yield name, text, {(transport,): value for transport, value in values.items()}, ("transport",)
 
 
-class Wanted:
-    """The subscriptions that a query string asks for: `channel` (repeated), `since`, `member`. Raises EventHubError."""
-
-    def __init__(self, query: bytes, channel: str | None = None, last_event_id: str | None = None) -> None:
-        self.since = "latest"
-        member: str | None = None
-        self.channels = [channel] if channel else []
-        seen: set[str] = set()
-        for name, value in _fields(query):
-            match name:
-                case "channel" if channel is None:
-                    self.channels.append(value)
-                case "since" if name not in seen:
-                    self.since = value
-                case "member" if name not in seen:
-                    member = value
-                case "since" | "member":
-                    raise InvalidRequest(f"{name} is given more than once; expected it once, a cursor where several channels are named")
-                case _:
-                    known = "since, member" if channel else "channel, since, member"
-                    raise InvalidRequest(f"unknown query parameter {name[:40]!r}; expected {known}")
-            seen.add(name)
-        if member is not None and not 1 <= len(member) <= MEMBER_LENGTH:
-            raise InvalidRequest(f"member has {len(member)} characters; expected 1 to {MEMBER_LENGTH}")
-        self._member = member
-        # a stream that broke off before all its channels had begun begins with the others where its address says
-        self._otherwise = parse_since(self.since) if last_event_id and "@" not in self.since else Latest()
-        self.since = last_event_id or self.since
-        self._cursor = parse_cursor(self.since) if "@" in self.since else None
-        if self._cursor is None:
-            parse_since(self.since)
-        elif last_event_id is None and (strangers := self._cursor.keys() - set(self.channels)):
-            raise InvalidSince(f"since names channel {min(strangers)[:NAME_LENGTH]!r}, which the address does not; expected its channels")
-
-    def subscribe(self, session: Session) -> None:
-        """Carry it out. Raises EventHubError."""
-        for channel in self.channels:
-            session.subscribe(Subscribe(type="subscribe", channel=channel, member=self._member), self._since(channel))
-
-    def positions(self) -> dict[str, str]:
-        """The ids asked for, by channel."""
-        found = {channel: self._since(channel) for channel in self.channels}
-        return {channel: str(since) for channel, since in found.items() if isinstance(since, Position)}
-
-    def _since(self, channel: str) -> Since:
-        if self._cursor is None:
-            return parse_since(self.since)
-        return self._cursor.get(channel, self._otherwise)
-
-
 def too_late(what: str, seconds: float) -> RequestTimeout:
     """The error of a body, or message, that dribbles."""
     return RequestTimeout(
@@ -311,13 +254,6 @@ def _authority(origin: str) -> bytes:
     """Host and port of an origin's text (RFC 6454, 6.2)."""
     scheme, separator, authority = origin.partition("://")
     return authority.encode("latin-1") if separator and scheme in ("http", "https") else b""
-
-
-def _fields(query: bytes) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=10_000)
-    except ValueError:
-        raise InvalidRequest("the query string is not percent-encoded UTF-8") from None
 
 
 def too_large(what: str, setting: str, limit: int) -> PayloadTooLarge:

@@ -20,11 +20,12 @@ from eventhub.event import Gap, Last, Latest, Slice, parse_since
 from eventhub.hub import Hub
 from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import administration, asyncapi, openapi
-from eventhub.server.gateway import PATH, Gateway, Wanted
+from eventhub.server.gateway import PATH, Gateway
 from eventhub.server.guard import address_of, fields
 from eventhub.server.openapi import MODELS, PROBLEM, Batch, Problem, Stored
 from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
+from eventhub.server.wanted import Wanted
 
 STREAM_CHANNELS = 32
 SUMMARY = "Real-time event broadcast over typed channels. The WebSocket at /v1/ws and the message formats are described in PROTOCOL.md."

@@ -10,10 +10,11 @@ from eventhub.encoding import EVENT_STREAM, LINES
 from eventhub.errors import EventHubError, Forbidden, ShuttingDown
 from eventhub.event import NewEvent
 from eventhub.server.access import note
-from eventhub.server.gateway import ABORT, Gateway, Wanted
+from eventhub.server.gateway import ABORT, Gateway
 from eventhub.server.outbox import CursorOutbox, Outbox
 from eventhub.server.race import race
 from eventhub.server.visits import Visit
+from eventhub.server.wanted import Wanted
 
 MEDIA_TYPES = {"sse": b"text/event-stream", "ndjson": b"application/x-ndjson"}
 HEARTBEATS = {"sse": b": heartbeat\n\n", "ndjson": b"\n"}

@@ -11,11 +11,12 @@ from eventhub.errors import EventHubError, ShuttingDown, UnsupportedMediaType
 from eventhub.event import NewEvent, Receipt
 from eventhub.server.access import note
 from eventhub.server.frames import SERVICE_RESTART
-from eventhub.server.gateway import SUBPROTOCOL, Gateway, Wanted, silent, too_large
+from eventhub.server.gateway import SUBPROTOCOL, Gateway, silent, too_large
 from eventhub.server.guard import address_of, fields
 from eventhub.server.outbox import Outbox
 from eventhub.server.race import race
 from eventhub.server.submissions import Submissions
+from eventhub.server.wanted import Wanted
 from eventhub.session import Session
 
 

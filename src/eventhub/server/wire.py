@@ -23,10 +23,11 @@ from eventhub.errors import (
 from eventhub.event import NewEvent
 from eventhub.server.admission import Place
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, close_code, close_payload
-from eventhub.server.gateway import LEAST_RATE, Gateway, Wanted, silent, too_large, too_late
+from eventhub.server.gateway import LEAST_RATE, Gateway, silent, too_large, too_late
 from eventhub.server.handshake import agree, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
+from eventhub.server.wanted import Wanted
 from eventhub.session import Session
 from eventhub.writes import Closable, Pipe, Write
 
