@@ -2,8 +2,10 @@
 
 import math
 import re
+import shutil
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]  # has no types
@@ -188,10 +190,22 @@ def test_probes_ask_whether_it_lives_and_whether_it_is_ready(rendered: dict[str,
         assert schemes == {"HTTPS" if secure else "HTTP"}
 
 
-def test_autoscaling_and_a_number_of_replicas_exclude_each_other(rendered: dict[str, list[Object]]) -> None:
+def test_autoscaling_alone_says_how_many_pods_where_none_are_known(rendered: dict[str, list[Object]]) -> None:
     for objects in rendered.values():
         scaled = "HorizontalPodAutoscaler" in {each["kind"] for each in objects}
         assert ("replicas" in one(objects, "Deployment")["spec"]) != scaled
+
+
+@pytest.mark.parametrize(("running", "kept"), [(1, 3), (3, 3), (7, 7)])
+def test_an_upgrade_with_autoscaling_keeps_the_pods_that_there_are(tmp_path: Path, running: int, kept: int) -> None:
+    """`helm template` asks no cluster: a copy of the chart has its answer. tests.deploy.__main__ asks an API server."""
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart)
+    file = chart / "templates/_pod.tpl"
+    asked = 'lookup "apps/v1" "Deployment" .Release.Namespace (include "eventhub.fullname" .)'
+    assert file.read_text().count(asked) == 1
+    file.write_text(file.read_text().replace(asked, f'(dict "spec" (dict "replicas" {running}))'))
+    assert one(render(ci("redis"), chart=chart), "Deployment")["spec"]["replicas"] == kept
 
 
 def test_it_scales_by_connections_and_by_cpu(rendered: dict[str, list[Object]]) -> None:
