@@ -224,6 +224,10 @@ def test_streams_are_neither_buffered_nor_cut_by_nginx(rendered: dict[str, list[
     assert int(told["proxy-read-timeout"]) > 25 < int(told["proxy-send-timeout"])
 
 
+def test_nginx_gives_a_publish_to_one_node_only(rendered: dict[str, list[Object]]) -> None:
+    assert one(rendered["redis"], "Ingress")["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-next-upstream"] == "off"
+
+
 def test_annotations_of_ones_own_win_over_those_of_the_controller(rendered: dict[str, list[Object]]) -> None:
     annotations = one(rendered["alb"], "Ingress")["metadata"]["annotations"]
     assert annotations["alb.ingress.kubernetes.io/target-type"] == "instance"
