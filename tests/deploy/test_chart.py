@@ -209,11 +209,16 @@ def test_an_upgrade_with_autoscaling_keeps_the_pods_that_there_are(tmp_path: Pat
 
 
 def test_it_scales_by_connections_and_by_cpu(rendered: dict[str, list[Object]]) -> None:
-    spec = one(rendered["redis"], "HorizontalPodAutoscaler")["spec"]
+    spec = one(rendered["by both"], "HorizontalPodAutoscaler")["spec"]
     pod, resource = spec["metrics"]
     assert pod["pods"] == {"metric": {"name": "eventhub_connections"}, "target": {"type": "AverageValue", "averageValue": "10000"}}
     assert resource["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
     assert spec["behavior"]["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 600}]
+
+
+def test_it_scales_by_connections_alone_unless_told_otherwise(rendered: dict[str, list[Object]]) -> None:
+    """A share of the little CPU that is requested by default would be reached by a node that has hardly begun."""
+    assert [metric["type"] for metric in one(rendered["redis"], "HorizontalPodAutoscaler")["spec"]["metrics"]] == ["Pods"]
 
 
 def test_streams_are_neither_buffered_nor_cut_by_nginx(rendered: dict[str, list[Object]]) -> None:
