@@ -41,6 +41,17 @@ CHANGES: dict[str, tuple[str, Object]] = {
     "no spread": ("redis", {"topologySpread": {"host": "", "zone": ""}}),
     "faster": ("redis", {"rollout": {"maxSurge": "25%", "minReadySeconds": 5}, "preStopSeconds": 12}),
     "a node port": ("memory", {"service": {"type": "NodePort", "annotations": {"a": "b"}}}),
+    "variables": (
+        "memory",
+        {
+            "config": {"tracing": {"endpoint": "https://otel:4318"}},
+            "secretFiles": ["ca.example"],
+            "env": [
+                {"name": "OTEL_EXPORTER_OTLP_CERTIFICATE", "value": "/run/secrets/eventhub/ca.example/ca.crt"},
+                {"name": "OTEL_EXPORTER_OTLP_HEADERS", "secret": {"name": "eventhub-otel", "key": "headers"}},
+            ],
+        },
+    ),
     "a long drain": ("memory", {"config": {"shutdown": {"grace": 30, "spread": 0}}}),
     "large bounds": ("memory", {"config": {"limits": {"history_bytes": 536870912, "connections": 1000000}}}),
 }

@@ -145,7 +145,17 @@ def test_no_object_holds_a_secret(rendered: dict[str, list[Object]]) -> None:
         assert not re.search(r"ehk_|secret: [^/]|://[^/\s]*@", one(objects, "ConfigMap")["data"]["eventhub.yaml"])
         for container in (container for pod in pods(objects) for container in pod["spec"]["containers"]):
             by_value = {variable["name"] for variable in container["env"] if "value" in variable}
-            assert by_value <= {"EVENTHUB_CONFIG", "URL", "CHANNEL", "EVENT", "CERTIFICATE"}
+            assert by_value <= {"EVENTHUB_CONFIG", "URL", "CHANNEL", "EVENT", "CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"}
+
+
+def test_variables_of_the_collector_come_as_values_and_as_secrets(rendered: dict[str, list[Object]]) -> None:
+    [container] = one(rendered["variables"], "Deployment")["spec"]["template"]["spec"]["containers"]
+    certificate, headers = container["env"][-2:]
+    assert certificate == {"name": "OTEL_EXPORTER_OTLP_CERTIFICATE", "value": "/run/secrets/eventhub/ca.example/ca.crt"}
+    assert headers == {
+        "name": "OTEL_EXPORTER_OTLP_HEADERS",
+        "valueFrom": {"secretKeyRef": {"name": "eventhub-otel", "key": "headers"}},
+    }
 
 
 def test_a_pod_is_killed_only_after_it_has_drained(rendered: dict[str, list[Object]]) -> None:

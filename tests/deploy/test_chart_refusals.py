@@ -30,6 +30,12 @@ UNWORKABLE: dict[str, tuple[str, Object, str]] = {
         {"config": {"broker": "nats://hub:s3cret@nats:4222"}},
         "expected a Secret with the address",
     ),
+    "a key in a variable": (
+        "memory",
+        {"env": [{"name": "OTEL_EXPORTER_OTLP_HEADERS", "value": "api-key=s3cret"}]},
+        "env has the value of OTEL_EXPORTER_OTLP_HEADERS, where everybody reads it; expected secret: {name, key}",
+    ),
+    "a password in a variable": ("memory", {"env": [{"name": "HTTPS_PROXY", "value": "http://a:s3cret@proxy"}]}, "of HTTPS_PROXY, where"),
     "two brokers": ("redis", {"config": {"broker": "redis://redis"}}, "there are config.broker and brokerSecret"),
     "fewer than the least": ("redis", {"autoscaling": {"maxReplicas": 2}}, "maxReplicas is 2; expected at least minReplicas, 3"),
     "scaled by nothing": ("redis", {"autoscaling": {"connections": None, "cpu": None}}, "neither connections nor cpu"),
@@ -52,6 +58,8 @@ MISTAKES: dict[str, tuple[Object, str]] = {
     "a key itself": ({"config": {"auth": {"keys": [{"name": "a", "hash": "ehk_" + "x" * 40}]}}}, "hash"),
     "a bound out of bounds": ({"config": {"limits": {"depth": 0}}}, "depth"),
     "another broker": ({"config": {"broker": "kafka://kafka"}}, "broker"),
+    "a setting as a variable": ({"env": [{"name": "EVENTHUB_INSECURE", "value": "true"}]}, "env.0.name"),
+    "a variable without a value": ({"env": [{"name": "OTEL_SERVICE_NAME"}]}, "env.0"),
     "a number in words": ({"replicas": "three"}, "replicas"),
     "a name that is none": ({"brokerSecret": {"name": "My Secret"}}, "name"),
 }
@@ -75,8 +83,11 @@ def test_mistakes_are_refused_by_the_schema(name: str) -> None:
     assert told in refused
 
 
-def test_a_refusal_shows_no_password() -> None:
-    assert "s3cret" not in refusal(merged(ci("nats"), {"config": {"broker": "nats://hub:s3cret@nats:4222"}}))
+@pytest.mark.parametrize("name", ["a password", "a key in a variable", "a password in a variable"])
+def test_a_refusal_shows_no_password(name: str) -> None:
+    base, change, _ = UNWORKABLE[name]
+    assert "s3cret" in str(change)
+    assert "s3cret" not in refusal(merged(ci(base), change))
 
 
 def test_the_schema_of_config_is_that_of_the_code() -> None:

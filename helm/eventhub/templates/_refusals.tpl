@@ -2,6 +2,7 @@
 {{- define "eventhub.refusals" -}}
 {{- include "eventhub.refuseStrangers" . -}}
 {{- include "eventhub.refuseBroker" . -}}
+{{- include "eventhub.refuseSecrets" . -}}
 {{- include "eventhub.refuseProxies" . -}}
 {{- include "eventhub.refuseMonitoring" . -}}
 {{- include "eventhub.refuseNetwork" . -}}
@@ -48,6 +49,14 @@
 {{- end -}}
 {{- if and .Values.autoscaling.enabled (not (or .Values.autoscaling.connections .Values.autoscaling.cpu)) -}}
 {{- fail "autoscaling has neither connections nor cpu; expected one of them" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "eventhub.refuseSecrets" -}}
+{{- range .Values.env -}}
+{{- if and .value (or (regexMatch "(HEADERS|TOKEN|PASSWORD|SECRET)$" .name) (regexMatch "://[^/]*@" .value)) -}}
+{{- fail (printf "env has the value of %s, where everybody reads it; expected secret: {name, key}, the Secret that holds it" .name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
