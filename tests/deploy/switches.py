@@ -41,6 +41,11 @@ CHANGES: dict[str, tuple[str, Object]] = {
     "no spread": ("redis", {"topologySpread": {"host": "", "zone": ""}}),
     "faster": ("redis", {"rollout": {"maxSurge": "25%", "minReadySeconds": 5}, "preStopSeconds": 12}),
     "a node port": ("memory", {"service": {"type": "NodePort", "annotations": {"a": "b"}}}),
+    "a proxy before it": ("memory", {"config": NETWORK, "service": {"type": "NodePort", "externalTrafficPolicy": "Cluster"}}),
+    "as many as one machine has": (
+        "memory",
+        {"config": {"limits": {"connections_per_address": 20000}}, "service": {"type": "LoadBalancer", "externalTrafficPolicy": "Cluster"}},
+    ),
     "variables": (
         "memory",
         {

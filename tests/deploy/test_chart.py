@@ -249,6 +249,13 @@ def test_annotations_of_ones_own_win_over_those_of_the_controller(rendered: dict
     assert annotations["alb.ingress.kubernetes.io/healthcheck-path"] == "/readyz"
 
 
+def test_a_load_balancer_shows_the_addresses_of_clients_unless_told_otherwise(rendered: dict[str, list[Object]]) -> None:
+    assert one(rendered["sqlite"], "Service")["spec"]["externalTrafficPolicy"] == "Local"
+    assert one(rendered["a node port"], "Service")["spec"]["externalTrafficPolicy"] == "Local"
+    assert one(rendered["a proxy before it"], "Service")["spec"]["externalTrafficPolicy"] == "Cluster"
+    assert "externalTrafficPolicy" not in one(rendered["memory"], "Service")["spec"]
+
+
 def test_a_route_has_no_time_limit(rendered: dict[str, list[Object]]) -> None:
     [rule] = one(rendered["nats"], "HTTPRoute")["spec"]["rules"]
     assert rule["timeouts"] == {"request": "0s", "backendRequest": "0s"}

@@ -43,6 +43,11 @@ UNWORKABLE: dict[str, tuple[str, Object, str]] = {
     "a route to no gateway": ("nats", {"httpRoute": {"parentRefs": []}}, "httpRoute.parentRefs is empty"),
     "clients behind one address": ("redis", {"config": {"proxies": []}}, "config.proxies is empty behind a proxy"),
     "the same behind a gateway": ("nats", {"config": {"proxies": []}}, "config.proxies is empty behind a proxy"),
+    "clients as one machine": (
+        "sqlite",
+        {"service": {"externalTrafficPolicy": "Cluster"}},
+        "service.externalTrafficPolicy is Cluster, so clients would come from addresses of machines",
+    ),
     "metrics behind a door": ("redis", {"serviceMonitor": {"key": {"name": ""}}}, "expected serviceMonitor.key.name"),
     "no way to the broker": ("redis", {"networkPolicy": {"to": []}}, "pods could not reach the broker; expected rules"),
     "no way to the issuer": ("nats", {"networkPolicy": {"enabled": True}}, "pods could not reach the broker, config.auth.tokens.jwks"),

@@ -70,6 +70,10 @@
 {{- if and (or .Values.ingress.enabled .Values.httpRoute.enabled) (not .Values.config.proxies) -}}
 {{- fail "config.proxies is empty behind a proxy, so all clients would count as one and be refused beyond limits.connections_per_address; expected the network of the proxy's pods, such as [10.0.0.0/8]" -}}
 {{- end -}}
+{{- $limits := default dict .Values.config.limits -}}
+{{- if and (ne .Values.service.type "ClusterIP") (eq .Values.service.externalTrafficPolicy "Cluster") (not .Values.config.proxies) (not $limits.connections_per_address) -}}
+{{- fail "service.externalTrafficPolicy is Cluster, so clients would come from addresses of machines and be refused beyond limits.connections_per_address; expected Local, config.proxies where a proxy is before the Service, or config.limits.connections_per_address" -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "eventhub.refuseMonitoring" -}}
