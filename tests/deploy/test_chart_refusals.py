@@ -8,7 +8,8 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from tests.deploy.chart import CHART, CI, Object, ci, merged, refusal
+from eventhub.payloads import BUILT_IN
+from tests.deploy.chart import CHART, CI, Object, ci, merged, refusal, render
 from tests.deploy.switches import ALL
 from tests.deploy.values_page import documented, values_page
 from tests.deploy.values_schema import FILE, values_schema
@@ -51,6 +52,19 @@ UNWORKABLE: dict[str, tuple[str, Object, str]] = {
     "metrics behind a door": ("redis", {"serviceMonitor": {"key": {"name": ""}}}, "expected serviceMonitor.key.name"),
     "no way to the broker": ("redis", {"networkPolicy": {"to": []}}, "pods could not reach the broker; expected rules"),
     "no way to the issuer": ("nats", {"networkPolicy": {"enabled": True}}, "pods could not reach the broker, config.auth.tokens.jwks"),
+    "a schema that is not there": (
+        "memory",
+        {"schemas": None},
+        "config.channels.orders.payload is order.json, and schemas has no such file",
+    ),
+    "a model that is none": ("memory", {"config": {"channels": {"chat": {"payload": "chatt"}}}}, "payload is chatt; expected one of chat"),
+    "no room for the history": (
+        "memory",
+        {"resources": {"requests": {"memory": "128Mi"}, "limits": {"memory": "128Mi"}}},
+        "resources.limits.memory is 128Mi; expected at least 384Mi",
+    ),
+    "no room for a larger one": ("memory", {"config": {"limits": {"history_bytes": 2**30}}}, "memory is 1Gi; expected at least 1152Mi"),
+    "no room at all": ("redis", {"resources": {"limits": {"memory": 1e8}}}, "memory is 100000000; expected at least 128Mi"),
     "a test nowhere": ("memory", {"test": {"channel": "iot.test"}}, "config.channels has no iot; expected a channel of chat, orders"),
 }
 MISTAKES: dict[str, tuple[Object, str]] = {
@@ -78,6 +92,16 @@ def test_what_would_not_work_is_refused_with_what_would(name: str) -> None:
 
 def test_a_first_installation_without_values_is_told_how_to_make_a_key() -> None:
     assert "docker run --rm ghcr.io/eventhub/eventhub:0.1.0 key new first" in refusal({})
+
+
+@pytest.mark.parametrize("payload", [*BUILT_IN, "json", "hub.models:Order", "/run/secrets/eventhub/schemas/order.json"])
+def test_payloads_that_the_image_may_have_are_taken(payload: str) -> None:
+    assert render(merged(ci("memory"), {"config": {"channels": {"chat": {"payload": payload}}}}))
+
+
+@pytest.mark.parametrize("memory", ["384Mi", "0.375Gi", 402653184, "402653184000m", "403M"])
+def test_memory_for_the_history_may_be_given_in_any_unit(memory: str | int) -> None:
+    assert render(merged(ci("memory"), {"resources": {"limits": {"memory": memory}}}))
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -7,6 +7,8 @@
 {{- include "eventhub.refuseMonitoring" . -}}
 {{- include "eventhub.refuseNetwork" . -}}
 {{- include "eventhub.refuseTest" . -}}
+{{- include "eventhub.refusePayloads" . -}}
+{{- include "eventhub.refuseRoom" . -}}
 {{- end -}}
 
 {{- define "eventhub.configured" -}}
@@ -100,5 +102,37 @@
 {{- $type := .Values.test.channel | splitList "." | first -}}
 {{- if and .Values.test.key.name .Values.config.channels (not (hasKey .Values.config.channels $type)) -}}
 {{- fail (printf "test.channel is %s, and config.channels has no %s; expected a channel of %s" .Values.test.channel $type (keys .Values.config.channels | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* a file is among the schemas, or in a Secret; a model with a colon is in an image of one's own */}}
+{{- define "eventhub.refusePayloads" -}}
+{{- $builtIn := list "chat" "json" "log" "reading" -}}
+{{- range $type, $channel := default dict .Values.config.channels -}}
+{{- $payload := default "json" (default dict $channel).payload -}}
+{{- if hasSuffix ".json" $payload -}}
+{{- if not (or (hasKey $.Values.schemas $payload) (hasPrefix "/run/secrets/eventhub/" $payload)) -}}
+{{- fail (printf "config.channels.%s.payload is %s, and schemas has no such file; expected its text there" $type $payload) -}}
+{{- end -}}
+{{- else if not (or (has $payload $builtIn) (contains ":" $payload)) -}}
+{{- fail (printf "config.channels.%s.payload is %s; expected one of %s, a file of schemas, or package.module:Model" $type $payload (join ", " $builtIn)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* 128 MiB are a node without load (75 MiB, docs/kubernetes.md) and something for its clients */}}
+{{- define "eventhub.refuseRoom" -}}
+{{- $history := 0 -}}
+{{- if eq (include "eventhub.broker" .) "memory" -}}
+{{- $history = default 268435456 (default dict .Values.config.limits).history_bytes -}}
+{{- end -}}
+{{- with (default dict .Values.resources.limits).memory -}}
+{{- $units := dict "m" 0.001 "" 1 "k" 1e3 "Ki" 1024 "M" 1e6 "Mi" 1048576 "G" 1e9 "Gi" 1073741824 "T" 1e12 "Ti" 1099511627776 -}}
+{{- $text := kindIs "string" . | ternary . (printf "%d" (int64 .)) -}}
+{{- $bytes := mulf (float64 (regexFind "^[0-9.]+" $text)) (get $units (regexFind "[A-Za-z]*$" $text)) -}}
+{{- $least := divf (addf 134217728 $history) 1048576 | ceil | int64 -}}
+{{- if lt (divf $bytes 1048576) (float64 $least) -}}
+{{- fail (printf "resources.limits.memory is %s; expected at least %dMi: 128Mi, and what config.limits.history_bytes keeps on the memory broker" $text $least) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
