@@ -46,7 +46,7 @@ def test_the_rule_in_the_documents_finds_what_was_never_scraped(tmp_path: Path) 
                 "runbook_url": "https://github.com/eventhub/eventhub/blob/main/docs/runbooks/EventHubNodeDown.md",
             },
         }
-        cases = [{"eval_time": "5m"}, {"eval_time": "20m", "exp_alerts": [alert]}]
+        cases: list[dict[str, Any]] = [{"eval_time": "5m"}, {"eval_time": "20m", "exp_alerts": [alert]}]
         test = {
             "interval": "1m",
             "input_series": [{"series": series, "values": "0x30"}],
