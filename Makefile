@@ -109,7 +109,7 @@ $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autob
 	touch $@
 
 .PHONY: system
-PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy sqlite3:sqlite3 nginx:nginx-light promtool:prometheus prometheus-alertmanager:prometheus-alertmanager
+PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy sqlite3:sqlite3 nginx:nginx-light promtool:prometheus prometheus-alertmanager:prometheus-alertmanager systemd-analyze:systemd
 system: # programs the tests use, from Debian; servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \

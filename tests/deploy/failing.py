@@ -40,7 +40,8 @@ def assert_all_come_back(url: str, status: int) -> None:
         hint = re.fullmatch(r"retry: (\d+)\n\n", answer.text)
         assert hint is not None, answer.text
         assert 1000 <= int(hint[1]) <= 3000
-    for method, path in (("POST", "/v1/channels/chat.a"), ("PUT", "/v1/channels/chat.a"), ("GET", "/v1/channels/chat.a"), ("GET", "/v1/ws")):
+    channel = "/v1/channels/chat.a"
+    for method, path in (("POST", channel), ("PUT", channel), ("GET", channel), ("GET", "/v1/ws")):
         answer = http.request(method, url + path, json={})
         assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), method + path
         assert answer.json()["code"] == "no_node"

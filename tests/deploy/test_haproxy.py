@@ -73,7 +73,10 @@ def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(front: HAProxy,
 
 
 def test_who_comes_while_no_node_is_ready_comes_back(tmp_path: Path) -> None:
-    with RedisServer(tmp_path / "redis") as redis, EventHubServer(tmp_path, NODE.format(redis.url)) as node, HAProxy(tmp_path, [node]) as front:
+    with ExitStack() as running:
+        redis = running.enter_context(RedisServer(tmp_path / "redis"))
+        node = running.enter_context(EventHubServer(tmp_path, NODE.format(redis.url)))
+        front = running.enter_context(HAProxy(tmp_path, [node]))
         redis.kill()
         wait_for(lambda: not front.is_up("node1"))
         assert_all_come_back(front.url, 503)
