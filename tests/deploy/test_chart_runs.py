@@ -179,6 +179,12 @@ def test_the_notes_say_what_is_open_and_what_a_restart_erases(tmp_path: Path) ->
 
 
 def test_the_sections_of_the_rendered_configuration_are_those_of_the_values() -> None:
-    values = merged(ci("memory"), {"config": {"limits": {"history_bytes": 2**40, "publish_rate": 0.5}, "heartbeat": 100 / 3}})
+    values = merged(
+        ci("memory"),
+        {
+            "config": {"limits": {"history_bytes": 2**40, "publish_rate": 0.5}, "heartbeat": 100 / 3},
+            "resources": {"limits": {"memory": "2Ti"}},
+        },
+    )
     told = yaml.safe_load(one(render(values), "ConfigMap")["data"]["eventhub.yaml"])
     assert told == values["config"] | {"host": "0.0.0.0", "port": 8000}
