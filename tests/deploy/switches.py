@@ -31,7 +31,14 @@ CHANGES: dict[str, tuple[str, Object]] = {
     "a route": ("memory", {"config": NETWORK, "httpRoute": {"enabled": True, "parentRefs": [{"name": "gw"}], "annotations": {"a": "b"}}}),
     "open ports": ("redis", {"networkPolicy": {"from": []}}),
     "no policy": ("redis", {"networkPolicy": {"enabled": False}}),
-    "public metrics": ("redis", {"config": {"auth": {"public_metrics": True}}, "serviceMonitor": {"key": {"name": ""}, "interval": "1m"}}),
+    "public metrics": (
+        "redis",
+        {
+            "config": {"auth": {"public_metrics": True}},
+            "serviceMonitor": {"key": {"name": ""}, "interval": "1m"},
+            "ingress": {"enabled": False},
+        },
+    ),
     "another key's name": ("redis", {"serviceMonitor": {"key": {"name": "ops", "key": "metrics"}}}),
     "no monitoring": (
         "redis",

@@ -34,10 +34,11 @@ def test_the_configuration_in_the_documents_is_one(tmp_path: Path) -> None:
 
 def test_the_rule_in_the_documents_finds_what_was_never_scraped(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(DOCUMENTED["eventhub-targets.yaml"])
-    for series, labels, who in (
+    never: tuple[tuple[str, dict[str, str], str], ...] = (
         ('up{job="eventhub", instance="a:8000"}', {"instance": "a:8000"}, "a:8000"),
         ('up{job="other", instance="a:8000"}', {}, "any node"),
-    ):
+    )
+    for series, labels, who in never:
         alert = {
             "exp_labels": {"severity": "warning", "job": "eventhub", **labels},
             "exp_annotations": {
@@ -45,7 +46,7 @@ def test_the_rule_in_the_documents_finds_what_was_never_scraped(tmp_path: Path) 
                 "runbook_url": "https://github.com/eventhub/eventhub/blob/main/docs/runbooks/EventHubNodeDown.md",
             },
         }
-        cases = [{"eval_time": "5m"}, {"eval_time": "20m", "exp_alerts": [alert]}]
+        cases: list[dict[str, Any]] = [{"eval_time": "5m"}, {"eval_time": "20m", "exp_alerts": [alert]}]
         test = {
             "interval": "1m",
             "input_series": [{"series": series, "values": "0x30"}],

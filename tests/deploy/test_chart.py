@@ -190,11 +190,11 @@ def test_a_changed_configuration_replaces_the_pods() -> None:
     assert len({checksum(merged(base, change)) for change in ({}, {"config": {"heartbeat": 20}}, {"schemas": {"a.json": "{}"}})}) == 3
 
 
-def test_probes_ask_whether_it_lives_and_whether_it_is_ready(rendered: dict[str, list[Object]]) -> None:
+def test_probes_ask_for_the_broker_until_it_was_there_once(rendered: dict[str, list[Object]]) -> None:
     for objects in rendered.values():
         container = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
         asked = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
-        assert asked == {"startup": "/livez", "liveness": "/livez", "readiness": "/readyz"}
+        assert asked == {"startup": "/readyz", "liveness": "/livez", "readiness": "/readyz?exclude=broker"}
         secure = "tls:" in one(objects, "ConfigMap")["data"]["eventhub.yaml"]
         schemes = {container[f"{kind}Probe"]["httpGet"]["scheme"] for kind in asked}
         assert schemes == {"HTTPS" if secure else "HTTP"}

@@ -31,6 +31,12 @@ UNWORKABLE: dict[str, tuple[str, Object, str]] = {
         {"config": {"broker": "nats://hub:s3cret@nats:4222"}},
         "expected a Secret with the address",
     ),
+    "a password among the options": (
+        "nats",
+        {"config": {"broker": "redis+sentinel://sentinel/hub?sentinel_password=s3cret"}},
+        "expected a Secret with the address",
+    ),
+    "metrics for everybody": ("redis", {"config": {"auth": {"public_metrics": True}}}, "everybody who reaches the service from outside"),
     "a key in a variable": (
         "memory",
         {"env": [{"name": "OTEL_EXPORTER_OTLP_HEADERS", "value": "api-key=s3cret"}]},
@@ -112,7 +118,7 @@ def test_mistakes_are_refused_by_the_schema(name: str) -> None:
     assert told in refused
 
 
-@pytest.mark.parametrize("name", ["a password", "a key in a variable", "a password in a variable"])
+@pytest.mark.parametrize("name", ["a password", "a password among the options", "a key in a variable", "a password in a variable"])
 def test_a_refusal_shows_no_password(name: str) -> None:
     base, change, _ = UNWORKABLE[name]
     assert "s3cret" in str(change)

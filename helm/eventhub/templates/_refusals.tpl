@@ -29,7 +29,7 @@
 {{- if and .Values.brokerSecret.name .Values.config.broker -}}
 {{- fail "there are config.broker and brokerSecret; expected one of them" -}}
 {{- end -}}
-{{- if and (eq $broker "shared") (contains "@" $url) -}}
+{{- if and (eq $broker "shared") (regexMatch "@|[?&][^=]*(password|token|secret)=" $url) -}}
 {{- fail "config.broker holds a user or a password; expected a Secret with the address, named by brokerSecret" -}}
 {{- end -}}
 {{- if ne $broker "shared" -}}
@@ -80,6 +80,9 @@
 
 {{- define "eventhub.refuseMonitoring" -}}
 {{- $auth := default dict .Values.config.auth -}}
+{{- if and $auth.public_metrics (or .Values.ingress.enabled .Values.httpRoute.enabled (ne .Values.service.type "ClusterIP")) -}}
+{{- fail "config.auth.public_metrics is true, and everybody who reaches the service from outside could read /metrics; expected it in a cluster alone, or serviceMonitor.key.name, a Secret with an operator's key" -}}
+{{- end -}}
 {{- if and .Values.serviceMonitor.enabled (include "eventhub.configured" .) (not $auth.public_metrics) (not .Values.serviceMonitor.key.name) -}}
 {{- fail "Prometheus could not read /metrics; expected serviceMonitor.key.name, a Secret with an operator's key, or config.auth.public_metrics: true" -}}
 {{- end -}}
