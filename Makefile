@@ -109,7 +109,7 @@ $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autob
 	touch $@
 
 .PHONY: system
-PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy sqlite3:sqlite3 nginx:nginx-light promtool:prometheus
+PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy sqlite3:sqlite3 nginx:nginx-light promtool:prometheus prometheus-alertmanager:prometheus-alertmanager systemd-analyze:systemd
 system: # programs the tests use, from Debian; servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
@@ -118,5 +118,5 @@ system: # programs the tests use, from Debian; servers are not started, now or a
 	[ -z "$$missing" ] || { \
 	test -e /usr/sbin/policy-rc.d || { printf '#!/bin/sh\nexit 101\n' > /usr/sbin/policy-rc.d; chmod +x /usr/sbin/policy-rc.d; mine=yes; }; \
 	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fonts-liberation $$missing >/dev/null; \
-	code=$$?; for name in $$missing; do case $$name in *-server|haproxy|nginx-light|prometheus) systemctl disable --quiet $${name%-light} 2>/dev/null || true;; esac; done; \
+	code=$$?; for name in $$missing; do case $$name in *-server|haproxy|nginx-light|prometheus*) systemctl disable --quiet $${name%-light} 2>/dev/null || true;; esac; done; \
 	[ -z "$$mine" ] || rm /usr/sbin/policy-rc.d; exit $$code; }

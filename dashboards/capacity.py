@@ -2,6 +2,11 @@
 
 from dashboards.panels import NODE, PROCESS, Panel, graph, page, runbook, summary
 
+PEAKS = "$__range:1m"
+"""Every minute of the time shown: with steps of `$__interval`, hours when that is a month, peaks would fall in between."""
+STEADY = "2m"
+"""For rates at these steps, so that nothing falls between them."""
+
 CONNECTION: list[Panel] = [
     graph(
         "Memory per connection",
@@ -152,19 +157,19 @@ GROWTH: list[Panel] = [
         "Most connections at once",
         "short",
         "In the time shown. Size for this and a node that fails, not for the average.",
-        "max_over_time(sum(eventhub_connections{@nodes})[$__range:$__interval])",
+        f"max_over_time(sum(eventhub_connections{{@nodes}})[{PEAKS}])",
     ),
     summary(
         "Most deliveries a second",
         "cps",
         "In the time shown.",
-        "max_over_time(sum(rate(eventhub_events_delivered_total{@nodes}[@]))[$__range:$__interval])",
+        f"max_over_time(sum(rate(eventhub_events_delivered_total{{@nodes}}[{STEADY}]))[{PEAKS}])",
     ),
     summary(
         "Most memory of a node",
         "bytes",
         "In the time shown.",
-        "max_over_time(max(sum by (pod, instance) (process_resident_memory_bytes{@nodes}))[$__range:$__interval])",
+        f"max_over_time(max(sum by (pod, instance) (process_resident_memory_bytes{{@nodes}}))[{PEAKS}])",
     ),
     summary(
         "Connections in 30 days",
@@ -183,7 +188,7 @@ GROWTH: list[Panel] = [
 CAPACITY = page(
     "capacity",
     "What a connection and a delivery cost, how much room is left and how it grows.",
-    "now-7d",
+    "now-30d",
     [
         ("Growth", GROWTH),
         ("Per connection", CONNECTION),

@@ -5,9 +5,11 @@ from dashboards.panels import NODE, PROCESS, Panel, figure, graph, listing, page
 GLANCE: list[Panel] = [
     figure(
         "Nodes ready",
-        "short",
-        "Nodes that take connections and events. Fewer than you run: see Nodes below." + runbook("EventHubNodeDown"),
-        "sum(min by (pod, instance) (eventhub_ready{@nodes}))",
+        "percentunit",
+        "Of those that Prometheus is to scrape, and once did, how many take connections and events. Below 100 %: see Nodes below."
+        + runbook("EventHubNodeDown"),
+        "sum(min by (pod, instance) (eventhub_ready{@nodes}))"
+        " / count(up{@nodes} and on (job, instance) max_over_time(eventhub_build_info{@nodes}[24h])) or vector(0)",
         ("red", None),
         ("green", 1),
     ),

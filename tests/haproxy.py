@@ -7,18 +7,24 @@ import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
-from tests.harness import EventHubServer, free_port
+from tests.harness import free_port
 from tests.redis_servers import program, wait_for
 
 CONFIG = Path(__file__).parents[1] / "deploy/haproxy.cfg"
 
 
+class Node(Protocol):
+    """What listens on a port of 127.0.0.1."""
+
+    port: int
+
+
 class HAProxy:
     """Spreads connections over those nodes whose /readyz is green."""
 
-    def __init__(self, directory: Path, nodes: Sequence[EventHubServer]) -> None:
+    def __init__(self, directory: Path, nodes: Sequence[Node]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"

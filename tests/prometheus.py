@@ -18,6 +18,12 @@ START_SECONDS = 20
 Series = tuple[dict[str, str], float]
 
 
+def promtool(*arguments: str | Path) -> None:
+    """Its judgement, which fails the test with what it says."""
+    done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 class Prometheus:
     """`scrape` are items of scrape_configs, `rules` the text of a rules file."""
 

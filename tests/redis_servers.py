@@ -3,6 +3,7 @@
 import atexit
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +29,7 @@ Options = Sequence[str | int]
 
 def program(name: str) -> str:
     """The path of a server program; skips the test where there is none, unless EVENTHUB_TEST_REQUIRE is set."""
-    found = shutil.which(name)
+    found = shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)  # some come as packages
     if found is None and name == "valkey-server":
         with suppress(ValkeyBinaryNotFoundError):
             found = str(get_binary_path())

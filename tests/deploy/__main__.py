@@ -117,6 +117,19 @@ def prove_releases(server: ApiServer, directory: Path, helm: Path) -> int:
     return len(CI) + 1
 
 
+def prove_scaling(server: ApiServer, directory: Path, helm: Path) -> None:
+    """Turning autoscaling on keeps the pods that there are, and so does the upgrade after the autoscaler has counted."""
+    file = directory / "kubeconfig"
+    call(helm, file, "install", RELEASE, str(CHART), values=merged(ALL["redis"], {"replicas": 4, "autoscaling": {"enabled": False}}))
+    path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{RELEASE}-eventhub"
+    call(helm, file, "upgrade", RELEASE, str(CHART), values=ALL["redis"])
+    assert server.read(path)["spec"]["replicas"] == 4
+    server.merge(f"{path}/scale", {"spec": {"replicas": 7}})
+    call(helm, file, "upgrade", RELEASE, str(CHART), values=merged(ALL["redis"], {"config": {"heartbeat": 20}}))
+    assert server.read(path)["spec"]["replicas"] == 7
+    call(helm, file, "uninstall", RELEASE)
+
+
 def say(*cells: object) -> None:
     """A row of a table."""
     print(f"| {' | '.join(map(str, cells))} |", flush=True)  # noqa: T201  # a program's output
@@ -133,6 +146,8 @@ def main(versions: list[str]) -> None:
                 prepare(server)
                 applied, admitted = prove_objects(server)
                 releases = sum(prove_releases(server, Path(name), helm) for helm in (HELM, PROGRAMS / "helm"))
+                prove_scaling(server, Path(name), HELM)
+                prove_scaling(server, Path(name), PROGRAMS / "helm")
                 figures = (server.version, applied, admitted, controls(server), releases)
                 say(*figures, round(time.monotonic() - began))
 

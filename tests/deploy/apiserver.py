@@ -73,6 +73,16 @@ class ApiServer:
         """Of the objects at a path."""
         return [each["metadata"]["name"] for each in self._client.get(path).json()["items"]]
 
+    def read(self, path: str) -> Object:
+        """The object at a path."""
+        found: Object = self._client.get(path).raise_for_status().json()
+        return found
+
+    def merge(self, path: str, change: Object) -> None:
+        """Change the object at a path."""
+        merged = {"Content-Type": "application/merge-patch+json"}
+        self._client.patch(path, content=json.dumps(change), headers=merged).raise_for_status()
+
     def delete(self, path: str) -> None:
         """All objects at a path."""
         self._client.delete(path, params={"propagationPolicy": "Background"}).raise_for_status()

@@ -35,6 +35,7 @@ def cluster_secrets(directory: Path) -> Secrets:
     return {
         "eventhub-first": {"key": KEY},
         "orders": {"producer": KEY},
+        "eventhub-otel": {"headers": "authorization=Bearer%20key"},
         "eventhub-tokens": {"secret": secrets.token_hex(32)},
         "eventhub-broker": {"url": "redis://:password@redis:6379"},
         "hub": {"BROKER_URL": "redis://:password@redis:6379"},

@@ -95,11 +95,11 @@ class Scene:
         self._crowd()
 
     def troubles_of_workers(self) -> None:
-        """One hangs until it is seen; then all are killed, and once more."""
+        """One hangs until it is seen; then all are killed, three times."""
         stopped, _ = self._workers()
         os.kill(stopped, signal.SIGSTOP)
         self.prometheus.until("eventhub_workers_unreachable > 0")
-        for killed in (2, 4):
+        for killed in (2, 4, 6):
             for pid in self._workers():
                 os.kill(pid, signal.SIGKILL)
             self.prometheus.until(f'sum(changes(process_start_time_seconds{{job="events"}}[5m])) >= {killed}')
@@ -121,10 +121,10 @@ class Scene:
         self.prometheus.until('ALERTS{alertname="EventHubNodeDown"}')
 
     def _slow_readers(self) -> None:
-        """Three of each policy. Those that are not disconnected read in the end, and are told what they missed."""
+        """More of each policy than a handful. Those that are not disconnected read in the end, and are told what they missed."""
         for kind in ("strict", "lossy", "newest"):
             with ExitStack() as stack:
-                sockets = [stack.enter_context(upgrade(self.alone.port, f"?channel={kind}.x", receive_buffer=4096)) for _ in range(3)]
+                sockets = [stack.enter_context(upgrade(self.alone.port, f"?channel={kind}.x", receive_buffer=4096)) for _ in range(6)]
                 body = json.dumps([{"n": number, "pad": PAD} for number in range(100)])
                 for _ in range(ROUNDS):
                     self._publish(self.alone, f"{kind}.x", body)
@@ -142,8 +142,10 @@ class Scene:
                 client.send(type="unsubscribe", channel=channel)
                 client.until("unsubscribed")
                 client.subscribe(channel, since=last)
-            for number in range(3):
-                client.subscribe(f"strict.{number}", since="0ther-1")
+            for _ in range(8):
+                client.subscribe("strict.0", since="0ther-1")
+                client.send(type="unsubscribe", channel="strict.0")
+                client.until("unsubscribed")
 
     def _full_history(self) -> None:
         """Nearly what it may hold: above that it forgets, and holds less."""
@@ -167,11 +169,13 @@ class Scene:
             time.sleep(0.1)  # it looks at its loop ten times a second
 
     def _crowd(self) -> None:
-        """As many connections as the node takes, and some more."""
+        """As many connections as the node takes, and some more; then others ask in vain."""
         for _ in range(CONNECTIONS - 3):  # the scrape's and the load's are connections, too
             self._stack.enter_context(upgrade(self.alone.port, "?channel=strict.y"))
         for _ in range(6):
             self._stack.enter_context(raw(self.alone.port))
+        for _ in range(12):
+            assert httpx.get(f"{self.alone.url}/readyz").status_code == 503
 
     def _workers(self) -> list[int]:
         """The processes of the second node's workers."""

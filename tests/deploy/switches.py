@@ -17,8 +17,9 @@ CHANGES: dict[str, tuple[str, Object]] = {
     "a claim that exists": ("sqlite", {"persistence": {"existingClaim": "events", "accessMode": "ReadWriteOnce"}}),
     "several certificates": ("redis", {"tls": {"secret": "hub-tls"}, "secretFiles": ["eventhub-tokens", "ca.example"]}),
     "no autoscaling": ("redis", {"autoscaling": {"enabled": False}}),
-    "by connections": ("redis", {"autoscaling": {"cpu": None, "connections": 5000, "scaleDownSeconds": 120}}),
-    "by CPU": ("redis", {"autoscaling": {"connections": None, "cpu": 60}}),
+    "by connections": ("redis", {"autoscaling": {"connections": 5000, "scaleDownSeconds": 120}}),
+    "by CPU": ("redis", {"autoscaling": {"connections": None, "cpu": 60}, "resources": {"requests": {"cpu": 1}}}),
+    "by both": ("redis", {"autoscaling": {"cpu": 80}, "resources": {"requests": {"cpu": 1}}}),
     "one shared node": ("redis", {"autoscaling": {"enabled": False}, "replicas": 1}),
     "no budget": ("redis", {"podDisruptionBudget": {"enabled": False}}),
     "a broker without password": ("redis", {"brokerSecret": {"name": ""}, "config": {"broker": "redis://redis:6379"}}),
@@ -30,7 +31,14 @@ CHANGES: dict[str, tuple[str, Object]] = {
     "a route": ("memory", {"config": NETWORK, "httpRoute": {"enabled": True, "parentRefs": [{"name": "gw"}], "annotations": {"a": "b"}}}),
     "open ports": ("redis", {"networkPolicy": {"from": []}}),
     "no policy": ("redis", {"networkPolicy": {"enabled": False}}),
-    "public metrics": ("redis", {"config": {"auth": {"public_metrics": True}}, "serviceMonitor": {"key": {"name": ""}, "interval": "1m"}}),
+    "public metrics": (
+        "redis",
+        {
+            "config": {"auth": {"public_metrics": True}},
+            "serviceMonitor": {"key": {"name": ""}, "interval": "1m"},
+            "ingress": {"enabled": False},
+        },
+    ),
     "another key's name": ("redis", {"serviceMonitor": {"key": {"name": "ops", "key": "metrics"}}}),
     "no monitoring": (
         "redis",
@@ -40,6 +48,22 @@ CHANGES: dict[str, tuple[str, Object]] = {
     "no spread": ("redis", {"topologySpread": {"host": "", "zone": ""}}),
     "faster": ("redis", {"rollout": {"maxSurge": "25%", "minReadySeconds": 5}, "preStopSeconds": 12}),
     "a node port": ("memory", {"service": {"type": "NodePort", "annotations": {"a": "b"}}}),
+    "a proxy before it": ("memory", {"config": NETWORK, "service": {"type": "NodePort", "externalTrafficPolicy": "Cluster"}}),
+    "as many as one machine has": (
+        "memory",
+        {"config": {"limits": {"connections_per_address": 20000}}, "service": {"type": "LoadBalancer", "externalTrafficPolicy": "Cluster"}},
+    ),
+    "variables": (
+        "memory",
+        {
+            "config": {"tracing": {"endpoint": "https://otel:4318"}},
+            "secretFiles": ["ca.example"],
+            "env": [
+                {"name": "OTEL_EXPORTER_OTLP_CERTIFICATE", "value": "/run/secrets/eventhub/ca.example/ca.crt"},
+                {"name": "OTEL_EXPORTER_OTLP_HEADERS", "secret": {"name": "eventhub-otel", "key": "headers"}},
+            ],
+        },
+    ),
     "a long drain": ("memory", {"config": {"shutdown": {"grace": 30, "spread": 0}}}),
     "large bounds": ("memory", {"config": {"limits": {"history_bytes": 536870912, "connections": 1000000}}}),
 }

@@ -1,7 +1,7 @@
 """The alerts' file: promtool's judgement, each alert quiet and firing, and a runbook for each."""
 
+import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +9,16 @@ import pytest
 import yaml
 
 from eventhub.errors import TABLE
+from tests.alertmanager import Alertmanager
 from tests.deploy.expressions import ALERTS, CHART, DASHBOARDS, ROOT, RUNBOOKS, of_dashboards, of_runbooks
-from tests.redis_servers import program
+from tests.prometheus import promtool
 
 CASES: list[dict[str, Any]] = [
     case for test in yaml.safe_load((ROOT / "tests/deploy/alerts_test.yaml").read_text())["tests"] for case in test["alert_rule_test"]
 ]
+DOCUMENTED: dict[str, str] = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", (ROOT / "docs/metrics.md").read_text(), re.DOTALL))
+"""The files that docs/metrics.md shows, by their names."""
 NAMES = sorted({rule["alert"] for rule in ALERTS})
-
-
-def promtool(*arguments: str | Path) -> None:
-    done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_promtool_takes_the_rules() -> None:
@@ -28,10 +26,51 @@ def test_promtool_takes_the_rules() -> None:
 
 
 def test_the_configuration_in_the_documents_is_one(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/metrics.md").read_text(), re.DOTALL)
-    (tmp_path / "prometheus.yml").write_text(block)
+    for name, text in DOCUMENTED.items():
+        (tmp_path / name).write_text(text)
     (tmp_path / "alerts.yaml").write_text((CHART / "alerts.yaml").read_text())
     promtool("check", "config", "--syntax-only", tmp_path / "prometheus.yml")
+
+
+def test_the_rule_in_the_documents_finds_what_was_never_scraped(tmp_path: Path) -> None:
+    (tmp_path / "rules.yaml").write_text(DOCUMENTED["eventhub-targets.yaml"])
+    never: tuple[tuple[str, dict[str, str], str], ...] = (
+        ('up{job="eventhub", instance="a:8000"}', {"instance": "a:8000"}, "a:8000"),
+        ('up{job="other", instance="a:8000"}', {}, "any node"),
+    )
+    for series, labels, who in never:
+        alert = {
+            "exp_labels": {"severity": "warning", "job": "eventhub", **labels},
+            "exp_annotations": {
+                "summary": f"Prometheus does not reach {who} of eventhub.",
+                "runbook_url": "https://github.com/eventhub/eventhub/blob/main/docs/runbooks/EventHubNodeDown.md",
+            },
+        }
+        cases: list[dict[str, Any]] = [{"eval_time": "5m"}, {"eval_time": "20m", "exp_alerts": [alert]}]
+        test = {
+            "interval": "1m",
+            "input_series": [{"series": series, "values": "0x30"}],
+            "alert_rule_test": [{"alertname": "EventHubTargetDown", **case} for case in cases],
+        }
+        (tmp_path / "test.json").write_text(json.dumps({"rule_files": ["rules.yaml"], "tests": [test]}))
+        promtool("test", "rules", tmp_path / "test.json")
+
+
+def test_alertmanager_makes_one_message_of_an_outage_and_keeps_back_what_follows_from_it(tmp_path: Path) -> None:
+    with Alertmanager(tmp_path, DOCUMENTED["alertmanager.yml"]) as alertmanager:
+        outage = [("BrokerLost", "a"), ("BrokerLost", "b"), ("PublishesFail", ""), ("Down", ""), ("NodeDown", "b")]
+        alertmanager.post([{"alertname": f"EventHub{name}", "job": "events", "instance": node} for name, node in outage])
+        alertmanager.post([{"alertname": "EventHubPublishesFail", "job": "other"}])
+        told = [["EventHubPublishesFail"], ["EventHubBrokerLost", "EventHubBrokerLost", "EventHubDown"]]
+        alertmanager.until(lambda groups: sorted(groups, key=len) == told)
+
+
+def test_the_alerts_that_are_kept_back_exist() -> None:
+    for rule in yaml.safe_load(DOCUMENTED["alertmanager.yml"])["inhibit_rules"]:
+        for matcher in rule["source_matchers"] + rule["target_matchers"]:
+            prefix, several = re.fullmatch(r'alertname =~? "?(\w+)(?:\((.+)\)")?', matcher).groups()  # type: ignore[union-attr]
+            names = [prefix + end for end in (several or "").split("|")]
+            assert set(names) <= {*NAMES, "EventHubTargetDown"}
 
 
 def test_each_alert_fires_when_it_should_and_not_before() -> None:

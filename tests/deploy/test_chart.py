@@ -2,8 +2,10 @@
 
 import math
 import re
+import shutil
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate  # type: ignore[import-untyped]  # has no types
@@ -143,7 +145,17 @@ def test_no_object_holds_a_secret(rendered: dict[str, list[Object]]) -> None:
         assert not re.search(r"ehk_|secret: [^/]|://[^/\s]*@", one(objects, "ConfigMap")["data"]["eventhub.yaml"])
         for container in (container for pod in pods(objects) for container in pod["spec"]["containers"]):
             by_value = {variable["name"] for variable in container["env"] if "value" in variable}
-            assert by_value <= {"EVENTHUB_CONFIG", "URL", "CHANNEL", "EVENT", "CERTIFICATE"}
+            assert by_value <= {"EVENTHUB_CONFIG", "URL", "CHANNEL", "EVENT", "CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"}
+
+
+def test_variables_of_the_collector_come_as_values_and_as_secrets(rendered: dict[str, list[Object]]) -> None:
+    [container] = one(rendered["variables"], "Deployment")["spec"]["template"]["spec"]["containers"]
+    certificate, headers = container["env"][-2:]
+    assert certificate == {"name": "OTEL_EXPORTER_OTLP_CERTIFICATE", "value": "/run/secrets/eventhub/ca.example/ca.crt"}
+    assert headers == {
+        "name": "OTEL_EXPORTER_OTLP_HEADERS",
+        "valueFrom": {"secretKeyRef": {"name": "eventhub-otel", "key": "headers"}},
+    }
 
 
 def test_a_pod_is_killed_only_after_it_has_drained(rendered: dict[str, list[Object]]) -> None:
@@ -178,28 +190,45 @@ def test_a_changed_configuration_replaces_the_pods() -> None:
     assert len({checksum(merged(base, change)) for change in ({}, {"config": {"heartbeat": 20}}, {"schemas": {"a.json": "{}"}})}) == 3
 
 
-def test_probes_ask_whether_it_lives_and_whether_it_is_ready(rendered: dict[str, list[Object]]) -> None:
+def test_probes_ask_for_the_broker_until_it_was_there_once(rendered: dict[str, list[Object]]) -> None:
     for objects in rendered.values():
         container = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
         asked = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
-        assert asked == {"startup": "/livez", "liveness": "/livez", "readiness": "/readyz"}
+        assert asked == {"startup": "/readyz", "liveness": "/livez", "readiness": "/readyz?exclude=broker"}
         secure = "tls:" in one(objects, "ConfigMap")["data"]["eventhub.yaml"]
         schemes = {container[f"{kind}Probe"]["httpGet"]["scheme"] for kind in asked}
         assert schemes == {"HTTPS" if secure else "HTTP"}
 
 
-def test_autoscaling_and_a_number_of_replicas_exclude_each_other(rendered: dict[str, list[Object]]) -> None:
+def test_autoscaling_alone_says_how_many_pods_where_none_are_known(rendered: dict[str, list[Object]]) -> None:
     for objects in rendered.values():
         scaled = "HorizontalPodAutoscaler" in {each["kind"] for each in objects}
         assert ("replicas" in one(objects, "Deployment")["spec"]) != scaled
 
 
+@pytest.mark.parametrize(("running", "kept"), [(1, 3), (3, 3), (7, 7)])
+def test_an_upgrade_with_autoscaling_keeps_the_pods_that_there_are(tmp_path: Path, running: int, kept: int) -> None:
+    """`helm template` asks no cluster: a copy of the chart has its answer. tests.deploy.__main__ asks an API server."""
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart)
+    file = chart / "templates/_pod.tpl"
+    asked = 'lookup "apps/v1" "Deployment" .Release.Namespace (include "eventhub.fullname" .)'
+    assert file.read_text().count(asked) == 1
+    file.write_text(file.read_text().replace(asked, f'(dict "spec" (dict "replicas" {running}))'))
+    assert one(render(ci("redis"), chart=chart), "Deployment")["spec"]["replicas"] == kept
+
+
 def test_it_scales_by_connections_and_by_cpu(rendered: dict[str, list[Object]]) -> None:
-    spec = one(rendered["redis"], "HorizontalPodAutoscaler")["spec"]
+    spec = one(rendered["by both"], "HorizontalPodAutoscaler")["spec"]
     pod, resource = spec["metrics"]
     assert pod["pods"] == {"metric": {"name": "eventhub_connections"}, "target": {"type": "AverageValue", "averageValue": "10000"}}
     assert resource["resource"] == {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
     assert spec["behavior"]["scaleDown"]["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 600}]
+
+
+def test_it_scales_by_connections_alone_unless_told_otherwise(rendered: dict[str, list[Object]]) -> None:
+    """A share of the little CPU that is requested by default would be reached by a node that has hardly begun."""
+    assert [metric["type"] for metric in one(rendered["redis"], "HorizontalPodAutoscaler")["spec"]["metrics"]] == ["Pods"]
 
 
 def test_streams_are_neither_buffered_nor_cut_by_nginx(rendered: dict[str, list[Object]]) -> None:
@@ -210,10 +239,21 @@ def test_streams_are_neither_buffered_nor_cut_by_nginx(rendered: dict[str, list[
     assert int(told["proxy-read-timeout"]) > 25 < int(told["proxy-send-timeout"])
 
 
+def test_nginx_gives_a_publish_to_one_node_only(rendered: dict[str, list[Object]]) -> None:
+    assert one(rendered["redis"], "Ingress")["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-next-upstream"] == "off"
+
+
 def test_annotations_of_ones_own_win_over_those_of_the_controller(rendered: dict[str, list[Object]]) -> None:
     annotations = one(rendered["alb"], "Ingress")["metadata"]["annotations"]
     assert annotations["alb.ingress.kubernetes.io/target-type"] == "instance"
     assert annotations["alb.ingress.kubernetes.io/healthcheck-path"] == "/readyz"
+
+
+def test_a_load_balancer_shows_the_addresses_of_clients_unless_told_otherwise(rendered: dict[str, list[Object]]) -> None:
+    assert one(rendered["sqlite"], "Service")["spec"]["externalTrafficPolicy"] == "Local"
+    assert one(rendered["a node port"], "Service")["spec"]["externalTrafficPolicy"] == "Local"
+    assert one(rendered["a proxy before it"], "Service")["spec"]["externalTrafficPolicy"] == "Cluster"
+    assert "externalTrafficPolicy" not in one(rendered["memory"], "Service")["spec"]
 
 
 def test_a_route_has_no_time_limit(rendered: dict[str, list[Object]]) -> None:

@@ -8,7 +8,8 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from tests.deploy.chart import CHART, CI, Object, ci, merged, refusal
+from eventhub.payloads import BUILT_IN
+from tests.deploy.chart import CHART, CI, Object, ci, merged, refusal, render
 from tests.deploy.switches import ALL
 from tests.deploy.values_page import documented, values_page
 from tests.deploy.values_schema import FILE, values_schema
@@ -30,6 +31,18 @@ UNWORKABLE: dict[str, tuple[str, Object, str]] = {
         {"config": {"broker": "nats://hub:s3cret@nats:4222"}},
         "expected a Secret with the address",
     ),
+    "a password among the options": (
+        "nats",
+        {"config": {"broker": "redis+sentinel://sentinel/hub?sentinel_password=s3cret"}},
+        "expected a Secret with the address",
+    ),
+    "metrics for everybody": ("redis", {"config": {"auth": {"public_metrics": True}}}, "everybody who reaches the service from outside"),
+    "a key in a variable": (
+        "memory",
+        {"env": [{"name": "OTEL_EXPORTER_OTLP_HEADERS", "value": "api-key=s3cret"}]},
+        "env has the value of OTEL_EXPORTER_OTLP_HEADERS, where everybody reads it; expected secret: {name, key}",
+    ),
+    "a password in a variable": ("memory", {"env": [{"name": "HTTPS_PROXY", "value": "http://a:s3cret@proxy"}]}, "of HTTPS_PROXY, where"),
     "two brokers": ("redis", {"config": {"broker": "redis://redis"}}, "there are config.broker and brokerSecret"),
     "fewer than the least": ("redis", {"autoscaling": {"maxReplicas": 2}}, "maxReplicas is 2; expected at least minReplicas, 3"),
     "scaled by nothing": ("redis", {"autoscaling": {"connections": None, "cpu": None}}, "neither connections nor cpu"),
@@ -37,9 +50,27 @@ UNWORKABLE: dict[str, tuple[str, Object, str]] = {
     "a route to no gateway": ("nats", {"httpRoute": {"parentRefs": []}}, "httpRoute.parentRefs is empty"),
     "clients behind one address": ("redis", {"config": {"proxies": []}}, "config.proxies is empty behind a proxy"),
     "the same behind a gateway": ("nats", {"config": {"proxies": []}}, "config.proxies is empty behind a proxy"),
+    "clients as one machine": (
+        "sqlite",
+        {"service": {"externalTrafficPolicy": "Cluster"}},
+        "service.externalTrafficPolicy is Cluster, so clients would come from addresses of machines",
+    ),
     "metrics behind a door": ("redis", {"serviceMonitor": {"key": {"name": ""}}}, "expected serviceMonitor.key.name"),
     "no way to the broker": ("redis", {"networkPolicy": {"to": []}}, "pods could not reach the broker; expected rules"),
     "no way to the issuer": ("nats", {"networkPolicy": {"enabled": True}}, "pods could not reach the broker, config.auth.tokens.jwks"),
+    "a schema that is not there": (
+        "memory",
+        {"schemas": None},
+        "config.channels.orders.payload is order.json, and schemas has no such file",
+    ),
+    "a model that is none": ("memory", {"config": {"channels": {"chat": {"payload": "chatt"}}}}, "payload is chatt; expected one of chat"),
+    "no room for the history": (
+        "memory",
+        {"resources": {"requests": {"memory": "128Mi"}, "limits": {"memory": "128Mi"}}},
+        "resources.limits.memory is 128Mi; expected at least 384Mi",
+    ),
+    "no room for a larger one": ("memory", {"config": {"limits": {"history_bytes": 2**30}}}, "memory is 1Gi; expected at least 1152Mi"),
+    "no room at all": ("redis", {"resources": {"limits": {"memory": 1e8}}}, "memory is 100000000; expected at least 128Mi"),
     "a test nowhere": ("memory", {"test": {"channel": "iot.test"}}, "config.channels has no iot; expected a channel of chat, orders"),
 }
 MISTAKES: dict[str, tuple[Object, str]] = {
@@ -52,6 +83,8 @@ MISTAKES: dict[str, tuple[Object, str]] = {
     "a key itself": ({"config": {"auth": {"keys": [{"name": "a", "hash": "ehk_" + "x" * 40}]}}}, "hash"),
     "a bound out of bounds": ({"config": {"limits": {"depth": 0}}}, "depth"),
     "another broker": ({"config": {"broker": "kafka://kafka"}}, "broker"),
+    "a setting as a variable": ({"env": [{"name": "EVENTHUB_INSECURE", "value": "true"}]}, "env.0.name"),
+    "a variable without a value": ({"env": [{"name": "OTEL_SERVICE_NAME"}]}, "env.0"),
     "a number in words": ({"replicas": "three"}, "replicas"),
     "a name that is none": ({"brokerSecret": {"name": "My Secret"}}, "name"),
 }
@@ -67,6 +100,16 @@ def test_a_first_installation_without_values_is_told_how_to_make_a_key() -> None
     assert "docker run --rm ghcr.io/eventhub/eventhub:0.1.0 key new first" in refusal({})
 
 
+@pytest.mark.parametrize("payload", [*BUILT_IN, "json", "hub.models:Order", "/run/secrets/eventhub/schemas/order.json"])
+def test_payloads_that_the_image_may_have_are_taken(payload: str) -> None:
+    assert render(merged(ci("memory"), {"config": {"channels": {"chat": {"payload": payload}}}}))
+
+
+@pytest.mark.parametrize("memory", ["384Mi", "0.375Gi", 402653184, "402653184000m", "403M"])
+def test_memory_for_the_history_may_be_given_in_any_unit(memory: str | int) -> None:
+    assert render(merged(ci("memory"), {"resources": {"limits": {"memory": memory}}}))
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistakes_are_refused_by_the_schema(name: str) -> None:
     change, told = MISTAKES[name]
@@ -75,8 +118,11 @@ def test_mistakes_are_refused_by_the_schema(name: str) -> None:
     assert told in refused
 
 
-def test_a_refusal_shows_no_password() -> None:
-    assert "s3cret" not in refusal(merged(ci("nats"), {"config": {"broker": "nats://hub:s3cret@nats:4222"}}))
+@pytest.mark.parametrize("name", ["a password", "a password among the options", "a key in a variable", "a password in a variable"])
+def test_a_refusal_shows_no_password(name: str) -> None:
+    base, change, _ = UNWORKABLE[name]
+    assert "s3cret" in str(change)
+    assert "s3cret" not in refusal(merged(ci(base), change))
 
 
 def test_the_schema_of_config_is_that_of_the_code() -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.deploy.chart import CHART, CI, Object, Values, ci, merged, one, pods,
 from tests.deploy.pod import KEY, Container, Secrets, cluster_secrets, first
 from tests.deploy.switches import ALL
 from tests.harness import EventHubServer, free_port
+from tests.redis_servers import RedisServer
 
 INSECURE: Object = ALL["a trusted network"]
 SERVED = {"memory": ci("memory"), "tls": ci("sqlite"), "insecure": INSECURE}
@@ -135,6 +137,38 @@ def test_helm_test_trusts_the_certificate_of_the_release_and_no_other(serve: Ser
     assert "certificate verify failed" in test.run(server.url).stderr
 
 
+def test_pods_keep_those_who_come_while_the_broker_is_away_and_serve_them_when_it_is_back(tmp_path: Path, known: Secrets) -> None:
+    objects = render(first(ci("redis")))
+    container = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    paths = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+
+    def probes(base: str) -> dict[str, int]:
+        return {kind: http.get(f"{base}{path}").status_code for kind, path in paths.items()}
+
+    def until(base: str, startup: int) -> None:
+        deadline = time.monotonic() + 10
+        while (told := probes(base)) != {"startup": startup, "liveness": 200, "readiness": 200}:
+            assert time.monotonic() < deadline, told
+            time.sleep(0.05)  # between looks at another process
+
+    (tmp_path / "hub").mkdir()
+    with RedisServer(tmp_path / "redis") as redis:
+        server = EventHubServer(tmp_path / "hub", f"host: 127.0.0.1\nport: 0\nbroker: {redis.url}\nchannels: {{chat: {{payload: chat}}}}\n")
+        server.start()
+        try:
+            until(server.url, 200)
+            redis.kill()
+            until(server.url, 503)
+            with http.stream("GET", f"{server.url}/v1/channels/chat.a/sse") as stream:
+                assert stream.status_code == 200
+                redis.start()
+                until(server.url, 200)
+                assert http.post(f"{server.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}').status_code == 201
+                assert any('"text":"b"' in line for line in stream.iter_lines())
+        finally:
+            server.kill()
+
+
 def test_prometheus_can_read_metrics_with_what_the_monitor_names(serve: Serve, known: Secrets) -> None:
     server, objects = serve("tls")
     [endpoint] = one(objects, "ServiceMonitor")["spec"]["endpoints"]
@@ -179,6 +213,12 @@ def test_the_notes_say_what_is_open_and_what_a_restart_erases(tmp_path: Path) ->
 
 
 def test_the_sections_of_the_rendered_configuration_are_those_of_the_values() -> None:
-    values = merged(ci("memory"), {"config": {"limits": {"history_bytes": 2**40, "publish_rate": 0.5}, "heartbeat": 100 / 3}})
+    values = merged(
+        ci("memory"),
+        {
+            "config": {"limits": {"history_bytes": 2**40, "publish_rate": 0.5}, "heartbeat": 100 / 3},
+            "resources": {"limits": {"memory": "2Ti"}},
+        },
+    )
     told = yaml.safe_load(one(render(values), "ConfigMap")["data"]["eventhub.yaml"])
     assert told == values["config"] | {"host": "0.0.0.0", "port": 8000}

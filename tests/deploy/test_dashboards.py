@@ -1,14 +1,17 @@
 """The dashboards' files. They are made with Grafana's own types. That a Grafana shows them well is not tested: Debian has none."""
 
+import json
 import re
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dashboards.__main__ import DIRECTORY, PAGES
 from dashboards.panels import RUNBOOKS as ADDRESS
-from tests.deploy.expressions import DASHBOARDS, RUNBOOKS, panels
+from tests.deploy.expressions import DASHBOARDS, RUNBOOKS, of_dashboards, panels
+from tests.prometheus import promtool
 
 VARIABLES = ["datasource", "namespace", "job", "instance", "type"]
 
@@ -66,6 +69,37 @@ def test_expressions_name_no_variable_that_is_not_there(dashboard: dict[str, Any
             assert set(re.findall(r"\$(\w+)", target["expr"])) <= known
             assert "@" not in target["expr"]
             assert 'job=~"$job"' in target["expr"], "of the chosen nodes"
+
+
+def test_nodes_ready_is_a_share_of_those_there_should_be_and_0_when_all_are_gone(tmp_path: Path) -> None:
+    (text,) = [found.text for found in of_dashboards() if found.where == "operators: Nodes ready"]
+    expression = re.sub(r"\$\w+", ".*", text)
+    series = {
+        'up{job="events", instance="a"}': "1x9 0x9 stale",
+        'eventhub_ready{job="events", instance="a", worker="0"}': "1x9 stale",
+        'eventhub_ready{job="events", instance="a", worker="1"}': "1x9 stale",
+        'eventhub_build_info{job="events", instance="a", worker="0", version="1"}': "1x9 stale",
+        'up{job="events", instance="b"}': "1x18 stale",
+        'eventhub_ready{job="events", instance="b"}': "1x14 0x3 stale",
+        'eventhub_build_info{job="events", instance="b", version="1"}': "1x18 stale",
+        'up{job="shop", instance="a"}': "1x30",
+    }
+    expected = {"9m": 1, "12m": 0.5, "16m": 0, "25m": 0}
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in series.items()],
+        "promql_expr_test": [
+            {"expr": expression, "eval_time": time, "exp_samples": [{"labels": "{}", "value": share}]} for time, share in expected.items()
+        ],
+    }
+    (tmp_path / "test.yaml").write_text(json.dumps({"tests": [test]}))
+    promtool("test", "rules", tmp_path / "test.yaml")
+
+
+def test_peaks_are_looked_for_in_small_steps_however_long_the_time_shown() -> None:
+    peaks = [found.text for found in of_dashboards() if "max_over_time(" in found.text and "$__range" in found.text]
+    assert len(peaks) == 3
+    assert all("[$__range:1m]" in found for found in peaks)
 
 
 def test_links_lead_to_runbooks_that_exist(dashboard: dict[str, Any]) -> None:

@@ -4,14 +4,16 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
 from eventhub.settings import Settings
 from tests.clients import NdjsonProducer, WsClient, http, ndjson, raw, sse
+from tests.deploy.failing import STOPPING, Failing, assert_all_come_back
 from tests.haproxy import CONFIG, HAProxy
 from tests.harness import EventHubServer
-from tests.redis_servers import RedisServer
+from tests.redis_servers import RedisServer, wait_for
 
 MESSAGE = {"sender": "ana", "text": "oi"}
 NODE = "broker: {}\nproxies: [127.0.0.1]\nlog: {{access: true}}\nheartbeat: 1"
@@ -68,6 +70,35 @@ def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(front: HAProxy,
         assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
     seen = [json.loads(line) for node in nodes for line in node.log.read_text().splitlines()]
     assert [line["client"] for line in seen if line.get("path") == "/v1/types/chat"] == ["127.0.0.5"]
+
+
+def test_who_comes_while_no_node_is_ready_comes_back(tmp_path: Path) -> None:
+    with ExitStack() as running:
+        redis = running.enter_context(RedisServer(tmp_path / "redis"))
+        node = running.enter_context(EventHubServer(tmp_path, NODE.format(redis.url)))
+        front = running.enter_context(HAProxy(tmp_path, [node]))
+        redis.kill()
+        wait_for(lambda: not front.is_up("node1"))
+        assert_all_come_back(front.url, 503)
+
+
+def test_who_comes_when_the_only_node_has_just_died_comes_back(tmp_path: Path) -> None:
+    with EventHubServer(tmp_path) as node, HAProxy(tmp_path / "haproxy", [node]) as front:
+        node.kill()  # no check has found it yet
+        assert_all_come_back(front.url, 503)
+
+
+def test_who_is_not_answered_comes_back(tmp_path: Path) -> None:
+    with HAProxy(tmp_path / "haproxy", [Failing()]) as front:
+        assert_all_come_back(front.url, 502)
+
+
+def test_what_a_node_says_itself_stays_as_it_is(tmp_path: Path) -> None:
+    with HAProxy(tmp_path / "haproxy", [Failing(STOPPING)]) as front:
+        for path in ("/v1/sse?channel=chat.a", "/v1/types"):
+            answer = http.get(front.url + path)
+            assert (answer.status_code, answer.content) == (503, b"")
+            assert "access-control-allow-origin" not in answer.headers
 
 
 def test_metrics_are_not_for_clients(front: HAProxy) -> None:

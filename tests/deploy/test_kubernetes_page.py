@@ -2,10 +2,12 @@
 
 import math
 import re
+from functools import reduce
+from itertools import pairwise
 
 import yaml
 
-from tests.deploy.chart import CHART, ROOT, Object, merged, one, render
+from tests.deploy.chart import CHART, ROOT, Object, merged, one, refusal, render
 
 PAGE = (ROOT / "docs/kubernetes.md").read_text()
 HASH = "sha256:" + "0" * 64
@@ -15,9 +17,15 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 
 
+def files() -> dict[str, Object]:
+    """Values by the name of the file that the block says it is."""
+    named = [(block.partition("\n")[0], yaml.safe_load(block.replace("sha256:…", HASH))) for block in blocks("yaml")]
+    return {name.removeprefix("# "): given for name, given in named if name.startswith("# ")}
+
+
 def values() -> list[Object]:
     """Those of each block: of the first alone, of the others over the first, as that is the step before them."""
-    first, *others = [yaml.safe_load(block.replace("sha256:…", HASH)) for block in blocks("yaml") if block.startswith("# values.yaml")]
+    first, *others = files().values()
     return [first, *(merged(first, other) for other in others)]
 
 
@@ -47,3 +55,24 @@ def test_its_table_adds_up_to_the_grace_period_of_the_chart() -> None:
 def test_its_image_is_that_of_the_chart() -> None:
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
     assert set(re.findall(r"ghcr.io/eventhub/eventhub:(\S+)", PAGE)) == {version}
+
+
+def test_its_commands_install_and_upgrade_with_all_that_is_needed() -> None:
+    commands = [line.split() for block in blocks("sh") for line in block.splitlines() if line.startswith(("helm install", "helm upgrade"))]
+    assert [command[1] for command in commands] == ["install", "upgrade", "upgrade"]
+    for command in commands:
+        given = [files()[name] for option, name in pairwise(command) if option == "--values"]
+        assert render(reduce(merged, given))
+
+
+def test_a_later_file_alone_is_refused_as_the_page_says_all_are_named_each_time() -> None:
+    assert "config says nobody may publish or listen" in refusal(files()["nodes.yaml"])
+
+
+def test_the_key_of_prometheus_neither_publishes_nor_subscribes() -> None:
+    watching = files()["watching.yaml"]
+    [key] = [key for key in watching["config"]["auth"]["keys"] if key["name"] == "prometheus"]
+    assert key == {"name": "prometheus", "hash": HASH, "operator": True}
+    assert watching["serviceMonitor"]["key"]["name"] == "eventhub-prometheus"
+    [command] = re.findall(r"key new prometheus(.*)", PAGE)
+    assert command == " --operator"

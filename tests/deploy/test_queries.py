@@ -36,7 +36,8 @@ def chosen(prometheus: Prometheus) -> dict[str, str]:
 
 
 def substituted(expression: str, values: dict[str, str]) -> str:
-    return re.sub(r"\$(\w+)", lambda found: values[found[1]], expression)
+    found = re.sub(r"\$(\w+)", lambda found: values[found[1]], expression)
+    return found.replace(":1m]", ":1s]")  # steps are at whole minutes, and all this may lie between two
 
 
 def without_data(prometheus: Prometheus, expressions: list[Expression]) -> list[str]:

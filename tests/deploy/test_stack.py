@@ -6,7 +6,6 @@ Addresses and directories alone are changed.
 import asyncio
 import json
 import re
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import yaml
 
 from eventhub.settings import Settings
 from tests.clients import WsClient, http, ndjson, raw, sse
+from tests.deploy.failing import STOPPING, Failing, assert_all_come_back
 from tests.deploy.nginx import CONF, Nginx
 from tests.harness import EventHubServer, free_port
 from tests.nodes import trial
@@ -150,28 +150,6 @@ def test_nodes_that_are_killed_lose_nothing_and_clients_resume_at_the_other(stac
     asyncio.run(scenario())
 
 
-STOPPING = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-
-
-class Failing:
-    """A node that takes a request and dies of it, or gives this answer. `taken` counts them."""
-
-    def __init__(self, answer: bytes = b"") -> None:
-        self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self.taken = 0
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while True:
-            sock, _ = self._listener.accept()
-            with sock:
-                self.taken += 1
-                sock.recv(65536)
-                sock.sendall(self._answer)
-
-
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize(("answer", "status"), [(b"", 502), (STOPPING, 503)])
 def test_what_may_have_been_stored_is_not_sent_to_another_node(tmp_path: Path, method: str, answer: bytes, status: int) -> None:
@@ -197,10 +175,27 @@ def test_a_node_that_is_not_there_is_passed_over(stack: Stack, tmp_path: Path) -
         assert answers == {201}
 
 
+def test_who_comes_while_no_node_is_there_comes_back(tmp_path: Path) -> None:
+    with Nginx(tmp_path, [free_port(), free_port()]) as front:
+        assert_all_come_back(front.url, 502)
+
+
+def test_who_is_not_answered_comes_back(tmp_path: Path) -> None:
+    with Nginx(tmp_path, [Failing().port, Failing().port]) as front:
+        assert_all_come_back(front.url, 502)
+
+
+def test_what_a_node_says_itself_stays_as_it_is(tmp_path: Path) -> None:
+    with Nginx(tmp_path, [Failing(STOPPING).port, Failing(STOPPING).port]) as front:
+        for path in ("/v1/sse?channel=chat.a", "/v1/types"):
+            answer = http.get(front.url + path)
+            assert (answer.status_code, answer.content) == (503, b"")
+
+
 def test_streams_are_given_up_after_some_heartbeats_and_not_before() -> None:
     times = re.findall(r"proxy_read_timeout (\d+)([sh]);", CONF.read_text())
-    stream, *publishes = (int(count) * {"s": 1, "h": 3600}[unit] for count, unit in times)
+    *streams, publish, put = (int(count) * {"s": 1, "h": 3600}[unit] for count, unit in times)
     heartbeat = Settings.model_fields["heartbeat"].default
-    assert 3 * heartbeat <= stream <= 5 * heartbeat
-    assert set(publishes) == {3600}, "a producer that streams may be silent, and so is its answer"
+    assert all(3 * heartbeat <= stream <= 5 * heartbeat for stream in streams)
+    assert publish == put == 3600, "a producer that streams may be silent, and so is its answer"
     assert "client_body_timeout 1h;" in CONF.read_text()

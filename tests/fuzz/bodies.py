@@ -51,6 +51,7 @@ class Hub:
     def __init__(self) -> None:
         self.events: list[NewEvent] = []
         self.draining = False
+        self.tracing = None
 
     def now(self) -> int:
         return NOW

@@ -138,6 +138,27 @@ def test_those_of_all_nodes_are_listed_at_any(nodes: list[EventHubServer]) -> No
             assert row["opened"] < row["expires"]
 
 
+def test_the_slowest_readers_of_all_nodes_come_first(nodes: list[EventHubServer]) -> None:
+    with ExitStack() as stack:
+        for node in nodes:
+            stack.enter_context(connect(node, token("lazy"))).subscribe("logs.lazy")
+        sock = stack.enter_context(raw(nodes[1].port, receive_buffer=4096))
+        sock.sendall(
+            f"GET /v1/channels/logs.lazy/ndjson HTTP/1.1\r\nHost: 127.0.0.1:{nodes[1].port}\r\n"
+            f"Authorization: Bearer {token('lazy', jti='slow')}\r\n\r\n".encode()
+        )
+        wait(lambda: len(connections(nodes[0], subject="lazy")["connections"]) == 3)
+
+        def slowest() -> dict[str, Any]:
+            http.post(f"{nodes[0].url}/v1/channels/logs.lazy", json="x" * 60_000, headers=bearer(PRODUCER)).raise_for_status()
+            row, *others = connections(nodes[0], subject="lazy")["connections"]
+            assert all(other["buffered"] <= row["buffered"] for other in others)
+            (cut,) = connections(nodes[0], subject="lazy", limit=1)["connections"]
+            return {"token": cut["principal"]["token"], "waits": cut["buffered"] > 0}
+
+        wait(lambda: slowest() == {"token": "slow", "waits": True})
+
+
 def test_streams_are_connections_too_and_the_list_can_be_cut(nodes: list[EventHubServer]) -> None:
     with connect(nodes[0], token("cut")), connect(nodes[0], token("cut")), connect(nodes[1], token("cut")):
         found = connections(nodes[0], subject="cut", limit=2)

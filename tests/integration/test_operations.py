@@ -24,6 +24,8 @@ def post(hub: EventHubServer, channel: str, body: str) -> int:
 def test_a_running_server_is_live_and_ready(hub: EventHubServer) -> None:
     assert http.get(f"{hub.url}/livez").json() == {"status": "ok"}
     assert http.get(f"{hub.url}/readyz").json() == {"status": "ok", "reasons": {}}
+    assert http.get(f"{hub.url}/readyz?exclude=broker").json() == {"status": "ok", "reasons": {}}
+    assert http.get(f"{hub.url}/readyz?exclude=hub").status_code == 400
 
 
 def test_the_openapi_document_describes_publishing(hub: EventHubServer) -> None:

@@ -64,6 +64,13 @@ def test_the_head_of_a_request_gives_attributes(hub: EventHubServer, channel: Ch
     assert event["attributes"] == {"source": "/sensors", "subject": "t1", "type": "reading.v1", "traceparent": trace}
 
 
+@pytest.mark.parametrize("traceparent", [b"", b"nonsense", b"x" * 300, b"\xff"])
+def test_a_malformed_traceparent_is_as_if_it_were_not_there(hub: EventHubServer, channel: Channel, traceparent: bytes) -> None:
+    url = f"{hub.url}/v1/channels/{channel('iot')}"
+    assert http.post(url, content=b'{"value":1}', headers=[(b"traceparent", traceparent)]).status_code == 201
+    assert "attributes" not in http.get(f"{url}?since=-1").json()["events"][0]
+
+
 def test_a_batch_answers_per_item(hub: EventHubServer, channel: Channel) -> None:
     response = post(hub, channel("iot"), '[{"value":1},{"value":"x"},5,{"value":3}]')
     body = response.json()

@@ -214,9 +214,10 @@ def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(start:
 
 
 def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_as_it_would_never_come_back_from_an_error(start: Start) -> None:
-    hub = start("shutdown: {grace: 5}")
-    with draining(hub), sse(f"{hub.url}/v1/channels/chat.a/sse", last_event_id="k3x9-4") as blocks:
+    hub = start("shutdown: {grace: 5}\nchannels: {chat: {payload: json, presence: true}}")
+    with draining(hub), sse(f"{hub.url}/v1/channels/chat.a/sse?member=late", last_event_id="k3x9-4") as blocks:
         *_, last = blocks
+        assert "late" not in http.get(f"{hub.url}/v1/channels/chat.a/presence").text, "nobody joins a node that is about to stop"
         assert (last.name, last.id) == ("goodbye", None), "it keeps its Last-Event-ID"
         assert last.message is not None
         assert last.retry == str(round(last.message["reconnect_in"] * 1000))

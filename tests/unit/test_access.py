@@ -31,6 +31,16 @@ def test_a_share_of_all_leaves_none_out_however_the_dice_fall() -> None:
     assert written(LogSettings(access=True), [200], chance=0.999999) == [200]
 
 
+def test_a_probe_that_finds_all_well_has_no_line_and_any_other_has_one() -> None:
+    log = AccessLog(LogSettings(access=True))
+    with structlog.testing.capture_logs() as lines:
+        for path in ("/livez", "/readyz", "/metrics", "/v1/types"):
+            for status in (200, 401, 503):
+                log.write("GET", path, status, "192.0.2.1")
+    with_a_line = [(path, status) for path in ("/livez", "/readyz", "/metrics") for status in (401, 503)]
+    assert [(line["path"], line["status"]) for line in lines] == [*with_a_line, *(("/v1/types", status) for status in (200, 401, 503))]
+
+
 def lines(messages: list[Message], scope: dict[str, Any], **known: str) -> list[Any]:
     async def scenario() -> None:
         sent: list[Message] = []

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown
+from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown, TokenExpired
 from eventhub.event import NewEvent, Position, Receipt
 from eventhub.server.ingest import GROUP, Ingest
 from tests.builders import channel_type
@@ -121,6 +121,22 @@ async def test_a_goodbye_while_lines_are_being_stored_waits_for_what_becomes_of_
     assert (stream._line, len(hub.stored)) == (GROUP, GROUP), "the producer goes on with the next line"
     assert stream._error is not None
     assert stream._error.as_dict()["retry_after"] == 1.5
+
+
+@in_loop
+async def test_whoever_is_shut_out_while_lines_are_stored_is_told_what_became_of_them() -> None:
+    hub = SlowHub()
+    stream = Ingest(SimpleNamespace(hub=hub), Lines(), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
+    stream._over = True
+    taking = asyncio.create_task(stream._take_chunk(b"1\n" * (GROUP + 50), last=False))
+    await hub.asked.wait()
+    stream.fail(TokenExpired("it has expired"))
+    assert not stream._ended
+    hub.let.set()
+    await taking
+    assert (stream._ended, stream._line, len(hub.stored)) == (True, GROUP, GROUP)
+    assert stream._error is not None
+    assert stream._error.code == "token_expired"
 
 
 @in_loop

@@ -1,6 +1,7 @@
 """siblings.py: a scrape of one worker asks the others, and does not wait for those that do not answer."""
 
 import asyncio
+import select
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -81,6 +82,26 @@ def test_an_answer_larger_than_what_a_socket_holds_comes_whole(mailboxes: list[M
     run(mailboxes, test, {1: metrics(5, types=200), 2: metrics(7)})
 
 
+def test_a_crowd_of_scrapers_is_one_question_to_each(mailboxes: list[Mailbox]) -> None:
+    async def test(first: Siblings) -> None:
+        answers = await asyncio.gather(*(first.scrape() for _ in range(100)))
+        assert len(set(answers)) == 1
+        assert scraped(answers[0])["eventhub_workers_unreachable", None] == 0
+        assert scraped(await first.scrape())["eventhub_events_published", "2"] == 7, "and the next is a new one"
+
+    run(mailboxes, test, {1: metrics(5), 2: metrics(7)})
+
+
+def test_whoever_scrapes_and_goes_takes_nobody_elses_answer(mailboxes: list[Mailbox]) -> None:
+    async def test(first: Siblings) -> None:
+        gone, stays = asyncio.create_task(first.scrape()), asyncio.create_task(first.scrape())
+        await asyncio.sleep(0)
+        gone.cancel()
+        assert scraped(await stays)["eventhub_workers_unreachable", None] == 0
+
+    run(mailboxes, test, {1: metrics(5), 2: metrics(7)})
+
+
 def test_one_that_does_not_answer_is_left_out_and_counted(mailboxes: list[Mailbox], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(siblings, "ANSWER_SECONDS", 0.1)
 
@@ -113,8 +134,8 @@ def test_a_full_mailbox_is_not_waited_for(mailboxes: list[Mailbox]) -> None:
 def test_one_that_ends_in_the_middle_of_its_answer_is_left_out(mailboxes: list[Mailbox]) -> None:
     async def test(first: Siblings) -> None:
         scrape = asyncio.create_task(first.scrape())
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        while not select.select([mailboxes[1].take], [], [], 0)[0]:  # noqa: ASYNC110  # until it is asked
+            await asyncio.sleep(0)
         (fd,) = socket.recv_fds(mailboxes[1].take, 1, 1)[1]
         with socket.socket(fileno=fd) as answer:
             answer.send(b'[["eventhub_events_pub')

@@ -96,6 +96,13 @@ def test_a_publish_without_a_context_is_given_one_if_it_is_sampled(attributes: d
         assert {**trace.attributes, "traceparent": ""} == {**(attributes or {}), "traceparent": ""}
 
 
+def test_the_switch_of_opentelemetry_turns_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    with traced() as (node, _):
+        assert node.telemetry.publish("chat.lobby", None, "http") is None
+        assert node.telemetry.publish("chat.lobby", FOLLOWED, "http") is None
+
+
 def test_what_is_not_sampled_is_not_traced_and_costs_no_span() -> None:
     with traced(sample=0.25) as (node, collector):
         node.chance = 0.25

@@ -36,6 +36,19 @@ tolerations:
 {{- end }}
 {{- end -}}
 
+{{/* With autoscaling those that there are, and never fewer than the least: without a number Kubernetes takes one, and an upgrade that turns
+     autoscaling on would end all pods but one. None where nothing is known: at the first installation, and in `helm template`, whose users apply
+     it again and again while the autoscaler counts. */}}
+{{- define "eventhub.replicas" -}}
+{{- if not .Values.autoscaling.enabled -}}
+{{ .Values.replicas }}
+{{- else -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace (include "eventhub.fullname" .) -}}
+{{ max $.Values.autoscaling.minReplicas .spec.replicas }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Counted by version: during a roll-out the pods that go would count, too. */}}
 {{- define "eventhub.spread" -}}
 {{- $selector := include "eventhub.selector" . -}}

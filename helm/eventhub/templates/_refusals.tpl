@@ -2,10 +2,13 @@
 {{- define "eventhub.refusals" -}}
 {{- include "eventhub.refuseStrangers" . -}}
 {{- include "eventhub.refuseBroker" . -}}
+{{- include "eventhub.refuseSecrets" . -}}
 {{- include "eventhub.refuseProxies" . -}}
 {{- include "eventhub.refuseMonitoring" . -}}
 {{- include "eventhub.refuseNetwork" . -}}
 {{- include "eventhub.refuseTest" . -}}
+{{- include "eventhub.refusePayloads" . -}}
+{{- include "eventhub.refuseRoom" . -}}
 {{- end -}}
 
 {{- define "eventhub.configured" -}}
@@ -26,7 +29,7 @@
 {{- if and .Values.brokerSecret.name .Values.config.broker -}}
 {{- fail "there are config.broker and brokerSecret; expected one of them" -}}
 {{- end -}}
-{{- if and (eq $broker "shared") (contains "@" $url) -}}
+{{- if and (eq $broker "shared") (regexMatch "@|[?&][^=]*(password|token|secret)=" $url) -}}
 {{- fail "config.broker holds a user or a password; expected a Secret with the address, named by brokerSecret" -}}
 {{- end -}}
 {{- if ne $broker "shared" -}}
@@ -51,6 +54,14 @@
 {{- end -}}
 {{- end -}}
 
+{{- define "eventhub.refuseSecrets" -}}
+{{- range .Values.env -}}
+{{- if and .value (or (regexMatch "(HEADERS|TOKEN|PASSWORD|SECRET)$" .name) (regexMatch "://[^/]*@" .value)) -}}
+{{- fail (printf "env has the value of %s, where everybody reads it; expected secret: {name, key}, the Secret that holds it" .name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "eventhub.refuseProxies" -}}
 {{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
 {{- fail "ingress.hosts is empty; expected the names that clients use" -}}
@@ -61,10 +72,17 @@
 {{- if and (or .Values.ingress.enabled .Values.httpRoute.enabled) (not .Values.config.proxies) -}}
 {{- fail "config.proxies is empty behind a proxy, so all clients would count as one and be refused beyond limits.connections_per_address; expected the network of the proxy's pods, such as [10.0.0.0/8]" -}}
 {{- end -}}
+{{- $limits := default dict .Values.config.limits -}}
+{{- if and (ne .Values.service.type "ClusterIP") (eq .Values.service.externalTrafficPolicy "Cluster") (not .Values.config.proxies) (not $limits.connections_per_address) -}}
+{{- fail "service.externalTrafficPolicy is Cluster, so clients would come from addresses of machines and be refused beyond limits.connections_per_address; expected Local, config.proxies where a proxy is before the Service, or config.limits.connections_per_address" -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "eventhub.refuseMonitoring" -}}
 {{- $auth := default dict .Values.config.auth -}}
+{{- if and $auth.public_metrics (or .Values.ingress.enabled .Values.httpRoute.enabled (ne .Values.service.type "ClusterIP")) -}}
+{{- fail "config.auth.public_metrics is true, and everybody who reaches the service from outside could read /metrics; expected it in a cluster alone, or serviceMonitor.key.name, a Secret with an operator's key" -}}
+{{- end -}}
 {{- if and .Values.serviceMonitor.enabled (include "eventhub.configured" .) (not $auth.public_metrics) (not .Values.serviceMonitor.key.name) -}}
 {{- fail "Prometheus could not read /metrics; expected serviceMonitor.key.name, a Secret with an operator's key, or config.auth.public_metrics: true" -}}
 {{- end -}}
@@ -87,5 +105,37 @@
 {{- $type := .Values.test.channel | splitList "." | first -}}
 {{- if and .Values.test.key.name .Values.config.channels (not (hasKey .Values.config.channels $type)) -}}
 {{- fail (printf "test.channel is %s, and config.channels has no %s; expected a channel of %s" .Values.test.channel $type (keys .Values.config.channels | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* a file is among the schemas, or in a Secret; a model with a colon is in an image of one's own */}}
+{{- define "eventhub.refusePayloads" -}}
+{{- $builtIn := list "chat" "json" "log" "reading" -}}
+{{- range $type, $channel := default dict .Values.config.channels -}}
+{{- $payload := default "json" (default dict $channel).payload -}}
+{{- if hasSuffix ".json" $payload -}}
+{{- if not (or (hasKey $.Values.schemas $payload) (hasPrefix "/run/secrets/eventhub/" $payload)) -}}
+{{- fail (printf "config.channels.%s.payload is %s, and schemas has no such file; expected its text there" $type $payload) -}}
+{{- end -}}
+{{- else if not (or (has $payload $builtIn) (contains ":" $payload)) -}}
+{{- fail (printf "config.channels.%s.payload is %s; expected one of %s, a file of schemas, or package.module:Model" $type $payload (join ", " $builtIn)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* 128 MiB are a node without load (75 MiB, docs/kubernetes.md) and something for its clients */}}
+{{- define "eventhub.refuseRoom" -}}
+{{- $history := 0 -}}
+{{- if eq (include "eventhub.broker" .) "memory" -}}
+{{- $history = default 268435456 (default dict .Values.config.limits).history_bytes -}}
+{{- end -}}
+{{- with (default dict .Values.resources.limits).memory -}}
+{{- $units := dict "m" 0.001 "" 1 "k" 1e3 "Ki" 1024 "M" 1e6 "Mi" 1048576 "G" 1e9 "Gi" 1073741824 "T" 1e12 "Ti" 1099511627776 -}}
+{{- $text := kindIs "string" . | ternary . (printf "%d" (int64 .)) -}}
+{{- $bytes := mulf (float64 (regexFind "^[0-9.]+" $text)) (get $units (regexFind "[A-Za-z]*$" $text)) -}}
+{{- $least := divf (addf 134217728 $history) 1048576 | ceil | int64 -}}
+{{- if lt (divf $bytes 1048576) (float64 $least) -}}
+{{- fail (printf "resources.limits.memory is %s; expected at least %dMi: 128Mi, and what config.limits.history_bytes keeps on the memory broker" $text $least) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

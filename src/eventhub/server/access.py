@@ -1,7 +1,8 @@
-"""The access log: one line for each request, or for a share of them. Without its query: a token may be in it."""
+"""The access log: one line for each request but probes, or for a share of them. Without its query: a token may be in it."""
 
 import random
 from collections.abc import Callable
+from http import HTTPStatus
 
 import structlog
 from starlette.types import Message, Scope, Send
@@ -13,6 +14,8 @@ KNOWN = "eventhub.access"
 """Where a scope keeps what its line shall say besides."""
 FAULT = 500
 """From this status on a line is written, whatever the share: a fault of ours."""
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+"""Asked by machines every second or so. Without a line where the answer is 200: they would be most of the log."""
 STATUSES = {"websocket.accept": 101, "websocket.close": 403}
 """By the message that is the answer, where it has no status."""
 
@@ -29,7 +32,7 @@ class AccessLog:
 
     def write(self, method: str, path: str, status: int, client: str, **known: str | None) -> None:
         """A line, if this request is among those that have one. What would move a terminal's cursor is escaped."""
-        if not self.on or (status < FAULT and self._chance() >= self._share):
+        if not self.on or (status == HTTPStatus.OK and path in PROBES) or (status < FAULT and self._chance() >= self._share):
             return
         shown = path if path.isprintable() else path.encode("unicode_escape").decode()
         said = {name: value for name, value in known.items() if value is not None}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import count
+from operator import attrgetter
 from typing import Annotated, Any, Self, get_args
 
 import orjson
@@ -164,11 +165,11 @@ class Admin:
             log.exception("blocks_not_repeated", decisions=len(self._blocks))
 
     async def connections(self, wanted: Filter) -> dict[str, Any]:
-        """Those that are open, on all nodes; at most `limit` of each node."""
+        """Those that are open, on all nodes; at most `limit`, the slowest readers first."""
         answers = await self._assembly.ask({"connections": wanted.model_dump()}, Seen)
         rows = [{"node": node, **row} for node, found in sorted(answers.found.items()) for row in found.rows]
         return {
-            "connections": rows[: wanted.limit],
+            "connections": sorted(rows, key=_waiting, reverse=True)[: wanted.limit],
             "nodes": {node: {"connections": found.open, "matching": found.matching} for node, found in answers.found.items()},
             "complete": answers.complete,
         }
@@ -234,7 +235,8 @@ class Admin:
             return {"level": logs.level()}
         wanted = Filter.model_validate(question["connections"])
         matching = [visit for visit in self._visits if wanted.fits(visit)]
-        return {"open": len(self._visits), "matching": len(matching), "rows": list(_rows(matching[: wanted.limit]))}
+        slowest = sorted(matching, key=attrgetter("buffered"), reverse=True)[: wanted.limit]
+        return {"open": len(self._visits), "matching": len(matching), "rows": list(_rows(slowest))}
 
     def _hear(self, message: bytes) -> None:
         if message == QUESTION:
@@ -264,6 +266,12 @@ def _rows(visits: Iterable[Visit]) -> Iterator[dict[str, Any]]:
         yield row
 
 
+def _waiting(row: dict[str, Any]) -> int:
+    """Bytes that wait to be sent. Another version's rows may not say."""
+    found = row.get("buffered")
+    return found if isinstance(found, int) else 0
+
+
 def _row(visit: Visit) -> dict[str, Any]:
     principal, session = visit.principal, visit.session
     channels = session.channels if session is not None else []
@@ -272,6 +280,7 @@ def _row(visit: Visit) -> dict[str, Any]:
         "transport": visit.holder.transport if visit.holder is not None else None,
         "address": visit.address,
         "opened": format_time(visit.opened),
+        "buffered": visit.buffered,
         "principal": {"kind": principal.kind, "name": principal.name, "token": principal.token},
         "expires": format_time(principal.expires) if principal.expires is not None else None,
         "channels": channels[:CHANNELS],

@@ -1,7 +1,7 @@
 """The HTTP interface: publishing is handed on, the rest answered here. FastAPI, thin."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import FastAPI, Header, Path, Query, Request, Response
@@ -218,8 +218,10 @@ def _operations(api: FastAPI, gateway: Gateway, scrape: Scrape) -> None:
         return {"status": "ok"}
 
     @api.get("/readyz", summary="This node can do its work now; 503 names what cannot", tags=["operate"])
-    async def readyz(response: Response) -> dict[str, Any]:
-        reasons = gateway.unready()
+    async def readyz(
+        response: Response, exclude: Annotated[Literal["broker"] | None, Query(description="What is not asked for this time")] = None
+    ) -> dict[str, Any]:
+        reasons = {what: why for what, why in gateway.unready().items() if what != exclude}
         response.status_code = 503 if reasons else 200
         return {"status": "not ready" if reasons else "ok", "reasons": reasons}
 

@@ -74,7 +74,7 @@ class Ingest:
         self._ended = False
         self._over = False
         self._storing = False
-        self._leaving: ShuttingDown | None = None  # once what is being stored is known
+        self._leaving: EventHubError | None = None  # once what is being stored is known
         self._error: EventHubError | None = None
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,19 +102,23 @@ class Ingest:
         """TCP keep-alive finds a producer that has gone."""
 
     def goodbye(self, error: ShuttingDown) -> None:
-        """Report what is stored, and end: once it is known of the lines under way, so that the producer can go on with the next."""
-        self._leaving = error
-        if not self._storing:
-            self._end(error)
+        """Report what is stored, and end."""
+        self._leave(error)
 
     def fail(self, error: EventHubError) -> None:
         """Report what is stored, say why, and end, whether the producer reads it or not."""
-        self._end(error)
+        self._leave(error)
         asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._give_up)
 
     def abort(self) -> None:
         """Cut the request off."""
         self._abort()
+
+    def _leave(self, error: EventHubError) -> None:
+        """End: once it is known what became of the lines under way, so that the producer can go on with the next."""
+        self._leaving = self._leaving or error
+        if not self._storing:
+            self._end(self._leaving)
 
     def _give_up(self) -> None:
         if not self._over:

@@ -27,7 +27,7 @@ from eventhub.server.guard import address_of, fields
 from eventhub.server.headers import ALWAYS
 from eventhub.server.ingest import Ingest
 from eventhub.server.race import within
-from eventhub.tracing import Attributes, Publishing, trace_id_of
+from eventhub.tracing import Attributes, Publishing, parent_of, trace_id_of
 
 log = structlog.get_logger("eventhub.publish")
 
@@ -135,6 +135,8 @@ class Request:
         attributes = {}
         for header, name in _ATTRIBUTES.items():
             if (value := self.headers.get(header)) is not None:
+                if header == b"traceparent" and parent_of({name: value.decode("latin-1")}) is None:
+                    continue  # as if it were not there (W3C Trace Context, 3.2.3)
                 try:
                     attributes[name] = text = value.decode("utf-8")
                 except UnicodeDecodeError:

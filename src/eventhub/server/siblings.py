@@ -41,6 +41,7 @@ class Siblings:
         self._own = own
         self._mailboxes = mailboxes
         self._metrics = metrics
+        self._scrape: asyncio.Task[bytes] | None = None
 
     async def run(self) -> None:
         """Answer until cancelled."""
@@ -54,7 +55,18 @@ class Siblings:
                 loop.remove_reader(mailbox)
 
     async def scrape(self) -> bytes:
-        """The metrics of all, in the Prometheus text format."""
+        """The metrics of all, in the Prometheus text format. Whoever asks while one is under way gets that."""
+        if self._scrape is None:
+            self._scrape = asyncio.create_task(self._scraped())
+            self._scrape.add_done_callback(self._over)
+        return await asyncio.shield(self._scrape)
+
+    def _over(self, scrape: asyncio.Task[bytes]) -> None:
+        self._scrape = None
+        if not scrape.cancelled():
+            scrape.exception()  # whoever asked has it, or has gone
+
+    async def _scraped(self) -> bytes:
         others = [number for number in range(len(self._mailboxes)) if number != self._own]
         answers = await asyncio.gather(*map(self._ask, others))
         dumps = {self._own: await self._metrics.dump()} | {

@@ -37,6 +37,11 @@ class Stream:
         self._visit = visit
         self._session = gateway.session(self._outbox, _refuse, visit)
         self._outbox.on_fail = self._session.close
+        self._late = gateway.hub.draining
+        if self._late and transport != "sse":
+            raise gateway.shutting_down()
+        if self._late:
+            return  # nobody becomes a subscriber, or a member, of a node that is about to stop; `__call__` says goodbye
         try:
             wanted.subscribe(self._session)
         except BaseException:

@@ -148,6 +148,8 @@ class Telemetry:
             return None
         kind = SpanKind.SERVER if parent is not None else SpanKind.PRODUCER  # PRODUCER: events carry its context
         span = self._span("publish", "send", kind, channel, 0, parent)
+        if not span.is_recording():  # OTEL_SDK_DISABLED
+            return None
         span.set_attribute("network.protocol.name", transport)
         return TracedPublish(self._tracer, span, attributes or {}, parent)
 

@@ -24,6 +24,10 @@ class Holder(Protocol):
 
     transport: str
 
+    def buffered(self) -> int:
+        """Bytes waiting to be sent."""
+        ...
+
     def fail(self, error: EventHubError) -> None:
         """End the connection for this error."""
         ...
@@ -49,6 +53,11 @@ class Visit:
         """Something will end it, unless it is renewed."""
         self.place: Place | None = None
         """Among the connections of its principal."""
+
+    @property
+    def buffered(self) -> int:
+        """Bytes waiting to be sent: a reader that is slow has some, others mostly none."""
+        return self.holder.buffered() if self.holder is not None else 0
 
     def authenticate(self, credential: str, decided: Decided) -> None:
         """Become whoever has this credential. `decided` gets the outcome, now or when keys have been fetched."""

@@ -103,7 +103,8 @@ class Link:
             subscription._stop_processing()  # noqa: SLF001
         writer = getattr(self._client._transport, "_io_writer", None)  # noqa: SLF001
         if writer is not None:
-            writer.transport.abort()
+            with suppress(AttributeError):  # asyncio's, of a TLS connection that is lost already
+                writer.transport.abort()
 
     async def ping(self) -> None:
         """The server answers. Not to be cancelled: the client would take the late answer for another one's. Raises BrokerUnavailable."""
