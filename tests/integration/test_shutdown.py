@@ -234,6 +234,23 @@ def test_a_kept_connection_is_answered_once_more_though_nobody_else_is_there(sta
     thread.join()
 
 
+def test_a_producer_whose_body_is_not_complete_in_the_end_is_told_when_to_come_again(start: Start) -> None:
+    hub = start("log: {access: true, format: json}")
+    with raw(hub.port) as sock:
+        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        thread = stopping(hub)
+        answer = b""
+        while part := sock.recv(65536):
+            answer += part
+        thread.join()
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    assert (head[:12], json.loads(body)["code"]) == ("HTTP/1.1 503", "shutting_down")
+    assert "\r\nretry-after: " in head.lower()
+    log = hub.log.read_text()
+    assert "Traceback" not in log
+    assert '"status": 503' in log
+
+
 def test_goodbyes_are_spread_and_until_its_own_each_client_is_served(start: Start) -> None:
     hub = start("shutdown: {spread: 2}")
     sockets = [upgrade(hub.port, "?channel=chat.a") for _ in range(240)]
