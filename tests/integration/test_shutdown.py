@@ -286,6 +286,22 @@ def test_a_second_signal_ends_it_at_once_and_says_so_by_its_exit_code(start: Sta
     assert '"event": "stopped"' in hub.log.read_text(), "in good order: files are closed"
 
 
+def test_a_second_signal_does_not_wait_for_requests_either(start: Start) -> None:
+    hub = start()
+    with raw(hub.port) as sock:
+        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+        assert sock.recv(12) == b"HTTP/1.1 100"
+        assert hub.process is not None
+        hub.process.send_signal(signal.SIGTERM)
+        while "draining" not in hub.log.read_text():
+            pass
+        begin = time.monotonic()
+        assert hub.stop() == 1
+        assert time.monotonic() - begin < 2, "less than requests have after a first one"
+        assert b" 503 " in b"".join(iter(lambda: sock.recv(65536), b""))
+    assert "Traceback" not in hub.log.read_text()
+
+
 def test_a_terminal_that_closes_is_a_reason_to_drain(start: Start) -> None:
     hub = start()
     with WsClient(hub.ws_url) as client:
