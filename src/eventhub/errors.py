@@ -250,6 +250,10 @@ class ShuttingDown(EventHubError, code="shutting_down", status=503):
 
     retry_after: float
 
+    def as_goodbye(self) -> dict[str, object]:
+        """The fields of a goodbye."""
+        return {"code": self.code, "message": self.message, "reconnect_in": round(self.retry_after, 3)}
+
 
 class ConfigurationError(Exception):
     """A setting that cannot be used; the server does not start."""

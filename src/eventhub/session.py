@@ -205,7 +205,7 @@ class Session:
 
     def goodbye(self, error: ShuttingDown) -> None:
         """The connection closes next; come back after `error.retry_after` seconds."""
-        self._say("goodbye", None, {"code": error.code, "message": error.message, "reconnect_in": round(error.retry_after, 3)})
+        self._say("goodbye", None, error.as_goodbye())
         for subscriber in self._subscriptions.values():
             subscriber.member = ""  # expected elsewhere in a moment: no leave is told, and no join (presence.py, rule 4)
 

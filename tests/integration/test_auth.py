@@ -427,6 +427,20 @@ def test_many_that_come_before_the_keys_are_served_after_one_fetch(start: Start,
         assert "eyJ" not in server.log.read_text()
 
 
+def test_an_event_source_that_waits_for_the_keys_when_the_server_stops_comes_back(start: Start) -> None:
+    with JwksServer() as issuer:
+        issuer.open.clear()
+        server = start(fetching(issuer), ready=503)
+        with raw(server.port) as sock:
+            sock.sendall(b"GET /v1/channels/chat.a/sse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n\r\n" % theirs().encode())
+            assert issuer.asked.wait(10)
+            assert server.stop() == 0
+            answer = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"event: goodbye\n" in answer
+    assert "Traceback" not in server.log.read_text()
+
+
 @pytest.mark.parametrize("lane", LANES)
 def test_while_the_key_set_is_away_clients_are_told_to_come_back_and_its_keys_are_used_as_soon_as_it_is_there(
     start: Start, lane: str

@@ -11,7 +11,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from eventhub.server.admission import WATCHERS
-from tests.clients import WsClient, close_code, exactly, frame, http, masked, metric, ndjson, raw, sse, upgrade
+from eventhub.server.http_protocol import UNREAD_SECONDS, WATCHER_SECONDS
+from tests.clients import SECONDS, WsClient, close_code, exactly, frame, http, masked, metric, ndjson, raw, sse, upgrade
 from tests.harness import EventHubServer
 
 Start = Callable[..., EventHubServer]
@@ -71,15 +72,37 @@ def test_a_full_node_is_alive_and_can_be_scraped_but_is_not_ready(start: Start) 
             assert refused(everything(sock)) == (b"503", "node_full", True), "what was let in beyond the limit has left no room"
 
 
-def test_those_who_watch_a_full_node_are_few_and_ask_soon(start: Start) -> None:
+def test_those_who_watch_a_full_node_ask_soon_and_make_way_for_who_does(start: Start) -> None:
     hub = start("limits: {connections: 3}")
     with ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(upgrade(hub.port))
-        silent = [stack.enter_context(raw(hub.port)) for _ in range(WATCHERS)]
-        assert http.get(f"{hub.url}/livez").json()["code"] == "node_full", "no place is left to ask from"
-        assert refused(everything(silent[-1])) == (b"503", "node_full", True)
+        silent = [stack.enter_context(raw(hub.port)) for _ in range(WATCHERS + 1)]
+        assert refused(everything(silent[0])) == (b"503", "node_full", True), "the oldest"
+        begin = time.monotonic()
         assert http.get(f"{hub.url}/livez").status_code == 200
+        assert time.monotonic() - begin < WATCHER_SECONDS
+        assert refused(everything(silent[1])) == (b"503", "node_full", True)
+        assert refused(everything(silent[-1])) == (b"503", "node_full", True), "it never asked"
+
+
+def test_who_asks_a_full_node_for_metrics_and_does_not_read_them_keeps_no_place(start: Start) -> None:
+    types = ", ".join(f"t{number}: {{payload: json}}" for number in range(150))
+    hub = start(f"{{limits: {{connections: 3}}, channels: {{{types}}}}}")
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(upgrade(hub.port))
+        files = metric(hub.url, "process_open_fds")
+        unread = [stack.enter_context(raw(hub.port, receive_buffer=2304)) for _ in range(WATCHERS)]
+        for sock in unread:
+            sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for sock in unread:
+            assert sock.recv(4) == b"HTTP"
+        begin = time.monotonic()
+        assert [http.get(f"{hub.url}/livez").status_code for _ in range(WATCHERS // 2)] == [200] * (WATCHERS // 2)
+        assert time.monotonic() - begin < UNREAD_SECONDS, "it was in their places"
+        while metric(hub.url, "process_open_fds") > files:
+            assert time.monotonic() - begin < SECONDS, "nobody wants their places any more, and yet they are not waited for"
 
 
 def test_an_address_with_too_many_connections_is_told_what_to_do(start: Start) -> None:

@@ -234,6 +234,23 @@ def test_a_kept_connection_is_answered_once_more_though_nobody_else_is_there(sta
     thread.join()
 
 
+def test_a_producer_whose_body_is_not_complete_in_the_end_is_told_when_to_come_again(start: Start) -> None:
+    hub = start("log: {access: true, format: json}")
+    with raw(hub.port) as sock:
+        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        thread = stopping(hub)
+        answer = b""
+        while part := sock.recv(65536):
+            answer += part
+        thread.join()
+    head, _, body = answer.decode().partition("\r\n\r\n")
+    assert (head[:12], json.loads(body)["code"]) == ("HTTP/1.1 503", "shutting_down")
+    assert "\r\nretry-after: " in head.lower()
+    log = hub.log.read_text()
+    assert "Traceback" not in log
+    assert '"status": 503' in log
+
+
 def test_goodbyes_are_spread_and_until_its_own_each_client_is_served(start: Start) -> None:
     hub = start("shutdown: {spread: 2}")
     sockets = [upgrade(hub.port, "?channel=chat.a") for _ in range(240)]
@@ -267,6 +284,22 @@ def test_a_second_signal_ends_it_at_once_and_says_so_by_its_exit_code(start: Sta
         assert time.monotonic() - begin < 3
     assert "Traceback" not in hub.log.read_text()
     assert '"event": "stopped"' in hub.log.read_text(), "in good order: files are closed"
+
+
+def test_a_second_signal_does_not_wait_for_requests_either(start: Start) -> None:
+    hub = start()
+    with raw(hub.port) as sock:
+        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+        assert sock.recv(12) == b"HTTP/1.1 100"
+        assert hub.process is not None
+        hub.process.send_signal(signal.SIGTERM)
+        while "draining" not in hub.log.read_text():
+            pass
+        begin = time.monotonic()
+        assert hub.stop() == 1
+        assert time.monotonic() - begin < 2, "less than requests have after a first one"
+        assert b" 503 " in b"".join(iter(lambda: sock.recv(65536), b""))
+    assert "Traceback" not in hub.log.read_text()
 
 
 def test_a_terminal_that_closes_is_a_reason_to_drain(start: Start) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from ipaddress import ip_network
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventhub.errors import NodeFull, TooManyConnections
-from eventhub.server.admission import COUNTED, WATCHERS, Admission, Place, Places, site
+from eventhub.server.admission import COUNTED, WATCHERS, Admission, Place, Places, Watcher, Watchers, site
 from eventhub.server.proxies import Proxies
 from eventhub.settings import LimitSettings
 
@@ -43,13 +44,53 @@ def test_a_full_node_refuses_until_somebody_goes() -> None:
     assert node.open == 2
 
 
-def test_those_who_watch_a_full_node_are_counted_apart() -> None:
-    node = admission(connections=1)
-    node.connect("192.0.2.1")
-    assert [node.watch() for _ in range(WATCHERS + 1)] == [True] * WATCHERS + [False]
-    node.unwatch()
-    assert node.watch()
-    assert node.open == 1
+def full(*addresses: str) -> tuple[Watchers, list[Watcher], list[int]]:
+    """Those who watch from these addresses, one each, and the numbers of those who had to give way, as they do."""
+    watchers = Watchers()
+    gone: list[int] = []
+    found = [watchers.enter(address, partial(gone.append, number)) for number, address in enumerate(addresses)]
+    return watchers, [watcher for watcher in found if watcher], gone
+
+
+SIXTEEN = [f"192.0.2.{number}" for number in range(WATCHERS)]
+
+
+def test_those_who_watch_a_full_node_are_few_and_the_oldest_that_has_not_asked_gives_way() -> None:
+    watchers, inside, gone = full(*SIXTEEN)
+    inside[0].asked = inside[2].asked = True
+    for address in ("198.51.100.1", "198.51.100.2"):
+        assert watchers.enter(address, gone.clear)
+    assert gone == [1, 3]
+    assert len(watchers) == WATCHERS
+    watchers.leave(inside[1])
+    assert len(watchers) == WATCHERS, "it had been counted out"
+    watchers.leave(inside[0])
+    assert watchers.enter("198.51.100.1", gone.clear)
+    assert gone == [1, 3], "there was room"
+
+
+def test_an_address_with_many_watchers_makes_way_for_the_others() -> None:
+    watchers, _, gone = full("192.0.2.1", *["2001:db8::1", "2001:db8::2"] * 7, "192.0.2.2")
+    assert watchers.enter("192.0.2.3", gone.clear)
+    assert watchers.enter("2001:db8::3", gone.clear)
+    assert gone == [1, 2]
+
+
+def test_who_is_being_answered_makes_no_way_and_who_was_does_after_those_who_were_silent() -> None:
+    watchers, inside, gone = full(*SIXTEEN)
+    for watcher in inside:
+        watcher.asked = True
+    assert watchers.enter("198.51.100.1", gone.clear) is None
+    assert len(watchers) == WATCHERS
+    for watcher in (inside[5], inside[4]):
+        watchers.answered(watcher)
+    watchers.leave(inside[6])
+    assert watchers.enter("198.51.100.1", partial(gone.append, 16))
+    for address in ("198.51.100.2", "198.51.100.3"):
+        assert watchers.enter(address, gone.clear)
+    assert gone == [5, 4]
+    watchers.answered(inside[6])
+    assert len(watchers) == WATCHERS, "it had gone"
 
 
 def test_an_address_has_a_share_and_leaves_the_others_theirs() -> None:

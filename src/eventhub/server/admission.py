@@ -1,7 +1,8 @@
 """Who may connect. Connections are counted in all, by address and by principal; beyond the limits they are refused."""
 
 import resource
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
@@ -62,13 +63,64 @@ class Places:
         return len(self._places)
 
 
+class Watcher:
+    """A connection to a full node, which may only ask how the node is."""
+
+    __slots__ = ("address", "asked", "give_way")
+
+    def __init__(self, address: str, give_way: Callable[[], None]) -> None:
+        self.address = address
+        self.asked = False
+        """Its answer is being made."""
+        self.give_way = give_way
+
+
+class Watchers:
+    """WATCHERS at most. Another turns one away that is not being answered: the oldest of those whose address has most.
+
+    So one that asks at once gets in, as probes do, however many say nothing, or do not read what they asked for.
+    """
+
+    __slots__ = ("_all",)
+
+    def __init__(self) -> None:
+        self._all: dict[Watcher, None] = {}  # the oldest first
+
+    def enter(self, address: str, give_way: Callable[[], None]) -> Watcher | None:
+        """Count a connection in; None where it cannot be. `give_way` is called when it has been counted out again for another."""
+        watcher = Watcher(address and site(address), give_way)
+        self._all[watcher] = None
+        if len(self._all) > WATCHERS:
+            have = Counter(each.address for each in self._all)
+            goes = max((each for each in self._all if not each.asked), key=lambda each: have[each.address])
+            self.leave(goes)
+            if goes is watcher:
+                return None
+            goes.give_way()
+        return watcher
+
+    def answered(self, watcher: Watcher) -> None:
+        """It has been told all. Until it has read that, others give way before it does."""
+        if watcher in self._all:
+            self.leave(watcher)
+            watcher.asked = False
+            self._all[watcher] = None
+
+    def leave(self, watcher: Watcher) -> None:
+        """Count it out. It may have been counted out already."""
+        self._all.pop(watcher, None)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+
 class Admission:
     """All connections of this process. `descriptors`: how many files it may have open."""
 
     def __init__(self, limits: LimitSettings, proxies: Proxies, descriptors: int) -> None:
         self.capacity = min(limits.connections, descriptors - min(RESERVE, descriptors // 8))
         self.open = 0
-        self.watchers = 0
+        self.watchers = Watchers()
         self.principals = Places(
             limits.connections_per_principal,
             "for this principal, which is the limit (limits.connections_per_principal)",
@@ -94,17 +146,6 @@ class Admission:
         self.open -= 1
         if place is not None:
             self._addresses.leave(place)
-
-    def watch(self) -> bool:
-        """Count a connection in that is beyond the limit, and may only ask how the node is; False where there are WATCHERS already."""
-        if self.watchers >= WATCHERS:
-            return False
-        self.watchers += 1
-        return True
-
-    def unwatch(self) -> None:
-        """Count it out."""
-        self.watchers -= 1
 
     def session(self, client: str) -> Place | None:
         """Count a session whose connection has no place, which a proxy made, by the address that it forwards. Raises TooManyConnections."""

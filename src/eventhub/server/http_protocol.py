@@ -8,7 +8,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from eventhub.errors import EventHubError, HeadTooLarge, InvalidRequest, NodeFull, RequestTimeout
-from eventhub.server.admission import COUNTED, Place
+from eventhub.server.admission import COUNTED, Place, Watcher
 from eventhub.server.gateway import ABORT, Gateway
 from eventhub.server.handshake import refusal
 from eventhub.server.refusal import LINGER_SECONDS, Refusal
@@ -23,6 +23,8 @@ WATCHED = (b"/livez", b"/metrics")
 """What a full node still answers. Not /readyz: it wants no more clients."""
 WATCHER_SECONDS = 1.0
 """A connection to a full node has so long to ask."""
+UNREAD_SECONDS = 2.0
+"""Then its connection ends, whether it has read the answer or not."""
 BODY_MOMENT = 1.0
 """Seconds that the rest of a body has once its request was answered. What comes is thrown away; the connection is kept if that was all."""
 
@@ -97,6 +99,7 @@ class HttpProtocol(HttpToolsProtocol):
     _received = 0  # bytes received while the head was not complete
     _began = False  # a request began in the bytes being parsed
     _full: NodeFull | None = None  # the node is: this connection may ask WATCHED, once
+    _watcher: Watcher | None = None  # then, too
     _fault: EventHubError | None = None  # why the parser was stopped
     _head_timer: asyncio.TimerHandle | None = None
 
@@ -105,11 +108,15 @@ class HttpProtocol(HttpToolsProtocol):
         admission = self.gateway.admission
         try:
             self._place = admission.connect(self.client[0] if self.client else None)
-        except EventHubError as error:
-            if not (isinstance(error, NodeFull) and admission.watch()):
+        except NodeFull as error:
+            self._place, self._full = None, error
+            self._watcher = admission.watchers.enter(self.client[0] if self.client else "", self._give_way)
+            if self._watcher is None:
                 self._refuse(transport, error)
                 return
-            self._place, self._full = None, error
+        except EventHubError as error:
+            self._refuse(transport, error)
+            return
         self.connections.add(self)  # all as in uvicorn, whose way to the addresses takes longer than the rest of a handshake
         self._joining = Joining(transport, self.loop)
         self.transport = cast(asyncio.Transport, self._joining)
@@ -142,7 +149,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._full:
-            self.gateway.admission.unwatch()
+            self._stop_watching()
         else:
             self.gateway.admission.disconnect(self._place)
         self._head_is_complete()
@@ -175,7 +182,8 @@ class HttpProtocol(HttpToolsProtocol):
             self._stop(self._full)
         self._joining.unread = True
         super().on_headers_complete()
-        if self._full:
+        if self._watcher:
+            self._watcher.asked = True
             self.cycle.keep_alive = False
         if self.gateway.hub.draining:
             self.last_call()
@@ -199,6 +207,10 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._joining.unread and not self._joining.raw.is_closing():
             self.flow.resume_reading()
+        if self._watcher:
+            self.loop.call_soon(self.gateway.admission.watchers.answered, self._watcher)  # by then what the kernel takes is written
+            self._head_is_complete()  # one behind this: there will be no other
+            self._head_timer = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
         if self.timeout_keep_alive_task is None:
             return
         if self._head_timer is not None:  # the next request has begun
@@ -237,9 +249,21 @@ class HttpProtocol(HttpToolsProtocol):
                 self.transport.write(refusal(error))
             self.transport.close()
 
+    def _give_way(self) -> None:
+        """Another wants to watch."""
+        if self.transport.is_closing():
+            self.transport.abort()  # answered, and slow to read that
+        elif self._full:
+            self._turn_away(self._full)
+
+    def _stop_watching(self) -> None:
+        if self._watcher:
+            self.gateway.admission.watchers.leave(self._watcher)
+            self._watcher = None  # it knows us
+
     def _turn_away(self, error: NodeFull) -> None:
         """It is not one that watches: its place is another's, however long it stays."""
-        self.gateway.admission.unwatch()
+        self._stop_watching()
         self._head_is_complete()
         self.connections.discard(self)
         self._refuse(self._joining.raw, error)

@@ -99,6 +99,12 @@ class Server(uvicorn.Server):
         log.info("stopped")
         self._captured_signals.clear()  # uvicorn would raise them again: an orderly stop is a success
 
+    async def _wait_tasks_to_complete(self) -> None:
+        """Uvicorn waits for what is under way; not after a second signal."""
+        await race(super()._wait_tasks_to_complete(), self._hurried())
+        for task in self.server_state.tasks if self.hurried else ():
+            task.cancel()
+
     async def _drain(self) -> None:
         kept = [connection for connection in self.server_state.connections if isinstance(connection, HttpProtocol)]
         idle = [connection for connection in kept if not connection.last_call()]

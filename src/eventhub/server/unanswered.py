@@ -1,0 +1,46 @@
+"""Requests that have no answer yet when the server stops waiting for them."""
+
+import asyncio
+from collections.abc import Callable
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from eventhub.encoding import EVENT_STREAM
+from eventhub.errors import ShuttingDown
+from eventhub.server.publish import refuse
+
+
+class Answer:
+    """A `send` that knows whether the answer has begun."""
+
+    __slots__ = ("_send", "begun")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = False
+
+    async def __call__(self, message: Message) -> None:
+        self.begun = True
+        await self._send(message)
+
+
+async def answered(app: ASGIApp, why: Callable[[], ShuttingDown], scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve an HTTP request. Cancelled before its answer has begun it is sent away, instead of what the server says of a fault."""
+    answer = Answer(send)
+    try:
+        await app(scope, receive, answer)
+    except asyncio.CancelledError:
+        if answer.begun:
+            raise
+        error = why()
+        if scope["method"] == "GET" and scope["path"].endswith("/sse"):
+            await _goodbye(send, error)
+        else:
+            await refuse(send, error)
+
+
+async def _goodbye(send: Send, error: ShuttingDown) -> None:
+    """To an EventSource, which would never come back from another status than 200 (WHATWG HTML, 9.2.3)."""
+    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": EVENT_STREAM.message("goodbye", error.as_goodbye())})
