@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 
 from eventhub.server.admission import raise_descriptors
-from eventhub.server.farewell import LEAST_PACE
+from eventhub.server.farewell import BURST_SECONDS, LEAST_PACE
 from tests.clients import busiest
 from tests.crowd import Crowd
 from tests.haproxy import HAProxy
@@ -30,7 +30,7 @@ MEMBERS = 20
 """Clients that are present in a room, where somebody watches them."""
 SAMPLE_SECONDS = 0.25
 LULL_SECONDS = 1
-PLAY = 1.25
+PLAY = 1.15
 """How much faster goodbyes may seem to come where they are counted: clients and nodes share two cores, and their loops stall by turns."""
 SETTLE_SECONDS = 60
 CONFIG = """
@@ -70,7 +70,7 @@ class Restart:
 
     def share(self, plan: Plan) -> float:
         """Clients that may be sent away in one second."""
-        return max(LEAST_PACE, self.clients / plan.spread)
+        return (1 + BURST_SECONDS) * max(LEAST_PACE, self.clients / plan.spread)
 
 
 @dataclass(slots=True)
