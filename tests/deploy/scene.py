@@ -95,10 +95,17 @@ class Scene:
         self._crowd()
 
     def troubles_of_workers(self) -> None:
-        """One hangs until it is seen; then all are killed, three times."""
-        stopped, _ = self._workers()
-        os.kill(stopped, signal.SIGSTOP)
-        self.prometheus.until("eventhub_workers_unreachable > 0")
+        """One hangs until it is seen; then all are killed, three times.
+
+        The one that Prometheus is connected to is not seen but times out, and is replaced; then it is another's turn.
+        """
+        stopped, deadline = set[int](), time.monotonic() + 80
+        while not self.prometheus.query("eventhub_workers_unreachable > 0"):
+            if (pid := self._workers()[0]) not in stopped:
+                os.kill(pid, signal.SIGSTOP)
+                stopped.add(pid)
+            assert time.monotonic() < deadline, f"no scrape told of a worker that hangs, of {len(stopped)}"
+            time.sleep(0.1)  # evaluation goes by the clock of scrapes
         for killed in (2, 4, 6):
             for pid in self._workers():
                 os.kill(pid, signal.SIGKILL)
