@@ -9,7 +9,10 @@ LEAST_PACE = 100
 STEP_SECONDS = 0.02
 """Between two slices: about as fine as a busy loop keeps time."""
 BURST_SECONDS = 0.1
-"""So much of what a stall held up is made up for; the rest makes it late. In no second is more than a tenth more told than shall be, until LATE_SECONDS."""
+"""So much of what a stall held up is made up for; the rest makes it late.
+
+Until LATE_SECONDS, no more than a tenth more than shall be is told in any second.
+"""
 LATE_SECONDS = 2.0
 """It may be so late. Whoever is left then is told at once: the process may be killed before the next slice."""
 
