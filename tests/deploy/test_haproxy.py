@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from eventhub.settings import Settings
-from tests.clients import NdjsonProducer, WsClient, http, ndjson, raw, sse
+from tests.clients import NdjsonProducer, WsClient, http, raw, sse
 from tests.deploy.failing import STOPPING, Failing, assert_all_come_back
+from tests.deploy.transports import MESSAGE, assert_all_receive_at_once
 from tests.haproxy import CONFIG, HAProxy
 from tests.harness import EventHubServer
 from tests.redis_servers import RedisServer, wait_for
 
-MESSAGE = {"sender": "ana", "text": "oi"}
 NODE = "broker: {}\nproxies: [127.0.0.1]\nlog: {{access: true}}\nheartbeat: 1"
 
 
@@ -33,18 +33,7 @@ def front(nodes: list[EventHubServer], tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_what_one_publishes_all_receive_at_once_over_every_transport(front: HAProxy) -> None:
-    url = f"{front.url}/v1/channels/chat.all"
-    with WsClient(front.ws_url) as client, sse(f"{url}/sse") as blocks, ndjson(f"{url}/ndjson") as messages:
-        client.subscribe("chat.all")
-        next(block for block in blocks if block.name == "subscribed")
-        next(message for message in messages if message["type"] == "subscribed")
-        for _ in range(3):  # each is there before the next is published
-            assert http.post(url, json=MESSAGE).status_code == 201
-            assert client.until("event")["data"] == MESSAGE
-            assert next(block for block in blocks if block.name == "message").message is not None
-            assert next(message for message in messages if message["type"] == "event")["data"] == MESSAGE
-        client.send(type="publish", channel="chat.all", data=MESSAGE, ref="1")
-        assert next(message for message in messages if message["type"] == "event")["data"] == MESSAGE
+    assert_all_receive_at_once(front.url, front.ws_url)
 
 
 def test_a_streamed_line_is_stored_and_answered_while_the_request_goes_on(front: HAProxy) -> None:

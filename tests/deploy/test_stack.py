@@ -17,9 +17,10 @@ import pytest
 import yaml
 
 from eventhub.settings import Settings
-from tests.clients import WsClient, http, ndjson, raw, sse
+from tests.clients import WsClient, http, raw, sse
 from tests.deploy.failing import STOPPING, Failing, assert_all_come_back
 from tests.deploy.nginx import CONF, Nginx
+from tests.deploy.transports import MESSAGE, assert_all_receive_at_once
 from tests.harness import EventHubServer, free_port
 from tests.nodes import trial
 from tests.prometheus import Prometheus
@@ -27,7 +28,6 @@ from tests.redis_servers import RedisServer, program
 
 DEPLOY = CONF.parent
 COMPOSE = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text())
-MESSAGE = {"sender": "ana", "text": "oi"}
 LINE = json.dumps(MESSAGE).encode() + b"\n"
 
 
@@ -51,18 +51,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_what_one_publishes_all_receive_at_once_over_every_transport(stack: Stack) -> None:
-    url = f"{stack.front.url}/v1/channels/chat.all"
-    with WsClient(stack.front.ws_url) as client, sse(f"{url}/sse") as blocks, ndjson(f"{url}/ndjson") as messages:
-        client.subscribe("chat.all")
-        next(block for block in blocks if block.name == "subscribed")
-        next(message for message in messages if message["type"] == "subscribed")
-        for _ in range(3):  # each is there before the next is published
-            assert http.post(url, json=MESSAGE).status_code == 201
-            assert client.until("event")["data"] == MESSAGE
-            assert next(block for block in blocks if block.name == "message").message is not None
-            assert next(message for message in messages if message["type"] == "event")["data"] == MESSAGE
-        client.send(type="publish", channel="chat.all", data=MESSAGE, ref="1")
-        assert next(message for message in messages if message["type"] == "event")["data"] == MESSAGE
+    assert_all_receive_at_once(stack.front.url, stack.front.ws_url)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
