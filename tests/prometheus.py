@@ -40,10 +40,17 @@ class Prometheus:
         self._client = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=10)
         self._data = directory / "data"
         self._process: subprocess.Popen[bytes] | None = None
+        self._since = time.time()
 
     def query(self, expression: str) -> list[Series]:
         """The labels and value of each series now. Fails the test for an expression that is none."""
         return [(item["metric"], float(item["value"][1])) for item in self._get("query", query=expression)["result"]]
+
+    def values_since_start(self, expression: str) -> list[float]:
+        """Each value of each series, once a second since it runs, as a graph shows them."""
+        span = {"start": str(self._since), "end": str(time.time()), "step": "1"}
+        found = self._get("query_range", query=expression, **span)["result"]
+        return [float(value) for item in found for _, value in item["values"]]
 
     def values(self, label: str, series: str) -> list[str]:
         """Of this label, in these series: what Grafana's label_values(series, label) asks for."""

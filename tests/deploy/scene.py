@@ -36,7 +36,7 @@ CONNECTIONS = 20
 CHANNELS = 20
 HISTORY = 1024 * 1024
 ALONE = f"""
-limits: {{history_bytes: {HISTORY}, buffer_bytes: 16384, connections: {CONNECTIONS}, channels: {CHANNELS}}}
+limits: {{history_bytes: {HISTORY}, buffer_bytes: 16384, connections: {CONNECTIONS}, channels: {CHANNELS}, head_seconds: 300}}
 channels:
   strict: {{history: {{events: 100000}}, slow: disconnect}}
   newest: {{history: {{events: 100000}}, slow: latest}}
@@ -176,13 +176,13 @@ class Scene:
             time.sleep(0.1)  # it looks at its loop ten times a second
 
     def _crowd(self) -> None:
-        """As many connections as the node takes, and some more; then others ask in vain."""
+        """As many connections as the node takes, and some more, that say nothing and stay; then others ask in vain."""
         for _ in range(CONNECTIONS - 3):  # the scrape's and the load's are connections, too
             self._stack.enter_context(upgrade(self.alone.port, "?channel=strict.y"))
         for _ in range(6):
             self._stack.enter_context(raw(self.alone.port))
         for _ in range(12):
-            assert httpx.get(f"{self.alone.url}/readyz").status_code == 503
+            assert http.get(f"{self.alone.url}/readyz").status_code == 503
 
     def _workers(self) -> list[int]:
         """The processes of the second node's workers."""

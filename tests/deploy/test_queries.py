@@ -41,13 +41,13 @@ def substituted(expression: str, values: dict[str, str]) -> str:
 
 
 def without_data(prometheus: Prometheus, expressions: list[Expression]) -> list[str]:
-    """Those that give no series, or only numbers that are none."""
+    """Those that gave no series since all began, or only numbers that are none. A rate is there only while something happens."""
     values = chosen(prometheus)
-    answers = [prometheus.query(substituted(expression.text, values)) for expression in expressions]
+    answers = [prometheus.values_since_start(substituted(expression.text, values)) for expression in expressions]
     return [
         f"{expression.where}: {expression.text}"
         for expression, answer in zip(expressions, answers, strict=True)
-        if all(math.isnan(value) for _, value in answer)
+        if all(map(math.isnan, answer))
     ]
 
 
