@@ -5,6 +5,7 @@ TOOLS := tests/conformance/node_modules/.package-lock.json
 AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
 .PHONY: serve test faults rolling autobahn fuzz schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
@@ -12,7 +13,7 @@ serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
 
 test: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN) lint ## Everything CI runs
-	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 3 --dist loadfile
+	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 4 --dist loadfile
 
 faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=10 EVENTHUB_TEST_RESULTS=books.txt $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
