@@ -8,10 +8,11 @@ from eventhub.channels import ChannelType, Publisher, Retention, Slow
 from eventhub.encoding import LINES, Encoding
 from eventhub.errors import EventHubError, InvalidToken
 from eventhub.event import Age, Earliest, Event, Gap, Last, Position, Slice
-from eventhub.feed import Feed, Start, Subscriber
+from eventhub.feed import Feed
 from eventhub.payloads import ChatMessage, Reading
 from eventhub.schema import ModelSchema
 from eventhub.session import Decided
+from eventhub.subscriber import Start, Subscriber
 
 CHAT, READING = ModelSchema(ChatMessage), ModelSchema(Reading)
 

@@ -15,10 +15,10 @@ from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, S
 from eventhub.encoding import LINES, Encoding
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.event import Earliest, NewEvent, Position, Receipt, parse_since
-from eventhub.feed import Start, Subscriber
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.schema import AnySchema
+from eventhub.subscriber import Start, Subscriber
 
 CLEAN = {"lost": 0, "duplicate": 0, "disorder": 0, "misplaced": 0, "undelivered": 0, "untold": 0}
 """What `Books.faults` should find."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 
 from eventhub.errors import EventHubError
-from eventhub.feed import Subscriber
+from eventhub.subscriber import Subscriber
 
 SLICE = 50
 """Connections ended in one turn of the loop: each may be news for CROWD watchers."""

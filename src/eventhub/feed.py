@@ -17,98 +17,15 @@ The rules, all of them in this file:
 8. What is due goes to those who were live when it was passed on (`fanout.py`); whoever is found full gets all of that before it lags.
 """
 
-from collections import deque
-from collections.abc import Callable
-from enum import Enum, auto
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from eventhub.channels import ChannelType, Slow
 from eventhub.encoding import Encoding, gap_fields
 from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.event import Age, Earliest, Event, Gap, Last, Latest, Position, Since, Slice
 from eventhub.fanout import Fanout, Tally
-
-TAIL_EVENTS = 1024
-TAIL_BYTES = 1024 * 1024
-SERIES_BYTES = 4 * 1024 * 1024
-SERIES = 10_000
-"""Series of a channel kept for lagging readers; beyond it the one silent for longest is left out, and counted as skipped."""
-
-
-class Writer(Protocol):
-    """A connection's way out, as feeds see it. Feeds call no `fail` themselves: it makes the connection leave (`FeedIO.fail`)."""
-
-    @property
-    def encoding(self) -> Encoding:
-        """What to encode for it with."""
-        ...
-
-    @property
-    def full(self) -> bool:
-        """The outgoing buffer is at its bound. Its owner calls `Feed.congested` and, once it has drained, `Feed.drained`."""
-        ...
-
-    def write(self, data: bytes) -> None:
-        """Queue whole messages. Never blocks, never raises."""
-        ...
-
-    def fail(self, error: EventHubError) -> None:
-        """End the connection for this error."""
-        ...
-
-
-class Start(NamedTuple):
-    """Where a subscription begins: the reader's position, the end of the log, and whether nothing asked for is missing."""
-
-    position: Position
-    head: Position
-    recovered: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """The fields of a `subscribed` message."""
-        return {"position": str(self.position), "head": str(self.head), "recovered": self.recovered}
-
-
-class State(Enum):
-    """Of a subscriber. HELD until it has caught up, LIVE, LAGGING behind a full writer, GONE."""
-
-    HELD = auto()
-    LIVE = auto()
-    LAGGING = auto()
-    GONE = auto()
-
-
-class Subscriber:
-    """One reader of one channel; `member` is its id in presence, "" for one who has none, `watching`: it is told of the others.
-
-    `session` is what its connection is called in logs. `started` is called once, with the subscriber and where it begins, before anything
-    of the channel is written.
-    """
-
-    __slots__ = ("channel", "mark", "member", "position", "reading", "session", "since", "started", "state", "watching", "writer")
-
-    def __init__(
-        self,
-        channel: str,
-        since: Since,
-        writer: Writer,
-        started: Callable[["Subscriber", Start], None],
-        member: str = "",
-        *,
-        watching: bool = False,
-        session: str = "",
-    ) -> None:
-        self.channel = channel
-        self.since = since
-        self.writer = writer
-        self.started: Callable[[Subscriber, Start], None] | None = started
-        self.member = member
-        self.watching = watching
-        self.session = session
-        self.state = State.HELD
-        self.position: Position | None = None  # unknown until started; not kept up while live: then it is the feed's line
-        self.reading = False
-        self.mark = 0  # the feed's count when it began to lag, or at the last event it was given since
+from eventhub.subscriber import Start, State, Subscriber
+from eventhub.tail import Newest, Tail
 
 
 class FeedIO(Protocol):
@@ -139,8 +56,8 @@ class Feed:
     """A channel with subscribers on this node."""
 
     __slots__ = (
-        "_count", "_doubt", "_generation", "_held", "_io", "_lagging", "_newest", "_newest_bytes", "_reading", "_tail", "_tail_bytes",
-        "channel", "head", "kind", "line", "live", "tally",
+        "_count", "_doubt", "_generation", "_held", "_io", "_lagging", "_newest", "_reading", "_tail", "channel", "head", "kind", "line",
+        "live", "tally",
     )  # fmt: skip
 
     def __init__(self, channel: str, kind: ChannelType, tally: Tally, io: FeedIO) -> None:
@@ -154,12 +71,10 @@ class Feed:
         self._generation = 0
         self._doubt = 0  # the generation in which the broker said `gap`: only a page asked for since then ends the doubt
         self._reading = False
-        self._tail: deque[Event] = deque()
-        self._tail_bytes = 0
+        self._tail = Tail()
         self._held: dict[Subscriber, None] = {}
         self._lagging: dict[Subscriber, None] = {}
-        self._newest_bytes = 0
-        self._newest: dict[str, tuple[int, Event]] = {}
+        self._newest = Newest()
         self._count = 0  # events given to the live set so far
 
     def __len__(self) -> int:
@@ -186,8 +101,8 @@ class Feed:
                 self.head = event.position
                 if self._held or not whole:
                     self._remember(event)
-                elif self._tail:
-                    self._forget()  # nobody needs it, and a tail that does not reach `head` would be a lie
+                elif self._tail.events:
+                    self._tail.clear()  # nobody needs it, and a tail that does not reach `head` would be a lie
                 if whole:
                     self._pass_on(event)
                 return
@@ -252,13 +167,13 @@ class Feed:
     def _break(self) -> None:
         self._generation += 1
         self.head = None
-        self._forget()
+        self._tail.clear()
 
     def _mend(self) -> None:
         if self.line is None:
             return
         if self._covers(self.line):
-            for event in self._after(self.line):
+            for event in self._tail.after(self.line):
                 self._pass_on(event)
             if not self._doubt:
                 for subscriber in list(self._held):
@@ -279,7 +194,7 @@ class Feed:
         if piece.reached == piece.end:
             if generation == self._generation and self.line == piece.end and not self._covers(piece.end):
                 self.head = piece.end
-                self._forget()
+                self._tail.clear()
             if generation >= self._doubt and self._behind(piece.end):
                 self._doubt = 0
         self._mend()
@@ -310,7 +225,7 @@ class Feed:
             subscriber.reading = True
             self._io.read(self, subscriber, subscriber.position or _asked(since), self._generation)
             return None
-        missed = self._after(subscriber.position)
+        missed = self._tail.after(subscriber.position)
         self._write_to(subscriber, b"".join(map(subscriber.writer.encoding.event, missed)), len(missed))
         subscriber.position = self.line
         self._turn_live(subscriber)
@@ -358,13 +273,7 @@ class Feed:
                 subscriber.state = State.GONE
                 self._io.fail(subscriber, error)
         elif self.kind.slow is Slow.LATEST and event is not None:
-            series = self.kind.series(event)
-            if (old := self._newest.pop(series, None)) is not None:
-                self._newest_bytes -= len(old[1].data)
-            self._newest[series] = (self._count, event)
-            self._newest_bytes += len(event.data)
-            while len(self._newest) > SERIES or (self._newest_bytes > SERIES_BYTES and len(self._newest) > 1):
-                self._newest_bytes -= len(self._newest.pop(next(iter(self._newest)))[1].data)
+            self._newest.add(self.kind.series(event), self._count, event)
 
     def _catch_up(self, subscriber: Subscriber) -> None:
         position, line = subscriber.position, self.line
@@ -379,7 +288,7 @@ class Feed:
         self._turn_live(subscriber)
 
     def _conflate(self, subscriber: Subscriber, position: Position, line: Position) -> None:
-        survivors = [kept for kept in self._newest.values() if kept[0] > subscriber.mark]  # oldest first
+        survivors = self._newest.since(subscriber.mark)
         skipped = self._count - subscriber.mark - len(survivors)
         stands = position if survivors else line
         self._tell(subscriber, Gap(position, Position(line.epoch, line.offset + 1), stands, "conflated", skipped))
@@ -400,35 +309,22 @@ class Feed:
         head = self.head
         if head is None or position.epoch != head.epoch:
             return False
-        begin = self._tail[0].previous if self._tail else head.offset
-        return position.offset == begin or any(event.offset == position.offset for event in self._tail)
+        return self._tail.begins(position.offset) if self._tail.events else position.offset == head.offset
 
     def _behind(self, position: Position) -> bool:
         return self.head is not None and position.epoch == self.head.epoch and position.offset <= self.head.offset
 
-    def _after(self, position: Position) -> list[Event]:
-        return [event for event in self._tail if event.offset > position.offset]
-
     def _remember(self, event: Event) -> None:
-        self._tail.append(event)
-        self._tail_bytes += len(event.data)
-        while len(self._tail) > TAIL_EVENTS or (self._tail_bytes > TAIL_BYTES and len(self._tail) > 1):
-            self._tail_bytes -= len(self._tail.popleft().data)
-            self._generation += 1  # a slice asked for before may end before what is left
-
-    def _forget(self) -> None:
-        self._tail.clear()
-        self._tail_bytes = 0
+        self._generation += self._tail.add(event)  # a slice asked for before may end before what is left
 
     def _remove(self, subscriber: Subscriber) -> None:
         self.live.remove(subscriber, subscriber.writer.encoding)
         self._held.pop(subscriber, None)
         self._lagging.pop(subscriber, None)
         if not self._held and self.line == self.head:
-            self._forget()
+            self._tail.clear()
         if not self._lagging:
             self._newest.clear()
-            self._newest_bytes = 0
 
     def _tell(self, subscriber: Subscriber, gap: Gap) -> None:
         writer = subscriber.writer

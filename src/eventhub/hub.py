@@ -1,34 +1,26 @@
 """The channels of this node: publish, subscribe, dispatch. Knows writers and brokers, never sessions or sockets."""
 
 import asyncio
-import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import suppress
 from typing import Any
 
 import structlog
 
 from eventhub import journal
-from eventhub.brokers.base import Broker, Hear
+from eventhub.brokers.base import Broker
 from eventhub.channels import ChannelTypes
 from eventhub.endings import Endings
 from eventhub.errors import BrokerUnavailable, EventHubError, Internal, ShuttingDown
 from eventhub.event import Age, Earliest, Event, Gap, Last, NewEvent, Position, Receipt, Slice
-from eventhub.feed import Feed, Start, State, Subscriber
+from eventhub.feed import Feed
 from eventhub.metrics import Metrics, Reading
-from eventhub.presence import Change, Roster
+from eventhub.nodes import Nodes
+from eventhub.reads import Asked, Reads
+from eventhub.subscriber import Start, Subscriber
 from eventhub.tracing import Publishing, Tracing
-from eventhub.watchers import Watchers
 
-PAGE_EVENTS = 256
-PRESENCE_SECONDS = 0.25
-"""Between two messages to other nodes about who came and went here."""
-CROWD_TICKS = 4
-"""Of these: how often the watchers of a crowd are told how large it is."""
-READERS = 50
-"""Readers of one slice that get it in one turn of the loop."""
 RETRY_SECONDS = 0.5
 TICK_WRITES = 1000
 """Writes in one turn of the loop: three milliseconds or so. What is left goes on in the next, after everything else had its turn."""
@@ -36,15 +28,6 @@ SLICE_WRITES = 250
 """Of those, how many one channel gets before the next."""
 READ_SLICE = 1000
 """Feeds that metrics look at in one turn of the loop."""
-
-SLICES, SLICE_SECONDS = 32, 2.0
-"""Slices kept for those who ask for the same soon after, and for how long: a crowd that comes back takes a few seconds to arrive."""
-
-Asked = tuple[Feed, Position | Earliest | Last | Age, int]
-"""What is read: a feed's history, since when, and in which generation of the feed."""
-
-UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
-"""What reading a message raises that is of another version, or of no node at all."""
 
 log = structlog.get_logger("eventhub.hub")
 
@@ -60,15 +43,10 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._announced: set[str] = set()  # channels the broker announces to this node
         self._settling: set[str] = set()
-        self._reads: dict[Asked, list[Subscriber | None]] = {}
-        self._slices: dict[Asked, Slice] = {}
+        self._reads = Reads(broker, self.spawn, self._give, self._serves)
         self._dirty: deque[tuple[Feed, float]] = deque()
-        self.node = secrets.token_hex(4)
-        """This node's id, unique to this run of it."""
-        self._roster = Roster(self.node)
-        self._listeners: dict[bytes, Hear] = {}
         self._endings = Endings(self._soon)
-        self._watchers = Watchers(self._roster, self._endings.add)
+        self.nodes = Nodes(broker, self._endings.add)
         self._broken: set[str] = set()  # channels that something went wrong in, about to be made whole again
         self._tasks: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -85,8 +63,8 @@ class Hub:
         self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.TaskGroup() as self._tasks:
-                self._tasks.create_task(self._broker.run(self._deliver, self._gap, self._hear), name="broker")
-                self._tasks.create_task(self._attend(), name="presence")
+                self._tasks.create_task(self._broker.run(self._deliver, self._gap, self.nodes.hear), name="broker")
+                self._tasks.create_task(self.nodes.attend(), name="presence")
                 self.started.set()
         finally:
             self._tasks = None
@@ -158,21 +136,6 @@ class Hub:
         self.types.resolve(channel)
         return await self._broker.history(channel, since, limit)
 
-    # Other nodes
-
-    @property
-    def nodes(self) -> set[str]:
-        """The ids of the other nodes that are there, as far as this one knows."""
-        return self._roster.nodes
-
-    def listen(self, topic: bytes, hear: Hear) -> None:
-        """Give `hear` what other nodes tell under this topic. It may raise anything that a stranger's message can cause."""
-        self._listeners[topic] = hear
-
-    async def tell(self, topic: bytes, body: bytes) -> None:
-        """Tell all other nodes, at most once: it may be lost. Raises BrokerUnavailable."""
-        await self._broker.broadcast(b"%b %b %b" % (topic, self.node.encode(), body))
-
     # Subscribing
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -184,8 +147,8 @@ class Hub:
         if (feed := self._feeds.get(channel)) is None:
             feed = self._feeds[channel] = Feed(channel, kind, self._metrics.tallies[kind.name], self)
             self._settle(channel)
-        if kind.presence and subscriber.member and self._roster.join(channel, subscriber.member):
-            self._watchers.tell(Change(channel, subscriber.member, joined=True))
+        if kind.presence:
+            self.nodes.join(subscriber)
         feed.join(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -197,10 +160,10 @@ class Hub:
             if not feed:
                 del self._feeds[channel]
                 self._settle(channel)
-        self._watchers.discard(subscriber)
+        self.nodes.unwatch(subscriber)
         self._endings.discard(subscriber)
-        if self.types.resolve(channel).presence and subscriber.member and self._roster.leave(channel, subscriber.member):
-            self._watchers.tell(Change(channel, subscriber.member, joined=False))
+        if self.types.resolve(channel).presence:
+            self.nodes.leave(subscriber)
 
     def congested(self, subscriber: Subscriber) -> None:
         """A subscriber's writer is full."""
@@ -215,13 +178,13 @@ class Hub:
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:
         """Its channel's members as message fields; what changes is written to it from now on."""
         if self.types.resolve(subscriber.channel).presence:
-            return self._watchers.add(subscriber)
-        return self._watchers.state(subscriber.channel)
+            return self.nodes.watch(subscriber)
+        return self.nodes.state(subscriber.channel)
 
     def members(self, channel: str) -> list[str]:
         """Ids, in the order of arrival; none where presence is not kept. Raises InvalidChannel, UnknownChannel."""
         self.types.resolve(channel)
-        return self._roster.members(channel)
+        return self.nodes.members(channel)
 
     # State
 
@@ -254,16 +217,7 @@ class Hub:
 
     def read(self, feed: Feed, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, generation: int) -> None:
         """FeedIO: read history for a feed. Who asks for what is being read, or has just been read, gets the same slice."""
-        asked = (feed, since, generation)
-        if subscriber is not None and (piece := self._slices.get(asked)) is not None:
-            assert self._loop is not None
-            self._loop.call_soon(self._give, feed, subscriber, since, piece, generation)
-            return
-        if (readers := self._reads.get(asked)) is not None:
-            readers.append(subscriber)
-            return
-        self._reads[asked] = [subscriber]
-        self.spawn(self._read(*asked))
+        self._reads.ask((feed, since, generation), subscriber)
 
     def dirty(self, feed: Feed) -> None:
         """FeedIO: flush soon. Two ticks later, so that what arrives together is written together."""
@@ -339,45 +293,16 @@ class Hub:
         if (feed := self._feeds.get(channel)) is not None and feed.live.due:
             self.dirty(feed)  # which it was not any more when it failed while it was written
 
-    async def _read(self, feed: Feed, since: Position | Earliest | Last | Age, generation: int) -> None:
-        readers = self._reads[feed, since, generation]
-        try:
-            piece = await self._slice(feed, since, readers)
-        finally:
-            del self._reads[feed, since, generation]
-        if piece is None:
-            return
-        self._keep((feed, since, generation), piece)
-        for number, subscriber in enumerate(readers):
-            self._give(feed, subscriber, since, piece, generation)
-            if number % READERS == READERS - 1:
-                await asyncio.sleep(0)  # a crowd that comes back: others have their turn
-
-    def _keep(self, asked: Asked, piece: Slice) -> None:
-        """For those who ask next. What came since they read from where it ends, so only one with events may be kept: they must get on."""
-        if piece.events and len(self._slices) < SLICES:
-            assert self._loop is not None
-            self._slices[asked] = piece
-            self._loop.call_later(SLICE_SECONDS, self._slices.pop, asked, None)
-
-    def _give(
-        self, feed: Feed, subscriber: Subscriber | None, since: Position | Earliest | Last | Age, piece: Slice, generation: int
-    ) -> None:
-        if self._feeds.get(feed.channel) is feed:
+    def _give(self, asked: Asked, subscriber: Subscriber | None, piece: Slice) -> None:
+        feed, since, generation = asked
+        if self._serves(feed):
             try:
                 feed.page(subscriber, since, piece, generation)
             except Exception:
                 self._mend(feed.channel)
 
-    async def _slice(self, feed: Feed, since: Position | Earliest | Last | Age, readers: list[Subscriber | None]) -> Slice | None:
-        """Read until it can be read, or nobody wants it any more."""
-        while self._feeds.get(feed.channel) is feed and any(reader is None or reader.state is not State.GONE for reader in readers):
-            try:
-                return await self._broker.history(feed.channel, since, PAGE_EVENTS)
-            except BrokerUnavailable as error:
-                log.warning("history_unavailable", channel=feed.channel, reason=error.message)
-                await asyncio.sleep(RETRY_SECONDS)
-        return None
+    def _serves(self, feed: Feed) -> bool:
+        return self._feeds.get(feed.channel) is feed
 
     # The broker's announcements follow the feeds
 
@@ -409,58 +334,6 @@ class Hub:
         if self._feeds.get(channel) is feed:
             feed.opened(position)
         return feed
-
-    # What nodes tell one another. Presence: what this node tells others, and hears of them
-
-    def _hear(self, message: bytes) -> None:
-        if not message.startswith(b"{"):
-            self._pass_on(message)
-            return
-        try:
-            changes = self._roster.hear(message, self._elapsed())
-        except UNREADABLE as error:
-            log.warning("unreadable_broadcast", size=len(message), reason=type(error).__name__)
-            return
-        for change in changes:
-            self._tell(change)
-
-    def _tell(self, change: Change) -> None:
-        """Of a member elsewhere. An error of ours shall cost the broker's task nothing."""
-        try:
-            self._watchers.tell(change)
-        except Exception:
-            log.exception("presence_failed", channel=change.channel)
-
-    def _pass_on(self, message: bytes) -> None:
-        topic, node, body = (*message.split(b" ", 2), b"", b"")[:3]
-        hear = self._listeners.get(topic)
-        if hear is None or node == self.node.encode():
-            return
-        try:
-            hear(body)
-        except UNREADABLE as error:
-            log.warning("unreadable_broadcast", size=len(message), reason=type(error).__name__)
-        except Exception:
-            log.exception("broadcast_failed", topic=topic.decode())
-
-    async def _attend(self) -> None:
-        ticks = 0
-        while True:
-            await asyncio.sleep(PRESENCE_SECONDS)
-            with suppress(BrokerUnavailable):  # other nodes see by the numbers that they missed something, and ask
-                for message in self._roster.messages(self._elapsed()):
-                    await self._broker.broadcast(message)
-            for change in self._roster.expire(self._elapsed()):
-                self._tell(change)
-            ticks += 1
-            if ticks % CROWD_TICKS == 0:
-                for _ in self._watchers.tell_crowds():
-                    await asyncio.sleep(0)
-
-    @staticmethod
-    def _elapsed() -> int:
-        """Milliseconds on a clock that is never set."""
-        return time.monotonic_ns() // 1_000_000
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run until done or until the hub ends; not at all when it is ending."""

@@ -6,7 +6,7 @@ import structlog
 
 from eventhub.encoding import gap_fields
 from eventhub.event import Gap
-from eventhub.feed import Start, Subscriber
+from eventhub.subscriber import Start, Subscriber
 
 NAME = "eventhub.subscriptions"
 

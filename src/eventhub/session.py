@@ -22,8 +22,8 @@ from eventhub.errors import (
     TooManySubscriptions,
 )
 from eventhub.event import Latest, NewEvent, Position, Receipt, Since, format_time, parse_since
-from eventhub.feed import Start, Subscriber, Writer
 from eventhub.schema import check_depth, parse
+from eventhub.subscriber import Start, Subscriber, Writer
 
 PUT_OFF = 64
 """Messages that may wait while a credential is being checked."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from eventhub.encoding import Encoding
 from eventhub.errors import EventHubError, SlowConsumer
-from eventhub.feed import Subscriber
 from eventhub.presence import Change, Roster
+from eventhub.subscriber import Subscriber
 
 CROWD = 200
 """Members, or watchers, beyond which a channel's watchers hear of changes now and then; and of the number alone, if members are so many."""

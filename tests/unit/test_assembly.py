@@ -41,7 +41,7 @@ class Node:
         self.ether = Ether()
         self.hub = Hub(ChannelTypes({}), self.ether, Metrics(()))
         self.assembly = Assembly(self.hub, lambda question: {"count": question["begin"]})
-        self.hub._hear(b'{"node":"n2","number":1}')
+        self.hub.nodes.hear(b'{"node":"n2","number":1}')
 
     async def told(self) -> dict[str, Any]:
         """The next message of the assembly."""
@@ -52,7 +52,7 @@ class Node:
 
     def tell(self, **fields: Any) -> None:
         """The other node says so."""
-        self.hub._hear(b"assembly n2 " + orjson.dumps({"node": "n2", **fields}))
+        self.hub.nodes.hear(b"assembly n2 " + orjson.dumps({"node": "n2", **fields}))
 
 
 def run(scenario: Callable[[Node], Awaitable[None]]) -> None:
@@ -77,7 +77,7 @@ def test_a_question_is_answered_by_all() -> None:
         asking = asyncio.create_task(node.assembly.ask({"begin": 1}, Count))
         node.tell(answer=(await node.told())["ask"], found={"count": 2})
         answers = await asking
-        assert {name: found.count for name, found in answers.found.items()} == {node.hub.node: 1, "n2": 2}
+        assert {name: found.count for name, found in answers.found.items()} == {node.hub.nodes.own: 1, "n2": 2}
         assert answers.complete
 
     run(scenario)
@@ -91,7 +91,7 @@ def test_what_has_another_shape_is_no_answer(found: Any, monkeypatch: pytest.Mon
         asking = asyncio.create_task(node.assembly.ask({"begin": 1}, Count))
         node.tell(answer=(await node.told())["ask"], found=found)
         answers = await asking
-        assert set(answers.found) == {node.hub.node}
+        assert set(answers.found) == {node.hub.nodes.own}
         assert not answers.complete
 
     run(scenario)
@@ -100,7 +100,7 @@ def test_what_has_another_shape_is_no_answer(found: Any, monkeypatch: pytest.Mon
 def test_another_node_s_question_is_answered() -> None:
     async def scenario(node: Node) -> None:
         node.tell(ask="q1", question={"begin": 5})
-        assert await node.told() == {"node": node.hub.node, "answer": "q1", "found": {"count": 5}}
+        assert await node.told() == {"node": node.hub.nodes.own, "answer": "q1", "found": {"count": 5}}
 
     run(scenario)
 
@@ -117,7 +117,7 @@ def test_a_question_whose_number_no_node_gave_is_left(number: Any) -> None:
 
 def test_a_number_too_deep_to_be_sent_back_ends_no_node() -> None:
     async def scenario(node: Node) -> None:
-        node.hub._hear(b'assembly n2 {"node":"n2","ask":' + b"[" * 500 + b"]" * 500 + b',"question":{"begin":5}}')
+        node.hub.nodes.hear(b'assembly n2 {"node":"n2","ask":' + b"[" * 500 + b"]" * 500 + b',"question":{"begin":5}}')
         node.tell(ask="q1", question={"begin": 6})
         assert (await node.told())["answer"] == "q1"
 

@@ -8,7 +8,7 @@ from eventhub.encoding import LINES, Encoding
 from eventhub.endings import Endings
 from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.event import Latest
-from eventhub.feed import Subscriber
+from eventhub.subscriber import Subscriber
 
 ERROR = SlowConsumer("full")
 

@@ -6,14 +6,15 @@ from functools import partial
 import orjson
 import pytest
 
-from eventhub import feed as feed_module
+from eventhub import tail as tail_module
 from eventhub.channels import Slow
 from eventhub.encoding import EVENT_STREAM, LINES, WEBSOCKET, Encoding
 from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.event import Age, Earliest, Event, Last, Latest, Position, Since
 from eventhub.fanout import Tally
-from eventhub.feed import Feed, Start, State, Subscriber
+from eventhub.feed import Feed
 from eventhub.schema import ModelSchema
+from eventhub.subscriber import Start, State, Subscriber
 from tests.builders import CHAT, READING, FeedDesk, ModelLog, channel_type
 
 CHANNEL = "chat.lobby"
@@ -370,7 +371,7 @@ def test_a_late_announcement_behind_a_gap_of_the_broker_does_not_make_an_old_pag
 
 
 def test_a_gap_of_the_broker_is_mended_though_events_never_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "TAIL_EVENTS", 1)
+    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 1)
     node = Node(past=3)
     ana, bob = node.join(), node.join(Earliest())
     node.feed.gap()
@@ -686,7 +687,7 @@ def test_the_tail_is_forgotten_when_nobody_is_held() -> None:
     node.join(Earliest())
     node.publish()
     node.settle()
-    assert not node.feed._tail
+    assert not node.feed._tail.events
     node.publish(3)
     bob = node.join(at(3))
     assert bob.told() == []
@@ -833,7 +834,7 @@ def test_a_held_reader_is_told_of_a_log_lost_while_it_read() -> None:
 
 
 def test_a_tail_that_overflows_is_read_from_history_instead(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "TAIL_EVENTS", 2)
+    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 2)
     node = Node(past=1)
     ana = node.join(Earliest())
     node.look()
@@ -846,7 +847,7 @@ def test_a_tail_that_overflows_is_read_from_history_instead(monkeypatch: pytest.
 
 
 def test_the_bytes_of_events_that_left_the_tail_no_longer_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "TAIL_BYTES", 20)
+    monkeypatch.setattr(tail_module, "TAIL_BYTES", 20)
     node = Node()
     node.join(Earliest())
     node.publish(9, data=b"[1234]")
@@ -858,7 +859,7 @@ def test_the_bytes_of_events_that_left_the_tail_no_longer_count(monkeypatch: pyt
 
 
 def test_the_tail_is_bounded_in_bytes_but_keeps_the_newest_event(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "TAIL_BYTES", 10)
+    monkeypatch.setattr(tail_module, "TAIL_BYTES", 10)
     node = Node(past=1)
     ana = node.join(Earliest())
     node.look()
@@ -874,7 +875,7 @@ def test_the_tail_is_bounded_in_bytes_but_keeps_the_newest_event(monkeypatch: py
 
 
 def test_a_tail_that_overflows_while_the_line_is_mended_does_not_turn_the_head_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "TAIL_EVENTS", 2)
+    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 2)
     node = Node()
     ana = node.join()
     node.lose()
@@ -1259,7 +1260,7 @@ def test_latest_remembers_nothing_when_nobody_lags() -> None:
     ana.congest()
     node.publish(3, subject="x")
     ana.drain()
-    assert node.feed._newest == {}
+    assert node.feed._newest._kept == {}
     node.publish(subject="y")
     ana.news()
     ana.congest()
@@ -1312,7 +1313,7 @@ def test_who_breaks_off_between_conflated_events_can_resume_from_its_cursor() ->
 
 
 def test_series_beyond_the_bound_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "SERIES", 2)
+    monkeypatch.setattr(tail_module, "SERIES", 2)
     node = Node(Slow.LATEST)
     ana = node.join()
     ana.congest()
@@ -1413,7 +1414,7 @@ def test_a_page_that_comes_when_the_writer_is_full_is_asked_for_again() -> None:
 
 
 def test_series_kept_for_lagging_readers_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "SERIES_BYTES", 4)
+    monkeypatch.setattr(tail_module, "SERIES_BYTES", 4)
     node = Node(Slow.LATEST)
     ana = node.join()
     ana.congest()

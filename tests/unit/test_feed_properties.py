@@ -14,13 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from eventhub import feed as feed_module
+from eventhub import tail as tail_module
 from eventhub.channels import Slow
 from eventhub.encoding import LINES
 from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.event import Earliest, Event, Last, Latest, Position, Since, parse_since
 from eventhub.fanout import Tally
-from eventhub.feed import Feed, Start, State, Subscriber
+from eventhub.feed import Feed
+from eventhub.subscriber import Start, State, Subscriber
 from tests.builders import FeedDesk, ModelLog, Read, channel_type
 
 T = TypeVar("T")
@@ -105,7 +106,7 @@ class Channel:
         for event in self.passed(after, end):
             series.pop(self.kind.series(event), None)
             series[self.kind.series(event)] = event.position
-        return list(series.values())[-feed_module.SERIES :]
+        return list(series.values())[-tail_module.SERIES :]
 
 
 class Promise:
@@ -360,9 +361,9 @@ class World:
         self.come_to_rest()
 
     def prepare(self) -> None:
-        feed_module.TAIL_EVENTS = self.pick([1, 2, 4, 1024])
-        feed_module.TAIL_BYTES = self.pick([1, 60, 1_000_000, 1_000_000])
-        feed_module.SERIES = self.pick([1, 2, 10_000, 10_000])
+        tail_module.TAIL_EVENTS = self.pick([1, 2, 4, 1024])
+        tail_module.TAIL_BYTES = self.pick([1, 60, 1_000_000, 1_000_000])
+        tail_module.SERIES = self.pick([1, 2, 10_000, 10_000])
         for channel in self.channels:
             channel.log.keep = self.pick([1000, 1000, 4, 1, 0])
         self.busy = self.channels[self.pick([0, 1, 2, 0, 1, 2]) : self.pick([3, 3, 2])] or self.channels
@@ -602,11 +603,11 @@ TROUBLE = {"deliver_again": 1, "lose_announcement": 2, "gap": 1, "reconnect": 2,
 
 
 def _check_bounds(feed: Feed) -> None:
-    size = sum(len(event.data) for event in feed._tail)
-    assert size == feed._tail_bytes
-    assert len(feed._tail) <= feed_module.TAIL_EVENTS
-    assert size <= feed_module.TAIL_BYTES or len(feed._tail) == 1
-    assert len(feed._newest) <= feed_module.SERIES if feed._lagging else not feed._newest
+    size = sum(len(event.data) for event in feed._tail.events)
+    assert size == feed._tail._size
+    assert len(feed._tail.events) <= tail_module.TAIL_EVENTS
+    assert size <= tail_module.TAIL_BYTES or len(feed._tail.events) == 1
+    assert len(feed._newest._kept) <= tail_module.SERIES if feed._lagging else not feed._newest._kept
 
 
 def _check_state(connection: Connection, subscriber: Subscriber, promise: Promise, *, reading: bool) -> None:
@@ -630,10 +631,10 @@ def _position(text: str) -> Position:
 def _bounds() -> Iterator[None]:
     """Worlds choose the feed's bounds; put them back."""
     names = ("TAIL_EVENTS", "TAIL_BYTES", "SERIES")
-    before = [getattr(feed_module, name) for name in names]
+    before = [getattr(tail_module, name) for name in names]
     yield
     for name, value in zip(names, before, strict=True):
-        setattr(feed_module, name, value)
+        setattr(tail_module, name, value)
 
 
 @pytest.mark.timeout(0 if LONG else 120)

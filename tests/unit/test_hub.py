@@ -7,16 +7,18 @@ from contextlib import suppress
 import pytest
 
 from eventhub import hub as hub_module
+from eventhub import reads as reads_module
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
 from eventhub.encoding import LINES, Encoding
 from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown, UnknownChannel
 from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since, Slice
 from eventhub.fanout import Fanout
-from eventhub.feed import Feed, Start, Subscriber
+from eventhub.feed import Feed
 from eventhub.hub import READ_SLICE, Hub
 from eventhub.metrics import Metrics
 from eventhub.schema import AnySchema
+from eventhub.subscriber import Start, Subscriber
 from eventhub.watchers import Watchers
 
 
@@ -367,8 +369,8 @@ def test_whatever_a_listener_raises_the_hub_goes_on(fault: Exception) -> None:
         raise fault
 
     async def scenario(node: Node) -> None:
-        node.hub.listen(b"topic", hear)
-        node.hub._hear(b"topic other 1")
+        node.hub.nodes.listen(b"topic", hear)
+        node.hub.nodes.hear(b"topic other 1")
 
     run(scenario)
 
@@ -376,7 +378,7 @@ def test_whatever_a_listener_raises_the_hub_goes_on(fault: Exception) -> None:
 def test_an_error_of_ours_over_members_elsewhere_costs_the_hub_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(node: Node) -> None:
         monkeypatch.setattr(Watchers, "tell", _fault)
-        node.hub._hear(b'{"node":"n2","number":1,"part":0,"last":true,"rooms":{"drop.a":["ana"]}}')
+        node.hub.nodes.hear(b'{"node":"n2","number":1,"part":0,"last":true,"rooms":{"drop.a":["ana"]}}')
         assert node.hub.members("drop.a") == ["ana"]
 
     run(scenario)
@@ -447,7 +449,7 @@ def test_a_slice_that_is_kept_never_hides_what_came_since(monkeypatch: pytest.Mo
 
 
 def test_a_slice_is_kept_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "SLICE_SECONDS", 0)
+    monkeypatch.setattr(reads_module, "SLICE_SECONDS", 0)
 
     async def scenario(node: Node) -> None:
         first, *_ = await node.publish("drop.a", *"abc")
@@ -455,7 +457,7 @@ def test_a_slice_is_kept_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> N
         for asked in (1, 2):
             wire = node.subscribe("drop.a", first.position)
             await until(lambda wire=wire: wire.told("event") == 2)  # type: ignore[misc]  # mypy: lambdas with defaults
-            await until(lambda: not node.hub._slices)
+            await until(lambda: not node.hub._reads._slices)
             assert node.broker.asked == asked
 
     run(scenario)
@@ -480,7 +482,7 @@ def test_of_a_crowd_whoever_leaves_while_it_is_served_gets_nothing_more() -> Non
 )
 def test_a_broadcast_that_no_node_sent_is_passed_over(message: bytes) -> None:
     async def scenario(node: Node) -> None:
-        node.hub._hear(message)
+        node.hub.nodes.hear(message)
         wire = node.subscribe("drop.a")
         await until(lambda: wire.told("subscribed") == 1)
 

@@ -26,7 +26,7 @@ class Network:
 
     def __init__(self, count: int, default: float | None) -> None:
         self.now = 1_000_000
-        self.nodes = {f"n{number}" for number in range(1, count)}
+        self.others = {f"n{number}" for number in range(1, count)}
         self.listeners: list[Hear] = []
         self.rates = [Rates(self, default, lambda: self.now) for _ in range(count)]
 

@@ -19,10 +19,10 @@ from eventhub.commands import COMMANDS, Ref, Subscribe
 from eventhub.encoding import EVENT_STREAM, LINES, Encoding
 from eventhub.errors import EventHubError, InvalidFrame, InvalidToken, RateLimited, ShuttingDown, SlowConsumer, UnknownChannel
 from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since
-from eventhub.feed import Start, Subscriber
 from eventhub.payloads import ChatMessage
 from eventhub.schema import MAX_FAULTS, AnySchema, ModelSchema
 from eventhub.session import PUT_OFF, Session, SessionLimits
+from eventhub.subscriber import Start, Subscriber
 from tests.builders import Guest
 
 PROTOCOL = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")

@@ -14,10 +14,10 @@ from eventhub.channels import ChannelTypes
 from eventhub.config import channel_types
 from eventhub.errors import EventHubError, InvalidRequest, InvalidSince, UnknownChannel
 from eventhub.event import Age, Earliest, Last, Latest, Position, Since
-from eventhub.feed import Start, Subscriber
 from eventhub.server.wanted import Wanted
 from eventhub.session import Session, SessionLimits
 from eventhub.settings import Settings
+from eventhub.subscriber import Start, Subscriber
 from tests.builders import Guest, Nowhere
 
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

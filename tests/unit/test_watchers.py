@@ -9,8 +9,8 @@ from eventhub import watchers as watchers_module
 from eventhub.encoding import LINES, Encoding
 from eventhub.errors import EventHubError
 from eventhub.event import Latest
-from eventhub.feed import Subscriber
 from eventhub.presence import Change, Roster
+from eventhub.subscriber import Subscriber
 from eventhub.watchers import Watchers
 
 

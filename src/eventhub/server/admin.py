@@ -128,7 +128,7 @@ class Admin:
         self._guard, self._visits, self._hub = guard, visits, hub
         self._assembly = Assembly(hub, self._answer)
         self._asked = asyncio.Event()
-        hub.listen(TOPIC, self._hear)
+        hub.nodes.listen(TOPIC, self._hear)
 
     @property
     def _blocks(self) -> Blocks:
@@ -144,14 +144,14 @@ class Admin:
         """Repeat to other nodes who is shut out: they may have missed it, or have begun since. Until cancelled."""
         known: set[str] = set()
         with suppress(BrokerUnavailable):
-            await self._hub.tell(TOPIC, QUESTION)
+            await self._hub.nodes.tell(TOPIC, QUESTION)
         for tick in count():
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self._asked.wait()
                     known = set()
             self._asked.clear()
-            nodes = self._hub.nodes
+            nodes = self._hub.nodes.others
             if not nodes <= known or tick % REPEAT_SECONDS == 0:
                 self._blocks.expire(self._hub.now())
                 await self._repeat(nodes)
@@ -249,7 +249,7 @@ class Admin:
         rows = [decision.as_row() for decision in decisions]
         for begin in range(0, len(rows), ROWS):
             with suppress(BrokerUnavailable):
-                await self._hub.tell(TOPIC, orjson.dumps(rows[begin : begin + ROWS]))
+                await self._hub.nodes.tell(TOPIC, orjson.dumps(rows[begin : begin + ROWS]))
 
 
 def _shown(decision: Decision) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class Application:
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
         if self._telemetry:
-            self._telemetry.start(self.hub.node)
+            self._telemetry.start(self.hub.nodes.own)
         async with asyncio.TaskGroup() as tasks:
             running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run(), self._pulse()]
             if self.gateway.guard.key_set:

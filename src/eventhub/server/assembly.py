@@ -40,7 +40,7 @@ class Assembly:
         self._hub, self._answer = hub, answer
         self._open: dict[str, tuple[Callable[[str, Any], None], asyncio.Event]] = {}
         self._room = asyncio.Semaphore(QUESTIONS)
-        hub.listen(TOPIC, self._hear)
+        hub.nodes.listen(TOPIC, self._hear)
 
     async def ask(self, question: dict[str, Any], shape: type[Shape]) -> Answers[Shape]:
         """Ask all nodes, this one included. Takes ANSWER_SECONDS at most. What has not this shape is no answer."""
@@ -49,8 +49,8 @@ class Assembly:
         def take(node: str, answer: Any) -> None:
             found[node] = shape.model_validate(answer)
 
-        take(self._hub.node, self._answer(question))
-        others = self._hub.nodes
+        take(self._hub.nodes.own, self._answer(question))
+        others = self._hub.nodes.others
         if not others:
             return Answers(found, complete=True)
         async with self._room:
@@ -69,7 +69,7 @@ class Assembly:
         return Answers(found, complete=others <= found.keys())
 
     async def _tell(self, message: dict[str, Any]) -> None:
-        await self._hub.tell(TOPIC, orjson.dumps({"node": self._hub.node, **message}))
+        await self._hub.nodes.tell(TOPIC, orjson.dumps({"node": self._hub.nodes.own, **message}))
 
     def _hear(self, message: bytes) -> None:
         told = orjson.loads(message)
@@ -78,7 +78,7 @@ class Assembly:
             if not isinstance(number, str) or len(number) > NUMBER_LENGTH:
                 raise ValueError(f"expected a question with a number of {NUMBER_LENGTH} characters at most")
             self._hub.spawn(self._reply(number, self._answer(told["question"])))
-        elif (question := self._open.get(told["answer"])) is not None and told["node"] in self._hub.nodes:
+        elif (question := self._open.get(told["answer"])) is not None and told["node"] in self._hub.nodes.others:
             take, heard = question
             take(told["node"], told["found"])
             heard.set()

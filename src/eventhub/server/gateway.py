@@ -17,7 +17,6 @@ from eventhub.errors import (
     RequestTimeout,
     ShuttingDown,
 )
-from eventhub.feed import Writer
 from eventhub.hub import Hub
 from eventhub.limits import Bucket
 from eventhub.metrics import Reading
@@ -33,6 +32,7 @@ from eventhub.server.rates import Rates
 from eventhub.server.visits import Visit, Visits
 from eventhub.session import Session, SessionLimits, Submit
 from eventhub.settings import Settings
+from eventhub.subscriber import Writer
 
 PATH = "/v1/ws"
 ABORT = "eventhub.abort"
@@ -95,7 +95,7 @@ class Gateway:
         self.hosts = Hosts(settings)
         limits = settings.limits
         self.admission = Admission(limits, self.proxies, descriptors())
-        self.rates = Rates(hub, limits.publish_rate if settings.auth.configured else None, hub.now)
+        self.rates = Rates(hub.nodes, limits.publish_rate if settings.auth.configured else None, hub.now)
         self.visits = Visits(guard, self.admission.principals, self.rates, hub, lambda: self.deadlines, limits.first_frame_seconds)
         self.admin = Admin(guard, self.visits, hub)
         self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)

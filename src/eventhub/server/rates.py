@@ -35,11 +35,11 @@ LARGEST_COUNT, SMALLEST_RATE, LARGEST_RATE = 1_000_000, 1e-6, 1e9
 
 
 class Nodes(Protocol):
-    """The hub, as it is needed here."""
+    """This node and the others, as they are needed here."""
 
     @property
-    def nodes(self) -> set[str]:
-        """The others."""
+    def others(self) -> set[str]:
+        """Those that are there."""
         ...
 
     def listen(self, topic: bytes, hear: Hear) -> None:
@@ -93,15 +93,15 @@ class Toll:
 class Rates:
     """The buckets of this node. `default` is the rate where neither key nor channel type has one; None: no limit."""
 
-    def __init__(self, hub: Nodes, default: float | None, clock: Callable[[], int]) -> None:
+    def __init__(self, nodes: Nodes, default: float | None, clock: Callable[[], int]) -> None:
         self.clock = clock
         self.shared = True
         """There are other nodes, as of the last look."""
-        self._hub = hub
+        self._nodes = nodes
         self._default = default
         self._buckets: OrderedDict[Key, Bucket] = OrderedDict()
         self._news: dict[Key, tuple[int, float]] = {}
-        hub.listen(TOPIC, self._hear)
+        nodes.listen(TOPIC, self._hear)
 
     def __len__(self) -> int:
         return len(self._buckets)
@@ -124,14 +124,14 @@ class Rates:
             await asyncio.sleep(TELL_SECONDS)
             for message in self.messages():
                 with suppress(BrokerUnavailable):
-                    await self._hub.tell(TOPIC, message)
+                    await self._nodes.tell(TOPIC, message)
             self.forget()
-            self.shared = bool(self._hub.nodes)
+            self.shared = bool(self._nodes.others)
 
     def messages(self) -> Iterator[bytes]:
         """What is to be told to the other nodes now, if there are any."""
         news, self._news = self._news, {}
-        entries = [(*key, count, rate) for key, (count, rate) in news.items()] if self._hub.nodes else []
+        entries = [(*key, count, rate) for key, (count, rate) in news.items()] if self._nodes.others else []
         for begin in range(0, len(entries), MESSAGE_ENTRIES):
             yield orjson.dumps(entries[begin : begin + MESSAGE_ENTRIES])
 
