@@ -43,6 +43,12 @@ TYPES = ChannelTypes(
 )
 
 
+class Alone:
+    """A node without others."""
+
+    def listen(self, topic: bytes, hear: object) -> None: ...
+
+
 class Hub:
     """Takes every event."""
 
@@ -52,11 +58,10 @@ class Hub:
         self.events: list[NewEvent] = []
         self.draining = False
         self.tracing = None
+        self.nodes = Alone()
 
     def now(self) -> int:
         return NOW
-
-    def listen(self, topic: bytes, hear: object) -> None: ...
 
     def spawn(self, work: object) -> None: ...
 
