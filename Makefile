@@ -4,6 +4,7 @@ BIN := $(VENV)/bin
 TOOLS := tests/conformance/node_modules/.package-lock.json
 AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
+MAKEFLAGS += --jobs=3 # what is fetched for the tests waits for the network most of the time
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
@@ -111,7 +112,7 @@ $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autob
 
 .PHONY: system
 PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy sqlite3:sqlite3 nginx:nginx-light promtool:prometheus prometheus-alertmanager:prometheus-alertmanager systemd-analyze:systemd
-system: # programs the tests use, from Debian; servers are not started, now or at boot
+system: | $(VENV)/bin/python # programs the tests use, from Debian, when nothing else is being installed; servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
 	command -v gcc >/dev/null && echo '#include <zlib.h>' | gcc -E - >/dev/null 2>&1 || missing="$$missing gcc libc6-dev zlib1g-dev"; \

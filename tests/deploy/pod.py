@@ -26,7 +26,8 @@ def cluster_secrets(directory: Path) -> Secrets:
     """The Secrets that values in the tests refer to."""
     authority = Authority(directory)
     pair = authority.issue("hub", hosts="DNS:hub.example")
-    certificate = {"tls.crt": pair.certificate.read_text(), "tls.key": pair.key.read_text()}
+    issuer = {"ca.crt": authority.file.read_text()}
+    certificate = {"tls.crt": pair.certificate.read_text(), "tls.key": pair.key.read_text(), **issuer}
     seed = nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER).decode()
     credentials = (
         "-----BEGIN NATS USER JWT-----\ney.ey.s-_\n------END NATS USER JWT------\n\n"
@@ -42,7 +43,7 @@ def cluster_secrets(directory: Path) -> Secrets:
         "eventhub-nats": {"user.creds": credentials},
         "hub.example-tls": certificate,
         "hub-tls": certificate,
-        "ca.example": {"ca.crt": authority.file.read_text()},
+        "ca.example": issuer,
     }
 
 

@@ -15,7 +15,14 @@ CHANGES: dict[str, tuple[str, Object]] = {
     "another's account": ("memory", {"serviceAccount": {"create": False, "name": "theirs"}}),
     "no account": ("memory", {"serviceAccount": {"create": False}}),
     "a claim that exists": ("sqlite", {"persistence": {"existingClaim": "events", "accessMode": "ReadWriteOnce"}}),
-    "several certificates": ("redis", {"tls": {"secret": "hub-tls"}, "secretFiles": ["eventhub-tokens", "ca.example"]}),
+    "several certificates": (
+        "redis",
+        {
+            "tls": {"secret": "hub-tls"},
+            "secretFiles": ["eventhub-tokens", "ca.example"],
+            "serviceMonitor": {"tls": {"serverName": "hub.example", "ca": "ca.crt"}},
+        },
+    ),
     "no autoscaling": ("redis", {"autoscaling": {"enabled": False}}),
     "by connections": ("redis", {"autoscaling": {"connections": 5000, "scaleDownSeconds": 120}}),
     "by CPU": ("redis", {"autoscaling": {"connections": None, "cpu": 60}, "resources": {"requests": {"cpu": 1}}}),

@@ -56,6 +56,7 @@ UNWORKABLE: dict[str, tuple[str, Object, str]] = {
         "service.externalTrafficPolicy is Cluster, so clients would come from addresses of machines",
     ),
     "metrics behind a door": ("redis", {"serviceMonitor": {"key": {"name": ""}}}, "expected serviceMonitor.key.name"),
+    "metrics of a stranger": ("sqlite", {"serviceMonitor": {"tls": {"serverName": ""}}}, "expected serviceMonitor.tls.serverName"),
     "no way to the broker": ("redis", {"networkPolicy": {"to": []}}, "pods could not reach the broker; expected rules"),
     "no way to the issuer": ("nats", {"networkPolicy": {"enabled": True}}, "pods could not reach the broker, config.auth.tokens.jwks"),
     "a schema that is not there": (

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -10,12 +11,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from typer.testing import CliRunner
 
 from eventhub.cli import app
-from tests.clients import http
+from tests.clients import SECONDS, http
 from tests.deploy.chart import CHART, CI, Object, Values, ci, merged, one, pods, render, render_all
 from tests.deploy.pod import KEY, Container, Secrets, cluster_secrets, first
 from tests.deploy.switches import ALL
@@ -169,13 +171,21 @@ def test_pods_keep_those_who_come_while_the_broker_is_away_and_serve_them_when_i
             server.kill()
 
 
-def test_prometheus_can_read_metrics_with_what_the_monitor_names(serve: Serve, known: Secrets) -> None:
+def test_prometheus_can_read_metrics_with_what_the_monitor_names_and_gives_its_key_to_nobody_else(serve: Serve, known: Secrets) -> None:
     server, objects = serve("tls")
     [endpoint] = one(objects, "ServiceMonitor")["spec"]["endpoints"]
-    reference = endpoint["authorization"]["credentials"]
+    reference, authority = endpoint["authorization"]["credentials"], endpoint["tlsConfig"]["ca"]["secret"]
     bearer = {"Authorization": f"{endpoint['authorization']['type']} {known[reference['name']][reference['key']]}"}
-    assert http.get(server.url + endpoint["path"], headers=bearer).status_code == 200
-    assert http.get(server.url + endpoint["path"]).status_code == 401
+    trust = ssl.create_default_context(cadata=known[authority["name"]][authority["key"]])
+    named = {"sni_hostname": endpoint["tlsConfig"]["serverName"]}
+    with httpx.Client(verify=trust, timeout=SECONDS, trust_env=False) as prometheus:
+        assert prometheus.get(server.url + endpoint["path"], headers=bearer, extensions=named).status_code == 200
+        assert prometheus.get(server.url + endpoint["path"], extensions=named).status_code == 401
+    with (
+        httpx.Client(verify=trust, timeout=SECONDS, trust_env=False) as prometheus,  # another, as connections are kept
+        pytest.raises(httpx.ConnectError, match=r"certificate is not valid for 'stranger\.example'"),
+    ):
+        prometheus.get(server.url + endpoint["path"], headers=bearer, extensions={"sni_hostname": "stranger.example"})
 
 
 def notes(values: Values, directory: Path) -> str:

@@ -86,6 +86,9 @@
 {{- if and .Values.serviceMonitor.enabled (include "eventhub.configured" .) (not $auth.public_metrics) (not .Values.serviceMonitor.key.name) -}}
 {{- fail "Prometheus could not read /metrics; expected serviceMonitor.key.name, a Secret with an operator's key, or config.auth.public_metrics: true" -}}
 {{- end -}}
+{{- if and .Values.serviceMonitor.enabled .Values.tls.secret (not .Values.serviceMonitor.tls.serverName) -}}
+{{- fail "Prometheus connects to a pod's address, and could not tell whose certificate it sees; expected serviceMonitor.tls.serverName, a name that the one of tls.secret is for" -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "eventhub.refuseNetwork" -}}
