@@ -4,16 +4,17 @@ BIN := $(VENV)/bin
 TOOLS := tests/conformance/node_modules/.package-lock.json
 AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
-MAKEFLAGS += --jobs=3 # what is fetched for the tests waits for the network most of the time
+MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one another
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
-.PHONY: serve test faults rolling autobahn fuzz schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest faults rolling autobahn fuzz schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
 
-test: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN) lint ## Everything CI runs
+test: lint pytest ## Everything CI runs, but for the image
+pytest: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 4 --dist loadfile
 
 faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour

@@ -1,6 +1,7 @@
 """Servers for integration tests."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,10 +15,12 @@ Start = Callable[..., EventHubServer]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Servers under test refuse variables that they do not know. A process that only hands tests out leaves them to those that run them."""
+    """What servers under test inherit. They refuse variables that they do not know; who only hands tests out leaves them to the others."""
     if not getattr(config.option, "numprocesses", None):
         for name in SETTINGS:
             os.environ.pop(name, None)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup: servers would inherit that it is ignored; a handler they do not
+        signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
 @pytest.fixture(scope="session")

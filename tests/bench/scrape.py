@@ -3,14 +3,13 @@
 import statistics
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 
+from tests.background import repeated
 from tests.bench import cores
 from tests.bench.cases import MOST
 from tests.bench.load import Door, Load, Reading, beside, run
@@ -59,30 +58,11 @@ def measure(program: Path, door: Door) -> None:
     quiet, scraped = list[Reading](), list[Reading]()
     for _ in range(ROUNDS):
         quiet.append(run(program, HONEST, door, spin=False))
-        with scraping(url):
+        with httpx.Client() as client, repeated(lambda: client.get(f"{url}/metrics").raise_for_status(), EVERY):
             scraped.append(run(program, HONEST, door, spin=False))
     for name in ("p50_us", "p99_us", "max_us"):
         calm, rough = (statistics.median(reading[name] for reading in readings) / 1000 for readings in (quiet, scraped))
         sys.stdout.write(f"  {name.removesuffix('_us')}: {calm:.2f} ms alone, {rough:.2f} ms beside {1 / EVERY:.0f} scrapes a second\n")
-
-
-@contextmanager
-def scraping(url: str) -> Iterator[None]:
-    """Scrape now and again, until the context ends."""
-    over = threading.Event()
-
-    def work() -> None:
-        with httpx.Client() as client:
-            while not over.wait(EVERY):
-                client.get(f"{url}/metrics").raise_for_status()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 if __name__ == "__main__":

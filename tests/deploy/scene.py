@@ -3,11 +3,10 @@
 import json
 import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +16,7 @@ import yaml
 
 from eventhub.auth.keys import hash_key
 from tests.authority import Authority
+from tests.background import repeated
 from tests.clients import WsClient, frame, http, metric, raw, upgrade
 from tests.deploy.expressions import CHART
 from tests.harness import EventHubServer, free_port
@@ -223,6 +223,11 @@ def _target(node: EventHubServer, **labels: str) -> dict[str, Any]:
     return {"targets": [f"127.0.0.1:{node.port}"], "labels": labels}
 
 
+def _repeated(work: Callable[[], object]) -> AbstractContextManager[None]:
+    """Servers may be away."""
+    return repeated(work, 0.05, ignoring=(httpx.TransportError,))
+
+
 def _without_for(rules: str) -> str:
     """The same alerts, which fire at once: how long they wait is promtool's test."""
     document = yaml.safe_load(rules)
@@ -230,22 +235,3 @@ def _without_for(rules: str) -> str:
         for rule in group["rules"]:
             del rule["for"]
     return json.dumps(document)
-
-
-@contextmanager
-def _repeated(work: Callable[[], object]) -> Iterator[None]:
-    """In a thread, again and again. Servers may be away."""
-    ended = threading.Event()
-
-    def run() -> None:
-        while not ended.wait(0.05):
-            with suppress(httpx.TransportError):
-                work()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()

@@ -5,15 +5,13 @@ import os
 import re
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import yaml
 
 from eventhub.settings import Settings
+from tests.background import repeated
 from tests.clients import WsClient, http
 from tests.conftest import Start
 from tests.deploy.chart import ci, one, render
@@ -41,28 +39,6 @@ def publish(server: EventHubServer) -> str:
     assert answer.status_code == 201
     position: str = answer.json()["id"]
     return position
-
-
-@contextmanager
-def publishing(server: EventHubServer) -> Iterator[None]:
-    """Without a pause, until the context ends."""
-    over = threading.Event()
-    refused: list[int] = []
-
-    def work() -> None:
-        while not over.is_set():
-            status = http.post(f"{server.url}/v1/channels/logs.a", json={"level": "info", "message": "x"}).status_code
-            if status != 201:
-                refused.append(status)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-    assert not refused
 
 
 def assert_limits_are_shown(shown: str, workers: int = 1) -> None:
@@ -100,7 +76,7 @@ def test_a_backup_of_a_running_server_is_restored_and_readers_are_told_what_it_d
         known = publish(server)
         (tmp_path / "backup-20260101T000000.db").write_text("an earlier one")
         saved = publish(server)
-        with publishing(server):
+        with repeated(lambda: publish(server)):
             assert run(back_up, server) == "ok\n"
         assert not (tmp_path / "copy.db").exists()
         lost = publish(server)
