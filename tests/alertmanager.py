@@ -36,7 +36,7 @@ class Alertmanager:
         while not self._answers():
             assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.05)
+            time.sleep(0.05)  # between attempts to connect
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -54,7 +54,7 @@ class Alertmanager:
         deadline = time.monotonic() + SECONDS
         while not holds(groups := self._groups()):
             assert time.monotonic() < deadline, groups
-            time.sleep(0.05)
+            time.sleep(0.05)  # it groups by its own clock, and tells nobody
 
     def _groups(self) -> Groups:
         answer: list[dict[str, Any]] = self._client.get("alerts/groups", params={"inhibited": "false"}).raise_for_status().json()

@@ -23,7 +23,7 @@ CROWD_TICKS = 4
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
 """What reading a message raises that is of another version, or of no node at all."""
 
-log = structlog.get_logger("eventhub.hub")
+log = structlog.get_logger("eventhub.nodes")
 
 
 class Nodes:
@@ -54,28 +54,24 @@ class Nodes:
 
     def hear(self, message: bytes) -> None:
         """What the broker brings, this node's own messages among it. Raises nothing: it is called in the broker's task."""
-        if not message.startswith(b"{"):
-            self._pass_on(message)
-            return
+        changes: list[Change] = []
         try:
-            changes = self._roster.hear(message, _elapsed())
+            if message.startswith(b"{"):
+                changes = self._roster.hear(message, _elapsed())
+            else:
+                self._pass_on(message)
         except UNREADABLE as error:
             log.warning("unreadable_broadcast", size=len(message), reason=type(error).__name__)
-            return
+        except Exception:
+            log.exception("broadcast_failed", size=len(message))
         for change in changes:
             self._note(change)
 
     def _pass_on(self, message: bytes) -> None:
         topic, node, body = (*message.split(b" ", 2), b"", b"")[:3]
         hear = self._listeners.get(topic)
-        if hear is None or node == self.own.encode():
-            return
-        try:
+        if hear is not None and node != self.own.encode():
             hear(body)
-        except UNREADABLE as error:
-            log.warning("unreadable_broadcast", size=len(message), reason=type(error).__name__)
-        except Exception:
-            log.exception("broadcast_failed", topic=topic.decode())
 
     # Presence
 

@@ -22,7 +22,7 @@ SLICES, SLICE_SECONDS = 32, 2.0
 Asked = tuple[Feed, Position | Earliest | Last | Age, int]
 """What is read: a feed's history, since when, and in which generation of the feed."""
 
-log = structlog.get_logger("eventhub.hub")
+log = structlog.get_logger("eventhub.reads")
 
 
 class Reads:

@@ -36,8 +36,8 @@ class Tail:
         self._size = 0
 
     def begins(self, offset: int) -> bool:
-        """It holds all that follows this offset, which is one of an event."""
-        return bool(self.events) and (self.events[0].previous == offset or any(event.offset == offset for event in self.events))
+        """All that follows this offset, which is one of an event, is here. There must be events."""
+        return self.events[0].previous == offset or any(event.offset == offset for event in self.events)
 
     def after(self, position: Position) -> list[Event]:
         """Those behind it."""

@@ -74,7 +74,7 @@ async def alternate(gateway: Gateway) -> None:
             gateway.hub.tracing = tracing if state > 1 else None
             gateway.access.on, gateway.access._share = state > 2, 0.1 if state == 3 else 1.0
             cpu, count = time.process_time(), delivered(tallies)
-            await asyncio.sleep(PERIOD)
+            await asyncio.sleep(PERIOD)  # what is measured
             if events := delivered(tallies) - count:
                 costs[state].append(1e6 * (time.process_time() - cpu) / events)
         if all(costs):

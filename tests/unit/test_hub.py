@@ -17,6 +17,7 @@ from eventhub.fanout import Fanout
 from eventhub.feed import Feed
 from eventhub.hub import READ_SLICE, Hub
 from eventhub.metrics import Metrics
+from eventhub.presence import Roster
 from eventhub.schema import AnySchema
 from eventhub.subscriber import Start, Subscriber
 from eventhub.watchers import Watchers
@@ -371,6 +372,15 @@ def test_whatever_a_listener_raises_the_hub_goes_on(fault: Exception) -> None:
     async def scenario(node: Node) -> None:
         node.hub.nodes.listen(b"topic", hear)
         node.hub.nodes.hear(b"topic other 1")
+
+    run(scenario)
+
+
+def test_whatever_reading_a_roster_raises_the_hub_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(node: Node) -> None:
+        monkeypatch.setattr(Roster, "hear", _fault)
+        node.hub.nodes.hear(b'{"node":"n2","number":1,"part":0,"last":true,"rooms":{"drop.a":["ana"]}}')
+        assert node.hub.members("drop.a") == []
 
     run(scenario)
 
