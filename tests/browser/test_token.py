@@ -185,8 +185,11 @@ def test_before_a_token_expires_a_new_one_keeps_the_connection(guarded: EventHub
 
 
 def test_a_token_that_expires_ends_the_connection_and_is_asked_for(guarded: EventHubServer, visit: Visit) -> None:
-    page = connected(visit(guarded).open(f"/explore?channel=chat.end#token={token(seconds=3)}"))
-    expect(page.locator("#status")).to_have_attribute("data-state", "stopped", timeout=10_000)
+    page = visit(guarded).open("/explore?channel=chat.end#token=rubbish")
+    expect(field(page)).to_be_visible()
+    use(page, token(seconds=6))  # from now on, and not while the page was loading
+    connected(page)
+    expect(page.locator("#status")).to_have_attribute("data-state", "stopped", timeout=15_000)
     expect(reason(page)).to_contain_text("The token has expired.")
     use(page, token())
     connected(page)
