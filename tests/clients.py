@@ -13,7 +13,7 @@ from typing import Any, Self
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-SECONDS = 10
+SECONDS = 30  # of patience: a busy machine is no fault of a server
 Message = dict[str, Any]
 
 

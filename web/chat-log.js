@@ -5,6 +5,9 @@ import { dress } from "./chat-people.js";
 const LIMIT = 500;
 const SAME_BREATH = 5 * 60_000;
 const BOTTOM = 48;
+// toLocaleString() would look its format up anew for each message.
+const CLOCK = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+const MOMENT = new Intl.DateTimeFormat([], { dateStyle: "short", timeStyle: "medium" });
 const byId = (id) => document.getElementById(id);
 const clone = (id) => byId(id).content.firstElementChild.cloneNode(true);
 
@@ -130,8 +133,8 @@ export class ChatLog {
     const moment = new Date(time);
     const clock = row.querySelector("time");
     clock.dateTime = time;
-    clock.title = moment.toLocaleString();
-    clock.textContent = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    clock.title = MOMENT.format(moment);
+    clock.textContent = CLOCK.format(moment);
   }
 
   #append(row, sender, time) {

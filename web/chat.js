@@ -13,6 +13,8 @@ import { Token } from "./token.js";
 
 const HISTORY = "-100";
 const LONGEST_MEMBER = 64;
+// Milliseconds. The browser redraws its tabs with each change of a title: not for each message of a flood.
+const TITLING = 200;
 
 const byId = (id) => document.getElementById(id);
 const room = new URLSearchParams(location.search).get("room") || "lobby";
@@ -31,6 +33,7 @@ let following = false;
 let subscription;
 let arrived = false;
 let unseen = 0;
+let titling = null;
 
 function member() {
   if (principal === null) return name;
@@ -62,7 +65,9 @@ function onEvent(event, { replay }) {
   returned(absence.awake(Date.now()));
   if (!own && absence.missed()) log.away(event.time);
   log.add(event, own);
-  if (!replay && document.hidden) title((unseen += 1));
+  if (replay || !document.hidden) return;
+  unseen += 1;
+  titling ??= setTimeout(title, TITLING);
 }
 
 function settle(entry, { time, data }) {
@@ -123,8 +128,10 @@ function called(mine) {
   byId("my-name").textContent = name;
 }
 
-function title(count) {
-  document.title = `${count ? `(${count}) ` : ""}#${room} · EventHub`;
+function title() {
+  clearTimeout(titling);
+  titling = null;
+  document.title = `${unseen ? `(${unseen}) ` : ""}#${room} · EventHub`;
 }
 
 async function send(entry) {
@@ -185,13 +192,14 @@ byId("me").addEventListener("click", rename);
 document.addEventListener("visibilitychange", () => {
   // What comes before the history has arrived is the history.
   if (document.hidden) return arrived && absence.begin("hidden");
-  title((unseen = 0));
+  unseen = 0;
+  title();
   returned(absence.awake(Date.now()));
   returned(absence.end("hidden"));
 });
 setInterval(() => returned(absence.awake(Date.now())), AWAKE);
 
-title(0);
+title();
 // With a token one has a name already: that which the server knows one by.
 called(token.value ? nameOr("") : await knownName());
 const onExpiring = () => token.ask({ code: "expiring" });

@@ -21,6 +21,8 @@ NETWORK = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", *(f"with a statu
 
 Evaluate = Callable[[str], Any]
 
+expect.set_options(timeout=30_000)  # milliseconds: a busy machine is no fault of a page
+
 
 class Visitor:
     """One person's browser: tabs share its storage, and every complaint of a page is kept."""

@@ -364,7 +364,7 @@ def test_messages_of_a_sleeping_machine_are_marked_although_the_connection_held(
     expect(texts(page)).to_have_text(["seen"])
     page.evaluate("const real = Date.now; Date.now = () => real() + 3_600_000;")
     post(server, "asleep", "one")
-    expect(lines(page)).to_have_text(["seen", "While you were away: 1 message", "one"], timeout=15_000)
+    expect(lines(page)).to_have_text(["seen", "While you were away: 1 message", "one"])
     post(server, "asleep", "awake")
     expect(lines(page)).to_have_text(["seen", "While you were away: 1 message", "one", "awake"])
 
@@ -441,9 +441,9 @@ def test_a_restart_is_survived(fragile_server: EventHubServer, visit: Visit, how
     expect(ana.locator("#outbox .pending .text")).to_have_text("while down")
     fragile_server.start()
     for page in (ana, bob):
-        expect(texts(page)).to_have_text(["before", "while down"], timeout=15_000)
+        expect(texts(page)).to_have_text(["before", "while down"])
         expect(page.locator(".notice").first).to_have_text("The server lost its history; messages may be missing here.")
-        expect(page.locator("#members .sender")).to_have_count(2, timeout=15_000)
+        expect(page.locator("#members .sender")).to_have_count(2)
     say(bob, "after")
     for page in (ana, bob):
         expect(texts(page)).to_have_text(["before", "while down", "after"])

@@ -67,7 +67,7 @@ class Node:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Until it holds, which something the broker says must bring about."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
@@ -86,7 +86,7 @@ async def running(broker: Broker, clock: Clock) -> AsyncIterator[Node]:
     node = Node(broker, clock)
     task = asyncio.create_task(broker.run(node.deliver, node.gap, node.hear))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while broker.unready() is not None and not task.done():  # noqa: ASYNC110  # it tells nobody when it turns ready
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0)  # a broker that is always ready starts

@@ -125,7 +125,7 @@ def test_a_client_that_does_not_go_is_cut_off_within_the_bound(start: Start) -> 
         frame(sock)
         begin = time.monotonic()
         assert hub.stop() == 0, "an orderly stop is a success"
-        assert time.monotonic() - begin < SECONDS
+        assert time.monotonic() - begin < 10
     assert "Traceback" not in hub.log.read_text()
 
 
@@ -139,7 +139,7 @@ def test_a_stream_that_does_not_read_is_cut_off_within_the_bound(start: Start) -
         assert http.post(f"{hub.url}/v1/channels/big.a", content=body).status_code == 201
         begin = time.monotonic()
         assert hub.stop() == 0
-        assert time.monotonic() - begin < SECONDS
+        assert time.monotonic() - begin < 10
     log = hub.log.read_text()
     assert '"event": "cut_off"' in log
     assert "Traceback" not in log
