@@ -17,7 +17,7 @@ import pytest
 from tests import SETTINGS
 from tests.harness import free_port
 
-START_SECONDS = 20
+START_SECONDS = 30
 
 
 def program() -> str:

@@ -14,7 +14,7 @@ import pytest
 from tests.harness import free_port
 from tests.redis_servers import program
 
-START_SECONDS = 20
+START_SECONDS = 30
 Series = tuple[dict[str, str], float]
 
 
@@ -57,7 +57,7 @@ class Prometheus:
         found: list[str] = self._get(f"label/{label}/values", **{"match[]": series})
         return found
 
-    def until(self, expression: str, count: int = 1, seconds: float = 20) -> list[Series]:
+    def until(self, expression: str, count: int = 1, seconds: float = 30) -> list[Series]:
         """Until it gives so many series; evaluation goes by the clock of scrapes, on which nobody can wait."""
         deadline = time.monotonic() + seconds
         while len(found := self.query(expression)) < count:

@@ -23,7 +23,7 @@ from tests import SETTINGS
 from tests.authority import Authority, Pair
 from tests.harness import free_port
 
-START_SECONDS = 20
+START_SECONDS = 30
 Options = Sequence[str | int]
 
 

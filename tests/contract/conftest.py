@@ -19,6 +19,8 @@ from eventhub.channels import Retention
 from eventhub.event import Event
 from tests import nats_servers, redis_servers
 
+PATIENCE = 30
+"""Seconds: of tests, and of brokers where nothing is said about theirs."""
 RETENTION = {
     "few": Retention(3, None),
     "none": Retention(0, None),
@@ -67,7 +69,7 @@ class Node:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Until it holds, which something the broker says must bring about."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 self.changed.clear()
                 await self.changed.wait()
@@ -86,7 +88,7 @@ async def running(broker: Broker, clock: Clock) -> AsyncIterator[Node]:
     node = Node(broker, clock)
     task = asyncio.create_task(broker.run(node.deliver, node.gap, node.hear))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while broker.unready() is not None and not task.done():  # noqa: ASYNC110  # it tells nobody when it turns ready
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0)  # a broker that is always ready starts
@@ -121,20 +123,20 @@ async def sqlite(count: int) -> AsyncIterator[list[Node]]:
 def on_redis(url: Callable[[], str]) -> Backend:
     def start(count: int) -> AbstractAsyncContextManager[list[Node]]:
         prefix = secrets.token_hex(4)
-        return nodes_on(count, lambda clock: RedisBroker(url(), retention, clock, prefix=prefix))
+        return nodes_on(count, lambda clock: RedisBroker(url(), retention, clock, prefix=prefix, timeout=PATIENCE))
 
     return start
 
 
 def nats(count: int) -> AbstractAsyncContextManager[list[Node]]:
     url = f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}"
-    return nodes_on(count, lambda clock: NatsBroker(url, retention, clock))
+    return nodes_on(count, lambda clock: NatsBroker(url, retention, clock, timeout=PATIENCE))
 
 
 def nats_cluster(count: int) -> AbstractAsyncContextManager[list[Node]]:
     cluster = nats_servers.cluster()
     cluster.purge("contract")  # making a replicated stream takes half a second
-    return nodes_on(count, lambda clock: NatsBroker(f"{cluster.url}?prefix=contract", retention, clock))
+    return nodes_on(count, lambda clock: NatsBroker(f"{cluster.url}?prefix=contract", retention, clock, timeout=PATIENCE))
 
 
 BROKERS: dict[str, Backend] = {

@@ -148,7 +148,7 @@ def test_pods_keep_those_who_come_while_the_broker_is_away_and_serve_them_when_i
         return {kind: http.get(f"{base}{path}").status_code for kind, path in paths.items()}
 
     def until(base: str, startup: int) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while (told := probes(base)) != {"startup": startup, "liveness": 200, "readiness": 200}:
             assert time.monotonic() < deadline, told
             time.sleep(0.05)  # between looks at another process

@@ -58,7 +58,7 @@ def nodes(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Itera
         server.stop()
 
 
-def wait(holds: Callable[[], bool], seconds: float = 10) -> None:
+def wait(holds: Callable[[], bool], seconds: float = 30) -> None:
     """Until it holds, but no longer."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -30,7 +30,7 @@ def lines(hub: EventHubServer, event: str = "") -> list[Line]:
     return [line for line in found if event in ("", line["event"])]
 
 
-def until(hub: EventHubServer, holds: Callable[[list[Line]], bool], seconds: float = 10) -> list[Line]:
+def until(hub: EventHubServer, holds: Callable[[list[Line]], bool], seconds: float = 30) -> list[Line]:
     deadline = time.monotonic() + seconds
     while not holds(found := lines(hub)):
         assert time.monotonic() < deadline, found

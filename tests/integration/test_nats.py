@@ -8,7 +8,7 @@ import secrets
 import shutil
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.nats.line import Line
+from eventhub.brokers.nats.link import Link
 from eventhub.brokers.nats.message import STAMPS
 from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable, PayloadTooLarge
@@ -69,9 +70,9 @@ def test_a_killed_server_that_comes_back_loses_nothing(server: Server) -> None:
     async def harm() -> None:
         for _ in range(ROUNDS):
             server.kill()
-            await until(lambda: nodes[0].broker.unready(), 5)
+            await until(lambda: nodes[0].broker.unready())
             await asyncio.to_thread(server.start)
-            await until(lambda: not any(each.broker.unready() for each in nodes), 10)
+            await until(lambda: not any(each.broker.unready() for each in nodes))
             await books.more()
 
     under_load(nodes, books, harm)
@@ -173,9 +174,9 @@ def test_a_connection_that_is_cut_stalls_or_half_closes(harm: str) -> None:
 
     async def do() -> None:
         getattr(proxy, harm)()
-        await until(lambda: nodes[1].broker.unready(), 5)
+        await until(lambda: nodes[1].broker.unready())
         proxy.heal()
-        await until(lambda: not nodes[1].broker.unready(), 10)
+        await until(lambda: not nodes[1].broker.unready())
 
     async def scenario() -> None:
         async with proxy:
@@ -202,7 +203,7 @@ def test_without_a_server_it_says_so_and_turns_ready_when_one_comes(server: Serv
         assert [getattr(result, "code", None) for result in results] == ["broker_unavailable"]
         assert each.broker.unready()
         await asyncio.to_thread(server.start)
-        await until(lambda: each.broker.unready() is None, 5)
+        await until(lambda: each.broker.unready() is None)
         assert len(await each.broker.publish([NewEvent("log.a", b"1", 0)])) == 1
 
     asyncio.run(on_nodes([each], scenario))
@@ -224,12 +225,34 @@ def test_a_fault_of_the_listener_ends_the_broker() -> None:
     asyncio.run(main())
 
 
+def test_a_cancellation_that_the_client_library_loses_ends_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `asyncio.wait_for` does before Python 3.12, when it comes together with the server's refusal."""
+    connecting = asyncio.Event()
+
+    async def refused(link: Link, server: str, login: Mapping[str, object]) -> None:
+        lost = (asyncio.CancelledError,) if not connecting.is_set() else ()
+        connecting.set()
+        with suppress(*lost):
+            await asyncio.Event().wait()
+        raise BrokerUnavailable("the login was refused")
+
+    async def main() -> None:
+        task = asyncio.create_task(broker("nats://127.0.0.1:1").run(lambda event: None, lambda channel: None, lambda message: None))
+        await connecting.wait()
+        task.cancel()
+        await asyncio.wait([task], timeout=10)
+        assert task.cancelled()
+
+    monkeypatch.setattr(Link, "open", refused)
+    asyncio.run(main())
+
+
 def test_a_server_without_jetstream_is_not_ready() -> None:
     plain = Server(jetstream=False).start()
     each = node(plain.url)
 
     async def scenario() -> None:
-        await until(lambda: "JetStream" in (each.broker.unready() or ""), 5)
+        await until(lambda: "JetStream" in (each.broker.unready() or ""))
 
     try:
         asyncio.run(on_nodes([each], scenario))
@@ -242,8 +265,8 @@ def test_a_login_is_used_and_a_wrong_one_is_not_repeated_to_anyone() -> None:
     right, wrong = node(server.url.replace("//", "//ana:p%40ss@")), node(server.url.replace("//", "//ana:s3cret@"))
 
     async def scenario() -> None:
-        await until(lambda: right.broker.unready() is None, 5)
-        await until(lambda: "refused" in (wrong.broker.unready() or ""), 5)
+        await until(lambda: right.broker.unready() is None)
+        await until(lambda: "refused" in (wrong.broker.unready() or ""))
         assert "s3cret" not in (wrong.broker.unready() or "")
 
     try:
@@ -265,9 +288,9 @@ def test_tls_is_used_and_insisted_on(tmp_path: Path, server: Server) -> None:
     stripped = node(server.url.replace("nats://", "tls://u:s3cret@"))
 
     async def scenario() -> None:
-        await until(lambda: trusting.broker.unready() is None, 5)
-        await until(lambda: "certificate" in (doubting.broker.unready() or "").lower(), 5)
-        await until(lambda: "TLS" in (stripped.broker.unready() or ""), 5)
+        await until(lambda: trusting.broker.unready() is None)
+        await until(lambda: "certificate" in (doubting.broker.unready() or "").lower())
+        await until(lambda: "TLS" in (stripped.broker.unready() or ""))
 
     try:
         asyncio.run(on_nodes([trusting, doubting, stripped], scenario))
@@ -286,7 +309,7 @@ def test_a_lost_announcement_that_none_follows_is_found(monkeypatch: pytest.Monk
             lost = await books.insist(each, "log.a")
             await asyncio.sleep(0.1)
         await books.insist(each, "log.b")
-        await until(lambda: each.readers["log.a"].has(lost), 5)
+        await until(lambda: each.readers["log.a"].has(lost))
         await books.close([each])
 
     asyncio.run(on_nodes([each], scenario))
@@ -371,7 +394,7 @@ def test_a_thousand_subscribed_channels() -> None:
         task = asyncio.create_task(each.run(lambda event: heard.append(event.channel), lambda channel: None, lambda message: None))
         await asyncio.gather(*map(each.subscribe, channels))
         await each.publish([NewEvent(channel, b"1", 0) for channel in channels])
-        await until(lambda: len(heard) == 1000, 5)
+        await until(lambda: len(heard) == 1000)
         assert sorted(heard) == sorted(channels)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -16,7 +16,7 @@ from tests.proxy import Proxy
 from tests.redis_nodes import CHANNEL, RedisNode, nodes
 from tests.redis_servers import RedisServer, cluster, wait_for
 
-NOTICED_SECONDS = 8
+NOTICED_SECONDS = 20
 """Until a node says that it is not ready."""
 
 

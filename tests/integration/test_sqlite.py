@@ -69,7 +69,7 @@ def texts(events: object) -> list[str]:
     return [event.data.decode().strip('"') for event in events]
 
 
-async def until(condition: Callable[[], object], seconds: float = 10) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - a thread changes it and sets no event
             await asyncio.sleep(0.01)

@@ -88,6 +88,7 @@ class NatsBroker:
     async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
         failures = 0
         while True:
+            _obey()
             link = Link(lambda subject: self._session.slow(subject) if self._session else None)
             try:
                 await self._connect(link)
