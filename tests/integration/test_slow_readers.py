@@ -197,8 +197,7 @@ def test_a_connection_that_is_given_up_leaves_its_other_channels_at_once(case: t
     flood(hub, "strict.a")
     while metric(hub.url, 'eventhub_slow_disconnects_total{type="strict"}') == 0:
         assert time.monotonic() < deadline, "it was not given up"
-    assert metric(hub.url, "eventhub_subscriptions") == 0
-    assert metric(hub.url, "eventhub_connections") == 1, "what it was sent before is still on its way"
+    assert metric(hub.url, "eventhub_subscriptions") == 0, "though what it was sent before is still on its way"
     sock.close()
 
 
