@@ -148,7 +148,7 @@ class Books:
         texts = [secrets.token_hex(8) for _ in range(batch)]
         events = [NewEvent(channel, json.dumps(text).encode(), node.now()) for text in texts]
         try:
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(30):
                 results = await node.broker.publish(events)
         except BrokerUnavailable as error:
             self.failures[error.message] += 1
@@ -224,7 +224,7 @@ def position(text: str) -> Position:
     return found
 
 
-async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  (whatever it is, it has no event)
             await asyncio.sleep(0.01)

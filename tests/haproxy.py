@@ -34,6 +34,7 @@ class HAProxy:
         self._config = directory / "haproxy.cfg"
         self._stats = directory / "stats"
         text = text.replace("global\n", f"global\n    stats socket {self._stats}\n")
+        text = text.replace("timeout check 2s", "timeout check 20s")  # on a busy machine moments are longer
         self._config.write_text(re.sub(r"maxconn \d+", "maxconn 9000", text).replace("bind :8080", f"bind 127.0.0.1:{self.port}"))
         self._log = directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -60,7 +61,7 @@ class HAProxy:
 
     def _rows(self) -> dict[str, dict[str, str]]:
         with socket.socket(socket.AF_UNIX) as sock:
-            sock.settimeout(5)
+            sock.settimeout(30)
             sock.connect(str(self._stats))
             sock.sendall(b"show stat\n")
             text = b"".join(iter(lambda: sock.recv(65536), b"")).decode()

@@ -121,8 +121,8 @@ class Cluster:
 
 def ask(port: int, subject: str, body: str = "") -> dict[str, Any]:
     """Ask a server's JetStream, with a bare client of our own."""
-    with socket.create_connection(("127.0.0.1", port), 2) as connection:
-        connection.settimeout(3)
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.settimeout(10)
         stream = connection.makefile("rb")
         stream.readline()
         connection.sendall(f'CONNECT {{"verbose":false}}\r\nSUB r 1\r\nPUB $JS.API.{subject} r {len(body)}\r\n{body}\r\n'.encode())

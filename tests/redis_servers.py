@@ -78,7 +78,7 @@ class RedisServer:
 
     def call(self, *command: str | bytes | int) -> Any:
         """Over a connection of its own, by a client that nobody here wrote."""
-        client = redis.Redis(port=self.port, socket_timeout=5, protocol=2, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis(port=self.port, socket_timeout=30, protocol=2, retry=Retry(NoBackoff(), 0))
         try:
             client.response_callbacks.clear()
             return client.execute_command(*command)  # type: ignore[no-untyped-call]
@@ -136,8 +136,8 @@ def cluster(directory: Path, masters: int = 3, tls: Options = (), *, replicas: b
         nodes, buses = [], []
         for number in range(2 * masters if replicas else masters):
             buses.append(free_port())
-            options: list[str | int] = ["--cluster-enabled", "yes", "--cluster-port", buses[-1], "--cluster-node-timeout", 2000]
-            options += ["--repl-diskless-sync-delay", 0, *(("--tls-cluster", "yes") if tls else ())]
+            options: list[str | int] = ["--cluster-enabled", "yes", "--cluster-port", buses[-1], "--repl-diskless-sync-delay", 0]
+            options += ["--cluster-node-timeout", 2000 if replicas else 20_000, *(("--tls-cluster", "yes") if tls else ())]
             nodes.append(stack.enter_context(RedisServer(directory / str(number), *options, tls=tls)))
         for number, node in enumerate(nodes):
             if number < masters:

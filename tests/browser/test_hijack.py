@@ -15,7 +15,7 @@ from tests.harness import EventHubServer, free_port
 BLOCKED = "chrome-error://chromewebdata/"
 EVENT = '{"sender":"eve","text":"x"}'
 TRIES = """
-    const late = () => new Promise((_, reject) => setTimeout(() => reject(new Error("nothing happened")), 8000));
+    const late = () => new Promise((_, reject) => setTimeout(() => reject(new Error("nothing happened")), 30_000));
     const within = (steps) => Promise.race([steps, late()]);
     const socket = (url, protocols) => within(new Promise((resolve) => {
         const socket = new WebSocket(url, protocols);

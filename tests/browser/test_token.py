@@ -187,7 +187,7 @@ def test_before_a_token_expires_a_new_one_keeps_the_connection(guarded: EventHub
 def test_a_token_that_expires_ends_the_connection_and_is_asked_for(guarded: EventHubServer, visit: Visit) -> None:
     page = visit(guarded).open("/explore?channel=chat.end#token=rubbish")
     expect(field(page)).to_be_visible()
-    use(page, token(seconds=6))  # from now on, and not while the page was loading
+    use(page, token(seconds=15))  # from now on, and not while the page was loading
     connected(page)
     expect(page.locator("#status")).to_have_attribute("data-state", "stopped")
     expect(reason(page)).to_contain_text("The token has expired.")

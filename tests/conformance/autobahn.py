@@ -39,6 +39,11 @@ INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
 DECLINED = ("13.3.", "13.4.", "13.5.", "13.6.")
 """Where all that the client offers limits the window of the server, which shares its frames with clients that did not ask for that."""
 
+PATIENT = """\
+from autobahntestsuite.fuzzing import FuzzingProtocol as one; kill, close = one.killAfter, one.closeAfter
+one.killAfter = lambda self, seconds: kill(self, 10 * seconds); one.closeAfter = lambda self, seconds: close(self, 2 * seconds)"""
+"""A second, after which Autobahn gives a case up or ends it, may be too short on a busy machine."""
+
 
 class Verdict(NamedTuple):
     """What Autobahn says of a case: of what happened, of how it was closed, and how many milliseconds it took."""
@@ -59,7 +64,7 @@ def judge(directory: Path, cases: Sequence[str], seconds: float) -> dict[str, Ve
         specification = {"outdir": str(directory / "reports"), "servers": [{"agent": "eventhub", "url": server.ws_url}], "cases": cases}
         (directory / "spec.json").write_text(json.dumps(specification))
         (libraries,) = ROOT.glob("usr/lib/*-linux-gnu")
-        wstest = "from autobahntestsuite.wstest import run; run()"
+        wstest = f"{PATIENT}; from autobahntestsuite.wstest import run; run()"
         command = [str(PYTHON), "-W", "ignore", "-c", wstest, "-m", "fuzzingclient", "-s", "spec.json"]
         environment = {"LD_LIBRARY_PATH": str(libraries), "PATH": os.environ["PATH"]}
         done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=seconds, check=False)

@@ -57,6 +57,7 @@ def fired(prometheus: Prometheus) -> set[str]:
     return {labels["alertname"] for labels, _ in found}
 
 
+@pytest.mark.timeout(600)
 def test_every_alert_fires_at_nodes_in_its_trouble_and_every_panel_and_runbook_has_data(scene: Scene) -> None:
     prometheus = scene.prometheus
     # a machine that is short of cores is late and answers scrapes late: then these two are true
@@ -68,6 +69,6 @@ def test_every_alert_fires_at_nodes_in_its_trouble_and_every_panel_and_runbook_h
     limited = bool(prometheus.query(LIMIT))
     expressions = [found for found in (*of_dashboards(), *of_runbooks()) if limited or LIMIT not in found.text]
     assert without_data(prometheus, expressions) == []
-    assert prometheus.query(healthy) == [], "it is only the other nodes that have trouble"
+    prometheus.until(f"(count({healthy}) or vector(0)) == 0")  # it is only the other nodes that have trouble
     scene.troubles_of_the_broker()
     assert fired(prometheus) == {rule["alert"] for rule in ALERTS} - {"EventHubMemoryNearLimit"}

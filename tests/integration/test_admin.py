@@ -376,22 +376,23 @@ def publish(node: EventHubServer, credential: str, channel: str = "chat.rate") -
 def test_what_a_principal_may_publish_is_counted_at_all_nodes_together(nodes: list[EventHubServer]) -> None:
     ben = token("ben")
     begin = time.monotonic()
-    statuses = []
-    while time.monotonic() < begin + 6:
+    statuses, seconds, busy = list[int](), 0.0, 0.0
+    while busy < 6:
         statuses += [publish(node, ben) for node in nodes]
-    seconds = time.monotonic() - begin
+        before, seconds = seconds, time.monotonic() - begin
+        busy += min(0.5, seconds - before)  # more than a second's worth is not saved up for who gets no core
     allowed = statuses.count(201)
     assert set(statuses) == {201, 429}
     assert allowed <= 10 * (seconds + 1) + 10 + 2, "one burst at each node, once"
-    assert allowed >= 10 * seconds * 0.8
+    assert allowed >= 10 * busy * 0.8
     assert sum(refusals(node, "publish_rate") for node in nodes) >= statuses.count(429)
 
 
 def test_a_refusal_says_when_to_come_back_and_coming_back_then_is_allowed(nodes: list[EventHubServer]) -> None:
     with connect(nodes[0], token("eve")) as client:
-        for number in range(15):
+        for number in range(40):
             client.send(type="publish", channel="chat.rate", data=number, ref=number)
-        replies = [client.receive() for _ in range(15)]
+        replies = [client.receive() for _ in range(40)]
         refused = [reply for reply in replies if reply["type"] == "error"]
         assert {reply["code"] for reply in refused} == {"rate_limited"}
         assert sum(reply["type"] == "published" for reply in replies) >= 10
@@ -408,7 +409,7 @@ def test_a_stream_is_slowed_and_refused_nothing(nodes: list[EventHubServer]) -> 
     begin, waits = time.monotonic(), refusals(nodes[1], "publish_rate")
     lines = "".join(f"{number}\n" for number in range(8))
     headers = {**bearer(SLOW), "Content-Type": "application/x-ndjson"}
-    answer = http.post(f"{nodes[1].url}/v1/channels/logs.stream", content=lines, headers=headers, timeout=20)
+    answer = http.post(f"{nodes[1].url}/v1/channels/logs.stream", content=lines, headers=headers)
     last = json.loads(answer.text.splitlines()[-1])
     assert (last["accepted"], last["rejected"], last["done"]) == (8, 0, True)
     assert time.monotonic() - begin >= 2

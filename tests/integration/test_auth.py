@@ -33,7 +33,7 @@ auth:
   - {{name: reader, hash: "{hash_key(READER)}", subscribe: ['>']}}
   tokens:
     leeway: 0
-    warning: 2
+    warning: 5
     keys:
     - {{algorithm: HS256, id: old, secret: "{SECRET.decode()}"}}
     - {{algorithm: ES256, id: new, file: public.pem}}
@@ -290,9 +290,9 @@ def test_the_member_of_a_token_is_its_subject_over_every_transport(server: Event
 
 
 def test_a_websocket_is_warned_and_ends_with_its_token(server: EventHubServer) -> None:
-    with in_header(server, ana(3)) as client:
+    with in_header(server, ana(8)) as client:
         warning = client.until("expiring")
-        assert 0 < warning["expires_in"] <= 2.1
+        assert 0 < warning["expires_in"] <= 5.1
         assert client.until("error")["code"] == "token_expired"
         with pytest.raises(ConnectionClosed) as ended:
             client.receive()
@@ -302,11 +302,11 @@ def test_a_websocket_is_warned_and_ends_with_its_token(server: EventHubServer) -
 
 def test_a_new_token_renews_a_websocket_and_ends_what_it_does_not_allow(server: EventHubServer, channel: Channel) -> None:
     first, second = channel("chat") + ".a", channel("chat") + ".b"
-    with in_subprotocol(server, ana(3)) as client:
+    with in_subprotocol(server, ana(8)) as client:
         client.subscribe(first)
         client.subscribe(second)
         client.until("expiring")
-        client.send(type="auth", token=ana(5, channels={"subscribe": [first]}), ref=1)
+        client.send(type="auth", token=ana(8, channels={"subscribe": [first]}), ref=1)
         assert client.receive()["type"] == "authenticated"
         assert client.receive() == {"type": "unsubscribed", "channel": second, "reason": "forbidden"}
         url = f"{server.url}/v1/channels/"
@@ -320,26 +320,26 @@ def test_a_new_token_renews_a_websocket_and_ends_what_it_does_not_allow(server: 
 @pytest.mark.parametrize("path", ["channels/{}/sse", "channels/{}/ndjson", "sse?channel={}"])
 def test_a_stream_is_warned_and_ends_with_its_token(server: EventHubServer, channel: Channel, path: str) -> None:
     begin = time.monotonic()
-    with http.stream("GET", f"{server.url}/v1/{path.format(channel('chat'))}", headers=bearer(ana(3))) as stream:
+    with http.stream("GET", f"{server.url}/v1/{path.format(channel('chat'))}", headers=bearer(ana(8))) as stream:
         lines = [line.removeprefix("data: ") for line in stream.iter_lines() if "{" in line]
     messages = [json.loads(line) for line in lines]
     assert [message["type"] for message in messages] == ["subscribed", "expiring", "error"]
     assert messages[-1]["code"] == "token_expired"
-    assert 2 < time.monotonic() - begin < 8
+    assert time.monotonic() - begin > 6
 
 
 def test_a_stream_of_a_producer_ends_with_its_token_and_says_what_is_stored(server: EventHubServer, channel: Channel) -> None:
     line = json.dumps(MESSAGE).encode() + b"\n"
     with raw(server.port) as sock:
         sock.sendall(
-            f"POST /v1/channels/{channel('chat')} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ana(2)}\r\n"
+            f"POST /v1/channels/{channel('chat')} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ana(6)}\r\n"
             f"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n{len(line):x}\r\n".encode()
             + line
             + b"\r\n"
         )
         answer = b""
-        while b'"done"' not in answer:
-            answer += sock.recv(65536)
+        while b'"done"' not in answer and (part := sock.recv(65536)):
+            answer += part
     found = [json.loads(part) for part in answer.split(b"\r\n") if part.startswith(b"{")]
     assert found[0]["accepted"] == 1
     assert (found[-1]["accepted"], found[-1]["done"], found[-1]["error"]["code"]) == (1, False, "token_expired")

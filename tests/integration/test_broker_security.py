@@ -25,7 +25,7 @@ from tests.nats_servers import Server
 from tests.redis_servers import RedisServer, cluster, tls_options, wait_for
 
 CHANNELS = ("log.a", "brief.a")
-SECONDS = 15
+SECONDS = 30
 
 
 def retention(channel: str) -> Retention:

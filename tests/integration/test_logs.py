@@ -147,7 +147,7 @@ def levels(hub: EventHubServer) -> list[str]:
 
 
 def wait(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)

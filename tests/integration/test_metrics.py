@@ -139,7 +139,7 @@ def test_what_a_producer_waits_is_measured_for_requests_and_websockets(start: St
         client.until("published")
         while metric(hub.url, count) < 4:
             pass
-    assert 0 < metric(hub.url, 'eventhub_publish_seconds_sum{type="chat"}') < 4
+    assert 0 < metric(hub.url, 'eventhub_publish_seconds_sum{type="chat"}') < 60
     assert metric(hub.url, 'eventhub_publish_seconds_count{type="logs"}') == 0
     assert post(hub, "stranger.a", "{}") == 404, "no type, no series"
     assert metric(hub.url, "eventhub_publish_seconds_count") == 4

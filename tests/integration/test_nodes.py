@@ -26,7 +26,6 @@ ROUNDS = int(SETTINGS.get("EVENTHUB_TEST_ROUNDS", "1"))
 CONFIG = """
 broker: {broker}
 log: {{level: warning}}
-heartbeat: 2
 shutdown: {{grace: 2, reconnect_within: 0.2}}
 channels:
   chat: {{payload: chat, history: {{events: 100000, age: 1h}}, presence: true, publish: [client, producer]}}
@@ -243,7 +242,7 @@ def children(hub: EventHubServer) -> list[int]:
 
 async def readiness(node: EventHubServer, status: int) -> None:
     """Until /readyz says so, within seconds; /livez is green meanwhile."""
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         deadline = time.monotonic() + 30
         while (await client.get(f"{node.url}/readyz")).status_code != status:
             assert (await client.get(f"{node.url}/livez")).status_code == 200
@@ -253,7 +252,7 @@ async def readiness(node: EventHubServer, status: int) -> None:
 
 async def publish_in_vain(node: EventHubServer) -> None:
     """While the broker is away: refused within a bounded time, with a hint when to come back."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         answer = await client.post(f"{node.url}/v1/channels/chat.vain", content='{"sender":"a","text":"b"}')
         assert answer.status_code == 503
         assert answer.json()["code"] == "broker_unavailable"

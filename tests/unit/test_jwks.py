@@ -134,14 +134,14 @@ async def test_they_are_fetched_at_the_start() -> None:
 
 @in_loop
 async def test_it_is_fetched_anew_when_asked_for_but_not_too_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "COOLDOWN", 0.2)
+    monkeypatch.setattr(module, "COOLDOWN", 60)
     with JwksServer(jwk("RS256", "a")) as server:
         async with running(server.url) as (keys, fetched):
             await keys.refresh()
             server.keys.append(jwk("RS256", "b"))
             assert not await keys.refresh(), "it was just done"
             assert len(server.requests) == 1
-            await until(lambda: time.monotonic() > keys._next)
+            keys._next = 0
             assert await keys.refresh()
             assert fetched == [["a"], ["a", "b"]]
 

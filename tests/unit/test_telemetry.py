@@ -232,7 +232,7 @@ def test_a_collector_that_is_not_there_holds_the_end_up_for_a_bounded_time(monke
         node.publish().end((receipt(),))
         begin = time.monotonic()
         node.stop()
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 15
         assert node.telemetry.publish("chat.a", None, "http") is None, "nothing is traced after the end"
     assert [line["event"] for line in lines] == ["spans_not_sent"]
 
