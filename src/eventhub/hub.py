@@ -248,22 +248,23 @@ class Hub:
             feed, begin = self._dirty.popleft()
             try:
                 room -= feed.live.advance(min(room, SLICE_WRITES))
+                if events := feed.live.written:
+                    feed.live.written = []
+                    self._fanned_out(feed, events, time.perf_counter() - begin)
             except Exception:
                 self._mend(feed.channel)  # the others get theirs
                 continue
-            if events := feed.live.written:
-                feed.live.written = []
-                now = self.now()
-                latencies = (max(0, now - event.time) / 1000 for event in events)
-                seconds = time.perf_counter() - begin
-                self._metrics.flushed(feed.kind.name, latencies, seconds)
-                if self.tracing is not None:
-                    self.tracing.fanned_out(feed.channel, events, seconds, len(feed.live))
             if feed.live.due:
                 self._dirty.append((feed, begin))  # behind the others: each channel gets its slice
         if self._dirty:
             assert self._loop is not None
             self._loop.call_soon(self._flush)
+
+    def _fanned_out(self, feed: Feed, events: list[Event], seconds: float) -> None:
+        now = self.now()
+        self._metrics.flushed(feed.kind.name, (max(0, now - event.time) / 1000 for event in events), seconds)
+        if self.tracing is not None:
+            self.tracing.fanned_out(feed.channel, events, seconds, len(feed.live))
 
     def _deliver(self, event: Event) -> None:
         if (feed := self._feeds.get(event.channel)) is not None:

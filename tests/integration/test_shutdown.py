@@ -298,6 +298,19 @@ def test_a_second_signal_does_not_wait_for_requests_either(start: Start) -> None
     assert "Traceback" not in hub.log.read_text()
 
 
+@pytest.mark.parametrize("signals", [1, 2])
+def test_what_does_not_end_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch, signals: int) -> None:
+    monkeypatch.setenv("END_HANGS", "1")
+    hub = start(lane="workers")
+    assert hub.process is not None
+    for _ in range(signals):
+        hub.process.send_signal(signal.SIGTERM)
+        while "draining" not in hub.log.read_text():
+            pass
+    assert hub.process.wait(timeout=SECONDS) == 1
+    assert '"event": "end_hangs"' in hub.log.read_text()
+
+
 def test_a_terminal_that_closes_is_a_reason_to_drain(start: Start) -> None:
     hub = start()
     with WsClient(hub.ws_url) as client:

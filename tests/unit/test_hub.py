@@ -344,6 +344,27 @@ def test_an_error_of_ours_while_one_channel_is_written_keeps_no_other_from_its_e
     run(scenario)
 
 
+def test_an_error_of_ours_while_a_delivery_is_measured_costs_nobody_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+    faults = [ZeroDivisionError("a fault of ours")]
+
+    def flushed(self: Metrics, kind: str, latencies: object, seconds: float) -> None:
+        if faults:
+            raise faults.pop()
+
+    monkeypatch.setattr(Metrics, "flushed", flushed)
+
+    async def scenario(node: Node) -> None:
+        wires = [node.subscribe(channel) for channel in ("drop.a", "drop.b")]
+        await until(lambda: all(wire.told("subscribed") for wire in wires))
+        for number, channel in (("1", "drop.a"), ("1", "drop.b"), ("2", "drop.a"), ("2", "drop.b")):  # in one turn of the loop
+            await node.publish(channel, number)
+        await until(lambda: [wire.told("event") for wire in wires] == [2, 2])
+        assert not faults
+
+    run(scenario)
+
+
 class FaultyOnce:
     """A fan-out whose first `advance` fails."""
 

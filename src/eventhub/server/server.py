@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import os
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from types import FrameType
 
@@ -18,6 +20,10 @@ from eventhub.server.supervisor import Seat
 
 GARBAGE = 20_000
 """Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""
+END_SECONDS = 10.0
+"""From the end of the drain. What has not ended then (a task, a thread) is given up."""
+HURRY_SECONDS = 3.0
+"""The same, from a second signal."""
 
 log = structlog.get_logger("eventhub.server")
 
@@ -80,6 +86,7 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
         elif sig != signal.SIGHUP and self._seat is None and self.started:
             self.hurried = True
+            _give_up_after(HURRY_SECONDS)
             asyncio.get_running_loop().call_soon_threadsafe(self._hurry.set)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -95,6 +102,8 @@ class Server(uvicorn.Server):
         self._gateway.close()
         if self.hurried:
             self._gateway.cut_off()
+        if self._seat is None:  # the supervisor sees to it that workers end
+            _give_up_after(END_SECONDS)
         await super().shutdown()
         log.info("stopped")
         self._captured_signals.clear()  # uvicorn would raise them again: an orderly stop is a success
@@ -112,3 +121,15 @@ class Server(uvicorn.Server):
 
     async def _hurried(self) -> None:
         await self._hurry.wait()
+
+
+def _give_up_after(seconds: float) -> None:
+    """End this process then, whatever it waits for: on a thread, as the event loop may be what waits."""
+    timer = threading.Timer(seconds, _give_up)
+    timer.daemon = True
+    timer.start()
+
+
+def _give_up() -> None:
+    log.critical("end_hangs", reason="something did not end in time; the process ends without it")
+    os._exit(1)
