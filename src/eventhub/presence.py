@@ -5,7 +5,8 @@ carries messages from each node to all, at most once. The rules:
 
 1. A node tells what changed, in numbered batches. Who sees a number missing, or does not know the node, asks it for everything.
 2. Everything comes in parts, numbered like the last batch before it; it replaces what was known of that node.
-3. A node that says nothing tells its number instead, every BEAT; one that is silent for SILENCE is gone, and its members with it.
+3. A node that says nothing tells its number instead, every BEAT; one that is silent for SILENCE is gone, and its members with it. A node
+   hears itself, too: while it does not, for DEAF, it is the one that hears nothing, and that time is nobody's silence.
 4. Members whose connections a node sent away, as it is about to stop, stay its own until it is silent: by then they are another's, too.
 """
 
@@ -21,6 +22,8 @@ BEAT = 2_000
 """Milliseconds between two messages of a node at most."""
 SILENCE = 7_000
 """Milliseconds of silence after which a node is gone: three beats and a bit."""
+DEAF = BEAT + 500
+"""Milliseconds without any message, not even this node's own: the broker was away, or this process got no core."""
 ASK_AGAIN = 1_000
 """Milliseconds between two questions to the same node."""
 BATCH = 250
@@ -63,6 +66,7 @@ class Roster:
         self._questions: list[str | None] = [None]  # to everybody, at first
         self._asked = False
         self._told = -BEAT
+        self._heard = 0  # when any message came, of whichever node
 
     # This node's members
 
@@ -104,6 +108,7 @@ class Roster:
         """Take in what a node told all; `now` in milliseconds. What no node can have written raises an error of one kind or another."""
         told = orjson.loads(message)
         _check(told)
+        self._listen(now)
         node = told["node"]
         if node == self._node:
             return []
@@ -125,6 +130,8 @@ class Roster:
 
     def expire(self, now: int) -> list[Change]:
         """Forget nodes that have been silent for too long."""
+        if now - self._heard > DEAF:
+            return []
         gone = [node for node, peer in self._peers.items() if now - peer.heard > SILENCE]
         return [change for node in gone for change in self._drop(node)]
 
@@ -146,6 +153,12 @@ class Roster:
         elif not news:
             yield self._message(number=self._number)
         self._told = now
+
+    def _listen(self, now: int) -> None:
+        if (deaf := now - self._heard) > DEAF:
+            for peer in self._peers.values():
+                peer.heard += deaf
+        self._heard = now
 
     def _everything(self) -> Iterator[bytes]:
         members = [(channel, member) for channel, own in self._own.items() for member in own]

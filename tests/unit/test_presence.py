@@ -131,6 +131,11 @@ class Nodes:
                         self.changes[other] += hearer.hear(message, self.now)
             self.changes[name] += roster.expire(self.now)
 
+    def pass_by(self, milliseconds: int) -> None:
+        """So much time, as it passes on a node that gets its core."""
+        for _ in range(milliseconds // 250):
+            self.tick(250)
+
     def exchange(self) -> None:
         """Long enough for everybody to know everything."""
         for _ in range(4):
@@ -196,11 +201,38 @@ def test_members_of_a_silent_node_vanish_within_the_bound() -> None:
     nodes.rosters["n0"].join("chat.a", "ana")
     nodes.exchange()
     del nodes.rosters["n0"]
-    nodes.tick(SILENCE - BEAT)
+    nodes.pass_by(SILENCE - BEAT)
     assert nodes.members() == [{"ana"}]
-    nodes.tick(BEAT + 1)
+    nodes.pass_by(BEAT + 250)
     assert nodes.members() == [set()]
     assert nodes.changes["n1"][-1] == Change("chat.a", "ana", joined=False)
+
+
+def test_while_the_broker_is_away_nobody_is_gone_and_who_went_meanwhile_vanishes_within_the_bound() -> None:
+    nodes = Nodes(3)
+    for name, roster in nodes.rosters.items():
+        roster.join("chat.a", name)
+    nodes.exchange()
+    told = {name: len(changes) for name, changes in nodes.changes.items()}
+    dead = nodes.rosters.pop("n0")
+    for _ in range(4 * SILENCE // 250):
+        nodes.tick(250, lost=1, chance=random.Random())
+    assert nodes.members() == [set(dead.nodes) | {"n0"}] * 2
+    nodes.pass_by(SILENCE - BEAT)
+    assert {name: len(nodes.changes[name]) for name in nodes.rosters} == {name: told[name] for name in nodes.rosters}
+    nodes.pass_by(2 * BEAT)
+    assert [nodes.changes[name][told[name] :] for name in nodes.rosters] == [[Change("chat.a", "n0", joined=False)]] * 2
+
+
+def test_a_node_that_gets_no_core_for_long_does_not_take_the_others_for_gone() -> None:
+    nodes = Nodes()
+    nodes.rosters["n0"].join("chat.a", "ana")
+    nodes.exchange()
+    told, stalled = len(nodes.changes["n1"]), nodes.now + 2 * SILENCE
+    assert nodes.rosters["n1"].expire(stalled) == [], "what waits to be read is not read yet"
+    nodes.now = stalled
+    nodes.pass_by(SILENCE)
+    assert (nodes.members(), nodes.changes["n1"][told:]) == ([{"ana"}] * 2, [])
 
 
 def test_an_idle_node_says_little_and_a_busy_one_speaks_in_batches() -> None:
