@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -128,6 +129,31 @@ def test_a_stalled_network_shows_within_seconds_and_costs_nobody_an_event(server
             await books.close(running)
             assert books.faults(running) == CLEAN
             assert told(running) == [[], []]
+
+    asyncio.run(main())
+
+
+def test_a_node_that_gets_no_core_for_a_while_does_not_take_its_server_for_lost(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard, "ANSWER_SECONDS", 0.5)
+
+    async def main() -> None:
+        async with nodes(server.url) as (node,):
+            await node.becomes(ready=True)
+            ((only, _),) = node.broker._shards.values()
+            link = only.commands
+            assert link is not None
+            call, loop, stalls = link.call, asyncio.get_running_loop(), []
+
+            def stalling(*words: Any) -> Any:
+                if words == ("HELLO",):
+                    stalls.append(loop.call_later(0, time.sleep, 1))
+                return call(*words)
+
+            monkeypatch.setattr(link, "call", stalling)
+            await until(lambda: len(stalls) == 3)
+            assert only.commands is link
 
     asyncio.run(main())
 

@@ -52,7 +52,8 @@ class Broker(Protocol):
         `deliver` is called in channel order. The first announcement after offsets may have been lost names a `previous` that is no event's:
         every reader then asks history. Where continuity cannot be vouched for, `gap(channel)` is called after announcing works again, so
         that history read afterwards and the announcements that follow leave no hole. `hear` gets what nodes broadcast; where there
-        can be several, this one's own as well, which shows it that it hears. All three are synchronous and do not raise; none is called once this is being cancelled.
+        can be several, this one's own as well, which shows it that it hears. All three are synchronous and do not raise; none is called
+        once this is being cancelled.
         """
         ...
 
