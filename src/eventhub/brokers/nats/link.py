@@ -1,7 +1,9 @@
 """One connection to a NATS server, from connect to its end: requests, publishes with acknowledgement, subscriptions.
 
 It never reconnects: the broker makes a new link, so that nothing written for one connection is ever sent on another. Bounds: WINDOW
-messages and WINDOW_BYTES unacknowledged; further ones wait. Every wait is the caller's to bound, except `request`'s.
+messages and WINDOW_BYTES unacknowledged; further ones wait. Every wait is the caller's to bound, except `request`'s and `ping`'s. What is
+outside the window (requests, subscriptions, messages to nodes) and not taken by the server is held until a ping, which the session sends
+every second, is not answered: that ends the link and all it holds.
 """
 
 import asyncio
@@ -28,6 +30,8 @@ SUBSCRIPTION_BYTES = 64 * 1024 * 1024
 NO_RESPONDERS = 503
 """Nobody listens on that subject: no stream, or none with a leader. Nothing was stored."""
 NOT_SENT = -1
+LOST = (Error, OSError, RuntimeError)
+"""What the client library raises on a lost connection; RuntimeError is uvloop's, of a transport that closed before the client noticed."""
 
 
 class ApiError(Exception):
@@ -80,15 +84,21 @@ class Link:
                     max_reconnect_attempts=1,
                     connect_timeout=CONNECT_SECONDS,
                     skip_subject_validation=True,  # they are made here
-                    pending_size=0,  # the window bounds what is unsent; the client's own bound waits where a cancellation gets lost
+                    pending_size=0,  # the client's own two bounds wait where a cancellation gets lost, and a ping beyond its time limit;
+                    flusher_queue_size=0,  # what bounds the unsent instead is said at the top
                     error_cb=self._on_error,
                     closed_cb=self._on_closed,
                     **self._guarded(login),
                 )
+                # An unforeseen error, as of a message that it cannot read, ends a loop of the client's, which tells nobody, stays
+                # "connected", and does not wait for the answer to a ping any more. It has no public way to them.
+                for loop in (self._client._reading_task, self._client._flusher_task):  # noqa: SLF001
+                    assert loop is not None
+                    loop.add_done_callback(lambda _: self._on_end())
                 self._insist_on_tls(login)
                 self._inbox = self._client.new_inbox()
                 await self._client.subscribe(f"{self._inbox}.*", cb=self._on_reply)
-        except (Error, OSError, TimeoutError, ValueError) as error:
+        except (*LOST, ValueError) as error:
             await self.close()
             raise BrokerUnavailable(f"no connection to a NATS server: {_reason(error)}") from None
 
@@ -108,9 +118,11 @@ class Link:
 
     async def ping(self) -> None:
         """The server answers. Not to be cancelled: the client would take the late answer for another one's. Raises BrokerUnavailable."""
+        if self.closed.is_set():
+            raise BrokerUnavailable("the connection to the NATS server was lost")
         try:
             await self._client.flush(timeout=2)
-        except (Error, OSError, TimeoutError) as error:
+        except LOST as error:
             raise BrokerUnavailable(f"the NATS server does not answer: {_reason(error)}") from None
 
     async def request(self, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -213,12 +225,12 @@ class Link:
             return await self._client.subscribe(
                 subject, cb=callback, pending_msgs_limit=SUBSCRIPTION_MESSAGES, pending_bytes_limit=SUBSCRIPTION_BYTES
             )
-        except Error as error:
+        except LOST as error:
             raise BrokerUnavailable(f"the connection to the NATS server was lost: {_reason(error)}") from None
 
     async def unlisten(self, subscription: Subscription) -> None:
         """Stop listening; also on a connection that has ended."""
-        with suppress(Error):
+        with suppress(*LOST):
             await subscription.unsubscribe()
 
     # Private
@@ -244,7 +256,7 @@ class Link:
             raise ApiError(NOT_SENT, "the connection to the NATS server was lost")
         try:
             await self._client.publish(subject, data, reply="" if token is None else f"{self._inbox}.{token}", headers=headers)
-        except Error as error:
+        except LOST as error:
             raise ApiError(NOT_SENT, f"the connection to the NATS server was lost: {_reason(error)}") from None
 
     def _promise(self) -> tuple[str, asyncio.Future[dict[str, Any]]]:

@@ -1,0 +1,150 @@
+"""The link to a NATS server where the client library does not notice, or does not say, that it is of no more use."""
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvloop
+from nats.aio.msg import Msg
+
+from eventhub.brokers.nats import NatsBroker
+from eventhub.brokers.nats.link import Link
+from eventhub.channels import Retention
+from eventhub.errors import BrokerUnavailable
+from eventhub.event import NewEvent
+from eventhub.hub import Hub
+from tests import nats_servers
+from tests.checker import until
+
+INFO = b'INFO {"server_id":"x","version":"2.9.10","proto":1,"headers":true,"max_payload":67108864}\r\n'
+MANY = 1100
+"""More than the client library has places for flushes."""
+
+
+def nothing(what: object) -> None:
+    """Of no interest here."""
+
+
+async def ignore(message: Msg) -> None:
+    """Of no interest here."""
+
+
+def send(port: int, line: bytes) -> None:
+    """Send a raw message, and wait until the server has taken it."""
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.settimeout(10)
+        connection.sendall(b'CONNECT {"verbose":false,"headers":true}\r\n' + line + b"\r\nPING\r\n")
+        with connection.makefile("rb") as answers:
+            while (answer := answers.readline()) != b"PONG\r\n":
+                assert answer.startswith(b"INFO "), answer
+
+
+@pytest.mark.parametrize("line", [b"PUB %s \xff 2\r\n{}", b"HPUB %s 4 4\r\nNATS"], ids=["reply", "headers"])
+def test_a_message_that_the_client_library_cannot_read_costs_one_connection_and_nothing_else(line: bytes) -> None:
+    server, prefix = nats_servers.single(), secrets.token_hex(4)
+    broker = NatsBroker(f"{server.url}?prefix={prefix}", lambda channel: Retention(100, None), Hub.now)
+    heard: list[bytes] = []
+    gaps: list[str] = []
+
+    async def main() -> None:
+        running = asyncio.create_task(broker.run(lambda event: heard.append(event.data), gaps.append, nothing))
+        await broker.subscribe("log.a")
+        await until(lambda: broker.unready() is None)
+        first = broker._session
+        assert first is not None
+        gaps.clear()
+        await asyncio.to_thread(send, server.port, line % f"{prefix}.nodes".encode())
+        await until(lambda: broker._session not in (None, first) and broker.unready() is None)
+        second = broker._session
+        assert gaps == ["log.a"]
+        await broker.publish([NewEvent("log.a", b"1", Hub.now())])
+        await until(lambda: heard == [b"1"])
+        assert broker._session is second
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_who_waits_hears_at_once_that_the_client_library_reads_no_more() -> None:
+    server, subject = nats_servers.single(), secrets.token_hex(4)
+
+    async def scenario(link: Link) -> None:
+        await link.listen(subject, ignore)
+        await link.ping()
+        link._replies["t"] = (0, answers.append)
+        await asyncio.to_thread(send, server.port, b"PUB %s \xff 0\r\n" % subject.encode())
+        await asyncio.wait_for(link.closed.wait(), 30)
+        assert answers == [None]
+        with pytest.raises(BrokerUnavailable):
+            await link.ping()
+
+    answers: list[Msg | None] = []
+    asyncio.run(linked(server.port, scenario))
+
+
+def test_a_peer_that_takes_nothing_makes_no_call_wait_but_for_its_time() -> None:
+    """None waits for a place in the client library's queue, where it would be beyond every time limit and cancellation."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(INFO)
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"PONG\r\n")
+        await over.wait()
+        writer.transport.abort()
+        gone.set()
+
+    async def scenario(link: Link) -> None:
+        await link.publish("a", bytes(32 * 1024 * 1024))
+        await ended(*(link.listen(f"a.{n}", ignore) for n in range(MANY)))
+        (ping,) = await ended(link.ping())
+        assert isinstance(ping.exception(), BrokerUnavailable)
+
+    async def main() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            try:
+                await linked(server.sockets[0].getsockname()[1], scenario)
+            finally:
+                over.set()
+                await gone.wait()
+
+    over, gone = asyncio.Event(), asyncio.Event()
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("what", ["ping", "publish"])
+def test_a_transport_that_closed_before_the_client_library_noticed_is_a_lost_connection(what: str) -> None:
+    async def scenario(link: Link) -> None:
+        await link.ping()
+        writer = getattr(link._client._transport, "_io_writer", None)
+        assert writer is not None
+        writer.transport.abort()
+        if what == "publish":
+            await link.publish("a", b"1")  # the client's flusher ends at the closed transport, before its reader does
+        await asyncio.sleep(0)
+        with pytest.raises(BrokerUnavailable):
+            await (link.ping() if what == "ping" else link.publish("a", b"2"))
+        await asyncio.wait_for(link.closed.wait(), 30)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(linked(nats_servers.single().port, scenario))
+
+
+async def linked(port: int, scenario: Callable[[Link], Awaitable[None]]) -> None:
+    link = Link(nothing)
+    await link.open(f"nats://127.0.0.1:{port}", {})
+    try:
+        await scenario(link)
+    finally:
+        await link.close()
+
+
+async def ended(*calls: Coroutine[Any, Any, object]) -> list[asyncio.Task[object]]:
+    """The calls, once they have ended; not by `asyncio.timeout`, as what it cancels may go on."""
+    tasks = [asyncio.create_task(call) for call in calls]
+    _, late = await asyncio.wait(tasks, timeout=30)
+    assert not late
+    return tasks
