@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.request import Request
 
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -268,6 +270,63 @@ async def test_a_server_that_sends_a_byte_now_and_then_is_given_up(monkeypatch: 
             await until(lambda: len(server.requests) > 1)
             server.respond = None
             await until(lambda: fetched)
+
+
+def dribble(peer_ends: threading.Event) -> Respond:
+    """A head that goes on for ten seconds, or until it is to end. Each byte restarts the library's time-out."""
+
+    def respond(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+        for _ in range(200):
+            if peer_ends.wait(0.05):
+                break
+            request.wfile.write(b"x")
+
+    return respond
+
+
+def fetching() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "jwks"]
+
+
+def test_a_head_that_does_not_end_has_one_thread_and_does_not_hold_the_end_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.3)
+    monkeypatch.setattr(module, "COOLDOWN", 0.0)
+    peer_ends = threading.Event()
+
+    async def main() -> None:
+        async with running(server.url) as (keys, _):
+            while len(lines) < 4:
+                await keys.refresh()
+                assert len(fetching()) <= 1
+            assert keys.trouble == "the JSON Web Key Set cannot be had: TimeoutError"
+            assert keys.failing
+
+    with JwksServer(jwk("RS256", "a")) as server, structlog.testing.capture_logs() as lines:
+        server.respond = dribble(peer_ends)
+        begin = time.monotonic()
+        asyncio.run(main())
+        assert time.monotonic() - begin < 8
+        assert len(fetching()) == 1, "the peer goes on"
+        peer_ends.set()
+        assert [line["reason"] for line in lines[:3]] == ["TimeoutError", *["the fetch before this one has not ended yet"] * 2]
+        assert len(server.requests) == 1
+        for thread in fetching():
+            thread.join(10)
+
+
+@in_loop
+async def test_it_is_fetched_anew_when_the_fetch_that_did_not_end_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS", 0.3)
+    peer_ends = threading.Event()
+    with JwksServer(jwk("RS256", "a")) as server, structlog.testing.capture_logs() as lines:
+        server.respond = dribble(peer_ends)
+        async with running(server.url) as (keys, fetched):
+            await until(lambda: len(lines) > 1)
+            server.respond = None
+            peer_ends.set()
+            await until(lambda: fetched)
+            assert keys.trouble is None
 
 
 @in_loop

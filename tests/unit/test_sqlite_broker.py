@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from eventhub.brokers.sqlite import SqliteBroker, broker, writer
+from eventhub.brokers.sqlite.history import History, Query
 from eventhub.brokers.sqlite.store import Store
 from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable, ConfigurationError
-from eventhub.event import Earliest, Event, NewEvent
+from eventhub.event import Earliest, Event, NewEvent, Slice
 
 NOW = 1_795_000_000_000
 
@@ -89,6 +90,21 @@ def run(node: Node, scenario: Callable[[], Awaitable[None]]) -> None:
             await scenario()
 
     asyncio.run(main())
+
+
+def found_by_another(path: Path, events: int) -> list[bytes]:
+    """What is in the log, for a broker of its own: the lock has to be free."""
+    other = SqliteBroker(path, lambda channel: Retention(events, None), lambda: NOW)
+
+    async def main() -> list[bytes]:
+        task = asyncio.create_task(other.run(lambda event: None, lambda channel: None, lambda message: None))
+        piece = await other.history("a", Earliest(), 10)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        return [event.data for event in piece.events]
+
+    return asyncio.run(main())
 
 
 def test_what_waits_while_the_disk_is_busy_goes_into_one_transaction(node: Node) -> None:
@@ -182,17 +198,62 @@ def test_a_publish_before_run_waits_for_it_and_one_after_it_is_refused(node: Nod
                 await refused
 
     asyncio.run(main())
-    other = SqliteBroker(node.path, lambda channel: Retention(1, None), lambda: NOW)  # the lock is free
+    assert found_by_another(node.path, 1) == [b"last"]
 
-    async def again() -> None:
-        task = asyncio.create_task(other.run(node.delivered.append, node.gaps.append, lambda message: None))
-        piece = await other.history("a", Earliest(), 10)
-        assert [event.data for event in piece.events] == [b"last"]
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
-    asyncio.run(again())
+def test_the_end_is_orderly_however_often_run_is_cancelled_meanwhile(node: Node) -> None:
+    async def main() -> tuple[object, object]:
+        async with node.running() as task:
+            assert await node.log() == []  # so that there is a reader to be waited for
+            first = await node.stop_disk()
+            second = node.publish("1")
+            await asyncio.sleep(0)
+            for _ in range(10):  # by its task group, by the one around that, by the loop's runner
+                task.cancel()
+                await asyncio.sleep(0)
+            assert not task.done(), "it has not been answered yet what was under way"
+            node.moving.set()
+            while not task.done():
+                task.cancel()
+                await asyncio.sleep(0)
+            assert task.cancelled()
+            return await asyncio.gather(first, second)  # errors are raised
+
+    try:
+        assert len(asyncio.run(main())) == 2
+        for thread in threading.enumerate():
+            if thread.name.startswith("sqlite-"):
+                thread.join(10)
+                assert not thread.is_alive(), thread.name
+        assert not list(node.path.parent.glob("*-wal")), "the database is closed, and by the writer last"
+    finally:
+        node.broker._writer.end()  # a test that fails is not to hold its process up
+    assert found_by_another(node.path, 10) == [b"0", b"1"]
+
+
+def test_history_that_waits_for_a_reader_at_the_end_is_refused(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, reading, go_on = History.read, threading.Semaphore(0), threading.Event()
+
+    def slow(history: History, query: Query) -> Slice:
+        reading.release()
+        assert go_on.wait(20)
+        return read(history, query)
+
+    monkeypatch.setattr(History, "read", slow)
+
+    async def main() -> None:
+        async with node.running() as task:
+            reads = [asyncio.create_task(node.log()) for _ in range(broker.READERS + 1)]
+            for _ in range(broker.READERS):
+                assert await asyncio.to_thread(reading.acquire, timeout=10)
+            task.cancel()
+            await asyncio.sleep(0)
+            go_on.set()
+            *begun, waiting = await asyncio.gather(*reads, return_exceptions=True)
+            assert begun == [[]] * broker.READERS
+            assert isinstance(waiting, BrokerUnavailable)
+
+    asyncio.run(main())
 
 
 def test_after_an_error_whose_outcome_is_unknown_readers_are_asked_to_look(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """A JSON Web Key Set (RFC 7517) at a URL: fetched at the start, from time to time, and when a token names a key that is not in it.
 
 Bounded in every way: one fetch at a time and one in COOLDOWN seconds, however many unknown keys strangers name; SECONDS and BYTES a fetch;
-what cannot be had or read leaves the keys as they are.
+what cannot be had or read leaves the keys as they are. A fetch that does not end is given up, and is the only one until it has ended.
 """
 
 import asyncio
@@ -10,7 +10,9 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from http.client import HTTPMessage
 from typing import IO, Any
 
@@ -18,6 +20,7 @@ import jwt
 import structlog
 
 from eventhub.auth.tokens import KEYS, VerificationKey, checked
+from eventhub.server.aside import aside
 
 REFRESH = 600.0
 RETRY = (1.0, 60.0)
@@ -39,6 +42,7 @@ class KeySet:
         self._fetched = asyncio.Event()
         self._next = 0.0  # on the monotonic clock: no fetch before
         self._fetching = True  # as soon as it runs
+        self._fetch: Future[bytes] | None = None  # the last one, which may be under way when nobody waits for it any more
         self.trouble: str | None = "the JSON Web Key Set has not been fetched yet"
         """Why there are no keys, until there are some."""
         self.failing = True
@@ -63,8 +67,7 @@ class KeySet:
             self._wanted.clear()
             self._next = time.monotonic() + COOLDOWN
             try:
-                async with asyncio.timeout(2 * SECONDS):  # a head that dribbles has no end of its own
-                    keys = list(read(await asyncio.to_thread(_fetch, self._url)))
+                keys = list(read(await self._document()))
             except (OSError, ValueError, http.client.HTTPException) as error:
                 log.error("jwks_unavailable", reason=str(error)[:200] or type(error).__name__)
                 self.failing = True
@@ -79,6 +82,18 @@ class KeySet:
             self._fetched.set()
             self._fetched.clear()
             await self._pause(pause)
+
+    async def _document(self) -> bytes:
+        """Raises OSError, ValueError, HTTPException."""
+        if self._fetch is not None and not self._fetch.done():  # threads would add up
+            raise TimeoutError("the fetch before this one has not ended yet")
+        self._fetch = aside(partial(_fetch, self._url), "jwks")
+        try:
+            async with asyncio.timeout(2 * SECONDS):  # a head that dribbles has no end of its own, nor has looking a name up
+                return await asyncio.wrap_future(self._fetch)
+        finally:
+            if self._fetch.done():
+                self._fetch = None  # its error would keep the connection
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -6,7 +6,6 @@ Names and kinds follow OpenTelemetry's semantic conventions for messaging spans.
 import asyncio
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
@@ -23,6 +22,7 @@ from opentelemetry.util.types import AttributeValue
 from eventhub import __version__
 from eventhub.errors import EventHubError
 from eventhub.event import Event, Receipt
+from eventhub.server.aside import aside
 from eventhub.settings import TracingSettings
 from eventhub.tracing import TRACEPARENT, Attributes, Parent, may_be_sampled, parent_of
 
@@ -121,18 +121,10 @@ class Telemetry:
         """Send what is left, for FLUSH_SECONDS at most."""
         if (queue := self._queue) is None:
             return
-        loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-        def shut_down() -> None:
-            queue.shutdown()
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(done.set)
-
         self._tracer = self._queue = None
-        threading.Thread(target=shut_down, name="spans", daemon=True).start()  # not the loop's: that would be waited for
         try:
             async with asyncio.timeout(FLUSH_SECONDS):
-                await done.wait()
+                await asyncio.wrap_future(aside(queue.shutdown, "spans"))
         except TimeoutError:
             log.warning("spans_not_sent", reason=f"the collector did not take them within {FLUSH_SECONDS:g} seconds")
 

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from eventhub.brokers.base import Deliver, Hear, OnGap
@@ -84,6 +84,7 @@ class SqliteBroker:
             async with self._time_limit("history was not read"):
                 await self._opened.wait()
                 async with self._reads:
+                    self._check()  # again: the end takes no more reads
                     return await asyncio.get_running_loop().run_in_executor(self._readers, self._history.read, query)
         except sqlite3.Error as error:
             if is_damaged(error):
@@ -111,10 +112,10 @@ class SqliteBroker:
             await asyncio.shield(writing)  # ends only with a bug
         finally:
             self._ended = True
-            await asyncio.to_thread(self._readers.shutdown)
-            self._history.close()
+            await _end_of(loop.run_in_executor(None, self._readers.shutdown))
+            self._history.close()  # before the writer's: who closes last makes a checkpoint
             self._writer.end()
-            await asyncio.wait([writing])
+            await _end_of(writing)
             thread.shutdown(wait=False)
             self._lock.release()
 
@@ -157,13 +158,23 @@ class SqliteBroker:
         self._queued -= sum(publish.size for publish in publishes)
         self._room.set()
 
-    @asynccontextmanager
-    async def _time_limit(self, outcome: str) -> AsyncIterator[None]:
+    def _check(self) -> None:
         if self._ended:
             raise BrokerUnavailable("the broker has ended")
+
+    @asynccontextmanager
+    async def _time_limit(self, outcome: str) -> AsyncIterator[None]:
+        self._check()
         try:
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError:
             why = self._writer.complaint() or "the server is overloaded"
             raise BrokerUnavailable(f"no answer within {self._timeout:g} s ({why}); {outcome}") from None
+
+
+async def _end_of(work: "asyncio.Future[None]") -> None:
+    """Wait for it however often task groups and the loop's runner cancel the task: what they cut short would hold the process."""
+    while not work.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([work])
