@@ -15,7 +15,7 @@ serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 
 test: lint pytest ## Everything CI runs, but for the image
 pytest: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN)
-	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 4 --dist loadfile
+	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile
 
 faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=10 EVENTHUB_TEST_RESULTS=books.txt $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
