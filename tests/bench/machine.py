@@ -44,7 +44,7 @@ def wait_until_calm(percent: float, patience: float) -> None:
 
 def _busy(seconds: float) -> float:
     before = _busy_ticks()
-    time.sleep(seconds)
+    time.sleep(seconds)  # what is measured
     return 100 * (_busy_ticks() - before) / os.sysconf("SC_CLK_TCK") / seconds
 
 

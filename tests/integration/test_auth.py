@@ -325,7 +325,7 @@ def test_a_stream_is_warned_and_ends_with_its_token(server: EventHubServer, chan
     messages = [json.loads(line) for line in lines]
     assert [message["type"] for message in messages] == ["subscribed", "expiring", "error"]
     assert messages[-1]["code"] == "token_expired"
-    assert time.monotonic() - begin > 6
+    assert 6 < time.monotonic() - begin < 30
 
 
 def test_a_stream_of_a_producer_ends_with_its_token_and_says_what_is_stored(server: EventHubServer, channel: Channel) -> None:

@@ -165,7 +165,7 @@ def test_a_client_that_is_too_fast_is_read_later_and_loses_nothing(start: Start,
         for number in range(200):
             client.send(type="ping", ref=number)
         assert [client.until("pong")["ref"] for number in range(200)] == list(range(200))
-        assert time.monotonic() - begun > 1.8, "a hundred at once, the rest at fifty a second"
+        assert 1.8 < time.monotonic() - begun < 30, "a hundred at once, the rest at fifty a second"
 
 
 def test_control_frames_and_fragments_count_as_messages_do(start: Start) -> None:

@@ -262,7 +262,7 @@ def test_goodbyes_are_spread_and_until_its_own_each_client_is_served(start: Star
     told = list(goodbyes(sockets))
     thread.join()
     moments = [moment - begin for moment, _, _ in told]
-    assert moments[-1] > 1.5
+    assert 1.5 < moments[-1] < 15
     assert busiest(moments, 1) < 170, "half of all, and some play"
     assert sum(messages[0].get("id") == published for _, _, messages in told) > 200, "who had not been told yet got the event"
     order = [sockets.index(sock) for _, sock, _ in told]
@@ -295,7 +295,10 @@ def test_a_second_signal_does_not_wait_for_requests_either(start: Start) -> None
             pass
         assert hub.stop() == 1
         assert b" 503 " in b"".join(iter(lambda: sock.recv(65536), b""))
-    assert "Traceback" not in hub.log.read_text()
+    log = hub.log.read_text()
+    assert "Traceback" not in log
+    assert "timeout graceful shutdown exceeded" not in log, "that is what requests have after a first one"
+    assert '"event": "stopped"' in log, "and it was not given up"
 
 
 @pytest.mark.parametrize("signals", [1, 2])

@@ -264,7 +264,7 @@ def test_each_worker_sends_its_share_away_over_the_same_time(start: Start) -> No
     hub.process.send_signal(signal.SIGTERM)
     moments = [moment - begin for moment, _, _ in goodbyes(sockets)]
     assert hub.process.wait(SECONDS) == 0
-    assert moments[-1] > 1.5
+    assert 1.5 < moments[-1] < 15
     assert busiest(moments, 1) < 330, "half of all, and some play"
     assert {line["worker"] for line in lines(hub, "stopped")} == {0, 1}
 

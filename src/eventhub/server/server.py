@@ -86,8 +86,7 @@ class Server(uvicorn.Server):
             super().handle_exit(sig, frame)
         elif sig != signal.SIGHUP and self._seat is None and self.started:
             self.hurried = True
-            _give_up_after(HURRY_SECONDS)
-            asyncio.get_running_loop().call_soon_threadsafe(self._hurry.set)
+            asyncio.get_running_loop().call_soon_threadsafe(self._hasten)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say goodbye and flush, then stop accepting, and let uvicorn end what is left.
@@ -118,6 +117,11 @@ class Server(uvicorn.Server):
         kept = [connection for connection in self.server_state.connections if isinstance(connection, HttpProtocol)]
         idle = [connection for connection in kept if not connection.last_call()]
         await asyncio.gather(self._gateway.drain(), asyncio.sleep(LAST_CALL if idle else 0))
+
+    def _hasten(self) -> None:
+        if not self._hurry.is_set():
+            self._hurry.set()
+            _give_up_after(HURRY_SECONDS)  # not in the signal's handler: it may interrupt who holds the lock that starting a thread takes
 
     async def _hurried(self) -> None:
         await self._hurry.wait()
