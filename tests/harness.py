@@ -1,5 +1,6 @@
 """A real EventHub server in a process of its own."""
 
+import json
 import os
 import random
 import signal
@@ -10,7 +11,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
@@ -88,6 +89,11 @@ class EventHubServer:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+    def lines(self, event: str = "") -> list[dict[str, Any]]:
+        """What it has logged as JSON, by event if one is named. The last line may be half written: only whole ones."""
+        whole = self.log.read_text().rpartition("\n")[0]
+        return [line for line in map(json.loads, whole.splitlines()) if event in ("", line["event"])]
 
     def restart(self) -> None:
         """Stop and start."""

@@ -188,8 +188,7 @@ class Scene:
 
     def _workers(self) -> list[int]:
         """The processes of the second node's workers."""
-        lines = map(json.loads, self.two.log.read_text().splitlines())
-        return [line["pid"] for line in lines if line["event"] == "worker_started"][-2:]
+        return [line["pid"] for line in self.two.lines("worker_started")][-2:]
 
     def _publish(self, node: EventHubServer, channel: str, body: str) -> Any:
         answer = http.post(f"{node.url}/v1/channels/{channel}", content=body, headers=BEARER if node is not self.alone else {})

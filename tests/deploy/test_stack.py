@@ -81,7 +81,7 @@ def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(stack: Stack) -
         head = f"Host: 127.0.0.1:{stack.front.port}\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n"
         sock.sendall(f"GET /v1/types/chat HTTP/1.1\r\n{head}\r\n".encode())
         assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
-    seen = [json.loads(line) for node in stack.nodes for line in node.log.read_text().splitlines()]
+    seen = [line for node in stack.nodes for line in node.lines()]
     assert [line["client"] for line in seen if line.get("path") == "/v1/types/chat"] == ["127.0.0.5"]
 
 

@@ -12,7 +12,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from eventhub.auth.keys import hash_key, new_key
-from tests.clients import WsClient, close_code, http, masked, ndjson, sse, upgrade
+from tests.clients import WsClient, close_code, frame, http, masked, ndjson, sse, upgrade
 from tests.harness import EventHubServer
 from tests.nats_servers import Server as NatsServer
 from tests.redis_servers import RedisServer
@@ -25,14 +25,9 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-def lines(hub: EventHubServer, event: str = "") -> list[Line]:
-    found: list[Line] = [json.loads(line) for line in hub.log.read_text().splitlines()]
-    return [line for line in found if event in ("", line["event"])]
-
-
 def until(hub: EventHubServer, holds: Callable[[list[Line]], bool], seconds: float = 30) -> list[Line]:
     deadline = time.monotonic() + seconds
-    while not holds(found := lines(hub)):
+    while not holds(found := hub.lines()):
         assert time.monotonic() < deadline, found
         time.sleep(0.05)
     return found
@@ -70,21 +65,27 @@ def test_the_lines_of_a_connection_have_the_name_that_hello_says(debugged: Event
     assert (closed["reason"], 0 <= closed["seconds"] < 60) == ("client, 1000", True)
 
 
+def test_closed_is_the_last_line_of_a_connection_that_was_cut(debugged: EventHubServer) -> None:
+    with upgrade(debugged.port, "?channel=chat.cut") as sock:
+        hello, _ = (json.loads(frame(sock)[1]) for _ in range(2))
+    assert [line["event"] for line in story(debugged, hello["session"])] == ["opened", "request", "subscribed", "unsubscribed", "closed"]
+
+
 @pytest.mark.parametrize("transport", ["sse", "ndjson"])
 def test_streams_have_names_too(debugged: EventHubServer, transport: str) -> None:
     opening: Any = sse if transport == "sse" else ndjson
     with opening(f"{debugged.url}/v1/channels/chat.{transport}/{transport}") as stream:
         next(stream)
-    session = next(line["session"] for line in lines(debugged, "subscribed") if line["channel"] == f"chat.{transport}")
+    session = next(line["session"] for line in debugged.lines("subscribed") if line["channel"] == f"chat.{transport}")
     own = story(debugged, session)
-    assert sorted(line["event"] for line in own) == ["closed", "opened", "request", "subscribed", "unsubscribed"]
-    (closed,) = [line for line in own if line["event"] == "closed"]
-    assert (closed["transport"], closed["reason"]) == (transport, "gone")
+    *begin, unsubscribed, closed = [line["event"] for line in own]
+    assert (sorted(begin), unsubscribed, closed) == (["opened", "request", "subscribed"], "unsubscribed", "closed")
+    assert (own[-1]["transport"], own[-1]["reason"]) == (transport, "gone")
 
 
 def test_a_producer_s_stream_has_a_name(debugged: EventHubServer) -> None:
     http.post(f"{debugged.url}/v1/channels/chat.a", content="1\n", headers={"content-type": "application/x-ndjson"})
-    session = next(line["session"] for line in lines(debugged, "opened") if line["transport"] == "producer")
+    session = next(line["session"] for line in debugged.lines("opened") if line["transport"] == "producer")
     own = story(debugged, session)
     assert [line["event"] for line in own] == ["opened", "request", "closed"]
     assert own[-1]["reason"] == "done"
@@ -114,7 +115,7 @@ def test_a_publish_s_line_has_its_trace(debugged: EventHubServer) -> None:
     for content_type in ("application/json", "application/x-ndjson"):
         http.post(f"{debugged.url}/v1/channels/chat.t", content="1\n", headers={"traceparent": TRACEPARENT, "content-type": content_type})
     http.post(f"{debugged.url}/v1/channels/chat.t", content="{", headers={"traceparent": "nonsense"})
-    own = [line for line in lines(debugged, "request") if line["path"].endswith("chat.t")]
+    own = [line for line in debugged.lines("request") if line["path"].endswith("chat.t")]
     assert [line.get("trace_id") for line in own] == [TRACE, TRACE, None]
 
 
@@ -122,7 +123,7 @@ def test_a_share_of_none_leaves_only_faults(start: Start) -> None:
     hub = start("log: {format: json, access: true, access_share: 0}")
     http.get(f"{hub.url}/livez")
     assert http.get(f"{hub.url}/nothing").status_code == 404
-    assert lines(hub, "request") == []
+    assert hub.lines("request") == []
 
 
 # The level
@@ -167,14 +168,14 @@ def test_an_operator_changes_the_level_at_all_nodes(start: Start, tmp_path: Path
         put_level(first, "debug")
         wait(lambda: levels(second) == ["debug", "debug"])
         for node in nodes:
-            assert lines(node, "opened") == []
+            assert node.lines("opened") == []
             connect(node)
-            wait(lambda node=node: len(lines(node, "closed")) == 1)  # type: ignore[misc]  # mypy knows no type for the default
+            wait(lambda node=node: len(node.lines("closed")) == 1)  # type: ignore[misc]  # mypy knows no type for the default
         put_level(second, "warning")
         wait(lambda: levels(first) == ["warning", "warning"])
         connect(first)
-        assert len(lines(first, "opened")) == 1
-        changes = [(line["operator"], line["to"]) for node in nodes for line in lines(node, "log_level")]
+        assert len(first.lines("opened")) == 1
+        changes = [(line["operator"], line["to"]) for node in nodes for line in node.lines("log_level")]
         assert changes == [("root", "debug"), ("root", "warning")]
 
 

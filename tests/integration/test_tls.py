@@ -87,7 +87,7 @@ def shown(hub: EventHubServer, authority: Authority) -> str:
 
 def logged(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
     """What was logged under names that begin so."""
-    return [line for line in map(json.loads, hub.log.read_text().splitlines()) if line["event"].startswith(event)]
+    return [line for line in hub.lines() if line["event"].startswith(event)]
 
 
 def eventually(condition: Callable[[], object]) -> None:
@@ -242,7 +242,7 @@ def test_requests_are_logged_with_the_client_behind_a_trusted_proxy(start: Start
     assert http.get(f"{hub.url}/nowhere", headers=headers).status_code == 404
     assert hub.stop() == 0
     text = hub.log.read_text()
-    lines = [line for line in map(json.loads, text.splitlines()) if line["event"] == "request" and line["path"] != "/readyz"]
+    lines = [line for line in hub.lines("request") if line["path"] != "/readyz"]
     client_address = "198.51.100.7" if trusted else "127.0.0.1"
     assert [(line["method"], line["path"], line["status"], line["client"]) for line in lines] == [
         ("GET", "/v1/ws", 101, client_address),

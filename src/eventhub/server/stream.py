@@ -60,9 +60,9 @@ class Stream:
                 self._gateway.opened(self, self._visit, self._session)
                 await race(self._send(send), _disconnected(receive))
         finally:
-            self._gateway.closed(self)
             self._outbox.discard()
             self._session.close()
+            self._gateway.closed(self)
 
     @property
     def why(self) -> str:

@@ -61,10 +61,10 @@ class WebSocketShell:
             await send({"type": "websocket.accept", "subprotocol": subprotocol})  # which fails when the client has gone
             await race(self._send(send), self._read(query, receive))
         finally:
-            self._gateway.closed(self)
             self._gateway.deadlines.clear((self, "first"))
             self._outbox.discard()
             self._session.close()
+            self._gateway.closed(self)
 
     @property
     def why(self) -> str:

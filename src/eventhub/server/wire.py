@@ -188,8 +188,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._held = None
         self._peers.discard(self)
         self._gateway.admission.disconnect(self._place)
-        self._gateway.closed(self)
         self._end()
+        self._gateway.closed(self)
         self._parser = None
         if self._closing is not None:
             self._closing.cancel()
