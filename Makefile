@@ -15,7 +15,7 @@ serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 
 test: lint pytest ## Everything CI runs, but for the image
 pytest: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN)
-	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile
+	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
 
 faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=10 EVENTHUB_TEST_RESULTS=books.txt $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
@@ -112,7 +112,7 @@ $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autob
 	touch $@
 
 .PHONY: system
-PROGRAMS := chromium:chromium curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy sqlite3:sqlite3 nginx:nginx-light promtool:prometheus prometheus-alertmanager:prometheus-alertmanager systemd-analyze:systemd
+PROGRAMS := chromium-headless-shell:chromium-headless-shell curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy sqlite3:sqlite3 nginx:nginx-light promtool:prometheus prometheus-alertmanager:prometheus-alertmanager systemd-analyze:systemd
 system: | $(VENV)/bin/python # programs the tests use, from Debian, when nothing else is being installed; servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \

@@ -6,12 +6,11 @@ import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import kubernetes_validate  # type: ignore[import-untyped]  # has no types
 import pytest
 import yaml
-from kubernetes_validate import utils
 
 from eventhub.settings import ShutdownSettings
 from tests import SETTINGS
@@ -19,7 +18,6 @@ from tests.deploy import crds
 from tests.deploy.chart import CHART, CI, CURRENT, OLDEST, Object, ci, helm, merged, one, pods, render, render_all
 from tests.deploy.switches import ALL
 
-utils.schema_contents = cache(utils.schema_contents)  # it reads two megabytes for each object otherwise
 EVERY = [f"1.{minor}" for minor in range(int(OLDEST[2:]), int(CURRENT[2:]) + 1)]
 VERSIONS = EVERY if SETTINGS.get("EVENTHUB_TEST_KUBERNETES") == "all" else [OLDEST, CURRENT]
 SHARED = ("redis", "nats")
@@ -62,8 +60,18 @@ def test_every_value_is_changed_by_some_switch_and_every_boolean_has_been_both()
         assert not isinstance(default, bool) or (True in seen and False in seen), ".".join(path)
 
 
+@pytest.fixture(scope="module")
+def kubernetes() -> ModuleType:
+    """Imported here, as it is seconds' work that each process that collects tests would do."""
+    import kubernetes_validate.utils  # type: ignore[import-untyped]  # has no types
+
+    utils: ModuleType = kubernetes_validate.utils
+    utils.__dict__["schema_contents"] = cache(utils.schema_contents)  # it reads two megabytes for each object otherwise
+    return utils
+
+
 @pytest.mark.parametrize("version", VERSIONS)
-def test_objects_are_those_that_kubernetes_knows(rendered: dict[str, list[Object]], version: str) -> None:
+def test_objects_are_those_that_kubernetes_knows(rendered: dict[str, list[Object]], kubernetes: ModuleType, version: str) -> None:
     seen: list[Object] = []
     for name, objects in rendered.items():
         for each in objects:
@@ -71,8 +79,8 @@ def test_objects_are_those_that_kubernetes_knows(rendered: dict[str, list[Object
                 continue
             seen.append(each)
             try:
-                kubernetes_validate.validate(each, version, strict=True)
-            except kubernetes_validate.ValidationError as error:
+                kubernetes.validate(each, version, strict=True)
+            except kubernetes.ValidationError as error:
                 pytest.fail(f"{name}: {each['kind']}: {error.message} at {list(error.absolute_path)}")
 
 

@@ -6,7 +6,6 @@ import subprocess
 import tomllib
 
 from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -64,6 +63,8 @@ def test_the_locks_of_the_image_hold_what_the_project_asks_for() -> None:
 
 
 def test_the_bill_of_materials_is_valid_and_lists_what_the_lock_names() -> None:
+    from cyclonedx.validation.json import JsonStrictValidator  # seconds' work, that each process which collects tests would do
+
     version = SchemaVersion.from_version(json.loads(SBOM)["specVersion"])
     assert JsonStrictValidator(version).validate_str(SBOM) is None
     assert versions(SBOM) == pins("requirements-image.txt"), "make sbom"

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -367,14 +366,6 @@ def test_tokens_of_the_command_line_work(server: EventHubServer, channel: Channe
     assert http.post(f"{server.url}/v1/channels/{channel('chat')}", headers=bearer(text), json=MESSAGE).status_code == 201
 
 
-def test_beyond_loopback_it_does_not_start_without_authentication(tmp_path: Path) -> None:
-    (tmp_path / "eventhub.yaml").write_text("host: 0.0.0.0\nport: 0")
-    command = [sys.executable, "-m", "eventhub", "serve", "--config", str(tmp_path / "eventhub.yaml")]
-    found = subprocess.run(command, capture_output=True, check=False, text=True, timeout=30)
-    assert found.returncode == 2
-    assert "no authentication is configured" in found.stderr
-
-
 def fetching(issuer: JwksServer) -> str:
     return (
         "log: {access: true, level: debug, format: json}\nlimits: {bad_credentials: 100000}\n"
@@ -513,6 +504,5 @@ def test_strangers_who_name_keys_and_leave_do_no_harm(start: Start) -> None:
             pass
         with in_header(server, theirs()) as client:
             client.subscribe("chat.a")
-        log = server.log.read_text()
-        assert "Traceback" not in log
-        assert '"level": "error"' not in log
+        assert "Traceback" not in server.log.read_text()
+        assert {line["event"] for line in server.lines() if line["level"] == "error"} <= {"jwks_unavailable"}

@@ -210,7 +210,7 @@ def test_without_a_server_it_says_so_and_turns_ready_when_one_comes(server: Serv
 
 
 def test_a_fault_of_the_listener_ends_the_broker() -> None:
-    each = broker(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}")
+    each = broker(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}", timeout=30)
 
     def deliver(event: object) -> None:
         raise LookupError(event)
@@ -318,7 +318,7 @@ def test_a_lost_announcement_that_none_follows_is_found(monkeypatch: pytest.Monk
 
 def test_a_server_that_has_not_caught_up_does_not_say_what_has_expired() -> None:
     """Under load, the replica of a killed server reads for others again before it has what they have."""
-    each = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}")
+    each = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}", timeout=30)
 
     async def scenario() -> None:
         (last,) = await each.broker.publish([NewEvent("log.a", b'"1"', Hub.now())])
@@ -386,7 +386,7 @@ def test_a_channel_whose_events_all_left_storage_keeps_its_order() -> None:
 
 
 def test_a_thousand_subscribed_channels() -> None:
-    each = broker(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}")
+    each = broker(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}", timeout=30)
     channels = [f"log.{n}" for n in range(1000)]
     heard: list[str] = []
 
@@ -403,7 +403,7 @@ def test_a_thousand_subscribed_channels() -> None:
 
 
 def test_an_event_too_large_for_the_server_is_refused_and_leaves_the_others_alone() -> None:
-    each = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}")
+    each = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}", timeout=30)
 
     async def scenario() -> None:
         results = await each.broker.publish([NewEvent("log.a", data, 0) for data in (b"1", b'"%s"' % (b"x" * 1_100_000), b"2")])
