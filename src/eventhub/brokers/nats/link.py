@@ -117,7 +117,10 @@ class Link:
                 writer.transport.abort()
 
     async def ping(self) -> None:
-        """The server answers. Not to be cancelled: the client would take the late answer for another one's. Raises BrokerUnavailable."""
+        """The server answers, which says nothing of what was sent before: the client's pings overtake what it has not flushed.
+
+        Not to be cancelled: the client would take the late answer for another one's. Raises BrokerUnavailable.
+        """
         if self.closed.is_set():
             raise BrokerUnavailable("the connection to the NATS server was lost")
         try:
