@@ -140,8 +140,9 @@ def _origin(fault: Any, environment: Mapping[str, str]) -> str | None:
 
 def _explain(fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
-    where = ".".join(path)
-    if fault["type"] != "extra_forbidden":
+    unknown = fault["type"] == "extra_forbidden"
+    where = ".".join(path if unknown else [part for part in path if not part.endswith("]")])  # those are pydantic's names of validators
+    if not unknown:
         message = WORDS.get((where, fault["type"]), fault["msg"].removeprefix("Value error, "))
         if not _may_be_shown(path, fault["input"]):
             return f"{where}: {message}" if where else message

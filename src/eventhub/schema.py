@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, Protocol, get_origin
 
 import jsonschema_rs
@@ -86,13 +87,18 @@ class FileSchema:
         if (dialect := document.get("$schema", DIALECT)).rstrip("#") != DIALECT:
             raise ValueError(f"its $schema is {dialect}; expected {DIALECT}")
         self.document = document
-        self._validator = jsonschema_rs.Draft202012Validator(document, mask="the value")
+        try:
+            self._validator = jsonschema_rs.Draft202012Validator(document, mask="the value", offline=True)
+        except jsonschema_rs.ValidationError as error:
+            shown = dump(error.instance).decode()[:POINTER_LENGTH]  # nothing of a schema is secret
+            where = pointer(list(error.instance_path)) or "it"
+            raise ValueError(f"{where}: {error.message.replace('the value', shown, 1)}") from None
 
     def canonical(self, body: bytes) -> bytes:
         value = parse(body)
         try:
             if not self._validator.is_valid(value):
-                raise _invalid([fault(pointer(list(e.instance_path)), e.message) for e in self._validator.iter_errors(value)])
+                raise _invalid(list(map(_of_schema, self._validator.iter_errors(value))))
         except ValueError as error:
             raise _too_deep(error) from None
         return dump(value)
@@ -246,8 +252,27 @@ def fault(where: str, what: str) -> dict[str, str]:
 
 def faults(error: ValidationError, value: Any) -> list[dict[str, str]]:
     """Where `value` does not fit a model."""
-    found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [fault(pointer(_place(each["loc"], value, absent=each["type"] == "missing")), each["msg"]) for each in found]
+    found = []
+    for each in error.errors(include_url=False, include_context=False):
+        typed = each["type"].endswith(("_type", "_parsing"))
+        where = pointer(_place(each["loc"], value, absent=each["type"] == "missing"))
+        found.append(fault(where, each["msg"] + (_received(each["input"]) if typed else "")))
+    return found
+
+
+def _of_schema(error: jsonschema_rs.ValidationError) -> dict[str, str]:
+    typed = error.schema_path[-1:] == ["type"]
+    return fault(pointer(list(error.instance_path)), error.message + (_received(error.instance) if typed else ""))
+
+
+def _received(value: Any) -> str:
+    """The kind of what stands there; what it is may be private, and errors are logged by whoever gets them."""
+    return next((f", received {name}" for kind, name in _KINDS if isinstance(value, kind)), "")
+
+
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (bool, "a boolean"), (str, "a string"), ((int, float), "a number"), (dict, "an object"), (list, "an array"), (NoneType, "null"),
+)  # fmt: skip
 
 
 def _place(location: Sequence[str | int], value: Any, *, absent: bool) -> list[str | int]:

@@ -64,6 +64,21 @@ def test_the_head_of_a_request_gives_attributes(hub: EventHubServer, channel: Ch
     assert event["attributes"] == {"source": "/sensors", "subject": "t1", "type": "reading.v1", "traceparent": trace}
 
 
+def test_attributes_are_encoded_as_cloudevents_binding_does(hub: EventHubServer, channel: Channel) -> None:
+    """CloudEvents, HTTP binding, 3.1.3.2."""
+    assert post(hub, channel("iot"), '{"value":1}', **{"ce-subject": "caf%C3%A9%20%25 %", "ce-type": "%22"}).status_code == 201
+    (event,) = http.get(f"{hub.url}/v1/channels/{channel('iot')}").json()["events"]
+    assert event["attributes"] == {"subject": "café % %", "type": '"'}
+    refused = post(hub, channel("iot"), '{"value":1}', **{"ce-subject": "%FF"})
+    assert (refused.status_code, refused.json()["detail"]) == (400, "the header ce-subject is not UTF-8")
+
+
+def test_a_cloudevent_in_structured_mode_is_not_taken_for_data(hub: EventHubServer, channel: Channel) -> None:
+    for kind in ("application/cloudevents+json; charset=utf-8", "application/cloudevents-batch+json"):
+        refused = post(hub, channel("iot"), '{"value":1}', **{"content-type": kind})
+        assert (refused.status_code, refused.json()["code"]) == (415, "unsupported_media_type")
+
+
 @pytest.mark.parametrize("traceparent", [b"", b"nonsense", b"x" * 300, b"\xff"])
 def test_a_malformed_traceparent_is_as_if_it_were_not_there(hub: EventHubServer, channel: Channel, traceparent: bytes) -> None:
     url = f"{hub.url}/v1/channels/{channel('iot')}"

@@ -160,6 +160,17 @@ def test_a_reader_ahead_of_a_restored_backup_is_told_even_after_new_events_overt
     disk.session(resume)
 
 
+def test_only_its_owner_reads_the_database(disk: Disk) -> None:
+    modes: dict[str, int] = {}
+
+    async def look(broker: SqliteBroker) -> None:
+        await disk.store(broker, "1")
+        modes.update({path.name.removeprefix(disk.path.name): path.stat().st_mode & 0o777 for path in disk.path.parent.iterdir()})
+
+    disk.session(look)
+    assert modes == {"": 0o600, "-wal": 0o600, "-shm": 0o600, "-lock": 0o600}
+
+
 def test_a_path_may_hold_any_characters(tmp_path: Path) -> None:
     odd = Disk(tmp_path / "50% of a?b=c#d é.db")
     odd.session(lambda broker: odd.store(broker, "1"))

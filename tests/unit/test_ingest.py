@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown, TokenExpired
 from eventhub.event import NewEvent, Position, Receipt
-from eventhub.server.ingest import GROUP, Ingest
+from eventhub.server.ingest import GROUP, KEYED_LINES, Ingest
 from tests.builders import channel_type
 from tests.loop import in_loop
 
@@ -22,6 +23,7 @@ class Lines:
 
     channel = "logs.a"
     kind = channel_type()
+    key: str | None = None
     limits = SimpleNamespace(event_bytes=LIMIT)
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
@@ -137,6 +139,17 @@ async def test_whoever_is_shut_out_while_lines_are_stored_is_told_what_became_of
     assert (stream._ended, stream._line, len(hub.stored)) == (True, GROUP, GROUP)
     assert stream._error is not None
     assert stream._error.code == "token_expired"
+
+
+@in_loop
+@pytest.mark.parametrize("count", [KEYED_LINES, KEYED_LINES + 1, KEYED_LINES + 3 * GROUP])
+async def test_a_stream_has_no_more_lines_with_a_key_than_are_remembered(count: int) -> None:
+    hub, lines = Hub(), Lines()
+    lines.key = "k"
+    stream = Ingest(SimpleNamespace(hub=hub), lines, SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
+    with pytest.raises(PayloadTooLarge, match="at most 50000 lines") if count > KEYED_LINES else nullcontext():
+        await stream._take_chunk(b"1\n" * count, last=True)
+    assert (stream._line, len(hub.stored)) == (KEYED_LINES, KEYED_LINES)
 
 
 @in_loop

@@ -284,6 +284,22 @@ def test_an_error_of_a_file_schema_holds_nothing_of_the_payload(body: bytes) -> 
     assert "s3cret" not in json.dumps(refused(FORM, body).as_dict())
 
 
+@pytest.mark.parametrize(
+    ("schema", "body", "message"),
+    [
+        (FORM, b'{"count":"1"}', 'the value is not of type "integer", received a string'),
+        (FORM, b"[]", 'the value is not of type "object", received an array'),
+        (FORM, b'{"count":true}', 'the value is not of type "integer", received a boolean'),
+        (CHAT, b'{"sender":"ana","text":null}', "Input should be a valid string, received null"),
+        (CHAT, b"5", "Input should be an object, received a number"),
+        (ModelSchema(float), b'"warm"', "Input should be a valid number, unable to parse string as a number, received a string"),
+        (ModelSchema(float), b"{}", "Input should be a valid number, received an object"),
+    ],
+)
+def test_a_fault_of_a_type_says_what_was_expected_and_what_received(schema: Schema, body: bytes, message: str) -> None:
+    assert [detail["message"] for detail in refused(schema, body).details] == [message]
+
+
 def test_the_dialect_is_2020_12() -> None:
     tuple_schema = FileSchema({"$schema": DIALECT, "prefixItems": [{"type": "string"}], "items": False})
     assert tuple_schema.canonical(b'["x"]') == b'["x"]'
@@ -487,6 +503,18 @@ def test_a_schema_file_that_cannot_be_used_is_a_configuration_error(tmp_path: Pa
     prepare(tmp_path)
     with pytest.raises(ConfigurationError, match=r"payload 'bad\.json' cannot be used: \w+"):
         load_schema("bad.json", tmp_path)
+
+
+def test_what_is_wrong_with_a_schema_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text('{"properties":{"a":{"type":"objekt"}}}')
+    with pytest.raises(ConfigurationError, match='/properties/a/type: "objekt" is not valid'):
+        load_schema("bad.json", tmp_path)
+
+
+def test_a_schema_on_another_machine_is_not_fetched(tmp_path: Path) -> None:
+    (tmp_path / "far.json").write_text('{"$ref":"https://127.0.0.1:1/x.json"}')
+    with pytest.raises(ConfigurationError, match=r"'https://127\.0\.0\.1:1/x\.json' is not present .* Retrieval is disabled"):
+        load_schema("far.json", tmp_path)
 
 
 @pytest.mark.parametrize(

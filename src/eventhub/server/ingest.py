@@ -12,7 +12,7 @@ import orjson
 from starlette.types import Receive, Scope, Send
 
 from eventhub.channels import ChannelType
-from eventhub.errors import EventHubError, ShuttingDown
+from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown
 from eventhub.event import NewEvent, Receipt
 from eventhub.hub import Hub
 from eventhub.server.access import note
@@ -27,6 +27,8 @@ GROUP = 200
 """Lines stored together."""
 PAUSE = 1.0
 """Seconds between two looks at whether a producer that waits is still welcome."""
+KEYED_LINES = 50_000
+"""Lines of a stream with an `Idempotency-Key`: half of the keys that are kept. Beyond those a repetition would store again."""
 DETAILED = 100
 """Refusals reported one by one; beyond it they are counted."""
 
@@ -37,6 +39,7 @@ class Lines(Protocol):
     channel: str
     kind: ChannelType
     limits: Any
+    key: str | None
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
         """Raises EventHubError."""
@@ -155,7 +158,9 @@ class Ingest:
                 return  # nothing more is taken from whoever was shut out
             events: list[tuple[int, NewEvent]] = []
             self._request.begin_trace()
-            for line in lines[begin : begin + group]:
+            some = lines[begin : begin + group]
+            room = len(some) if self._request.key is None else KEYED_LINES - self._seen
+            for line in some[:room]:
                 self._take(line, events)
             try:
                 await self._store(events)
@@ -164,6 +169,8 @@ class Ingest:
                 raise
             finally:
                 self._request.end_trace(())  # whoever was shut out meanwhile
+            if room < len(some):
+                raise PayloadTooLarge(f"a stream with an Idempotency-Key has at most {KEYED_LINES} lines; send the rest with another key")
             await asyncio.sleep(0)  # others have their turn
         if len(self._rest) > self._request.limits.event_bytes:
             self._skipping, self._rest = True, b""

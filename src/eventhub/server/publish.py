@@ -8,6 +8,7 @@ from functools import partial
 from http import HTTPStatus
 from itertools import repeat
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import structlog
@@ -58,6 +59,8 @@ class Request:
         gateway.check_origin(self.headers)
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise UnsupportedMediaType("the body is compressed; expected no Content-Encoding")
+        if self.media_type.startswith(b"application/cloudevents"):
+            raise UnsupportedMediaType("the body is a CloudEvent in structured mode; expected binary mode: the data alone, ce- headers")
         self.key = self._key()
         self.given = self._attributes()
         self.attributes: Attributes = self.given
@@ -138,9 +141,10 @@ class Request:
                 if header == b"traceparent" and parent_of({name: value.decode("latin-1")}) is None:
                     continue  # as if it were not there (W3C Trace Context, 3.2.3)
                 try:
-                    attributes[name] = text = value.decode("utf-8")
+                    text = unquote(value.decode("utf-8"), errors="strict")  # as that binding encodes what is not ASCII (3.1.3.2)
                 except UnicodeDecodeError:
                     raise InvalidRequest(f"the header {header.decode()} is not UTF-8") from None
+                attributes[name] = text
                 if not 1 <= len(text) <= ATTRIBUTE_LENGTH:
                     raise InvalidRequest(f"the header {header.decode()} has {len(text)} characters; expected 1 to {ATTRIBUTE_LENGTH}")
         return attributes or None

@@ -83,6 +83,8 @@ def open_database(path: Path, synchronous: Synchronous, now: int) -> tuple[sqlit
 
     Raises ConfigurationError for a file that will not do, sqlite3.Error for what may pass.
     """
+    with suppress(OSError):  # it is there, or SQLite says below why it cannot be
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # its journals get the same permissions
     with closed_on_error(_connect(path, "rwc")) as connection:
         try:
             fresh = _prepare(connection, path, synchronous, now)
