@@ -78,7 +78,10 @@ class ChannelSettings(Section):
     payload: str = Field(default="json", description="chat, log, reading, json (anything), a JSON Schema file, or package.module:Model")
     history: HistorySettings = HistorySettings()
     presence: bool = Field(default=False, description="Keep a list of who is there")
-    slow: Slow = Field(default=Slow.DISCONNECT, description="What happens to a reader whose buffer is full: disconnect, drop, or latest (the newest event of each key)")
+    slow: Slow = Field(
+        default=Slow.DISCONNECT,
+        description="What happens to a reader whose buffer is full: disconnect, drop, or latest (the newest event of each key)",
+    )
     publish: Annotated[list[Publisher], BeforeValidator(_listed)] = Field(
         default=[Publisher.PRODUCER], description="Who may publish: client (WebSocket), producer (HTTP)"
     )
