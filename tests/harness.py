@@ -16,14 +16,18 @@ from typing import Any, Self
 import httpx
 
 from tests.clients import http
+from tests.forked import Forked
 
 START_SECONDS = 30
 COMMANDS = {
     "fast": ["eventhub", "serve"],
+    "started": ["eventhub", "serve"],
     "workers": ["tests.workers", "serve"],
     "echo": ["tests.conformance.echo", "serve"],
     "asgi": ["uvicorn", "tests.asgi:app", "--ws", "websockets-sansio", "--timeout-graceful-shutdown", "5"],
 }
+FORKED = ("fast", "asgi")
+"""Lanes that change nothing while they are imported."""
 
 
 def free_port() -> int:
@@ -37,9 +41,10 @@ def free_port() -> int:
 class EventHubServer:
     """`eventhub serve` with a configuration of its own, on a port that stays the same over restarts.
 
-    `lane="asgi"` runs the same application under plain uvicorn, whose WebSocket implementation nobody here wrote; `lane="workers"` lets
-    the memory broker have several workers; `lane="echo"` has sessions that say back what they hear. `client` asks whether it is ready,
-    `ready` is the answer that is waited for.
+    It is forked from a process that has imported everything; `lane="started"` starts it as its users do. `lane="asgi"` runs the same
+    application under plain uvicorn, whose WebSocket implementation nobody here wrote; `lane="workers"` lets the memory broker have several
+    workers; `lane="echo"` has sessions that say back what they hear. `client` asks whether it is ready, `ready` is the answer that is
+    waited for.
     """
 
     ready = 200
@@ -54,15 +59,18 @@ class EventHubServer:
         self.config = tmp_path / "eventhub.yaml"
         self.config.write_text(config)
         self.log = tmp_path / "server.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     def start(self) -> None:
         """Start, and wait until it is ready."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("EVENTHUB_")}
         environment["EVENTHUB_CONFIG"] = str(self.config)
-        command = [sys.executable, "-m", *COMMANDS[self.lane], "--port", str(self.port)]
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        command = [*COMMANDS[self.lane], "--port", str(self.port)]
+        if self.lane in FORKED:
+            self.process = Forked(command, environment, self.log)
+        else:
+            with self.log.open("ab") as output:
+                self.process = subprocess.Popen([sys.executable, "-m", *command], stdout=output, stderr=output, env=environment)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:

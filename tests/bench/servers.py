@@ -62,7 +62,7 @@ class EventHub:
     """The share of publishes that are traced, to a collector on the load's core; None: tracing is off."""
 
     level: str = "warning"
-    lane: str = "fast"
+    lane: str = "started"
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Door]:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -35,7 +36,13 @@ def publish(hub: EventHubServer, channel: str, *texts: str) -> list[str]:
     return [result["id"] for result in http.post(f"{hub.url}/v1/channels/{channel}", content=body).json()["results"]]
 
 
-@pytest.fixture(params=["fast", "asgi"])
+@pytest.fixture
+def start(start: Start) -> Start:
+    """As users start it, not forked: its end is looked at here."""
+    return partial(start, lane="started")
+
+
+@pytest.fixture(params=["started", "asgi"])
 def lane(request: pytest.FixtureRequest) -> str:
     assert isinstance(request.param, str)
     return request.param
