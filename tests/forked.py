@@ -1,4 +1,4 @@
-"""Servers as forks of one process that has imported everything: half of all that the tests took was three hundred times the same imports."""
+"""Servers as forks of one process that has imported everything: three hundred times the same imports took more than the tests."""
 
 import multiprocessing
 import os
