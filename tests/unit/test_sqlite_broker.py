@@ -320,6 +320,7 @@ def test_a_bug_ends_run(node: Node) -> None:
 
 def test_a_database_that_is_taken_away_ends_run(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(Path, "exists", lambda path: True)  # had it been asked first, it could go between that and the next look
 
     async def main() -> None:
         async with node.running() as task:

@@ -114,7 +114,11 @@ class Store:
 
     def expire(self) -> None:
         """Find what is too old; `tidy` deletes it. Raises ConfigurationError when the file is not there any more."""
-        if not self._path.exists() or self._path.stat().st_ino != self._inode:
+        try:
+            ours = self._path.stat().st_ino == self._inode
+        except (FileNotFoundError, NotADirectoryError):
+            ours = False
+        if not ours:
             raise ConfigurationError(f"{self._path} was moved, deleted or replaced while it was in use")
         now = self._clock()
         self._logs.expire(now)
