@@ -91,8 +91,7 @@ class FileSchema:
             self._validator = jsonschema_rs.Draft202012Validator(document, mask="the value", offline=True)
         except jsonschema_rs.ValidationError as error:
             shown = dump(error.instance).decode()[:POINTER_LENGTH]  # nothing of a schema is secret
-            where = pointer(list(error.instance_path)) or "it"
-            raise ValueError(f"{where}: {error.message.replace('the value', shown, 1)}") from None
+            raise ValueError(f"{pointer(list(error.instance_path)) or 'it'}: {error.message.replace('the value', shown, 1)}") from None
 
     def canonical(self, body: bytes) -> bytes:
         value = parse(body)

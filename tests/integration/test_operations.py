@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import http, raw
+from tests.clients import WsClient, http, raw
 from tests.harness import EventHubServer
 
 Channel = Callable[[str], str]
@@ -198,6 +198,9 @@ def test_a_misspelt_or_repeated_parameter_is_refused(hub: EventHubServer, query:
 
 
 def test_presence_that_is_not_kept_is_told(hub: EventHubServer) -> None:
+    with WsClient(hub.ws_url) as client:
+        told = client.subscribe("logs.a", presence=True, member="ana")
+        assert (told["count"], told["members"]) == (0, [])
     response = http.get(f"{hub.url}/v1/channels/logs.a/presence")
     assert (response.status_code, response.json()["code"]) == (404, "not_found")
 

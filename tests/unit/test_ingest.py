@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
+from inspect import signature
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
 
+from eventhub.brokers.memory import MemoryBroker
+from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown, TokenExpired
 from eventhub.event import NewEvent, Position, Receipt
 from eventhub.server.ingest import GROUP, KEYED_LINES, Ingest
@@ -150,6 +153,11 @@ async def test_a_stream_has_no_more_lines_with_a_key_than_are_remembered(count: 
     with pytest.raises(PayloadTooLarge, match="at most 50000 lines") if count > KEYED_LINES else nullcontext():
         await stream._take_chunk(b"1\n" * count, last=True)
     assert (stream._line, len(hub.stored)) == (KEYED_LINES, KEYED_LINES)
+
+
+@pytest.mark.parametrize("broker", [MemoryBroker, SqliteBroker])
+def test_the_keys_of_a_whole_stream_are_kept(broker: type) -> None:
+    assert signature(broker).parameters["max_keys"].default >= 2 * KEYED_LINES
 
 
 @in_loop

@@ -44,7 +44,9 @@ _ATTRIBUTES = {b"ce-source": "source", b"ce-subject": "subject", b"ce-type": "ty
 class Request:
     """What holds for every event of a publish request. Raises EventHubError where the head of the request is at fault."""
 
-    __slots__ = ("attributes", "channel", "given", "headers", "key", "kind", "limits", "now", "principal", "toll", "trace", "tracing")
+    __slots__ = (
+        "attributes", "channel", "given", "headers", "key", "kind", "limits", "media_type", "now", "principal", "toll", "trace", "tracing",
+    )  # fmt: skip
 
     def __init__(self, gateway: Gateway, scope: Scope, headers: Mapping[bytes, bytes], principal: Principal) -> None:
         self.channel: str = scope["path"][len(PREFIX) :]
@@ -59,6 +61,7 @@ class Request:
         gateway.check_origin(self.headers)
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise UnsupportedMediaType("the body is compressed; expected no Content-Encoding")
+        self.media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if self.media_type.startswith(b"application/cloudevents"):
             raise UnsupportedMediaType("the body is a CloudEvent in structured mode; expected binary mode: the data alone, ce- headers")
         self.key = self._key()
@@ -66,11 +69,6 @@ class Request:
         self.attributes: Attributes = self.given
         self.tracing = gateway.hub.tracing
         self.trace: Publishing | None = None
-
-    @property
-    def media_type(self) -> bytes:
-        """As the producer says."""
-        return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
     @property
     def stream(self) -> bool:
