@@ -44,6 +44,8 @@ class EventHubError(Exception):
     retry_after: float | None = None
     limit: str | None = None
     """The setting below `limits` that refused, if one did."""
+    id: str | None = None
+    """The event that is in the way, where there is one."""
     counted = False
     """Its limit's refusals have been counted up for it."""
 
@@ -79,8 +81,10 @@ class EventHubError(Exception):
         return self
 
     def as_dict(self) -> dict[str, object]:
-        """The fields that every transport shows: code, message and, where there are any, details and retry_after."""
+        """The fields that every transport shows: code, message and, where there are any, id, details and retry_after."""
         fields: dict[str, object] = {"code": self.code, "message": self.message}
+        if self.id is not None:
+            fields["id"] = self.id
         if self.details:
             fields["details"] = self.details
         if self.retry_after is not None:
@@ -96,6 +100,8 @@ class EventHubError(Exception):
             "code": self.code,
             "detail": self.message,
         }
+        if self.id is not None:
+            problem["id"] = self.id
         if self.details:
             problem["details"] = self.details
         return problem
@@ -218,7 +224,12 @@ class InvalidEvent(EventHubError, code="invalid_event", status=422):
 
 
 class IdempotencyConflict(EventHubError, code="idempotency_conflict", status=422):
-    """The idempotency key was used with different data."""
+    """The idempotency key was used with different data, by the event `id` if its broker knows it yet."""
+
+    def __init__(self, first: str | None) -> None:
+        by = f"by event {first}" if first else "by an event that is still being stored"
+        super().__init__(f"the idempotency key was used before, {by}, with different data; use a new key for a new event")
+        self.id = first
 
 
 class Internal(EventHubError, code="internal", status=500):

@@ -241,12 +241,25 @@ def test_an_idempotency_key_stores_once_and_gives_the_first_receipt(start: Start
 
 def test_an_idempotency_key_belongs_to_its_channel_and_its_data(start: Start) -> None:
     async def scenario(node: Node) -> None:
-        await node.broker.publish([event(node, "many.a", "one", key="k")])
+        (first,) = await node.broker.publish([event(node, "many.a", "one", key="k")])
         (elsewhere,) = await node.broker.publish([event(node, "many.b", "one", key="k")])
         assert isinstance(elsewhere, Receipt)
         assert not elsewhere.replayed
         (conflict,) = await node.broker.publish([event(node, "many.a", "two", key="k")])
         assert isinstance(conflict, IdempotencyConflict)
+        assert isinstance(first, Receipt)
+        assert conflict.id == str(first.position)
+        assert conflict.id in conflict.message
+
+    run(start, scenario)
+
+
+def test_a_key_used_twice_within_one_call_names_the_event_that_has_it(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        first, conflict = await node.broker.publish([event(node, "many.a", "x", key="k"), event(node, "many.a", "y", key="k")])
+        assert isinstance(first, Receipt)
+        assert isinstance(conflict, IdempotencyConflict)
+        assert conflict.id == str(first.position)
 
     run(start, scenario)
 
@@ -413,6 +426,7 @@ def test_a_key_outlives_its_event(start: Start) -> None:
         assert isinstance(first, Receipt)
         assert again == first._replace(replayed=True)
         assert isinstance(conflict, IdempotencyConflict)
+        assert conflict.id == str(first.position)
 
     run(start, scenario)
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clients import SECONDS, NdjsonProducer, exactly, http, metric, raw
+from tests.clients import SECONDS, NdjsonProducer, WsClient, exactly, http, metric, raw
 from tests.harness import EventHubServer
 
 Channel = Callable[[str], str]
@@ -108,6 +108,30 @@ def test_an_idempotency_key_makes_a_retry_safe(hub: EventHubServer, channel: Cha
     other = post(hub, channel("chat"), '{"sender":"ana","text":"twice"}', **{"Idempotency-Key": "k1"})
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_conflict")
     assert len(history(hub, channel("chat"))) == 1
+
+
+def test_a_conflict_names_the_event_that_has_the_key(hub: EventHubServer, channel: Channel) -> None:
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    single = post(hub, channel("chat"), '{"sender":"ana","text":"1"}', **{"Idempotency-Key": "one"}).json()["id"]
+    problem = post(hub, channel("chat"), '{"sender":"ana","text":"2"}', **{"Idempotency-Key": "one"}).json()
+    assert (problem["id"], single in problem["detail"]) == (single, True)
+
+    (first,) = post(hub, channel("chat"), '[{"sender":"ana","text":"1"}]', **{"Idempotency-Key": "array"}).json()["results"]
+    (result,) = post(hub, channel("chat"), '[{"sender":"ana","text":"2"}]', **{"Idempotency-Key": "array"}).json()["results"]
+    assert (result["error"]["id"], first["id"] in result["error"]["message"]) == (first["id"], True)
+
+    def line(text: str) -> Any:
+        return post(hub, channel("chat"), f'{{"sender":"ana","text":"{text}"}}', **{"Idempotency-Key": "lines"}, **ndjson).text
+
+    stored = json.loads(line("1").splitlines()[-1])["id"]
+    assert json.loads(line("2").splitlines()[0])["error"]["id"] == stored
+
+    with WsClient(hub.ws_url) as client:
+        client.send(type="publish", channel=channel("chat"), data={"sender": "ana", "text": "1"}, key="ws")
+        kept = client.until("published")["id"]
+        client.send(type="publish", channel=channel("chat"), data={"sender": "ana", "text": "2"}, key="ws")
+        error = client.until("error")
+        assert (error["code"], error["id"], kept in error["message"]) == ("idempotency_conflict", kept, True)
 
 
 def test_a_batch_can_be_repeated_whole(hub: EventHubServer, channel: Channel) -> None:

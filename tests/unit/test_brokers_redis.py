@@ -284,9 +284,10 @@ def test_a_call_has_a_bound_and_order_is_kept() -> None:
         await turns()
         assert [len(events) for events, _ in server.calls] == [CALL_EVENTS]
         server.answer([b"e", *range(CALL_EVENTS)])
-        server.answer([b"e", b"conflict"])
+        server.answer([b"e", b"7 conflict"])
         results = await task
         assert isinstance(results[-1], IdempotencyConflict)
+        assert results[-1].id == "e-7"
         assert len(results) == CALL_EVENTS + 1
 
     publishing(scenario)

@@ -20,7 +20,8 @@ class Broker(Protocol):
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         """Store and announce each event, atomically per event and in the given order; one result an event.
 
-        A known idempotency key stores nothing and gives the first receipt, or IdempotencyConflict when the data differs.
+        A known idempotency key stores nothing and gives the first receipt, or IdempotencyConflict when the data differs,
+        which names the first event unless that is still being stored.
         Raises BrokerUnavailable, within seconds, when nothing is known about any of them: they may be stored or not, and a retry with the
         same keys stores each once. Cancelled, it leaves the same doubt, and other calls undisturbed.
         """

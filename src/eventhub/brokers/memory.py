@@ -153,7 +153,7 @@ class MemoryBroker:
         digest = blake2b(new.data, digest_size=16).digest()
         if (known := self._keys.get((new.channel, new.key))) is not None:
             if known[1] != digest:
-                return IdempotencyConflict("the idempotency key was used before, with different data; use a new key for a new event")
+                return IdempotencyConflict(str(known[0].position))
             return known[0]._replace(replayed=True)
         (result,) = self._store(new.channel, (new,))
         if isinstance(result, Receipt):

@@ -34,7 +34,7 @@ SAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "unsubscribed": ({"channel": TEXT, "reason": TEXT}, {"ref": REF}),
     "authenticated": ({"principal": TEXT}, {"ref": REF, "expires_in": SECONDS}),
     "expiring": ({"expires_in": SECONDS}, {}),
-    "error": ({"code": TEXT, "message": TEXT}, {"ref": REF, "details": FAULTS, "retry_after": SECONDS}),
+    "error": ({"code": TEXT, "message": TEXT}, {"ref": REF, "id": POSITION, "details": FAULTS, "retry_after": SECONDS}),
     "goodbye": ({"code": TEXT, "message": TEXT, "reconnect_in": SECONDS}, {}),
     "pong": ({}, {"ref": REF}),
 }  # fmt: skip

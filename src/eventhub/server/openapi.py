@@ -34,6 +34,7 @@ class Problem(BaseModel):
     status: int
     code: str
     detail: str
+    id: str | None = None
     details: list[dict[str, str]] = []
 
 

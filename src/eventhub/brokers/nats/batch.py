@@ -14,7 +14,7 @@ from eventhub.brokers.nats.link import NO_RESPONDERS, Answer, ApiError
 from eventhub.brokers.nats.message import OVERHEAD, encode, new_stamp, offset_of
 from eventhub.brokers.nats.session import Session
 from eventhub.brokers.nats.stream import Stream
-from eventhub.errors import BrokerUnavailable, EventHubError, PayloadTooLarge
+from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict, PayloadTooLarge
 from eventhub.event import NewEvent, Position, Receipt
 
 WRONG_STREAM, TOO_LARGE = 10060, 10054
@@ -104,6 +104,7 @@ class Batch:
         while await self._publish(session, streams):  # noqa: ASYNC110  (the server says only that it is busy)
             await asyncio.sleep(BUSY_SECONDS)
         await self._note(session)
+        await self._name_conflicts(session)
 
     def fail(self, error: BrokerUnavailable) -> None:
         """`error` is the result of those of which nothing is known. Raises it when that is all of them."""
@@ -161,6 +162,14 @@ class Batch:
             if claim.position is None and isinstance(result, Receipt):
                 notes.append(session.keys.stored(claim, result.position))
         await asyncio.gather(*notes, return_exceptions=True)
+
+    async def _name_conflicts(self, session: Session) -> None:
+        """Look again for events that had the key of another and were not stored yet: those before it in this call are by now."""
+        unnamed = [index for index, result in enumerate(self.results) if isinstance(result, IdempotencyConflict) and result.id is None]
+        found = await asyncio.gather(*(session.keys.holder(self._events[index]) for index in unnamed), return_exceptions=True)
+        for index, position in zip(unnamed, found, strict=True):
+            if isinstance(position, Position):
+                self.results[index] = IdempotencyConflict(str(position))
 
 
 def _public(result: Receipt | Exception | None) -> Receipt | EventHubError | None:

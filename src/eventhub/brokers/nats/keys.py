@@ -73,7 +73,7 @@ class Keys:
             elif known.time < self._clock() - KEY_AGE:
                 follows = known.record
             elif known.digest != digest:
-                raise IdempotencyConflict("the idempotency key was used before, with different data; use a new key for a new event")
+                raise IdempotencyConflict(None if known.position is None else str(known.position))
             else:
                 return known
         raise BrokerUnavailable("the idempotency key is being used by many publishers at once")
@@ -82,6 +82,12 @@ class Keys:
         """The event is stored: whoever comes next need not publish it. Raises ApiError, BrokerUnavailable."""
         stream = await self._streams.of_keys()
         await self._write(stream, Claim(claim.subject, 0, claim.digest, claim.time, claim.stamp, claim.id, position), claim.record)
+
+    async def holder(self, event: NewEvent) -> Position | None:
+        """Which event has the key of this one, if that is known by now. Raises ApiError, BrokerUnavailable."""
+        assert event.key is not None
+        known = await self._read(await self._streams.of_keys(), self._names.key(event.channel, event.key))
+        return None if known is None else known.position
 
     async def _write(self, stream: Stream, claim: Claim, follows: int) -> Claim:
         record = [claim.digest, claim.time, claim.stamp, claim.id, claim.position and list(claim.position)]

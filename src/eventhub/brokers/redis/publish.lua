@@ -3,7 +3,8 @@
 -- KEYS: metadata, log, where to announce, then the idempotency key of each event that has one.
 -- ARGV: now, events kept, age kept (-1: any), milliseconds until an unused log and unused metadata expire (0: never), PUBLISH or SPUBLISH;
 -- then time, body and digest (empty without key) of each event.
--- Returns the epoch, then for each event its offset, "offset time" of the first one with its key, or "conflict".
+-- Returns the epoch, then for each event its offset, or of the first one with its key "offset time", or "offset conflict"
+-- where that one has other data.
 -- Announces "epoch previous first time length time length …\n" and the bodies: offsets of one call are consecutive.
 local KEY_AGE, KEY_TTL = 600000, 660000
 local JUMP = 1000000
@@ -34,7 +35,7 @@ for i = 7, #ARGV, 3 do
     if record then
       local digest_then, epoch_then, offset_then, time_then = string.match(record, '(%S+) (%S+) (%d+) (%d+)')
       if epoch_then == epoch and now - time_then <= KEY_AGE then
-        result = digest_then == digest and offset_then .. ' ' .. time_then or 'conflict'
+        result = offset_then .. ' ' .. (digest_then == digest and time_then or 'conflict')
       end
     end
   end

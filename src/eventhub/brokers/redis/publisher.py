@@ -213,10 +213,9 @@ class Publisher:
 def _result(event: NewEvent, epoch: str, answer: int | bytes) -> Receipt | EventHubError:
     if isinstance(answer, int):
         return Receipt(Position(epoch, answer), event.time)
-    if answer == b"conflict":
-        return IdempotencyConflict("the idempotency key was used before, with different data; use a new key for a new event")
     offset, _, time = answer.partition(b" ")
-    return Receipt(Position(epoch, int(offset)), int(time), replayed=True)
+    first = Position(epoch, int(offset))
+    return IdempotencyConflict(str(first)) if time == b"conflict" else Receipt(first, int(time), replayed=True)
 
 
 def _unavailable(reply: Reply) -> BrokerUnavailable:

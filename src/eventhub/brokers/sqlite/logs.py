@@ -182,9 +182,10 @@ class Turn:
         if new.key is not None:
             digest = blake2b(new.data, digest_size=16).digest()
             if (known := self._known((new.channel, new.key))) is not None:
+                first = Position(self._logs.epoch, known.offset)
                 if known.digest != digest:
-                    return IdempotencyConflict("the idempotency key was used before, with different data; use a new key for a new event")
-                return Receipt(Position(self._logs.epoch, known.offset), known.time, replayed=True)
+                    return IdempotencyConflict(str(first))
+                return Receipt(first, known.time, replayed=True)
         if (log := self.log(new.channel) or self._create(new.channel)) is None:
             bound = self._logs.max_channels
             return TooManyChannels(f"this server holds {bound} channels with events or subscribers, which is its limit")
