@@ -8,14 +8,18 @@ MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
-.PHONY: serve test pytest faults rolling autobahn fuzz schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest pythons faults rolling autobahn fuzz schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
 
-test: lint pytest ## Everything CI runs, but for the image
+test: lint pytest ## Everything CI runs, but for the image and the whole of `make pythons`
+	$(BIN)/python -m tests.pythons --short
 pytest: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
+
+pythons: $(VENV)/test.stamp ## Unit and contract tests under each other Python that is claimed and found: on PATH, in $PYTHONS, of pyenv
+	EVENTHUB_TEST_REQUIRE=1 $(BIN)/python -m tests.pythons
 
 faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=10 EVENTHUB_TEST_RESULTS=books.txt $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
@@ -89,7 +93,7 @@ chart-apiserver: $(VENV)/test.stamp $(TOOLS) ## The chart before Kubernetes' own
 	$(BIN)/python -m tests.deploy "" 1.34
 
 clean:
-	rm -rf $(VENV) .autobahn .apiserver .checkov tests/conformance/node_modules build dist .mypy_cache .ruff_cache
+	rm -rf $(VENV) .pythons .autobahn .apiserver .checkov tests/conformance/node_modules build dist .mypy_cache .ruff_cache
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }

@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -221,22 +220,6 @@ def _digits(body: bytes, count: int) -> bool:
 
 
 _ALL_ZEROS = bytes(ord("0") if byte in b"0123456789" else byte for byte in range(256))
-_NESTING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
-
-
-def check_depth(body: bytes, limit: int) -> None:
-    """Raises TooDeep when arrays and objects nest deeper than `limit`. Costs two counts unless the body has many brackets."""
-    if body.count(b"{") + body.count(b"[") <= limit:
-        return
-    depth = 0
-    for token in _NESTING.finditer(body):
-        match token[0]:
-            case b"{" | b"[":
-                depth += 1
-                if depth > limit:
-                    raise TooDeep(f"the JSON nests deeper than {limit} levels, which is the limit")
-            case b"}" | b"]":
-                depth -= 1
 
 
 def pointer(path: Sequence[str | int]) -> str:

@@ -22,7 +22,8 @@ from eventhub.errors import (
     TooManySubscriptions,
 )
 from eventhub.event import Latest, NewEvent, Position, Receipt, Since, format_time, parse_since
-from eventhub.schema import check_depth, parse
+from eventhub.nesting import check_depth
+from eventhub.schema import parse
 from eventhub.subscriber import Start, Subscriber, Writer
 
 PUT_OFF = 64

@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from tests.deploy.image import LOCKED_DOWN, ROOT
 from tests.deploy.sbom import hashes, versions
+from tests.pythons import claimed
 from tests.redis_servers import program
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -36,6 +37,12 @@ def test_its_label_names_the_version() -> None:
 def test_its_bases_are_pinned_and_have_one_python() -> None:
     builder, base = re.findall(r"^ARG \w+=docker.io/library/python:(\d+\.\d+\.\d+-\S+)$", DOCKERFILE, re.MULTILINE)
     assert builder == base.replace("-slim", "")
+
+
+def test_its_python_is_one_that_the_suite_runs_under() -> None:
+    (version,) = set(re.findall(r"/python:(\d+\.\d+)\.", DOCKERFILE))
+    assert version in claimed()
+    assert f"Python {version} " in (ROOT / "docs/container.md").read_text()
 
 
 def test_only_what_the_build_reads_is_sent_to_it() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import Kind, Principal
-from eventhub.auth.tokens import ALGORITHMS, TOKEN_BYTES, TokenVerifier, UnknownKey, VerificationKey, load_key
+from eventhub.auth.tokens import ALGORITHMS, TOKEN_BYTES, TOKEN_DEPTH, TokenVerifier, UnknownKey, VerificationKey, load_key
 from eventhub.errors import EventHubError, InvalidToken, TokenExpired
 from tests.credentials import SECRET, claims, part, private, private_pem, public_pem, signed, signed_by, token
 
@@ -218,6 +218,28 @@ def test_nesting_without_end_is_refused(kind: str) -> None:
             text = signed(HS256, b'{"sub":"ana","exp":99999999999,"x":' + deep + b"}")
         case _:
             text = f"{part(b'[' * 6000)}.{part(claims())}.AAAA"
+    assert "deeper than 32 levels" in refused(text)
+
+
+@pytest.mark.parametrize("levels", [TOKEN_DEPTH, TOKEN_DEPTH + 1])
+@pytest.mark.parametrize("where", ["header", "claims"])
+def test_the_depth_of_a_token_is_bounded_by_us_and_not_by_the_interpreter(levels: int, where: str) -> None:
+    nested: dict[str, Any] = {}
+    for _ in range(levels - 2):  # and the object around it
+        nested = {"x": nested}
+    text = signed({**HS256, "x": nested}, claims()) if where == "header" else token(x=nested)
+    if levels <= TOKEN_DEPTH:
+        assert verifier().verify(text).name == "ana"
+    else:
+        assert "deeper than 32 levels" in refused(text)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
+@pytest.mark.parametrize("where", ["header", "claims"])
+def test_a_token_is_utf_8(encoding: str, where: str) -> None:
+    """Python's parser would take all of these, in which brackets cannot be counted. RFC 7519, 7.1."""
+    header, payload = json.dumps(HS256), json.dumps(claims())
+    text = signed(header.encode(encoding), claims()) if where == "header" else signed(HS256, payload.encode(encoding))
     assert refused(text)
 
 

@@ -73,7 +73,7 @@ def test_what_cannot_be_used_is_left_out_and_the_others_are_taken(key: Any) -> N
     [
         b"", b"{", b"[]", b"{}", b"null", b'{"keys":{}}', b'{"keys":null}', b'{"keys":"a"}', b"<html>", b"\xff\xfe\x00", b"\x00",
         b'{"keys":[' + b",".join([b"{}"] * 101) + b"]}", b'{"keys":' + b"[" * 100_000 + b"]" * 100_000 + b"}", b"[" * BYTES,
-        b'{"keys":' + b"1" * 5000 + b"}",
+        b'{"keys":' + b"1" * 5000 + b"}", b'{"keys":[],"x":' + b"[" * 32 + b"]" * 32 + b"}", '{"keys":[]}'.encode("utf-16"),
     ],
 )  # fmt: skip
 def test_what_is_no_key_set_is_refused(document: bytes) -> None:

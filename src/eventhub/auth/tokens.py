@@ -19,9 +19,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from eventhub.auth.grants import NOTHING, Action, Grants
 from eventhub.auth.principal import Kind, Principal
-from eventhub.errors import InvalidToken, TokenExpired
+from eventhub.errors import InvalidToken, TokenExpired, TooDeep
+from eventhub.nesting import check_depth
 
 TOKEN_BYTES = 8 * 1024
+TOKEN_DEPTH = 32
+"""Levels of JSON in a header, in claims, and in a key set."""
 NAME_LENGTH = 200
 """Characters of `sub` and `jti`."""
 SECRET_BYTES = 32
@@ -32,7 +35,7 @@ ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 KEYS = 100
 LATEST = 253_402_300_800
 """The first second of the year 10000, which times cannot be written of."""
-_TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
 
 Material = bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
@@ -137,22 +140,41 @@ class TokenVerifier:
                 token, key.material, algorithms=[key.algorithm], issuer=self._issuer, audience=self._audience, leeway=self._leeway,
                 options={"require": ["exp", "sub"], "verify_iat": False},
             )  # fmt: skip
-        except (ValueError, TypeError, OverflowError, RecursionError) as error:  # claims of kinds that the library did not foresee
+        except (ValueError, TypeError, OverflowError) as error:  # claims of kinds that the library did not foresee
             raise InvalidToken(f"the token's claims cannot be read: {type(error).__name__}") from None
         return claims
 
 
 def _header(token: str) -> dict[str, Any]:
-    """Of a token that looks like one (RFC 7515, 7.1): nothing costly is done with one that does not. Raises InvalidToken."""
+    """Of a token that looks like one (RFC 7515, 7.1): nothing costly is done with one that does not. Raises InvalidToken.
+
+    Its claims are parsed once their signature has been checked; how deep they nest is looked at before.
+    """
     try:
         if found := _TOKEN.fullmatch(token):
-            head = found[1]
-            header = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+            header = json.loads(_json(found[1]))
+            _json(found[2])
             if isinstance(header, dict):
                 return header
-    except (ValueError, RecursionError):
+    except ValueError:
         pass
+    except TooDeep:
+        raise InvalidToken(f"the token's JSON nests deeper than {TOKEN_DEPTH} levels, which is the limit") from None
     raise InvalidToken(f"the credential is neither a JWT nor an API key, with {len(token)} characters")
+
+
+def _json(encoded: str) -> str:
+    """The JSON of a header or of claims. Raises TooDeep, and ValueError for what is not UTF-8.
+
+    Of bytes, Python's parser takes UTF-16, too, which it tells by its zeros, and in which brackets cannot be counted: half of U+2200
+    is a quotation mark.
+    """
+    found = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
+    text = found.decode()
+    if "\0" in text:
+        raise ValueError("JSON has no zeros (RFC 8259, 7)")
+    check_depth(found, TOKEN_DEPTH)
+    return text
 
 
 def _principal(claims: Mapping[str, Any], leeway: float) -> Principal:

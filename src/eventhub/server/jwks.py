@@ -19,7 +19,9 @@ from typing import IO, Any
 import jwt
 import structlog
 
-from eventhub.auth.tokens import KEYS, VerificationKey, checked
+from eventhub.auth.tokens import KEYS, TOKEN_DEPTH, VerificationKey, checked
+from eventhub.errors import TooDeep
+from eventhub.nesting import check_depth
 from eventhub.server.aside import aside
 
 REFRESH = 600.0
@@ -104,9 +106,10 @@ class KeySet:
 def read(document: bytes) -> Iterator[VerificationKey]:
     """The keys of a document that can be used; the others are left out. Raises ValueError when it is no key set."""
     try:
-        found = json.loads(document)
-    except RecursionError:
-        raise ValueError("the document is nested too deep") from None
+        check_depth(document, TOKEN_DEPTH)
+        found = json.loads(document.decode("utf-8-sig"))  # of bytes it would take UTF-16, in which depth cannot be counted
+    except TooDeep as error:
+        raise ValueError(error.message) from None
     if not isinstance(found, dict) or not isinstance(keys := found.get("keys"), list) or len(keys) > KEYS:
         raise ValueError(f"expected a JSON Web Key Set of at most {KEYS} keys (RFC 7517, 5)")
     for key in keys:

@@ -21,7 +21,8 @@ from eventhub.commands import KEY_LENGTH
 from eventhub.errors import EventHubError, Internal, InvalidRequest, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.hub import Hub
-from eventhub.schema import check_depth, dump, parse
+from eventhub.nesting import check_depth
+from eventhub.schema import dump, parse
 from eventhub.server.access import note
 from eventhub.server.gateway import LEAST_RATE, Gateway, too_large, too_late
 from eventhub.server.guard import address_of, fields
