@@ -58,9 +58,9 @@ def environment(version: str, python: Path) -> Path:
     inside = directory / "bin" / "python"
     if not stamp.exists() or stamp.read_text() != locked:
         subprocess.run([python, "-m", "venv", "--clear", directory], check=True)
-        pip = [inside, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--require-hashes", "-r", ROOT / "requirements-dev.txt"], check=True)
-        subprocess.run([*pip, "--no-deps", "--editable", ROOT], check=True)
+        pip = [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements-dev.txt")], check=True)
+        subprocess.run([*pip, "--no-deps", "--editable", str(ROOT)], check=True)
         stamp.write_text(locked)
     return inside
 
@@ -80,7 +80,7 @@ def main(*, short: bool) -> int:
             say(f"Python {version}: not found on PATH, in ${VARIABLE} or among pyenv's; not tested")
             continue
         say(f"Python {version}: {python}")
-        pytest = [environment(version, python), "-m", "pytest", "-q", "-n", "4", "--dist", "loadfile"]
+        pytest = [str(environment(version, python)), "-m", "pytest", "-q", "-n", "4", "--dist", "loadfile"]
         failed |= subprocess.run([*pytest, *(SHORT if short else SUITE)], cwd=ROOT, check=False).returncode != 0
     return int(failed)
 
