@@ -96,7 +96,9 @@ def sse(url: str, last_event_id: str | None = None) -> Iterator[Iterator[Block]]
 def _blocks(lines: Iterator[str]) -> Iterator[Block]:
     block: list[str] = []
     for line in lines:
-        if line:
+        if line.startswith(":"):
+            yield Block([line])
+        elif line:
             block.append(line)
         elif block:
             yield Block(block)

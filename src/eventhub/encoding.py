@@ -114,15 +114,19 @@ class EventStreamEncoding:
 
 
 def sse_event(line: bytes, cursor: str) -> bytes:
-    """The block of an event, `line` being its JSON."""
-    return b"id: %b\ndata: %b\n\n" % (cursor.encode(), line)
+    """The block of an event, `line` being its JSON.
+
+    The id comes last: clients such as @microsoft/fetch-event-source and eventsource 2 keep it as soon as they read it, and would
+    resume behind an event of which a broken connection brought the id and not all of the data.
+    """
+    return b"data: %b\nid: %b\n\n" % (line, cursor.encode())
 
 
 def sse_message(message: dict[str, Any], cursor: str | None) -> bytes:
     """The block of any other message, named by its type. A goodbye sets the reader's `retry` time, too."""
     identity = b"id: %b\n" % cursor.encode() if cursor else b""
     retry = b"retry: %d\n" % round(message["reconnect_in"] * 1000) if "reconnect_in" in message else b""
-    return b"%bevent: %b\n%bdata: %b\n\n" % (retry, message["type"].encode(), identity, orjson.dumps(message))
+    return b"%bevent: %b\ndata: %b\n%b\n" % (retry, message["type"].encode(), orjson.dumps(message), identity)
 
 
 WEBSOCKET = WebSocketEncoding()

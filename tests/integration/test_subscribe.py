@@ -1,6 +1,7 @@
 """Subscribing over every transport; the WebSocket tests hold for the fast lane and for the ASGI shell."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -309,6 +310,35 @@ def test_heartbeats_keep_idle_connections_open(start: Start) -> None:
         while (got := frame(sock))[0] == 9:
             sock.sendall(masked(b"", opcode=10))
         assert json.loads(got[1])["type"] == "pong"
+
+
+@pytest.mark.parametrize("path", ["sse", "ndjson"])
+def test_no_proxy_may_transform_a_stream_nor_keep_it(lane_hub: EventHubServer, channel: Channel, path: str) -> None:
+    own = f"{lane_hub.url}/v1/channels/{channel('chat')}"
+    lines = iter([b'{"sender":"a","text":"b"}\n'])  # of unknown length, so the answer is progress
+    with (
+        http.stream("GET", f"{own}/{path}") as live,
+        http.stream("POST", own, content=lines, headers={"content-type": "application/x-ndjson"}) as progress,
+    ):
+        for answer in (live, progress):
+            assert answer.headers.get_list("cache-control") == ["no-store, no-transform"]
+
+
+def test_an_event_stream_has_no_block_without_data_and_each_id_comes_behind_its_data(start: Start) -> None:
+    """Clients take a message without data for JSON, and an id for that of an event they have."""
+    hub = start("heartbeat: 0.1")
+    with http.stream("GET", f"{hub.url}/v1/channels/iot/sse") as response:
+        text = ""
+        for part in response.iter_text():
+            text += part
+            if text.count(": heartbeat") == 1:
+                publish(hub, "iot", 1)
+            if '"event"' in text and text.endswith("\n\n"):
+                break
+    first, second, rest = text.split("\n\n")
+    assert re.fullmatch(r"retry: \d{4}\nevent: subscribed\ndata: {.*}\nid: \S+", first)
+    assert re.fullmatch(r"(: heartbeat\n)+data: {.*}\nid: \S+", second)
+    assert rest == ""
 
 
 def test_heartbeats_show_on_streams(start: Start) -> None:

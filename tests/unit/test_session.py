@@ -490,7 +490,7 @@ def test_the_position_reaches_encodings_that_need_it() -> None:
     line = Line(EVENT_STREAM)
     session = Session(Node(), line, LIMITS, lambda ref, event: None, Guest())
     session.subscribe(Subscribe(type="subscribe", channel="chat"), Latest())
-    assert line.data.startswith(b"event: subscribed\nid: k3x9-41\n")
+    assert line.data.endswith(b"}\nid: k3x9-41\n\n")
 
 
 # unsubscribe

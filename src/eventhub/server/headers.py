@@ -2,12 +2,24 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-ALWAYS = (
-    (b"cache-control", b"no-store"),  # what is for one principal is for no cache, wherever its credential was (RFC 6750, 2.3)
+SAFE = (
     (b"x-content-type-options", b"nosniff"),  # JSON is no script, whoever asks for it as one
     (b"cross-origin-resource-policy", b"same-origin"),  # not in <script>, <img> or <iframe> elsewhere; CORS (`origins`) stands above it
 )
+
+ALWAYS = (
+    (b"cache-control", b"no-store"),  # what is for one principal is for no cache, wherever its credential was (RFC 6750, 2.3)
+    *SAFE,
+)
 """On every answer."""
+
+LIVE = (
+    # A proxy that compresses holds events back until it has a block of them; no-transform forbids it to (RFC 9111, 5.2.2.6).
+    (b"cache-control", b"no-store, no-transform"),
+    (b"x-accel-buffering", b"no"),  # nginx would collect the stream
+    *SAFE,
+)
+"""On every answer that is written bit by bit."""
 
 PAGE = (
     (

@@ -17,7 +17,7 @@ from eventhub.event import NewEvent, Receipt
 from eventhub.hub import Hub
 from eventhub.server.access import note
 from eventhub.server.gateway import Gateway, too_large
-from eventhub.server.headers import ALWAYS
+from eventhub.server.headers import LIVE
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.race import race
 from eventhub.server.stream import abort_of
@@ -226,7 +226,7 @@ class Ingest:
             self._wake.set()
 
     async def _report(self, send: Send) -> None:
-        headers = [(b"content-type", b"application/x-ndjson"), (b"connection", b"close"), (b"x-accel-buffering", b"no"), *ALWAYS]
+        headers = [(b"content-type", b"application/x-ndjson"), (b"connection", b"close"), *LIVE]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         while not self._ended:
             await self._wake.wait()

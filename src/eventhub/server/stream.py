@@ -11,13 +11,15 @@ from eventhub.errors import EventHubError, Forbidden, ShuttingDown
 from eventhub.event import NewEvent
 from eventhub.server.access import note
 from eventhub.server.gateway import ABORT, Gateway
+from eventhub.server.headers import LIVE
 from eventhub.server.outbox import CursorOutbox, Outbox
 from eventhub.server.race import race
 from eventhub.server.visits import Visit
 from eventhub.server.wanted import Wanted
 
 MEDIA_TYPES = {"sse": b"text/event-stream", "ndjson": b"application/x-ndjson"}
-HEARTBEATS = {"sse": b": heartbeat\n\n", "ndjson": b"\n"}
+HEARTBEATS = {"sse": b": heartbeat\n", "ndjson": b"\n"}
+"""Without an empty line: httpx-sse and @microsoft/fetch-event-source make a message without data of each, which is no JSON."""
 
 
 class Stream:
@@ -93,14 +95,10 @@ class Stream:
         self._abort()
 
     async def _send(self, send: Send) -> None:
-        headers = [
-            (b"content-type", MEDIA_TYPES[self.transport]),
-            (b"cache-control", b"no-store"),
-            (b"x-accel-buffering", b"no"),  # nginx would collect the stream
-        ]
+        headers = [(b"content-type", MEDIA_TYPES[self.transport]), *LIVE]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if self.transport == "sse":
-            hint = b"retry: %d\n\n" % random.randint(1000, 3000)  # so that a crowd does not come back at one moment
+            hint = b"retry: %d\n" % random.randint(1000, 3000)  # so that a crowd does not come back at one moment
             await send({"type": "http.response.body", "body": hint, "more_body": True})
         while (data := await self._outbox.take(self._heartbeat)) is not None:
             await send({"type": "http.response.body", "body": data or HEARTBEATS[self.transport], "more_body": True})

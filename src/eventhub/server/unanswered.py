@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventhub.encoding import EVENT_STREAM
 from eventhub.errors import ShuttingDown
+from eventhub.server.headers import LIVE
 from eventhub.server.publish import refuse
 
 
@@ -41,6 +42,6 @@ async def answered(app: ASGIApp, why: Callable[[], ShuttingDown], scope: Scope, 
 
 async def _goodbye(send: Send, error: ShuttingDown) -> None:
     """To an EventSource, which would never come back from another status than 200 (WHATWG HTML, 9.2.3)."""
-    headers = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-store")]
+    headers = [(b"content-type", b"text/event-stream"), *LIVE]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": EVENT_STREAM.message("goodbye", error.as_goodbye())})
