@@ -107,6 +107,35 @@ def test_an_empty_last_event_id_is_none() -> None:
     assert asked(b"", channel="chat", last_event_id=None) == [("chat", Latest(), "")]
 
 
+SPELLINGS = ["lastEventId", "lastEventID", "Last-Event-ID", "last-event-id", "last_event_id"]
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+def test_a_polyfill_puts_the_last_event_id_into_the_address(name: str) -> None:
+    assert asked(f"since=-1&{name}=k3x9-41".encode(), channel="chat", last_event_id="") == [("chat", Position("k3x9", 41), "")]
+    both = asked(f"{name}=k3x9-41".encode(), channel="chat", last_event_id="k3x9-57")
+    assert both == [("chat", Position("k3x9", 57), "")], "the header is newer: the address stays the same over reconnects"
+    assert asked(f"since=-1&{name}=".encode(), channel="chat", last_event_id="") == [("chat", Last(1), "")], "the first connection"
+    several = f"channel=chat&channel=logs&since=earliest&{name}=chat%40k3x9-41".encode()
+    assert asked(several, last_event_id="") == [("chat", Position("k3x9", 41), ""), ("logs", Earliest(), "")]
+    assert Wanted(several, last_event_id="").positions() == {"chat": "k3x9-41"}
+    with pytest.raises(InvalidSince):
+        asked(f"{name}=x".encode(), channel="chat", last_event_id="")
+    for query in (f"{name}=k3x9-41", "r=4711", "_=4711"):
+        with pytest.raises(InvalidRequest, match="expected since, member"):
+            Wanted(query.encode(), channel="chat")
+
+
+def test_a_library_adds_its_last_event_id_behind_one_of_the_address() -> None:
+    query = b"lastEventId=k3x9-41&lastEventId=k3x9-57&lastEventId="
+    assert asked(query, channel="chat", last_event_id="") == [("chat", Position("k3x9", 57), "")]
+
+
+@pytest.mark.parametrize("query", [b"lastEventId=&r=9031846531", b"_=1700000000000"])
+def test_what_polyfills_add_against_caches_means_nothing(query: bytes) -> None:
+    assert asked(b"since=-1&" + query, channel="chat", last_event_id="") == [("chat", Last(1), "")]
+
+
 @pytest.mark.parametrize("query", [b"since=-1&since=-2", b"member=a&member=b"])
 def test_a_repeated_since_or_member_is_refused(query: bytes) -> None:
     with pytest.raises(InvalidRequest, match="more than once"):

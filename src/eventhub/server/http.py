@@ -161,6 +161,13 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
         "schema": {"type": "string"},
         "description": "The id in presence",
     }
+    resume = {
+        "name": "lastEventId",
+        "in": "query",
+        "required": False,
+        "schema": {"type": "string"},
+        "description": "As Last-Event-ID, from polyfills of EventSource that cannot set the header",
+    }
     several = {
         "name": "channel", "in": "query", "required": True, "schema": {"type": "array", "items": {"type": "string"}},
     }  # fmt: skip
@@ -189,17 +196,17 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
         )  # fmt: skip
 
     async def sse(request: Request, channel: Channel, last: LastEventId = None) -> Response:
-        return await stream(request, "sse", channel, last)
+        return await stream(request, "sse", channel, last or "")
 
     async def ndjson(request: Request, channel: Channel) -> Response:
         return await stream(request, "ndjson", channel, None)
 
     async def sse_several(request: Request, last: LastEventId = None) -> Response:
-        return await stream(request, "sse", None, last)
+        return await stream(request, "sse", None, last or "")
 
-    add("/v1/channels/{channel}/sse", sse, "Live, as Server-Sent Events", "sse", [since, member])
+    add("/v1/channels/{channel}/sse", sse, "Live, as Server-Sent Events", "sse", [since, member, resume])
     add("/v1/channels/{channel}/ndjson", ndjson, "Live, one JSON object a line", "ndjson", [since, member])
-    add("/v1/sse", sse_several, "Several channels on one stream of Server-Sent Events", "sse", [several, since, member])
+    add("/v1/sse", sse_several, "Several channels on one stream of Server-Sent Events", "sse", [several, since, member, resume])
 
 
 def _operations(api: FastAPI, gateway: Gateway, scrape: Scrape) -> None:

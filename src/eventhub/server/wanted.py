@@ -9,15 +9,23 @@ from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.presence import MEMBER_LENGTH
 from eventhub.session import Session
 
+CACHE_BUSTERS = ("_", "r")
+"""Parameters with a number of no meaning, which polyfills of EventSource add: older ones of Yaffle's, and those that use jQuery."""
+
 
 class Wanted:
-    """The subscriptions that a query string asks for: `channel` (repeated), `since`, `member`. Raises EventHubError."""
+    """The subscriptions that a query string asks for: `channel` (repeated), `since`, `member`. Raises EventHubError.
+
+    `last_event_id`: the header of an EventSource, "" where it sent none; None for other clients. Polyfills, which cannot set the header
+    for another origin, put it into the address. The header counts when both are there: an address may stay the same over reconnects.
+    """
 
     def __init__(self, query: bytes, channel: str | None = None, last_event_id: str | None = None) -> None:
         self.since = "latest"
         member: str | None = None
         self.channels = [channel] if channel else []
         seen: set[str] = set()
+        in_address = ""
         for name, value in _fields(query):
             match name:
                 case "channel" if channel is None:
@@ -28,6 +36,10 @@ class Wanted:
                     member = value
                 case "since" | "member":
                     raise InvalidRequest(f"{name} is given more than once; expected it once, a cursor where several channels are named")
+                case _ if last_event_id is not None and _is_last_event_id(name):
+                    in_address = value or in_address  # the last one, where a library adds it to an address that has one
+                case _ if last_event_id is not None and name in CACHE_BUSTERS:
+                    pass
                 case _:
                     known = "since, member" if channel else "channel, since, member"
                     raise InvalidRequest(f"unknown query parameter {name[:40]!r}; expected {known}")
@@ -35,13 +47,14 @@ class Wanted:
         if member is not None and not 1 <= len(member) <= MEMBER_LENGTH:
             raise InvalidRequest(f"member has {len(member)} characters; expected 1 to {MEMBER_LENGTH}")
         self._member = member
+        last_event_id = last_event_id or in_address
         # a stream that broke off before all its channels had begun begins with the others where its address says
         self._otherwise = parse_since(self.since) if last_event_id and "@" not in self.since else Latest()
         self.since = last_event_id or self.since
         self._cursor = parse_cursor(self.since) if "@" in self.since else None
         if self._cursor is None:
             parse_since(self.since)
-        elif last_event_id is None and (strangers := self._cursor.keys() - set(self.channels)):
+        elif not last_event_id and (strangers := self._cursor.keys() - set(self.channels)):
             raise InvalidSince(f"since names channel {min(strangers)[:NAME_LENGTH]!r}, which the address does not; expected its channels")
 
     def subscribe(self, session: Session) -> None:
@@ -58,6 +71,11 @@ class Wanted:
         if self._cursor is None:
             return parse_since(self.since)
         return self._cursor.get(channel, self._otherwise)
+
+
+def _is_last_event_id(name: str) -> bool:
+    """`lastEventId` as event-source-polyfill and reconnecting-eventsource write it; others write lastEventID or last-event-id."""
+    return name.replace("-", "").replace("_", "").lower() == "lasteventid"
 
 
 def _fields(query: bytes) -> list[tuple[str, str]]:
