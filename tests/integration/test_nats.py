@@ -429,6 +429,24 @@ def test_changed_retention_changes_the_stream() -> None:
     assert asyncio.run(main(Retention(3, None), 1)) == 3
 
 
+def test_reading_channels_that_nobody_used_leaves_one_stream_and_no_consumer() -> None:
+    server, prefix = nats_servers.single(), secrets.token_hex(4)
+    each = broker(f"{server.url}?prefix={prefix}")
+
+    async def main() -> None:
+        task = asyncio.create_task(each.run(lambda event: None, lambda channel: None, lambda message: None))
+        for first in range(0, 1000, 100):
+            await asyncio.gather(*(each.history(f"log.unused{number}", Earliest(), 10) for number in range(first, first + 100)))
+        await asyncio.gather(*(each.subscribe(f"log.heard{number}") for number in range(100)))
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(main())
+    (name,) = nats_servers.ask(server.port, "STREAM.NAMES", f'{{"subject":"{prefix}.>"}}')["streams"]
+    state = nats_servers.ask(server.port, f"STREAM.INFO.{name}")["state"]
+    assert (state["messages"], state["consumer_count"]) == (0, 0)
+
+
 def leader_of(cluster: Cluster, old: str = "", seconds: float = 30) -> str:
     """The leader of the stream of events, once it is another than `old`."""
     end = time.monotonic() + seconds

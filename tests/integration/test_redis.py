@@ -5,14 +5,16 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eventhub.brokers.redis import shard
+from eventhub.brokers.redis import broker, shard
+from eventhub.brokers.redis.values import slot
 from eventhub.errors import BrokerUnavailable
-from eventhub.event import Earliest, Position
+from eventhub.event import Age, Earliest, Last, Position
 from tests.checker import CLEAN, Books, until
 from tests.proxy import Proxy
 from tests.redis_nodes import CHANNEL, RedisNode, nodes
@@ -20,6 +22,8 @@ from tests.redis_servers import RedisServer, cluster, wait_for
 
 NOTICED_SECONDS = 20
 """Until a node says that it is not ready."""
+STEP = 14_400_000_000
+"""Of the places where a channel without events stands (log.lua)."""
 
 
 @pytest.fixture(scope="module")
@@ -250,18 +254,148 @@ def test_eviction_is_told(server: RedisServer, what: str) -> None:
     asyncio.run(main())
 
 
-def test_channels_that_are_only_asked_for_expire_soon(server: RedisServer) -> None:
+def keys_of(server: RedisServer, node: RedisNode) -> set[bytes]:
+    """What is stored under the node's prefix."""
+    return set(server.call("KEYS", f"{node.broker._names._prefix}:*"))
+
+
+def test_reading_channels_that_nobody_used_stores_one_key_however_many_they_are(server: RedisServer) -> None:
     async def main() -> None:
         async with nodes(server.url) as (node,):
-            await node.broker.history("chat.asked", Earliest(), 10)
-            assert 0 < server.call("PTTL", node.broker._names.metadata("chat.asked")) <= 15 * 60_000
-            assert server.call("EXISTS", node.broker._names.log("chat.asked")) == 0
+            await node.becomes(ready=True)
+            asked: list[Position | Earliest | Last | Age] = [Earliest(), Last(5), Age(1000), Position("abc", 7)]
+            for first in range(0, 20_000, 500):
+                channels = [f"chat.unused{number}" for number in range(first, first + 500)]
+                await asyncio.gather(*(node.broker.history(name, asked[len(name) % 4], 10) for name in channels))
+            await asyncio.gather(*(node.broker.subscribe(f"chat.heard{number}") for number in range(500)))
+            assert keys_of(server, node) == {node.broker._names.epoch("chat.a").encode()}
+
+    asyncio.run(main())
+
+
+def test_in_a_cluster_it_stores_a_key_for_each_slot_at_most(tmp_path: Path) -> None:
+    async def main(servers: list[RedisServer]) -> None:
+        async with nodes(servers[0].url.replace("redis://", "redis+cluster://")) as (node,):
+            await node.becomes(ready=True)
+            channels = list(islice((name for name in map("chat.x{}".format, count()) if slot(name) % 1024 == 5), 100))
+            await asyncio.gather(*(node.broker.history(name, Earliest(), 10) for name in channels))
+            assert sum(len(keys_of(server, node)) for server in servers) == len({slot(name) for name in (CHANNEL, *channels)}) <= 17
+
+    with cluster(tmp_path) as servers:
+        asyncio.run(main(servers))
+
+
+def test_keys_expire_when_what_they_are_for_has(server: RedisServer) -> None:
+    async def main() -> None:
+        async with nodes(server.url) as (node,):
             await node.publish("1", channel="chat.used", key="k")
             assert server.call("PTTL", node.broker._names.metadata("chat.used")) > 86_400_000
             assert 3_600_000 < server.call("PTTL", node.broker._names.log("chat.used")) <= 3_660_000
             assert 600_000 < server.call("PTTL", node.broker._names.key("chat.used", "k")) <= 660_000
 
     asyncio.run(main())
+
+
+def test_a_reader_of_a_channel_without_events_misses_nothing_whatever_came_since(server: RedisServer) -> None:
+    async def main() -> None:
+        async with nodes(server.url, server.url) as (node, other):
+            begun = (await node.broker.history(CHANNEL, Earliest(), 10)).end
+            assert await other.broker.subscribe(CHANNEL) == begun
+            first, second = await other.publish("1", "2")
+            for limit in (1, 10):
+                piece = await node.broker.history(CHANNEL, begun, limit)
+                assert (piece.lost, piece.start) == (None, begun)
+                assert [str(event.position) for event in piece.events] == [first, second][:limit]
+            assert (await node.broker.history(CHANNEL, position(first), 10)).events[0].previous == position(first).offset
+            hole = begun._replace(offset=begun.offset + 1)
+            assert (await node.broker.history(CHANNEL, hole, 10)).lost == "reset", "no channel ever stood there"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("steps", [1, 5, 7])
+def test_where_a_channel_without_events_stood_is_known_for_a_day(server: RedisServer, steps: int) -> None:
+    async def main() -> None:
+        async with nodes(server.url) as (node,):
+            now = (await node.broker.history(CHANNEL, Earliest(), 10)).end
+            earlier = now._replace(offset=now.offset - steps * STEP)
+            lost = None if steps < 6 else "expired"
+            piece = await node.broker.history(CHANNEL, earlier, 10)
+            assert (piece.lost, piece.start) == (lost, now)
+            (first,) = await node.publish("1")
+            piece = await node.broker.history(CHANNEL, earlier, 10)
+            assert (piece.lost, [str(event.position) for event in piece.events]) == (lost, [first])
+
+    asyncio.run(main())
+
+
+def test_whoever_listens_for_long_to_a_channel_without_events_has_its_place_kept(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "KEEP_SECONDS", 0)
+    monkeypatch.setattr(broker, "REFRESH_SECONDS", 0.01)
+
+    async def main() -> None:
+        async with nodes(server.url) as (node,):
+            reader = await node.read()
+            metadata = node.broker._names.metadata(CHANNEL)
+            await until(lambda: server.call("EXISTS", metadata) == 1)
+            assert server.call("PTTL", metadata) > 86_400_000
+            begun = (await node.broker.history(CHANNEL, Earliest(), 10)).end
+            months = begun._replace(offset=begun.offset - 500 * STEP)
+            server.call("HSET", metadata, "base", months.offset)  # it has been kept for so long
+            assert (await node.broker.history(CHANNEL, months, 10)).lost is None
+            (first,) = await node.publish("1")
+            assert position(first).offset > begun.offset
+            piece = await node.broker.history(CHANNEL, months, 10)
+            assert (piece.lost, [str(event.position) for event in piece.events]) == (None, [first])
+            await until(lambda: [place for place, _ in reader.events] == [position(first)])
+            assert reader.reasons() == []
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_a_place_before_the_first_event_is_reset_when_everything_was_flushed(tmp_path: Path, *, published: bool) -> None:
+    async def main() -> None:
+        async with nodes(redis.url) as (node,):
+            begun = (await node.broker.history(CHANNEL, Earliest(), 10)).end
+            await node.publish("lost", channel=CHANNEL if published else "chat.other")
+            redis.call("FLUSHALL")
+            assert (await node.broker.history(CHANNEL, begun, 10)).lost == "reset"
+            (new,) = await node.publish("new")
+            piece = await node.broker.history(CHANNEL, begun, 10)
+            assert (piece.lost, [str(event.position) for event in piece.events]) == ("reset", [new])
+
+    with RedisServer(tmp_path) as redis:
+        asyncio.run(main())
+
+
+def test_a_channel_that_was_evicted_takes_its_idempotency_keys_along_and_gives_no_offset_twice(server: RedisServer) -> None:
+    async def main() -> None:
+        async with nodes(server.url) as (node,):
+            (old,) = await node.publish("1", key="k")
+            server.call("DEL", node.broker._names.metadata(CHANNEL))
+            (new,) = await node.publish("1", key="k")
+            assert position(new).offset > position(old).offset
+            assert await texts(node) == ["1"], "the log's rest belongs to nothing"
+            assert (await node.publish("1", key="k")) == [new]
+            assert (await node.broker.history(CHANNEL, position(old), 10)).lost == "reset"
+
+    asyncio.run(main())
+
+
+def test_a_full_redis_can_be_read_and_listened_to(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with nodes(redis.url) as (node,):
+            (first,) = await node.publish("1")
+            redis.call("CONFIG", "SET", "maxmemory", 1)
+            for channel in (CHANNEL, "chat.unused"):
+                assert (await node.broker.history(channel, Earliest(), 10)).end == await node.broker.subscribe(channel)
+            assert [place for place, _ in await node.log(CHANNEL)] == [position(first)]
+
+    with RedisServer(tmp_path, "--maxmemory-policy", "noeviction") as redis:
+        asyncio.run(main())
 
 
 def test_a_full_redis_refuses_and_says_so(tmp_path: Path) -> None:

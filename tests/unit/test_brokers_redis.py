@@ -10,7 +10,7 @@ from eventhub.brokers.redis.link import Link, LinkLost, Refused
 from eventhub.brokers.redis.publisher import CALL_EVENTS, Publisher
 from eventhub.brokers.redis.shard import Shard, Subscription
 from eventhub.brokers.redis.url import Address, Kind, parse
-from eventhub.brokers.redis.values import EMPTY_TTL, Names, announce, lifetimes, publish_arguments, read_page, slot
+from eventhub.brokers.redis.values import DAY, SLOTS, Names, announce, lifetimes, publish_arguments, read_page, slot
 from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable, ConfigurationError, EventHubError, IdempotencyConflict
 from eventhub.event import Event, NewEvent, Position, Receipt
@@ -67,11 +67,21 @@ def test_everything_of_a_channel_is_in_its_slot() -> None:
     assert {name[name.index("{") + 1 : name.index("}")] for name in named} == {"a.b"}
 
 
+def test_all_channels_begin_with_one_epoch_and_in_a_cluster_with_that_of_their_slot() -> None:
+    assert {Names("p", 0).epoch(channel) for channel in ("a.b", "c.d")} == {"p:epoch"}
+    names = Names("p", 0, cluster=True)
+    channels = [f"a.{number}" for number in range(500)]
+    for channel in channels:
+        key = names.epoch(channel)
+        assert slot(key[key.index("{") + 1 : key.index("}")]) == slot(channel)
+    assert len({names.epoch(channel) for channel in channels}) == len({slot(channel) for channel in channels}) < SLOTS
+
+
 def test_metadata_outlive_the_log_and_what_is_kept_for_ever_never_expires() -> None:
     for age in (0, 1000, 10**9):
         log, metadata = lifetimes(Retention(10, age))
         assert age < log < metadata
-        assert metadata > EMPTY_TTL
+        assert metadata > DAY
     assert lifetimes(Retention(10, None)) == (0, 0)
     assert lifetimes(Retention(0, None))[1] > 0
 
@@ -91,7 +101,7 @@ def test_a_page_names_predecessors_across_a_jump() -> None:
 def test_keys_are_declared_to_the_script() -> None:
     events = [NewEvent("c", b"1", 5, None, "k"), NewEvent("c", b"2", 6)]
     count, *rest = publish_arguments(Names("p", 0), "c", events, Retention(3, None), 9, "PUBLISH")
-    assert (count, rest[3], rest[4:8]) == (4, "p:key:{c}:k", [9, 3, -1, 0])
+    assert (count, rest[4], rest[5:9]) == (5, "p:key:{c}:k", [9, 3, -1, 0])
     assert rest[-3:] == [6, b"\n2", ""]
 
 

@@ -13,13 +13,11 @@ from eventhub.brokers.redis.shard import Shard, Subscription
 from eventhub.brokers.redis.topology import Master, NoMaster, topology
 from eventhub.brokers.redis.url import Address, Kind, parse
 from eventhub.brokers.redis.values import (
-    DAY,
     HISTORY,
     SLOTS,
     Names,
     announce,
     history_arguments,
-    lifetimes,
     publish_arguments,
     read_page,
     slot,
@@ -34,7 +32,9 @@ HASTE_SECONDS = 0.1
 """The same, when there is doubt."""
 RETRY_SECONDS = 0.05
 REFRESH_SECONDS = 300.0
-"""Between two times that the metadata of subscribed channels are kept from expiring: well within EMPTY_TTL."""
+"""Between two times that the metadata of subscribed channels are kept from expiring."""
+KEEP_SECONDS = 6 * 3600.0
+"""A channel without events that somebody has listened to for so long gets metadata: where it stood is else known for a day (log.lua)."""
 REFRESH_CHANNELS = 500
 NODES = "*nodes"
 """In place of a channel, for what nodes tell each other: no channel can have this name."""
@@ -54,7 +54,7 @@ class RedisBroker:
     ) -> None:
         self._url = parse(url)
         self._retention, self._clock, self._timeout = retention, clock, timeout
-        self._names = Names(prefix, self._url.login.db)
+        self._names = Names(prefix, self._url.login.db, cluster=self._url.kind is Kind.CLUSTER)
         self._verb = "SPUBLISH" if self._url.kind is Kind.CLUSTER else "PUBLISH"
         self._node = secrets.token_hex(4)
         self._shards: dict[Address, tuple[Shard, asyncio.Task[None]]] = {}
@@ -257,16 +257,21 @@ class RedisBroker:
                 await self._doubt.wait()
 
     async def _refresh(self) -> None:
-        """Metadata of channels that are subscribed to do not expire: the next event would come with a new epoch, as after a loss."""
+        """Metadata of channels that are subscribed to do not expire: the next event would come as after a loss."""
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
-            channels = [channel for channel in self._wanted if channel != NODES]
-            for first in range(0, len(channels), REFRESH_CHANNELS):
-                for channel in channels[first : first + REFRESH_CHANNELS]:
-                    if (link := self.link(channel)) is not None:
-                        ttl = lifetimes(self._retention(channel))[1] or DAY
-                        link.send(pack("PEXPIRE", self._names.metadata(channel), ttl, "GT"), ignore)
+            oldest = asyncio.get_running_loop().time() - KEEP_SECONDS
+            wanted = [subscription for channel, subscription in self._wanted.items() if channel != NODES]
+            for first in range(0, len(wanted), REFRESH_CHANNELS):
+                for subscription in wanted[first : first + REFRESH_CHANNELS]:
+                    self._keep(subscription.channel, keep=subscription.since <= oldest)
                 await asyncio.sleep(RETRY_SECONDS)  # others have their turn
+
+    def _keep(self, channel: str, *, keep: bool) -> None:
+        if (link := self.link(channel)) is not None:
+            retention = self._retention(channel)
+            arguments = history_arguments(self._names, channel, Earliest(), 0, retention, self._clock(), keep=keep)
+            link.send(pack("EVALSHA", HISTORY.sha, *arguments), ignore)
 
 
 def _tag(tag: str, master: Master) -> str:

@@ -1,23 +1,22 @@
 -- Reads a page of one channel's log.
 --
 -- ARGV: what `since` is (position, earliest, last, age), its epoch, its number, most events, most bytes, now, age kept (-1: any),
--- milliseconds until unused metadata expire, the same where nothing was ever published.
+-- milliseconds until unused metadata expire, "keep" to remember where a channel without events stands (beyond KEPT, that is).
 -- Returns epoch, end, start, what was lost ("" nothing), then ID, body and p (or "") of each event.
 local kind, number, limit, page_bytes = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local now, age = tonumber(ARGV[6]), tonumber(ARGV[7])
+local now, age, ttl = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
-local ttl = tonumber(ARGV[tip == 0 and 9 or 8])
-if created then
-  redis.call('HSET', meta, 'epoch', epoch, 'tip', 0, 'start', 1, 'lineage', lineage())
-  redis.call('PEXPIRE', meta, ttl)
-else
+if not absent then
   local left = redis.call('PTTL', meta)
   if left >= 0 and left < ttl / 2 then
     redis.call('PEXPIRE', meta, ttl)
   end
+elseif ARGV[9] == 'keep' then
+  redis.call('HSET', meta, 'epoch', epoch, 'tip', text(tip), 'base', text(base))
+  redis.call('PEXPIRE', meta, ttl)
 end
 
-local first = entry_at(0)
+local first = not base and entry_at(0)
 if first and age >= 0 then
   local offset, time = id(first)
   if time < now - age then
@@ -26,6 +25,17 @@ if first and age >= 0 then
 end
 local trimmed = first and previous(first) or tip
 local offset, lost = trimmed, ''
+
+-- Before what is left of the log. Where that is all of it, nothing is missing after a place that the channel stood at without events.
+local function before_first(position)
+  local oldest = base or first and first[2][5] == 'b' and tonumber(first[2][6])
+  if not oldest then
+    return 'expired'
+  elseif position % STEP ~= 0 then
+    return 'reset'
+  end
+  return position < oldest and 'expired' or ''
+end
 
 -- The run that a position beyond `trimmed` is in, or the hole. A later run's first event is in the log: it is beyond `trimmed`, too.
 local function locate(position)
@@ -67,7 +77,7 @@ if kind == 'position' then
   if ARGV[2] ~= epoch or number > tip then
     lost = 'reset'
   elseif number < trimmed then
-    lost = 'expired'
+    lost = before_first(number)
   elseif number > trimmed then
     offset, lost = locate(number)
   end

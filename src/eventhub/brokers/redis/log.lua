@@ -1,9 +1,16 @@
 -- One channel in Redis: what publish.lua and history.lua share. Put before each of them.
 --
 -- KEYS[1], metadata, a hash: epoch; tip, the newest offset; start, where the run of consecutive offsets that ends at tip begins; lineage, the
--- server's replication id when tip was written; due, when the log is next trimmed by age.
+-- server's replication id when tip was written; due, when the log is next trimmed by age; first, the offset of the log's first event; base,
+-- while there was none.
 -- KEYS[2], the log, a stream: the ID is offset-time, field e the event. Offsets are consecutive, but for jumps (publish.lua): the first event
--- after one also has p, the offset before it, and s, where the run that ended at p begins.
+-- after one also has p, the offset before it, and s, where the run that ended at p begins. The log's first event has p, and b, its base.
+-- KEYS[3], the epoch that all channels begin with. It is lost with what they hold, so a server that lost everything makes another one.
+--
+-- A channel without metadata stands at the server's clock, in microseconds, rounded down to a STEP: reading stores nothing, and every node
+-- gives the same position. Metadata live for longer than KEPT after the last event. So in a channel that has none, nothing was published
+-- since `base`, KEPT ago: no event stands between a STEP from there on and the first event, whose offset is the clock's as well.
+local STEP, KEPT = 14400000000, 86400000000
 local meta, log = KEYS[1], KEYS[2]
 
 local function text(number)
@@ -52,10 +59,15 @@ local function first_since(oldest, low, high)
   return found
 end
 
-local known = redis.call('HMGET', meta, 'epoch', 'tip', 'start', 'lineage', 'due')
-local epoch, tip, start = known[1], tonumber(known[2]), tonumber(known[3])
-local created = not epoch
-if created then -- never used, or forgotten: whatever is left of the log belongs to nothing
-  epoch, tip, start = string.format('%x', micros()), 0, 1
-  redis.call('UNLINK', log)
+local known = redis.call('HMGET', meta, 'epoch', 'tip', 'start', 'lineage', 'due', 'first', 'base')
+local epoch, tip, start, base = known[1], tonumber(known[2]), tonumber(known[3]), tonumber(known[7])
+local absent = not epoch -- never published to, or forgotten: whatever is left of the log belongs to nothing
+if absent then
+  local now = micros()
+  epoch = redis.call('GET', KEYS[3])
+  if not epoch then
+    epoch = string.format('%x', now)
+    redis.call('SET', KEYS[3], epoch)
+  end
+  tip, base = now - now % STEP, math.ceil((now - KEPT) / STEP) * STEP
 end

@@ -28,9 +28,12 @@ log = structlog.get_logger("eventhub.brokers.redis")
 
 
 class Subscription:
-    """To one channel, wherever it is: `take` gets what is published. `established` is set when this first came to this node."""
+    """To one channel, wherever it is: `take` gets what is published. `established` is set when this first came to this node.
 
-    __slots__ = ("channel", "confirmed", "established", "take", "topic")
+    `since` is when it began, in the loop's seconds.
+    """
+
+    __slots__ = ("channel", "confirmed", "established", "since", "take", "topic")
 
     def __init__(self, channel: str, topic: bytes, take: Callable[[bytes], None]) -> None:
         self.channel = channel
@@ -38,6 +41,7 @@ class Subscription:
         self.take = take
         self.confirmed = False
         self.established = asyncio.Event()
+        self.since = asyncio.get_running_loop().time()
 
 
 class Owner(Protocol):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha1
 from importlib.resources import files
+from itertools import count
 from typing import Any
 
 import orjson
@@ -15,8 +16,6 @@ from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Slice
 SLOTS = 16384
 PAGE_BYTES = 256 * 1024
 DAY = 86_400_000
-EMPTY_TTL = 15 * 60_000
-"""Milliseconds until the epoch of a channel is forgotten that somebody asked for and nobody used."""
 SLACK = 60_000
 """Milliseconds by which keys outlive what is in them: servers' clocks differ."""
 
@@ -45,19 +44,26 @@ def slot(channel: str) -> int:
 
 
 class Names:
-    """Of keys and announcements. Announcements do not belong to a database, so its number is part of their name."""
+    """Of keys and announcements. Announcements do not belong to a database, so its number is part of their name.
 
-    __slots__ = ("_database", "_prefix")
+    In a cluster, a script may use keys of one slot only, so there is one epoch for each slot that is used.
+    """
 
-    def __init__(self, prefix: str, database: int) -> None:
+    __slots__ = ("_database", "_prefix", "_tags")
+
+    def __init__(self, prefix: str, database: int, *, cluster: bool = False) -> None:
         self._prefix = prefix
         self._database = database
+        self._tags = _tags() if cluster else ()
 
     def metadata(self, channel: str) -> str:
         return f"{self._prefix}:meta:{{{channel}}}"
 
     def log(self, channel: str) -> str:
         return f"{self._prefix}:log:{{{channel}}}"
+
+    def epoch(self, channel: str) -> str:
+        return f"{self._prefix}:epoch:{{{self._tags[slot(channel)]}}}" if self._tags else f"{self._prefix}:epoch"
 
     def key(self, channel: str, key: str) -> str:
         return f"{self._prefix}:key:{{{channel}}}:{key}"
@@ -81,7 +87,7 @@ def publish_arguments(
     names: Names, channel: str, events: Sequence[NewEvent], retention: Retention, now: int, verb: str
 ) -> Sequence[str | bytes | int]:
     """KEYS and ARGV of publish.lua, with the number of keys first."""
-    keys = [names.metadata(channel), names.log(channel), names.topic(channel)]
+    keys = [names.metadata(channel), names.log(channel), names.epoch(channel), names.topic(channel)]
     arguments: list[str | bytes | int] = [
         now,
         retention.events,
@@ -100,7 +106,7 @@ def publish_arguments(
 
 
 def history_arguments(
-    names: Names, channel: str, since: Position | Earliest | Last | Age, limit: int, retention: Retention, now: int
+    names: Names, channel: str, since: Position | Earliest | Last | Age, limit: int, retention: Retention, now: int, *, keep: bool = False
 ) -> Sequence[str | bytes | int]:
     """KEYS and ARGV of history.lua, with the number of keys first."""
     asked: tuple[str, str, int]
@@ -115,7 +121,8 @@ def history_arguments(
             asked = ("earliest", "", 0)
     age = -1 if retention.age is None else retention.age
     ttl = lifetimes(retention)[1] or DAY
-    return [2, names.metadata(channel), names.log(channel), *asked, limit, PAGE_BYTES, now, age, ttl, EMPTY_TTL]
+    keys = (names.metadata(channel), names.log(channel), names.epoch(channel))
+    return [len(keys), *keys, *asked, limit, PAGE_BYTES, now, age, ttl, "keep" if keep else ""]
 
 
 def read_page(channel: str, answer: Sequence[Any]) -> Slice:
@@ -146,6 +153,16 @@ def announce(channel: str, announcement: bytes, deliver: Callable[[Event], None]
         previous = offset
         offset += 1
         begin = end
+
+
+def _tags() -> Sequence[str]:
+    """A hash tag for each slot of a cluster."""
+    tags: dict[int, str] = {}
+    numbers = count()
+    while len(tags) < SLOTS:
+        tag = f"{next(numbers):x}"
+        tags.setdefault(slot(tag), tag)
+    return [tags[number] for number in range(SLOTS)]
 
 
 def _attributes(text: bytes) -> Mapping[str, str] | None:
