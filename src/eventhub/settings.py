@@ -4,13 +4,14 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from eventhub.addresses import parse_address
 from eventhub.auth.grants import PATTERNS, Action, check_pattern
 from eventhub.auth.keys import PREFIX as PREFIX_OF_KEYS
 from eventhub.channels import Publisher, Slow
@@ -303,7 +304,8 @@ class Settings(BaseSettings):
         "A server without `auth` on a loopback address answers to their hosts, too",
     )
     proxies: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_listed)] = Field(
-        default=[], description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed"
+        default=[],
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed (Forwarded is not read)",
     )
     auth: AuthSettings = AuthSettings()
     tls: TlsSettings = TlsSettings()
@@ -329,10 +331,8 @@ class Settings(BaseSettings):
     @property
     def loopback(self) -> bool:
         """Whether only this machine can connect."""
-        try:
-            return self.host == "localhost" or ip_address(self.host).is_loopback
-        except ValueError:  # a name
-            return False
+        address = parse_address(self.host)
+        return self.host == "localhost" or (address is not None and address.is_loopback)
 
 
 def without_secrets(text: str) -> str:

@@ -1,6 +1,7 @@
 """Limits on connections, commands and time, and what who is beyond them gets to see."""
 
 import json
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -144,6 +145,27 @@ def test_behind_a_proxy_each_client_has_a_share_of_its_own(start: Start, lane: s
         assert status("GET", ana, url=f"{hub.url}/livez") == 200, "a request that ends soon needs no place"
     while status("GET", ana) == 429:
         pass
+
+
+@pytest.mark.parametrize("lane", ["fast", "asgi"])
+def test_a_client_is_one_however_a_proxy_writes_its_address(start: Start, lane: str) -> None:
+    """A proxy whose socket is of both families forwards IPv4 addresses as `::ffff:203.0.113.9`, its neighbour's among them."""
+    hub = start("proxies: [127.0.0.1, 10.0.0.0/8]\nlimits: {connections_per_address: 2}\nlog: {access: true, format: json}", lane=lane)
+    ways = ["203.0.113.9", "203.0.113.9, ::ffff:10.1.2.3", "::FFFF:203.0.113.9", "[::ffff:203.0.113.9]:4711, , 10.1.2.3"]
+    stream = f"{hub.url}/v1/channels/chat.a/sse"
+
+    def status(forwarded: str) -> int:
+        with http.stream("GET", stream, headers={"X-Forwarded-For": forwarded}) as response:
+            return response.status_code
+
+    with WsClient(hub.ws_url, additional_headers={"X-Forwarded-For": ways[1]}) as client:
+        client.until("hello")
+        with http.stream("GET", stream, headers={"X-Forwarded-For": ways[2]}):
+            assert [status(way) for way in ways] == [429] * len(ways)
+            assert status("203.0.113.10, ::ffff:10.1.2.3") == 200
+    hub.stop()
+    logged = re.findall(r'"client": ?"(.*?)"', hub.log.read_text())
+    assert set(logged) == {"203.0.113.9", "203.0.113.10"}
 
 
 def test_a_trusted_proxy_may_have_as_many_connections_as_it_needs(start: Start) -> None:

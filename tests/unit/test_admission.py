@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventhub.errors import NodeFull, TooManyConnections
-from eventhub.server.admission import COUNTED, WATCHERS, Admission, Place, Places, Watcher, Watchers, site
+from eventhub.server.admission import COUNTED, WATCHERS, Admission, Place, Places, Watcher, Watchers
 from eventhub.server.proxies import Proxies
 from eventhub.settings import LimitSettings
 
@@ -137,19 +137,15 @@ def test_a_principal_is_counted_by_the_same_code() -> None:
     node.principals.enter("ana")
 
 
-@pytest.mark.parametrize(
-    ("address", "counted"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
-        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-    ],
-)
-def test_an_ipv6_address_counts_by_its_network(address: str, counted: str) -> None:
-    assert site(address) == counted
+@pytest.mark.parametrize("trusted", ["10.0.0.0/8", "::ffff:10.0.0.0/104"])
+def test_a_mapped_proxy_is_a_proxy_and_a_mapped_client_the_same_client(trusted: str) -> None:
+    node = admission(trusted, connections_per_address=1)
+    assert node.connect("::ffff:10.1.2.3") is node.connect("10.1.2.3") is None
+    node.connect("::ffff:192.0.2.1")
+    for same in ("192.0.2.1", "64:ff9b::192.0.2.1"):
+        with pytest.raises(TooManyConnections):
+            node.connect(same)
+    node.connect("64:ff9b::192.0.2.2")
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), max_size=200))

@@ -630,7 +630,7 @@ def test_a_payload_that_cannot_be_used_is_named_by_its_channel_type(write: Write
 # Where it listens
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.53", "::1"])
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1"])
 def test_loopback_is_reached_from_this_machine_alone(host: str) -> None:
     assert load(None, {"host": host}).loopback
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Self, get_args
 
 import orjson
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from eventhub import logs
+from eventhub.addresses import canonical
 from eventhub.auth.blocks import Blocks, Decision, Target, What
 from eventhub.auth.principal import ANYONE, Principal
 from eventhub.errors import BrokerUnavailable, Forbidden, InvalidRequest
@@ -54,7 +55,7 @@ class Named(BaseModel):
 class Filter(Named):
     """Which connections. What is not given is not asked for."""
 
-    address: str | None = Field(default=None, max_length=100, description="The client's address")
+    address: Annotated[str, AfterValidator(canonical)] | None = Field(default=None, max_length=100, description="The client's address")
     limit: int = Field(default=100, ge=1, le=1000, description="Connections in the answer")
 
     def fits(self, visit: Visit) -> bool:

@@ -4,10 +4,10 @@ import resource
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from starlette.types import Scope
 
+from eventhub.addresses import site
 from eventhub.errors import NodeFull, TooManyConnections
 from eventhub.server.proxies import Proxies
 from eventhub.settings import LimitSettings
@@ -18,8 +18,6 @@ RESERVE = 512
 """Descriptors kept for the broker, files and refusals; an eighth of all where there are few."""
 WATCHERS = 16
 """Connections beyond the limit at a time, of those who ask how the node is: a full node must not be taken for a dead one."""
-PREFIX = 64
-"""Bits of an IPv6 address that one customer shares: what is behind them can be chosen freely (RFC 4291, 2.5.4)."""
 
 
 class Place:
@@ -166,18 +164,6 @@ class Admission:
         if not address or self._proxies.trusts(address):
             return None
         return self._addresses.enter(site(address))
-
-
-def site(address: str) -> str:
-    """What counts as one address: an IPv4 address, the first half of an IPv6 one."""
-    if ":" not in address:
-        return address
-    found = ip_address(address)
-    if not isinstance(found, IPv6Address):
-        return address
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(IPv6Network((int(found), PREFIX), strict=False))
 
 
 def raise_descriptors() -> int:

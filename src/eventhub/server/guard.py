@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from eventhub.addresses import site
 from eventhub.auth.authenticator import Authenticator
 from eventhub.auth.blocks import Blocks
 from eventhub.auth.grants import Action, Grants
@@ -23,7 +24,6 @@ from eventhub.errors import (
     Unauthorized,
 )
 from eventhub.limits import Bucket
-from eventhub.server.admission import site
 from eventhub.server.jwks import KeySet
 from eventhub.settings import AuthSettings, KeySettings, VerificationKeySettings
 

@@ -7,6 +7,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from eventhub.addresses import canonical
 from eventhub.errors import EventHubError, HeadTooLarge, InvalidRequest, NodeFull, RequestTimeout
 from eventhub.server.admission import COUNTED, Place, Watcher
 from eventhub.server.gateway import ABORT, Gateway
@@ -298,7 +299,7 @@ def _head_too_large() -> HeadTooLarge:
 
 def _address(transport: asyncio.Transport, name: str) -> tuple[str, int] | None:
     address = transport.get_extra_info(name)
-    return (address[0], address[1]) if isinstance(address, tuple) else None
+    return (canonical(address[0]), address[1]) if isinstance(address, tuple) else None
 
 
 def protocol_for(gateway: Gateway) -> type[HttpProtocol]:

@@ -13,12 +13,12 @@ from typing import Protocol
 
 import orjson
 
+from eventhub.addresses import site
 from eventhub.auth.principal import Principal
 from eventhub.brokers.base import Hear
 from eventhub.channels import ChannelType
 from eventhub.errors import BrokerUnavailable, PayloadTooLarge, RateLimited
 from eventhub.limits import Bucket
-from eventhub.server.admission import site
 
 TOPIC = b"rates"
 TELL_SECONDS = 0.25
