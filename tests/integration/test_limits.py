@@ -164,7 +164,7 @@ def test_a_client_is_one_however_a_proxy_writes_its_address(start: Start, lane: 
             assert [status(way) for way in ways] == [429] * len(ways)
             assert status("203.0.113.10, ::ffff:10.1.2.3") == 200
     hub.stop()
-    logged = re.findall(r'"client": ?"(.*?)"', hub.log.read_text())
+    logged = re.findall(r"203\.0\.113\.\d+|10\.1\.2\.3|::ffff", hub.log.read_text(), re.IGNORECASE)
     assert set(logged) == {"203.0.113.9", "203.0.113.10"}
 
 
