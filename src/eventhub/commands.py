@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eventhub.errors import InvalidFrame
-from eventhub.event import ATTRIBUTE_LENGTH
+from eventhub.event import ATTRIBUTE_LENGTH, ATTRIBUTES
 from eventhub.presence import MEMBER_LENGTH
-from eventhub.schema import MAX_FAULTS, faults
+from eventhub.schema import faults, unknown_fields
 
 CREDENTIAL_LENGTH = 8 * 1024
 KEY_LENGTH = 128
@@ -68,6 +68,8 @@ class Ping(Command):
 
 
 COMMANDS: dict[str, type[Command]] = {"subscribe": Subscribe, "unsubscribe": Unsubscribe, "publish": Publish, "auth": Auth, "ping": Ping}
+_FIELDS = {kind: frozenset(kind.model_fields) for kind in COMMANDS.values()}
+_ATTRIBUTES = frozenset(ATTRIBUTES)
 
 Ref = int | str | None
 
@@ -85,11 +87,17 @@ def command_of(fields: dict[str, Any]) -> Command:
     if not isinstance(name, str) or name not in COMMANDS:
         shown = repr(name[:40]) if isinstance(name, str) else "missing" if name is None else f"a JSON {json_kind(name)}"
         raise InvalidFrame(f"the message's type is {shown}; expected one of {', '.join(COMMANDS)}")
-    try:
-        return COMMANDS[name].model_validate(fields)
-    except ValidationError as error:
-        details = faults(error, fields)[:MAX_FAULTS]
-        raise InvalidFrame(f"the {name} message does not fit: {details[0]['pointer']}: {details[0]['message']}", details) from None
+    kind = COMMANDS[name]
+    details = unknown_fields(fields, _FIELDS[kind])
+    if kind is Publish and not details:
+        of_attributes = unknown_fields(fields.get("attributes"), _ATTRIBUTES, f"expected one of {', '.join(ATTRIBUTES)}")
+        details = [{**fault, "pointer": f"/attributes{fault['pointer']}"} for fault in of_attributes]
+    if not details:
+        try:
+            return kind.model_validate(fields)
+        except ValidationError as error:
+            details = faults(error, fields)
+    raise InvalidFrame(f"the {name} message does not fit: {details[0]['pointer']}: {details[0]['message']}", details)
 
 
 def json_kind(value: Any) -> str:

@@ -3,9 +3,10 @@
 import difflib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Protocol, get_origin
@@ -19,6 +20,13 @@ from eventhub.payloads import BUILT_IN
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_FAULTS = 20
+"""Faults that an error lists."""
+MANY_FAULTS = 200
+"""Beyond it faults are counted and not built: pydantic builds all of them or none."""
+MANY_VALUES = 200
+"""Beyond it the faults that a JSON Schema finds in an event are not looked for: jsonschema_rs builds all, for 30 µs each."""
+MANY_FIELDS = 64
+"""With more of them an event is first looked at for fields that its model does not have."""
 POINTER_LENGTH = 300
 LONG_DIGITS = 20
 """Integers with fewer digits fit into 64 bits."""
@@ -50,6 +58,7 @@ class ModelSchema:
         adapter = TypeAdapter(model)
         self.document = {"$schema": DIALECT, **adapter.json_schema(mode="validation")}
         self.conflation_key: str | None = getattr(model, "conflation_key", None)
+        self._fields = _fields(adapter.core_schema)
         self._validate = adapter.validator.validate_json
         self._validate_all = TypeAdapter(Annotated[list[model], FailFast()]).validator.validate_json
         self._dump = adapter.serializer.to_json
@@ -57,6 +66,10 @@ class ModelSchema:
     def canonical(self, body: bytes) -> bytes:
         if b"NaN" in body or b"Infinity" in body or _digits(body, DIGITS):
             parse(body)  # pydantic takes these for numbers; JSON has no such words (RFC 8259), and nobody's doubles such digits
+        if self._fields is not None and body.count(b",") > MANY_FIELDS:
+            value = parse(body)
+            if found := unknown_fields(value, self._fields):
+                raise _invalid(len(value) - sum(name in value for name in self._fields), found)
         try:
             data = self._dump(self._validate(body), exclude_unset=True, by_alias=True)
         except ValidationError as error:
@@ -96,7 +109,7 @@ class FileSchema:
         value = parse(body)
         try:
             if not self._validator.is_valid(value):
-                raise _invalid(list(map(_of_schema, self._validator.iter_errors(value))))
+                raise self._invalid(value, body)
         except ValueError as error:
             raise _too_deep(error) from None
         return dump(value)
@@ -107,6 +120,15 @@ class FileSchema:
             return list(map(dump, values)) if values is not None and all(map(self._validator.is_valid, values)) else None
         except ValueError:
             return None
+
+    def _invalid(self, value: Any, body: bytes) -> InvalidEvent:
+        if (count := _values(body)) > MANY_VALUES:
+            return InvalidEvent(
+                f"the event does not fit its channel type; its faults are listed where it has at most {MANY_VALUES} values, "
+                f"and it has up to {count}"
+            )
+        found = list(self._validator.iter_errors(value))
+        return _invalid(len(found), map(_of_schema, found))
 
 
 class AnySchema:
@@ -233,13 +255,42 @@ def fault(where: str, what: str) -> dict[str, str]:
 
 
 def faults(error: ValidationError, value: Any) -> list[dict[str, str]]:
-    """Where `value` does not fit a model."""
+    """The first places where `value` does not fit a model, MAX_FAULTS of them; none where there are too many to build them all."""
+    if error.error_count() > MANY_FAULTS:
+        return []
     found = []
-    for each in error.errors(include_url=False, include_context=False):
+    for each in error.errors(include_url=False, include_context=False)[:MAX_FAULTS]:
         typed = each["type"].endswith(("_type", "_parsing"))
         where = pointer(_place(each["loc"], value, absent=each["type"] == "missing"))
         found.append(fault(where, each["msg"] + (_received(each["input"]) if typed else "")))
     return found
+
+
+def unknown_fields(value: Any, known: frozenset[str], expected: str = "Extra inputs are not permitted") -> list[dict[str, str]]:
+    """The first of an object's fields that are none of these, where it has so many that a model had better not look at each."""
+    if not isinstance(value, dict) or len(value) <= len(known) + MAX_FAULTS:
+        return []
+    names = islice((name for name in value if name not in known), MAX_FAULTS)
+    return [fault(pointer([name]), expected) for name in names]
+
+
+def _fields(schema: Mapping[str, Any]) -> frozenset[str] | None:
+    """The names that a model's fields may have, where it takes no others and no code of its own sees the input first."""
+    if schema["type"] == "definitions":
+        schema = schema["schema"]
+    fields = schema.get("schema", {})
+    if schema["type"] != "model" or schema.get("custom_init") or fields.get("type") != "model-fields":
+        return None
+    if "forbid" not in (fields.get("extra_behavior"), schema.get("config", {}).get("extra_fields_behavior")):
+        return None
+    names = set(fields["fields"])
+    for each in fields["fields"].values():
+        match each.get("validation_alias"):
+            case str(alias):
+                names.add(alias)
+            case list(paths):  # of one alias, or of several
+                names.update(str(path[0] if isinstance(path, list) else path) for path in paths)
+    return frozenset(names)
 
 
 def _of_schema(error: jsonschema_rs.ValidationError) -> dict[str, str]:
@@ -271,12 +322,18 @@ def _place(location: Sequence[str | int], value: Any, *, absent: bool) -> list[s
 
 def _explain(error: ValidationError, body: bytes) -> InvalidEvent:
     value = parse(body)  # raises if that is what is wrong
-    return _invalid(faults(error, value))
+    return _invalid(error.error_count(), faults(error, value))
 
 
-def _invalid(found: list[dict[str, str]]) -> InvalidEvent:
-    more = f", the first {MAX_FAULTS} are listed" if len(found) > MAX_FAULTS else ""
-    return InvalidEvent(f"the event does not fit its channel type: {len(found)} fault{'s' * (len(found) > 1)}{more}", found[:MAX_FAULTS])
+def _invalid(count: int, found: Iterable[dict[str, str]]) -> InvalidEvent:
+    listed = list(islice(found, MAX_FAULTS))
+    more = f", the first {len(listed)} are listed" if count > len(listed) > 0 else ", too many to list them" if not listed else ""
+    return InvalidEvent(f"the event does not fit its channel type: {count} fault{'s' * (count > 1)}{more}", listed)
+
+
+def _values(body: bytes) -> int:
+    """How many values JSON has at most: exactly so many where no string has a comma or a bracket in it."""
+    return 1 + body.count(b",") + body.count(b"[") + body.count(b"{")
 
 
 def _too_deep(error: Exception) -> TooDeep:

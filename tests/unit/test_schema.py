@@ -10,7 +10,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, Json
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, Json, model_validator
 
 from eventhub.errors import ConfigurationError, EventHubError, InvalidEvent
 from eventhub.schema import DIALECT, MAX_FAULTS, AnySchema, FileSchema, ModelSchema, Schema, dump, load_schema, parse, pointer
@@ -327,6 +327,69 @@ def test_as_many_faults_as_may_be_listed_are_listed_without_a_word_of_more() -> 
     error = refused(FORM, orjson.dumps({"count": 1, "rows": list(range(MAX_FAULTS))}))
     assert len(error.details) == MAX_FAULTS
     assert error.message == f"the event does not fit its channel type: {MAX_FAULTS} faults"
+
+
+class Rows(BaseModel):
+    """A model whose faults are as many as its rows."""
+
+    rows: list[int]
+
+
+def never(*_: Any, **__: Any) -> Any:
+    raise AssertionError("this costs too much to be done here")
+
+
+@pytest.mark.parametrize("schema", [CHAT, LOG, READING], ids=["chat", "log", "reading"])
+def test_of_thousands_of_fields_those_that_are_unknown_are_named_before_a_model_looks_at_them(
+    schema: ModelSchema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "_validate", never)
+    error = refused(schema, orjson.dumps({"sender": "ana", **{f"x{n}": [[]] for n in range(5000)}}))
+    known = schema is CHAT
+    assert error.message == f"the event does not fit its channel type: {5001 - known} faults, the first {MAX_FAULTS} are listed"
+    assert [fault["pointer"] for fault in error.details] == [f"/x{n}" for n in range(MAX_FAULTS)] if known else error.details
+
+
+def test_unknown_fields_are_not_looked_for_where_code_of_a_model_sees_them_first_or_they_are_allowed() -> None:
+    class Gathered(BaseModel, extra="forbid"):
+        values: dict[str, int]
+
+        @model_validator(mode="before")
+        @classmethod
+        def _gather(cls, value: Any) -> Any:
+            return {"values": value}
+
+    many = {f"x{n}": n for n in range(5000)}
+    assert orjson.loads(ModelSchema(Gathered).canonical(orjson.dumps(many))) == {"values": many}
+    assert ModelSchema(Plain).canonical(orjson.dumps(many)) == b"{}"
+
+
+def test_a_field_is_known_by_each_of_its_names() -> None:
+    class Named(BaseModel, extra="forbid", populate_by_name=True):
+        one: int = Field(0, validation_alias=AliasChoices("uno", AliasPath("eins", 0)))
+        two: int = Field(0, alias="due")
+
+    error = refused(
+        ModelSchema(Named), orjson.dumps({"uno": 1, "eins": [1], "due": 2, "two": 2, "one": 1, **{f"x{n}": n for n in range(100)}})
+    )
+    assert error.message == "the event does not fit its channel type: 100 faults, the first 20 are listed"
+
+
+def test_too_many_faults_of_a_model_are_counted_and_not_built() -> None:
+    error = refused(ModelSchema(Rows), orjson.dumps({"rows": ["x"] * 5000}))
+    assert (error.message, error.details) == ("the event does not fit its channel type: 5000 faults, too many to list them", [])
+
+
+def test_of_an_event_with_many_values_the_faults_are_not_looked_for_where_all_would_be_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Judge:
+        is_valid = FORM._validator.is_valid
+        iter_errors = staticmethod(never)
+
+    monkeypatch.setattr(FORM, "_validator", Judge)
+    error = refused(FORM, orjson.dumps({"count": 1, "rows": [1] * 1000}))
+    assert error.message == (
+        "the event does not fit its channel type; its faults are listed where it has at most 200 values, and it has up to 1003"
+    )
 
 
 def test_the_message_of_a_fault_is_short_however_long_the_value() -> None:

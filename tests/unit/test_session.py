@@ -15,7 +15,7 @@ from eventhub import __version__
 from eventhub.auth.grants import Action, Grants
 from eventhub.auth.principal import STRANGER, Kind, Principal
 from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
-from eventhub.commands import COMMANDS, Ref, Subscribe
+from eventhub.commands import COMMANDS, Publish, Ref, Subscribe
 from eventhub.encoding import EVENT_STREAM, LINES, Encoding
 from eventhub.errors import EventHubError, InvalidFrame, InvalidToken, RateLimited, ShuttingDown, SlowConsumer, UnknownChannel
 from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since
@@ -314,6 +314,19 @@ def test_a_field_that_does_not_fit_is_pointed_at(fields: dict[str, Any], where: 
 
 def test_an_unknown_attribute_is_pointed_at() -> None:
     assert Client().invalid(type="publish", channel="free", data=1, attributes={"a~b": "x"}) == ["/attributes/a~0b"]
+
+
+@pytest.mark.parametrize("where", ["", "/attributes"])
+def test_of_thousands_of_fields_the_first_unknown_ones_are_named_and_no_model_looks_at_them(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_: Any) -> None:
+        raise AssertionError("this costs too much to be done here")
+
+    monkeypatch.setattr(Publish, "model_validate", never)
+    many: dict[str, Any] = {f"x{number}": 1 for number in range(5000)}
+    found = Client().invalid(type="publish", channel="free", data=1, **({"attributes": many} if where else many))
+    assert found == [f"{where}/x{number}" for number in range(20)]
 
 
 def test_the_faults_of_a_message_are_bounded() -> None:
