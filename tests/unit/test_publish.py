@@ -1,7 +1,8 @@
 """server/publish.py: what its real servers cannot be made to do. The rest is tested over HTTP (integration/test_publish.py)."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server.gateway import Gateway
 from eventhub.server.guard import Guard
+from eventhub.server.ingest import GROUP
 from eventhub.server.publish import PublishEndpoint
 from eventhub.settings import Settings
 
@@ -29,9 +31,12 @@ class Faulty(MemoryBroker):
     """A memory broker that raises what a test says."""
 
     fault: Exception | None = None
+    good = 0
+    """So many calls come before the fault."""
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
-        if self.fault is not None:
+        self.good -= 1
+        if self.fault is not None and self.good < 0:
             raise self.fault
         return await super().publish(events)
 
@@ -74,7 +79,7 @@ class Node:
         hub = Hub(types, self.broker, Metrics(kind.name for kind in types), self.notes)
         self._endpoint = PublishEndpoint(Gateway(settings, hub, Guard(settings.auth, Path(), Hub.now)))
 
-    def post(self, content: str = EVENT, **headers: str) -> httpx.Response:
+    def post(self, content: str | AsyncIterator[bytes] = EVENT, **headers: str) -> httpx.Response:
         async def post() -> httpx.Response:
             transport = httpx.ASGITransport(self._endpoint)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
@@ -120,3 +125,46 @@ def test_events_carry_what_the_trace_says() -> None:
     assert answers
     log = node.broker._logs["chat.a"].events
     assert [event.attributes for event in log] == [{"traceparent": TRACEPARENT}] * 2
+
+
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+async def pieces(text: str) -> AsyncIterator[bytes]:
+    yield text.encode()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_lines_of_which_none_is_decided_are_refused_as_any_request(*, known: bool) -> None:
+    node = Node()
+    node.broker.fault = BrokerUnavailable("away", retry_after=7)
+    content = f"{EVENT}\nnope\n"
+    answer = node.post(content if known else pieces(content), **NDJSON)
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert (answer.json()["code"], answer.headers["retry-after"]) == ("broker_unavailable", "7")
+
+
+@pytest.mark.parametrize("handling", ["strict", "lenient"])
+def test_lines_of_known_length_that_end_early_have_the_status_of_why_and_say_how_far_they_came(handling: str) -> None:
+    node = Node()
+    node.broker.fault, node.broker.good = BrokerUnavailable("away"), 1
+    content = "nope\n" + f"{EVENT}\n" * GROUP
+    answer = node.post(content, prefer=f"handling={handling}", **NDJSON)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    problem = answer.json()
+    assert (problem["code"], [refusal["line"] for refusal in problem["refused"]]) == ("broker_unavailable", [1])
+    assert problem["progress"] | {"id": ""} == {"line": GROUP, "accepted": GROUP - 1, "rejected": 1, "id": ""}
+
+
+def test_lines_of_unknown_length_that_end_early_say_so_in_their_last_line() -> None:
+    node = Node()
+    node.broker.fault, node.broker.good = BrokerUnavailable("away"), 1
+    answer = node.post(pieces(f"{EVENT}\n" * (GROUP + 1)), **NDJSON)
+    final = json.loads(answer.text.splitlines()[-1])
+    assert (answer.status_code, final["line"], final["done"]) == (200, GROUP, False)
+
+
+def test_lines_that_were_there_already_are_marked_where_the_answer_comes_after_them() -> None:
+    node = Node()
+    first, again = (node.post(f"{EVENT}\n", **NDJSON, **{"idempotency-key": "k"}) for _ in range(2))
+    assert (first.headers.get("idempotent-replayed"), again.headers.get("idempotent-replayed")) == (None, "true")

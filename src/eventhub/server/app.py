@@ -85,12 +85,13 @@ class Application:
                     "Content-Type",
                     "Idempotency-Key",
                     "Last-Event-ID",
+                    "Prefer",
                     "ce-source",
                     "ce-subject",
                     "ce-type",
                     "traceparent",
                 ],
-                expose_headers=["Idempotent-Replayed", "Retry-After"],
+                expose_headers=["Idempotent-Replayed", "Preference-Applied", "Retry-After"],
             )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

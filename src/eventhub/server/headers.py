@@ -2,6 +2,8 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from eventhub.errors import EventHubError
+
 SAFE = (
     (b"x-content-type-options", b"nosniff"),  # JSON is no script, whoever asks for it as one
     (b"cross-origin-resource-policy", b"same-origin"),  # not in <script>, <img> or <iframe> elsewhere; CORS (`origins`) stands above it
@@ -21,6 +23,11 @@ LIVE = (
 )
 """On every answer that is written bit by bit."""
 
+REPLAYED = (b"idempotent-replayed", b"true")
+"""On the answer to a publish of which something was there already."""
+APPLIED = ((b"preference-applied", b"handling=lenient"),)
+"""On the answer to a publish whose refused events are counted and not an error (RFC 7240, 3)."""
+
 PAGE = (
     (
         b"content-security-policy",
@@ -34,6 +41,11 @@ PAGE = (
     (b"cache-control", b"no-cache"),  # revalidated by ETag: a new version is seen at once
 )
 """On pages and their files, besides."""
+
+
+def headers_of(error: EventHubError) -> list[tuple[bytes, bytes]]:
+    """What an error's answer says in its head."""
+    return [(name.encode(), value.encode()) for name, value in error.headers.items()]
 
 
 def with_headers(app: ASGIApp, headers: tuple[tuple[bytes, bytes], ...]) -> ASGIApp:

@@ -22,6 +22,7 @@ from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import administration, asyncapi, openapi
 from eventhub.server.gateway import PATH, Gateway
 from eventhub.server.guard import address_of, fields
+from eventhub.server.handling import PARAMETER, Handling
 from eventhub.server.openapi import MODELS, PROBLEM, Batch, Problem, Stored
 from eventhub.server.publish import METHODS
 from eventhub.server.stream import MEDIA_TYPES, Stream
@@ -75,21 +76,29 @@ def _publishing(api: FastAPI, publish: ASGIApp) -> None:
         "Idempotency-Key": "Repeating a request with the same key stores nothing again",
         "ce-source": "CloudEvents source", "ce-subject": "CloudEvents subject", "ce-type": "CloudEvents type",
         "traceparent": "W3C Trace Context",
+        "Prefer": "handling=lenient: take what fits, answer 200 and count the rest (RFC 7240)",
     }  # fmt: skip
-    parameters = [
+    parameters: list[dict[str, Any]] = [
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
         for name, text in headers.items()
     ]
+    address = {"name": PARAMETER, "in": "query", "required": False, "schema": {"enum": list(Handling)}}
+    parameters.append({**address, "description": "As Prefer, for producers that can only set an address"})
+    lines: dict[str, Any] = {"application/x-ndjson": {"schema": {"type": "string"}}}
+    problem, batch = {"schema": {"$ref": f"{MODELS}/Problem"}}, {"schema": {"$ref": f"{MODELS}/Batch"}}
+    decided = {PROBLEM: problem, "application/json": batch, **lines}
     answers: dict[int | str, dict[str, Any]] = {
         200: {
-            "description": "A stream's progress, as NDJSON",
-            "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+            "description": "What became of a stream, as NDJSON; what became of events that were sent with lenient handling",
+            "content": {**lines, "application/json": batch},
         },
-        207: {"description": "Some events of a batch were refused", "model": Batch},
-        422: {
-            "description": "The event was refused, or all events of a batch",
-            "content": {PROBLEM: {"schema": {"$ref": f"{MODELS}/Problem"}}, "application/json": {"schema": {"$ref": f"{MODELS}/Batch"}}},
+        207: {
+            "description": "Some events of a batch, or of a stream whose length is known, were refused",
+            "model": Batch,
+            "content": lines,
         },
+        422: {"description": "The event was refused, or all events of a batch or of such a stream", "content": decided},
+        503: {"description": "Nothing more can be stored now", "content": decided},
     }
 
     async def endpoint(channel: Channel) -> Response:

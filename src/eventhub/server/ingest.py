@@ -1,11 +1,14 @@
-"""An NDJSON body, read as it arrives: lines are stored in groups, and the answer reports progress while the body goes on.
+"""An NDJSON body, read as it arrives: lines are stored in groups. Never more than one line and one received chunk is held.
 
-Never more than one line and one received chunk is held. The reader of the body never waits for the reader of the answer: progress is
-cumulative, so what the producer does not read in time is simply superseded.
+A body whose length is known is answered after its end, with the status of what became of it. While one of unknown length goes on, the
+answer reports progress. The reader of the body never waits for the reader of the answer: progress is cumulative, so what the producer does
+not read in time is simply superseded.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Protocol
 
 import orjson
@@ -17,18 +20,24 @@ from eventhub.event import NewEvent, Receipt
 from eventhub.hub import Hub
 from eventhub.server.access import note
 from eventhub.server.gateway import Gateway, too_large
-from eventhub.server.headers import LIVE
+from eventhub.server.handling import Handling, retryable, status_of
+from eventhub.server.headers import ALWAYS, APPLIED, LIVE, REPLAYED, headers_of
 from eventhub.server.outbox import CLOSE_SECONDS
-from eventhub.server.race import race
+from eventhub.server.race import race, within
 from eventhub.server.stream import abort_of
 from eventhub.server.visits import Visit
 
+NDJSON_TYPE, PROBLEM_TYPE = b"application/x-ndjson", b"application/problem+json"
 GROUP = 200
 """Lines stored together."""
 PAUSE = 1.0
 """Seconds between two looks at whether a producer that waits is still welcome."""
 KEYED_LINES = 50_000
 """Lines of a stream with an `Idempotency-Key`: half of the keys that are kept. Beyond those a repetition would store again."""
+OPEN_SECONDS = 1.0
+"""How long the answer to a body of unknown length waits for a line: some producers send none before they have its status."""
+DECIDE_SECONDS = 10.0
+"""How long it waits for what becomes of the first lines, which may be an error with a status of its own. Longer than brokers take."""
 DETAILED = 100
 """Refusals reported one by one; beyond it they are counted."""
 
@@ -40,6 +49,8 @@ class Lines(Protocol):
     kind: ChannelType
     limits: Any
     key: str | None
+    headers: Mapping[bytes, bytes]
+    handling: Handling
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
         """Raises EventHubError."""
@@ -74,6 +85,9 @@ class Ingest:
         self._last: str | None = None
         self._details: list[bytes] = []
         self._wake = asyncio.Event()
+        self._begun = asyncio.Event()  # a line has come, or the end
+        self._replayed = False
+        self._later: EventHubError | None = None  # of the refusals, one that may be no refusal later
         self._ended = False
         self._over = False
         self._storing = False
@@ -149,6 +163,8 @@ class Ingest:
             self._rest or (self._skipping and not lines)
         ):  # a last line without a line break; what is skipped of one may have left no rest
             lines, self._rest = [*lines, self._rest], b""
+        if lines:
+            self._begun.set()
         toll = self._visit.toll(self._request.kind)
         group = min(GROUP, toll.handful) if toll else GROUP
         for begin in range(0, len(lines), group):
@@ -203,6 +219,7 @@ class Ingest:
                 self._refuse(line, outcome)
             else:
                 self._accepted += 1
+                self._replayed = self._replayed or outcome.replayed
                 self._last = str(outcome.position)
         if self._line != self._seen:
             self._line = self._seen
@@ -217,28 +234,80 @@ class Ingest:
 
     def _refuse(self, line: int, error: EventHubError) -> None:
         self._rejected += 1
+        self._later = self._later or (error if retryable(error) else None)
         if self._rejected <= DETAILED:
             self._details.append(orjson.dumps({"line": line, "error": error.as_dict()}) + b"\n")
 
     def _end(self, error: EventHubError | None) -> None:
         if not self._ended:
             self._ended, self._error = True, error
+            self._begun.set()
             self._wake.set()
 
     async def _report(self, send: Send) -> None:
-        headers = [(b"content-type", b"application/x-ndjson"), (b"connection", b"close"), *LIVE]
+        whole = b"content-length" in self._request.headers
+        await (self._until_ended() if whole else self._until_decided())
+        if self._error is not None and not self._line:
+            raise self._error  # before anything was decided: the request is refused, as any other
+        if whole:
+            await self._answer(send)
+        else:
+            await self._go_on_reporting(send)
+
+    async def _until_ended(self) -> None:
+        while not self._ended:
+            await self._wake.wait()
+            self._wake.clear()
+
+    async def _until_decided(self) -> None:
+        with suppress(TimeoutError):
+            await within(OPEN_SECONDS, self._begun.wait())
+            await within(DECIDE_SECONDS, self._wake.wait())
+
+    async def _answer(self, send: Send) -> None:
+        """All at once, with a status: what became of the lines, or why they were not all taken."""
+        more = [*APPLIED] if self._request.handling is Handling.LENIENT else []
+        if self._replayed:
+            more.append(REPLAYED)
+        if self._error is not None:
+            body, kind, status = self._broken_off(self._error), PROBLEM_TYPE, self._error.status
+            more += headers_of(self._error)
+        else:
+            body, kind = self._result(), NDJSON_TYPE
+            status = status_of(self._accepted, self._rejected, self._later, self._request.handling, HTTPStatus.OK)
+            if self._later is not None and status == self._later.status:
+                more += headers_of(self._later)
+        headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *ALWAYS, *more]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _go_on_reporting(self, send: Send) -> None:
+        more = APPLIED if self._request.handling is Handling.LENIENT else ()
+        headers = [(b"content-type", NDJSON_TYPE), (b"connection", b"close"), *LIVE, *more]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         while not self._ended:
             await self._wake.wait()
             self._wake.clear()
             if not self._ended:
                 await send({"type": "http.response.body", "body": self._progress(), "more_body": True})
+        await send({"type": "http.response.body", "body": self._result()})
+
+    def _broken_off(self, error: EventHubError) -> bytes:
+        """A problem document that says how far it came, and what was refused until then."""
+        refused = [orjson.loads(detail) for detail in self._details]
+        more = {"refused": refused} if refused else {}
+        return orjson.dumps({**error.as_problem(), "progress": self._counts(), **more})
+
+    def _result(self) -> bytes:
+        """The last lines of the answer."""
         outcome: dict[str, Any] = {"done": self._error is None}
         if self._error is not None:
             outcome["error"] = self._error.as_dict()
-        await send({"type": "http.response.body", "body": self._progress(**outcome)})
+        return self._progress(**outcome)
 
     def _progress(self, **more: Any) -> bytes:
         details, self._details = self._details, []
-        fields = {"line": self._line, "accepted": self._accepted, "rejected": self._rejected, "id": self._last, **more}
-        return b"".join(details) + orjson.dumps(fields) + b"\n"
+        return b"".join(details) + orjson.dumps(self._counts() | more) + b"\n"
+
+    def _counts(self) -> dict[str, Any]:
+        return {"line": self._line, "accepted": self._accepted, "rejected": self._rejected, "id": self._last}

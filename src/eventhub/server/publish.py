@@ -26,7 +26,8 @@ from eventhub.schema import dump, parse
 from eventhub.server.access import note
 from eventhub.server.gateway import LEAST_RATE, Gateway, too_large, too_late
 from eventhub.server.guard import address_of, fields
-from eventhub.server.headers import ALWAYS
+from eventhub.server.handling import Handling, about_event, handling_of, retryable, status_of
+from eventhub.server.headers import ALWAYS, APPLIED, REPLAYED, headers_of
 from eventhub.server.ingest import Ingest
 from eventhub.server.race import within
 from eventhub.tracing import Attributes, Publishing, parent_of, trace_id_of
@@ -39,6 +40,10 @@ NDJSON = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", 
 SLICE = 100
 """Items of a batch that are looked at one by one before others have their turn."""
 _KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
+CLOUDEVENT = frozenset((b"ce-specversion", b"ce-id", b"ce-type", b"ce-source", b"ce-subject", b"ce-time", b"ce-dataschema"))
+"""What makes a body the data of one CloudEvent, whatever JSON it is (CloudEvents HTTP binding, 3.1: binary mode)."""
+IDENTITY = frozenset((b"ce-specversion", b"ce-id"))
+"""Of those, what only one event can have."""
 _ATTRIBUTES = {b"ce-source": "source", b"ce-subject": "subject", b"ce-type": "type", b"traceparent": "traceparent"}
 
 
@@ -46,7 +51,8 @@ class Request:
     """What holds for every event of a publish request. Raises EventHubError where the head of the request is at fault."""
 
     __slots__ = (
-        "attributes", "channel", "given", "headers", "key", "kind", "limits", "media_type", "now", "principal", "toll", "trace", "tracing",
+        "attributes", "channel", "given", "handling", "headers", "key", "kind", "limits", "media_type", "now", "principal",
+        "toll", "trace", "tracing",
     )  # fmt: skip
 
     def __init__(self, gateway: Gateway, scope: Scope, headers: Mapping[bytes, bytes], principal: Principal) -> None:
@@ -64,7 +70,17 @@ class Request:
             raise UnsupportedMediaType("the body is compressed; expected no Content-Encoding")
         self.media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if self.media_type.startswith(b"application/cloudevents"):
-            raise UnsupportedMediaType("the body is a CloudEvent in structured mode; expected binary mode: the data alone, ce- headers")
+            raise UnsupportedMediaType(
+                f"the body is {self.media_type.decode('latin-1')[:60]}: CloudEvents in structured or batch mode; expected binary mode: the "
+                "data alone as application/json, what is around it in the headers ce-id, ce-source, ce-specversion and ce-type"
+            )
+        if self.stream and not IDENTITY.isdisjoint(headers):
+            raise UnsupportedMediaType(
+                "the body is NDJSON, and ce-id and ce-specversion make it one CloudEvent; expected its data as application/json, or a "
+                "stream without these two, each of whose lines is an event"
+            )
+        prefer = b",".join(value for name, value in scope["headers"] if name == b"prefer") if b"prefer" in headers else None
+        self.handling = handling_of(prefer, scope["query_string"])
         self.key = self._key()
         self.given = self._attributes()
         self.attributes: Attributes = self.given
@@ -75,6 +91,16 @@ class Request:
     def stream(self) -> bool:
         """The body is NDJSON."""
         return self.media_type in NDJSON
+
+    @property
+    def cloudevent(self) -> bool:
+        """The body is the data of one CloudEvent."""
+        return not CLOUDEVENT.isdisjoint(self.headers)
+
+    @property
+    def lenient(self) -> bool:
+        """Refused events are counted, and no error."""
+        return self.handling is Handling.LENIENT
 
     def event(self, body: bytes, index: int | None = None) -> NewEvent:
         """A validated event; `index` is its place in a batch or stream. Raises EventHubError."""
@@ -192,13 +218,17 @@ class PublishEndpoint:
         if request.trace is not None:
             note(scope, trace_id=trace_id_of(request.attributes))
         try:
-            await (self._batch if body.lstrip(b" \t\r\n")[:1] == b"[" else self._single)(request, body, send)
+            several = body.lstrip(b" \t\r\n")[:1] == b"[" and not request.cloudevent
+            await (self._batch if several else self._single)(request, body, send)
         except asyncio.CancelledError:  # the server stops, and waits for the broker no longer
             raise ShuttingDown(
                 "the server stops, and whether the event is stored is not known; publish it again, with the same key"
             ) from None
-        except EventHubError:
-            raise
+        except EventHubError as error:
+            if not (request.lenient and about_event(error)):
+                raise
+            self._gateway.hub.rejected(request.channel, error)
+            await self._answer_batch(request, (error,), send)
         except Exception:
             log.exception("publish_failed", channel=request.channel, trace_id=trace_id_of(request.attributes))
             raise Internal("a fault of the server; its log says more") from None
@@ -207,6 +237,8 @@ class PublishEndpoint:
         request.pay(1)
         (outcome,) = await request.publish(self._gateway.hub, (request.event(body),))
         request.end_trace((outcome,))
+        if request.lenient and not (isinstance(outcome, EventHubError) and retryable(outcome)):
+            return await self._answer_batch(request, (outcome,), send)  # in one shape, which counts
         if isinstance(outcome, EventHubError):
             return await refuse(send, outcome)
         position, time, replayed = outcome
@@ -242,10 +274,12 @@ class PublishEndpoint:
     async def _answer_batch(self, request: Request, outcomes: Sequence[Receipt | EventHubError], send: Send) -> None:
         request.end_trace(outcomes)
         results, rejected, replayed = [], 0, False
+        later: EventHubError | None = None
         shown, text = -1, ""  # events of a batch mostly have one time
         for outcome in outcomes:
             if isinstance(outcome, EventHubError):
                 rejected += 1
+                later = later or (outcome if retryable(outcome) else None)
                 results.append(orjson.dumps({"error": outcome.as_dict()}).decode())
             else:
                 (epoch, offset), time, again = outcome
@@ -255,10 +289,11 @@ class PublishEndpoint:
                 results.append(f'{{"id":"{epoch}-{offset}","time":"{text}"}}')
         counts = f'"accepted":{len(results) - rejected},"rejected":{rejected}'
         body = f'{{"channel":"{request.channel}",{counts},"results":[{",".join(results)}]}}'
-        status = HTTPStatus.CREATED
-        if rejected:
-            status = HTTPStatus.MULTI_STATUS if rejected < len(results) else HTTPStatus.UNPROCESSABLE_ENTITY
-        await answer(send, status, body.encode(), replayed=replayed)
+        status = status_of(len(results) - rejected, rejected, later, request.handling, HTTPStatus.CREATED)
+        more = [*APPLIED] if request.lenient else []
+        if later is not None and status == later.status:
+            more += headers_of(later)
+        await answer(send, status, body.encode(), more, replayed=replayed)
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
         limit = request.limits.body_bytes
@@ -287,11 +322,11 @@ class PublishEndpoint:
         return bool(message.get("more_body"))
 
 
-async def answer(send: Send, status: int, body: bytes, *, replayed: bool = False) -> None:
+async def answer(send: Send, status: int, body: bytes, more: Sequence[tuple[bytes, bytes]] = (), *, replayed: bool = False) -> None:
     """A complete response."""
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *ALWAYS]
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *ALWAYS, *more]
     if replayed:
-        headers.append((b"idempotent-replayed", b"true"))
+        headers.append(REPLAYED)
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
@@ -299,7 +334,6 @@ async def answer(send: Send, status: int, body: bytes, *, replayed: bool = False
 async def refuse(send: Send, error: EventHubError) -> None:
     """A problem document as a complete response."""
     body = orjson.dumps(error.as_problem())
-    more = [(name.encode(), value.encode()) for name, value in error.headers.items()]
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body)), *ALWAYS, *more]
+    headers = [(b"content-type", b"application/problem+json"), (b"content-length", b"%d" % len(body)), *ALWAYS, *headers_of(error)]
     await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
