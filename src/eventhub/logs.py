@@ -58,3 +58,8 @@ def set_level(level: Level) -> None:
 def level() -> Level:
     """That of now."""
     return cast(Level, logging.getLevelName(logging.getLogger(OURS).getEffectiveLevel()).lower())
+
+
+def printable(text: str) -> str:
+    """A client's text for a line of the log: what would move a terminal's cursor is escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -16,6 +16,7 @@ from eventhub.auth.grants import PATTERNS, Action, check_pattern
 from eventhub.auth.keys import PREFIX as PREFIX_OF_KEYS
 from eventhub.channels import Publisher, Slow
 from eventhub.event import parse_age
+from eventhub.origin import check_pattern as check_origin_pattern
 
 PREFIX = "EVENTHUB_"
 
@@ -26,7 +27,12 @@ def _milliseconds(value: Any) -> Any:
     raise ValueError("an age needs a unit: ms, s, m, h or d, such as '24h'")
 
 
-Origin = Annotated[str, Field(pattern=r"^(\*|null|https?://[^/\s]+)$")]
+OriginPattern = Annotated[
+    str,
+    BeforeValidator(
+        check_origin_pattern, json_schema_input_type=Annotated[str, Field(pattern=r"^(\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\s]*)$")]
+    ),
+]
 TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_milliseconds, json_schema_input_type=str)]
 
@@ -298,9 +304,10 @@ class Settings(BaseSettings):
         min_length=1,
         description="Channel types by name",
     )
-    origins: Annotated[list[Origin], NoDecode, BeforeValidator(_listed)] = Field(
+    origins: Annotated[list[OriginPattern], NoDecode, BeforeValidator(_listed)] = Field(
         default=[],
-        description="Origins of other hosts' pages that may connect and publish, such as https://app.example; * for all. "
+        description="Origins of other hosts' pages that may connect and publish, such as https://app.example, https://*.example.com (all "
+        "names below it), capacitor://localhost or moz-extension://*; null for files, and for sandboxed frames of any page; * for all. "
         "A server without `auth` on a loopback address answers to their hosts, too",
     )
     proxies: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_listed)] = Field(

@@ -19,8 +19,9 @@ TRIES = """
     const within = (steps) => Promise.race([steps, late()]);
     const socket = (url, protocols) => within(new Promise((resolve) => {
         const socket = new WebSocket(url, protocols);
-        socket.onopen = () => resolve("open");
-        socket.onclose = ({ code }) => resolve(code);
+        let said = "";
+        socket.onmessage = ({ data }) => (JSON.parse(data).type === "hello" ? resolve("open") : (said = JSON.parse(data).code));
+        socket.onclose = ({ code }) => resolve([said, code]);
     }));
     const source = (url, options) => within(new Promise((resolve) => {
         const source = new EventSource(url, options);
@@ -71,8 +72,8 @@ def said(server: EventHubServer, channel: str) -> list[str]:
 
 
 @pytest.mark.parametrize("offered", ["undefined", "'eventhub.v1'", "['eventhub.v1', 'eventhub.bearer.x']"])
-def test_no_websocket_opens(foreign: Foreign, offered: str) -> None:
-    assert foreign.run(f"return socket(`${{ws}}?channel=chat.hijack`, {offered});") == 1006
+def test_no_websocket_is_served_and_the_page_sees_why(foreign: Foreign, offered: str) -> None:
+    assert foreign.run(f"return socket(`${{ws}}?channel=chat.hijack`, {offered});") == ["origin_not_allowed", 4403]
 
 
 @pytest.mark.parametrize("path", ["/v1/channels/chat.hijack/sse", "/v1/sse?channel=chat.hijack&member=eve"])
@@ -233,6 +234,6 @@ def test_a_page_whose_name_was_rebound_gets_nothing_although_it_is_of_our_origin
         server.config.write_text("")
         server.start()
         refused = dict.fromkeys(("post", "history", "page", "forwarded"), "basic 421")
-        assert attack(page) == {"socket": 1006, "source": "closed", **refused}
+        assert attack(page) == {"socket": ["misdirected_request", 4421], "source": "closed", **refused}
         assert page.evaluate("async () => (await (await fetch('/v1/types')).json()).code") == "misdirected_request"
         assert said(server, "chat.rebound") == []

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.clients import WsClient, close_code, frame, http, masked, metric, ndjson, sse, upgrade, wait_for
+from tests.clients import WsClient, close_code, frame, http, masked, metric, ndjson, raw, sse, upgrade, wait_for
 from tests.harness import EventHubServer
 
 Channel = Callable[[str], str]
@@ -280,15 +280,65 @@ def test_the_subprotocol_is_selected_when_offered(lane_hub: EventHubServer) -> N
         assert client.connection.subprotocol is None
 
 
-def test_a_page_of_another_origin_is_refused(lane_hub: EventHubServer, start: Start) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        WsClient(lane_hub.ws_url, origin="http://evil.example")
-    assert refused.value.response.status_code == 403
+def test_a_page_of_another_origin_is_told_so_and_not_served(lane_hub: EventHubServer, start: Start) -> None:
+    channel = "?channel=chat.elsewhere"
+    with WsClient(lane_hub.ws_url + channel, origin="http://evil.example", subprotocols=["eventhub.v1"]) as client:
+        assert client.connection.subprotocol == "eventhub.v1", "without it a browser would not open"
+        told = client.receive()
+        assert (told["type"], told["code"]) == ("error", "origin_not_allowed")
+        assert "'http://evil.example'" in told["message"]
+        assert "`origins`" in told["message"]
+        with pytest.raises(ConnectionClosed) as closed:
+            client.receive()
+    assert closed.value.rcvd is not None
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (4403, "origin_not_allowed")
     with WsClient(lane_hub.ws_url, origin=lane_hub.url) as client:
         assert client.receive()["type"] == "hello"
-    trusting = start("origins: ['http://app.example']")
-    with WsClient(trusting.ws_url, origin="http://app.example") as client:
-        assert client.receive()["type"] == "hello"
+
+
+def test_a_page_of_a_listed_origin_connects(start: Start) -> None:
+    trusting = start("origins: ['http://app.example', 'https://*.example.com', 'capacitor://localhost']")
+    for origin in ("http://app.example", "https://a.b.example.com", "capacitor://localhost"):
+        with WsClient(trusting.ws_url, origin=origin) as client:
+            assert client.receive()["type"] == "hello"
+    for origin in ("https://evil-example.com", "https://example.com.evil.com"):
+        with WsClient(trusting.ws_url, origin=origin) as client:
+            assert client.receive()["code"] == "origin_not_allowed"
+    assert [line["origin"] for line in trusting.lines("origin_refused")] == ["https://evil-example.com", "https://example.com.evil.com"]
+
+
+PAGE_FAULTS = [
+    ("/v1/ws?access_token=x", 4400, "invalid_request"),
+    ("/v1/sockets", 4404, "not_found"),
+]
+
+
+@pytest.mark.parametrize(("path", "code", "error"), PAGE_FAULTS)
+def test_a_page_sees_why_it_is_refused_and_other_clients_see_a_status(lane_hub: EventHubServer, path: str, code: int, error: str) -> None:
+    url = lane_hub.ws_url.removesuffix("/v1/ws") + path
+    with WsClient(url, origin=lane_hub.url) as client:
+        assert client.receive()["code"] == error
+        with pytest.raises(ConnectionClosed) as closed:
+            client.receive()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == code
+    with pytest.raises(InvalidStatus):
+        WsClient(url)
+
+
+def test_a_refused_page_that_does_not_close_keeps_no_connection(hub: EventHubServer) -> None:
+    head = (
+        f"GET /v1/ws?channel=chat.a HTTP/1.1\r\nHost: 127.0.0.1:{hub.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: http://evil.example\r\n\r\n"
+    )
+    with raw(hub.port) as sock:
+        sock.sendall(head.encode() + masked(b'{"type":"publish","channel":"chat.refused","data":{"sender":"eve","text":"x"}}'))
+        answer = b""
+        while part := sock.recv(65536):  # until the server gives it up
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert answer.count(b'"type"') == 1, "an error, and nothing else"
+    assert http.get(f"{hub.url}/v1/channels/chat.refused").json()["events"] == []
 
 
 def test_frames_sent_before_hello_was_read_are_obeyed(hub: EventHubServer, channel: Channel) -> None:

@@ -1,4 +1,4 @@
-"""server/gateway.py: whose pages may connect, heartbeats and the goodbye to all."""
+"""server/gateway.py: heartbeats and the goodbye to all."""
 
 import asyncio
 import resource
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from eventhub.auth.blocks import Decision, Target
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.config import channel_types
-from eventhub.errors import EventHubError, OriginNotAllowed, ShuttingDown
+from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import gateway as gateway_module
@@ -39,74 +39,6 @@ def test_whatever_is_wrong_with_a_decision_the_desk_goes_on_repeating() -> None:
     admin = build().admin
     admin._blocks.merge([Decision(Target("key", "ana"), 0, 10**300, blocked=True)])  # no JSON can be made of it
     asyncio.run(admin._repeat({"n2"}))
-
-
-# Origins
-
-
-def headers(origin: bytes | None, host: bytes | None = b"hub.example:8000") -> dict[bytes, bytes]:
-    return {name: value for name, value in ((b"origin", origin), (b"host", host)) if value is not None}
-
-
-@pytest.mark.parametrize(
-    ("origin", "host"),
-    [(None, b"hub.example:8000"), (None, None), (b"http://hub.example:8000", b"hub.example:8000"), (b"https://hub.example", b"hub.example"),
-     (b"http://[::1]:8000", b"[::1]:8000"), (b"http://127.0.0.1:8000", b"127.0.0.1:8000")],
-)  # fmt: skip
-def test_pages_of_this_host_and_clients_that_are_no_pages_may_connect(origin: bytes | None, host: bytes | None) -> None:
-    build().check_origin(headers(origin, host))
-
-
-FOREIGN = [
-    b"http://evil.example", b"http://hub.example:8001", b"http://hub.example", b"http://hub.example:8000.evil.example", b"null", b"", b"file://",
-    b"hub.example:8000", b"http://evil.example/hub.example:8000", b"http://user@hub.example:8000", b"\xff\xfe", b"*",
-    b"http://hub.example:8000:8000", b"http://[::1", b"http://]", b"http://[hub.example:8000]", b"http://x" * 10_000,
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("origin", FOREIGN, ids=lambda origin: repr(origin[:40]))
-def test_any_other_page_is_refused_whatever_it_calls_its_origin(origin: bytes) -> None:
-    with pytest.raises(OriginNotAllowed) as caught:
-        build().check_origin(headers(origin))
-    assert len(caught.value.message) < 400
-
-
-@pytest.mark.parametrize("origin", [b"null", b"", b"http://evil.example"])
-@pytest.mark.parametrize("host", [None, b""])
-def test_without_a_host_no_page_is_of_this_host(origin: bytes, host: bytes | None) -> None:
-    with pytest.raises(OriginNotAllowed):
-        build().check_origin(headers(origin, host))
-
-
-def test_configured_origins_may_connect_and_no_others() -> None:
-    gateway = build(origins=["https://app.example", "null"])
-    gateway.check_origin(headers(b"https://app.example"))
-    gateway.check_origin(headers(b"null"))
-    for origin in (b"http://app.example", b"https://app.example.evil", b"https://app.example/", b"*"):
-        with pytest.raises(OriginNotAllowed):
-            gateway.check_origin(headers(origin))
-
-
-def fetched(site: bytes, dest: bytes = b"image") -> dict[bytes, bytes]:
-    return {**headers(None), b"sec-fetch-site": site, b"sec-fetch-dest": dest}
-
-
-@pytest.mark.parametrize("site", [b"cross-site", b"same-site"])
-def test_a_page_elsewhere_that_embeds_a_stream_is_refused_although_browsers_name_no_origin_then(site: bytes) -> None:
-    with pytest.raises(OriginNotAllowed):
-        build(origins=["https://app.example"]).check_origin(fetched(site))
-    build(origins=["*"]).check_origin(fetched(site))
-
-
-def test_a_person_may_follow_a_link_to_a_stream_and_own_pages_may_embed_it() -> None:
-    build().check_origin(fetched(b"cross-site", b"document"))
-    build().check_origin(fetched(b"same-origin"))
-    build().check_origin(fetched(b"none", b"document"))
-
-
-def test_a_star_is_for_all() -> None:
-    for origin in (b"http://evil.example", b"null", b"\xff"):
-        build(origins=["*"]).check_origin(headers(origin))
 
 
 # Connections

@@ -19,6 +19,7 @@ LOCAL = [
 ]  # fmt: skip
 FOREIGN = [
     b"evil.example:8000", b"evil.example", b"localhost.evil.example", b"127.0.0.1.evil.example:8000", b"evillocalhost", b"x", b"2130706433",
+    b"0.0.0.0:8000", b"[::]:8000", b"[::ffff:0.0.0.0]",
     b"0x7f.1:8000", b"[evil.example]:8000", b":8000", b".", b"user@localhost", b"\xff\xfe", b"a" * 10_000,
 ]  # fmt: skip
 
@@ -35,6 +36,15 @@ def test_any_other_name_may_be_that_of_a_page_that_was_rebound(host: bytes) -> N
         with pytest.raises(MisdirectedRequest, match=r"`origins`") as caught:
             checked.check(host)
     assert len(caught.value.message) < 700
+
+
+def test_names_below_one_that_origins_hold_are_answered_to() -> None:
+    checked = hosts(origins=["https://*.example.com", "capacitor://app"])
+    for host in (b"a.example.com", b"a.b.example.com:8000"):
+        checked.check(host)
+    for host in (b"example.com", b"evil-example.com", b"app"):
+        with pytest.raises(MisdirectedRequest):
+            checked.check(host)
 
 
 def test_a_name_that_origins_hold_is_answered_to_on_any_port() -> None:

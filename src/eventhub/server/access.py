@@ -7,6 +7,7 @@ from http import HTTPStatus
 import structlog
 from starlette.types import Message, Scope, Send
 
+from eventhub.logs import printable
 from eventhub.server.guard import address_of
 from eventhub.settings import LogSettings
 
@@ -34,9 +35,8 @@ class AccessLog:
         """A line, if this request is among those that have one. What would move a terminal's cursor is escaped."""
         if not self.on or (status == HTTPStatus.OK and path in PROBES) or (status < FAULT and self._chance() >= self._share):
             return
-        shown = path if path.isprintable() else path.encode("unicode_escape").decode()
         said = {name: value for name, value in known.items() if value is not None}
-        log.info("request", method=method, path=shown, status=status, client=client, **said)
+        log.info("request", method=method, path=printable(path), status=status, client=client, **said)
 
     def watch(self, scope: Scope, send: Send) -> Send:
         """Write the line when the answer begins."""

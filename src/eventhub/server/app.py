@@ -24,7 +24,7 @@ from eventhub.server import http, pages
 from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
-from eventhub.server.gateway import PATH, Gateway
+from eventhub.server.gateway import Gateway
 from eventhub.server.guard import PARAMETER, Guard, fields
 from eventhub.server.headers import ALWAYS, with_headers
 from eventhub.server.http_protocol import protocol_for
@@ -123,7 +123,7 @@ class Application:
         kind = scope["type"]
         if kind == "http" and scope["method"] in METHODS and scope["path"].startswith(PREFIX):
             await self._publish(scope, receive, send)
-        elif kind == "websocket" and scope["path"] == PATH:
+        elif kind == "websocket":
             await WebSocketShell(self.gateway).run(scope, receive, send)
         else:
             await self._rest(scope, receive, send)

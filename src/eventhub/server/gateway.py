@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import cached_property
 from typing import Protocol
@@ -12,7 +12,6 @@ import structlog
 
 from eventhub.errors import (
     EventHubError,
-    OriginNotAllowed,
     PayloadTooLarge,
     RequestTimeout,
     ShuttingDown,
@@ -27,6 +26,7 @@ from eventhub.server.deadlines import Deadlines
 from eventhub.server.farewell import in_turn
 from eventhub.server.guard import Guard
 from eventhub.server.hosts import Hosts
+from eventhub.server.origin_check import OriginCheck
 from eventhub.server.proxies import Proxies
 from eventhub.server.rates import Rates
 from eventhub.server.visits import Visit, Visits
@@ -38,8 +38,6 @@ PATH = "/v1/ws"
 ABORT = "eventhub.abort"
 """The ASGI extension by which our HTTP protocol lets a response be cut off: its `abort` closes the connection at once."""
 SUBPROTOCOL = "eventhub.v1"
-ELSEWHERE = (b"cross-site", b"same-site")
-"""Where a page of another origin is (Fetch Metadata, 2.3): same-site is another port of this host."""
 SWEEP_SLICE = 500
 READ_SLICE = 1000
 """Connections that metrics look at in one turn of the loop."""
@@ -93,6 +91,7 @@ class Gateway:
         self.access = AccessLog(settings.log)
         self.proxies = Proxies(settings.proxies)
         self.hosts = Hosts(settings)
+        self.origins = OriginCheck(settings.origins)
         limits = settings.limits
         self.admission = Admission(limits, self.proxies, descriptors())
         self.rates = Rates(hub.nodes, limits.publish_rate if settings.auth.configured else None, hub.now)
@@ -198,20 +197,6 @@ class Gateway:
             except Exception:
                 log.exception("goodbye_failed", session=visit.id)  # the others shall have theirs
 
-    def check_origin(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raises OriginNotAllowed for a page of an origin that is neither this host's nor configured (RFC 6455, 10.2)."""
-        allowed = self.settings.origins
-        if (origin := headers.get(b"origin")) is None:
-            # <img src="…/sse?member=eve"> sends no Origin, and would stand in presence
-            if headers.get(b"sec-fetch-site") in ELSEWHERE and headers.get(b"sec-fetch-dest") != b"document" and "*" not in allowed:
-                raise OriginNotAllowed("a page of another origin asks for this without saying which it is; expected a CORS request")
-            return
-        text = origin.decode("latin-1")
-        if (not (host := headers.get(b"host")) or _authority(text) != host) and text not in allowed and "*" not in allowed:
-            raise OriginNotAllowed(
-                f"the page's origin is {text[:200]!r}; expected this host's or one that `origins` in the configuration lists"
-            )
-
     def unready(self) -> dict[str, str]:
         """What keeps this node from doing its work now, and why."""
         return self.hub.unready() | ({"auth": trouble} if (trouble := self.guard.unready()) else {})
@@ -248,12 +233,6 @@ def silent(seconds: float) -> RequestTimeout:
         f"no message came within {seconds:g} seconds and the address names no channel; expected a command, or ?channel=… "
         "(limits.first_frame_seconds)"
     ).by("first_frame_seconds")
-
-
-def _authority(origin: str) -> bytes:
-    """Host and port of an origin's text (RFC 6454, 6.2)."""
-    scheme, separator, authority = origin.partition("://")
-    return authority.encode("latin-1") if separator and scheme in ("http", "https") else b""
 
 
 def too_large(what: str, setting: str, limit: int) -> PayloadTooLarge:

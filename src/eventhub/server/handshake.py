@@ -24,6 +24,26 @@ DEFLATE = "permessage-deflate; server_no_context_takeover; client_no_context_tak
 Headers = Sequence[tuple[bytes, bytes]]
 
 
+class Opening(NamedTuple):
+    """What a client asks for that speaks the protocol, whoever it is and wherever it wants to go."""
+
+    key: str
+    offered: list[str]
+    extensions: str
+
+    def answer(self, *, deflate: bool) -> bytes:
+        """The response that accepts it."""
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {_accept(self.key)}",
+            *([f"Sec-WebSocket-Protocol: {SUBPROTOCOL}"] if SUBPROTOCOL in self.offered else []),
+            *([f"Sec-WebSocket-Extensions: {DEFLATE}"] if deflate else []),
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
 class Agreement(NamedTuple):
     """What both sides agreed on, and the bytes that say so."""
 
@@ -41,28 +61,37 @@ def agree(gateway: Gateway, method: str, url: bytes, headers: Headers, client: s
         raise InvalidRequest("the address is not a URL") from None
     path = unquote((address.path or b"/").decode("latin-1"))
     if path != PATH:
-        raise NotFound(f"no WebSocket is served at {path[:200]!r}; expected {PATH}")
+        raise not_here(path)
     query, given = gateway.guard.lift(address.query or b"", fields(headers))
-    found = _joined(headers)
-    if method != "GET" or found.get(b"sec-websocket-version") != "13":
-        raise InvalidRequest("expected a GET with Sec-WebSocket-Version: 13")
-    key = found.get(b"sec-websocket-key", "")
-    if not _is_key(key):
-        raise InvalidRequest("Sec-WebSocket-Key is missing or is not 16 bytes in base64")
+    opening = _opening(method, headers)
     gateway.hosts.check(given.get(b"host"))
-    gateway.check_origin(given)
-    offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",")]
-    principal = gateway.guard.identify(given, offered, client)
-    deflate = gateway.settings.compression and accept_deflate(found.get(b"sec-websocket-extensions", ""))
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {_accept(key)}",
-        *([f"Sec-WebSocket-Protocol: {SUBPROTOCOL}"] if SUBPROTOCOL in offered else []),
-        *([f"Sec-WebSocket-Extensions: {DEFLATE}"] if deflate else []),
-    ]
-    return Agreement(query, principal, deflate, ("\r\n".join(lines) + "\r\n\r\n").encode("ascii"))
+    gateway.origins.check(given)
+    principal = gateway.guard.identify(given, opening.offered, client)
+    deflate = gateway.settings.compression and accept_deflate(opening.extensions)
+    return Agreement(query, principal, deflate, opening.answer(deflate=deflate))
+
+
+def not_here(path: str) -> NotFound:
+    """The error of a handshake for this path."""
+    return NotFound(f"no WebSocket is served at {path[:200]!r}; expected {PATH}")
+
+
+def is_shown(error: EventHubError, headers: Headers) -> bool:
+    """Whether a client sees the status of a refusal. Browsers show their pages only what comes behind 101; they alone send an Origin.
+
+    A fault of this node's stays a status for them, too: a load balancer may try another node.
+    """
+    return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or not any(name == b"origin" for name, _ in headers)
+
+
+def opening_of_page(error: EventHubError, method: str, headers: Headers) -> bytes | None:
+    """The answer behind which a page can be told why it is refused; None where the status says it."""
+    if is_shown(error, headers):
+        return None
+    try:
+        return _opening(method, headers).answer(deflate=False)
+    except InvalidRequest:
+        return None
 
 
 def refusal(error: EventHubError) -> bytes:
@@ -78,6 +107,18 @@ def refusal(error: EventHubError) -> bytes:
         *(["Sec-WebSocket-Version: 13"] if isinstance(error, InvalidRequest) else []),  # 4.4
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + body
+
+
+def _opening(method: str, headers: Headers) -> Opening:
+    """Raises InvalidRequest."""
+    found = _joined(headers)
+    if method != "GET" or found.get(b"sec-websocket-version") != "13":
+        raise InvalidRequest("expected a GET with Sec-WebSocket-Version: 13")
+    key = found.get(b"sec-websocket-key", "")
+    if not _is_key(key):
+        raise InvalidRequest("Sec-WebSocket-Key is missing or is not 16 bytes in base64")
+    offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",")]
+    return Opening(key, offered, found.get(b"sec-websocket-extensions", ""))
 
 
 def _joined(headers: Headers) -> dict[bytes, str]:

@@ -6,9 +6,9 @@ its Host agree. Its name gives it away: an address cannot be rebound, and nobody
 """
 
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from eventhub.errors import MisdirectedRequest
+from eventhub.origin import Origins
 from eventhub.settings import Settings
 
 REMEMBERED = 100
@@ -20,7 +20,7 @@ class Hosts:
     def __init__(self, settings: Settings) -> None:
         self.open = settings.auth.configured or not settings.loopback or "*" in settings.origins
         """Any name will do."""
-        self._configured = {urlsplit(origin).hostname for origin in settings.origins if "://" in origin}
+        self._listed = Origins(settings.origins)
         self._good: set[bytes] = set()
 
     def check(self, host: bytes | None) -> None:
@@ -28,10 +28,10 @@ class Hosts:
         if self.open or not host or host in self._good:
             return
         name = _name(host.decode("latin-1"))
-        if not (_is_local(name) or _is_address(name) or name in self._configured):
+        if not (_is_local(name) or _is_address(name) or self._listed.hold_host(name)):
             raise MisdirectedRequest(
-                f"the request is for the host {name[:200]!r}; without `auth` this server answers to localhost, to addresses and to "
-                f"the hosts of `origins` in the configuration, such as https://{name[:200]}"
+                f"the request is for the host {name[:200]!r}; without `auth` this server answers to localhost, to addresses but "
+                f"0.0.0.0 and to the hosts of `origins` in the configuration, such as https://{name[:200]}"
             )
         if len(self._good) < REMEMBERED:
             self._good.add(host)
@@ -48,7 +48,9 @@ def _is_local(name: str) -> bool:
 
 
 def _is_address(name: str) -> bool:
+    """That of some machine. To 0.0.0.0, which is this one, browsers send neither the origin of an image nor where it is embedded."""
     try:
-        return bool(ip_address(name))
+        address = ip_address(name)
     except ValueError:
         return False
+    return not (getattr(address, "ipv4_mapped", None) or address).is_unspecified

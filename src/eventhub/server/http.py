@@ -186,7 +186,7 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
         return {200: {"description": "Events as they happen, without end", "content": {media: {"schema": {"type": "string"}}}}}
 
     async def stream(request: Request, transport: str, channel: str | None, last: str | None) -> Response:
-        gateway.check_origin(headers := fields(request.scope["headers"]))
+        gateway.origins.check(headers := fields(request.scope["headers"]))
         principal = await gateway.guard.admit(headers, address=address_of(request.scope))
         wanted = Wanted(request.scope["query_string"], channel, last)
         if not wanted.channels:

@@ -65,7 +65,7 @@ class Request:
         self.toll = gateway.rates.toll(principal, address_of(scope), self.kind)
         self.limits = gateway.settings.limits
         self.now = gateway.hub.now
-        gateway.check_origin(self.headers)
+        gateway.origins.check(self.headers)
         if self.headers.get(b"content-encoding", b"identity") != b"identity":
             raise UnsupportedMediaType("the body is compressed; expected no Content-Encoding")
         self.media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 from starlette.types import Receive, Scope, Send
 
 from eventhub.commands import Ref
@@ -11,8 +12,9 @@ from eventhub.errors import EventHubError, ShuttingDown, UnsupportedMediaType
 from eventhub.event import NewEvent, Receipt
 from eventhub.server.access import note
 from eventhub.server.frames import SERVICE_RESTART
-from eventhub.server.gateway import SUBPROTOCOL, Gateway, silent, too_large
+from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway, silent, too_large
 from eventhub.server.guard import address_of, fields
+from eventhub.server.handshake import is_shown, not_here
 from eventhub.server.outbox import Outbox
 from eventhub.server.race import race
 from eventhub.server.submissions import Submissions
@@ -40,9 +42,11 @@ class WebSocketShell:
         gateway = self._gateway
         offered = scope.get("subprotocols", ())
         try:
+            if scope["path"] != PATH:
+                raise not_here(scope["path"])
             query, headers = gateway.guard.lift(scope["query_string"], fields(scope["headers"]))
             gateway.hosts.check(headers.get(b"host"))
-            gateway.check_origin(headers)
+            gateway.origins.check(headers)
             principal = await gateway.guard.admit(headers, offered, address_of(scope))
             visit = gateway.visits.enter(principal, address_of(scope))
             self._session = gateway.session(self._outbox, self._submit, visit)
@@ -54,6 +58,9 @@ class WebSocketShell:
                 await self._serve(query, SUBPROTOCOL if SUBPROTOCOL in offered else None, receive, send)
         except EventHubError as error:  # nothing of what was accepted raises one
             self._gateway.hub.refused(error)
+            if not is_shown(error, scope["headers"]):
+                await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None})
+                await send({"type": "websocket.send", "text": orjson.dumps({"type": "error", **error.as_dict()}).decode()})
             await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
 
     async def _serve(self, query: bytes, subprotocol: str | None, receive: Receive, send: Send) -> None:

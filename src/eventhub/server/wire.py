@@ -24,7 +24,7 @@ from eventhub.event import NewEvent
 from eventhub.server.admission import Place
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, close_code, close_payload
 from eventhub.server.gateway import LEAST_RATE, Gateway, silent, too_large, too_late
-from eventhub.server.handshake import agree, refusal
+from eventhub.server.handshake import agree, opening_of_page, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
 from eventhub.server.wanted import Wanted
@@ -136,8 +136,13 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._gateway.access.on:
             self._log_access(method, url, error.status, self._client(headers), None)
         self._gateway.hub.refused(error)
-        self.write(refusal(error))
-        self._transport.close()
+        if (opening := opening_of_page(error, method, headers)) is None:
+            self.write(refusal(error))
+            self._transport.close()
+        else:
+            self._parser = Parser(self._gateway.session_limits.message_bytes, deflate=False)  # for the peer's close
+            self.write(opening + WEBSOCKET.message("error", error.as_dict()))
+            self._close(error.close_code, error.code)
 
     # Input: asyncio's protocol
 
