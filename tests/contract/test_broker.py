@@ -179,6 +179,21 @@ def test_the_events_of_an_age(start: Start) -> None:
     run(start, scenario)
 
 
+def test_after_a_clock_was_set_back_the_events_of_an_age_hold_all_of_the_newest(start: Start) -> None:
+    async def scenario(node: Node) -> None:
+        await store(node, "many.a", *map(str, range(10)))
+        node.clock.now -= 100_000
+        await store(node, "many.a", "old")
+        node.clock.now += 50_000
+        await store(node, "many.a", "new", "newer")
+        read = texts((await node.broker.history("many.a", Age(10_000), 100)).events)
+        assert read[-2:] == ["new", "newer"]
+        node.clock.now += 100_000
+        assert texts((await node.broker.history("many.a", Age(1), 100)).events) == []
+
+    run(start, scenario)
+
+
 def test_retention_by_count_keeps_the_newest_and_says_what_expired(start: Start) -> None:
     async def scenario(node: Node) -> None:
         positions = await store(node, "few.a", "1", "2", "3", "4", "5")

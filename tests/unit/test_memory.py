@@ -1,12 +1,15 @@
 """brokers/memory.py beyond the contract: its bounds."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import pytest
 
 from eventhub.brokers.memory import EVENT_OVERHEAD, MemoryBroker
+from eventhub.brokers.retained import RetainedEvents
 from eventhub.channels import Retention
 from eventhub.errors import TooManyChannels
-from eventhub.event import Earliest, NewEvent, Position, Receipt
+from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt
 
 NOW = 1_795_000_000_000
 
@@ -51,10 +54,30 @@ def test_a_channel_whose_events_expired_makes_room_and_its_old_positions_are_nev
     assert piece.lost == "expired", "the reader of a forgotten log is told, not served a log that only looks the same"
 
 
-def test_a_subscribed_channel_is_never_forgotten() -> None:
+def test_channels_that_are_listened_to_take_no_room_of_those_with_events() -> None:
+    node = Bounded(max_channels=1)
+    for number in range(100):
+        asyncio.run(node.broker.subscribe(f"a{number}"))
+    assert isinstance(node.publish("b"), Receipt)
+
+
+def test_a_subscribed_channel_keeps_its_place_when_its_log_makes_room() -> None:
     node = Bounded(max_channels=1, age=1000)
-    asyncio.run(node.broker.subscribe("a"))
-    assert isinstance(node.publish("b"), TooManyChannels)
+    begun = asyncio.run(node.broker.subscribe("a"))
+    assert begun.offset == 0
+    old = node.publish("a")
+    assert isinstance(old, Receipt)
+    for _ in range(5):
+        node.now += 2000
+        assert isinstance(node.publish("b"), Receipt)
+        node.now += 2000
+        assert isinstance(node.publish("c"), Receipt)
+    assert asyncio.run(node.broker.subscribe("a")) == old.position
+    node.now += 2000
+    new = node.publish("a")
+    assert isinstance(new, Receipt)
+    assert new.position.offset == old.position.offset + 1, "whoever listens sees no hole"
+    assert asyncio.run(node.broker.history("a", old.position, 10)).lost is None
 
 
 def test_the_largest_logs_are_trimmed_when_all_together_are_too_large() -> None:
@@ -93,5 +116,29 @@ def test_a_channel_that_was_only_listened_to_leaves_nothing_behind() -> None:
     node = Bounded(max_channels=1)
     for number in range(100):
         asyncio.run(node.broker.subscribe(f"a{number}"))
+        asyncio.run(node.broker.history(f"b{number}", Earliest(), 10))
         asyncio.run(node.broker.unsubscribe(f"a{number}"))
-    assert isinstance(node.publish("b"), Receipt)
+    assert (node.broker._logs, node.broker._subscribed) == ({}, {})
+
+
+@pytest.mark.parametrize("since", [Earliest(), Age(1), Age(50_000), Last(1), Last(50_000), "the middle"])
+def test_reading_looks_at_a_page_and_not_at_what_is_kept(monkeypatch: pytest.MonkeyPatch, since: Earliest | Age | Last | str) -> None:
+    looked = 0
+
+    def count(events: RetainedEvents, index: int, get: Callable[[RetainedEvents, int], Event] = RetainedEvents.__getitem__) -> Event:
+        nonlocal looked
+        looked += 1
+        return get(events, index)
+
+    async def main() -> None:
+        new = [NewEvent("a", b"1", NOW - 100_000 + number) for number in range(100_001)]
+        results = await broker.publish(new)
+        middle = results[50_000]
+        assert isinstance(middle, Receipt)
+        monkeypatch.setattr(RetainedEvents, "__getitem__", count)
+        piece = await broker.history("a", middle.position if isinstance(since, str) else since, 10)
+        assert piece.events
+
+    broker = MemoryBroker(lambda channel: Retention(200_000, None), lambda: NOW)
+    asyncio.run(main())
+    assert looked <= 10 + 20

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from eventhub.brokers.sqlite import history as history_module
 from eventhub.brokers.sqlite import store as store_module
+from eventhub.brokers.sqlite.file import open_reader
 from eventhub.brokers.sqlite.history import History, Query
 from eventhub.brokers.sqlite.store import ROWS, Store
 from eventhub.channels import Retention
@@ -259,3 +261,52 @@ def test_the_write_ahead_log_is_cut_off_when_readers_kept_it_long(start: Open, m
     reader.close()
     files.tidy()
     assert log.stat().st_size == 0
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_reading_costs_a_page_and_not_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reopened: bool) -> None:  # noqa: FBT001
+    """Counted in steps of SQLite's machine, of reads from the newest, the oldest and the middle."""
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def counting(path: Path, opened: Callable[[Path], sqlite3.Connection] = open_reader) -> sqlite3.Connection:
+        connection = opened(path)
+        connection.set_progress_handler(step, 1)
+        return connection
+
+    def cost(count: int) -> dict[str, int]:
+        nonlocal steps
+        files = Files(tmp_path / f"{count}.db", events=count - count // 10)
+        times = files.now
+        positions = []
+        for part in range(10):
+            if reopened and part == 5:
+                files.reopen()
+            events = [NewEvent("a", b"1", times + number, None) for number in range(part * count // 10, (part + 1) * count // 10)]
+            (results,), _ = files.store.append([events])
+            positions += [result.position for result in results if isinstance(result, Receipt)]
+        files.now = times + count
+        costs = {}
+        whence: dict[str, Position | Earliest | Last | Age] = {
+            "newest": Age(1),
+            "half": Age(count // 2),
+            "last": Last(5),
+            "many": Last(count // 2),
+            "middle": positions[count // 2],
+            "old": Earliest(),
+        }
+        files.read(Earliest(), limit=1)
+        for name, since in whence.items():
+            steps = 0
+            files.read(since, limit=10)
+            costs[name] = steps
+        files.store.close()
+        return costs
+
+    monkeypatch.setattr(history_module, "open_reader", counting)
+    small, large = cost(500), cost(16_000)
+    assert {name: large[name] <= 2.5 * small[name] for name in small} == dict.fromkeys(small, True), (small, large)

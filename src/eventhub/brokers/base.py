@@ -31,7 +31,11 @@ class Broker(Protocol):
         """At most `limit` events after `since`, fewer when they are large, but at least one unless the end is reached.
 
         What is beyond retention is never shown, deleted or not. A position that was never given in this log is `reset`, wherever it is.
-        In a channel without events a position may be given as another one that nothing stands between. Raises BrokerUnavailable.
+        An age goes by the events' times, which nodes' clocks gave them. After one was set back, the
+        page may hold older events, or leave younger ones out; but whatever follows the newest event
+        that is too old is in it. The cost depends on the page, not on what is retained. In a channel
+        without events a position may be given as another one that nothing stands between. Raises
+        BrokerUnavailable.
         """
         ...
 

@@ -6,11 +6,12 @@ Bounds: retention per channel; `max_bytes` of events over all channels (the larg
 
 import asyncio
 import secrets
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from hashlib import blake2b
 
 from eventhub.brokers.base import Deliver, Hear, OnGap
+from eventhub.brokers.retained import RetainedEvents
 from eventhub.channels import Retention
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
 from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice, many
@@ -38,15 +39,14 @@ class Ledger:
 class Log:
     """One channel's events. Everything up to offset `trimmed` is gone."""
 
-    __slots__ = ("bytes", "events", "ledger", "retention", "subscribed", "tip", "trimmed")
+    __slots__ = ("bytes", "events", "ledger", "retention", "tip", "trimmed")
 
     def __init__(self, retention: Retention, floor: int, ledger: Ledger) -> None:
-        self.events: deque[Event] = deque()
+        self.events = RetainedEvents()
         self.ledger = ledger
         self.retention = retention
         self.tip = self.trimmed = floor
         self.bytes = 0
-        self.subscribed = False
 
     def extend(self, events: Sequence[Event]) -> None:
         """Add events that follow one another."""
@@ -65,7 +65,7 @@ class Log:
         """Forget the oldest."""
         size = 0
         for _ in range(count):
-            gone = self.events.popleft()
+            gone = self.events.pop_oldest()
             self.trimmed = gone.offset
             size += len(gone.data) + EVENT_OVERHEAD
         self.bytes -= size
@@ -95,6 +95,7 @@ class MemoryBroker:
         self._max_bytes, self._max_channels, self._max_keys = max_bytes, max_channels, max_keys
         self._epoch = secrets.token_hex(4)
         self._logs: dict[str, Log] = {}
+        self._subscribed: dict[str, int] = {}  # where the log begins if there is none: no events, no log, however many listen
         self._floor = 0  # new logs begin here: above every offset a forgotten log of the same name could have reached
         self._full_until = 0
         self._ledger = Ledger()
@@ -108,21 +109,17 @@ class MemoryBroker:
         return [self._publish(event) for event in events]
 
     async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
-        log = self._logs.get(channel) or Log(self._retention(channel), self._floor, self._ledger)
+        log = self._logs.get(channel) or self._new_log(channel)
         log.expire(self._clock())
         return _read(log, Position(self._epoch, log.tip), since, limit, self._clock())
 
     async def subscribe(self, channel: str) -> Position:
-        log = self._log(channel)
-        log.subscribed = True
-        return Position(self._epoch, log.tip)
+        begin = self._subscribed.setdefault(channel, self._floor)
+        log = self._logs.get(channel)
+        return Position(self._epoch, begin if log is None else log.tip)
 
     async def unsubscribe(self, channel: str) -> None:
-        if (log := self._logs.get(channel)) is not None:
-            log.subscribed = False
-            log.expire(self._clock())
-            if not log.events and log.tip == self._floor:  # never held anything: nobody can miss it
-                self._forget(channel, log)
+        self._subscribed.pop(channel, None)
 
     async def broadcast(self, message: bytes) -> None:
         return  # there is no other node
@@ -163,7 +160,7 @@ class MemoryBroker:
     def _store(self, channel: str, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         """Store and announce events of one channel."""
         if channel not in self._logs and not self._has_room():
-            limit = f"this server holds {self._max_channels} channels with events or subscribers, which is its limit"
+            limit = f"this server holds {self._max_channels} channels with events, which is its limit (limits.channels)"
             return [TooManyChannels(limit) for _ in events]
         log, epoch = self._log(channel), self._epoch
         stored = many(
@@ -176,18 +173,21 @@ class MemoryBroker:
         log.extend(stored)
         if self._ledger.bytes > self._max_bytes:
             self._shrink()
-        if log.subscribed:
+        if channel in self._subscribed:
             for event in stored:
                 self._deliver(event)
         return many(Receipt, [(Position(epoch, event.offset), event.time, False) for event in stored])
 
     def _log(self, channel: str) -> Log:
         if (log := self._logs.get(channel)) is None:
-            log = self._logs[channel] = Log(self._retention(channel), self._floor, self._ledger)
+            log = self._logs[channel] = self._new_log(channel)
         return log
 
+    def _new_log(self, channel: str) -> Log:
+        return Log(self._retention(channel), self._subscribed.get(channel, self._floor), self._ledger)
+
     def _has_room(self) -> bool:
-        """For one more channel, if need be by forgetting those without events and subscribers."""
+        """For one more channel, if need be by forgetting those without events."""
         if len(self._logs) < self._max_channels:
             return True
         now = self._clock()
@@ -195,7 +195,7 @@ class MemoryBroker:
             return False
         for channel, log in list(self._logs.items()):
             log.expire(now)
-            if not log.events and not log.subscribed:
+            if not log.events:
                 self._forget(channel, log)
         if len(self._logs) < self._max_channels:
             return True
@@ -204,6 +204,8 @@ class MemoryBroker:
 
     def _forget(self, channel: str, log: Log) -> None:
         self._floor = max(self._floor, log.tip)
+        if channel in self._subscribed:
+            self._subscribed[channel] = log.tip
         del self._logs[channel]
 
     def _shrink(self) -> None:
@@ -219,7 +221,7 @@ class MemoryBroker:
 
 
 def _read(log: Log, end: Position, since: Position | Earliest | Last | Age, limit: int, now: int) -> Slice:
-    """A page of `log`. The index of the first event is found from the newer end: readers are mostly close to it."""
+    """A page of `log`. What it costs is the page, and for an age a search by halves, however much the log retains."""
     lost = None
     offset = log.trimmed
     match since:
@@ -230,12 +232,12 @@ def _read(log: Log, end: Position, since: Position | Earliest | Last | Age, limi
         case Position():
             offset = since.offset
         case Last() if since.count < len(log.events):
-            offset = log.events[-since.count].previous
+            offset = log.tip - since.count
         case Age():
-            offset = next((e.previous for e in log.events if e.time >= now - since.milliseconds), log.tip)
+            offset = log.trimmed + log.events.first_since(now - since.milliseconds)
         case _:
             pass
-    index = len(log.events) - (log.tip - offset)  # offsets of one log are consecutive
+    index = offset - log.trimmed  # offsets of one log are consecutive
     events: list[Event] = []
     size = 0
     while index < len(log.events) and len(events) < limit and size < PAGE_BYTES:

@@ -1,7 +1,8 @@
 """Reading a channel's log, on threads and connections of its own: it never waits for the writer.
 
-Retention holds at reading, whatever has been deleted by then. A page is one row, put together by SQLite: a thread gives the interpreter's
-lock up for every row it fetches, and gets it back after up to 5 ms while the event loop is busy.
+Retention holds at reading, whatever has been deleted by then. Where a page begins is found by halves, in one statement. A page is one row,
+put together by SQLite: a thread gives the interpreter's lock up for every row it fetches, and gets it back after up to 5 ms while the event
+loop is busy.
 """
 
 import sqlite3
@@ -26,11 +27,18 @@ LEFT JOIN channels c ON c.name = ?
 LEFT JOIN events e ON e.channel = c.id AND e.offset = (SELECT max(offset) FROM events WHERE channel = c.id)
 """
 BEFORE = """
-SELECT max(offset) FROM events WHERE channel = :channel AND offset < ifnull(
-  (SELECT offset FROM events WHERE channel = :channel AND offset > :after AND number > :number AND time >= :oldest ORDER BY offset LIMIT 1),
-  9223372036854775807)
+WITH RECURSIVE search(low, high) AS (
+  VALUES (:after, :end)
+  UNION ALL
+  SELECT
+    CASE WHEN number <= :number OR time < :oldest THEN offset ELSE low END,
+    CASE WHEN number <= :number OR time < :oldest THEN high ELSE (low + high) / 2 END
+  FROM search LEFT JOIN events ON channel = :channel
+    AND offset = (SELECT min(offset) FROM events WHERE channel = :channel AND offset > (low + high) / 2)
+  WHERE low < high
+)
+SELECT max(low) FROM search
 """
-LAST = "SELECT offset FROM events WHERE channel = ? AND offset > ? ORDER BY offset DESC LIMIT 1 OFFSET ?"
 PAGE = """
 SELECT json_group_array(json_array(offset, time, length(data), length(attributes))),
   CAST(group_concat(data, '') AS BLOB), CAST(group_concat(attributes, '') AS BLOB)
@@ -97,7 +105,7 @@ def _read(connection: sqlite3.Connection, query: Query) -> Slice:
     end = Position(epoch, max(trimmed, tip or 0))
     if tip is not None:
         oldest = query.now - query.retention.age if query.retention.age is not None else EVER
-        trimmed = _before(connection, channel, trimmed, number - query.retention.events, oldest)
+        trimmed = _before(connection, channel, (trimmed, tip), number - query.retention.events, oldest)
     start, lost = trimmed, None
     match query.since:
         case Position() as since if since.epoch != epoch or since.offset > end.offset:
@@ -108,11 +116,10 @@ def _read(connection: sqlite3.Connection, query: Query) -> Slice:
             start = offset
         case Position():  # in the jump between two openings of the file: of a time that is not in this log
             lost = "reset"
-        case Last(count):
-            found = connection.execute(LAST, [channel, trimmed, count]).fetchone()
-            start = trimmed if found is None else found[0]
-        case Age(milliseconds):
-            start = _before(connection, channel, trimmed, EVER, query.now - milliseconds)
+        case Last(count) if tip is not None:
+            start = _before(connection, channel, (trimmed, tip), number - count, EVER)
+        case Age(milliseconds) if tip is not None:
+            start = _before(connection, channel, (trimmed, tip), EVER, query.now - milliseconds)
         case _:
             pass
     if start == end.offset:
@@ -120,11 +127,15 @@ def _read(connection: sqlite3.Connection, query: Query) -> Slice:
     return Slice(Position(epoch, start), _page(connection, channel, query, Position(epoch, start)), end, lost)
 
 
-def _before(connection: sqlite3.Connection, channel: int, trimmed: int, number: int, oldest: int) -> int:
-    """The offset before the first event whose number is above `number` and whose time is at least `oldest`."""
-    parameters = {"channel": channel, "after": trimmed, "number": number, "oldest": oldest}
+def _before(connection: sqlite3.Connection, channel: int, between: tuple[int, int], number: int, oldest: int) -> int:
+    """The offset before the first event whose number is above `number` and whose time is at least `oldest`.
+
+    Both of `between` are offsets: nothing before the first is looked at, and the second is the newest event's.
+    """
+    after, end = between
+    parameters = {"channel": channel, "after": after, "end": end, "number": number, "oldest": oldest}
     (offset,) = connection.execute(BEFORE, parameters).fetchone()
-    return max(trimmed, offset or 0)
+    return int(offset)
 
 
 def _exists(connection: sqlite3.Connection, channel: int, offset: int) -> bool:
