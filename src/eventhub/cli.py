@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import jwt
+import structlog
 import typer
 import yaml
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from eventhub import __version__, logs
 from eventhub.auth.grants import Action, Grants
 from eventhub.auth.keys import hash_key, new_key
 from eventhub.auth.tokens import NAME_LENGTH, UnknownKey, is_name
-from eventhub.config import CONFIG_VARIABLE, channel_types, load
+from eventhub.config import CONFIG_VARIABLE, channel_types, ignored_variables, load
 from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.event import parse_age
 from eventhub.hub import Hub
@@ -30,6 +31,9 @@ from eventhub.server.guard import Guard, load_verification_key
 from eventhub.settings import KeySettings, Settings
 
 DEFAULT_FILE = Path("eventhub.yaml")
+IGNORED = "Kubernetes set them for a Service named eventhub; enableServiceLinks: false in the pod leaves them out"
+
+log = structlog.get_logger("eventhub.server")
 
 app = typer.Typer(
     name="eventhub",
@@ -74,6 +78,8 @@ def serve(
     options = {"host": host, "port": port, "workers": workers, "broker": broker, "insecure": insecure}
     settings, file = _load(config, {name: value for name, value in options.items() if value is not None})
     logs.configure(settings.log)
+    if ignored := ignored_variables():
+        log.warning("variables_ignored", variables=ignored, reason=IGNORED)
     try:
         serve_forever(settings, _directory(file))
     except ConfigurationError as error:
@@ -94,6 +100,8 @@ def check(config: ConfigFile = None) -> None:
         open_telemetry(settings, Metrics(()))
     except ConfigurationError as error:
         _refuse(error)
+    if ignored := ignored_variables():
+        typer.echo(f"eventhub: ignored {', '.join(ignored)}: {IGNORED}", err=True)
     typer.echo(f"{file or 'the built-in sample configuration'}: good; channel types {', '.join(kind.name for kind in types)}")
 
 

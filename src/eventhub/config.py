@@ -11,12 +11,18 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from eventhub.channels import ChannelType, ChannelTypes, Retention
-from eventhub.errors import ConfigurationError
+from eventhub.errors import ConfigurationError, TooDeep
+from eventhub.nesting import check_depth
 from eventhub.schema import load_schema
+from eventhub.service_links import looks_like_link, service_links
 from eventhub.settings import PREFIX, SAMPLE_CHANNELS, ChannelSettings, Section, Settings, without_secrets
 
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
 """Names the file; the one variable that is not a key."""
+
+VARIABLE_DEPTH = 32
+"""Levels of JSON in a variable."""
+LINK = "; Kubernetes and Docker set such variables for a Service or a link named eventhub: leave them out (enableServiceLinks: false)"
 
 WORDS = {
     ("broker", "string_pattern_mismatch"): "expected memory://, sqlite:///file, redis://host or nats://host",
@@ -28,22 +34,28 @@ WORDS = {
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
     """Settings from a file, the environment over it, and `overrides` over both. Raises ConfigurationError, naming each fault."""
-    environment = {**os.environ}
-    environment.pop(CONFIG_VARIABLE, None)
+    ignored = set(ignored_variables())
+    environment = {name: value for name, value in os.environ.items() if name not in ignored and name != CONFIG_VARIABLE}
     fields = _read(path) if path else {}
     if path is None and PREFIX + "CHANNELS" not in environment:
         fields = {"channels": SAMPLE_CHANNELS}  # so that a variable below it changes the sample and does not replace it
-    faults = list(_unknown_variables(environment))
+    faults = [*_unknown_variables(environment), *_deep_variables(environment)]
     try:
         if faults:
             raise ConfigurationError("\n".join(faults))
-        variables = EnvSettingsSource(Settings)()
-        return Settings.model_validate(_merge(_merge(fields, variables), overrides or {}))
+        source = EnvSettingsSource(Settings)
+        source.env_vars = {name.lower(): value for name, value in environment.items()}
+        return Settings.model_validate(_merge(_merge(fields, source()), overrides or {}))
     except SettingsError as error:
         raise ConfigurationError(f"the environment: {error}: {error.__cause__}; expected JSON, as in the file's {{…}} and […]") from None
     except ValidationError as error:
         told = [f"{_origin(fault, environment) or path or 'the configuration'}: {_explain(fault)}" for fault in error.errors()]
         raise ConfigurationError("\n".join(told)) from None
+
+
+def ignored_variables() -> list[str]:
+    """Variables that Kubernetes set for a Service whose name begins with ours, and nobody for us."""
+    return service_links(os.environ, PREFIX)
 
 
 def channel_types(settings: Settings, directory: Path) -> ChannelTypes:
@@ -123,7 +135,18 @@ def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
             known += [f"{PREFIX}{name}__{below}".upper() for below in type(field.default).model_fields]
     for name in environment:
         if name.startswith(PREFIX) and not _is_key(name.removeprefix(PREFIX).lower().split("__")):
-            yield f"the environment: unknown variable {name}{_hint(name, [*known, CONFIG_VARIABLE])}"
+            hint = LINK if looks_like_link(environment[name]) else _hint(name, [*known, CONFIG_VARIABLE])
+            yield f"the environment: unknown variable {name}{hint}"
+
+
+def _deep_variables(environment: Mapping[str, str]) -> Iterator[str]:
+    """Values that are JSON, before a parser of Python's sees them."""
+    for name, value in environment.items():
+        try:
+            if name.startswith(PREFIX):
+                check_depth(value.encode(errors="replace"), VARIABLE_DEPTH)
+        except TooDeep as error:
+            yield f"the environment, {name}: {error.message}"
 
 
 def _is_key(path: list[str]) -> bool:
@@ -146,7 +169,8 @@ def _explain(fault: Any) -> str:
         message = WORDS.get((where, fault["type"]), fault["msg"].removeprefix("Value error, "))
         if not _may_be_shown(path, fault["input"]):
             return f"{where}: {message}" if where else message
-        return f"{where}: {message}, received {without_secrets(str(fault['input']))[:80]!r}"
+        hint = LINK if where == "port" and looks_like_link(fault["input"]) else ""
+        return f"{where}: {message}, received {without_secrets(str(fault['input']))[:80]!r}{hint}"
     known = _known_keys(path[:-1])
     return f"{where}: unknown key{_hint(path[-1], known)}"
 

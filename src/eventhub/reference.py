@@ -9,8 +9,9 @@ HEAD = """# Settings
 
 Keys of `eventhub.yaml`, which is beside where the server starts, or where `--config` or `EVENTHUB_CONFIG` says. Each is also an
 environment variable, which wins over the file; the command line wins over both. In a variable, lists and mappings are JSON; a mapping is
-merged with the file's, key by key. Unknown keys and variables are refused. `eventhub check` says whether a configuration can be used (it
-opens no database and connects to no broker); `eventhub schema` prints its JSON Schema, for editors:
+merged with the file's, key by key. Unknown keys and variables are refused, but for those that Kubernetes sets for a Service named
+`eventhub` (`EVENTHUB_SERVICE_HOST`, `EVENTHUB_PORT=tcp://…`): a warning names them. `eventhub check` says whether a configuration can be
+used (it opens no database and connects to no broker); `eventhub schema` prints its JSON Schema, for editors:
 
 ```yaml
 # yaml-language-server: $schema=eventhub.schema.json

@@ -25,6 +25,7 @@ from eventhub.hub import Hub
 from eventhub.schema import FileSchema
 from eventhub.server.guard import Guard
 from eventhub.settings import SAMPLE_CHANNELS, Settings
+from tests.builders import LINKS
 from tests.credentials import private, private_pem, public_pem
 
 LOGGERS = ("uvicorn", "uvicorn.error")
@@ -112,6 +113,20 @@ def test_schema_is_the_json_schema_of_the_file_for_editors() -> None:
 def test_check_says_that_the_sample_is_good() -> None:
     result = run("check")
     assert (result.exit_code, result.stdout) == (0, "the built-in sample configuration: good; channel types chat, logs, iot\n")
+
+
+def test_check_names_the_variables_that_it_ignores() -> None:
+    result = run("check", **LINKS)
+    assert (result.exit_code, result.stdout) == (0, "the built-in sample configuration: good; channel types chat, logs, iot\n")
+    assert result.stderr.startswith(f"eventhub: ignored {', '.join(sorted(LINKS))}: Kubernetes set them for a Service named eventhub")
+
+
+def test_a_server_warns_once_of_the_variables_that_it_ignores(started: Started) -> None:
+    result = run("serve", **LINKS)
+    assert [settings.port for settings, _ in started] == [8000]
+    lines = [line for line in result.output.splitlines() if "variables_ignored" in line]
+    assert len(lines) == 1
+    assert all(name in lines[0] for name in LINKS)
 
 
 def test_check_says_that_a_file_is_good(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from eventhub.channels import Publisher, Retention, Slow
-from eventhub.config import channel_types, load
+from eventhub.config import channel_types, ignored_variables, load
 from eventhub.errors import ConfigurationError
 from eventhub.schema import AnySchema, ModelSchema
 from eventhub.settings import SAMPLE_CHANNELS, AuthSettings, KeySettings, Settings
+from tests.builders import LINKS
 
 Write = Callable[[str | bytes], Path]
 
@@ -218,6 +219,33 @@ def test_any_other_variable_with_the_prefix_is_refused(monkeypatch: pytest.Monke
 def test_a_variable_below_a_key_that_has_nothing_below_it_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
     assert faults() != []
+
+
+def test_variables_of_kubernetes_for_a_service_of_our_name_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in LINKS.items():
+        monkeypatch.setenv(name, value)
+    assert load().port == 8000
+    assert ignored_variables() == sorted(LINKS)
+    monkeypatch.setenv("EVENTHUB_PORT", "9000")
+    assert load().port == 9000
+    assert "EVENTHUB_PORT" not in ignored_variables()
+    monkeypatch.setenv("EVENTHUB_PROT", "9000")
+    assert fault() == "the environment: unknown variable EVENTHUB_PROT; did you mean EVENTHUB_PORT?"
+
+
+@pytest.mark.parametrize("name", ["EVENTHUB_PORT", "EVENTHUB_PORT_8000_TCP"])
+def test_one_of_them_alone_is_refused_and_the_message_says_where_it_may_come_from(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "tcp://10.0.0.1:8000")
+    told = fault()
+    assert told.startswith("the environment")
+    assert name in told
+    assert told.endswith("for a Service or a link named eventhub: leave them out (enableServiceLinks: false)")
+
+
+@pytest.mark.parametrize("name", ["EVENTHUB_CHANNELS", "EVENTHUB_ORIGINS", "EVENTHUB_LIMITS"])
+def test_a_variable_nested_without_end_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "[" * 20_000)
+    assert fault() == f"the environment, {name}: the JSON nests deeper than 32 levels, which is the limit"
 
 
 def test_an_unknown_variable_within_a_section_is_refused_with_the_nearest_named(monkeypatch: pytest.MonkeyPatch) -> None:
