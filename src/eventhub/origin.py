@@ -76,6 +76,7 @@ class Origins:
     def __init__(self, patterns: Iterable[str]) -> None:
         """`patterns` as `check_pattern` returns them."""
         found = set(patterns)
+        self.empty = not found
         self.any = ANY in found
         self._opaque = OPAQUE in found
         parsed = [origin for pattern in found if (origin := parse_origin(pattern)) is not None]

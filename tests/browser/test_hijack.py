@@ -177,7 +177,12 @@ def listed(browser: Browser, elsewhere: Elsewhere, start: Start) -> Iterator[For
 
 def test_a_listed_page_connects_reads_and_publishes(listed: Foreign) -> None:
     assert listed.run("return socket(`${ws}?channel=chat.a`, 'eventhub.v1');") == "open"
-    assert listed.run("return source(`${base}/v1/channels/chat.a/sse`);") == "open"
+    for options in ("undefined", "{ withCredentials: true }"):
+        assert listed.run(f"return source(`${{base}}/v1/channels/chat.a/sse`, {options});") == "open"
+    added = "'Cache-Control': 'no-cache', 'X-Requested-With': 'XMLHttpRequest', baggage: 'a=b', tracestate: 'a=b', 'Last-Event-ID': ''"
+    for credentials in ("include", "omit"):
+        asked = f"asked(`${{base}}/v1/channels/chat.a`, {{ credentials: '{credentials}', headers: {{ {added} }} }})"
+        assert listed.run(f"return {asked};") == "cors 200"
     headers = "{ 'Idempotency-Key': 'k', Authorization: 'Bearer x' }"
     sent = f"asked(`${{base}}/v1/channels/chat.a`, {{ method: 'POST', body: event, headers: {headers} }})"
     assert listed.run(f"return {sent};") == "cors 201"

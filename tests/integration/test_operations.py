@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.clients import WsClient, http, raw
@@ -145,18 +146,69 @@ def test_a_port_in_use_is_told_and_ends_the_server(hub: EventHubServer, tmp_path
     assert "Traceback" not in done.stderr
 
 
-def test_a_page_of_a_listed_origin_may_read_and_publish(start: Start) -> None:
-    hub = start("origins: ['https://app.example']")
+ASKED = (
+    "authorization, baggage, cache-control, content-type, idempotency-key, last-event-id, prefer, sentry-trace, traceparent, tracestate, "
+    "x-requested-with"
+)
+"""Headers of pages: what PROTOCOL.md names, and what tracing libraries and polyfills of EventSource add."""
+
+
+def preflight(hub: EventHubServer, origin: str, **more: str) -> httpx.Response:
+    asked = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": ASKED, **more}
+    return http.options(f"{hub.url}/v1/channels/chat.a", headers=asked)
+
+
+CORS = ("access-control-allow-origin", "access-control-allow-credentials")
+
+
+@pytest.mark.parametrize("lane", ["fast", "asgi"])
+def test_a_page_of_a_listed_origin_may_read_and_publish(start: Start, lane: str) -> None:
+    hub = start("origins: ['https://app.example', 'https://*.example.com', 'null']", lane=lane)
     url = f"{hub.url}/v1/channels/chat.a"
-    ask = {"Origin": "https://app.example", "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
-    preflight = http.options(url, headers=ask)
-    assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "https://app.example")
-    posted = http.post(url, content='{"sender":"a","text":"b"}', headers={"Origin": "https://app.example"})
-    assert (posted.status_code, posted.headers["access-control-allow-origin"]) == (201, "https://app.example")
-    with http.stream("GET", url + "/sse", headers={"Origin": "https://app.example"}) as response:
-        assert response.headers["access-control-allow-origin"] == "https://app.example"
+    for origin in ("https://app.example", "https://a.b.example.com"):
+        answer = preflight(hub, origin)
+        assert answer.status_code == 204
+        assert answer.headers["access-control-allow-headers"] == ASKED
+        assert {"GET", "POST", "PUT"} <= set(answer.headers["access-control-allow-methods"].split(", "))
+        assert "access-control-allow-private-network" not in answer.headers
+        page = {"Origin": origin}
+        posted = http.post(url, content='{"sender":"a","text":"b"}', headers=page)
+        assert posted.status_code == 201
+        refused = http.post(url, content="{", headers=page)
+        secret = http.get(f"{url}?access_token=x", headers=page)  # refused before it is routed
+        nothing = http.get(f"{hub.url}/nothing", headers=page)
+        module = http.get(f"{hub.url}/static/eventhub.js", headers=page)
+        with http.stream("GET", url + "/sse", headers=page) as live:
+            for answer in (answer, posted, refused, secret, nothing, module, live):  # noqa: B020
+                assert [answer.headers.get_list(name) for name in CORS] == [[origin], ["true"]]
+                assert "Origin" in answer.headers["vary"]
+        assert "Retry-After" in posted.headers["access-control-expose-headers"]
+    opaque = http.get(url, headers={"Origin": "null"})
+    assert [opaque.headers.get(name) for name in CORS] == ["null", None], "anybody's frame may be in a sandbox"
     stranger = http.get(url, headers={"Origin": "https://evil.example"})
-    assert "access-control-allow-origin" not in stranger.headers
+    assert [stranger.headers.get(name) for name in CORS] == [None, None]
+    assert stranger.headers["vary"] == http.get(url).headers["vary"] == "Origin"
+    asked = preflight(hub, "https://app.example", **{"Access-Control-Request-Private-Network": "true"})
+    assert asked.headers["access-control-allow-private-network"] == "true"
+
+
+def test_no_credentials_are_allowed_to_all(start: Start) -> None:
+    hub = start("origins: ['*']")
+    for answer in (preflight(hub, "https://evil.example"), http.get(f"{hub.url}/v1/types", headers={"Origin": "https://evil.example"})):
+        assert answer.status_code in (200, 204)
+        assert [answer.headers.get(name) for name in CORS] == ["*", None]
+
+
+def test_the_preflight_of_a_page_that_is_not_listed_is_refused_and_logged(start: Start) -> None:
+    for config in ("", "origins: ['https://app.example']"):
+        hub = start(config)
+        for _ in range(3):
+            answer = preflight(hub, "https://evil.example")
+            assert (answer.status_code, answer.json()["code"]) == (403, "origin_not_allowed")
+            assert "access-control-allow-origin" not in answer.headers
+        (line,) = hub.lines("origin_refused")
+        assert (line["origin"], line["setting"]) == ("https://evil.example", "origins")
+        assert http.options(f"{hub.url}/v1/channels/chat.a").status_code == 405, "which is no preflight"
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/v1/types", "/v1/channels/chat.a", "/v1/channels/chat.a/sse"])

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
-from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.config import channel_types
@@ -24,6 +23,7 @@ from eventhub.server import http, pages
 from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
+from eventhub.server.cors import Cors, is_preflight
 from eventhub.server.gateway import Gateway
 from eventhub.server.guard import PARAMETER, Guard, fields
 from eventhub.server.headers import ALWAYS, with_headers
@@ -74,25 +74,7 @@ class Application:
         self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
         pages.mount(self._api)
         self._rest = with_headers(self._api, ALWAYS)
-        self._entry: ASGIApp = self._route
-        if settings.origins:
-            self._entry = CORSMiddleware(
-                self._route,
-                allow_origins=settings.origins,
-                allow_methods=["GET", *METHODS],
-                allow_headers=[
-                    "Authorization",
-                    "Content-Type",
-                    "Idempotency-Key",
-                    "Last-Event-ID",
-                    "Prefer",
-                    "ce-source",
-                    "ce-subject",
-                    "ce-type",
-                    "traceparent",
-                ],
-                expose_headers=["Idempotent-Replayed", "Preference-Applied", "Retry-After"],
-            )
+        self._cors = Cors(self.gateway.origins.listed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -102,16 +84,22 @@ class Application:
         if scope["type"] == "http" and scope["method"] == "HEAD":  # as GET, without a body (RFC 9110, 9.3.2)
             scope, send = {**scope, "method": "GET"}, _headless(send)
         if scope["type"] == "http":
+            if self._cors.on:
+                send = self._cors.watch(scope, send)
             try:
                 if not self.gateway.hosts.open:
                     self.gateway.hosts.check(_host(scope))
                 if PARAMETER in scope["query_string"]:
                     query, headers = self.gateway.guard.lift(scope["query_string"], fields(scope["headers"]))
                     scope = {**scope, "query_string": query, "headers": list(headers.items())}
+                if scope["method"] == "OPTIONS" and is_preflight(headers := fields(scope["headers"])):
+                    self.gateway.origins.check(headers)
+                    await self._cors.preflight(headers, send)
+                    return
             except EventHubError as error:
                 await refuse(send, error)
                 return
-        await self._entry(scope, receive, send)
+        await self._route(scope, receive, send)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
