@@ -35,16 +35,18 @@ function schema({ name, description, fields: rows }) {
 }
 
 function channelType(type) {
-  const { name, schema: payload } = type;
+  const { name, schemas: { accepted: payload, stored } } = type;
   const rows = fields(payload);
+  const written = fields(stored);
   const made = entry(name, describeType(type), `type-${name}`);
   const closed = payload.additionalProperties === false && rows.length ? "Other fields are refused." : "";
   const about = [payload.description, describeRules(type), closed].filter(Boolean).join(" ");
   if (about) made.append(paragraph(about));
   if (rows.length) made.append(fieldTable("Fields of an event's data", rows));
   else made.append(paragraph(`An event's data is ${typeWords(payload, payload)}.`));
+  if (JSON.stringify(written) !== JSON.stringify(rows)) made.append(fieldTable("Fields of what is stored", written));
   const explore = `/explore?${new URLSearchParams({ channel: sampleChannel(name), since: "-50" })}`;
-  const links = paragraph(link(`Explore ${sampleChannel(name)}`, explore), link("JSON Schema", `/v1/types/${encodeURIComponent(name)}`));
+  const links = paragraph(link(`Explore ${sampleChannel(name)}`, explore), link("JSON Schemas", `/v1/types/${encodeURIComponent(name)}`));
   links.className = "links";
   made.append(links);
   return made;

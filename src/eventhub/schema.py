@@ -17,6 +17,7 @@ from pydantic import FailFast, TypeAdapter, ValidationError
 
 from eventhub.errors import ConfigurationError, InvalidEvent, InvalidJson, TooDeep
 from eventhub.payloads import BUILT_IN
+from eventhub.stored_schema import StoredJsonSchema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MAX_FAULTS = 20
@@ -37,8 +38,10 @@ DIGITS = 309
 class Schema(Protocol):
     """What events of a channel type must look like."""
 
-    document: dict[str, Any]
-    """JSON Schema 2020-12."""
+    accepted: dict[str, Any]
+    """What may be sent, as JSON Schema 2020-12."""
+    stored: dict[str, Any]
+    """What is made of it, and readers get, as JSON Schema 2020-12."""
     conflation_key: str | None
     """The field that tells series apart where slow readers are conflated."""
 
@@ -56,7 +59,8 @@ class ModelSchema:
 
     def __init__(self, model: Any) -> None:
         adapter = TypeAdapter(model)
-        self.document = {"$schema": DIALECT, **adapter.json_schema(mode="validation")}
+        self.accepted = {"$schema": DIALECT, **adapter.json_schema(mode="validation")}
+        self.stored = {"$schema": DIALECT, **adapter.json_schema(mode="serialization", schema_generator=StoredJsonSchema)}
         self.conflation_key: str | None = getattr(model, "conflation_key", None)
         self._fields = _fields(adapter.core_schema)
         self._validate = adapter.validator.validate_json
@@ -98,7 +102,7 @@ class FileSchema:
     def __init__(self, document: dict[str, Any]) -> None:
         if (dialect := document.get("$schema", DIALECT)).rstrip("#") != DIALECT:
             raise ValueError(f"its $schema is {dialect}; expected {DIALECT}")
-        self.document = document
+        self.accepted = self.stored = document
         try:
             self._validator = jsonschema_rs.Draft202012Validator(document, mask="the value", offline=True)
         except jsonschema_rs.ValidationError as error:
@@ -137,7 +141,7 @@ class AnySchema:
     conflation_key: str | None = None
 
     def __init__(self) -> None:
-        self.document = {"$schema": DIALECT}
+        self.accepted = self.stored = {"$schema": DIALECT}
 
     def canonical(self, body: bytes) -> bytes:
         return dump(parse(body))

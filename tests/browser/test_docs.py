@@ -59,7 +59,7 @@ def test_an_operation_says_what_goes_in_and_what_comes_out(server: EventHubServe
     assert all(row[-1] for row in parameters[1:])
     assert [row[0] for row in cells(publish.get_by_role("table", name="Body"))] == ["application/json", "application/x-ndjson"]
     answers = {row[0]: row for row in cells(publish.get_by_role("table", name="Answers"))}
-    assert list(answers) == ["200", "201", "207", "422", "any other"]
+    assert list(answers) == ["200", "201", "207", "422", "503", "any other"]
     assert answers["201"][-1] == "application/json Stored or Batch"
     assert "application/x-ndjson" in answers["200"][-1]
     publish.get_by_role("link", name="Stored").click()
@@ -80,6 +80,17 @@ def test_channel_types_show_the_fields_of_their_payloads(server: EventHubServer,
     logs = cells(page.locator("#type-logs").get_by_role("table"))
     assert logs[0] == ["level", "string", "yes", "one of debug, info, warning, error, critical", "How much it matters"]
     assert logs[2][:4] == ["logger", "string or null", "no", "at most 256 characters"]
+
+
+def test_fields_of_what_is_stored_are_shown_where_they_are_others(server: EventHubServer, visit: Visit) -> None:
+    accepted = {"properties": {"amount": {"type": "number"}}}
+    schemas = {"accepted": accepted, "stored": {"properties": {"amount": {"type": "string"}}}}
+    visitor = visit(server)
+    visitor.context.route("**/v1/types/chat", lambda route: route.fulfill(json={**route.fetch().json(), "schemas": schemas}))
+    page = shown(visitor.open(PATH))
+    assert cells(page.locator("#type-chat").get_by_role("table", name="Fields of an event's data"))[0][:2] == ["amount", "number"]
+    assert cells(page.locator("#type-chat").get_by_role("table", name="Fields of what is stored"))[0][:2] == ["amount", "string"]
+    assert page.locator("#type-iot").get_by_role("table").count() == 1
 
 
 def test_every_link_leads_somewhere(server: EventHubServer, visit: Visit) -> None:
@@ -117,8 +128,9 @@ def test_a_document_that_is_missing_is_said_and_the_rest_is_shown(server: EventH
 def test_hostile_schemas_are_shown_as_they_are(server: EventHubServer, visit: Visit) -> None:
     hostile = '<img src=x onerror="window.harmed=1">'
     schema = {"type": "object", "description": hostile, "properties": {hostile: {"const": hostile, "description": hostile}}}
+    schemas = {"accepted": schema, "stored": schema}
     visitor = visit(server)
-    visitor.context.route("**/v1/types/chat", lambda route: route.fulfill(json={**route.fetch().json(), "schema": schema}))
+    visitor.context.route("**/v1/types/chat", lambda route: route.fulfill(json={**route.fetch().json(), "schemas": schemas}))
     page = shown(visitor.open(PATH))
     assert cells(page.locator("#type-chat table")) == [[hostile, "string", "no", f"exactly {hostile}", hostile]]
     assert page.evaluate("window.harmed") is None

@@ -42,8 +42,8 @@ def test_types_serve_their_schemas(hub: EventHubServer) -> None:
         "name": "chat", "payload": "chat", "history": {"events": 500, "age": 86400.0}, "presence": True,
         "slow": "disconnect", "publish": ["client", "producer"],
     }  # fmt: skip
-    schema = http.get(f"{hub.url}/v1/types/iot").json()["schema"]
-    assert schema["required"] == ["value"]
+    schemas = http.get(f"{hub.url}/v1/types/iot").json()["schemas"]
+    assert [schemas[name]["required"] for name in ("accepted", "stored")] == [["value"]] * 2
     unknown = http.get(f"{hub.url}/v1/types/chatt")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_channel")
     assert "did you mean 'chat'" in unknown.json()["detail"]

@@ -296,4 +296,4 @@ def test_json_schema_and_model_types_validate(start: Callable[..., EventHubServe
     assert (refused.status_code, sorted(d["pointer"] for d in refused.json()["details"])) == (422, ["/n", "/sku"])
     assert post(hub, "any.a", "5").status_code == 201
     assert post(hub, "trades.a", '{"value":5}').status_code == 201
-    assert http.get(f"{hub.url}/v1/types/orders").json()["schema"] == schema
+    assert http.get(f"{hub.url}/v1/types/orders").json()["schemas"] == {"accepted": schema, "stored": schema}

@@ -645,7 +645,7 @@ def test_a_file_that_may_not_be_read_is_refused() -> None:
 def test_schema_files_are_relative_to_the_directory(write: Write, tmp_path: Path) -> None:
     (tmp_path / "order.json").write_text('{"type":"object"}')
     (kind,) = channel_types(load(write("channels: {orders: {payload: order.json}}")), tmp_path)
-    assert kind.schema.document == {"type": "object"}
+    assert kind.schema.accepted == {"type": "object"}
 
 
 @pytest.mark.parametrize("payload", ["nonsense", "missing.json", "no_such_package:Model"])

@@ -13,6 +13,7 @@ REF: dict[str, Any] = {"type": ["integer", "string"]}
 MEMBER: dict[str, Any] = {"type": "object", "required": ["id"], "properties": {"id": TEXT}}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 SECONDS: dict[str, Any] = {"type": "number", "minimum": 0}
+ATTRIBUTES: dict[str, Any] = {"type": "object", "additionalProperties": TEXT}
 FAULTS: dict[str, Any] = {"type": "array", "items": {"type": "object", "properties": {"pointer": TEXT, "message": TEXT}}}
 
 # What the server says, beside events: required fields, then optional ones (PROTOCOL.md, "Server to client").
@@ -43,13 +44,19 @@ SAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 def document(types: ChannelTypes, host: str, *, secure: bool) -> dict[str, Any]:
     """The document for a server that is reached at `host`."""
     messages = {name: _message(name, required, optional) for name, (required, optional) in SAYS.items()}
-    messages |= {f"send-{name}": {"name": name, "payload": model.model_json_schema()} for name, model in COMMANDS.items()}
+    commands = {name: model.model_json_schema() for name, model in COMMANDS.items()}
+    publish = commands.pop("publish")
+    messages |= {f"send-{name}": {"name": name, "payload": payload} for name, payload in commands.items()}
     schemas: dict[str, Any] = {}
     for kind in types:
-        place = f"#/components/schemas/{kind.name}"
-        schemas[kind.name] = _moved({name: value for name, value in kind.schema.document.items() if name != "$schema"}, place)
-        fields = {"channel": TEXT, "id": POSITION, "time": TIME, "data": {"$ref": place}}
-        messages[f"event-{kind.name}"] = _message("event", fields, {})
+        channel = {"type": "string", "pattern": rf"^{kind.name}(\.|$)"}
+        data = {"$ref": _add(schemas, f"{kind.name}.stored", kind.schema.stored)}
+        fields = {"channel": channel, "id": POSITION, "time": TIME, "data": data}
+        messages[f"event-{kind.name}"] = _message("event", fields, {"attributes": ATTRIBUTES})
+        if Publisher.CLIENT in kind.publish:
+            sent = {"channel": channel, "data": {"$ref": _add(schemas, f"{kind.name}.accepted", kind.schema.accepted)}}
+            payload = {**publish, "properties": {**publish["properties"], **sent}}
+            messages[f"send-publish-{kind.name}"] = {"name": "publish", "payload": payload}
     said = [name for name in messages if not name.startswith("send-")]
     return {
         "asyncapi": "3.0.0",
@@ -74,6 +81,13 @@ def document(types: ChannelTypes, host: str, *, secure: bool) -> dict[str, Any]:
         },
         "components": {"messages": messages, "schemas": schemas},
     }
+
+
+def _add(schemas: dict[str, Any], name: str, schema: dict[str, Any]) -> str:
+    """Add a schema to those that are shared; the reference to it. A type's name holds no dot, so that no two are called the same."""
+    place = f"#/components/schemas/{name}"
+    schemas[name] = _moved({key: value for key, value in schema.items() if key != "$schema"}, place)
+    return place
 
 
 def _moved(schema: Any, place: str) -> Any:

@@ -149,10 +149,10 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
     async def types() -> dict[str, Any]:
         return {"types": [_shown(kind) for kind in hub.types]}
 
-    @api.get("/v1/types/{name}", summary="A channel type with its JSON Schema", tags=["read"])
+    @api.get("/v1/types/{name}", summary="A channel type with the JSON Schemas of its events", tags=["read"])
     async def type_(name: Annotated[str, Path(description="The channel type's name, such as chat")]) -> dict[str, Any]:
         kind = hub.types.named(name)
-        return {**_shown(kind), "schema": kind.schema.document}
+        return {**_shown(kind), "schemas": {"accepted": kind.schema.accepted, "stored": kind.schema.stored}}
 
 
 def _streams(api: FastAPI, gateway: Gateway) -> None:
