@@ -66,8 +66,8 @@ export class Authentication {
   }
 
   /**
-   * Milliseconds to wait before a token that expires in so many seconds is renewed: none, but for one so short-lived that the server warned
-   * at once, which would otherwise be renewed without a pause.
+   * Milliseconds to wait before a token that expires in so many seconds is renewed: none once half
+   * of its life is over, which is when the server warns at the earliest.
    */
   renewalDelay(seconds, now) {
     return Math.max(0, seconds * 500 - (now - this.#acceptedAt));

@@ -207,7 +207,12 @@ class TokenSettings(Section):
     issuer: str | None = Field(default=None, description="The iss that tokens must have")
     audience: str | None = Field(default=None, description="The aud that tokens must have; without it, tokens with an aud are refused")
     leeway: float = Field(default=5, ge=0, le=300, description="Seconds that clocks may differ")
-    warning: float = Field(default=30, gt=0, le=3600, description="Seconds before a token expires that its connection is told")
+    warning: float = Field(
+        default=30,
+        gt=0,
+        le=3600,
+        description="Seconds before a token expires that its connection is told; at most half of what was left when it was taken",
+    )
 
     @model_validator(mode="after")
     def _jwks_is_for_us(self) -> Self:

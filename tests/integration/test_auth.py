@@ -299,6 +299,33 @@ def test_a_websocket_is_warned_and_ends_with_its_token(server: EventHubServer) -
     assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (4401, "token_expired")
 
 
+@pytest.mark.parametrize("lifetime", [2, 4])
+def test_a_token_that_lives_shorter_than_the_warning_is_warned_of_at_half_its_life(server: EventHubServer, lifetime: int) -> None:
+    with in_header(server, ana(lifetime)) as client:
+        for _ in range(3):
+            client.until("expiring")
+            begun = time.monotonic()
+            client.send(type="auth", token=ana(lifetime))
+            answer = client.receive()
+            assert answer["type"] == "authenticated"
+        last = client.until("expiring")
+        assert time.monotonic() - begun >= answer["expires_in"] / 2 - 0.01
+        assert 0 < last["expires_in"] <= answer["expires_in"] / 2
+
+
+def test_a_client_that_answers_a_warning_with_the_same_token_is_not_warned_again(
+    server: EventHubServer,
+) -> None:
+    same = ana(4)
+    with in_header(server, same) as client:
+        client.until("expiring")
+        for _ in range(3):
+            client.send(type="auth", token=same)
+        said = [client.receive() for _ in range(4)]
+    assert [message["type"] for message in said] == ["authenticated"] * 3 + ["error"]
+    assert said[-1]["code"] == "token_expired"
+
+
 def test_a_new_token_renews_a_websocket_and_ends_what_it_does_not_allow(server: EventHubServer, channel: Channel) -> None:
     first, second = channel("chat") + ".a", channel("chat") + ".b"
     with in_subprotocol(server, ana(8)) as client:

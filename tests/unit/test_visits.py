@@ -1,6 +1,7 @@
 """server/visits.py: who is at the other end of each connection, for how long, and when keys come late."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -208,12 +209,56 @@ async def test_a_shorter_token_shortens_the_stay() -> None:
     assert codes(holder) == ["token_expired"]
 
 
+def warning_at(seconds: float, leeway: float = 0) -> dict[str, Any]:
+    """The `auth` of a node that warns so long before the end."""
+    key = {"algorithm": "HS256", "secret": SECRET.decode()}
+    return {"tokens": {"keys": [key], "leeway": leeway, "warning": seconds}}
+
+
 @in_loop
-async def test_a_token_that_is_about_to_end_is_warned_of_at_once() -> None:
-    node = Node(auth={"tokens": {"keys": [{"algorithm": "HS256", "secret": SECRET.decode()}], "leeway": 0, "warning": 3600}})
-    holder = node.connect(node.guard.authenticate(good()))
-    node.reach(END - 600)
-    assert holder.heard() == [{"type": "expiring", "expires_in": 600.0}]
+@pytest.mark.parametrize("leeway", [0, 5])
+@pytest.mark.parametrize("lifetime", [1, 2, 10, 59, 61, 600])
+async def test_a_token_is_warned_of_when_half_of_its_life_is_over_and_not_before(lifetime: int, leeway: int) -> None:
+    node = Node(auth=warning_at(30, leeway))
+    begin = END - 600
+    holder = node.connect(node.guard.authenticate(good(exp=begin + lifetime)))
+    left = min(30, (lifetime + leeway) / 2)
+    due = begin + lifetime + leeway - left
+    node.reach(due - 0.01)
+    assert holder.heard() == []
+    node.reach(due + 0.25)
+    assert holder.heard() == [{"type": "expiring", "expires_in": pytest.approx(left, abs=0.25)}]
+
+
+@in_loop
+@pytest.mark.parametrize("lifetime", [1, 2, 10, 60])
+async def test_a_client_that_renews_when_it_is_warned_asks_for_a_token_once_in_half_a_life(lifetime: int) -> None:
+    node = Node(auth=warning_at(30))
+    begin, asked = END - 600, 0
+    holder = node.connect(node.guard.authenticate(good(exp=begin + lifetime)))
+    for tick in range(4 * 60):
+        node.reach(begin + tick / 4)
+        if any(message["type"] == "expiring" for message in holder.heard()):
+            asked += 1
+            node.auth(holder, good(exp=begin + math.ceil(tick / 4) + lifetime))
+    assert holder.failed == []
+    assert asked <= 60 / (lifetime / 2)
+
+
+@in_loop
+@pytest.mark.parametrize("earlier", [0, 1])
+async def test_a_client_that_answers_with_a_token_that_ends_no_later_is_not_warned_again(earlier: int) -> None:
+    node = Node(auth=warning_at(30))
+    holder = node.connect(node.guard.authenticate(good(exp=END)))
+    node.reach(END - 30)
+    assert [message["type"] for message in holder.heard()] == ["expiring"]
+    for _ in range(20):
+        said = [message["type"] for message in node.auth(holder, good(exp=END - earlier))]
+        assert said == ["authenticated"]
+        node.reach(node.clock() / 1000 + 1)
+        assert holder.heard() == []
+    node.reach(END - earlier)
+    assert codes(holder) == ["token_expired"]
 
 
 @in_loop

@@ -1,4 +1,4 @@
-"""What is to happen to connections unless something else does first. One timer for all that falls in the same second."""
+"""What is to happen to connections unless something else does first. One timer for all that falls in the same tick."""
 
 import math
 from collections.abc import Callable, Hashable
@@ -8,6 +8,8 @@ from typing import Protocol
 
 import structlog
 
+TICKS = 4
+"""In a second."""
 SLICE = 200
 """Called in one turn of the loop; the rest has the next."""
 
@@ -23,11 +25,11 @@ class Scheduler(Protocol):
         """Seconds that never go back."""
         ...
 
-    def call_at(self, when: float, callback: Callable[[int], object], second: int, /) -> object:
+    def call_at(self, when: float, callback: Callable[[int], object], tick: int, /) -> object:
         """Call it then."""
         ...
 
-    def call_soon(self, callback: Callable[[int], object], second: int, /) -> object:
+    def call_soon(self, callback: Callable[[int], object], tick: int, /) -> object:
         """Call it in the next turn."""
         ...
 
@@ -37,29 +39,29 @@ HORIZON = 3600
 
 
 class Deadlines:
-    """One deadline a key, such as (connection, purpose); late by a second at most, never early.
+    """One deadline a key, such as (connection, purpose); late by a tick at most, never early.
 
     A timer for each connection would cost more than what it guards; here a deadline is two entries in dictionaries, and there is one timer
-    a second that has any.
+    for each tick that has any.
     """
 
-    __slots__ = ("_due", "_loop", "_seconds")
+    __slots__ = ("_due", "_loop", "_ticks")
 
     def __init__(self, loop: Scheduler) -> None:
         self._loop = loop
         self._due: dict[int, dict[Hashable, Expired]] = {}
-        self._seconds: dict[Hashable, int] = {}
+        self._ticks: dict[Hashable, int] = {}
 
     def set(self, key: Hashable, when: float, expired: Expired) -> None:
         """Call `expired` at `when`, seconds on the loop's clock, in place of what was set for the key before."""
         self.clear(key)
         if when > (far := self._loop.time() + HORIZON):
             when, expired = far, partial(self.set, key, when, expired)
-        second = self._seconds[key] = math.ceil(when)
-        if second not in self._due:
-            self._due[second] = {}
-            self._loop.call_at(second, self._expire, second)
-        self._due[second][key] = expired
+        tick = self._ticks[key] = math.ceil(when * TICKS)
+        if tick not in self._due:
+            self._due[tick] = {}
+            self._loop.call_at(tick / TICKS, self._expire, tick)
+        self._due[tick][key] = expired
 
     def after(self, key: Hashable, seconds: float, expired: Expired) -> None:
         """Call `expired` so many seconds from now."""
@@ -67,22 +69,22 @@ class Deadlines:
 
     def clear(self, key: Hashable) -> None:
         """It is not to happen. There may be nothing to clear."""
-        if (second := self._seconds.pop(key, None)) is not None:
-            del self._due[second][key]  # an empty second stays until its timer
+        if (tick := self._ticks.pop(key, None)) is not None:
+            del self._due[tick][key]  # an empty tick stays until its timer
 
     def __len__(self) -> int:
-        return len(self._seconds)
+        return len(self._ticks)
 
-    def _expire(self, second: int) -> None:
-        due = self._due[second]
+    def _expire(self, tick: int) -> None:
+        due = self._due[tick]
         for key, expired in list(islice(due.items(), SLICE)):
             if due.pop(key, None) is not None:  # one that expired before it may have cleared it
-                del self._seconds[key]
+                del self._ticks[key]
                 try:
                     expired()
                 except Exception:
                     log.exception("deadline_failed")  # the others shall have theirs
         if due:
-            self._loop.call_soon(self._expire, second)
+            self._loop.call_soon(self._expire, tick)
         else:
-            del self._due[second]
+            del self._due[tick]

@@ -39,7 +39,7 @@ class Visit:
     `id` is the connection's name, unique over all nodes: what `hello` says, operators see, and log lines have as `session`.
     """
 
-    __slots__ = ("_visits", "address", "due", "holder", "id", "opened", "place", "principal", "session")
+    __slots__ = ("_visits", "address", "due", "holder", "id", "opened", "place", "principal", "session", "warned")
 
     def __init__(self, visits: "Visits", principal: Principal, address: str, opened: int) -> None:
         self._visits = visits
@@ -51,6 +51,8 @@ class Visit:
         self.session: Session | None = None
         self.due = False
         """Something will end it, unless it is renewed."""
+        self.warned = 0
+        """The latest end of a credential that the client was warned of, in milliseconds since the Unix epoch."""
         self.place: Place | None = None
         """Among the connections of its principal."""
 
@@ -167,10 +169,20 @@ class Visits:
     # Deadlines
 
     def _limit(self, visit: Visit) -> None:
-        """What will end the visit, if anything: its credential, or that nobody says who they are."""
+        """What will end the visit, if anything: its credential, or that nobody says who they are.
+
+        A client asks for a new token when it is warned. One that lives for less than twice the
+        warning is warned of when half of its life is over: warned of at once, its client would
+        ask for the next one at once, and so on. A client that answers with a token that does not
+        end later has heard of that end already.
+        """
         self._unlimit(visit)
-        if visit.principal.expires is not None:
-            self._set(visit, self._left(visit) - self._guard.settings.tokens.warning, self._warn)
+        if (expires := visit.principal.expires) is not None:
+            left = self._left(visit)
+            if expires <= visit.warned:
+                self._set(visit, left, self._expire)
+            else:
+                self._set(visit, left - min(self._guard.settings.tokens.warning, left / 2), self._warn)
         elif visit.principal is STRANGER and self._closed_to_strangers:
             self._set(visit, self._wait, self._dismiss)
 
@@ -185,7 +197,8 @@ class Visits:
 
     def _warn(self, visit: Visit) -> None:
         left = self._left(visit)
-        if visit.session is not None and left > 0:
+        if visit.session is not None and visit.principal.expires is not None and left > 0:
+            visit.warned = visit.principal.expires
             visit.session.expiring(left)
         self._set(visit, left, self._expire)
 
