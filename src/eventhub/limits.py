@@ -1,10 +1,21 @@
 """The limits that refuse, by name, and how often something may be done: a token bucket. No I/O, no clock of its own."""
 
 REFUSING = (
-    "event_bytes", "body_bytes", "batch", "publish_rate", "bad_credentials", "depth", "page", "subscriptions", "connections",
-    "connections_per_address", "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds", "first_frame_seconds",
+    "event_bytes", "stranger_bytes", "body_bytes", "batch", "publish_rate", "bad_credentials",
+    "depth", "page", "subscriptions", "connections", "connections_per_address",
+    "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds",
+    "first_frame_seconds",
 )  # fmt: skip
 """Settings below `limits` beyond which something is refused, or made to wait; others are buffers and retention."""
+
+COMMAND_BYTES = 16 * 1024
+COMMAND_SECONDS = 0.00025
+"""What one of `limits.commands` may have of a client's bytes, as they are unpacked, and of the server's CPU time."""
+
+
+def commands(frames: int, size: int, seconds: float) -> float:
+    """How many commands it counts for what a client sent: its frames, or more where they are large or took long."""
+    return max(frames, size / COMMAND_BYTES, seconds / COMMAND_SECONDS)
 
 
 class Bucket:

@@ -18,6 +18,7 @@ from eventhub.errors import (
     Forbidden,
     InvalidFrame,
     NotSubscribed,
+    PayloadTooLarge,
     ShuttingDown,
     TooManySubscriptions,
 )
@@ -38,6 +39,8 @@ class SessionLimits:
     subscriptions: int
     heartbeat: float
     depth: int
+    stranger_bytes: int
+    """Of a message from somebody who is not known."""
 
 
 class Channels(Protocol):
@@ -154,6 +157,14 @@ class Session:
             return
         if self._put_off is not None:
             self._wait(message)
+            return
+        if len(message) > self._limits.stranger_bytes and not self._visitor.principal.known:
+            self._writer.fail(
+                PayloadTooLarge(
+                    f"the message is larger; at most {self._limits.stranger_bytes} bytes are allowed before a token or an API key was "
+                    "sent (limits.stranger_bytes)"
+                ).by("stranger_bytes")
+            )
             return
         ref: Ref = None
         try:

@@ -104,6 +104,12 @@ class LimitSettings(Section):
     """Bounds. Whatever is beyond is refused or, for buffers, handled as the channel type says."""
 
     event_bytes: int = Field(default=64 * 1024, ge=128, le=16 * 1024 * 1024, description="Size of one event or WebSocket message")
+    stranger_bytes: int = Field(
+        default=16 * 1024,
+        ge=128,
+        description="Size of a WebSocket message from a client that has not said who it is, where "
+        "`auth` is configured and no channel type lets anyone publish; a token has up to 8 KiB",
+    )
     body_bytes: int = Field(default=4 * 1024 * 1024, ge=128, description="Size of a request body that is not a stream")
     batch: int = Field(default=10_000, ge=1, description="Events in one JSON array")
     publish_rate: float = Field(
@@ -125,7 +131,11 @@ class LimitSettings(Section):
     channels: int = Field(default=100_000, ge=1, description="Channels held by the memory and SQLite brokers")
     history_bytes: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024, description="Size of all events held by the memory broker")
     commands: int = Field(
-        default=200, ge=1, description="Frames per second a WebSocket client may send, twice as many at once; beyond it, it is read later"
+        default=200,
+        ge=1,
+        description="Frames per second a WebSocket client may send, twice as many at once; beyond "
+        "it, it is read later. A frame counts once for each 16 KiB that it has, unpacked, or for each "
+        "quarter of a millisecond of CPU time that it takes, whichever is more",
     )
     bad_credentials: int = Field(
         default=20, ge=1, description="Tokens and keys per second from one address that turn out bad, five times as many at once"

@@ -463,3 +463,12 @@ def test_what_is_pending_is_known() -> None:
     assert parser.pending == 0, "an empty fragment begins a message"
     list(parser.feed(frame(0, b"x" * 10)))
     assert parser.pending is None
+
+
+def test_bytes_are_counted_as_they_came_and_as_they_were_unpacked() -> None:
+    parser = Parser(100_000, deflate=True)
+    list(parser.feed(client_frame(0x81, b"x" * 10) + client_frame(0x89, b"y" * 5)))
+    assert (parser.frames, parser.size) == (2, 15)
+    small = squeeze(b"x" * 60_000)
+    list(parser.feed(client_frame(0x41, small[:20]) + client_frame(0x80, small[20:])))
+    assert (parser.frames, parser.size) == (4, 15 + len(small) + 60_000)

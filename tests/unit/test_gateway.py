@@ -161,9 +161,20 @@ def test_a_scrape_looks_at_so_many_connections_a_turn() -> None:
     assert list(Counter(looks).values()) == [READ_SLICE, READ_SLICE, 1]
 
 
+@pytest.mark.parametrize(
+    ("auth", "anonymous", "expected"),
+    [(False, [], 65536), (True, ["subscribe"], 1000), (True, ["publish"], 65536)],
+    ids=["nobody is a stranger", "strangers listen", "strangers publish"],
+)
+def test_strangers_may_send_little_unless_they_may_publish(auth: bool, anonymous: list[str], expected: int) -> None:  # noqa: FBT001
+    keys = [{"name": "a", "hash": "sha256:" + "0" * 64}] if auth else []
+    gateway = build(auth={"keys": keys}, channels={"chat": {"anonymous": anonymous}}, limits=LimitSettings(stranger_bytes=1000))
+    assert gateway.session_limits.stranger_bytes == expected
+
+
 def test_sessions_get_the_configured_limits_and_the_hub() -> None:
     gateway = build(limits=LimitSettings(event_bytes=200, subscriptions=7, depth=9), heartbeat=3)
-    assert gateway.session_limits == SessionLimits(message_bytes=200, subscriptions=7, heartbeat=3, depth=9)
+    assert gateway.session_limits == SessionLimits(message_bytes=200, subscriptions=7, heartbeat=3, depth=9, stranger_bytes=200)
     written: list[bytes] = []
 
     class Writer(Nowhere):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventhub.limits import Bucket
+from eventhub.limits import Bucket, commands
 
 NOW = 1_770_000_000_000.0
 """Milliseconds since the Unix epoch: as large as real ones, so that rounding shows."""
@@ -88,3 +88,18 @@ def test_who_always_waits_as_told_gets_the_rate_on_average(rate: float, burst: f
     earned = rate * (now - NOW) / 1000
     assert earned <= taken * 1.01 + rate * 0.0001 * len(counts)
     assert taken <= (burst + earned + max(counts)) * 1.001
+
+
+@pytest.mark.parametrize(
+    ("frames", "size", "seconds", "count"),
+    [
+        (1, 15, 0.00001, 1),
+        (64, 0, 0.0001, 64),
+        (1, 64 * 1024, 0.0005, 4),
+        (1, 115, 0.0135, 54),
+        (0, 0, 0, 0),
+    ],
+    ids=["a ping", "fragments", "a large message", "a dear message", "nothing"],
+)
+def test_what_a_client_sent_counts_by_what_it_has_most_of(frames: int, size: int, seconds: float, count: float) -> None:
+    assert commands(frames, size, seconds) == pytest.approx(count)

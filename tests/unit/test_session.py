@@ -28,7 +28,7 @@ from tests.builders import Guest
 PROTOCOL = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 NOW = 1_795_377_960_123
-LIMITS = SessionLimits(message_bytes=65536, subscriptions=3, heartbeat=25.0, depth=4)
+LIMITS = SessionLimits(message_bytes=65536, subscriptions=3, heartbeat=25.0, depth=4, stranger_bytes=65536)
 
 
 def kind(name: str, schema: Any, *publish: Publisher) -> ChannelType:
@@ -316,6 +316,30 @@ def test_an_unknown_attribute_is_pointed_at() -> None:
     assert Client().invalid(type="publish", channel="free", data=1, attributes={"a~b": "x"}) == ["/attributes/a~0b"]
 
 
+def test_a_stranger_may_send_small_messages_until_it_is_known() -> None:
+    client = Client(limits=replace(LIMITS, stranger_bytes=200))
+    client.guest.principal = STRANGER
+    assert client.send(type="ping", ref="x" * 60)[0]["type"] == "pong"
+    client.send(type="publish", channel="free", data="x" * 200)
+    error = client.line.failed
+    assert error is not None
+    assert (error.code, error.limit) == ("payload_too_large", "stranger_bytes")
+    assert "limits.stranger_bytes" in error.message
+
+
+def test_who_is_known_may_send_as_much_as_anybody_also_right_behind_a_token_that_is_looked_at() -> None:
+    guest = Guest(principal=STRANGER)
+    client = Client(limits=replace(LIMITS, stranger_bytes=200), guest=guest)
+    client.send(type="auth", token="unknown key")
+    client.send(type="publish", channel="free", data="x" * 200)
+    ((_, decided),) = guest.undecided
+    guest.principal = Principal(Kind.TOKEN, "ana", Grants({Action.PUBLISH: [">"]}))
+    decided(guest.principal)
+    assert len(client.submitted) == 1
+    client.send(type="publish", channel="free", data="x" * 200)
+    assert len(client.submitted) == 2
+
+
 @pytest.mark.parametrize("where", ["", "/attributes"])
 def test_of_thousands_of_fields_the_first_unknown_ones_are_named_and_no_model_looks_at_them(
     where: str, monkeypatch: pytest.MonkeyPatch
@@ -355,7 +379,7 @@ def test_data_nests_as_deep_as_the_limit_and_no_deeper() -> None:
 
 @pytest.mark.parametrize("depth", [200, 201, 1000, 100_000])
 def test_at_the_largest_limit_any_depth_is_answered(depth: int) -> None:
-    client = Client(limits=SessionLimits(10**6, 3, 25.0, depth=200))
+    client = Client(limits=SessionLimits(10**6, 3, 25.0, depth=200, stranger_bytes=10**6))
     replies = client.raw(nested(depth))
     if depth == 200:
         assert len(client.submitted) == 1

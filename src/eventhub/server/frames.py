@@ -34,7 +34,7 @@ class Parser:
     `deflate`: permessage-deflate was negotiated, without context takeover by the client.
     """
 
-    __slots__ = ("_buffer", "_checked", "_deflate", "_first", "_fragments", "_limit", "_missing", "_text", "frames")
+    __slots__ = ("_buffer", "_checked", "_deflate", "_first", "_fragments", "_limit", "_missing", "_text", "frames", "size")
 
     def __init__(self, limit: int, *, deflate: bool = False) -> None:
         self._limit = limit
@@ -47,6 +47,8 @@ class Parser:
         self._checked = 0  # bytes of it that are of the frame in the buffer
         self.frames = 0
         """Frames taken from the input; whoever counts them may set it back."""
+        self.size = 0
+        """Bytes of their payloads, and of what was unpacked of them; the same."""
 
     @property
     def pending(self) -> int | None:
@@ -89,6 +91,7 @@ class Parser:
             payload = _unmask(data[at + header : end], data[at + header - 4 : at + header])
             at = end
             self.frames += 1
+            self.size += length
             if (message := self._assemble(first, payload)) is not None:
                 yield message
             elif self.frames % BREATH == 0:
@@ -176,6 +179,7 @@ class Parser:
             whole = inflate.decompress(message + b"\x00\x00\xff\xff", self._limit + 1)
         except zlib.error:
             raise Violation(INVALID_DATA, "the message is not compressed as negotiated") from None
+        self.size += len(whole)
         if len(whole) > self._limit:
             raise TooLong
         return whole

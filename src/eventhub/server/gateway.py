@@ -10,6 +10,7 @@ from typing import Protocol
 
 import structlog
 
+from eventhub.auth.grants import Action
 from eventhub.errors import (
     EventHubError,
     PayloadTooLarge,
@@ -29,6 +30,7 @@ from eventhub.server.hosts import Hosts
 from eventhub.server.origin_check import OriginCheck
 from eventhub.server.proxies import Proxies
 from eventhub.server.rates import Rates
+from eventhub.server.turns import Turns
 from eventhub.server.visits import Visit, Visits
 from eventhub.session import Session, SessionLimits, Submit
 from eventhub.settings import Settings
@@ -97,7 +99,11 @@ class Gateway:
         self.rates = Rates(hub.nodes, limits.publish_rate if settings.auth.configured else None, hub.now)
         self.visits = Visits(guard, self.admission.principals, self.rates, hub, lambda: self.deadlines, limits.first_frame_seconds)
         self.admin = Admin(guard, self.visits, hub)
-        self.session_limits = SessionLimits(limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth)
+        quiet = settings.auth.configured and not any(Action.PUBLISH in kind.anonymous for kind in hub.types)  # strangers publish nothing
+        self.session_limits = SessionLimits(
+            limits.event_bytes, limits.subscriptions, settings.heartbeat, limits.depth,
+            min(limits.stranger_bytes, limits.event_bytes) if quiet else limits.event_bytes,
+        )  # fmt: skip
         self._pace = (limits.commands, 2 * limits.commands)  # made once: thousands of buckets share the two numbers
         self._connections: dict[Connection, Visit] = {}
         self._open, self._opened = dict.fromkeys(TRANSPORTS, 0), dict.fromkeys(TRANSPORTS, 0)  # now, and ever
@@ -111,6 +117,11 @@ class Gateway:
     def deadlines(self) -> Deadlines:
         """Those of all connections, on the running loop's clock."""
         return Deadlines(asyncio.get_running_loop())
+
+    @cached_property
+    def turns(self) -> Turns:
+        """Of the running loop."""
+        return Turns(asyncio.get_running_loop())
 
     def bucket(self) -> Bucket:
         """The pace of a new connection's commands."""

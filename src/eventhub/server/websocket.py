@@ -1,6 +1,8 @@
 """The WebSocket session over standard ASGI messages: for other servers and test clients. Slower than the fast lane, otherwise the same."""
 
 import asyncio
+from collections.abc import Callable
+from time import thread_time
 from typing import Any
 
 import orjson
@@ -8,8 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 from eventhub.commands import Ref
 from eventhub.encoding import LINES
-from eventhub.errors import EventHubError, ShuttingDown, UnsupportedMediaType
+from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer, UnsupportedMediaType
 from eventhub.event import NewEvent, Receipt
+from eventhub.limits import commands
 from eventhub.server.access import note
 from eventhub.server.frames import SERVICE_RESTART
 from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway, silent, too_large
@@ -22,6 +25,18 @@ from eventhub.server.wanted import Wanted
 from eventhub.session import Session
 
 
+class Line(Outbox):
+    """Tells its client why it ends, unless the client is too slow to be told."""
+
+    __slots__ = ("on_error",)
+    on_error: Callable[[EventHubError], None]
+
+    def fail(self, error: EventHubError) -> None:
+        if not self._closed and not isinstance(error, SlowConsumer):
+            self.on_error(error)
+        super().fail(error)
+
+
 class WebSocketShell:
     """One connection. The server below it does the framing, the pings and the close handshake."""
 
@@ -31,7 +46,7 @@ class WebSocketShell:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._outbox = Outbox(LINES, gateway.settings.limits.buffer_bytes, self._congested, self._drained)
+        self._outbox = Line(LINES, gateway.settings.limits.buffer_bytes, self._congested, self._drained)
         self._room = asyncio.Event()
         self._room.set()
         self._close = (SERVICE_RESTART, "")
@@ -52,7 +67,7 @@ class WebSocketShell:
             self._session = gateway.session(self._outbox, self._submit, visit)
             self._submissions = Submissions(gateway.hub, self._published, visit.id)
             note(scope, session=visit.id)
-            self._outbox.on_fail = self._session.close
+            self._outbox.on_fail, self._outbox.on_error = self._session.close, self._session.error
             with gateway.admission.seat(scope):
                 gateway.opened(self, visit, self._session)
                 await self._serve(query, SUBPROTOCOL if SUBPROTOCOL in offered else None, receive, send)
@@ -106,12 +121,18 @@ class WebSocketShell:
                 self._gateway.deadlines.after((self, "first"), seconds, lambda: self.fail(silent(seconds)))
         except EventHubError as error:
             self.fail(error)
-        bucket, clock = self._gateway.bucket(), asyncio.get_running_loop().time
+        bucket, clock, turns = self._gateway.bucket(), asyncio.get_running_loop().time, self._gateway.turns
         while (message := await receive())["type"] == "websocket.receive":
             self._gateway.deadlines.clear((self, "first"))
+            if turns.over:
+                await turns.another()
+            begin = thread_time()
             if self._outbox.error is None:
                 self._receive(message)
-            if wait := bucket.charge(1, clock() * 1000):  # the server below reads no more meanwhile
+            seconds = thread_time() - begin
+            turns.spend(seconds)
+            count = commands(1, len(message.get("text") or b""), seconds)
+            if wait := bucket.charge(count, clock() * 1000):  # the server below reads no more meanwhile
                 self._gateway.hub.delayed("commands")
                 await asyncio.sleep(wait)
             await self._room.wait()
@@ -129,7 +150,6 @@ class WebSocketShell:
 
     def fail(self, error: EventHubError) -> None:
         """End the connection for this error."""
-        self._session.error(error)
         self._outbox.fail(error)
 
     async def _send(self, send: Send) -> None:

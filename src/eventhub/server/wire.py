@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from http import HTTPStatus
 from itertools import chain
+from time import thread_time
 from typing import Any
 
 from eventhub.auth.tokens import UnknownKey
@@ -21,12 +22,14 @@ from eventhub.errors import (
     UnsupportedMediaType,
 )
 from eventhub.event import NewEvent
+from eventhub.limits import commands
 from eventhub.server.admission import Place
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, close_code, close_payload
 from eventhub.server.gateway import LEAST_RATE, Gateway, silent, too_large, too_late
 from eventhub.server.handshake import agree, opening_of_page, refusal
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
+from eventhub.server.turns import SLICE_SECONDS
 from eventhub.server.wanted import Wanted
 from eventhub.session import Session
 from eventhub.writes import Closable, Pipe, Write
@@ -153,21 +156,26 @@ class WebSocketProtocol(asyncio.Protocol):
         frames = self._parser.feed(data)
         if self._held is not None:
             self._held = chain(self._held, frames)  # TLS had deciphered it already
+        elif self._gateway.turns.over:
+            self._wait_for_turn(frames)
         else:
             self._take(self._parser, frames)
-            if self._held is not None:
-                self._gateway.hub.delayed("commands")
 
     def _take(self, parser: Parser, frames: Iterator[tuple[int, bytes]]) -> None:
+        begin = now = thread_time()
         try:
             for opcode, payload in frames:
                 self._receive(opcode, payload)
                 if self._parser is None:
                     return
-                if wait := self._owed(parser):
+                before, now = now, thread_time()
+                if wait := self._owed(parser, now - before):
                     self._hold(frames, wait)
                     return
-            if parser.frames and (wait := self._owed(parser)):  # fragments of a message that is not complete
+                if now - begin >= SLICE_SECONDS:
+                    self._wait_for_turn(frames)
+                    return
+            if parser.frames and (wait := self._owed(parser, 0)):  # fragments of a message that is not complete
                 self._hold(frames, wait)
             elif (parser.pending is not None) != bool(self._began):
                 self._begin_or_end()
@@ -177,6 +185,8 @@ class WebSocketProtocol(asyncio.Protocol):
         except TooLong:
             self.fail(too_large("the message is larger", "event_bytes", self._gateway.session_limits.message_bytes))
             self._give_up_reading()
+        finally:
+            self._gateway.turns.spend(now - begin)
 
     def eof_received(self) -> bool:
         return False  # half-closed is closed (RFC 6455, 7.1.5 has no half-open WebSockets)
@@ -307,19 +317,35 @@ class WebSocketProtocol(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    def _owed(self, parser: Parser) -> float:
-        """Pay for the frames; how long to read no more."""
-        count, parser.frames = parser.frames, 0
+    def _owed(self, parser: Parser, seconds: float) -> float:
+        """Pay for the frames, which took so much CPU time; how long to read no more."""
+        count = commands(parser.frames, parser.size, seconds)
+        parser.frames = parser.size = 0
         return self._bucket.charge(count, self._loop.time() * 1000)
+
+    def _wait_for_turn(self, frames: Iterator[tuple[int, bytes]]) -> None:
+        """Others have theirs. Nothing more is read meanwhile."""
+        self._held = frames
+        self._gateway.turns.later(self._go_on)
+        self._regulate()
 
     def _hold(self, frames: Iterator[tuple[int, bytes]], wait: float) -> None:
         """The client is too fast. What has been read waits here, what has not in the kernel, then at the client: nothing is lost."""
         self._held = frames
-        self._pause = self._loop.call_later(max(wait, HOLD_SECONDS), self._go_on)
+        self._pause = self._loop.call_later(max(wait, HOLD_SECONDS), self._paused)
+        self._gateway.hub.delayed("commands")
         self._regulate()
 
+    def _paused(self) -> None:
+        """Long enough."""
+        self._pause = None
+        if self._gateway.turns.over:
+            self._gateway.turns.later(self._go_on)
+        else:
+            self._go_on()
+
     def _go_on(self) -> None:
-        frames, self._held, self._pause = self._held, None, None
+        frames, self._held = self._held, None
         if self._parser is None or frames is None:
             return
         self._alive = True  # it was us who did not listen

@@ -1,0 +1,88 @@
+"""What costs the server much counts as much: by bytes, as they are unpacked, and by time. Strangers may send little."""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from eventhub.auth.keys import hash_key
+from tests.clients import WsClient, close_code, frame, masked, metric, raw, upgrade
+from tests.credentials import SECRET, token
+from tests.harness import EventHubServer
+from tests.integration.test_attacks import HANDSHAKE
+
+Start = Callable[..., EventHubServer]
+KEY = "ehk_producer-0123456789"
+AUTH = f"""
+auth:
+  keys: [{{name: backend, hash: "{hash_key(KEY)}", publish: ['>'], subscribe: ['>']}}]
+  tokens: {{keys: [{{algorithm: HS256, secret: "{SECRET.decode()}"}}]}}
+"""
+QUIET = AUTH + "channels: {raw: {publish: [client, producer], anonymous: [subscribe]}}\n"
+OPEN = AUTH + "channels: {raw: {publish: [client, producer]}, wall: {publish: [client], anonymous: [publish]}}\n"
+LARGE = {"type": "publish", "channel": "raw.a", "data": "x" * 60_000}
+
+
+@pytest.fixture(scope="module", params=["fast", "asgi"])
+def quiet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+    """A server whose strangers may listen, on either lane."""
+    with EventHubServer(tmp_path_factory.mktemp("quiet"), QUIET, lane=request.param) as hub:
+        yield hub
+
+
+def credential(**claims: Any) -> str:
+    return token(sub="ana", channels={"publish": [">"]}, **claims)
+
+
+def test_a_stranger_may_send_small_messages_and_is_told_which_setting_says_so(quiet: EventHubServer) -> None:
+    with upgrade(quiet.port) as sock:
+        frame(sock)  # hello
+        sock.sendall(masked(json.dumps({"type": "subscribe", "channel": "raw.a"}).encode()))
+        assert json.loads(frame(sock)[1])["type"] == "subscribed"
+        sock.sendall(masked(json.dumps(LARGE).encode()))
+        error = json.loads(frame(sock)[1])
+        assert (error["type"], error["code"]) == ("error", "payload_too_large")
+        assert "limits.stranger_bytes" in error["message"]
+        assert close_code(sock) == 4413
+
+
+def test_who_has_said_who_it_is_may_send_large_ones_at_once(quiet: EventHubServer) -> None:
+    with upgrade(quiet.port) as sock:
+        auth = {"type": "auth", "token": credential()}
+        sock.sendall(masked(json.dumps(auth).encode()) + masked(json.dumps(LARGE).encode()))  # in one packet
+        assert [json.loads(frame(sock)[1])["type"] for _ in range(3)] == ["hello", "authenticated", "published"]
+
+
+def test_where_strangers_may_publish_to_some_type_they_may_send_as_much_as_others(start: Start) -> None:
+    hub = start(OPEN)
+    with WsClient(hub.ws_url) as client:
+        client.send(**{**LARGE, "channel": "wall.a"})
+        assert client.until("published")["channel"] == "wall.a"
+
+
+def packed(message: bytes) -> bytes:
+    """A compressed frame."""
+    deflate = zlib.compressobj(9, wbits=-15)
+    small = (deflate.compress(message) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    head = bytearray(masked(small))
+    head[0] |= 0x40
+    return bytes(head)
+
+
+def test_what_is_unpacked_is_what_counts(start: Start) -> None:
+    hub = start("compression: true")
+    bomb = packed(b'{"type":"ping","x":[' + b"[]," * 21_000 + b"1]}")
+    assert len(bomb) < 200
+    with raw(hub.port) as sock:
+        sock.sendall(HANDSHAKE)
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += sock.recv(1)
+        assert b"permessage-deflate" in head
+        frame(sock)
+        sock.sendall(bomb * 150)  # as frames all could come at once; by their bytes, unpacked, they are six hundred
+        for _ in range(150):
+            frame(sock)
+        assert metric(hub.url, 'eventhub_refused_total{limit="commands"}') >= 1
