@@ -83,7 +83,7 @@ def gateway() -> Gateway:
 
 
 def request(name: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> Request:
-    return Request(gateway(), {"path": f"/v1/channels/{name}.a", "client": None}, dict(headers), ANYONE)
+    return Request(gateway(), {"path": f"/v1/channels/{name}.a", "query_string": b"", "client": None}, dict(headers), ANYONE)
 
 
 def bodies(data: bytes) -> None:

@@ -79,12 +79,12 @@ def test_every_setting_of_limits_refuses_or_is_a_buffer() -> None:
 def test_what_a_stranger_wrote_does_not_become_a_label() -> None:
     metrics = Metrics(["chat"])
     for number in range(1000):
-        metrics.rejected(f"stranger{number}", "unknown_channel")
+        metrics.rejected(f"evil{number}", "unknown_channel")
     metrics.rejected('x"} 1\n# evil', "invalid_channel")
     metrics.rejected("", "invalid_channel")
     assert value(metrics, "eventhub_events_rejected_total", type=UNKNOWN, code="unknown_channel") == 1000
     assert value(metrics, "eventhub_events_rejected_total", type=UNKNOWN, code="invalid_channel") == 2
-    assert "stranger" not in text(metrics)
+    assert "evil" not in text(metrics)
 
 
 def test_a_scrape_does_not_grow_with_what_happens_in_however_many_channels() -> None:
