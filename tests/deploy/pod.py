@@ -1,5 +1,7 @@
 """A pod's container as the kubelet would make it, on this machine: files of its volumes in a directory, variables, secrets looked up."""
 
+import base64
+import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,6 +37,7 @@ def cluster_secrets(directory: Path) -> Secrets:
     )
     return {
         "eventhub-first": {"key": KEY},
+        "eventhub-keys": {"auth.json": json.dumps(FIRST["config"]["auth"]["keys"])},
         "orders": {"producer": KEY},
         "eventhub-otel": {"headers": "authorization=Bearer%20key"},
         "eventhub-tokens": {"secret": secrets.token_hex(32)},
@@ -44,6 +47,15 @@ def cluster_secrets(directory: Path) -> Secrets:
         "hub.example-tls": certificate,
         "hub-tls": certificate,
         "ca.example": issuer,
+    }
+
+
+def rendered_secrets(objects: list[Object]) -> dict[str, dict[str, str]]:
+    """Those that the chart makes."""
+    return {
+        each["metadata"]["name"]: {key: base64.b64decode(value).decode() for key, value in each["data"].items()}
+        for each in objects
+        if each["kind"] == "Secret"
     }
 
 
@@ -58,6 +70,7 @@ class Container:
     @classmethod
     def of(cls, pod: Object, objects: list[Object], known: Secrets, directory: Path) -> "Container":
         """With the files of its volumes below `directory`. Raises KeyError for a Secret or a key that is not known."""
+        known = {**known, **rendered_secrets(objects)}
         spec = pod["spec"]["containers"][0]
         volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
         for mount in spec.get("volumeMounts", []):

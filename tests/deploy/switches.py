@@ -6,6 +6,9 @@ FIRST = ci("memory")["config"]["auth"]
 NETWORK = {"proxies": ["10.0.0.0/8"]}
 CHANGES: dict[str, tuple[str, Object]] = {
     "a trusted network": ("memory", {"config": {"auth": None, "insecure": True}, "test": {"key": {"name": ""}}}),
+    "keys that are made": ("memory", {"config": {"auth": None}, "test": {"key": {"name": ""}}}),
+    "no keys are made": ("memory", {"keysSecret": {"create": False}}),
+    "keys in a Secret": ("memory", {"config": {"auth": None}, "keysSecret": {"name": "eventhub-keys", "key": "auth.json"}}),
     "no test": ("memory", {"test": {"key": {"name": ""}}}),
     "another test": ("memory", {"test": {"channel": "orders.test", "event": '{"id": 1}', "key": {"name": "orders", "key": "producer"}}}),
     "names": ("memory", {"nameOverride": "events", "replicas": 0}),

@@ -1,5 +1,6 @@
 """The chart: what it renders, over every switch, is valid, restricted and consistent."""
 
+import json
 import math
 import re
 import shutil
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 import yaml
 
-from eventhub.settings import ShutdownSettings
+from eventhub.auth.keys import hash_key
+from eventhub.settings import KeySettings, ShutdownSettings
 from tests import SETTINGS
 from tests.deploy import crds
-from tests.deploy.chart import CHART, CI, CURRENT, OLDEST, Object, ci, helm, merged, one, pods, render, render_all
+from tests.deploy.chart import CHART, CI, CURRENT, OLDEST, Object, _render, ci, helm, merged, one, pods, render, render_all
+from tests.deploy.pod import rendered_secrets
 from tests.deploy.switches import ALL
 
 EVERY = [f"1.{minor}" for minor in range(int(OLDEST[2:]), int(CURRENT[2:]) + 1)]
@@ -45,9 +48,9 @@ def at(values: Object, path: tuple[str, ...]) -> Any:
     return values
 
 
-@pytest.mark.parametrize("name", CI)
-def test_lint_finds_nothing_in_it(name: str) -> None:
-    done = helm("lint", "--strict", str(CHART), values=ci(name))
+@pytest.mark.parametrize("values", [{}, *map(ci, CI)], ids=["none", *CI])
+def test_lint_finds_nothing_in_it(values: Object) -> None:
+    done = helm("lint", "--strict", str(CHART), values=values)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[WARNING]" not in done.stdout
 
@@ -148,12 +151,48 @@ def test_names_lead_to_what_is_there(rendered: dict[str, list[Object]]) -> None:
 
 
 def test_no_object_holds_a_secret(rendered: dict[str, list[Object]]) -> None:
-    for objects in rendered.values():
-        assert "Secret" not in {each["kind"] for each in objects}
+    for name, objects in rendered.items():
+        assert ("Secret" in {each["kind"] for each in objects}) == (name == "keys that are made")
         assert not re.search(r"ehk_|secret: [^/]|://[^/\s]*@", one(objects, "ConfigMap")["data"]["eventhub.yaml"])
         for container in (container for pod in pods(objects) for container in pod["spec"]["containers"]):
             by_value = {variable["name"] for variable in container["env"] if "value" in variable}
             assert by_value <= {"EVENTHUB_CONFIG", "URL", "CHANNEL", "EVENT", "CERTIFICATE", "OTEL_EXPORTER_OTLP_CERTIFICATE"}
+
+
+def keys(chart: Path = CHART) -> Object:
+    """The Secret of an installation without values."""
+    return one(render({}, chart=chart), "Secret")
+
+
+def test_without_values_it_installs_one_node_whose_keys_are_made_into_a_secret_that_stays() -> None:
+    secret = keys()
+    assert secret["immutable"] is True
+    assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    found = rendered_secrets([secret])[secret["metadata"]["name"]]
+    operator, producer = (KeySettings.model_validate(each) for each in json.loads(found["keys"]))
+    assert (operator.hash, producer.hash) == (hash_key(found["operator"]), hash_key(found["producer"]))
+    assert operator.hash != producer.hash
+    assert (operator.operator, operator.subscribe, operator.publish) == (True, [">"], [">"])
+    assert (producer.operator, producer.subscribe, producer.publish) == (False, [], [">"])
+    assert all(re.fullmatch(r"ehk_[A-Za-z0-9]{43}", found[name]) for name in ("operator", "producer"))
+    [container] = one(render({}), "Deployment")["spec"]["template"]["spec"]["containers"]
+    reference = {"secretKeyRef": {"name": secret["metadata"]["name"], "key": "keys"}}
+    assert {"name": "EVENTHUB_AUTH__KEYS", "valueFrom": reference} in container["env"]
+
+
+def test_an_upgrade_keeps_the_keys_and_another_release_has_others(tmp_path: Path) -> None:
+    """`helm template` asks no cluster: a copy of the chart has its answer, which is what the first installation made."""
+    first = keys()["data"]
+    chart = tmp_path / "chart"
+    shutil.copytree(CHART, chart)
+    assert keys(chart)["data"].keys() == first.keys()
+    assert not set(keys(chart)["data"].values()) & set(first.values())
+    file = chart / "templates/secret.yaml"
+    asked = 'lookup "v1" "Secret" $.Release.Namespace .'
+    assert file.read_text().count(asked) == 1
+    file.write_text(file.read_text().replace(asked, f'(dict "data" (fromJson `{json.dumps(first)}`))'))
+    _render.cache_clear()
+    assert keys(chart)["data"] == first
 
 
 def test_variables_of_the_collector_come_as_values_and_as_secrets(rendered: dict[str, list[Object]]) -> None:

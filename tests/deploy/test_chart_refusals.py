@@ -17,8 +17,13 @@ from tests.deploy.values_schema import FILE, values_schema
 DEFAULTS: Object = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA: Object = json.loads(FILE.read_text())
 UNWORKABLE: dict[str, tuple[str, Object, str]] = {
-    "nobody is named": ("memory", {"config": {"auth": None}}, "key new first --publish '>' --subscribe '>' --operator"),
-    "an empty auth": ("memory", {"config": {"auth": {"keys": []}}}, "expected config.auth"),
+    "nobody is named": (
+        "memory",
+        {"config": {"auth": None}, "keysSecret": {"create": False}},
+        "key new first --publish '>' --subscribe '>' --operator",
+    ),
+    "an empty auth": ("memory", {"config": {"auth": {"keys": []}}, "keysSecret": {"create": False}}, "expected config.auth"),
+    "keys here and there": ("memory", {"keysSecret": {"name": "eventhub-keys"}}, "there are config.auth.keys and keysSecret.name"),
     "two on memory": ("memory", {"replicas": 2}, "replicas is 2 on the memory broker"),
     "two on sqlite": ("sqlite", {"replicas": 2}, "replicas is 2 on the sqlite broker"),
     "scaled on memory": ("memory", {"autoscaling": {"enabled": True}}, "autoscaling is enabled on the memory broker"),
@@ -97,8 +102,17 @@ def test_what_would_not_work_is_refused_with_what_would(name: str) -> None:
     assert told in refusal(merged(ci(base), change))
 
 
-def test_a_first_installation_without_values_is_told_how_to_make_a_key() -> None:
-    assert "docker run --rm ghcr.io/eventhub/eventhub:0.1.0 key new first" in refusal({})
+def test_an_installation_that_makes_no_keys_is_told_how_to_make_one() -> None:
+    assert "docker run --rm ghcr.io/eventhub/eventhub:0.1.0 key new first" in refusal({"keysSecret": {"create": False}})
+
+
+@pytest.mark.parametrize("values", [{"replicas": 2}, {"config": {"workers": 2}}, {"autoscaling": {"enabled": True}}])
+def test_made_keys_change_nothing_about_what_nodes_cannot_share(values: Object) -> None:
+    assert "on the memory broker, which" in refusal(values)
+
+
+def test_a_monitor_needs_the_name_of_a_key_beside_made_keys_too() -> None:
+    assert "expected serviceMonitor.key.name" in refusal({"serviceMonitor": {"enabled": True}})
 
 
 @pytest.mark.parametrize("payload", [*BUILT_IN, "json", "hub.models:Order", "/run/secrets/eventhub/schemas/order.json"])

@@ -19,14 +19,14 @@ from typer.testing import CliRunner
 from eventhub.cli import app
 from tests.clients import SECONDS, http
 from tests.deploy.chart import CHART, CI, Object, Values, ci, merged, one, pods, render, render_all
-from tests.deploy.pod import KEY, Container, Secrets, cluster_secrets, first
+from tests.deploy.pod import KEY, Container, Secrets, cluster_secrets, first, rendered_secrets
 from tests.deploy.switches import ALL
 from tests.harness import EventHubServer, free_port
 from tests.redis_servers import RedisServer
 
 INSECURE: Object = ALL["a trusted network"]
-SERVED = {"memory": ci("memory"), "tls": ci("sqlite"), "insecure": INSECURE}
-CONFIGURING = ("config", "schemas", "tls", "brokerSecret", "secretFiles")
+SERVED: dict[str, Object] = {"memory": ci("memory"), "tls": ci("sqlite"), "insecure": INSECURE, "no values": {"config": {}}}
+CONFIGURING = ("config", "keysSecret", "schemas", "tls", "brokerSecret", "secretFiles")
 CHECK = [sys.executable, "-m", "eventhub", "check"]
 Serve = Callable[[str], tuple[EventHubServer, list[Object]]]
 
@@ -50,6 +50,8 @@ def serve(tmp_path_factory: pytest.TempPathFactory, known: Secrets) -> Iterator[
         if name not in servers:
             container = server_container(objects, known, tmp_path_factory.mktemp(name))
             text = container.config.read_text().replace("host: 0.0.0.0", "host: 127.0.0.1")
+            if made := container.variables.get("EVENTHUB_AUTH__KEYS"):
+                text += f"\nauth: {{keys: {made}}}"
             servers[name] = EventHubServer(container.config.parent, text)
             servers[name].start()
         return servers[name], objects
@@ -204,9 +206,13 @@ def test_the_lines_of_the_notes_work(serve: Serve, name: str, tmp_path: Path) ->
     server, objects = serve(name)
     told = notes(first(SERVED[name]), tmp_path)
     lines = [line.strip() for line in told.splitlines() if line.startswith("  ")]
+    variables = {"KEY": KEY}
+    for variable, secret, key in re.findall(r"(\w+)=\$\(kubectl .* get secret (\S+) .*data\.(\w+)", told):
+        variables[variable] = rendered_secrets(objects)[secret][key]
+    assert ("OPERATOR" in variables) == (name == "no values")
     for line in (line for line in lines if "localhost:8000" in line):
         here = line.replace("localhost:8000", server.url.partition("://")[2]).replace("curl", "curl -sS --fail-with-body")
-        done = run(["bash", "-c", here], {"KEY": KEY})
+        done = run(["bash", "-c", here], variables)
         assert done.returncode == 0, (here, done.stdout, done.stderr)
     names = {f"{each['kind'].lower()}/{each['metadata']['name']}" for each in objects}
     named = [word for line in lines for word in line.split() if re.match(r"(deployment|service)/", word)]

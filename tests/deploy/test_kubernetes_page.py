@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import yaml
 
-from tests.deploy.chart import CHART, ROOT, Object, merged, one, refusal, render
+from tests.deploy.chart import CHART, ROOT, Object, merged, one, render
 
 PAGE = (ROOT / "docs/kubernetes.md").read_text()
 HASH = "sha256:" + "0" * 64
@@ -59,14 +59,21 @@ def test_its_image_is_that_of_the_chart() -> None:
 
 def test_its_commands_install_and_upgrade_with_all_that_is_needed() -> None:
     commands = [line.split() for block in blocks("sh") for line in block.splitlines() if line.startswith(("helm install", "helm upgrade"))]
-    assert [command[1] for command in commands] == ["install", "upgrade", "upgrade"]
+    assert [command[1] for command in commands] == ["install", "upgrade", "upgrade", "upgrade"]
     for command in commands:
         given = [files()[name] for option, name in pairwise(command) if option == "--values"]
-        assert render(reduce(merged, given))
+        assert render(reduce(merged, given, {}))
 
 
-def test_a_later_file_alone_is_refused_as_the_page_says_all_are_named_each_time() -> None:
-    assert "config says nobody may publish or listen" in refusal(files()["nodes.yaml"])
+def test_a_later_file_alone_goes_back_to_the_keys_that_were_made() -> None:
+    assert "EVENTHUB_AUTH__KEYS" in str(one(render(files()["nodes.yaml"]), "Deployment"))
+    assert "EVENTHUB_AUTH__KEYS" not in str(one(render(merged(files()["values.yaml"], files()["nodes.yaml"])), "Deployment"))
+
+
+def test_the_keys_that_are_made_are_those_that_the_page_names() -> None:
+    made = one(render({}), "Secret")
+    assert f"the Secret `{made['metadata']['name']}`" in PAGE
+    assert {f"`{name}`'s" for name in made["data"] if name != "keys"} == set(re.findall(r"`(?:producer|operator)`'s", PAGE))
 
 
 def test_the_key_of_prometheus_neither_publishes_nor_subscribes() -> None:

@@ -18,6 +18,22 @@
 {{- end -}}
 {{- end -}}
 
+{{/* whether the channel of the test is one of those that are declared; the sample, which is there otherwise, has chat */}}
+{{- define "eventhub.testable" -}}
+{{- $type := .Values.test.channel | splitList "." | first -}}
+{{- if or (not .Values.config.channels) (hasKey (default dict .Values.config.channels) $type) -}}yes{{- end -}}
+{{- end -}}
+
+{{/* the Secret and the key in it of whoever runs the test, as JSON */}}
+{{- define "eventhub.testKey" -}}
+{{- $made := include "eventhub.madeKeys" . -}}
+{{- if .Values.test.key.name -}}
+{{ toJson .Values.test.key }}
+{{- else if and $made (include "eventhub.testable" .) -}}
+{{ dict "name" $made "key" "operator" | toJson }}
+{{- end -}}
+{{- end -}}
+
 {{- define "eventhub.scheme" -}}
 {{- .Values.tls.secret | empty | ternary "http" "https" -}}
 {{- end -}}

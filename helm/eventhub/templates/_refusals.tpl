@@ -17,9 +17,24 @@
 {{- if or $auth.keys $tokens.keys $tokens.jwks -}}yes{{- end -}}
 {{- end -}}
 
+{{/* the Secret with keys that this release makes; none: they are not made */}}
+{{- define "eventhub.madeKeys" -}}
+{{- if and .Values.keysSecret.create (not (or .Values.keysSecret.name (include "eventhub.configured" .) .Values.config.insecure)) -}}
+{{ include "eventhub.fullname" . }}-keys
+{{- end -}}
+{{- end -}}
+
+{{/* somebody is named, here or in a Secret */}}
+{{- define "eventhub.closed" -}}
+{{- if or (include "eventhub.configured" .) .Values.keysSecret.name (include "eventhub.madeKeys" .) -}}yes{{- end -}}
+{{- end -}}
+
 {{- define "eventhub.refuseStrangers" -}}
-{{- if not (or (include "eventhub.configured" .) .Values.config.insecure) -}}
-{{- fail (printf "\n\nconfig says nobody may publish or listen; expected config.auth. A first key:\n\n  docker run --rm %s key new first --publish '>' --subscribe '>' --operator\n\nprints it, and what goes below config.auth.keys in your values. config.insecure: true lets everybody do everything, on networks that you trust.\n" (include "eventhub.image" .)) -}}
+{{- if and .Values.keysSecret.name (default dict .Values.config.auth).keys -}}
+{{- fail "there are config.auth.keys and keysSecret.name; expected one of them" -}}
+{{- end -}}
+{{- if not (or (include "eventhub.closed" .) .Values.config.insecure) -}}
+{{- fail (printf "\n\nconfig says nobody may publish or listen; expected config.auth, keysSecret.name, or keysSecret.create: true. A first key:\n\n  docker run --rm %s key new first --publish '>' --subscribe '>' --operator\n\nprints it, and what goes below config.auth.keys in your values. config.insecure: true lets everybody do everything, on networks that you trust.\n" (include "eventhub.image" .)) -}}
 {{- end -}}
 {{- end -}}
 
@@ -83,7 +98,7 @@
 {{- if and $auth.public_metrics (or .Values.ingress.enabled .Values.httpRoute.enabled (ne .Values.service.type "ClusterIP")) -}}
 {{- fail "config.auth.public_metrics is true, and everybody who reaches the service from outside could read /metrics; expected it in a cluster alone, or serviceMonitor.key.name, a Secret with an operator's key" -}}
 {{- end -}}
-{{- if and .Values.serviceMonitor.enabled (include "eventhub.configured" .) (not $auth.public_metrics) (not .Values.serviceMonitor.key.name) -}}
+{{- if and .Values.serviceMonitor.enabled (include "eventhub.closed" .) (not $auth.public_metrics) (not .Values.serviceMonitor.key.name) -}}
 {{- fail "Prometheus could not read /metrics; expected serviceMonitor.key.name, a Secret with an operator's key, or config.auth.public_metrics: true" -}}
 {{- end -}}
 {{- if and .Values.serviceMonitor.enabled .Values.tls.secret (not .Values.serviceMonitor.tls.serverName) -}}
