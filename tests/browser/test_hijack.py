@@ -1,14 +1,17 @@
 """What a web page of somebody else can do with a server on this machine: nothing, unless the configuration lists it."""
 
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.elsewhere import Elsewhere
-from tests.clients import WsClient, http
+from tests.clients import SECONDS, WsClient, http
 from tests.conftest import Start
 from tests.harness import EventHubServer, free_port
 
@@ -142,13 +145,78 @@ def test_answers_cannot_be_embedded(foreign: Foreign, name: str) -> None:
         assert foreign.run(f"return element('{name}', {fields});") == "error", path
 
 
-def test_an_embedded_stream_makes_nobody_a_member(foreign: Foreign) -> None:
-    with WsClient(foreign.server.ws_url) as watcher, WsClient(foreign.server.ws_url) as ana:
-        assert watcher.subscribe("chat.members", presence=True)["members"] == []
-        path = "/v1/channels/chat.members/sse?member=eve"
-        assert foreign.run(f"return element('img', {{ src: `${{base}}{path}` }});") == "error"
-        ana.subscribe("chat.members", member="ana")
-        assert watcher.until("join")["member"] == {"id": "ana"}, "the first to join"
+ASKING = {
+    "image": "new Image().src = url;",
+    "background": "document.body.style.backgroundImage = `url(${url})`;",
+    "script": "add('script', { src: url });",
+    "video": "add('video', { src: url });",
+    "object": "add('object', { data: url });",
+    "frame": "add('iframe', { src: url });",
+    "prefetch": "add('link', { rel: 'prefetch', href: url });",
+    "prefetched document": "add('link', { rel: 'prefetch', as: 'document', href: url });",
+    "preload": "add('link', { rel: 'preload', as: 'fetch', href: url });",
+    "prefetch rule": "rule({ prefetch: [{ source: 'list', urls: [url] }] });",
+    "prerender": "rule({ prerender: [{ source: 'list', urls: [url] }] });",
+    "fetch": "fetch(url, { mode: 'no-cors' }).catch(() => {});",
+    "fetch as EventSource": "fetch(url, { mode: 'no-cors', headers: { Accept: 'text/event-stream' } }).catch(() => {});",
+    "event source": "new EventSource(url);",
+    "window": "open(url);",
+    "window without referrer": "open(url, '_blank', 'noreferrer');",
+    "form": "const form = add('form', { action: url, target: '_blank' }); form.innerHTML = '<input name=member value=eve>'; form.submit();",
+    "navigation": "location.href = url;",
+}
+"""Ways in which a page has its visitor's browser ask for an address."""
+HELPERS = """
+    const add = (name, fields) => document.body.appendChild(Object.assign(document.createElement(name), fields));
+    const rule = (rules) => add("script", { type: "speculationrules", text: JSON.stringify(rules) });
+"""
+
+
+ARRIVE = {
+    "localhost": ASKING.keys(),
+    "127.0.0.1": ASKING.keys(),
+    "any.localhost": ASKING.keys(),
+    "[::ffff:127.0.0.1]": ASKING.keys() - {"prefetch rule", "prerender"},
+    "0.0.0.0": set(),  # it blocks all by itself
+}
+"""Which of them Chromium sends there."""
+
+
+@pytest.mark.parametrize("host", ARRIVE)
+def test_no_page_makes_its_visitor_a_member(browser: Browser, elsewhere: Elsewhere, start: Start, host: str) -> None:
+    """Whatever it embeds, fetches ahead, opens or leads to: no request that the server answers becomes a stream."""
+    server = start("log: {access: true}")
+    rooms = {way: f"chat.asked-{number}" for number, way in enumerate(ASKING)}
+    with WsClient(server.ws_url) as watcher, browser.new_context() as context:
+        for room in rooms.values():
+            assert watcher.subscribe(room, presence=True)["members"] == []
+        for way, script in ASKING.items():
+            page = context.new_page()
+            page.goto(f"{elsewhere.origin}/")
+            url = f"http://{host}:{server.port}/v1/channels/{rooms[way]}/sse?member=eve"
+            with suppress(PlaywrightError):  # the page was left
+                page.evaluate(f"(url) => {{ {HELPERS} {script} }}", url)
+        statuses: dict[str, set[int]] = {}
+        deadline = time.monotonic() + SECONDS
+        while not ARRIVE[host] <= statuses.keys() and time.monotonic() < deadline:
+            time.sleep(0.1)  # between two looks into the log
+            lines = server.lines("request")
+            statuses = {way: {line["status"] for line in lines if f"/{room}/" in line["path"]} for way, room in rooms.items()}
+            statuses = {way: found for way, found in statuses.items() if found}
+        assert ARRIVE[host] <= statuses.keys(), "or nothing was shown"
+        assert {way: found for way, found in statuses.items() if not found <= {403, 421}} == {}
+        for room in rooms.values():
+            watcher.send(type="unsubscribe", channel=room)
+            assert watcher.receive()["type"] == "unsubscribed", "nobody has joined"
+
+
+def test_a_visitor_who_opens_a_stream_is_a_member(browser: Browser, server: EventHubServer) -> None:
+    with WsClient(server.ws_url) as watcher, browser.new_context() as context:
+        watcher.subscribe("chat.opened", presence=True)
+        page = context.new_page()
+        page.goto(f"{server.url}/livez")
+        page.evaluate("() => { window.source = new EventSource('/v1/channels/chat.opened/sse?member=ana'); }")
+        assert watcher.until("join")["member"] == {"id": "ana"}
 
 
 @pytest.mark.parametrize("path", ["/", "/chat?room=framed", "/explore", "/docs", "/static/index.js"])

@@ -48,9 +48,13 @@ def _is_local(name: str) -> bool:
 
 
 def _is_address(name: str) -> bool:
-    """That of some machine. To 0.0.0.0, which is this one, browsers send neither the origin of an image nor where it is embedded."""
+    """That of some machine, as others write it.
+
+    0.0.0.0 and [::ffff:127.0.0.1] lead here, too, but are not loopback to a browser: it would not say that a page elsewhere embeds what
+    it asks for (Fetch Metadata, 2).
+    """
     try:
         address = ip_address(name)
     except ValueError:
         return False
-    return not (getattr(address, "ipv4_mapped", None) or address).is_unspecified
+    return not address.is_unspecified and getattr(address, "ipv4_mapped", None) is None
