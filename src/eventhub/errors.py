@@ -176,7 +176,7 @@ class SlowConsumer(EventHubError, code="slow_consumer", status=408):
 
 
 class PingTimeout(EventHubError, code="ping_timeout", status=408):
-    """Nothing came from the client for two heartbeats."""
+    """The client is not there: nothing came from it, or it took nothing, for too long (server/liveness.py)."""
 
 
 class RequestTimeout(EventHubError, code="request_timeout", status=408):

@@ -4,7 +4,7 @@ REFUSING = (
     "event_bytes", "stranger_bytes", "body_bytes", "batch", "publish_rate", "bad_credentials",
     "depth", "page", "subscriptions", "connections", "connections_per_address",
     "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds",
-    "first_frame_seconds",
+    "first_frame_seconds", "stalled_seconds",
 )  # fmt: skip
 """Settings below `limits` beyond which something is refused, or made to wait; others are buffers and retention."""
 

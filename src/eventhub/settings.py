@@ -149,6 +149,12 @@ class LimitSettings(Section):
     first_frame_seconds: float = Field(
         default=30, gt=0, description="Longest wait for the first message on a WebSocket whose address names no channel"
     )
+    stalled_seconds: float = Field(
+        default=300,
+        gt=0,
+        le=86_400,
+        description="A reader that takes nothing of what waits for it for so long is given up; one that reads slowly is not",
+    )
 
 
 class ShutdownSettings(Section):

@@ -354,7 +354,7 @@ def test_heartbeats_keep_idle_connections_open(start: Start) -> None:
     with upgrade(hub.port) as sock:
         assert frame(sock)[0] == 1
         for _ in range(2):
-            assert frame(sock) == (9, b"")
+            assert frame(sock)[0] == 9
             sock.sendall(masked(b"", opcode=10))
         sock.sendall(masked(b'{"type":"ping"}'))
         while (got := frame(sock))[0] == 9:

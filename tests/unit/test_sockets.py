@@ -8,7 +8,7 @@ import pytest
 
 from eventhub.errors import ConfigurationError
 from eventhub.server.sockets import listen
-from eventhub.settings import Settings
+from eventhub.settings import LimitSettings, Settings
 
 Listen = Callable[..., list[list[socket.socket]]]
 
@@ -59,7 +59,13 @@ def test_a_second_server_cannot_take_the_port(bind: Listen, first: int, second: 
 def test_connections_inherit_what_streaming_needs(bind: Listen) -> None:
     for (sock,) in bind(workers=2):
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 50_000
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 350_000
+
+
+def test_the_kernel_leaves_a_closed_window_the_time_that_a_slow_reader_has(bind: Listen) -> None:
+    sockets = listen(Settings(port=0, host="127.0.0.1", heartbeat=1, limits=LimitSettings(stalled_seconds=30)))
+    with sockets[0][0] as sock:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 32_000
 
 
 def test_a_host_that_is_not_ours_is_told(bind: Listen) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import cached_property
@@ -26,7 +27,9 @@ from eventhub.server.admission import Admission, descriptors
 from eventhub.server.deadlines import Deadlines
 from eventhub.server.farewell import in_turn
 from eventhub.server.guard import Guard
+from eventhub.server.heartbeats import Heartbeats
 from eventhub.server.hosts import Hosts
+from eventhub.server.liveness import LEAST_RATE, Patience
 from eventhub.server.origin_check import OriginCheck
 from eventhub.server.proxies import Proxies
 from eventhub.server.rates import Rates
@@ -38,13 +41,15 @@ from eventhub.subscriber import Writer
 
 PATH = "/v1/ws"
 ABORT = "eventhub.abort"
-"""The ASGI extension by which our HTTP protocol lets a response be cut off: its `abort` closes the connection at once."""
+"""The ASGI extension by which our HTTP protocol shows a response its connection.
+
+`abort` closes it at once, `outgoing` says what of it the peer has taken (liveness.py).
+"""
 SUBPROTOCOL = "eventhub.v1"
-SWEEP_SLICE = 500
+BEATS = 500
+"""Connections that get their heartbeat in one turn of the loop."""
 READ_SLICE = 1000
 """Connections that metrics look at in one turn of the loop."""
-LEAST_RATE = 1024
-"""Bytes per second that a body or a message must bring on average once its time is up: one that dribbles is not waited for."""
 
 log = structlog.get_logger("eventhub.connections")
 _levels = logging.getLogger("eventhub.connections")
@@ -67,7 +72,7 @@ class Connection(Protocol):
         ...
 
     def beat(self) -> None:
-        """Called once a heartbeat: keep proxies from closing an idle connection, and find out whether the peer is there."""
+        """Called once a heartbeat: keep proxies from closing an idle connection, and end one whose peer is not there."""
         ...
 
     def goodbye(self, error: ShuttingDown) -> None:
@@ -106,6 +111,8 @@ class Gateway:
         )  # fmt: skip
         self._pace = (limits.commands, 2 * limits.commands)  # made once: thousands of buckets share the two numbers
         self._connections: dict[Connection, Visit] = {}
+        self.patience = Patience(settings.heartbeat, limits.stalled_seconds)
+        self._heartbeats = Heartbeats[Connection](settings.heartbeat)
         self._open, self._opened = dict.fromkeys(TRANSPORTS, 0), dict.fromkeys(TRANSPORTS, 0)  # now, and ever
         self._empty = asyncio.Event()
 
@@ -136,6 +143,7 @@ class Gateway:
             raise self.shutting_down()
         self.visits.begin(visit, connection, session)
         self._connections[connection] = visit
+        self._heartbeats.add(connection, time.monotonic())
         self._open[connection.transport] += 1
         self._opened[connection.transport] += 1
         self._empty.clear()
@@ -148,6 +156,7 @@ class Gateway:
     def closed(self, connection: Connection) -> None:
         """Count it out. It may have been counted out already."""
         if (visit := self._connections.pop(connection, None)) is not None:
+            self._heartbeats.discard(connection)
             self._open[connection.transport] -= 1
             self.visits.leave(visit)
             if _levels.isEnabledFor(logging.DEBUG):
@@ -159,15 +168,18 @@ class Gateway:
             self._empty.set()
 
     async def beat(self) -> None:
-        """Heartbeats until cancelled: every connection once a heartbeat, in slices spread over it."""
+        """Heartbeats until cancelled: every connection once a heartbeat (heartbeats.py)."""
         while True:
-            connections = list(self._connections)
-            pause = self.settings.heartbeat / (len(connections) // SWEEP_SLICE + 1)
-            for begin in range(0, max(1, len(connections)), SWEEP_SLICE):
-                await asyncio.sleep(pause)
-                for connection in connections[begin : begin + SWEEP_SLICE]:
-                    if connection in self._connections:
+            await asyncio.sleep(self._heartbeats.wait(time.monotonic()))
+            due = self._heartbeats.take(time.monotonic())
+            for number, connection in enumerate(due, 1):
+                if (visit := self._connections.get(connection)) is not None:
+                    try:
                         connection.beat()
+                    except Exception:
+                        log.exception("beat_failed", session=visit.id)  # the others shall have theirs
+                if number % BEATS == 0:
+                    await asyncio.sleep(0)
 
     async def drain(self) -> None:
         """Take no new ones, say goodbye to all, a share each second, wait until their buffers are flushed or the time is up.

@@ -1,10 +1,11 @@
 """The fast lane's HTTP side: uvicorn's protocol with bounds, connections counted, and WebSocket upgrades handed over whole."""
 
 import asyncio
+from functools import partial
 from typing import Any, NoReturn, cast
 
 import httptools
-from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from eventhub.addresses import canonical
@@ -12,6 +13,7 @@ from eventhub.errors import EventHubError, HeadTooLarge, InvalidRequest, NodeFul
 from eventhub.server.admission import COUNTED, Place, Watcher
 from eventhub.server.gateway import ABORT, Gateway
 from eventhub.server.handshake import refusal
+from eventhub.server.liveness import outgoing
 from eventhub.server.refusal import LINGER_SECONDS, Refusal
 from eventhub.server.wire import WebSocketProtocol
 
@@ -123,8 +125,12 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport = cast(asyncio.Transport, self._joining)
         self.flow = FlowControl(transport)
         self.server = _address(transport, "sockname")
-        self._extensions = {ABORT: {"abort": self.transport.abort}, **({} if self._place is None else {COUNTED: {}})}
+        self._extensions = {ABORT: {"abort": transport.abort, "outgoing": partial(outgoing, transport)}}
+        if self._place is not None:
+            self._extensions[COUNTED] = {}
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
+        if self.scheme == "https":
+            transport.set_write_buffer_limits(HIGH_WATER_LIMIT)  # for TLS, uvloop's own is eight times as much
         seconds = WATCHER_SECONDS if self._full else self.gateway.settings.limits.head_seconds
         self._head_timer = self.loop.call_later(seconds, self._head_is_late)
 

@@ -24,11 +24,12 @@ from eventhub.hub import Hub
 from eventhub.nesting import check_depth
 from eventhub.schema import dump, parse
 from eventhub.server.access import note
-from eventhub.server.gateway import LEAST_RATE, Gateway, too_large, too_late
+from eventhub.server.gateway import Gateway, too_large, too_late
 from eventhub.server.guard import address_of, fields
 from eventhub.server.handling import Handling, about_event, handling_of, retryable, status_of
 from eventhub.server.headers import ALWAYS, APPLIED, REPLAYED, headers_of
 from eventhub.server.ingest import Ingest
+from eventhub.server.liveness import LEAST_RATE
 from eventhub.server.race import within
 from eventhub.tracing import Attributes, Publishing, parent_of, trace_id_of
 

@@ -22,7 +22,7 @@ def listen(settings: Settings) -> list[list[socket.socket]]:
     sockets: list[list[socket.socket]] = []  # by address
     try:
         for family, _, _, _, address in socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE):
-            sockets.append([_bound(family, address, settings.heartbeat)])
+            sockets.append([_bound(family, address, settings)])
             if settings.workers > 1:
                 _share(sockets[-1], settings)
     except OSError as error:
@@ -42,7 +42,7 @@ def announce(settings: Settings, sockets: Iterable[socket.socket]) -> None:
         log.info("listening", url=f"{scheme}://{shown}:{port}", broker=settings.broker_shown, channels=list(settings.channels))
 
 
-def _bound(family: int, address: Any, heartbeat: float, *, shared: bool = False) -> socket.socket:
+def _bound(family: int, address: Any, settings: Settings, *, shared: bool = False) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,7 +50,7 @@ def _bound(family: int, address: Any, heartbeat: float, *, shared: bool = False)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _tune(sock, heartbeat)
+        _tune(sock, settings)
         sock.bind(address)
     except OSError:
         sock.close()
@@ -58,14 +58,16 @@ def _bound(family: int, address: Any, heartbeat: float, *, shared: bool = False)
     return sock
 
 
-def _tune(sock: socket.socket, heartbeat: float) -> None:
-    """Let back-pressure show early, and let the kernel find peers that have gone or take nothing for two heartbeats.
+def _tune(sock: socket.socket, settings: Settings) -> None:
+    """Let back-pressure show early, and let the kernel end what nobody looks at once a heartbeat (liveness.py).
 
-    For a listening socket: those that it accepts inherit all of it.
+    TCP_USER_TIMEOUT ends connections whose window stays closed although the peer answers probes, so it has to leave slow readers
+    their time. For a listening socket: those that it accepts inherit all of it.
     """
-    seconds = max(1, round(heartbeat))
+    seconds = max(1, round(settings.heartbeat))
+    longest = max(settings.heartbeat, settings.limits.stalled_seconds) + 2 * settings.heartbeat
     sock.setsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 2 * seconds * 1000)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(longest * 1000))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, seconds)
@@ -81,5 +83,5 @@ def _share(sockets: list[socket.socket], settings: Settings) -> None:
     first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     first.listen()
     for _ in range(1, settings.workers):
-        sockets.append(_bound(first.family, first.getsockname(), settings.heartbeat, shared=True))
+        sockets.append(_bound(first.family, first.getsockname(), settings, shared=True))
         sockets[-1].listen()

@@ -1,6 +1,7 @@
 """Live HTTP responses: Server-Sent Events and NDJSON. A session without commands, its outbox sent as it fills."""
 
 import random
+import time
 from collections.abc import Callable
 
 from starlette.types import Receive, Scope, Send
@@ -12,6 +13,7 @@ from eventhub.event import NewEvent
 from eventhub.server.access import note
 from eventhub.server.gateway import ABORT, Gateway
 from eventhub.server.headers import LIVE
+from eventhub.server.liveness import Liveness, Outgoing
 from eventhub.server.outbox import CursorOutbox, Outbox
 from eventhub.server.race import race
 from eventhub.server.visits import Visit
@@ -28,6 +30,8 @@ class Stream:
     def __init__(self, gateway: Gateway, transport: str, wanted: Wanted, visit: Visit) -> None:
         self.transport = transport
         self._abort: Callable[[], None] = _nothing
+        self._outgoing: Callable[[], Outgoing] = _unknown
+        self._liveness = Liveness(time.monotonic(), speaks=False)
         self._gateway = gateway
         self._heartbeat = gateway.settings.heartbeat
         bound = gateway.settings.limits.buffer_bytes
@@ -52,6 +56,7 @@ class Stream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._outbox.on_late = self._abort = abort_of(scope)
+        self._outgoing = outgoing_of(scope)
         note(scope, session=self._visit.id)
         try:
             if self.transport == "sse" and self._gateway.hub.draining:
@@ -76,7 +81,13 @@ class Stream:
         return self._outbox.size
 
     def beat(self) -> None:
-        """The sender beats by itself; a dead peer shows by TCP_USER_TIMEOUT."""
+        """The sender beats by itself. Whether the peer takes what it sends is looked at here."""
+        if self._outbox.error is not None:
+            return  # it is ending
+        out = self._outgoing()
+        if error := self._liveness.dead(time.monotonic(), out, self._gateway.patience, heard=False, reads=True, full=False):
+            self.fail(error)
+        self._liveness.ping(out)
 
     def goodbye(self, error: ShuttingDown) -> None:
         """Say so, flush, end the response."""
@@ -118,6 +129,17 @@ def abort_of(scope: Scope) -> Callable[[], None]:
     extension = scope.get("extensions", {}).get(ABORT)
     abort: Callable[[], None] = extension["abort"] if extension else _nothing
     return abort
+
+
+def outgoing_of(scope: Scope) -> Callable[[], Outgoing]:
+    """How to ask what the peer has taken; servers that cannot tell look after it themselves."""
+    extension = scope.get("extensions", {}).get(ABORT)
+    ask: Callable[[], Outgoing] = extension["outgoing"] if extension else _unknown
+    return ask
+
+
+def _unknown() -> Outgoing:
+    return Outgoing(0, 0)
 
 
 def _nothing() -> None:

@@ -16,7 +16,6 @@ from eventhub.commands import Ref
 from eventhub.encoding import BINARY, CLOSE, DEFLATE, PING, PONG, TEXT, WEBSOCKET, WebSocketEncoding, frame
 from eventhub.errors import (
     EventHubError,
-    PingTimeout,
     ShuttingDown,
     SlowConsumer,
     UnsupportedMediaType,
@@ -25,8 +24,9 @@ from eventhub.event import NewEvent
 from eventhub.limits import commands
 from eventhub.server.admission import Place
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, close_code, close_payload
-from eventhub.server.gateway import LEAST_RATE, Gateway, silent, too_large, too_late
+from eventhub.server.gateway import Gateway, silent, too_large, too_late
 from eventhub.server.handshake import agree, opening_of_page, refusal
+from eventhub.server.liveness import LEAST_RATE, Liveness, outgoing
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.submissions import Submissions
 from eventhub.server.turns import SLICE_SECONDS
@@ -52,8 +52,8 @@ class WebSocketProtocol(asyncio.Protocol):
     """One WebSocket connection: RFC 6455 on the outside, a session inside."""
 
     __slots__ = (
-        "_alive", "_began", "_bucket", "_closing", "_gateway", "_held", "_loop", "_mute", "_parser", "_pause", "_peers", "_pipe", "_place",
-        "_session", "_submissions", "_transport", "encoding", "full", "why", "write",
+        "_began", "_bucket", "_closing", "_gateway", "_heard", "_held", "_liveness", "_loop", "_mute", "_parser", "_pause",
+        "_peers", "_pipe", "_place", "_session", "_submissions", "_transport", "encoding", "full", "why", "write",
     )  # fmt: skip
     transport = "websocket"
 
@@ -68,7 +68,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._submissions: Submissions | None = None
         self._closing: asyncio.TimerHandle | None = None
         self.why = ""
-        self._alive = True
+        self._heard = False  # something came since the last heartbeat
+        self._liveness = Liveness(self._loop.time())
         self._mute = False  # no message has come, and one must
         self._began = 0.0  # when the message under way did, on the loop's clock; 0.0 without one
         self._bucket = gateway.bucket()
@@ -150,7 +151,7 @@ class WebSocketProtocol(asyncio.Protocol):
     # Input: asyncio's protocol
 
     def data_received(self, data: bytes) -> None:
-        self._alive = True
+        self._heard = True
         if self._parser is None:
             return  # refused
         frames = self._parser.feed(data)
@@ -229,12 +230,16 @@ class WebSocketProtocol(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def beat(self) -> None:
-        if not self._alive and self._held is None:
-            self.fail(PingTimeout(f"nothing came from the client for {2 * self._gateway.settings.heartbeat:g} seconds"))
+        if self._closing is not None or self._transport.is_closing():
             return
-        self._alive = False
-        if self._closing is None:
-            self.write(frame(b"", PING))
+        out = outgoing(self._transport)
+        heard, self._heard = self._heard, False
+        if error := self._liveness.dead(
+            self._loop.time(), out, self._gateway.patience, heard=heard, reads=not self._waits(), full=self.full
+        ):
+            self.fail(error)
+        elif (place := self._liveness.ping(out)) is not None:
+            self.write(frame(place, PING))
 
     def goodbye(self, error: ShuttingDown) -> None:
         if self._session is not None and self._closing is None:
@@ -275,6 +280,8 @@ class WebSocketProtocol(asyncio.Protocol):
         elif opcode == PING:
             if not self.full:  # the answer to the latest is enough (5.5.3)
                 self.write(frame(payload, PONG))
+        elif opcode == PONG:
+            self._liveness.pong(payload)
         elif opcode == BINARY:
             self.fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
 
@@ -312,10 +319,13 @@ class WebSocketProtocol(asyncio.Protocol):
         """Read no commands while their answers would find no room, or while publishes wait."""
         if self._transport.is_closing():
             return
-        if self.full or self._held is not None or (self._submissions is not None and not self._submissions.roomy):
+        if self._waits():
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+    def _waits(self) -> bool:
+        return self.full or self._held is not None or (self._submissions is not None and not self._submissions.roomy)
 
     def _owed(self, parser: Parser, seconds: float) -> float:
         """Pay for the frames, which took so much CPU time; how long to read no more."""
@@ -348,7 +358,7 @@ class WebSocketProtocol(asyncio.Protocol):
         frames, self._held = self._held, None
         if self._parser is None or frames is None:
             return
-        self._alive = True  # it was us who did not listen
+        self._heard = True  # it was us who did not listen
         self._take(self._parser, frames)
         if self._held is None:
             self._regulate()
@@ -388,6 +398,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._session.congested()
 
     def _drained(self) -> None:
+        self._heard = True  # what it has said meanwhile has not been read
         self._regulate()
         if not self.full and self._session is not None:
             self._session.drained()

@@ -1,0 +1,205 @@
+"""Readers that are slow and steady, over real sockets and with short heartbeats: they stay, whatever the policy. The dead do not."""
+
+import json
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from tests.authority import Authority
+from tests.background import repeated
+from tests.clients import SECONDS, close_code, http, masked, metric, raw
+from tests.harness import EventHubServer
+
+Start = Callable[..., EventHubServer]
+
+HEARTBEAT = 0.5
+BEATS = 10
+"""Heartbeats that readers are slow for."""
+PACE = 20_000
+"""Bytes a second that they read."""
+CONFIG = f"""
+heartbeat: {HEARTBEAT}
+limits: {{buffer_bytes: 65536}}
+compression: true
+channels:
+  strict: {{history: {{events: 100000}}, slow: disconnect}}
+  newest: {{history: {{events: 100000}}, slow: latest}}
+  lossy: {{history: {{events: 100000}}, slow: drop}}
+"""
+BATCH = json.dumps([{"n": n, "pad": "x" * 900} for n in range(80)])
+WEBSOCKET = (
+    "GET /v1/ws{} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{}\r\n"
+)
+
+
+class Steady:
+    """A reader over a raw socket that reads at a pace, and answers pings where there are any."""
+
+    def __init__(self, sock: socket.socket, request: str, pace: int = PACE) -> None:
+        self.sock = sock
+        sock.sendall(request.encode())
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += sock.recv(1)
+        self.websocket = head.startswith(b"HTTP/1.1 101")
+        assert self.websocket or head.startswith(b"HTTP/1.1 200"), head
+        self.pace = pace
+        self.taken = 0
+        self.text = b""
+        self.pings = 0
+        self.ended = ""
+        self._rest = b""
+
+    def take(self, room: int) -> None:
+        """What is there, of so many bytes."""
+        self.sock.settimeout(0)
+        try:
+            data = self.sock.recv(room)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return
+        except OSError as error:
+            self.ended = self.ended or type(error).__name__
+            return
+        if not data:
+            self.ended = self.ended or "end"
+        self.taken += len(data)
+        self._rest += data
+        if not self.websocket:
+            self.text, self._rest = (self.text + self._rest)[-1_000_000:], b""
+        while self.websocket and self._frame():
+            pass
+
+    def _frame(self) -> bool:
+        head, length = 2, self._rest[1] & 0x7F if len(self._rest) > 1 else 0
+        if length == 126:
+            head, length = 4, int.from_bytes(self._rest[2:4])
+        if len(self._rest) < head + length:
+            return False
+        compressed = self._rest[0] & 0x40
+        opcode, payload = self._rest[0] & 0x0F, self._rest[head : head + length]
+        self._rest = self._rest[head + length :]
+        if opcode == 9:
+            self.pings += 1
+            self.sock.settimeout(SECONDS)
+            self.sock.sendall(masked(payload, opcode=10))
+        elif opcode == 8:
+            self.ended = f"close {int.from_bytes(payload[:2])}"
+        else:
+            self.text += zlib.decompress(payload + b"\0\0\xff\xff\1\0\0\xff\xff", -15) if compressed else payload
+        return True
+
+
+def read(readers: Sequence[Steady], seconds: float) -> None:
+    """All of them for so long, each at its pace."""
+    begin = time.monotonic()
+    before = {reader: reader.taken for reader in readers}
+    while (passed := time.monotonic() - begin) < seconds:
+        for reader in readers:
+            room = int(passed * reader.pace) - (reader.taken - before[reader])
+            if room > 0 and not reader.ended:
+                reader.take(room)
+        time.sleep(0.005)  # it is the pace that is tested
+
+
+def get(port: int, path: str) -> str:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n"
+
+
+@pytest.fixture(params=["plain", "tls"])
+def connect(request: pytest.FixtureRequest, start: Start, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], socket.socket]:
+    """Opens connections with a small receive buffer to a server whose log `strict.old` is long, and `lossy.a` and `newest.a` are busy."""
+    if request.param != "tls":
+        hub = start(CONFIG)
+        request.node.hub = hub
+        return lambda: raw(hub.port, receive_buffer=4096)
+    authority = Authority(tmp_path_factory.mktemp("authority"))
+    hub = request.node.hub = start(CONFIG + "tls: {certificate: cert.pem, key: key.pem}", files=authority.issue("eventhub").files())
+    trust = authority.trust()
+    return lambda: trust.wrap_socket(raw(hub.port, receive_buffer=4096), server_hostname="127.0.0.1")
+
+
+def test_slow_readers_stay_under_every_policy_and_transport(connect: Callable[[], socket.socket], request: pytest.FixtureRequest) -> None:
+    hub: EventHubServer = request.node.hub
+    for body in [BATCH] * 8 + ['"the end"']:
+        http.post(f"{hub.url}/v1/channels/strict.old", content=body).raise_for_status()
+    deflate = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+    live = [
+        Steady(connect(), WEBSOCKET.format("?channel=lossy.a", "")),
+        Steady(connect(), WEBSOCKET.format("?channel=newest.a", "")),
+        Steady(connect(), get(hub.port, "/v1/channels/lossy.a/sse")),
+        Steady(connect(), get(hub.port, "/v1/channels/newest.a/ndjson")),
+    ]
+    replay = [Steady(connect(), WEBSOCKET.format("?channel=strict.old&since=earliest", ""), pace) for pace in (3_000, 20_000, 60_000)]
+    replay += [
+        Steady(connect(), WEBSOCKET.format("?channel=strict.old&since=earliest", deflate), 3_000),
+        Steady(connect(), get(hub.port, "/v1/channels/strict.old/sse?since=earliest")),
+    ]
+
+    def load() -> None:  # some five times what the readers read
+        for name in ("lossy.a", "newest.a"):
+            http.post(f"{hub.url}/v1/channels/{name}", content=BATCH).raise_for_status()
+
+    with repeated(load, pause=0.4):
+        read([*live, *replay], BEATS * HEARTBEAT)
+    assert [reader.ended for reader in (*live, *replay)] == [""] * 9
+    for reader in (*live, *replay):
+        reader.pace = 10_000_000
+    deadline = time.monotonic() + SECONDS
+    while not all(b'"type":"gap"' in reader.text for reader in live) or not all(b"the end" in reader.text for reader in replay):
+        assert time.monotonic() < deadline, "it was not told what it missed, or its replay stands still"
+        read([*live, *replay], HEARTBEAT)
+    read([*live, *replay], 3 * HEARTBEAT)
+    assert [reader.ended for reader in (*live, *replay)] == [""] * 9, "and nobody is ended afterwards"
+    assert all(reader.pings for reader in (*live, *replay) if reader.websocket)
+    for reader in (*live, *replay):
+        reader.sock.close()
+
+
+def test_what_lies_unread_at_the_client_puts_its_pong_off(start: Start) -> None:
+    hub = start(CONFIG)
+    sock = raw(hub.port, receive_buffer=200_000)
+    reader = Steady(sock, WEBSOCKET.format("?channel=strict.a", ""))
+    http.post(f"{hub.url}/v1/channels/strict.a", content=BATCH).raise_for_status()
+    read([reader], 3.0)  # the server has nothing more to send, and its pings lie behind what has not been read
+    assert (reader.ended, reader.pings) == ("", 0)
+    read([reader], 5.0)
+    assert reader.ended == ""
+    assert reader.pings
+    sock.close()
+
+
+DEAD = CONFIG.replace("limits: {", "limits: {stalled_seconds: 1.5, ")
+
+
+def eventually(condition: Callable[[], object], why: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.05)  # between looks at a gauge
+
+
+@pytest.mark.parametrize("path", ["/v1/ws?channel=lossy.a", "/v1/channels/lossy.a/sse", "/v1/channels/newest.a/ndjson"])
+def test_a_peer_that_takes_nothing_is_ended_in_bounded_time(start: Start, path: str) -> None:
+    hub = start(DEAD)
+    request = WEBSOCKET.format(path.removeprefix("/v1/ws"), "") if "/ws" in path else get(hub.port, path)
+    with raw(hub.port, receive_buffer=4096) as sock:
+        Steady(sock, request)
+        channel = "newest.a" if "newest" in path else "lossy.a"
+        with repeated(lambda: http.post(f"{hub.url}/v1/channels/{channel}", content=BATCH).raise_for_status(), pause=0.2):
+            eventually(lambda: metric(hub.url, "eventhub_connections") == 0, "it takes nothing and is still there")
+    assert metric(hub.url, 'eventhub_refused_total{limit="stalled_seconds"}') == 1, hub.log.read_text()
+
+
+def test_a_peer_that_takes_all_and_says_nothing_is_told_why_it_is_ended(start: Start) -> None:
+    hub = start(DEAD)
+    with raw(hub.port) as sock:
+        reader = Steady(sock, WEBSOCKET.format("?channel=lossy.a", ""))
+        assert reader.websocket
+        with repeated(lambda: http.post(f"{hub.url}/v1/channels/lossy.a", content="[1]").raise_for_status(), pause=0.05):
+            sock.settimeout(SECONDS)
+            assert close_code(sock) == 4408, "events that a proxy swallows are no sign of life"
