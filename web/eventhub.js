@@ -1,6 +1,6 @@
 // The EventHub client: many channels over one WebSocket, with nothing lost and nothing twice (PROTOCOL.md, "A client that loses nothing").
 //
-//   const hub = new EventHub("wss://example.org/v1/ws", { onStatus: console.log });
+//   const hub = new EventHub("https://hub.example", { onStatus: console.log }); // or its WebSocket, wss://hub.example/v1/ws
 //   hub.subscribe("chat.lobby", { since: "-20", onEvent: (event) => console.log(event.id, event.data) });
 //   await hub.publish("chat.lobby", { sender: "ana", text: "oi" });
 //
@@ -9,6 +9,7 @@
 //
 // Socket, clock, randomness, storage and the browser's wake-up calls are arguments with defaults; nothing here touches the page.
 
+import { socketAddress } from "./address.js";
 import { Authentication, REFUSALS } from "./authentication.js";
 import { Connection, backoff } from "./connection.js";
 import { online, watchBrowser } from "./network.js";
@@ -77,13 +78,15 @@ export class EventHub {
   #openings = 0;
 
   /**
-   * Connects at once. Status changes go to `options.onStatus`: {state: connecting | open | offline | waiting (seconds) | stopped (reason,
-   * and the code of a refusal)}. A token that is refused is a stop, with one of the codes that authentication.js names; setToken() leads out.
+   * Connects at once to `url`, that of the server or of its WebSocket (address.js); throws a TypeError where it can be
+   * neither. Status changes go to `options.onStatus`: {state: connecting | open | offline | waiting (seconds) | stopped
+   * (reason, and the code of a refusal)}. A token that is refused is a stop, with one of the codes that authentication.js
+   * names; setToken() leads out.
    */
   constructor(url, options = {}) {
     this.#options = { ...DEFAULTS, ...options };
     this.#authentication = new Authentication(this.#options.token);
-    this.#connection = new Connection(url, this.#options, {
+    this.#connection = new Connection(socketAddress(url), this.#options, {
       prepare: () => this.#told(this.#authentication.prepare()),
       // A machine that slept wakes up with a token that has expired: the function has another.
       mayRenew: (code) => code === "token_expired" && this.#authentication.renewable && this.#authentication.accepted,

@@ -9,7 +9,7 @@ from enum import StrEnum
 import orjson
 
 from eventhub.auth.grants import Action
-from eventhub.errors import Forbidden, InvalidChannel, UnknownChannel
+from eventhub.errors import Forbidden, InvalidChannel, InvalidEvent, UnknownChannel
 from eventhub.event import Event
 from eventhub.schema import Schema
 
@@ -60,7 +60,18 @@ class ChannelType:
         """Raises Forbidden when `publisher` may not publish to channels of this type."""
         if publisher not in self.publish:
             allowed = " and ".join(sorted(self.publish)) or "nobody"
-            raise Forbidden(f"channel type {self.name!r} takes events from {allowed}, not from a {publisher}")
+            how = "over a WebSocket" if publisher is Publisher.CLIENT else "over HTTP"
+            raise Forbidden(
+                f"channel type {self.name!r} takes events from {allowed}, not from a {publisher}, which publishes {how} "
+                f"(channels.{self.name}.publish)"
+            )
+
+    def canonical(self, body: bytes) -> bytes:
+        """Compact JSON of a valid payload. Raises InvalidJson, TooDeep or InvalidEvent, which says where the schema is."""
+        try:
+            return self.schema.canonical(body)
+        except InvalidEvent as error:
+            raise InvalidEvent(f"{error.message}; its schema is at /v1/types/{self.name}", error.details) from None
 
     def series(self, event: Event) -> str:
         """What tells one series of a channel from another when a slow reader gets only the newest of each."""
@@ -107,4 +118,5 @@ def check_name(channel: str) -> None:
     if len(channel) > NAME_LENGTH:
         raise InvalidChannel(f"the channel name has {len(channel)} characters; at most {NAME_LENGTH} are allowed")
     if not _NAME.fullmatch(channel):
-        raise InvalidChannel(f"channel is {channel!r}; expected tokens of A-Z a-z 0-9 _ - joined by dots, such as 'chat.lobby'")
+        hint = "; patterns are for the grants of tokens and API keys" if "*" in channel or ">" in channel else ""
+        raise InvalidChannel(f"channel is {channel!r}; expected tokens of A-Z a-z 0-9 _ - joined by dots, such as 'chat.lobby'{hint}")

@@ -16,6 +16,7 @@ import orjson
 from pydantic import FailFast, TypeAdapter, ValidationError
 
 from eventhub.errors import ConfigurationError, InvalidEvent, InvalidJson, TooDeep
+from eventhub.json_faults import what_is_wrong
 from eventhub.payloads import BUILT_IN
 from eventhub.stored_schema import StoredJsonSchema
 
@@ -196,7 +197,7 @@ def parse(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if "depth limit" in error.msg:
             raise _too_deep(error) from None
-        raise InvalidJson(_what_is_wrong(body, error)) from None
+        raise InvalidJson(what_is_wrong(body, error)) from None
 
 
 def _items(body: bytes) -> list[Any] | None:
@@ -205,21 +206,6 @@ def _items(body: bytes) -> list[Any] | None:
     except (InvalidJson, TooDeep):
         return None
     return values if isinstance(values, list) else None
-
-
-def _what_is_wrong(body: bytes, error: orjson.JSONDecodeError) -> str:
-    if not body.strip():
-        return "the body is empty; expected JSON"
-    if body.startswith(b"\x1f\x8b"):
-        return "the body is gzip; send it uncompressed"
-    try:
-        body.decode()
-    except UnicodeDecodeError as fault:
-        return f"the body is not UTF-8: byte {fault.start + 1} does not fit"
-    hint = ""
-    if "unexpected content after document" in error.msg:
-        hint = "; for one event a line send Content-Type: application/x-ndjson, with --data-binary or -T if it is curl"
-    return f"expected JSON: {error.msg} at line {error.lineno}, column {error.colno}{hint}"
 
 
 def _exact(digits: str) -> int:

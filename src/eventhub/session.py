@@ -17,6 +17,7 @@ from eventhub.errors import (
     EventHubError,
     Forbidden,
     InvalidFrame,
+    InvalidJson,
     NotSubscribed,
     PayloadTooLarge,
     ShuttingDown,
@@ -141,7 +142,9 @@ class Session:
         if command.channel in self._subscriptions:
             raise AlreadySubscribed(f"this connection is subscribed to {command.channel!r}; unsubscribe first to begin elsewhere")
         if len(self._subscriptions) >= self._limits.subscriptions:
-            raise TooManySubscriptions(f"this connection has {self._limits.subscriptions} subscriptions, which is the limit")
+            raise TooManySubscriptions(
+                f"this connection has {self._limits.subscriptions} subscriptions; at most that many are allowed (limits.subscriptions)"
+            )
         started = partial(self._subscribed, command)
         subscriber = Subscriber(
             command.channel, since, self._writer, started, command.member or "", watching=command.presence, session=self.id
@@ -168,10 +171,8 @@ class Session:
             return
         ref: Ref = None
         try:
-            check_depth(message, self._limits.depth + 1)
-            fields = parse(message)
-            if not isinstance(fields, dict):
-                raise InvalidFrame(f"the message is a JSON {json_kind(fields)}; expected an object with a type")
+            check_depth(message, self._limits.depth + 1, "limits.depth, and one for the message")
+            fields = _object(message)
             ref = ref_of(fields)
             self._obey(command_of(fields))
         except EventHubError as error:
@@ -260,7 +261,7 @@ class Session:
             kind.admit(Publisher.CLIENT)
             self._visitor.principal.authorize(Action.PUBLISH, command.channel, kind.anonymous)
             self._visitor.charge(kind)
-            data = kind.schema.canonical(orjson.dumps(command.data))
+            data = kind.canonical(orjson.dumps(command.data))
         except EventHubError as error:
             self._channels.rejected(command.channel, error)
             raise
@@ -323,3 +324,16 @@ class Session:
         if ref is not None:
             fields = {"ref": ref, **fields}
         self._writer.write(self._writer.encoding.message(kind, fields, position))
+
+
+def _object(message: bytes) -> dict[str, Any]:
+    """A message's fields. Raises InvalidJson, TooDeep, InvalidFrame."""
+    try:
+        fields = parse(message)
+    except InvalidJson:
+        if message.lstrip().startswith(b"{"):
+            raise
+        raise InvalidJson('the message is no JSON; expected an object with a type, such as {"type":"ping"}') from None
+    if not isinstance(fields, dict):
+        raise InvalidFrame(f'the message is a JSON {json_kind(fields)}; expected an object with a type, such as {{"type":"ping"}}')
+    return fields

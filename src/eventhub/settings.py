@@ -1,10 +1,11 @@
 """All settings: their names, defaults, bounds and meanings. Where they come from is the business of config.py."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -33,6 +34,42 @@ OriginPattern = Annotated[
         check_origin_pattern, json_schema_input_type=Annotated[str, Field(pattern=r"^(\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\s]*)$")]
     ),
 ]
+
+
+def _host(value: Any) -> Any:
+    """An address or a name, and nothing beside it."""
+    if not isinstance(value, str) or parse_address(value) is not None or _HOST.fullmatch(value):
+        return value
+    if "/" in value or value.startswith("unix:"):
+        raise ValueError("is no address; it listens on TCP alone, on an address such as 127.0.0.1 or 0.0.0.0, without a scheme or a path")
+    _, colon, port = value.rpartition(":")
+    if colon and port.isdecimal():
+        raise ValueError(f"holds a port; expected the address alone, and the port apart (port, --port {port}, EVENTHUB_PORT)")
+    if value.startswith("["):
+        raise ValueError("stands in brackets; expected the address alone, such as ::1")
+    raise ValueError("is neither an address such as 127.0.0.1 or ::1 nor the name of a host")
+
+
+def _network(value: Any) -> Any:
+    """An address or a network. A name or * would be refused as "not a valid IPv6 network"."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ip_network(value)
+    except ValueError:
+        pass
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        every = "; 0.0.0.0/0 and ::/0 believe whoever connects, who may then claim to be anybody" if value == "*" else ""
+        raise ValueError(f"expected the address of a proxy or a network, such as 10.0.0.7 or 10.0.0.0/8{every}") from None
+    raise ValueError(f"has bits set beyond its prefix; expected {network}, or one address without a prefix")
+
+
+_HOST = re.compile(r"|(?!.*\.[0-9]+\.?$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+"""A host's name (RFC 1123, 2.1), which does not end as an IPv4 address does; nothing stands for every address."""
+Host = Annotated[str, BeforeValidator(_host)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Milliseconds = Annotated[int, Field(gt=0), BeforeValidator(_milliseconds, json_schema_input_type=str)]
 
@@ -315,7 +352,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
-    host: str = Field(default="127.0.0.1", description="Address to listen on")
+    host: Host = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
     workers: int = Field(default=1, ge=1, le=256, description="Processes that serve; more than one needs a broker that they can share")
     insecure: bool = Field(default=False, description="Listen beyond loopback although no authentication is configured")
@@ -331,7 +368,7 @@ class Settings(BaseSettings):
         "names below it), capacitor://localhost or moz-extension://*; null for files, and for sandboxed frames of any page; * for all. "
         "A server without `auth` on a loopback address answers to their hosts, too",
     )
-    proxies: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_listed)] = Field(
+    proxies: Annotated[list[Network], NoDecode, BeforeValidator(_listed)] = Field(
         default=[],
         description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed (Forwarded is not read)",
     )

@@ -137,3 +137,27 @@ def test_days_have_names(modules: Page, moment: str, expected: str) -> None:
 )
 def test_short_data_takes_one_line(run: Evaluate, data: str, expected: str) -> None:
     assert run(f"return (await import('/static/event-table.js')).pretty({data})") == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "socket"),
+    [
+        ("http://hub.example", "ws://hub.example/v1/ws"), ("https://hub.example/", "wss://hub.example/v1/ws"),
+        ("https://hub.example:8443/hub//", "wss://hub.example:8443/hub/v1/ws"), ("http://hub.example/v1/ws", "ws://hub.example/v1/ws"),
+        ("ws://hub.example", "ws://hub.example/v1/ws"), ("wss://hub.example/v1/ws?channel=a", "wss://hub.example/v1/ws?channel=a"),
+        ("wss://hub.example/socket", "wss://hub.example/socket"), ("HTTPS://hub.example#x", "wss://hub.example/v1/ws"),
+        ("/v1/ws", "wss://page.example/v1/ws"), ("/hub/", "wss://page.example/hub/v1/ws"), ("//hub.example", "wss://hub.example/v1/ws"),
+    ],
+)  # fmt: skip
+def test_the_address_of_a_server_leads_to_its_websocket(run: Evaluate, given: str, socket: str) -> None:
+    assert run(f"return (await import('/static/address.js')).socketAddress({given!r}, 'https://page.example/a/b')") == socket
+
+
+@pytest.mark.parametrize("given", ["ftp://hub.example", "localhost:8000", "http://", "mailto:x"])
+def test_an_address_that_leads_nowhere_is_an_error_at_once(run: Evaluate, given: str) -> None:
+    fault = run(f"""
+        const {{ EventHub }} = await import("/static/eventhub.js");
+        try {{ new EventHub({given!r}); return "none"; }} catch (error) {{ return `${{error.name}}: ${{error.message}}`; }}
+    """)
+    assert fault.startswith("TypeError: the server's address is ")
+    assert "expected https://hub.example" in fault

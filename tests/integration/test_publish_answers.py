@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clients import SECONDS, NdjsonProducer, exactly, http, metric, raw
+from tests.clients import SECONDS, NdjsonProducer, WsClient, exactly, http, metric, raw
 from tests.harness import EventHubServer
 
 Channel = Callable[[str], str]
@@ -144,6 +144,43 @@ def test_what_curl_sends_is_answered_with_a_status(hub: EventHubServer, channel:
     assert curl("--data-binary", f"@{file}") == "207"
     assert curl("-T", str(file)) == "207"
     assert curl("-T", ".") == "200", "its length is not known"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["-H", "Content-Type: application/x-ndjson", "-d", "@lines"], "422", "with --data-binary @file or -T file, as its -d removes"),
+        (["--json", "@lines"], "400", "one event a line is sent with Content-Type: application/x-ndjson"),
+        (["-d", "@lines"], "400", "one event a line is sent with Content-Type: application/x-ndjson"),
+        (["-d", "level=info&message=x"], "400", "this is a form (application/x-www-form-urlencoded)"),
+        (["-d", "payload=%7B%22level%22%3A%22info%22%7D"], "400", "have a webhook send application/json"),
+        (["-d", "hello"], "400", 'a text on its own is JSON in double quotes, as in "hello"'),
+        (["-d", '{"level":"info","message":"x"}'], "201", ""),
+        (["-d", '{"level":"loud","message":"x"}'], "422", "; its schema is at /v1/types/logs"),
+        (["-d", '[{"level":"loud","message":"x"}]'], "422", "; its schema is at /v1/types/logs"),
+    ],
+)
+def test_what_curl_users_and_webhooks_get_wrong_is_told(
+    hub: EventHubServer, channel: Channel, tmp_path: Path, arguments: list[str], status: str, said: str
+) -> None:
+    (tmp_path / "lines").write_bytes(log("a") + log("b"))
+    command = ["curl", "-s", "-w", "%{http_code}", *arguments, f"{hub.url}/v1/channels/{channel('logs')}"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+    assert answer.endswith(status)
+    assert said in answer.replace('\\"', '"')
+
+
+def test_a_websocket_message_that_is_no_object_is_told_what_one_is(lane_hub: EventHubServer, channel: Channel) -> None:
+    with WsClient(lane_hub.ws_url) as client:
+        for text, code in (("hello", "invalid_json"), ('"hello"', "invalid_frame"), ("{'a':1}", "invalid_json")):
+            client.connection.send(text)
+            error = client.until("error")
+            assert error["code"] == code
+            assert ('such as {"type":"ping"}' in error["message"]) != ("double quotes" in error["message"])
+        client.send(type="publish", channel=channel("chat"), data={})
+        assert "its schema is at /v1/types/chat" in client.until("error")["message"]
+        client.send(type="subscribe", channel="iot.>")
+        assert "patterns are for the grants" in client.until("error")["message"]
 
 
 # Lenient handling

@@ -309,8 +309,8 @@ def test_an_id_that_is_no_text_is_refused(jti: Any) -> None:
 
 
 def test_the_subject_is_required() -> None:
-    assert "it has no sub" in refused(token(sub=None))
-    assert "it has no exp" in refused(token(exp=None))
+    assert "it has no claim sub" in refused(token(sub=None))
+    assert "it has no claim exp" in refused(token(exp=None))
 
 
 @pytest.mark.parametrize("issuer", [None, "", "other", "https://issuer.example/", 5, ["https://issuer.example"]])

@@ -106,13 +106,13 @@ NOT_JSON = {
 def test_what_is_not_json_is_invalid_json_for_every_kind_of_schema(schema: Schema, body: bytes) -> None:
     error = refused(schema, body)
     assert error.code == "invalid_json"
-    assert error.message.startswith(("expected JSON: ", "the body is "))
+    assert error.message.startswith("expected JSON")
     assert error.details == []
 
 
 def test_the_place_where_it_stops_being_json_is_told() -> None:
     for schema in (ANY, CHAT):
-        assert refused(schema, b'{"a":\n  x}').message.endswith("at line 2, column 3")
+        assert refused(schema, b'{"a":\n  x}').message.endswith(" at line 2, column 3; names and texts stand in double quotes")
 
 
 @pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])

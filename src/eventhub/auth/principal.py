@@ -50,7 +50,8 @@ class Principal:
             return
         if not self.known:
             raise Unauthorized(f"{_PHRASES[action]} {channel!r} needs a token or an API key, and none was sent")
-        raise Forbidden(f"{self.kind} {self.name!r} has no grant for {_PHRASES[action]} {channel!r}")
+        where = f"its claim channels.{action}" if self.kind is Kind.TOKEN else f"{action} of its entry in auth.keys"
+        raise Forbidden(f"{self.kind} {self.name!r} has no grant for {_PHRASES[action]} {channel!r}; expected a pattern for it in {where}")
 
     def check_member(self, member: str) -> None:
         """Raises Forbidden for a member id that is not this principal's. Key holders, being servers, may name anyone."""

@@ -35,6 +35,10 @@ ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 KEYS = 100
 LATEST = 253_402_300_800
 """The first second of the year 10000, which times cannot be written of."""
+KINDS: dict[type, str] = {
+    bool: "a boolean", int: "a number", float: "a number", dict: "an object", list: "an array", type(None): "null",
+}  # fmt: skip
+"""Of JSON."""
 _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
 
 Material = bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
@@ -138,7 +142,7 @@ class TokenVerifier:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token, key.material, algorithms=[key.algorithm], issuer=self._issuer, audience=self._audience, leeway=self._leeway,
-                options={"require": ["exp", "sub"], "verify_iat": False},
+                options={"require": ["exp", "sub"], "verify_iat": False, "verify_sub": False, "verify_jti": False},  # see _principal
             )  # fmt: skip
         except (ValueError, TypeError, OverflowError) as error:  # claims of kinds that the library did not foresee
             raise InvalidToken(f"the token's claims cannot be read: {type(error).__name__}") from None
@@ -180,12 +184,19 @@ def _json(encoded: str) -> str:
 def _principal(claims: Mapping[str, Any], leeway: float) -> Principal:
     name, token, expires = claims["sub"], claims.get("jti"), claims["exp"]
     if not is_name(name):
-        raise InvalidToken(f"the token's sub is not a text of 1 to {NAME_LENGTH} printable characters")
+        raise InvalidToken(_no_name("sub", name))
     if token is not None and not is_name(token):
-        raise InvalidToken(f"the token's jti is not a text of 1 to {NAME_LENGTH} printable characters")
+        raise InvalidToken(_no_name("jti", token))
     if not isinstance(expires, (int, float)) or not 0 < expires < LATEST:
         raise InvalidToken("the token's exp is not a time in seconds since 1970 (RFC 7519, 4.1.4)")
     return Principal(Kind.TOKEN, name, _grants(claims.get("channels")), expires=int((expires + leeway) * 1000), token=token)
+
+
+def _no_name(claim: str, value: object) -> str:
+    received = KINDS.get(type(value), "no text")
+    if isinstance(value, str):
+        received = f"a text of {len(value)} characters" + ("" if value.isprintable() else ", not all of which can be printed")
+    return f"the token's {claim} is {received}; expected a text of 1 to {NAME_LENGTH} printable characters"
 
 
 def is_name(value: Any) -> bool:
@@ -209,13 +220,15 @@ def _grants(claim: Any) -> Grants:
 def _sentence(error: jwt.PyJWTError) -> str:
     match error:
         case jwt.MissingRequiredClaimError():
-            return f"it has no {error.claim}"
+            return f"it has no claim {error.claim}; sub and exp are required"
         case jwt.ImmatureSignatureError():
             return "it is not valid yet (nbf)"
         case jwt.InvalidAudienceError():
-            return "its audience (aud) is not the configured one, or it has one and none is configured (RFC 7519, 4.1.3)"
+            return "its audience (aud) is not auth.tokens.audience, or it has one and none is configured (RFC 7519, 4.1.3)"
         case jwt.InvalidIssuerError():
-            return "its issuer (iss) is not the expected one"
+            return "its issuer (iss) is not auth.tokens.issuer"
+        case jwt.DecodeError() if "(exp)" in str(error) or "(nbf)" in str(error):
+            return "its exp or nbf is no time, which is a number of seconds since 1970 (RFC 7519, 4.1.4)"
         case jwt.DecodeError():
             return "it is malformed"
         case _:

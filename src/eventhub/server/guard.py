@@ -96,7 +96,9 @@ class Guard:
             raise InvalidToken("this server has no authentication configured, and takes no tokens")
         wait = failures.wait(self._clock()) if self._failures and (failures := self._failures.get(site(address))) else 0.0
         if wait and not self._authenticator.remembers(credential):
-            raise RateLimited("too many bad credentials came from this address", retry_after=wait).by("bad_credentials")
+            raise RateLimited("too many bad credentials came from this address (limits.bad_credentials)", retry_after=wait).by(
+                "bad_credentials"
+            )
         try:
             return self._authenticator.authenticate(credential)
         except (InvalidToken, UnknownKey):

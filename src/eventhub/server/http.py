@@ -257,8 +257,9 @@ def _errors(api: FastAPI, hub: Hub) -> None:
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         faults = [{"pointer": pointer(list(fault["loc"])), "message": str(fault["msg"])} for fault in error.errors()[:MAX_FAULTS]]
-        problem = InvalidRequest(f"{faults[0]['pointer']}: {faults[0]['message']}", faults)
-        if any(fault["loc"] == ("query", "limit") and fault["type"] == "less_than_equal" for fault in error.errors()):
+        paged = any(fault["loc"] == ("query", "limit") and fault["type"] == "less_than_equal" for fault in error.errors())
+        problem = InvalidRequest(f"{faults[0]['pointer']}: {faults[0]['message']}{' (limits.page)' * paged}", faults)
+        if paged:
             hub.refused(problem.by("page"))
         return _problem(problem)
 

@@ -107,8 +107,8 @@ class Request:
         """A validated event; `index` is its place in a batch or stream. Raises EventHubError."""
         if len(body) > self.limits.event_bytes:
             raise too_large(f"the event has {len(body)} bytes", "event_bytes", self.limits.event_bytes)
-        check_depth(body, self.limits.depth)
-        data = self.kind.schema.canonical(body)
+        check_depth(body, self.limits.depth, "limits.depth")
+        data = self.kind.canonical(body)
         key = self.key if index is None or self.key is None else f"{self.key}/{index}"
         return NewEvent(self.channel, data, self.now(), self.attributes, key)
 

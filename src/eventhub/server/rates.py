@@ -28,6 +28,8 @@ OWED_SECONDS = 60
 """How much may be published at once, as the time in which it would be allowed."""
 MESSAGE_ENTRIES = 150
 """Of 1.4 KB at most: names have 200 characters, which JSON may escape."""
+RATE = "rate of the API key or the channel type, otherwise limits.publish_rate"
+"""Where it is set."""
 KEY_LENGTH = 300
 """Characters of a name with its kind, or of a channel type's, that another node may tell."""
 LARGEST_COUNT, SMALLEST_RATE, LARGEST_RATE = 1_000_000, 1e-6, 1e9
@@ -67,7 +69,7 @@ class Toll:
         """Raises RateLimited where nothing may be published now."""
         if wait := self.wait():
             raise RateLimited(
-                f"more than {self._rate:g} events per second were published to channels of type {self._key[1]!r}", retry_after=wait
+                f"more than {self._rate:g} events per second were published to channels of type {self._key[1]!r} ({RATE})", retry_after=wait
             )
 
     def wait(self) -> float:
@@ -83,7 +85,7 @@ class Toll:
         """So many events are published. More than may be published at once is owed. Raises PayloadTooLarge when that would take long."""
         if count > (most := max(1, int(self._rate * OWED_SECONDS))):
             raise PayloadTooLarge(
-                f"the array has {count} events; at {self._rate:g} per second at most {most} are allowed, or send a stream"
+                f"the array has {count} events; at {self._rate:g} per second ({RATE}) at most {most} are allowed, or send a stream"
             )
         self._rates.bucket(self._key, self._rate).spend(count, self._rates.clock())
         if self._rates.shared:

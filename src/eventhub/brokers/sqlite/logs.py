@@ -188,7 +188,7 @@ class Turn:
                 return Receipt(first, known.time, replayed=True)
         if (log := self.log(new.channel) or self._create(new.channel)) is None:
             bound = self._logs.max_channels
-            return TooManyChannels(f"this server holds {bound} channels with events or subscribers, which is its limit")
+            return TooManyChannels(f"this server holds {bound} channels with events or subscribers, which is its limit (limits.channels)")
         receipt = self._append(log, new)
         if new.key is not None:
             self.keys[(new.channel, new.key)] = Known(self._logs.next_key + len(self.keys), digest, receipt.position.offset, receipt.time)
