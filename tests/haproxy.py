@@ -22,9 +22,9 @@ class Node(Protocol):
 
 
 class HAProxy:
-    """Spreads connections over those nodes whose /readyz is green."""
+    """Spreads connections over those nodes whose /readyz is green. `below`: more directives for the frontend."""
 
-    def __init__(self, directory: Path, nodes: Sequence[Node]) -> None:
+    def __init__(self, directory: Path, nodes: Sequence[Node], below: str = "") -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -36,6 +36,8 @@ class HAProxy:
         text = text.replace("global\n", f"global\n    stats socket {self._stats}\n")
         text = text.replace("timeout check 2s", "timeout check 20s")  # on a busy machine moments are longer
         self._config.write_text(re.sub(r"maxconn \d+", "maxconn 9000", text).replace("bind :8080", f"bind 127.0.0.1:{self.port}"))
+        if below:
+            self._config.write_text(re.sub(r"(\n    bind .*\n)", lambda found: found[1] + below, self._config.read_text()))
         self._log = directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
 

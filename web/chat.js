@@ -203,6 +203,6 @@ title();
 // With a token one has a name already: that which the server knows one by.
 called(token.value ? nameOr("") : await knownName());
 const onExpiring = () => token.ask({ code: "expiring" });
-hub = new EventHub(new URL("/v1/ws", location.href.replace(/^http/, "ws")), { token: token.value, onStatus, onAuthenticated, onExpiring });
+hub = new EventHub(new URL("v1/ws", location.href.replace(/^http/, "ws")), { token: token.value, onStatus, onAuthenticated, onExpiring });
 if (!token.value) subscribe();
 text.focus();

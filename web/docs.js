@@ -11,7 +11,7 @@ const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
 
 async function load(path) {
   const answer = await fetch(path);
-  if (!answer.ok) throw new Error(`GET ${path} answered ${answer.status}`);
+  if (!answer.ok) throw new Error(`GET /${path} answered ${answer.status}`);
   return answer.json();
 }
 
@@ -45,16 +45,16 @@ function channelType(type) {
   if (rows.length) made.append(fieldTable("Fields of an event's data", rows));
   else made.append(paragraph(`An event's data is ${typeWords(payload, payload)}.`));
   if (JSON.stringify(written) !== JSON.stringify(rows)) made.append(fieldTable("Fields of what is stored", written));
-  const explore = `/explore?${new URLSearchParams({ channel: sampleChannel(name), since: "-50" })}`;
-  const links = paragraph(link(`Explore ${sampleChannel(name)}`, explore), link("JSON Schemas", `/v1/types/${encodeURIComponent(name)}`));
+  const explore = `explore?${new URLSearchParams({ channel: sampleChannel(name), since: "-50" })}`;
+  const links = paragraph(link(`Explore ${sampleChannel(name)}`, explore), link("JSON Schemas", `v1/types/${encodeURIComponent(name)}`));
   links.className = "links";
   made.append(links);
   return made;
 }
 
 async function showTypes() {
-  const { types } = await load("/v1/types");
-  const whole = await Promise.all(types.map(({ name }) => load(`/v1/types/${encodeURIComponent(name)}`)));
+  const { types } = await load("v1/types");
+  const whole = await Promise.all(types.map(({ name }) => load(`v1/types/${encodeURIComponent(name)}`)));
   byId("channel-types").append(...whole.map(channelType));
   byId("channel-types").hidden = false;
 }
@@ -69,7 +69,7 @@ function complain({ message }) {
   byId("problem").hidden = false;
 }
 
-await Promise.all([load("/openapi.json").then(showOperations).catch(complain), showTypes().catch(complain)]);
+await Promise.all([load("openapi.json").then(showOperations).catch(complain), showTypes().catch(complain)]);
 byId("operations").removeAttribute("aria-busy");
 showContents();
 // The browser looked for the fragment before there was anything.

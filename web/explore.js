@@ -31,7 +31,7 @@ const status = new StatusView(byId("status"), () => (status.refused ? follow() :
 const token = new Token(byId("token"), byId("filter"), changeToken);
 const http = new Http({ token: () => token.value });
 const onExpiring = () => token.ask({ code: "expiring" });
-const address = new URL("/v1/ws", location.href.replace(/^http/, "ws"));
+const address = new URL("v1/ws", location.href.replace(/^http/, "ws"));
 const hub = new EventHub(address, { token: token.value, onStatus, onAuthenticated, onExpiring });
 let following = false;
 

@@ -1,6 +1,7 @@
 // The HTTP interface for pages (PROTOCOL.md), with the credential where there is one: in a header, never in the address.
+// Addresses are relative to the page: a proxy may serve all of this below a prefix, /hub/chat and /hub/v1/….
 
-const channelPath = (channel) => `/v1/channels/${encodeURIComponent(channel)}`;
+const channelPath = (channel) => `v1/channels/${encodeURIComponent(channel)}`;
 
 export class Http {
   #token;
@@ -22,7 +23,7 @@ export class Http {
   }
 
   types() {
-    return this.#request("/v1/types");
+    return this.#request("v1/types");
   }
 
   /** `body`: an event, or an array of events, as JSON text. `key`: an idempotency key. */

@@ -25,18 +25,18 @@ function card(type) {
   item.querySelector("h3").textContent = channel;
   item.querySelector(".muted").textContent = describeType(type);
   const links = item.querySelector(".links");
-  if (type.name === "chat") links.append(link("Open the chat", "/chat?room=lobby"));
-  links.append(link("Explore live", `/explore?${new URLSearchParams({ channel, since: "-50" })}`));
+  if (type.name === "chat") links.append(link("Open the chat", "chat?room=lobby"));
+  links.append(link("Explore live", `explore?${new URLSearchParams({ channel, since: "-50" })}`));
   return item;
 }
 
-/** Terminal lines for these channel types: chat, readings and logs where declared, otherwise whatever there is. */
-function lines(types, { origin, host, protocol }) {
+/** Terminal lines for these channel types: chat, readings and logs where declared, otherwise whatever there is. `base`: where this page is. */
+function lines(types, base) {
   const pick = (payload) => types.find((type) => type.payload === payload) ?? types[0];
   const [one, batch, stream] = [pick("chat"), pick("reading"), pick("log")];
-  const url = (type) => `${origin}/v1/channels/${sampleChannel(type.name)}`;
+  const url = (type) => `${base}v1/channels/${sampleChannel(type.name)}`;
   const json = (value) => JSON.stringify(value);
-  const socket = `${protocol === "https:" ? "wss" : "ws"}://${host}/v1/ws?channel=${sampleChannel(one.name)}&since=-20`;
+  const socket = `${base.replace(/^http/, "ws")}v1/ws?channel=${sampleChannel(one.name)}&since=-20`;
   const records = samplePayloads(stream.payload).map((payload) => `'${json(payload)}'`).join(" ");
   return [
     ["Publish an event", `curl -d '${json(samplePayloads(one.payload)[0])}' ${url(one)}`],
@@ -75,7 +75,7 @@ function showLine([title, text]) {
 }
 
 async function channelTypes() {
-  const answer = await fetch("/v1/types");
+  const answer = await fetch("v1/types");
   if (!answer.ok) throw new Error(`GET /v1/types answered ${answer.status}`);
   return (await answer.json()).types;
 }
@@ -89,4 +89,4 @@ try {
   byId("channels-problem").hidden = false;
 }
 byId("channels").removeAttribute("aria-busy");
-lines(types.length ? types : SAMPLE_TYPES, location).forEach(showLine);
+lines(types.length ? types : SAMPLE_TYPES, new URL(".", location.href).href).forEach(showLine);

@@ -17,9 +17,9 @@ CONF = Path(__file__).parents[2] / "deploy/nginx.conf"
 
 
 class Nginx:
-    """Before nodes on these ports of 127.0.0.1, of which there are as many as in the file."""
+    """Before nodes on these ports of 127.0.0.1, of which there are as many as in the file. `below`: more directives for the server."""
 
-    def __init__(self, directory: Path, ports: Sequence[int]) -> None:
+    def __init__(self, directory: Path, ports: Sequence[int], below: str = "") -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
@@ -28,6 +28,7 @@ class Nginx:
         text = re.sub(r"server eventhub-\d:8000", lambda _: f"server 127.0.0.1:{next(nodes)}", CONF.read_text())
         assert next(nodes, None) is None, "the file has fewer nodes"
         text = text.replace("listen 8080", f"listen 127.0.0.1:{self.port}").replace("/tmp/", f"{directory}/")
+        text = re.sub(r"( +server_name .*;\n)", lambda found: found[1] + below, text)
         (directory / "nginx.conf").write_text(text)
         self._command = [program("nginx"), "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", "stderr"]
         self._command += ["-g", "daemon off; user root;"]

@@ -54,6 +54,7 @@ def build(gateway: Gateway, publish: ASGIApp, scrape: Scrape, lifespan: Any) -> 
     api = FastAPI(
         title="EventHub", version=__version__, description=SUMMARY, lifespan=lifespan, docs_url=None, redoc_url=None,
         redirect_slashes=False,  # to the Host that was given
+        servers=[{"url": "."}],  # where the document is, which may be below a proxy's prefix
         responses={"default": {"model": Problem, "description": "A problem: what was received, and what was expected"}},
     )  # fmt: skip
     _errors(api, gateway.hub)
