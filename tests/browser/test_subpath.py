@@ -99,4 +99,4 @@ def test_the_openapi_document_leads_to_the_interface(hub: SimpleNamespace) -> No
 
 def test_without_its_last_slash_it_leads_to_the_page(hub: SimpleNamespace) -> None:
     answer = http.get(hub.url)
-    assert (answer.status_code, httpx.URL(hub.url).join(answer.headers["location"])) == (301, f"{hub.url}/")
+    assert (answer.status_code, str(httpx.URL(hub.url).join(answer.headers["location"]))) == (301, f"{hub.url}/")
