@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import yaml
 
-from tests.clients import http, wait_for
+from tests.clients import http, ndjson, wait_for
 from tests.harness import EventHubServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +39,7 @@ def test_its_two_commands_are_those_of_the_makefile_and_ci_calls_the_second() ->
 
 def test_its_curl_lines_publish_and_listen(start: Callable[..., EventHubServer], tmp_path: Path) -> None:
     hub = start()
-    chat, listen, stream, batch, fault = (here(block, hub) for block in blocks("sh") if "curl" in block)
+    chat, listen, stream, batch, fault, _ = (here(block, hub) for block in blocks("sh") if "curl" in block)
     assert json.loads(shell(chat, tmp_path))["channel"] == "chat.lobby"
     with subprocess.Popen(["bash", "-c", f"exec {listen}"], stdout=subprocess.PIPE, text=True) as listener:
         for _ in range(2):  # both channels
@@ -52,6 +53,45 @@ def test_its_curl_lines_publish_and_listen(start: Callable[..., EventHubServer],
     refused = json.loads(shell(fault, tmp_path))
     shown = json.loads(blocks("json")[0].replace(", …", ""))
     assert shown.items() <= refused.items()
+
+
+def test_its_loop_loses_no_line_and_stores_none_twice_while_the_hub_is_away(start: Callable[..., EventHubServer], tmp_path: Path) -> None:
+    hub = start("broker: sqlite:///events.db")
+    (loop,) = (here(block, hub) for block in blocks("sh") if "while" in block)
+    file, sent = tmp_path / "app.log.jsonl", tmp_path / "app.log.jsonl.sent"
+    written: list[str] = []
+
+    def write(count: int) -> None:
+        with file.open("a") as lines:
+            for _ in range(count):
+                written.append(f"line {len(written)}")
+                lines.write(json.dumps({"level": "info", "message": written[-1]}) + "\n")
+
+    def run() -> subprocess.Popen[str]:
+        command = ["sh", "-c", f"exec 2>&1; {loop}"]
+        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True)
+
+    write(40)
+    with run() as producer:
+        wait_for(producer, '"done":true')
+        hub.kill()
+        write(30)
+        with file.open("a") as lines:
+            lines.write("not JSON\n")
+        write(1100)
+        wait_for(producer, "curl: (7)")  # it has tried in vain
+        hub.start()
+        wait_for(producer, '"accepted":999,"rejected":1')
+        os.killpg(producer.pid, signal.SIGTERM)
+    sent.write_text(f"{sent.read_text().split()[0]} 40\n")  # as if it had been stopped before it noted the answer
+    write(30)
+    with run() as producer:
+        with ndjson(f"{hub.url}/v1/channels/logs.api/ndjson?since=earliest") as messages:
+            events = (message["data"]["message"] for message in messages if message["type"] == "event")
+            assert list(islice(events, len(written))) == written
+        os.killpg(producer.pid, signal.SIGTERM)
+    page = http.get(f"{hub.url}/v1/channels/logs.api", params={"since": "-1"}).json()
+    assert page["events"][0]["data"]["message"] == written[-1], "and nothing behind it"
 
 
 def test_its_channels_can_be_configured(start: Callable[..., EventHubServer]) -> None:
