@@ -178,6 +178,12 @@ class LimitSettings(Section):
         default=20, ge=1, description="Tokens and keys per second from one address that turn out bad, five times as many at once"
     )
     head_seconds: float = Field(default=10, gt=0, description="Longest wait for a TLS handshake, and for the head of a request")
+    keep_alive_seconds: float = Field(
+        default=75,
+        gt=0,
+        description="How long a connection waits for its next request; longer than load balancers keep theirs, mostly 60 s. "
+        "Where a newcomer finds no room, the one that waits longest makes way",
+    )
     body_seconds: float = Field(
         default=30,
         gt=0,

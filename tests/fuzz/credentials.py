@@ -12,8 +12,8 @@ from eventhub.auth.keys import KeyRing
 from eventhub.auth.principal import Kind
 from eventhub.auth.tokens import TokenVerifier, UnknownKey, load_key
 from eventhub.errors import EventHubError
-from eventhub.server.guard import fields
 from eventhub.server.jwks import read
+from eventhub.server.request_head import combined
 from tests.fuzz.bodies import NOW, gateway
 from tests.fuzz.source import Source
 
@@ -74,7 +74,7 @@ def key_sets(data: bytes) -> None:
 def queries(data: bytes) -> None:
     """A credential in an address is refused, or nothing of it is left there."""
     source = Source(data)
-    headers = fields([(b"authorization", source.rest())]) if source.byte() & 1 else {}
+    headers = combined([(b"authorization", source.rest())]) if source.byte() & 1 else {}
     try:
         rest, lifted = gateway().guard.lift(data, headers)
     except EventHubError as error:

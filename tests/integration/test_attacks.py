@@ -131,7 +131,7 @@ def endings(socks: list[socket.socket], data: bytes, seconds: float) -> list[byt
 def test_what_is_sent_behind_an_answer_keeps_no_connection_and_the_answer_is_seen(
     start: Start, begun: bytes, more: bytes, status: int
 ) -> None:
-    hub = start(CHANNELS)
+    hub = start(CHANNELS + "limits: {keep_alive_seconds: 2}")
     with attacked(hub, 20), ExitStack() as stack:
         socks = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(100)]
         for sock in socks:

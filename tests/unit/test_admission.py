@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_network
 from typing import Any
@@ -42,6 +43,48 @@ def test_a_full_node_refuses_until_somebody_goes() -> None:
     node.disconnect(first)
     node.connect("192.0.2.3")
     assert node.open == 2
+
+
+class Still:
+    """A loop whose time does not pass."""
+
+    def time(self) -> float:
+        return 0
+
+    def call_at(self, when: float, callback: Callable[..., object], /, *arguments: Any) -> None:
+        """Never."""
+
+    def call_soon(self, callback: Callable[..., object], /, *arguments: Any) -> None:
+        """Never."""
+
+
+class Kept:
+    """A connection that waits for its next request."""
+
+    def __init__(self, node: Admission, address: str) -> None:
+        self.node = node
+        self.place = node.connect(address)
+        node.idle.enter(self, self.place, Still())
+
+    def retire(self) -> None:
+        self.node.idle.leave(self, self.place)
+        self.node.disconnect(self.place)
+
+
+def test_a_connection_that_waits_for_a_request_makes_room_for_a_newcomer() -> None:
+    node = admission(connections=2, connections_per_address=1)
+    Kept(node, "192.0.2.1")
+    used = node.connect("192.0.2.2")
+    again = node.connect("192.0.2.1")
+    assert (node.open, len(node.idle)) == (2, 0)
+    with pytest.raises(NodeFull):
+        node.connect("192.0.2.3")
+    node.disconnect(used)
+    with pytest.raises(TooManyConnections):
+        node.connect("192.0.2.1")
+    node.disconnect(again)
+    node.disconnect(node.connect("192.0.2.1"))
+    assert node.open == 0
 
 
 def full(*addresses: str) -> tuple[Watchers, list[Watcher], list[int]]:

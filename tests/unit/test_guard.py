@@ -22,7 +22,7 @@ from eventhub.errors import (
 from eventhub.hub import Hub
 from eventhub.server import guard as module
 from eventhub.server import jwks
-from eventhub.server.guard import MAX_FIELDS, OFFER, Guard, fields
+from eventhub.server.guard import MAX_FIELDS, OFFER, Guard
 from eventhub.settings import AuthSettings
 from tests.credentials import SECRET, jwk, private, public_pem, token
 from tests.jwks_server import JwksServer, reply
@@ -84,13 +84,6 @@ def test_more_than_one_is_refused(headers: dict[bytes, bytes], offered: list[str
     """RFC 6750, 2: clients must not use more than one method."""
     with pytest.raises(InvalidRequest, match="more than one credential was sent"):
         guard().identify(headers, offered)
-
-
-def test_a_header_that_is_sent_twice_is_refused() -> None:
-    one = (b"authorization", b"Bearer " + KEY.encode())
-    assert fields([one, (b"cookie", b"a"), (b"cookie", b"b")])[b"authorization"] == one[1]
-    with pytest.raises(InvalidRequest, match="more than one header Authorization"):
-        fields([one, (b"host", b"x"), (b"authorization", b"Bearer other")])
 
 
 @pytest.mark.parametrize("value", ["Basic dXNlcjpwYXNz", "Digest username=x", "Bearer\tx", "BearerX y", " Bearer x"])

@@ -73,7 +73,7 @@ def test_every_limit_that_refuses_shows_from_the_start_and_is_counted_by_name() 
 
 
 def test_every_setting_of_limits_refuses_or_is_a_buffer() -> None:
-    assert set(REFUSING) == LimitSettings.model_fields.keys() - {"buffer_bytes", "history_bytes"}
+    assert set(REFUSING) == LimitSettings.model_fields.keys() - {"buffer_bytes", "history_bytes", "keep_alive_seconds"}
 
 
 def test_what_a_stranger_wrote_does_not_become_a_label() -> None:

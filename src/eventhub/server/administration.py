@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from eventhub.auth.principal import Principal
 from eventhub.errors import NotFound, PayloadTooLarge, RequestTimeout
 from eventhub.server.admin import Admin, Block, Filter, Verbosity, Whom
-from eventhub.server.guard import address_of, fields
+from eventhub.server.guard import address_of
+from eventhub.server.request_head import combined
 
 BODY_BYTES = 4096
 Body = TypeVar("Body", bound=BaseModel)
@@ -20,7 +21,7 @@ def mount(api: FastAPI, admin: Admin, body_seconds: float) -> None:
     """Add the routes. A body has so many seconds."""
 
     async def operator(request: Request) -> Principal:
-        return await admin.authorize(fields(request.scope["headers"]), address_of(request.scope))
+        return await admin.authorize(combined(request.scope["headers"]), address_of(request.scope))
 
     @api.get("/v1/admin/connections", summary="Who is connected, on all nodes", tags=["administer"])
     async def connections(request: Request, wanted: Annotated[Filter, Query()]) -> dict[str, Any]:

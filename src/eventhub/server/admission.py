@@ -9,6 +9,7 @@ from starlette.types import Scope
 
 from eventhub.addresses import site
 from eventhub.errors import NodeFull, TooManyConnections
+from eventhub.server.idle import IdleConnections
 from eventhub.server.proxies import Proxies
 from eventhub.settings import LimitSettings
 
@@ -31,12 +32,16 @@ class Place:
 
 
 class Places:
-    """Connections by key, at most `bound` of one. A key is held only while it has connections."""
+    """Connections by key, at most `bound` of one. A key is held only while it has connections.
 
-    __slots__ = ("_bound", "_limit", "_places", "_refusal")
+    `make_room` may count out one of a place that is full; whether it has.
+    """
 
-    def __init__(self, bound: int, refusal: str, limit: str) -> None:
+    __slots__ = ("_bound", "_limit", "_make_room", "_places", "_refusal")
+
+    def __init__(self, bound: int, refusal: str, limit: str, make_room: Callable[[Place], bool] | None = None) -> None:
         self._bound = bound
+        self._make_room = make_room
         self._limit = limit
         self._refusal = refusal
         self._places: dict[str, Place] = {}
@@ -47,7 +52,9 @@ class Places:
         if place is None:
             place = self._places[key] = Place(key)
         elif place.count >= self._bound:
-            raise TooManyConnections(f"{self._bound} connections are open {self._refusal}").by(self._limit)
+            if self._make_room is None or not self._make_room(place):
+                raise TooManyConnections(f"{self._bound} connections are open {self._refusal}").by(self._limit)
+            place = self._places.setdefault(key, place)  # it may have held that one only
         place.count += 1
         return place
 
@@ -119,6 +126,7 @@ class Admission:
         self.capacity = min(limits.connections, descriptors - min(RESERVE, descriptors // 8))
         self.open = 0
         self.watchers = Watchers()
+        self.idle = IdleConnections(limits.keep_alive_seconds)
         self.principals = Places(
             limits.connections_per_principal,
             "for this principal, which is the limit (limits.connections_per_principal)",
@@ -129,11 +137,12 @@ class Admission:
             limits.connections_per_address,
             "from this address, which is the limit (limits.connections_per_address); if it is a proxy's, name it in `proxies`",
             "connections_per_address",
+            self.idle.make_room,
         )
 
     def connect(self, peer: str | None) -> Place | None:
         """Count a TCP connection in; its place among those of its address, None for a proxy's. Raises NodeFull, TooManyConnections."""
-        if self.open >= self.capacity:
+        if self.open >= self.capacity and not self.idle.make_room():
             raise NodeFull(f"this node has {self.capacity} connections, which is the limit (limits.connections, open files)")
         place = self._enter(peer)
         self.open += 1

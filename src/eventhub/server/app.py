@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.config import channel_types
-from eventhub.errors import ConfigurationError, EventHubError
+from eventhub.errors import ConfigurationError, EventHubError, InvalidRequest
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import http, pages
@@ -24,13 +24,14 @@ from eventhub.server.admission import raise_descriptors
 from eventhub.server.backend import open_broker
 from eventhub.server.certificates import Certificates, open_certificates
 from eventhub.server.cors import Cors, is_preflight
-from eventhub.server.gateway import Gateway
-from eventhub.server.guard import PARAMETER, Guard, fields
+from eventhub.server.gateway import ABORT, Gateway
+from eventhub.server.guard import PARAMETER, Guard
 from eventhub.server.headers import ALWAYS, with_headers
 from eventhub.server.http_protocol import protocol_for
 from eventhub.server.machine import Machine
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
 from eventhub.server.pulse import pulse
+from eventhub.server.request_head import check_single, combined, stripped
 from eventhub.server.server import Server
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
@@ -78,6 +79,13 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
+            if ABORT not in scope.get("extensions", ()):  # under another server than ours, which has looked at heads already
+                try:
+                    scope["headers"] = stripped(scope["headers"])
+                    check_single(scope["headers"])
+                except InvalidRequest as error:
+                    await _turn_away(scope, send, error)
+                    return
             self.gateway.proxies.apply(scope)
             if self.gateway.access.on:
                 send = self.gateway.access.watch(scope, send)
@@ -90,9 +98,9 @@ class Application:
                 if not self.gateway.hosts.open:
                     self.gateway.hosts.check(_host(scope))
                 if PARAMETER in scope["query_string"]:
-                    query, headers = self.gateway.guard.lift(scope["query_string"], fields(scope["headers"]))
+                    query, headers = self.gateway.guard.lift(scope["query_string"], combined(scope["headers"]))
                     scope = {**scope, "query_string": query, "headers": list(headers.items())}
-                if scope["method"] == "OPTIONS" and is_preflight(headers := fields(scope["headers"])):
+                if scope["method"] == "OPTIONS" and is_preflight(headers := combined(scope["headers"])):
                     self.gateway.origins.check(headers)
                     await self._cors.preflight(headers, send)
                     return
@@ -154,6 +162,13 @@ def _host(scope: Scope) -> bytes | None:
             host: bytes = value
             return host
     return None
+
+
+async def _turn_away(scope: Scope, send: Send, error: EventHubError) -> None:
+    if scope["type"] == "http":
+        await refuse(send, error)
+    else:
+        await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
 
 
 def _headless(send: Send) -> Send:

@@ -45,6 +45,8 @@ ABORT = "eventhub.abort"
 
 `abort` closes it at once, `outgoing` says what of it the peer has taken (liveness.py).
 """
+HALF_CLOSED = "eventhub.half_closed"
+"""The ASGI message by which our HTTP protocol says that the client sends no more behind its body: it has gone, or reads on."""
 SUBPROTOCOL = "eventhub.v1"
 BEATS = 500
 """Connections that get their heartbeat in one turn of the loop."""

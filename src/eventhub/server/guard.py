@@ -1,7 +1,7 @@
 """Who comes in: from the credentials of a request to a principal."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -158,14 +158,6 @@ class Guard:
             self._fetched = found
             self._verifier.replace([*self._fixed, *found])
             self._authenticator.forget()
-
-
-def fields(headers: Sequence[tuple[bytes, bytes]]) -> Headers:
-    """Header fields by name. Raises InvalidRequest for two of Authorization: whoever is in between may have looked at the other one."""
-    found = dict(headers)
-    if len(found) != len(headers) and sum(name == b"authorization" for name, _ in headers) > 1:
-        raise InvalidRequest("more than one header Authorization was sent; expected one")
-    return found
 
 
 def address_of(scope: Mapping[str, Any]) -> str:

@@ -15,8 +15,8 @@ from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest, NotFound
 from eventhub.server.frames import accept_deflate
 from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway
-from eventhub.server.guard import fields
 from eventhub.server.headers import ALWAYS
+from eventhub.server.request_head import combined
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 DEFLATE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
@@ -62,7 +62,7 @@ def agree(gateway: Gateway, method: str, url: bytes, headers: Headers, client: s
     path = unquote((address.path or b"/").decode("latin-1"))
     if path != PATH:
         raise not_here(path)
-    query, given = gateway.guard.lift(address.query or b"", fields(headers))
+    query, given = gateway.guard.lift(address.query or b"", combined(headers))
     opening = _opening(method, headers)
     gateway.hosts.check(given.get(b"host"))
     gateway.origins.check(given)

@@ -21,10 +21,11 @@ from eventhub.hub import Hub
 from eventhub.schema import MAX_FAULTS, pointer
 from eventhub.server import administration, asyncapi, openapi
 from eventhub.server.gateway import PATH, Gateway
-from eventhub.server.guard import address_of, fields
+from eventhub.server.guard import address_of
 from eventhub.server.handling import PARAMETER, Handling
 from eventhub.server.openapi import MODELS, PROBLEM, Batch, Problem, Stored
 from eventhub.server.publish import METHODS
+from eventhub.server.request_head import combined
 from eventhub.server.stream import MEDIA_TYPES, Stream
 from eventhub.server.wanted import Wanted
 
@@ -119,7 +120,7 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
 
     async def authorize(request: Request, action: Action, channel: str) -> ChannelType:
         kind = hub.types.resolve(channel)
-        principal = await gateway.guard.admit(fields(request.scope["headers"]), address=address_of(request.scope))
+        principal = await gateway.guard.admit(combined(request.scope["headers"]), address=address_of(request.scope))
         principal.authorize(action, channel, kind.anonymous)
         return kind
 
@@ -187,7 +188,7 @@ def _streams(api: FastAPI, gateway: Gateway) -> None:
         return {200: {"description": "Events as they happen, without end", "content": {media: {"schema": {"type": "string"}}}}}
 
     async def stream(request: Request, transport: str, channel: str | None, last: str | None) -> Response:
-        gateway.origins.check(headers := fields(request.scope["headers"]))
+        gateway.origins.check(headers := combined(request.scope["headers"]))
         principal = await gateway.guard.admit(headers, address=address_of(request.scope))
         wanted = Wanted(request.scope["query_string"], channel, last)
         if not wanted.channels:
@@ -245,7 +246,7 @@ def _operations(api: FastAPI, gateway: Gateway, scrape: Scrape) -> None:
     @api.get("/metrics", summary="Prometheus metrics", response_class=Response, tags=["operate"])
     async def metrics(request: Request) -> Response:
         if not gateway.settings.auth.public_metrics:
-            await gateway.guard.admit_operator(fields(request.scope["headers"]), address_of(request.scope))
+            await gateway.guard.admit_operator(combined(request.scope["headers"]), address_of(request.scope))
         return Response(await scrape(), media_type=CONTENT_TYPE_LATEST)
 
 

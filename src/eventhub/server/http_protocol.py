@@ -1,22 +1,29 @@
-"""The fast lane's HTTP side: uvicorn's protocol with bounds, connections counted, and WebSocket upgrades handed over whole."""
+"""The fast lane's HTTP side: requests are parsed, bounded and answered in order; WebSocket upgrades are handed over whole."""
 
 import asyncio
+from collections import deque
 from functools import partial
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import httptools
+import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from eventhub.addresses import canonical
-from eventhub.errors import EventHubError, HeadTooLarge, InvalidRequest, NodeFull, RequestTimeout
+from eventhub.errors import EventHubError, HeadTooLarge, InvalidRequest, MethodNotAllowed, NodeFull, RateLimited, RequestTimeout
+from eventhub.server import request_head
 from eventhub.server.admission import COUNTED, Place, Watcher
+from eventhub.server.exchange import Exchange
 from eventhub.server.gateway import ABORT, Gateway
 from eventhub.server.handshake import refusal
+from eventhub.server.joining import Joining
 from eventhub.server.liveness import outgoing
-from eventhub.server.refusal import LINGER_SECONDS, Refusal
+from eventhub.server.refusal import Refusal
 from eventhub.server.wire import WebSocketProtocol
 
+ASGI = {"version": "3.0", "spec_version": "2.3"}
 HEAD_BYTES = 32 * 1024
 PIPELINE = 16
 """Requests that may wait behind one another on a connection."""
@@ -28,83 +35,55 @@ WATCHER_SECONDS = 1.0
 """A connection to a full node has so long to ask."""
 UNREAD_SECONDS = 2.0
 """Then its connection ends, whether it has read the answer or not."""
+DEAF_BYTES = 1024 * 1024
+"""What a client may send while answers to what came before are due, once nothing more is looked at."""
 BODY_MOMENT = 1.0
 """Seconds that the rest of a body has once its request was answered. What comes is thrown away; the connection is kept if that was all."""
 
 
-class Joining:
-    """A transport for HTTP: a response's head waits for what follows in the same turn of the loop, so that both are one write.
-
-    uvicorn writes them apart and uvloop sends each at once, which is a system call and a wake-up of the client too many.
-
-    Closed while a body is `unread` it lingers (RFC 9112, 9.6): bytes that nobody has read would make the kernel reset the connection, and
-    the client would not see the answer.
-    """
-
-    __slots__ = ("_head", "_lingers", "_loop", "raw", "unread")
-
-    def __init__(self, raw: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self.raw = raw
-        self.unread = False
-        """A request's body is under way."""
-        self._loop = loop
-        self._head = b""
-        self._lingers = False
-
-    def write(self, data: bytes) -> None:
-        if self._lingers:
-            return  # its end has been sent
-        if self._head:
-            data, self._head = self._head + data, b""
-        elif data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n"):
-            self._head = data
-            self._loop.call_soon(self._flush)
-            return
-        self.raw.write(data)
-
-    def close(self) -> None:
-        self._flush()
-        if self.unread and not self.is_closing():
-            self._lingers = True
-            if self.raw.can_write_eof():
-                self.raw.write_eof()
-            self._loop.call_later(LINGER_SECONDS, self.raw.close)
-        elif not self._lingers:
-            self.raw.close()
-
-    def is_closing(self) -> bool:
-        return self._lingers or self.raw.is_closing()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.raw, name)
-
-    def _flush(self) -> None:
-        if self._head:
-            head, self._head = self._head, b""
-            if not self.is_closing():
-                self.raw.write(head)
-
-
-class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol, with sockets set for streaming, bounded request heads, and upgrades handed to WebSocketProtocol.
+class HttpProtocol(asyncio.Protocol):
+    """One connection: a request after another, each an Exchange. Built by uvicorn's server, with uvicorn's arguments.
 
     Whatever it waits for has a time: a head `limits.head_seconds`, a body that of whoever reads it, the rest of a body that nobody reads
-    BODY_MOMENT, the next request uvicorn's keep-alive. Only the beginning of a request ends that last wait: line breaks between requests,
-    or what follows a request for an upgrade that there is not, would otherwise hold a connection for ever.
+    BODY_MOMENT, the next request `limits.keep_alive_seconds`. Only the beginning of a request ends that last wait: line breaks between
+    requests would otherwise hold a connection for ever. What the client sends that is neither head nor body (the framing of chunks, fields
+    behind the body) is ignored, and at most HEAD_BYTES of it may come in a row.
+
+    A client that ends its half of the connection gets what is due, then the connection ends. After bytes that are no request nothing more
+    is read; what came before is answered, then this.
     """
 
-    gateway: Gateway  # set on a subclass by `protocol_for`, as are
+    gateway: Gateway  # set on a subclass by `protocol_for`, as is
     refusals: set[Refusal]
-    _place: Place | None
-    _joining: Joining  # the transport
-    _extensions: dict[str, Any]
-    _head = 0  # bytes of the header fields so far
-    _received = 0  # bytes received while the head was not complete
-    _began = False  # a request began in the bytes being parsed
-    _full: NodeFull | None = None  # the node is: this connection may ask WATCHED, once
-    _watcher: Watcher | None = None  # then, too
-    _fault: EventHubError | None = None  # why the parser was stopped
-    _head_timer: asyncio.TimerHandle | None = None
+
+    def __init__(
+        self, config: uvicorn.Config, server_state: ServerState, app_state: dict[str, Any], loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        self.loop = loop or asyncio.get_running_loop()
+        self._app = config.loaded_app
+        self._state = app_state
+        self._server_state = server_state
+        self._peers: set[Any] = server_state.connections
+        self._exchanges: deque[Exchange] = deque()  # not answered yet: the first is being, the others wait
+        self._exchange: Exchange | None = None  # the newest, answered or not
+        self._place: Place | None = None
+        self._full: NodeFull | None = None  # the node is: this connection may ask WATCHED, once
+        self._watcher: Watcher | None = None  # then, too
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None  # of a wait for anything else
+        self._url = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._in_head = False  # a request has begun whose head is not complete
+        self._expects = False  # it asks for 100 Continue
+        self._head_bytes = 0  # of header fields so far
+        self._idle_bytes = 0  # received since something came of it
+        self._fault: EventHubError | None = None  # why the parser was stopped
+        self._last_words = b""  # what is to be said to it, behind the answers that are due
+        self._deaf = False  # nothing that comes is looked at any more
+        self._idle = False  # it waits for the next request
+        self._counted = False  # it is one of the connections of this node
+
+    # Input: asyncio's protocol
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         self.client = _address(transport, "peername")
@@ -112,149 +91,365 @@ class HttpProtocol(HttpToolsProtocol):
         try:
             self._place = admission.connect(self.client[0] if self.client else None)
         except NodeFull as error:
-            self._place, self._full = None, error
+            self._full = error
             self._watcher = admission.watchers.enter(self.client[0] if self.client else "", self._give_way)
             if self._watcher is None:
-                self._refuse(transport, error)
+                self.gateway.hub.refused(error)
+                self._refuse(transport, refusal(error))
                 return
         except EventHubError as error:
-            self._refuse(transport, error)
+            self.gateway.hub.refused(error)
+            self._refuse(transport, refusal(error))
             return
-        self.connections.add(self)  # all as in uvicorn, whose way to the addresses takes longer than the rest of a handshake
-        self._joining = Joining(transport, self.loop)
-        self.transport = cast(asyncio.Transport, self._joining)
-        self.flow = FlowControl(transport)
-        self.server = _address(transport, "sockname")
-        self._extensions = {ABORT: {"abort": transport.abort, "outgoing": partial(outgoing, transport)}}
+        self._counted = self._full is None
+        self._peers.add(self)
+        self.transport = Joining(transport, self.loop)
+        self._flow = FlowControl(transport)
+        self._server = _address(transport, "sockname")
+        self._extensions: dict[str, Any] = {ABORT: {"abort": transport.abort, "outgoing": partial(outgoing, transport)}}
         if self._place is not None:
             self._extensions[COUNTED] = {}
-        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
-        if self.scheme == "https":
+        self._secure = transport.get_extra_info("sslcontext") is not None
+        if self._secure:
             transport.set_write_buffer_limits(HIGH_WATER_LIMIT)  # for TLS, uvloop's own is eight times as much
+        self._parser = self._new_parser()
         seconds = WATCHER_SECONDS if self._full else self.gateway.settings.limits.head_seconds
         self._head_timer = self.loop.call_later(seconds, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        self._began = False
+        self._idle_bytes += len(data)
+        if self._deaf:
+            if self._idle_bytes > DEAF_BYTES:
+                self.transport.abort()
+            return
         try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            if self._should_upgrade():
-                self._upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            if len(self.pipeline) > PIPELINE:
-                self.transport.abort()  # an answer to each would cost more than the request
-                return
-            self._fail(self._fault or InvalidRequest("this is not an HTTP request"))
+            self._feed(data)
+        except httptools.HttpParserError as error:
+            self._fail(self._fault or self._malformed(error))
         else:
-            if self._head_timer is not None and not self._began:  # the head is not complete: what came belongs to it
-                self._received += len(data)
-                if self._received > HEAD_BYTES:
-                    self._fail(_head_too_large())
+            if self._idle_bytes > HEAD_BYTES:
+                self._fail(_head_too_large())
+
+    def eof_received(self) -> bool:
+        """The client ended its half. Under TLS there are no halves."""
+        if self._secure or self.transport.is_closing():
+            return False
+        self._deaf = True
+        self._head_is_complete()
+        exchange = self._exchange
+        if exchange is not None and self.transport.unread:
+            self.transport.unread = False  # no more of it comes
+            if exchange.complete:
+                return False
+            exchange.spoil(InvalidRequest("the connection's half ended before the body did; nothing of an unfinished event is stored"))
+            return True
+        if self._busy:
+            self._exchanges[-1].keep_alive = False
+            for each in self._exchanges:
+                each.half_closed()
+            return True
+        if self._in_head:
+            self.transport.write(refusal(InvalidRequest("the connection's half ended before the request's head did")))
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._full:
-            self._stop_watching()
-        else:
-            self.gateway.admission.disconnect(self._place)
+        self._peers.discard(self)
+        self._stop_waiting()
         self._head_is_complete()
-        self.pipeline.clear()
-        super().connection_lost(exc)
+        self._stop_watching()
+        self._count_out()
+        for exchange in self._exchanges:
+            exchange.disconnect()
+        self._exchanges.clear()
+        self._flow.resume_writing()
+        self._forget_parser()
+
+    def pause_writing(self) -> None:
+        self._flow.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._flow.resume_writing()
+
+    # Input: the parser
 
     def on_message_begin(self) -> None:
-        self._unset_keepalive_if_required()
-        if len(self.pipeline) > PIPELINE:
-            raise ValueError("too many")  # ends the parser: one read can hold two thousand requests
-        super().on_message_begin()
-        self.scope["extensions"] = self._extensions
-        self._head = self._received = 0
-        self._began = True
+        self._stop_waiting()
+        if len(self._exchanges) > PIPELINE:  # one read can hold two thousand requests
+            self._stop(RateLimited(f"{PIPELINE} requests wait on this connection, which is the limit; expected answers to be read first"))
+        self._url = b""
+        self._headers = []
+        self._in_head, self._expects = True, False
+        self._head_bytes = self._idle_bytes = 0
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._head_is_late)
 
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head += len(name) + len(value)
-        if self._head > HEAD_BYTES:
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > HEAD_BYTES:
             self._stop(_head_too_large())
-        super().on_header(name, value)
+        if not self._in_head:
+            return  # a trailer: fields behind the body are no part of the head (RFC 9110, 6.5.1)
+        name = name.lower()
+        value = value.rstrip(request_head.SPACE)  # the parser takes away what is in front
+        if name == b"expect" and value.lower() == b"100-continue":
+            self._expects = True
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._head_is_complete()
-        self._head = 0
-        if len(dict(self.headers)) != len(self.headers) and sum(name == b"host" for name, _ in self.headers) > 1:
-            self._stop(InvalidRequest("more than one header Host was sent; expected one"))  # RFC 9112, 3.2
-        if self._full and not self._busy and (self.parser.should_upgrade() or self.url.partition(b"?")[0] not in WATCHED):
-            self._stop(self._full)
-        self._joining.unread = True
-        super().on_headers_complete()
-        if self._watcher:
-            self._watcher.asked = True
-            self.cycle.keep_alive = False
-        if self.gateway.hub.draining:
-            self.last_call()
+        self._in_head = False
+        self._head_bytes = self._idle_bytes = 0
+        version = self._parser.get_http_version()
+        try:
+            request_head.check(version, self._headers)
+        except InvalidRequest as error:
+            self._stop(error)
+        if not self._parser.should_upgrade():  # otherwise `_feed` decides
+            self._begin(version)
+
+    def on_body(self, body: bytes) -> None:
+        self._idle_bytes = 0
+        exchange = self._exchange
+        if exchange is None or exchange.complete:
+            return
+        exchange.body += body
+        if len(exchange.body) > HIGH_WATER_LIMIT:
+            self._flow.pause_reading()
+        exchange.arrived()
+
+    def on_message_complete(self) -> None:
+        exchange = self._exchange
+        if exchange is None or self._parser.should_upgrade():
+            return
+        self.transport.unread = False
+        exchange.more_body = False
+        if exchange.keep_alive and not self._parser.should_keep_alive():  # a trailer said so: the parser looks at nothing more
+            exchange.keep_alive = False
+            if exchange.complete:
+                self.transport.close()
+                return
+        if not exchange.complete:
+            exchange.arrived()
+        elif self._end_timer is not None:  # the rest of a body whose request was answered
+            self._wait()
+
+    # Input: the node
 
     def last_call(self) -> bool:
         """The server is about to stop: close behind the answer that is due, or soon. False when none is due."""
         if self._busy:
-            self.cycle.keep_alive = False  # which the answer says (RFC 9112, 9.6), unless it has begun
+            self._exchanges[-1].keep_alive = False  # which the answer says (RFC 9112, 9.6), unless it has begun
             return True
-        if self.timeout_keep_alive_task is not None:
-            self._keep_alive(LAST_CALL)
+        if self._waits:
+            self._stop_waiting()
+            self._end_timer = self.loop.call_later(LAST_CALL, self.transport.close)
         return False
 
-    def on_message_complete(self) -> None:
-        super().on_message_complete()
-        self._joining.unread = False
-        if self.timeout_keep_alive_task is not None:  # the rest of a body whose request was answered
-            self._keep_alive(self.timeout_keep_alive)
+    def shutdown(self) -> None:
+        """Uvicorn stops."""
+        if self._busy:
+            self._exchanges[-1].keep_alive = False
+        else:
+            self.transport.close()
 
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self._joining.unread and not self._joining.raw.is_closing():
-            self.flow.resume_reading()
+    def retire(self) -> None:
+        """It has waited long enough for a request.
+
+        One that crosses the end of the connection is not looked at, and is met by no reset: nothing was done, the client can send it again.
+        """
+        self._stop_waiting()
+        self._count_out()
+        self._leave(b"")
+
+    # Private: requests
+
+    def _feed(self, data: bytes) -> None:
+        """Parse. Raises HttpParserError."""
+        while data:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:  # the parser takes no body of a request with an Upgrade
+                data = data[upgrade.args[0] :]
+            method, version = self._parser.get_method(), self._parser.get_http_version()
+            if method == b"CONNECT":
+                self._fail(MethodNotAllowed("this server is no proxy, and has no method CONNECT"))
+                return
+            if request_head.wants_websocket(method, version, self._headers):
+                self._upgrade(data)
+                return
+            data = request_head.without_upgrade(method, self._url, version, self._headers) + data
+            self._parser = self._new_parser()
+
+    def _begin(self, version: str) -> None:
+        """A request's head is complete."""
+        try:
+            url = httptools.parse_url(self._url)
+            raw_path = url.path or b"/"
+            path = raw_path.decode("ascii")
+        except (httptools.HttpParserError, UnicodeDecodeError):
+            self._stop(InvalidRequest("the address is not a URL"))
+        if self._full and not self._busy and raw_path not in WATCHED:
+            self._stop(self._full)
+        scope = {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": version,
+            "server": self._server,
+            "client": self.client,
+            "scheme": "https" if self._secure else "http",
+            "method": self._parser.get_method().decode("ascii"),
+            "root_path": "",
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": raw_path,
+            "query_string": url.query or b"",
+            "headers": self._headers,
+            "state": self._state.copy(),
+            "extensions": self._extensions,
+        }
+        exchange = Exchange(scope, self.transport, self._flow, self._server_state.default_headers, self._answered)
+        exchange.keep_alive = self._parser.should_keep_alive() and self._watcher is None and not self.gateway.hub.draining
+        if self._expects and version != "1.0":
+            exchange.expect()
+        self.transport.unread = True
+        if self._watcher:
+            self._watcher.asked = True
+        self._exchange = exchange
+        self._exchanges.append(exchange)
+        if len(self._exchanges) == 1:
+            self._start(exchange)
+        else:
+            self._flow.pause_reading()
+
+    def _start(self, exchange: Exchange) -> None:
+        task = self.loop.create_task(exchange.run(self._app))
+        task.add_done_callback(self._server_state.tasks.discard)
+        self._server_state.tasks.add(task)
+
+    def _answered(self) -> None:
+        """The first exchange's answer is complete."""
+        if self._exchanges:
+            self._exchanges.popleft()
         if self._watcher:
             self.loop.call_soon(self.gateway.admission.watchers.answered, self._watcher)  # by then what the kernel takes is written
             self._head_is_complete()  # one behind this: there will be no other
             self._head_timer = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
-        if self.timeout_keep_alive_task is None:
+        if self.transport.raw.is_closing():
             return
-        if self._head_timer is not None:  # the next request has begun
-            self._unset_keepalive_if_required()
-        elif self._joining.unread:
-            self._keep_alive(BODY_MOMENT)
+        self._flow.resume_reading()
+        if self.transport.is_closing():
+            return
+        if self._exchanges:
+            self._start(self._exchanges[0])
+        elif self._last_words:
+            self._say_last_words()
+        elif self._head_timer is None:  # otherwise the next request has begun
+            self._wait()
 
-    def _keep_alive(self, seconds: float) -> None:
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+    def _upgrade(self, tail: bytes) -> None:
+        if self._full and not self._busy:
+            self._fail(self._full)
+        elif self._busy:
+            self._fail(InvalidRequest("an upgrade behind an unanswered request"))
+        elif request_head.has_body(self._headers):
+            self._fail(InvalidRequest("the handshake of a WebSocket has a body; expected none"))
+        else:
+            self._peers.discard(self)
+            self._forget_parser()
+            transport = self.transport.raw
+            websocket = WebSocketProtocol(self.gateway, transport, self._peers, self._place)
+            transport.set_protocol(websocket)
+            websocket.handshake("GET", self._url, self._headers, tail)
 
-    def _stop(self, fault: EventHubError) -> NoReturn:
-        """End the parser; `data_received` answers."""
-        self._fault = fault
-        raise ValueError(fault.code)
+    @property
+    def _busy(self) -> bool:
+        return bool(self._exchanges)
+
+    # Private: waiting
+
+    @property
+    def _waits(self) -> bool:
+        """Nothing is under way but the wait for the next request, or for the rest of a body."""
+        return self._idle or self._end_timer is not None
+
+    def _wait(self) -> None:
+        """For the next request, or for the rest of a body that nobody reads."""
+        self._stop_waiting()
+        if self.transport.unread:
+            self._end_timer = self.loop.call_later(BODY_MOMENT, self.transport.close)
+        else:
+            self._idle = True
+            self._exchange, self._headers = None, []
+            self.gateway.admission.idle.enter(self, self._place, self.loop)
+
+    def _stop_waiting(self) -> None:
+        if self._idle:
+            self._idle = False
+            self.gateway.admission.idle.leave(self, self._place)
+        elif self._end_timer is not None:
+            self._end_timer.cancel()
+            self._end_timer = None
 
     def _head_is_complete(self) -> None:
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _malformed(self, error: httptools.HttpParserError) -> InvalidRequest:
+        if self.transport.unread:
+            return InvalidRequest(f"the framing of the body is malformed: {error}")
+        if self._parser.get_method() == b"PRI":
+            return InvalidRequest("this is the preface of HTTP/2; expected HTTP/1.1")
+        return InvalidRequest(f"this is not an HTTP request: {error}; expected HTTP/1.1")
+
     def _head_is_late(self) -> None:
         self._head_timer = None
         seconds = self.gateway.settings.limits.head_seconds
         self._fail(RequestTimeout(f"no complete request came within {seconds:g} seconds (limits.head_seconds)").by("head_seconds"))
 
+    # Private: ends
+
+    def _stop(self, fault: EventHubError) -> NoReturn:
+        """End the parser; `data_received` answers."""
+        self._fault = fault
+        raise ValueError(fault.code)
+
     def _fail(self, error: EventHubError) -> None:
-        """Answer what never became a request, unless the answer to an earlier one is under way."""
-        if self.transport.is_closing():
+        """What comes is no request, or no body: read no more. It is answered behind what came before it."""
+        if self.transport.is_closing() or self._deaf:
             return
+        self._head_is_complete()
+        self._stop_waiting()
         if self._full and not self._busy:
             self._turn_away(self._full)
-        else:
-            self.gateway.hub.refused(error)
-            if not self._busy and not self._joining.unread:  # what is wrong in the rest of a body whose request was answered has no answer
-                self.transport.write(refusal(error))
-            self.transport.close()
+            return
+        self._deaf = True
+        self._idle_bytes = 0
+        exchange = self._exchange
+        if exchange is not None and self.transport.unread:  # what is wrong with a body is for whoever reads it
+            exchange.spoil(error)
+            if exchange.complete:
+                self.transport.close()
+            return
+        self.gateway.hub.refused(error)
+        self._last_words = refusal(error)
+        if not self._busy:
+            self._say_last_words()
+
+    def _say_last_words(self) -> None:
+        self.transport.write(self._last_words)
+        self.transport.unread = True  # whatever more is sent shall not reset the connection before the client has read this
+        self.transport.close()
+
+    def _count_out(self) -> None:
+        if self._counted:
+            self._counted = False
+            self.gateway.admission.disconnect(self._place)
 
     def _give_way(self) -> None:
         """Another wants to watch."""
@@ -272,31 +467,26 @@ class HttpProtocol(HttpToolsProtocol):
         """It is not one that watches: its place is another's, however long it stays."""
         self._stop_watching()
         self._head_is_complete()
-        self.connections.discard(self)
-        self._refuse(self._joining.raw, error)
-
-    def _refuse(self, transport: asyncio.Transport, error: EventHubError) -> None:
         self.gateway.hub.refused(error)
-        self.parser = None  # type: ignore[assignment]  # it knows us: together we would wait for the garbage collector
-        transport.set_protocol(Refusal(transport, error, self.refusals))
+        self._leave(refusal(error))
 
-    @property
-    def _busy(self) -> bool:
-        return bool(self.pipeline) or not getattr(self.cycle, "response_complete", True)
+    def _leave(self, said: bytes) -> None:
+        """This is no connection of the node any more."""
+        self._peers.discard(self)
+        self._refuse(self.transport.raw, said)
 
-    def _should_upgrade_to_ws(self) -> bool:
-        return True
+    def _refuse(self, transport: asyncio.Transport, said: bytes) -> None:
+        self._forget_parser()
+        transport.set_protocol(Refusal(transport, said, self.refusals))
 
-    def _upgrade(self, tail: bytes) -> None:
-        if self._busy:
-            self._fail(InvalidRequest("an upgrade behind an unanswered request"))
-            return
-        self.connections.discard(self)
-        self.parser = None  # type: ignore[assignment]  # as in `_refuse`
-        transport = self._joining.raw
-        websocket = WebSocketProtocol(self.gateway, transport, self.server_state.connections, self._place)
-        transport.set_protocol(websocket)
-        websocket.handshake(self.scope["method"], self.url, self.headers, tail)
+    def _new_parser(self) -> Any:
+        parser = httptools.HttpRequestParser(self)
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)  # behind a request that says Connection: close
+        return parser
+
+    def _forget_parser(self) -> None:
+        """It knows us: together we would wait for the garbage collector."""
+        self._parser = None
 
 
 def _head_too_large() -> HeadTooLarge:

@@ -143,7 +143,11 @@ class Ingest:
 
     async def _read(self, receive: Receive) -> None:
         while not self._ended:
-            message = await receive()
+            try:
+                message = await receive()
+            except EventHubError as error:  # the rest of the body cannot come
+                self._end(error)
+                break
             if message["type"] == "http.disconnect":
                 return  # what is answered is stored; a line without its end is not
             more = message.get("more_body", False)

@@ -23,6 +23,7 @@ class Outbox:
         "_bound",
         "_chunks",
         "_closed",
+        "_due",
         "_expiry",
         "_loop",
         "_on_drained",
@@ -44,6 +45,7 @@ class Outbox:
         self._bound = bound
         self._chunks: list[bytes] = []
         self._closed = False
+        self._due = False  # a beat is
         self.on_fail: Callable[[], None] = lambda: None
         """Called at once when the connection is ended for an error: nothing more is to be subscribed for it."""
         self.on_late: Callable[[], None] = lambda: None
@@ -92,18 +94,24 @@ class Outbox:
         self.discard()
         self.on_late()
 
+    def beat(self) -> None:
+        """Let `take` give something at once, if only b""."""
+        self._due = True
+        self._wake.set()
+
     async def take(self, timeout: float) -> bytes | None:
         """The next messages, joined; b"" when none came in `timeout` seconds; None after the end."""
-        if not self._chunks and not self._closed:
+        if not self._chunks and not self._closed and not self._due:
             self._wake.clear()
             try:
                 async with asyncio.timeout(timeout):
                     await self._wake.wait()
             except TimeoutError:
                 return b""
-        if not self._chunks:
-            return None
-        return self._next()
+        if self._chunks:
+            return self._next()
+        self._due = False
+        return None if self._closed else b""
 
     def _next(self) -> bytes:
         taken, size = 0, 0

@@ -25,12 +25,13 @@ from eventhub.nesting import check_depth
 from eventhub.schema import dump, parse
 from eventhub.server.access import note
 from eventhub.server.gateway import Gateway, too_large, too_late
-from eventhub.server.guard import address_of, fields
+from eventhub.server.guard import address_of
 from eventhub.server.handling import Handling, about_event, handling_of, retryable, status_of
 from eventhub.server.headers import ALWAYS, APPLIED, REPLAYED, headers_of
 from eventhub.server.ingest import Ingest
 from eventhub.server.liveness import LEAST_RATE
 from eventhub.server.race import within
+from eventhub.server.request_head import combined
 from eventhub.tracing import Attributes, Publishing, parent_of, trace_id_of
 
 log = structlog.get_logger("eventhub.publish")
@@ -67,8 +68,8 @@ class Request:
         self.limits = gateway.settings.limits
         self.now = gateway.hub.now
         gateway.origins.check(self.headers)
-        if self.headers.get(b"content-encoding", b"identity") != b"identity":
-            raise UnsupportedMediaType("the body is compressed; expected no Content-Encoding")
+        if codings := _codings(headers.get(b"content-encoding", b"")):
+            raise UnsupportedMediaType(f"the body's Content-Encoding is {codings}; expected none: a body that is not compressed")
         self.media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if self.media_type.startswith(b"application/cloudevents"):
             raise UnsupportedMediaType(
@@ -185,7 +186,7 @@ class PublishEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request | None = None
         try:
-            headers = fields(scope["headers"])
+            headers = combined(scope["headers"])
             principal = await self._gateway.guard.admit(headers, address=address_of(scope))
             request = Request(self._gateway, scope, headers, principal)
             if self._gateway.access.on:
@@ -321,6 +322,12 @@ class PublishEndpoint:
         if len(body) > limit:
             raise too_large("the body is larger", "body_bytes", limit)
         return bool(message.get("more_body"))
+
+
+def _codings(value: bytes) -> str:
+    """What was done to the content (RFC 9110, 8.4), but for nothing: names are case-insensitive, and several make a list."""
+    names = (name.strip().lower() for name in value.decode("latin-1").split(","))
+    return ", ".join(name[:40] for name in names if name not in ("", "identity"))
 
 
 async def answer(send: Send, status: int, body: bytes, more: Sequence[tuple[bytes, bytes]] = (), *, replayed: bool = False) -> None:

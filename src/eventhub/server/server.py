@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 import structlog
 import uvicorn
@@ -114,7 +115,8 @@ class Server(uvicorn.Server):
             task.cancel()
 
     async def _drain(self) -> None:
-        kept = [connection for connection in self.server_state.connections if isinstance(connection, HttpProtocol)]
+        connections: set[Any] = self.server_state.connections
+        kept = [connection for connection in connections if isinstance(connection, HttpProtocol)]
         idle = [connection for connection in kept if not connection.last_call()]
         await asyncio.gather(self._gateway.drain(), asyncio.sleep(LAST_CALL if idle else 0))
 

@@ -1,8 +1,10 @@
 """Live HTTP responses: Server-Sent Events and NDJSON. A session without commands, its outbox sent as it fills."""
 
+import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.types import Receive, Scope, Send
 
@@ -11,7 +13,7 @@ from eventhub.encoding import EVENT_STREAM, LINES
 from eventhub.errors import EventHubError, Forbidden, ShuttingDown
 from eventhub.event import NewEvent
 from eventhub.server.access import note
-from eventhub.server.gateway import ABORT, Gateway
+from eventhub.server.gateway import ABORT, HALF_CLOSED, Gateway
 from eventhub.server.headers import LIVE
 from eventhub.server.liveness import Liveness, Outgoing
 from eventhub.server.outbox import CursorOutbox, Outbox
@@ -20,6 +22,8 @@ from eventhub.server.visits import Visit
 from eventhub.server.wanted import Wanted
 
 MEDIA_TYPES = {"sse": b"text/event-stream", "ndjson": b"application/x-ndjson"}
+FIRST_PAUSE = 0.1
+"""Seconds between the first two beats to a client that may have gone; then twice as long each time."""
 HEARTBEATS = {"sse": b": heartbeat\n", "ndjson": b"\n"}
 """Without an empty line: httpx-sse and @microsoft/fetch-event-source make a message without data of each, which is no JSON."""
 
@@ -40,6 +44,7 @@ class Stream:
         else:
             self._outbox = Outbox(EVENT_STREAM if transport == "sse" else LINES, bound, self._congested, self._drained)
         self._over = ""
+        self._next_probe: asyncio.TimerHandle | None = None
         self._visit = visit
         self._session = gateway.session(self._outbox, _refuse, visit)
         self._outbox.on_fail = self._session.close
@@ -65,8 +70,10 @@ class Stream:
                 return await self._send(send)
             with self._gateway.admission.seat(scope):
                 self._gateway.opened(self, self._visit, self._session)
-                await race(self._send(send), _disconnected(receive))
+                await race(self._send(send), self._watch(receive))
         finally:
+            if self._next_probe is not None:
+                self._next_probe.cancel()
             self._outbox.discard()
             self._session.close()
             self._gateway.closed(self)
@@ -115,6 +122,22 @@ class Stream:
             await send({"type": "http.response.body", "body": data or HEARTBEATS[self.transport], "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
+    async def _watch(self, receive: Receive) -> None:
+        """Until the client is gone.
+
+        One that has ended its half of the connection may have gone, or read on: as `printf … | nc -N` does. Only what is sent finds out:
+        to one that has gone the second beat fails.
+        """
+        with suppress(EventHubError):  # a body that nobody asked for, and that is malformed
+            while (kind := (await receive())["type"]) != "http.disconnect":
+                if kind == HALF_CLOSED:
+                    self._probe(FIRST_PAUSE)
+
+    def _probe(self, pause: float) -> None:
+        self._outbox.beat()
+        if pause < self._heartbeat:
+            self._next_probe = asyncio.get_running_loop().call_later(pause, self._probe, 2 * pause)
+
     def _congested(self) -> None:
         if self._outbox.full:
             self._session.congested()
@@ -144,11 +167,6 @@ def _unknown() -> Outgoing:
 
 def _nothing() -> None:
     """No way to cut a response off."""
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _refuse(ref: Ref, event: NewEvent) -> None:

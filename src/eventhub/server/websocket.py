@@ -16,10 +16,11 @@ from eventhub.limits import commands
 from eventhub.server.access import note
 from eventhub.server.frames import SERVICE_RESTART
 from eventhub.server.gateway import PATH, SUBPROTOCOL, Gateway, silent, too_large
-from eventhub.server.guard import address_of, fields
+from eventhub.server.guard import address_of
 from eventhub.server.handshake import is_shown, not_here
 from eventhub.server.outbox import Outbox
 from eventhub.server.race import race
+from eventhub.server.request_head import combined
 from eventhub.server.submissions import Submissions
 from eventhub.server.wanted import Wanted
 from eventhub.session import Session
@@ -59,7 +60,7 @@ class WebSocketShell:
         try:
             if scope["path"] != PATH:
                 raise not_here(scope["path"])
-            query, headers = gateway.guard.lift(scope["query_string"], fields(scope["headers"]))
+            query, headers = gateway.guard.lift(scope["query_string"], combined(scope["headers"]))
             gateway.hosts.check(headers.get(b"host"))
             gateway.origins.check(headers)
             principal = await gateway.guard.admit(headers, offered, address_of(scope))

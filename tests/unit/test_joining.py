@@ -1,10 +1,10 @@
-"""server/http_protocol.py: what can be tested without a socket; the rest is tested over real ones (tests/integration)."""
+"""server/joining.py: one write for a head and what follows, and an end that lets the answer arrive."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
-from eventhub.server.http_protocol import Joining
+from eventhub.server.joining import Joining
 from eventhub.server.refusal import LINGER_SECONDS
 
 HEAD, BODY = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", b"ok"
