@@ -268,8 +268,8 @@ def test_what_curl_users_get_wrong_is_explained(hub: EventHubServer) -> None:
     url = f"{hub.url}/v1/channels/chat.a"
     cases = {
         "multipart/form-data": http.post(url, files={"sender": b"ana"}),
-        "is gzip": http.post(url, content=b"\x1f\x8b\x08"),
-        "is empty": http.post(url),
+        "received compressed data": http.post(url, content=b"\x1f\x8b\x08"),
+        "received nothing": http.post(url),
         "application/x-ndjson": http.post(url, content='{"sender":"a","text":"b"}\n{"sender":"a","text":"b"}'),
         "/v1/channels/{channel}": http.post(f"{hub.url}/v1/channel/chat.a"),
         "70025 bytes; at most 65536": http.post(url, content='{"sender":"a","text":"' + "x" * 70_001 + '"}'),

@@ -259,6 +259,13 @@ def test_an_unknown_parameter_of_a_publish_is_an_error(hub: EventHubServer, chan
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
 
 
+@pytest.mark.parametrize("path", ["channels/chat.a/presence", "channels/chat.a", "types", "types/chat", "channels/chat.a/sse", "sse"])
+def test_an_unknown_parameter_is_an_error_wherever_something_is_read(hub: EventHubServer, path: str) -> None:
+    answer = http.get(f"{hub.url}/v1/{path}?sinse=5")
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
+    assert "'sinse'" in answer.json()["detail"]
+
+
 # CloudEvents
 
 

@@ -141,6 +141,7 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
 
     @api.get("/v1/channels/{channel}/presence", summary="Who is there", tags=["read"])
     async def presence(request: Request, channel: Channel) -> dict[str, Any]:
+        _only(request)
         kind = await authorize(request, Action.PRESENCE, channel)
         if not kind.presence:
             raise NotFound(f"channel type {kind.name!r} keeps no presence; `presence: true` in the configuration turns it on")
@@ -148,11 +149,13 @@ def _reading(api: FastAPI, gateway: Gateway) -> None:
         return {"channel": channel, "count": len(members), "members": [{"id": member} for member in members]}
 
     @api.get("/v1/types", summary="The channel types", tags=["read"])
-    async def types() -> dict[str, Any]:
+    async def types(request: Request) -> dict[str, Any]:
+        _only(request)
         return {"types": [_shown(kind) for kind in hub.types]}
 
     @api.get("/v1/types/{name}", summary="A channel type with the JSON Schemas of its events", tags=["read"])
-    async def type_(name: Annotated[str, Path(description="The channel type's name, such as chat")]) -> dict[str, Any]:
+    async def type_(request: Request, name: Annotated[str, Path(description="The channel type's name, such as chat")]) -> dict[str, Any]:
+        _only(request)
         kind = hub.types.named(name)
         return {**_shown(kind), "schemas": {"accepted": kind.schema.accepted, "stored": kind.schema.stored}}
 
@@ -293,7 +296,7 @@ def _only(request: Request, *known: str) -> None:
     seen: set[str] = set()
     for name, _ in request.query_params.multi_items():
         if name not in known or name in seen:
-            what = "is given more than once" if name in seen else f"is unknown; expected {' and '.join(known)}"
+            what = "is given more than once" if name in seen else f"is unknown; expected {' and '.join(known) or 'none'}"
             raise InvalidRequest(f"the query parameter {name[:40]!r} {what}")
         seen.add(name)
 
