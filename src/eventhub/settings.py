@@ -333,7 +333,7 @@ class LogSettings(Section):
 
 
 class TracingSettings(Section):
-    """OpenTelemetry traces (docs/tracing.md). They need the extra eventhub-server[otel]."""
+    """OpenTelemetry traces (docs/tracing.md). The image has what they need; elsewhere it is an extra, otel."""
 
     endpoint: str | None = Field(
         default=None,
