@@ -1,11 +1,7 @@
 """What feeds live among, built for tests: a broker's log, channel types, and history reads that are answered when a test says so."""
 
-import asyncio
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import wraps
-from typing import ParamSpec
 
 from eventhub.auth.principal import ANYONE, Principal
 from eventhub.channels import ChannelType, Publisher, Retention, Slow
@@ -20,7 +16,6 @@ from eventhub.subscriber import Start, Subscriber
 
 CHAT, READING = ModelSchema(ChatMessage), ModelSchema(Reading)
 
-P = ParamSpec("P")
 Asked = Position | Earliest | Last | Age
 
 
@@ -223,16 +218,3 @@ LINKS = {
 }
 """What a pod of Kubernetes has for a Service named eventhub
 (https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables)."""
-
-
-def looped(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
-    """A test that is a coroutine, in a loop of its own."""
-
-    @wraps(test)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        async def bounded() -> None:
-            await asyncio.wait_for(test(*args, **kwargs), 30)
-
-        asyncio.run(bounded())
-
-    return run

@@ -12,8 +12,8 @@ _SEVERAL = "; one event a line is sent with Content-Type: application/x-ndjson, 
 _BREAKS = ", as its -d removes line breaks"
 
 
-def what_is_wrong(body: bytes, error: orjson.JSONDecodeError) -> str:
-    """What was received, what was expected, and what to do about it."""
+def what_is_wrong(body: bytes, error: orjson.JSONDecodeError, prefix: bytes = b"") -> str:
+    """What was received, what was expected, and what to do about it. `prefix`: what stands before it, where it is a part."""
     if not body.strip():
         return "expected JSON, received nothing"
     if body.startswith(_COMPRESSED):
@@ -21,8 +21,12 @@ def what_is_wrong(body: bytes, error: orjson.JSONDecodeError) -> str:
     try:
         text = body.decode()
     except UnicodeDecodeError as fault:
-        return f"expected JSON in UTF-8: byte {fault.start + 1} does not fit; other formats, such as MessagePack, are not taken"
-    return f"expected JSON: {error.msg} at line {error.lineno}, column {error.colno}{_hint(text, error)}"
+        return f"expected JSON in UTF-8: byte {len(prefix) + fault.start + 1} does not fit; other formats, such as MessagePack, are not taken"
+    line, column = error.lineno, error.colno
+    if prefix:
+        column += len(prefix[prefix.rfind(b"\n") + 1 :].decode(errors="replace")) if line == 1 else 0
+        line += prefix.count(b"\n")
+    return f"expected JSON: {error.msg} at line {line}, column {column}{_hint(text, error)}"
 
 
 def _hint(text: str, error: orjson.JSONDecodeError) -> str:

@@ -187,8 +187,11 @@ def _load_model(module: str, name: str, directory: Path) -> Any:
     return model
 
 
-def parse(body: bytes) -> Any:
-    """A JSON value. Raises InvalidJson, saying where it stops being JSON, or TooDeep."""
+def parse(body: bytes, before: bytes = b"") -> Any:
+    """A JSON value. Raises InvalidJson, saying where it stops being JSON, or TooDeep.
+
+    `before`: what stands before it, where it is a part of something.
+    """
     if _digits(body, LONG_DIGITS):
         with suppress(json.JSONDecodeError, RecursionError):  # orjson says what is wrong, but would round the number
             json.loads(body.decode(errors="replace"), parse_int=_exact)
@@ -197,7 +200,7 @@ def parse(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if "depth limit" in error.msg:
             raise _too_deep(error) from None
-        raise InvalidJson(what_is_wrong(body, error)) from None
+        raise InvalidJson(what_is_wrong(body, error, before)) from None
 
 
 def _items(body: bytes) -> list[Any] | None:

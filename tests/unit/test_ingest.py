@@ -14,7 +14,8 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown, TokenExpired
 from eventhub.event import NewEvent, Position, Receipt
-from eventhub.server.ingest import GROUP, KEYED_LINES, Ingest
+from eventhub.server.ingest import BLANK_LINES, GROUP, KEYED_LINES, Ingest
+from eventhub.server.turns import SLICE_SECONDS, Turns
 from tests.builders import channel_type
 from tests.loop import in_loop
 
@@ -55,19 +56,25 @@ class Hub:
         return [Receipt(Position("a", len(self.stored)), 0)] * len(events)
 
 
+def desk(hub: Any) -> Any:
+    """A gateway, as much of it as taking lines needs."""
+    return SimpleNamespace(hub=hub, turns=Turns(asyncio.get_running_loop()))
+
+
 def ingest(*chunks: bytes, end: bytes = b"") -> tuple[list[bytes], list[int], int]:
     """The lines stored, the numbers of those refused, and the last number."""
     hub = Hub()
     visit = SimpleNamespace(toll=lambda kind: None)
-    stream = Ingest(SimpleNamespace(hub=hub), Lines(), visit)  # type: ignore[arg-type]  # as much of these as taking lines needs
 
-    async def take() -> None:
+    async def take() -> Ingest:
+        stream = Ingest(desk(hub), Lines(), visit)  # type: ignore[arg-type]  # as much of these as taking lines needs
         for chunk in chunks:
             await stream._take_chunk(chunk, last=False)
             assert len(stream._rest) <= LIMIT
         await stream._take_chunk(end, last=True)
+        return stream
 
-    asyncio.run(take())
+    stream = asyncio.run(take())
     return hub.stored, [orjson.loads(detail)["line"] for detail in stream._details], stream._line
 
 
@@ -115,7 +122,7 @@ class SlowHub(Hub):
 @in_loop
 async def test_a_goodbye_while_lines_are_being_stored_waits_for_what_becomes_of_them_and_takes_no_more() -> None:
     hub = SlowHub()
-    stream = Ingest(SimpleNamespace(hub=hub), Lines(), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
+    stream = Ingest(desk(hub), Lines(), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
     taking = asyncio.create_task(stream._take_chunk(b"1\n" * (GROUP + 50), last=False))
     await hub.asked.wait()
     stream.goodbye(ShuttingDown("soon", retry_after=1.5))
@@ -131,7 +138,7 @@ async def test_a_goodbye_while_lines_are_being_stored_waits_for_what_becomes_of_
 @in_loop
 async def test_whoever_is_shut_out_while_lines_are_stored_is_told_what_became_of_them() -> None:
     hub = SlowHub()
-    stream = Ingest(SimpleNamespace(hub=hub), Lines(), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
+    stream = Ingest(desk(hub), Lines(), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
     stream._over = True
     taking = asyncio.create_task(stream._take_chunk(b"1\n" * (GROUP + 50), last=False))
     await hub.asked.wait()
@@ -149,7 +156,7 @@ async def test_whoever_is_shut_out_while_lines_are_stored_is_told_what_became_of
 async def test_a_stream_has_no_more_lines_with_a_key_than_are_remembered(count: int) -> None:
     hub, lines = Hub(), Lines()
     lines.key = "k"
-    stream = Ingest(SimpleNamespace(hub=hub), lines, SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
+    stream = Ingest(desk(hub), lines, SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
     with pytest.raises(PayloadTooLarge, match="at most 50000 lines") if count > KEYED_LINES else nullcontext():
         await stream._take_chunk(b"1\n" * count, last=True)
     assert (stream._line, len(hub.stored)) == (KEYED_LINES, KEYED_LINES)
@@ -162,7 +169,78 @@ def test_the_keys_of_a_whole_stream_are_kept(broker: type) -> None:
 
 @in_loop
 async def test_a_goodbye_between_chunks_ends_the_stream_at_once() -> None:
-    stream = Ingest(SimpleNamespace(hub=Hub()), Lines(), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
+    stream = Ingest(desk(Hub()), Lines(), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
     await stream._take_chunk(b"1\n2", last=False)
     stream.goodbye(ShuttingDown("soon", retry_after=1))
     assert (stream._ended, stream._line) == (True, 1)
+
+
+class Till:
+    """A toll that notes what it gets, for one whose rate allows `handful` at once."""
+
+    def __init__(self, handful: int = 1000) -> None:
+        self.handful = handful
+        self.paid: list[int] = []
+
+    def wait(self) -> float:
+        return 0.0
+
+    def pay(self, count: int) -> None:
+        self.paid.append(count)
+
+
+@pytest.mark.parametrize(
+    ("lines", "due"),
+    [
+        (b"1\n" * 1000, 1000),
+        (b"123456789\n" * 1000, 1000),
+        (b"\n" * 1000, 1000 // BLANK_LINES),
+        (b"\r\n" * 1000, 1000 // BLANK_LINES),
+        (b"1\n123456789\n\n" * 200, 400 + 200 // BLANK_LINES),
+    ],
+    ids=["taken", "refused", "empty", "blank", "of each kind"],
+)
+@pytest.mark.parametrize("size", [70, 100_000])
+@in_loop
+async def test_every_line_is_paid_for_whatever_becomes_of_it(lines: bytes, due: int, size: int) -> None:
+    till = Till()
+    stream = Ingest(desk(Hub()), Lines(), SimpleNamespace(toll=lambda kind: till))  # type: ignore[arg-type]  # as above
+    for at in range(0, len(lines), size):
+        await stream._take_chunk(lines[at : at + size], last=False)
+    assert sum(till.paid) == due
+    assert max(till.paid) <= GROUP + 1
+
+
+@in_loop
+async def test_who_may_publish_few_at_once_pays_for_few_at_once_and_blank_lines_are_not_among_them() -> None:
+    till = Till(handful=3)
+    stream = Ingest(desk(Hub()), Lines(), SimpleNamespace(toll=lambda kind: till))  # type: ignore[arg-type]  # as above
+    await stream._take_chunk(b"1\n\n123456789\n" * 30 + b"\n" * 100, last=False)
+    assert sum(till.paid) == 60 + 130 // BLANK_LINES
+    assert len(till.paid) <= 21
+    assert max(till.paid) <= 3 + GROUP // BLANK_LINES
+
+
+@in_loop
+async def test_others_have_their_turn_between_lines_that_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += SLICE_SECONDS
+        return now[0]
+
+    monkeypatch.setattr("eventhub.server.turns.thread_time", clock)
+    lines = Lines()
+    lines.limits = SimpleNamespace(event_bytes=2000)
+    hub = Hub()
+    stream = Ingest(desk(hub), lines, SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as above
+    groups: list[int] = []
+    publish = hub.publish
+
+    async def counted(events: Sequence[NewEvent]) -> list[Receipt]:
+        groups.append(len(events))
+        return await publish(events)
+
+    monkeypatch.setattr(hub, "publish", counted)
+    await stream._take_chunk((b"x" * 1000 + b"\n") * 20, last=False)
+    assert groups == [1] * 20

@@ -77,10 +77,12 @@ class Node:
         self.broker = Faulty(lambda channel: types.resolve(channel).retention, Hub.now)
         self.notes = Notes()
         hub = Hub(types, self.broker, Metrics(kind.name for kind in types), self.notes)
-        self._endpoint = PublishEndpoint(Gateway(settings, hub, Guard(settings.auth, Path(), Hub.now)))
+        self._gateway = Gateway(settings, hub, Guard(settings.auth, Path(), Hub.now))
+        self._endpoint = PublishEndpoint(self._gateway)
 
     def post(self, content: str | AsyncIterator[bytes] = EVENT, **headers: str) -> httpx.Response:
         async def post() -> httpx.Response:
+            self._gateway.__dict__.pop("turns", None)  # those of the last loop
             transport = httpx.ASGITransport(self._endpoint)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.post("/v1/channels/chat.a", content=content, headers=headers)

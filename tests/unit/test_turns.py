@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from eventhub.server.turns import SLICE_SECONDS, TURN_SECONDS, WORTH_COUNTING, Slice, Turns
-from tests.builders import looped
+from tests.loop import in_loop
 
 
 class Loop:
@@ -96,7 +96,7 @@ def test_the_others_go_on_when_one_raises() -> None:
     assert crowd.turn() == ["ben"]
 
 
-@looped
+@in_loop
 async def test_coroutines_get_a_turn_each_and_one_that_was_cancelled_does_not_hold_the_others_up() -> None:
     turns = Turns(asyncio.get_running_loop())
     order: list[str] = []
@@ -114,16 +114,15 @@ async def test_coroutines_get_a_turn_each_and_one_that_was_cancelled_does_not_ho
     assert [type(each) for each in done] == [type(None), asyncio.CancelledError, type(None)]
 
 
-@looped
+@in_loop
 async def test_a_slice_is_over_after_its_time_and_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("eventhub.server.turns.thread_time", lambda: now[0])
     turns = Turns(asyncio.get_running_loop())
-    piece = Slice(turns)
-    assert not piece.over
-    now[0] += SLICE_SECONDS * 1.1
-    assert piece.over
-    piece.end()
+    with Slice(turns) as piece:
+        assert not piece.over
+        now[0] += SLICE_SECONDS * 1.1
+        assert piece.over
     assert turns._spent == pytest.approx(SLICE_SECONDS * 1.1)
     await asyncio.wait_for(piece.another(), 5)
     assert not piece.over

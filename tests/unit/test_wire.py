@@ -10,8 +10,8 @@ import pytest
 from eventhub.server.turns import SLICE_SECONDS, TURN_SECONDS
 from eventhub.server.wire import WebSocketProtocol
 from eventhub.settings import LimitSettings
-from tests.builders import looped
 from tests.clients import masked
+from tests.loop import in_loop
 from tests.unit.test_gateway import build
 
 HEADERS = [
@@ -79,7 +79,7 @@ async def turn() -> None:
     await asyncio.sleep(0)
 
 
-@looped
+@in_loop
 async def test_a_burst_of_dear_messages_is_worked_off_a_slice_a_turn_and_not_read_meanwhile(seconds: Callable[[float], None]) -> None:
     ((client, transport),) = clients(1, commands=1_000_000)
     seconds(SLICE_SECONDS * 0.6)
@@ -94,7 +94,7 @@ async def test_a_burst_of_dear_messages_is_worked_off_a_slice_a_turn_and_not_rea
     assert transport.reading
 
 
-@looped
+@in_loop
 async def test_many_clients_share_a_turn_and_each_gets_its_piece(seconds: Callable[[float], None]) -> None:
     crowd = clients(10, commands=1_000_000)
     seconds(SLICE_SECONDS)
@@ -110,7 +110,7 @@ async def test_many_clients_share_a_turn_and_each_gets_its_piece(seconds: Callab
     assert sum(done) == 40
 
 
-@looped
+@in_loop
 async def test_ordinary_messages_are_answered_in_the_turn_in_which_they_came(seconds: Callable[[float], None]) -> None:
     crowd = clients(10)
     seconds(0.00001)
@@ -119,7 +119,7 @@ async def test_ordinary_messages_are_answered_in_the_turn_in_which_they_came(sec
         assert (transport.pongs, transport.reading) == (20, True)
 
 
-@looped
+@in_loop
 async def test_the_pace_counts_the_time_that_messages_take(seconds: Callable[[float], None]) -> None:
     ((client, transport),) = clients(1, commands=200)
     seconds(0.0125)  # fifty commands' worth
@@ -131,7 +131,7 @@ async def test_the_pace_counts_the_time_that_messages_take(seconds: Callable[[fl
     client.connection_lost(None)
 
 
-@looped
+@in_loop
 async def test_the_pace_counts_the_bytes_that_messages_have(seconds: Callable[[float], None]) -> None:
     ((client, transport),) = clients(1, commands=10)
     seconds(0)
@@ -141,7 +141,7 @@ async def test_the_pace_counts_the_bytes_that_messages_have(seconds: Callable[[f
     client.connection_lost(None)
 
 
-@looped
+@in_loop
 async def test_a_client_that_has_gone_while_it_waited_for_its_turn_is_forgotten(seconds: Callable[[float], None]) -> None:
     ((client, transport),) = clients(1, commands=1_000_000)
     seconds(SLICE_SECONDS)

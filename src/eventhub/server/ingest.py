@@ -25,6 +25,7 @@ from eventhub.server.headers import ALWAYS, APPLIED, LIVE, REPLAYED, headers_of
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.race import race, within
 from eventhub.server.stream import abort_of
+from eventhub.server.turns import Slice
 from eventhub.server.visits import Visit
 
 NDJSON_TYPE, PROBLEM_TYPE = b"application/x-ndjson", b"application/problem+json"
@@ -38,6 +39,10 @@ OPEN_SECONDS = 1.0
 """How long the answer to a body of unknown length waits for a line: some producers send none before they have its status."""
 DECIDE_SECONDS = 10.0
 """How long it waits for what becomes of the first lines, which may be an error with a status of its own. Longer than brokers take."""
+LOOK, LOOK_BYTES = 8, 512
+"""After so many lines, or one with so many bytes, the clock is looked at."""
+BLANK_LINES = 20
+"""So many blank lines cost as much as one event."""
 DETAILED = 100
 """Refusals reported one by one; beyond it they are counted."""
 
@@ -81,6 +86,7 @@ class Ingest:
         self._rest = b""
         self._skipping = False  # within a line that is too long
         self._seen = 0  # lines taken from the body
+        self._blank = 0  # of those, blank ones that have not been paid for
         self._line = self._accepted = self._rejected = 0  # lines decided: what the answer reports
         self._last: str | None = None
         self._details: list[bytes] = []
@@ -171,27 +177,36 @@ class Ingest:
             self._begun.set()
         toll = self._visit.toll(self._request.kind)
         group = min(GROUP, toll.handful) if toll else GROUP
-        for begin in range(0, len(lines), group):
+        begin, mine = 0, Slice(self._gateway.turns)
+        while begin < len(lines):
             if self._leaving is not None:
                 self._end(self._leaving)
             if self._ended:
                 return  # nothing more is taken from whoever was shut out
             events: list[tuple[int, NewEvent]] = []
             self._request.begin_trace()
-            some = lines[begin : begin + group]
+            some = lines[begin : begin + GROUP]
             room = len(some) if self._request.key is None else KEYED_LINES - self._seen
-            for line in some[:room]:
+            taken, decided, rejected = 0, 0, self._rejected
+            while taken < min(room, len(some)):
+                line = some[taken]
                 self._take(line, events)
+                taken += 1
+                decided = len(events) + self._rejected - rejected
+                if decided >= group or ((taken % LOOK == 0 or len(line) > LOOK_BYTES) and mine.over):
+                    break
+            begin += taken
+            due, self._blank = divmod(self._blank + taken - decided, BLANK_LINES)
             try:
-                await self._store(events)
+                await self._store(events, decided + due)
             except EventHubError as error:
                 self._request.end_trace((error,))
                 raise
             finally:
                 self._request.end_trace(())  # whoever was shut out meanwhile
-            if room < len(some):
+            if taken == room < len(some):
                 raise PayloadTooLarge(f"a stream with an Idempotency-Key has at most {KEYED_LINES} lines; send the rest with another key")
-            await asyncio.sleep(0)  # others have their turn
+            await mine.another()  # others have theirs
         if len(self._rest) > self._request.limits.event_bytes:
             self._skipping, self._rest = True, b""
 
@@ -207,15 +222,16 @@ class Ingest:
             self._gateway.hub.rejected(self._request.channel, error)
             self._refuse(self._seen, error)
 
-    async def _store(self, events: list[tuple[int, NewEvent]]) -> None:
-        if events and (toll := self._visit.toll(self._request.kind)):
+    async def _store(self, events: list[tuple[int, NewEvent]], due: int) -> None:
+        """Store these, and pay for so many."""
+        if due and (toll := self._visit.toll(self._request.kind)):
             if toll.wait():
                 self._gateway.hub.delayed("publish_rate")
             while not self._ended and (wait := toll.wait()):  # noqa: ASYNC110  # others of this principal may publish meanwhile
                 await asyncio.sleep(min(wait, PAUSE))  # which the producer feels as a slow reader
             if self._ended:
                 return
-            toll.pay(len(events))
+            toll.pay(due)
         outcomes = await self._publish([event for _, event in events])
         self._request.end_trace(outcomes)
         for (line, _), outcome in zip(events, outcomes, strict=True):

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from itertools import repeat
-from typing import Any
 from urllib.parse import unquote
 
 import orjson
@@ -22,8 +21,8 @@ from eventhub.errors import EventHubError, Internal, InvalidRequest, PayloadTooL
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.hub import Hub
 from eventhub.nesting import check_depth
-from eventhub.schema import dump, parse
 from eventhub.server.access import note
+from eventhub.server.batch import Batch
 from eventhub.server.gateway import Gateway, too_large, too_late
 from eventhub.server.guard import address_of
 from eventhub.server.handling import Handling, about_event, handling_of, retryable, status_of
@@ -32,6 +31,7 @@ from eventhub.server.ingest import Ingest
 from eventhub.server.liveness import LEAST_RATE
 from eventhub.server.race import within
 from eventhub.server.request_head import combined
+from eventhub.server.turns import Slice
 from eventhub.tracing import Attributes, Publishing, parent_of, trace_id_of
 
 log = structlog.get_logger("eventhub.publish")
@@ -39,8 +39,8 @@ log = structlog.get_logger("eventhub.publish")
 PREFIX = "/v1/channels/"
 METHODS = ("POST", "PUT")
 NDJSON = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonlines")
-SLICE = 100
-"""Items of a batch that are looked at one by one before others have their turn."""
+SMALL = 4096
+"""Bytes of an event that takes so little time that nobody asks how much."""
 _KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
 CLOUDEVENT = frozenset((b"ce-specversion", b"ce-id", b"ce-type", b"ce-source", b"ce-subject", b"ce-time", b"ce-dataschema"))
 """What makes a body the data of one CloudEvent, whatever JSON it is (CloudEvents HTTP binding, 3.1: binary mode)."""
@@ -113,16 +113,14 @@ class Request:
         key = self.key if index is None or self.key is None else f"{self.key}/{index}"
         return NewEvent(self.channel, data, self.now(), self.attributes, key)
 
-    def events(self, body: bytes) -> list[NewEvent] | None:
-        """The events of a JSON array in which nothing is wrong, None when something is. Raises PayloadTooLarge, InvalidJson."""
-        if body.count(b",") >= self.limits.batch and isinstance(items := parse(body), list):  # otherwise there cannot be too many
-            self.check_count(len(items))
+    def events(self, body: bytes, first: int = 0) -> list[NewEvent] | None:
+        """The events of a JSON array in which nothing is wrong, None when something is. `first`: how many there are before them."""
         if (found := self.kind.schema.canonical_all(body)) is None:
             return None
         size, depth = self.limits.event_bytes, self.limits.depth
         if any(len(data) > size or data.count(b"{") + data.count(b"[") > depth for data in found):
             return None
-        keys = repeat(None) if self.key is None else (f"{self.key}/{index}" for index in range(len(found)))
+        keys = repeat(None) if self.key is None else (f"{self.key}/{index}" for index in range(first, first + len(found)))
         return many(NewEvent, zip(repeat(self.channel), found, repeat(self.now()), repeat(self.attributes), keys, strict=False))
 
     def begin_trace(self) -> None:
@@ -151,7 +149,7 @@ class Request:
         """Raises PayloadTooLarge when a batch has too many events."""
         if count > self.limits.batch:
             raise PayloadTooLarge(
-                f"the array has {count} events; at most {self.limits.batch} are allowed (limits.batch), or send a stream"
+                f"the array has more than {self.limits.batch} events, which is the limit (limits.batch); send fewer, or a stream"
             ).by("batch")
 
     def _key(self) -> str | None:
@@ -237,7 +235,8 @@ class PublishEndpoint:
 
     async def _single(self, request: Request, body: bytes, send: Send) -> None:
         request.pay(1)
-        (outcome,) = await request.publish(self._gateway.hub, (request.event(body),))
+        event = request.event(body) if len(body) <= SMALL else await self._look(request, body)
+        (outcome,) = await request.publish(self._gateway.hub, (event,))
         request.end_trace((outcome,))
         if request.lenient and not (isinstance(outcome, EventHubError) and retryable(outcome)):
             return await self._answer_batch(request, (outcome,), send)  # in one shape, which counts
@@ -249,37 +248,31 @@ class PublishEndpoint:
 
     async def _batch(self, request: Request, body: bytes, send: Send) -> None:
         publish = partial(request.publish, self._gateway.hub)
-        if valid := request.events(body):
-            request.pay(len(valid))
-            return await self._answer_batch(request, await publish(valid), send)
-        events = await self._one_by_one(request, body)
+        events = await Batch(request, self._gateway.turns, partial(self._gateway.hub.rejected, request.channel)).events(body)
         request.pay(len(events))
         valid = [event for event in events if isinstance(event, NewEvent)]
         receipts = iter(await publish(valid) if valid else ())
+        if len(valid) == len(events):
+            return await self._answer_batch(request, [*receipts], send)
         await self._answer_batch(request, [next(receipts) if isinstance(event, NewEvent) else event for event in events], send)
 
-    async def _one_by_one(self, request: Request, body: bytes) -> list[NewEvent | EventHubError]:
-        """Each item of a batch, or what is wrong with it."""
-        items: list[Any] = parse(body)  # bounded in depth by itself; each item is checked on its own
-        request.check_count(len(items))
-        events: list[NewEvent | EventHubError] = []
-        for index, item in enumerate(items):
-            try:
-                events.append(request.event(dump(item), index))
-            except EventHubError as error:
-                self._gateway.hub.rejected(request.channel, error)
-                events.append(error)
-            if index % SLICE == SLICE - 1:
-                await asyncio.sleep(0)  # to say what is wrong takes long: others have their turn
-        return events
+    async def _look(self, request: Request, body: bytes) -> NewEvent:
+        """At an event that may take long: in a turn that has time for it. Raises EventHubError."""
+        if self._gateway.turns.over:
+            await self._gateway.turns.another()
+        with Slice(self._gateway.turns):
+            return request.event(body)
 
     async def _answer_batch(self, request: Request, outcomes: Sequence[Receipt | EventHubError], send: Send) -> None:
         request.end_trace(outcomes)
         results, rejected, replayed = [], 0, False
         later: EventHubError | None = None
         shown, text = -1, ""  # events of a batch mostly have one time
+        piece = Slice(self._gateway.turns)
         for outcome in outcomes:
             if isinstance(outcome, EventHubError):
+                if piece.over:
+                    await piece.another()
                 rejected += 1
                 later = later or (outcome if retryable(outcome) else None)
                 results.append(orjson.dumps({"error": outcome.as_dict()}).decode())

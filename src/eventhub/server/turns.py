@@ -7,6 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from time import thread_time
+from typing import Self
 
 SLICE_SECONDS = 0.002
 """Of CPU time that one client's input may take in a turn; what has been begun is ended."""
@@ -82,10 +83,13 @@ class Slice:
 
     async def another(self) -> None:
         """Let others have their turn, and begin the next."""
-        self.end()
+        self._turns.spend(thread_time() - self._begin)
         await self._turns.another()
         self._begin = thread_time()
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Count what it took."""
         self._turns.spend(thread_time() - self._begin)

@@ -1,0 +1,100 @@
+"""The events of a JSON array. It is looked at in pieces, so that a turn of the loop ends, whatever stands in it."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from eventhub.arrays import Piece, pieces
+from eventhub.errors import EventHubError
+from eventhub.event import NewEvent
+from eventhub.nesting import check_depth
+from eventhub.schema import dump, parse
+from eventhub.server.gateway import too_large
+from eventhub.server.turns import Slice, Turns
+
+WHOLE = 32 * 1024
+"""Bytes of JSON that are parsed at once: 0.2 ms as a rule, some milliseconds of the dearest that is known."""
+_WHITE = b" \t\r\n"
+
+
+class Items(Protocol):
+    """What turns an array, or an item, into events."""
+
+    limits: Any
+
+    def event(self, body: bytes, index: int | None = None) -> NewEvent:
+        """Raises EventHubError."""
+        ...
+
+    def events(self, body: bytes, first: int = 0) -> list[NewEvent] | None:
+        """None when something is wrong."""
+        ...
+
+    def check_count(self, count: int) -> None:
+        """Raises PayloadTooLarge."""
+        ...
+
+
+class Batch:
+    """One array. `rejected` is told of each item that is refused."""
+
+    __slots__ = ("_found", "_rejected", "_request", "_turns")
+
+    def __init__(self, request: Items, turns: Turns, rejected: Callable[[EventHubError], None]) -> None:
+        self._request, self._turns, self._rejected = request, turns, rejected
+        self._found: list[NewEvent | EventHubError] = []
+
+    async def events(self, body: bytes) -> list[NewEvent | EventHubError]:
+        """Each item, or what is wrong with it. Raises EventHubError where it is no array of JSON, or has too many."""
+        if self._turns.over:
+            await self._turns.another()
+        with Slice(self._turns) as mine:
+            if len(body) <= WHOLE:
+                await self._take(body, b"", mine)
+            else:
+                for piece in pieces(body, WHOLE, self._request.limits.depth):
+                    if piece is not None:
+                        await self._take_piece(piece, body, mine)
+                    if mine.over:
+                        await mine.another()
+        return self._found
+
+    async def _take_piece(self, piece: Piece, body: bytes, mine: Slice) -> None:
+        start, end, alone = piece
+        if alone and (fault := self._fault(body[start:end])) is not None:
+            self._refuse(fault)
+            self._request.check_count(len(self._found))
+        else:
+            await self._take(b"[%b]" % body[start:end], body[: start - 1], mine)
+
+    async def _take(self, array: bytes, before: bytes, mine: Slice) -> None:
+        if (found := self._request.events(array, len(self._found))) is not None:
+            self._found += found
+            self._request.check_count(len(self._found))
+            return
+        if mine.over:
+            await mine.another()
+        items: list[Any] = parse(array, before)
+        self._request.check_count(len(self._found) + len(items))
+        for item in items:
+            try:
+                self._found.append(self._request.event(dump(item), len(self._found)))
+            except EventHubError as error:
+                self._refuse(error)
+            if mine.over:
+                await mine.another()
+
+    def _fault(self, item: bytes) -> EventHubError | None:
+        """What is wrong with a long item, as far as can be said before it is parsed."""
+        limit = self._request.limits.event_bytes
+        least = len(item.translate(None, _WHITE)) // (6 if b"\\u" in item else 1)  # as compact JSON
+        if least > limit:
+            return too_large(f"the event has {len(item)} bytes", "event_bytes", limit)
+        try:
+            check_depth(item, self._request.limits.depth)
+        except EventHubError as error:
+            return error
+        return None
+
+    def _refuse(self, error: EventHubError) -> None:
+        self._rejected(error)
+        self._found.append(error)

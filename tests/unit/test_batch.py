@@ -1,0 +1,152 @@
+"""batch.py: the items of an array become events, or errors, whatever its size; and how often others get their turn meanwhile."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import orjson
+import pytest
+
+from eventhub.auth.principal import ANYONE
+from eventhub.errors import EventHubError, InvalidJson, PayloadTooLarge
+from eventhub.event import NewEvent
+from eventhub.server.batch import WHOLE, Batch
+from eventhub.server.publish import Request
+from eventhub.server.turns import SLICE_SECONDS, Turns
+from eventhub.settings import LimitSettings
+from tests.loop import in_loop
+from tests.unit.test_gateway import build
+
+CHAT = {"sender": "ana", "text": "oi"}
+
+
+class Counting(Turns):
+    """Counts how often somebody asked for another."""
+
+    asked = 0
+
+    async def another(self) -> None:
+        self.asked += 1
+        await super().another()
+
+
+class Desk:
+    """A request, and what became of its array."""
+
+    def __init__(self, payload: str = "chat", key: str = "", **limits: Any) -> None:
+        gateway = build(channels={"a": {"payload": payload}}, limits=LimitSettings(**limits))
+        headers = {b"idempotency-key": key.encode()} if key else {}
+        scope: dict[str, Any] = {"path": "/v1/channels/a", "query_string": b"", "headers": [], "client": None}
+        self.request = Request(gateway, scope, headers, ANYONE)
+        self.refused: list[EventHubError] = []
+        self.pauses = 0
+
+    async def take(self, body: bytes) -> list[NewEvent | EventHubError]:
+        turns = Counting(asyncio.get_running_loop())
+        found = await Batch(self.request, turns, self.refused.append).events(body)
+        self.pauses = turns.asked
+        return found
+
+
+def codes(found: list[NewEvent | EventHubError]) -> list[str]:
+    return [each.code if isinstance(each, EventHubError) else "" for each in found]
+
+
+@pytest.mark.parametrize("count", [3, 3000], ids=["at once", "in pieces"])
+@in_loop
+async def test_each_item_is_an_event_in_order_with_a_key_of_its_own(count: int) -> None:
+    desk = Desk(key="k")
+    body = orjson.dumps([{**CHAT, "text": f"text {number}, [\\"} for number in range(count)], option=orjson.OPT_INDENT_2)
+    assert (len(body) > WHOLE) == (count == 3000)
+    found = await desk.take(body)
+    assert [(each.data, each.key) for each in found if isinstance(each, NewEvent)] == [
+        (orjson.dumps({**CHAT, "text": f"text {number}, [\\"}), f"k/{number}") for number in range(count)
+    ]
+
+
+@pytest.mark.parametrize("count", [10, 3000], ids=["at once", "in pieces"])
+@in_loop
+async def test_a_refused_item_stands_in_its_place_and_keeps_its_number(count: int) -> None:
+    desk = Desk(key="k")
+    items = [{"text": 1} if number % 7 == 3 else CHAT for number in range(count)]
+    found = await desk.take(orjson.dumps(items))
+    assert codes(found) == ["invalid_event" if number % 7 == 3 else "" for number in range(count)]
+    assert [each.key for each in found if isinstance(each, NewEvent)] == [f"k/{n}" for n in range(count) if n % 7 != 3]
+    assert len(desk.refused) == codes(found).count("invalid_event")
+
+
+@pytest.mark.parametrize(
+    ("item", "code"),
+    [
+        (b'"' + b"x" * 70_000 + b'"', "payload_too_large"),
+        (b"[" * 900 + b"[]," * 20_000 + b"1" + b"]" * 900, "too_deep"),
+        (b"[" + b"[]," * 100_000 + b"1]", "payload_too_large"),
+    ],
+    ids=["long", "deep", "long and dear"],
+)
+@in_loop
+async def test_an_item_that_is_too_large_or_too_deep_is_refused_before_it_is_parsed(item: bytes, code: str) -> None:
+    found = await Desk("json").take(b"[1,%b,2]" % item)
+    assert codes(found) == ["", code, ""]
+
+
+@in_loop
+async def test_white_space_and_escapes_do_not_make_an_item_too_large() -> None:
+    white = b'{"a":' + b" " * 70_000 + b"1}"
+    escaped = b'"' + b"\\u00e9" * 20_000 + b'"'
+    found = await Desk("json").take(b"[%b,%b]" % (white, escaped))
+    assert [each.data for each in found if isinstance(each, NewEvent)] == [b'{"a":1}', '"{}"'.format("é" * 20_000).encode()]
+
+
+@pytest.mark.parametrize("fault", [b"x", b'"\xff"', b'{"a":}', b"[1,}", b"01", b","])
+@in_loop
+async def test_where_it_stops_being_json_is_said_of_the_whole_body(fault: bytes) -> None:
+    line = b'{"sender":"an\xc3\xa9","text":"oi"},'
+    body = b"[" + b"\n".join([line * 3] * 700) + b"\n" + line + fault + b"," + line * 10 + b"1]"
+    with pytest.raises(orjson.JSONDecodeError) as expected:
+        orjson.loads(body)
+    with pytest.raises(InvalidJson, match=f"line {expected.value.lineno}, column {expected.value.colno}|not UTF-8"):
+        await Desk().take(body)
+
+
+@pytest.mark.parametrize("size", [1, 100])
+@in_loop
+async def test_too_many_items_are_refused_whatever_the_size(size: int) -> None:
+    with pytest.raises(PayloadTooLarge, match="more than 500 events"):
+        await Desk("json", batch=500).take(orjson.dumps(["x" * size] * 501))
+    assert len(await Desk("json", batch=500).take(orjson.dumps(["x" * size] * 500))) == 500
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Everything takes half a slice from now on."""
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += SLICE_SECONDS / 2
+        return now[0]
+
+    return partial(monkeypatch.setattr, "eventhub.server.turns.thread_time", clock)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [b"[" + b"[]," * 21_000 + b"1]", b'{"' + b'":1,"'.join(b"x%d" % number for number in range(6000)) + b'":1}'],
+    ids=["empty lists", "unknown fields"],
+)
+@pytest.mark.parametrize("payload", ["chat", "json"])
+@in_loop
+async def test_others_have_their_turn_between_items_that_take_long(item: bytes, payload: str, slow: Callable[[], None]) -> None:
+    slow()
+    desk = Desk(payload)
+    found = await desk.take(b"[%b]" % b",".join([item] * 10))
+    assert len(found) == 10
+    assert desk.pauses >= 4
+
+
+@in_loop
+async def test_a_small_array_makes_no_pause() -> None:
+    desk = Desk()
+    await desk.take(orjson.dumps([CHAT] * 100))
+    assert desk.pauses == 0
