@@ -21,7 +21,9 @@ def what_is_wrong(body: bytes, error: orjson.JSONDecodeError, prefix: bytes = b"
     try:
         text = body.decode()
     except UnicodeDecodeError as fault:
-        return f"expected JSON in UTF-8: byte {len(prefix) + fault.start + 1} does not fit; other formats, such as MessagePack, are not taken"
+        return (
+            f"expected JSON in UTF-8: byte {len(prefix) + fault.start + 1} does not fit; other formats, such as MessagePack, are not taken"
+        )
     line, column = error.lineno, error.colno
     if prefix:
         column += len(prefix[prefix.rfind(b"\n") + 1 :].decode(errors="replace")) if line == 1 else 0
