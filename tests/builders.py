@@ -34,6 +34,8 @@ class Nowhere:
 
     def fail(self, error: EventHubError) -> None: ...
 
+    def abort(self) -> None: ...
+
 
 @dataclass
 class Guest:
@@ -184,6 +186,14 @@ class FeedDesk:
     def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
         """FeedIO: note a connection to end."""
         self.failing.append((subscriber, error))
+
+    def broke(self, subscriber: Subscriber, error: Exception) -> None:
+        """FeedIO: no fault of a feed may hide."""
+        raise error
+
+    def unwritable(self, feed: Feed, event: Event, error: Exception) -> None:
+        """FeedIO: the same."""
+        raise error
 
     def end(self) -> None:
         """The next tick: connections are ended."""

@@ -2,6 +2,7 @@
 
 const REASONS = {
   expired: "the room keeps them for a limited time",
+  unreadable: "what is stored there cannot be read",
   slow: "this page read too slowly",
   conflated: "this page read too slowly",
 };

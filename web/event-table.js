@@ -7,6 +7,7 @@ const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", fractiona
 const REASONS = {
   expired: "events are gone: older than what the channel keeps",
   reset: "the channel's log was lost or reset; what follows is the new log",
+  unreadable: "what is stored there cannot be read",
   slow: "this page read too slowly; events were left out",
   conflated: "this page read too slowly; only the newest event of each key was sent",
 };

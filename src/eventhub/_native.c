@@ -3,6 +3,7 @@
    A Pipe is a connection's way out and is called like its transport's `write`. `write_all(writes, data)` writes the same bytes to many: where
    a pipe's transport holds nothing, straight to the socket; what the socket does not take goes to the transport, which keeps it, waits for
    room and tells its protocol, as ever. Nothing can be overtaken: while the transport holds bytes, everything goes to the transport.
+   What one of them raises keeps no other from its bytes: it is in the list that `write_all` returns, with the one that raised it.
 
    The transport owns the descriptor. `close` must be called before the transport gives it up (asyncio: in `connection_lost`), because its
    number may then belong to a stranger. Not for TLS, where the transport changes the bytes. */
@@ -119,7 +120,24 @@ static PyType_Spec pipe_spec = {
 typedef struct {
     Pipe *pipes[DIRECT_AT_ONCE]; /* owned */
     Py_ssize_t count;
+    PyObject *failures;          /* of what raised: a list of (write, exception) */
 } Batch;
+
+/* Move the exception that `write` raised to the failures. -1: it is none that may be kept from the caller, or there is no memory. */
+static int note_failure(Batch *batch, PyObject *write) {
+    PyObject *type, *value, *trace;
+    if (!PyErr_ExceptionMatches(PyExc_Exception)) return -1;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace != NULL) PyException_SetTraceback(value, trace);
+    PyObject *failure = PyTuple_Pack(2, write, value);
+    int failed = failure == NULL || PyList_Append(batch->failures, failure) < 0;
+    Py_XDECREF(failure);
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(trace);
+    return failed ? -1 : 0;
+}
 
 /* Write to the batch's sockets, then give what they did not take to their transports. Empties the batch, also on error. */
 static int send_batch(Batch *batch, const char *bytes, Py_ssize_t length) {
@@ -136,7 +154,7 @@ static int send_batch(Batch *batch, const char *bytes, Py_ssize_t length) {
         Py_ssize_t taken = sent[i] < 0 ? 0 : sent[i]; /* whatever the error is, the transport will meet it, too */
         if (taken < length && !failed) {
             PyObject *rest = PyBytes_FromStringAndSize(bytes + taken, length - taken);
-            failed = rest == NULL || to_transport(pipe, rest) < 0;
+            failed = (rest == NULL || to_transport(pipe, rest) < 0) && note_failure(batch, (PyObject *)pipe) < 0;
             Py_XDECREF(rest);
         }
         Py_DECREF((PyObject *)pipe);
@@ -146,12 +164,14 @@ static int send_batch(Batch *batch, const char *bytes, Py_ssize_t length) {
 }
 
 static int write_one(Batch *batch, PyObject *write, PyObject *data, const char *bytes, Py_ssize_t length) {
-    if (!Py_IS_TYPE(write, pipe_type)) return done(PyObject_CallFunctionObjArgs(write, data, NULL));
+    if (!Py_IS_TYPE(write, pipe_type)) {
+        return done(PyObject_CallFunctionObjArgs(write, data, NULL)) < 0 ? note_failure(batch, write) : 0;
+    }
     Pipe *pipe = (Pipe *)write;
     if ((batch->count == DIRECT_AT_ONCE || pipe->taken) && send_batch(batch, bytes, length) < 0) return -1;
     int direct = is_direct(pipe);
-    if (direct < 0) return -1;
-    if (!direct) return to_transport(pipe, data);
+    if (direct < 0) return note_failure(batch, write);
+    if (!direct) return to_transport(pipe, data) < 0 ? note_failure(batch, write) : 0;
     pipe->taken = 1;
     batch->pipes[batch->count++] = (Pipe *)Py_NewRef(write);
     return 0;
@@ -165,6 +185,7 @@ static PyObject *write_all(PyObject *module, PyObject *args) {
     int failed = 0;
     if (!PyArg_ParseTuple(args, "O!S", &PyList_Type, &writes, &data)) return NULL;
     if (PyBytes_AsStringAndSize(data, &bytes, &length) < 0) return NULL;
+    if ((batch.failures = PyList_New(0)) == NULL) return NULL;
     for (Py_ssize_t i = 0; i < PyList_Size(writes) && !failed; i++) {
         PyObject *write = Py_NewRef(PyList_GetItem(writes, i));
         failed = write_one(&batch, write, data, bytes, length) < 0;
@@ -175,14 +196,15 @@ static PyObject *write_all(PyObject *module, PyObject *args) {
         PyErr_Fetch(&type, &value, &trace);
         if (send_batch(&batch, bytes, length) < 0) PyErr_Clear();
         PyErr_Restore(type, value, trace);
-        return NULL;
+    } else {
+        failed = send_batch(&batch, bytes, length) < 0;
     }
-    if (send_batch(&batch, bytes, length) < 0) return NULL;
-    Py_RETURN_NONE;
+    if (failed) Py_CLEAR(batch.failures);
+    return batch.failures;
 }
 
 static PyMethodDef functions[] = {
-    {"write_all", write_all, METH_VARARGS, "write_all(writes, data): call each of a list with the bytes."},
+    {"write_all", write_all, METH_VARARGS, "write_all(writes, data): call each of a list with the bytes; those that raised."},
     {NULL, NULL, 0, NULL},
 };
 

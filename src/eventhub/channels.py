@@ -71,7 +71,7 @@ class ChannelType:
         try:
             return self.schema.canonical(body)
         except InvalidEvent as error:
-            raise InvalidEvent(f"{error.message}; its schema is at /v1/types/{self.name}", error.details) from None
+            raise InvalidEvent(f"{error.message}; its schema is at /v1/types/{self.name}", error.details) from error.__cause__
 
     def series(self, event: Event) -> str:
         """What tells one series of a channel from another when a slow reader gets only the newest of each."""
@@ -79,7 +79,10 @@ class ChannelType:
             return event.attributes["subject"]
         if self.schema.conflation_key is None:
             return ""
-        data = orjson.loads(event.data)
+        try:
+            data = orjson.loads(event.data)
+        except orjson.JSONDecodeError:  # not written by a schema of ours
+            return ""
         value = data.get(self.schema.conflation_key) if isinstance(data, dict) else None
         return "" if value is None else str(value)
 

@@ -1,6 +1,7 @@
 """An event's wire bytes. Each encoding is built once for an event and shared by all subscribers that use it."""
 
 import zlib
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 import orjson
@@ -127,6 +128,21 @@ def sse_message(message: dict[str, Any], cursor: str | None) -> bytes:
     identity = b"id: %b\n" % cursor.encode() if cursor else b""
     retry = b"retry: %d\n" % round(message["reconnect_in"] * 1000) if "reconnect_in" in message else b""
     return b"%bevent: %b\ndata: %b\n%b\n" % (retry, message["type"].encode(), orjson.dumps(message), identity)
+
+
+def joined(encoding: Encoding, events: Iterable[Event], unwritable: Callable[[Encoding, Event, Exception], bytes]) -> bytes:
+    """The bytes of events, one behind the other. `unwritable` gives what stands instead of one that cannot be encoded."""
+    try:
+        return b"".join(map(encoding.event, events))
+    except Exception:  # looked for below: one by one costs more
+        return b"".join([_written(encoding, event, unwritable) for event in events])
+
+
+def _written(encoding: Encoding, event: Event, unwritable: Callable[[Encoding, Event, Exception], bytes]) -> bytes:
+    try:
+        return encoding.event(event)
+    except Exception as error:
+        return unwritable(encoding, event, error)
 
 
 WEBSOCKET = WebSocketEncoding()

@@ -6,8 +6,7 @@ them made a stack that Python gives up, and the node with it. So whoever is foun
 
 from collections import OrderedDict
 from collections.abc import Callable
-
-import structlog
+from functools import partial
 
 from eventhub.errors import EventHubError
 from eventhub.subscriber import Subscriber
@@ -15,14 +14,16 @@ from eventhub.subscriber import Subscriber
 SLICE = 50
 """Connections ended in one turn of the loop: each may be news for CROWD watchers."""
 
-log = structlog.get_logger("eventhub.endings")
-
 
 class Endings:
-    """Subscribers whose connections are to be ended, each once. `soon` calls back from the loop, never from inside the call."""
+    """Subscribers whose connections are to be ended, each once. `soon` calls back from the loop, never from inside the call.
 
-    def __init__(self, soon: Callable[[Callable[[], None]], None]) -> None:
+    `note` is told of a connection that could not be ended for its error: it is cut off instead.
+    """
+
+    def __init__(self, soon: Callable[[Callable[[], None]], None], note: Callable[..., None]) -> None:
         self._soon = soon
+        self._note = note
         self._due: OrderedDict[Subscriber, EventHubError] = OrderedDict()  # bounded: subscriptions of this node
         self._awake = False
 
@@ -48,9 +49,9 @@ class Endings:
         if self._awake:
             self._soon(self._go_on)
 
-    @staticmethod
-    def _end(subscriber: Subscriber, error: EventHubError) -> None:
-        try:
-            subscriber.writer.fail(error)
-        except Exception:
-            log.exception("ending_failed", session=subscriber.session, channel=subscriber.channel)  # the others shall have theirs
+    def _end(self, subscriber: Subscriber, error: EventHubError) -> None:
+        for end in (partial(subscriber.writer.fail, error), subscriber.writer.abort):
+            try:
+                return end()
+            except Exception as fault:  # the others shall have theirs
+                self._note("ending", fault, session=subscriber.session, channel=subscriber.channel)

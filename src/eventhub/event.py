@@ -103,7 +103,8 @@ class Slice:
     """A piece of a channel's log, read at one moment.
 
     `events` follow `start` without a hole; `end` is the end of the log at that moment. `lost` says why the events between the `since` asked
-    for and `start` cannot be had: `expired` (retention) or `reset` (the position is not of this log); None when nothing is missing.
+    for and `start` cannot be had: `expired` (retention), `reset` (the position is not of this log) or `unreadable` (what is stored there is
+    no event); None when nothing is missing.
     """
 
     start: Position
@@ -112,10 +113,10 @@ class Slice:
     lost: str | None = None
     _joined: dict[object, bytes] = field(default_factory=dict, compare=False, repr=False)
 
-    def joined(self, encode: Callable[[Event], bytes]) -> bytes:
-        """Its events' wire bytes. Built once for all who read the same slice: after a node was lost, thousands do."""
-        if (data := self._joined.get(encode)) is None:
-            data = self._joined[encode] = b"".join(map(encode, self.events))
+    def joined(self, key: object, join: Callable[[Sequence[Event]], bytes]) -> bytes:
+        """Its events' wire bytes, by their encoding. Built once for all who read the same slice: after a node was lost, thousands do."""
+        if (data := self._joined.get(key)) is None:
+            data = self._joined[key] = join(self.events)
         return data
 
     @property

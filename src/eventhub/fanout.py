@@ -6,13 +6,26 @@ are served in between: what was joined, and for whom, is a wave; waves go out in
 
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
+from typing import Any, Protocol
 
-from eventhub.encoding import Encoding
+from eventhub.encoding import Encoding, joined
 from eventhub.event import Event
-from eventhub.writes import Write, write_all
+from eventhub.writes import Failure, Write, write_all
 
 PENDING_BYTES = 256 * 1024
 """Beyond it a channel's events are written out at once: publishers wait, rather than events pile up."""
+
+
+class Owner(Protocol):
+    """The feed, which decides what becomes of faults. Neither raises."""
+
+    def broke(self, key: Any, error: Exception) -> None:
+        """To write to this one failed: it misses something, so its connection has to end."""
+        ...
+
+    def unwritable(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
+        """What to write instead of an event that cannot be encoded."""
+        ...
 
 
 class Tally:
@@ -41,10 +54,11 @@ class Wave:
 class Fanout:
     """Writers by encoding. Keys tell subscribers apart; a writer is its bound `write`."""
 
-    __slots__ = ("_gone", "_live", "_pending", "_pending_bytes", "_tally", "_waves", "written")
+    __slots__ = ("_gone", "_live", "_owner", "_pending", "_pending_bytes", "_tally", "_waves", "written")
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: Tally, owner: Owner) -> None:
         self._tally = tally
+        self._owner = owner
         self._live: dict[Encoding, dict[Hashable, Write]] = {}
         self._pending: list[Event] = []
         self._pending_bytes = 0
@@ -57,6 +71,10 @@ class Fanout:
 
     def __bool__(self) -> bool:
         return bool(self._live)
+
+    def keys(self) -> list[Any]:
+        """Of all."""
+        return [key for writes in self._live.values() for key in writes]
 
     @property
     def due(self) -> bool:
@@ -100,10 +118,12 @@ class Fanout:
         data = wave.data
         part = wave.writes[wave.at : wave.at + limit]
         wave.at += limit  # before they are written to: whatever goes wrong, nobody gets them twice
-        write_all(part, data)
+        failures = write_all(part, data)
         if wave.at >= len(wave.writes):
             self._waves.popleft()
             self.written += wave.events
+        if failures:
+            self._report(failures)
         return len(part) or 1
 
     def finish(self) -> None:
@@ -114,9 +134,12 @@ class Fanout:
     def tell(self, encode: Callable[[Encoding], bytes]) -> int:
         """Write one message to all who are live, behind what is queued. How many they are."""
         self.finish()
+        count, failures = len(self), list[Failure]()
         for encoding, writes in self._live.items():
-            write_all(list(writes.values()), encode(encoding))
-        return len(self)
+            if failed := write_all(list(writes.values()), encode(encoding)):
+                failures += failed
+        self._report(failures)
+        return count
 
     def _make_wave(self) -> None:
         if not self._pending:
@@ -124,9 +147,15 @@ class Fanout:
         events, self._pending, self._pending_bytes = self._pending, [], 0
         last = len(self._live) - 1
         for number, (encoding, writes) in enumerate(self._live.items()):
-            data = b"".join(map(encoding.event, events))
+            data = joined(encoding, events, self._owner.unwritable)
             self._tally.delivered += len(writes) * len(events)
             self._waves.append(Wave(data, list(writes.values()), events if number == last else []))
+
+    def _report(self, failures: list[Failure]) -> None:
+        for failed, error in failures:
+            keys = [key for writes in self._live.values() for key, write in writes.items() if write == failed]
+            for key in keys:  # none when it has left since the wave was made
+                self._owner.broke(key, error)
 
     def _forget_gone(self) -> None:
         for wave in self._waves:

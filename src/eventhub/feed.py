@@ -15,12 +15,16 @@ The rules, all of them in this file:
 7. A live subscriber whose writer is full lags: `disconnect` closes it when there is more to send; `drop` and `latest` tell it what it
    missed when it has drained, and `latest` adds the newest event of each series.
 8. What is due goes to those who were live when it was passed on (`fanout.py`); whoever is found full gets all of that before it lags.
+9. Whatever goes wrong while one subscriber is served ends that one's connection (`_serve`, `broke`), and the others are served as ever. An
+   event that cannot be encoded is told as a gap (`unreadable`).
 """
 
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol
 
 from eventhub.channels import ChannelType, Slow
-from eventhub.encoding import Encoding, gap_fields
+from eventhub.encoding import Encoding, gap_fields, joined
 from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.event import Age, Earliest, Event, Gap, Last, Latest, Position, Since, Slice
 from eventhub.fanout import Fanout, Tally
@@ -51,6 +55,14 @@ class FeedIO(Protocol):
         """End the connection of a subscriber that is served no more, unless it leaves first; never from inside this call."""
         ...
 
+    def broke(self, subscriber: Subscriber, error: Exception) -> None:
+        """The same, for a fault that nobody foresaw. Does not raise."""
+        ...
+
+    def unwritable(self, feed: "Feed", event: Event, error: Exception) -> None:
+        """An event could not be encoded. Does not raise."""
+        ...
+
 
 class Feed:
     """A channel with subscribers on this node."""
@@ -66,7 +78,7 @@ class Feed:
         self.tally = tally
         self.head: Position | None = None
         self.line: Position | None = None
-        self.live = Fanout(tally)
+        self.live = Fanout(tally, self)
         self._io = io
         self._generation = 0
         self._doubt = 0  # the generation in which the broker said `gap`: only a page asked for since then ends the doubt
@@ -122,14 +134,14 @@ class Feed:
         if subscriber is None:
             self._line_page(since, piece, generation)
         else:
-            self._held_page(subscriber, since, piece)
+            self._serve(partial(self._held_page, since, piece), subscriber)
 
     # Input: subscribers
 
     def join(self, subscriber: Subscriber) -> None:
         """Begin to serve a new subscriber."""
         self._held[subscriber] = None
-        self._advance(subscriber)
+        self._serve(self._advance, subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Write nothing more to it. It may have left already."""
@@ -138,18 +150,41 @@ class Feed:
 
     def congested(self, subscriber: Subscriber) -> None:
         """Its writer is full."""
-        if subscriber.state is State.LIVE:
-            self.live.finish()
-            self._remove(subscriber)
-            self._lagging[subscriber] = None
-            subscriber.state, subscriber.position, subscriber.mark = State.LAGGING, self.line, self._count
+        self._serve(self._lag, subscriber)
 
     def drained(self, subscriber: Subscriber) -> None:
         """Its writer has room again."""
         if subscriber.state is State.LAGGING:
-            self._catch_up(subscriber)
+            self._serve(self._catch_up, subscriber)
         elif subscriber.state is State.HELD:
-            self._advance(subscriber)
+            self._serve(self._advance, subscriber)
+
+    @property
+    def subscribers(self) -> list[Subscriber]:
+        """All that it serves."""
+        return [*self._held, *self._lagging, *self.live.keys()]
+
+    # Faults
+
+    def _serve(self, step: Callable[[Subscriber], None], subscriber: Subscriber) -> None:
+        try:
+            step(subscriber)
+        except Exception as error:
+            self.broke(subscriber, error)
+
+    def broke(self, subscriber: Subscriber, error: Exception) -> None:
+        """Fanout's owner: this one is served no more."""
+        if subscriber.state is not State.GONE:
+            self.leave(subscriber)
+            self._io.broke(subscriber, error)
+
+    def unwritable(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
+        """Fanout's owner: the gap that stands for it."""
+        self._io.unwritable(self, event, error)
+        self.tally.gaps["unreadable"] += 1
+        after = Position(event.epoch, event.previous)
+        gap = Gap(after, Position(event.epoch, event.offset + 1), event.position, "unreadable")
+        return self._message(encoding, "gap", gap_fields(gap), gap.position)
 
     # The line: what all live subscribers get
 
@@ -177,7 +212,7 @@ class Feed:
                 self._pass_on(event)
             if not self._doubt:
                 for subscriber in list(self._held):
-                    self._advance(subscriber)
+                    self._serve(self._advance, subscriber)
                 return
         if not self._reading:
             self._reading = True
@@ -226,11 +261,11 @@ class Feed:
             self._io.read(self, subscriber, subscriber.position or _asked(since), self._generation)
             return None
         missed = self._tail.after(subscriber.position)
-        self._write_to(subscriber, b"".join(map(subscriber.writer.encoding.event, missed)), len(missed))
+        self._write_to(subscriber, self._joined(subscriber.writer.encoding, missed), len(missed))
         subscriber.position = self.line
         self._turn_live(subscriber)
 
-    def _held_page(self, subscriber: Subscriber, since: Since, piece: Slice) -> None:
+    def _held_page(self, since: Since, piece: Slice, subscriber: Subscriber) -> None:
         subscriber.reading = False
         if subscriber.state is not State.HELD or subscriber.writer.full:
             return  # `drained` asks again: many pages may have been on their way to one writer
@@ -239,7 +274,8 @@ class Feed:
             self._start(subscriber, Start(begin, piece.end, recovered=piece.lost is None))
         if piece.lost:
             self._tell(subscriber, Gap.of(since, piece))
-        self._write_to(subscriber, piece.joined(subscriber.writer.encoding.event), len(piece.events))
+        encoding = subscriber.writer.encoding
+        self._write_to(subscriber, piece.joined(encoding, partial(self._joined, encoding)), len(piece.events))
         subscriber.position = piece.reached
         if piece.reached == piece.end and self.line == self.head and not self._behind(piece.end):
             self.gap()
@@ -262,6 +298,14 @@ class Feed:
             self.congested(subscriber)
 
     # Lagging subscribers
+
+    def _lag(self, subscriber: Subscriber) -> None:
+        if subscriber.state is State.LIVE:
+            self.live.finish()
+        if subscriber.state is State.LIVE:  # still: what was due could be written to it
+            self._remove(subscriber)
+            self._lagging[subscriber] = None
+            subscriber.state, subscriber.position, subscriber.mark = State.LAGGING, self.line, self._count
 
     def _pass_over(self, event: Event | None) -> None:
         """The line moves on without those who lag: over `event`, or over a gap."""
@@ -293,7 +337,7 @@ class Feed:
         stands = position if survivors else line
         self._tell(subscriber, Gap(position, Position(line.epoch, line.offset + 1), stands, "conflated", skipped))
         for count, event in survivors:
-            self._write_to(subscriber, subscriber.writer.encoding.event(event), 1)
+            self._write_to(subscriber, self._joined(subscriber.writer.encoding, (event,)), 1)
             subscriber.position, subscriber.mark = event.position, count
             if subscriber.writer.full:
                 return  # the rest is conflated further
@@ -332,6 +376,9 @@ class Feed:
         self.tally.gaps[gap.reason] += 1
         self.tally.skipped[self.kind.slow] += gap.skipped or 0
         self._io.missed(self, gap, subscriber, 1)
+
+    def _joined(self, encoding: Encoding, events: Iterable[Event]) -> bytes:
+        return joined(encoding, events, self.unwritable)
 
     def _message(self, encoding: Encoding, kind: str, fields: dict[str, Any], position: Position) -> bytes:
         return encoding.message(kind, {"channel": self.channel, **fields}, position)

@@ -14,14 +14,18 @@ from eventhub.channels import ChannelTypes
 from eventhub.endings import Endings
 from eventhub.errors import BrokerUnavailable, EventHubError, Internal, ShuttingDown
 from eventhub.event import Age, Earliest, Event, Gap, Last, NewEvent, Position, Receipt, Slice
+from eventhub.faults import internal
 from eventhub.feed import Feed
 from eventhub.metrics import Metrics, Reading
 from eventhub.nodes import Nodes
 from eventhub.reads import Asked, Reads
 from eventhub.subscriber import Start, Subscriber
-from eventhub.tracing import Publishing, Tracing
+from eventhub.tracing import Publishing, Tracing, Unfailing
 
 RETRY_SECONDS = 0.5
+TRIES, TRIES_SECONDS = 3, 10.0
+"""How often a channel may fail in so many seconds and be made whole again. Then its readers are
+ended: they come back to a new feed."""
 TICK_WRITES = 1000
 """Writes in one turn of the loop: three milliseconds or so. What is left goes on in the next, after everything else had its turn."""
 SLICE_WRITES = 250
@@ -37,17 +41,19 @@ class Hub:
 
     def __init__(self, types: ChannelTypes, broker: Broker, metrics: Metrics, tracing: Tracing | None = None) -> None:
         self.types = types
-        self.tracing = tracing
+        self.faults = metrics.faults
+        self.tracing = None if tracing is None else Unfailing(tracing, self.faults)
         self._broker = broker
         self._metrics = metrics
         self._feeds: dict[str, Feed] = {}
         self._announced: set[str] = set()  # channels the broker announces to this node
         self._settling: set[str] = set()
-        self._reads = Reads(broker, self.spawn, self._give, self._serves)
+        self._reads = Reads(broker, self.spawn, self._give, self._serves, self._lose)
         self._dirty: deque[tuple[Feed, float]] = deque()
-        self._endings = Endings(self._soon)
-        self.nodes = Nodes(broker, self._endings.add)
+        self._endings = Endings(self._soon, self.faults.note)
+        self.nodes = Nodes(broker, self._endings.add, self.faults)
         self._broken: set[str] = set()  # channels that something went wrong in, about to be made whole again
+        self._tries: dict[str, tuple[float, int]] = {}  # of channels that failed: when the first time was, and how often since
         self._tasks: asyncio.TaskGroup | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.started = asyncio.Event()
@@ -59,12 +65,16 @@ class Hub:
         """It ran, and runs no more: this node is of no use."""
 
     async def run(self) -> None:
-        """Serve until cancelled. A task that fails for a reason unforeseen ends this, and so the node."""
+        """Serve until cancelled.
+
+        The broker's task is the only one whose fault ends this, and so the node: nothing can be promised without it. What belongs to a
+        connection, a channel or a question goes through `spawn`.
+        """
         self._loop = asyncio.get_running_loop()
         try:
             async with asyncio.TaskGroup() as self._tasks:
                 self._tasks.create_task(self._broker.run(self._deliver, self._gap, self.nodes.hear), name="broker")
-                self._tasks.create_task(self.nodes.attend(), name="presence")
+                self._tasks.create_task(self.faults.kept("presence", self.nodes.attend), name="presence")
                 self.started.set()
         finally:
             self._tasks = None
@@ -84,6 +94,13 @@ class Hub:
             results = await (self._store_traced(events, traces) if traces else self._broker.publish(events))
         finally:  # that it cannot is an answer, too
             self._metrics.stored(time.perf_counter() - begin)
+        try:
+            self._count(events, results)
+        except Exception as error:  # they are stored, whatever is wrong with the counting
+            self.faults.note("metrics", error)
+        return results
+
+    def _count(self, events: Sequence[NewEvent], results: Sequence[Receipt | EventHubError]) -> None:
         stored: dict[str, int] = {}
         for event, result in zip(events, results, strict=True):
             if isinstance(result, EventHubError):
@@ -93,7 +110,6 @@ class Hub:
                 stored[channel] = stored.get(channel, 0) + 1
         for channel, count in stored.items():
             self._metrics.published(channel.partition(".")[0], count)
-        return results
 
     async def _store_traced(self, events: Sequence[NewEvent], traces: Sequence[Publishing]) -> Sequence[Receipt | EventHubError]:
         begin = time.time_ns()
@@ -112,7 +128,9 @@ class Hub:
         self._metrics.answered(channel.partition(".")[0], seconds)
 
     def rejected(self, channel: str, error: EventHubError) -> None:
-        """An event was refused."""
+        """An event was refused. One that a channel type's own model failed over has the model's error as its cause."""
+        if error.__cause__ is not None:
+            self.faults.model_failed(channel, error.__cause__)
         self._metrics.rejected(channel.partition(".")[0], error.code)
         self.refused(error)
 
@@ -152,17 +170,23 @@ class Hub:
         feed.join(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Write nothing more to a subscriber that `subscribe` took."""
+        """Write nothing more to a subscriber that `subscribe` took. Raises nothing: whatever goes wrong, nothing of it may stay."""
+        for step in (journal.ended, self._leave_feed, self.nodes.unwatch, self._endings.discard, self._leave_presence):
+            try:
+                step(subscriber)
+            except Exception as error:
+                self.faults.note("unsubscribe", error, session=subscriber.session, channel=subscriber.channel)
+
+    def _leave_feed(self, subscriber: Subscriber) -> None:
         channel = subscriber.channel
-        journal.ended(subscriber)
         if (feed := self._feeds.get(channel)) is not None:  # gone when a policy ended its last readers together
             feed.leave(subscriber)
             if not feed:
                 del self._feeds[channel]
                 self._settle(channel)
-        self.nodes.unwatch(subscriber)
-        self._endings.discard(subscriber)
-        if self.types.resolve(channel).presence:
+
+    def _leave_presence(self, subscriber: Subscriber) -> None:
+        if self.types.resolve(subscriber.channel).presence:
             self.nodes.leave(subscriber)
 
     def congested(self, subscriber: Subscriber) -> None:
@@ -238,6 +262,15 @@ class Hub:
         """FeedIO: end a connection soon."""
         self._endings.add(subscriber, error)
 
+    def broke(self, subscriber: Subscriber, error: Exception) -> None:
+        """FeedIO: end a connection soon that something unforeseen went wrong for."""
+        self.faults.note("subscriber", error, session=subscriber.session, channel=subscriber.channel)
+        self._endings.add(subscriber, internal())
+
+    def unwritable(self, feed: Feed, event: Event, error: Exception) -> None:
+        """FeedIO: note it."""
+        self.faults.note("encoding", error, channel=feed.channel, position=str(event.position))
+
     def _soon(self, work: Callable[[], None]) -> None:
         assert self._loop is not None
         self._loop.call_soon(work)
@@ -251,8 +284,8 @@ class Hub:
                 if events := feed.live.written:
                     feed.live.written = []
                     self._fanned_out(feed, events, time.perf_counter() - begin)
-            except Exception:
-                self._mend(feed.channel)  # the others get theirs
+            except Exception as error:
+                self._mend(feed.channel, error)  # the others get theirs
                 continue
             if feed.live.due:
                 self._dirty.append((feed, begin))  # behind the others: each channel gets its slice
@@ -262,7 +295,10 @@ class Hub:
 
     def _fanned_out(self, feed: Feed, events: list[Event], seconds: float) -> None:
         now = self.now()
-        self._metrics.flushed(feed.kind.name, (max(0, now - event.time) / 1000 for event in events), seconds)
+        try:
+            self._metrics.flushed(feed.kind.name, (max(0, now - event.time) / 1000 for event in events), seconds)
+        except Exception as error:
+            self.faults.note("metrics", error)
         if self.tracing is not None:
             self.tracing.fanned_out(feed.channel, events, seconds, len(feed.live))
 
@@ -270,37 +306,71 @@ class Hub:
         if (feed := self._feeds.get(event.channel)) is not None:
             try:
                 feed.deliver(event)
-            except Exception:
-                self._mend(event.channel)
+            except Exception as error:
+                self._mend(event.channel, error)
 
     def _gap(self, channel: str) -> None:
         if (feed := self._feeds.get(channel)) is not None:
             try:
                 feed.gap()
-            except Exception:
-                self._mend(channel)
+            except Exception as error:
+                self._mend(channel, error)
 
-    def _mend(self, channel: str) -> None:
-        """An error of ours, inside `except`: it shall cost neither the broker's task nor other channels. History says what is missing."""
-        log.exception("channel_failed", channel=channel)
-        if channel not in self._broken:
-            assert self._loop is not None
+    def _mend(self, channel: str, error: Exception) -> None:
+        """It shall cost neither the broker's task nor other channels: history says what is missing."""
+        self.faults.note("channel", error, channel=channel)
+        if channel not in self._broken and self._loop is not None:
             self._broken.add(channel)
             self._loop.call_later(RETRY_SECONDS, self._make_whole, channel)  # it may go wrong again: not at once
 
     def _make_whole(self, channel: str) -> None:
         self._broken.discard(channel)
+        now = time.monotonic()
+        first, tries = self._tries.pop(channel, (now, 0))
+        if now - first > TRIES_SECONDS:
+            first, tries = now, 0
+        if tries >= TRIES:
+            self._give_up(channel)
+            return
+        if channel in self._feeds:
+            self._tries[channel] = first, tries + 1
+            assert self._loop is not None
+            self._loop.call_later(TRIES_SECONDS, self._forget_tries, channel, first)
         self._gap(channel)
         if (feed := self._feeds.get(channel)) is not None and feed.live.due:
             self.dirty(feed)  # which it was not any more when it failed while it was written
+
+    def _forget_tries(self, channel: str, first: float) -> None:
+        if self._tries.get(channel, (None, 0))[0] == first:
+            del self._tries[channel]
+
+    def _give_up(self, channel: str) -> None:
+        """End all readers of a channel that cannot be served as it is. They come back, and resume, to a feed that is made anew."""
+        if (feed := self._feeds.pop(channel, None)) is not None:
+            self._settle(channel)
+            for subscriber in feed.subscribers:
+                feed.leave(subscriber)
+                self._endings.add(subscriber, internal())
 
     def _give(self, asked: Asked, subscriber: Subscriber | None, piece: Slice) -> None:
         feed, since, generation = asked
         if self._serves(feed):
             try:
                 feed.page(subscriber, since, piece, generation)
-            except Exception:
-                self._mend(feed.channel)
+            except Exception as error:
+                self._mend(feed.channel, error)
+
+    def _lose(self, asked: Asked, subscriber: Subscriber | None, error: Exception) -> None:
+        """A slice cannot be read, and asking again would not help: end whoever waits for it."""
+        feed, since, _ = asked
+        self.faults.note("history", error, channel=feed.channel, since=str(since))
+        if not self._serves(feed):
+            return
+        if subscriber is None:
+            self._give_up(feed.channel)
+        else:
+            feed.leave(subscriber)
+            self._endings.add(subscriber, internal())
 
     def _serves(self, feed: Feed) -> bool:
         return self._feeds.get(feed.channel) is feed
@@ -310,7 +380,7 @@ class Hub:
     def _settle(self, channel: str) -> None:
         if channel not in self._settling:
             self._settling.add(channel)
-            self.spawn(self._announce(channel))
+            self.spawn(self._announce(channel), "announcements", lambda _: self._give_up(channel))
 
     async def _announce(self, channel: str) -> None:
         """Subscribe at the broker while the channel has a feed; at most one of these runs for a channel."""
@@ -336,10 +406,15 @@ class Hub:
             feed.opened(position)
         return feed
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run until done or until the hub ends; not at all when it is ending."""
-        assert self._tasks is not None, "Hub.run is not running"
+    def spawn(self, work: Coroutine[Any, Any, None], where: str, failed: Callable[[EventHubError], None]) -> None:
+        """Run what belongs to a connection, a channel or a question, until done or until the hub ends; not at all when it is ending.
+
+        A fault ends no other task: it is noted, and `failed` ends what the work belongs to.
+        """
+        contained = self.faults.contained(where, work, failed)
         try:
-            self._tasks.create_task(work)
+            assert self._tasks is not None, "Hub.run is not running"
+            self._tasks.create_task(contained)
         except RuntimeError:  # the group is being cancelled, and a broker may still have something to say
             work.close()
+            contained.close()

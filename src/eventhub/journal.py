@@ -1,6 +1,8 @@
 """What the log says of subscriptions at level debug. At other levels each of these costs a look at the level."""
 
 import logging
+from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -17,17 +19,22 @@ _levels = logging.getLogger(NAME)
 def began(subscriber: Subscriber, start: Start) -> None:
     """It knows where it stands."""
     if _levels.isEnabledFor(logging.DEBUG):
-        log.debug("subscribed", session=subscriber.session, channel=subscriber.channel, **start.as_dict())
+        _say("subscribed", session=subscriber.session, channel=subscriber.channel, **start.as_dict())
 
 
 def ended(subscriber: Subscriber) -> None:
     """Nothing is written for it any more."""
     if _levels.isEnabledFor(logging.DEBUG):
-        log.debug("unsubscribed", session=subscriber.session, channel=subscriber.channel, state=subscriber.state.name.lower())
+        _say("unsubscribed", session=subscriber.session, channel=subscriber.channel, state=subscriber.state.name.lower())
 
 
 def missed(channel: str, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
     """A gap was told: to one, or to all who are live."""
     if _levels.isEnabledFor(logging.DEBUG):
         whose = {"session": subscriber.session} if subscriber is not None else {}
-        log.debug("gap", channel=channel, readers=readers, **whose, **gap_fields(gap))
+        _say("gap", channel=channel, readers=readers, **whose, **gap_fields(gap))
+
+
+def _say(event: str, **fields: Any) -> None:
+    with suppress(Exception):  # nobody is served less because it cannot be logged
+        log.debug(event, **fields)

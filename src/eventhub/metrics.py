@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from eventhub import __version__
 from eventhub.fanout import Tally
+from eventhub.faults import Faults
 from eventhub.histogram import Histogram
 from eventhub.limits import REFUSING
 
@@ -35,6 +36,7 @@ class Metrics:
     """The node's metrics."""
 
     def __init__(self, types: Iterable[str]) -> None:
+        self.faults = Faults()
         self._snapshots: list[Snapshot] = []
         self.tallies = {name: Tally() for name in types}
         self._stored = dict.fromkeys(self.tallies, 0)
@@ -99,8 +101,11 @@ class Metrics:
 
     async def _families(self) -> AsyncIterator[Metric]:
         for snapshot in self._snapshots:
-            async for reading in snapshot():
-                yield _simple(*reading)
+            try:
+                async for reading in snapshot():
+                    yield _simple(*reading)
+            except Exception as error:  # the others are told all the same
+                self.faults.note("metrics", error)
         for family in (*self._counters(), *_told(self.tallies), *self._histograms()):
             yield family
 
@@ -109,6 +114,7 @@ class Metrics:
         yield _simple("eventhub_events_published_total", "Events stored", _keyed(self._stored), ("type",))
         yield _simple("eventhub_events_rejected_total", "Events refused", self._rejected, ("type", "code"))
         yield _simple("eventhub_refused_total", "What a limit refused, or made to wait", _keyed(self._refused), ("limit",))
+        yield _simple("eventhub_faults_total", "Faults of the server itself, by where they came up", _keyed(self.faults.counts), ("where",))
         yield _simple("eventhub_spans_dropped_total", "Spans not taken by the collector, or without room", {(): self._spans}, ())
 
     def _histograms(self) -> Iterator[Metric]:
@@ -175,7 +181,7 @@ def _told(tallies: Mapping[str, Tally]) -> Iterator[Metric]:
     resumed = {(name,): tally.resumed for name, tally in tallies.items()}
     closed = {(name,): tally.disconnected for name, tally in tallies.items()}
     dropped = {(name, policy): tally.skipped[policy] for name, tally in tallies.items() for policy in ("latest", "drop")}
-    reasons = ("expired", "reset", "slow", "conflated")
+    reasons = ("expired", "reset", "slow", "conflated", "unreadable")
     gaps = {(name, reason): tally.gaps[reason] for name, tally in tallies.items() for reason in reasons}
     yield _simple("eventhub_events_delivered_total", "Events written to subscribers", delivered, ("type",))
     yield _simple("eventhub_resumed_total", "Subscriptions that resumed with nothing missing", resumed, ("type",))

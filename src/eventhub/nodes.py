@@ -11,6 +11,7 @@ import structlog
 
 from eventhub.brokers.base import Broker, Hear
 from eventhub.errors import BrokerUnavailable, EventHubError
+from eventhub.faults import Faults
 from eventhub.presence import Change, Roster
 from eventhub.subscriber import Subscriber
 from eventhub.watchers import Watchers
@@ -29,10 +30,11 @@ log = structlog.get_logger("eventhub.nodes")
 class Nodes:
     """This node among the others. `attend` must be running; `fail` ends a connection, but not from inside the call."""
 
-    def __init__(self, broker: Broker, fail: Callable[[Subscriber, EventHubError], None]) -> None:
+    def __init__(self, broker: Broker, fail: Callable[[Subscriber, EventHubError], None], faults: Faults) -> None:
         self.own = secrets.token_hex(4)
         """This node's id, unique to this run of it."""
         self._broker = broker
+        self._faults = faults
         self._roster = Roster(self.own)
         self._watchers = Watchers(self._roster, fail)
         self._listeners: dict[bytes, Hear] = {}
@@ -62,8 +64,8 @@ class Nodes:
                 self._pass_on(message)
         except UNREADABLE as error:
             log.warning("unreadable_broadcast", size=len(message), reason=type(error).__name__)
-        except Exception:
-            log.exception("broadcast_failed", size=len(message))
+        except Exception as error:
+            self._faults.note("broadcast", error, size=len(message))
         for change in changes:
             self._note(change)
 
@@ -120,8 +122,8 @@ class Nodes:
         """Of a member elsewhere. An error of ours shall cost the broker's task nothing."""
         try:
             self._watchers.tell(change)
-        except Exception:
-            log.exception("presence_failed", channel=change.channel)
+        except Exception as error:
+            self._faults.note("presence", error, channel=change.channel)
 
 
 def _elapsed() -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from eventhub.brokers.base import Broker
-from eventhub.errors import BrokerUnavailable
+from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.event import Age, Earliest, Last, Position, Slice
 from eventhub.feed import Feed
 from eventhub.subscriber import State, Subscriber
@@ -22,23 +22,30 @@ SLICES, SLICE_SECONDS = 32, 2.0
 Asked = tuple[Feed, Position | Earliest | Last | Age, int]
 """What is read: a feed's history, since when, and in which generation of the feed."""
 
+Spawn = Callable[[Coroutine[Any, Any, None], str, Callable[[EventHubError], None]], None]
+
 log = structlog.get_logger("eventhub.reads")
 
 
 class Reads:
-    """What is being read, and what was. `give` gets each answer from the loop, never from inside `ask`; `wanted`: the feed still serves."""
+    """What is being read, and what was. `give` gets each answer from the loop, never from inside `ask`; `wanted`: the feed still serves.
+
+    `lose` is told for each reader that there will be no answer.
+    """
 
     def __init__(
         self,
         broker: Broker,
-        spawn: Callable[[Coroutine[Any, Any, None]], None],
+        spawn: Spawn,
         give: Callable[[Asked, Subscriber | None, Slice], None],
         wanted: Callable[[Feed], bool],
+        lose: Callable[[Asked, Subscriber | None, Exception], None],
     ) -> None:
         self._broker = broker
         self._spawn = spawn
         self._give = give
         self._wanted = wanted
+        self._lose = lose
         self._readers: dict[Asked, list[Subscriber | None]] = {}  # bounded: one read at a time of each subscriber
         self._slices: dict[Asked, Slice] = {}
 
@@ -50,12 +57,16 @@ class Reads:
             readers.append(subscriber)
         else:
             self._readers[asked] = [subscriber]
-            self._spawn(self._read(asked))
+            self._spawn(self._read(asked), "history", lambda error: self._lose(asked, subscriber, error))
 
     async def _read(self, asked: Asked) -> None:
         readers = self._readers[asked]
         try:
             piece = await self._slice(asked, readers)
+        except Exception as error:
+            for subscriber in readers:
+                self._lose(asked, subscriber, error)
+            return
         finally:
             del self._readers[asked]
         if piece is None:

@@ -15,7 +15,7 @@ import jsonschema_rs
 import orjson
 from pydantic import FailFast, TypeAdapter, ValidationError
 
-from eventhub.errors import ConfigurationError, InvalidEvent, InvalidJson, TooDeep
+from eventhub.errors import ConfigurationError, EventHubError, InvalidEvent, InvalidJson, TooDeep
 from eventhub.json_faults import what_is_wrong
 from eventhub.payloads import BUILT_IN
 from eventhub.stored_schema import StoredJsonSchema
@@ -63,6 +63,8 @@ class ModelSchema:
         self.accepted = {"$schema": DIALECT, **adapter.json_schema(mode="validation")}
         self.stored = {"$schema": DIALECT, **adapter.json_schema(mode="serialization", schema_generator=StoredJsonSchema)}
         self.conflation_key: str | None = getattr(model, "conflation_key", None)
+        if not isinstance(self.conflation_key, str | None):
+            raise TypeError(f"its conflation_key is a {type(self.conflation_key).__name__}; expected the name of a field")
         self._fields = _fields(adapter.core_schema)
         self._validate = adapter.validator.validate_json
         self._validate_all = TypeAdapter(Annotated[list[model], FailFast()]).validator.validate_json
@@ -79,20 +81,28 @@ class ModelSchema:
             data = self._dump(self._validate(body), exclude_unset=True, by_alias=True)
         except ValidationError as error:
             raise _explain(error, body) from None
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the model is its author's: it may raise anything, SystemExit and native code's panics among it
+            raise _failed(error, body) from error
         if data.count(b"null") != body.count(b"null"):
             parse(body)  # pydantic takes 1e999 for a number and writes null
+        if b"NaN" in data or b"Infinity" in data:
+            _check_json(data, body)
         return data
 
     def canonical_all(self, body: bytes) -> list[bytes] | None:
         if b"NaN" in body or b"Infinity" in body or _digits(body, LONG_DIGITS):
             return None
-        try:
-            payloads = self._validate_all(body)
-        except ValidationError:
-            return None
         dump = self._dump
-        found = [dump(payload, exclude_unset=True, by_alias=True) for payload in payloads]
-        return found if b",".join(found).count(b"null") == body.count(b"null") else None
+        try:
+            found = [dump(payload, exclude_unset=True, by_alias=True) for payload in self._validate_all(body)]
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # as in `canonical`, which says it of the item whose fault it is
+            return None
+        text = b",".join(found)
+        return found if text.count(b"null") == body.count(b"null") and b"NaN" not in text and b"Infinity" not in text else None
 
 
 class FileSchema:
@@ -117,13 +127,19 @@ class FileSchema:
                 raise self._invalid(value, body)
         except ValueError as error:
             raise _too_deep(error) from None
+        except (EventHubError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # a panic of native code
+            raise _failed(error, body) from error
         return dump(value)
 
     def canonical_all(self, body: bytes) -> list[bytes] | None:
         values = _items(body)
         try:
             return list(map(dump, values)) if values is not None and all(map(self._validator.is_valid, values)) else None
-        except ValueError:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # as in `canonical`, which says it of the item whose fault it is
             return None
 
     def _invalid(self, value: Any, body: bytes) -> InvalidEvent:
@@ -315,7 +331,10 @@ def _place(location: Sequence[str | int], value: Any, *, absent: bool) -> list[s
 
 def _explain(error: ValidationError, body: bytes) -> InvalidEvent:
     value = parse(body)  # raises if that is what is wrong
-    return _invalid(error.error_count(), faults(error, value))
+    try:
+        return _invalid(error.error_count(), faults(error, value))
+    except Exception as fault:  # errors of a model's own may have texts that cannot be made
+        raise _failed(fault, body) from fault
 
 
 def _invalid(count: int, found: Iterable[dict[str, str]]) -> InvalidEvent:
@@ -327,6 +346,23 @@ def _invalid(count: int, found: Iterable[dict[str, str]]) -> InvalidEvent:
 def _values(body: bytes) -> int:
     """How many values JSON has at most: exactly so many where no string has a comma or a bracket in it."""
     return 1 + body.count(b",") + body.count(b"[") + body.count(b"{")
+
+
+def _check_json(data: bytes, body: bytes) -> None:
+    """A model may be configured to write words that JSON does not have (pydantic's ser_json_inf_nan)."""
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise _failed(error, body) from error
+
+
+def _failed(error: BaseException, body: bytes) -> InvalidEvent:
+    """What the producer is told; the error itself, which may show a payload, is for the log (`Faults.model_failed`)."""
+    parse(body)  # raises if that is what is wrong
+    return InvalidEvent(
+        f"the channel type's model failed with {type(error).__name__}: it can neither accept nor refuse this event; "
+        "the server's log has the traceback"
+    )
 
 
 def _too_deep(error: Exception) -> TooDeep:

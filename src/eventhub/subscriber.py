@@ -30,6 +30,10 @@ class Writer(Protocol):
         """End the connection for this error."""
         ...
 
+    def abort(self) -> None:
+        """Close it at once, whatever is buffered."""
+        ...
+
 
 class Start(NamedTuple):
     """Where a subscription begins: the reader's position, the end of the log, and whether nothing asked for is missing."""

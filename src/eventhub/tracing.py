@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from eventhub.errors import EventHubError
 from eventhub.event import Event, Receipt
+from eventhub.faults import Faults
 
 TRACEPARENT = "traceparent"
 SAMPLED = 0x01
@@ -82,3 +83,37 @@ class Tracing(Protocol):
     def fanned_out(self, channel: str, events: Sequence[Event], seconds: float, subscribers: int) -> None:
         """Events went out to a channel's live subscribers, which took so long."""
         ...
+
+
+class Unfailing:
+    """Tracing whose faults are noted, and cost nobody an event: an event is worth more than its span."""
+
+    def __init__(self, tracing: Tracing, faults: Faults) -> None:
+        self._tracing, self._faults = tracing, faults
+
+    def publish(self, channel: str, attributes: Attributes, transport: str) -> Publishing | None:
+        try:
+            found = self._tracing.publish(channel, attributes, transport)
+        except Exception as error:
+            self._faults.note("tracing", error)
+            return None
+        return None if found is None else UnfailingPublish(found, self._faults)
+
+    def fanned_out(self, channel: str, events: Sequence[Event], seconds: float, subscribers: int) -> None:
+        self._faults.contain("tracing", lambda: self._tracing.fanned_out(channel, events, seconds, subscribers))
+
+
+class UnfailingPublish:
+    """A publish of it."""
+
+    __slots__ = ("_faults", "_publish", "attributes")
+
+    def __init__(self, publish: Publishing, faults: Faults) -> None:
+        self._publish, self._faults = publish, faults
+        self.attributes = publish.attributes
+
+    def stored(self, begin: int, error: EventHubError | None) -> None:
+        self._faults.contain("tracing", lambda: self._publish.stored(begin, error))
+
+    def end(self, outcomes: Sequence[Receipt | EventHubError]) -> None:
+        self._faults.contain("tracing", lambda: self._publish.end(outcomes))

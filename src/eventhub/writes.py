@@ -1,6 +1,7 @@
 """Writing the same bytes to many connections. The native way where it was built, the same in Python otherwise.
 
-`write_all(writes, data)` calls each of a list with the bytes. `Pipe` is the native way out of a connection (`_native.c`), None without.
+`write_all(writes, data)` calls each of a list with the bytes, whatever one of them raises, and
+gives those that raised. `Pipe` is the native way out of a connection (`_native.c`), None without.
 """
 
 from collections.abc import Callable
@@ -21,13 +22,22 @@ class Closable(Protocol):
         ...
 
 
-def write_all_plainly(writes: list[Write], data: bytes) -> None:
-    """Call each of a list with the bytes."""
+Failure = tuple[Write, Exception]
+"""One of the list that raised, and what."""
+
+
+def write_all_plainly(writes: list[Write], data: bytes) -> list[Failure]:
+    """Call each of a list with the bytes; those that raised."""
+    failures: list[Failure] = []
     for write in writes:
-        write(data)
+        try:
+            write(data)
+        except Exception as error:  # the others get theirs
+            failures.append((write, error))
+    return failures
 
 
-WriteAll = Callable[[list[Write], bytes], None]
+WriteAll = Callable[[list[Write], bytes], list[Failure]]
 
 Pipe: Callable[[object, int], Closable] | None
 write_all: WriteAll

@@ -21,6 +21,7 @@ class Wire:
 
     def __init__(self) -> None:
         self.failed: list[EventHubError] = []
+        self.aborted = False
         self.on_fail: Callable[[], None] = lambda: None
 
     def write(self, data: bytes) -> None:
@@ -30,13 +31,17 @@ class Wire:
         self.failed.append(error)
         self.on_fail()
 
+    def abort(self) -> None:
+        self.aborted = True
+
 
 class Loop:
     """Endings on a loop that turns when a test says so."""
 
     def __init__(self, count: int) -> None:
         self.due: list[Callable[[], None]] = []
-        self.endings = Endings(self.due.append)
+        self.noted: list[str] = []
+        self.endings = Endings(self.due.append, lambda where, error, **fields: self.noted.append(where))
         self.wires = [Wire() for _ in range(count)]
         self.subscribers = [Subscriber("chat.a", Latest(), wire, lambda *_: None) for wire in self.wires]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from eventhub import fanout as fanout_module
-from eventhub.encoding import EVENT_STREAM, LINES
+from eventhub.encoding import EVENT_STREAM, LINES, Encoding
 from eventhub.event import Event
 from eventhub.fanout import Fanout, Tally
 
@@ -28,7 +28,8 @@ class Audience:
 
     def __init__(self, count: int = 0) -> None:
         self.tally = Tally()
-        self.fanout = Fanout(self.tally)
+        self.fanout = Fanout(self.tally, self)
+        self.failed: list[Reader] = []
         self.number = 0
         self.readers = [self.add() for _ in range(count)]
 
@@ -39,6 +40,13 @@ class Audience:
 
     def remove(self, reader: Reader) -> bool:
         return self.fanout.remove(reader, LINES)
+
+    def broke(self, key: Reader, error: Exception) -> None:
+        self.failed.append(key)
+        self.remove(key)
+
+    def unwritable(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
+        return b'{"data":0}\n'
 
     def push(self, count: int = 1) -> None:
         for _ in range(count):

@@ -40,6 +40,8 @@ class Wire:
         self.errors.append(error)
         self.on_fail()
 
+    def abort(self) -> None: ...
+
 
 class Reader:
     """A subscriber with its writer."""

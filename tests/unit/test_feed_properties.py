@@ -272,6 +272,8 @@ class Connection:
         self.failed = True
         self._failed(self)
 
+    def abort(self) -> None: ...
+
     def consume(self, count: int) -> None:
         for _ in range(min(count, len(self.queue))):
             self.person.read(*self.queue.popleft())

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from eventhub.auth.blocks import Decision, Target
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.config import channel_types
-from eventhub.errors import EventHubError, ShuttingDown
+from eventhub.errors import EventHubError, Internal, ShuttingDown
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server import gateway as gateway_module
@@ -336,18 +336,20 @@ def test_the_paths_are_those_of_the_protocol() -> None:
     assert (gateway_module.PATH, gateway_module.SUBPROTOCOL) == ("/v1/ws", "eventhub.v1")
 
 
-def test_a_heartbeat_that_fails_is_logged_and_costs_nobody_else_theirs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_heartbeat_that_fails_ends_its_connection_and_costs_nobody_else_theirs() -> None:
     def broken() -> None:
         raise ZeroDivisionError
 
     async def scenario() -> None:
         gateway = build(heartbeat=0.05)
         again = asyncio.Event()
-        Open(gateway, on_beat=broken)
+        bad = Open(gateway, on_beat=broken)
         good = Open(gateway, on_beat=lambda: again.set() if good.beats == 2 else None)
         beating = asyncio.create_task(gateway.beat())
         await again.wait()
         beating.cancel()
+        assert isinstance(bad.failed, Internal)
+        assert not hasattr(good, "failed")
+        assert gateway.hub.faults.counts["heartbeat"] >= 1
 
     run(scenario)
-    assert "beat_failed" in capsys.readouterr().out

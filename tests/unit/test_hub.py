@@ -14,6 +14,7 @@ from eventhub.encoding import LINES, Encoding
 from eventhub.errors import BrokerUnavailable, EventHubError, ShuttingDown, UnknownChannel
 from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since, Slice
 from eventhub.fanout import Fanout
+from eventhub.faults import internal
 from eventhub.feed import Feed
 from eventhub.hub import READ_SLICE, Hub
 from eventhub.metrics import Metrics
@@ -42,6 +43,9 @@ class Wire:
         self.failed.append(error.code)
         for subscriber in self.subscribers:
             self.node.hub.unsubscribe(subscriber)
+
+    def abort(self) -> None:
+        self.fail(internal())
 
     def told(self, kind: str) -> int:
         return sum(f'"type":"{kind}"' in line for line in self.lines)

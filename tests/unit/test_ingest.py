@@ -14,6 +14,7 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown, TokenExpired
 from eventhub.event import NewEvent, Position, Receipt
+from eventhub.faults import Faults
 from eventhub.server.ingest import BLANK_LINES, GROUP, KEYED_LINES, Ingest
 from eventhub.server.turns import SLICE_SECONDS, Turns
 from tests.builders import channel_type
@@ -111,6 +112,7 @@ class SlowHub(Hub):
 
     def __init__(self) -> None:
         super().__init__()
+        self.faults = Faults()
         self.asked, self.let = asyncio.Event(), asyncio.Event()
 
     async def publish(self, events: Sequence[NewEvent]) -> list[Receipt]:

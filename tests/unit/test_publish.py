@@ -98,7 +98,7 @@ def test_an_error_of_ours_is_a_problem_document_and_its_line_names_channel_and_t
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert answer.json()["code"] == "internal"
     assert "payload" not in answer.text
-    assert [(line["event"], line["channel"], line["trace_id"]) for line in lines] == [("publish_failed", "chat.a", TRACE)]
+    assert [(line["where"], line["channel"], line["trace_id"]) for line in lines] == [("publish", "chat.a", TRACE)]
 
 
 @pytest.mark.parametrize(

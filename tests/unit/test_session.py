@@ -59,6 +59,8 @@ class Line:
     def fail(self, error: EventHubError) -> None:
         self.failed = error
 
+    def abort(self) -> None: ...
+
 
 @dataclass
 class Node:

@@ -17,6 +17,7 @@ from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server.submissions import BACKLOG, Submissions
 from eventhub.settings import Settings
+from eventhub.tracing import Unfailing
 
 TYPES = channel_types(Settings(), Path())
 
@@ -48,7 +49,8 @@ class Publisher:
         self.hub = hub
         self.broker = broker
         self.answers: list[tuple[Ref, str, Receipt | EventHubError]] = []
-        self.submissions = Submissions(hub, self.answer, "session")
+        self.failed: list[EventHubError] = []
+        self.submissions = Submissions(hub, self.answer, self.failed.append, "session")
         self.answered = asyncio.Event()
 
     def answer(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
@@ -188,7 +190,7 @@ def test_an_owner_that_looks_when_answered_sees_the_room() -> None:
             if ref == BACKLOG:
                 done.set()
 
-        submissions = Submissions(publisher.hub, answer, "session")
+        submissions = Submissions(publisher.hub, answer, publisher.failed.append, "session")
         for ref in range(BACKLOG + 1):
             submissions.add(ref, NewEvent("chat.a", b"1", 0))
         assert not submissions.roomy
@@ -248,7 +250,7 @@ def test_what_is_added_from_inside_an_answer_is_published_too() -> None:
             else:
                 done.set()
 
-        submissions = Submissions(publisher.hub, answer, "session")
+        submissions = Submissions(publisher.hub, answer, publisher.failed.append, "session")
         submissions.add(1, NewEvent("chat.a", b"1", 0))
         await done.wait()
         assert publisher.refs == [1, 2]
@@ -290,7 +292,8 @@ class EverySecond:
 
 def test_those_of_a_group_that_are_traced_carry_their_context_and_end_with_their_own_outcome() -> None:
     async def scenario(publisher: Publisher) -> None:
-        tracing = publisher.hub.tracing = EverySecond()
+        tracing = EverySecond()
+        publisher.hub.tracing = Unfailing(tracing, publisher.hub.faults)
         for ref in range(4):
             publisher.add(ref)
         await publisher.until(4)
@@ -305,13 +308,14 @@ def test_those_of_a_group_that_are_traced_carry_their_context_and_end_with_their
 @pytest.mark.parametrize(("fault", "code"), [(BrokerUnavailable("away"), "broker_unavailable"), (RuntimeError("a bug"), "internal")])
 def test_a_trace_ends_where_the_broker_fails(fault: Exception, code: str) -> None:
     async def scenario(publisher: Publisher) -> None:
-        tracing = publisher.hub.tracing = EverySecond()
+        tracing = EverySecond()
+        publisher.hub.tracing = Unfailing(tracing, publisher.hub.faults)
         publisher.broker.fault = fault
         publisher.add(0)
         publisher.add(1)
         with structlog.testing.capture_logs() as lines:
             await publisher.until(2)
         assert [traced.ends for traced in tracing.traced] == [[code]]
-        assert [(line["event"], line["session"]) for line in lines] == ([("publish_failed", "session")] if code == "internal" else [])
+        assert [(line["where"], line["session"]) for line in lines] == ([("publish", "session")] if code == "internal" else [])
 
     run(scenario)

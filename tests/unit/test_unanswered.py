@@ -7,6 +7,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from eventhub.errors import ShuttingDown
+from eventhub.faults import Faults
 from eventhub.server.unanswered import answered
 
 
@@ -30,7 +31,7 @@ def stopped(method: str, path: str, *before: Message) -> tuple[list[Message], bo
 
     async def main() -> bool:
         scope: dict[str, Any] = {"type": "http", "method": method, "path": path}
-        task = asyncio.ensure_future(answered(waits, why, scope, receive, send))
+        task = asyncio.ensure_future(answered(waits, why, Faults(), scope, receive, send))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
@@ -60,3 +61,37 @@ def test_an_event_source_is_as_it_would_not_come_back_from_an_error(path: str) -
 def test_an_answer_that_has_begun_is_left_to_the_server() -> None:
     begun = {"type": "http.response.start", "status": 200, "headers": []}
     assert stopped("GET", "/v1/sse", begun) == ([begun], True)
+
+
+def failed(*before: Message) -> tuple[list[Message], Faults]:
+    """What a request got whose application raised after these messages, and what was noted."""
+    sent: list[Message] = []
+    faults = Faults()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError("nobody reads")
+
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        for message in before:
+            await send(message)
+        raise ZeroDivisionError
+
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/v1/types"}
+    asyncio.run(answered(fails, lambda: ShuttingDown(""), faults, scope, receive, send))
+    return sent, faults
+
+
+def test_a_fault_is_answered_noted_and_raised_no_further() -> None:
+    (start, body), faults = failed()
+    assert start["status"] == 500
+    assert b'"code":"internal"' in body["body"]
+    assert faults.counts == {"request": 1}
+
+
+def test_a_fault_behind_the_beginning_of_an_answer_adds_nothing_to_it() -> None:
+    begun = {"type": "http.response.start", "status": 200, "headers": []}
+    sent, faults = failed(begun)
+    assert (sent, faults.counts) == ([begun], {"request": 1})

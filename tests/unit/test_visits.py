@@ -135,7 +135,7 @@ class Node:
         self.guard = Guard(settings.auth, Path(), self.clock)
         self.gateway = Gateway(settings, self.hub, self.guard)
         self.loop = Loop(self.clock)
-        self.gateway.deadlines = Deadlines(self.loop)
+        self.gateway.deadlines = Deadlines(self.loop, self.hub.faults)
         self.visits = self.gateway.visits
 
     def connect(self, principal: Principal = STRANGER) -> Holder:

@@ -30,6 +30,8 @@ class Wire:
     def fail(self, error: EventHubError) -> None:
         self.failed.append(error.code)
 
+    def abort(self) -> None: ...
+
 
 class Room:
     """Members and watchers of one channel; a crowd begins above three."""

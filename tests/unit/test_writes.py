@@ -82,6 +82,22 @@ class Peer(asyncio.Protocol):
         self.far.close()
 
 
+class Broken:
+    """A transport of which one method raises."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+
+    def write(self, data: bytes) -> None:
+        if self.method == "write":
+            raise RuntimeError("write")
+
+    def get_write_buffer_size(self) -> int:
+        if self.method == "get_write_buffer_size":
+            raise RuntimeError("get_write_buffer_size")
+        return 1
+
+
 Scenario = Callable[[Callable[[], Awaitable[Peer]]], Awaitable[None]]
 Run = Callable[[Scenario], None]
 
@@ -246,15 +262,46 @@ def test_other_callables_are_called(run: Run) -> None:
     run(scenario)
 
 
-def test_one_that_raises_is_raised_and_those_before_it_are_served(run: Run) -> None:
+def test_one_that_raises_is_reported_and_all_others_are_served(run: Run) -> None:
     async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
         peer = await opened()
 
         def broken(data: bytes) -> None:
             raise RuntimeError("broken")
 
-        with pytest.raises(RuntimeError, match="broken"):
-            writes.write_all([peer.write, broken], b"x")
+        behind = await opened()
+        failures = writes.write_all([peer.write, broken, behind.write], b"x")
+        assert [(write, str(error)) for write, error in failures] == [(broken, "broken")]
+        assert failures[0][1].__traceback__ is not None
+        assert [await peer.received(1), await behind.received(1)] == [b"x", b"x"]
+        assert writes.write_all([peer.write, behind.write], b"y") == []
+
+    run(scenario)
+
+
+def test_a_transport_that_raises_is_reported_and_all_others_are_served(run: Run) -> None:
+    async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
+        first, closed, last = await opened(), await opened(), await opened()
+        for transport in ("write", "get_write_buffer_size"):
+            broken = Broken(transport)
+            way = broken.write if first.pipe is None or Pipe is None else Pipe(broken, closed.descriptor())
+            failures = writes.write_all([first.write, way, last.write], b"x")
+            raised = (transport == "write" and first.pipe is None) or first.pipe is not None
+            assert [(write, str(error)) for write, error in failures] == ([(way, transport)] if raised else [])
+            assert [await first.received(1), await last.received(1)] == [b"x", b"x"]
+
+    run(scenario)
+
+
+def test_what_is_no_error_is_raised_behind_what_could_be_written(run: Run) -> None:
+    async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
+        peer = await opened()
+
+        def interrupted(data: bytes) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            writes.write_all([peer.write, interrupted], b"x")
         assert await peer.received(1) == b"x"
 
     run(scenario)
@@ -274,7 +321,7 @@ def test_a_closed_connection_is_not_kept_in_memory(run: Run) -> None:
     run(scenario)
 
 
-@pytest.mark.parametrize("arguments", [(), ([],), ((), b"x"), ([], "text"), ([], b"x", 1), ([None], b"x")])
+@pytest.mark.parametrize("arguments", [(), ([],), ((), b"x"), ([], "text"), ([], b"x", 1)])
 def test_wrong_arguments_of_the_native_way_are_type_errors(arguments: tuple[Any, ...]) -> None:
     from eventhub._native import write_all
 

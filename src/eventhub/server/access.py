@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 
 import structlog
@@ -36,7 +37,8 @@ class AccessLog:
         if not self.on or (status == HTTPStatus.OK and path in PROBES) or (status < FAULT and self._chance() >= self._share):
             return
         said = {name: value for name, value in known.items() if value is not None}
-        log.info("request", method=method, path=printable(path), status=status, client=client, **said)
+        with suppress(Exception):  # nobody is served less because it cannot be logged
+            log.info("request", method=method, path=printable(path), status=status, client=client, **said)
 
     def watch(self, scope: Scope, send: Send) -> Send:
         """Write the line when the answer begins."""

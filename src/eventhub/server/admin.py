@@ -162,8 +162,8 @@ class Admin:
         """Whatever is wrong with one decision, this goes on."""
         try:
             await self._tell(list(self._blocks) if nodes else ())
-        except Exception:
-            log.exception("blocks_not_repeated", decisions=len(self._blocks))
+        except Exception as error:
+            self._hub.faults.note("blocks", error, decisions=len(self._blocks))
 
     async def connections(self, wanted: Filter) -> dict[str, Any]:
         """Those that are open, on all nodes; at most `limit`, the slowest readers first."""

@@ -4,11 +4,11 @@ import asyncio
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvicorn
@@ -113,7 +113,7 @@ class Application:
         if scope["type"] != "http":
             await self._dispatch(scope, receive, send)
         else:
-            await answered(self._dispatch, self.gateway.shutting_down, scope, receive, send)
+            await answered(self._dispatch, self.gateway.shutting_down, self.hub.faults, scope, receive, send)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -126,19 +126,26 @@ class Application:
 
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:
+        asyncio.get_running_loop().set_exception_handler(self.hub.faults.of_loop)
         if self._telemetry:
             self._telemetry.start(self.hub.nodes.own)
         async with asyncio.TaskGroup() as tasks:
-            running = [self.hub.run(), self.gateway.beat(), self.gateway.rates.run(), self.gateway.admin.run(), self._pulse()]
+            serving: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+                "heartbeats": self.gateway.beat,
+                "rates": self.gateway.rates.run,
+                "admin": self.gateway.admin.run,
+                "pulse": self._pulse,
+            }
             if self.gateway.guard.key_set:
-                running.append(self.gateway.guard.key_set.run())
+                serving["keys"] = self.gateway.guard.key_set.run
             if self._siblings:
-                running.append(self._siblings.run())
+                serving["siblings"] = self._siblings.run
             if self._seat:
-                running.append(_beat(self._seat))
+                serving["seat"] = partial(_beat, self._seat)
             if self._certificates:
-                running.append(self._certificates.run())
-            work = [tasks.create_task(part) for part in running]
+                serving["certificates"] = self._certificates.run
+            # the hub alone may end the node; the others are begun again after a fault
+            work = [tasks.create_task(self.hub.run()), *(tasks.create_task(self.hub.faults.kept(*part)) for part in serving.items())]
             await self.hub.started.wait()
             yield
             if not self.hub.draining:  # under another server nobody has drained yet

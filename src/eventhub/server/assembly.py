@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import orjson
 from pydantic import BaseModel
 
-from eventhub.errors import BrokerUnavailable
+from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.hub import Hub
 
 TOPIC = b"assembly"
@@ -77,7 +77,7 @@ class Assembly:
             number = told["ask"]
             if not isinstance(number, str) or len(number) > NUMBER_LENGTH:
                 raise ValueError(f"expected a question with a number of {NUMBER_LENGTH} characters at most")
-            self._hub.spawn(self._reply(number, self._answer(told["question"])))
+            self._hub.spawn(self._reply(number, self._answer(told["question"])), "question", _unanswered)
         elif (question := self._open.get(told["answer"])) is not None and told["node"] in self._hub.nodes.others:
             take, heard = question
             take(told["node"], told["found"])
@@ -86,3 +86,7 @@ class Assembly:
     async def _reply(self, number: str, found: dict[str, Any]) -> None:
         with suppress(BrokerUnavailable):
             await self._tell({"answer": number, "found": found})
+
+
+def _unanswered(error: EventHubError) -> None:
+    """Who asked waits for ANSWER_SECONDS, and says that the answers are not complete."""

@@ -25,7 +25,7 @@ SAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "gap": (
         {"channel": TEXT, "after": {"anyOf": [POSITION, {"type": "null"}]}, "before": POSITION, "position": POSITION,
-         "reason": {"enum": ["expired", "reset", "slow", "conflated"]}},
+         "reason": {"enum": ["expired", "reset", "slow", "conflated", "unreadable"]}},
         {"skipped": {"type": "integer", "minimum": 0}},
     ),
     "join": ({"channel": TEXT, "member": MEMBER}, {}),

@@ -65,7 +65,7 @@ class Loaded:
         try:
             not_after = load_pem_x509_certificate(files.certificate.read_bytes()).not_valid_after_utc
             context.load_cert_chain(files.certificate, files.key, password=_no_password)
-        except (OSError, ValueError) as error:  # SSLError is an OSError
+        except Exception as error:  # SSLError is an OSError; the library has errors of its own for versions and algorithms
             raise ConfigurationError(
                 f"tls: {files.certificate} and {files.key or 'the key in it'} cannot be used: {_fault(error)}"
             ) from None

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import islice
 from typing import Protocol
 
-import structlog
+from eventhub.faults import Faults
 
 TICKS = 4
 """In a second."""
@@ -14,8 +14,6 @@ SLICE = 200
 """Called in one turn of the loop; the rest has the next."""
 
 Expired = Callable[[], None]
-
-log = structlog.get_logger("eventhub.deadlines")
 
 
 class Scheduler(Protocol):
@@ -45,10 +43,11 @@ class Deadlines:
     for each tick that has any.
     """
 
-    __slots__ = ("_due", "_loop", "_ticks")
+    __slots__ = ("_due", "_faults", "_loop", "_ticks")
 
-    def __init__(self, loop: Scheduler) -> None:
+    def __init__(self, loop: Scheduler, faults: Faults) -> None:
         self._loop = loop
+        self._faults = faults
         self._due: dict[int, dict[Hashable, Expired]] = {}
         self._ticks: dict[Hashable, int] = {}
 
@@ -80,10 +79,7 @@ class Deadlines:
         for key, expired in list(islice(due.items(), SLICE)):
             if due.pop(key, None) is not None:  # one that expired before it may have cleared it
                 del self._ticks[key]
-                try:
-                    expired()
-                except Exception:
-                    log.exception("deadline_failed")  # the others shall have theirs
+                self._faults.contain("deadline", expired)  # the others shall have theirs
         if due:
             self._loop.call_soon(self._expire, tick)
         else:

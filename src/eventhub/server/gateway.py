@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from functools import cached_property
 from typing import Protocol
@@ -125,7 +125,17 @@ class Gateway:
     @cached_property
     def deadlines(self) -> Deadlines:
         """Those of all connections, on the running loop's clock."""
-        return Deadlines(asyncio.get_running_loop())
+        return Deadlines(asyncio.get_running_loop(), self.hub.faults)
+
+    def contained(self, connection: "Connection", where: str, work: Callable[[], None]) -> None:
+        """Do what belongs to one connection, from what all share (timers, the loop, sweeps).
+
+        A fault ends that connection and nothing else.
+        """
+        try:
+            work()
+        except Exception as error:
+            self.visits.broke(connection, where, error)
 
     @cached_property
     def turns(self) -> Turns:
@@ -151,7 +161,7 @@ class Gateway:
         self._empty.clear()
         if _levels.isEnabledFor(logging.DEBUG):
             who = visit.principal
-            log.debug(
+            self._say(
                 "opened", session=visit.id, transport=connection.transport, client=visit.address, principal=who.name, kind=who.kind,
             )  # fmt: skip
 
@@ -160,14 +170,17 @@ class Gateway:
         if (visit := self._connections.pop(connection, None)) is not None:
             self._heartbeats.discard(connection)
             self._open[connection.transport] -= 1
-            self.visits.leave(visit)
+            self.hub.faults.contain("closed", lambda: self.visits.leave(visit))
             if _levels.isEnabledFor(logging.DEBUG):
                 seconds = max(0, self.hub.now() - visit.opened) / 1000
-                log.debug(
+                self._say(
                     "closed", session=visit.id, transport=connection.transport, reason=connection.why or "gone", seconds=seconds,
                 )  # fmt: skip
         if not self._connections:
             self._empty.set()
+
+    def _say(self, event: str, **fields: object) -> None:
+        self.hub.faults.contain("log", lambda: log.debug(event, **fields))
 
     async def beat(self) -> None:
         """Heartbeats until cancelled: every connection once a heartbeat (heartbeats.py)."""
@@ -175,11 +188,8 @@ class Gateway:
             await asyncio.sleep(self._heartbeats.wait(time.monotonic()))
             due = self._heartbeats.take(time.monotonic())
             for number, connection in enumerate(due, 1):
-                if (visit := self._connections.get(connection)) is not None:
-                    try:
-                        connection.beat()
-                    except Exception:
-                        log.exception("beat_failed", session=visit.id)  # the others shall have theirs
+                if connection in self._connections:
+                    self.contained(connection, "heartbeat", connection.beat)
                 if number % BEATS == 0:
                     await asyncio.sleep(0)
 
@@ -204,7 +214,7 @@ class Gateway:
     def cut_off(self) -> None:
         """End all connections at once. They resume like after any broken one."""
         for connection in list(self._connections):
-            connection.abort()
+            self.hub.faults.contain("cut_off", connection.abort)
 
     def close(self) -> None:
         """Publish nothing from now on."""
@@ -216,11 +226,8 @@ class Gateway:
         return ShuttingDown("the server is about to stop; reconnect and resume", retry_after=moment)
 
     def _send_away(self, connection: Connection) -> None:
-        if (visit := self._connections.get(connection)) is not None:
-            try:
-                connection.goodbye(self.shutting_down())
-            except Exception:
-                log.exception("goodbye_failed", session=visit.id)  # the others shall have theirs
+        if connection in self._connections:  # the others shall have theirs
+            self.contained(connection, "goodbye", lambda: connection.goodbye(self.shutting_down()))
 
     def unready(self) -> dict[str, str]:
         """What keeps this node from doing its work now, and why."""
@@ -234,7 +241,7 @@ class Gateway:
         connections = list(self._connections)
         for begin in range(0, len(connections), READ_SLICE):
             for connection in connections[begin : begin + READ_SLICE]:
-                if waiting := connection.buffered():  # mostly nothing: 20,000 are asked in five milliseconds
+                if waiting := self.visits.buffered(connection):  # mostly nothing: 20,000 are asked in five milliseconds
                     size[connection.transport] += waiting
             await asyncio.sleep(0)
         for name, text, values in (

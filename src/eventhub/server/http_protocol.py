@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 from urllib.parse import unquote
@@ -13,6 +14,7 @@ from uvicorn.server import ServerState
 
 from eventhub.addresses import canonical
 from eventhub.errors import EventHubError, HeadTooLarge, InvalidRequest, MethodNotAllowed, NodeFull, RateLimited, RequestTimeout
+from eventhub.faults import internal
 from eventhub.server import request_head
 from eventhub.server.admission import COUNTED, Place, Watcher
 from eventhub.server.exchange import Exchange
@@ -114,7 +116,7 @@ class HttpProtocol(asyncio.Protocol):
             transport.set_write_buffer_limits(HIGH_WATER_LIMIT)  # for TLS, uvloop's own is eight times as much
         self._parser = self._new_parser()
         seconds = WATCHER_SECONDS if self._full else self.gateway.settings.limits.head_seconds
-        self._head_timer = self.loop.call_later(seconds, self._head_is_late)
+        self._head_timer = self.loop.call_later(seconds, self._contained, self._head_is_late)
 
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
@@ -127,7 +129,7 @@ class HttpProtocol(asyncio.Protocol):
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
-            self._fail(self._fault or self._malformed(error))
+            self._fail(self._fault or self._unforeseen(error) or self._malformed(error))
         else:
             if self._idle_bytes > HEAD_BYTES:
                 self._fail(_head_too_large())
@@ -183,7 +185,7 @@ class HttpProtocol(asyncio.Protocol):
         self._in_head, self._expects = True, False
         self._head_bytes = self._idle_bytes = 0
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._head_is_late)
+            self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._contained, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -262,6 +264,9 @@ class HttpProtocol(asyncio.Protocol):
 
         One that crosses the end of the connection is not looked at, and is met by no reset: nothing was done, the client can send it again.
         """
+        self._contained(self._retire)  # others make way with it, or want its place
+
+    def _retire(self) -> None:
         self._stop_waiting()
         self._count_out()
         self._leave(b"")
@@ -365,6 +370,22 @@ class HttpProtocol(asyncio.Protocol):
             websocket = WebSocketProtocol(self.gateway, transport, self._peers, self._place)
             transport.set_protocol(websocket)
             websocket.handshake("GET", self._url, self._headers, tail)
+
+    def _unforeseen(self, error: httptools.HttpParserError) -> EventHubError | None:
+        """What a callback of ours raised, which the parser hands on, is no fault of the client."""
+        cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
+        if not isinstance(cause, Exception):
+            return None
+        self.gateway.hub.faults.note("http", cause)
+        return internal()
+
+    def _contained(self, act: Callable[[], None]) -> None:
+        """What a timer does: a fault ends this connection."""
+        try:
+            act()
+        except Exception as error:
+            self.gateway.hub.faults.note("http", error)
+            self.transport.abort()
 
     @property
     def _busy(self) -> bool:

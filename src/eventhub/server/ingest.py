@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown
 from eventhub.event import NewEvent, Receipt
+from eventhub.faults import internal
 from eventhub.hub import Hub
 from eventhub.server.access import note
 from eventhub.server.gateway import Gateway, too_large
@@ -131,7 +132,7 @@ class Ingest:
     def fail(self, error: EventHubError) -> None:
         """Report what is stored, say why, and end, whether the producer reads it or not."""
         self._leave(error)
-        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._give_up)
+        asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._gateway.hub.faults.contain, "ending", self._give_up)
 
     def abort(self) -> None:
         """Cut the request off."""
@@ -161,6 +162,9 @@ class Ingest:
                 await self._take_chunk(message["body"], last=not more)
             except EventHubError as error:
                 self._end(error)
+            except Exception as error:
+                self._gateway.hub.faults.note("publish", error, session=self._visit.id)
+                self._end(internal())
             if not more:
                 self._end(None)
             elif self._leaving is not None:

@@ -5,7 +5,6 @@ what cannot be had or read leaves the keys as they are. A fetch that does not en
 """
 
 import asyncio
-import http.client
 import json
 import time
 import urllib.request
@@ -70,7 +69,7 @@ class KeySet:
             self._next = time.monotonic() + COOLDOWN
             try:
                 keys = list(read(await self._document()))
-            except (OSError, ValueError, http.client.HTTPException) as error:
+            except Exception as error:  # whatever is wrong with who answers there, or with the answer, costs no more than its keys
                 log.error("jwks_unavailable", reason=str(error)[:200] or type(error).__name__)
                 self.failing = True
                 if self.trouble:
@@ -129,7 +128,7 @@ def _usable(key: dict[str, Any]) -> VerificationKey | None:
     key_id = key.get("kid")
     try:
         return checked(key_id if isinstance(key_id, str) else None, algorithm, jwt.PyJWK(key, algorithm).key)
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except Exception:  # of a stranger's document; libraries raise more kinds than they say
         return None
 
 

@@ -74,6 +74,10 @@ class Outbox:
             self.close()
             self.on_fail()
 
+    def abort(self) -> None:
+        """Give up what is left."""
+        self._late()
+
     def close(self) -> None:
         """No more is accepted; `take` gives what is left, but not for longer than CLOSE_SECONDS, then None."""
         if not self._closed:

@@ -10,15 +10,15 @@ from itertools import repeat
 from urllib.parse import unquote
 
 import orjson
-import structlog
 from starlette.types import Receive, Scope, Send
 
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
 from eventhub.channels import ChannelType, Publisher
 from eventhub.commands import KEY_LENGTH
-from eventhub.errors import EventHubError, Internal, InvalidRequest, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
+from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
+from eventhub.faults import internal
 from eventhub.hub import Hub
 from eventhub.nesting import check_depth
 from eventhub.server.access import note
@@ -33,8 +33,6 @@ from eventhub.server.race import within
 from eventhub.server.request_head import combined
 from eventhub.server.turns import Slice
 from eventhub.tracing import Attributes, Publishing, parent_of, trace_id_of
-
-log = structlog.get_logger("eventhub.publish")
 
 PREFIX = "/v1/channels/"
 METHODS = ("POST", "PUT")
@@ -229,9 +227,9 @@ class PublishEndpoint:
                 raise
             self._gateway.hub.rejected(request.channel, error)
             await self._answer_batch(request, (error,), send)
-        except Exception:
-            log.exception("publish_failed", channel=request.channel, trace_id=trace_id_of(request.attributes))
-            raise Internal("a fault of the server; its log says more") from None
+        except Exception as error:
+            self._gateway.hub.faults.note("publish", error, channel=request.channel, trace_id=trace_id_of(request.attributes))
+            raise internal() from None
 
     async def _single(self, request: Request, body: bytes, send: Send) -> None:
         request.pay(1)

@@ -88,7 +88,8 @@ class Siblings:
     def _asked(self, mailbox: socket.socket, tasks: asyncio.TaskGroup) -> None:
         with suppress(BlockingIOError):
             for fd in socket.recv_fds(mailbox, 1, 1)[1]:
-                tasks.create_task(self._answer(socket.socket(fileno=fd)))
+                answer = self._answer(socket.socket(fileno=fd))
+                tasks.create_task(self._metrics.faults.contained("siblings", answer, lambda _: None))
 
     async def _answer(self, asker: socket.socket) -> None:
         asker.settimeout(0)

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
@@ -39,10 +40,12 @@ class Stream:
         self._gateway = gateway
         self._heartbeat = gateway.settings.heartbeat
         bound = gateway.settings.limits.buffer_bytes
+        on_full = partial(gateway.contained, self, "congested", self._congested)
+        on_drained = partial(gateway.contained, self, "drained", self._drained)
         if transport == "sse" and len(wanted.channels) > 1:
-            self._outbox: Outbox = CursorOutbox(wanted.positions(), bound, self._congested, self._drained)
+            self._outbox: Outbox = CursorOutbox(wanted.positions(), bound, on_full, on_drained)
         else:
-            self._outbox = Outbox(EVENT_STREAM if transport == "sse" else LINES, bound, self._congested, self._drained)
+            self._outbox = Outbox(EVENT_STREAM if transport == "sse" else LINES, bound, on_full, on_drained)
         self._over = ""
         self._next_probe: asyncio.TimerHandle | None = None
         self._visit = visit

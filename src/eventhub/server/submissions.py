@@ -3,15 +3,12 @@
 import time
 from collections.abc import Callable
 
-import structlog
-
 from eventhub.commands import Ref
-from eventhub.errors import EventHubError, Internal
+from eventhub.errors import EventHubError
 from eventhub.event import NewEvent, Receipt
+from eventhub.faults import internal
 from eventhub.hub import Hub
 from eventhub.tracing import Publishing, trace_id_of
-
-log = structlog.get_logger("eventhub.submissions")
 
 BACKLOG = 64
 """Beyond it the connection reads no more until some are answered."""
@@ -20,12 +17,13 @@ Answer = Callable[[Ref, str, Receipt | EventHubError], None]
 
 
 class Submissions:
-    """A connection's publishes. `session` is what the connection is called in logs."""
+    """A connection's publishes. `session` is what the connection is called in logs, `fail` ends it."""
 
-    __slots__ = ("_answer", "_busy", "_hub", "_session", "_waiting")
+    __slots__ = ("_answer", "_busy", "_fail", "_hub", "_session", "_waiting")
 
-    def __init__(self, hub: Hub, answer: Answer, session: str) -> None:
+    def __init__(self, hub: Hub, answer: Answer, fail: Callable[[EventHubError], None], session: str) -> None:
         self._session = session
+        self._fail = fail
         self._hub = hub
         self._answer = answer
         self._waiting: list[tuple[Ref, NewEvent, float, Publishing | None]] = []
@@ -45,7 +43,7 @@ class Submissions:
         self._waiting.append((ref, event, time.perf_counter(), trace))
         if not self._busy:
             self._busy = True
-            self._hub.spawn(self._publish())
+            self._hub.spawn(self._publish(), "publish", self._fail)
         return self.roomy
 
     async def _publish(self) -> None:
@@ -56,10 +54,10 @@ class Submissions:
                 outcomes = await self._hub.publish([event for _, event, *_ in batch], traces)
             except EventHubError as error:
                 outcomes = [error] * len(batch)
-            except Exception:
+            except Exception as error:
                 ids = {found for _, event, *_ in batch if (found := trace_id_of(event.attributes))}
-                log.exception("publish_failed", session=self._session, trace_ids=sorted(ids))
-                outcomes = [Internal("a fault of the server; its log says more")] * len(batch)
+                self._hub.faults.note("publish", error, session=self._session, trace_ids=sorted(ids))
+                outcomes = [internal()] * len(batch)
             for (ref, event, begin, trace), outcome in zip(batch, outcomes, strict=True):
                 if trace is not None:
                     trace.end((outcome,))

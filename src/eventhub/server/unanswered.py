@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventhub.encoding import EVENT_STREAM
 from eventhub.errors import ShuttingDown
+from eventhub.faults import Faults, internal
 from eventhub.server.headers import LIVE
 from eventhub.server.publish import refuse
 
@@ -25,8 +26,11 @@ class Answer:
         await self._send(message)
 
 
-async def answered(app: ASGIApp, why: Callable[[], ShuttingDown], scope: Scope, receive: Receive, send: Send) -> None:
-    """Serve an HTTP request. Cancelled before its answer has begun it is sent away, instead of what the server says of a fault."""
+async def answered(app: ASGIApp, why: Callable[[], ShuttingDown], faults: Faults, scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve an HTTP request. Cancelled before its answer has begun it is sent away.
+
+    After a fault it is answered with `internal`; an answer that has begun breaks off, which is all that HTTP has for it.
+    """
     answer = Answer(send)
     try:
         await app(scope, receive, answer)
@@ -38,6 +42,10 @@ async def answered(app: ASGIApp, why: Callable[[], ShuttingDown], scope: Scope, 
             await _goodbye(send, error)
         else:
             await refuse(send, error)
+    except Exception as error:
+        faults.note("request", error, path=scope["path"][:200])
+        if not answer.begun:
+            await refuse(send, internal())
 
 
 async def _goodbye(send: Send, error: ShuttingDown) -> None:

@@ -11,6 +11,7 @@ from eventhub.auth.principal import STRANGER, Principal
 from eventhub.auth.tokens import UnknownKey
 from eventhub.channels import ChannelType
 from eventhub.errors import Disconnected, EventHubError, Forbidden, Revoked, TokenExpired, Unauthorized
+from eventhub.faults import internal
 from eventhub.hub import Hub
 from eventhub.server.admission import Place, Places
 from eventhub.server.deadlines import Deadlines
@@ -30,6 +31,10 @@ class Holder(Protocol):
 
     def fail(self, error: EventHubError) -> None:
         """End the connection for this error."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once, whatever is buffered."""
         ...
 
 
@@ -59,7 +64,7 @@ class Visit:
     @property
     def buffered(self) -> int:
         """Bytes waiting to be sent: a reader that is slow has some, others mostly none."""
-        return self.holder.buffered() if self.holder is not None else 0
+        return self._visits.buffered(self.holder) if self.holder is not None else 0
 
     def authenticate(self, credential: str, decided: Decided) -> None:
         """Become whoever has this credential. `decided` gets the outcome, now or when keys have been fetched."""
@@ -81,7 +86,7 @@ class Visits:
 
     def __init__(self, guard: Guard, places: Places, rates: Rates, hub: Hub, deadlines: Callable[[], Deadlines], wait: float) -> None:
         self._guard, self._places, self._deadlines, self._wait = guard, places, deadlines, wait
-        self._spawn, self._clock = hub.spawn, hub.now
+        self._spawn, self._clock, self._faults = hub.spawn, hub.now, hub.faults
         self._closed_to_strangers = not any(kind.anonymous for kind in hub.types)
         self.rates = rates
         self._all: dict[Visit, None] = {}
@@ -101,7 +106,11 @@ class Visits:
         visit.place = self._place(visit.principal)
         visit.holder, visit.session = holder, session
         self._all[visit] = None
-        self._limit(visit)
+        try:
+            self._limit(visit)
+        except BaseException:
+            self.leave(visit)
+            raise
 
     def leave(self, visit: Visit) -> None:
         """Their connection is gone."""
@@ -129,6 +138,27 @@ class Visits:
             self._fail(visit, error)
         return len(meant)
 
+    def broke(self, holder: Holder, where: str, error: Exception) -> None:
+        """Something unforeseen went wrong while this connection was served: end it, one way or another. Raises nothing."""
+        self._faults.note(where, error)
+        self.fail(holder, internal())
+
+    def fail(self, holder: Holder, error: EventHubError) -> None:
+        """End a connection for this error; cut it off where that goes wrong. Raises nothing."""
+        try:
+            holder.fail(error)
+        except Exception as fault:
+            self._faults.note("ending", fault)
+            self._faults.contain("ending", holder.abort)
+
+    def buffered(self, holder: Holder) -> int:
+        """What waits to be sent over a connection. Raises nothing: metrics ask all."""
+        try:
+            return holder.buffered()
+        except Exception as error:
+            self.broke(holder, "buffered", error)
+            return 0
+
     # Renewal
 
     def renew(self, visit: Visit, credential: str, decided: Decided) -> None:
@@ -136,7 +166,7 @@ class Visits:
         try:
             self._become(visit, self._guard.authenticate(credential, visit.address))
         except UnknownKey:
-            self._spawn(self._renew_later(visit, credential, decided))
+            self._spawn(self._renew_later(visit, credential, decided), "authentication", partial(self._fail, visit))
         except EventHubError as error:
             decided(error)
         else:
@@ -188,7 +218,15 @@ class Visits:
 
     def _set(self, visit: Visit, seconds: float, act: Callable[[Visit], None]) -> None:
         visit.due = True
-        self._deadlines().after(visit, seconds, partial(act, visit))
+        self._deadlines().after(visit, seconds, partial(self._act, act, visit))
+
+    def _act(self, act: Callable[[Visit], None], visit: Visit) -> None:
+        """A visit that cannot be ended by its deadline must not go on without one."""
+        try:
+            act(visit)
+        except Exception as error:
+            if visit.holder is not None:
+                self.broke(visit.holder, "deadline", error)
 
     def _unlimit(self, visit: Visit) -> None:
         if visit.due:
@@ -216,7 +254,6 @@ class Visits:
     def _dismiss(self, visit: Visit) -> None:
         self._fail(visit, Unauthorized(f"no token or API key came within {self._wait:g} seconds, and strangers may do nothing here"))
 
-    @staticmethod
-    def _fail(visit: Visit, error: EventHubError) -> None:
+    def _fail(self, visit: Visit, error: EventHubError) -> None:
         if visit.holder is not None:
-            visit.holder.fail(error)
+            self.fail(visit.holder, error)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from time import thread_time
 from typing import Any
 
@@ -47,7 +48,9 @@ class WebSocketShell:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._outbox = Line(LINES, gateway.settings.limits.buffer_bytes, self._congested, self._drained)
+        on_full = partial(gateway.contained, self, "congested", self._congested)
+        on_drained = partial(gateway.contained, self, "drained", self._drained)
+        self._outbox = Line(LINES, gateway.settings.limits.buffer_bytes, on_full, on_drained)
         self._room = asyncio.Event()
         self._room.set()
         self._close = (SERVICE_RESTART, "")
@@ -66,7 +69,7 @@ class WebSocketShell:
             principal = await gateway.guard.admit(headers, offered, address_of(scope))
             visit = gateway.visits.enter(principal, address_of(scope))
             self._session = gateway.session(self._outbox, self._submit, visit)
-            self._submissions = Submissions(gateway.hub, self._published, visit.id)
+            self._submissions = Submissions(gateway.hub, self._published, self._give_up, visit.id)
             note(scope, session=visit.id)
             self._outbox.on_fail, self._outbox.on_error = self._session.close, self._session.error
             with gateway.admission.seat(scope):
@@ -119,7 +122,8 @@ class WebSocketShell:
             wanted = Wanted(query)
             wanted.subscribe(self._session)
             if not wanted.channels:
-                self._gateway.deadlines.after((self, "first"), seconds, lambda: self.fail(silent(seconds)))
+                dismiss = partial(self._gateway.contained, self, "deadline", lambda: self.fail(silent(seconds)))
+                self._gateway.deadlines.after((self, "first"), seconds, dismiss)
         except EventHubError as error:
             self.fail(error)
         bucket, clock, turns = self._gateway.bucket(), asyncio.get_running_loop().time, self._gateway.turns
@@ -129,7 +133,7 @@ class WebSocketShell:
                 await turns.another()
             begin = thread_time()
             if self._outbox.error is None:
-                self._receive(message)
+                self._gateway.contained(self, "message", partial(self._receive, message))
             seconds = thread_time() - begin
             turns.spend(seconds)
             count = commands(1, len(message.get("text") or b""), seconds)
@@ -152,6 +156,9 @@ class WebSocketShell:
     def fail(self, error: EventHubError) -> None:
         """End the connection for this error."""
         self._outbox.fail(error)
+
+    def _give_up(self, error: EventHubError) -> None:
+        self._gateway.visits.fail(self, error)
 
     async def _send(self, send: Send) -> None:
         while (data := await self._outbox.take(self._gateway.settings.heartbeat)) is not None:

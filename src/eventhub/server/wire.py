@@ -5,7 +5,8 @@ Frames are built once and written straight to the transport. `http_protocol.py` 
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from http import HTTPStatus
 from itertools import chain
 from time import thread_time
@@ -21,6 +22,7 @@ from eventhub.errors import (
     UnsupportedMediaType,
 )
 from eventhub.event import NewEvent
+from eventhub.faults import internal
 from eventhub.limits import commands
 from eventhub.server.admission import Place
 from eventhub.server.frames import NO_STATUS, SERVICE_RESTART, Parser, TooLong, Violation, close_code, close_payload
@@ -85,6 +87,21 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def handshake(self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes, *, looked: bool | None = None) -> None:
         """Answer an upgrade request. `tail` is what the client sent right behind it, `looked`: what `Guard.refresh` said."""
+        try:
+            self._shake_hands(method, url, headers, tail, looked)
+        except Exception as error:
+            self._gateway.hub.faults.note("handshake", error)
+            self._give_up_handshake(method, url, headers, internal())
+
+    def _give_up_handshake(self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], error: EventHubError) -> None:
+        if self._parser is None:  # nothing has been answered yet
+            self._end()
+            self._gateway.closed(self)
+            self._refuse(error, method, url, headers)
+        else:
+            self._gateway.visits.fail(self, error)
+
+    def _shake_hands(self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes, looked: bool | None) -> None:  # noqa: FBT001
         gateway = self._gateway
         try:
             client = self._client(headers)
@@ -99,7 +116,10 @@ class WebSocketProtocol(asyncio.Protocol):
                 self._refuse(gateway.guard.unknown(unknown, looked=looked), method, url, headers)
                 return
             self._transport.pause_reading()
-            gateway.hub.spawn(self._handshake_with_keys(method, url, headers, tail))
+            gateway.hub.spawn(
+                self._handshake_with_keys(method, url, headers, tail), "handshake",
+                partial(self._give_up_handshake, method, url, headers),
+            )  # fmt: skip
             return
         except EventHubError as error:
             self._refuse(error, method, url, headers)
@@ -121,7 +141,7 @@ class WebSocketProtocol(asyncio.Protocol):
             wanted.subscribe(session)
             if not wanted.channels:
                 self._mute = True
-                gateway.deadlines.after((self, "first"), gateway.settings.limits.first_frame_seconds, self._is_mute)
+                gateway.deadlines.after((self, "first"), gateway.settings.limits.first_frame_seconds, self._deadline(self._is_mute))
         except EventHubError as error:
             self.fail(error)
         if tail:
@@ -151,6 +171,13 @@ class WebSocketProtocol(asyncio.Protocol):
     # Input: asyncio's protocol
 
     def data_received(self, data: bytes) -> None:
+        try:
+            self._read(data)
+        except Exception as error:
+            self._gateway.visits.broke(self, "message", error)
+            self._gateway.contained(self, "message", self._give_up_reading)
+
+    def _read(self, data: bytes) -> None:
         self._heard = True
         if self._parser is None:
             return  # refused
@@ -193,32 +220,33 @@ class WebSocketProtocol(asyncio.Protocol):
         return False  # half-closed is closed (RFC 6455, 7.1.5 has no half-open WebSockets)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        gateway = self._gateway
         if self._pipe is not None:
             self._pipe.close()
+        for handle in (self._pause, self._closing):
+            if handle is not None:
+                handle.cancel()
+        self._held = self._parser = None
+        self._peers.discard(self)
+        steps = (self._clear_deadlines, self._end, lambda: gateway.closed(self), lambda: gateway.admission.disconnect(self._place))
+        for step in steps:  # whatever goes wrong with one: nothing of a connection may stay
+            gateway.hub.faults.contain("connection_lost", step)
+
+    def _clear_deadlines(self) -> None:
         if self._mute:
             self._gateway.deadlines.clear((self, "first"))
         if self._began:
             self._gateway.deadlines.clear((self, "message"))
-        if self._pause is not None:
-            self._pause.cancel()
-        self._held = None
-        self._peers.discard(self)
-        self._gateway.admission.disconnect(self._place)
-        self._end()
-        self._gateway.closed(self)
-        self._parser = None
-        if self._closing is not None:
-            self._closing.cancel()
 
     def pause_writing(self) -> None:
         """The outgoing buffer is at its bound. Comes from inside `write`, so nothing else may be done here."""
         self.full = True
-        self._loop.call_soon(self._congested)
+        self._loop.call_soon(self._gateway.contained, self, "congested", self._congested)
 
     def resume_writing(self) -> None:
         """It has drained to a quarter."""
         self.full = False
-        self._loop.call_soon(self._drained)
+        self._loop.call_soon(self._gateway.contained, self, "drained", self._drained)
 
     def shutdown(self) -> None:
         """Uvicorn stops. Whoever is still here did not go after goodbye."""
@@ -311,9 +339,9 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _end(self) -> None:
         """The session is over: feeds know this writer no more."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
     def _regulate(self) -> None:
         """Read no commands while their answers would find no room, or while publishes wait."""
@@ -336,13 +364,13 @@ class WebSocketProtocol(asyncio.Protocol):
     def _wait_for_turn(self, frames: Iterator[tuple[int, bytes]]) -> None:
         """Others have theirs. Nothing more is read meanwhile."""
         self._held = frames
-        self._gateway.turns.later(self._go_on)
+        self._gateway.turns.later(partial(self._gateway.contained, self, "pace", self._go_on))
         self._regulate()
 
     def _hold(self, frames: Iterator[tuple[int, bytes]], wait: float) -> None:
         """The client is too fast. What has been read waits here, what has not in the kernel, then at the client: nothing is lost."""
         self._held = frames
-        self._pause = self._loop.call_later(max(wait, HOLD_SECONDS), self._paused)
+        self._pause = self._loop.call_later(max(wait, HOLD_SECONDS), self._gateway.contained, self, "pace", self._paused)
         self._gateway.hub.delayed("commands")
         self._regulate()
 
@@ -350,7 +378,7 @@ class WebSocketProtocol(asyncio.Protocol):
         """Long enough."""
         self._pause = None
         if self._gateway.turns.over:
-            self._gateway.turns.later(self._go_on)
+            self._gateway.turns.later(partial(self._gateway.contained, self, "pace", self._go_on))
         else:
             self._go_on()
 
@@ -371,7 +399,10 @@ class WebSocketProtocol(asyncio.Protocol):
             self._gateway.deadlines.clear(key)
         else:
             self._began = self._loop.time()
-            self._gateway.deadlines.after(key, self._gateway.settings.limits.body_seconds, self._message_is_due)
+            self._gateway.deadlines.after(key, self._gateway.settings.limits.body_seconds, self._deadline(self._message_is_due))
+
+    def _deadline(self, act: Callable[[], None]) -> Callable[[], None]:
+        return partial(self._gateway.contained, self, "deadline", act)
 
     def _message_is_due(self) -> None:
         pending = self._parser.pending if self._parser is not None else None
@@ -383,7 +414,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._began = self._loop.time()  # it was us who did not listen
         due = self._began + seconds + pending / LEAST_RATE
         if due > self._loop.time():
-            self._gateway.deadlines.set((self, "message"), due, self._message_is_due)
+            self._gateway.deadlines.set((self, "message"), due, self._deadline(self._message_is_due))
         else:
             self._began = 0.0
             self.fail(too_late("the message", seconds))
@@ -406,9 +437,12 @@ class WebSocketProtocol(asyncio.Protocol):
     def _submit(self, ref: Ref, event: NewEvent) -> None:
         if self._submissions is None:
             assert self._session is not None  # whose command it is
-            self._submissions = Submissions(self._gateway.hub, self._published, self._session.id)
+            self._submissions = Submissions(self._gateway.hub, self._published, self._give_up, self._session.id)
         if not self._submissions.add(ref, event):
             self._regulate()
+
+    def _give_up(self, error: EventHubError) -> None:
+        self._gateway.visits.fail(self, error)
 
     def _published(self, ref: Ref, channel: str, outcome: Any) -> None:
         if self._session is not None:
