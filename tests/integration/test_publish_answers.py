@@ -84,14 +84,16 @@ def test_whoever_reads_the_status_and_leaves_has_everything_stored(hub: EventHub
     assert metric(hub.url, 'eventhub_connections{transport="producer"}') == 0
 
 
-def test_nothing_is_answered_before_the_end_of_the_body_nor_when_it_never_comes(hub: EventHubServer, channel: Channel) -> None:
+def test_no_success_is_answered_before_the_end_of_the_body_nor_when_it_never_comes(hub: EventHubServer, channel: Channel) -> None:
     body = log("a") + log("b")
     with begin(hub, channel("logs"), f"Content-Length: {2 * len(body)}") as sock:
         sock.sendall(body)
         while len(history(hub, channel("logs"))) < 2:
             pass  # stored as it arrives
         sock.shutdown(socket.SHUT_WR)
-        assert rest_of(sock) == b""
+        head, _, body = rest_of(sock).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["progress"] | {"id": ""} == {"line": 2, "accepted": 2, "rejected": 0, "id": ""}
 
 
 def test_a_body_of_known_length_may_be_larger_than_a_single_one(start: Callable[..., EventHubServer]) -> None:
