@@ -251,11 +251,11 @@ def test_the_http_module_sends_the_token_in_a_header(modules: Page) -> None:
     }""")
     proof = {"Authorization": "Bearer t1"}
     assert seen == [
-        ["GET", "/v1/channels/a.b?since=-5", proof, None],
-        ["GET", "/v1/channels/a%2Fb/presence", proof, None],
-        ["GET", "/v1/types", proof, None],
-        ["POST", "/v1/channels/a.b", {"Content-Type": "application/json", "Idempotency-Key": "k", **proof}, "{}"],
-        ["GET", "/v1/types", {}, None],
+        ["GET", "v1/channels/a.b?since=-5", proof, None],
+        ["GET", "v1/channels/a%2Fb/presence", proof, None],
+        ["GET", "v1/types", proof, None],
+        ["POST", "v1/channels/a.b", {"Content-Type": "application/json", "Idempotency-Key": "k", **proof}, "{}"],
+        ["GET", "v1/types", {}, None],
     ]
 
 
