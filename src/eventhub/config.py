@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,8 +28,20 @@ WORDS = {
     ("broker", "string_pattern_mismatch"): "expected memory://, sqlite:///file, redis://host or nats://host",
     ("tracing.endpoint", "string_pattern_mismatch"): "expected a URL such as http://localhost:4318, without user and query",
     ("channels", "too_short"): "declares no channel type; expected at least one",
+    ("channels", "dict_type"): "expected channel types by name, as in {chat: {payload: chat}}",
+    (
+        "channels.*",
+        "string_pattern_mismatch",
+    ): "expected a channel type's name, the first part of its channels': 1 to 64 of A-Z a-z 0-9 _ -",
+    ("auth.keys.*.hash", "string_pattern_mismatch"): "expected sha256: and 64 digits from 0 to f, as `eventhub key new` prints it",
 }
-"""Better than pydantic's."""
+"""Better than pydantic's. A * stands for a number, or a channel type's name."""
+KINDS = {
+    "model_type": "expected keys and their values, as in {key: value}",
+    "float_parsing": "expected a number, without a unit",
+    "int_parsing": "expected a whole number, without a unit",
+}
+"""The same wherever it is."""
 
 
 def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -164,15 +176,24 @@ def _origin(fault: Any, environment: Mapping[str, str]) -> str | None:
 def _explain(fault: Any) -> str:
     path = [str(part) for part in fault["loc"]]
     unknown = fault["type"] == "extra_forbidden"
-    where = ".".join(path if unknown else [part for part in path if not part.endswith("]")])  # those are pydantic's names of validators
     if not unknown:
-        message = WORDS.get((where, fault["type"]), fault["msg"].removeprefix("Value error, "))
+        path = [part for part in path if not part.endswith("]")]  # those are pydantic's names of validators
+    where = ".".join(path)
+    if not unknown:
+        kind = fault["type"]
+        message = WORDS.get((_place(path), kind)) or KINDS.get(kind) or fault["msg"].removeprefix("Value error, ")
         if not _may_be_shown(path, fault["input"]):
             return f"{where}: {message}" if where else message
         hint = LINK if where == "port" and looks_like_link(fault["input"]) else ""
         return f"{where}: {message}, received {without_secrets(str(fault['input']))[:80]!r}{hint}"
     known = _known_keys(path[:-1])
     return f"{where}: unknown key{_hint(path[-1], known)}"
+
+
+def _place(path: Sequence[str]) -> str:
+    """A key's place, with a * for what is not always the same."""
+    many = [part.isdigit() or (number == 1 and path[0] == "channels") for number, part in enumerate(path)]
+    return ".".join("*" if each else part for part, each in zip(path, many, strict=True))
 
 
 def _may_be_shown(path: list[str], value: Any) -> bool:

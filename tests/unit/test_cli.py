@@ -162,7 +162,10 @@ def test_the_file_is_the_one_of_the_option_then_of_the_variable_then_of_the_dire
         ("a: b: c", "is not YAML"),
         ("- a", "holds a list"),
         ("port: x\nhost: 5", "port: "),
-        ("proxies: [10.0.0.0/33]", "proxies.0: Input is not a valid IPv4 network, received '10.0.0.0/33'"),
+        (
+            "proxies: [10.0.0.0/33]",
+            "proxies.0: expected the address of a proxy or a network, such as 10.0.0.7 or 10.0.0.0/8, received '10.0.0.0/33'",
+        ),
         ("channels: {a: {payload: nonsense}}", "channels.a: payload is 'nonsense'"),
         ("channels: {a: {payload: missing.json}}", "channels.a: payload 'missing.json' cannot be used"),
         ("host: 0.0.0.0", "--insecure"),

@@ -95,3 +95,18 @@ def test_a_host_is_an_address_or_a_name(host: str) -> None:
 def test_a_proxy_that_is_no_network_is_told_what_one_is(proxy: str, said: str) -> None:
     assert said in fault(proxies=[proxy])
     assert f"received {proxy!r}" in fault(proxies=[proxy])
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"channels": {"a.b": {}}}, "channels.a.b: expected a channel type's name, the first part of its channels'"),
+        ({"channels": {"a": {"history": 5}}}, "channels.a.history: expected keys and their values, as in {key: value}, received '5'"),
+        ({"channels": []}, "channels: expected channel types by name, as in {chat: {payload: chat}}"),
+        ({"heartbeat": "25s"}, "heartbeat: expected a number, without a unit, received '25s'"),
+        ({"port": "80a"}, "port: expected a whole number, without a unit"),
+        ({"auth": {"keys": [{"name": "a", "hash": "abc"}]}}, "auth.keys.0.hash: expected sha256: and 64 digits from 0 to f"),
+    ],
+)  # fmt: skip
+def test_a_setting_of_another_form_is_told_which_one_is_meant(fields: dict[str, object], said: str) -> None:
+    assert said in fault(**fields)

@@ -59,6 +59,12 @@ def parse(url: str) -> RedisUrl:
         raise ConfigurationError(f"the broker's URL cannot be used: {_harmless(error)}") from None
 
 
+OPTIONS = (
+    "sentinel_username", "sentinel_password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname",
+)  # fmt: skip
+"""Those that begin with ssl_ are for rediss:// alone."""
+
+
 def _parse(url: str) -> RedisUrl:
     parts = urlsplit(url)
     scheme, _, kind_name = parts.scheme.partition("+")
@@ -77,7 +83,9 @@ def _parse(url: str) -> RedisUrl:
     login = Login(unquote(username) or None, unquote(password) or None, db, tls)
     sentinel_login = Login(options.pop("sentinel_username", None), options.pop("sentinel_password", None), 0, tls)
     if options:
-        raise ConfigurationError(f"the broker's URL has options that are not known: {', '.join(sorted(options))}")
+        raise ConfigurationError(
+            f"the broker's URL has options that are not known: {', '.join(sorted(options))}; known are {', '.join(OPTIONS)}"
+        )
     return RedisUrl(kind, addresses, login, sentinel_login, master)
 
 
