@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import orjson
 import pytest
 
 from eventhub.brokers.sqlite import SqliteBroker, broker, writer
@@ -60,7 +61,7 @@ class Node:
         return asyncio.create_task(self._publish(text, key))
 
     async def _publish(self, text: str, key: str | None) -> object:
-        return await self.broker.publish([NewEvent("a", text.encode(), NOW, None, key)])
+        return await self.broker.publish([NewEvent("a", orjson.dumps(text), NOW, None, key)])
 
     async def stop_disk(self) -> "asyncio.Task[object]":
         """A publish that is on its way to the disk, and does not arrive."""
@@ -76,7 +77,7 @@ class Node:
                 await asyncio.sleep(0.01)
 
     async def log(self) -> list[str]:
-        return [event.data.decode() for event in (await self.broker.history("a", Earliest(), 1000)).events]
+        return [orjson.loads(event.data) for event in (await self.broker.history("a", Earliest(), 1000)).events]
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ def found_by_another(path: Path, events: int) -> list[bytes]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
-        return [event.data for event in piece.events]
+        return [orjson.loads(event.data).encode() for event in piece.events]
 
     return asyncio.run(main())
 
@@ -306,14 +307,24 @@ def test_opened_again_on_a_full_disk_it_reads_and_subscribes_before_it_can_write
     run(node, scenario)
 
 
-def test_a_bug_ends_run(node: Node) -> None:
+def test_a_fault_over_one_publish_is_for_its_publisher_and_the_others_are_stored(node: Node) -> None:
     async def main() -> None:
         async with node.running() as task:
-            node.failure = ZeroDivisionError("a bug")
-            with pytest.raises(BrokerUnavailable):
-                await node.publish("1")
+            node.failure = ZeroDivisionError("of one of a group")
+            node.moving.clear()
+            early = node.publish("0")  # which the writer begins with, alone
+            assert await asyncio.to_thread(node.entered.wait, 20)
+            group = [node.publish(text) for text in "12"]
+            await asyncio.sleep(0)
+            node.moving.set()
             with pytest.raises(ZeroDivisionError):
-                await task
+                await early
+            await asyncio.gather(*group)
+            assert not task.done()
+            node.failure = ZeroDivisionError("of a group")
+            await asyncio.gather(*[node.publish(text) for text in "34"], return_exceptions=True)
+            await node.publish("5")
+            assert not task.done()
 
     asyncio.run(main())
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+import structlog
 from nats.aio.msg import Msg
 
 from eventhub.brokers.base import Deliver, Hear, OnGap
@@ -20,6 +21,7 @@ from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
 
 T = TypeVar("T")
+log = structlog.get_logger("eventhub.brokers.nats")
 
 WAITING_BYTES = 128 * 1024 * 1024
 """Of events in calls of `publish` that are not answered yet; further calls are refused."""
@@ -97,6 +99,9 @@ class NatsBroker:
                 await self._serve(link, deliver, gap, hear)
             except BrokerUnavailable as error:
                 self._why = error.message
+            except Exception as error:  # it costs this link, and not the node
+                log.exception("nats_link_failed")
+                self._why = f"the NATS server answered what nobody understands: {type(error).__name__}"
             finally:
                 if self._session is not None:
                     self._session.end()

@@ -103,5 +103,8 @@ class Keys:
                 return None
             raise
         message = decode_api(answer["message"])
-        digest, time, stamp, ident, position = orjson.loads(message.data)
-        return Claim(subject, message.sequence, digest, time, stamp, ident, None if position is None else Position(*position))
+        try:
+            digest, time, stamp, ident, position = orjson.loads(message.data)
+            return Claim(subject, message.sequence, digest, time, stamp, ident, None if position is None else Position(*position))
+        except (ValueError, TypeError):
+            raise BrokerUnavailable("what NATS holds of the idempotency key cannot be read; use a new key") from None

@@ -3,7 +3,8 @@
 The server republishes every message it stores, with its sequence and that of the message before it on the same subject (`last`).
 Announcements travel at most once, so:
 
-1. An announcement whose `last` is not the newest one known shows a hole. What it carries is left to history, which has it as well.
+1. An announcement whose `last` is not the newest one known shows a hole. What it carries is left to history, which has it as well. So is
+   one that cannot be read.
 2. `last` 0 says that nothing of the channel was stored at that moment. It follows: what is removed from storage was stored for at least
    `stream.GRACE`, and a lost announcement is found within seconds (4).
 3. Announcements that come before the position is known (`early`, bounded) are sorted out when it is.
@@ -66,7 +67,7 @@ class Line:
         previous = self.offset
         self.sequence, self.offset = stored.sequence, stored.offset
         self.clean = max(self.clean, stored.sequence)
-        return stored.event(self.channel, self.epoch, previous) if follows else Hole.HOLE
+        return stored.event(self.channel, self.epoch, previous) if follows and stored.readable else Hole.HOLE
 
     def due(self, settled: int) -> bool:
         """Whether to ask for the newest message: something up to sequence `settled`, stored some time ago, may be missing here."""

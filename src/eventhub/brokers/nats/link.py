@@ -296,7 +296,10 @@ def _answer(message: Msg | None) -> Answer:
         return BrokerUnavailable("the connection to the NATS server was lost; what was under way may be stored or not")
     if message.headers and message.headers.get("Status") == str(NO_RESPONDERS):
         return ApiError(NO_RESPONDERS, "no JetStream stream takes it")
-    found: dict[str, Any] = orjson.loads(message.data)
+    try:
+        found: dict[str, Any] = dict(orjson.loads(message.data))
+    except (ValueError, TypeError):
+        return BrokerUnavailable("JetStream answered what cannot be read; what was under way may be stored or not")
     if error := found.get("error"):
         return ApiError(error.get("err_code", error.get("code", 0)), error.get("description", "no reason given"))
     return found

@@ -6,7 +6,7 @@ and to reach the newest or fill the page. A reader's position is vouched for by 
 the right stamp.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from eventhub.brokers.nats.link import ApiError, Link, ack_tokens
 from eventhub.brokers.nats.message import STAMPS, Stored, decode, decode_api, offset_of
 from eventhub.brokers.nats.stream import Stream
+from eventhub.brokers.records import Records
 from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable
 from eventhub.event import Age, Earliest, Event, Last, Position, Slice
@@ -35,7 +36,8 @@ class Reader:
 class Log:
     """One channel's events. Its methods raise ApiError and BrokerUnavailable."""
 
-    def __init__(self, link: Link, stream: Stream, channel: str, subject: str, retention: Retention) -> None:
+    def __init__(self, link: Link, stream: Stream, channel: str, subject: str, retention: Retention, records: Records) -> None:
+        self._records = records
         self._link = link
         self._stream = stream
         self._channel = channel
@@ -90,6 +92,10 @@ class Log:
     def event(self, stored: Stored, previous: int) -> Event:
         """A message as an event."""
         return stored.event(self._channel, self._stream.epoch, previous)
+
+    def page(self, start: Position, rows: Iterable[Event | int], end: Position, lost: str | None) -> Slice:
+        """Of events, and the offsets of messages that cannot be read."""
+        return self._records.page(self._channel, start, rows, end, lost)
 
     async def first_sequence(self) -> int:
         """Of the stream."""
@@ -260,12 +266,13 @@ class Page:
 
     def _slice(self, start: int, found: list[Stored], lost: str | None = None) -> Slice:
         """What follows `start`."""
-        events: list[Event] = []
+        return self._log.page(Position(self._end.epoch, start), self._rows(start, found), self._end, lost)
+
+    def _rows(self, start: int, found: list[Stored]) -> Iterator[Event | int]:
         previous, size = start, 0
         for stored in found[: self._limit]:
             if size >= PAGE_BYTES:
                 break
-            events.append(self._log.event(stored, previous))
+            yield self._log.event(stored, previous) if stored.readable else stored.offset
             previous = stored.offset
             size += len(stored.data)
-        return Slice(Position(self._end.epoch, start), events, self._end, lost)

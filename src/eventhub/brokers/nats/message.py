@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import orjson
 
+from eventhub.brokers.records import event
 from eventhub.event import Event
 
 STAMPS = 1 << 16
@@ -37,6 +38,8 @@ class Stored(NamedTuple):
     time: int
     data: bytes
     attributes: Mapping[str, str] | None
+    readable: bool = True
+    """It can be an event."""
 
     def event(self, channel: str, epoch: str, previous: int) -> Event:
         """The event it is, where the one before it in the channel has the offset `previous`."""
@@ -52,15 +55,22 @@ def encode(stamp: int, time: int, attributes: Mapping[str, str] | None) -> dict[
 
 
 def decode(sequence: int, headers: Mapping[str, str] | None, data: bytes) -> Stored:
-    """A message as the client library gives it. One that EventHub did not write has stamp 1 and time 0."""
+    """A message as the client library gives it. One that EventHub did not write has stamp 1 and time 0. Raises nothing."""
     headers = headers or {}
     stamp, _, time = headers.get(HEADER, "1 0").partition(" ")
     attributes = headers.get(ATTRIBUTES)
-    return Stored(sequence, offset_of(sequence, int(stamp)), int(time), data, orjson.loads(attributes) if attributes else None)
+    own = int(stamp) if stamp.isascii() and stamp.isdecimal() and len(stamp) < 6 and 0 < int(stamp) < STAMPS else 1
+    offset = offset_of(sequence, own)
+    try:
+        fields = orjson.loads(attributes) if attributes else None
+        event("", "", offset, 0, int(time), data, fields)
+    except ValueError:
+        return Stored(sequence, offset, 0, b"null", None, readable=False)
+    return Stored(sequence, offset, int(time), data, fields)
 
 
 def decode_api(message: Mapping[str, str | int]) -> Stored:
     """A message as the STREAM.MSG.GET answer gives it: headers and data in base64."""
-    lines = base64.b64decode(str(message.get("hdrs", ""))).decode().split("\r\n")
+    lines = base64.b64decode(str(message.get("hdrs", ""))).decode(errors="replace").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines if ": " in line)
     return decode(int(message["seq"]), headers, base64.b64decode(str(message.get("data", ""))))

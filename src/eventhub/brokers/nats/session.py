@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -19,9 +20,12 @@ from eventhub.brokers.nats.link import ApiError, Link
 from eventhub.brokers.nats.log import Log
 from eventhub.brokers.nats.message import decode
 from eventhub.brokers.nats.stream import NOT_FOUND, Names, Stream, Streams
+from eventhub.brokers.records import Records
 from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable
 from eventhub.event import Event, Position
+
+log = structlog.get_logger("eventhub.brokers.nats")
 
 TICK = 1.0
 CHECKS = 100
@@ -65,6 +69,7 @@ class Session:
         self.streams = streams
         self.keys = keys
         self._retention = retention
+        self._records = Records("nats")
         self._deliver = deliver
         self._gap = gap
         self._channels: dict[str, Announced] = {}
@@ -72,7 +77,7 @@ class Session:
 
     async def log(self, channel: str) -> Log:
         """A channel's log. Raises ApiError, BrokerUnavailable."""
-        return Log(self.link, await self.streams.of(channel), channel, self.names.log(channel), self._retention(channel))
+        return Log(self.link, await self.streams.of(channel), channel, self.names.log(channel), self._retention(channel), self._records)
 
     def anchor(self, channel: str) -> Position | None:
         """Where the announcements of a channel stand."""
@@ -138,6 +143,9 @@ class Session:
                 except (ApiError, BrokerUnavailable) as error:
                     broken[_kind(channel)] = error.message
                     return None
+                except Exception:  # of this channel: the others are opened
+                    log.exception("nats_channel_failed", channel=channel)
+                    return None
                 return channel
 
         async with asyncio.TaskGroup() as tasks:
@@ -149,7 +157,8 @@ class Session:
     async def tick(self) -> str | None:
         """Look after everything. Why something does not work, or None. Raises BrokerUnavailable when the link is of no more use."""
         if self.link.bug is not None:
-            raise self.link.bug
+            log.error("nats_message_failed", exc_info=self.link.bug)
+            raise BrokerUnavailable(f"a message of the NATS server could not be taken: {type(self.link.bug).__name__}")
         await self.link.ping()
         if not self.streams.known:
             return await self._ask()
@@ -175,8 +184,12 @@ class Session:
         headers = message.headers or {}
         if headers.get("Nats-Stream") != line.stream:
             return  # of one that has taken its place: `reopen` follows
-        stored = decode(int(headers["Nats-Sequence"]), headers, message.data)
-        what = line.announce(stored, int(headers["Nats-Last-Sequence"]))
+        try:
+            sequence, last = int(headers["Nats-Sequence"]), int(headers["Nats-Last-Sequence"])
+        except (ValueError, LookupError):  # no server's: somebody else publishes here
+            self._records.unreadable(line.channel, None)
+            return
+        what = line.announce(decode(sequence, headers, message.data), last)
         if what is not None and announced.line is line:
             self._pass_on(line.channel, what)
 

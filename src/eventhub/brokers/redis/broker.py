@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import chain, count
 
+import structlog
+
 from eventhub.brokers.base import Deliver, Hear, OnGap
+from eventhub.brokers.records import Records
 from eventhub.brokers.redis.link import Link, LinkLost, Refused, Reply, ignore, pack
 from eventhub.brokers.redis.publisher import PASSING, Publisher
 from eventhub.brokers.redis.shard import Shard, Subscription
@@ -25,6 +28,8 @@ from eventhub.brokers.redis.values import (
 from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.event import Age, Earliest, Last, NewEvent, Position, Receipt, Slice
+
+log = structlog.get_logger("eventhub.brokers.redis")
 
 LOOK_SECONDS = 1.0
 """Between two looks at who is master."""
@@ -62,6 +67,7 @@ class RedisBroker:
         self._masters: Sequence[Master] = ()
         self._wanted: dict[str, Subscription] = {}
         self._publisher = Publisher(self, timeout)
+        self._records = Records("redis")
         self._lookup = "looking for the master"
         self._doubt = asyncio.Event()
         self._change = asyncio.Event()
@@ -115,6 +121,9 @@ class RedisBroker:
                         self._arrange(await masters.masters(doubt=doubt), tasks)
                     except NoMaster as error:
                         self._lookup = str(error)
+                    except Exception as error:  # whoever was asked says what nobody understands
+                        log.exception("redis_topology_unreadable")
+                        self._lookup = f"what was asked for the master cannot be understood: {type(error).__name__}"
                     await self._pause()
         finally:
             masters.close()
@@ -191,7 +200,7 @@ class RedisBroker:
 
     async def _read(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
         arguments = history_arguments(self._names, channel, since, limit, self._retention(channel), self._clock())
-        return read_page(channel, await self._ask(channel, "EVALSHA", HISTORY.sha, *arguments))
+        return read_page(channel, await self._ask(channel, "EVALSHA", HISTORY.sha, *arguments), self._records)
 
     async def _ask(self, channel: str, *command: str | bytes | int) -> Reply:
         """The answer to a command that may be repeated."""

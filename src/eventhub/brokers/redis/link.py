@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Self, cast
 
 import hiredis
+import structlog
 
 from eventhub.brokers.redis.url import Address, Login
 
@@ -18,6 +19,8 @@ Done = Callable[[Reply], None]
 Push = Callable[[list[Any]], None]
 
 _INCOMPLETE = object()
+
+log = structlog.get_logger("eventhub.brokers.redis")
 
 
 class LinkLost(Exception):
@@ -103,16 +106,24 @@ class Link(asyncio.Protocol):
         try:
             reader.feed(data)
             while (reply := reader.gets()) is not _INCOMPLETE:
-                if type(reply) is hiredis.PushNotification:
-                    self._push(reply)
-                elif self._pending:
-                    self._pending.popleft()(reply)
-                elif isinstance(reply, Refused):
-                    self._push([b"refused", reply.code])
+                self._give(reply)
         except hiredis.ProtocolError:
             self.close("not the Redis protocol")
-        except Exception as error:  # a bug: whoever waits for `lost` raises it
-            self._end(error)
+        except Exception as error:  # of the reader: what comes behind it cannot be told apart
+            log.exception("redis_reply_unreadable")
+            self.close(f"a reply cannot be read: {type(error).__name__}")
+
+    def _give(self, reply: Reply) -> None:
+        """To whoever waits for it. What one of them makes of it costs no other its reply."""
+        try:
+            if type(reply) is hiredis.PushNotification:
+                self._push(reply)
+            elif self._pending:
+                self._pending.popleft()(reply)
+            elif isinstance(reply, Refused):
+                self._push([b"refused", reply.code])
+        except Exception:
+            log.exception("redis_reply_failed")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(LinkLost("the connection was closed" if exc is None else f"the connection broke: {_name(exc)}"))

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
+import structlog
+
 from eventhub.brokers.redis.link import Link, LinkLost, Refused, Reply, ignore, pack
 from eventhub.brokers.redis.url import Address
 from eventhub.brokers.redis.values import PUBLISH
@@ -63,6 +65,8 @@ class Call:
         if self.left == 0 and not self.done.done():
             self.done.set_result(None)
 
+
+log = structlog.get_logger("eventhub.brokers.redis")
 
 Item = tuple[NewEvent, Call, int]
 
@@ -166,6 +170,19 @@ class Publisher:
         self._bytes -= len(item[0].data) + EVENT_OVERHEAD
 
     def _answered(self, channel: str, lane: Lane, reply: Reply) -> None:
+        sent = lane.sent
+        try:
+            self._settle(channel, lane, reply)
+        except Exception:  # a reply that nobody understands: those who wait are told, and the lane goes on
+            log.exception("redis_reply_unreadable", channel=channel)
+            unknown = BrokerUnavailable(f"whether the event is stored is not known{SAME_KEY}: Redis answered something unexpected")
+            for item in sent:
+                if item[1].results[item[2]] is None:
+                    item[1].settle(item[2], unknown)
+                    self._forget(item)
+            self._send(channel, lane)
+
+    def _settle(self, channel: str, lane: Lane, reply: Reply) -> None:
         sent, lane.sent = lane.sent, []
         if isinstance(reply, Refused) and reply.code in PASSING:
             return self._again(channel, lane, sent, reply)
@@ -174,8 +191,9 @@ class Publisher:
             sent = [item for item in sent if item[0].key is None]
         if isinstance(reply, list):
             epoch = reply[0].decode()
-            for (event, call, index), answer in zip(sent, reply[1:], strict=True):
-                call.settle(index, _result(event, epoch, answer))
+            results = [_result(event, epoch, answer) for (event, _, _), answer in zip(sent, reply[1:], strict=True)]
+            for (_, call, index), result in zip(sent, results, strict=True):
+                call.settle(index, result)
         else:
             error = _unavailable(reply)
             for _, call, index in sent:

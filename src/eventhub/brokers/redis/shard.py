@@ -126,6 +126,9 @@ class Shard:
                 await serve()
             except (LinkLost, Refused, OSError, TimeoutError) as error:
                 why = sentence(error)
+            except Exception as error:  # it costs this connection, and not the node
+                log.exception("redis_unreadable", address=str(self.address), connection=what)
+                why = f"it answered what nobody understands: {type(error).__name__}"
             if not self._troubles[what]:
                 delay = RETRY_SECONDS[0]
             if self._troubles[what] in ("", "connecting"):
@@ -261,7 +264,7 @@ class Shard:
     def _take(self, subscription: Subscription, data: bytes) -> None:
         try:
             subscription.take(data)
-        except (ValueError, LookupError) as error:  # not of a node: what it was instead of is asked for
+        except Exception as error:  # not of a node: what it was instead of is asked for
             log.warning("unreadable_announcement", channel=subscription.channel, size=len(data), reason=type(error).__name__)
             self._owner.gap(subscription.channel)
 

@@ -1,7 +1,7 @@
 """What EventHub keeps in Redis, and how it is written: names of keys, the scripts' arguments and answers, announcements. No I/O."""
 
 from binascii import crc_hqx
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha1
 from importlib.resources import files
@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from eventhub.brokers.records import Records, event
 from eventhub.channels import Retention
 from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Slice
 
@@ -95,13 +96,13 @@ def publish_arguments(
         *lifetimes(retention),
         verb,
     ]
-    for event in events:
+    for new in events:
         digest = ""
-        if event.key is not None:
-            keys.append(names.key(channel, event.key))
-            digest = blake2b(event.data, digest_size=16).hexdigest()
-        attributes = orjson.dumps(dict(event.attributes)) if event.attributes else b""
-        arguments += (event.time, b"%b\n%b" % (attributes, event.data), digest)
+        if new.key is not None:
+            keys.append(names.key(channel, new.key))
+            digest = blake2b(new.data, digest_size=16).hexdigest()
+        attributes = orjson.dumps(dict(new.attributes)) if new.attributes else b""
+        arguments += (new.time, b"%b\n%b" % (attributes, new.data), digest)
     return [len(keys), *keys, *arguments]
 
 
@@ -125,23 +126,28 @@ def history_arguments(
     return [len(keys), *keys, *asked, limit, PAGE_BYTES, now, age, ttl, "keep" if keep else ""]
 
 
-def read_page(channel: str, answer: Sequence[Any]) -> Slice:
+def read_page(channel: str, answer: Sequence[Any], records: Records) -> Slice:
     """The answer of history.lua."""
     epoch = answer[0].decode()
-    start = previous = answer[2]
-    events = []
+    rows = _rows(channel, epoch, answer)
+    return records.page(channel, Position(epoch, answer[2]), rows, Position(epoch, answer[1]), answer[3].decode() or None)
+
+
+def _rows(channel: str, epoch: str, answer: Sequence[Any]) -> Iterator[Event | int]:
+    previous = answer[2]
     for i in range(4, len(answer), 3):
         offset, _, time = answer[i].partition(b"-")
-        body = answer[i + 1]
-        end = body.index(b"\n")
-        event = Event(channel, epoch, int(offset), previous, int(time), body[end + 1 :], _attributes(body[:end]))
-        events.append(event)
-        previous = event.offset
-    return Slice(Position(epoch, start), events, Position(epoch, answer[1]), answer[3].decode() or None)
+        number, body = int(offset), answer[i + 1]
+        try:
+            end = body.index(b"\n")
+            yield event(channel, epoch, number, previous, int(time), body[end + 1 :], _attributes(body[:end]))
+        except ValueError:
+            yield number
+        previous = number
 
 
 def announce(channel: str, announcement: bytes, deliver: Callable[[Event], None]) -> None:
-    """Deliver the events of an announcement of publish.lua."""
+    """Deliver the events of an announcement of publish.lua. Raises ValueError, LookupError where one cannot be read."""
     begin = announcement.index(b"\n") + 1
     header = announcement[: begin - 1].split(b" ")
     epoch, previous, offset = header[0].decode(), int(header[1]), int(header[2])
@@ -149,7 +155,7 @@ def announce(channel: str, announcement: bytes, deliver: Callable[[Event], None]
         body = announcement.index(b"\n", begin)
         end = begin + int(header[i + 1])
         attributes = _attributes(announcement[begin:body]) if body > begin else None
-        deliver(Event(channel, epoch, offset, previous, int(header[i]), announcement[body + 1 : end], attributes))
+        deliver(event(channel, epoch, offset, previous, int(header[i]), announcement[body + 1 : end], attributes))
         previous = offset
         offset += 1
         begin = end

@@ -140,6 +140,12 @@ class SqliteBroker:
                 publish.answer.set_exception(BrokerUnavailable(error.message))
         self._release(publishes)
 
+    def failed(self, publish: Publish, error: Exception) -> None:
+        """Whoever publishes logs it."""
+        if not publish.answer.done():
+            publish.answer.set_exception(error)
+        self._release((publish,))
+
     def subscribed(self, request: Subscribe, position: Position) -> None:
         """Its subscriber may have gone meanwhile; announcements that nobody wants do no harm."""
         if not request.answer.done():

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import orjson
 
+from eventhub.brokers.records import Records, event
 from eventhub.brokers.sqlite.file import open_reader
 from eventhub.channels import Retention
 from eventhub.event import Age, Earliest, Event, Last, Position, Slice
@@ -40,8 +41,9 @@ WITH RECURSIVE search(low, high) AS (
 SELECT max(low) FROM search
 """
 PAGE = """
-SELECT json_group_array(json_array(offset, time, length(data), length(attributes))),
-  CAST(group_concat(data, '') AS BLOB), CAST(group_concat(attributes, '') AS BLOB)
+SELECT json_group_array(json_array(
+    offset, CASE typeof(time) WHEN 'integer' THEN time END, length(CAST(data AS BLOB)), length(CAST(attributes AS BLOB)))),
+  CAST(group_concat(CAST(data AS BLOB), '') AS BLOB), CAST(group_concat(CAST(attributes AS BLOB), '') AS BLOB)
 FROM (
   SELECT offset, time, data, attributes FROM events WHERE channel = :channel AND offset > :after AND offset <= (
     SELECT max(offset) FROM (
@@ -68,13 +70,14 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._records = Records("sqlite")
         self._local = local()
         self._connections: list[sqlite3.Connection] = []
 
     def read(self, query: Query) -> Slice:
         """Raises sqlite3.Error; the next call then begins with a new connection."""
         with self._snapshot() as connection:
-            return _read(connection, query)
+            return _read(connection, query, self._records)
 
     def close(self) -> None:
         """When no thread reads any more."""
@@ -98,7 +101,7 @@ class History:
             raise
 
 
-def _read(connection: sqlite3.Connection, query: Query) -> Slice:
+def _read(connection: sqlite3.Connection, query: Query, records: Records) -> Slice:
     epoch, floor, channel, trimmed, tip, number = connection.execute(STATE, [query.channel]).fetchone()
     if channel is None:
         trimmed = floor
@@ -124,7 +127,8 @@ def _read(connection: sqlite3.Connection, query: Query) -> Slice:
             pass
     if start == end.offset:
         return Slice(end, [], end, lost)
-    return Slice(Position(epoch, start), _page(connection, channel, query, Position(epoch, start)), end, lost)
+    rows = _page(connection, channel, query, Position(epoch, start))
+    return records.page(query.channel, Position(epoch, start), rows, end, lost)
 
 
 def _before(connection: sqlite3.Connection, channel: int, between: tuple[int, int], number: int, oldest: int) -> int:
@@ -142,17 +146,19 @@ def _exists(connection: sqlite3.Connection, channel: int, offset: int) -> bool:
     return connection.execute("SELECT 1 FROM events WHERE channel = ? AND offset = ?", [channel, offset]).fetchone() is not None
 
 
-def _page(connection: sqlite3.Connection, channel: int, query: Query, start: Position) -> list[Event]:
+def _page(connection: sqlite3.Connection, channel: int, query: Query, start: Position) -> Iterator[Event | int]:
+    """Events, and the offsets of rows that cannot be read."""
     parameters = {"channel": channel, "after": start.offset, "limit": query.limit, "bytes": PAGE_BYTES}
     heads, data, attributes = connection.execute(PAGE, parameters).fetchone()
     rows = orjson.loads(heads)
     previous, at, attributes_at = start.offset, 0, 0
-    events = []
     for offset, time, size, attributes_size in rows:
-        fields = None
+        text = b"null"
         if attributes_size is not None:
-            fields = orjson.loads(attributes[attributes_at : attributes_at + attributes_size])
+            text = attributes[attributes_at : attributes_at + attributes_size]
             attributes_at += attributes_size
-        events.append(Event(query.channel, start.epoch, offset, previous, time, data[at : at + size], fields))
+        try:
+            yield event(query.channel, start.epoch, offset, previous, time, data[at : at + size], orjson.loads(text))
+        except ValueError:
+            yield offset
         previous, at = offset, at + size
-    return events

@@ -78,7 +78,7 @@ class Store:
             for row, name, trimmed, first, oldest, tip, number in connection.execute(CHANNELS):
                 log = Log(row, name, logs.retention(name), trimmed)
                 if first is not None:
-                    log.first, log.oldest, log.number, log.tip = first, oldest, number, max(tip, trimmed)
+                    log.first, log.oldest, log.number, log.tip = first, _moment(oldest), number, max(tip, trimmed)
                 logs.load(log)
             young = "SELECT id, channel, key, digest, offset, time FROM keys WHERE time >= ? ORDER BY id"
             for row, channel, key, digest, offset, time in connection.execute(young, [self._clock() - KEY_AGE]):
@@ -194,7 +194,7 @@ class Store:
         before = "SELECT ifnull(max(offset), 0) FROM events WHERE channel = ? AND offset < ?"
         log.trimmed = max(log.trimmed, self._open.execute(before, [log.id, kept[0]]).fetchone()[0])
         self._open.execute("DELETE FROM events WHERE channel = ? AND offset < ?", [log.id, kept[0]])
-        count, log.first, log.oldest = kept[1] - log.first, kept[1], kept[2]
+        count, log.first, log.oldest = kept[1] - log.first, kept[1], _moment(kept[2])
         return int(count)
 
     def _make_room(self, calls: Sequence[Sequence[NewEvent]]) -> None:
@@ -238,6 +238,11 @@ class Store:
             return
         if size > WAL_BYTES:
             self._open.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+
+def _moment(time: Any) -> int:
+    """Of a row that somebody else may have written: SQLite keeps what it is given."""
+    return time if isinstance(time, int) else 0
 
 
 @cache

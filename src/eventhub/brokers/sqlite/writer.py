@@ -71,6 +71,10 @@ class Output(Protocol):
         """They are not."""
         ...
 
+    def failed(self, publish: Publish, error: Exception) -> None:
+        """It is not, for a reason that nobody foresaw."""
+        ...
+
     def subscribed(self, request: Subscribe, position: Position) -> None:
         """Announcements from now on follow `position`."""
         ...
@@ -184,6 +188,12 @@ class Writer:
         except sqlite3.Error as error:
             self._fail(error)
             self._refuse(waited_for)
+        except Exception as error:  # nothing is changed: it is of one of them, and costs the others nothing
+            if len(waited_for) == 1:
+                self._call(self._output.failed, waited_for[0], error)
+            else:
+                for publish in waited_for:
+                    self._publish([publish])
         else:
             self._call(self._output.stored, waited_for, results, announced)
         finally:
@@ -201,6 +211,11 @@ class Writer:
             more = self._store.tidy()
         except sqlite3.Error as error:
             return self._fail(error)
+        except Exception as error:
+            if isinstance(error, ConfigurationError):
+                raise
+            log.exception("database_not_tidied")  # what is beyond retention stays a while longer, and is not shown
+            more = False
         finally:
             self._busy = None
         self._tidy_at = now + TIDY_SECONDS if more else self._sweep_at

@@ -1,0 +1,70 @@
+"""What comes back from a store that others can write to: a record is an event, or cannot be read.
+
+A page ends before a record that cannot be read; the next one begins behind it and says so (`lost`).
+"""
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import orjson
+import structlog
+
+from eventhub.event import OFFSET_END, Event, Position, Slice
+
+LATEST = 253_370_764_800_000
+"""Milliseconds: the year 9999 begins. Times cannot be written beyond it."""
+QUIET_SECONDS = 1.0
+"""Between two lines: the same record is met by each reader that comes by."""
+
+log = structlog.get_logger("eventhub.brokers")
+
+
+class Records:
+    """Reads those of one broker, which the log calls so."""
+
+    def __init__(self, broker: str) -> None:
+        self._broker = broker
+        self._quiet = 0.0
+
+    def page(
+        self, channel: str, start: Position, rows: Iterable[Event | int], end: Position, lost: str | None, limit: int | None = None
+    ) -> Slice:
+        """The slice of events behind `start`; a row that cannot be read is its offset. At most `limit` events."""
+        events: list[Event] = []
+        for row in rows:
+            if isinstance(row, int):
+                if events:
+                    break
+                start, lost = Position(start.epoch, row), lost or "unreadable"
+                self.unreadable(channel, start)
+            elif limit is not None and len(events) >= limit:
+                break
+            else:
+                events.append(row)
+        return Slice(start, events, end, lost)
+
+    def unreadable(self, channel: str, position: Position | None) -> None:
+        """Log that something is none of ours."""
+        if (now := time.monotonic()) >= self._quiet:
+            self._quiet = now + QUIET_SECONDS
+            with suppress(Exception):
+                log.error("unreadable_record", broker=self._broker, channel=channel, position=str(position) if position else None)
+
+
+def event(channel: str, epoch: str, offset: int, previous: int, moment: Any, data: Any, attributes: Any) -> Event:
+    """A stored event. Raises ValueError for what no event of ours can be: readers would be shown no JSON, or nothing."""
+    if type(offset) is not int or not 0 < offset < OFFSET_END or type(moment) is not int or not 0 <= moment < LATEST:
+        raise ValueError("expected an offset and a time")
+    if type(data) is not bytes or b"\n" in data or b"\r" in data:
+        raise ValueError("expected compact JSON")
+    orjson.loads(data)
+    if attributes is not None and not are_attributes(attributes):
+        raise ValueError("expected texts by name")
+    return Event(channel, epoch, offset, previous, moment, data, attributes)
+
+
+def are_attributes(value: Any) -> bool:
+    """Texts by name."""
+    return isinstance(value, Mapping) and all(isinstance(text, str) for pair in value.items() for text in pair)
