@@ -305,7 +305,7 @@ def test_reading_costs_a_page_and_not_what_is_kept(tmp_path: Path, monkeypatch: 
             steps = 0
             files.read(since, limit=10)
             costs[name] = steps
-        files.store.close()
+        files.close()
         return costs
 
     monkeypatch.setattr(history_module, "open_reader", counting)
