@@ -1,7 +1,7 @@
 """Connections that are to be ended, because their readers are too slow: from a turn of the loop of their own, one after another.
 
-Ending one takes its member out of presence, which may show that other watchers are full. Ended from inside, each would end the next: 190 of
-them made a stack that Python gives up, and the node with it. So whoever is found too slow waits here, where those come behind it.
+A feed finds them while it passes an event on. To end a connection takes it out of that feed, and of
+others, so whoever is found waits here until the feed has done. Many may be found at once.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from eventhub.errors import EventHubError
 from eventhub.subscriber import Subscriber
 
 SLICE = 50
-"""Connections ended in one turn of the loop: each may be news for CROWD watchers."""
+"""Connections ended in one turn of the loop: each may have many subscriptions."""
 
 
 class Endings:

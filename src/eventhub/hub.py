@@ -51,7 +51,7 @@ class Hub:
         self._reads = Reads(broker, self.spawn, self._give, self._serves, self._lose)
         self._dirty: deque[tuple[Feed, float]] = deque()
         self._endings = Endings(self._soon, self.faults.note)
-        self.nodes = Nodes(broker, self._endings.add, self.faults)
+        self.nodes = Nodes(broker, self.faults)
         self._broken: set[str] = set()  # channels that something went wrong in, about to be made whole again
         self._tries: dict[str, tuple[float, int]] = {}  # of channels that failed: when the first time was, and how often since
         self._tasks: asyncio.TaskGroup | None = None
@@ -75,6 +75,7 @@ class Hub:
             async with asyncio.TaskGroup() as self._tasks:
                 self._tasks.create_task(self._broker.run(self._deliver, self._gap, self.nodes.hear), name="broker")
                 self._tasks.create_task(self.faults.kept("presence", self.nodes.attend), name="presence")
+                self._tasks.create_task(self.faults.kept("watchers", self.nodes.notify), name="watchers")
                 self.started.set()
         finally:
             self._tasks = None
@@ -198,12 +199,14 @@ class Hub:
         """A subscriber's writer has room again."""
         if (feed := self._feeds.get(subscriber.channel)) is not None:
             feed.drained(subscriber)
+        if subscriber.watching:
+            self.nodes.drained(subscriber)
 
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:
         """Its channel's members as message fields; what changes is written to it from now on."""
         if self.types.resolve(subscriber.channel).presence:
             return self.nodes.watch(subscriber)
-        return self.nodes.state(subscriber.channel)
+        return {"count": 0, "members": []}
 
     def members(self, channel: str) -> list[str]:
         """Ids, in the order of arrival; none where presence is not kept. Raises InvalidChannel, UnknownChannel."""

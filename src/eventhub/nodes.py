@@ -3,14 +3,13 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import structlog
 
 from eventhub.brokers.base import Broker, Hear
-from eventhub.errors import BrokerUnavailable, EventHubError
+from eventhub.errors import BrokerUnavailable
 from eventhub.faults import Faults
 from eventhub.presence import Change, Roster
 from eventhub.subscriber import Subscriber
@@ -18,8 +17,12 @@ from eventhub.watchers import Watchers
 
 PRESENCE_SECONDS = 0.25
 """Between two messages to other nodes about who came and went here."""
-CROWD_TICKS = 4
-"""Of these: how often the watchers of a crowd are told how large it is."""
+GATHER_SECONDS = 0.1
+"""For so long what changes in a channel is gathered, before its watchers are told."""
+TURN_SECONDS = 0.002
+"""Of telling watchers, or of forgetting a lost node's members, in one turn of the loop, and whatever one channel or slice takes."""
+REST = 3
+"""So many times as long as telling took it rests: others have three quarters of the core, however many come and go."""
 
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
 """What reading a message raises that is of another version, or of no node at all."""
@@ -28,15 +31,17 @@ log = structlog.get_logger("eventhub.nodes")
 
 
 class Nodes:
-    """This node among the others. `attend` must be running; `fail` ends a connection, but not from inside the call."""
+    """This node among the others. `attend` and `notify` must be running."""
 
-    def __init__(self, broker: Broker, fail: Callable[[Subscriber, EventHubError], None], faults: Faults) -> None:
+    def __init__(self, broker: Broker, faults: Faults) -> None:
         self.own = secrets.token_hex(4)
         """This node's id, unique to this run of it."""
         self._broker = broker
         self._faults = faults
         self._roster = Roster(self.own)
-        self._watchers = Watchers(self._roster, fail)
+        self._news = asyncio.Event()
+        """Watchers are to be told something."""
+        self._watchers = Watchers(self._roster, self._news.set)
         self._listeners: dict[bytes, Hear] = {}
 
     # Messages
@@ -91,32 +96,51 @@ class Nodes:
         if subscriber.member and self._roster.leave(subscriber.channel, subscriber.member):
             self._watchers.tell(Change(subscriber.channel, subscriber.member, joined=False))
 
-    def state(self, channel: str) -> dict[str, Any]:
-        """Its members as message fields."""
-        return self._watchers.state(channel)
-
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:
-        """The same for its channel; what changes is written to it from now on."""
+        """The members of its channel as message fields; what changes is written to it from now on."""
         return self._watchers.add(subscriber)
+
+    def drained(self, subscriber: Subscriber) -> None:
+        """Its writer has room again."""
+        self._watchers.drained(subscriber)
 
     def unwatch(self, subscriber: Subscriber) -> None:
         """Tell it nothing more."""
         self._watchers.discard(subscriber)
 
     async def attend(self) -> None:
-        """Tell the others who came and went here, and watchers who has gone with a node that is silent; until cancelled."""
-        ticks = 0
+        """Tell the others who came and went here, and find out who has gone with a node that is silent; until cancelled."""
         while True:
             await asyncio.sleep(PRESENCE_SECONDS)
             with suppress(BrokerUnavailable):  # other nodes see by the numbers that they missed something, and ask
                 for message in self._roster.messages(_elapsed()):
                     await self._broker.broadcast(message)
+                    await asyncio.sleep(0)  # a broker in this process has not let others have their turn
+            begin = time.perf_counter()
             for change in self._roster.expire(_elapsed()):
                 self._note(change)
-            ticks += 1
-            if ticks % CROWD_TICKS == 0:
-                for _ in self._watchers.tell_crowds():
+                if time.perf_counter() - begin > TURN_SECONDS:
                     await asyncio.sleep(0)
+                    begin = time.perf_counter()
+
+    async def notify(self) -> None:
+        """Tell watchers what has changed, at a pace that leaves others most of the core; until cancelled."""
+        while True:
+            if not self._watchers.due:
+                self._news.clear()
+                await self._news.wait()
+            await asyncio.sleep(GATHER_SECONDS)
+            try:
+                await self._tell_watchers()
+            except Exception as error:  # in one channel: the others go on
+                self._faults.note("watchers", error)
+
+    async def _tell_watchers(self) -> None:
+        begin = time.perf_counter()
+        for _ in self._watchers.flush(time.monotonic()):
+            if (took := time.perf_counter() - begin) > TURN_SECONDS:
+                await asyncio.sleep(REST * took)
+                begin = time.perf_counter()
 
     def _note(self, change: Change) -> None:
         """Of a member elsewhere. An error of ours shall cost the broker's task nothing."""

@@ -4,7 +4,8 @@ Every node keeps the members of every node: its own, counted, and those that oth
 carries messages from each node to all, at most once. The rules:
 
 1. A node tells what changed, in numbered batches. Who sees a number missing, or does not know the node, asks it for everything.
-2. Everything comes in parts, numbered like the last batch before it; it replaces what was known of that node.
+2. Everything comes in parts, numbered like the last batch before it; it replaces what was known of that node. Members of a part are
+   there at once, those that no part named have gone with the last one: no message is more than a batch of work.
 3. A node that says nothing tells its number instead, every BEAT; one that is silent for SILENCE is gone, and its members with it. A node
    hears itself, too: while it does not, for DEAF, it is the one that hears nothing, and that time is nobody's silence.
 4. Members whose connections a node sent away, as it is about to stop, stay its own until it is silent: by then they are another's, too.
@@ -128,12 +129,12 @@ class Roster:
         peer.number = told["number"]
         return [change for channel, member, joined in news for change in self._apply(peer, channel, member, joined=joined)]
 
-    def expire(self, now: int) -> list[Change]:
-        """Forget nodes that have been silent for too long."""
+    def expire(self, now: int) -> Iterator[Change]:
+        """Forget nodes that have been silent for too long, member by member: other calls may come in between."""
         if now - self._heard > DEAF:
-            return []
-        gone = [node for node, peer in self._peers.items() if now - peer.heard > SILENCE]
-        return [change for node in gone for change in self._drop(node)]
+            return
+        for node in [node for node, peer in self._peers.items() if now - peer.heard > SILENCE]:
+            yield from self._drop(node)
 
     def messages(self, now: int) -> Iterator[bytes]:
         """What is to be told to all other nodes now."""
@@ -179,16 +180,17 @@ class Roster:
             if peer.incoming is None or peer.incoming[:2] != (number, part):
                 return []  # a part was lost: its next number shows it
             rooms = peer.incoming[2]
+        changes: list[Change] = []
         for channel, members in told["rooms"].items():
             rooms.setdefault(channel, set()).update(members)
+            for member in members:
+                changes += self._apply(peer, channel, member, joined=True)
         if not told["last"]:
             peer.incoming = (number, part + 1, rooms)
-            return []
+            return changes
         peer.incoming, peer.number = None, number
-        before = {(channel, member) for channel, members in peer.rooms.items() for member in members}
-        after = {(channel, member) for channel, members in rooms.items() for member in members}
-        changes = [change for place in sorted(after - before) for change in self._apply(peer, *place, joined=True)]
-        return changes + [change for place in sorted(before - after) for change in self._apply(peer, *place, joined=False)]
+        gone = [(channel, member) for channel, members in peer.rooms.items() for member in members - rooms.get(channel, set())]
+        return changes + [change for place in sorted(gone) for change in self._apply(peer, *place, joined=False)]
 
     def _apply(self, peer: Peer, channel: str, member: str, *, joined: bool) -> list[Change]:
         if (member in peer.rooms.get(channel, ())) == joined:
@@ -203,12 +205,13 @@ class Roster:
             changed = self._release(channel, member)
         return [Change(channel, member, joined)] if changed else []
 
-    def _drop(self, node: str) -> list[Change]:
+    def _drop(self, node: str) -> Iterator[Change]:
         peer = self._peers.pop(node, None)
-        if peer is None:
-            return []
-        places = [(channel, member) for channel, members in peer.rooms.items() for member in members]
-        return [change for place in places for change in self._apply(peer, *place, joined=False)]
+        while peer is not None and peer.rooms:  # should it come back meanwhile, it is another peer
+            channel, members = peer.rooms.popitem()
+            for member in members:
+                if self._release(channel, member):
+                    yield Change(channel, member, joined=False)
 
     def _ask(self, node: str, peer: Peer, now: int) -> None:
         peer.number = None

@@ -229,7 +229,7 @@ def test_a_node_that_gets_no_core_for_long_does_not_take_the_others_for_gone() -
     nodes.rosters["n0"].join("chat.a", "ana")
     nodes.exchange()
     told, stalled = len(nodes.changes["n1"]), nodes.now + 2 * SILENCE
-    assert nodes.rosters["n1"].expire(stalled) == [], "what waits to be read is not read yet"
+    assert list(nodes.rosters["n1"].expire(stalled)) == [], "what waits to be read is not read yet"
     nodes.now = stalled
     nodes.pass_by(SILENCE)
     assert (nodes.members(), nodes.changes["n1"][told:]) == ([{"ana"}] * 2, [])
@@ -272,6 +272,37 @@ def test_a_part_that_is_lost_spoils_nothing() -> None:
         nodes.rosters["n1"].hear(message, nodes.now)
     nodes.exchange()
     assert nodes.members()[1] == {f"m{number}" for number in range(3 * BATCH)}
+
+
+def test_a_lost_node_is_forgotten_member_by_member_and_may_come_back_meanwhile() -> None:
+    nodes = Nodes()
+    for member in ("ana", "bob", "cem"):
+        nodes.rosters["n0"].join("chat.a", member)
+    nodes.exchange()
+    lost, hearer = nodes.rosters.pop("n0"), nodes.rosters["n1"]
+    first, begin = None, nodes.now
+    while first is None:
+        assert nodes.now <= begin + SILENCE + BEAT
+        nodes.now += 250
+        for message in hearer.messages(nodes.now):
+            hearer.hear(message, nodes.now)  # it is not the one that is deaf
+        forgetting = hearer.expire(nodes.now)
+        first = next(forgetting, None)
+    assert set(hearer.members("chat.a")) == {"ana", "bob", "cem"} - {first.member}
+    lost.hear(orjson.dumps({"node": "n1", "ask": None}), nodes.now)
+    back = [change for message in lost.messages(nodes.now) for change in hearer.hear(message, nodes.now)]
+    assert (back, list(forgetting)) == ([Change("chat.a", first.member, joined=True)], []), "the others were never gone"
+    assert set(hearer.members("chat.a")) == {"ana", "bob", "cem"}
+
+
+def test_no_message_is_more_than_a_batch_of_work() -> None:
+    nodes = Nodes()
+    for number in range(4 * BATCH):
+        nodes.rosters["n0"].join(f"chat.{number % 7}", f"m{number}")
+    nodes.rosters["n0"].hear(orjson.dumps({"node": "n1", "ask": None}), nodes.now)
+    parts = [nodes.rosters["n1"].hear(message, nodes.now) for message in nodes.rosters["n0"].messages(nodes.now)]
+    assert sum(map(len, parts)) == 4 * BATCH
+    assert max(map(len, parts)) == BATCH
 
 
 @settings(max_examples=150, deadline=None)
