@@ -63,6 +63,7 @@ class Proxy:
             self._writers |= {writer, back}
             await asyncio.gather(self._pass(reader, back), self._pass(there, writer))
         self._writers.discard(writer)
+        writer.transport.abort()  # which nobody has done where the target is away
         self._tasks.discard(task)
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
