@@ -282,6 +282,14 @@ def test_a_handshake_has_no_body(served: EventHubServer, body: str) -> None:
     assert refused(answer, "body")
 
 
+def test_a_handshake_that_is_refused_is_answered_although_the_client_goes_on_sending(served: EventHubServer) -> None:
+    with raw(served.port) as sock:
+        sock.sendall(head("GET", "/v1/nothing", *HANDSHAKE))
+        assert exactly(sock, 12) == b"HTTP/1.1 404"
+        sock.sendall(b"\x81\x80abcd" * 10_000)
+        assert everything(sock).endswith(b"}")
+
+
 # Half-closed connections
 
 

@@ -30,6 +30,7 @@ from eventhub.server.gateway import Gateway, silent, too_large, too_late
 from eventhub.server.handshake import agree, opening_of_page, refusal
 from eventhub.server.liveness import LEAST_RATE, Liveness, outgoing
 from eventhub.server.outbox import CLOSE_SECONDS
+from eventhub.server.refusal import LINGER_SECONDS
 from eventhub.server.submissions import Submissions
 from eventhub.server.turns import SLICE_SECONDS
 from eventhub.server.wanted import Wanted
@@ -162,7 +163,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._gateway.hub.refused(error)
         if (opening := opening_of_page(error, method, headers)) is None:
             self.write(refusal(error))
-            self._transport.close()
+            self._linger()
         else:
             self._parser = Parser(self._gateway.session_limits.message_bytes, deflate=False)  # for the peer's close
             self.write(opening + WEBSOCKET.message("error", error.as_dict()))
@@ -330,6 +331,14 @@ class WebSocketProtocol(asyncio.Protocol):
         self.why = reason
         self.write(frame(close_payload(code, reason), CLOSE))
         self._closing = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+
+    def _linger(self) -> None:
+        """End our half, and throw away for a moment what the peer sends: closed with bytes unread, the answer would be lost."""
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._closing = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
+        else:
+            self._transport.close()
 
     def _give_up_reading(self) -> None:
         """What follows cannot be understood, not even the peer's close: end our half, and let the peer end its own."""
