@@ -140,6 +140,10 @@ def test_those_of_all_nodes_are_listed_at_any(nodes: list[EventHubServer]) -> No
             assert (row["transport"], row["address"], row["subscriptions"]) == ("websocket", "127.0.0.1", 1)
             assert row["principal"] == {"kind": "token", "name": "lis", "token": "t2"}
             assert row["opened"] < row["expires"]
+            counts = {
+                where: len(connections(node, token="t2", address=where)["connections"]) for where in ("::ffff:127.0.0.1", "127.0.0.2")
+            }
+            assert counts == {"::ffff:127.0.0.1": 1, "127.0.0.2": 0}
 
 
 def test_the_slowest_readers_of_all_nodes_come_first(nodes: list[EventHubServer]) -> None:
