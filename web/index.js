@@ -1,4 +1,4 @@
-// The landing page: the channels of this server, and lines for a terminal that work as they stand.
+// The landing page: the channel types of this server, and lines for a terminal that work as they stand.
 
 import { describeType } from "./channel-type.js";
 import { sampleChannel, samplePayloads } from "./samples.js";
@@ -19,15 +19,26 @@ function link(text, href) {
   return anchor;
 }
 
+/** A channel type. Which channels of it there are is not known here, so whoever looks names one. */
 function card(type) {
-  const channel = sampleChannel(type.name);
   const item = clone("card");
-  item.querySelector("h3").textContent = channel;
+  item.querySelector("h3").textContent = type.name;
   item.querySelector(".muted").textContent = describeType(type);
+  const field = item.querySelector("input[name=channel]");
+  field.value = `${type.name}.`;
+  field.pattern = `${type.name}(\\.[A-Za-z0-9_\\-]+)*`;
+  field.title = `${type.name}, or that and more names joined by dots`;
   const links = item.querySelector(".links");
   if (type.name === "chat") links.append(link("Open the chat", "chat?room=lobby"));
-  links.append(link("Explore live", `explore?${new URLSearchParams({ channel, since: "-50" })}`));
+  else links.remove();
   return item;
+}
+
+/** Links to what this server has no channel type for lead nowhere. */
+function hideOthers(types) {
+  for (const element of document.querySelectorAll("[data-type]")) {
+    element.hidden = !types.some(({ name }) => name === element.dataset.type);
+  }
 }
 
 /** Terminal lines for these channel types: chat, readings and logs where declared, otherwise whatever there is. `base`: where this page is. */
@@ -84,6 +95,7 @@ let types = [];
 try {
   types = await channelTypes();
   byId("channels").append(...types.map(card));
+  hideOthers(types);
 } catch (error) {
   byId("channels-problem").textContent = `The channels cannot be shown: ${error.message}. Reload to try again.`;
   byId("channels-problem").hidden = false;

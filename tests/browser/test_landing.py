@@ -14,6 +14,7 @@ from websockets.sync.client import connect
 
 from tests.browser.conftest import Visitor
 from tests.clients import http
+from tests.conftest import Start
 from tests.harness import EventHubServer
 
 Visit = Callable[..., Visitor]
@@ -29,16 +30,34 @@ def shell(command: str) -> list[str]:
     return finished.stdout.splitlines()
 
 
-def test_the_channels_of_this_server_are_linked(server: EventHubServer, visit: Visit) -> None:
+def test_the_channel_types_of_this_server_are_shown_and_a_channel_is_opened_by_its_name(server: EventHubServer, visit: Visit) -> None:
     page = visit(server).open("/")
-    expect(page.locator("#channels h3")).to_have_text(["chat.lobby", "logs.api", "iot.greenhouse.t1"])
+    expect(page.get_by_role("heading", level=2).first).to_have_text("Channel types on this server")
+    expect(page.locator("#channels h3")).to_have_text(["chat", "logs", "iot"])
     described = "chat events · keeps the newest 500 for 1 day · shows who is there"
     expect(page.locator("#channels .muted").first).to_have_text(described)
-    page.get_by_role("main").get_by_role("link", name="Explore live").nth(2).click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("iot.greenhouse.t1")
+    expect(page.locator("#channels").get_by_role("link")).to_have_text(["Open the chat"])  # no name that nobody gave a channel
+    card = page.locator("#channels li").nth(2)
+    name = card.get_by_role("textbox", name="Channel")
+    expect(name).to_have_value("iot.")
+    card.get_by_role("button", name="Explore live").click()
+    expect(page).to_have_url(f"{server.url}/")  # as that is no name
+    for wrong in ("iot.a b", "logs.a", "iot..a"):
+        name.fill(wrong)
+        assert not name.evaluate("(field) => field.checkValidity()"), wrong
+    name.fill("iot.kitchen.t-1")
+    name.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("iot.kitchen.t-1")
     page.go_back()
     page.locator("#channels").get_by_role("link", name="Open the chat").click()
     expect(page).to_have_url(re.compile(r"/chat\?room=lobby$"))
+
+
+def test_a_server_without_the_sample_types_links_to_none_of_their_channels(start: Start, visit: Visit) -> None:
+    page = visit(start("channels: {orders: {}}")).open("/")
+    expect(page.locator("#channels h3")).to_have_text(["orders"])
+    expect(page.get_by_role("link", name="Open the chat")).to_have_count(0)
+    expect(page.get_by_role("link", name="Watch events live")).to_have_count(0)
 
 
 def test_every_link_leads_somewhere(server: EventHubServer, visit: Visit) -> None:
