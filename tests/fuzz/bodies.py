@@ -13,6 +13,7 @@ from eventhub.auth.principal import ANYONE
 from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
 from eventhub.errors import EventHubError
 from eventhub.event import NewEvent, Position, Receipt
+from eventhub.faults import Faults
 from eventhub.payloads import BUILT_IN
 from eventhub.schema import AnySchema, FileSchema, ModelSchema, Schema, dump
 from eventhub.server.gateway import Gateway
@@ -59,6 +60,7 @@ class Hub:
         self.draining = False
         self.tracing = None
         self.nodes = Alone()
+        self.faults = Faults()
 
     def now(self) -> int:
         return NOW
