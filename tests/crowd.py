@@ -23,8 +23,12 @@ class Crowd:
         self.port = port
         self.clients: list[Client] = []
         self.goodbyes: list[float] = []
+        self.moments: list[float] = []
+        """When to come back, as each goodbye said, in seconds."""
         self.returns: list[float] = []
         """When a client that had been sent away, or lost its connection, was subscribed again."""
+        self.away: list[float] = []
+        """How long each of them was, in seconds."""
         self.lost = 0
         """Connections that ended without a goodbye."""
         self.refused = 0
@@ -36,9 +40,14 @@ class Crowd:
         self.dialling = asyncio.Semaphore(DIALS)
         self.tasks: set[asyncio.Task[None]] = set()
 
-    async def add(self, channel: str, members: Iterable[str | None], *, watching: int = 0) -> None:
-        """Clients of one channel, from when all are subscribed; `members`: their ids in presence. The last watch so many members."""
+    async def add(self, channel: str, members: Iterable[str | None], *, watching: int = 0, obedient: bool = True) -> None:
+        """Clients of one channel, from when all are subscribed; `members`: their ids in presence. The last watch so many members.
+
+        Those that are not obedient come back when they like to, whatever they are told.
+        """
         own = [Client(self, channel, f"channel={channel}" + (f"&member={member}" if member else "")) for member in members]
+        for client in own:
+            client.obedient = obedient
         own += [Client(self, channel, "", watching)] if watching else []
         self.clients += own
         for client in own:
@@ -71,6 +80,7 @@ class Client(asyncio.Protocol):
         """Of all its events, over all connections."""
         self.begun = asyncio.Event()
         self.subscribed = False
+        self.obedient = True
         self._crowd = crowd
         self._query = query
         self._watching = watching
@@ -79,6 +89,7 @@ class Client(asyncio.Protocol):
         self._upgraded = False
         self._wait: float | None = None  # as the server asked
         self._attempt = 0
+        self._left = 0.0  # when it was last served
         self._transport: asyncio.Transport | None = None
 
     def dial(self) -> None:
@@ -113,6 +124,8 @@ class Client(asyncio.Protocol):
             self._take_frames()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self.subscribed:
+            self._left = time.monotonic()
         self.subscribed, self._transport = False, None
         if self._crowd.ending:
             return
@@ -138,7 +151,7 @@ class Client(asyncio.Protocol):
         assert self._transport is not None
         self._crowd.refused += 1
         _, found, rest = head.partition(b"retry-after: ")
-        self._wait = int(rest.split()[0]) * random.uniform(0.5, 1) if found else self._backoff()
+        self._wait = int(rest.split()[0]) * random.uniform(0.5, 1) if found and self.obedient else self._backoff()
         self._transport.abort()
 
     def _take_frames(self) -> None:
@@ -171,8 +184,10 @@ class Client(asyncio.Protocol):
             case "subscribed":
                 self._subscribed(message)
             case "goodbye":
-                self._wait, self.subscribed = message["reconnect_in"], False
-                self._crowd.goodbyes.append(time.monotonic())
+                self._wait, self.subscribed = message["reconnect_in"] if self.obedient else self._backoff(), False
+                self._left = time.monotonic()
+                self._crowd.goodbyes.append(self._left)
+                self._crowd.moments.append(message["reconnect_in"])
             case "gap":
                 self._cursor = message["position"]
                 self._crowd.gaps += 1
@@ -191,6 +206,7 @@ class Client(asyncio.Protocol):
             self._crowd.presence.append(f"{message['count']} members")
         if self.begun.is_set():
             self._crowd.returns.append(time.monotonic())
+            self._crowd.away.append(self._crowd.returns[-1] - self._left)
         else:
             self.start = self._cursor = message["position"]
             self.begun.set()

@@ -207,11 +207,13 @@ class ShutdownSettings(Section):
         default=10,
         ge=0,
         le=3600,
-        description="Clients are sent away evenly over so long, in no second more than 1.1 / spread of them unless it gets two "
-        "seconds late; a hundred a second at least: small crowds leave at once",
+        description="Where other nodes take the clients, they are sent away evenly over so long, in no second more than "
+        "1.1 / spread of them unless it gets two seconds late; a hundred a second at least: small crowds leave at once",
     )
     grace: float = Field(default=5, gt=0, description="Longest wait after that for buffers to be flushed; one connection gets five at most")
-    reconnect_within: float = Field(default=5, gt=0, description="Clients are told to come back within this time, each at its own moment")
+    reconnect_within: float = Field(
+        default=5, gt=0, description="Where other nodes take them, clients are told to come back within this time, each at its own moment"
+    )
 
 
 def _hashed(value: Any) -> Any:

@@ -48,8 +48,8 @@ def lane(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def test_a_websocket_gets_what_is_due_then_goodbye_then_1012(start: Start) -> None:
-    hub = start("shutdown: {reconnect_within: 3}")
+def test_a_websocket_gets_what_is_due_then_goodbye_then_1012(among_others: Start) -> None:
+    hub = among_others("shutdown: {reconnect_within: 3}")
     with WsClient(f"{hub.ws_url}?channel=chat.a") as client:
         client.until("subscribed")
         publish(hub, "chat.a", *map(str, range(100)))
@@ -123,7 +123,7 @@ def test_a_producer_mid_stream_is_told_what_is_stored(start: Start) -> None:
     assert b'"done":false,"error":{"code":"shutting_down"' in answer
     last = json.loads(answer.rpartition(b'{"line":')[1] + answer.rpartition(b'{"line":')[2].partition(b"\n")[0])
     assert last["line"] == 1, "to go on with the second"
-    assert 0 < last["error"]["retry_after"] <= 5
+    assert 0 < last["error"]["retry_after"] <= 11, "from ten seconds on a start is not believed"
 
 
 def test_a_client_that_does_not_go_is_cut_off_within_the_bound(start: Start) -> None:
@@ -177,8 +177,8 @@ def draining(hub: EventHubServer) -> Iterator[None]:
     thread.join()
 
 
-def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(start: Start) -> None:
-    hub = start("shutdown: {grace: 60}")
+def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(among_others: Start) -> None:
+    hub = among_others("shutdown: {grace: 60}")
     with httpx.Client(timeout=SECONDS, trust_env=False) as kept:
         assert "connection" not in kept.get(f"{hub.url}/livez").headers
         with draining(hub):
@@ -197,8 +197,8 @@ def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(start
         http.get(f"{hub.url}/livez")
 
 
-def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(start: Start) -> None:
-    hub = start("shutdown: {grace: 60, reconnect_within: 20}")
+def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(among_others: Start) -> None:
+    hub = among_others("shutdown: {grace: 60, reconnect_within: 20}")
     with draining(hub):
         moments = set()
         for _ in range(20):
@@ -220,8 +220,8 @@ def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(start:
             assert int(refused.headers["retry-after"]) in range(4, 21)
 
 
-def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_as_it_would_never_come_back_from_an_error(start: Start) -> None:
-    hub = start("shutdown: {grace: 60}\nchannels: {chat: {payload: json, presence: true}}")
+def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_as_it_would_never_come_back_from_an_error(among_others: Start) -> None:
+    hub = among_others("shutdown: {grace: 60}\nchannels: {chat: {payload: json, presence: true}}")
     with draining(hub), sse(f"{hub.url}/v1/channels/chat.a/sse?member=late", last_event_id="k3x9-4") as blocks:
         *_, last = blocks
         assert "late" not in http.get(f"{hub.url}/v1/channels/chat.a/presence").text, "nobody joins a node that is about to stop"
@@ -258,8 +258,8 @@ def test_a_producer_whose_body_is_not_complete_in_the_end_is_told_when_to_come_a
     assert '"status": 503' in log
 
 
-def test_goodbyes_are_spread_and_until_its_own_each_client_is_served(start: Start) -> None:
-    hub = start("shutdown: {spread: 2}")
+def test_goodbyes_are_spread_and_until_its_own_each_client_is_served(among_others: Start) -> None:
+    hub = among_others("shutdown: {spread: 2}")
     sockets = [upgrade(hub.port, "?channel=chat.a") for _ in range(240)]
     for sock in sockets:
         assert [frame(sock)[0] for _ in range(2)] == [1, 1]
@@ -276,8 +276,8 @@ def test_goodbyes_are_spread_and_until_its_own_each_client_is_served(start: Star
     assert sorted(order) != order, "in no order that groups of clients have"
 
 
-def test_a_second_signal_ends_it_at_once_and_says_so_by_its_exit_code(start: Start) -> None:
-    hub = start("{broker: 'sqlite:///events.db', shutdown: {grace: 60}}")
+def test_a_second_signal_ends_it_at_once_and_says_so_by_its_exit_code(among_others: Start) -> None:
+    hub = among_others("shutdown: {grace: 60}")
     publish(hub, "chat.a", "1")
     with upgrade(hub.port, "?channel=chat.a") as stays:
         frame(stays)

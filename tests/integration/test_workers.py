@@ -238,8 +238,8 @@ def test_a_signal_drains_all_workers(own_hub: EventHubServer, number: signal.Sig
     assert "Traceback" not in hub.log.read_text()
 
 
-def test_while_it_drains_nobody_is_taken_to_stay_and_a_second_signal_ends_it_at_once(own_hub: EventHubServer) -> None:
-    hub = own_hub
+def test_while_it_drains_nobody_is_taken_to_stay_and_a_second_signal_ends_it_at_once(among_others: Start) -> None:
+    hub = among_others(CONFIG, lane="workers")
     with upgrade(hub.port) as stays:
         assert hub.process is not None
         hub.process.send_signal(signal.SIGTERM)
@@ -255,8 +255,18 @@ def test_while_it_drains_nobody_is_taken_to_stay_and_a_second_signal_ends_it_at_
     assert not any(map(is_alive, pids(hub).values()))
 
 
-def test_each_worker_sends_its_share_away_over_the_same_time(start: Start) -> None:
-    hub = start("{workers: 2, shutdown: {spread: 2}}", lane="workers")
+def test_workers_that_know_nobody_but_one_another_are_alone(own_hub: EventHubServer) -> None:
+    hub = own_hub
+    sockets = [upgrade(hub.port) for _ in range(30)]
+    assert hub.process is not None
+    hub.process.send_signal(signal.SIGTERM)
+    assert len(list(goodbyes(sockets))) == 30
+    assert hub.process.wait(SECONDS) == 0
+    assert [line["alone"] for line in lines(hub, "draining")] == [True] * WORKERS
+
+
+def test_each_worker_sends_its_share_away_over_the_same_time(among_others: Start) -> None:
+    hub = among_others("workers: 2\nshutdown: {spread: 2}", lane="workers")
     eventually(lambda: lines(hub, "listening"))
     sockets = [upgrade(hub.port) for _ in range(480)]
     begin = time.monotonic()

@@ -1,8 +1,24 @@
 """server/farewell.py: how fast clients are sent away."""
 
+import asyncio
+
 import pytest
 
-from eventhub.server.farewell import BURST_SECONDS, LATE_SECONDS, LEAST_PACE, STEP_SECONDS, Pace, in_turn
+from eventhub.server.farewell import (
+    BURST_SECONDS,
+    LATE_SECONDS,
+    LEAST_AWAY,
+    LEAST_PACE,
+    MARGIN_SECONDS,
+    MOST_AWAY,
+    SLICE,
+    STEP_SECONDS,
+    UNKNOWN_AWAY,
+    Pace,
+    comeback,
+    in_turn,
+    together,
+)  # fmt: skip
 from tests.loop import in_loop
 
 
@@ -54,3 +70,26 @@ async def test_all_are_told_once_and_in_their_order() -> None:
     assert seen == list(range(30))
     await in_turn((), seen.append, 10)
     assert len(seen) == 30
+
+
+@pytest.mark.parametrize(("took", "away"), [(0.8, 0.8), (0.01, LEAST_AWAY), (60, MOST_AWAY), (None, UNKNOWN_AWAY)])
+def test_whoever_comes_back_first_finds_what_was_started_again(took: float | None, away: float) -> None:
+    assert comeback(0, took, 0) == pytest.approx(away + MARGIN_SECONDS)
+
+
+@pytest.mark.parametrize("clients", [1, 100, 2000, 20_000])
+def test_no_second_sees_more_than_a_third_more_than_the_mean_of_those_that_come_back(clients: int) -> None:
+    moments = [comeback(number, 1, number % 7 / 7) for number in range(clients)]
+    first, last = min(moments), max(moments)
+    most = max(sum(begin <= moment < begin + 1 for moment in moments) for begin in (first, (first + last) / 2))
+    assert most <= 1.34 * clients / max(1, last - first)
+
+
+@in_loop
+async def test_those_that_leave_together_do_so_in_slices() -> None:
+    told: list[tuple[str, int]] = []
+    telling = asyncio.create_task(together("a" * (SLICE + 1), lambda *client: told.append(client)))
+    await asyncio.sleep(0)
+    assert told == [("a", number) for number in range(SLICE)]
+    await telling
+    assert len(told) == SLICE + 1

@@ -4,6 +4,7 @@ import asyncio
 import resource
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from eventhub.config import channel_types
 from eventhub.errors import EventHubError, Internal, ShuttingDown
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
+from eventhub.nodes import Nodes
 from eventhub.server import gateway as gateway_module
+from eventhub.server.farewell import MARGIN_SECONDS, RETURN_PACE
 from eventhub.server.gateway import BEATS, READ_SLICE, TRANSPORTS, Gateway, too_large
 from eventhub.server.guard import Guard
 from eventhub.session import SessionLimits
@@ -33,6 +36,12 @@ def build(**fields: Any) -> Gateway:
     metrics = Metrics(kind.name for kind in types)
     hub = Hub(types, MemoryBroker(lambda channel: types.resolve(channel).retention, Hub.now), metrics)
     return Gateway(configured, hub, Guard(configured.auth, Path(), Hub.now))
+
+
+async def drain(gateway: Gateway) -> None:
+    """As a node among others does."""
+    gateway.begin_end(0)
+    await gateway.end()
 
 
 def test_whatever_is_wrong_with_a_decision_the_desk_goes_on_repeating() -> None:
@@ -128,7 +137,7 @@ def test_readiness_is_what_readyz_says() -> None:
         running = asyncio.create_task(gateway.hub.run())
         await gateway.hub.started.wait()
         assert (await read(gateway))["eventhub_ready"] == {(): True}
-        await gateway.drain()
+        await drain(gateway)
         assert (await read(gateway))["eventhub_ready"] == {(): False}
         running.cancel()
         await asyncio.wait([running])
@@ -226,7 +235,7 @@ def test_draining_says_goodbye_to_all_each_with_a_moment_of_its_own() -> None:
     async def scenario() -> None:
         gateway = build(shutdown=ShutdownSettings(grace=10, reconnect_within=4))
         connections = [Open(gateway) for _ in range(510)]
-        await gateway.drain()
+        await drain(gateway)
         assert gateway.hub.draining
         assert all(len(connection.goodbyes) == 1 for connection in connections)
         moments = [error.retry_after for connection in connections for error in connection.goodbyes]
@@ -240,7 +249,7 @@ def test_draining_says_goodbye_to_all_each_with_a_moment_of_its_own() -> None:
 def test_draining_takes_nobody_new_and_serves_on_until_it_is_closed() -> None:
     async def scenario() -> None:
         gateway = build(shutdown=ShutdownSettings(reconnect_within=4))
-        await gateway.drain()
+        await drain(gateway)
         with pytest.raises(ShuttingDown) as caught:
             Open(gateway)
         assert 0 < caught.value.retry_after <= 4
@@ -256,7 +265,7 @@ def test_a_node_that_can_serve_nobody_any_more_sends_all_away_at_once() -> None:
         gateway = build(shutdown=ShutdownSettings(spread=3600))
         gateway.hub.ended = True
         connections = [Open(gateway) for _ in range(5000)]
-        await gateway.drain()
+        await drain(gateway)
         assert all(connection.goodbyes for connection in connections)
 
     run(scenario)
@@ -266,7 +275,7 @@ def test_whose_connection_ends_before_its_turn_is_not_told() -> None:
     async def scenario() -> None:
         gateway = build(shutdown=ShutdownSettings(spread=0.2))
         connections = [Open(gateway) for _ in range(30)]
-        draining = asyncio.create_task(gateway.drain())
+        draining = asyncio.create_task(drain(gateway))
         await asyncio.sleep(0)
         left = [connection for connection in connections if not connection.goodbyes][:5]
         for connection in left:
@@ -284,7 +293,7 @@ def test_a_goodbye_that_fails_keeps_no_other_from_its_own() -> None:
         gateway = build(shutdown=ShutdownSettings(spread=0, grace=0.01))
         broken, other = Open(gateway), Open(gateway)
         broken.told = None  # type: ignore[assignment]  # telling it raises
-        await gateway.drain()
+        await drain(gateway)
         assert len(other.goodbyes) == 1
         assert broken.aborted
 
@@ -294,7 +303,7 @@ def test_a_goodbye_that_fails_keeps_no_other_from_its_own() -> None:
 def test_draining_without_connections_is_done_at_once() -> None:
     async def scenario() -> None:
         gateway = build(shutdown=ShutdownSettings(grace=3600))
-        await gateway.drain()
+        await drain(gateway)
         assert gateway.hub.draining
 
     run(scenario)
@@ -305,7 +314,7 @@ def test_draining_waits_for_those_that_still_flush() -> None:
         gateway = build(shutdown=ShutdownSettings(grace=3600))
         slow = Open(gateway)
         slow.leaves = False
-        draining = asyncio.create_task(gateway.drain())
+        draining = asyncio.create_task(drain(gateway))
         await slow.told.wait()
         assert not draining.done()
         gateway.closed(slow)
@@ -319,9 +328,65 @@ def test_draining_ends_when_the_time_is_up() -> None:
         gateway = build(shutdown=ShutdownSettings(grace=0.01))
         stuck = Open(gateway)
         stuck.leaves = False
-        await gateway.drain()
+        await drain(gateway)
         assert len(stuck.goodbyes) == 1
         assert stuck.aborted, "who stays is cut off"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("others", "workers", "alone"), [(0, 1, True), (1, 1, False), (1, 2, True), (2, 2, False), (0, 2, True)])
+def test_a_node_is_alone_when_all_that_it_knows_stop_with_it(
+    monkeypatch: pytest.MonkeyPatch, others: int, workers: int, *, alone: bool
+) -> None:
+    gateway = build()
+    monkeypatch.setattr(Nodes, "others", {f"node{number}" for number in range(others)})
+    gateway.begin_end(workers)
+    assert gateway.alone is alone
+    assert gateway.refusing is not alone
+
+
+def test_who_is_alone_takes_newcomers_and_sends_them_away_with_the_others() -> None:
+    async def scenario() -> None:
+        gateway = build(shutdown=ShutdownSettings(spread=3600))
+        early = Open(gateway)
+        gateway.begin_end()
+        assert gateway.unready()["server"] == "about to stop"
+        late = Open(gateway)
+        await gateway.end()
+        assert [len(connection.goodbyes) for connection in (early, late)] == [1, 1]
+        behind = Open(gateway)
+        await behind.told.wait()
+        assert len(behind.goodbyes) == 1
+
+    run(scenario)
+
+
+def test_who_leaves_together_comes_back_evenly_once_the_node_may_have_started_again() -> None:
+    async def scenario() -> None:
+        gateway = build()
+        gateway.start_seconds = 0.8
+        connections = [Open(gateway) for _ in range(2000)]
+        gateway.begin_end()
+        await gateway.end()
+        moments = [error.retry_after for connection in connections for error in connection.goodbyes]
+        assert moments != sorted(moments), "in no order that groups of clients have"
+        moments.sort()
+        assert moments[0] >= 0.8 + MARGIN_SECONDS
+        assert all(later - earlier <= 2 / RETURN_PACE for earlier, later in pairwise(moments))
+        assert moments[-1] - moments[0] == pytest.approx(2000 / RETURN_PACE, rel=0.01)
+
+    run(scenario)
+
+
+def test_who_is_alone_waits_but_a_moment_for_those_that_still_flush() -> None:
+    async def scenario() -> None:
+        gateway = build(shutdown=ShutdownSettings(grace=3600))
+        stuck = Open(gateway)
+        stuck.leaves = False
+        gateway.begin_end()
+        await gateway.end()
+        assert stuck.aborted
 
     run(scenario)
 

@@ -149,7 +149,8 @@ class Application:
             await self.hub.started.wait()
             yield
             if not self.hub.draining:  # under another server nobody has drained yet
-                await self.gateway.drain()
+                self.gateway.begin_end()
+                await self.gateway.end()
                 self.gateway.close()
             for task in work:
                 task.cancel()

@@ -1,4 +1,7 @@
-"""The pace at which a node that is about to stop sends its clients away. Knows neither connections nor what they are told."""
+"""The pace at which a node that is about to stop sends its clients away, and lets them come back.
+
+Knows neither connections nor what they are told.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,6 +18,14 @@ Until LATE_SECONDS, no more than a tenth more than shall be is told in any secon
 """
 LATE_SECONDS = 2.0
 """It may be so late. Whoever is left then is told at once: the process may be killed before the next slice."""
+RETURN_PACE = 1500
+"""Clients a second that come back to a node that starts again: a third of what one core takes."""
+LEAST_AWAY, MOST_AWAY, UNKNOWN_AWAY = 0.3, 10.0, 1.0
+"""Seconds that a start is taken to last: what this one took, within bounds; the last where it is not known."""
+MARGIN_SECONDS = 0.3
+"""From the last goodbye to the end of the process, and from there to the next start."""
+SLICE = 250
+"""Clients told in one turn of the loop where all are told together."""
 
 Client = TypeVar("Client")
 
@@ -48,3 +59,20 @@ async def in_turn(clients: Sequence[Client], tell: Callable[[Client], None], spr
             tell(client)
         told = due
         await asyncio.sleep(STEP_SECONDS if told < len(clients) else 0)
+
+
+async def together(clients: Sequence[Client], tell: Callable[[Client, int], None]) -> None:
+    """Tell all now, each with its number in the order in which they may come back."""
+    for number, client in enumerate(clients):
+        tell(client, number)
+        if number % SLICE == SLICE - 1:
+            await asyncio.sleep(0)  # others have their turn
+
+
+def comeback(number: int, start_seconds: float | None, chance: float) -> float:
+    """Seconds after which a client may find the node started again: each number has its own moment.
+
+    `start_seconds`: how long this start took. `chance` is from 0 to 1.
+    """
+    away = UNKNOWN_AWAY if start_seconds is None else start_seconds
+    return min(max(away, LEAST_AWAY), MOST_AWAY) + MARGIN_SECONDS + (number + chance) / RETURN_PACE

@@ -25,7 +25,7 @@ from eventhub.server.access import AccessLog
 from eventhub.server.admin import Admin
 from eventhub.server.admission import Admission, descriptors
 from eventhub.server.deadlines import Deadlines
-from eventhub.server.farewell import in_turn
+from eventhub.server.farewell import comeback, in_turn, together
 from eventhub.server.guard import Guard
 from eventhub.server.heartbeats import Heartbeats
 from eventhub.server.hosts import Hosts
@@ -52,6 +52,8 @@ BEATS = 500
 """Connections that get their heartbeat in one turn of the loop."""
 READ_SLICE = 1000
 """Connections that metrics look at in one turn of the loop."""
+FLUSH_SECONDS = 0.5
+"""Longest wait for buffers to be flushed where nobody is served meanwhile. Whoever is cut off resumes."""
 
 log = structlog.get_logger("eventhub.connections")
 _levels = logging.getLogger("eventhub.connections")
@@ -117,6 +119,11 @@ class Gateway:
         self._heartbeats = Heartbeats[Connection](settings.heartbeat)
         self._open, self._opened = dict.fromkeys(TRANSPORTS, 0), dict.fromkeys(TRANSPORTS, 0)  # now, and ever
         self._empty = asyncio.Event()
+        self.start_seconds: float | None = None
+        """How long this process took from its beginning until it listened, where that is known."""
+        self.alone = False
+        """It is about to stop, and nobody stands in for it: newcomers are served like the others."""
+        self._told: int | None = None  # so many were sent away together; None before that
 
     def session(self, writer: Writer, submit: Submit, visit: Visit) -> Session:
         """A session for a new connection."""
@@ -151,7 +158,7 @@ class Gateway:
 
         Raises TooManyConnections, for those of one principal, and ShuttingDown.
         """
-        if self.hub.draining:
+        if self.refusing:
             raise self.shutting_down()
         self.visits.begin(visit, connection, session)
         self._connections[connection] = visit
@@ -159,6 +166,8 @@ class Gateway:
         self._open[connection.transport] += 1
         self._opened[connection.transport] += 1
         self._empty.clear()
+        if self._told is not None:  # its way here began before the door was closed
+            asyncio.get_running_loop().call_soon(self._send_away, connection)
         if _levels.isEnabledFor(logging.DEBUG):
             who = visit.principal
             self._say(
@@ -193,23 +202,33 @@ class Gateway:
                 if number % BEATS == 0:
                     await asyncio.sleep(0)
 
-    async def drain(self) -> None:
-        """Take no new ones, say goodbye to all, a share each second, wait until their buffers are flushed or the time is up.
+    @property
+    def refusing(self) -> bool:
+        """Newcomers are to go to another node."""
+        return self.hub.draining and not self.alone
 
-        Until its own goodbye each is served as ever, and other requests until `close`.
-        """
+    def begin_end(self, workers: int = 1) -> None:
+        """It is about to stop. Of the nodes that this one knows, so many less one stop with it."""
         self.hub.draining = True
+        self.alone = len(self.hub.nodes.others) < workers
+
+    async def end(self) -> None:
+        """Say goodbye to all, and wait until their buffers are flushed or the time is up.
+
+        Among others: a share each second, and no newcomers are taken. Until its own goodbye each is
+        served as ever, and other requests until `close`. Alone: all together, as whoever comes back
+        finds nobody until this node has started again; so the end has to follow at once.
+        """
         shutdown = self.settings.shutdown
         leaving = list(self._connections)
         random.shuffle(leaving)  # those that came together, as a region or a tenant does, shall not leave together
+        if self.alone:
+            self._told = len(leaving)
+            await together(leaving, self._send_away)
+            return await self._flushed(min(shutdown.grace, FLUSH_SECONDS))
         spread = 0 if self.hub.ended else shutdown.spread  # nothing is delivered any more: nobody is better off waiting
         await in_turn(leaving, self._send_away, spread)
-        if self._connections:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), shutdown.grace)
-        if self._connections:
-            log.warning("cut_off", connections=len(self._connections), reason="did not take what was due, nor leave, in time")
-            self.cut_off()
+        await self._flushed(shutdown.grace)
 
     def cut_off(self) -> None:
         """End all connections at once. They resume like after any broken one."""
@@ -220,14 +239,25 @@ class Gateway:
         """Publish nothing from now on."""
         self.hub.draining = self.hub.closing = True
 
-    def shutting_down(self) -> ShuttingDown:
-        """Why somebody is sent away, with a moment of their own to come back at."""
-        moment = random.uniform(0.2, 1.0) * self.settings.shutdown.reconnect_within
+    def shutting_down(self, number: int | None = None) -> ShuttingDown:
+        """Why somebody is sent away, with a moment of their own to come back at. `number`: theirs, of those that leave together."""
+        if self.alone:
+            moment = comeback(random.randint(0, self._told or 0) if number is None else number, self.start_seconds, random.random())
+        else:
+            moment = random.uniform(0.2, 1.0) * self.settings.shutdown.reconnect_within
         return ShuttingDown("the server is about to stop; reconnect and resume", retry_after=moment)
 
-    def _send_away(self, connection: Connection) -> None:
+    async def _flushed(self, seconds: float) -> None:
+        if self._connections:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), seconds)
+        if self._connections:
+            log.warning("cut_off", connections=len(self._connections), reason="did not take what was due, nor leave, in time")
+            self.cut_off()
+
+    def _send_away(self, connection: Connection, number: int | None = None) -> None:
         if connection in self._connections:  # the others shall have theirs
-            self.contained(connection, "goodbye", lambda: connection.goodbye(self.shutting_down()))
+            self.contained(connection, "goodbye", lambda: connection.goodbye(self.shutting_down(number)))
 
     def unready(self) -> dict[str, str]:
         """What keeps this node from doing its work now, and why."""

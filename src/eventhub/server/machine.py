@@ -81,6 +81,14 @@ def _started(proc: Path) -> float:
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + since_boot
 
 
+def age(process: int) -> float | None:
+    """Seconds since a process began, where that can be known."""
+    try:
+        return time.time() - _started(Path("/proc") / str(process))
+    except OSError:
+        return None
+
+
 def count(directory: Path) -> int:
     """How many files are in it. For 20,000 it takes ten milliseconds and more: not for the loop's thread."""
     return sum(1 for _ in directory.iterdir())

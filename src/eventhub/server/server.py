@@ -15,6 +15,7 @@ import uvicorn
 
 from eventhub.server.gateway import Gateway
 from eventhub.server.http_protocol import LAST_CALL, HttpProtocol
+from eventhub.server.machine import age
 from eventhub.server.race import race
 from eventhub.server.sockets import announce
 from eventhub.server.supervisor import Seat
@@ -23,6 +24,8 @@ GARBAGE = 20_000
 """Objects made since the last garbage collection that call for the next. Python's 700 are few where every handshake makes fifty."""
 END_SECONDS = 10.0
 """From the end of the drain. What has not ended then (a task, a thread) is given up."""
+HASTE_SECONDS = 1
+"""For requests under way, where everybody waits for this node to start again."""
 HURRY_SECONDS = 3.0
 """The same, from a second signal."""
 
@@ -58,6 +61,7 @@ class Server(uvicorn.Server):
                 ssl_handshake_timeout=self._gateway.settings.limits.head_seconds if self.config.ssl else None,
             )  # fmt: skip
             self.servers.append(server)
+        self._gateway.start_seconds = age(self._seat.supervisor if self._seat else os.getpid())
         gc.collect()
         gc.freeze()  # what is here now stays: no collection need look at it again
         gc.set_threshold(GARBAGE)
@@ -92,13 +96,14 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say goodbye and flush, then stop accepting, and let uvicorn end what is left.
 
-        It listens meanwhile: probes and scrapes see that it is not ready, producers are served, and who comes to stay is told when to come
-        again.
+        Among others it listens meanwhile: probes and scrapes see that it is not ready, producers are served, and who comes to stay is told
+        when to come again. A node that knows no other stops accepting before the first goodbye: a refused connection is tried again by
+        everybody, and an `EventSource` gives up for good at a 503.
         """
-        log.info("draining")
+        self._gateway.begin_end(len(self._seat.mailboxes) if self._seat else 1)
+        log.info("draining", alone=self._gateway.alone)
         await race(self._drain(), self._hurried())
-        for server in self.servers:
-            server.close()
+        self._stop_listening()
         self._gateway.close()
         if self.hurried:
             self._gateway.cut_off()
@@ -118,7 +123,17 @@ class Server(uvicorn.Server):
         connections: set[Any] = self.server_state.connections
         kept = [connection for connection in connections if isinstance(connection, HttpProtocol)]
         idle = [connection for connection in kept if not connection.last_call()]
-        await asyncio.gather(self._gateway.drain(), asyncio.sleep(LAST_CALL if idle else 0))
+        if self._gateway.alone:
+            await asyncio.sleep(LAST_CALL if kept else 0)  # they are served meanwhile, and so is everybody else
+            self._stop_listening()
+            self.config.timeout_graceful_shutdown = HASTE_SECONDS
+            await self._gateway.end()
+        else:
+            await asyncio.gather(self._gateway.end(), asyncio.sleep(LAST_CALL if idle else 0))
+
+    def _stop_listening(self) -> None:
+        for server in self.servers:
+            server.close()
 
     def _hasten(self) -> None:
         if not self._hurry.is_set():

@@ -51,7 +51,7 @@ class Stream:
         self._visit = visit
         self._session = gateway.session(self._outbox, _refuse, visit)
         self._outbox.on_fail = self._session.close
-        self._late = gateway.hub.draining
+        self._late = gateway.refusing
         if self._late and transport != "sse":
             raise gateway.shutting_down()
         if self._late:
@@ -67,7 +67,7 @@ class Stream:
         self._outgoing = outgoing_of(scope)
         note(scope, session=self._visit.id)
         try:
-            if self.transport == "sse" and self._gateway.hub.draining:
+            if self.transport == "sse" and self._gateway.refusing:
                 # any answer but 200 would be the last that an EventSource asks for (WHATWG HTML, 9.2.3)
                 self.goodbye(self._gateway.shutting_down())
                 return await self._send(send)

@@ -1,0 +1,40 @@
+"""A node that another one stands in for: it drains as nodes among others do."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.clients import SECONDS, WsClient, http
+from tests.harness import EventHubServer
+from tests.redis_servers import RedisServer
+
+Start = Callable[..., EventHubServer]
+
+
+@pytest.fixture(scope="module")
+def stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The broker of a node that stays while others on it come and go, with a member in a room."""
+    with RedisServer(tmp_path_factory.mktemp("redis")) as redis:
+        broker = f"broker: {redis.url}"
+        with (
+            EventHubServer(tmp_path_factory.mktemp("stays"), broker) as node,
+            WsClient(f"{node.ws_url}?channel=chat.room&member=stays"),
+        ):
+            yield broker
+
+
+@pytest.fixture
+def among_others(start: Start, stays: str) -> Start:
+    """Starts a node, each worker of which knows another node."""
+
+    def start_another(config: str = "", **options: str) -> EventHubServer:
+        hub = start(f"{stays}\n{config}", **options)
+        deadline, known = time.monotonic() + SECONDS, 0
+        while known < (20 if "workers:" in config else 1):
+            assert time.monotonic() < deadline
+            answer = http.get(f"{hub.url}/v1/channels/chat.room/presence", headers={"connection": "close"})
+            known = known + 1 if "stays" in answer.text else 0
+        return hub
+
+    return start_another

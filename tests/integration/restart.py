@@ -1,0 +1,132 @@
+"""`python -m tests.integration.restart`: a node that knows no other is restarted under thousands of clients and load.
+
+As a process manager does it: SIGTERM, the end, a start at once on the same port. SQLite keeps the
+events. Some clients come back when they like to, whatever they are told. Figures for RESULTS.md.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from eventhub.server.admission import raise_descriptors
+from tests.clients import busiest
+from tests.crowd import Crowd
+from tests.harness import EventHubServer
+from tests.integration.rolling import SETTLE_SECONDS, Plan, Roll, _judge
+from tests.nodes import Publisher, until
+
+CHANNELS = 20
+STUBBORN = 10
+"""One client in so many does not do as it is told."""
+CONFIG = """
+broker: sqlite:///events.db
+log: {level: warning}
+limits: {connections_per_address: 20000}
+channels:
+  chat: {payload: chat, history: {events: 100000, age: 1h}, publish: [client, producer]}
+"""
+
+
+@dataclass(slots=True)
+class Restart:
+    """What happened. Times are on the monotonic clock, `away` is in seconds."""
+
+    clients: int
+    roll: Roll
+    begun: float = 0.0
+    ended: float = 0.0
+    ready: float = 0.0
+    goodbyes: list[float] = field(default_factory=list)
+    away: list[float] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
+    """When each was to come back, in seconds from its goodbye."""
+
+    def check(self) -> None:
+        """That nothing was lost, everybody was told, nobody was turned away, and all came back."""
+        roll = self.roll
+        faults = {
+            name: found
+            for name in ("lost", "duplicates", "disorder", "stored_twice", "unacknowledged", "gaps", "refused")
+            if (found := getattr(roll, name))
+        }
+        assert not faults, faults
+        assert not roll.errors, roll.errors
+        assert len(self.goodbyes) + roll.cut == self.clients, "each once, or it was cut off"
+        assert len(roll.returns) == self.clients
+        assert max(self.goodbyes) < min(roll.returns), "all are served until the end"
+
+    def __str__(self) -> str:
+        back, away, roll = sorted(self.roll.returns), sorted(self.away), self.roll
+        seconds = back[-1] - back[0]
+        mean = len(back) / max(1, seconds)
+        rows = {
+            "clients": f"{self.clients:,}",
+            "signal to first goodbye": f"{self.goodbyes[0] - self.begun:.2f} s",
+            "goodbyes over": f"{self.goodbyes[-1] - self.goodbyes[0]:.2f} s",
+            "last goodbye to exit": f"{self.ended - self.goodbyes[-1]:.2f} s",
+            "exit to ready": f"{self.ready - self.ended:.2f} s",
+            "away: median, 95 %, longest": f"{median(away):.2f} s, {away[len(away) * 95 // 100]:.2f} s, {away[-1]:.2f} s",
+            "back over": f"{seconds:.2f} s",
+            "back in the busiest second, mean": f"{busiest(back, 1):,}, {mean:,.0f}",
+            "turned away (503), cut off": f"{roll.refused}, {roll.cut}",
+            "events, deliveries": f"{roll.events:,}, {roll.deliveries:,}",
+            "lost, twice, out of order, gaps": f"{roll.lost}, {roll.duplicates}, {roll.disorder}, {roll.gaps}",
+            "publishes repeated": f"{roll.retries}",
+        }
+        return "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+
+
+def restart(directory: Path, clients: int = 2000, *, lane: str = "started") -> Restart:
+    """Do it. The node's log stays in the directory."""
+    raise_descriptors()
+    node = EventHubServer(directory, CONFIG, lane=lane)
+    node.start()
+    try:
+        return asyncio.run(_restart(node, clients))
+    finally:
+        node.kill()
+
+
+async def _restart(node: EventHubServer, clients: int) -> Restart:
+    crowd, result = Crowd(node.port), Restart(clients, Roll(Plan(clients=clients)))
+    channels = [f"chat.c{number}" for number in range(CHANNELS)]
+    for number, channel in enumerate(channels):
+        await crowd.add(channel, [None] * (clients // CHANNELS), obedient=number % STUBBORN != 0)
+    result.clients = len(crowd.clients)
+    publishers = [Publisher([node], channels, f"p{number}", 0.05) for number in range(2)]
+    async with asyncio.TaskGroup() as tasks:
+        publishing = [tasks.create_task(publisher.run()) for publisher in publishers]
+        await until(lambda: all(len(publisher.acknowledged) > 5 for publisher in publishers), SETTLE_SECONDS, "no publisher got on")
+        result.begun = time.monotonic()
+        assert await asyncio.to_thread(node.stop) == 0
+        result.ended = time.monotonic()
+        await asyncio.to_thread(node.start)
+        result.ready = time.monotonic()
+        await until(lambda: crowd.connected == len(crowd.clients), SETTLE_SECONDS, "not all clients came back")
+        for publisher in publishers:
+            publisher.stopping = True
+        await asyncio.wait(publishing, timeout=SETTLE_SECONDS)
+    await _judge(crowd, publishers, node.url, result.roll)
+    await crowd.end()
+    result.goodbyes, result.away, result.moments = crowd.goodbyes, crowd.away, crowd.moments
+    return result
+
+
+def main() -> None:
+    """Restart, and say what happened."""
+    parser = argparse.ArgumentParser(prog="python -m tests.integration.restart", description=__doc__)
+    parser.add_argument("--clients", type=int, default=2000, help="(%(default)s)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        result = restart(Path(directory), options.clients)
+    sys.stdout.write(f"{result}\n")
+    result.check()
+
+
+if __name__ == "__main__":
+    main()
