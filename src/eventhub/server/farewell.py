@@ -18,8 +18,8 @@ Until LATE_SECONDS, no more than a tenth more than shall be is told in any secon
 """
 LATE_SECONDS = 2.0
 """It may be so late. Whoever is left then is told at once: the process may be killed before the next slice."""
-RETURN_PACE = 1500
-"""Clients a second that come back to a node that starts again: a third of what one core takes."""
+RETURN_PACE = 2000
+"""Clients a second that come back to a node that starts again: two fifths of what one core takes."""
 LEAST_AWAY, MOST_AWAY, UNKNOWN_AWAY = 0.3, 10.0, 1.0
 """Seconds that a start is taken to last: what this one took, within bounds; the last where it is not known."""
 MARGIN_SECONDS = 0.3
