@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
-.PHONY: serve test pytest pythons pythons-ready faults rolling restart autobahn fuzz schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest pythons pythons-ready faults rolling restart autobahn fuzz dear schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve
@@ -39,6 +39,10 @@ autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Autobahn's WebSocket test suite (tes
 fuzz: $(VENV)/test.stamp ## A million executions, guided by coverage (tests/fuzz/RESULTS.md), about twenty minutes; Python 3.11
 	$(BIN)/pip install --quiet --require-hashes -r tests/fuzz/requirements.txt
 	$(BIN)/python -m tests.fuzz
+
+dear: $(VENV)/test.stamp ## A search for inputs that cost much to look at (tests/fuzz/RESULTS.md), 15 minutes, then what the dearest do to others, one
+	$(BIN)/python -m tests.fuzz.dear --seconds 60 --keep
+	$(BIN)/python -m tests.bench.dear
 
 schemathesis: $(VENV)/test.stamp ## More made-up requests against the OpenAPI document, some minutes
 	EVENTHUB_TEST_EXAMPLES=300 $(BIN)/pytest --timeout 900 tests/conformance/test_openapi.py

@@ -60,6 +60,8 @@ class ModelSchema:
 
     def __init__(self, model: Any) -> None:
         adapter = TypeAdapter(model)
+        own = model in BUILT_IN.values()  # whose faults are the same in Python as in JSON, where nothing is copied for them
+        self._in_python = adapter.validator.validate_python if own else None
         self.accepted = {"$schema": DIALECT, **adapter.json_schema(mode="validation")}
         self.stored = {"$schema": DIALECT, **adapter.json_schema(mode="serialization", schema_generator=StoredJsonSchema)}
         self.conflation_key: str | None = getattr(model, "conflation_key", None)
@@ -74,9 +76,7 @@ class ModelSchema:
         if b"NaN" in body or b"Infinity" in body or _digits(body, DIGITS):
             parse(body)  # pydantic takes these for numbers; JSON has no such words (RFC 8259), and nobody's doubles such digits
         if self._fields is not None and body.count(b",") > MANY_FIELDS:
-            value = parse(body)
-            if found := unknown_fields(value, self._fields):
-                raise _invalid(len(value) - sum(name in value for name in self._fields), found)
+            self._check_large(parse(body), self._fields)
         try:
             data = self._dump(self._validate(body), exclude_unset=True, by_alias=True)
         except ValidationError as error:
@@ -90,6 +90,19 @@ class ModelSchema:
         if b"NaN" in data or b"Infinity" in data:
             _check_json(data, body)
         return data
+
+    def _check_large(self, value: Any, fields: frozenset[str]) -> None:
+        """Raises InvalidEvent for what pydantic would copy into each of its errors."""
+        if not isinstance(value, dict):
+            raise _invalid(1, [fault("", f"Input should be an object{_received(value)}")])
+        if unknown := [name for name in value if name not in fields]:
+            names = unknown[:MAX_FAULTS]
+            raise _invalid(len(unknown), [fault(pointer([name]), "Extra inputs are not permitted") for name in names])
+        if self._in_python is not None:
+            try:
+                self._in_python(value)
+            except ValidationError as error:
+                raise _invalid(error.error_count(), faults(error, value)) from None
 
     def canonical_all(self, body: bytes) -> list[bytes] | None:
         if b"NaN" in body or b"Infinity" in body or _digits(body, LONG_DIGITS):

@@ -25,6 +25,7 @@ from eventhub.errors import (
 )
 from eventhub.limits import Bucket
 from eventhub.server.jwks import KeySet
+from eventhub.server.wanted import MAX_FIELDS
 from eventhub.settings import AuthSettings, KeySettings, VerificationKeySettings
 
 SCHEME = b"bearer "
@@ -33,7 +34,6 @@ OFFER = "eventhub.bearer."
 PARAMETER = b"access_token"
 """RFC 6750, 2.3."""
 
-MAX_FIELDS = 10_000
 ADDRESSES = 10_000
 """Whose bad credentials are counted; beyond it those that sent none for longest are forgotten."""
 Headers = Mapping[bytes, bytes]

@@ -13,6 +13,10 @@ CACHE_BUSTERS = ("_", "r")
 """Parameters with a number of no meaning, which polyfills of EventSource add: older ones of Yaffle's, and those that use jQuery."""
 
 
+MAX_FIELDS = 256
+"""Parameters of an address: a channel each, and what they have in common."""
+
+
 class Wanted:
     """The subscriptions that a query string asks for: `channel` (repeated), `since`, `member`. Raises EventHubError.
 
@@ -79,7 +83,9 @@ def _is_last_event_id(name: str) -> bool:
 
 
 def _fields(query: bytes) -> list[tuple[str, str]]:
+    if query.count(b"&") >= MAX_FIELDS:
+        raise InvalidRequest(f"the query string has more than {MAX_FIELDS} parameters")
     try:
-        return parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=10_000)
+        return parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError:
         raise InvalidRequest("the query string is not percent-encoded UTF-8") from None

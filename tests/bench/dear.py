@@ -1,0 +1,139 @@
+"""`python -m tests.bench.dear`: what an honest subscriber waits while ten strangers send the dearest inputs that are known.
+
+The server has one core to itself, the strangers and the honest ones another. Each stranger has an address of its own, and sends one
+kind of input as fast as it is taken. Those that publish over HTTP have a key: nobody else gets that far.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from eventhub.auth.keys import hash_key
+from tests.bench import cores
+from tests.clients import masked, metric
+from tests.fuzz.dear import EVENT, MESSAGES, PUBLISH, RECORDS, Recipe, corpus
+from tests.harness import EventHubServer
+from tests.witness import Witness
+
+STRANGERS, SECONDS = 10, 6.0
+KEY = "ehk_producer-0123456789"
+CONFIG = f"""
+log: {{level: warning}}
+auth: {{keys: [{{name: producer, hash: "{hash_key(KEY)}", publish: ['>']}}]}}
+channels:
+  witness: {{publish: [producer], anonymous: [subscribe, publish]}}
+  json: {{publish: [client, producer]{{more}}}}
+  chat: {{payload: chat, publish: [client, producer]}}
+  log: {{payload: log, publish: [client, producer]}}
+"""
+FIELDS = ",".join(f'"x{number}":1' for number in range(6000))
+ATTACKS: dict[str, list[Recipe]] = {
+    "dear messages": [
+        *corpus()["message"],
+        Recipe(MESSAGES[0], '"~":1,', "}"),
+        Recipe(PUBLISH + '"json.a","data":1,"attributes":{', '"~":1,', "}}"),
+    ],
+    "arrays of dear items": [
+        Recipe("[", "[" + "[]," * 21_000 + "1],", "]"),
+        Recipe("[", "{" + FIELDS + "},", "]"),
+    ],
+    "streams of refused and blank lines": [Recipe("", "x\n", ""), Recipe("", "\n", "")],
+}
+
+
+def main() -> None:
+    """Measure each, and print what the honest one waited."""
+    if len(sys.argv) > 1:
+        return attack(int(sys.argv[1]), sys.argv[2])
+    print("| ten strangers send | p50 | p99 | longest | paced | core |\n|---|---|---|---|---|---|")  # noqa: T201
+    for kind in ("nothing", "harmless messages", *ATTACKS):
+        with tempfile.TemporaryDirectory() as name:
+            server = EventHubServer(Path(name), CONFIG.replace("{more}", ""), lane="started")
+            with cores.pinned(cores.SERVER):
+                server.start()
+            try:
+                print(measured(server, kind), flush=True)  # noqa: T201
+            finally:
+                server.kill()
+
+
+def measured(server: EventHubServer, kind: str) -> str:
+    """A line of the table."""
+    assert server.process is not None
+    with cores.pinned(cores.CLIENT), Witness(server) as witness, foes(server.port, kind):
+        time.sleep(1)  # they are at work
+        begun, used = time.monotonic(), busy(server.process.pid)
+        count = len(witness.delays)
+        time.sleep(SECONDS)
+        share = (busy(server.process.pid) - used) / (time.monotonic() - begun)
+        delays = sorted(witness.delays[count:])
+        paced = metric(server.url, 'eventhub_refused_total{limit="commands"}')
+    middle, late = statistics.median(delays), delays[int(len(delays) * 0.99)]
+    return f"| {kind} | {middle * 1000:.1f} ms | {late * 1000:.1f} ms | {delays[-1] * 1000:.1f} ms | {paced:,.0f} | {share:.0%} |"
+
+
+def busy(pid: int) -> float:
+    """CPU seconds of the server."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def foes(port: int, kind: str) -> Iterator[None]:
+    """Strangers at work."""
+    if kind == "nothing":
+        yield
+        return
+    process = subprocess.Popen([sys.executable, "-m", "tests.bench.dear", str(port), kind], stdout=subprocess.PIPE)
+    assert process.stdout is not None  # PIPE
+    with process:
+        try:
+            if process.stdout.readline() != b"at work\n":
+                raise RuntimeError("the strangers could not connect")
+            yield
+        finally:
+            process.kill()
+
+
+def attack(port: int, kind: str) -> None:
+    """What the strangers do, until they are killed."""
+    from tests.clients import raw, upgrade  # beside what they send
+
+    os.nice(10)  # they share a core with the honest ones, whose delays shall be the server's
+    recipes = ATTACKS.get(kind, [RECORDS])
+    websocket = kind.endswith("messages")
+    size = 4_000_000 if kind.startswith("arrays") else EVENT
+    bodies = [recipe.made(size) for recipe in recipes]
+    socks = []
+    for number in range(STRANGERS):
+        source = f"127.0.1.{number + 1}"
+        socks.append(upgrade(port, source=source) if websocket else raw(port, source=source))
+    head = f"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nContent-Type: "
+    pending = {}
+    for number, sock in enumerate(socks):
+        body = bodies[number % len(bodies)]
+        if websocket:
+            pending[sock] = masked(body[:size]) * 8
+        else:
+            media = "application/x-ndjson" if kind.startswith("streams") else "application/json"
+            pending[sock] = f"{head}{media}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        sock.setblocking(False)  # noqa: FBT003  # the library's signature
+    print("at work", flush=True)  # noqa: T201
+    sent = dict.fromkeys(socks, 0)
+    while True:
+        for sock, data in pending.items():
+            with suppress(BlockingIOError):
+                sent[sock] += sock.send(data[sent[sock] % len(data) :])
+            with suppress(BlockingIOError):
+                sock.recv(1 << 20)
+        time.sleep(0.002)  # between turns
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,374 @@
+"""A search for inputs that cost much to look at, guided by CPU time a byte: `python -m tests.fuzz.dear --seconds 60`.
+
+An input is a recipe: a head, an item that is repeated until the size is reached, and a tail. `~` in an item is its number, so that
+names differ. Its cost is the CPU time that it takes over that of a harmless message of the same size, in the same run: a publish of
+records, which goes through the same session. The dearest of each entrance are kept beside this file.
+"""
+
+import argparse
+import asyncio
+import base64
+import gc
+import json
+import random
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache, partial
+from pathlib import Path
+from time import monotonic, thread_time
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from eventhub.auth.grants import Action, Grants
+from eventhub.auth.principal import ANYONE
+from eventhub.auth.tokens import TokenVerifier, UnknownKey, VerificationKey
+from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
+from eventhub.errors import EventHubError
+from eventhub.payloads import BUILT_IN
+from eventhub.schema import AnySchema, FileSchema, ModelSchema, Schema
+from eventhub.server.batch import Batch
+from eventhub.server.frames import Parser
+from eventhub.server.ingest import Ingest
+from eventhub.server.publish import Request
+from eventhub.server.server import GARBAGE
+from eventhub.server.turns import Turns
+from eventhub.server.wanted import Wanted
+from eventhub.session import SessionLimits
+from tests.credentials import SECRET, token
+from tests.unit.test_gateway import build
+from tests.unit.test_session import Client, Node
+
+FILE = Path(__file__).parent / "dear.json"
+KEPT = 4
+"""Recipes of an entrance."""
+EVENT, HEAD, TOKEN = 65_000, 32_000, 7_900
+"""Bytes that an entrance takes: nearly the most."""
+PATIENCE = 0.25
+"""Seconds of CPU time: nothing that takes longer is measured again."""
+
+
+class Recipe(NamedTuple):
+    """What an input is made of."""
+
+    head: str
+    item: str
+    tail: str
+
+    def made(self, size: int) -> bytes:
+        """About so many bytes."""
+        longest = len(self.item.replace("~", "9999").encode()) or 1
+        times = max(1, (size - len(self.head.encode()) - len(self.tail.encode())) // longest)
+        middle = "".join(self.item.replace("~", str(number)) for number in range(times)) if "~" in self.item else self.item * times
+        return (self.head + middle.rstrip(",") + self.tail).encode(errors="surrogatepass")
+
+
+RECORDS = Recipe('{"type":"publish","channel":"json.a","data":[', '{"id":~,"name":"greenhouse","value":21.5,"ok":true},', "]}")
+"""The harmless message."""
+FORM = {
+    "type": "object",
+    "properties": {"a": {"type": "string"}, "l": {"type": "array", "items": {"type": "string"}, "uniqueItems": True}},
+    "patternProperties": {"^x": {"type": "string"}},
+    "additionalProperties": {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "boolean"}]}}]
+    },
+}
+
+
+@cache
+def schemas() -> dict[str, Schema]:
+    """The payloads that are searched."""
+    models: dict[str, Schema] = {name: ModelSchema(model) for name, model in BUILT_IN.items()}
+    return models | {"json": AnySchema(), "form": FileSchema(FORM)}
+
+
+@cache
+def node() -> ChannelTypes:
+    def kind(name: str, schema: Schema) -> ChannelType:
+        return ChannelType(
+            name,
+            name,
+            schema,
+            Retention(10, None),
+            presence=True,
+            slow=Slow.DROP,
+            publish=frozenset(Publisher),
+            anonymous=frozenset(Action),
+        )
+
+    return ChannelTypes({name: kind(name, schema) for name, schema in schemas().items()})
+
+
+def framed(data: bytes, first: int = 0x81) -> bytes:
+    """A client's frame whose mask changes nothing, as masking in Python would be most of the time."""
+    size = len(data)
+    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2) if size < 65536 else b"\xff" + size.to_bytes(8)
+    return bytes((first,)) + length + bytes(4) + data
+
+
+def message(data: bytes) -> None:
+    """Through the parser of frames and a session."""
+    client = Client(limits=SessionLimits(65536, 128, 25.0, 32, 65536))
+    client.node = Node(types=node())
+    client.session._channels = client.node
+    for _, payload in Parser(65536).feed(framed(data)):
+        client.session.receive(payload)
+
+
+def packed(data: bytes) -> None:
+    """The same, compressed. Its size is that of what is unpacked, which is what it is charged."""
+    deflate = zlib.compressobj(1, wbits=-15)
+    frame = framed((deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4], 0xC1)
+    client = Client(limits=SessionLimits(65536, 128, 25.0, 32, 65536))
+    for _, payload in Parser(65536, deflate=True).feed(frame):
+        client.session.receive(payload)
+
+
+@cache
+def request(payload: str) -> Request:
+    gateway = build(channels={name: {"payload": name} for name in ("json", "chat", "log", "reading")})
+    scope: dict[str, Any] = {"path": f"/v1/channels/{payload}.a", "query_string": b"", "headers": [], "client": None}
+    return Request(gateway, scope, {}, ANYONE)
+
+
+def event(payload: str, data: bytes) -> None:
+    """A whole body of a POST."""
+    request(payload).event(data)
+
+
+def form(data: bytes) -> None:
+    """One for a type with a JSON Schema that has unions and patterns."""
+    schemas()["form"].canonical(data)
+
+
+def array(payload: str, data: bytes) -> None:
+    """An array of a few such events, so that one is what costs."""
+
+    async def take() -> None:
+        turns = Turns(asyncio.get_running_loop())
+        await Batch(request(payload), turns, lambda error: None).events(b"[" + data + b"]")
+
+    asyncio.run(take())
+
+
+def stream(data: bytes) -> None:
+    """Lines; what stands for a line break in a recipe is a broken bar."""
+
+    async def take() -> None:
+        hub = SimpleNamespace(rejected=lambda channel, error: None, publish=_stored)
+        desk = SimpleNamespace(hub=hub, turns=Turns(asyncio.get_running_loop()))
+        ingest = Ingest(desk, request("json"), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as much as lines need
+        await ingest._take_chunk(data.replace("¦".encode(), b"\n"), last=True)
+
+    asyncio.run(take())
+
+
+async def _stored(events: Any) -> Any:
+    return [SimpleNamespace(position="a-1", replayed=False)] * len(events)
+
+
+def query(data: bytes) -> None:
+    """A query string."""
+    Wanted(data)
+
+
+def credential(data: bytes) -> None:
+    """The head of a token that nobody signed."""
+    with suppress(UnknownKey):
+        verifier().verify(f"{base64.urlsafe_b64encode(data[:5900]).rstrip(b'=').decode()}.e30.AAAA")
+
+
+def claims(data: bytes) -> None:
+    """Patterns of a token that somebody signed, and a channel that they are asked for."""
+    patterns = [part[:200] for part in data.decode(errors="replace").split(",")[:100]]
+    grants = verifier().verify(token(sub="a", channels={"subscribe": patterns})).grants
+    assert isinstance(grants, Grants)
+    grants.allow(Action.SUBSCRIBE, ".".join("a" * 100))
+
+
+@cache
+def verifier() -> TokenVerifier:
+    return TokenVerifier([VerificationKey(None, "HS256", SECRET)], None, None, 5)
+
+
+ENTRANCES: dict[str, tuple[Callable[[bytes], None], int]] = {
+    "message": (message, EVENT),
+    "packed": (packed, EVENT),
+    **{f"event of {name}": (partial(event, name), EVENT) for name in ("json", "chat", "log", "reading")},
+    "event with a schema": (form, EVENT),
+    **{f"array of {name}": (partial(array, name), EVENT) for name in ("json", "chat", "log")},
+    "stream": (stream, EVENT),
+    "query": (query, HEAD),
+    "credential": (credential, TOKEN),
+    "claims": (claims, TOKEN),
+}
+
+JSON_HEADS = (
+    "", "[", '{"a":[', '{"data":', '{"sender":"a","text":[', '{"level":"info","message":"m","fields":{',
+    '{"value":[', "{", '{"l":[',
+)  # fmt: skip
+LINE = Recipe("", "1¦", "")
+ITEM = Recipe("", "1,", "")
+ITEMIZED: dict[str, tuple[Callable[[bytes], None], Recipe]] = {
+    "stream": (stream, LINE),
+    **{f"array of {name}": (partial(array, "json"), ITEM) for name in ("json", "chat", "log")},
+}
+"""What is paid for by its items, and costs by them: beside it stands one of the smallest items, which are all taken."""
+PUBLISH = '{"type":"publish","channel":'
+MESSAGES = (
+    '{"type":"ping",', '{"type":"ping","x":[', PUBLISH + '"json.a","data":[', PUBLISH + '"chat.a","data":{',
+    PUBLISH + '"json.a","data":1,"attributes":{', '{"type":"subscribe","channel":"', '{"type":"auth","token":"',
+    "[", '{"ref":[', PUBLISH + '"form.a","data":{"l":[', '{"type":"unsubscribe","channel":[',
+    PUBLISH + '"log.a","data":{',
+)  # fmt: skip
+ITEMS = (
+    "[],", "{},", "1,", "1e5,", '"",', '"~",', '"~":1,', '"x~":[[]],', '"a":1,', "[[],[]],", '{"k":~},',
+    "12345678901234567890,", "0.1234567890123,", "null,", "[" * 28 + "]" * 28 + ",", "\\u00e9",
+    "\\ud83d\\ude00", "\\\\", "é", "[", "{", '"[",', '{"a":{"b":[]}},', "true,", '[""],', "-0.0,", "1E400,",
+    '"\\"",', " ",
+)  # fmt: skip
+TAILS = ("", "]", "}", "]}", "}}", "]}}", '"}', '"]}', '"', "1]", "1]}", ",1]}")
+LINES = ("x¦", "¦", "1¦", "[]¦", "{¦", '"¦', "[" * 40 + "¦", '{"a":~}¦', "\r¦", " ¦")
+QUERIES = (
+    "&",
+    "a=b&",
+    "channel=a&",
+    "channel=json.~&",
+    "%41=1&",
+    "since=1&",
+    "~@latest,",
+    "%f0%9f%98%80",
+    "+",
+    "=",
+    "json.a@a-1,",
+    "member=a&",
+)
+PATTERNS = ("*.", "a.", "*.*.a,", "a.*.>,", "a,", "*,", ">,")
+
+
+def ingredients(entrance: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """Heads, items and tails to begin with."""
+    match entrance:
+        case "message" | "packed":
+            return MESSAGES, ITEMS, TAILS
+        case "stream":
+            return ("", "¦", "1¦"), LINES + ITEMS, TAILS
+        case "query":
+            return ("", "channel=json.a&since=", "since=", "member="), QUERIES, ("", "1", "@", "=")
+        case "claims":
+            return ("",), PATTERNS, ("", "a", ">")
+        case "credential":
+            return ('{"a":[', "{", '{"kid":"', "[", '{"alg":"HS256","x":'), ITEMS, TAILS
+        case _:
+            return JSON_HEADS, ITEMS, TAILS
+
+
+def recipes(entrance: str, dice: random.Random, best: list[Recipe]) -> Iterator[Recipe]:
+    """What to try: each pair of a head and an item with the tail that closes it, then variations of the dearest."""
+    heads, items, tails = ingredients(entrance)
+    for head in heads:
+        for item in items:
+            yield Recipe(head, item, closing(head))
+    while True:
+        head, item, tail = dice.choice(best) if best else Recipe(dice.choice(heads), dice.choice(items), "")
+        match dice.randrange(6):
+            case 0:
+                item += dice.choice(items)
+            case 1:
+                head = dice.choice(heads)
+                tail = closing(head)
+            case 2:
+                tail = dice.choice(tails)
+            case 3:
+                at = dice.randint(0, len(item))
+                item = item[:at] + dice.choice(items) + item[at:]
+            case 4:
+                item = f"[{item.rstrip(',')}],"
+            case _:
+                head += dice.choice(items)
+        yield Recipe(head[:200], item[:200], tail)
+
+
+def closing(head: str) -> str:
+    """The brackets and the quote that a head has left open."""
+    quote = '"' if head.count('"') % 2 else ""
+    closers = {"[": "]", "{": "}"}
+    return quote + "".join(closers[c] for c in reversed(head) if c in closers)
+
+
+def seconds(act: Callable[[bytes], None], data: bytes, rounds: int = 3) -> float:
+    """CPU time of the quickest of some rounds."""
+    best = float("inf")
+    for _ in range(rounds):
+        begin = thread_time()
+        with suppress(EventHubError):
+            act(data)
+        best = min(best, thread_time() - begin)
+        if best > PATIENCE:
+            break
+    return best
+
+
+def ratio(entrance: str, recipe: Recipe, rounds: int = 3) -> float:
+    """How many times as dear an input is as a harmless message of its size."""
+    act, size = ENTRANCES[entrance]
+    data = recipe.made(size)[:size]
+    harmless, records = ITEMIZED.get(entrance, (message, RECORDS))
+    return seconds(act, data, rounds) / seconds(harmless, records.made(len(data)), rounds)
+
+
+def search(entrance: str, lasting: float, known: list[Recipe]) -> tuple[int, list[tuple[float, Recipe]]]:
+    """The dearest that are found in so many seconds, and how many were tried."""
+    dice = random.Random(entrance)
+    act, size = ENTRANCES[entrance]
+    found = {recipe: seconds(act, recipe.made(size)[:size], 1) for recipe in known}
+    best, tried, end = list(found), 0, monotonic() + lasting
+    for recipe in recipes(entrance, dice, best):
+        if monotonic() > end:
+            break
+        tried += 1
+        if recipe in found:
+            continue
+        cost = seconds(act, recipe.made(size)[:size], 1)
+        if len(best) < 3 * KEPT or cost > min(map(found.__getitem__, best)):
+            found[recipe] = min(cost, seconds(act, recipe.made(size)[:size], 2))
+            best.append(recipe)
+            best.sort(key=found.__getitem__, reverse=True)
+            del best[3 * KEPT :]
+    measured = sorted(((ratio(entrance, recipe, 5), recipe) for recipe in best), reverse=True)
+    return tried, measured[:KEPT]
+
+
+def corpus() -> dict[str, list[Recipe]]:
+    """The dearest known, by entrance."""
+    return (
+        {name: [Recipe(*each) for each in kept] for name, kept in json.loads(FILE.read_text(encoding="utf-8")).items()}
+        if FILE.exists()
+        else {}
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("entrances", nargs="*", default=list(ENTRANCES), metavar="ENTRANCE", help=", ".join(ENTRANCES))
+    parser.add_argument("--seconds", type=float, default=60, help="for each entrance")
+    parser.add_argument("--keep", action="store_true", help="write the dearest down")
+    asked = parser.parse_args()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)  # as the server has it
+    kept = corpus()
+    print("| entrance | tried | dearest, to a harmless message | what it repeats |\n|---|---|---|---|")  # noqa: T201
+    for name in asked.entrances:
+        tried, found = search(name, asked.seconds, kept.get(name, []))
+        kept[name] = [recipe for _, recipe in found]
+        times, recipe = found[0]
+        shown = f"{recipe.head} {recipe.item} {recipe.tail}"[:90].replace("|", "¦")
+        print(f"| {name} | {tried:,} | {times:.1f} | `{shown}` |", flush=True)  # noqa: T201
+        if asked.keep:
+            FILE.write_text(
+                json.dumps({name: [list(each) for each in kept[name]] for name in ENTRANCES if name in kept}, indent=1) + "\n", "utf-8"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The dearest inputs that a search has found, once more: none costs many times as much as a harmless one of its size.
+
+`make dear` looks for more. What is compared is CPU time in one run, so that a slow machine is slow at both; what was here before cost
+30 to 400 times as much.
+"""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from eventhub.server.server import GARBAGE
+from tests.fuzz.dear import ENTRANCES, corpus, ratio
+
+MOST = 25
+
+
+@pytest.fixture(autouse=True)
+def as_the_server_has_it() -> Iterator[None]:
+    """Garbage is collected as seldom."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    yield
+    gc.set_threshold(*before)
+    gc.unfreeze()
+
+
+@pytest.mark.parametrize("entrance", ENTRANCES)
+def test_no_known_input_costs_many_times_as_much_as_a_harmless_one(entrance: str) -> None:
+    kept = corpus()[entrance]
+    assert kept
+    for recipe in kept:
+        times = min(ratio(entrance, recipe) for _ in range(2))
+        assert times <= MOST, f"{times:.0f} times: {recipe}"
