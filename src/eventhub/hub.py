@@ -51,7 +51,7 @@ class Hub:
         self._reads = Reads(broker, self.spawn, self._give, self._serves, self._lose)
         self._dirty: deque[tuple[Feed, float]] = deque()
         self._endings = Endings(self._soon, self.faults.note)
-        self.nodes = Nodes(broker, self.faults)
+        self.nodes = Nodes(broker, self.broke, self.faults)
         self._broken: set[str] = set()  # channels that something went wrong in, about to be made whole again
         self._tries: dict[str, tuple[float, int]] = {}  # of channels that failed: when the first time was, and how often since
         self._tasks: asyncio.TaskGroup | None = None
@@ -414,9 +414,12 @@ class Hub:
 
         A fault ends no other task: it is noted, and `failed` ends what the work belongs to.
         """
+        if self._tasks is None:
+            work.close()
+            assert self.ended, "Hub.run is not running"
+            return
         contained = self.faults.contained(where, work, failed)
         try:
-            assert self._tasks is not None, "Hub.run is not running"
             self._tasks.create_task(contained)
         except RuntimeError:  # the group is being cancelled, and a broker may still have something to say
             work.close()

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -33,7 +34,7 @@ log = structlog.get_logger("eventhub.nodes")
 class Nodes:
     """This node among the others. `attend` and `notify` must be running."""
 
-    def __init__(self, broker: Broker, faults: Faults) -> None:
+    def __init__(self, broker: Broker, broke: Callable[[Subscriber, Exception], None], faults: Faults) -> None:
         self.own = secrets.token_hex(4)
         """This node's id, unique to this run of it."""
         self._broker = broker
@@ -41,7 +42,7 @@ class Nodes:
         self._roster = Roster(self.own)
         self._news = asyncio.Event()
         """Watchers are to be told something."""
-        self._watchers = Watchers(self._roster, self._news.set)
+        self._watchers = Watchers(self._roster, self._news.set, broke)
         self._listeners: dict[bytes, Hear] = {}
 
     # Messages

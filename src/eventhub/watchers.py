@@ -94,9 +94,13 @@ class Audience:
 
 
 class Watchers:
-    """The subscribers that asked for presence, by channel. `wake` is called when there is something to tell: call `flush` soon."""
+    """The subscribers that asked for presence, by channel. `wake` is called when there is something to tell: call `flush` soon.
 
-    def __init__(self, roster: Roster, wake: Callable[[], None]) -> None:
+    `broke` ends a connection that could not be written to, but not from inside the call.
+    """
+
+    def __init__(self, roster: Roster, wake: Callable[[], None], broke: Callable[[Subscriber, Exception], None]) -> None:
+        self._broke = broke
         self._roster = roster
         self._wake = wake
         self._audiences: dict[str, Audience] = {}
@@ -174,7 +178,8 @@ class Watchers:
             audience.behind.pop(subscriber, None)
             ready.setdefault((None if whole else part, subscriber.writer.encoding), []).append(subscriber.writer.write)
         for (told, encoding), writes in ready.items():
-            write_all(writes, encoding.message("presence", fields) if told is None else _changes(channel, changes[told], encoding))
+            message = encoding.message("presence", fields) if told is None else _changes(channel, changes[told], encoding)
+            self._write(audience, writes, message)
         audience.forget()
 
     def _tell_crowd(self, channel: str, audience: Audience) -> Iterator[None]:
@@ -198,7 +203,13 @@ class Watchers:
             for encoding, writes in ready.items():
                 if encoding not in messages:
                     messages[encoding] = encoding.message("presence", fields)
-                write_all(writes, messages[encoding])
+                self._write(audience, writes, messages[encoding])
+
+    def _write(self, audience: Audience, writes: list[Write], message: bytes) -> None:
+        for failed, error in write_all(writes, message) or ():
+            for subscriber in [each for each in audience.watching if each.writer.write == failed]:
+                audience.watching.pop(subscriber)
+                self._broke(subscriber, error)
 
     def _fields(self, channel: str, audience: Audience) -> dict[str, Any]:
         """How many members there are, and who, unless they are a crowd."""

@@ -19,6 +19,10 @@ from eventhub.watchers import CROWD_SECONDS, Watchers
 CROWD, SLICE, CHANGES, BEGINNINGS = 6, 2, 4, 3
 
 
+def _raise(subscriber: Subscriber, error: Exception) -> None:
+    raise error
+
+
 class Wire:
     """A writer that remembers."""
 
@@ -45,7 +49,7 @@ class Room:
     def __init__(self) -> None:
         self.roster = Roster("n1")
         self.woken = 0
-        self.watchers = Watchers(self.roster, self.wake)
+        self.watchers = Watchers(self.roster, self.wake, _raise)
         self.now = 100.0
 
     def wake(self) -> None:
@@ -291,7 +295,7 @@ def test_bytes_are_built_once_for_all_who_use_an_encoding() -> None:
 
 def test_a_pause_comes_behind_every_channel() -> None:
     roster = Roster("n1")
-    watchers = Watchers(roster, lambda: None)
+    watchers = Watchers(roster, lambda: None, _raise)
     for number in range(10):
         watchers.add(Subscriber(f"chat.{number}", Latest(), Wire(), lambda *_: None, watching=True))
         roster.join(f"chat.{number}", "ana")

@@ -122,7 +122,7 @@ class Server(uvicorn.Server):
     async def _drain(self) -> None:
         connections: set[Any] = self.server_state.connections
         kept = [connection for connection in connections if isinstance(connection, HttpProtocol)]
-        idle = [connection for connection in kept if not connection.last_call()]
+        idle = [connection for connection in kept if not self._last_call(connection)]
         if self._gateway.alone:
             await asyncio.sleep(LAST_CALL if kept else 0)  # they are served meanwhile, and so is everybody else
             self._stop_listening()
@@ -134,6 +134,17 @@ class Server(uvicorn.Server):
     def _stop_listening(self) -> None:
         for server in self.servers:
             server.close()
+
+    def _last_call(self, connection: HttpProtocol) -> bool:
+        """The others shall have theirs, whatever is wrong with this one."""
+        due = False
+
+        def call() -> None:
+            nonlocal due
+            due = connection.last_call()
+
+        self._gateway.hub.faults.contain("last_call", call)
+        return due
 
     def _hasten(self) -> None:
         if not self._hurry.is_set():

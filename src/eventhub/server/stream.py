@@ -139,7 +139,8 @@ class Stream:
     def _probe(self, pause: float) -> None:
         self._outbox.beat()
         if pause < self._heartbeat:
-            self._next_probe = asyncio.get_running_loop().call_later(pause, self._probe, 2 * pause)
+            again = partial(self._probe, 2 * pause)
+            self._next_probe = asyncio.get_running_loop().call_later(pause, self._gateway.contained, self, "probe", again)
 
     def _congested(self) -> None:
         if self._outbox.full:
