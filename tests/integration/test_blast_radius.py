@@ -1,5 +1,6 @@
 """What one client, record, channel type or peer can cause ends no node, no feed and nobody else's connection."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -8,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.clients import NdjsonProducer, WsClient, http, metric
+from tests.clients import SECONDS, NdjsonProducer, WsClient, http, metric
 from tests.credentials import jwk, token
+from tests.crowd import Crowd
 from tests.harness import EventHubServer
 from tests.jwks_server import JwksServer
 
@@ -70,6 +72,7 @@ auth:
     issuer: https://id.example.com
     audience: eventhub
     jwks: "%s"
+limits: {connections_per_address: 3000}
 channels:
   rash: {payload: "models:Rash", publish: [client, producer], anonymous: [publish, subscribe]}
   json: {payload: json, publish: [client, producer], anonymous: [publish, subscribe]}
@@ -197,3 +200,21 @@ def test_the_log_has_the_tracebacks_and_no_more_than_one_a_second_of_a_type(serv
     assert log.count("model_failed") - said < 20
     assert metric(server.url, "eventhub_events_rejected_total") >= 20
     assert metric(server.url, "eventhub_faults_total") == 0, "a model's fault is not the server's"
+
+
+def test_a_thousand_others_notice_nothing(server: EventHubServer) -> None:
+    async def main() -> None:
+        crowd = Crowd(server.port)
+        await crowd.add("json.crowd", [None] * 1000)
+        for number in range(5):
+            for kind in BAD:
+                await asyncio.to_thread(http.post, f"{server.url}/v1/channels/rash.crowd", json=BAD[kind])
+            await asyncio.to_thread(http.post, f"{server.url}/v1/channels/json.crowd", json=number)
+        async with asyncio.timeout(SECONDS):
+            while any(len(client.offsets) < 5 for client in crowd.clients):  # noqa: ASYNC110  # they tell nobody
+                await asyncio.sleep(0.02)
+        assert {tuple(client.offsets) for client in crowd.clients} == {tuple(crowd.clients[0].offsets)}
+        assert (crowd.lost, crowd.refused, crowd.gaps, crowd.errors, crowd.connected) == (0, 0, 0, [], 1000)
+        await crowd.end()
+
+    asyncio.run(main())
