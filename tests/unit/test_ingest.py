@@ -23,6 +23,12 @@ from tests.loop import in_loop
 LIMIT = 8
 
 
+@pytest.fixture(autouse=True)
+def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that groups end by their lines alone."""
+    monkeypatch.setattr("eventhub.server.turns.thread_time", lambda: 0.0)
+
+
 class Lines:
     """Takes any line for an event."""
 

@@ -113,7 +113,7 @@ async def test_many_clients_share_a_turn_and_each_gets_its_piece(seconds: Callab
 @in_loop
 async def test_ordinary_messages_are_answered_in_the_turn_in_which_they_came(seconds: Callable[[float], None]) -> None:
     crowd = clients(10)
-    seconds(0.00001)
+    seconds(0.000002)
     for client, transport in crowd:
         client.data_received(PING * 20)
         assert (transport.pongs, transport.reading) == (20, True)

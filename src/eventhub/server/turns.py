@@ -9,9 +9,9 @@ from collections.abc import Callable
 from time import thread_time
 from typing import Self
 
-SLICE_SECONDS = 0.002
+SLICE_SECONDS = 0.0005
 """Of CPU time that one client's input may take in a turn; what has been begun is ended."""
-TURN_SECONDS = 0.004
+TURN_SECONDS = 0.001
 """The same for all of them together. Beyond it, input waits for a turn to come."""
 WORTH_COUNTING = 0.0001
 """Less than this is not counted: as many of those as one turn can have are few."""
