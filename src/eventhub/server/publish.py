@@ -40,10 +40,8 @@ NDJSON = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", 
 SMALL = 4096
 """Bytes of an event that takes so little time that nobody asks how much."""
 _KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
-CLOUDEVENT = frozenset((b"ce-specversion", b"ce-id", b"ce-type", b"ce-source", b"ce-subject", b"ce-time", b"ce-dataschema"))
-"""What makes a body the data of one CloudEvent, whatever JSON it is (CloudEvents HTTP binding, 3.1: binary mode)."""
-IDENTITY = frozenset((b"ce-specversion", b"ce-id"))
-"""Of those, what only one event can have."""
+CLOUDEVENT = frozenset((b"ce-specversion", b"ce-id"))
+"""Every CloudEvent in binary mode has both (CloudEvents HTTP binding, 3.1). Either makes the body the data of one event."""
 _ATTRIBUTES = {b"ce-source": "source", b"ce-subject": "subject", b"ce-type": "type", b"traceparent": "traceparent"}
 
 
@@ -74,7 +72,7 @@ class Request:
                 f"the body is {self.media_type.decode('latin-1')[:60]}: CloudEvents in structured or batch mode; expected binary mode: the "
                 "data alone as application/json, what is around it in the headers ce-id, ce-source, ce-specversion and ce-type"
             )
-        if self.stream and not IDENTITY.isdisjoint(headers):
+        if self.stream and self.cloudevent:
             raise UnsupportedMediaType(
                 "the body is NDJSON, and ce-id and ce-specversion make it one CloudEvent; expected its data as application/json, or a "
                 "stream without these two, each of whose lines is an event"
