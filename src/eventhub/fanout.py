@@ -2,6 +2,7 @@
 
 Events that arrive together are joined into one write. A large audience is written to in slices, so that other channels and connections
 are served in between: what was joined, and for whom, is a wave; waves go out in order, each to those who were live when it was made.
+Whoever is to lag gets what is under way to it at once, and the others wait for their turn.
 """
 
 from collections import Counter, deque
@@ -14,6 +15,11 @@ from eventhub.writes import Failure, Write, write_all
 
 PENDING_BYTES = 256 * 1024
 """Beyond it a channel's events are written out at once: publishers wait, rather than events pile up."""
+
+WRITE_BYTES = 16 * 1024
+"""As many bytes as cost about as much as a write does otherwise."""
+GONE = 1000
+"""Who left is forgotten when no wave is under way any more; when there are more than these, those whom no wave concerns."""
 
 
 class Owner(Protocol):
@@ -40,21 +46,30 @@ class Tally:
 
 
 class Wave:
-    """Events on their way to those who were live when it was made."""
+    """Events, or a message, on their way to those who were live when it was made. Waves are numbered."""
 
-    __slots__ = ("at", "data", "events", "writes")
+    __slots__ = ("_places", "at", "data", "encoding", "events", "number", "writes")
 
-    def __init__(self, data: bytes, writes: list[Write], events: list[Event]) -> None:
+    def __init__(self, number: int, encoding: Encoding, data: bytes, writes: list[Write], events: list[Event]) -> None:
+        self.number = number
+        self.encoding = encoding
         self.data = data
         self.writes = writes
         self.at = 0
         self.events = events
+        self._places: dict[Write, int] | None = None
+
+    def awaits(self, write: Write) -> bool:
+        """It has not been written to this one yet."""
+        if self._places is None:  # made once a wave, however many ask
+            self._places = {write: place for place, write in enumerate(self.writes)}
+        return self._places.get(write, -1) >= self.at
 
 
 class Fanout:
     """Writers by encoding. Keys tell subscribers apart; a writer is its bound `write`."""
 
-    __slots__ = ("_gone", "_live", "_owner", "_pending", "_pending_bytes", "_tally", "_waves", "written")
+    __slots__ = ("_gone", "_live", "_made", "_owner", "_pending", "_pending_bytes", "_tally", "_waves", "written")
 
     def __init__(self, tally: Tally, owner: Owner) -> None:
         self._tally = tally
@@ -63,7 +78,8 @@ class Fanout:
         self._pending: list[Event] = []
         self._pending_bytes = 0
         self._waves: deque[Wave] = deque()
-        self._gone: set[Write] = set()  # left while a wave was under way
+        self._made = 0  # waves so far
+        self._gone: dict[Write, int] = {}  # left while waves were under way: the last of those that they do not get
         self.written: list[Event] = []  # events that went out to all since somebody last took this list
 
     def __len__(self) -> int:
@@ -84,8 +100,6 @@ class Fanout:
     def add(self, key: Hashable, encoding: Encoding, write: Write) -> None:
         """Whoever is added gets what is pushed from now on."""
         self._make_wave()
-        if self._gone:
-            self._forget_gone()  # before the same writer may be in a wave again
         self._live.setdefault(encoding, {})[key] = write
 
     def remove(self, key: Hashable, encoding: Encoding) -> bool:
@@ -94,7 +108,7 @@ class Fanout:
         if writes is None or (write := writes.pop(key, None)) is None:
             return False
         if self._waves:
-            self._gone.add(write)
+            self._gone[write] = self._made
         if not writes:
             del self._live[encoding]
         return True
@@ -107,39 +121,52 @@ class Fanout:
             self.finish()
 
     def advance(self, limit: int) -> int:
-        """Write to at most `limit` subscribers. To how many it was: 0 when nothing is left."""
+        """Do at most `limit` writes' worth of work, but one write at least. How much it was: 0 when nothing is left."""
         if not self._waves:
             self._make_wave()
             if not self._waves:
                 return 0
         wave = self._waves[0]
-        if self._gone:
-            self._forget_gone()
         data = wave.data
-        part = wave.writes[wave.at : wave.at + limit]
-        wave.at += limit  # before they are written to: whatever goes wrong, nobody gets them twice
+        worth = 1 + len(data) // WRITE_BYTES
+        count = max(1, limit // worth)
+        part = wave.writes[wave.at : wave.at + count]
+        wave.at += count  # before they are written to: whatever goes wrong, nobody gets them twice
+        if self._gone:
+            part = [write for write in part if self._gone.get(write, -1) < wave.number]
         failures = write_all(part, data)
         if wave.at >= len(wave.writes):
             self._waves.popleft()
             self.written += wave.events
+            if self._gone:
+                self._forget_gone()
         if failures:
             self._report(failures)
-        return len(part) or 1
+        return len(part) * worth or 1
 
     def finish(self) -> None:
         """Write all that is queued."""
         while self.advance(len(self) + 1):
             pass
 
+    def settle(self, key: Hashable, encoding: Encoding) -> None:
+        """Write to one of the live what is queued for it; the others wait for their turn. It must be removed next."""
+        self._make_wave()
+        write = self._live[encoding][key]
+        last = self._gone.get(write, -1)
+        try:
+            for wave in self._waves:
+                if wave.encoding is encoding and wave.number > last and wave.awaits(write):
+                    write(wave.data)
+        except Exception as error:
+            self._owner.broke(key, error)
+
     def tell(self, encode: Callable[[Encoding], bytes]) -> int:
-        """Write one message to all who are live, behind what is queued. How many they are."""
-        self.finish()
-        count, failures = len(self), list[Failure]()
+        """Queue one message for all who are live, behind what is queued. How many they are."""
+        self._make_wave()
         for encoding, writes in self._live.items():
-            if failed := write_all(list(writes.values()), encode(encoding)):
-                failures += failed
-        self._report(failures)
-        return count
+            self._queue(encoding, encode(encoding), writes, [])
+        return len(self)
 
     def _make_wave(self) -> None:
         if not self._pending:
@@ -149,7 +176,11 @@ class Fanout:
         for number, (encoding, writes) in enumerate(self._live.items()):
             data = joined(encoding, events, self._owner.unwritable)
             self._tally.delivered += len(writes) * len(events)
-            self._waves.append(Wave(data, list(writes.values()), events if number == last else []))
+            self._queue(encoding, data, writes, events if number == last else [])
+
+    def _queue(self, encoding: Encoding, data: bytes, writes: dict[Hashable, Write], events: list[Event]) -> None:
+        self._made += 1
+        self._waves.append(Wave(self._made, encoding, data, list(writes.values()), events))
 
     def _report(self, failures: list[Failure]) -> None:
         for failed, error in failures:
@@ -158,7 +189,9 @@ class Fanout:
                 self._owner.broke(key, error)
 
     def _forget_gone(self) -> None:
-        for wave in self._waves:
-            rest = wave.writes[wave.at :]
-            wave.writes, wave.at = [write for write in rest if write not in self._gone], 0
-        self._gone.clear()
+        """Those who left before the waves that are still under way were made."""
+        if not self._waves:
+            self._gone.clear()
+        elif len(self._gone) > GONE:
+            first = self._waves[0].number
+            self._gone = {write: last for write, last in self._gone.items() if last >= first}

@@ -238,7 +238,10 @@ class Feed:
         self.line = gap.position
         if self._lagging:
             self._pass_over(None)
+        idle = not self.live.due
         told = self.live.tell(lambda encoding: self._message(encoding, "gap", gap_fields(gap), gap.position))
+        if told and idle:
+            self._io.dirty(self)
         self.tally.gaps[gap.reason] += told
         self._io.missed(self, gap, None, told)
 
@@ -301,7 +304,7 @@ class Feed:
 
     def _lag(self, subscriber: Subscriber) -> None:
         if subscriber.state is State.LIVE:
-            self.live.finish()
+            self.live.settle(subscriber, subscriber.writer.encoding)
         if subscriber.state is State.LIVE:  # still: what was due could be written to it
             self._remove(subscriber)
             self._lagging[subscriber] = None

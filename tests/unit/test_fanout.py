@@ -126,9 +126,72 @@ def test_a_message_to_all_comes_behind_what_is_queued() -> None:
     audience = Audience(2)
     audience.push()
     assert audience.fanout.tell(lambda encoding: b"now\n") == 2
+    assert [reader.writes for reader in audience.readers] == [[], []], "it has its turns, too"
+    while audience.fanout.advance(1):
+        pass
     assert [reader.writes[-1] for reader in audience.readers] == [b"now\n"] * 2
     assert [reader.writes[0] for reader in audience.readers] == [reader.writes[0] for reader in audience.readers]
     assert [len(reader.writes) for reader in audience.readers] == [2, 2]
+
+
+def test_whoever_is_to_lag_gets_what_is_under_way_to_it_and_the_others_wait_for_their_turn() -> None:
+    audience = Audience(6)
+    readers = audience.readers
+    audience.push()
+    audience.fanout.advance(2)
+    audience.remove(readers[5])
+    audience.add(readers[5])  # and does not get what was under way when it left
+    audience.push(2)
+    before = [reader.told() for reader in readers]
+    assert before == [[1], [1], [], [], [], []]
+    for reader in (readers[0], readers[3], readers[5]):
+        audience.fanout.settle(reader, LINES)
+        audience.remove(reader)
+    assert [reader.told() for reader in readers] == [[1, 2, 3], [1], [], [1, 2, 3], [], [2, 3]]
+    while audience.fanout.advance(1):
+        pass
+    assert [reader.told() for reader in readers] == [[1, 2, 3]] * 5 + [[2, 3]]
+    assert audience.fanout._gone == {}
+
+
+def test_who_leaves_and_comes_back_again_and_again_gets_each_event_once_and_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout_module, "GONE", 3)
+    audience = Audience(4)
+    guests = [Reader() for _ in range(50)]
+    for guest in guests:
+        audience.push()
+        audience.fanout.advance(1)
+        audience.add(guest)
+        audience.push()
+        audience.remove(guest)
+        for _ in range(8):
+            audience.fanout.advance(1)
+        audience.push()
+        assert len(audience.fanout._gone) <= 4
+    audience.fanout.finish()
+    assert [reader.told() for reader in audience.readers] == [list(range(1, 151))] * 4
+    assert [guest.told() for guest in guests] == [[]] * 50
+
+
+def test_a_settling_write_that_fails_is_reported() -> None:
+    audience = Audience(2)
+    audience.readers[0].write = lambda data: 1 // 0  # type: ignore[assignment, method-assign]
+    broken = audience.add(audience.readers[0])
+    audience.push()
+    audience.fanout.settle(broken, LINES)
+    assert audience.failed == [broken]
+
+
+def test_large_writes_are_worth_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout_module, "WRITE_BYTES", 20)
+    audience = Audience(10)
+    audience.push()
+    spent = audience.fanout.advance(12)
+    written = sum(bool(reader.writes) for reader in audience.readers)
+    worth = 1 + len(audience.readers[0].writes[0]) // 20
+    assert worth > 1
+    assert (spent, written) == (12 // worth * worth, 12 // worth)
+    assert audience.fanout.advance(1) == worth, "one write at least"
 
 
 def test_each_encoding_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1022,6 +1022,7 @@ def test_a_gap_is_told_in_each_encoding() -> None:
     node.log.reset("b")
     node.feed.gap()
     node.settle()
+    node.desk.flush()
     told = {"channel": CHANNEL, "after": "a-0", "before": "b-1", "position": "b-0", "reason": "reset"}
     assert [wire.data[-1] for wire in wires] == [wire.encoding.message("gap", told, at(0, "b")) for wire in wires]
 
