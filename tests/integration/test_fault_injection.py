@@ -20,7 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from eventhub.auth.blocks import Target
 from eventhub.server.app import Application, create_app
-from eventhub.server.http_protocol import protocol_for
+from eventhub.server.http_protocol import HttpProtocol, protocol_for
 from eventhub.server.wire import WebSocketProtocol
 from eventhub.settings import Settings
 from tests.credentials import SECRET, token
@@ -164,6 +164,12 @@ async def world(limits: dict[str, float], heartbeat: float) -> AsyncIterator[Wor
         finally:
             here.armed = False
             app.hub.draining = True
+            async with asyncio.timeout(PATIENCE):
+                open_here: set[Any] = state.connections
+                while open_here:  # a loop that ends with open transports tells so, in some later test
+                    for each in list(open_here):
+                        each.transport.abort() if isinstance(each, HttpProtocol) else each.abort()
+                    await asyncio.sleep(0)
 
 
 # What provokes a fault, and what its victim sees

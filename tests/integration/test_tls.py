@@ -248,7 +248,7 @@ def test_requests_are_logged_with_the_client_behind_a_trusted_proxy(start: Start
     headers = {"X-Forwarded-For": "192.0.2.66, 198.51.100.7"}
     with WsClient(f"{hub.ws_url}?channel=chat.a&member=secret", additional_headers=headers) as client:
         client.until("subscribed")
-    assert http.get(f"{hub.url}/v1/types/chat?x=secret", headers=headers).status_code == 200
+    assert http.get(f"{hub.url}/v1/types/chat?x=secret", headers=headers).status_code == 400
     assert http.get(f"{hub.url}/nowhere", headers=headers).status_code == 404
     assert hub.stop() == 0
     text = hub.log.read_text()
@@ -256,7 +256,7 @@ def test_requests_are_logged_with_the_client_behind_a_trusted_proxy(start: Start
     client_address = "198.51.100.7" if trusted else "127.0.0.1"
     assert [(line["method"], line["path"], line["status"], line["client"]) for line in lines] == [
         ("GET", "/v1/ws", 101, client_address),
-        ("GET", "/v1/types/chat", 200, client_address),
+        ("GET", "/v1/types/chat", 400, client_address),
         ("GET", "/nowhere", 404, client_address),
     ]
     assert "secret" not in text

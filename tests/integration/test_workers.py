@@ -148,7 +148,7 @@ def test_all_workers_serve_and_a_scrape_of_any_counts_all(hub: EventHubServer) -
     documented = Path("docs/metrics.md").read_text()
     for name, family in families.items():
         assert f"`{name}`" in documented
-        if name not in ("eventhub_workers_unreachable", "eventhub_events_rejected"):  # nothing was refused
+        if name not in ("eventhub_workers_unreachable", "eventhub_events_rejected", "eventhub_faults"):  # nothing went wrong
             assert {sample.labels["worker"] for sample in family.samples} == {"0", "1", "2"}
     requests = lines(hub, "request")
     assert {line["worker"] for line in requests if line["status"] == 101} == set(range(WORKERS))
