@@ -420,7 +420,9 @@ class Hub:
             return
         contained = self.faults.contained(where, work, failed)
         try:
-            self._tasks.create_task(contained)
+            task = self._tasks.create_task(contained)
         except RuntimeError:  # the group is being cancelled, and a broker may still have something to say
             work.close()
             contained.close()
+        else:
+            task.add_done_callback(lambda _: work.close())  # cancelled before its first step it would never be awaited

@@ -20,7 +20,7 @@ from eventhub.brokers.nats.link import Link
 from eventhub.brokers.nats.message import STAMPS
 from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable, PayloadTooLarge
-from eventhub.event import Earliest, NewEvent, Position, Receipt
+from eventhub.event import Earliest, Event, NewEvent, Position, Receipt
 from eventhub.hub import Hub
 from tests import SETTINGS, nats_servers
 from tests.checker import CLEAN, Books, Node, on_nodes, until
@@ -209,18 +209,27 @@ def test_without_a_server_it_says_so_and_turns_ready_when_one_comes(server: Serv
     asyncio.run(on_nodes([each], scenario))
 
 
-def test_a_fault_of_the_listener_ends_the_broker() -> None:
+def test_a_fault_of_the_listener_costs_the_connection_and_the_channel_is_told() -> None:
     each = broker(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}", timeout=30)
+    delivered: asyncio.Queue[bytes] = asyncio.Queue()
+    gaps: asyncio.Queue[str] = asyncio.Queue()
 
-    def deliver(event: object) -> None:
-        raise LookupError(event)
+    def deliver(event: Event) -> None:
+        if event.data == b"1":
+            raise LookupError(event)
+        delivered.put_nowait(event.data)
 
     async def main() -> None:
-        task = asyncio.create_task(each.run(deliver, lambda channel: None, lambda message: None))
+        task = asyncio.create_task(each.run(deliver, gaps.put_nowait, lambda message: None))
         await each.subscribe("log.a")
         await each.publish([NewEvent("log.a", b"1", 0)])
-        with pytest.raises(LookupError):
-            await asyncio.wait_for(task, 30)
+        async with asyncio.timeout(30):
+            assert await gaps.get() == "log.a", "history has what was lost"
+            await each.publish([NewEvent("log.a", b"2", 0)])
+            assert await delivered.get() == b"2"
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
     asyncio.run(main())
 

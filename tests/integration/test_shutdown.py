@@ -87,7 +87,7 @@ def test_each_client_is_told_a_moment_of_its_own(start: Start) -> None:
     for sock in sockets:
         sock.close()
     thread.join()
-    assert len(moments) > 10
+    assert len(moments) >= 10, "half a millisecond apart, told in milliseconds"
 
 
 def test_streams_say_goodbye_and_end(start: Start) -> None:
@@ -191,7 +191,8 @@ def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(among
                     {"server": "about to stop"},
                     "close",
                 )
-            assert len(http.get(f"{hub.url}/v1/channels/chat.a").json()["events"]) == 1
+            events = http.get(f"{hub.url}/v1/channels/chat.a?since=-1").json()["events"]
+            assert [event["id"] for event in events] == [stored.json()["id"]]
             assert metric(hub.url, "eventhub_connections{") == 1
     with pytest.raises(httpx.ConnectError):
         http.get(f"{hub.url}/livez")
