@@ -1,6 +1,7 @@
 // Publishes as Node does: fetch, and the http module. Lines as in publish.go.
 import http from "node:http";
 import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
 
 async function* pieces(body) {
   yield body.subarray(0, 3);
@@ -12,7 +13,7 @@ async function fetched(way, url, media, body) {
   const response = await fetch(url, {
     method: "POST",
     headers: { "Content-Type": media },
-    body: stream ? ReadableStream.from(pieces(body)) : body,
+    body: stream ? Readable.toWeb(Readable.from(pieces(body))) : body,
     ...(stream ? { duplex: "half" } : {}),
     signal: AbortSignal.timeout(30000),
   });
