@@ -169,14 +169,26 @@ def test_chunk_sizes_have_no_sign_and_a_stream_says_where_it_ended(served: Event
         (b"GET /livez HTTP/3.7\r\n\r\n", "version"),
         (b"GET /livez\r\n\r\n", "HTTP/0.9"),
         (b"GET /livez HTTP/1.1\nHost: localhost\n\n", "version"),
-        (b"get /livez HTTP/1.1\r\n\r\n", "method"),
-        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "method"),
+        (b"get /livez HTTP/1.1\r\n\r\n", "not an HTTP request"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),
+        (b"GET /livez HTTP/1.1\r\n\r\n", "Host"),
+        (b"GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "Host"),
+        (head("POST", "/v1/channels/open.a", "Content-Length: 1", "Content-Length: 1") + b"1", "head of the request"),
+        (head("GET", "/livez", "X : 1"), "head of the request"),
         (b"POST /v1/channels/open.a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n" + BODY, "HTTP/1.0"),
     ],
 )
 def test_what_is_no_request_of_ours_is_answered(served: EventHubServer, request_: bytes, word: str) -> None:
     (answer,) = asked(served.port, request_)
     assert refused(answer, word), answer
+
+
+@pytest.mark.parametrize("query", ["", "?handling=lenient"])
+def test_a_body_without_any_framing_is_told_apart_from_an_empty_one(served: EventHubServer, path: str, query: str) -> None:
+    without, empty, _ = asked(served.port, head("POST", path + query), head("POST", path + query, "Content-Length: 0"), END)
+    assert b"nothing: the request has neither a Content-Length" in without.body
+    assert b"nothing" in empty.body
+    assert b"neither" not in empty.body
 
 
 def test_a_tunnel_is_refused(served: EventHubServer) -> None:

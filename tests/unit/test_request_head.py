@@ -19,10 +19,17 @@ def test_other_versions_are_refused(version: str) -> None:
         check(version, [HOST])
 
 
+def test_http_1_1_names_its_host() -> None:
+    with pytest.raises(InvalidRequest, match=r"HTTP/1.1 and has no header Host; expected one"):
+        check("1.1", [(b"accept", b"a")])
+    check("1.1", [(b"host", b"")])
+    check("1.0", [(b"accept", b"a")])
+
+
 @pytest.mark.parametrize("coding", [b"gzip", b"gzip, chunked", b"identity", b"xchunked", b"chunked;q=1", b""])
 def test_other_codings_than_chunked_are_refused(coding: bytes) -> None:
     with pytest.raises(InvalidRequest, match=r"Transfer-Encoding is .* expected chunked"):
-        check("1.1", [(b"transfer-encoding", coding)])
+        check("1.1", [HOST, (b"transfer-encoding", coding)])
 
 
 def test_http_1_0_has_no_chunks() -> None:

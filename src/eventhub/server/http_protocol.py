@@ -27,6 +27,8 @@ from eventhub.server.wire import WebSocketProtocol
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 HEAD_BYTES = 32 * 1024
+TLS = b"\x16\x03"
+"""How a client's first TLS record begins: a handshake, of version 3 (RFC 8446, 5.1)."""
 PIPELINE = 16
 """Requests that may wait behind one another on a connection."""
 LAST_CALL = 1.0
@@ -129,7 +131,7 @@ class HttpProtocol(asyncio.Protocol):
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
-            self._fail(self._fault or self._unforeseen(error) or self._malformed(error))
+            self._fail(self._fault or self._unforeseen(error) or self._malformed(error, data))
         else:
             if self._idle_bytes > HEAD_BYTES:
                 self._fail(_head_too_large())
@@ -421,11 +423,15 @@ class HttpProtocol(asyncio.Protocol):
             self._head_timer.cancel()
             self._head_timer = None
 
-    def _malformed(self, error: httptools.HttpParserError) -> InvalidRequest:
+    def _malformed(self, error: httptools.HttpParserError, data: bytes) -> InvalidRequest:
         if self.transport.unread:
             return InvalidRequest(f"the framing of the body is malformed: {error}")
         if self._parser.get_method() == b"PRI":
             return InvalidRequest("this is the preface of HTTP/2; expected HTTP/1.1")
+        if self._in_head and self._url:
+            return InvalidRequest(f"the head of the request is malformed: {error}; expected HTTP/1.1 (RFC 9112)")
+        if data.startswith(TLS):
+            return InvalidRequest("this is the beginning of TLS, and this port does not speak it; expected http:// or ws://")
         return InvalidRequest(f"this is not an HTTP request: {error}; expected HTTP/1.1")
 
     def _head_is_late(self) -> None:

@@ -16,7 +16,7 @@ from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
 from eventhub.channels import ChannelType, Publisher
 from eventhub.commands import KEY_LENGTH
-from eventhub.errors import EventHubError, InvalidRequest, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
+from eventhub.errors import EventHubError, InvalidJson, InvalidRequest, PayloadTooLarge, ShuttingDown, UnsupportedMediaType
 from eventhub.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, format_time, many
 from eventhub.faults import internal
 from eventhub.hub import Hub
@@ -42,6 +42,8 @@ SMALL = 4096
 _KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
 CLOUDEVENT = frozenset((b"ce-specversion", b"ce-id"))
 """Every CloudEvent in binary mode has both (CloudEvents HTTP binding, 3.1). Either makes the body the data of one event."""
+FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+"""Either says that a body follows (RFC 9112, 6)."""
 _ATTRIBUTES = {b"ce-source": "source", b"ce-subject": "subject", b"ce-type": "type", b"traceparent": "traceparent"}
 
 
@@ -231,6 +233,8 @@ class PublishEndpoint:
 
     async def _single(self, request: Request, body: bytes, send: Send) -> None:
         request.pay(1)
+        if not body and FRAMING.isdisjoint(request.headers):
+            raise InvalidJson("expected JSON, received nothing: the request has neither a Content-Length nor a body in chunks")
         event = request.event(body) if len(body) <= SMALL else await self._look(request, body)
         (outcome,) = await request.publish(self._gateway.hub, (event,))
         request.end_trace((outcome,))

@@ -31,6 +31,8 @@ def check(version: str, headers: Headers) -> None:
     fields = dict(headers)
     if len(fields) != len(headers):
         check_single(headers)
+    if version == "1.1" and b"host" not in fields:
+        raise InvalidRequest("the request is HTTP/1.1 and has no header Host; expected one (RFC 9112, 3.2)")
     coding = fields.get(b"transfer-encoding")
     if coding is None:
         return
