@@ -80,6 +80,11 @@ class EventHubError(Exception):
         self.limit = limit
         return self
 
+    def detached(self) -> Self:
+        """To be kept: without the frames that raised it, and what they had in hand, such as an event as it was parsed."""
+        self.__cause__ = self.__context__ = None
+        return self.with_traceback(None)
+
     def as_dict(self) -> dict[str, object]:
         """The fields that every transport shows: code, message and, where there are any, id, details and retry_after."""
         fields: dict[str, object] = {"code": self.code, "message": self.message}

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from tests.bench import cores
 from tests.clients import WsClient, http, masked, upgrade
 from tests.harness import EventHubServer
 
@@ -105,6 +106,18 @@ def measured(hub: EventHubServer, seconds: float, delays: list[float]) -> Iterat
     delays += json.loads(output)
 
 
+@contextmanager
+def served(directory: Path) -> Iterator[EventHubServer]:
+    """A server that has a core to itself."""
+    with cores.pinned(cores.SERVER):
+        server = EventHubServer(directory, CONFIG, lane="started")
+        server.start()
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
 def churn(port: int, seconds: float) -> None:
     """One client that comes and goes as often as `limits.commands` lets it."""
     with upgrade(port) as sock:
@@ -135,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(honest(options.honest, options.seconds)))  # noqa: T201
         return 0
     found: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as directory, EventHubServer(Path(directory), CONFIG) as hub:
+    with tempfile.TemporaryDirectory() as directory, served(Path(directory)) as hub, cores.pinned(cores.CLIENT):
         with measured(hub, options.seconds, found.setdefault("nothing", [])):
             pass
         crowd = Crowd(hub.port, MEMBERS)

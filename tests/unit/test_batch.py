@@ -13,7 +13,7 @@ from eventhub.errors import EventHubError, InvalidJson, PayloadTooLarge
 from eventhub.event import NewEvent
 from eventhub.server.batch import WHOLE, Batch
 from eventhub.server.publish import Request
-from eventhub.server.turns import SLICE_SECONDS, Turns
+from eventhub.server.turns import BURST, SLICE_SECONDS, Turns
 from eventhub.settings import LimitSettings
 from tests.loop import in_loop
 from tests.unit.test_gateway import build
@@ -26,9 +26,9 @@ class Counting(Turns):
 
     asked = 0
 
-    async def another(self) -> None:
+    async def another(self, since: float = 0.0, size: int = BURST) -> None:
         self.asked += 1
-        await super().another()
+        await super().another(since, size)
 
 
 class Desk:
@@ -150,3 +150,12 @@ async def test_a_small_array_makes_no_pause() -> None:
     desk = Desk()
     await desk.take(orjson.dumps([CHAT] * 100))
     assert desk.pauses == 0
+
+
+@in_loop
+async def test_refusals_keep_nothing_of_the_items_that_were_refused() -> None:
+    """Each would hold its item as it was parsed: garbage collections looked at millions of lists, for 300 ms."""
+    found = await Desk().take(orjson.dumps([[], {"sender": 1}] * 3))
+    assert codes(found) == ["invalid_event"] * 6
+    errors = [each for each in found if isinstance(each, EventHubError)]
+    assert [(error.__traceback__, error.__context__, error.__cause__) for error in errors] == [(None, None, None)] * 6

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eventhub.server.turns import SLICE_SECONDS, TURN_SECONDS
+from eventhub.server.turns import GAP, SLICE_SECONDS, TURN_SECONDS
 from eventhub.server.wire import WebSocketProtocol
 from eventhub.settings import LimitSettings
 from tests.clients import masked
@@ -76,7 +76,8 @@ def clients(count: int, **limits: Any) -> list[tuple[WebSocketProtocol, Transpor
 
 
 async def turn() -> None:
-    await asyncio.sleep(0)
+    for _ in range(GAP):
+        await asyncio.sleep(0)
 
 
 @in_loop
@@ -108,6 +109,19 @@ async def test_many_clients_share_a_turn_and_each_gets_its_piece(seconds: Callab
         assert sum(done) <= number * a_turn
         assert max(done) - min(done) <= 2
     assert sum(done) == 40
+
+
+@in_loop
+async def test_a_small_message_goes_before_the_bursts_of_others(seconds: Callable[[float], None]) -> None:
+    *crowd, (honest, transport) = clients(11, commands=1_000_000)
+    seconds(SLICE_SECONDS)
+    for client, _ in crowd:
+        client.data_received(PING * 400)
+    await turn()
+    honest.data_received(PING)
+    assert transport.pongs == 0
+    await turn()
+    assert transport.pongs == 1
 
 
 @in_loop

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from eventhub.arrays import Piece, pieces
-from eventhub.errors import EventHubError
+from eventhub.errors import EventHubError, InvalidJson
 from eventhub.event import NewEvent
 from eventhub.nesting import check_depth
 from eventhub.schema import dump, parse
@@ -46,10 +46,10 @@ class Batch:
     async def events(self, body: bytes) -> list[NewEvent | EventHubError]:
         """Each item, or what is wrong with it. Raises EventHubError where it is no array of JSON, or has too many."""
         if self._turns.over:
-            await self._turns.another()
+            await self._turns.another(size=len(body))
         with Slice(self._turns) as mine:
             if len(body) <= WHOLE:
-                await self._take(body, b"", mine)
+                await self._take(body, b"", 0, mine)
             else:
                 for piece in pieces(body, WHOLE, self._request.limits.depth):
                     if piece is not None:
@@ -64,24 +64,34 @@ class Batch:
             self._refuse(fault)
             self._request.check_count(len(self._found))
         else:
-            await self._take(b"[%b]" % body[start:end], body[: start - 1], mine)
+            await self._take(b"[%b]" % body[start:end], body, start - 1, mine)
 
-    async def _take(self, array: bytes, before: bytes, mine: Slice) -> None:
+    async def _take(self, array: bytes, body: bytes, start: int, mine: Slice) -> None:
+        """`array` stands at `start` of the body."""
         if (found := self._request.events(array, len(self._found))) is not None:
             self._found += found
             self._request.check_count(len(self._found))
             return
         if mine.over:
             await mine.another()
-        items: list[Any] = parse(array, before)
+        items = self._parsed(array, body, start)
         self._request.check_count(len(self._found) + len(items))
-        for item in items:
+        items.reverse()
+        while items:  # what is done with is not kept: others may have their turn, and collect garbage
             try:
-                self._found.append(self._request.event(dump(item), len(self._found)))
+                self._found.append(self._request.event(dump(items.pop()), len(self._found)))
             except EventHubError as error:
                 self._refuse(error)
             if mine.over:
                 await mine.another()
+
+    @staticmethod
+    def _parsed(array: bytes, body: bytes, start: int) -> list[Any]:
+        try:
+            items: list[Any] = parse(array)
+        except InvalidJson:
+            items = parse(array, body[:start])  # again, to say where: what stands before it is copied
+        return items
 
     def _fault(self, item: bytes) -> EventHubError | None:
         """What is wrong with a long item, as far as can be said before it is parsed."""
@@ -97,4 +107,4 @@ class Batch:
 
     def _refuse(self, error: EventHubError) -> None:
         self._rejected(error)
-        self._found.append(error)
+        self._found.append(error.detached())

@@ -259,7 +259,7 @@ class PublishEndpoint:
     async def _look(self, request: Request, body: bytes) -> NewEvent:
         """At an event that may take long: in a turn that has time for it. Raises EventHubError."""
         if self._gateway.turns.over:
-            await self._gateway.turns.another()
+            await self._gateway.turns.another(size=len(body))
         with Slice(self._gateway.turns):
             return request.event(body)
 

@@ -127,15 +127,17 @@ class WebSocketShell:
         except EventHubError as error:
             self.fail(error)
         bucket, clock, turns = self._gateway.bucket(), asyncio.get_running_loop().time, self._gateway.turns
+        served = 0.0
         while (message := await receive())["type"] == "websocket.receive":
             self._gateway.deadlines.clear((self, "first"))
             if turns.over:
-                await turns.another()
+                await turns.another(served, len(message.get("text") or b""))
             begin = thread_time()
             if self._outbox.error is None:
                 self._gateway.contained(self, "message", partial(self._receive, message))
             seconds = thread_time() - begin
             turns.spend(seconds)
+            served = turns.served(served, seconds)
             count = commands(1, len(message.get("text") or b""), seconds)
             if wait := bucket.charge(count, clock() * 1000):  # the server below reads no more meanwhile
                 self._gateway.hub.delayed("commands")

@@ -32,7 +32,7 @@ from eventhub.server.liveness import LEAST_RATE, Liveness, outgoing
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.refusal import LINGER_SECONDS
 from eventhub.server.submissions import Submissions
-from eventhub.server.turns import SLICE_SECONDS
+from eventhub.server.turns import BURST, SLICE_SECONDS
 from eventhub.server.wanted import Wanted
 from eventhub.session import Session
 from eventhub.writes import Closable, Pipe, Write
@@ -56,7 +56,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_began", "_bucket", "_closing", "_gateway", "_heard", "_held", "_liveness", "_loop", "_mute", "_parser", "_pause",
-        "_peers", "_pipe", "_place", "_session", "_submissions", "_transport", "encoding", "full", "why", "write",
+        "_peers", "_pipe", "_place", "_served", "_session", "_submissions", "_transport", "encoding", "full", "why", "write",
     )  # fmt: skip
     transport = "websocket"
 
@@ -77,6 +77,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._began = 0.0  # when the message under way did, on the loop's clock; 0.0 without one
         self._bucket = gateway.bucket()
         self._held: Iterator[tuple[int, bytes]] | None = None  # what has been read and must wait
+        self._served = 0.0  # where it stands among those that wait for a turn
         self._pause: asyncio.TimerHandle | None = None  # until then
         self.encoding: WebSocketEncoding = WEBSOCKET
         self.full = False
@@ -186,7 +187,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self._held is not None:
             self._held = chain(self._held, frames)  # TLS had deciphered it already
         elif self._gateway.turns.over:
-            self._wait_for_turn(frames)
+            self._wait_for_turn(frames, len(data))
         else:
             self._take(self._parser, frames)
 
@@ -202,6 +203,7 @@ class WebSocketProtocol(asyncio.Protocol):
                     self._hold(frames, wait)
                     return
                 if now - begin >= SLICE_SECONDS:
+                    self._served = self._gateway.turns.served(self._served, now - begin)
                     self._wait_for_turn(frames)
                     return
             if parser.frames and (wait := self._owed(parser, 0)):  # fragments of a message that is not complete
@@ -370,10 +372,10 @@ class WebSocketProtocol(asyncio.Protocol):
         parser.frames = parser.size = 0
         return self._bucket.charge(count, self._loop.time() * 1000)
 
-    def _wait_for_turn(self, frames: Iterator[tuple[int, bytes]]) -> None:
+    def _wait_for_turn(self, frames: Iterator[tuple[int, bytes]], size: int = BURST) -> None:
         """Others have theirs. Nothing more is read meanwhile."""
         self._held = frames
-        self._gateway.turns.later(partial(self._gateway.contained, self, "pace", self._go_on))
+        self._gateway.turns.later(partial(self._gateway.contained, self, "pace", self._go_on), self._served, size)
         self._regulate()
 
     def _hold(self, frames: Iterator[tuple[int, bytes]], wait: float) -> None:
@@ -387,7 +389,7 @@ class WebSocketProtocol(asyncio.Protocol):
         """Long enough."""
         self._pause = None
         if self._gateway.turns.over:
-            self._gateway.turns.later(partial(self._gateway.contained, self, "pace", self._go_on))
+            self._gateway.turns.later(partial(self._gateway.contained, self, "pace", self._go_on), self._served)
         else:
             self._go_on()
 
