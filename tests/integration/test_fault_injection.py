@@ -568,6 +568,8 @@ _PLACES: dict[str, list[str]] = {
     ],
     "pace": [
         "server/turns.py:Turns._come_back:call_soon",
+        "server/turns.py:Turns._go_on:call_soon",
+        "server/turns.py:Turns._pass:call_soon",
         "server/turns.py:Turns.another:later",
         "server/wire.py:WebSocketProtocol._hold:call_later",
         "server/wire.py:WebSocketProtocol._paused:later",
