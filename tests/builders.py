@@ -175,6 +175,9 @@ class FeedDesk:
         self.woken += 1
         self.unwritten[feed] = None
 
+    def fell_behind(self, feed: Feed) -> None:
+        """FeedIO: the tests' publishers do not wait."""
+
     def began(self, subscriber: Subscriber, start: Start) -> None:
         """FeedIO: note where one begins."""
         self.begun.append((subscriber, start))
@@ -207,12 +210,15 @@ class FeedDesk:
             feed.live.advance(1)
             if not feed.live.due:
                 del self.unwritten[feed]
+            feed.flushed()
 
     def flush(self) -> None:
         """The end of the tick."""
-        feeds, self.unwritten = self.unwritten, {}
-        for feed in feeds:
-            feed.live.finish()
+        while self.unwritten:
+            feed, _ = self.unwritten.popitem()
+            while feed.live.advance(1000):
+                feed.flushed()
+            feed.flushed()
         self.end()
 
 

@@ -13,9 +13,8 @@ from eventhub.encoding import Encoding, joined
 from eventhub.event import Event
 from eventhub.writes import Failure, Write, write_all
 
-PENDING_BYTES = 256 * 1024
-"""Beyond it a channel's events are written out at once: publishers wait, rather than events pile up."""
-
+QUEUED_BYTES = 256 * 1024
+"""With more than this queued, a channel has no room for further events (feed.py, rule 10)."""
 WRITE_BYTES = 16 * 1024
 """As many bytes as cost about as much as a write does otherwise."""
 GONE = 1000
@@ -69,14 +68,14 @@ class Wave:
 class Fanout:
     """Writers by encoding. Keys tell subscribers apart; a writer is its bound `write`."""
 
-    __slots__ = ("_gone", "_live", "_made", "_owner", "_pending", "_pending_bytes", "_tally", "_waves", "written")
+    __slots__ = ("_gone", "_live", "_made", "_owner", "_pending", "_pending_bytes", "_tally", "_wave_bytes", "_waves", "written")
 
     def __init__(self, tally: Tally, owner: Owner) -> None:
         self._tally = tally
         self._owner = owner
         self._live: dict[Encoding, dict[Hashable, Write]] = {}
         self._pending: list[Event] = []
-        self._pending_bytes = 0
+        self._pending_bytes = self._wave_bytes = 0
         self._waves: deque[Wave] = deque()
         self._made = 0  # waves so far
         self._gone: dict[Write, int] = {}  # left while waves were under way: the last of those that they do not get
@@ -97,6 +96,11 @@ class Fanout:
         """Something is to be written."""
         return bool(self._pending or self._waves)
 
+    @property
+    def has_room(self) -> bool:
+        """For another event. `advance` makes room."""
+        return self._pending_bytes + self._wave_bytes <= QUEUED_BYTES
+
     def add(self, key: Hashable, encoding: Encoding, write: Write) -> None:
         """Whoever is added gets what is pushed from now on."""
         self._make_wave()
@@ -114,11 +118,9 @@ class Fanout:
         return True
 
     def push(self, event: Event) -> None:
-        """Queue an event for all who are live."""
+        """Queue an event for all who are live. Whether it has room is for the caller to ask."""
         self._pending.append(event)
         self._pending_bytes += len(event.data)
-        if self._pending_bytes > PENDING_BYTES:
-            self.finish()
 
     def advance(self, limit: int) -> int:
         """Do at most `limit` writes' worth of work, but one write at least. How much it was: 0 when nothing is left."""
@@ -137,17 +139,13 @@ class Fanout:
         failures = write_all(part, data)
         if wave.at >= len(wave.writes):
             self._waves.popleft()
+            self._wave_bytes -= len(data)
             self.written += wave.events
             if self._gone:
                 self._forget_gone()
         if failures:
             self._report(failures)
         return len(part) * worth or 1
-
-    def finish(self) -> None:
-        """Write all that is queued."""
-        while self.advance(len(self) + 1):
-            pass
 
     def settle(self, key: Hashable, encoding: Encoding) -> None:
         """Write to one of the live what is queued for it; the others wait for their turn. It must be removed next."""
@@ -180,6 +178,7 @@ class Fanout:
 
     def _queue(self, encoding: Encoding, data: bytes, writes: dict[Hashable, Write], events: list[Event]) -> None:
         self._made += 1
+        self._wave_bytes += len(data)
         self._waves.append(Wave(self._made, encoding, data, list(writes.values()), events))
 
     def _report(self, failures: list[Failure]) -> None:

@@ -2,7 +2,8 @@
 
 The rules, all of them in this file:
 
-1. `head` is the newest event announced, `line` the newest event given to the live subscribers. They differ only while a hole is mended.
+1. `head` is the newest event announced, `line` the newest event given to the live subscribers. They differ only while a hole is mended
+   or the live subscribers' queue has no room (rule 10).
 2. An announcement at or before `head` is a duplicate: ignored. One whose `previous` is not `head` shows a hole.
 3. A hole ends continuity: nothing is passed on until history has been read from `line` up to the run of announcements that came
    meanwhile (the `tail`, bounded). The broker's `gap` does, too, and leaves a doubt that only a page can end: an announcement proves
@@ -17,6 +18,8 @@ The rules, all of them in this file:
 8. What is due goes to those who were live when it was passed on (`fanout.py`); whoever is found full gets all of that before it lags.
 9. Whatever goes wrong while one subscriber is served ends that one's connection (`_serve`, `broke`), and the others are served as ever. An
    event that cannot be encoded is told as a gap (`unreadable`).
+10. Events are given to the live subscribers while their queue has room. Then the line stays behind `head`; once there is room again
+    (`flushed`), it goes on from the tail, or from history where the tail no longer reaches back so far.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,7 +43,11 @@ class FeedIO(Protocol):
         ...
 
     def dirty(self, feed: "Feed") -> None:
-        """Events are due: call `feed.live.advance`, from the end of this tick on, until it gives 0."""
+        """Events are due: call `feed.live.advance`, from the end of this tick on, until it gives 0, and `feed.flushed` after each call."""
+        ...
+
+    def fell_behind(self, feed: "Feed") -> None:
+        """Events wait until there is room for them. `flushed` ends it."""
         ...
 
     def began(self, subscriber: Subscriber, start: Start) -> None:
@@ -68,8 +75,8 @@ class Feed:
     """A channel with subscribers on this node."""
 
     __slots__ = (
-        "_count", "_doubt", "_generation", "_held", "_io", "_lagging", "_newest", "_reading", "_tail", "channel", "head", "kind", "line",
-        "live", "tally",
+        "_count", "_doubt", "_generation", "_held", "_io", "_lagging", "_newest", "_reading", "_tail", "behind", "channel", "head", "kind",
+        "line", "live", "tally",
     )  # fmt: skip
 
     def __init__(self, channel: str, kind: ChannelType, tally: Tally, io: FeedIO) -> None:
@@ -79,6 +86,8 @@ class Feed:
         self.head: Position | None = None
         self.line: Position | None = None
         self.live = Fanout(tally, self)
+        self.behind = False
+        """The line waits until the live subscribers' queue has room."""
         self._io = io
         self._generation = 0
         self._doubt = 0  # the generation in which the broker said `gap`: only a page asked for since then ends the doubt
@@ -109,7 +118,7 @@ class Feed:
             if event.offset <= known.offset:
                 return
             if head is not None and event.previous == head.offset:
-                whole = self.line == head
+                whole = self.line == head and (self.live.has_room or self._has_room())
                 self.head = event.position
                 if self._held or not whole:
                     self._remember(event)
@@ -135,6 +144,12 @@ class Feed:
             self._line_page(since, piece, generation)
         else:
             self._serve(partial(self._held_page, since, piece), subscriber)
+
+    def flushed(self) -> None:
+        """Some of what is queued has been written."""
+        if self.behind and self.live.has_room:
+            self.behind = False
+            self._mend()
 
     # Input: subscribers
 
@@ -199,6 +214,22 @@ class Feed:
             if idle:
                 self._io.dirty(self)
 
+    def _pass_on_all(self, events: Iterable[Event]) -> bool:
+        """As many as there is room for. Whether all."""
+        for event in events:
+            if not self._has_room():
+                return False
+            self._pass_on(event)
+        return True
+
+    def _has_room(self) -> bool:
+        if self.live.has_room:
+            return True
+        if not self.behind:
+            self.behind = True
+            self._io.fell_behind(self)
+        return False
+
     def _break(self) -> None:
         self._generation += 1
         self.head = None
@@ -208,13 +239,13 @@ class Feed:
         if self.line is None:
             return
         if self._covers(self.line):
-            for event in self._tail.after(self.line):
-                self._pass_on(event)
+            if not self._pass_on_all(self._tail.after(self.line)):
+                return
             if not self._doubt:
                 for subscriber in list(self._held):
                     self._serve(self._advance, subscriber)
                 return
-        if not self._reading:
+        if not self._reading and self._has_room():
             self._reading = True
             self._io.read(self, None, self.line, self._generation)
 
@@ -223,9 +254,8 @@ class Feed:
         if since == self.line:  # otherwise announcements moved it meanwhile
             if piece.lost:
                 self._tell_gap(Gap.of(since, piece))
-            for event in piece.events:
-                self._pass_on(event)
-            self.line = piece.reached
+            if self._pass_on_all(piece.events):
+                self.line = piece.reached
         if piece.reached == piece.end:
             if generation == self._generation and self.line == piece.end and not self._covers(piece.end):
                 self.head = piece.end

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from typing import Any
 
@@ -49,7 +49,9 @@ class Hub:
         self._announced: set[str] = set()  # channels the broker announces to this node
         self._settling: set[str] = set()
         self._reads = Reads(broker, self.spawn, self._give, self._serves, self._lose)
-        self._dirty: deque[tuple[Feed, float]] = deque()
+        self._dirty: OrderedDict[Feed, float] = OrderedDict()  # feeds with something to write, since when
+        self._behind: dict[str, asyncio.Event] = {}  # channels whose feeds wait for room; set once they do not
+        self._flushing = False  # `_flush` is called soon, or runs
         self._endings = Endings(self._soon, self.faults.note)
         self.nodes = Nodes(broker, self.broke, self.faults)
         self._broken: set[str] = set()  # channels that something went wrong in, about to be made whole again
@@ -86,8 +88,11 @@ class Hub:
     async def publish(self, events: Sequence[NewEvent], traces: Sequence[Publishing] = ()) -> Sequence[Receipt | EventHubError]:
         """Store and announce validated events, one result each. Raises BrokerUnavailable or ShuttingDown when none is stored.
 
-        `traces`: of those among them that are traced; whoever began them ends them.
+        `traces`: of those among them that are traced; whoever began them ends them. Waits while live subscribers of this node are
+        behind: a publisher here is no faster than the fan-out.
         """
+        if self._behind:
+            await self._let_catch_up({event.channel for event in events})
         if self.closing:
             raise ShuttingDown("this server is about to stop; publish again in a moment, with the same idempotency key if there is one")
         begin = time.perf_counter()
@@ -100,6 +105,11 @@ class Hub:
         except Exception as error:  # they are stored, whatever is wrong with the counting
             self.faults.note("metrics", error)
         return results
+
+    async def _let_catch_up(self, channels: set[str]) -> None:
+        for channel in channels:
+            while (behind := self._behind.get(channel)) is not None:
+                await behind.wait()
 
     def _count(self, events: Sequence[NewEvent], results: Sequence[Receipt | EventHubError]) -> None:
         stored: dict[str, int] = {}
@@ -184,6 +194,7 @@ class Hub:
             feed.leave(subscriber)
             if not feed:
                 del self._feeds[channel]
+                self._caught_up(channel)
                 self._settle(channel)
 
     def _leave_presence(self, subscriber: Subscriber) -> None:
@@ -248,10 +259,16 @@ class Hub:
 
     def dirty(self, feed: Feed) -> None:
         """FeedIO: flush soon. Two ticks later, so that what arrives together is written together."""
-        self._dirty.append((feed, time.perf_counter()))
-        if len(self._dirty) == 1:
+        self._dirty.setdefault(feed, time.perf_counter())
+        if not self._flushing:
+            self._flushing = True
             assert self._loop is not None
             self._loop.call_soon(self._loop.call_soon, self._flush)
+
+    def fell_behind(self, feed: Feed) -> None:
+        """FeedIO: publishers of this node wait until it is not `behind`."""
+        if self._serves(feed):
+            self._behind.setdefault(feed.channel, asyncio.Event())
 
     def began(self, subscriber: Subscriber, start: Start) -> None:
         """FeedIO: note it."""
@@ -281,20 +298,27 @@ class Hub:
     def _flush(self) -> None:
         room = TICK_WRITES
         while self._dirty and room > 0:
-            feed, begin = self._dirty.popleft()
+            feed, begin = self._dirty.popitem(last=False)
             try:
                 room -= feed.live.advance(min(room, SLICE_WRITES))
                 if events := feed.live.written:
                     feed.live.written = []
                     self._fanned_out(feed, events, time.perf_counter() - begin)
+                if feed.live.due:
+                    self._dirty[feed] = begin  # behind the others: each channel gets its slice
+                feed.flushed()
+                if self._behind and not feed.behind and self._serves(feed):
+                    self._caught_up(feed.channel)
             except Exception as error:
                 self._mend(feed.channel, error)  # the others get theirs
-                continue
-            if feed.live.due:
-                self._dirty.append((feed, begin))  # behind the others: each channel gets its slice
-        if self._dirty:
+        self._flushing = bool(self._dirty)
+        if self._flushing:
             assert self._loop is not None
             self._loop.call_soon(self._flush)
+
+    def _caught_up(self, channel: str) -> None:
+        if (behind := self._behind.pop(channel, None)) is not None:
+            behind.set()
 
     def _fanned_out(self, feed: Feed, events: list[Event], seconds: float) -> None:
         now = self.now()
@@ -340,7 +364,7 @@ class Hub:
             assert self._loop is not None
             self._loop.call_later(TRIES_SECONDS, self._forget_tries, channel, first)
         self._gap(channel)
-        if (feed := self._feeds.get(channel)) is not None and feed.live.due:
+        if (feed := self._feeds.get(channel)) is not None and (feed.live.due or feed.behind):
             self.dirty(feed)  # which it was not any more when it failed while it was written
 
     def _forget_tries(self, channel: str, first: float) -> None:
@@ -350,6 +374,7 @@ class Hub:
     def _give_up(self, channel: str) -> None:
         """End all readers of a channel that cannot be served as it is. They come back, and resume, to a feed that is made anew."""
         if (feed := self._feeds.pop(channel, None)) is not None:
+            self._caught_up(channel)
             self._settle(channel)
             for subscriber in feed.subscribers:
                 feed.leave(subscriber)

@@ -41,6 +41,10 @@ class Audience:
     def remove(self, reader: Reader) -> bool:
         return self.fanout.remove(reader, LINES)
 
+    def finish(self) -> None:
+        while self.fanout.advance(1000):
+            pass
+
     def broke(self, key: Reader, error: Exception) -> None:
         self.failed.append(key)
         self.remove(key)
@@ -75,7 +79,7 @@ def test_what_comes_during_a_wave_goes_out_behind_it_joined() -> None:
     audience.push()
     audience.fanout.advance(1)
     audience.push(3)
-    audience.fanout.finish()
+    audience.finish()
     assert [len(reader.writes) for reader in audience.readers] == [2, 2]
     assert [reader.told() for reader in audience.readers] == [[1, 2, 3, 4]] * 2
 
@@ -89,7 +93,7 @@ def test_who_joins_gets_what_is_pushed_from_then_on(written: int) -> None:
     audience.push()
     late = audience.add()
     audience.push()
-    audience.fanout.finish()
+    audience.finish()
     assert late.told() == [3]
     assert [reader.told() for reader in audience.readers] == [[1, 2, 3]] * 2
 
@@ -100,7 +104,7 @@ def test_who_leaves_gets_nothing_more_not_even_what_is_under_way() -> None:
     audience.fanout.advance(1)
     audience.push()
     assert [audience.remove(audience.readers[n]) for n in (0, 2)] == [True, True]
-    audience.fanout.finish()
+    audience.finish()
     assert [reader.told() for reader in audience.readers] == [[1], [1, 2], []]
 
 
@@ -112,7 +116,7 @@ def test_who_leaves_and_comes_back_during_a_wave_gets_what_is_pushed_after_that(
     audience.add(audience.readers[1])
     audience.push()
     audience.add()  # makes a wave of what is pending
-    audience.fanout.finish()
+    audience.finish()
     assert [reader.told() for reader in audience.readers] == [[1, 2], [2]]
 
 
@@ -168,7 +172,7 @@ def test_who_leaves_and_comes_back_again_and_again_gets_each_event_once_and_is_n
             audience.fanout.advance(1)
         audience.push()
         assert len(audience.fanout._gone) <= 4
-    audience.fanout.finish()
+    audience.finish()
     assert [reader.told() for reader in audience.readers] == [list(range(1, 151))] * 4
     assert [guest.told() for guest in guests] == [[]] * 50
 
@@ -209,17 +213,41 @@ def test_each_encoding_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         audience.fanout.add(Reader(), encoding, Reader().write)
     audience.push(2)
-    audience.fanout.finish()
+    audience.finish()
     assert built == [1, 2]
     assert audience.tally.delivered == 2 * 5
 
 
-def test_too_much_pending_is_written_out_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fanout_module, "PENDING_BYTES", 3)
+def test_there_is_room_until_so_much_is_queued_and_again_when_it_has_been_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 3)
+    audience = Audience(2)
+    fanout = audience.fanout
+    audience.push(3)
+    assert fanout.has_room
+    audience.push()
+    assert not fanout.has_room
+    assert [reader.writes for reader in audience.readers] == [[], []], "nothing is written by a push"
+    assert fanout.advance(1) == 1
+    assert not fanout.has_room, "one still has to get it"
+    assert fanout.advance(1) == 1
+    assert fanout.has_room
+    fanout.tell(lambda encoding: b"gap\n")
+    assert not fanout.has_room
+    audience.finish()
+    assert fanout.has_room
+    assert fanout._wave_bytes == fanout._pending_bytes == 0
+
+
+def test_a_channel_that_everybody_left_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 3)
     audience = Audience(2)
     audience.push(4)
-    assert [reader.told() for reader in audience.readers] == [[1, 2, 3, 4]] * 2
-    assert not audience.fanout.due
+    audience.fanout.advance(1)
+    audience.push(4)
+    for reader in audience.readers:
+        audience.remove(reader)
+    audience.finish()
+    assert audience.fanout._wave_bytes == audience.fanout._pending_bytes == 0
 
 
 def test_events_are_handed_back_once_the_last_of_all_has_them() -> None:

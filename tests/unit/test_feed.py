@@ -6,6 +6,7 @@ from functools import partial
 import orjson
 import pytest
 
+from eventhub import fanout as fanout_module
 from eventhub import tail as tail_module
 from eventhub.channels import Slow
 from eventhub.encoding import EVENT_STREAM, LINES, WEBSOCKET, Encoding
@@ -295,6 +296,47 @@ def test_announcements_during_the_mending_are_passed_on_behind_it() -> None:
     node.answer()
     assert ana.told() == [*STARTED, *ids(1, 5)]
     assert node.desk.asked == 1
+
+
+def test_the_line_waits_for_room_and_goes_on_from_the_tail_then_from_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 5)
+    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 2)
+    node = Node()
+    ana = node.join()
+    node.publish(3)
+    assert not node.feed.behind
+    node.publish(2)
+    assert node.feed.behind
+    assert (node.feed.line, node.feed.head) == (at(3), at(5))
+    assert b"a-1" not in b"".join(ana.wire.data), "nothing is written by a push"
+    late = node.join()
+    resumed = node.join(at(1))
+    assert ana.told() == [*STARTED, *ids(1, 5)]
+    assert late.told() == ["subscribed a-3, head a-3", *ids(4, 5)]
+    assert node.reads == ["a-1"], "the line needed no history"
+    node.answer()
+    assert resumed.told() == ["subscribed a-1, head a-5", *ids(2, 5)]
+    node.publish(6)
+    assert ana.news()[-3:] == ids(6, 8)
+    assert node.reads == ["a-8"], "the tail reaches back to a-10"
+    node.settle()
+    assert [ana.news(), late.news()[-3:], resumed.news()[-3:]] == [ids(9, 11)] * 3
+    assert node.feed.line == node.feed.head == at(11)
+
+
+def test_what_history_no_longer_has_when_there_is_room_again_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 1)
+    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 1)
+    node = Node(keep=2)
+    ana = node.join()
+    node.publish(6)
+    assert ana.told() == [*STARTED, "a-1"]
+    node.answer()
+    assert ana.told() == [*STARTED, "a-1", gap("a-1", "a-5", "a-4", "expired")]
+    node.settle()
+    ana.told()
+    node.settle()
+    assert ana.told()[-2:] == ids(5, 6)
 
 
 def test_a_second_hole_during_the_mending_is_mended_too() -> None:

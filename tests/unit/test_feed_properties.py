@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from eventhub import fanout as fanout_module
 from eventhub import tail as tail_module
 from eventhub.channels import Slow
 from eventhub.encoding import LINES
@@ -366,6 +367,7 @@ class World:
         tail_module.TAIL_EVENTS = self.pick([1, 2, 4, 1024])
         tail_module.TAIL_BYTES = self.pick([1, 60, 1_000_000, 1_000_000])
         tail_module.SERIES = self.pick([1, 2, 10_000, 10_000])
+        fanout_module.QUEUED_BYTES = self.pick([256 * 1024, 1, 100, 256 * 1024])
         for channel in self.channels:
             channel.log.keep = self.pick([1000, 1000, 4, 1, 0])
         self.busy = self.channels[self.pick([0, 1, 2, 0, 1, 2]) : self.pick([3, 3, 2])] or self.channels
@@ -560,11 +562,14 @@ class World:
             if (feed := channel.feed) is not None:
                 _check_bounds(feed)
                 assert not feed.live.due or feed in self.desk.unwritten, "pending events are forgotten"
-                assert not channel.opened or feed.line == feed.head or (feed, None) in under_way, "a hole is forgotten"
+                assert not feed.behind or feed.live.due, "waits for room that is there"
+                going_on = feed.behind or (feed, None) in under_way
+                assert not channel.opened or feed.line == feed.head or going_on, "a hole is forgotten"
         for person in self.people:
             if (connection := person.connection) is not None and not connection.notices:
                 for subscriber, promise in connection.subscriptions.values():
-                    reading = (promise.feed, subscriber) in under_way or (promise.feed, None) in under_way
+                    feed = promise.feed
+                    reading = feed.behind or (feed, subscriber) in under_way or (feed, None) in under_way
                     _check_state(connection, subscriber, promise, reading=reading)
 
     def come_to_rest(self) -> None:
@@ -632,11 +637,11 @@ def _position(text: str) -> Position:
 @pytest.fixture(autouse=True, scope="module")
 def _bounds() -> Iterator[None]:
     """Worlds choose the feed's bounds; put them back."""
-    names = ("TAIL_EVENTS", "TAIL_BYTES", "SERIES")
-    before = [getattr(tail_module, name) for name in names]
+    bounds = [(tail_module, "TAIL_EVENTS"), (tail_module, "TAIL_BYTES"), (tail_module, "SERIES"), (fanout_module, "QUEUED_BYTES")]
+    before = [getattr(module, name) for module, name in bounds]
     yield
-    for name, value in zip(names, before, strict=True):
-        setattr(tail_module, name, value)
+    for (module, name), value in zip(bounds, before, strict=True):
+        setattr(module, name, value)
 
 
 @pytest.mark.timeout(0 if LONG else 120)

@@ -7,8 +7,10 @@ from contextlib import suppress
 import orjson
 import pytest
 
+from eventhub import fanout as fanout_module
 from eventhub import hub as hub_module
 from eventhub import reads as reads_module
+from eventhub import tail as tail_module
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
 from eventhub.encoding import LINES, Encoding
@@ -246,6 +248,100 @@ def test_large_audiences_share_the_turns_of_the_loop(monkeypatch: pytest.MonkeyP
         await until(lambda: small.told("event") == 1)
         assert sum(wire.told("event") for wire in large) < 50, "the small channel did not wait for all of the large one"
         await until(lambda: sum(wire.told("event") for wire in large) == 50)
+
+    run(scenario)
+
+
+class Counted(Wire):
+    """Counts the writes to all that have the same `turns`, in each turn of the loop."""
+
+    def __init__(self, node: Node, turns: list[int]) -> None:
+        super().__init__(node)
+        self.turns = turns
+
+    def write(self, data: bytes) -> None:
+        self.turns[-1] += 1
+        super().write(data)
+
+
+async def count_turns(turns: list[int]) -> None:
+    while True:
+        await asyncio.sleep(0)
+        turns.append(0)
+
+
+@pytest.mark.parametrize("events", ["in one batch", "one by one"])
+def test_whatever_is_pushed_a_turn_of_the_loop_has_a_bounded_number_of_writes(monkeypatch: pytest.MonkeyPatch, events: str) -> None:
+    for name, bound in {"TICK_WRITES": 4, "SLICE_WRITES": 2}.items():
+        monkeypatch.setattr(hub_module, name, bound)
+    monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 12)
+    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 3)
+
+    async def scenario(node: Node) -> None:
+        turns = [0]
+        wires = [node.subscribe(channel, wire=Counted(node, turns)) for channel in ("drop.a", "drop.b") for _ in range(20)]
+        await until(lambda: all(wire.told("subscribed") for wire in wires))
+        turns[:] = [0]
+        counting = asyncio.create_task(count_turns(turns))
+        texts = [str(number) for number in range(10)]
+        for channel in ("drop.a", "drop.b"):
+            if events == "in one batch":
+                await node.publish(channel, *texts)  # more than the queue and the tail take: the rest comes from history
+            else:
+                for text in texts * 3:  # more than history keeps, too: publishers wait
+                    await node.publish(channel, text)
+        expected = texts if events == "in one batch" else texts * 3
+        await until(lambda: all(len(wire.lines) > len(expected) for wire in wires))
+        counting.cancel()
+        for wire in wires:
+            assert [orjson.loads(line)["data"] for line in wire.lines[1:]] == expected
+        assert max(turns) == hub_module.TICK_WRITES
+        assert node.hub._behind == {}
+
+    run(scenario)
+
+
+def test_publishers_go_on_when_writing_failed_while_they_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 0)
+    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+    advance = Fanout.advance
+    faults = iter([True])
+
+    def fail_once(fanout: Fanout, limit: int) -> int:
+        done = advance(fanout, limit)
+        if done and next(faults, False):
+            raise ZeroDivisionError
+        return done
+
+    async def scenario(node: Node) -> None:
+        wire = node.subscribe("drop.a")
+        await until(lambda: wire.told("subscribed") == 1)
+        monkeypatch.setattr(Fanout, "advance", fail_once)
+        await node.publish("drop.a", "1")
+        node.hub._gap("drop.a")
+        assert list(node.hub._behind) == ["drop.a"]
+        await node.publish("drop.a", "2")
+        await until(lambda: wire.told("event") == 2)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("end", ["leave", "give up"])
+def test_publishers_do_not_wait_for_a_channel_that_nobody_reads_any_more(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 0)
+
+    async def scenario(node: Node) -> None:
+        wire = node.subscribe("drop.a")
+        await until(lambda: wire.told("subscribed") == 1)
+        await node.publish("drop.a", "1", "2")
+        assert list(node.hub._behind) == ["drop.a"]
+        waiting = asyncio.create_task(node.publish("drop.a", "3"))
+        if end == "leave":
+            node.hub.unsubscribe(wire.subscribers[0])
+        else:
+            node.hub._give_up("drop.a")
+        assert node.hub._behind == {}
+        await waiting
 
     run(scenario)
 
