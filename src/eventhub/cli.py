@@ -31,6 +31,9 @@ from eventhub.server.guard import Guard, load_verification_key
 from eventhub.settings import KeySettings, Settings
 
 DEFAULT_FILE = Path("eventhub.yaml")
+OTHER_FILE = Path("eventhub.yml")
+"""What some call it."""
+GRANTS = "grant it something with --publish, --subscribe or --presence and a channel pattern"
 IGNORED = "Kubernetes set them for a Service named eventhub; enableServiceLinks: false in the pod leaves them out"
 
 log = structlog.get_logger("eventhub.server")
@@ -100,6 +103,8 @@ def check(config: ConfigFile = None) -> None:
         open_telemetry(settings, Metrics(()))
     except ConfigurationError as error:
         _refuse(error)
+    if "auth" in settings.model_fields_set and not settings.auth.configured:
+        _warn("auth names nobody, so no credentials are taken and everybody may do everything")
     if ignored := ignored_variables():
         typer.echo(f"eventhub: ignored {', '.join(ignored)}: {IGNORED}", err=True)
     typer.echo(f"{file or 'the built-in sample configuration'}: good; channel types {', '.join(kind.name for kind in types)}")
@@ -134,6 +139,8 @@ def new_api_key(
         _refuse(
             ConfigurationError("; ".join(f"{fault['loc'][0]}: {fault['msg'].removeprefix('Value error, ')}" for fault in error.errors()))
         )
+    if not (subscribe or publish or presence or operator):
+        _warn(f"this key may do nothing; {GRANTS}, or --operator")
     typer.echo(f"# The key, shown once; whoever has it is {name}:\n{key}\n\n# For eventhub.yaml, below auth: keys:")
     typer.echo(yaml.safe_dump([entry], sort_keys=False, default_flow_style=None, width=200), nl=False)
 
@@ -153,7 +160,8 @@ def new_token(
     settings, file = _load(config, {})
     chosen = [key for key in settings.auth.tokens.keys if key_id in (None, key.id)]
     if not chosen:
-        _refuse(ConfigurationError(f"auth.tokens.keys of {file or 'the configuration'} has no key{f' {key_id}' if key_id else ''}"))
+        hint = "" if settings.auth.tokens.keys else "; `openssl rand -hex 32` makes the secret of one: {algorithm: HS256, secret: …}"
+        _refuse(ConfigurationError(f"auth.tokens.keys of {file or 'the configuration'} has no key{f' {key_id}' if key_id else ''}{hint}"))
     if not is_name(subject):
         _refuse(ConfigurationError(f"SUBJECT has {len(subject)} characters; expected 1 to {NAME_LENGTH}, all of which can be printed"))
     grants = {"subscribe": subscribe or [], "publish": publish or [], "presence": presence or []}
@@ -171,6 +179,8 @@ def new_token(
             raise TypeError
         token = jwt.encode(claims, secret, chosen[0].algorithm, headers={"kid": chosen[0].id} if chosen[0].id else None)
         Guard(settings.auth, _directory(file), Hub.now).authenticate(token)
+        if not claims["channels"]:
+            _warn(f"this token may do no more than a stranger; {GRANTS}")
         typer.echo(token)
     except ConfigurationError as error:
         _refuse(error)
@@ -196,6 +206,8 @@ def _load(file: Path | None, overrides: dict[str, Any]) -> tuple[Settings, Path 
         file = Path(named)
     if file is None and DEFAULT_FILE.exists():
         file = DEFAULT_FILE
+    if file is None and OTHER_FILE.exists():
+        _refuse(ConfigurationError(f"{OTHER_FILE} is not read; did you mean {DEFAULT_FILE}? Rename it, or name it with --config"))
     try:
         return load(file, overrides), file
     except ConfigurationError as error:
@@ -204,6 +216,10 @@ def _load(file: Path | None, overrides: dict[str, Any]) -> tuple[Settings, Path 
 
 def _directory(file: Path | None) -> Path:
     return file.resolve().parent if file else Path()
+
+
+def _warn(text: str) -> None:
+    typer.echo(f"eventhub: {text}", err=True)
 
 
 def _refuse(error: ConfigurationError) -> NoReturn:

@@ -57,11 +57,14 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
             raise ConfigurationError("\n".join(faults))
         source = EnvSettingsSource(Settings)
         source.env_vars = {name.lower(): value for name, value in environment.items()}
-        return Settings.model_validate(_merge(_merge(fields, source()), overrides or {}))
+        return Settings.model_validate(_merge(_merge(fields, source()), overrides or {})).read_from(path)
     except SettingsError as error:
-        raise ConfigurationError(f"the environment: {error}: {error.__cause__}; expected JSON, as in the file's {{…}} and […]") from None
+        told = str(error).partition(" from source ")[0]
+        raise ConfigurationError(f"the environment: {told}: {error.__cause__}; expected JSON, as in the file's {{…}} and […]") from None
     except ValidationError as error:
-        told = [f"{_origin(fault, environment) or path or 'the configuration'}: {_explain(fault)}" for fault in error.errors()]
+        told = [
+            f"{_origin(fault, environment, overrides or {}) or path or 'the configuration'}: {_explain(fault)}" for fault in error.errors()
+        ]
         raise ConfigurationError("\n".join(told)) from None
 
 
@@ -167,8 +170,10 @@ def _is_key(path: list[str]) -> bool:
     return field is not None and (len(path) == 1 or path[0] == "channels" or isinstance(field.default, Section))
 
 
-def _origin(fault: Any, environment: Mapping[str, str]) -> str | None:
-    """The variable that holds the fault, if it was one."""
+def _origin(fault: Any, environment: Mapping[str, str], options: Mapping[str, Any]) -> str | None:
+    """The option or the variable that holds the fault, if it was one."""
+    if fault["loc"] and fault["loc"][0] in options:
+        return f"the option --{fault['loc'][0]}"
     names = [PREFIX + "__".join(str(part) for part in fault["loc"][:count]).upper() for count in range(len(fault["loc"]), 0, -1)]
     return next((f"the environment, {name}" for name in names if name in environment), None)
 
@@ -182,12 +187,19 @@ def _explain(fault: Any) -> str:
     if not unknown:
         kind = fault["type"]
         message = WORDS.get((_place(path), kind)) or KINDS.get(kind) or fault["msg"].removeprefix("Value error, ")
-        if not _may_be_shown(path, fault["input"]):
+        if not _may_be_shown(path, fault["input"]) or (isinstance(fault["input"], str) and repr(fault["input"]) in message):
             return f"{where}: {message}" if where else message
         hint = LINK if where == "port" and looks_like_link(fault["input"]) else ""
-        return f"{where}: {message}, received {without_secrets(str(fault['input']))[:80]!r}{hint}"
+        return f"{where}: {message}, received {_shown(fault['input'])}{hint}"
     known = _known_keys(path[:-1])
     return f"{where}: unknown key{_hint(path[-1], known)}"
+
+
+def _shown(value: Any) -> str:
+    """A value as YAML writes it, without what may be secret."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return repr(without_secrets(str(value))[:80])
 
 
 def _place(path: Sequence[str]) -> str:

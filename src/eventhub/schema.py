@@ -196,6 +196,8 @@ def load_schema(payload: str, directory: Path) -> Schema:
         module, separator, name = payload.partition(":")
         if separator:
             return ModelSchema(_load_model(module, name, directory))
+    except OSError as error:
+        raise ConfigurationError(f"payload {payload!r} cannot be used: {error.strerror or error}") from error
     except Exception as error:
         raise ConfigurationError(f"payload {payload!r} cannot be used: {type(error).__name__}: {error}") from error
     known = [*BUILT_IN, "json"]

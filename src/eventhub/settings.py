@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from eventhub.addresses import parse_address
@@ -359,6 +359,7 @@ class Settings(BaseSettings):
     """All settings. Every key is also a variable: `limits.depth` is `EVENTHUB_LIMITS__DEPTH`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+    _file: Path | None = PrivateAttr(default=None)
 
     host: Host = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on")
@@ -405,6 +406,16 @@ class Settings(BaseSettings):
     def _sizes_fit(self) -> Self:
         if self.limits.event_bytes > self.limits.body_bytes:
             raise ValueError(f"limits.event_bytes is {self.limits.event_bytes}; expected at most limits.body_bytes")
+        return self
+
+    @property
+    def file(self) -> Path | None:
+        """The file that was read, if there was one."""
+        return self._file
+
+    def read_from(self, file: Path | None) -> "Settings":
+        """These, which were read from this file."""
+        self._file = file
         return self
 
     @property

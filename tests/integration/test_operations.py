@@ -115,6 +115,7 @@ def test_logs_are_json_lines_without_payloads(start: Start) -> None:
     post(hub, "chat.a", '{"sender":"a","text":5,"s3cret":1}')
     hub.stop()
     assert [line["event"] for line in hub.lines()] == ["listening", "draining", "stopped"]
+    assert hub.lines()[0]["configuration"].endswith("/eventhub.yaml")
     assert "s3cret" not in hub.log.read_text()
 
 

@@ -155,6 +155,28 @@ def test_the_file_is_the_one_of_the_option_then_of_the_variable_then_of_the_dire
     assert "types eventhub" in run("check", EVENTHUB_CONFIG="").stdout
 
 
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_a_file_of_another_suffix_is_not_passed_over(tmp_path: Path, command: str, started: Started) -> None:
+    (tmp_path / "eventhub.yml").write_text("channels: {own: {}}")
+    assert "eventhub.yml is not read; did you mean eventhub.yaml?" in refused(run(command))
+    assert run(command, "--config", "eventhub.yml").exit_code == 0
+    (tmp_path / "eventhub.yaml").write_text("channels: {mine: {}}")
+    assert run(command).exit_code == 0
+
+
+def test_check_warns_of_auth_that_names_nobody(tmp_path: Path) -> None:
+    (tmp_path / "eventhub.yaml").write_text("auth: {}")
+    assert "auth names nobody" in run("check").stderr
+    assert not run("check", "--config", "/dev/null").stderr
+
+
+@pytest.mark.parametrize("command", [("key", "new"), ("token", "new")])
+def test_a_credential_without_a_grant_is_warned_of(tmp_path: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "eventhub.yaml").write_text(AUTH)
+    assert "grant it something with --publish" in run(*command, "ana").stderr
+    assert not run(*command, "ana", "--publish", "chat.a").stderr
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -167,7 +189,7 @@ def test_the_file_is_the_one_of_the_option_then_of_the_variable_then_of_the_dire
             "proxies.0: expected the address of a proxy or a network, such as 10.0.0.7 or 10.0.0.0/8, received '10.0.0.0/33'",
         ),
         ("channels: {a: {payload: nonsense}}", "channels.a: payload is 'nonsense'"),
-        ("channels: {a: {payload: missing.json}}", "channels.a: payload 'missing.json' cannot be used"),
+        ("channels: {a: {payload: missing.json}}", "channels.a: payload 'missing.json' cannot be used: No such file or directory"),
         ("host: 0.0.0.0", "--insecure"),
         ("{channels: {a: {}, a: {payload: chat}}}", "'a' is given twice"),
         ("channels: {chat: {payload: 'json:dumps'}}", "is a function; expected"),
@@ -280,7 +302,8 @@ def test_a_token_that_would_be_refused_is_not_made(tmp_path: Path, arguments: tu
 
 
 def test_without_a_key_no_token_is_made() -> None:
-    assert "auth.tokens.keys of the configuration has no key" in refused(run("token", "new", "ana"))
+    message = refused(run("token", "new", "ana"))
+    assert "auth.tokens.keys of the configuration has no key; `openssl rand -hex 32` makes the secret" in message
 
 
 @pytest.mark.parametrize("command", ["check", "serve"])
@@ -358,8 +381,9 @@ def test_workers_that_would_not_share_a_broker_are_refused(command: str) -> None
     "arguments", [("--workers", "0"), ("--port", "65536"), ("--port", "-1"), ("--broker", "carrier-pigeon://x"), ("--broker", "")]
 )
 def test_an_option_whose_value_cannot_be_used_is_refused(arguments: tuple[str, ...], started: Started) -> None:
+    Path("eventhub.yaml").write_text("heartbeat: 5")  # which is not at fault
     message = refused(run("serve", *arguments))
-    assert f"{arguments[0][2:]}: " in message
+    assert f"the option {arguments[0]}: {arguments[0][2:]}: " in message
     assert started == []
 
 

@@ -76,7 +76,7 @@ def test_without_a_configuration_there_are_the_sample_channels() -> None:
 
 
 def test_the_sample_written_to_a_file_is_the_sample(write: Write) -> None:
-    assert load(write(yaml.safe_dump({"channels": SAMPLE_CHANNELS}))) == load()
+    assert load(write(yaml.safe_dump({"channels": SAMPLE_CHANNELS}))).model_dump() == load().model_dump()
 
 
 def test_a_channel_type_of_which_nothing_is_said_is_plain(write: Write) -> None:
@@ -93,7 +93,7 @@ def test_settings_are_frozen() -> None:
 
 @pytest.mark.parametrize("content", ["", "# nothing\n", "---\n", "{}"])
 def test_an_empty_file_changes_nothing(write: Write, content: str) -> None:
-    assert load(write(content)) == load()
+    assert load(write(content)).model_dump() == load().model_dump()
 
 
 def test_every_key_says_what_it_is_for() -> None:
@@ -356,7 +356,7 @@ def test_a_value_that_does_not_fit_is_named_by_its_key_and_shown(write: Write, c
     path = write(content)
     found = fault(path)
     assert found.startswith(f"{path}: {where}: ")
-    assert ", received " in found
+    assert ", received " in found or " is no origin; expected " in found
 
 
 def test_a_long_value_is_shown_cut(write: Write) -> None:
@@ -673,3 +673,24 @@ def test_an_endpoint_for_traces_is_a_url_without_secrets(write: Write, endpoint:
     found = fault(write(f"tracing: {{endpoint: '{endpoint}'}}"))
     assert "expected a URL such as http://localhost:4318" in found
     assert "s3cret" not in found
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("port: null", "received null"),
+        ("broker: true", "received true"),
+        ("channels: {a: {history: {age: 1 week}}}", "an age is '1 week'; expected a number with a unit: ms, s, m, h or d, such as '24h'"),
+    ],
+)
+def test_what_was_received_is_shown_once_and_as_yaml(write: Write, content: str, message: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(write(content))
+    assert str(caught.value).endswith(message)
+
+
+def test_a_variable_that_is_not_json_is_told_without_words_of_a_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EVENTHUB_CHANNELS", "{")
+    with pytest.raises(ConfigurationError, match="the environment: ") as caught:
+        load()
+    assert "Source" not in str(caught.value)

@@ -154,7 +154,9 @@ class Request:
         if (key := self.headers.get(b"idempotency-key")) is None:
             return None
         if not _KEY.fullmatch(key):
-            raise InvalidRequest(f"Idempotency-Key is {key[:40]!r}, {len(key)} bytes; expected 1 to {KEY_LENGTH} visible ASCII characters")
+            raise InvalidRequest(
+                f"Idempotency-Key is {key[:40].decode('latin-1')!r}, {len(key)} bytes; expected 1 to {KEY_LENGTH} visible ASCII characters"
+            )
         return key.decode("ascii")
 
     def _attributes(self) -> dict[str, str] | None:

@@ -39,7 +39,10 @@ def announce(settings: Settings, sockets: Iterable[socket.socket]) -> None:
     for host, port in sorted({sock.getsockname()[:2] for sock in sockets}):
         shown = f"[{host}]" if ":" in host else host
         scheme = "https" if settings.tls.certificate else "http"
-        log.info("listening", url=f"{scheme}://{shown}:{port}", broker=settings.broker_shown, channels=list(settings.channels))
+        log.info(
+            "listening", url=f"{scheme}://{shown}:{port}", broker=settings.broker_shown, channels=list(settings.channels),
+            configuration=str(settings.file.resolve()) if settings.file else None,
+        )  # fmt: skip
 
 
 def _bound(family: int, address: Any, settings: Settings, *, shared: bool = False) -> socket.socket:
