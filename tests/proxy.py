@@ -1,4 +1,4 @@
-"""A TCP proxy that cuts, stalls and half-closes."""
+"""A TCP proxy that cuts, stalls, swallows and half-closes."""
 
 import asyncio
 import socket
@@ -18,6 +18,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._flow = asyncio.Event()
         self._flow.set()
+        self._swallowing = False
 
     async def start(self) -> None:
         """Accept; also done on entering."""
@@ -43,6 +44,10 @@ class Proxy:
     def stall(self) -> None:
         """Pass nothing on, and end nothing."""
         self._flow.clear()
+
+    def swallow(self) -> None:
+        """Take all that is sent, and pass none of it on."""
+        self._swallowing = True
 
     def half_close(self) -> None:
         """Say to each end that the other will send nothing more."""
@@ -70,6 +75,8 @@ class Proxy:
         with suppress(OSError, RuntimeError):  # RuntimeError: written to after a half close
             while data := await reader.read(65536):
                 await self._flow.wait()
+                if self._swallowing:
+                    continue
                 writer.write(data)
                 await writer.drain()
         self._writers.discard(writer)

@@ -1,0 +1,118 @@
+"""Real clients that stand still (SIGSTOP), and a proxy that swallows everything: found in bounded time, beside one that stays."""
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.background import repeated
+from tests.clients import SECONDS, WsClient, http, metric
+from tests.harness import EventHubServer
+from tests.loop import in_loop
+from tests.proxy import Proxy
+from tests.redis_servers import program
+
+Start = Callable[..., EventHubServer]
+
+CONFIG = """
+heartbeat: 0.5
+limits: {buffer_bytes: 65536, stalled_seconds: 1.5}
+channels:
+  lossy: {payload: json, slow: drop}
+"""
+PAD = "x" * 900
+BATCH = [{"n": n, "pad": PAD} for n in range(80)]
+NODE_MODULES = Path(__file__).parents[1] / "conformance/node_modules"
+
+WEBSOCKETS = """
+import sys
+from websockets.sync.client import connect
+with connect(sys.argv[1], ping_interval=None) as client:
+    for message in client:
+        print(message[:20], flush=True)
+"""
+WS = """
+const socket = new (require(process.argv[2]))(process.argv[1])
+socket.on('message', (message) => console.log(String(message).slice(0, 20)))
+socket.on('close', (code) => process.exit(code === 1000 ? 0 : 1))
+socket.on('error', () => process.exit(1))
+"""
+
+
+def command(client: str, hub: EventHubServer) -> list[str]:
+    """Reads `lossy.a` and prints what comes."""
+    address = f"{hub.url}/v1/ws?channel=lossy.a".replace("http", "ws", 1)
+    match client:
+        case "websockets":
+            return [sys.executable, "-c", WEBSOCKETS, address]
+        case "ws":
+            return [program("node"), "-e", WS, address, str(NODE_MODULES / "ws")]
+        case _:
+            return [program("curl"), "-sN", f"{hub.url}/v1/channels/lossy.a/{client.split()[1]}"]
+
+
+@contextmanager
+def reading(client: str, hub: EventHubServer, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A client in a process of its own, once it is subscribed."""
+    with output.open("wb") as file, subprocess.Popen(command(client, hub), stdout=file) as process:
+        try:
+            eventually(lambda: b"subscribed" in output.read_bytes(), f"{client} is not subscribed")
+            yield process
+        finally:
+            process.kill()
+
+
+def eventually(condition: Callable[[], object], why: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.05)  # between looks at a file or a gauge
+
+
+@pytest.mark.parametrize("busy", [True, False], ids=["busy", "quiet"])
+def test_clients_that_stand_still_are_found_and_learn_of_it_when_they_go_on(start: Start, tmp_path: Path, *, busy: bool) -> None:
+    hub = start(CONFIG)
+    # what a stream is sent on a quiet channel its kernel takes for hours: nothing tells it from one that reads
+    clients = ["websockets", "ws", "curl sse", "curl ndjson"] if busy else ["websockets", "ws"]
+    with WsClient(f"{hub.url}/v1/ws?channel=lossy.a".replace("http", "ws", 1)) as honest, ExitStack() as load:
+        if busy:
+            load.enter_context(repeated(lambda: http.post(f"{hub.url}/v1/channels/lossy.a", json=BATCH).raise_for_status(), pause=0.2))
+            load.enter_context(repeated(lambda: honest.receive()))
+        for number, client in enumerate(clients):
+            with reading(client, hub, tmp_path / f"{number}.out") as process:
+                process.send_signal(signal.SIGSTOP)
+                eventually(lambda: metric(hub.url, "eventhub_connections") == 1, f"{client} stands still and is still there")
+                process.send_signal(signal.SIGCONT)
+                assert process.wait(SECONDS) != 0, client
+        load.close()
+        http.post(f"{hub.url}/v1/channels/lossy.a", json="still here").raise_for_status()
+        while honest.until("event")["data"] != "still here":
+            pass
+
+
+@pytest.mark.parametrize("busy", [True, False], ids=["busy", "quiet"])
+@in_loop
+async def test_a_client_behind_a_proxy_that_swallows_everything_is_found(start: Start, *, busy: bool) -> None:
+    hub = await asyncio.to_thread(start, CONFIG)
+    async with (
+        Proxy(hub.port) as proxy,
+        asyncio.timeout(SECONDS),
+        connect(f"ws://127.0.0.1:{proxy.port}/v1/ws?channel=lossy.a", ping_interval=None) as client,
+    ):
+        while "subscribed" not in str(await client.recv()):
+            pass
+        proxy.swallow()
+        # little: what lies between two pings may be on its way for a second each KiB (liveness.py, rule 4)
+        little = repeated(lambda: http.post(f"{hub.url}/v1/channels/lossy.a", content="1").raise_for_status(), pause=0.05)
+        with little if busy else nullcontext(), suppress(ConnectionClosed):
+            while True:
+                await client.recv()
+    await asyncio.to_thread(eventually, lambda: metric(hub.url, "eventhub_connections") == 0, "it is still there")
