@@ -574,6 +574,7 @@ _PLACES: dict[str, list[str]] = {
         "server/wire.py:WebSocketProtocol._hold:call_later",
         "server/wire.py:WebSocketProtocol._paused:later",
         "server/wire.py:WebSocketProtocol._wait_for_turn:later",
+        "server/wire.py:WebSocketProtocol.eof_received:later",
     ],
     "decided": [
         "server/visits.py:Visits.renew:_spawn",

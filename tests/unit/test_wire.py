@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from eventhub.server.turns import GAP, SLICE_SECONDS, TURN_SECONDS
-from eventhub.server.wire import WebSocketProtocol
+from eventhub.server.wire import FEW, WebSocketProtocol
 from eventhub.settings import LimitSettings
 from tests.clients import masked
 from tests.loop import in_loop
@@ -31,6 +31,13 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.reading = True
+        self.closed = False
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
 
     def write(self, data: Any) -> None:
         self.written += bytes(data)
@@ -164,3 +171,31 @@ async def test_a_client_that_has_gone_while_it_waited_for_its_turn_is_forgotten(
     for _ in range(5):
         await turn()
     assert transport.pongs == 1
+
+
+@in_loop
+async def test_a_crowd_that_leaves_is_taken_out_of_its_channels_a_few_a_turn(seconds: Callable[[float], None]) -> None:
+    crowd = clients(10, commands=1_000_000)
+    gateway = crowd[0][0]._gateway
+    hub = asyncio.create_task(gateway.hub.run())
+    await gateway.hub.started.wait()
+    for client, _ in crowd:
+        for channel in range(FEW + 1):
+            client.data_received(masked(b'{"type":"subscribe","channel":"chat.%d"}' % channel))
+    seconds(SLICE_SECONDS)
+    assert all(client.eof_received() for client, _ in crowd), "they stay open until it is their turn"
+    left = []
+    for _ in range(5):
+        await turn()
+        left.append(sum(transport.closed for _, transport in crowd))
+    a_turn = round(TURN_SECONDS / SLICE_SECONDS)
+    assert left[-1] == 10
+    assert all(later - earlier <= a_turn for earlier, later in pairwise([0, *left]))
+    assert all(client._session is None for client, _ in crowd)
+    hub.cancel()
+
+
+@in_loop
+async def test_a_client_of_few_channels_leaves_at_once() -> None:
+    ((client, _),) = clients(1)
+    assert not client.eof_received()

@@ -41,6 +41,8 @@ READ_BYTES = 32 * 1024
 """For what a WebSocket client sends ahead, where messages may not be larger: the kernel's buffer, and so what one read brings."""
 HOLD_SECONDS = 0.1
 """Who is too fast is read again after so long at least: waking up for each single frame would cost more than the frame."""
+FEW = 8
+"""Subscriptions that end at once when the peer has ended its half."""
 
 
 def pipe(transport: asyncio.Transport) -> Closable | None:
@@ -220,7 +222,18 @@ class WebSocketProtocol(asyncio.Protocol):
             self._gateway.turns.spend(now - begin)
 
     def eof_received(self) -> bool:
-        return False  # half-closed is closed (RFC 6455, 7.1.5 has no half-open WebSockets)
+        """Half-closed is closed (RFC 6455, 7.1.5): there are no half-open WebSockets. Many subscriptions end in a later turn."""
+        if self._session is None or len(self._session.channels) <= FEW or not self._transport.can_write_eof():  # TLS has no half-closed
+            return False
+        self._gateway.turns.later(partial(self._gateway.contained, self, "closed", self._leave), self._served)
+        return True
+
+    def _leave(self) -> None:
+        """The peer has ended its half, and nothing more is read."""
+        begin = thread_time()
+        self._end()
+        self._transport.close()
+        self._gateway.turns.spend(thread_time() - begin)
 
     def connection_lost(self, exc: Exception | None) -> None:
         gateway = self._gateway
