@@ -59,8 +59,8 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
         source.env_vars = {name.lower(): value for name, value in environment.items()}
         return Settings.model_validate(_merge(_merge(fields, source()), overrides or {})).read_from(path)
     except SettingsError as error:
-        told = str(error).partition(" from source ")[0]
-        raise ConfigurationError(f"the environment: {told}: {error.__cause__}; expected JSON, as in the file's {{…}} and […]") from None
+        said = str(error).partition(" from source ")[0]
+        raise ConfigurationError(f"the environment: {said}: {error.__cause__}; expected JSON, as in the file's {{…}} and […]") from None
     except ValidationError as error:
         told = [
             f"{_origin(fault, environment, overrides or {}) or path or 'the configuration'}: {_explain(fault)}" for fault in error.errors()

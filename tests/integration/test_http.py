@@ -411,7 +411,16 @@ def test_content_that_is_coded_is_refused(served: EventHubServer, path: str, cod
     assert answer.status == 415
 
 
-@pytest.mark.parametrize("media", ["Application/X-NDJSON", "application/x-ndjson; charset=UTF-8", 'application/jsonl ;a="b"'])
+@pytest.mark.parametrize(
+    "media",
+    [
+        "Application/X-NDJSON",
+        "application/x-ndjson; charset=UTF-8",
+        'application/jsonl ;a="b"',
+        "application/jsonlines",
+        "application/x-jsonl",
+    ],
+)
 def test_the_name_of_a_media_type_is_case_insensitive_and_may_have_parameters(served: EventHubServer, path: str, media: str) -> None:
     whole = chunked(path, [b"1\n2\n"], f"CONTENT-TYPE: {media}").replace(b"Transfer-Encoding: chunked", b"transfer-ENCODING: Chunked")
     (answer,) = asked(served.port, whole)

@@ -36,7 +36,7 @@ from eventhub.tracing import Attributes, Publishing, parent_of, trace_id_of
 
 PREFIX = "/v1/channels/"
 METHODS = ("POST", "PUT")
-NDJSON = (b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/x-jsonlines")
+NDJSON = frozenset(b"application/" + name for name in (b"x-ndjson", b"ndjson", b"jsonl", b"x-jsonl", b"jsonlines", b"x-jsonlines"))
 SMALL = 4096
 """Bytes of an event that takes so little time that nobody asks how much."""
 _KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
