@@ -4,7 +4,7 @@ import asyncio
 import socket
 
 from eventhub.errors import PingTimeout
-from eventhub.server.liveness import LEAST_RATE, Liveness, Outgoing, Patience, outgoing
+from eventhub.server.liveness import BUFFERS_BYTES, LEAST_RATE, Liveness, Outgoing, Patience, outgoing
 
 BEAT = 10.0
 STALLED = 300.0
@@ -108,6 +108,19 @@ def test_an_answer_is_due_when_what_lies_before_it_can_have_been_read() -> None:
     for _ in range(9):
         assert peer.beat() is None
     assert peer.beat() is not None, "a hundred seconds for a hundred KiB"
+
+
+def test_a_proxy_that_swallows_much_is_found_when_no_buffer_could_hold_it() -> None:
+    peer = Peer()
+    peer.beat()
+    peer.liveness.pong(peer.pings[-1])
+    peer.write(5_000_000)
+    assert peer.beat(heard=True) is None
+    for _ in range(BUFFERS_BYTES // 5_000_000):
+        peer.write(5_000_000)
+        assert peer.beat() is None
+    peer.write(5_000_000)
+    assert peer.beat() is not None, "which 5 MB would have put off for more than an hour"
 
 
 def test_what_follows_the_ping_puts_its_answer_off_no_further() -> None:

@@ -10,6 +10,7 @@ A peer is alive while it says something or takes something. The rules, looked at
    nothing may be taken for a while. One that takes nothing of what waits for `stalled` seconds is dead.
 4. Once a ping has been taken, its answer is due at the next heartbeat, and a second later for each KiB between it and the
    last ping that was answered: that may lie unread in buffers on the way. Pings carry their place in the stream for that.
+   Buffers have an end: once so much more than a ping has been taken (`BUFFERS_BYTES`), the client has read that ping.
 5. A stream of Server-Sent Events or NDJSON says nothing: for it rules 2 and 3 are all there is.
 6. A kernel at the other end that answers nothing of what is sent again and again, for two heartbeats, has gone.
 """
@@ -26,6 +27,8 @@ from eventhub.errors import PingTimeout
 
 LEAST_RATE = 1024
 """Bytes per second that a peer must bring or take on average once its time is up: one that dribbles is not waited for."""
+BUFFERS_BYTES = 32 * 1024 * 1024
+"""More than buffers hold between us and a client that reads: a kernel's receive buffer has 6 MiB at most unless somebody raised it."""
 PLACE_BYTES = 8
 """Of a place in a stream, as the payload of a ping."""
 REPEATED = 2
@@ -93,7 +96,7 @@ class Liveness:
             self._since, self._asked = now, -1
         elif not reads:
             self._since = now
-        elif now >= self._since + (self._asked - self._answered) / LEAST_RATE:
+        elif now >= self._since + (self._asked - self._answered) / LEAST_RATE or out.taken > self._asked + BUFFERS_BYTES:
             return PingTimeout(f"nothing came from the client for {2 * patience.heartbeat:g} seconds")
         return None
 
