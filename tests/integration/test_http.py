@@ -315,6 +315,14 @@ def test_a_client_that_ends_its_half_gets_what_is_due(served: EventHubServer, pa
     assert stored(served, path) == [1, 2, 3, 4]
 
 
+def test_an_empty_body_has_its_end_before_that_of_the_half(served: EventHubServer, path: str) -> None:
+    empty = head("POST", path, "Content-Type: application/x-ndjson", "Content-Length: 0")
+    (answer,) = asked(served.port, empty, half_close=True)
+    assert (answer.status, json.loads(answer.body)["done"]) == (200, True)
+    (answer,) = asked(served.port, post(path, b""), half_close=True)
+    assert refused(answer, "expected JSON")
+
+
 def test_an_answer_that_waits_for_the_disk_comes_to_who_ended_its_half(tmp_path: Path) -> None:
     with EventHubServer(tmp_path, f"broker: sqlite:///{tmp_path}/events.db\nchannels: {{open: {{}}}}\n") as hub:
         (answer,) = asked(hub.port, post("/v1/channels/open.a", b"1"), half_close=True)

@@ -164,6 +164,22 @@ def test_a_client_that_ends_its_half_is_told_of_behind_the_body_and_then_its_end
     assert received(made, 1) == [{"type": "http.disconnect"}]
 
 
+def test_the_end_of_a_body_is_told_once_and_before_the_end_of_the_clients_half() -> None:
+    made, _, _ = exchange("POST")
+    made.body += b"ab"
+    made.arrived()
+    assert received(made, 1) == [part(b"ab", more=True)]
+    made.more_body = False  # the last chunk and the end of the half come while the application does something else
+    made.arrived()
+    made.half_closed()
+    assert received(made, 2) == [part(b"", more=False), {"type": HALF_CLOSED}]
+    made, _, _ = exchange("POST")  # a body that has no byte
+    made.more_body = False
+    made.arrived()
+    made.half_closed()
+    assert received(made, 2) == [part(b"", more=False), {"type": HALF_CLOSED}]
+
+
 def test_nothing_is_sent_to_a_client_that_has_gone() -> None:
     made, transport, done = exchange()
     made.disconnect()

@@ -28,7 +28,7 @@ class Exchange:
     """
 
     __slots__ = (
-        "_chunked", "_date", "_done", "_expects", "_flow", "_half_closed", "_head_only", "_left", "_news", "_transport",
+        "_chunked", "_date", "_done", "_ended", "_expects", "_flow", "_half_closed", "_head_only", "_left", "_news", "_transport",
         "begun", "body", "complete", "disconnected", "fault", "keep_alive", "more_body", "scope",
     )  # fmt: skip
 
@@ -50,6 +50,7 @@ class Exchange:
         self._done = done
         self._expects = False
         self._half_closed = False
+        self._ended = False  # the application has been told that the body is complete
         self._news = asyncio.Event()
         self._head_only = scope["method"] == "HEAD"
         self._chunked = False
@@ -95,7 +96,7 @@ class Exchange:
     # The application's side
 
     async def receive(self) -> Message:
-        """A piece of the body; once that is complete, only the end of the connection. Raises `fault`."""
+        """A piece of the body, to its end, which comes once; then what becomes of the connection. Raises `fault`."""
         if self._expects:
             self._expects = False
             if self.more_body and not self.body and not self._transport.is_closing():  # otherwise it has not waited
@@ -112,11 +113,12 @@ class Exchange:
                 self._news.set()  # whoever asks again is told again
                 raise self.fault
             self._news.set()
-        elif self._half_closed and not self.more_body and not self.body:
+        elif self._half_closed and self._ended:  # not before: the body's end may come without a byte of it
             self._half_closed = False
             return {"type": HALF_CLOSED}
         elif self._half_closed:
             self._news.set()
+        self._ended = not self.more_body
         body, self.body = bytes(self.body), bytearray()
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
