@@ -122,4 +122,5 @@ def check_name(channel: str) -> None:
         raise InvalidChannel(f"the channel name has {len(channel)} characters; at most {NAME_LENGTH} are allowed")
     if not _NAME.fullmatch(channel):
         hint = "; patterns are for the grants of tokens and API keys" if "*" in channel or ">" in channel else ""
+        hint = "; an address names several by repeating channel=" if "," in channel else hint
         raise InvalidChannel(f"channel is {channel!r}; expected tokens of A-Z a-z 0-9 _ - joined by dots, such as 'chat.lobby'{hint}")

@@ -145,11 +145,12 @@ class Gap:
 _POSITION = re.compile(r"([a-z0-9]{1,16})-(0|[1-9][0-9]{0,18})", re.ASCII)
 _COUNT = re.compile(r"-([1-9][0-9]{0,8})", re.ASCII)
 _AGE = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d|\d\d:\d\d", re.ASCII)
 _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
-def parse_since(text: str) -> Since:
-    """A `since` for one channel. Raises InvalidSince, naming the forms."""
+def parse_since(text: str, name: str = "since") -> Since:
+    """A `since` for one channel. Raises InvalidSince, naming the forms, and the parameter or header by its `name`."""
     if text == "latest":
         return Latest()
     if text == "earliest":
@@ -160,17 +161,29 @@ def parse_since(text: str) -> Since:
         return Last(int(found[1]))
     if found := _AGE.fullmatch(text):
         return Age(int(found[1]) * _UNITS[found[2]])
-    raise InvalidSince(f"since is {text[:80]!r}; expected an event id such as 'k3x9-41', 'latest', 'earliest', '-20' or '10m'")
+    raise InvalidSince(
+        f"{name} is {text[:80]!r}; expected an event id such as 'k3x9-41', 'latest', 'earliest', '-20' or '10m' "
+        f"(units {' '.join(_UNITS)}){_since_hint(text)}"
+    )
 
 
-def parse_cursor(text: str) -> dict[str, Since]:
+def _since_hint(text: str) -> str:
+    """What its sender most likely meant."""
+    if "@" in text:
+        return "; channel@id stands only in an address of a stream or a WebSocket, which names the channels"
+    if text.startswith((" ", "+")):
+        return "; an age has no sign, and a + in an address is a space (%2B is one)"
+    return "; a date or a time is not taken" if _DATE.match(text) else ""
+
+
+def parse_cursor(text: str, name: str = "since") -> dict[str, Since]:
     """A cursor of several channels, `a@k3x9-41,b@k3x9-7`, by channel. Raises InvalidSince."""
     cursor: dict[str, Since] = {}
     for part in text.split(","):
         channel, separator, since = part.partition("@")
         if not separator:
-            raise InvalidSince(f"since names several channels but {part[:80]!r} is not of the form channel@id")
-        cursor[channel] = parse_since(since)
+            raise InvalidSince(f"{name} names several channels but {part[:80]!r} is not of the form channel@id")
+        cursor[channel] = parse_since(since, name)
     return cursor
 
 

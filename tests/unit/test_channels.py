@@ -200,3 +200,8 @@ def test_a_payload_without_fields_is_of_the_one_series(data: object) -> None:
     schema = ModelSchema(Order)
     schema.conflation_key = "item"
     assert kind("orders", schema).series(event(data)) == "", "this runs inside the dispatch, where an exception would end the node"
+
+
+def test_channels_in_one_parameter_are_told_how_they_are_named() -> None:
+    with pytest.raises(InvalidChannel, match="names several by repeating channel="):
+        check_name("logs.a,logs.b")

@@ -122,6 +122,20 @@ def test_a_malformed_since_is_refused_with_the_forms_named(text: str) -> None:
     assert len(message) < 1000, "what was received is shown, but not all of it"
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("10 m", "(units ms s m h d)"), ("5w", "(units ms s m h d)"), ("2026-11-29T20:00:00Z", "; a date or a time is not taken"),
+        ("20:00", "; a date or a time is not taken"), ("chat.lobby@k3x9-41", "or a WebSocket, which names the channels"),
+        (" 10m", "a + in an address is a space (%2B is one)"),
+    ],
+)  # fmt: skip
+def test_what_was_likely_meant_by_a_since_is_said(text: str, hint: str) -> None:
+    with pytest.raises(InvalidSince) as caught:
+        parse_since(text)
+    assert caught.value.message.endswith(hint)
+
+
 @thorough
 @given(st.text())
 def test_any_text_is_a_since_or_refused(text: str) -> None:

@@ -102,6 +102,13 @@ def test_a_cursor_may_not_name_strangers_unless_a_browser_sent_it_by_itself() ->
     assert asked(b"", channel="chat", last_event_id="logs.a@k3x9-7") == [("chat", Latest(), "")]
 
 
+@pytest.mark.parametrize("value", ["x", "chat@x"])
+def test_a_malformed_cursor_is_named_by_where_it_stood(value: str) -> None:
+    for query, header, name in ((f"since={value}", "", "since"), ("", value, "Last-Event-ID"), (f"lastEventId={value}", "", "lastEventId")):
+        with pytest.raises(InvalidSince, match=f"^{name} is 'x'"):
+            asked(query.encode(), channel="chat", last_event_id=header)
+
+
 def test_an_empty_last_event_id_is_none() -> None:
     assert asked(b"since=-1", channel="chat", last_event_id="") == [("chat", Last(1), "")]
     assert asked(b"", channel="chat", last_event_id=None) == [("chat", Latest(), "")]

@@ -51,13 +51,14 @@ class Wanted:
         if member is not None and not 1 <= len(member) <= MEMBER_LENGTH:
             raise InvalidRequest(f"member has {len(member)} characters; expected 1 to {MEMBER_LENGTH}")
         self._member = member
+        name = "Last-Event-ID" if last_event_id else "lastEventId" if in_address else "since"
         last_event_id = last_event_id or in_address
         # a stream that broke off before all its channels had begun begins with the others where its address says
         self._otherwise = parse_since(self.since) if last_event_id and "@" not in self.since else Latest()
         self.since = last_event_id or self.since
-        self._cursor = parse_cursor(self.since) if "@" in self.since else None
+        self._cursor = parse_cursor(self.since, name) if "@" in self.since else None
         if self._cursor is None:
-            parse_since(self.since)
+            parse_since(self.since, name)
         elif not last_event_id and (strangers := self._cursor.keys() - set(self.channels)):
             raise InvalidSince(f"since names channel {min(strangers)[:NAME_LENGTH]!r}, which the address does not; expected its channels")
 
