@@ -110,6 +110,18 @@ def test_an_idempotency_key_makes_a_retry_safe(hub: EventHubServer, channel: Cha
     assert len(history(hub, channel("chat"))) == 1
 
 
+def test_items_lines_and_single_events_never_share_a_key(hub: EventHubServer, channel: Channel) -> None:
+    text = '{"sender":"ana","text":"once"}'
+    ndjson = {"Content-Type": "application/x-ndjson"}
+    bodies = [(f"[{text},{text}]", {}), (f"{text}\n{text}\n", ndjson), (text, {})]
+    for body, headers in bodies:
+        answer = post(hub, channel("chat"), body, **{"Idempotency-Key": "job"}, **headers)
+        assert (answer.status_code in (200, 201), answer.headers.get("idempotent-replayed")) == (True, None)
+    for part in ("job/0", "job/1", "job/item/0", "job0"):
+        assert "idempotent-replayed" not in post(hub, channel("chat"), text, **{"Idempotency-Key": part}).headers
+    assert len(history(hub, channel("chat"))) == 9
+
+
 def test_a_conflict_names_the_event_that_has_the_key(hub: EventHubServer, channel: Channel) -> None:
     ndjson = {"Content-Type": "application/x-ndjson"}
     single = post(hub, channel("chat"), '{"sender":"ana","text":"1"}', **{"Idempotency-Key": "one"}).json()["id"]

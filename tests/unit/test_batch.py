@@ -61,7 +61,7 @@ async def test_each_item_is_an_event_in_order_with_a_key_of_its_own(count: int) 
     assert (len(body) > WHOLE) == (count == 3000)
     found = await desk.take(body)
     assert [(each.data, each.key) for each in found if isinstance(each, NewEvent)] == [
-        (orjson.dumps({**CHAT, "text": f"text {number}, [\\"}), f"k/{number}") for number in range(count)
+        (orjson.dumps({**CHAT, "text": f"text {number}, [\\"}), f"k item {number}") for number in range(count)
     ]
 
 
@@ -72,7 +72,7 @@ async def test_a_refused_item_stands_in_its_place_and_keeps_its_number(count: in
     items = [{"text": 1} if number % 7 == 3 else CHAT for number in range(count)]
     found = await desk.take(orjson.dumps(items))
     assert codes(found) == ["invalid_event" if number % 7 == 3 else "" for number in range(count)]
-    assert [each.key for each in found if isinstance(each, NewEvent)] == [f"k/{n}" for n in range(count) if n % 7 != 3]
+    assert [each.key for each in found if isinstance(each, NewEvent)] == [f"k item {n}" for n in range(count) if n % 7 != 3]
     assert len(desk.refused) == codes(found).count("invalid_event")
 
 

@@ -160,6 +160,20 @@ def test_a_huge_integer_is_a_number_or_refused(schema: Schema, digits: int) -> N
         assert isinstance(orjson.loads(data)["fields"]["n"], int | float), "what is stored can be read again"
 
 
+@pytest.mark.parametrize("number", [-(2**63) - 1, -(10**19) + 1, -(10**18) * 9 - 10**18, 2**64, 10**20])
+@pytest.mark.parametrize("form", ["%d", "[0, %d]", '{"a": {"b": [%d]}}'])
+def test_an_integer_that_would_be_rounded_is_refused(number: int, form: str) -> None:
+    body = (form % number).encode()
+    assert "more than 64 bits" in refused(ANY, body).message
+    assert ANY.canonical_all(b"[%b]" % body) is None
+
+
+@pytest.mark.parametrize("number", [-(2**63), 2**63, 10**19 - 1, 2**64 - 1])
+def test_an_integer_of_64_bits_is_kept(number: int) -> None:
+    assert ANY.canonical(b"%d" % number) == b"%d" % number
+    assert ANY.canonical_all(b"[%d]" % number) == [b"%d" % number]
+
+
 def test_parse_gives_the_value() -> None:
     assert parse(b' {"a":[1,2.5,true,null,"x"]} ') == {"a": [1, 2.5, True, None, "x"]}
 

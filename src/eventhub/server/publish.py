@@ -108,7 +108,7 @@ class Request:
             raise too_large(f"the event has {len(body)} bytes", "event_bytes", self.limits.event_bytes)
         check_depth(body, self.limits.depth, "limits.depth")
         data = self.kind.canonical(body)
-        key = self.key if index is None or self.key is None else f"{self.key}/{index}"
+        key = self.key if index is None or self.key is None else self._part_key(index)
         return NewEvent(self.channel, data, self.now(), self.attributes, key)
 
     def events(self, body: bytes, first: int = 0) -> list[NewEvent] | None:
@@ -118,7 +118,7 @@ class Request:
         size, depth = self.limits.event_bytes, self.limits.depth
         if any(len(data) > size or data.count(b"{") + data.count(b"[") > depth for data in found):
             return None
-        keys = repeat(None) if self.key is None else (f"{self.key}/{index}" for index in range(first, first + len(found)))
+        keys = repeat(None) if self.key is None else map(self._part_key, range(first, first + len(found)))
         return many(NewEvent, zip(repeat(self.channel), found, repeat(self.now()), repeat(self.attributes), keys, strict=False))
 
     def begin_trace(self) -> None:
@@ -149,6 +149,10 @@ class Request:
             raise PayloadTooLarge(
                 f"the array has more than {self.limits.batch} events, which is the limit (limits.batch); send fewer, or a stream"
             ).by("batch")
+
+    def _part_key(self, index: int) -> str:
+        """The key of an item or a line. No producer can send a key with a space, and no item has the key of a line."""
+        return f"{self.key} {'line' if self.stream else 'item'} {index}"
 
     def _key(self) -> str | None:
         if (key := self.headers.get(b"idempotency-key")) is None:
