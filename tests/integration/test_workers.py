@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import ConnectionClosed
 
+from eventhub.server.supervisor import HANG_SECONDS
 from tests.clients import SECONDS, WsClient, busiest, frame, goodbyes, http, raw, upgrade
 from tests.harness import EventHubServer
 
@@ -321,3 +323,21 @@ def test_workers_that_cannot_start_are_given_up(tmp_path: Path) -> None:
     assert {event["exit_code"] for event in events if event["event"] == "worker_ended"} == {7}
     assert [event["attempts"] for event in events if event["event"] == "gave_up"] == [5]
     assert done.stderr == ""
+
+
+def test_workers_that_look_at_the_dearest_arrays_of_ten_producers_answer_others_and_are_not_taken_for_hung(start: Start) -> None:
+    hub = start("workers: 2", lane="workers")
+    began = pids(hub)
+    item = b"[" + b"[]," * 21_000 + b"1],"
+    body = b"[" + item * 40 + b"1]"
+    headers = {"content-type": "application/json"}
+    longest = 0.0
+    with ThreadPoolExecutor(10) as pool:
+        sent = [pool.submit(httpx.post, f"{hub.url}/v1/channels/chat.a", content=body, headers=headers, timeout=SECONDS) for _ in range(10)]
+        while not all(each.done() for each in sent):
+            begin = time.monotonic()
+            assert http.get(f"{hub.url}/livez", headers={"connection": "close"}).status_code == 200  # of one worker or the other
+            longest = max(longest, time.monotonic() - begin)
+    assert [each.result().status_code for each in sent] == [422] * 10
+    assert longest < HANG_SECONDS / 4, "a turn of the loop is far shorter"
+    assert (lines(hub, "worker_hangs"), pids(hub)) == ([], began)
