@@ -11,7 +11,7 @@ unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to 
 .PHONY: serve test pytest pythons pythons-ready faults rolling restart steady comings autobahn fuzz dear schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
-	$(BIN)/eventhub serve
+	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
 
 test: lint pytest pythons-ready ## Everything CI runs, but for the image and the whole of `make pythons`
 	$(BIN)/python -m tests.pythons --short

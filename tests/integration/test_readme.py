@@ -37,6 +37,14 @@ def test_its_two_commands_are_those_of_the_makefile_and_ci_calls_the_second() ->
     assert "\nmake test\n" in (ROOT / ".ci/run").read_text()
 
 
+def test_another_port_is_one_of_make_and_not_of_the_environment() -> None:
+    assert "`make serve PORT=9000`" in README
+    for arguments, served in ((["PORT=9000"], "serve --port 9000"), ([], "serve")):
+        command = ["make", "-n", "-o", ".venv/serve.stamp", "serve", *arguments]
+        told = subprocess.run(command, cwd=ROOT, env={**os.environ, "PORT": "7"}, capture_output=True, text=True, timeout=30, check=True)
+        assert told.stdout.strip().endswith(served)
+
+
 def test_its_curl_lines_publish_and_listen(start: Callable[..., EventHubServer], tmp_path: Path) -> None:
     hub = start()
     chat, listen, stream, batch, fault, _ = (here(block, hub) for block in blocks("sh") if "curl" in block)

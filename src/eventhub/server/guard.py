@@ -85,7 +85,7 @@ class Guard:
         """As `admit`. Raises Forbidden, too, for whoever is no operator."""
         principal = await self.admit(headers, address=address)
         if not principal.known and self.nobody is STRANGER:
-            raise Unauthorized("this needs an operator's API key, and none was sent")
+            raise Unauthorized("this needs an operator's API key, and none was sent; expected Authorization: Bearer …")
         if not principal.operator:
             raise Forbidden(f"{principal.kind} {principal.name!r} is no operator; expected an API key with operator: true")
         return principal
