@@ -19,7 +19,8 @@ def test_grants_are_by_action() -> None:
 
 
 def test_a_stranger_is_told_to_say_who_it_is() -> None:
-    with pytest.raises(Unauthorized, match=r"publishing to 'chat\.lobby' needs a token or an API key, and none was sent; expected Authorization: Bearer"):
+    expected = r"publishing to 'chat\.lobby' needs a token or an API key, and none was sent; expected Authorization: Bearer"
+    with pytest.raises(Unauthorized, match=expected):
         STRANGER.authorize(Action.PUBLISH, "chat.lobby", NO_ONE)
 
 

@@ -173,3 +173,14 @@ def test_lines_that_were_there_already_are_marked_where_the_answer_comes_after_t
     node = Node()
     first, again = (node.post(f"{EVENT}\n", **NDJSON, **{"idempotency-key": "k"}) for _ in range(2))
     assert (first.headers.get("idempotent-replayed"), again.headers.get("idempotent-replayed")) == (None, "true")
+
+
+def test_a_lenient_body_that_is_no_json_is_logged_once_a_while_for_each_channel_type() -> None:
+    node = Node()
+    with structlog.testing.capture_logs() as lines:
+        for content in ("s3cret", "[s3cret]", "1", EVENT):
+            assert node.post(content, prefer="handling=lenient").status_code == 200
+        node.post("s3cret")
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["type"], line["channel"]) == ("lenient_body_refused", "warning", "chat", "chat.a")
+    assert "s3cret" not in line["reason"]

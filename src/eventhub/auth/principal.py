@@ -49,7 +49,9 @@ class Principal:
         if action in anyone or self.grants.allow(action, channel):
             return
         if not self.known:
-            raise Unauthorized(f"{_PHRASES[action]} {channel!r} needs a token or an API key, and none was sent; expected Authorization: Bearer …")
+            raise Unauthorized(
+                f"{_PHRASES[action]} {channel!r} needs a token or an API key, and none was sent; expected Authorization: Bearer …"
+            )
         where = f"its claim channels.{action}" if self.kind is Kind.TOKEN else f"{action} of its entry in auth.keys"
         raise Forbidden(f"{self.kind} {self.name!r} has no grant for {_PHRASES[action]} {channel!r}; expected a pattern for it in {where}")
 

@@ -10,6 +10,7 @@ from itertools import repeat
 from urllib.parse import unquote
 
 import orjson
+import structlog
 from starlette.types import Receive, Scope, Send
 
 from eventhub.auth.grants import Action
@@ -37,8 +38,11 @@ from eventhub.tracing import Attributes, Publishing, parent_of, trace_id_of
 PREFIX = "/v1/channels/"
 METHODS = ("POST", "PUT")
 NDJSON = frozenset(b"application/" + name for name in (b"x-ndjson", b"ndjson", b"jsonl", b"x-jsonl", b"jsonlines", b"x-jsonlines"))
+AGAIN_SECONDS = 600.0
+"""A body that is not JSON, of a lenient request, is logged again for a channel type after so long."""
 SMALL = 4096
 """Bytes of an event that takes so little time that nobody asks how much."""
+log = structlog.get_logger("eventhub.publish")
 _KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
 CLOUDEVENT = frozenset((b"ce-specversion", b"ce-id"))
 """Every CloudEvent in binary mode has both (CloudEvents HTTP binding, 3.1). Either makes the body the data of one event."""
@@ -184,6 +188,7 @@ class PublishEndpoint:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._quiet: dict[str, float] = {}  # by channel type: until when no line is written
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: Request | None = None
@@ -232,10 +237,18 @@ class PublishEndpoint:
             if not (request.lenient and about_event(error)):
                 raise
             self._gateway.hub.rejected(request.channel, error)
+            self._note_lenient(request, error)
             await self._answer_batch(request, (error,), send)
         except Exception as error:
             self._gateway.hub.faults.note("publish", error, channel=request.channel, trace_id=trace_id_of(request.attributes))
             raise internal() from None
+
+    def _note_lenient(self, request: Request, error: EventHubError) -> None:
+        """A shipper that sends no JSON at all takes 200 for a success, and nobody would see that all of it is lost."""
+        now, kind = time.monotonic(), request.kind.name
+        if error.code == "invalid_json" and now >= self._quiet.get(kind, now):
+            self._quiet[kind] = now + AGAIN_SECONDS
+            log.warning("lenient_body_refused", type=kind, channel=request.channel, reason=error.message)
 
     async def _single(self, request: Request, body: bytes, send: Send) -> None:
         request.pay(1)
