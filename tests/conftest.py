@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import SETTINGS
@@ -16,6 +17,8 @@ Start = Callable[..., EventHubServer]
 
 def pytest_configure(config: pytest.Config) -> None:
     """What servers under test inherit. They refuse variables that they do not know; who only hands tests out leaves them to the others."""
+    hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
+    hypothesis.settings.load_profile("untimed")
     if not getattr(config.option, "numprocesses", None):
         for name in SETTINGS:
             os.environ.pop(name, None)
