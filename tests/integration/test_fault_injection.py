@@ -467,7 +467,7 @@ _PLACES: dict[str, list[str]] = {
     ],
     "write": [
         "fanout.py:Fanout._report:broke",
-        "fanout.py:Fanout.tell:write_all",
+        "fanout.py:Fanout.settle:write",
         "hub.py:Hub._flush:call_soon",
         "hub.py:Hub.dirty:call_soon",
         "writes.py:write_all_plainly:write",
@@ -496,6 +496,7 @@ _PLACES: dict[str, list[str]] = {
         "nodes.py:Nodes.attend:_note",
     ],
     "renewal": [
+        "hub.py:Hub.spawn:add_done_callback",
         "hub.py:Hub.spawn:create_task",
         "server/assembly.py:Assembly._hear:spawn",
     ],
