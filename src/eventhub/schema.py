@@ -363,7 +363,7 @@ def _explain(error: ValidationError, body: bytes) -> InvalidEvent:
 
 def _invalid(count: int, found: Iterable[dict[str, str]]) -> InvalidEvent:
     listed = list(islice(found, MAX_FAULTS))
-    more = f", the first {len(listed)} are listed" if count > len(listed) > 0 else ", too many to list them" if not listed else ""
+    more = f", at most {MAX_FAULTS} are listed" if count > len(listed) > 0 else ", too many to list them" if not listed else ""
     return InvalidEvent(f"the event does not fit its channel type: {count} fault{'s' * (count > 1)}{more}", listed)
 
 

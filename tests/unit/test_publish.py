@@ -1,7 +1,9 @@
 """server/publish.py: what its real servers cannot be made to do. The rest is tested over HTTP (integration/test_publish.py)."""
 
 import asyncio
+import gc
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from eventhub.hub import Hub
 from eventhub.metrics import Metrics
 from eventhub.server.gateway import Gateway
 from eventhub.server.guard import Guard
+from eventhub.server.handling import DETAILED
 from eventhub.server.ingest import GROUP
 from eventhub.server.publish import PublishEndpoint
 from eventhub.settings import Settings
@@ -184,3 +187,50 @@ def test_a_lenient_body_that_is_no_json_is_logged_once_a_while_for_each_channel_
     (line,) = lines
     assert (line["event"], line["log_level"], line["type"], line["channel"]) == ("lenient_body_refused", "warning", "chat", "chat.a")
     assert "s3cret" not in line["reason"]
+
+
+REFUSED = ["[" + ",".join(["1"] * 500) + "]", "1", "[1,}", "[" * 900 + "]" * 900, "[" + EVENT + ",[]]", "x" * 70_000]
+
+
+def errors_alive() -> set[int]:
+    return {id(each) for each in gc.get_objects() if isinstance(each, EventHubError)}
+
+
+@pytest.mark.parametrize("away", [False, True])
+@pytest.mark.parametrize("headers", [{}, NDJSON, {"prefer": "handling=lenient"}])
+def test_refusals_are_freed_with_the_answer_without_a_garbage_collection(headers: dict[str, str], *, away: bool) -> None:
+    """An error that is kept by a frame of its own traceback stays, with the batch in that frame, until a full collection."""
+    node = Node()
+    gc.collect()
+    before = errors_alive()
+    gc.disable()
+    try:
+        for body in [*REFUSED, EVENT, f"[{EVENT}]"]:
+            node.broker.fault = BrokerUnavailable("away") if away else None
+            node.post(body, **headers)
+        node.broker.fault = None
+        assert not errors_alive() - before
+    finally:
+        gc.enable()
+
+
+def test_the_first_refusals_of_an_array_have_details_and_all_have_a_result() -> None:
+    item = "{" + ",".join(f'"a{number:02}":1' for number in range(40)) + "}"
+    answer = Node().post(f"[{EVENT}," + ",".join([item] * 1000) + "]")
+    errors = [result["error"] for result in answer.json()["results"][1:]]
+    assert [len(error.get("details", ())) for error in errors] == [20] * DETAILED + [0] * (1000 - DETAILED)
+    assert {(error["code"], error["message"]) for error in errors} == {("invalid_event", errors[0]["message"])}
+    assert answer.json()["rejected"] == 1000
+
+
+def test_what_refused_items_take_is_a_small_multiple_of_their_size() -> None:
+    node = Node()
+    body = "[" + ",".join(["{" + ",".join(f'"a{number:02}":1' for number in range(40)) + "}"] * 3000) + "]"
+    node.post(body)
+    tracemalloc.start()
+    try:
+        node.post(body)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * len(body)

@@ -334,7 +334,7 @@ def test_the_dialect_is_2020_12() -> None:
 def test_at_most_so_many_faults_are_listed_and_all_are_counted(schema: Schema, body: bytes) -> None:
     error = refused(schema, body)
     assert len(error.details) == MAX_FAULTS
-    assert error.message == f"the event does not fit its channel type: 100 faults, the first {MAX_FAULTS} are listed"
+    assert error.message == f"the event does not fit its channel type: 100 faults, at most {MAX_FAULTS} are listed"
 
 
 def test_as_many_faults_as_may_be_listed_are_listed_without_a_word_of_more() -> None:
@@ -360,7 +360,7 @@ def test_of_thousands_of_fields_those_that_are_unknown_are_named_before_a_model_
     monkeypatch.setattr(schema, "_validate", never)
     error = refused(schema, orjson.dumps({"sender": "ana", **{f"x{n}": [[]] for n in range(5000)}}))
     known = schema is CHAT
-    assert error.message == f"the event does not fit its channel type: {5001 - known} faults, the first {MAX_FAULTS} are listed"
+    assert error.message == f"the event does not fit its channel type: {5001 - known} faults, at most {MAX_FAULTS} are listed"
     assert [fault["pointer"] for fault in error.details] == [f"/x{n}" for n in range(MAX_FAULTS)] if known else error.details
 
 
@@ -386,7 +386,7 @@ def test_a_field_is_known_by_each_of_its_names() -> None:
     error = refused(
         ModelSchema(Named), orjson.dumps({"uno": 1, "eins": [1], "due": 2, "two": 2, "one": 1, **{f"x{n}": n for n in range(100)}})
     )
-    assert error.message == "the event does not fit its channel type: 100 faults, the first 20 are listed"
+    assert error.message == "the event does not fit its channel type: 100 faults, at most 20 are listed"
 
 
 def test_too_many_faults_of_a_model_are_counted_and_not_built() -> None:

@@ -9,6 +9,7 @@ from eventhub.event import NewEvent
 from eventhub.nesting import check_depth
 from eventhub.schema import dump, parse
 from eventhub.server.gateway import too_large
+from eventhub.server.handling import DETAILED
 from eventhub.server.turns import Slice, Turns
 
 WHOLE = 32 * 1024
@@ -37,11 +38,13 @@ class Items(Protocol):
 class Batch:
     """One array. `rejected` is told of each item that is refused."""
 
-    __slots__ = ("_found", "_rejected", "_request", "_turns")
+    __slots__ = ("_found", "_refused", "_rejected", "_request", "_summaries", "_turns")
 
     def __init__(self, request: Items, turns: Turns, rejected: Callable[[EventHubError], None]) -> None:
         self._request, self._turns, self._rejected = request, turns, rejected
         self._found: list[NewEvent | EventHubError] = []
+        self._refused = 0
+        self._summaries: dict[tuple[type[EventHubError], str], EventHubError] = {}
 
     async def events(self, body: bytes) -> list[NewEvent | EventHubError]:
         """Each item, or what is wrong with it. Raises EventHubError where it is no array of JSON, or has too many."""
@@ -107,4 +110,9 @@ class Batch:
 
     def _refuse(self, error: EventHubError) -> None:
         self._rejected(error)
-        self._found.append(error.detached())
+        error.detached()
+        self._refused += 1
+        if self._refused > DETAILED:  # one error for all items that are refused in the same words
+            error.details = []
+            error = self._summaries.setdefault((type(error), error.message), error)
+        self._found.append(error)

@@ -10,6 +10,8 @@ from eventhub.errors import EventHubError, InvalidRequest
 PARAMETER = "handling"
 CONTENT = ("invalid_json", "too_deep", "invalid_event", "idempotency_conflict")
 """Codes of what is wrong with an event itself: repeated, it would be refused again."""
+DETAILED = 100
+"""Refusals of one request that are answered with all that is known about them. The rest costs little."""
 _PREFERENCE = re.compile(rb'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
 
 

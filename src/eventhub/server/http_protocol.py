@@ -95,7 +95,7 @@ class HttpProtocol(asyncio.Protocol):
         try:
             self._place = admission.connect(self.client[0] if self.client else None)
         except NodeFull as error:
-            self._full = error
+            self._full = error.detached()
             self._watcher = admission.watchers.enter(self.client[0] if self.client else "", self._give_way)
             if self._watcher is None:
                 self.gateway.hub.refused(error)

@@ -21,7 +21,7 @@ from eventhub.faults import internal
 from eventhub.hub import Hub
 from eventhub.server.access import note
 from eventhub.server.gateway import Gateway, too_large
-from eventhub.server.handling import Handling, retryable, status_of
+from eventhub.server.handling import DETAILED, Handling, retryable, status_of
 from eventhub.server.headers import ALWAYS, APPLIED, LIVE, REPLAYED, headers_of
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.race import race, within
@@ -44,8 +44,6 @@ LOOK, LOOK_BYTES = 8, 512
 """After so many lines, or one with so many bytes, the clock is looked at."""
 BLANK_LINES = 20
 """So many blank lines cost as much as one event."""
-DETAILED = 100
-"""Refusals reported one by one; beyond it they are counted."""
 
 
 class Lines(Protocol):
@@ -264,7 +262,7 @@ class Ingest:
 
     def _end(self, error: EventHubError | None) -> None:
         if not self._ended:
-            self._ended, self._error = True, error
+            self._ended, self._error = True, error.detached() if error is not None else None
             self._begun.set()
             self._wake.set()
 

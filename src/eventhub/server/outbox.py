@@ -69,7 +69,7 @@ class Outbox:
 
     def fail(self, error: EventHubError) -> None:
         """No more is accepted; `take` gives what is left, then None, and `error` says why."""
-        self.error = self.error or error
+        self.error = self.error or error.detached()
         if not self._closed:
             self.close()
             self.on_fail()

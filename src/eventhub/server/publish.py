@@ -217,7 +217,7 @@ class PublishEndpoint:
             if request is not None:
                 request.end_trace((error,))
             self._gateway.hub.rejected(scope["path"][len(PREFIX) :], error)
-            await refuse(send, error)
+            await refuse(send, error.detached())
         except ConnectionError:
             pass  # the producer left before its body was complete: nothing is stored
 
@@ -287,6 +287,8 @@ class PublishEndpoint:
         results, rejected, replayed = [], 0, False
         later: EventHubError | None = None
         shown, text = -1, ""  # events of a batch mostly have one time
+        told: EventHubError | None = None  # refused items often share one error (batch.py)
+        refusal = ""
         piece = Slice(self._gateway.turns)
         for outcome in outcomes:
             if isinstance(outcome, EventHubError):
@@ -294,7 +296,9 @@ class PublishEndpoint:
                     await piece.another()
                 rejected += 1
                 later = later or (outcome if retryable(outcome) else None)
-                results.append(orjson.dumps({"error": outcome.as_dict()}).decode())
+                if outcome is not told:
+                    told, refusal = outcome, orjson.dumps({"error": outcome.as_dict()}).decode()
+                results.append(refusal)
             else:
                 (epoch, offset), time, again = outcome
                 replayed = replayed or again

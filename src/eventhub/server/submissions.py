@@ -53,7 +53,7 @@ class Submissions:
             try:
                 outcomes = await self._hub.publish([event for _, event, *_ in batch], traces)
             except EventHubError as error:
-                outcomes = [error] * len(batch)
+                outcomes = [error.detached()] * len(batch)
             except Exception as error:
                 ids = {found for _, event, *_ in batch if (found := trace_id_of(event.attributes))}
                 self._hub.faults.note("publish", error, session=self._session, trace_ids=sorted(ids))
