@@ -101,6 +101,34 @@ def test_a_chunk_extension_without_end_has_a_bound(served: EventHubServer, path:
     assert answer.status == 431
 
 
+# The head's bounds
+
+HANDSHAKE = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+
+
+@pytest.mark.parametrize("packet", [1_000_000, 16_000], ids=["in one packet", "in several"])
+@pytest.mark.parametrize(
+    "whole",
+    [
+        head("GET", "/livez?" + "a" * 33_000),
+        head("GET", "/v1/ws?" + "a" * 33_000, *HANDSHAKE),
+        head("GET", "/livez?" + "a" * 20_000, "X: " + "a" * 13_000),
+        head("GET", "/livez", *["X:"] * 300),
+        head("GET", "/v1/ws", *HANDSHAKE, *["X:"] * 300),
+    ],
+    ids=["an address", "an address of a WebSocket", "an address and a field", "fields", "fields of a WebSocket"],
+)
+def test_a_head_has_a_bound(served: EventHubServer, whole: bytes, packet: int) -> None:
+    (answer,) = asked(served.port, *(whole[at : at + packet] for at in range(0, len(whole), packet)))
+    assert (answer.status, json.loads(answer.body)["code"]) == (431, "head_too_large")
+
+
+def test_a_head_below_its_bounds_is_answered(served: EventHubServer) -> None:
+    fields = [f"X-{number}: a" for number in range(250)]
+    got = asked(served.port, head("GET", "/livez?" + "a" * 28_000, *fields) + head("GET", "/livez", *fields) + END)
+    assert [answer.status for answer in got] == [200] * 3
+
+
 # Framing (RFC 9112, 6 and 7)
 
 CODING = "Transfer-Encoding: {}"

@@ -27,6 +27,9 @@ from eventhub.server.wire import WebSocketProtocol
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 HEAD_BYTES = 32 * 1024
+"""Of a request's head, its address among them."""
+HEAD_FIELDS = 256
+"""Header fields of a request. More of them, however small, cost more to look at than their bytes do."""
 TLS = b"\x16\x03"
 """How a client's first TLS record begins: a handshake, of version 3 (RFC 8446, 5.1)."""
 PIPELINE = 16
@@ -79,7 +82,8 @@ class HttpProtocol(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._in_head = False  # a request has begun whose head is not complete
         self._expects = False  # it asks for 100 Continue
-        self._head_bytes = 0  # of header fields so far
+        self._head_bytes = 0  # of address and header fields so far
+        self._head_fields = 0
         self._idle_bytes = 0  # received since something came of it
         self._fault: EventHubError | None = None  # why the parser was stopped
         self._last_words = b""  # what is to be said to it, behind the answers that are due
@@ -185,17 +189,19 @@ class HttpProtocol(asyncio.Protocol):
         self._url = b""
         self._headers = []
         self._in_head, self._expects = True, False
-        self._head_bytes = self._idle_bytes = 0
+        self._head_bytes = self._head_fields = self._idle_bytes = 0
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self.gateway.settings.limits.head_seconds, self._contained, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
+        self._count_head(len(url))
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > HEAD_BYTES:
-            self._stop(_head_too_large())
+        self._count_head(len(name) + len(value) + 4)
+        self._head_fields += 1
+        if self._head_fields > HEAD_FIELDS:
+            self._stop(HeadTooLarge(f"the request has more than {HEAD_FIELDS} header fields, which is the limit"))
         if not self._in_head:
             return  # a trailer: fields behind the body are no part of the head (RFC 9110, 6.5.1)
         name = name.lower()
@@ -207,7 +213,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._head_is_complete()
         self._in_head = False
-        self._head_bytes = self._idle_bytes = 0
+        self._head_bytes = self._head_fields = self._idle_bytes = 0
         version = self._parser.get_http_version()
         try:
             request_head.check(version, self._headers)
@@ -332,6 +338,11 @@ class HttpProtocol(asyncio.Protocol):
             self._start(exchange)
         else:
             self._flow.pause_reading()
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES:
+            self._stop(_head_too_large())
 
     def _start(self, exchange: Exchange) -> None:
         task = self.loop.create_task(exchange.run(self._app))
