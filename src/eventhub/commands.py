@@ -96,7 +96,7 @@ def command_of(fields: dict[str, Any]) -> Command:
         try:
             return kind.model_validate(fields)
         except ValidationError as error:
-            details = faults(error, fields)
+            details = faults(error, fields, _FIELDS[kind])
     raise InvalidFrame(f"the {name} message does not fit: {details[0]['pointer']}: {details[0]['message']}", details)
 
 

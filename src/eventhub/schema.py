@@ -68,6 +68,7 @@ class ModelSchema:
         if not isinstance(self.conflation_key, str | None):
             raise TypeError(f"its conflation_key is a {type(self.conflation_key).__name__}; expected the name of a field")
         self._fields = _fields(adapter.core_schema)
+        self._told = self._fields if own else None  # of a model with aliases, not all of them are taken
         self._validate = adapter.validator.validate_json
         self._validate_all = TypeAdapter(Annotated[list[model], FailFast()]).validator.validate_json
         self._dump = adapter.serializer.to_json
@@ -80,7 +81,7 @@ class ModelSchema:
         try:
             data = self._dump(self._validate(body), exclude_unset=True, by_alias=True)
         except ValidationError as error:
-            raise _explain(error, body) from None
+            raise _explain(error, body, self._told) from None
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # the model is its author's: it may raise anything, SystemExit and native code's panics among it
@@ -97,12 +98,12 @@ class ModelSchema:
             raise _invalid(1, [fault("", f"Input should be an object{_received(value)}")])
         if unknown := [name for name in value if name not in fields]:
             names = unknown[:MAX_FAULTS]
-            raise _invalid(len(unknown), [fault(pointer([name]), "Extra inputs are not permitted") for name in names])
+            raise _invalid(len(unknown), [fault(pointer([name]), not_permitted(self._told)) for name in names])
         if self._in_python is not None:
             try:
                 self._in_python(value)
             except ValidationError as error:
-                raise _invalid(error.error_count(), faults(error, value)) from None
+                raise _invalid(error.error_count(), faults(error, value, self._told)) from None
 
     def canonical_all(self, body: bytes) -> list[bytes] | None:
         if b"NaN" in body or b"Infinity" in body or _may_be_long(body):
@@ -287,15 +288,29 @@ def fault(where: str, what: str) -> dict[str, str]:
     return {"pointer": where if len(where) <= POINTER_LENGTH else where[:POINTER_LENGTH] + "…", "message": what[:POINTER_LENGTH]}
 
 
-def faults(error: ValidationError, value: Any) -> list[dict[str, str]]:
-    """The first places where `value` does not fit a model, MAX_FAULTS of them; none where there are too many to build them all."""
+def not_permitted(known: Iterable[str] | None) -> str:
+    """What is said of a field that is none of these."""
+    return "Extra inputs are not permitted" + (f"; expected one of {', '.join(sorted(known))}" if known else "")
+
+
+def faults(error: ValidationError, value: Any, known: frozenset[str] | None = None) -> list[dict[str, str]]:
+    """The first places where `value` does not fit a model, MAX_FAULTS of them; none where there are too many to build them all.
+
+    `known`: the fields of the model itself, to be named beside one that it does not have.
+    """
     if error.error_count() > MANY_FAULTS:
         return []
     found = []
     for each in error.errors(include_url=False, include_context=False)[:MAX_FAULTS]:
-        typed = each["type"].endswith(("_type", "_parsing"))
+        message = each["msg"]
+        if each["type"].endswith(("_type", "_parsing")):
+            message += _received(each["input"])
+        elif each["type"] in ("literal_error", "enum"):
+            message += _received(each["input"], "another string")
+        elif each["type"] == "extra_forbidden" and len(each["loc"]) == 1:
+            message = not_permitted(known)
         where = pointer(_place(each["loc"], value, absent=each["type"] == "missing"))
-        found.append(fault(where, each["msg"] + (_received(each["input"]) if typed else "")))
+        found.append(fault(where, message))
     return found
 
 
@@ -331,13 +346,15 @@ def _of_schema(error: jsonschema_rs.ValidationError) -> dict[str, str]:
     return fault(pointer(list(error.instance_path)), error.message + (_received(error.instance) if typed else ""))
 
 
-def _received(value: Any) -> str:
+def _received(value: Any, text: str = "a string") -> str:
     """The kind of what stands there; what it is may be private, and errors are logged by whoever gets them."""
+    if isinstance(value, str):
+        return f", received {text}"
     return next((f", received {name}" for kind, name in _KINDS if isinstance(value, kind)), "")
 
 
 _KINDS: tuple[tuple[Any, str], ...] = (
-    (bool, "a boolean"), (str, "a string"), ((int, float), "a number"), (dict, "an object"), (list, "an array"), (NoneType, "null"),
+    (bool, "a boolean"), ((int, float), "a number"), (dict, "an object"), (list, "an array"), (NoneType, "null"),
 )  # fmt: skip
 
 
@@ -353,10 +370,10 @@ def _place(location: Sequence[str | int], value: Any, *, absent: bool) -> list[s
     return place
 
 
-def _explain(error: ValidationError, body: bytes) -> InvalidEvent:
+def _explain(error: ValidationError, body: bytes, known: frozenset[str] | None) -> InvalidEvent:
     value = parse(body)  # raises if that is what is wrong
     try:
-        return _invalid(error.error_count(), faults(error, value))
+        return _invalid(error.error_count(), faults(error, value, known))
     except Exception as fault:  # errors of a model's own may have texts that cannot be made
         raise _failed(fault, body) from fault
 

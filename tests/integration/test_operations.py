@@ -274,6 +274,9 @@ def test_what_curl_users_get_wrong_is_explained(hub: EventHubServer) -> None:
         "application/x-ndjson": http.post(url, content='{"sender":"a","text":"b"}\n{"sender":"a","text":"b"}'),
         "/v1/channels/{channel}": http.post(f"{hub.url}/v1/channel/chat.a"),
         "70025 bytes; at most 65536": http.post(url, content='{"sender":"a","text":"' + "x" * 70_001 + '"}'),
+        "the body has 5000000 bytes; at most 4194304": http.post(url, content=b" " * 5_000_000),
+        "expected one of GET": http.delete(f"{hub.url}/v1/types"),
+        "(limits.page), received '5000'": http.get(url, params={"limit": "5000"}),
         "more than 64 bits": http.post(f"{hub.url}/v1/channels/logs.a", content='{"level":"info","message":"","n":' + "9" * 400 + "}"),
     }
     for words, response in cases.items():

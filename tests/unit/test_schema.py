@@ -554,3 +554,16 @@ def test_a_batch_gives_what_its_items_give_one_by_one_or_nothing(schema: Schema,
             return None
 
     assert schema.canonical_all(body) == one_by_one()
+
+
+def test_what_would_have_been_taken_is_named() -> None:
+    def told(payload: str, body: bytes) -> list[tuple[str, str]]:
+        return [(each["pointer"], each["message"]) for each in refused(load_schema(payload, Path()), body).details or ()]
+
+    ((where, what),) = told("log", b'{"level":"INFO","message":"x"}')
+    assert where == "/level"
+    assert what.endswith("or 'critical', received another string")
+    extra = "Extra inputs are not permitted; expected one of sender, text"
+    assert told("chat", b'{"sender":"a","text":"b","x":1}') == [("/x", extra)]
+    many = b",".join(b'"%d":1' % number for number in range(100))
+    assert told("chat", b'{"sender":"a","text":"b",%b}' % many)[0] == ("/0", extra)

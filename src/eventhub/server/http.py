@@ -263,7 +263,9 @@ def _errors(api: FastAPI, hub: Hub) -> None:
         assert isinstance(error, RequestValidationError)
         faults = [{"pointer": pointer(list(fault["loc"])), "message": str(fault["msg"])} for fault in error.errors()[:MAX_FAULTS]]
         paged = any(fault["loc"] == ("query", "limit") and fault["type"] == "less_than_equal" for fault in error.errors())
-        problem = InvalidRequest(f"{faults[0]['pointer']}: {faults[0]['message']}{' (limits.page)' * paged}", faults)
+        first = error.errors()[0]
+        received = f", received {str(first['input'])[:40]!r}" if first["loc"][0] == "query" else ""
+        problem = InvalidRequest(f"{faults[0]['pointer']}: {faults[0]['message']}{' (limits.page)' * paged}{received}", faults)
         if paged:
             hub.refused(problem.by("page"))
         return _problem(problem)
@@ -275,9 +277,10 @@ def _errors(api: FastAPI, hub: Hub) -> None:
             case 404:
                 return _problem(NotFound(f"nothing is at {path!r}; channels are at /v1/channels/{{channel}}, and /docs lists everything"))
             case 405:
-                problem = _problem(MethodNotAllowed(f"{path!r} has no method {method}"))
                 routes = [route for route in api.routes if isinstance(route, Route) and route.path_regex.match(request.url.path)]
-                problem.headers["allow"] = ", ".join(sorted({name for route in routes for name in route.methods or ()}))
+                allowed = ", ".join(sorted({name for route in routes for name in route.methods or ()}))
+                problem = _problem(MethodNotAllowed(f"{path!r} has no method {method}; expected one of {allowed}"))
+                problem.headers["allow"] = allowed
                 return problem
             case _:
                 return _problem(InvalidRequest(error.detail))

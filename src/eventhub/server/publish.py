@@ -315,8 +315,8 @@ class PublishEndpoint:
 
     async def _body(self, request: Request, receive: Receive) -> bytes:
         limit = request.limits.body_bytes
-        if int(request.headers.get(b"content-length", b"0")) > limit:
-            raise too_large("the body is larger", "body_bytes", limit)
+        if (length := int(request.headers.get(b"content-length", b"0"))) > limit:
+            raise too_large(f"the body has {length} bytes", "body_bytes", limit)
         body = bytearray()  # bytes would be copied again for each piece: a packet of one byte would cost as much as the body
         end = asyncio.get_running_loop().time() + request.limits.body_seconds
         if await self._more(request, receive, body, end):
@@ -336,7 +336,7 @@ class PublishEndpoint:
             raise ConnectionResetError
         body += message["body"]
         if len(body) > limit:
-            raise too_large("the body is larger", "body_bytes", limit)
+            raise too_large(f"the body has {len(body)} bytes or more", "body_bytes", limit)
         return bool(message.get("more_body"))
 
 
