@@ -103,7 +103,7 @@ def test_a_chunk_extension_without_end_has_a_bound(served: EventHubServer, path:
 
 # The head's bounds
 
-HANDSHAKE = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+OPENING = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
 
 
 @pytest.mark.parametrize("packet", [1_000_000, 16_000], ids=["in one packet", "in several"])
@@ -111,10 +111,10 @@ HANDSHAKE = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version
     "whole",
     [
         head("GET", "/livez?" + "a" * 33_000),
-        head("GET", "/v1/ws?" + "a" * 33_000, *HANDSHAKE),
+        head("GET", "/v1/ws?" + "a" * 33_000, *OPENING),
         head("GET", "/livez?" + "a" * 20_000, "X: " + "a" * 13_000),
         head("GET", "/livez", *["X:"] * 300),
-        head("GET", "/v1/ws", *HANDSHAKE, *["X:"] * 300),
+        head("GET", "/v1/ws", *OPENING, *["X:"] * 300),
     ],
     ids=["an address", "an address of a WebSocket", "an address and a field", "fields", "fields of a WebSocket"],
 )
@@ -127,6 +127,19 @@ def test_a_head_below_its_bounds_is_answered(served: EventHubServer) -> None:
     fields = [f"X-{number}: a" for number in range(250)]
     got = asked(served.port, head("GET", "/livez?" + "a" * 28_000, *fields) + head("GET", "/livez", *fields) + END)
     assert [answer.status for answer in got] == [200] * 3
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("address", ["/livez", "/v1/types", "/v1/channels/closed.a", "/v1/admin/blocks", "/v1/sse", "/v1/ws", "/nothing"])
+def test_an_address_has_so_many_parameters_whatever_it_is(served: EventHubServer, method: str, address: str) -> None:
+    (answer,) = asked(served.port, head(method, f"{address}?a{'&a' * 256}", "Connection: close", "Content-Length: 0"))
+    assert refused(answer, "more than 256 parameters")
+
+
+def test_an_operator_is_known_before_a_query_is_looked_at(served: EventHubServer) -> None:
+    for method, address in (("GET", "connections?limit=x"), ("DELETE", "blocks?nobody=x")):
+        (answer,) = asked(served.port, head(method, f"/v1/admin/{address}", "Connection: close"))
+        assert answer.status == 401
 
 
 # Framing (RFC 9112, 6 and 7)

@@ -23,7 +23,7 @@ from eventhub.hub import Hub
 from eventhub.server import guard as module
 from eventhub.server import jwks
 from eventhub.server.guard import OFFER, Guard
-from eventhub.server.wanted import MAX_FIELDS
+from eventhub.server.request_head import MAX_PARAMETERS
 from eventhub.settings import AuthSettings
 from tests.credentials import SECRET, jwk, private, public_pem, token
 from tests.jwks_server import JwksServer, reply
@@ -167,7 +167,7 @@ def test_parameters_without_number_are_refused() -> None:
     """Or the library's own error would be a fault of the server."""
     for given in (guard(), guard(query=True)):
         with pytest.raises(InvalidRequest, match="more than 256 parameters"):
-            given.lift(b"access_token=x" + b"&a" * MAX_FIELDS, {})
+            given.lift(b"access_token=x" + b"&a" * MAX_PARAMETERS, {})
 
 
 # Operators

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Annotated, Any, TypeVar
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
@@ -21,50 +21,46 @@ def mount(api: FastAPI, admin: Admin, body_seconds: float) -> None:
     """Add the routes. A body has so many seconds."""
 
     async def operator(request: Request) -> Principal:
+        """Known before the query string is parsed."""
         return await admin.authorize(combined(request.scope["headers"]), address_of(request.scope))
 
+    Operator = Annotated[Principal, Depends(operator)]  # noqa: N806  # a type
+
     @api.get("/v1/admin/connections", summary="Who is connected, on all nodes", tags=["administer"])
-    async def connections(request: Request, wanted: Annotated[Filter, Query()]) -> dict[str, Any]:
-        await operator(request)
+    async def connections(who: Operator, wanted: Annotated[Filter, Query()]) -> dict[str, Any]:
         return await admin.connections(wanted)
 
     @api.post(
         "/v1/admin/disconnect", summary="End the connections of a principal or token, on all nodes", tags=["administer"],
         openapi_extra=_takes(Whom),
     )  # fmt: skip
-    async def disconnect(request: Request) -> dict[str, Any]:
-        who = await operator(request)
+    async def disconnect(request: Request, who: Operator) -> dict[str, Any]:
         return await admin.disconnect((await _body(request, Whom, body_seconds)).target, who)
 
     @api.get("/v1/admin/blocks", summary="Who is shut out", tags=["administer"])
-    async def blocks(request: Request) -> dict[str, Any]:
-        await operator(request)
+    async def blocks(who: Operator) -> dict[str, Any]:
         return admin.blocks()
 
     @api.post(
         "/v1/admin/blocks", summary="Shut a principal or token out, on all nodes", status_code=201, tags=["administer"],
         openapi_extra=_takes(Block),
     )  # fmt: skip
-    async def block(request: Request) -> dict[str, Any]:
-        who = await operator(request)
+    async def block(request: Request, who: Operator) -> dict[str, Any]:
         whom = await _body(request, Block, body_seconds)
         return await admin.block(whom.target, whom.milliseconds, who)
 
     @api.delete("/v1/admin/blocks", summary="Let them in again", status_code=204, tags=["administer"])
-    async def unblock(request: Request, whom: Annotated[Whom, Query()]) -> Response:
-        who = await operator(request)
+    async def unblock(who: Operator, whom: Annotated[Whom, Query()]) -> Response:
         if not await admin.unblock(whom.target, who):
             raise NotFound(f"the {whom.target} is not shut out")
         return Response(status_code=204)
 
     @api.get("/v1/admin/log", summary="The log's level, at each node", tags=["administer"])
-    async def verbosity(request: Request) -> dict[str, Any]:
-        await operator(request)
+    async def verbosity(who: Operator) -> dict[str, Any]:
         return await admin.verbosity()
 
     @api.put("/v1/admin/log", summary="Change the log's level, at all nodes", tags=["administer"], openapi_extra=_takes(Verbosity))
-    async def set_verbosity(request: Request) -> dict[str, Any]:
-        who = await operator(request)
+    async def set_verbosity(request: Request, who: Operator) -> dict[str, Any]:
         return await admin.set_verbosity((await _body(request, Verbosity, body_seconds)).level, who)
 
 

@@ -31,7 +31,7 @@ from eventhub.server.http_protocol import protocol_for
 from eventhub.server.machine import Machine
 from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
 from eventhub.server.pulse import pulse
-from eventhub.server.request_head import check_single, combined, stripped
+from eventhub.server.request_head import check_query, check_single, combined, stripped
 from eventhub.server.server import Server
 from eventhub.server.siblings import Siblings
 from eventhub.server.sockets import announce, listen
@@ -95,6 +95,7 @@ class Application:
             if self._cors.on:
                 send = self._cors.watch(scope, send)
             try:
+                check_query(scope["query_string"])
                 if not self.gateway.hosts.open:
                     self.gateway.hosts.check(_host(scope))
                 if PARAMETER in scope["query_string"]:

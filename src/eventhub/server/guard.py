@@ -25,7 +25,7 @@ from eventhub.errors import (
 )
 from eventhub.limits import Bucket
 from eventhub.server.jwks import KeySet
-from eventhub.server.wanted import MAX_FIELDS
+from eventhub.server.request_head import check_query
 from eventhub.settings import AuthSettings, KeySettings, VerificationKeySettings
 
 SCHEME = b"bearer "
@@ -134,10 +134,8 @@ class Guard:
         """A query string without its credential, and headers that hold it instead. Raises InvalidRequest."""
         if PARAMETER not in query:
             return query, headers
-        try:
-            fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
-        except ValueError:
-            raise InvalidRequest(f"the query string has more than {MAX_FIELDS} parameters") from None
+        check_query(query)
+        fields = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
         found = [value for name, value in fields if name == PARAMETER.decode()]
         if not found:
             return query, headers

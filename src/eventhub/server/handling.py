@@ -64,9 +64,9 @@ def _preference(prefer: bytes) -> Handling | None:
 
 def _parameter(query: bytes) -> Handling | None:
     try:
-        found = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=100)
+        found = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError:
-        raise InvalidRequest("the query string is not percent-encoded UTF-8, or has more than 100 parameters") from None
+        raise InvalidRequest("the query string is not percent-encoded UTF-8") from None
     asked: Handling | None = None
     for name, value in found:
         if name != PARAMETER or asked is not None:

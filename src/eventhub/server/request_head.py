@@ -22,6 +22,8 @@ SINGLE = {
 """Fields that are sent once. Of two, a proxy in between may have looked at the other one than we do."""
 UPGRADE = (b"upgrade", b"http2-settings")
 """What asks for another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1)."""
+MAX_PARAMETERS = 256
+"""Of a query string: a channel each, and what they have in common."""
 
 
 def check(version: str, headers: Headers) -> None:
@@ -40,6 +42,12 @@ def check(version: str, headers: Headers) -> None:
         raise InvalidRequest(f"Transfer-Encoding is {coding[:40].decode('latin-1')!r}; expected chunked and nothing else")
     if version == "1.0":
         raise InvalidRequest("the request is HTTP/1.0 and has a Transfer-Encoding; expected Content-Length (RFC 9112, 6.1)")
+
+
+def check_query(query: bytes) -> None:
+    """Before anything parses it. Raises InvalidRequest for a query string of too many parameters."""
+    if query.count(b"&") >= MAX_PARAMETERS:
+        raise InvalidRequest(f"the query string has more than {MAX_PARAMETERS} parameters, which is the limit")
 
 
 def check_single(headers: Headers) -> None:

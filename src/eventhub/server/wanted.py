@@ -7,14 +7,11 @@ from eventhub.commands import Subscribe
 from eventhub.errors import InvalidRequest, InvalidSince
 from eventhub.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.presence import MEMBER_LENGTH
+from eventhub.server.request_head import check_query
 from eventhub.session import Session
 
 CACHE_BUSTERS = ("_", "r")
 """Parameters with a number of no meaning, which polyfills of EventSource add: older ones of Yaffle's, and those that use jQuery."""
-
-
-MAX_FIELDS = 256
-"""Parameters of an address: a channel each, and what they have in common."""
 
 
 class Wanted:
@@ -84,8 +81,7 @@ def _is_last_event_id(name: str) -> bool:
 
 
 def _fields(query: bytes) -> list[tuple[str, str]]:
-    if query.count(b"&") >= MAX_FIELDS:
-        raise InvalidRequest(f"the query string has more than {MAX_FIELDS} parameters")
+    check_query(query)
     try:
         return parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError:
