@@ -79,6 +79,7 @@ def test_the_name_is_asked_once_kept_and_changeable(server: EventHubServer, visi
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="What is your name?")).to_be_visible()
+    expect(page.locator(".status-text")).to_have_text("not connected yet")
     page.get_by_role("textbox", name="Name", exact=True).fill("  ana  ")
     page.get_by_role("button", name="Continue").click()
     expect(bob.locator("#members .sender")).to_have_text(["bob", "ana"])

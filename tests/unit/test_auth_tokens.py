@@ -345,6 +345,17 @@ def test_grants_that_are_none_are_refused(channels: Any) -> None:
     assert "channels" in refused(signed(HS256, claims(channels=channels)))
 
 
+@pytest.mark.parametrize(
+    ("channels", "what"),
+    [
+        (["chat.*"], "channels is an array; expected an object"), ("chat.*", "channels is a text; expected an object"),
+        ({"read": ["chat.*"]}, "channels has 'read'; expected "), ({"publish": "chat.*"}, "channels.publish is no array; expected"),
+    ],
+)  # fmt: skip
+def test_grants_that_are_none_are_told_with_what_there_is(channels: Any, what: str) -> None:
+    assert what in refused(signed(HS256, claims(channels=channels)))
+
+
 # Signatures
 
 

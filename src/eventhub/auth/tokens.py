@@ -207,10 +207,13 @@ def is_name(value: Any) -> bool:
 def _grants(claim: Any) -> Grants:
     if claim is None:
         return NOTHING
-    if not isinstance(claim, dict) or not claim.keys() <= set(Action):
-        raise InvalidToken(f"the token's claim channels is not an object with {', '.join(Action)}")
-    if not all(isinstance(patterns, list) for patterns in claim.values()):
-        raise InvalidToken("the token's claim channels has a value that is not a list of patterns")
+    if not isinstance(claim, dict):
+        kind = "an array" if isinstance(claim, list) else "a text" if isinstance(claim, str) else "a number, true or false"
+        raise InvalidToken(f'the token\'s claim channels is {kind}; expected an object such as {{"subscribe":["chat.*"]}}')
+    if unknown := sorted(name for name in claim if name not in set(Action)):
+        raise InvalidToken(f"the token's claim channels has {unknown[0][:40]!r}; expected {', '.join(Action)}")
+    if wrong := [action for action, patterns in claim.items() if not isinstance(patterns, list)]:
+        raise InvalidToken(f'the token\'s claim channels.{wrong[0]} is no array; expected an array of patterns, such as ["chat.*"]')
     try:
         return Grants({Action(action): patterns for action, patterns in claim.items()})
     except ValueError as error:
