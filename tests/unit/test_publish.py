@@ -185,6 +185,11 @@ def test_a_lenient_body_that_is_no_json_is_logged_once_a_while_for_each_channel_
             assert node.post(content, prefer="handling=lenient").status_code == 200
         node.post("s3cret")
     (line,) = lines
+    with structlog.testing.capture_logs() as of_lines:
+        Node().post("s3cret\ns3cret\n", prefer="handling=lenient", **NDJSON)
+        Node().post(f"s3cret\n{EVENT}\n", prefer="handling=lenient", **NDJSON)
+        Node().post("s3cret\n", **NDJSON)
+    assert [each["event"] for each in of_lines] == ["lenient_body_refused"], "where no line is good"
     assert (line["event"], line["log_level"], line["type"], line["channel"]) == ("lenient_body_refused", "warning", "chat", "chat.a")
     assert "s3cret" not in line["reason"]
 

@@ -92,6 +92,7 @@ class Ingest:
         self._wake = asyncio.Event()
         self._begun = asyncio.Event()  # a line has come, or the end
         self._replayed = False
+        self._first: tuple[str, str] | None = None  # code and message of the first refusal; the error itself would be kept alive
         self._later: EventHubError | None = None  # of the refusals, one that may be no refusal later
         self._ended = False
         self._over = False
@@ -115,6 +116,11 @@ class Ingest:
     def why(self) -> str:
         """What ended it."""
         return self._error.code if self._error is not None else "done" if self._ended else ""
+
+    @property
+    def wholly_refused(self) -> tuple[str, str] | None:
+        """The code and the message with which its first line was refused, where no line was stored."""
+        return None if self._accepted else self._first
 
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
@@ -256,6 +262,8 @@ class Ingest:
 
     def _refuse(self, line: int, error: EventHubError) -> None:
         self._rejected += 1
+        if self._rejected == 1:
+            self._first = error.code, error.message
         self._later = self._later or (error if retryable(error) else None)
         if self._rejected <= DETAILED:
             self._details.append(orjson.dumps({"line": line, "error": error.as_dict()}) + b"\n")

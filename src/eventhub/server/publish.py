@@ -200,7 +200,12 @@ class PublishEndpoint:
                 note(scope, trace_id=trace_id_of(request.given))
             if request.stream:
                 visit = self._gateway.visits.enter(principal, address_of(scope))
-                await Ingest(self._gateway, request, visit).run(scope, receive, send)
+                ingest = Ingest(self._gateway, request, visit)
+                try:
+                    await ingest.run(scope, receive, send)
+                finally:
+                    if request.lenient and ingest.wholly_refused is not None:
+                        self._note_lenient(request, *ingest.wholly_refused)
                 return
             if request.toll is not None:
                 request.toll.check()
@@ -237,18 +242,18 @@ class PublishEndpoint:
             if not (request.lenient and about_event(error)):
                 raise
             self._gateway.hub.rejected(request.channel, error)
-            self._note_lenient(request, error)
+            self._note_lenient(request, error.code, error.message)
             await self._answer_batch(request, (error,), send)
         except Exception as error:
             self._gateway.hub.faults.note("publish", error, channel=request.channel, trace_id=trace_id_of(request.attributes))
             raise internal() from None
 
-    def _note_lenient(self, request: Request, error: EventHubError) -> None:
+    def _note_lenient(self, request: Request, code: str, reason: str) -> None:
         """A shipper that sends no JSON at all takes 200 for a success, and nobody would see that all of it is lost."""
         now, kind = time.monotonic(), request.kind.name
-        if error.code == "invalid_json" and now >= self._quiet.get(kind, now):
+        if code == "invalid_json" and now >= self._quiet.get(kind, now):
             self._quiet[kind] = now + AGAIN_SECONDS
-            log.warning("lenient_body_refused", type=kind, channel=request.channel, reason=error.message)
+            log.warning("lenient_body_refused", type=kind, channel=request.channel, reason=reason)
 
     async def _single(self, request: Request, body: bytes, send: Send) -> None:
         request.pay(1)
