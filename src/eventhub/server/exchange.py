@@ -60,8 +60,12 @@ class Exchange:
         """The client waits for 100 before it sends the body (RFC 9110, 10.1.1)."""
         self._expects = True
 
-    async def run(self, app: ASGIApp) -> None:
-        """Let the application answer. Whatever it does, the client gets an answer or the end of its connection."""
+    async def run(self, app: ASGIApp, ran: Callable[[], None]) -> None:
+        """Let the application answer. Whatever it does, the client gets an answer or the end of its connection.
+
+        `ran` is called first: it runs.
+        """
+        ran()
         try:
             await app(self.scope, self.receive, self.send)
         except Exception:

@@ -33,6 +33,7 @@ from eventhub.server.liveness import LEAST_RATE, Patience
 from eventhub.server.origin_check import OriginCheck
 from eventhub.server.proxies import Proxies
 from eventhub.server.rates import Rates
+from eventhub.server.starts import Starts
 from eventhub.server.turns import Turns
 from eventhub.server.visits import Visit, Visits
 from eventhub.session import Session, SessionLimits, Submit
@@ -143,6 +144,11 @@ class Gateway:
             work()
         except Exception as error:
             self.visits.broke(connection, where, error)
+
+    @cached_property
+    def starts(self) -> Starts:
+        """Of requests, on the running loop."""
+        return Starts(self.turns)
 
     @cached_property
     def turns(self) -> Turns:
