@@ -28,8 +28,10 @@ class Piece(NamedTuple):
     alone: bool
 
 
-def pieces(body: bytes, size: int, depth: int) -> Iterator[Piece | None]:
-    """The items of an array, up to `size` bytes of them at a time, or one that is longer. None: nothing yet, but it took a while.
+def pieces(body: bytes, size: int, commas: int, depth: int) -> Iterator[Piece | None]:
+    """The items of an array, up to `size` bytes and `commas` of them at a time, or one that has more.
+
+    None: nothing yet, but it took a while.
 
     Whether a piece is JSON is for its parser to say; what no parser of a piece would see is refused here. The end of an item that nests
     deeper than `depth` takes longer to find.
@@ -40,7 +42,10 @@ def pieces(body: bytes, size: int, depth: int) -> Iterator[Piece | None]:
     start = body.index(b"[") + 1
     first = True
     while True:
-        if (end := _end(several, body, start, start + size)) > start:
+        room = size
+        while body.count(b",", start, start + room) > commas:
+            room //= 2
+        if (end := _end(several, body, start, start + room)) > start:
             yield _checked(body, start, end - 1, alone=False)
             start, first = end, False
             continue

@@ -20,27 +20,27 @@ trees = st.recursive(
 )
 
 
-def cut(body: bytes, size: int = 40, depth: int = 4) -> list[Piece]:
-    return [piece for piece in pieces(body, size, depth) if piece is not None]
+def cut(body: bytes, size: int = 40, depth: int = 4, commas: int = 1000) -> list[Piece]:
+    return [piece for piece in pieces(body, size, commas, depth) if piece is not None]
 
 
-def items(body: bytes, size: int = 40, depth: int = 4) -> list[Any]:
+def items(body: bytes, size: int = 40, depth: int = 4, commas: int = 1000) -> list[Any]:
     """All items, parsed piece by piece as the caller does."""
     found = []
-    for start, end, alone in cut(body, size, depth):
+    for start, end, alone in cut(body, size, depth, commas):
         some = orjson.loads(b"[" + body[start:end] + b"]")
         assert some
         assert not alone or len(some) == 1
-        assert alone or end - start < size
+        assert alone or (end - start < size and body.count(b",", start, end) < commas)
         found += some
     return found
 
 
 @thorough
-@given(st.lists(trees, max_size=12), st.integers(1, 200), st.integers(1, 6), st.sampled_from([None, 0, 3]))
-def test_the_pieces_of_an_array_are_its_items(value: list[Any], size: int, depth: int, indent: int | None) -> None:
+@given(st.lists(trees, max_size=12), st.integers(1, 200), st.integers(1, 6), st.integers(1, 9), st.sampled_from([None, 0, 3]))
+def test_the_pieces_of_an_array_are_its_items(value: list[Any], size: int, depth: int, commas: int, indent: int | None) -> None:
     body = json.dumps(value, ensure_ascii=False, indent=indent).encode()
-    assert items(b" \n" + body + b"\r\n ", size, depth) == value
+    assert items(b" \n" + body + b"\r\n ", size, depth, commas) == value
 
 
 @thorough
@@ -89,7 +89,7 @@ def test_a_long_item_comes_alone_and_the_others_by_their_bytes() -> None:
 
 def test_the_end_of_an_item_that_is_very_long_or_very_deep_is_looked_for_in_steps() -> None:
     for item in (b"[" + b"[]," * WINDOW + b"1]", b"[" * 900 + b"[]," * 5000 + b"1" + b"]" * 900):
-        found = list(pieces(b"[1," + item + b",2]", 40, 4))
+        found = list(pieces(b"[1," + item + b",2]", 40, 1000, 4))
         assert sum(piece is None for piece in found) >= item.count(b"[") * 2 // STEPS - 1
         assert [piece for piece in found if piece is not None][1] == Piece(3, 3 + len(item), alone=True)
 

@@ -11,7 +11,7 @@ import pytest
 from eventhub.auth.principal import ANYONE
 from eventhub.errors import EventHubError, InvalidJson, PayloadTooLarge
 from eventhub.event import NewEvent
-from eventhub.server.batch import WHOLE, Batch
+from eventhub.server.batch import COMMAS, WHOLE, Batch
 from eventhub.server.publish import Request
 from eventhub.server.turns import BURST, SLICE_SECONDS, Turns
 from eventhub.settings import LimitSettings
@@ -150,6 +150,28 @@ async def test_a_small_array_makes_no_pause() -> None:
     desk = Desk()
     await desk.take(orjson.dumps([CHAT] * 100))
     assert desk.pauses == 0
+
+
+@pytest.mark.parametrize("body", [b"1," * 9998 + b"1", b"[" + b"1," * 9000 + b"1]," + b"[]," * 9000 + b"1"], ids=["numbers", "long first"])
+@in_loop
+async def test_small_items_become_events_some_at_a_time(body: bytes, slow: Callable[[], None]) -> None:
+    """`[1,1,…]` of 20 KB was one turn of 5 ms, and storing and answering it one of 25."""
+    slow()
+    desk = Desk("json")
+    sizes: list[int] = []
+    whole = Request.events
+
+    def events(request: Request, array: bytes, first: int = 0) -> list[NewEvent] | None:
+        found = whole(request, array, first)
+        sizes.append(len(found or ()))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Request, "events", events)
+        found = await desk.take(b"[%b]" % body)
+    assert [each.data for each in found if isinstance(each, NewEvent)] == [orjson.dumps(item) for item in orjson.loads(b"[%b]" % body)]
+    assert max(sizes) <= COMMAS + 1
+    assert desk.pauses >= 4
 
 
 @in_loop

@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from eventhub.brokers.memory import MemoryBroker
+from eventhub.channels import Retention
 from eventhub.config import channel_types
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.event import Event, NewEvent, Receipt
@@ -22,7 +23,7 @@ from eventhub.server.gateway import Gateway
 from eventhub.server.guard import Guard
 from eventhub.server.handling import DETAILED
 from eventhub.server.ingest import GROUP
-from eventhub.server.publish import PublishEndpoint
+from eventhub.server.publish import LOOK, TOGETHER, PublishEndpoint
 from eventhub.settings import Settings
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -239,3 +240,73 @@ def test_what_refused_items_take_is_a_small_multiple_of_their_size() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 8 * len(body)
+
+
+class Groups(Faulty):
+    """Notes how many events it is given at a time, and has somebody else publish between them."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.sizes: list[int] = []
+
+    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        self.sizes.append(len(events))
+        found = await super().publish(events)
+        asyncio.get_running_loop().call_soon(self._store, events[0].channel, [NewEvent(events[0].channel, b'"other"', 0)])
+        return found
+
+
+def grouped() -> tuple[Node, Groups]:
+    node = Node()
+    broker = Groups(lambda _: Retention(10_000, None), Hub.now)
+    node.broker = node._gateway.hub._broker = broker
+    return node, broker
+
+
+def test_a_long_array_is_stored_in_groups_in_order_and_others_may_publish_between_them() -> None:
+    node, broker = grouped()
+    texts = [str(number) for number in range(2 * TOGETHER + 7)]
+    answer = node.post(json.dumps([{"sender": "ana", "text": text} for text in texts]), **{"idempotency-key": "k"})
+    assert (answer.status_code, broker.sizes) == (201, [TOGETHER, TOGETHER, 7])
+    log = {str(event.position): event.data for event in (broker._logs["chat.a"].events[index] for index in range(len(texts) + 2))}
+    assert [json.loads(log[result["id"]])["text"] for result in answer.json()["results"]] == texts
+    assert list(log.values()).index(b'"other"') == TOGETHER
+
+
+def test_an_array_of_which_the_broker_took_a_part_says_so_for_each_item_and_its_key_stores_the_rest() -> None:
+    node, broker = grouped()
+    body = json.dumps([json.loads(EVENT)] * (3 * TOGETHER))
+    broker.fault, broker.good = BrokerUnavailable("away"), 1
+    key = {"idempotency-key": "k"}
+    answer = node.post(body, **key)
+    results = answer.json()["results"]
+    assert (answer.status_code, answer.json()["accepted"]) == (207, TOGETHER)
+    assert [result.get("error", {}).get("code") for result in results] == [None] * TOGETHER + ["broker_unavailable"] * 2 * TOGETHER
+    assert broker.sizes == [TOGETHER, TOGETHER]
+    broker.fault = None
+    again = node.post(body, **key).json()
+    assert (again["accepted"], again["results"][:TOGETHER]) == (3 * TOGETHER, results[:TOGETHER])
+
+
+def test_an_array_of_which_the_broker_takes_nothing_is_refused_as_a_whole() -> None:
+    node, broker = grouped()
+    broker.fault = BrokerUnavailable("away")
+    assert node.post(json.dumps([json.loads(EVENT)] * (2 * TOGETHER))).status_code == 503
+    assert broker.sizes == [TOGETHER]
+
+
+def test_the_answer_to_an_array_is_built_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Over:
+        over = True
+
+        def __init__(self, turns: object) -> None: ...
+
+        async def another(self) -> None:
+            asked.append(1)
+
+    node = Node()
+    monkeypatch.setattr("eventhub.server.publish.Slice", Over)
+    assert node.post(json.dumps([json.loads(EVENT)] * (4 * LOOK))).status_code == 201
+    assert len(asked) == 4
