@@ -9,7 +9,8 @@ from eventhub.errors import InvalidJson, TooDeep
 
 WINDOW = 256 * 1024
 """An item with more bytes is looked at bracket by bracket: one expression would look at all of it at once."""
-DEEPEST = 1000
+DEEPEST = 1023
+"""Levels of an item that the parser takes within an array, which is one more."""
 STEPS = 2000
 """Brackets that are looked at before the caller may do something else."""
 

@@ -179,7 +179,10 @@ class AnySchema:
 
     def canonical_all(self, body: bytes) -> list[bytes] | None:
         values = _items(body)
-        return None if values is None else list(map(dump, values))
+        try:
+            return None if values is None else list(map(dump, values))
+        except TooDeep:  # one of them
+            return None
 
 
 def load_schema(payload: str, directory: Path) -> Schema:

@@ -95,7 +95,7 @@ def test_the_end_of_an_item_that_is_very_long_or_very_deep_is_looked_for_in_step
 
 
 def test_what_nests_without_end_is_not_looked_at_to_its_end() -> None:
-    with pytest.raises(TooDeep, match="deeper than 1000 levels"):
+    with pytest.raises(TooDeep, match="deeper than 1023 levels"):
         cut(b"[1," + b"[" * 100_000)
 
 

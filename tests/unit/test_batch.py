@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from eventhub.auth.principal import ANYONE
 from eventhub.errors import EventHubError, InvalidJson, PayloadTooLarge
@@ -86,7 +88,7 @@ async def test_a_refused_item_stands_in_its_place_and_keeps_its_number(count: in
     ids=["long", "deep", "long and dear"],
 )
 @in_loop
-async def test_an_item_that_is_too_large_or_too_deep_is_refused_before_it_is_parsed(item: bytes, code: str) -> None:
+async def test_an_item_that_is_too_large_or_too_deep_is_refused_and_its_neighbours_are_taken(item: bytes, code: str) -> None:
     found = await Desk("json").take(b"[1,%b,2]" % item)
     assert codes(found) == ["", code, ""]
 
@@ -116,6 +118,44 @@ async def test_too_many_items_are_refused_whatever_the_size(size: int) -> None:
     with pytest.raises(PayloadTooLarge, match="more than 500 events"):
         await Desk("json", batch=500).take(orjson.dumps(["x" * size] * 501))
     assert len(await Desk("json", batch=500).take(orjson.dumps(["x" * size] * 500))) == 500
+
+
+ITEMS = [
+    b"1", b'"a, ]"', b"[]", b'{"a":[1]}', b"[" * 40 + b"]" * 40, b"[" * 40 + b"x" + b"]" * 40, b"[" * 1023 + b"]" * 1023,
+    b"[" * 1024 + b"]" * 1024, b'"' + b"y" * 5000 + b'"', b'"' + b"y" * 5000 + b"\\x" + b'"', b"z" * 5000, b"[" * 40 + b"}" * 40,
+    b"x", b"", b"01", b"[" * 300 + b"]" * 300,
+    b"[1", b"1]", b'"\xff"', b'{"a"}', b"NaN", b"1e999", b"18446744073709551616", b" 7 ", b"[" * 40 + b"1," * 3000 + b"1" + b"]" * 40,
+]  # fmt: skip
+SHORT = dict.fromkeys((b"1", b'"a, ]"', b"[]", b" 7 "))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.sampled_from(ITEMS) | st.sampled_from([*SHORT]), max_size=4))
+def test_an_array_fares_the_same_at_once_and_in_pieces(items: list[bytes]) -> None:
+    """Nothing but its items decides what becomes of it, if none of them is longer than what is parsed at once."""
+
+    async def outcome(body: bytes) -> list[str | bytes] | None:
+        try:
+            found = await Desk("json", event_bytes=4096).take(body)
+        except EventHubError:  # for one of its faults, where there are several
+            return None
+        return [each.data if isinstance(each, NewEvent) else each.code for each in found]
+
+    array = b"[" + b",".join(items) + b"]"
+    assume(len(array) <= WHOLE)
+    padded = array + b" " * WHOLE
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("eventhub.server.batch.COMMAS", 100_000)
+        at_once = asyncio.run(outcome(array))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("eventhub.server.batch.COMMAS", 3)
+        in_pieces = [asyncio.run(outcome(array)), asyncio.run(outcome(padded))]
+    assert [asyncio.run(outcome(padded)), *in_pieces] == [at_once] * 3
+
+
+@in_loop
+async def test_an_item_that_is_longer_than_is_parsed_at_once_is_refused_by_its_length_alone() -> None:
+    assert codes(await Desk("json").take(b'[1,"%b\\x",2]' % (b"y" * 70_000))) == ["", "payload_too_large", ""]
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from typing import Any, Protocol
 from eventhub.arrays import Piece, pieces
 from eventhub.errors import EventHubError, InvalidJson
 from eventhub.event import NewEvent
-from eventhub.nesting import check_depth
 from eventhub.schema import dump, parse
 from eventhub.server.gateway import too_large
 from eventhub.server.handling import DETAILED
@@ -99,15 +98,14 @@ class Batch:
         return items
 
     def _fault(self, item: bytes) -> EventHubError | None:
-        """What is wrong with a long item, as far as can be said before it is parsed."""
+        """What is wrong with an item that is so long that it had better not be parsed.
+
+        Any other must be JSON, or the array is refused, however long that is.
+        """
         limit = self._request.limits.event_bytes
         least = len(item.translate(None, _WHITE)) // (6 if b"\\u" in item else 1)  # as compact JSON
-        if least > limit:
+        if len(item) > WHOLE and least > limit:
             return too_large(f"the event has {len(item)} bytes", "event_bytes", limit)
-        try:
-            check_depth(item, self._request.limits.depth)
-        except EventHubError as error:
-            return error
         return None
 
     def _refuse(self, error: EventHubError) -> None:
