@@ -142,6 +142,18 @@ def test_an_operator_is_known_before_a_query_is_looked_at(served: EventHubServer
         assert answer.status == 401
 
 
+# Bodies in chunks of a byte, which take several turns of the loop
+
+
+@pytest.mark.parametrize("half_close", [False, True])
+def test_a_body_in_tiny_chunks_is_taken_whole_and_so_is_what_follows(served: EventHubServer, path: str, *, half_close: bool) -> None:
+    body = [b" "] * 60_000
+    whole = chunked(path, [*body, b"1"]) + chunked("/v1/channels/none.a", body) + chunked(path, [*body, b"2"]) + END
+    got = asked(served.port, whole, half_close=half_close)
+    assert [answer.status for answer in got] == [201, 404, 201, 200]
+    assert stored(served, path) == [1, 2]
+
+
 # Framing (RFC 9112, 6 and 7)
 
 CODING = "Transfer-Encoding: {}"

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from time import thread_time
 from typing import Any, NoReturn
 from urllib.parse import unquote
 
@@ -23,6 +24,7 @@ from eventhub.server.handshake import refusal
 from eventhub.server.joining import Joining
 from eventhub.server.liveness import outgoing
 from eventhub.server.refusal import Refusal
+from eventhub.server.turns import SLICE_SECONDS
 from eventhub.server.wire import WebSocketProtocol
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
@@ -30,6 +32,8 @@ HEAD_BYTES = 32 * 1024
 """Of a request's head, its address among them."""
 HEAD_FIELDS = 256
 """Header fields of a request. More of them, however small, cost more to look at than their bytes do."""
+PIECE_BYTES = 8 * 1024
+"""Of a body in chunks that are parsed before the clock is looked at: chunks of one byte are a thousand and more."""
 TLS = b"\x16\x03"
 """How a client's first TLS record begins: a handshake, of version 3 (RFC 8446, 5.1)."""
 PIPELINE = 16
@@ -46,6 +50,17 @@ DEAF_BYTES = 1024 * 1024
 """What a client may send while answers to what came before are due, once nothing more is looked at."""
 BODY_MOMENT = 1.0
 """Seconds that the rest of a body has once its request was answered. What comes is thrown away; the connection is kept if that was all."""
+
+
+class HeldFlow(FlowControl):
+    """Nothing is read while what was read before waits to be parsed."""
+
+    held = False
+
+    def resume_reading(self) -> None:
+        """Unless held."""
+        if not self.held:
+            super().resume_reading()
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -85,6 +100,8 @@ class HttpProtocol(asyncio.Protocol):
         self._head_bytes = 0  # of address and header fields so far
         self._head_fields = 0
         self._idle_bytes = 0  # received since something came of it
+        self._chunked = False  # the newest request's body comes in chunks
+        self._rest = b""  # received, and to be parsed in a turn to come: of a body in chunks
         self._fault: EventHubError | None = None  # why the parser was stopped
         self._last_words = b""  # what is to be said to it, behind the answers that are due
         self._deaf = False  # nothing that comes is looked at any more
@@ -112,7 +129,7 @@ class HttpProtocol(asyncio.Protocol):
         self._counted = self._full is None
         self._peers.add(self)
         self.transport = Joining(transport, self.loop)
-        self._flow = FlowControl(transport)
+        self._flow = HeldFlow(transport)
         self._server = _address(transport, "sockname")
         self._extensions: dict[str, Any] = {ABORT: {"abort": transport.abort, "outgoing": partial(outgoing, transport)}}
         if self._place is not None:
@@ -127,21 +144,36 @@ class HttpProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
-        self._idle_bytes += len(data)
+        if self._rest:
+            self._rest += data  # not much: nothing more is read, but what TLS had read already
+            return
         if self._deaf:
+            self._idle_bytes += len(data)
             if self._idle_bytes > DEAF_BYTES:
                 self.transport.abort()
             return
+        begin = thread_time() if len(data) > PIECE_BYTES else 0.0
         try:
-            self._feed(data)
+            while data:
+                piece = data if self.transport.unread and not self._chunked else data[:PIECE_BYTES]
+                data = data[len(piece) :]
+                self._idle_bytes += len(piece)
+                self._feed(piece, data)
+                if not self._listens:
+                    return
+                if data and self._chunked and (seconds := thread_time() - begin) >= SLICE_SECONDS:
+                    self._hold(data, seconds)
+                    break
         except httptools.HttpParserError as error:
-            self._fail(self._fault or self._unforeseen(error) or self._malformed(error, data))
+            self._fail(self._fault or self._unforeseen(error) or self._malformed(error, piece))
         else:
             if self._idle_bytes > HEAD_BYTES:
                 self._fail(_head_too_large())
 
     def eof_received(self) -> bool:
         """The client ended its half. Under TLS there are no halves."""
+        while self._rest:
+            self._go_on()
         if self._secure or self.transport.is_closing():
             return False
         self._deaf = True
@@ -163,6 +195,7 @@ class HttpProtocol(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._rest = b""
         self._peers.discard(self)
         self._stop_waiting()
         self._head_is_complete()
@@ -213,6 +246,7 @@ class HttpProtocol(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._head_is_complete()
         self._in_head = False
+        self._chunked = any(name == b"transfer-encoding" for name, _ in self._headers)
         self._head_bytes = self._head_fields = self._idle_bytes = 0
         version = self._parser.get_http_version()
         try:
@@ -281,8 +315,25 @@ class HttpProtocol(asyncio.Protocol):
 
     # Private: requests
 
-    def _feed(self, data: bytes) -> None:
-        """Parse. Raises HttpParserError."""
+    def _hold(self, data: bytes, seconds: float) -> None:
+        """The rest is parsed in a turn to come; it has had so much CPU time."""
+        self._rest, self._flow.held = data, True
+        self._flow.pause_reading()
+        turns = self.gateway.turns
+        turns.spend(seconds)
+        turns.later(partial(self._contained, self._go_on), turns.served(0.0, seconds), len(data))
+
+    def _go_on(self) -> None:
+        if self._rest:
+            data, self._rest = self._rest, b""
+            self._flow.held = False
+            self.data_received(data)
+            full = len(self._exchanges) > 1 or (self._exchange is not None and len(self._exchange.body) > HIGH_WATER_LIMIT)
+            if not full and not self.transport.raw.is_closing():
+                self._flow.resume_reading()
+
+    def _feed(self, data: bytes, behind: bytes) -> None:
+        """Parse. `behind`: what is to be parsed next. Raises HttpParserError."""
         while data:
             try:
                 self._parser.feed_data(data)
@@ -294,7 +345,7 @@ class HttpProtocol(asyncio.Protocol):
                 self._fail(MethodNotAllowed("this server is no proxy, and has no method CONNECT"))
                 return
             if request_head.wants_websocket(method, version, self._headers):
-                self._upgrade(data)
+                self._upgrade(data + behind)
                 return
             data = request_head.without_upgrade(method, self._url, version, self._headers) + data
             self._parser = self._new_parser()
@@ -402,6 +453,11 @@ class HttpProtocol(asyncio.Protocol):
         except Exception as error:
             self.gateway.hub.faults.note("http", error)
             self.transport.abort()
+
+    @property
+    def _listens(self) -> bool:
+        """More of what was received may be parsed, and here."""
+        return not self._deaf and self._parser is not None and not self.transport.is_closing()
 
     @property
     def _busy(self) -> bool:
@@ -528,6 +584,9 @@ class HttpProtocol(asyncio.Protocol):
     def _forget_parser(self) -> None:
         """It knows us: together we would wait for the garbage collector."""
         self._parser = None
+        if self._rest:
+            self._rest, self._flow.held = b"", False
+            self._flow.resume_reading()
 
 
 def _head_too_large() -> HeadTooLarge:
