@@ -89,6 +89,13 @@ def test_a_connection_that_a_trailer_asks_to_close_is_closed_behind_the_answer(s
     assert stored(served, path) == [1]
 
 
+@pytest.mark.parametrize("field", [b"Content-Length: 50", b"Content-Length: 1", b"Transfer-Encoding: chunked", b"transfer-encoding: x"])
+def test_a_length_behind_the_body_is_refused(served: EventHubServer, path: str, field: bytes) -> None:
+    (answer,) = asked(served.port, chunked(path, [b"1"], trailer=field + b"\r\n") + post(path, b"2"))
+    assert answer.status == 400
+    assert stored(served, path) == []
+
+
 @pytest.mark.parametrize("what", [b"X: " + b"a" * 1_000_000, b"X: a\r\n" * 20_000], ids=["a field", "fields"])
 def test_fields_behind_the_body_have_a_bound(served: EventHubServer, path: str, what: bytes) -> None:
     got = said(served.port, chunked(path, [b"1"], trailer=what)[:200_000])
