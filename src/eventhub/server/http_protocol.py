@@ -236,8 +236,6 @@ class HttpProtocol(asyncio.Protocol):
         if self._head_fields > HEAD_FIELDS:
             self._stop(HeadTooLarge(f"the request has more than {HEAD_FIELDS} header fields, which is the limit"))
         if not self._in_head:
-            if name.lower() in request_head.FRAMING:  # the parser would act on them
-                self._stop(InvalidRequest("a field behind the body is Content-Length or Transfer-Encoding; expected them in the head"))
             return  # a trailer: fields behind the body are no part of the head (RFC 9110, 6.5.1)
         name = name.lower()
         value = value.rstrip(request_head.SPACE)  # the parser takes away what is in front

@@ -20,8 +20,6 @@ SINGLE = {
     )
 }  # fmt: skip
 """Fields that are sent once. Of two, a proxy in between may have looked at the other one than we do."""
-FRAMING = (b"content-length", b"transfer-encoding")
-"""What says where a body ends, and may not stand behind one (RFC 9110, 6.5.1)."""
 UPGRADE = (b"upgrade", b"http2-settings")
 """What asks for another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1)."""
 MAX_PARAMETERS = 256
