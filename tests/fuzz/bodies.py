@@ -189,7 +189,10 @@ class NoOthers:
 
     def spend(self, seconds: float) -> None: ...
 
-    async def another(self) -> None: ...
+    async def another(self, since: float = 0.0) -> None: ...
+
+    def served(self, since: float, seconds: float) -> float:
+        return since
 
 
 def ingested(name: str, headers: Sequence[tuple[bytes, bytes]], chunks: Any) -> tuple[list[NewEvent], list[tuple[int, str]], int]:

@@ -1,11 +1,12 @@
 """The dearest inputs that a search has found, once more: none costs many times as much as a harmless one of its size.
 
-`make dear` looks for more. What is compared is CPU time in one run, so that a slow machine is slow at both; what was here before cost
-30 to 400 times as much.
+`make dear` looks for more. What is compared is CPU time in one run, so that a slow machine is slow at both, and the least of several
+measurements counts, as what else runs only adds to it; what was here before cost 30 to 400 times as much.
 """
 
 import gc
 from collections.abc import Iterator
+from itertools import accumulate
 
 import pytest
 
@@ -31,5 +32,6 @@ def test_no_known_input_costs_many_times_as_much_as_a_harmless_one(entrance: str
     kept = corpus()[entrance]
     assert kept
     for recipe in kept:
-        times = min(ratio(entrance, recipe) for _ in range(2))
-        assert times <= MOST, f"{times:.0f} times: {recipe}"
+        measured = (ratio(entrance, recipe) for _ in range(6))
+        least = next((times for times in accumulate(measured, min) if times <= MOST), None)
+        assert least is not None, f"never as little as {MOST} times: {recipe}"
