@@ -8,15 +8,12 @@ MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
-.PHONY: serve test pytest pythons pythons-ready faults rolling restart steady comings autobahn fuzz dear schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest pythons faults rolling restart steady comings autobahn fuzz dear schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
 
-test: lint pytest pythons-ready ## Everything CI runs, but for the image and the whole of `make pythons`
-	$(BIN)/python -m tests.pythons --short
-pythons-ready: $(VENV)/test.stamp # meanwhile
-	$(BIN)/python -m tests.pythons --prepare
+test: lint pytest ## Everything CI runs, but for the image and the other Pythons
 pytest: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
 

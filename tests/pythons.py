@@ -1,5 +1,4 @@
-"""The tests under every Python that pyproject.toml claims and this machine has: `python -m tests.pythons`, or with `--short`.
-`--prepare` installs what they need and runs nothing.
+"""The tests under every Python that pyproject.toml claims and this machine has: `python -m tests.pythons`.
 
 Each gets a virtual environment of its own in `.pythons`, from the same locked requirements. A Python is looked for on PATH, then in
 the directories that the variable PYTHONS names, then among pyenv's, where there is pyenv. One that is not there is named and left out.
@@ -18,23 +17,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 VARIABLE = "PYTHONS"
 SUITE = ("tests/unit", "tests/contract")
-SHORT = tuple(
-    f"tests/unit/test_{name}.py"
-    for name in (
-        "addresses",
-        "auth_tokens",
-        "certificates",
-        "config",
-        "hosts",
-        "logs",
-        "nesting",
-        "proxies",
-        "race",
-        "schema",
-        "supervisor",
-    )
-)
-"""What leans on the standard library where it differs from one version to the next: json, ipaddress, asyncio, ssl, signals, datetime."""
 
 
 def claimed() -> list[str]:
@@ -70,7 +52,7 @@ def environment(version: str, python: Path) -> Path:
         subprocess.run([python, "-m", "venv", "--clear", directory], check=True)
         pip = [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements-dev.txt")], check=True)
-        # The native extension is there, and one for all of them: written anew it would change below tests that run meanwhile.
+        # The native extension is there, and one for all of them.
         subprocess.run([*pip, "--no-deps", "--editable", str(ROOT)], env={**os.environ, "PURE": "1"}, check=True)
         stamp.write_text(locked)
     return inside
@@ -93,17 +75,14 @@ def others() -> Iterator[tuple[str, Path]]:
             yield version, python
 
 
-def main(option: str) -> int:
+def main() -> int:
     """Run them; 1 when any failed."""
     failed = False
     for version, python in others():
-        inside = environment(version, python)
-        if option != "--prepare":
-            tests = SHORT if option == "--short" else SUITE
-            pytest = [str(inside), "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *tests]
-            failed |= subprocess.run(pytest, cwd=ROOT, check=False).returncode != 0
+        pytest = [str(environment(version, python)), "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", *SUITE]
+        failed |= subprocess.run(pytest, cwd=ROOT, check=False).returncode != 0
     return int(failed)
 
 
 if __name__ == "__main__":
-    sys.exit(main("".join(sys.argv[1:])))
+    sys.exit(main())
