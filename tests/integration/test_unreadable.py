@@ -1,0 +1,250 @@
+"""A stored record that is no event, damaged by hand in a real store: clients of a real server get a gap in its place.
+
+Nothing ends: not the node, not the feed, not a connection, nor what others read.
+"""
+
+import json
+import socket
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.clients import WsClient, http, metric, ndjson, sse
+from tests.harness import EventHubServer
+from tests.nats_servers import Server as NatsServer
+from tests.redis_servers import RedisServer
+
+CONFIG = """
+broker: "%s"
+log: {format: json}
+auth: {public_metrics: true}
+channels:
+  json: {payload: json, history: {events: 1000}, publish: [client, producer], anonymous: [publish, subscribe]}
+"""
+GARBAGE = b'\xff\x00{"a":'
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A node, and how a record comes to stand in its store that is no event."""
+
+    node: EventHubServer
+    spoil: Callable[[str], None]
+    """Have the newest record of a channel be one."""
+    live: bool
+    """Live subscribers meet it, and not its announcement."""
+
+    def publish(self, channel: str, data: Any) -> str:
+        """The event's id."""
+        answer = http.post(f"{self.node.url}/v1/channels/{channel}", json=data)
+        assert answer.status_code == 201, answer.text
+        found: str = answer.json()["id"]
+        return found
+
+
+@contextmanager
+def on_redis(directory: Path, spoil: Callable[[RedisServer, str], None]) -> Iterator[Store]:
+    with RedisServer(directory / "redis") as redis, EventHubServer(directory, CONFIG % redis.url) as node:
+        yield Store(node, lambda channel: spoil(redis, channel), live=spoil is append)
+
+
+def append(redis: RedisServer, channel: str) -> None:
+    """As another program would, and tell of it."""
+    meta, log = (f"eventhub:{kind}:{{{channel}}}" for kind in ("meta", "log"))
+    last, now = int(redis.call("HGET", meta, "tip")), int(time.time() * 1000)
+    redis.call("XADD", log, f"{last + 1}-{now}", "e", GARBAGE)
+    redis.call("HSET", meta, "tip", last + 1)
+    redis.call("PUBLISH", f"eventhub:0:{{{channel}}}", GARBAGE)
+
+
+def rewrite(redis: RedisServer, channel: str) -> None:
+    """An event is stored, and its record is written again with other bytes."""
+    log = f"eventhub:log:{{{channel}}}"
+    entries = redis.call("XRANGE", log, "-", "+")
+    redis.call("DEL", log)
+    for entry, fields in entries:
+        body = GARBAGE if entry == entries[-1][0] else fields[1]
+        redis.call("XADD", log, entry, fields[0], body, *fields[2:])
+
+
+def tell(server: NatsServer, channel: str) -> None:
+    """A stream takes what anybody publishes to its subjects."""
+    with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
+        answers = connection.makefile("rb")
+        head = f'CONNECT {{"verbose":false}}\r\nPUB eventhub.log.{channel} {len(GARBAGE)}\r\n'
+        connection.sendall(head.encode() + GARBAGE + b"\r\nPING\r\n")
+        while (line := answers.readline()) != b"PONG\r\n":
+            assert line, "the server hung up"
+
+
+@contextmanager
+def on_nats(directory: Path) -> Iterator[Store]:
+    server = NatsServer().start()
+    try:
+        with EventHubServer(directory, CONFIG % server.url) as node:
+            yield Store(node, lambda channel: tell(server, channel), live=True)
+    finally:
+        server.remove()
+
+
+@contextmanager
+def on_sqlite(directory: Path) -> Iterator[Store]:
+    path = directory / "events.db"
+
+    def spoil(channel: str) -> None:
+        connection = sqlite3.connect(path, timeout=30)
+        with connection:
+            newest = "SELECT c.id, max(offset) FROM events JOIN channels c ON c.id = events.channel WHERE c.name = ?"
+            row = connection.execute(newest, [channel]).fetchone()
+            connection.execute("UPDATE events SET data = ? WHERE channel = ? AND offset = ?", [GARBAGE, *row])
+        connection.close()
+
+    with EventHubServer(directory, CONFIG % f"sqlite:///{path}") as node:
+        yield Store(node, spoil, live=False)
+
+
+STORES: dict[str, Callable[[Path], Any]] = {
+    "redis": lambda directory: on_redis(directory, append),
+    "redis, rewritten": lambda directory: on_redis(directory, rewrite),
+    "nats": on_nats,
+    "sqlite": on_sqlite,
+}
+
+
+@pytest.fixture(scope="module", params=STORES)
+def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    with STORES[request.param](tmp_path_factory.mktemp("unreadable")) as found:
+        yield found
+
+
+class Readers:
+    """Of one channel, over each transport; each gives the messages that are no `hello` and no `subscribed`."""
+
+    def __init__(self, store: Store, channel: str, since: str) -> None:
+        self._stack = ExitStack()
+        url = f"{store.node.url}/v1/channels/{channel}"
+        enter = self._stack.enter_context
+        self._all = {
+            "websocket": _of_socket(enter(WsClient(f"{store.node.ws_url}?channel={channel}&since={since}"))),
+            "sse": _of_blocks(enter(sse(f"{url}/sse?since={since}", since if "-" in since else None))),
+            "ndjson": iter(enter(ndjson(f"{url}/ndjson?since={since}"))),
+        }
+        for messages in self._all.values():
+            while next(messages)["type"] != "subscribed":
+                pass
+
+    def read(self, count: int) -> dict[str, list[dict[str, Any]]]:
+        """The next of each, by transport."""
+        return {name: [next(messages) for _ in range(count)] for name, messages in self._all.items()}
+
+    def __enter__(self) -> "Readers":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.close()
+
+
+def _of_socket(client: WsClient) -> Iterator[dict[str, Any]]:
+    while True:
+        yield client.receive()
+
+
+def _of_blocks(blocks: Iterator[Any]) -> Iterator[dict[str, Any]]:
+    for block in blocks:
+        if block.message is not None:
+            assert block.message["type"] != "event" or block.id == block.message["id"]
+            yield {**block.message, "last_event_id": block.id} if block.message["type"] == "gap" else block.message
+
+
+def seen(messages: list[dict[str, Any]]) -> list[Any]:
+    """The data of events, and gaps by their reason."""
+    return [message["data"] if message["type"] == "event" else message["reason"] for message in messages]
+
+
+def names_what_is_missing(gap: dict[str, Any], before: str, behind: str) -> None:
+    """Between these two events, and none of them."""
+    assert gap["reason"] == "unreadable"
+    assert gap["after"] == before
+    epoch, _, end = gap["before"].partition("-")
+    assert epoch == before.partition("-")[0]
+    assert int(before.partition("-")[2]) < int(gap["position"].partition("-")[2]) < int(behind.partition("-")[2])
+    assert int(gap["position"].partition("-")[2]) < int(end) <= int(behind.partition("-")[2])
+
+
+def test_clients_get_a_gap_in_its_place_and_go_on(store: Store) -> None:
+    first = store.publish("json.bad", 1)
+    store.publish("json.beside", 1)
+    with Readers(store, "json.bad", "latest") as live, Readers(store, "json.beside", "latest") as beside:
+        if not store.live:
+            store.publish("json.bad", "damaged later")
+        store.spoil("json.bad")
+        store.publish("json.beside", 2)
+        last = store.publish("json.bad", 2)
+        for name, messages in live.read(2).items():
+            assert seen(messages) == (["unreadable", 2] if store.live else ["damaged later", 2]), name
+            if store.live:
+                names_what_is_missing(messages[0], first, last)
+        for since, expected in (("earliest", [1, "unreadable", 2]), (first, ["unreadable", 2, "earliest"])):
+            with Readers(store, "json.bad", since) as replayed:
+                for name, messages in replayed.read(len(expected)).items():
+                    assert seen(messages) == expected, name
+                    (gap,) = (message for message in messages if message["type"] == "gap")
+                    names_what_is_missing(gap, first, last)
+                    if name == "sse":
+                        assert gap["last_event_id"] == gap["position"], "it resumes behind it"
+                newest = store.publish("json.bad", since)
+                for readers in (live, replayed):
+                    for name, (message,) in readers.read(1).items():
+                        assert (message["id"], message["data"]) == (newest, since), name
+            with Readers(store, "json.bad", gap["position"]) as behind:
+                for name, (message,) in behind.read(1).items():
+                    assert message["id"] == last, name
+        store.publish("json.beside", 3)
+        for name, messages in beside.read(2).items():
+            assert seen(messages) == [2, 3], name
+
+
+def test_a_page_of_history_names_it_and_the_next_page_goes_on(store: Store) -> None:
+    channel = "json.paged"
+    first = store.publish(channel, 1)
+    if not store.live:
+        store.publish(channel, "damaged later")
+    store.spoil(channel)
+    last = store.publish(channel, 2)
+    url = f"{store.node.url}/v1/channels/{channel}"
+    pages = [http.get(url).json()]
+    while pages[-1]["position"] != pages[-1]["head"]:
+        assert len(pages) < 5, pages
+        pages.append(http.get(url, params={"since": pages[-1]["position"]}).json())
+    assert [event["data"] for page in pages for event in page["events"]] == [1, 2]
+    (gap,) = [page["gap"] for page in pages if page["gap"]]
+    names_what_is_missing(gap, first, last)
+    assert pages[-1]["position"] == last
+    page = http.get(url, params={"since": "-2"}).json()
+    assert [event["data"] for event in page["events"]] == [2]
+
+
+def test_the_node_is_ready_has_counted_and_logged_it_and_had_no_fault(store: Store) -> None:
+    channel = "json.counted"
+    first = store.publish(channel, 1)
+    if not store.live:
+        store.publish(channel, "damaged later")
+    store.spoil(channel)
+    store.publish(channel, 2)
+    told = metric(store.node.url, 'eventhub_gaps_total{reason="unreadable",type="json"}')
+    with WsClient(f"{store.node.ws_url}?channel={channel}&since={first}") as client:
+        assert client.until("gap")["reason"] == "unreadable"
+        assert client.until("event")["data"] == 2
+        client.send(type="ping", ref=1)
+        assert client.until("pong")["ref"] == 1
+    assert http.get(f"{store.node.url}/readyz").status_code == 200
+    assert metric(store.node.url, 'eventhub_gaps_total{reason="unreadable",type="json"}') > told
+    assert metric(store.node.url, "eventhub_faults_total") == 0
+    assert store.node.lines("unreadable_record")
+    assert json.dumps(GARBAGE.decode(errors="replace"))[1:-1] not in store.node.log.read_text(), "its bytes are nobody's business"
