@@ -18,7 +18,9 @@ import httpx
 from tests.clients import http
 from tests.forked import Forked
 
-START_SECONDS = 30
+START_SECONDS = 60
+SHARES = 16
+"""So many processes of pytest-xdist have ports of their own."""
 COMMANDS = {
     "fast": ["eventhub", "serve"],
     "started": ["eventhub", "serve"],
@@ -31,9 +33,13 @@ FORKED = ("fast", "asgi")
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, below those that the system gives to connections: it is still free after a restart."""
+    """A port of 127.0.0.1 that nobody listens on, below those that the system gives to connections: it is still free after a restart.
+
+    No two processes of pytest-xdist are given the same: one could take what the other is about to listen on.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
     while True:
-        port = random.randrange(12_000, 32_000)
+        port = random.randrange(12_000 + worker, 32_000, SHARES)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
@@ -87,7 +93,7 @@ class EventHubServer:
         """Ask it to stop and wait; its exit code."""
         assert self.process is not None
         self.process.send_signal(signal)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(timeout=120)
         self.process = None
         return code
 

@@ -26,7 +26,7 @@ def line(page: Page, title: str) -> str:
 
 
 def shell(command: str) -> list[str]:
-    finished = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=20, check=True)
+    finished = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
     return finished.stdout.splitlines()
 
 

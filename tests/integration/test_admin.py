@@ -388,7 +388,7 @@ def test_what_a_principal_may_publish_is_counted_at_all_nodes_together(nodes: li
     while busy < 6:
         statuses += [publish(node, ben) for node in nodes]
         before, seconds = seconds, time.monotonic() - begin
-        busy += min(0.5, seconds - before)  # more than a second's worth is not saved up for who gets no core
+        busy += min(0.2, seconds - before)  # in a round that takes longer, for want of a core, fewer are asked for than allowed
     allowed = statuses.count(201)
     assert set(statuses) == {201, 429}
     assert allowed <= 10 * (seconds + 1) + 10 + 2, "one burst at each node, once"

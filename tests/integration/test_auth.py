@@ -299,10 +299,10 @@ def test_a_websocket_is_warned_and_ends_with_its_token(server: EventHubServer) -
     assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (4401, "token_expired")
 
 
-@pytest.mark.parametrize("lifetime", [2, 4])
-def test_a_token_that_lives_shorter_than_the_warning_is_warned_of_at_half_its_life(server: EventHubServer, lifetime: int) -> None:
+def test_a_token_that_lives_shorter_than_the_warning_is_warned_of_at_half_its_life(server: EventHubServer) -> None:
+    lifetime = 5
     with in_header(server, ana(lifetime)) as client:
-        for _ in range(3):
+        for _ in range(2):
             client.until("expiring")
             begun = time.monotonic()
             client.send(type="auth", token=ana(lifetime))
@@ -316,7 +316,7 @@ def test_a_token_that_lives_shorter_than_the_warning_is_warned_of_at_half_its_li
 def test_a_client_that_answers_a_warning_with_the_same_token_is_not_warned_again(
     server: EventHubServer,
 ) -> None:
-    same = ana(4)
+    same = ana(6)
     with in_header(server, same) as client:
         client.until("expiring")
         for _ in range(3):

@@ -23,7 +23,7 @@ from tests.redis_servers import program
 Start = Callable[..., EventHubServer]
 
 CONFIG = """
-heartbeat: 0.5
+heartbeat: 1
 limits: {buffer_bytes: 65536, stalled_seconds: 1.5}
 channels:
   lossy: {payload: json, slow: drop}

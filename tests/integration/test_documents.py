@@ -36,7 +36,7 @@ def typed(line: str, hub: EventHubServer) -> str:
 
 
 def said(line: str, hub: EventHubServer) -> dict[str, object]:
-    done = subprocess.run(["bash", "-c", typed(line, hub)], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(["bash", "-c", typed(line, hub)], capture_output=True, text=True, timeout=120, check=True)
     answer: dict[str, object] = json.loads(done.stdout)
     return answer
 

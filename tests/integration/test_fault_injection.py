@@ -376,7 +376,7 @@ SETTINGS: dict[str, tuple[dict[str, float], float]] = {
     "first message": ({"first_frame_seconds": 0.5}, 25),
     "heartbeat": ({}, 0.5),
     "message in parts": ({"body_seconds": 0.5}, 25),
-    "pace": ({"commands": 50}, 25),
+    "pace": ({"commands": 10}, 25),
 }
 """Limits and a heartbeat, where it takes others."""
 INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {

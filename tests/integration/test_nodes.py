@@ -242,7 +242,7 @@ def children(hub: EventHubServer) -> list[int]:
 
 async def readiness(node: EventHubServer, status: int) -> None:
     """Until /readyz says so, within seconds; /livez is green meanwhile."""
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=120) as client:
         deadline = time.monotonic() + 30
         while (await client.get(f"{node.url}/readyz")).status_code != status:
             assert (await client.get(f"{node.url}/livez")).status_code == 200
@@ -252,7 +252,7 @@ async def readiness(node: EventHubServer, status: int) -> None:
 
 async def publish_in_vain(node: EventHubServer) -> None:
     """While the broker is away: refused within a bounded time, with a hint when to come back."""
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=120) as client:
         answer = await client.post(f"{node.url}/v1/channels/chat.vain", content='{"sender":"a","text":"b"}')
         assert answer.status_code == 503
         assert answer.json()["code"] == "broker_unavailable"
@@ -305,7 +305,7 @@ def test_a_node_that_cannot_go_on_ends_with_an_exit_code_that_says_so(start: Sta
     hub = start(CONFIG.format(broker="sqlite:///events.db"))
     (hub.config.parent / "events.db").rename(hub.config.parent / "elsewhere.db")
     assert hub.process is not None
-    assert hub.process.wait(timeout=30) == 1
+    assert hub.process.wait(timeout=120) == 1
     assert "hub_ended" in hub.log.read_text()
 
 

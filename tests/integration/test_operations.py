@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.clients import WsClient, http, raw
+from tests.clients import WsClient, exactly, http, raw
 from tests.harness import EventHubServer
 
 Channel = Callable[[str], str]
@@ -121,7 +121,7 @@ def test_logs_are_json_lines_without_payloads(start: Start) -> None:
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "eventhub", *arguments]
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_listening_beyond_loopback_without_authentication_is_refused(tmp_path: Path) -> None:
@@ -284,10 +284,9 @@ def test_what_curl_users_get_wrong_is_explained(hub: EventHubServer) -> None:
 
 
 def answers(sock: socket.socket) -> bytes:
-    """All that comes until the server closes, or says nothing for a while."""
-    sock.settimeout(1)
+    """All that comes until the server closes."""
     got = b""
-    with suppress(TimeoutError, ConnectionError):
+    with suppress(ConnectionError):
         while part := sock.recv(65536):
             got += part
     return got
@@ -298,7 +297,7 @@ def test_requests_that_follow_each_other_at_once_are_all_answered(hub: EventHubS
     post_ = b"POST /v1/channels/iot.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     with raw(hub.port) as sock:
         sock.sendall(post_ + b"GET /livez HT")
-        sock.sendall(b"TP/1.1\r\nHost: localhost\r\n\r\n")
+        sock.sendall(b"TP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         got = answers(sock)
     assert (got.count(b"HTTP/1.1 422 "), got.count(b"HTTP/1.1 200 ")) == (1, 1)
 
@@ -310,17 +309,15 @@ def test_a_flood_of_pipelined_requests_is_cut_off(hub: EventHubServer) -> None:
     assert http.get(f"{hub.url}/livez").status_code == 200
 
 
-@pytest.mark.parametrize(
-    "line", ["CONNECT h:80", "GET http://h", "GET http://h:99999999/v1/ws", "GET http://[::1/v1/ws", "GET http://@/v1/ws"]
-)
-def test_a_handshake_with_a_strange_address_is_refused(start: Start, line: str) -> None:
+def test_a_handshake_with_a_strange_address_is_refused(start: Start) -> None:
     hub = start()
-    with raw(hub.port) as sock:
-        sock.sendall(
-            f"{line} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        assert answers(sock).startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 404 ", b"HTTP/1.1 405 "))
+    for line in ("CONNECT h:80", "GET http://h", "GET http://h:99999999/v1/ws", "GET http://[::1/v1/ws", "GET http://@/v1/ws"):
+        with raw(hub.port) as sock:
+            sock.sendall(
+                f"{line} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            )
+            assert exactly(sock, 13) in (b"HTTP/1.1 400 ", b"HTTP/1.1 404 ", b"HTTP/1.1 405 "), line
     hub.stop()
     assert "Traceback" not in hub.log.read_text()
 
@@ -328,11 +325,17 @@ def test_a_handshake_with_a_strange_address_is_refused(start: Start, line: str) 
 def test_an_upgrade_behind_an_unanswered_request_never_mixes_with_its_answer(hub: EventHubServer) -> None:
     with raw(hub.port) as sock:
         sock.sendall(
-            b"GET /v1/channels/iot.a/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            b"GET /v1/channels/chat.mixed/ndjson?since=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n"
             b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
-        assert b"101 Switching" not in answers(sock)
+        got = exactly(sock, 12)
+        while b'"type":"event"' not in got:  # which is published once it has begun, and replayed or live
+            if got.endswith(b"HTTP/1.1 200"):
+                assert post(hub, "chat.mixed", '{"sender":"ana","text":"oi"}') == 201
+            assert (part := sock.recv(65536))
+            got += part
+        assert b"101 Switching" not in got
 
 
 def test_too_many_channels_on_one_event_stream_are_refused(hub: EventHubServer) -> None:

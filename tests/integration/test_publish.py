@@ -26,7 +26,7 @@ def history(hub: EventHubServer, channel: str) -> list[Any]:
 
 def curl(*arguments: str, body: str | None = None) -> tuple[int, str]:
     command = ["curl", "-s", "-w", "\n%{http_code}", *arguments]
-    done = subprocess.run(command, input=body, capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run(command, input=body, capture_output=True, text=True, timeout=120, check=True)
     text, _, status = done.stdout.rpartition("\n")
     return int(status), text
 

@@ -29,7 +29,7 @@ def here(command: str, hub: EventHubServer) -> str:
 
 
 def shell(command: str, cwd: Path) -> str:
-    return subprocess.run(["bash", "-c", command], cwd=cwd, capture_output=True, text=True, timeout=30, check=True).stdout
+    return subprocess.run(["bash", "-c", command], cwd=cwd, capture_output=True, text=True, timeout=120, check=True).stdout
 
 
 def test_its_two_commands_are_those_of_the_makefile_and_ci_calls_the_second() -> None:
@@ -42,7 +42,7 @@ def test_another_port_is_one_of_make_and_not_of_the_environment() -> None:
     for arguments, served in ((["PORT=9000"], "serve --port 9000"), ([], "serve")):
         command = ["make", "--no-print-directory", "-n", "-o", ".venv/serve.stamp", "serve", *arguments]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")} | {"PORT": "7"}  # of `make test`
-        told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=True)
+        told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=True)
         assert told.stdout.strip().endswith(served)
 
 

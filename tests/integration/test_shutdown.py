@@ -355,7 +355,7 @@ def test_a_broker_that_hangs_holds_no_goodbye_up(start: Start, tmp_path: Path) -
                 begin = time.monotonic()
                 thread = stopping(hub)
                 client.until("goodbye")
-                assert time.monotonic() - begin < 2
+                assert time.monotonic() - begin < 4, "it would wait for five seconds for an answer of the broker"
                 thread.join()
             finally:
                 redis.signal(signal.SIGCONT)

@@ -15,8 +15,8 @@ from tests.steady import WEBSOCKET, Steady, get, read
 
 Start = Callable[..., EventHubServer]
 
-HEARTBEAT = 0.5
-BEATS = 10
+HEARTBEAT = 1
+BEATS = 5
 """Heartbeats that readers are slow for."""
 CONFIG = f"""
 heartbeat: {HEARTBEAT}

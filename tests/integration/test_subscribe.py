@@ -378,17 +378,18 @@ def test_an_event_stream_has_no_block_without_data_and_each_id_comes_behind_its_
     """Clients take a message without data for JSON, and an id for that of an event they have."""
     hub = start("heartbeat: 0.1")
     with http.stream("GET", f"{hub.url}/v1/channels/iot/sse") as response:
-        text = ""
-        for part in response.iter_text():
+        text, published = "", False
+        for part in response.iter_text():  # which may hold several heartbeats, and one behind the event
             text += part
-            if text.count(": heartbeat") == 1:
+            if ": heartbeat" in text and not published:
                 publish(hub, "iot", 1)
-            if '"event"' in text and text.endswith("\n\n"):
+                published = True
+            if '"event"' in text and text.count("\n\n") == 2:
                 break
     first, second, rest = text.split("\n\n")
     assert re.fullmatch(r"retry: \d{4}\nevent: subscribed\ndata: {.*}\nid: \S+", first)
     assert re.fullmatch(r"(: heartbeat\n)+data: {.*}\nid: \S+", second)
-    assert rest == ""
+    assert rest.replace(": heartbeat\n", "") in ": heartbeat\n", "of a later one there may be a part"
 
 
 def test_heartbeats_show_on_streams(start: Start) -> None:

@@ -236,7 +236,7 @@ def test_a_certificate_that_cannot_be_used_is_named(
 def test_a_server_does_not_start_with_a_certificate_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "eventhub.yaml").write_text("tls: {certificate: missing.pem}")
     command = [sys.executable, "-m", "eventhub", "serve", "--port", "0"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2, done
     assert "missing.pem" in done.stderr
     assert "Traceback" not in done.stderr
