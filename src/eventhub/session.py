@@ -26,7 +26,7 @@ from eventhub.errors import (
 from eventhub.event import Latest, NewEvent, Position, Receipt, Since, format_time, parse_since
 from eventhub.nesting import check_depth
 from eventhub.schema import parse
-from eventhub.subscriber import Start, Subscriber, Writer
+from eventhub.subscriber import Start, State, Subscriber, Writer
 
 PUT_OFF = 64
 """Messages that may wait while a credential is being checked."""
@@ -188,12 +188,18 @@ class Session:
         for subscriber in list(self._subscriptions.values()):
             self._channels.drained(subscriber)
 
-    def close(self) -> None:
-        """The connection is gone or about to go: nothing is written afterwards."""
+    def close(self, over: Callable[[], bool] = lambda: False) -> bool:
+        """The connection is gone or about to go: nothing is said afterwards, and its writer takes nothing.
+
+        Subscriptions end until it is `over`. True when none is left; otherwise call again.
+        """
         self._closed = True
         self._waiting.clear()
-        while self._subscriptions:
+        while self._subscriptions and not over():
             self._channels.unsubscribe(self._subscriptions.popitem()[1])
+        for subscriber in self._subscriptions.values():
+            subscriber.state = State.GONE  # feeds do nothing more for those that have to wait
+        return not self._subscriptions
 
     @property
     def id(self) -> str:

@@ -37,6 +37,26 @@ def write_all_plainly(writes: list[Write], data: bytes) -> list[Failure]:
     return failures
 
 
+class PlainPipe:
+    """The same over any transport: where the native one was not built, and under TLS."""
+
+    __slots__ = ("_write",)
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+
+    def __call__(self, data: bytes) -> None:
+        self._write(data)
+
+    def close(self) -> None:
+        """Take nothing any more."""
+        self._write = _drop
+
+
+def _drop(_: bytes) -> None:
+    """Of a connection that has ended, whose subscriptions have not yet."""
+
+
 WriteAll = Callable[[list[Write], bytes], list[Failure]]
 
 Pipe: Callable[[object, int], Closable] | None

@@ -537,6 +537,7 @@ _PLACES: dict[str, list[str]] = {
         "server/http_protocol.py:HttpProtocol._feed:_fail",
         "server/http_protocol.py:HttpProtocol._hold:later",
         "server/http_protocol.py:HttpProtocol._run:add_done_callback",
+        "server/gateway.py:Gateway.end_session:later",
         "server/http_protocol.py:HttpProtocol._run:create_task",
         "server/starts.py:Starts.start:later",
         "server/http_protocol.py:HttpProtocol._wait:call_later",
@@ -577,7 +578,6 @@ _PLACES: dict[str, list[str]] = {
         "server/wire.py:WebSocketProtocol._hold:call_later",
         "server/wire.py:WebSocketProtocol._paused:later",
         "server/wire.py:WebSocketProtocol._wait_for_turn:later",
-        "server/wire.py:WebSocketProtocol.eof_received:later",
     ],
     "decided": [
         "server/visits.py:Visits.renew:_spawn",

@@ -22,7 +22,7 @@ from eventhub.event import Age, Earliest, Last, Latest, NewEvent, Position, Rece
 from eventhub.payloads import ChatMessage
 from eventhub.schema import MAX_FAULTS, AnySchema, ModelSchema
 from eventhub.session import PUT_OFF, Session, SessionLimits
-from eventhub.subscriber import Start, Subscriber
+from eventhub.subscriber import Start, State, Subscriber
 from tests.builders import Guest
 
 PROTOCOL = (Path(__file__).parents[2] / "PROTOCOL.md").read_text(encoding="utf-8")
@@ -717,6 +717,22 @@ def test_closing_leaves_every_channel_once() -> None:
     client.session.congested()
     client.session.drained()
     assert all(call[0] not in ("congested", "drained") for call in client.node.calls)
+
+
+def test_closing_takes_as_many_calls_as_it_is_given_time_for_and_says_nothing_from_the_first_on() -> None:
+    client = Client()
+    for name in "abc":
+        client.send(type="subscribe", channel=f"chat.{name}")
+    subscribers = list(client.node.subscribers.values())
+    assert not client.session.close(lambda: True)
+    assert client.send(type="ping") == []
+    assert {subscriber.state for subscriber in subscribers} == {State.GONE}, "no feed does anything for it"
+    for left in (2, 1):
+        enough = iter((False, True))
+        assert not client.session.close(lambda: next(enough))  # noqa: B023
+        assert len(client.node.subscribers) == left
+    assert client.session.close()
+    assert client.node.subscribers == {}
 
 
 def test_closing_before_anything_is_harmless() -> None:

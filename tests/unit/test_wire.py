@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import Callable
 from itertools import pairwise
+from operator import sub
 from typing import Any
 
 import pytest
 
+from eventhub.encoding import CLOSE
+from eventhub.errors import InvalidFrame
+from eventhub.event import NewEvent
 from eventhub.server.turns import GAP, SLICE_SECONDS, TURN_SECONDS
-from eventhub.server.wire import FEW, WebSocketProtocol
+from eventhub.server.wire import WebSocketProtocol
 from eventhub.settings import LimitSettings
+from eventhub.subscriber import Subscriber
 from tests.clients import masked
 from tests.loop import in_loop
 from tests.unit.test_gateway import build
@@ -173,29 +178,47 @@ async def test_a_client_that_has_gone_while_it_waited_for_its_turn_is_forgotten(
     assert transport.pongs == 1
 
 
+ENDS: dict[str, Callable[[WebSocketProtocol], None]] = {
+    "reset, or ended under TLS": lambda client: client.connection_lost(None),
+    "closed": lambda client: client.data_received(masked((1000).to_bytes(2), CLOSE)),
+    "ended by the server": lambda client: client.fail(InvalidFrame("anything")),
+}
+
+
 @in_loop
-async def test_a_crowd_that_leaves_is_taken_out_of_its_channels_a_few_a_turn(seconds: Callable[[float], None]) -> None:
-    crowd = clients(10, commands=1_000_000)
-    gateway = crowd[0][0]._gateway
-    hub = asyncio.create_task(gateway.hub.run())
-    await gateway.hub.started.wait()
+@pytest.mark.parametrize("end", ENDS)
+async def test_a_crowd_that_goes_leaves_its_channels_a_few_a_turn_and_gets_nothing_more(end: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd, channels, a_slice = clients(10, commands=1_000_000), 20, 4
+    hub = crowd[0][0]._gateway.hub
+    running = asyncio.create_task(hub.run())
+    await hub.started.wait()
     for client, _ in crowd:
-        for channel in range(FEW + 1):
-            client.data_received(masked(b'{"type":"subscribe","channel":"chat.%d"}' % channel))
-    seconds(SLICE_SECONDS)
-    assert all(client.eof_received() for client, _ in crowd), "they stay open until it is their turn"
-    left = []
-    for _ in range(5):
+        client.data_received(b"".join(masked(b'{"type":"subscribe","channel":"chat.%d"}' % channel) for channel in range(channels)))
+    while sum(transport.written.count(b'"subscribed"') for _, transport in crowd) < 10 * channels:
         await turn()
-        left.append(sum(transport.closed for _, transport in crowd))
-    a_turn = round(TURN_SECONDS / SLICE_SECONDS)
-    assert left[-1] == 10
-    assert all(later - earlier <= a_turn for earlier, later in pairwise([0, *left]))
+    now, left, unsubscribe = [0.0], [0], hub.unsubscribe
+
+    def counted(subscriber: Subscriber) -> None:
+        now[0] += 1.001 * SLICE_SECONDS / a_slice
+        left[0] += 1
+        unsubscribe(subscriber)
+
+    monkeypatch.setattr("eventhub.server.turns.thread_time", lambda: now[0])
+    monkeypatch.setattr("eventhub.server.wire.thread_time", lambda: now[0])
+    monkeypatch.setattr(hub, "unsubscribe", counted)
+    while crowd[0][0]._gateway.turns.over:
+        await turn()
+    for client, _ in crowd:
+        ENDS[end](client)
+    assert left[0] == a_slice, "the first begins, the others wait for their turn"
+    written = crowd[0][1].written
+    await hub.publish([NewEvent(f"chat.{channel}", b'{"user":"ana","text":"hi"}', hub.now()) for channel in range(channels)])
+    a_turn = a_slice * round(TURN_SECONDS / SLICE_SECONDS)
+    done = [left[0]]
+    while done[-1] < 10 * channels and len(done) < 100:
+        await turn()
+        done.append(left[0])
+    assert (done[-1], [more for more in map(sub, done[1:], done) if more > a_turn]) == (10 * channels, [])
     assert all(client._session is None for client, _ in crowd)
-    hub.cancel()
-
-
-@in_loop
-async def test_a_client_of_few_channels_leaves_at_once() -> None:
-    ((client, _),) = clients(1)
-    assert not client.eof_received()
+    assert crowd[0][1].written == written
+    running.cancel()

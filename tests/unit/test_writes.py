@@ -16,7 +16,7 @@ import uvloop
 
 from eventhub import writes
 from eventhub.server.wire import pipe
-from eventhub.writes import Pipe, Write, write_all_plainly
+from eventhub.writes import Pipe, PlainPipe, Write, write_all_plainly
 
 BIG = b"x" * 300_000
 """More than the sockets of these tests take at once."""
@@ -38,9 +38,9 @@ class Peer(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         self.transport, _ = await loop.create_connection(lambda: self, sock=near)
         self.transport.set_write_buffer_limits(high=100_000, low=10_000)
-        self.pipe = pipe(self.transport) if self.native else None
-        assert (self.pipe is not None) == self.native
-        self.write: Write = self.pipe or self.transport.write
+        self.pipe = pipe(self.transport, native=self.native)
+        assert isinstance(self.pipe, PlainPipe) != self.native
+        self.write: Write = self.pipe
         return self
 
     def pause_writing(self) -> None:
@@ -50,10 +50,7 @@ class Peer(asyncio.Protocol):
         self.paused = False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self.pipe is not None:
-            self.pipe.close()
-        else:
-            self.write = lambda data: None  # its fan-out has let go of it: a transport that is closed must not be written to
+        self.pipe.close()
         self.lost.set()
 
     def descriptor(self) -> int:
@@ -284,9 +281,9 @@ def test_a_transport_that_raises_is_reported_and_all_others_are_served(run: Run)
         first, closed, last = await opened(), await opened(), await opened()
         for transport in ("write", "get_write_buffer_size"):
             broken = Broken(transport)
-            way = broken.write if first.pipe is None or Pipe is None else Pipe(broken, closed.descriptor())
+            way = PlainPipe(broken.write) if not first.native or Pipe is None else Pipe(broken, closed.descriptor())
             failures = writes.write_all([first.write, way, last.write], b"x")
-            raised = (transport == "write" and first.pipe is None) or first.pipe is not None
+            raised = transport == "write" or first.native
             assert [(write, str(error)) for write, error in failures] == ([(way, transport)] if raised else [])
             assert [await first.received(1), await last.received(1)] == [b"x", b"x"]
 
@@ -345,7 +342,7 @@ def test_a_tls_connection_has_no_way_past_its_transport(tmp_path: Path) -> None:
         port = listening.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost")
         near = await accepted
-        assert pipe(cast(asyncio.Transport, near.transport)) is None
+        assert isinstance(pipe(cast(asyncio.Transport, near.transport), native=True), PlainPipe)
         writes.write_all([near.transport.write], b"through")
         assert await reader.readexactly(7) == b"through"
         writer.close()

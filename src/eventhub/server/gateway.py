@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import structlog
@@ -34,7 +34,7 @@ from eventhub.server.origin_check import OriginCheck
 from eventhub.server.proxies import Proxies
 from eventhub.server.rates import Rates
 from eventhub.server.starts import Starts
-from eventhub.server.turns import Turns
+from eventhub.server.turns import Slice, Turns
 from eventhub.server.visits import Visit, Visits
 from eventhub.session import Session, SessionLimits, Submit
 from eventhub.settings import Settings
@@ -134,6 +134,15 @@ class Gateway:
     def deadlines(self) -> Deadlines:
         """Those of all connections, on the running loop's clock."""
         return Deadlines(asyncio.get_running_loop(), self.hub.faults)
+
+    def end_session(self, session: Session, *, waited: bool = False) -> None:
+        """End a session whose writer takes nothing any more. Many subscriptions end in several turns of the loop."""
+        full = self.turns.over and not waited
+        with Slice(self.turns) as piece:
+            whole = session.close(lambda: full or piece.over)
+        if not whole:
+            again = partial(self.end_session, session, waited=True)
+            self.turns.later(lambda: self.hub.faults.contain("session", again))
 
     def contained(self, connection: "Connection", where: str, work: Callable[[], None]) -> None:
         """Do what belongs to one connection, from what all share (timers, the loop, sweeps).

@@ -50,7 +50,7 @@ class Stream:
         self._next_probe: asyncio.TimerHandle | None = None
         self._visit = visit
         self._session = gateway.session(self._outbox, _refuse, visit)
-        self._outbox.on_fail = self._session.close
+        self._outbox.on_fail = partial(gateway.end_session, self._session)
         self._late = gateway.refusing
         if self._late and transport != "sse":
             raise gateway.shutting_down()
@@ -59,7 +59,8 @@ class Stream:
         try:
             wanted.subscribe(self._session)
         except BaseException:
-            self._session.close()
+            self._outbox.discard()
+            gateway.end_session(self._session)
             raise
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +79,7 @@ class Stream:
             if self._next_probe is not None:
                 self._next_probe.cancel()
             self._outbox.discard()
-            self._session.close()
+            self._gateway.end_session(self._session)
             self._gateway.closed(self)
 
     @property
@@ -103,8 +104,8 @@ class Stream:
         """Say so, flush, end the response."""
         self._over = error.code
         self._session.goodbye(error)
-        self._session.close()
         self._outbox.close()
+        self._gateway.end_session(self._session)
 
     def fail(self, error: EventHubError) -> None:
         """Say why, flush, end the response."""

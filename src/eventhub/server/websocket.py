@@ -71,7 +71,7 @@ class WebSocketShell:
             self._session = gateway.session(self._outbox, self._submit, visit)
             self._submissions = Submissions(gateway.hub, self._published, self._give_up, visit.id)
             note(scope, session=visit.id)
-            self._outbox.on_fail, self._outbox.on_error = self._session.close, self._session.error
+            self._outbox.on_fail, self._outbox.on_error = partial(gateway.end_session, self._session), self._session.error
             with gateway.admission.seat(scope):
                 gateway.opened(self, visit, self._session)
                 await self._serve(query, SUBPROTOCOL if SUBPROTOCOL in offered else None, receive, send)
@@ -89,7 +89,7 @@ class WebSocketShell:
         finally:
             self._gateway.deadlines.clear((self, "first"))
             self._outbox.discard()
-            self._session.close()
+            self._gateway.end_session(self._session)
             self._gateway.closed(self)
 
     @property
@@ -108,8 +108,8 @@ class WebSocketShell:
         """Say so, flush, close."""
         self._session.goodbye(error)
         self._close = (SERVICE_RESTART, error.code)
-        self._session.close()
         self._outbox.close()
+        self._gateway.end_session(self._session)
 
     def abort(self) -> None:
         """Give up what is buffered; the server below does the rest."""

@@ -35,21 +35,19 @@ from eventhub.server.submissions import Submissions
 from eventhub.server.turns import BURST, SLICE_SECONDS
 from eventhub.server.wanted import Wanted
 from eventhub.session import Session
-from eventhub.writes import Closable, Pipe, Write
+from eventhub.writes import Closable, Pipe, PlainPipe, Write
 
 READ_BYTES = 32 * 1024
 """For what a WebSocket client sends ahead, where messages may not be larger: the kernel's buffer, and so what one read brings."""
 HOLD_SECONDS = 0.1
 """Who is too fast is read again after so long at least: waking up for each single frame would cost more than the frame."""
-FEW = 8
-"""Subscriptions that end at once when the peer has ended its half."""
 
 
-def pipe(transport: asyncio.Transport) -> Closable | None:
-    """A way out past the transport where there can be one. Under TLS there cannot."""
+def pipe(transport: asyncio.Transport, *, native: bool) -> Closable:
+    """A way out, past the transport where there can be one. Under TLS there cannot."""
     sock = transport.get_extra_info("socket")
-    if Pipe is None or sock is None or transport.get_extra_info("sslcontext") is not None:
-        return None
+    if not native or Pipe is None or sock is None or transport.get_extra_info("sslcontext") is not None:
+        return PlainPipe(transport.write)
     return Pipe(transport, sock.fileno())
 
 
@@ -83,8 +81,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self._pause: asyncio.TimerHandle | None = None  # until then
         self.encoding: WebSocketEncoding = WEBSOCKET
         self.full = False
-        self._pipe = pipe(transport) if gateway.settings.native else None
-        self.write: Write = self._pipe or transport.write
+        self._pipe = pipe(transport, native=gateway.settings.native)
+        self.write: Write = self._pipe
         peers.add(self)
 
     # Construction: the handshake, RFC 6455, 4.2
@@ -165,11 +163,11 @@ class WebSocketProtocol(asyncio.Protocol):
             self._log_access(method, url, error.status, self._client(headers), None)
         self._gateway.hub.refused(error)
         if (opening := opening_of_page(error, method, headers)) is None:
-            self.write(refusal(error))
+            self._transport.write(refusal(error))
             self._linger()
         else:
             self._parser = Parser(self._gateway.session_limits.message_bytes, deflate=False)  # for the peer's close
-            self.write(opening + WEBSOCKET.message("error", error.as_dict()))
+            self._transport.write(opening + WEBSOCKET.message("error", error.as_dict()))
             self._close(error.close_code, error.code)
 
     # Input: asyncio's protocol
@@ -222,23 +220,12 @@ class WebSocketProtocol(asyncio.Protocol):
             self._gateway.turns.spend(now - begin)
 
     def eof_received(self) -> bool:
-        """Half-closed is closed (RFC 6455, 7.1.5): there are no half-open WebSockets. Many subscriptions end in a later turn."""
-        if self._session is None or len(self._session.channels) <= FEW or not self._transport.can_write_eof():  # TLS has no half-closed
-            return False
-        self._gateway.turns.later(partial(self._gateway.contained, self, "closed", self._leave), self._served)
-        return True
-
-    def _leave(self) -> None:
-        """The peer has ended its half, and nothing more is read."""
-        begin = thread_time()
-        self._end()
-        self._transport.close()
-        self._gateway.turns.spend(thread_time() - begin)
+        """Half-closed is closed (RFC 6455, 7.1.5): there are no half-open WebSockets."""
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         gateway = self._gateway
-        if self._pipe is not None:
-            self._pipe.close()
+        self._pipe.close()
         for handle in (self._pause, self._closing):
             if handle is not None:
                 handle.cancel()
@@ -334,7 +321,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._end()
         self.why = self.why or f"client, {code}"
         if self._closing is None:
-            self.write(frame(b"" if code == NO_STATUS else close_payload(code, ""), CLOSE))
+            self._transport.write(frame(b"" if code == NO_STATUS else close_payload(code, ""), CLOSE))
         self._parser = None
         self._transport.close()
 
@@ -344,7 +331,9 @@ class WebSocketProtocol(asyncio.Protocol):
             return
         self._end()
         self.why = reason
-        self.write(frame(close_payload(code, reason), CLOSE))
+        if self._transport.is_closing():
+            return
+        self._transport.write(frame(close_payload(code, reason), CLOSE))
         self._closing = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def _linger(self) -> None:
@@ -362,10 +351,11 @@ class WebSocketProtocol(asyncio.Protocol):
             self._transport.write_eof()
 
     def _end(self) -> None:
-        """The session is over: feeds know this writer no more."""
+        """The session is over: nothing of it is written from now on."""
+        self._pipe.close()
         session, self._session = self._session, None
         if session is not None:
-            session.close()
+            self._gateway.end_session(session)
 
     def _regulate(self) -> None:
         """Read no commands while their answers would find no room, or while publishes wait."""
