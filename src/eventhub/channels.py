@@ -11,7 +11,7 @@ import orjson
 from eventhub.auth.grants import Action
 from eventhub.errors import Forbidden, InvalidChannel, InvalidEvent, UnknownChannel
 from eventhub.event import Event
-from eventhub.schema import Schema
+from eventhub.schema import MISFIT, Schema
 
 NAME_LENGTH = 200
 _NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
@@ -66,12 +66,20 @@ class ChannelType:
                 f"(channels.{self.name}.publish)"
             )
 
-    def canonical(self, body: bytes) -> bytes:
-        """Compact JSON of a valid payload. Raises InvalidJson, TooDeep or InvalidEvent, which says where the schema is."""
+    def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
+        """As the schema's. Raises InvalidJson, TooDeep or InvalidEvent, which says where the schema is."""
         try:
-            return self.schema.canonical(body)
+            return self.schema.canonical(body, detailed=detailed)
         except InvalidEvent as error:
-            raise InvalidEvent(f"{error.message}; its schema is at /v1/types/{self.name}", error.details) from error.__cause__
+            raise InvalidEvent(f"{error.message}{self._whose_schema}", error.details) from error.__cause__
+
+    def misfit(self) -> InvalidEvent:
+        """What is said of an event that the schema's `fits` has found wrong."""
+        return InvalidEvent(f"{MISFIT}{self._whose_schema}")
+
+    @property
+    def _whose_schema(self) -> str:
+        return f"; its schema is at /v1/types/{self.name}"
 
     def series(self, event: Event) -> str:
         """What tells one series of a channel from another when a slow reader gets only the newest of each."""

@@ -21,6 +21,7 @@ from eventhub.payloads import BUILT_IN
 from eventhub.stored_schema import StoredJsonSchema
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+MISFIT = "the event does not fit its channel type"
 MAX_FAULTS = 20
 """Faults that an error lists."""
 MANY_FAULTS = 200
@@ -46,8 +47,15 @@ class Schema(Protocol):
     conflation_key: str | None
     """The field that tells series apart where slow readers are conflated."""
 
-    def canonical(self, body: bytes) -> bytes:
-        """Compact JSON of a valid payload. Raises InvalidJson or InvalidEvent."""
+    def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
+        """Compact JSON of a valid payload. Raises InvalidJson or InvalidEvent.
+
+        Without `detailed`, InvalidEvent lists no faults where listing them takes longer than finding them.
+        """
+        ...
+
+    def fits(self, value: Any) -> bool | None:
+        """Whether a JSON value is valid, at a fraction of an error's cost. None where only `canonical` can say."""
         ...
 
     def canonical_all(self, body: bytes) -> list[bytes] | None:
@@ -62,6 +70,7 @@ class ModelSchema:
         adapter = TypeAdapter(model)
         own = model in BUILT_IN.values()  # whose faults are the same in Python as in JSON, where nothing is copied for them
         self._in_python = adapter.validator.validate_python if own else None
+        self._is_valid = adapter.validator.isinstance_python if own else None
         self.accepted = {"$schema": DIALECT, **adapter.json_schema(mode="validation")}
         self.stored = {"$schema": DIALECT, **adapter.json_schema(mode="serialization", schema_generator=StoredJsonSchema)}
         self.conflation_key: str | None = getattr(model, "conflation_key", None)
@@ -73,7 +82,7 @@ class ModelSchema:
         self._validate_all = TypeAdapter(Annotated[list[model], FailFast()]).validator.validate_json
         self._dump = adapter.serializer.to_json
 
-    def canonical(self, body: bytes) -> bytes:
+    def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
         if b"NaN" in body or b"Infinity" in body or _digits(body, DIGITS):
             parse(body)  # pydantic takes these for numbers; JSON has no such words (RFC 8259), and nobody's doubles such digits
         if self._fields is not None and body.count(b",") > MANY_FIELDS:
@@ -81,6 +90,9 @@ class ModelSchema:
         try:
             data = self._dump(self._validate(body), exclude_unset=True, by_alias=True)
         except ValidationError as error:
+            if not detailed:
+                parse(body)  # raises if that is what is wrong
+                raise _unlisted(error.error_count()) from None
             raise _explain(error, body, self._told) from None
         except KeyboardInterrupt:
             raise
@@ -91,6 +103,9 @@ class ModelSchema:
         if b"NaN" in data or b"Infinity" in data:
             _check_json(data, body)
         return data
+
+    def fits(self, value: Any) -> bool | None:
+        return None if self._is_valid is None else self._is_valid(value)
 
     def _check_large(self, value: Any, fields: frozenset[str]) -> None:
         """Raises InvalidEvent for what pydantic would copy into each of its errors."""
@@ -134,11 +149,11 @@ class FileSchema:
             shown = dump(error.instance).decode()[:POINTER_LENGTH]  # nothing of a schema is secret
             raise ValueError(f"{pointer(list(error.instance_path)) or 'it'}: {error.message.replace('the value', shown, 1)}") from None
 
-    def canonical(self, body: bytes) -> bytes:
+    def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
         value = parse(body)
         try:
             if not self._validator.is_valid(value):
-                raise self._invalid(value, body)
+                raise self._invalid(value, body) if detailed else InvalidEvent(MISFIT)
         except ValueError as error:
             raise _too_deep(error) from None
         except (EventHubError, KeyboardInterrupt):
@@ -146,6 +161,9 @@ class FileSchema:
         except BaseException as error:  # a panic of native code
             raise _failed(error, body) from error
         return dump(value)
+
+    def fits(self, value: Any) -> bool | None:  # native code may panic: `canonical` says what that is
+        return None
 
     def canonical_all(self, body: bytes) -> list[bytes] | None:
         values = _items(body)
@@ -158,10 +176,7 @@ class FileSchema:
 
     def _invalid(self, value: Any, body: bytes) -> InvalidEvent:
         if (count := _values(body)) > MANY_VALUES:
-            return InvalidEvent(
-                f"the event does not fit its channel type; its faults are listed where it has at most {MANY_VALUES} values, "
-                f"and it has up to {count}"
-            )
+            return InvalidEvent(f"{MISFIT}; its faults are listed where it has at most {MANY_VALUES} values, and it has up to {count}")
         found = list(self._validator.iter_errors(value))
         return _invalid(len(found), map(_of_schema, found))
 
@@ -174,8 +189,11 @@ class AnySchema:
     def __init__(self) -> None:
         self.accepted = self.stored = {"$schema": DIALECT}
 
-    def canonical(self, body: bytes) -> bytes:
+    def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:  # no value is refused
         return dump(parse(body))
+
+    def fits(self, value: Any) -> bool | None:  # it may be too deep
+        return None
 
     def canonical_all(self, body: bytes) -> list[bytes] | None:
         values = _items(body)
@@ -383,8 +401,17 @@ def _explain(error: ValidationError, body: bytes, known: frozenset[str] | None) 
 
 def _invalid(count: int, found: Iterable[dict[str, str]]) -> InvalidEvent:
     listed = list(islice(found, MAX_FAULTS))
-    more = f", at most {MAX_FAULTS} are listed" if count > len(listed) > 0 else ", too many to list them" if not listed else ""
-    return InvalidEvent(f"the event does not fit its channel type: {count} fault{'s' * (count > 1)}{more}", listed)
+    return InvalidEvent(_counted(count, len(listed)), listed)
+
+
+def _unlisted(count: int) -> InvalidEvent:
+    """What a model's faults are called, without any of them."""
+    return InvalidEvent(_counted(count, min(count, MAX_FAULTS) if count <= MANY_FAULTS else 0))
+
+
+def _counted(count: int, listed: int) -> str:
+    more = f", at most {MAX_FAULTS} are listed" if count > listed > 0 else ", too many to list them" if not listed else ""
+    return f"{MISFIT}: {count} fault{'s' * (count > 1)}{more}"
 
 
 def _values(body: bytes) -> int:

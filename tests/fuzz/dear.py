@@ -126,7 +126,8 @@ def packed(data: bytes) -> None:
 
 @cache
 def request(payload: str) -> Request:
-    gateway = build(channels={name: {"payload": name} for name in ("json", "chat", "log", "reading")})
+    gateway = build()
+    gateway.hub.types = node()
     scope: dict[str, Any] = {"path": f"/v1/channels/{payload}.a", "query_string": b"", "headers": [], "client": None}
     return Request(gateway, scope, {}, ANYONE)
 
@@ -196,7 +197,7 @@ ENTRANCES: dict[str, tuple[Callable[[bytes], None], int]] = {
     "packed": (packed, EVENT),
     **{f"event of {name}": (partial(event, name), EVENT) for name in ("json", "chat", "log", "reading")},
     "event with a schema": (form, EVENT),
-    **{f"array of {name}": (partial(array, name), EVENT) for name in ("json", "chat", "log")},
+    **{f"array of {name}": (partial(array, name), EVENT) for name in ("json", "chat", "log", "form")},
     "stream": (stream, EVENT),
     "query": (query, HEAD),
     "credential": (credential, TOKEN),
@@ -211,7 +212,7 @@ LINE = Recipe("", "1¦", "")
 ITEM = Recipe("", "1,", "")
 ITEMIZED: dict[str, tuple[Callable[[bytes], None], Recipe]] = {
     "stream": (stream, LINE),
-    **{f"array of {name}": (partial(array, "json"), ITEM) for name in ("json", "chat", "log")},
+    **{f"array of {name}": (partial(array, "json"), ITEM) for name in ("json", "chat", "log", "form")},
 }
 """What is paid for by its items, and costs by them: beside it stands one of the smallest items, which are all taken."""
 PUBLISH = '{"type":"publish","channel":'

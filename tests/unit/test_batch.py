@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from eventhub.auth.principal import ANYONE
 from eventhub.errors import EventHubError, InvalidJson, PayloadTooLarge
 from eventhub.event import NewEvent
+from eventhub.schema import ModelSchema
 from eventhub.server.batch import COMMAS, WHOLE, Batch
+from eventhub.server.handling import DETAILED
 from eventhub.server.publish import Request
 from eventhub.server.turns import BURST, SLICE_SECONDS, Turns
 from eventhub.settings import LimitSettings
@@ -221,3 +223,24 @@ async def test_refusals_keep_nothing_of_the_items_that_were_refused() -> None:
     assert codes(found) == ["invalid_event"] * 6
     errors = [each for each in found if isinstance(each, EventHubError)]
     assert [(error.__traceback__, error.__context__, error.__cause__) for error in errors] == [(None, None, None)] * 6
+
+
+@pytest.mark.parametrize("payload", ["chat", "log", "reading"])
+@in_loop
+async def test_beyond_those_with_details_an_item_that_does_not_fit_costs_a_look(payload: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error for each took fifteen times as long as the smallest items that are stored."""
+    looked: list[Any] = []
+    canonical = ModelSchema.canonical
+
+    def counted(*about: Any, **how: Any) -> bytes:
+        looked.append(about)
+        return canonical(*about, **how)
+
+    monkeypatch.setattr(ModelSchema, "canonical", counted)
+    fine = {"chat": CHAT, "log": {"level": "info", "message": "m"}, "reading": {"value": 1}}[payload]
+    desk = Desk(payload)
+    found = await desk.take(orjson.dumps([*range(1000), fine]))
+    assert codes(found) == ["invalid_event"] * 1000 + [""]
+    assert len(looked) == DETAILED + 1
+    assert len(desk.refused) == 1000
+    assert len({id(error) for error in found[DETAILED:-1]}) == 1

@@ -12,10 +12,11 @@ import httpx
 import pytest
 import structlog
 
+from eventhub import schema
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.channels import Retention
 from eventhub.config import channel_types
-from eventhub.errors import BrokerUnavailable, EventHubError
+from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent
 from eventhub.event import Event, NewEvent, Receipt
 from eventhub.hub import Hub
 from eventhub.metrics import Metrics
@@ -225,8 +226,27 @@ def test_the_first_refusals_of_an_array_have_details_and_all_have_a_result() -> 
     answer = Node().post(f"[{EVENT}," + ",".join([item] * 1000) + "]")
     errors = [result["error"] for result in answer.json()["results"][1:]]
     assert [len(error.get("details", ())) for error in errors] == [20] * DETAILED + [0] * (1000 - DETAILED)
-    assert {(error["code"], error["message"]) for error in errors} == {("invalid_event", errors[0]["message"])}
+    assert {error["code"] for error in errors} == {"invalid_event"}
+    assert {error["message"] for error in errors[:DETAILED]} == {
+        "the event does not fit its channel type: 42 faults, at most 20 are listed; its schema is at /v1/types/chat"
+    }
+    assert {error["message"] for error in errors[DETAILED:]} == {"the event does not fit its channel type; its schema is at /v1/types/chat"}
     assert answer.json()["rejected"] == 1000
+
+
+def test_beyond_the_first_refused_lines_no_faults_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed: list[Any] = []
+    explain = schema._explain
+
+    def counted(*about: Any) -> InvalidEvent:
+        listed.append(about)
+        return explain(*about)
+
+    monkeypatch.setattr(schema, "_explain", counted)
+    answer = Node().post("[]\n" * (DETAILED + 50) + "{\n" * 50 + EVENT, **NDJSON)
+    counts = json.loads(answer.text.splitlines()[-1])
+    assert (counts["accepted"], counts["rejected"]) == (1, DETAILED + 100)
+    assert len(listed) == DETAILED
 
 
 def test_what_refused_items_take_is_a_small_multiple_of_their_size() -> None:

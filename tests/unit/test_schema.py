@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, Json, model_validator
 
-from eventhub.errors import ConfigurationError, EventHubError, InvalidEvent
+from eventhub.errors import ConfigurationError, EventHubError, InvalidEvent, InvalidJson
 from eventhub.schema import DIALECT, MAX_FAULTS, AnySchema, FileSchema, ModelSchema, Schema, dump, load_schema, parse, pointer
 
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -567,3 +567,24 @@ def test_what_would_have_been_taken_is_named() -> None:
     assert told("chat", b'{"sender":"a","text":"b","x":1}') == [("/x", extra)]
     many = b",".join(b'"%d":1' % number for number in range(100))
     assert told("chat", b'{"sender":"a","text":"b",%b}' % many)[0] == ("/0", extra)
+
+
+@given(EVENTS)
+@thorough
+def test_what_fits_at_a_glance_is_what_is_taken(event: Any) -> None:
+    value = outcome(ANY, event.encode() if isinstance(event, str) else json.dumps(event).encode())
+    for schema in (CHAT, LOG, READING):
+        if isinstance(value, bytes):
+            assert schema.fits(orjson.loads(value)) == isinstance(outcome(schema, value), bytes)
+    assert (ANY.fits(1), FORM.fits(1), ORDER.fits(1)) == (None, None, None)
+
+
+@pytest.mark.parametrize("schema", [FORM, ORDER, CHAT], ids=["JSON Schema", "model", "built-in"])
+def test_without_details_no_faults_are_built(schema: Schema, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventhub.schema.faults", never)
+    monkeypatch.setattr("eventhub.schema._of_schema", never)
+    with pytest.raises(InvalidEvent, match="the event does not fit its channel type") as caught:
+        schema.canonical(b'{"sender":1}', detailed=False)
+    assert caught.value.details == []
+    with pytest.raises(InvalidJson):
+        schema.canonical(b'{"sender":', detailed=False)

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from eventhub.arrays import Piece, pieces
+from eventhub.channels import ChannelType
 from eventhub.errors import EventHubError, InvalidJson
 from eventhub.event import NewEvent
 from eventhub.schema import dump, parse
 from eventhub.server.gateway import too_large
-from eventhub.server.handling import DETAILED
+from eventhub.server.handling import DETAILED, LOOK, LOOK_BYTES
 from eventhub.server.turns import Slice, Turns
 
 WHOLE = 32 * 1024
@@ -22,8 +23,9 @@ class Items(Protocol):
     """What turns an array, or an item, into events."""
 
     limits: Any
+    kind: ChannelType
 
-    def event(self, body: bytes, index: int | None = None) -> NewEvent:
+    def event(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
         """Raises EventHubError."""
         ...
 
@@ -39,12 +41,13 @@ class Items(Protocol):
 class Batch:
     """One array. `rejected` is told of each item that is refused."""
 
-    __slots__ = ("_found", "_refused", "_rejected", "_request", "_summaries", "_turns")
+    __slots__ = ("_found", "_misfit", "_refused", "_rejected", "_request", "_summaries", "_turns")
 
     def __init__(self, request: Items, turns: Turns, rejected: Callable[[EventHubError], None]) -> None:
         self._request, self._turns, self._rejected = request, turns, rejected
         self._found: list[NewEvent | EventHubError] = []
         self._refused = 0
+        self._misfit: EventHubError | None = None  # what is said of all misfits that are not detailed
         self._summaries: dict[tuple[type[EventHubError], str], EventHubError] = {}
 
     async def events(self, body: bytes) -> list[NewEvent | EventHubError]:
@@ -82,12 +85,25 @@ class Batch:
         self._request.check_count(len(self._found) + len(items))
         items.reverse()
         while items:  # what is done with is not kept: others may have their turn, and collect garbage
-            try:
-                self._found.append(self._request.event(dump(items.pop()), len(self._found)))
-            except EventHubError as error:
-                self._refuse(error)
-            if mine.over:
+            size = self._take_item(items.pop())
+            if (size > LOOK_BYTES or len(self._found) % LOOK == 0) and mine.over:
                 await mine.another()
+
+    def _take_item(self, value: Any) -> int:
+        """Accept or refuse it. Returns its bytes, 0 where it was refused at a glance."""
+        detailed = self._refused < DETAILED
+        if not detailed and self._request.kind.schema.fits(value) is False:
+            self._misfit = self._misfit or self._request.kind.misfit()
+            self._refuse(self._misfit)
+            return 0
+        size = 0
+        try:
+            item = dump(value)
+            size = len(item)
+            self._found.append(self._request.event(item, len(self._found), detailed=detailed))
+        except EventHubError as error:
+            self._refuse(error)
+        return size
 
     @staticmethod
     def _parsed(array: bytes, body: bytes, start: int) -> list[Any]:
@@ -110,9 +126,8 @@ class Batch:
 
     def _refuse(self, error: EventHubError) -> None:
         self._rejected(error)
-        error.detached()
         self._refused += 1
         if self._refused > DETAILED:  # one error for all items that are refused in the same words
-            error.details = []
             error = self._summaries.setdefault((type(error), error.message), error)
-        self._found.append(error)
+            error.details = []
+        self._found.append(error.detached())

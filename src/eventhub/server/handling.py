@@ -11,7 +11,9 @@ PARAMETER = "handling"
 CONTENT = ("invalid_json", "too_deep", "invalid_event", "idempotency_conflict")
 """Codes of what is wrong with an event itself: repeated, it would be refused again."""
 DETAILED = 100
-"""Refusals of one request that are answered with all that is known about them. The rest costs little."""
+"""Refusals of one request that are answered with all that is known about them. For the rest, faults are not even listed."""
+LOOK, LOOK_BYTES = 8, 512
+"""After so many items or lines, or one with so many bytes, the clock is looked at."""
 _PREFERENCE = re.compile(rb'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
 
 

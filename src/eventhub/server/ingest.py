@@ -21,7 +21,7 @@ from eventhub.faults import internal
 from eventhub.hub import Hub
 from eventhub.server.access import note
 from eventhub.server.gateway import Gateway, too_large
-from eventhub.server.handling import DETAILED, Handling, retryable, status_of
+from eventhub.server.handling import DETAILED, LOOK, LOOK_BYTES, Handling, retryable, status_of
 from eventhub.server.headers import ALWAYS, APPLIED, LIVE, REPLAYED, headers_of
 from eventhub.server.outbox import CLOSE_SECONDS
 from eventhub.server.race import race, within
@@ -40,8 +40,6 @@ OPEN_SECONDS = 1.0
 """How long the answer to a body of unknown length waits for a line: some producers send none before they have its status."""
 DECIDE_SECONDS = 10.0
 """How long it waits for what becomes of the first lines, which may be an error with a status of its own. Longer than brokers take."""
-LOOK, LOOK_BYTES = 8, 512
-"""After so many lines, or one with so many bytes, the clock is looked at."""
 BLANK_LINES = 20
 """So many blank lines cost as much as one event."""
 
@@ -56,7 +54,7 @@ class Lines(Protocol):
     headers: Mapping[bytes, bytes]
     handling: Handling
 
-    def event(self, body: bytes, index: int | None = None) -> NewEvent:
+    def event(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
         """Raises EventHubError."""
         ...
 
@@ -225,7 +223,8 @@ class Ingest:
             if skipping or len(line) > self._request.limits.event_bytes:  # blank ones, too: however it arrives, a line fares the same
                 raise too_large("the line is longer", "event_bytes", self._request.limits.event_bytes)
             if not line.isspace() and line:
-                events.append((self._seen, self._request.event(line, self._seen)))
+                event = self._request.event(line, self._seen, detailed=self._rejected < DETAILED)
+                events.append((self._seen, event))
         except EventHubError as error:
             self._gateway.hub.rejected(self._request.channel, error)
             self._refuse(self._seen, error)

@@ -110,12 +110,12 @@ class Request:
         """Refused events are counted, and no error."""
         return self.handling is Handling.LENIENT
 
-    def event(self, body: bytes, index: int | None = None) -> NewEvent:
-        """A validated event; `index` is its place in a batch or stream. Raises EventHubError."""
+    def event(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
+        """A validated event; `index` is its place in a batch or stream. Raises EventHubError, `detailed` where it will be shown."""
         if len(body) > self.limits.event_bytes:
             raise too_large(f"the event has {len(body)} bytes", "event_bytes", self.limits.event_bytes)
         check_depth(body, self.limits.depth, "limits.depth")
-        data = self.kind.canonical(body)
+        data = self.kind.canonical(body, detailed=detailed)
         key = self.key if index is None or self.key is None else self._part_key(index)
         return NewEvent(self.channel, data, self.now(), self.attributes, key)
 
