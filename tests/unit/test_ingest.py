@@ -37,7 +37,7 @@ class Lines:
     key: str | None = None
     limits = SimpleNamespace(event_bytes=LIMIT)
 
-    def event(self, body: bytes, index: int | None = None) -> NewEvent:
+    def event(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
         return NewEvent(self.channel, body, 0)
 
     def begin_trace(self) -> None: ...

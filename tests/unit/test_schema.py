@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, Json, model_validator
 
 from eventhub.errors import ConfigurationError, EventHubError, InvalidEvent, InvalidJson
+from eventhub.payloads import ChatMessage
 from eventhub.schema import DIALECT, MAX_FAULTS, AnySchema, FileSchema, ModelSchema, Schema, dump, load_schema, parse, pointer
 
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -588,3 +589,12 @@ def test_without_details_no_faults_are_built(schema: Schema, monkeypatch: pytest
     assert caught.value.details == []
     with pytest.raises(InvalidJson):
         schema.canonical(b'{"sender":', detailed=False)
+
+
+def test_an_array_of_many_values_that_does_not_fit_is_not_copied_into_faults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`[{"l":[[],[],…]}]` of 64 KiB took 60 ms: pydantic copies it for each field that is missing, and for the one too many."""
+    chat = ModelSchema(ChatMessage)
+    monkeypatch.setattr(chat, "_validate_all", never)
+    assert chat.canonical_all(b'[{"l":[' + b"[]," * 1000 + b"[]]}]") is None
+    fine = b'{"level":"info","message":"m","fields":{"a":[' + b"[]," * 1000 + b"[]]}}"
+    assert LOG.canonical_all(b"[%b]" % fine) == [fine]
