@@ -8,12 +8,12 @@ MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
-.PHONY: serve test pytest pythons faults rolling restart steady comings autobahn fuzz dear schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest pythons faults rolling restart steady comings autobahn fuzz dear dearest schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
 
-test: lint pytest ## Everything CI runs, but for the image and the other Pythons
+test: lint pytest ## Everything CI runs, but for the image, the other Pythons and the dearest inputs
 pytest: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
 
@@ -46,6 +46,9 @@ fuzz: $(VENV)/test.stamp ## A million executions, guided by coverage (tests/fuzz
 dear: $(VENV)/test.stamp ## A search for inputs that cost much to look at (tests/fuzz/RESULTS.md), 15 minutes, then what the dearest do to others, one
 	$(BIN)/python -m tests.fuzz.dear --seconds 60 --keep
 	$(BIN)/python -m tests.bench.dear
+
+dearest: $(VENV)/test.stamp ## The dearest inputs that are known, measured once more, a minute
+	$(BIN)/pytest tests/fuzz/proof_dear.py
 
 schemathesis: $(VENV)/test.stamp ## More made-up requests against the OpenAPI document, some minutes
 	EVENTHUB_TEST_EXAMPLES=300 $(BIN)/pytest --timeout 900 tests/conformance/test_openapi.py

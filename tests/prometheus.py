@@ -20,7 +20,7 @@ Series = tuple[dict[str, str], float]
 
 def promtool(*arguments: str | Path) -> None:
     """Its judgement, which fails the test with what it says."""
-    done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

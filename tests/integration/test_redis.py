@@ -140,7 +140,7 @@ def test_a_stalled_network_shows_within_seconds_and_costs_nobody_an_event(server
 def test_a_node_that_gets_no_core_for_a_while_does_not_take_its_server_for_lost(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(shard, "ANSWER_SECONDS", 1.0)
 
     async def main() -> None:
         async with nodes(server.url) as (node,):
@@ -152,7 +152,7 @@ def test_a_node_that_gets_no_core_for_a_while_does_not_take_its_server_for_lost(
 
             def stalling(*words: Any) -> Any:
                 if words == ("HELLO",):
-                    stalls.append(loop.call_later(0, time.sleep, 1))
+                    stalls.append(loop.call_later(0, time.sleep, 2))
                 return call(*words)
 
             monkeypatch.setattr(link, "call", stalling)

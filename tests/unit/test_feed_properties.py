@@ -645,7 +645,7 @@ def _bounds() -> Iterator[None]:
 
 
 @pytest.mark.timeout(0 if LONG else 120)
-@settings(max_examples=100_000 if LONG else 1200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100_000 if LONG else 600, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(min_size=20, max_size=20), st.lists(st.binary(min_size=8, max_size=8), min_size=20, max_size=140))
 def test_every_reader_gets_what_the_protocol_promises(setting: bytes, steps: list[bytes]) -> None:
     script = Script()

@@ -251,7 +251,7 @@ def test_beyond_the_first_refused_lines_no_faults_are_listed(monkeypatch: pytest
 
 def test_what_refused_items_take_is_a_small_multiple_of_their_size() -> None:
     node = Node()
-    body = "[" + ",".join(["{" + ",".join(f'"a{number:02}":1' for number in range(40)) + "}"] * 3000) + "]"
+    body = "[" + ",".join(["{" + ",".join(f'"a{number:02}":1' for number in range(40)) + "}"] * 1500) + "]"
     node.post(body)
     tracemalloc.start()
     try:

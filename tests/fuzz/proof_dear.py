@@ -1,7 +1,8 @@
 """The dearest inputs that a search has found, once more: none costs many times as much as a harmless one of its size.
 
-`make dear` looks for more. What is compared is CPU time in one run, so that a slow machine is slow at both, and the least of several
-measurements counts, as what else runs only adds to it; what was here before cost 30 to 400 times as much.
+`make dear` looks for more; `make dearest` runs this, and nothing beside it. What is compared is CPU time in one run,
+so that a slow machine is slow at both, and the least of several measurements counts, as what else runs only adds to it;
+what was here before cost 30 to 400 times as much.
 """
 
 import gc
