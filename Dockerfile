@@ -9,11 +9,11 @@ WORKDIR /src
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/eventhub
 
 # Nothing is installed but what the locks name, with its hash. Nothing is compiled but our own extension (nkeys is plain Python).
-COPY requirements-image.txt requirements-build.txt ./
+COPY requirements/image.txt requirements/build.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /build/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements-build.txt \
+    /build/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt \
     && /build/bin/pip wheel --quiet --require-hashes --no-build-isolation --only-binary :all: --no-binary nkeys \
-       --wheel-dir /wheels -r requirements-image.txt
+       --wheel-dir /wheels -r requirements/image.txt
 
 COPY . .
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
@@ -21,7 +21,7 @@ RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /whe
     && /build/bin/pip --python /opt/eventhub/bin/python3 install --quiet --no-index --no-deps --no-compile /wheels/*.whl \
     # compiled here, as nothing can be written when it runs; never compared with the sources, which do not change there
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/eventhub/lib \
-    && install -D -m 644 sbom.cdx.json /opt/eventhub/share/doc/eventhub/sbom.cdx.json
+    && install -D -m 644 deploy/sbom.cdx.json /opt/eventhub/share/doc/eventhub/sbom.cdx.json
 
 # hadolint ignore=DL3006
 FROM ${BASE}

@@ -40,7 +40,7 @@ autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Autobahn's WebSocket test suite (tes
 	$(BIN)/python -m tests.conformance.autobahn
 
 fuzz: $(VENV)/test.stamp ## A million executions, guided by coverage (tests/fuzz/RESULTS.md), about twenty minutes; Python 3.11
-	$(BIN)/pip install --quiet --require-hashes -r tests/fuzz/requirements.txt
+	$(BIN)/pip install --quiet --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz
 
 dear: $(VENV)/test.stamp ## A search for inputs that cost much to look at (tests/fuzz/RESULTS.md), 15 minutes, then what the dearest do to others, one
@@ -70,16 +70,16 @@ EXPORT = $(BIN)/uv export --quiet --no-emit-project --format requirements-txt --
 lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv lock --quiet --upgrade
-	$(EXPORT) --no-dev -o requirements.txt
-	$(EXPORT) -o requirements-dev.txt
-	$(EXPORT) --no-dev --extra otel --no-emit-package colorama -o requirements-image.txt # which is for Windows
-	$(EXPORT) --only-group build -o requirements-build.txt
+	$(EXPORT) --no-dev -o requirements/server.txt
+	$(EXPORT) -o requirements/dev.txt
+	$(EXPORT) --no-dev --extra otel --no-emit-package colorama -o requirements/image.txt # which is for Windows
+	$(EXPORT) --only-group build -o requirements/build.txt
 	rm uv.lock
 	$(MAKE) sbom
 
 sbom: $(VENV)/test.stamp ## Write down what the image holds, as CycloneDX
-	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o sbom.cdx.json requirements-image.txt
-	sed -i 's|https://pypi.org/simple/\([^/"]*\)/|pkg:pypi/\1|' sbom.cdx.json # names, not addresses
+	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o deploy/sbom.cdx.json requirements/image.txt
+	sed -i 's|https://pypi.org/simple/\([^/"]*\)/|pkg:pypi/\1|' deploy/sbom.cdx.json # names, not addresses
 
 image-test: $(VENV)/test.stamp ## The image, built and run without a registry (tests/deploy/RESULTS.md), some minutes, as root
 	$(MAKE) system PROGRAMS="buildah:buildah gpg:gpg mmdebstrap:mmdebstrap podman:podman runc:runc"
@@ -87,7 +87,7 @@ image-test: $(VENV)/test.stamp ## The image, built and run without a registry (t
 
 docs: $(VENV)/test.stamp ## Write the documents that are made from the code
 	$(BIN)/python -c "from eventhub.reference import settings_page; print(settings_page(), end='')" > docs/settings.md
-	$(BIN)/python -m dashboards
+	$(BIN)/python -m deploy.dashboards
 	$(BIN)/python -m tests.deploy.values_schema
 	$(BIN)/python -m tests.deploy.values_page
 
@@ -113,13 +113,13 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV) || { apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv --clear $(VENV); }
 
-$(VENV)/serve.stamp: requirements.txt pyproject.toml hatch_build.py src/eventhub/_native.c | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --require-hashes -r requirements.txt
+$(VENV)/serve.stamp: requirements/server.txt pyproject.toml hatch_build.py src/eventhub/_native.c | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --require-hashes -r requirements/server.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
 
-$(VENV)/test.stamp: requirements-dev.txt pyproject.toml hatch_build.py src/eventhub/_native.c | $(VENV)/bin/python system
-	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.txt
+$(VENV)/test.stamp: requirements/dev.txt pyproject.toml hatch_build.py src/eventhub/_native.c | $(VENV)/bin/python system
+	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@ $(VENV)/serve.stamp
 

@@ -46,12 +46,12 @@ def find(version: str) -> Path | None:
 def environment(version: str, python: Path) -> Path:
     """Its virtual environment, with what is locked; the Python in it. Made anew when the lock has changed."""
     directory = ROOT / ".pythons" / version
-    stamp, locked = directory / "locked", hashlib.sha256((ROOT / "requirements-dev.txt").read_bytes()).hexdigest()
+    stamp, locked = directory / "locked", hashlib.sha256((ROOT / "requirements/dev.txt").read_bytes()).hexdigest()
     inside = directory / "bin" / "python"
     if not stamp.exists() or stamp.read_text() != locked:
         subprocess.run([python, "-m", "venv", "--clear", directory], check=True)
         pip = [str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements-dev.txt")], check=True)
+        subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements/dev.txt")], check=True)
         # The native extension is there, and one for all of them.
         subprocess.run([*pip, "--no-deps", "--editable", str(ROOT)], env={**os.environ, "PURE": "1"}, check=True)
         stamp.write_text(locked)

@@ -63,7 +63,7 @@ class Images:
     def build(self) -> None:
         """`eventhub`, on those bases. The network is not asked: what the locks name is there, fetched by this machine's pip."""
         wheels = self._directory / "wheels"
-        locks = ["-r", str(ROOT / "requirements-image.txt"), "-r", str(ROOT / "requirements-build.txt")]
+        locks = ["-r", str(ROOT / "requirements/image.txt"), "-r", str(ROOT / "requirements/build.txt")]
         binary = ["--only-binary", ":all:", "--no-binary", "nkeys"]
         _run(sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", *binary, *locks, "-d", str(wheels), seconds=600)
         (self._directory / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /wheelhouse\n")

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dashboards.__main__ import DIRECTORY, PAGES
-from dashboards.panels import RUNBOOKS as ADDRESS
+from deploy.dashboards.__main__ import DIRECTORY, PAGES
+from deploy.dashboards.panels import RUNBOOKS as ADDRESS
 from tests.deploy.expressions import DASHBOARDS, RUNBOOKS, of_dashboards, panels
 from tests.prometheus import promtool
 

@@ -15,7 +15,7 @@ from tests.redis_servers import program
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SBOM = (ROOT / "sbom.cdx.json").read_text()
+SBOM = (ROOT / "deploy/sbom.cdx.json").read_text()
 
 
 def pins(lock: str) -> dict[str, str]:
@@ -50,7 +50,9 @@ def test_only_what_the_build_reads_is_sent_to_it() -> None:
     names = {line.removeprefix("!") for line in sent}
     assert all((ROOT / name).exists() for name in names)
     assert {"src", "web", "hatch_build.py", "pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]} <= names
-    assert set(re.findall(r"requirements-\w+\.txt|sbom\S+json", DOCKERFILE)) == {name for name in names if name.startswith(("req", "sbom"))}
+    assert set(re.findall(r"requirements/\w+\.txt|deploy/sbom\.\S+json", DOCKERFILE)) == {
+        name for name in names if name.startswith(("req", "deploy"))
+    }
 
 
 def test_the_guide_locks_it_down_as_the_proof_does() -> None:
@@ -62,14 +64,14 @@ def test_the_guide_locks_it_down_as_the_proof_does() -> None:
 
 def test_the_locks_of_the_image_hold_what_the_project_asks_for() -> None:
     asked = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["otel"]]
-    locked = pins("requirements-image.txt")
+    locked = pins("requirements/image.txt")
     assert all(locked[canonicalize_name(one.name)] in one.specifier for one in asked)
-    assert pins("requirements.txt").items() - {("colorama", pins("requirements.txt").get("colorama", ""))} <= locked.items()
-    assert "hatchling" in pins("requirements-build.txt")
+    assert pins("requirements/server.txt").items() - {("colorama", pins("requirements/server.txt").get("colorama", ""))} <= locked.items()
+    assert "hatchling" in pins("requirements/build.txt")
 
 
 def test_the_bill_of_materials_lists_what_the_lock_names() -> None:
     """That it is valid is seen when it is made (`make sbom`)."""
-    assert versions(SBOM) == pins("requirements-image.txt"), "make sbom"
-    assert hashes(SBOM) == set(re.findall(r"--hash=sha256:(\w+)", (ROOT / "requirements-image.txt").read_text()))
+    assert versions(SBOM) == pins("requirements/image.txt"), "make sbom"
+    assert hashes(SBOM) == set(re.findall(r"--hash=sha256:(\w+)", (ROOT / "requirements/image.txt").read_text()))
     assert json.loads(SBOM)["metadata"]["component"]["version"] == PROJECT["version"]

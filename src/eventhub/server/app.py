@@ -249,7 +249,7 @@ def open_telemetry(settings: Settings, metrics: Metrics) -> "Telemetry | None":
     except ImportError as error:
         raise ConfigurationError(
             f"tracing.endpoint is set, which needs OpenTelemetry, and {error.name} cannot be imported; "
-            "install it with `.venv/bin/pip install --require-hashes -r requirements-image.txt` in the checkout, or set no endpoint"
+            "install it with `.venv/bin/pip install --require-hashes -r requirements/image.txt` in the checkout, or set no endpoint"
         ) from None
     return Telemetry(settings.tracing, metrics.spans_dropped)
 

@@ -1,6 +1,6 @@
 """For whoever publishes: how much, what is refused and why, how long it takes."""
 
-from dashboards.panels import NODE, Panel, figure, graph, listing, page, runbook
+from deploy.dashboards.panels import NODE, Panel, figure, graph, listing, page, runbook
 
 GLANCE: list[Panel] = [
     figure(

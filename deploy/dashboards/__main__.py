@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from dashboards.capacity import CAPACITY
-from dashboards.operators import OPERATORS
-from dashboards.panels import Page
-from dashboards.producers import PRODUCERS
+from deploy.dashboards.capacity import CAPACITY
+from deploy.dashboards.operators import OPERATORS
+from deploy.dashboards.panels import Page
+from deploy.dashboards.producers import PRODUCERS
 
-DIRECTORY = Path(__file__).parent.parent / "helm/eventhub/files/dashboards"
+DIRECTORY = Path(__file__).parents[2] / "helm/eventhub/files/dashboards"
 PAGES: tuple[Page, ...] = (OPERATORS, PRODUCERS, CAPACITY)
 
 

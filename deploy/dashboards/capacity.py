@@ -1,6 +1,6 @@
 """For whoever sizes it: what a connection and a delivery cost, how much room is left, how it grows."""
 
-from dashboards.panels import NODE, PROCESS, Panel, graph, page, runbook, summary
+from deploy.dashboards.panels import NODE, PROCESS, Panel, graph, page, runbook, summary
 
 PEAKS = "$__range:1m"
 """Every minute of the time shown: with steps of `$__interval`, hours when that is a month, peaks would fall in between."""

@@ -1,6 +1,6 @@
 """For whoever is on call: the four golden signals, then the broker and the nodes."""
 
-from dashboards.panels import NODE, PROCESS, Panel, figure, graph, listing, page, runbook
+from deploy.dashboards.panels import NODE, PROCESS, Panel, figure, graph, listing, page, runbook
 
 GLANCE: list[Panel] = [
     figure(

@@ -1,0 +1,1 @@
+"""How EventHub is run: the files of its set-up, and the code that makes the dashboards."""
