@@ -15,6 +15,7 @@ serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 
 test: lint pytest ## Everything CI runs, but for the image, the other Pythons and the dearest inputs
 pytest: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN)
+	-@$(BIN)/pytest --collect-only -qq >/dev/null # compiles all tests, which otherwise each of the six would do; what is wrong they tell
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
 
 pythons: $(VENV)/test.stamp ## Unit and contract tests under each other Python that is claimed and found: on PATH, in $PYTHONS, of pyenv

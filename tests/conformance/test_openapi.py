@@ -23,7 +23,7 @@ from tests.clients import SECONDS, http
 from tests.credentials import SECRET, token
 from tests.harness import EventHubServer
 
-EXAMPLES = int(SETTINGS.get("EVENTHUB_TEST_EXAMPLES", "25"))
+EXAMPLES = int(SETTINGS.get("EVENTHUB_TEST_EXAMPLES", "12"))
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance, response_schema_conformance,
 ]  # fmt: skip

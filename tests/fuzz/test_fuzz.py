@@ -8,7 +8,7 @@ import pytest
 from tests.fuzz.__main__ import RUNS
 from tests.fuzz.targets import TARGETS, corpus
 
-VARIATIONS = 1000
+VARIATIONS = 500
 PIECES = (
     b"\x00",
     b"\xff",
