@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
-.PHONY: serve test pytest pythons faults rolling restart steady comings autobahn fuzz dear dearest schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
@@ -33,6 +33,9 @@ restart: $(VENV)/test.stamp ## A restart of a single node with 2,000 clients (te
 
 steady: $(VENV)/test.stamp ## Readers that are slow and steady, at default settings (tests/integration/RESULTS.md), five minutes
 	$(BIN)/python -m tests.integration.steady
+
+injections: $(VENV)/test.stamp ## Each fault that tests inject, beside 1,000 clients (tests/integration/RESULTS.md), two minutes
+	$(BIN)/python -m tests.integration.injections
 
 comings: $(VENV)/test.stamp ## How late an honest subscriber's events are beside members that come and go in crowds, a minute or two
 	$(BIN)/python -m tests.integration.comings

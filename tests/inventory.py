@@ -13,7 +13,7 @@ SCHEDULES = {
 DEADLINES = {"after", "set"}
 """The same, of what is called `deadlines`."""
 CALLS = {
-    "_end", "_fail", "_give", "_lose", "_note", "_serve", "_write", "abort", "beat", "broke", "buffered", "contain",
+    "_end", "_fail", "_give", "_keep", "_lose", "_note", "_send", "_serve", "_write", "abort", "beat", "broke", "buffered", "contain",
     "contained", "decided", "deliver", "fail", "failed", "gap", "goodbye", "hear", "last_call", "_last_call", "retire",
     "started", "tell", "write", "write_all",
 }  # fmt: skip

@@ -1,458 +1,51 @@
 """A fault is injected wherever something shared calls what belongs to one connection, and nobody else notices.
 
-The places come from the code's syntax (tests/inventory.py): one that PLACES does not name fails a test.
+The places come from the code's syntax (tests/inventory.py): one that PLACES does not name fails a test. `make injections` is the
+long form, beside a thousand clients; RESULTS.md says what came of it.
 """
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from importlib import import_module
+import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 import structlog
-import uvicorn
-from uvicorn.server import ServerState
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from eventhub.auth.blocks import Target
-from eventhub.server.app import Application, create_app
-from eventhub.server.http_protocol import HttpProtocol, protocol_for
-from eventhub.server.wire import WebSocketProtocol
-from eventhub.settings import Settings
-from tests.credentials import SECRET, token
-from tests.inventory import places
+from eventhub.server.turns import Turns
+from tests.integration.everything import everything
+from tests.integration.injections import INJECTIONS, PATIENCE, Fault, injected, world
+from tests.inventory import SOURCE, places
 
-PATIENCE = 30
-BESIDE = "json.beside"
-TYPE = {
-    "payload": "json",
-    "presence": True,
-    "publish": ["client", "producer"],
-    "anonymous": ["publish", "subscribe", "presence"],
-}
-KEY = {"id": "known", "algorithm": "HS256", "secret": SECRET.decode()}
-
-
-class Fault(Exception):
-    """Nobody foresaw this, nor can it be written down."""
-
-    def __str__(self) -> str:
-        raise ZeroDivisionError
-
-
-class World:
-    """A real server in this loop, with readers of one channel that must never notice anything."""
-
-    def __init__(self, app: Application, port: int) -> None:
-        self.app, self.port = app, port
-        self.url = f"ws://127.0.0.1:{port}/v1/ws"
-        self.victim = ""
-        """The session of the connection that faults are meant for; "" for whoever comes."""
-        self.armed = False
-        self.fired = 0
-        self.published = 0
-        self.beside: list[ClientConnection] = []
-        self.lines: asyncio.StreamReader
-
-    def concerns(self, arguments: tuple[Any, ...]) -> bool:
-        """Whether a call is about the victim: something of its connection is among the arguments."""
-        names = [name for each in arguments for name in (getattr(each, "id", ""), _session(each))]
-        return not self.victim or self.victim in names
-
-    async def connect(self, query: str = "?channel=json.victim") -> ClientConnection:
-        """A client, which is the victim from now on."""
-        client = await connect(f"{self.url}{query}")
-        self.victim = (await hear(client, "hello"))["session"]
-        if query:
-            await hear(client, "subscribed")
-        return client
-
-    def protocol(self) -> WebSocketProtocol:
-        """The victim's."""
-        found = next(each for each in self.app.gateway._connections if self.concerns((each,)))
-        assert isinstance(found, WebSocketProtocol)
-        return found
-
-    async def post(self, channel: str, data: Any) -> int:
-        """Publish over HTTP; the status."""
-        return (await self.request("POST", f"/v1/channels/{channel}", json.dumps(data)))[0]
-
-    async def request(self, method: str, path: str, body: str = "") -> tuple[int, bytes]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
-        answer = await reader.read()
-        writer.close()
-        return int(answer.split(b" ", 2)[1]), answer
-
-    async def undisturbed(self) -> None:
-        """Everybody beside is connected, and gets an event that is published now, and nothing else."""
-        self.published += 1
-        assert await self.post(BESIDE, self.published) == 201
-        for client in self.beside:
-            assert (await hear(client, "event"))["data"] == self.published
-        while b'"type":"event"' not in (line := await self.lines.readline()):
-            assert line, "the stream ended"
-        assert json.loads(line)["data"] == self.published
-        assert not self.app.hub.ended
-        assert (await self.request("GET", "/readyz"))[0] == 200
-
-
-def _session(each: Any) -> str:
-    session = getattr(each, "session", None) or getattr(each, "_session", None)
-    return session if isinstance(session, str) else getattr(session, "id", "")
-
-
-async def hear(client: ClientConnection, kind: str) -> dict[str, Any]:
-    """Its next message, which is of this type."""
-    message: dict[str, Any] = json.loads(await client.recv())
-    assert message["type"] == kind, message
-    return message
-
-
-async def end_of(client: ClientConnection) -> ConnectionClosed:
-    """How its connection ended."""
-    try:
-        while True:
-            await client.recv()
-    except ConnectionClosed as closed:
-        return closed
-
-
-async def ends(client: ClientConnection, code: int = 4500) -> None:
-    closed = await end_of(client)
-    assert closed.rcvd is not None, "it was told why"
-    assert closed.rcvd.code == code
-
-
-@asynccontextmanager
-async def world(limits: dict[str, float], heartbeat: float) -> AsyncIterator[World]:
-    """A server, and its readers."""
-    fields = {
-        "auth": {"public_metrics": True, "tokens": {"leeway": 0, "keys": [KEY]}},
-        "channels": {"json": TYPE},
-        "limits": {"buffer_bytes": 65536, **limits},
-        "heartbeat": heartbeat,
-    }
-    app = create_app(Settings.model_validate(fields), Path())
-    config = uvicorn.Config(app, http=protocol_for(app.gateway), ws=WebSocketProtocol, log_config=None, lifespan="on")
-    config.load()
-    state = ServerState()
-    build: Any = config.http_protocol_class
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(app._lifespan(None))
-        server = await asyncio.get_running_loop().create_server(
-            lambda: build(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-        )
-        stack.callback(server.close)
-        here = World(app, server.sockets[0].getsockname()[1])
-        for _ in range(3):
-            here.beside.append(await stack.enter_async_context(connect(f"{here.url}?channel={BESIDE}")))
-            await hear(here.beside[-1], "hello")
-            await hear(here.beside[-1], "subscribed")
-        here.lines, writer = await asyncio.open_connection("127.0.0.1", here.port)
-        stack.callback(writer.close)
-        writer.write(f"GET /v1/channels/{BESIDE}/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        while b'"subscribed"' not in await here.lines.readline():
-            pass
-        try:
-            yield here
-        finally:
-            here.armed = False
-            app.hub.draining = True
-            async with asyncio.timeout(PATIENCE):
-                open_here: set[Any] = state.connections
-                while open_here:  # a loop that ends with open transports tells so, in some later test
-                    for each in list(open_here):
-                        each.transport.abort() if isinstance(each, HttpProtocol) else each.abort()
-                    await asyncio.sleep(0)
-
-
-# What provokes a fault, and what its victim sees
-
-
-async def a_message(world: World) -> None:
-    client = await world.connect()
-    await client.send('{"type":"ping"}')
-    await ends(client)
-
-
-def break_for(world: World, what: bytes) -> None:
-    """The victim's transport raises for messages that hold this."""
-    protocol = world.protocol()
-    write = protocol.write
-
-    def broken(data: bytes) -> None:
-        if what in data:
-            world.fired += 1
-            raise Fault
-        write(data)
-
-    protocol.write = broken
-
-
-async def a_transport_that_takes_no_event(world: World) -> None:
-    client = await world.connect("")
-    break_for(world, b'"type":"event"')
-    await client.send('{"type":"subscribe","channel":"json.victim"}')
-    await hear(client, "subscribed")
-    async with connect(f"{world.url}?channel=json.victim") as behind:
-        await hear(behind, "hello")
-        await hear(behind, "subscribed")
-        assert await world.post("json.victim", 1) == 201
-        await hear(behind, "event")
-    await ends(client)
-
-
-async def a_transport_that_takes_nothing(world: World) -> None:
-    client = await world.connect("")
-
-    def broken(data: bytes) -> None:
-        world.fired += 1
-        raise Fault
-
-    world.protocol().write = broken
-    await client.send('{"type":"ping"}')
-    assert (await end_of(client)).rcvd is None, "it could not be told: it was cut off"
-
-
-async def a_stream(world: World) -> None:
-    world.armed = False
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-    head = "GET /v1/sse?channel=json.victim&channel=json.other HTTP/1.1\r\nHost: localhost\r\nConnection: close"
-    writer.write(f"{head}\r\n\r\n".encode())
-    await reader.readuntil(b"json.other")
-    world.armed = True
-    assert await world.post("json.victim", 1) == 201
-    await reader.read()  # to its end
-    writer.close()
-
-
-async def a_subscription(world: World) -> None:
-    await ends(await connect(f"{world.url}?channel=json.victim&since=earliest"))
-
-
-async def a_replay(world: World) -> None:
-    assert await world.post("json.victim", 1) == 201
-    await ends(await connect(f"{world.url}?channel=json.victim&since=earliest"))
-
-
-async def a_handshake(world: World, **options: Any) -> None:
-    with pytest.raises(InvalidStatus) as refused:
-        await connect(world.url, **options)
-    assert refused.value.response.status_code == 500
-
-
-async def a_handshake_with_an_unknown_key(world: World) -> None:
-    await a_handshake(world, additional_headers=bearer("unknown"))
-
-
-async def an_unknown_key(world: World) -> None:
-    client = await world.connect()
-    world.victim = ""
-    await client.send(json.dumps({"type": "auth", "token": token(header={"kid": "unknown"})}))
-    await ends(client)
-
-
-async def a_publish_whose_answer_fails(world: World) -> None:
-    client = await world.connect()
-    await client.send('{"type":"publish","channel":"json.victim","data":1}')
-    await ends(client)
-
-
-async def a_publish(world: World) -> None:
-    client = await world.connect("")
-    world.victim = ""
-    await client.send('{"type":"publish","channel":"json.victim","data":1,"ref":1}')
-    assert (await hear(client, "error"))["code"] == "internal"
-    await client.close()
-
-
-async def silence(world: World) -> None:
-    await ends(await world.connect(""))
-
-
-async def a_heartbeat(world: World) -> None:
-    await ends(await world.connect())
-
-
-async def a_message_in_parts(world: World) -> None:
-    client = await world.connect()
-    client.transport.write(b"\x01\x81\x00\x00\x00\x00x")
-    await ends(client)
-
-
-async def many_messages(world: World) -> None:
-    client = await world.connect()
-    for _ in range(150):
-        await client.send('{"type":"ping"}')
-    await ends(client)
-
-
-async def an_end(world: World) -> None:
-    """The client leaves; nothing of it stays."""
-    client = await world.connect("?channel=json.victim&member=eve")
-    assert world.app.hub.members("json.victim") == ["eve"]
-    await client.close()
-    while world.app.hub.members("json.victim"):  # noqa: ASYNC110  # it tells nobody
-        await asyncio.sleep(0.01)
-
-
-async def a_member(world: World) -> None:
-    """Who watches is written to when another comes."""
-    watcher = await world.connect("")
-    break_for(world, b'"type":"join"')
-    await watcher.send('{"type":"subscribe","channel":"json.victim","presence":true}')
-    await hear(watcher, "subscribed")
-    async with connect(f"{world.url}?channel=json.victim&member=ana") as other:
-        await hear(other, "hello")
-        await hear(other, "subscribed")
-        await ends(watcher)
-        await other.send('{"type":"ping"}')
-        await hear(other, "pong")
-
-
-async def a_scrape(world: World) -> None:
-    client = await world.connect()
-    await a_scrape_without_a_part(world)
-    await client.close()
-
-
-async def a_scrape_without_a_part(world: World) -> None:
-    status, answer = await world.request("GET", "/metrics")
-    assert status == 200
-    assert b"eventhub_connections{" in answer
-    assert b"eventhub_faults_total" in answer
-
-
-async def a_request(world: World) -> None:
-    status, answer = await world.request("GET", "/v1/types")
-    assert status == 500
-    assert b'"code":"internal"' in answer
-
-
-async def an_operator(world: World) -> None:
-    """Ends all of a principal: one that cannot be ended is cut off, and the others are ended."""
-    first, second = [await connect(world.url, additional_headers=bearer("known")) for _ in range(2)]
-    world.victim = (await hear(first, "hello"))["session"]
-    await hear(second, "hello")
-    assert world.app.gateway.visits.end(Target("subject", "ana"), blocked=False) == 2
-    await ends(second, 4503)
-    await end_of(first)
-
-
-async def a_goodbye(world: World) -> None:
-    client = await world.connect()
-    world.app.gateway._send_away(world.protocol())
-    await ends(client)
-
-
-async def a_loop_of_the_node(world: World) -> None:
-    """Begins again."""
-    while not world.fired:  # noqa: ASYNC110  # it tells nobody
-        await asyncio.sleep(0.01)
-
-
-async def a_full_buffer(world: World) -> None:
-    client = await world.connect()
-    client.transport.pause_reading()
-    for _ in range(400):
-        await world.post("json.victim", "x" * 60_000)
-        if world.fired:
-            break
-    client.transport.resume_reading()
-    await end_of(client)
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token(header={'kid': key})}"}
-
-
-SETTINGS: dict[str, tuple[dict[str, float], float]] = {
-    "first message": ({"first_frame_seconds": 0.5}, 25),
-    "heartbeat": ({}, 0.5),
-    "message in parts": ({"body_seconds": 0.5}, 25),
-    "pace": ({"commands": 10}, 25),
-}
-"""Limits and a heartbeat, where it takes others."""
-INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {
-    "message": ("eventhub.session:Session.receive", a_message),
-    "write": ("", a_transport_that_takes_no_event),
-    "transport": ("", a_transport_that_takes_nothing),
-    "stream": ("eventhub.server.outbox:CursorOutbox._block", a_stream),
-    "started": ("eventhub.session:Session._subscribed", a_subscription),
-    "feed": ("eventhub.feed:Feed._advance", a_subscription),
-    "page": ("eventhub.feed:Feed._held_page", a_replay),
-    "history": ("eventhub.brokers.memory:MemoryBroker.history", a_replay),
-    "announcements": ("eventhub.brokers.memory:MemoryBroker.subscribe", a_subscription),
-    "handshake": ("eventhub.server.wire:agree", a_handshake),
-    "handshake with keys": ("eventhub.server.guard:Guard.refresh", a_handshake_with_an_unknown_key),
-    "renewal": ("eventhub.server.guard:Guard.refresh", an_unknown_key),
-    "decided": ("eventhub.session:Session._decided", an_unknown_key),
-    "published": ("eventhub.session:Session.published", a_publish_whose_answer_fails),
-    "publish": ("eventhub.hub:Hub.publish", a_publish),
-    "first message": ("eventhub.server.wire:WebSocketProtocol._is_mute", silence),
-    "heartbeat": ("eventhub.server.wire:WebSocketProtocol.beat", a_heartbeat),
-    "message in parts": ("eventhub.server.wire:WebSocketProtocol._message_is_due", a_message_in_parts),
-    "pace": ("eventhub.server.wire:WebSocketProtocol._paused", many_messages),
-    "congested": ("eventhub.session:Session.congested", a_full_buffer),
-    "leave": ("eventhub.feed:Feed.leave", an_end),
-    "closed": ("eventhub.server.visits:Visits.leave", an_end),
-    "log": ("eventhub.journal:ended", an_end),
-    "watcher": ("", a_member),
-    "buffered": ("eventhub.server.wire:WebSocketProtocol.buffered", a_scrape),
-    "readings": ("eventhub.server.machine:Machine.readings", a_scrape_without_a_part),
-    "request": ("eventhub.server.http:_shown", a_request),
-    "operator": ("eventhub.server.wire:WebSocketProtocol.fail", an_operator),
-    "goodbye": ("eventhub.session:Session.goodbye", a_goodbye),
-    "presence": ("eventhub.presence:Roster.expire", a_loop_of_the_node),
-    "rates": ("eventhub.server.rates:Rates.forget", a_loop_of_the_node),
-}
-"""What is made to raise ("": the provocation does it), and what provokes it."""
-ITS_OWN = "called for one connection or request alone, whose end it is; the loop's handler notes what it raises"
-OUTSIDE = "of a server that the broker depends on (tests/contract/test_unreadable.py, tests of that broker)"
-PROCESS = "of the whole process: it calls nothing that a connection could make fail"
+CALLBACK = "raises below, in the loop, while clients do everything that they can"
 _PLACES: dict[str, list[str]] = {
-    PROCESS: [
-        "arrays.py:_scan:_end",
-        "arrays.py:pieces:_end",
-        "server/admin.py:Admin._tell:tell",
-        "server/app.py:Application._lifespan:set_exception_handler",
-        "server/app.py:_beat:beat",
-        "server/certificates.py:Certificates.run:to_thread",
-        "server/server.py:Server._drain:_last_call",
-        "server/server.py:Server.handle_exit:call_soon_threadsafe",
-        "server/server.py:Server.startup:add_reader",
-        "server/siblings.py:Siblings._asked:contained",
-        "server/siblings.py:Siblings._asked:create_task",
-        "server/siblings.py:Siblings.run:add_reader",
-        "server/siblings.py:Siblings.scrape:add_done_callback",
-        "server/siblings.py:Siblings.scrape:create_task",
+    "idle": [
+        "server/idle.py:IdleConnections._close:retire",
+        "server/idle.py:IdleConnections._look:call_soon",
+        "server/idle.py:IdleConnections._set_timer:call_at",
     ],
-    OUTSIDE: [
-        "brokers/nats/broker.py:NatsBroker.run:_serve",
-        "brokers/nats/keys.py:Keys.claim:_write",
-        "brokers/nats/link.py:Link.open:add_done_callback",
-        "brokers/nats/session.py:Session.reopen:create_task",
-        "brokers/redis/broker.py:RedisBroker._shard:create_task",
-        "brokers/redis/broker.py:RedisBroker.run:create_task",
-        "brokers/redis/link.py:Link.data_received:_give",
-        "brokers/redis/link.py:Link.write:call_soon",
-        "brokers/redis/publisher.py:Publisher._again:call_later",
-        "brokers/redis/publisher.py:Publisher._wake:call_soon",
-        "brokers/redis/shard.py:Shard._proves:create_task",
-        "brokers/redis/shard.py:Shard._subscribe:write",
-        "brokers/redis/shard.py:Shard.run:create_task",
-        "brokers/redis/values.py:announce:deliver",
-        "brokers/sqlite/broker.py:SqliteBroker.run:run_in_executor",
-        "brokers/sqlite/writer.py:Writer._publish:_call",
-        "brokers/sqlite/writer.py:Writer._recover:_call",
-        "brokers/sqlite/writer.py:Writer._refuse:_call",
-        "brokers/sqlite/writer.py:Writer._subscribe:_call",
+    "last call": [
+        "server/server.py:Server._drain:_last_call",
+    ],
+    "request": [
+        "server/http_protocol.py:HttpProtocol._run:create_task",
+    ],
+    CALLBACK: [
+        "server/http_protocol.py:HttpProtocol._hold:later",
+        "server/starts.py:Starts.start:later",
+        "server/http_protocol.py:HttpProtocol._wait:call_later",
+        "server/http_protocol.py:HttpProtocol.connection_made:call_later",
+        "server/http_protocol.py:HttpProtocol.last_call:call_later",
+        "server/http_protocol.py:HttpProtocol.on_message_begin:call_later",
+        "server/ingest.py:Ingest.fail:call_later",
+        "server/joining.py:Joining.close:call_later",
+        "server/joining.py:Joining.write:call_soon",
+        "server/refusal.py:Refusal.__init__:call_later",
+        "server/stream.py:Stream._probe:call_later",
+        "server/wire.py:WebSocketProtocol._close:call_later",
+        "server/wire.py:WebSocketProtocol._linger:call_later",
     ],
     "history": [
         "brokers/sqlite/broker.py:SqliteBroker.history:run_in_executor",
@@ -531,38 +124,11 @@ _PLACES: dict[str, list[str]] = {
     "buffered": [
         "server/gateway.py:Gateway.readings:buffered",
     ],
-    ITS_OWN: [
-        "server/http_protocol.py:HttpProtocol._answered:call_later",
-        "server/http_protocol.py:HttpProtocol._answered:call_soon",
-        "server/http_protocol.py:HttpProtocol._feed:_fail",
-        "server/http_protocol.py:HttpProtocol._hold:later",
-        "server/http_protocol.py:HttpProtocol._run:add_done_callback",
-        "server/gateway.py:Gateway.end_session:later",
-        "server/http_protocol.py:HttpProtocol._run:create_task",
-        "server/starts.py:Starts.start:later",
-        "server/http_protocol.py:HttpProtocol._wait:call_later",
-        "server/http_protocol.py:HttpProtocol.connection_made:call_later",
-        "server/http_protocol.py:HttpProtocol.last_call:call_later",
-        "server/http_protocol.py:HttpProtocol.on_message_begin:call_later",
-        "server/idle.py:IdleConnections._close:retire",
-        "server/idle.py:IdleConnections._look:call_soon",
-        "server/idle.py:IdleConnections._set_timer:call_at",
-        "server/ingest.py:Ingest._read:_end",
-        "server/ingest.py:Ingest._take_chunk:_end",
-        "server/ingest.py:Ingest.fail:call_later",
-        "server/joining.py:Joining.close:call_later",
-        "server/joining.py:Joining.write:call_soon",
-        "server/race.py:race:create_task",
-        "server/refusal.py:Refusal.__init__:call_later",
-        "server/stream.py:Stream._probe:call_later",
-        "server/websocket.py:WebSocketShell._read:contained",
-        "server/wire.py:WebSocketProtocol._close:call_later",
-        "server/wire.py:WebSocketProtocol._linger:call_later",
-    ],
     "readings": [
         "server/machine.py:Machine.readings:to_thread",
     ],
     "stream": [
+        "server/race.py:race:create_task",
         "server/outbox.py:Outbox._next:call_soon",
         "server/outbox.py:Outbox.close:call_later",
         "server/outbox.py:Outbox.write:call_soon",
@@ -597,51 +163,135 @@ _PLACES: dict[str, list[str]] = {
         "server/wire.py:WebSocketProtocol.resume_writing:call_soon",
     ],
 }
+_REASONS = {
+    "arrays.py:_scan:_end": "one body's bytes: what it raises, the request that sent them is answered",
+    "arrays.py:pieces:_end": "one body's bytes: what it raises, the request that sent them is answered",
+    "brokers/nats/broker.py:NatsBroker.run:_serve": "a fault costs this connection to the server (test_nats_link.py)",
+    "brokers/nats/keys.py:Keys.claim:_write": "one publish tries again; its caller has what it raises",
+    "brokers/nats/link.py:Link.open:add_done_callback": "sets an event, and reads what ended a loop of the client library",
+    "brokers/nats/session.py:Session.reopen:create_task": "one channel's log each; what it raises is logged, and the others are opened",
+    "brokers/redis/broker.py:RedisBroker._shard:create_task": "a shard's own loops, each of which is begun again (Shard._keep)",
+    "brokers/redis/broker.py:RedisBroker._refresh:_keep": "a channel that cannot be kept raises in contract/test_unwritable.py",
+    "brokers/redis/broker.py:RedisBroker.run:create_task": "reads the topology again, whatever it was answered (test_redis.py)",
+    "brokers/redis/link.py:Link.data_received:_give": "contains what whoever waits makes of an answer",
+    "brokers/redis/link.py:Link.write:call_soon": "writes bytes that are packed already",
+    "brokers/redis/publisher.py:Publisher._again:call_later": "`_wake`, which appends to a list",
+    "brokers/redis/publisher.py:Publisher._send_due:_send": "an event that cannot be written down raises in contract/test_unwritable.py",
+    "brokers/redis/publisher.py:Publisher._wake:call_soon": "an event that cannot be written down raises in contract/test_unwritable.py",
+    "brokers/redis/shard.py:Shard._proves:create_task": "a question to the server; its one caller awaits it",
+    "brokers/redis/shard.py:Shard._subscribe:write": "bytes of a channel's name, which is checked where it comes in",
+    "brokers/redis/shard.py:Shard.run:create_task": "`_keep` begins each loop again, whatever it raised",
+    "brokers/redis/values.py:announce:deliver": "records that cannot be read: test_unreadable.py, and contract/test_unreadable.py",
+    "brokers/sqlite/broker.py:SqliteBroker.run:run_in_executor": (
+        "the writer's own thread; each publish that raises there fails alone (contract/test_unwritable.py)"
+    ),
+    "brokers/sqlite/writer.py:Writer._publish:_call": "each publish that raises fails alone (contract/test_unwritable.py)",
+    "brokers/sqlite/writer.py:Writer._recover:_call": "hands over names of channels",
+    "brokers/sqlite/writer.py:Writer._refuse:_call": "hands over an error",
+    "brokers/sqlite/writer.py:Writer._subscribe:_call": "hands over a position",
+    "server/admin.py:Admin._tell:tell": "rows that were checked where they came in; its loop is begun again (Faults.kept)",
+    "server/app.py:Application._lifespan:set_exception_handler": "counts and logs, and suppresses what that raises",
+    "server/app.py:_beat:beat": "a signal to the supervisor; its loop is begun again (Faults.kept)",
+    "server/certificates.py:Certificates.run:to_thread": "reads files; its loop is begun again (Faults.kept)",
+    "server/gateway.py:Gateway.end_session:later": "contains what it goes on with",
+    "server/http_protocol.py:HttpProtocol._answered:call_later": "the transport's own `abort`",
+    "server/http_protocol.py:HttpProtocol._answered:call_soon": "moves a connection from one place in a dictionary to another",
+    "server/http_protocol.py:HttpProtocol._feed:_fail": (
+        "a loop over what one connection sent; asyncio closes that one for what it raises"
+    ),
+    "server/http_protocol.py:HttpProtocol._run:add_done_callback": "`discard` of a set",
+    "server/ingest.py:Ingest._read:_end": "a loop over one body; it sets two events",
+    "server/ingest.py:Ingest._take_chunk:_end": "a loop over one body; it sets two events",
+    "server/server.py:Server.handle_exit:call_soon_threadsafe": "the second signal, which ends the process on purpose",
+    "server/server.py:Server.startup:add_reader": "the supervisor is gone, which ends the process on purpose",
+    "server/siblings.py:Siblings._asked:contained": "contains the answer to a sibling",
+    "server/siblings.py:Siblings._asked:create_task": "runs what is contained",
+    "server/siblings.py:Siblings.run:add_reader": "a sibling's question is one byte and a socket; what it raises the loop notes",
+    "server/siblings.py:Siblings.scrape:add_done_callback": "forgets the scrape that has ended",
+    "server/siblings.py:Siblings.scrape:create_task": "a scrape; those who asked for it have what it raises",
+    "server/websocket.py:WebSocketShell._read:contained": "a loop over what one connection sent, each message contained",
+}
+"""Why nothing shared is at risk, of those that are not made to raise here."""
 PLACES = {place: name for name, found in _PLACES.items() for place in found}
 
 
 def test_every_place_has_an_injection_or_a_reason() -> None:
-    found = places()
-    assert sorted(found - PLACES.keys()) == [], "inject a fault there, or say why nothing shared is at risk"
-    assert sorted(PLACES.keys() - found) == [], "there is no such place any more"
-    assert set(PLACES.values()) <= {*INJECTIONS, ITS_OWN, OUTSIDE, PROCESS}
+    found, named = places(), {*PLACES, *_REASONS}
+    assert sorted(found - named) == [], "inject a fault there, or say why nothing shared is at risk"
+    assert sorted(named - found) == [], "there is no such place any more"
+    assert not PLACES.keys() & _REASONS.keys()
+    assert set(PLACES.values()) <= {*INJECTIONS, CALLBACK}
 
 
 @pytest.mark.parametrize("name", INJECTIONS)
-def test_nobody_else_notices(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    target, provoke = INJECTIONS[name]
-    here: list[World] = []
-    if target:
-        inject(target, here, monkeypatch)
+def test_nobody_else_notices(name: str) -> None:
+    with structlog.testing.capture_logs():  # which renders no tracebacks
+        asyncio.run(injected(name))
+
+
+def test_a_callback_that_raises_costs_its_own_connection_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in turn, on one node: whatever a fault left behind disturbs nobody in the next turn either."""
+    failing = Failing(monkeypatch)
 
     async def main() -> None:
-        async with asyncio.timeout(PATIENCE), world(*SETTINGS.get(name, ({}, 25))) as there:
-            here.append(there)
+        limits = {"head_seconds": 0.3, "keep_alive_seconds": 0.3, "body_seconds": 0.5}
+        async with asyncio.timeout(PATIENCE * 3), world(limits, 25) as there:
             await there.undisturbed()
-            there.armed = True
-            await provoke(there)
-            there.armed = False
-            await there.undisturbed()
-            assert there.fired, "nothing was injected"
-            assert there.app.hub.faults.counts.total(), "it is counted"
+            for place in _PLACES[CALLBACK]:
+                counted = there.app.hub.faults.counts.total()
+                await failing.once(place, lambda: everything(there))
+                await there.undisturbed()
+                assert there.app.hub.faults.counts.total() > counted, place
 
-    with structlog.testing.capture_logs():  # which renders no tracebacks
+    with structlog.testing.capture_logs():
         asyncio.run(main())
 
 
-def inject(target: str, here: list[World], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have it raise when it is about the victim."""
-    module, _, path = target.partition(":")
-    owner: Any = import_module(module)
-    *outer, name = path.split(".")
-    for part in outer:
-        owner = getattr(owner, part)
-    original = getattr(owner, name)
+class Failing:
+    """Has what one place of the code schedules raise in its stead, and soon, until something has (a timer may be cancelled)."""
 
-    def faulty(*arguments: Any, **named: Any) -> Any:
-        if here and here[0].armed and here[0].concerns(arguments):
-            here[0].fired += 1
-            raise Fault
-        return original(*arguments, **named)
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._place = ""
+        self._fired = asyncio.Event()
+        for owner, name, when in (
+            (asyncio.BaseEventLoop, "call_soon", 0),
+            (asyncio.BaseEventLoop, "call_later", 1),
+            (Turns, "later", 0),
+        ):
+            monkeypatch.setattr(owner, name, self._wrapped(getattr(owner, name), name, when))
 
-    monkeypatch.setattr(owner, name, faulty)
+    async def once(self, place: str, provoke: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Provoke until it has raised."""
+        self._place = place
+        self._fired.clear()
+        doing = asyncio.get_running_loop().create_task(provoke())
+        try:
+            async with asyncio.timeout(PATIENCE / 3):
+                await self._fired.wait()
+        except TimeoutError:
+            pytest.fail(f"{place} was not reached")
+        finally:
+            doing.cancel()
+            await asyncio.wait([doing])
+
+    def _wrapped(self, original: Callable[..., Any], name: str, when: int) -> Callable[..., Any]:
+        def schedule(owner: Any, *arguments: Any, **named: Any) -> Any:
+            if self._place and place_of(sys._getframe(1), name) == self._place:
+                before = (0,) if when else ()
+                return original(owner, *before, self._fail)
+            return original(owner, *arguments, **named)
+
+        return schedule
+
+    def _fail(self) -> None:
+        self._place = ""
+        self._fired.set()
+        raise Fault
+
+
+def place_of(frame: FrameType, call: str) -> str:
+    """As tests/inventory.py names it."""
+    file = Path(frame.f_code.co_filename)
+    if not file.is_relative_to(SOURCE):
+        return ""
+    return f"{file.relative_to(SOURCE)}:{frame.f_code.co_qualname.replace('<locals>.', '')}:{call}"

@@ -277,10 +277,14 @@ class RedisBroker:
                 await asyncio.sleep(RETRY_SECONDS)  # others have their turn
 
     def _keep(self, channel: str, *, keep: bool) -> None:
-        if (link := self.link(channel)) is not None:
+        if (link := self.link(channel)) is None:
+            return
+        try:
             retention = self._retention(channel)
             arguments = history_arguments(self._names, channel, Earliest(), 0, retention, self._clock(), keep=keep)
             link.send(pack("EVALSHA", HISTORY.sha, *arguments), ignore)
+        except Exception:  # of this channel: the others are kept
+            log.exception("redis_channel_not_kept", channel=channel)
 
 
 def _tag(tag: str, master: Master) -> str:

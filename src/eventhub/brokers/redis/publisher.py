@@ -16,6 +16,7 @@ from eventhub.brokers.redis.url import Address
 from eventhub.brokers.redis.values import PUBLISH
 from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict
 from eventhub.event import NewEvent, Position, Receipt
+from eventhub.faults import internal
 
 CALL_EVENTS = 256
 CALL_BYTES = 1024 * 1024
@@ -50,13 +51,15 @@ class Router(Protocol):
 class Call:
     """One `publish`: its results so far."""
 
-    __slots__ = ("done", "left", "over", "results")
+    __slots__ = ("done", "fault", "left", "over", "results")
 
     def __init__(self, count: int, done: "asyncio.Future[None]") -> None:
         self.results: list[Receipt | EventHubError | None] = [None] * count
         self.left = count
         self.done = done
         self.over = False
+        self.fault: Exception | None = None
+        """Why the newest of its events that cannot be written down cannot."""
 
     def settle(self, index: int, result: Receipt | EventHubError) -> None:
         """The result of one event."""
@@ -116,6 +119,8 @@ class Publisher:
         results = [result for result in call.results if result is not None]
         if isinstance(error := results[0], BrokerUnavailable) and all(isinstance(result, BrokerUnavailable) for result in results):
             raise error
+        if call.fault is not None and not any(isinstance(result, Receipt) for result in results):
+            raise call.fault
         return results
 
     def wake(self) -> None:
@@ -136,17 +141,44 @@ class Publisher:
                 self._send(channel, lane)
 
     def _send(self, channel: str, lane: Lane, redirect: Address | None = None) -> None:
-        self._drop_given_up(lane)
-        if not lane.waiting:
-            del self._lanes[channel]
-            return
-        if (link := self._router.link(channel, redirect)) is None:
-            return  # `wake` comes back
-        lane.sent = self._take(lane)
-        arguments = self._router.arguments(channel, [item[0] for item in lane.sent])
+        while True:
+            self._drop_given_up(lane)
+            if not lane.waiting:
+                del self._lanes[channel]
+                return
+            if (link := self._router.link(channel, redirect)) is None:
+                return  # `wake` comes back
+            lane.sent = self._take(lane)
+            if (arguments := self._arguments(channel, lane)) is not None:
+                break
         if redirect is not None:
             link.send(pack("ASKING"), ignore)
         link.send(pack("EVALSHA", PUBLISH.sha, *arguments), lambda reply: self._answered(channel, lane, reply))
+
+    def _arguments(self, channel: str, lane: Lane) -> Sequence[str | bytes | int] | None:
+        """Of the call that sends what is taken. None where one event cannot be written down: it fails, the others wait again."""
+        try:
+            return self._router.arguments(channel, [item[0] for item in lane.sent])
+        except Exception as error:
+            sent, lane.sent = lane.sent, []
+            faults = [self._fault(channel, item) for item in sent]
+            together = None if any(faults) else error  # each alone can be
+            for item, fault in reversed(list(zip(sent, faults, strict=True))):
+                if (why := fault or together) is None:
+                    lane.waiting.appendleft(item)
+                else:
+                    item[1].fault = why
+                    item[1].settle(item[2], internal())
+                    self._forget(item)
+            return None
+
+    def _fault(self, channel: str, item: Item) -> Exception | None:
+        try:
+            self._router.arguments(channel, [item[0]])
+        except Exception as error:
+            log.exception("event_not_written", channel=channel)
+            return error
+        return None
 
     def _drop_given_up(self, lane: Lane) -> None:
         while lane.waiting and lane.waiting[0][1].over:

@@ -1,0 +1,81 @@
+"""An event that a broker cannot write down costs those that are published with it nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from eventhub.brokers.redis import broker
+from eventhub.brokers.redis.values import Names, history_arguments
+from eventhub.errors import EventHubError
+from eventhub.event import NewEvent, Receipt
+from tests.contract.conftest import BROKERS, Node
+from tests.contract.test_unreadable import Shared
+
+UNWRITABLE = {"subject": "\ud800"}
+"""No JSON can hold it: nothing that came from outside does, so that only a fault of ours brings it here."""
+
+
+@pytest.fixture(params=[name for name in BROKERS if name != "memory"])
+def shared(request: pytest.FixtureRequest) -> Shared:
+    """All that write events down."""
+    return BROKERS[request.param]
+
+
+async def publish(node: Node, channel: str, attributes: dict[str, str] | None = None) -> Receipt | BaseException:
+    try:
+        async with asyncio.timeout(5):
+            (result,) = await node.broker.publish([NewEvent(channel, b"1", node.clock.now, attributes)])
+    except Exception as error:
+        return error
+    return result
+
+
+def test_those_published_with_it_are_stored_and_its_channel_goes_on(shared: Shared) -> None:
+    async def main() -> None:
+        async with shared(1) as (node,):
+            together = ["many.a", "many.bad", "many.bad", "many.bad", "many.z"]
+            results = await asyncio.gather(
+                *(publish(node, channel, UNWRITABLE if index == 2 else None) for index, channel in enumerate(together))
+            )
+            bad = results.pop(2)
+            assert isinstance(bad, Exception)
+            assert not isinstance(bad, TimeoutError)
+            assert not isinstance(bad, EventHubError) or bad.code == "internal"
+            assert [type(result) for result in results] == [Receipt] * 4
+            for channel in together:
+                assert isinstance(await publish(node, channel), Receipt)
+            assert node.broker.unready() is None
+
+    asyncio.run(main())
+
+
+def test_a_channel_that_redis_cannot_be_asked_about_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is subscribed to is kept from expiring, by one task for all channels."""
+    asked: list[str] = []
+    enough = asyncio.Event()
+
+    def arguments(names: Names, channel: str, *rest: Any, **named: Any) -> Sequence[str | bytes | int]:
+        if named:  # of a refresh
+            asked.append(channel)
+            if asked.count("many.beside") > 1:
+                enough.set()
+            if channel == "many.bad":
+                raise LookupError(channel)
+        return history_arguments(names, channel, *rest, **named)
+
+    monkeypatch.setattr(broker, "REFRESH_SECONDS", 0.01)
+    monkeypatch.setattr(broker, "history_arguments", arguments)
+
+    async def main() -> None:
+        async with BROKERS["redis"](1) as (node,):
+            for channel in ("many.bad", "many.beside"):
+                await node.broker.subscribe(channel)
+            async with asyncio.timeout(10):
+                await enough.wait()
+            assert asked.count("many.bad") > 1
+            assert isinstance(await publish(node, "many.beside"), Receipt)
+            assert node.broker.unready() is None
+
+    asyncio.run(main())
