@@ -84,7 +84,7 @@ class Audience:
     def listed(self, members: Callable[[], list[str]]) -> bytes:
         """The list of members as JSON. Kept while nobody goes: a crowd that comes asks for it as often as it has members."""
         if self._listed is None:
-            self._listed = bytearray(b",".join(map(_named, members())))
+            self._listed = bytearray(orjson.dumps([{"id": member} for member in members()])[1:-1])
         return b"[%b]" % bytes(self._listed)
 
     def forget(self) -> None:

@@ -31,7 +31,23 @@ channels:
   json: {{publish: [client, producer]{{more}}}}
   chat: {{payload: chat, publish: [client, producer]}}
   log: {{payload: log, publish: [client, producer]}}
+  room: {{anonymous: [subscribe, presence]}}
+  union: {{payload: "unions:Rows"}}
 """
+UNIONS = """
+from typing import Literal
+from pydantic import BaseModel
+class A(BaseModel):
+    kind: Literal["a"]; x: int; y: int
+class B(BaseModel):
+    kind: Literal["b"]; z: str; y: str
+class C(BaseModel):
+    kind: Literal["c"]; z: str; w: list[int]
+class Rows(BaseModel):
+    rows: list[A | B | C]
+"""
+"""A model of a deployment's own, which nothing bounds but `limits.event_bytes` (SECURITY.md)."""
+JOIN = '{"type":"subscribe","channel":"room.a","presence":true,"member":"'
 FIELDS = ",".join(f'"x{number}":1' for number in range(6000))
 ATTACKS: dict[str, list[Recipe]] = {
     "dear messages": [
@@ -44,6 +60,10 @@ ATTACKS: dict[str, list[Recipe]] = {
         Recipe("[", "{" + FIELDS + "},", "]"),
     ],
     "streams of refused and blank lines": [Recipe("", "x\n", ""), Recipe("", "\n", "")],
+    "joins and leaves as messages": [
+        Recipe("", JOIN + name + '~"}¦{"type":"unsubscribe","channel":"room.a"}¦', "") for name in "abcdefghij"
+    ],
+    "events of a union": [Recipe('{"rows":[', "{},", "]}")],
 }
 
 
@@ -54,6 +74,7 @@ def main() -> None:
     print("| ten strangers send | p50 | p99 | longest | paced | core |\n|---|---|---|---|---|---|")  # noqa: T201
     for kind in ("nothing", "harmless messages", *ATTACKS):
         with tempfile.TemporaryDirectory() as name:
+            Path(name, "unions.py").write_text(UNIONS, encoding="utf-8")
             server = EventHubServer(Path(name), CONFIG.replace("{more}", ""), lane="started")
             with cores.pinned(cores.SERVER):
                 server.start()
@@ -114,12 +135,13 @@ def attack(port: int, kind: str) -> None:
     for number in range(STRANGERS):
         source = f"127.0.1.{number + 1}"
         socks.append(upgrade(port, source=source) if websocket else raw(port, source=source))
-    head = f"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nContent-Type: "
+    channel = "union.a" if kind.endswith("union") else "chat.a"
+    head = f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nContent-Type: "
     pending = {}
     for number, sock in enumerate(socks):
         body = bodies[number % len(bodies)]
         if websocket:
-            pending[sock] = masked(body[:size]) * 8
+            pending[sock] = b"".join(map(masked, body[:size].split("¦".encode()))) * 8
         else:
             media = "application/x-ndjson" if kind.startswith("streams") else "application/json"
             pending[sock] = f"{head}{media}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body

@@ -80,6 +80,11 @@ async def _body(request: Request, model: type[Body], seconds: float) -> Body:
                     raise PayloadTooLarge(f"the body is larger than {BODY_BYTES} bytes")
     except TimeoutError:
         raise RequestTimeout(f"the body was not complete after {seconds:g} seconds (limits.body_seconds)").by("body_seconds") from None
+    return checked(body, model)
+
+
+def checked(body: bytes, model: type[Body]) -> Body:
+    """What a whole body says. Raises RequestValidationError."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
