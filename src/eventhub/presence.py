@@ -248,6 +248,7 @@ def _check(told: Any) -> None:
         and 0 < len(told["node"]) <= NODE_LENGTH
         and ("ask" in told or type(told["number"]) is int)
         and [tuple(map(type, change)) for change in news] == changes
-        and all(type(member) is str for members in rooms.values() for member in members)
+        and all(type(members) is list and all(type(member) is str for member in members) for members in rooms.values())
+        and ("rooms" not in told or (type(told["part"]) is int and told["part"] >= 0 and type(told["last"]) is bool))
     ):
-        raise ValueError("expected a node's id, a number, and members that are texts")
+        raise ValueError("expected a node's id, a number, and members that are texts, in a part with a number")

@@ -39,6 +39,8 @@ class Store:
     """Have the newest record of a channel be one."""
     live: bool
     """Live subscribers meet it, and not its announcement."""
+    say: Callable[[str, bytes], None] | None
+    """Tell all nodes what none of them wrote: as the announcement of a channel, or ("") to the nodes. None: nobody can."""
 
     def publish(self, channel: str, data: Any) -> str:
         """The event's id."""
@@ -51,7 +53,12 @@ class Store:
 @contextmanager
 def on_redis(directory: Path, spoil: Callable[[RedisServer, str], None]) -> Iterator[Store]:
     with RedisServer(directory / "redis") as redis, EventHubServer(directory, CONFIG % redis.url) as node:
-        yield Store(node, lambda channel: spoil(redis, channel), live=spoil is append)
+        yield Store(
+            node,
+            lambda channel: spoil(redis, channel),
+            live=spoil is append,
+            say=lambda channel, said: redis.call("PUBLISH", f"eventhub:0:{{{channel or '*nodes'}}}", said),
+        )
 
 
 def append(redis: RedisServer, channel: str) -> None:
@@ -73,12 +80,12 @@ def rewrite(redis: RedisServer, channel: str) -> None:
         redis.call("XADD", log, entry, fields[0], body, *fields[2:])
 
 
-def tell(server: NatsServer, channel: str) -> None:
-    """A stream takes what anybody publishes to its subjects."""
+def tell(server: NatsServer, subject: str, said: bytes) -> None:
+    """A stream takes what anybody publishes to its subjects, and so do those who listen."""
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         answers = connection.makefile("rb")
-        head = f'CONNECT {{"verbose":false}}\r\nPUB eventhub.log.{channel} {len(GARBAGE)}\r\n'
-        connection.sendall(head.encode() + GARBAGE + b"\r\nPING\r\n")
+        head = f'CONNECT {{"verbose":false}}\r\nPUB eventhub.{subject} {len(said)}\r\n'
+        connection.sendall(head.encode() + said + b"\r\nPING\r\n")
         while (line := answers.readline()) != b"PONG\r\n":
             assert line, "the server hung up"
 
@@ -88,7 +95,12 @@ def on_nats(directory: Path) -> Iterator[Store]:
     server = NatsServer().start()
     try:
         with EventHubServer(directory, CONFIG % server.url) as node:
-            yield Store(node, lambda channel: tell(server, channel), live=True)
+            yield Store(
+                node,
+                lambda channel: tell(server, f"log.{channel}", GARBAGE),
+                live=True,
+                say=lambda channel, said: tell(server, f"live.{channel}" if channel else "nodes", said),
+            )
     finally:
         server.remove()
 
@@ -106,7 +118,7 @@ def on_sqlite(directory: Path) -> Iterator[Store]:
         connection.close()
 
     with EventHubServer(directory, CONFIG % f"sqlite:///{path}") as node:
-        yield Store(node, spoil, live=False)
+        yield Store(node, spoil, live=False, say=None)
 
 
 STORES: dict[str, Callable[[Path], Any]] = {
@@ -248,3 +260,37 @@ def test_the_node_is_ready_has_counted_and_logged_it_and_had_no_fault(store: Sto
     assert metric(store.node.url, "eventhub_faults_total") == 0
     assert store.node.lines("unreadable_record")
     assert json.dumps(GARBAGE.decode(errors="replace"))[1:-1] not in store.node.log.read_text(), "its bytes are nobody's business"
+
+
+SAID = [
+    b"",
+    GARBAGE,
+    b"{",
+    b"{}",
+    b"null",
+    b"\n",
+    b"x 1 2 3 4\n\n\n",
+    b'{"node":7,"number":1}',
+    b'{"node":"n9","number":1,"rooms":{"json.said":["eve"]}}',
+    b"blocks n9 [[1]]",
+    b"rates n9 {}",
+    b'assembly n9 {"ask":[]}',
+    b"{" + b"[" * 900_000,
+]
+
+
+@pytest.mark.parametrize("where", ["channel", "nodes"])
+def test_what_no_node_wrote_ends_nothing(store: Store, where: str) -> None:
+    if store.say is None:
+        assert "sqlite" in store.node.config.read_text(), "all others can be told"
+        return
+    channel = f"json.said-{where}"
+    store.publish(channel, 0)
+    with Readers(store, channel, "latest") as readers:
+        for number, said in enumerate(SAID, 1):
+            store.say(channel if where == "channel" else "", said)
+            store.publish(channel, number)
+        for name, messages in readers.read(len(SAID)).items():
+            assert seen(messages) == list(range(1, len(SAID) + 1)), name
+    assert http.get(f"{store.node.url}/readyz").status_code == 200
+    assert metric(store.node.url, "eventhub_faults_total") == 0

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from typing import Any
 
 import orjson
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from eventhub.nodes import UNREADABLE
 from eventhub.presence import ASK_AGAIN, BATCH, BEAT, MEMBER_LENGTH, SILENCE, Change, Roster
 
 
@@ -361,3 +363,29 @@ def test_of_a_message_that_no_node_wrote_nothing_is_taken_in(fields: dict[str, o
         roster.hear(orjson.dumps(fields), 0)
     assert roster.nodes == set()
     assert roster.members("chat.a") == []
+
+
+HALF = [
+    {"rooms": {"chat.a": ["eve"]}},
+    {"rooms": {"chat.a": ["eve"]}, "part": 0},
+    {"rooms": {"chat.a": ["eve"]}, "part": 0, "last": None},
+    {"rooms": {"chat.a": ["eve"]}, "part": "0", "last": True},
+    {"rooms": {"chat.a": ["eve"]}, "part": -1, "last": True},
+    {"rooms": {"chat.a": ["eve"], "chat.b": 7}, "part": 0, "last": True},
+    {"rooms": {"chat.a": "eve"}, "part": 0, "last": True},
+    {"rooms": {"chat.a": {"eve": 1}}, "part": 0, "last": True},
+    {"rooms": ["chat.a"], "part": 0, "last": True},
+    {"news": [["chat.a", "eve", True], ["chat.a", 7, True]]},
+    {"news": [["chat.a", "eve", 1]]},
+    {"news": 7},
+]
+"""Of a message: what is wrong with it comes behind a member."""
+
+
+@pytest.mark.parametrize("fields", HALF)
+def test_nothing_of_a_message_that_cannot_be_read_is_taken_in(fields: dict[str, Any]) -> None:
+    roster = Roster("n1")
+    with pytest.raises(UNREADABLE):
+        roster.hear(orjson.dumps({"node": "n9", "number": 1, **fields}), 0)
+    assert roster.members("chat.a") == []
+    assert roster.nodes == set()
