@@ -27,6 +27,8 @@ class Crowd:
         """When to come back, as each goodbye said, in seconds."""
         self.returns: list[float] = []
         """When a client that had been sent away, or lost its connection, was subscribed again."""
+        self.obeyed: list[float] = []
+        """Of the returns, those of clients that came when they were told to."""
         self.away: list[float] = []
         """How long each of them was, in seconds."""
         self.lost = 0
@@ -206,6 +208,8 @@ class Client(asyncio.Protocol):
             self._crowd.presence.append(f"{message['count']} members")
         if self.begun.is_set():
             self._crowd.returns.append(time.monotonic())
+            if self.obedient:
+                self._crowd.obeyed.append(self._crowd.returns[-1])
             self._crowd.away.append(self._crowd.returns[-1] - self._left)
         else:
             self.start = self._cursor = message["position"]

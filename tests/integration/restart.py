@@ -43,6 +43,8 @@ class Restart:
     ready: float = 0.0
     goodbyes: list[float] = field(default_factory=list)
     away: list[float] = field(default_factory=list)
+    obeyed: list[float] = field(default_factory=list)
+    """When those came back that do as they are told."""
     moments: list[float] = field(default_factory=list)
     """When each was to come back, in seconds from its goodbye."""
 
@@ -63,7 +65,8 @@ class Restart:
     def __str__(self) -> str:
         back, away, roll = sorted(self.roll.returns), sorted(self.away), self.roll
         seconds = back[-1] - back[0]
-        mean = len(back) / max(1, seconds)
+        obeyed = sorted(self.obeyed)
+        span = obeyed[-1] - obeyed[0]
         rows = {
             "clients": f"{self.clients:,}",
             "signal to first goodbye": f"{self.goodbyes[0] - self.begun:.2f} s",
@@ -72,7 +75,9 @@ class Restart:
             "exit to ready": f"{self.ready - self.ended:.2f} s",
             "away: median, 95 %, longest": f"{median(away):.2f} s, {away[len(away) * 95 // 100]:.2f} s, {away[-1]:.2f} s",
             "back over": f"{seconds:.2f} s",
-            "back in the busiest second, mean": f"{busiest(back, 1):,}, {mean:,.0f}",
+            "those that obey: how many, back over": f"{len(obeyed):,}, {span:.2f} s",
+            "of them in the busiest second, mean over that time": f"{busiest(obeyed, 1):,}, {len(obeyed) / max(1, span):,.0f}",
+            "in the busiest tenth of a second, mean": f"{busiest(obeyed, 0.1):,}, {len(obeyed) / max(1, 10 * span):,.0f}",
             "turned away (503), cut off": f"{roll.refused}, {roll.cut}",
             "events, deliveries": f"{roll.events:,}, {roll.deliveries:,}",
             "lost, twice, out of order, gaps": f"{roll.lost}, {roll.duplicates}, {roll.disorder}, {roll.gaps}",
@@ -114,6 +119,7 @@ async def _restart(node: EventHubServer, clients: int) -> Restart:
     await _judge(crowd, publishers, node.url, result.roll)
     await crowd.end()
     result.goodbyes, result.away, result.moments = crowd.goodbyes, crowd.away, crowd.moments
+    result.obeyed = crowd.obeyed
     return result
 
 
