@@ -90,7 +90,7 @@ image-test: $(VENV)/test.stamp ## The image, built and run without a registry (t
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_RESULTS=image.txt $(BIN)/pytest tests/deploy/proof_image.py
 
 docs: $(VENV)/test.stamp ## Write the documents that are made from the code
-	$(BIN)/python -c "from eventhub.reference import settings_page; print(settings_page(), end='')" > docs/settings.md
+	$(BIN)/python -c "from eventhub.config.settings_page import settings_page; print(settings_page(), end='')" > docs/settings.md
 	$(BIN)/python -m deploy.dashboards
 	$(BIN)/python -m tests.deploy.values_schema
 	$(BIN)/python -m tests.deploy.values_page

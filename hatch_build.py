@@ -26,11 +26,19 @@ class NativeHook(BuildHookInterface):
         flags = ["-O2", "-shared", "-fPIC", "-DPy_LIMITED_API=0x030B0000", f"-I{include}"]
         source, target = str(root / PACKAGE / "_native.c"), str(root / TARGET)
         try:
-            subprocess.run([*compiler, *flags, source, "-o", target], check=True, capture_output=True)
+            subprocess.run(
+                [*compiler, *flags, source, "-o", target], check=True, capture_output=True
+            )
         except (OSError, subprocess.CalledProcessError) as error:
-            why = error.stderr.decode().strip().splitlines()[:1] if isinstance(error, subprocess.CalledProcessError) else error
+            why = (
+                error.stderr.decode().strip().splitlines()[:1]
+                if isinstance(error, subprocess.CalledProcessError)
+                else error
+            )
             self.app.display_warning(f"no native fan-out, the Python one serves: {why}")
             return
         build_data["pure_python"] = False
-        build_data["tag"] = f"cp311-abi3-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+        build_data["tag"] = (
+            f"cp311-abi3-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+        )
         build_data["artifacts"].append(str(TARGET))

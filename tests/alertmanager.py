@@ -25,11 +25,21 @@ class Alertmanager:
         self._file.write_text(config)
         self._data = directory / "data"
         self._listen = f"127.0.0.1:{free_port()}"
-        self._client = httpx.Client(base_url=f"http://{self._listen}/api/v2", trust_env=False, timeout=10)
+        self._client = httpx.Client(
+            base_url=f"http://{self._listen}/api/v2", trust_env=False, timeout=10
+        )
 
     def __enter__(self) -> Self:
-        options = {"config.file": self._file, "storage.path": self._data, "web.listen-address": self._listen, "cluster.listen-address": ""}
-        command = [program("prometheus-alertmanager"), *(f"--{name}={value}" for name, value in options.items())]
+        options = {
+            "config.file": self._file,
+            "storage.path": self._data,
+            "web.listen-address": self._listen,
+            "cluster.listen-address": "",
+        }
+        command = [
+            program("prometheus-alertmanager"),
+            *(f"--{name}={value}" for name, value in options.items()),
+        ]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         deadline = time.monotonic() + SECONDS
@@ -39,14 +49,22 @@ class Alertmanager:
             time.sleep(0.05)  # between attempts to connect
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._process.kill()
         self._process.wait(10)
         self._client.close()
 
     def post(self, alerts: list[dict[str, str]]) -> None:
         """Alerts with these labels fire. Empty labels are none."""
-        body = [{"labels": {name: value for name, value in labels.items() if value}} for labels in alerts]
+        body = [
+            {"labels": {name: value for name, value in labels.items() if value}}
+            for labels in alerts
+        ]
         self._client.post("alerts", json=body).raise_for_status()
 
     def until(self, holds: Callable[[Groups], bool]) -> None:
@@ -57,8 +75,14 @@ class Alertmanager:
             time.sleep(0.05)  # it groups by its own clock, and tells nobody
 
     def _groups(self) -> Groups:
-        answer: list[dict[str, Any]] = self._client.get("alerts/groups", params={"inhibited": "false"}).raise_for_status().json()
-        return [sorted(alert["labels"]["alertname"] for alert in group["alerts"]) for group in answer]
+        answer: list[dict[str, Any]] = (
+            self._client.get("alerts/groups", params={"inhibited": "false"})
+            .raise_for_status()
+            .json()
+        )
+        return [
+            sorted(alert["labels"]["alertname"] for alert in group["alerts"]) for group in answer
+        ]
 
     def _answers(self) -> bool:
         try:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from eventhub.config import CONFIG_VARIABLE, load
+from eventhub.config.loader import CONFIG_VARIABLE, load
 from eventhub.server.app import create_app
 
 _file = Path(os.environ[CONFIG_VARIABLE])

@@ -27,16 +27,40 @@ class Authority:
         self._directory, self._name = directory, name
         self.file = directory / f"{name}.pem"
         self._key = directory / f"{name}-key.pem"
-        _openssl("req", "-x509", *NEW_KEY, "-days", "2", "-subj", f"/CN={name}", "-keyout", self._key, "-out", self.file)
+        _openssl(
+            "req",
+            "-x509",
+            *NEW_KEY,
+            "-days",
+            "2",
+            "-subj",
+            f"/CN={name}",
+            "-keyout",
+            self._key,
+            "-out",
+            self.file,
+        )
 
     def issue(self, name: str, days: int = 2, hosts: str = HOSTS) -> Pair:
         """For a server on these hosts, or a client of that name."""
-        request, extensions = (self._directory / f"{self._name}-{name}.{end}" for end in ("csr", "ext"))
+        request, extensions = (
+            self._directory / f"{self._name}-{name}.{end}" for end in ("csr", "ext")
+        )
         pair = Pair(*(self._directory / f"{self._name}-{name}{end}.pem" for end in ("", "-key")))
         extensions.write_text(f"subjectAltName={hosts}")
         _openssl("req", *NEW_KEY, "-subj", f"/CN={name}", "-keyout", pair.key, "-out", request)
-        signing: list[str | Path] = ["-CA", self.file, "-CAkey", self._key, "-CAcreateserial", "-extfile", extensions]
-        _openssl("x509", "-req", "-in", request, *signing, "-days", str(days), "-out", pair.certificate)
+        signing: list[str | Path] = [
+            "-CA",
+            self.file,
+            "-CAkey",
+            self._key,
+            "-CAcreateserial",
+            "-extfile",
+            extensions,
+        ]
+        _openssl(
+            "x509", "-req", "-in", request, *signing, "-days", str(days), "-out", pair.certificate
+        )
         return pair
 
     def trust(self, own: Pair | None = None) -> ssl.SSLContext:

@@ -6,8 +6,12 @@ from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def repeated(work: Callable[[], object], pause: float = 0, ignoring: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Again and again, with so many seconds between, until the context ends; then what `work` raised is raised."""
+def repeated(
+    work: Callable[[], object], pause: float = 0, ignoring: tuple[type[Exception], ...] = ()
+) -> Iterator[None]:
+    """Again and again, with so many seconds between, until the context ends; then what `work`
+    raised is raised.
+    """
     over = threading.Event()
     failures: list[Exception] = []
 

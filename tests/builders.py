@@ -1,27 +1,39 @@
-"""What feeds live among, built for tests: a broker's log, channel types, and history reads that are answered when a test says so."""
+"""What feeds live among, built for tests: a broker's log, channel types, and history reads that are
+answered when a test says so.
+"""
 
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from eventhub.auth.principal import ANYONE, Principal
-from eventhub.channels import ChannelType, Publisher, Retention, Slow
-from eventhub.encoding import LINES, Encoding
+from eventhub.delivery.encoding import LINES, Encoding
+from eventhub.delivery.feed import Feed
+from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError, InvalidToken
-from eventhub.event import Age, Earliest, Event, Gap, Last, Position, Slice
-from eventhub.feed import Feed
-from eventhub.payloads import ChatMessage, Reading
-from eventhub.schema import ModelSchema
-from eventhub.session import Decided
-from eventhub.subscriber import Start, Subscriber
+from eventhub.events.channels import ChannelType, PublisherKind, Retention, SlowReaderPolicy
+from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position
+from eventhub.events.payloads import ChatMessage, Reading
+from eventhub.events.schema import ModelSchema
+from eventhub.session.session import Decided
 
 CHAT, READING = ModelSchema(ChatMessage), ModelSchema(Reading)
 
 Asked = Position | Earliest | Last | Age
 
 
-def channel_type(slow: Slow = Slow.DROP, schema: ModelSchema = READING) -> ChannelType:
+def channel_type(
+    slow: SlowReaderPolicy = SlowReaderPolicy.DROP, schema: ModelSchema = READING
+) -> ChannelType:
     """A channel type with this policy for slow readers."""
-    return ChannelType("type", "payload", schema, Retention(1000, None), presence=False, slow=slow, publish=frozenset(Publisher))
+    return ChannelType(
+        "type",
+        "payload",
+        schema,
+        Retention(1000, None),
+        presence=False,
+        slow=slow,
+        publish=frozenset(PublisherKind),
+    )
 
 
 class Nowhere:
@@ -39,7 +51,9 @@ class Nowhere:
 
 @dataclass
 class Guest:
-    """A visitor: anyone, unless a test says who; credentials are looked up among `known`, or kept until a test decides."""
+    """A visitor: anyone, unless a test says who; credentials are looked up among `known`, or kept
+    until a test decides.
+    """
 
     principal: Principal = ANYONE
     known: dict[str, Principal] = field(default_factory=dict)
@@ -64,7 +78,8 @@ class Guest:
 
 
 class ModelLog:
-    """A channel's log as the broker contract describes it, with the memory of everything it ever held.
+    """A channel's log as the broker contract describes it, with the memory of everything it ever
+    held.
 
     Keeps the newest `keep` events. Offsets grow by the step each publish is given.
     """
@@ -110,7 +125,7 @@ class ModelLog:
         events = self.past.get(position.epoch, [])
         return events[bisect_right(events, position.offset, key=lambda event: event.offset) :]
 
-    def read(self, since: Asked, limit: int = 1000) -> Slice:
+    def read(self, since: Asked, limit: int = 1000) -> HistoryPage:
         """A page."""
         lost = None
         start = self.trimmed
@@ -126,18 +141,20 @@ class ModelLog:
             case _:
                 pass
         position = Position(self.epoch, start)
-        return Slice(position, self.after(position)[:limit], self.end, lost)
+        return HistoryPage(position, self.after(position)[:limit], self.end, lost)
 
 
 @dataclass(slots=True, eq=False, repr=False)
 class Read:
-    """A history read under way. `look` is the broker's moment, `answer` the feed's; both may come late."""
+    """A history read under way. `look` is the broker's moment, `answer` the feed's; both may come
+    late.
+    """
 
     feed: Feed
     subscriber: Subscriber | None
     since: Asked
     generation: int
-    piece: Slice | None = None
+    piece: HistoryPage | None = None
 
     def __repr__(self) -> str:
         reader = "the line" if self.subscriber is None else "a reader"
@@ -162,10 +179,12 @@ class FeedDesk:
         self.woken = 0
         self.unwritten: dict[Feed, None] = {}
         self.failing: list[tuple[Subscriber, EventHubError]] = []
-        self.begun: list[tuple[Subscriber, Start]] = []
+        self.begun: list[tuple[Subscriber, SubscriptionStart]] = []
         self.gaps: list[tuple[Gap, Subscriber | None, int]] = []
 
-    def read(self, feed: Feed, subscriber: Subscriber | None, since: Asked, generation: int) -> None:
+    def read(
+        self, feed: Feed, subscriber: Subscriber | None, since: Asked, generation: int
+    ) -> None:
         """FeedIO: note a read."""
         self.asked += 1
         self.reads.append(Read(feed, subscriber, since, generation))
@@ -178,7 +197,7 @@ class FeedDesk:
     def fell_behind(self, feed: Feed) -> None:
         """FeedIO: the tests' publishers do not wait."""
 
-    def began(self, subscriber: Subscriber, start: Start) -> None:
+    def began(self, subscriber: Subscriber, start: SubscriptionStart) -> None:
         """FeedIO: note where one begins."""
         self.begun.append((subscriber, start))
 

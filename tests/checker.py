@@ -1,4 +1,6 @@
-"""Nodes under load, and the books on them: what was acknowledged against what each node's readers got, and what the log holds."""
+"""Nodes under load, and the books on them: what was acknowledged against what each node's readers
+got, and what the log holds.
+"""
 
 import asyncio
 import json
@@ -11,14 +13,20 @@ from functools import partial
 from itertools import pairwise
 
 from eventhub.brokers.base import Broker
-from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
-from eventhub.encoding import LINES, Encoding
+from eventhub.delivery.encoding import LINES, Encoding
+from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.event import Earliest, NewEvent, Position, Receipt, parse_since
-from eventhub.hub import Hub
-from eventhub.metrics import Metrics
-from eventhub.schema import AnySchema
-from eventhub.subscriber import Start, Subscriber
+from eventhub.events.channels import (
+    ChannelType,
+    ChannelTypes,
+    PublisherKind,
+    Retention,
+    SlowReaderPolicy,
+)
+from eventhub.events.event import Earliest, NewEvent, Position, Receipt, parse_since
+from eventhub.events.schema import AnySchema
+from eventhub.hub.hub import Hub
+from eventhub.observability.metrics import Metrics
 
 CLEAN = {"lost": 0, "duplicate": 0, "disorder": 0, "misplaced": 0, "undelivered": 0, "untold": 0}
 """What `Books.faults` should find."""
@@ -58,7 +66,9 @@ class Reader:
 
     def runs(self) -> Iterable[Sequence[Place]]:
         """Its events, divided by the gaps."""
-        return (self.events[begin:end] for begin, end in pairwise((0, *self.breaks, len(self.events))))
+        return (
+            self.events[begin:end] for begin, end in pairwise((0, *self.breaks, len(self.events)))
+        )
 
     def told_of(self, place: Position) -> bool:
         """A gap says that this may be missing."""
@@ -74,9 +84,15 @@ class Reader:
 class Node:
     """A hub with its broker, and one reader per channel."""
 
-    def __init__(self, broker: Broker, retention: Callable[[str], Retention], channels: Iterable[str]) -> None:
+    def __init__(
+        self, broker: Broker, retention: Callable[[str], Retention], channels: Iterable[str]
+    ) -> None:
         names = {channel.partition(".")[0] for channel in channels}
-        self.hub = Hub(ChannelTypes({name: _kind(name, retention(name)) for name in names}), broker, Metrics(names))
+        self.hub = Hub(
+            ChannelTypes({name: _kind(name, retention(name)) for name in names}),
+            broker,
+            Metrics(names),
+        )
         self.broker = broker
         self.readers = {channel: Reader(channel) for channel in channels}
         self.skew = 0
@@ -121,12 +137,16 @@ class Books:
         self._stop = asyncio.Event()
 
     async def load(self, node: Node, batch: int = 5) -> None:
-        """Publish to all channels until `stop`: in turn without keys, and with keys and retries until it is acknowledged."""
+        """Publish to all channels until `stop`: in turn without keys, and with keys and retries
+        until it is acknowledged.
+        """
         turn = 0
         while not self._stop.is_set():
             turn += 1
             for channel in node.readers:
-                await (self.insist(node, channel) if turn % 2 else self.publish(node, channel, batch))
+                await (
+                    self.insist(node, channel) if turn % 2 else self.publish(node, channel, batch)
+                )
 
     @asynccontextmanager
     async def loading(self, nodes: Sequence[Node], publishers: int = 4) -> AsyncIterator[None]:
@@ -190,7 +210,9 @@ class Books:
 
     def gone(self, channel: str) -> set[Position]:
         """What was acknowledged and is not in the log."""
-        return set(self.acknowledged.get(channel, {}).values()) - {place for place, _ in self.logs[channel]}
+        return set(self.acknowledged.get(channel, {}).values()) - {
+            place for place, _ in self.logs[channel]
+        }
 
     def faults(self, nodes: Sequence[Node]) -> dict[str, int]:
         """Counts of what must not be; all of them are 0."""
@@ -205,7 +227,9 @@ class Books:
         found: Counter[str] = Counter()
         for run in reader.runs():
             found["duplicate"] += _repeated(run)
-            found["disorder"] += sum(a.epoch != b.epoch or a.offset >= b.offset for (a, _), (b, _) in pairwise(run))
+            found["disorder"] += sum(
+                a.epoch != b.epoch or a.offset >= b.offset for (a, _), (b, _) in pairwise(run)
+            )
         got = {text: place for place, text in reader.events}
         for text, place in self.acknowledged.get(reader.channel, {}).items():
             if text not in got:
@@ -254,8 +278,16 @@ def _covers(gap: dict[str, str], place: Position) -> bool:
 
 
 def _kind(name: str, retention: Retention) -> ChannelType:
-    return ChannelType(name, "json", AnySchema(), retention, presence=False, slow=Slow.DROP, publish=frozenset(Publisher))
+    return ChannelType(
+        name,
+        "json",
+        AnySchema(),
+        retention,
+        presence=False,
+        slow=SlowReaderPolicy.DROP,
+        publish=frozenset(PublisherKind),
+    )
 
 
-def _starts(reader: Reader) -> Callable[[Subscriber, Start], None]:
+def _starts(reader: Reader) -> Callable[[Subscriber, SubscriptionStart], None]:
     return lambda subscriber, start: reader.started.set()

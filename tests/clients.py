@@ -18,7 +18,9 @@ Message = dict[str, Any]
 
 
 http = httpx.Client(verify=False, timeout=SECONDS, limits=httpx.Limits(max_keepalive_connections=0))
-"""For single requests: no certificates to load, no connection kept that a restarted server would not know."""
+"""For single requests: no certificates to load, no connection kept that a restarted server would
+not know.
+"""
 
 
 def metric(url: str, name: str) -> float:
@@ -33,7 +35,9 @@ class WsClient:
 
     def __init__(self, url: str, **options: Any) -> None:
         self._context = ExitStack()
-        self.connection: ClientConnection = self._context.enter_context(connect(url, open_timeout=SECONDS, **options))
+        self.connection: ClientConnection = self._context.enter_context(
+            connect(url, open_timeout=SECONDS, **options)
+        )
 
     def send(self, **fields: Any) -> None:
         self.connection.send(json.dumps(fields))
@@ -58,7 +62,12 @@ class WsClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._context.close()
 
 
@@ -76,7 +85,9 @@ class Block:
     def __init__(self, lines: list[str]) -> None:
         fields = [line.partition(":")[::2] for line in lines]
         values = {name: value.removeprefix(" ") for name, value in fields if name}
-        self.name = values.get("event", "message" if "data" in values else "")  # a block without data dispatches nothing
+        self.name = values.get(
+            "event", "message" if "data" in values else ""
+        )  # a block without data dispatches nothing
         self.id = values.get("id")
         self.retry = values.get("retry")
         self.comment = any(not name for name, _ in fields)
@@ -117,8 +128,17 @@ def raw(port: int, *, receive_buffer: int | None = None, source: str = "") -> so
     return sock
 
 
-def upgrade(port: int, query: str = "", *, receive_buffer: int | None = None, behind: bytes = b"", source: str = "") -> socket.socket:
-    """A WebSocket opened by hand, its handshake read; `behind` is sent in the same segment as the request."""
+def upgrade(
+    port: int,
+    query: str = "",
+    *,
+    receive_buffer: int | None = None,
+    behind: bytes = b"",
+    source: str = "",
+) -> socket.socket:
+    """A WebSocket opened by hand, its handshake read; `behind` is sent in the same segment as the
+    request.
+    """
     sock = raw(port, receive_buffer=receive_buffer, source=source)
     sock.sendall(
         f"GET /v1/ws{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -186,7 +206,12 @@ class NdjsonProducer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.sock.close()
 
     def progress(self) -> Message:
@@ -203,8 +228,12 @@ class NdjsonProducer:
                 self.answer += exactly(self.sock, 1)
 
 
-def goodbyes(sockets: Iterable[socket.socket]) -> Iterator[tuple[float, socket.socket, list[Message]]]:
-    """Each as it comes: when (on the monotonic clock), to whom, and the messages before it. They are closed."""
+def goodbyes(
+    sockets: Iterable[socket.socket],
+) -> Iterator[tuple[float, socket.socket, list[Message]]]:
+    """Each as it comes: when (on the monotonic clock), to whom, and the messages before it. They
+    are closed.
+    """
     with selectors.DefaultSelector() as selector:
         for sock in sockets:
             selector.register(sock, selectors.EVENT_READ, list[Message]())

@@ -16,13 +16,17 @@ Start = Callable[..., EventHubServer]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """What servers under test inherit. They refuse variables that they do not know; who only hands tests out leaves them to the others."""
+    """What servers under test inherit. They refuse variables that they do not know; who only hands
+    tests out leaves them to the others.
+    """
     hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
     hypothesis.settings.load_profile("untimed")
     if not getattr(config.option, "numprocesses", None):
         for name in SETTINGS:
             os.environ.pop(name, None)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # nohup: servers would inherit that it is ignored; a handler they do not
+    if (
+        signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    ):  # nohup: servers would inherit that it is ignored; a handler they do not
         signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
@@ -54,7 +58,9 @@ def plain_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServ
 
 @pytest.fixture(params=["hub", "plain_hub", "asgi_hub"])
 def lane_hub(request: pytest.FixtureRequest) -> EventHubServer:
-    """One after the other: the same tests hold for the fast lane, native and plain, and for the ASGI shell."""
+    """One after the other: the same tests hold for the fast lane, native and plain, and for the
+    ASGI shell.
+    """
     server = request.getfixturevalue(request.param)
     assert isinstance(server, EventHubServer)
     return server
@@ -65,7 +71,12 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts servers with a configuration of their own, and ends them."""
     with ExitStack() as stack:
 
-        def start(config: str = "", lane: str = "fast", files: Mapping[str, str] | None = None, ready: int = 200) -> EventHubServer:
+        def start(
+            config: str = "",
+            lane: str = "fast",
+            files: Mapping[str, str] | None = None,
+            ready: int = 200,
+        ) -> EventHubServer:
             directory = tmp_path / str(len(list(tmp_path.iterdir())))
             directory.mkdir()
             for name, text in (files or {}).items():

@@ -11,7 +11,12 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 SECRET = b"correct horse battery staple, thirty-two bytes and more"
 Private = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
@@ -50,16 +55,29 @@ def jwk(algorithm: str, key_id: str | None = None, number: int = 0, **more: Any)
     key: Any = private(algorithm, number).public_key()
     found: dict[str, Any] = jwt.get_algorithm_by_name(algorithm).to_jwk(key, as_dict=True)
     found.pop("key_ops", None)
-    return {**found, "alg": algorithm, "use": "sig", **({} if key_id is None else {"kid": key_id}), **more}
+    return {
+        **found,
+        "alg": algorithm,
+        "use": "sig",
+        **({} if key_id is None else {"kid": key_id}),
+        **more,
+    }
 
 
 def claims(**more: Any) -> dict[str, Any]:
     """Of a good token; a claim that is None is left out."""
-    wanted = {"sub": "ana", "exp": int(time.time()) + 600, "channels": {"subscribe": ["chat.*"]}, **more}
+    wanted = {
+        "sub": "ana",
+        "exp": int(time.time()) + 600,
+        "channels": {"subscribe": ["chat.*"]},
+        **more,
+    }
     return {name: value for name, value in wanted.items() if value is not None}
 
 
-def token(algorithm: str = "HS256", key: Any = None, header: dict[str, Any] | None = None, **more: Any) -> str:
+def token(
+    algorithm: str = "HS256", key: Any = None, header: dict[str, Any] | None = None, **more: Any
+) -> str:
     """A good one, unless the claims say otherwise."""
     signing = key if key is not None else SECRET if algorithm == "HS256" else private(algorithm)
     return jwt.encode(claims(**more), signing, algorithm, headers=header)

@@ -1,4 +1,6 @@
-"""Thousands of WebSocket clients in one process. They follow PROTOCOL.md: keep a cursor, obey a goodbye, come back and resume."""
+"""Thousands of WebSocket clients in one process. They follow PROTOCOL.md: keep a cursor, obey a
+goodbye, come back and resume.
+"""
 
 import asyncio
 import random
@@ -42,12 +44,23 @@ class Crowd:
         self.dialling = asyncio.Semaphore(DIALS)
         self.tasks: set[asyncio.Task[None]] = set()
 
-    async def add(self, channel: str, members: Iterable[str | None], *, watching: int = 0, obedient: bool = True) -> None:
-        """Clients of one channel, from when all are subscribed; `members`: their ids in presence. The last watch so many members.
+    async def add(
+        self,
+        channel: str,
+        members: Iterable[str | None],
+        *,
+        watching: int = 0,
+        obedient: bool = True,
+    ) -> None:
+        """Clients of one channel, from when all are subscribed; `members`: their ids in presence.
+        The last watch so many members.
 
         Those that are not obedient come back when they like to, whatever they are told.
         """
-        own = [Client(self, channel, f"channel={channel}" + (f"&member={member}" if member else "")) for member in members]
+        own = [
+            Client(self, channel, f"channel={channel}" + (f"&member={member}" if member else ""))
+            for member in members
+        ]
         for client in own:
             client.obedient = obedient
         own += [Client(self, channel, "", watching)] if watching else []
@@ -72,7 +85,9 @@ class Crowd:
 
 
 class Client(asyncio.Protocol):
-    """One client of one channel, which its address asks for; one that is `watching` so many members asks in a message."""
+    """One client of one channel, which its address asks for; one that is `watching` so many members
+    asks in a message.
+    """
 
     def __init__(self, crowd: Crowd, channel: str, query: str, watching: int = 0) -> None:
         self.channel = channel
@@ -141,7 +156,9 @@ class Client(asyncio.Protocol):
     async def _dial(self) -> None:
         try:
             async with self._crowd.dialling:
-                await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", self._crowd.port)
+                await asyncio.get_running_loop().create_connection(
+                    lambda: self, "127.0.0.1", self._crowd.port
+                )
         except OSError:
             asyncio.get_running_loop().call_later(self._backoff(), self.dial)
 
@@ -153,7 +170,11 @@ class Client(asyncio.Protocol):
         assert self._transport is not None
         self._crowd.refused += 1
         _, found, rest = head.partition(b"retry-after: ")
-        self._wait = int(rest.split()[0]) * random.uniform(0.5, 1) if found and self.obedient else self._backoff()
+        self._wait = (
+            int(rest.split()[0]) * random.uniform(0.5, 1)
+            if found and self.obedient
+            else self._backoff()
+        )
         self._transport.abort()
 
     def _take_frames(self) -> None:
@@ -186,7 +207,10 @@ class Client(asyncio.Protocol):
             case "subscribed":
                 self._subscribed(message)
             case "goodbye":
-                self._wait, self.subscribed = message["reconnect_in"] if self.obedient else self._backoff(), False
+                self._wait, self.subscribed = (
+                    message["reconnect_in"] if self.obedient else self._backoff(),
+                    False,
+                )
                 self._left = time.monotonic()
                 self._crowd.goodbyes.append(self._left)
                 self._crowd.moments.append(message["reconnect_in"])
@@ -194,7 +218,12 @@ class Client(asyncio.Protocol):
                 self._cursor = message["position"]
                 self._crowd.gaps += 1
             case "hello" if self._watching:
-                wanted = {"type": "subscribe", "channel": self.channel, "since": self._cursor, "presence": True}
+                wanted = {
+                    "type": "subscribe",
+                    "channel": self.channel,
+                    "since": self._cursor,
+                    "presence": True,
+                }
                 assert self._transport is not None
                 self._transport.write(masked(orjson.dumps(wanted)))
             case "join" | "leave" as change:

@@ -1,4 +1,6 @@
-"""Servers as forks of one process that has imported everything: three hundred times the same imports took more than the tests."""
+"""Servers as forks of one process that has imported everything: three hundred times the same
+imports took more than the tests.
+"""
 
 import multiprocessing
 import os
@@ -19,11 +21,17 @@ _context.set_forkserver_preload([__name__])
 
 
 class Forked:
-    """A process as `subprocess.Popen` gives it, that runs `python -m` what `command` says, its output appended to a file."""
+    """A process as `subprocess.Popen` gives it, that runs `python -m` what `command` says, its
+    output appended to a file.
+    """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], output: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], output: Path
+    ) -> None:
         self.args = command
-        self._process = _context.Process(target=_run, args=(list(command), dict(environment), output))
+        self._process = _context.Process(
+            target=_run, args=(list(command), dict(environment), output)
+        )
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid

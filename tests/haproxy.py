@@ -1,4 +1,6 @@
-"""Debian's HAProxy with deploy/haproxy.cfg, whose addresses alone are changed. It ends with its context."""
+"""Debian's HAProxy with deploy/haproxy.cfg, whose addresses alone are changed. It ends with its
+context.
+"""
 
 import csv
 import io
@@ -22,22 +24,37 @@ class Node(Protocol):
 
 
 class HAProxy:
-    """Spreads connections over those nodes whose /readyz is green. `below`: more directives for the frontend."""
+    """Spreads connections over those nodes whose /readyz is green. `below`: more directives for the
+    frontend.
+    """
 
     def __init__(self, directory: Path, nodes: Sequence[Node], below: str = "") -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
-        servers = "".join(f"    server node{number} 127.0.0.1:{node.port}\n" for number, node in enumerate(nodes, start=1))
+        servers = "".join(
+            f"    server node{number} 127.0.0.1:{node.port}\n"
+            for number, node in enumerate(nodes, start=1)
+        )
         text = re.sub(r"    server node\d .*\n", "", CONFIG.read_text()) + servers
         self._config = directory / "haproxy.cfg"
         self._stats = directory / "stats"
         text = text.replace("global\n", f"global\n    stats socket {self._stats}\n")
-        text = text.replace("timeout check 2s", "timeout check 20s")  # on a busy machine moments are longer
-        self._config.write_text(re.sub(r"maxconn \d+", "maxconn 9000", text).replace("bind :8080", f"bind 127.0.0.1:{self.port}"))
+        text = text.replace(
+            "timeout check 2s", "timeout check 20s"
+        )  # on a busy machine moments are longer
+        self._config.write_text(
+            re.sub(r"maxconn \d+", "maxconn 9000", text).replace(
+                "bind :8080", f"bind 127.0.0.1:{self.port}"
+            )
+        )
         if below:
-            self._config.write_text(re.sub(r"(\n    bind .*\n)", lambda found: found[1] + below, self._config.read_text()))
+            self._config.write_text(
+                re.sub(
+                    r"(\n    bind .*\n)", lambda found: found[1] + below, self._config.read_text()
+                )
+            )
         self._log = directory / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -52,7 +69,9 @@ class HAProxy:
 
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([program("haproxy"), "-db", "-f", str(self._config)], stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [program("haproxy"), "-db", "-f", str(self._config)], stdout=log, stderr=log
+            )
         wait_for(lambda: all(map(self.is_up, self._rows())), lambda: self._log.read_text()[-2000:])
         return self
 

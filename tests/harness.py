@@ -26,16 +26,25 @@ COMMANDS = {
     "started": ["eventhub", "serve"],
     "workers": ["tests.workers", "serve"],
     "echo": ["tests.conformance.echo", "serve"],
-    "asgi": ["uvicorn", "tests.asgi:app", "--ws", "websockets-sansio", "--timeout-graceful-shutdown", "5"],
+    "asgi": [
+        "uvicorn",
+        "tests.asgi:app",
+        "--ws",
+        "websockets-sansio",
+        "--timeout-graceful-shutdown",
+        "5",
+    ],
 }
 FORKED = ("fast", "asgi")
 """Lanes that change nothing while they are imported."""
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, below those that the system gives to connections: it is still free after a restart.
+    """A port of 127.0.0.1 that nobody listens on, below those that the system gives to connections:
+    it is still free after a restart.
 
-    No two processes of pytest-xdist are given the same: one could take what the other is about to listen on.
+    No two processes of pytest-xdist are given the same: one could take what the other is about to
+    listen on.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
     while True:
@@ -45,17 +54,26 @@ def free_port() -> int:
 
 
 class EventHubServer:
-    """`eventhub serve` with a configuration of its own, on a port that stays the same over restarts.
+    """`eventhub serve` with a configuration of its own, on a port that stays the same over
+    restarts.
 
-    It is forked from a process that has imported everything; `lane="started"` starts it as its users do. `lane="asgi"` runs the same
-    application under plain uvicorn, whose WebSocket implementation nobody here wrote; `lane="workers"` lets the memory broker have several
-    workers; `lane="echo"` has sessions that say back what they hear. `client` asks whether it is ready, `ready` is the answer that is
-    waited for.
+    It is forked from a process that has imported everything; `lane="started"` starts it as its
+    users do. `lane="asgi"` runs the same application under plain uvicorn, whose WebSocket
+    implementation nobody here wrote; `lane="workers"` lets the memory broker have several workers;
+    `lane="echo"` has sessions that say back what they hear. `client` asks whether it is ready,
+    `ready` is the answer that is waited for.
     """
 
     ready = 200
 
-    def __init__(self, tmp_path: Path, config: str = "", port: int | None = None, lane: str = "fast", client: httpx.Client = http) -> None:
+    def __init__(
+        self,
+        tmp_path: Path,
+        config: str = "",
+        port: int | None = None,
+        lane: str = "fast",
+        client: httpx.Client = http,
+    ) -> None:
         self.lane = lane
         self._client = client
         self.port = port or free_port()
@@ -69,25 +87,35 @@ class EventHubServer:
 
     def start(self) -> None:
         """Start, and wait until it is ready."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("EVENTHUB_")}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("EVENTHUB_")
+        }
         environment["EVENTHUB_CONFIG"] = str(self.config)
         command = [*COMMANDS[self.lane], "--port", str(self.port)]
         if self.lane in FORKED:
             self.process = Forked(command, environment, self.log)
         else:
             with self.log.open("ab") as output:
-                self.process = subprocess.Popen([sys.executable, "-m", *command], stdout=output, stderr=output, env=environment)
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", *command], stdout=output, stderr=output, env=environment
+                )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise RuntimeError(f"the server ended with {self.process.returncode}:\n{self.log.read_text()}")
+                raise RuntimeError(
+                    f"the server ended with {self.process.returncode}:\n{self.log.read_text()}"
+                )
             try:
                 if self._client.get(f"{self.url}/readyz").status_code == self.ready:
                     return
             except httpx.TransportError:
-                time.sleep(0.02)  # between attempts to connect: nothing can be waited on before the port is open
+                time.sleep(
+                    0.02
+                )  # between attempts to connect: nothing can be waited on before the port is open
         self.kill()
-        raise RuntimeError(f"the server was not ready in {START_SECONDS} seconds:\n{self.log.read_text()}")
+        raise RuntimeError(
+            f"the server was not ready in {START_SECONDS} seconds:\n{self.log.read_text()}"
+        )
 
     def stop(self, signal: int = signal.SIGTERM) -> int:
         """Ask it to stop and wait; its exit code."""
@@ -105,9 +133,13 @@ class EventHubServer:
             self.process = None
 
     def lines(self, event: str = "") -> list[dict[str, Any]]:
-        """What it has logged as JSON, by event if one is named. The last line may be half written: only whole ones."""
+        """What it has logged as JSON, by event if one is named. The last line may be half written:
+        only whole ones.
+        """
         whole = self.log.read_text().rpartition("\n")[0]
-        return [line for line in map(json.loads, whole.splitlines()) if event in ("", line["event"])]
+        return [
+            line for line in map(json.loads, whole.splitlines()) if event in ("", line["event"])
+        ]
 
     def restart(self) -> None:
         """Stop and start."""
@@ -118,5 +150,10 @@ class EventHubServer:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.kill()

@@ -70,7 +70,9 @@ def asked(port: int, *parts: bytes, half_close: bool = False, **options: Any) ->
 
 def head(method: str, path: str, *fields: str, version: str = "1.1") -> bytes:
     """A request's head."""
-    return "\r\n".join((f"{method} {path} HTTP/{version}", "Host: localhost", *fields, "", "")).encode("latin-1")
+    return "\r\n".join(
+        (f"{method} {path} HTTP/{version}", "Host: localhost", *fields, "", "")
+    ).encode("latin-1")
 
 
 def post(path: str, body: bytes, *fields: str, version: str = "1.1") -> bytes:
@@ -81,4 +83,10 @@ def post(path: str, body: bytes, *fields: str, version: str = "1.1") -> bytes:
 def chunked(path: str, chunks: Iterable[bytes], *fields: str, trailer: bytes = b"") -> bytes:
     """A request whose body comes in chunks."""
     body = b"".join(b"%x\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
-    return head("POST", path, "Transfer-Encoding: chunked", *fields) + body + b"0\r\n" + trailer + b"\r\n"
+    return (
+        head("POST", path, "Transfer-Encoding: chunked", *fields)
+        + body
+        + b"0\r\n"
+        + trailer
+        + b"\r\n"
+    )

@@ -1,4 +1,6 @@
-"""Every place of the code where something that all share calls what belongs to one connection, found in its syntax."""
+"""Every place of the code where something that all share calls what belongs to one connection,
+found in its syntax.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -17,13 +19,20 @@ CALLS = {
     "contained", "decided", "deliver", "fail", "failed", "gap", "goodbye", "hear", "last_call", "_last_call", "retire",
     "started", "tell", "write", "write_all",
 }  # fmt: skip
-"""Calls of one connection's, reader's or peer's code, where they stand in a loop: one must not cost the next."""
+"""Calls of one connection's, reader's or peer's code, where they stand in a loop: one must not cost
+the next.
+"""
 APART = ("cli.py", "__main__.py")
 
 
 def places() -> set[str]:
     """As `file:function:call`."""
-    return {place for file in sorted(SOURCE.rglob("*.py")) if file.name not in APART for place in _in(file)}
+    return {
+        place
+        for file in sorted(SOURCE.rglob("*.py"))
+        if file.name not in APART
+        for place in _in(file)
+    }
 
 
 def _in(file: Path) -> Iterator[str]:
@@ -33,7 +42,16 @@ def _in(file: Path) -> Iterator[str]:
     def visit(node: ast.AST, where: str, *, loop: bool) -> Iterator[str]:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             where, loop = f"{where}.{node.name}" if where else node.name, False
-        if isinstance(node, ast.For | ast.AsyncFor | ast.While | ast.ListComp | ast.GeneratorExp | ast.SetComp | ast.DictComp):
+        if isinstance(
+            node,
+            ast.For
+            | ast.AsyncFor
+            | ast.While
+            | ast.ListComp
+            | ast.GeneratorExp
+            | ast.SetComp
+            | ast.DictComp,
+        ):
             loop = True
         if isinstance(node, ast.Call) and (found := _call(node, loop=loop)):
             yield f"{name}:{where}:{found}"
@@ -45,9 +63,19 @@ def _in(file: Path) -> Iterator[str]:
 
 def _call(node: ast.Call, *, loop: bool) -> str | None:
     called = node.func
-    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    name = (
+        called.attr
+        if isinstance(called, ast.Attribute)
+        else called.id
+        if isinstance(called, ast.Name)
+        else ""
+    )
     if name in SCHEDULES:
         return name
-    if name in DEADLINES and isinstance(called, ast.Attribute) and "deadlines" in ast.unparse(called.value):
+    if (
+        name in DEADLINES
+        and isinstance(called, ast.Attribute)
+        and "deadlines" in ast.unparse(called.value)
+    ):
         return f"deadlines.{name}"
     return name if loop and name in CALLS else None

@@ -1,4 +1,6 @@
-"""NATS servers for tests: started on free ports with JetStream storage in temporary directories, ended by pid."""
+"""NATS servers for tests: started on free ports with JetStream storage in temporary directories,
+ended by pid.
+"""
 
 import atexit
 import json
@@ -47,7 +49,10 @@ class Server:
     def launch(self) -> None:
         with Path(self.directory, "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program(), "-a", "127.0.0.1", "-p", str(self.port), *self._options], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [program(), "-a", "127.0.0.1", "-p", str(self.port), *self._options],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
             )
 
     def start(self) -> "Server":
@@ -59,7 +64,10 @@ class Server:
         """Until it takes connections."""
         end = time.monotonic() + START_SECONDS
         while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+            with (
+                suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.port), 1) as connection,
+            ):
                 if connection.recv(5) == b"INFO ":
                     return
             assert time.monotonic() < end, Path(self.directory, "log").read_text()
@@ -88,7 +96,16 @@ class Cluster:
         routes = [free_port() for _ in range(3)]
         addresses = ",".join(f"nats://127.0.0.1:{port}" for port in routes)
         self.servers = [
-            Server("-n", f"n{index}", "--cluster_name", "c", "--cluster", f"nats://127.0.0.1:{port}", "--routes", addresses)
+            Server(
+                "-n",
+                f"n{index}",
+                "--cluster_name",
+                "c",
+                "--cluster",
+                f"nats://127.0.0.1:{port}",
+                "--routes",
+                addresses,
+            )
             for index, port in enumerate(routes)
         ]
 
@@ -125,7 +142,9 @@ def ask(port: int, subject: str, body: str = "") -> dict[str, Any]:
         connection.settimeout(10)
         stream = connection.makefile("rb")
         stream.readline()
-        connection.sendall(f'CONNECT {{"verbose":false}}\r\nSUB r 1\r\nPUB $JS.API.{subject} r {len(body)}\r\n{body}\r\n'.encode())
+        connection.sendall(
+            f'CONNECT {{"verbose":false}}\r\nSUB r 1\r\nPUB $JS.API.{subject} r {len(body)}\r\n{body}\r\n'.encode()
+        )
         while not (line := stream.readline()).startswith(b"MSG"):
             assert line
         answer: dict[str, Any] = json.loads(stream.read(int(line.split()[-1])))
@@ -133,10 +152,19 @@ def ask(port: int, subject: str, body: str = "") -> dict[str, Any]:
 
 
 def _peers(port: int) -> int:
-    """How many servers the JetStream cluster seems to have: a stream with that many replicas can be made."""
+    """How many servers the JetStream cluster seems to have: a stream with that many replicas can be
+    made.
+    """
     with suppress(OSError, AssertionError, ValueError):
         for replicas in (3, 1):
-            body = json.dumps({"name": f"probe{replicas}", "subjects": [f"probe{replicas}"], "num_replicas": replicas, "storage": "memory"})
+            body = json.dumps(
+                {
+                    "name": f"probe{replicas}",
+                    "subjects": [f"probe{replicas}"],
+                    "num_replicas": replicas,
+                    "storage": "memory",
+                }
+            )
             if "error" not in ask(port, f"STREAM.CREATE.probe{replicas}", body):
                 ask(port, f"STREAM.DELETE.probe{replicas}")
                 return replicas

@@ -1,6 +1,8 @@
-"""EventHub nodes behind real clients under faults, and the books on them: every acknowledged event against what every reader got.
+"""EventHub nodes behind real clients under faults, and the books on them: every acknowledged event
+against what every reader got.
 
-Readers follow PROTOCOL.md alone: they keep a cursor, come back with it to whichever node is there, and believe gaps and nothing else.
+Readers follow PROTOCOL.md alone: they keep a cursor, come back with it to whichever node is there,
+and believe gaps and nothing else.
 """
 
 import asyncio
@@ -75,15 +77,21 @@ class Reader:
         """Read until cancelled; connect again at once to another node whenever a connection ends."""
         for node in itertools.cycle(random.sample(list(self.nodes), len(self.nodes))):
             with suppress(OSError, InvalidHandshake, WebSocketException, TimeoutError):
-                async with connect(node.ws_url, open_timeout=5, ping_interval=2, ping_timeout=5, max_queue=None) as socket:
+                async with connect(
+                    node.ws_url, open_timeout=5, ping_interval=2, ping_timeout=5, max_queue=None
+                ) as socket:
                     self.connections += 1
                     for channel in self.channels:
                         since = self.cursors.get(channel, "earliest")
-                        await socket.send(json.dumps({"type": "subscribe", "channel": channel, "since": since}))
+                        await socket.send(
+                            json.dumps({"type": "subscribe", "channel": channel, "since": since})
+                        )
                     seen: set[tuple[str, str]] = set()
                     async for text in socket:
                         self._take(json.loads(text), seen)
-            await asyncio.sleep(random.uniform(0.05, 0.2))  # as every client should before it comes back
+            await asyncio.sleep(
+                random.uniform(0.05, 0.2)
+            )  # as every client should before it comes back
 
     def _take(self, message: dict[str, Any], seen: set[tuple[str, str]]) -> None:
         channel = message.get("channel", "")
@@ -109,7 +117,9 @@ class Reader:
 
 @dataclass
 class Publisher:
-    """Publishes numbered events until told to stop, each with a key, and each again and again until it is acknowledged."""
+    """Publishes numbered events until told to stop, each with a key, and each again and again until
+    it is acknowledged.
+    """
 
     nodes: Sequence[Door]
     channels: Sequence[str]
@@ -136,11 +146,18 @@ class Publisher:
         while True:
             node = random.choice(self.nodes)
             with suppress(httpx.TransportError):
-                answer = await client.post(f"{node.url}/v1/channels/{channel}", content=body, headers={"Idempotency-Key": text})
+                answer = await client.post(
+                    f"{node.url}/v1/channels/{channel}",
+                    content=body,
+                    headers={"Idempotency-Key": text},
+                )
                 if answer.status_code == 201:
                     self.acknowledged.append((channel, answer.json()["id"], text))
                     return
-                assert answer.status_code in (502, 503), (answer.status_code, answer.text)  # 502: a proxy, of a node that died
+                assert answer.status_code in (502, 503), (
+                    answer.status_code,
+                    answer.text,
+                )  # 502: a proxy, of a node that died
             self.retries += 1
             await asyncio.sleep(0.05)  # the node or its broker is away
 
@@ -148,11 +165,21 @@ class Publisher:
 class Trial:
     """Readers and publishers at work on nodes, while the test injects faults; then the books."""
 
-    def __init__(self, nodes: Sequence[Entrance], *, readers: int, publishers: int, channels: Sequence[str], pause: float) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Entrance],
+        *,
+        readers: int,
+        publishers: int,
+        channels: Sequence[str],
+        pause: float,
+    ) -> None:
         self.nodes = nodes
         self.channels = channels
         self.readers = [Reader(nodes, channels) for _ in range(readers)]
-        self.publishers = [Publisher(nodes, channels, f"p{number}", pause) for number in range(publishers)]
+        self.publishers = [
+            Publisher(nodes, channels, f"p{number}", pause) for number in range(publishers)
+        ]
         self.faults = 0
 
     def acknowledged(self) -> list[tuple[str, str, str]]:
@@ -161,15 +188,23 @@ class Trial:
     async def more(self, count: int) -> None:
         """Until so many more events have been acknowledged: the load goes on."""
         target = len(self.acknowledged()) + count
-        await until(lambda: len(self.acknowledged()) >= target, SETTLE_SECONDS, "nothing is acknowledged any more")
+        await until(
+            lambda: len(self.acknowledged()) >= target,
+            SETTLE_SECONDS,
+            "nothing is acknowledged any more",
+        )
 
     def missing(self) -> list[tuple[int, str, str]]:
         """Acknowledged events that a reader neither got nor was told of a gap that may hold them."""
         found = []
         for number, reader in enumerate(self.readers):
-            got = {(channel, text) for channel, events in reader.events.items() for _, text in events}
+            got = {
+                (channel, text) for channel, events in reader.events.items() for _, text in events
+            }
             for channel, position, text in self.acknowledged():
-                if (channel, text) not in got and not any(covers(gap, position) for gap in reader.gaps.get(channel, ())):
+                if (channel, text) not in got and not any(
+                    covers(gap, position) for gap in reader.gaps.get(channel, ())
+                ):
                     found.append((number, channel, text))
         return found
 
@@ -198,9 +233,15 @@ def covers(gap: dict[str, Any], position: str) -> bool:
     epoch, offset = position.split("-")
     if gap["reason"] == "reset":
         after = gap["after"].split("-") if gap["after"] else (epoch, "-1")
-        return after[0] != epoch or int(offset) > int(after[1]) or gap["before"].split("-")[0] != epoch
+        return (
+            after[0] != epoch or int(offset) > int(after[1]) or gap["before"].split("-")[0] != epoch
+        )
     before = gap["before"].split("-")
-    return epoch == before[0] and int(offset) < int(before[1]) and (not gap["after"] or int(offset) > int(gap["after"].split("-")[1]))
+    return (
+        epoch == before[0]
+        and int(offset) < int(before[1])
+        and (not gap["after"] or int(offset) > int(gap["after"].split("-")[1]))
+    )
 
 
 async def until(condition: Any, seconds: float, complaint: str) -> None:
@@ -213,7 +254,12 @@ async def until(condition: Any, seconds: float, complaint: str) -> None:
 
 @asynccontextmanager
 async def trial(
-    nodes: Sequence[Entrance], *, readers: int = 6, publishers: int = 4, channels: int = 3, pause: float = 0.005
+    nodes: Sequence[Entrance],
+    *,
+    readers: int = 6,
+    publishers: int = 4,
+    channels: int = 3,
+    pause: float = 0.005,
 ) -> AsyncIterator[Trial]:
     """At work inside; on leaving, the load ends, everything settles, and the books must be clean."""
     names = [f"chat.room{number}" for number in range(channels)]

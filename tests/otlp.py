@@ -1,4 +1,6 @@
-"""A collector for tests: takes OTLP over HTTP and reads it with the protocol's own messages (opentelemetry-proto)."""
+"""A collector for tests: takes OTLP over HTTP and reads it with the protocol's own messages
+(opentelemetry-proto).
+"""
 
 import threading
 from collections.abc import Callable
@@ -7,14 +9,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 SECONDS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What was received of one. Ids are lower-case hex, `resource` and `attributes` plain values, times nanoseconds."""
+    """What was received of one. Ids are lower-case hex, `resource` and `attributes` plain values,
+    times nanoseconds.
+    """
 
     name: str
     kind: int
@@ -29,7 +36,9 @@ class Span:
 
 
 class Collector:
-    """Listens on a port of its own. `status` other than 200 refuses; `gate` holds requests back while it is clear."""
+    """Listens on a port of its own. `status` other than 200 refuses; `gate` holds requests back
+    while it is clear.
+    """
 
     def __init__(self) -> None:
         self.status = 200
@@ -82,7 +91,12 @@ class Collector:
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.gate.set()
         self._server.shutdown()
         self._server.server_close()

@@ -1,4 +1,6 @@
-"""A real Prometheus on a free port, which scrapes and evaluates every second. It ends with its context."""
+"""A real Prometheus on a free port, which scrapes and evaluates every second. It ends with its
+context.
+"""
 
 import json
 import shutil
@@ -20,7 +22,9 @@ Series = tuple[dict[str, str], float]
 
 def promtool(*arguments: str | Path) -> None:
     """Its judgement, which fails the test with what it says."""
-    done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(
+        [program("promtool"), *arguments], capture_output=True, text=True, timeout=240, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -35,7 +39,11 @@ class Prometheus:
         config = {"global": timing, "rule_files": ["rules.yaml"], "scrape_configs": scrape}
         (directory / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
         listen = self.url.removeprefix("http://")
-        self._command = [program("prometheus"), f"--config.file={directory / 'prometheus.yml'}", f"--web.listen-address={listen}"]
+        self._command = [
+            program("prometheus"),
+            f"--config.file={directory / 'prometheus.yml'}",
+            f"--web.listen-address={listen}",
+        ]
         self._command += [f"--storage.tsdb.path={directory / 'data'}", "--log.level=warn"]
         self._client = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=10)
         self._data = directory / "data"
@@ -44,7 +52,10 @@ class Prometheus:
 
     def query(self, expression: str) -> list[Series]:
         """The labels and value of each series now. Fails the test for an expression that is none."""
-        return [(item["metric"], float(item["value"][1])) for item in self._get("query", query=expression)["result"]]
+        return [
+            (item["metric"], float(item["value"][1]))
+            for item in self._get("query", query=expression)["result"]
+        ]
 
     def values_since_start(self, expression: str) -> list[float]:
         """Each value of each series, once a second since it runs, as a graph shows them."""
@@ -58,10 +69,14 @@ class Prometheus:
         return found
 
     def until(self, expression: str, count: int = 1, seconds: float = 30) -> list[Series]:
-        """Until it gives so many series; evaluation goes by the clock of scrapes, on which nobody can wait."""
+        """Until it gives so many series; evaluation goes by the clock of scrapes, on which nobody
+        can wait.
+        """
         deadline = time.monotonic() + seconds
         while len(found := self.query(expression)) < count:
-            assert time.monotonic() < deadline, f"{expression} gave {found} for {seconds} seconds; expected {count} series"
+            assert time.monotonic() < deadline, (
+                f"{expression} gave {found} for {seconds} seconds; expected {count} series"
+            )
             time.sleep(0.1)
         return found
 
@@ -83,9 +98,16 @@ class Prometheus:
                 pass
             time.sleep(0.05)  # between attempts to connect
         self.__exit__(None, None, None)
-        raise RuntimeError(f"Prometheus was not ready in {START_SECONDS} seconds:\n{self._log.read_text()}")
+        raise RuntimeError(
+            f"Prometheus was not ready in {START_SECONDS} seconds:\n{self._log.read_text()}"
+        )
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._client.close()
         if self._process is not None:
             self._process.kill()

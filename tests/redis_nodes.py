@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from eventhub.brokers.redis import RedisBroker
-from eventhub.channels import Retention
 from eventhub.errors import EventHubError
-from eventhub.event import NewEvent, Receipt
+from eventhub.events.channels import Retention
+from eventhub.events.event import NewEvent, Receipt
 from tests.checker import Node, Reader
 
 RETENTION = Retention(100_000, 3_600_000)
@@ -21,7 +21,9 @@ class RedisNode(Node):
     broker: RedisBroker
 
     def __init__(self, url: str, prefix: str, timeout: float) -> None:
-        broker = RedisBroker(url, lambda channel: RETENTION, self.now, prefix=prefix, timeout=timeout)
+        broker = RedisBroker(
+            url, lambda channel: RETENTION, self.now, prefix=prefix, timeout=timeout
+        )
         super().__init__(broker, lambda name: RETENTION, [CHANNEL])
 
     async def read(self) -> Reader:
@@ -30,9 +32,13 @@ class RedisNode(Node):
         await reader.started.wait()
         return reader
 
-    async def publish(self, *texts: str, channel: str = CHANNEL, key: str | None = None) -> list[str]:
+    async def publish(
+        self, *texts: str, channel: str = CHANNEL, key: str | None = None
+    ) -> list[str]:
         """The ids. Raises what the broker says of the first that is not stored."""
-        results = await self.broker.publish([NewEvent(channel, f'"{text}"'.encode(), self.now(), None, key) for text in texts])
+        results = await self.broker.publish(
+            [NewEvent(channel, f'"{text}"'.encode(), self.now(), None, key) for text in texts]
+        )
         for result in results:
             if isinstance(result, EventHubError):
                 raise result

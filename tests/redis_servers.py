@@ -1,4 +1,6 @@
-"""Real Redis and Valkey servers on free ports of 127.0.0.1: single ones, clusters, sentinels. Each ends with its context."""
+"""Real Redis and Valkey servers on free ports of 127.0.0.1: single ones, clusters, sentinels. Each
+ends with its context.
+"""
 
 import atexit
 import shutil
@@ -28,8 +30,12 @@ Options = Sequence[str | int]
 
 
 def program(name: str) -> str:
-    """The path of a server program; skips the test where there is none, unless EVENTHUB_TEST_REQUIRE is set."""
-    found = shutil.which(name) or shutil.which(name, path=Path(sys.executable).parent)  # some come as packages
+    """The path of a server program; skips the test where there is none, unless
+    EVENTHUB_TEST_REQUIRE is set.
+    """
+    found = shutil.which(name) or shutil.which(
+        name, path=Path(sys.executable).parent
+    )  # some come as packages
     if found is None and name == "valkey-server":
         with suppress(ValkeyBinaryNotFoundError):
             found = str(get_binary_path())
@@ -42,9 +48,18 @@ def program(name: str) -> str:
 
 
 class RedisServer:
-    """One server process. Its port and directory stay over restarts. With `tls` (from `tls_options`) it has a port for that as well."""
+    """One server process. Its port and directory stay over restarts. With `tls` (from
+    `tls_options`) it has a port for that as well.
+    """
 
-    def __init__(self, directory: Path, *options: str | int, name: str = "redis-server", config: str = "", tls: Options = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *options: str | int,
+        name: str = "redis-server",
+        config: str = "",
+        tls: Options = (),
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
@@ -78,7 +93,9 @@ class RedisServer:
 
     def call(self, *command: str | bytes | int) -> Any:
         """Over a connection of its own, by a client that nobody here wrote."""
-        client = redis.Redis(port=self.port, socket_timeout=30, protocol=2, retry=Retry(NoBackoff(), 0))
+        client = redis.Redis(
+            port=self.port, socket_timeout=30, protocol=2, retry=Retry(NoBackoff(), 0)
+        )
         try:
             client.response_callbacks.clear()
             return client.execute_command(*command)  # type: ignore[no-untyped-call]
@@ -109,12 +126,27 @@ class RedisServer:
 
 def tls_options(pair: Pair, authority: Authority, *, clients: bool = False) -> Options:
     """`clients`: they need a certificate of that authority."""
-    files = ("--tls-cert-file", pair.certificate, "--tls-key-file", pair.key, "--tls-ca-cert-file", authority.file)
-    return [*map(str, files), "--tls-auth-clients", "yes" if clients else "no", "--tls-replication", "yes"]
+    files = (
+        "--tls-cert-file",
+        pair.certificate,
+        "--tls-key-file",
+        pair.key,
+        "--tls-ca-cert-file",
+        authority.file,
+    )
+    return [
+        *map(str, files),
+        "--tls-auth-clients",
+        "yes" if clients else "no",
+        "--tls-replication",
+        "yes",
+    ]
 
 
 def wait_for(condition: Callable[[], bool], explain: Callable[[], str] = str) -> None:
-    """Until `condition` holds: of servers, which have nothing to wait on. Errors of connections mean not yet."""
+    """Until `condition` holds: of servers, which have nothing to wait on. Errors of connections
+    mean not yet.
+    """
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -127,8 +159,11 @@ def wait_for(condition: Callable[[], bool], explain: Callable[[], str] = str) ->
 
 
 @contextmanager
-def cluster(directory: Path, masters: int = 3, tls: Options = (), *, replicas: bool = False) -> Iterator[list[RedisServer]]:
-    """A Redis Cluster of as many masters, its slots divided evenly; then, if asked for, a replica of each.
+def cluster(
+    directory: Path, masters: int = 3, tls: Options = (), *, replicas: bool = False
+) -> Iterator[list[RedisServer]]:
+    """A Redis Cluster of as many masters, its slots divided evenly; then, if asked for, a replica
+    of each.
 
     With `tls`, nodes use it among themselves, and name those ports.
     """
@@ -136,20 +171,46 @@ def cluster(directory: Path, masters: int = 3, tls: Options = (), *, replicas: b
         nodes, buses = [], []
         for number in range(2 * masters if replicas else masters):
             buses.append(free_port())
-            options: list[str | int] = ["--cluster-enabled", "yes", "--cluster-port", buses[-1], "--repl-diskless-sync-delay", 0]
-            options += ["--cluster-node-timeout", 2000 if replicas else 20_000, *(("--tls-cluster", "yes") if tls else ())]
-            nodes.append(stack.enter_context(RedisServer(directory / str(number), *options, tls=tls)))
+            options: list[str | int] = [
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                buses[-1],
+                "--repl-diskless-sync-delay",
+                0,
+            ]
+            options += [
+                "--cluster-node-timeout",
+                2000 if replicas else 20_000,
+                *(("--tls-cluster", "yes") if tls else ()),
+            ]
+            nodes.append(
+                stack.enter_context(RedisServer(directory / str(number), *options, tls=tls))
+            )
         for number, node in enumerate(nodes):
             if number < masters:
-                node.call("CLUSTER", "ADDSLOTSRANGE", 16384 * number // masters, 16384 * (number + 1) // masters - 1)
+                node.call(
+                    "CLUSTER",
+                    "ADDSLOTSRANGE",
+                    16384 * number // masters,
+                    16384 * (number + 1) // masters - 1,
+                )
             node.call("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             node.call("CLUSTER", "MEET", "127.0.0.1", nodes[0].tls_port or nodes[0].port, buses[0])
         for node in nodes:
             wait_for(lambda node=node: b"cluster_state:ok" in node.call("CLUSTER", "INFO"))  # type: ignore[misc]
         for master, replica in zip(nodes, nodes[masters:], strict=False):
             name = master.call("CLUSTER", "MYID")
-            wait_for(lambda replica=replica, name=name: replica.call("CLUSTER", "REPLICATE", name) == b"OK")  # type: ignore[misc]
-            wait_for(lambda replica=replica: b"master_link_status:up" in replica.call("INFO", "replication"))  # type: ignore[misc]
+            wait_for(
+                lambda replica=replica, name=name: (  # type: ignore[misc]
+                    replica.call("CLUSTER", "REPLICATE", name) == b"OK"
+                )
+            )
+            wait_for(
+                lambda replica=replica: (  # type: ignore[misc]
+                    b"master_link_status:up" in replica.call("INFO", "replication")
+                )
+            )
         yield nodes
 
 
@@ -166,4 +227,6 @@ def shared_cluster() -> list[RedisServer]:
     """The cluster of three that tests share which do no harm to it."""
     stack = ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(cluster(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eventhub-redis-")))))
+    return stack.enter_context(
+        cluster(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="eventhub-redis-"))))
+    )

@@ -71,7 +71,11 @@ class Steady:
         elif opcode == 8:
             self.ended = f"close {int.from_bytes(payload[:2])}"
         else:
-            payload = zlib.decompress(payload + b"\0\0\xff\xff\1\0\0\xff\xff", -15) if compressed else payload
+            payload = (
+                zlib.decompress(payload + b"\0\0\xff\xff\1\0\0\xff\xff", -15)
+                if compressed
+                else payload
+            )
             self.gaps += payload.startswith(b'{"type":"gap"')
             self.text = (self.text + payload)[-1_000_000:]
         return True

@@ -1,4 +1,6 @@
-"""An honest publisher and an honest subscriber beside an attack: every event arrives, once, in order, and how long it took."""
+"""An honest publisher and an honest subscriber beside an attack: every event arrives, once, in
+order, and how long it took.
+"""
 
 import json
 import threading
@@ -19,7 +21,9 @@ PAUSE = 0.01
 
 
 class Witness:
-    """Publishes numbers to one channel and reads them there, from its entry to its exit, which says what was lost."""
+    """Publishes numbers to one channel and reads them there, from its entry to its exit, which says
+    what was lost.
+    """
 
     def __init__(self, hub: EventHubServer, channel: str = "witness") -> None:
         self.hub = hub
@@ -30,9 +34,12 @@ class Witness:
         self._begun = threading.Event()
         self._stop = threading.Event()
         self._failure: BaseException | None = None
-        self._threads = [threading.Thread(target=self._guard, args=(work,)) for work in (self._publish, self._read)]
+        self._threads = [
+            threading.Thread(target=self._authentication, args=(work,))
+            for work in (self._publish, self._read)
+        ]
 
-    def _guard(self, work: Callable[[], None]) -> None:
+    def _authentication(self, work: Callable[[], None]) -> None:
         try:
             work()
         except BaseException as failure:  # of a thread: it is raised at the exit
@@ -45,7 +52,10 @@ class Witness:
             for number in count():
                 last = self._stop.wait(PAUSE)
                 event = {"number": number, "at": time.monotonic(), "last": last}
-                assert http.post(f"/v1/channels/{self.channel}", content=json.dumps(event)).status_code == 201
+                assert (
+                    http.post(f"/v1/channels/{self.channel}", content=json.dumps(event)).status_code
+                    == 201
+                )
                 if last:
                     return
 
@@ -65,7 +75,12 @@ class Witness:
         self._begun.wait(SECONDS)  # an attack shall find it at work
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._stop.set()
         for thread in self._threads:
             thread.join()

@@ -1,14 +1,17 @@
-"""`eventhub serve` with workers on the memory broker, each with events of its own: enough to test how they serve and are replaced.
+"""`eventhub serve` with workers on the memory broker, each with events of its own: enough to test
+how they serve and are replaced.
 
-HANG_SECONDS: when one that is silent is taken for one that hangs. END_HANGS: the hub does not obey when it is to end.
+HANG_SECONDS: when one that is silent is taken for one that hangs. END_HANGS: the hub does not obey
+when it is to end.
 """
 
 import asyncio
 import os
 from contextlib import suppress
 
-from eventhub.hub import Hub
-from eventhub.server import app, supervisor
+from eventhub.hub.hub import Hub
+from eventhub.server import app
+from eventhub.server.process import supervisor
 
 app.check_workers = lambda settings: None
 supervisor.HANG_SECONDS = float(os.environ.get("HANG_SECONDS", supervisor.HANG_SECONDS))

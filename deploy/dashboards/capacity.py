@@ -3,7 +3,9 @@
 from deploy.dashboards.panels import NODE, PROCESS, Panel, graph, page, runbook, summary
 
 PEAKS = "$__range:1m"
-"""Every minute of the time shown: with steps of `$__interval`, hours when that is a month, peaks would fall in between."""
+"""Every minute of the time shown: with steps of `$__interval`, hours when that is a month, peaks
+would fall in between.
+"""
 STEADY = "2m"
 """For rates at these steps, so that nothing falls between them."""
 
@@ -107,7 +109,8 @@ ROOM: list[Panel] = [
     graph(
         "Memory",
         "bytes",
-        "By node. Leave room for reconnects: after a node fails, its clients are here, too." + runbook("EventHubMemoryNearLimit"),
+        "By node. Leave room for reconnects: after a node fails, its clients are here, too."
+        + runbook("EventHubMemoryNearLimit"),
         ("sum by (pod, instance) (process_resident_memory_bytes{@nodes})", NODE),
     ),
     graph(
@@ -119,7 +122,8 @@ ROOM: list[Panel] = [
     graph(
         "CPU, cores per process",
         "short",
-        "A process uses one core at most. Near 1: more workers or nodes." + runbook("EventHubLoopSaturated"),
+        "A process uses one core at most. Near 1: more workers or nodes."
+        + runbook("EventHubLoopSaturated"),
         ("sum by (pod, instance, worker) (rate(process_cpu_seconds_total{@nodes}[@]))", PROCESS),
         limit=0.8,
     ),
@@ -128,8 +132,14 @@ ROOM: list[Panel] = [
         "s",
         "Over all processes. The p99 rises long before CPU is all used: it says how much of the room is real."
         + runbook("EventHubLoopSaturated"),
-        ("histogram_quantile(0.5, sum by (le) (rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))", "p50"),
-        ("histogram_quantile(0.99, sum by (le) (rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))", "p99"),
+        (
+            "histogram_quantile(0.5, sum by (le) (rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))",
+            "p50",
+        ),
+        (
+            "histogram_quantile(0.99, sum by (le) (rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))",
+            "p99",
+        ),
         limit=0.25,
     ),
     graph(

@@ -16,12 +16,18 @@ GLANCE: list[Panel] = [
     figure(
         "Nodes that have their broker",
         "percentunit",
-        "Below 100 %, publishing fails at some nodes and they hear nothing of others." + runbook("EventHubBrokerLost"),
+        "Below 100 %, publishing fails at some nodes and they hear nothing of others."
+        + runbook("EventHubBrokerLost"),
         "avg(min by (pod, instance) (eventhub_broker_up{@nodes}))",
         ("red", None),
         ("green", 1),
     ),
-    figure("Connections", "short", "Open now, over all transports.", "sum(eventhub_connections{@nodes})"),
+    figure(
+        "Connections",
+        "short",
+        "Open now, over all transports.",
+        "sum(eventhub_connections{@nodes})",
+    ),
     figure(
         "Deliveries",
         "cps",
@@ -40,7 +46,8 @@ GLANCE: list[Panel] = [
     figure(
         "Events refused",
         "percentunit",
-        "The share of what was published that was not stored. Errors below says why." + runbook("EventHubPublishesRejected"),
+        "The share of what was published that was not stored. Errors below says why."
+        + runbook("EventHubPublishesRejected"),
         "sum(rate(eventhub_events_rejected_total{@types}[@])) / "
         "sum(rate(eventhub_events_published_total{@types}[@]) or rate(eventhub_events_rejected_total{@types}[@]))",
         ("green", None),
@@ -50,7 +57,8 @@ GLANCE: list[Panel] = [
     figure(
         "Events dropped",
         "percentunit",
-        "The share of deliveries that slow readers missed; each was told." + runbook("EventHubEventsDropped"),
+        "The share of deliveries that slow readers missed; each was told."
+        + runbook("EventHubEventsDropped"),
         "sum(rate(eventhub_events_dropped_total{@types}[@])) / "
         "sum(rate(eventhub_events_delivered_total{@types}[@]) or rate(eventhub_events_dropped_total{@types}[@]))",
         ("green", None),
@@ -60,7 +68,8 @@ GLANCE: list[Panel] = [
     figure(
         "Fullest process",
         "percentunit",
-        "Connections of what the fullest process takes at most. Above 80 % add nodes." + runbook("EventHubConnectionsNearLimit"),
+        "Connections of what the fullest process takes at most. Above 80 % add nodes."
+        + runbook("EventHubConnectionsNearLimit"),
         "max(sum by (pod, instance, worker) (eventhub_connections{@nodes})"
         " / sum by (pod, instance, worker) (eventhub_connections_limit{@nodes}))",
         ("green", None),
@@ -98,7 +107,8 @@ LATENCY: list[Panel] = [
     graph(
         "Publishing, p99",
         "s",
-        "What producers wait, from the whole request to its answer. Above one second look at the broker." + runbook("EventHubPublishSlow"),
+        "What producers wait, from the whole request to its answer. Above one second look at the broker."
+        + runbook("EventHubPublishSlow"),
         (
             "histogram_quantile(0.99, sum by (type, le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
             "{{type}}",
@@ -130,7 +140,10 @@ TRAFFIC: list[Panel] = [
         "Connections opened",
         "cps",
         "Many and always: clients come and go instead of staying; see Slow disconnects, and proxies that end connections.",
-        ("sum by (transport) (rate(eventhub_connections_opened_total{@nodes}[@]))", "{{transport}}"),
+        (
+            "sum by (transport) (rate(eventhub_connections_opened_total{@nodes}[@]))",
+            "{{transport}}",
+        ),
     ),
     graph(
         "Subscriptions",
@@ -159,7 +172,10 @@ ERRORS: list[Panel] = [
         "cps",
         "What slow readers missed under latest or drop. Each was told. Many readers: the network, or more events than they can take."
         + runbook("EventHubEventsDropped"),
-        ("sum by (type, policy) (rate(eventhub_events_dropped_total{@types}[@]))", "{{type}} {{policy}}"),
+        (
+            "sum by (type, policy) (rate(eventhub_events_dropped_total{@types}[@]))",
+            "{{type}} {{policy}}",
+        ),
     ),
     graph(
         "Slow disconnects",
@@ -229,7 +245,8 @@ SATURATION: list[Panel] = [
     graph(
         "Memory of its limit",
         "percentunit",
-        "Empty where the control group has no limit. At 100 % the kernel kills the process." + runbook("EventHubMemoryNearLimit"),
+        "Empty where the control group has no limit. At 100 % the kernel kills the process."
+        + runbook("EventHubMemoryNearLimit"),
         (
             "sum by (pod, instance) (process_resident_memory_bytes{@nodes}) / max by (pod, instance) (eventhub_memory_limit_bytes{@nodes})",
             NODE,
@@ -245,7 +262,8 @@ SATURATION: list[Panel] = [
     graph(
         "Memory broker: history of its limit",
         "percentunit",
-        "Empty with other brokers. At 100 % the largest channels lose their oldest half." + runbook("EventHubHistoryNearLimit"),
+        "Empty with other brokers. At 100 % the largest channels lose their oldest half."
+        + runbook("EventHubHistoryNearLimit"),
         (
             "sum by (pod, instance) (eventhub_history_bytes{@nodes}) / sum by (pod, instance) (eventhub_history_bytes_limit{@nodes})",
             NODE,
@@ -258,7 +276,8 @@ BROKER: list[Panel] = [
     graph(
         "Broker there",
         "short",
-        "1 while a node can use its broker. 0 at one node: its network; at all: the broker." + runbook("EventHubBrokerLost"),
+        "1 while a node can use its broker. 0 at one node: its network; at all: the broker."
+        + runbook("EventHubBrokerLost"),
         ("min by (pod, instance) (eventhub_broker_up{@nodes})", NODE),
     ),
     graph(
@@ -266,8 +285,14 @@ BROKER: list[Panel] = [
         "s",
         "From handing events over to their being stored. Rises before anything else does when the broker is short of CPU, disk or network."
         + runbook("EventHubPublishSlow"),
-        ("histogram_quantile(0.5, sum by (le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))", "p50"),
-        ("histogram_quantile(0.99, sum by (le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))", "p99"),
+        (
+            "histogram_quantile(0.5, sum by (le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))",
+            "p50",
+        ),
+        (
+            "histogram_quantile(0.99, sum by (le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))",
+            "p99",
+        ),
         limit=0.5,
     ),
     graph(
@@ -294,21 +319,27 @@ RUNNING: list[Panel] = [
     graph(
         "Up for",
         "s",
-        "Falls to 0 at each start. Again and again: look at why it ends." + runbook("EventHubRestarts"),
+        "Falls to 0 at each start. Again and again: look at why it ends."
+        + runbook("EventHubRestarts"),
         ("time() - max by (pod, instance, worker) (process_start_time_seconds{@nodes})", PROCESS),
     ),
     graph(
         "Workers that do not answer",
         "short",
-        "Empty with one worker. Above 0 for longer than a replacement takes: a worker hangs." + runbook("EventHubWorkersUnreachable"),
+        "Empty with one worker. Above 0 for longer than a replacement takes: a worker hangs."
+        + runbook("EventHubWorkersUnreachable"),
         ("max by (pod, instance) (eventhub_workers_unreachable{@nodes})", NODE),
         limit=1,
     ),
     graph(
         "Certificate ends in",
         "s",
-        "Empty where a proxy does TLS. Below two weeks its renewal does not work." + runbook("EventHubCertificateExpiry"),
-        ("min by (pod, instance) (eventhub_certificate_not_after_timestamp_seconds{@nodes}) - time()", NODE),
+        "Empty where a proxy does TLS. Below two weeks its renewal does not work."
+        + runbook("EventHubCertificateExpiry"),
+        (
+            "min by (pod, instance) (eventhub_certificate_not_after_timestamp_seconds{@nodes}) - time()",
+            NODE,
+        ),
     ),
 ]
 

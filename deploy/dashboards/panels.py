@@ -56,7 +56,12 @@ class Page:
 
     def json(self) -> str:
         """The text of the file."""
-        return json.dumps(self.model.build(), cls=JSONEncoder, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        return (
+            json.dumps(
+                self.model.build(), cls=JSONEncoder, indent=1, sort_keys=True, ensure_ascii=False
+            )
+            + "\n"
+        )
 
 
 def page(name: str, text: str, begin: str, rows: Sequence[tuple[str, Sequence[Panel]]]) -> Page:
@@ -70,14 +75,28 @@ def page(name: str, text: str, begin: str, rows: Sequence[tuple[str, Sequence[Pa
         .refresh("30s")
         .timezone("browser")
         .tooltip(DashboardCursorSync.CROSSHAIR)
-        .link(dashboard.DashboardLink("EventHub").type(DashboardLinkType.DASHBOARDS).tags(["eventhub"]).include_vars(True).keep_time(True))
+        .link(
+            dashboard.DashboardLink("EventHub")
+            .type(DashboardLinkType.DASHBOARDS)
+            .tags(["eventhub"])
+            .include_vars(True)
+            .keep_time(True)
+        )
         .annotation(_alerts())
-        .with_variable(dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus"))
+        .with_variable(
+            dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus")
+        )
         .with_variable(_variable("namespace", "eventhub_build_info").all_value(".*"))
         .with_variable(_variable("job", 'eventhub_build_info{namespace=~"$namespace"}'))
-        .with_variable(_variable("instance", 'eventhub_build_info{namespace=~"$namespace",job=~"$job"}'))
+        .with_variable(
+            _variable("instance", 'eventhub_build_info{namespace=~"$namespace",job=~"$job"}')
+        )
         # .* as the type is `unknown` where an event was for none
-        .with_variable(_variable("type", 'eventhub_events_published_total{namespace=~"$namespace",job=~"$job"}').all_value(".*"))
+        .with_variable(
+            _variable(
+                "type", 'eventhub_events_published_total{namespace=~"$namespace",job=~"$job"}'
+            ).all_value(".*")
+        )
     )
     ids = count(1)
     for title, panels in rows:
@@ -87,7 +106,9 @@ def page(name: str, text: str, begin: str, rows: Sequence[tuple[str, Sequence[Pa
     return Page(name, found)
 
 
-def graph(title: str, unit: str, text: str, *queries: Query, limit: float | None = None) -> timeseries.Panel:
+def graph(
+    title: str, unit: str, text: str, *queries: Query, limit: float | None = None
+) -> timeseries.Panel:
     """Lines over time, a third of the page wide. From `limit` on it is bad, and shown so."""
     found = (
         timeseries.Panel()
@@ -100,18 +121,29 @@ def graph(title: str, unit: str, text: str, *queries: Query, limit: float | None
         .line_width(1)
         .fill_opacity(8)
         .show_points(VisibilityMode.NEVER)
-        .legend(common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM).show_legend(True))
-        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+        .legend(
+            common.VizLegendOptions()
+            .display_mode(LegendDisplayMode.LIST)
+            .placement(LegendPlacement.BOTTOM)
+            .show_legend(True)
+        )
+        .tooltip(
+            common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING)
+        )
     )
     if limit is not None:
         found.thresholds(_steps(("green", None), ("red", limit)))
-        found.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED))
+        found.thresholds_style(
+            common.GraphThresholdsStyleConfig().mode(GraphThresholdsStyleMode.DASHED)
+        )
     for number, query in enumerate(queries):
         found.with_target(_target(number, query))
     return found
 
 
-def figure(title: str, unit: str, text: str, expr: str, *steps: tuple[str, float | None]) -> stat.Panel:
+def figure(
+    title: str, unit: str, text: str, expr: str, *steps: tuple[str, float | None]
+) -> stat.Panel:
     """One number, an eighth of the page wide, in the colour of the last of `steps` that it reaches."""
     found = stat.Panel().title(title).description(text).unit(unit).span(3).height(4)
     return found.thresholds(_steps(*steps or (("text", None),))).with_target(_target(0, (expr, "")))
@@ -119,7 +151,15 @@ def figure(title: str, unit: str, text: str, expr: str, *steps: tuple[str, float
 
 def summary(title: str, unit: str, text: str, expr: str) -> stat.Panel:
     """One number for all of the time shown, asked for once: as a line it would be worked out anew for each of its points."""
-    found = stat.Panel().title(title).description(text).unit(unit).span(3).height(4).graph_mode(BigValueGraphMode.NONE)
+    found = (
+        stat.Panel()
+        .title(title)
+        .description(text)
+        .unit(unit)
+        .span(3)
+        .height(4)
+        .graph_mode(BigValueGraphMode.NONE)
+    )
     return found.thresholds(_steps(("text", None))).with_target(_target(0, (expr, "")).instant())
 
 
@@ -143,16 +183,34 @@ def _target(number: int, query: Query) -> prometheus.Dataquery:
 
 
 def _steps(*steps: tuple[str, float | None]) -> dashboard.ThresholdsConfig:
-    return dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps([Threshold(color=color, value=value) for color, value in steps])
+    return (
+        dashboard.ThresholdsConfig()
+        .mode(ThresholdsMode.ABSOLUTE)
+        .steps([Threshold(color=color, value=value) for color, value in steps])
+    )
 
 
 def _variable(name: str, series: str) -> dashboard.QueryVariable:
     """A choice of this label's values; all of them at first."""
     query: dict[str, Any] = {"query": f"label_values({series}, {name})", "refId": name}
-    found = dashboard.QueryVariable(name).datasource(SOURCE).query(query).multi(True).include_all(True).current(EVERYTHING)
+    found = (
+        dashboard.QueryVariable(name)
+        .datasource(SOURCE)
+        .query(query)
+        .multi(True)
+        .include_all(True)
+        .current(EVERYTHING)
+    )
     return found.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
 
 
 def _alerts() -> dashboard.AnnotationQuery:
     expr = 'ALERTS{alertname=~"EventHub.+",alertstate="firing",namespace=~"$namespace",job=~"$job"}'
-    return dashboard.AnnotationQuery().name("Alerts").datasource(SOURCE).enable(True).icon_color("red").expr(expr)
+    return (
+        dashboard.AnnotationQuery()
+        .name("Alerts")
+        .datasource(SOURCE)
+        .enable(True)
+        .icon_color("red")
+        .expr(expr)
+    )

@@ -12,7 +12,8 @@ GLANCE: list[Panel] = [
     figure(
         "Events refused",
         "percentunit",
-        "The share of what was published that was not stored." + runbook("EventHubPublishesRejected"),
+        "The share of what was published that was not stored."
+        + runbook("EventHubPublishesRejected"),
         "sum(rate(eventhub_events_rejected_total{@types}[@])) / "
         "sum(rate(eventhub_events_published_total{@types}[@]) or rate(eventhub_events_rejected_total{@types}[@]))",
         ("green", None),
@@ -22,7 +23,8 @@ GLANCE: list[Panel] = [
     figure(
         "Wait for an answer, p99",
         "s",
-        "From the whole request to its answer; the network comes on top." + runbook("EventHubPublishSlow"),
+        "From the whole request to its answer; the network comes on top."
+        + runbook("EventHubPublishSlow"),
         "histogram_quantile(0.99, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
         ("green", None),
         ("orange", 0.25),
@@ -114,16 +116,29 @@ LATENCY: list[Panel] = [
         "s",
         "From the whole request, with all its events, to its answer. Large batches wait longer in all and less per event."
         + runbook("EventHubPublishSlow"),
-        ("histogram_quantile(0.5, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))", "p50"),
-        ("histogram_quantile(0.9, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))", "p90"),
-        ("histogram_quantile(0.99, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))", "p99"),
+        (
+            "histogram_quantile(0.5, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
+            "p50",
+        ),
+        (
+            "histogram_quantile(0.9, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
+            "p90",
+        ),
+        (
+            "histogram_quantile(0.99, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
+            "p99",
+        ),
         limit=1,
     ),
     graph(
         "Wait for an answer by channel type, p99",
         "s",
-        "One type alone: large payloads or a costly schema; all: the broker (next panel) or CPU." + runbook("EventHubPublishSlow"),
-        ("histogram_quantile(0.99, sum by (type, le) (rate(eventhub_publish_seconds_bucket{@types}[@])))", "{{type}}"),
+        "One type alone: large payloads or a costly schema; all: the broker (next panel) or CPU."
+        + runbook("EventHubPublishSlow"),
+        (
+            "histogram_quantile(0.99, sum by (type, le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
+            "{{type}}",
+        ),
         limit=1,
     ),
     graph(

@@ -55,7 +55,13 @@ class EventHubError(Exception):
             cls.retry_after = 1.0
         TABLE[code] = cls
 
-    def __init__(self, message: str, details: Sequence[dict[str, str]] = (), *, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        details: Sequence[dict[str, str]] = (),
+        *,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.details = list(details)
@@ -72,7 +78,9 @@ class EventHubError(Exception):
         """Of an HTTP response: Retry-After in whole seconds (RFC 9110, 10.2.3), and the challenge that a 401 needs (RFC 6750, 3)."""
         found = {} if self.retry_after is None else {"retry-after": str(ceil(self.retry_after))}
         if self.status == HTTPStatus.UNAUTHORIZED:
-            found["www-authenticate"] = "Bearer" if self.code == "unauthorized" else 'Bearer error="invalid_token"'
+            found["www-authenticate"] = (
+                "Bearer" if self.code == "unauthorized" else 'Bearer error="invalid_token"'
+            )
         return found
 
     def by(self, limit: str) -> Self:
@@ -136,7 +144,9 @@ class InvalidSince(EventHubError, code="invalid_since", status=400):
     """`since` is none of its forms."""
 
 
-class TooManySubscriptions(EventHubError, code="too_many_subscriptions", status=400, limit="subscriptions"):
+class TooManySubscriptions(
+    EventHubError, code="too_many_subscriptions", status=400, limit="subscriptions"
+):
     """More subscriptions than one connection may have."""
 
 
@@ -181,7 +191,7 @@ class SlowConsumer(EventHubError, code="slow_consumer", status=408):
 
 
 class PingTimeout(EventHubError, code="ping_timeout", status=408):
-    """The client is not there: nothing came from it, or it took nothing, for too long (server/liveness.py)."""
+    """The client is not there: nothing came from it, or it took nothing, for too long (server/connections/liveness.py)."""
 
 
 class RequestTimeout(EventHubError, code="request_timeout", status=408):
@@ -233,7 +243,9 @@ class IdempotencyConflict(EventHubError, code="idempotency_conflict", status=422
 
     def __init__(self, first: str | None) -> None:
         by = f"by event {first}" if first else "by an event that is still being stored"
-        super().__init__(f"the idempotency key was used before, {by}, with different data; use a new key for a new event")
+        super().__init__(
+            f"the idempotency key was used before, {by}, with different data; use a new key for a new event"
+        )
         self.id = first
 
 
@@ -268,7 +280,11 @@ class ShuttingDown(EventHubError, code="shutting_down", status=503):
 
     def as_goodbye(self) -> dict[str, object]:
         """The fields of a goodbye."""
-        return {"code": self.code, "message": self.message, "reconnect_in": round(self.retry_after, 3)}
+        return {
+            "code": self.code,
+            "message": self.message,
+            "reconnect_in": round(self.retry_after, 3),
+        }
 
 
 class ConfigurationError(Exception):

@@ -1,4 +1,5 @@
-"""`python -m tests.bench.brokers`: what a node gets through its broker, beside redis-py called once per event.
+"""`python -m tests.bench.brokers`: what a node gets through its broker, beside redis-py called once
+per event.
 
 Events of 128 bytes, 64 publishers.
 """
@@ -19,9 +20,9 @@ from eventhub.brokers.base import Broker
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.sqlite import SqliteBroker
-from eventhub.channels import Retention
-from eventhub.event import Event, NewEvent
-from eventhub.hub import Hub
+from eventhub.events.channels import Retention
+from eventhub.events.event import Event, NewEvent
+from eventhub.hub.hub import Hub
 from tests import nats_servers, redis_servers
 
 DATA = b'{"pad":"' + b"x" * 118 + b'"}'
@@ -34,7 +35,9 @@ def retention(channel: str) -> Retention:
 
 
 async def rate(publish: Callable[[], Awaitable[int]]) -> float:
-    """Events a second, `PUBLISHERS` calls of `publish` under way; each gives the number of its events."""
+    """Events a second, `PUBLISHERS` calls of `publish` under way; each gives the number of its
+    events.
+    """
     total, end = 0, time.perf_counter() + SECONDS
 
     async def publisher() -> None:
@@ -81,7 +84,9 @@ async def measure(name: str, broker: Broker, yardstick: float = 0.0) -> None:
         while len(heard) < 200 * 256:  # noqa: ASYNC110  # announcements of other processes are waited for
             await asyncio.sleep(0.01)
         wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
-        say(f"{name}: {200 * 256 / wall:,.0f} events/s published and heard, {200 * 256 / cpu:,.0f} for a second of the node's CPU time")
+        say(
+            f"{name}: {200 * 256 / wall:,.0f} events/s published and heard, {200 * 256 / cpu:,.0f} for a second of the node's CPU time"
+        )
 
 
 async def redis_py(url: str) -> float:

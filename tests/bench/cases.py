@@ -1,4 +1,6 @@
-"""What is measured. A case is a few variants that are run in turn, so that they meet the same machine."""
+"""What is measured. A case is a few variants that are run in turn, so that they meet the same
+machine.
+"""
 
 import resource
 import shutil
@@ -9,7 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from tests.bench.load import Door, Load
-from tests.bench.servers import NODE_MODULES, EventHub, fastapi_route, nchan, socket_io, tutorial, two_nodes
+from tests.bench.servers import (
+    NODE_MODULES,
+    EventHub,
+    fastapi_route,
+    nchan,
+    socket_io,
+    tutorial,
+    two_nodes,
+)
 
 HUB, PLAIN, LIMIT, PUBLISHING = "EventHub", "EventHub, plain Python", "C limit", "publishing alone"
 SMALL_BUFFER = 64 * 1024
@@ -24,7 +34,9 @@ Start = Callable[[Path], AbstractContextManager[Door]]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A load on a server, or on the C limit, which writes a batch a send. `beside`: another load on a channel of its own meanwhile."""
+    """A load on a server, or on the C limit, which writes a batch a send. `beside`: another load on
+    a channel of its own meanwhile.
+    """
 
     name: str
     load: Load
@@ -34,7 +46,9 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`kind` says which columns its table has. The limit follows an EventHub variant, whose event size it takes."""
+    """`kind` says which columns its table has. The limit follows an EventHub variant, whose event
+    size it takes.
+    """
 
     name: str
     title: str
@@ -43,7 +57,9 @@ class Case:
 
     def quick(self) -> "Case":
         """The same, shorter."""
-        return replace(self, variants=tuple(replace(v, load=_shorter(v.load)) for v in self.variants))
+        return replace(
+            self, variants=tuple(replace(v, load=_shorter(v.load)) for v in self.variants)
+        )
 
 
 def _shorter(load: Load) -> Load:
@@ -78,7 +94,11 @@ def _end_to_end() -> tuple[Variant, ...]:
 
 def _latency() -> tuple[Variant, ...]:
     load = Load(1000, publishers=4, rate=50, seconds=6)
-    return Variant(HUB, load), Variant(LIMIT, Load(1000, rate=50, seconds=6), "limit"), *_peers(load)
+    return (
+        Variant(HUB, load),
+        Variant(LIMIT, Load(1000, rate=50, seconds=6), "limit"),
+        *_peers(load),
+    )
 
 
 def _channels() -> tuple[Variant, ...]:
@@ -104,18 +124,28 @@ def _neighbour() -> tuple[Variant, ...]:
 
 def _nodes() -> tuple[Variant, ...]:
     load = Load(10, publishers=16, rate=1000, seconds=5)
-    return Variant("one node, in memory", load), Variant("from node to node over Redis", load, two_nodes)
+    return Variant("one node, in memory", load), Variant(
+        "from node to node over Redis", load, two_nodes
+    )
 
 
 def _stalled() -> tuple[Variant, ...]:
-    load = Load(1000, publishers=4, rate=100, size=1024, seconds=9)  # the stalled one is cut off five seconds after its buffer was full
+    load = Load(
+        1000, publishers=4, rate=100, size=1024, seconds=9
+    )  # the stalled one is cut off five seconds after its buffer was full
     stalled = replace(load, stalled=1)
-    many = replace(load, subscribers=2000, stalled=1000)
+    build_many = replace(load, subscribers=2000, stalled=1000)
     return (
         Variant("undisturbed", load, EventHub(buffer_bytes=SMALL_BUFFER)),
         Variant("one stalled, slow: disconnect", stalled, EventHub(buffer_bytes=SMALL_BUFFER)),
-        Variant("one stalled, slow: drop", stalled, EventHub(buffer_bytes=SMALL_BUFFER, slow="drop")),
-        Variant("1,000 stalled beside them, slow: drop", many, EventHub(buffer_bytes=SMALL_BUFFER, slow="drop")),
+        Variant(
+            "one stalled, slow: drop", stalled, EventHub(buffer_bytes=SMALL_BUFFER, slow="drop")
+        ),
+        Variant(
+            "1,000 stalled beside them, slow: drop",
+            build_many,
+            EventHub(buffer_bytes=SMALL_BUFFER, slow="drop"),
+        ),
     )
 
 
@@ -129,7 +159,9 @@ def _publish() -> tuple[Variant, ...]:
 
 
 def _checks(load: Load) -> tuple[Variant, ...]:
-    return Variant("without authentication", load), Variant("with tokens, grants and rates", load, EventHub(auth=True))
+    return Variant("without authentication", load), Variant(
+        "with tokens, grants and rates", load, EventHub(auth=True)
+    )
 
 
 def _traces(load: Load) -> tuple[Variant, ...]:
@@ -145,20 +177,70 @@ CASES = (
     Case("fanout-1000", "Fan-out to 1,000, one event at a time", "fanout", _fan_out(1000)),
     Case("fanout-10000", "Fan-out to 10,000, one event at a time", "fanout", _fan_out(10_000)),
     Case("bursts-100", "Fan-out to 100, bursts of 16 events", "fanout", _fan_out(100, batch=BURST)),
-    Case("bursts-1000", "Fan-out to 1,000, bursts of 16 events", "fanout", _fan_out(1000, batch=BURST)),
-    Case("bursts-10000", "Fan-out to 10,000, bursts of 16 events", "fanout", _fan_out(10_000, batch=BURST)),
+    Case(
+        "bursts-1000",
+        "Fan-out to 1,000, bursts of 16 events",
+        "fanout",
+        _fan_out(1000, batch=BURST),
+    ),
+    Case(
+        "bursts-10000",
+        "Fan-out to 10,000, bursts of 16 events",
+        "fanout",
+        _fan_out(10_000, batch=BURST),
+    ),
     Case("end-to-end", "End to end: from POST to 1,000 subscribers", "fanout", _end_to_end()),
     Case("latency", "Latency at 50 events/s to 1,000 subscribers", "latency", _latency()),
-    Case("channels", "Many channels: 20,000 deliveries/s to 10,000 subscribers", "fanout", _channels()),
-    Case("deflate", "permessage-deflate, events of 512 bytes to 1,000 subscribers", "fanout", _deflate()),
-    Case("neighbour", "Latency in a channel of 100, 50 events/s, beside a large one", "latency", _neighbour()),
-    Case("stalled", "Stalled readers beside 1,000 (100 events/s of 1 KB, 64 KB buffers)", "latency", _stalled()),
+    Case(
+        "channels",
+        "Many channels: 20,000 deliveries/s to 10,000 subscribers",
+        "fanout",
+        _channels(),
+    ),
+    Case(
+        "deflate",
+        "permessage-deflate, events of 512 bytes to 1,000 subscribers",
+        "fanout",
+        _deflate(),
+    ),
+    Case(
+        "neighbour",
+        "Latency in a channel of 100, 50 events/s, beside a large one",
+        "latency",
+        _neighbour(),
+    ),
+    Case(
+        "stalled",
+        "Stalled readers beside 1,000 (100 events/s of 1 KB, 64 KB buffers)",
+        "latency",
+        _stalled(),
+    ),
     Case("nodes", "Latency from node to node, 1,000 events/s", "latency", _nodes()),
     Case("publish", "Publishing from 64 connections, no subscribers", "publish", _publish()),
-    Case("checks-fanout", "What authentication costs a fan-out to 1,000", "fanout", _checks(Load(1000, publishers=1, lockstep=True))),
-    Case("checks-publish", "What authentication costs a publish", "publish", _checks(Load(publishers=64))),
-    Case("checks-batches", "What authentication costs a publish of 10", "publish", _checks(Load(publishers=64, batch=10))),
-    Case("traces-fanout", "What tracing costs a fan-out to 1,000", "fanout", _traces(Load(1000, publishers=1, lockstep=True))),
+    Case(
+        "checks-fanout",
+        "What authentication costs a fan-out to 1,000",
+        "fanout",
+        _checks(Load(1000, publishers=1, lockstep=True)),
+    ),
+    Case(
+        "checks-publish",
+        "What authentication costs a publish",
+        "publish",
+        _checks(Load(publishers=64)),
+    ),
+    Case(
+        "checks-batches",
+        "What authentication costs a publish of 10",
+        "publish",
+        _checks(Load(publishers=64, batch=10)),
+    ),
+    Case(
+        "traces-fanout",
+        "What tracing costs a fan-out to 1,000",
+        "fanout",
+        _traces(Load(1000, publishers=1, lockstep=True)),
+    ),
     Case("traces-publish", "What tracing costs a publish", "publish", _traces(Load(publishers=64))),
     Case("idle-10000", "10,000 idle connections, a heartbeat every 2 s", "idle", _idle(10_000)),
     Case("idle-most", f"{MOST:,} idle connections, a heartbeat every 2 s", "idle", _idle(MOST)),

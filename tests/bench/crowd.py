@@ -1,4 +1,6 @@
-"""`python -m tests.bench.crowd`: ten thousand clients of a node that was lost come to another one at once, and resume (on Redis)."""
+"""`python -m tests.bench.crowd`: ten thousand clients of a node that was lost come to another one
+at once, and resume (on Redis).
+"""
 
 import subprocess
 import sys
@@ -26,7 +28,10 @@ def main() -> None:
             (directory / "left").mkdir()
             with node.start(directory / "lost") as lost:
                 url = f"http://127.0.0.1:{lost.port}/v1/channels/bench.crowd"
-                ids = [http.post(url, content='{"t":1,"pad":"x"}').json()["id"] for _ in range(EVENTS + POSITIONS)]
+                ids = [
+                    http.post(url, content='{"t":1,"pad":"x"}').json()["id"]
+                    for _ in range(EVENTS + POSITIONS)
+                ]
             with node.start(directory / "left") as left:
                 come_back(build(directory).load, redis, left.pid, left.port, ids[:POSITIONS])
 
@@ -37,9 +42,24 @@ def come_back(program: Path, redis: RedisServer, pid: int, port: int, ids: list[
     asked = reads(redis)
     begin = time.perf_counter()
     with cores.pinned(cores.CLIENT):
-        share = [str(CLIENTS // len(ids)), "--server-pid", str(pid), "--port", str(port), "--hold", "30", "--deadline", "60"]
+        share = [
+            str(CLIENTS // len(ids)),
+            "--server-pid",
+            str(pid),
+            "--port",
+            str(port),
+            "--hold",
+            "30",
+            "--deadline",
+            "60",
+        ]
         ready = ["--ready", '{"type":"subscribed"', "--subscribers", *share]
-        crowds = [subprocess.Popen([program, "--path", f"/v1/ws?channel=bench.crowd&since={place}", *ready]) for place in ids]
+        crowds = [
+            subprocess.Popen(
+                [program, "--path", f"/v1/ws?channel=bench.crowd&since={place}", *ready]
+            )
+            for place in ids
+        ]
     resumed = CLIENTS // len(ids) * len(ids)
     due = sum(CLIENTS // len(ids) * (EVENTS + len(ids) - 1 - number) for number in range(len(ids)))
     try:

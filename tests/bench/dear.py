@@ -1,7 +1,9 @@
-"""`python -m tests.bench.dear`: what an honest subscriber waits while ten strangers send the dearest inputs that are known.
+"""`python -m tests.bench.dear`: what an honest subscriber waits while ten strangers send the
+dearest inputs that are known.
 
-The server has one core to itself, the strangers and the honest ones another. Each stranger has an address of its own, and sends one
-kind of input as fast as it is taken. Those that publish over HTTP have a key: nobody else gets that far.
+The server has one core to itself, the strangers and the honest ones another. Each stranger has an
+address of its own, and sends one kind of input as fast as it is taken. Those that publish over HTTP
+have a key: nobody else gets that far.
 """
 
 import os
@@ -61,7 +63,8 @@ ATTACKS: dict[str, list[Recipe]] = {
     ],
     "streams of refused and blank lines": [Recipe("", "x\n", ""), Recipe("", "\n", "")],
     "joins and leaves as messages": [
-        Recipe("", JOIN + name + '~"}¦{"type":"unsubscribe","channel":"room.a"}¦', "") for name in "abcdefghij"
+        Recipe("", JOIN + name + '~"}¦{"type":"unsubscribe","channel":"room.a"}¦', "")
+        for name in "abcdefghij"
     ],
     "events of a union": [Recipe('{"rows":[', "{},", "]}")],
 }
@@ -111,7 +114,9 @@ def foes(port: int, kind: str) -> Iterator[None]:
     if kind == "nothing":
         yield
         return
-    process = subprocess.Popen([sys.executable, "-m", "tests.bench.dear", str(port), kind], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.dear", str(port), kind], stdout=subprocess.PIPE
+    )
     assert process.stdout is not None  # PIPE
     with process:
         try:
@@ -126,7 +131,9 @@ def attack(port: int, kind: str) -> None:
     """What the strangers do, until they are killed."""
     from tests.clients import raw, upgrade  # beside what they send
 
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # they share a core with the honest ones, whose delays shall be the server's
+    os.sched_setscheduler(
+        0, os.SCHED_IDLE, os.sched_param(0)
+    )  # they share a core with the honest ones, whose delays shall be the server's
     recipes = ATTACKS.get(kind, [RECORDS])
     websocket = kind.endswith("messages")
     size = 4_000_000 if kind.startswith("arrays") else EVENT

@@ -1,7 +1,9 @@
-"""`python -m tests.bench.flood`: the latency of honest subscribers while strangers hold all the connections that the node allows.
+"""`python -m tests.bench.flood`: the latency of honest subscribers while strangers hold all the
+connections that the node allows.
 
-The strangers are a process of their own with addresses of their own: their connections are WebSockets, some of which send pings as fast
-as they are taken, and there are attempts to connect from an address that has no more connections to get.
+The strangers are a process of their own with addresses of their own: their connections are
+WebSockets, some of which send pings as fast as they are taken, and there are attempts to connect
+from an address that has no more connections to get.
 """
 
 import os
@@ -16,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from eventhub.settings import LimitSettings
+from eventhub.config.settings import LimitSettings
 from tests.bench import cores
 from tests.bench.load import Door, Load, Reading, run
 from tests.bench.servers import EventHub
@@ -27,11 +29,15 @@ ROUNDS = 5
 HONEST = Load(100, publishers=2, rate=50, warm=1, seconds=6)
 SHARE = LimitSettings().connections_per_address
 FREE = 1200
-"""Descriptors that the strangers leave: the node's reserve of 512, the honest ones, and as much for the strangers' own process."""
+"""Descriptors that the strangers leave: the node's reserve of 512, the honest ones, and as much for
+the strangers' own process.
+"""
 FLOODERS, ATTEMPTS, TURN = 50, 10, 0.01
 """Connections that send without a pause, and attempts to connect in each turn of so many seconds."""
 HEARTBEAT = 120
-"""Seconds: most strangers answer no pings, and shall be there until the end of a round all the same."""
+"""Seconds: most strangers answer no pings, and shall be there until the end of a round all the
+same.
+"""
 HANDSHAKE = (
     b"GET /v1/ws?channel=crowd.foes HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -55,32 +61,59 @@ def main() -> None:
                     flooded.append(run(program, HONEST, door, spin=False))
                     sizes[-1].append(resident(door))
                     held = metric(url(door), 'eventhub_refused_total{limit="commands"}')
-                    refused = metric(url(door), 'eventhub_refused_total{limit="connections_per_address"}')
+                    refused = metric(
+                        url(door), 'eventhub_refused_total{limit="connections_per_address"}'
+                    )
                 while metric(url(door), 'eventhub_connections{transport="websocket"}'):
                     time.sleep(0.1)  # between looks at the server's metrics
                 sizes[-1].append(resident(door))
     report(count, quiet, flooded, sizes)
-    sys.stdout.write(f"Refused at their address's limit: {refused:,.0f} attempts. Made to wait for sending too fast: {held:,.0f} times.\n")
+    sys.stdout.write(
+        f"Refused at their address's limit: {refused:,.0f} attempts. Made to wait for sending too fast: {held:,.0f} times.\n"
+    )
 
 
-def report(count: int, quiet: list[Reading], flooded: list[Reading], sizes: list[list[float]]) -> None:
+def report(
+    count: int, quiet: list[Reading], flooded: list[Reading], sizes: list[list[float]]
+) -> None:
     """The medians, and the size of the server at the beginning, under the last flood, and after it."""
     for name in ("p50_us", "p99_us", "p999_us"):
-        for word, middle in (("median", statistics.median), ("best", min)):  # of rounds: what disturbs a machine makes none of them faster
-            calm, rough = (middle([reading[name] for reading in readings]) for readings in (quiet, flooded))
-            sys.stdout.write(f"{name}, {word}: quiet {calm:,.0f}, beside {count:,} strangers {rough:,.0f}: {rough / calm:.2f} times\n")
-    ratios = ", ".join(f"{rough['p99_us'] / calm['p99_us']:.2f}" for calm, rough in zip(quiet, flooded, strict=True))
-    missing = sum(reading[name] for reading in quiet + flooded for name in ("missing", "surplus", "closed", "failed"))
-    sys.stdout.write(f"p99 by rounds: {ratios}. Events missing or too many, honest connections refused or closed: {missing:.0f}.\n")
+        for word, middle in (
+            ("median", statistics.median),
+            ("best", min),
+        ):  # of rounds: what disturbs a machine makes none of them faster
+            calm, rough = (
+                middle([reading[name] for reading in readings]) for readings in (quiet, flooded)
+            )
+            sys.stdout.write(
+                f"{name}, {word}: quiet {calm:,.0f}, beside {count:,} strangers {rough:,.0f}: {rough / calm:.2f} times\n"
+            )
+    ratios = ", ".join(
+        f"{rough['p99_us'] / calm['p99_us']:.2f}"
+        for calm, rough in zip(quiet, flooded, strict=True)
+    )
+    missing = sum(
+        reading[name]
+        for reading in quiet + flooded
+        for name in ("missing", "surplus", "closed", "failed")
+    )
+    sys.stdout.write(
+        f"p99 by rounds: {ratios}. Events missing or too many, honest connections refused or closed: {missing:.0f}.\n"
+    )
     begun, full, after = sizes[0][0], sizes[-1][1], sizes[-1][2]
-    sys.stdout.write(f"Server: {begun:.0f} MiB at first, {full:.0f} under the last flood, {after:.0f} after it.\n")
+    sys.stdout.write(
+        f"Server: {begun:.0f} MiB at first, {full:.0f} under the last flood, {after:.0f} after it.\n"
+    )
 
 
 @contextmanager
 def foes(door: Door, count: int) -> Iterator[None]:
     """Strangers at work, from when all their connections are open."""
     with cores.pinned(cores.CLIENT):
-        process = subprocess.Popen([sys.executable, "-m", "tests.bench.flood", str(door.port), str(count)], stdout=subprocess.PIPE)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.flood", str(door.port), str(count)],
+            stdout=subprocess.PIPE,
+        )
     assert process.stdout is not None  # PIPE
     with process:
         try:
@@ -94,7 +127,9 @@ def foes(door: Door, count: int) -> Iterator[None]:
 
 def attack(port: int, count: int) -> None:
     """What the strangers do, until they are killed."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # they share a core with the honest ones, whose delays shall be the server's
+    os.sched_setscheduler(
+        0, os.SCHED_IDLE, os.sched_param(0)
+    )  # they share a core with the honest ones, whose delays shall be the server's
     socks = []
     for number in range(count):
         socks.append(connect(port, number // SHARE))

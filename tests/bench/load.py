@@ -11,21 +11,26 @@ from pathlib import Path
 from tests.bench import cores
 
 Reading = dict[str, float]
-"""What the load client prints, with these added:
-`flushed_10ms`, `delivery_cpu_us`, `event_cpu_us`, `request_cpu_us`, `events_per_write`, `given_up`."""
+"""What the load client prints, with these added: `flushed_10ms`, `delivery_cpu_us`, `event_cpu_us`,
+`request_cpu_us`, `events_per_write`, `given_up`.
+"""
 
 SLACK_SECONDS = 60
 COUNTERS = ("writes", "given_up", "subscribed", "flushed", "flushed_10ms")
-"""What a server says of itself: writes to all, readers given up, subscriptions, events at the sockets, and those there within 10 ms."""
+"""What a server says of itself: writes to all, readers given up, subscriptions, events at the
+sockets, and those there within 10 ms.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Subscribers, and publishers that send `batch` events a request: the next after each answer, or `rate` requests a second,
-    or in `lockstep`: when every subscriber has every event, so that a server cannot join events of two requests.
+    """Subscribers, and publishers that send `batch` events a request: the next after each answer,
+    or `rate` requests a second, or in `lockstep`: when every subscriber has every event, so that a
+    server cannot join events of two requests.
 
-    Subscribers and requests take `channels` in turn. `deflate`: subscribers offer permessage-deflate.
-    `hold` seconds of silence, answering pings, take the place of publishing. The first `stalled` subscribers stop reading.
+    Subscribers and requests take `channels` in turn. `deflate`: subscribers offer
+    permessage-deflate. `hold` seconds of silence, answering pings, take the place of publishing.
+    The first `stalled` subscribers stop reading.
     """
 
     subscribers: int = 0
@@ -46,10 +51,12 @@ class Load:
 class Door:
     """Where a server listens and takes events; {} in a path is the channel's number.
 
-    `publish_port`: of another node that takes the events, if not the same. `header`: a line that every request has. A subscriber says
-    `greet` first, if anything, and is served from the message on that begins with `ready`.
+    `publish_port`: of another node that takes the events, if not the same. `header`: a line that
+    every request has. A subscriber says `greet` first, if anything, and is served from the message
+    on that begins with `ready`.
 
-    `counters` are the server's own: `writes` to all subscribers, and readers `given_up` as too slow.
+    `counters` are the server's own: `writes` to all subscribers, and readers `given_up` as too
+    slow.
     """
 
     pid: int
@@ -64,16 +71,22 @@ class Door:
 
 
 def run(program: Path, load: Load, door: Door, *, spin: bool = True) -> Reading:
-    """Apply a load; the client spins on a core of its own, if it has one. Raises CalledProcessError when it could not be applied."""
+    """Apply a load; the client spins on a core of its own, if it has one. Raises CalledProcessError
+    when it could not be applied.
+    """
     before = door.counters()
     with cores.pinned(cores.CLIENT):
-        output = subprocess.run([*_command(program, load, door), *["--spin"] * spin], stdout=subprocess.PIPE, check=True).stdout
+        output = subprocess.run(
+            [*_command(program, load, door), *["--spin"] * spin], stdout=subprocess.PIPE, check=True
+        ).stdout
     reading: Reading = json.loads(output)
     after = door.counters()
     writes = after["writes"] - before["writes"]
     reading["given_up"] = after["given_up"] - before["given_up"]
     flushed = after["flushed"] - before["flushed"]
-    reading["flushed_10ms"] = (after["flushed_10ms"] - before["flushed_10ms"]) / flushed if flushed else 0.0
+    reading["flushed_10ms"] = (
+        (after["flushed_10ms"] - before["flushed_10ms"]) / flushed if flushed else 0.0
+    )
     reading["events_per_write"] = reading["accepted"] / writes if writes else 0.0
     reading["delivery_cpu_us"] = _per(reading, "deliveries")
     reading["event_cpu_us"] = _per(reading, "events")
@@ -83,11 +96,19 @@ def run(program: Path, load: Load, door: Door, *, spin: bool = True) -> Reading:
 
 @contextmanager
 def beside(program: Path, load: Load, door: Door) -> Iterator[None]:
-    """Apply a load to channels of its own, from when its subscribers are connected until the context ends."""
-    own = replace(door, listen=door.listen.replace("bench.", "crowd."), publish=door.publish.replace("bench.", "crowd."))
+    """Apply a load to channels of its own, from when its subscribers are connected until the
+    context ends.
+    """
+    own = replace(
+        door,
+        listen=door.listen.replace("bench.", "crowd."),
+        publish=door.publish.replace("bench.", "crowd."),
+    )
     before = door.counters()["subscribed"]
     with cores.pinned(cores.CLIENT):
-        process = subprocess.Popen(_command(program, replace(load, seconds=SLACK_SECONDS), own), stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            _command(program, replace(load, seconds=SLACK_SECONDS), own), stdout=subprocess.DEVNULL
+        )
     try:
         while door.counters()["subscribed"] < before + load.subscribers:
             if process.poll() is not None:
@@ -100,8 +121,27 @@ def beside(program: Path, load: Load, door: Door) -> Iterator[None]:
 
 
 def _command(program: Path, load: Load, door: Door) -> list[str]:
-    command = [program, "--server-pid", door.pid, "--port", door.port, "--path", door.listen, "--subscribers", load.subscribers]
-    command += ["--warm", load.warm, "--seconds", load.seconds, "--hold", load.hold, "--stalled", load.stalled]
+    command = [
+        program,
+        "--server-pid",
+        door.pid,
+        "--port",
+        door.port,
+        "--path",
+        door.listen,
+        "--subscribers",
+        load.subscribers,
+    ]
+    command += [
+        "--warm",
+        load.warm,
+        "--seconds",
+        load.seconds,
+        "--hold",
+        load.hold,
+        "--stalled",
+        load.stalled,
+    ]
     command += ["--deadline", round(SLACK_SECONDS + load.warm + load.seconds + load.hold)]
     command += ["--channels", load.channels, *["--deflate"] * load.deflate]
     if door.ready:

@@ -7,7 +7,16 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("eventhub-server", "uvicorn", "uvloop", "httptools", "orjson", "pydantic", "fastapi", "websockets")
+PACKAGES = (
+    "eventhub-server",
+    "uvicorn",
+    "uvloop",
+    "httptools",
+    "orjson",
+    "pydantic",
+    "fastapi",
+    "websockets",
+)
 
 
 def describe() -> dict[str, str]:
@@ -25,9 +34,15 @@ def describe() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Of the code that is measured; whether it was changed since, because figures of changing code cannot be compared."""
+    """Of the code that is measured; whether it was changed since, because figures of changing code
+    cannot be compared.
+    """
     head = _git("rev-parse", "--short", "HEAD")
-    return f"{head}, src changed since" if head and _git("status", "--porcelain", "--", "src") else head or "unknown"
+    return (
+        f"{head}, src changed since"
+        if head and _git("status", "--porcelain", "--", "src")
+        else head or "unknown"
+    )
 
 
 def _git(*words: str) -> str:
@@ -36,7 +51,9 @@ def _git(*words: str) -> str:
 
 
 def wait_until_calm(percent: float, patience: float) -> None:
-    """Return when the machine was busy for less than `percent` of a core for half a second, or after `patience` seconds."""
+    """Return when the machine was busy for less than `percent` of a core for half a second, or
+    after `patience` seconds.
+    """
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and _busy(0.5) >= percent:
         pass
@@ -50,7 +67,9 @@ def _busy(seconds: float) -> float:
 
 def _busy_ticks() -> int:
     """Time of all cores that was not idle, what the hypervisor took included (proc(5))."""
-    user, nice, system, _, _, *others = (int(word) for word in Path("/proc/stat").read_text().split()[1:9])
+    user, nice, system, _, _, *others = (
+        int(word) for word in Path("/proc/stat").read_text().split()[1:9]
+    )
     return user + nice + system + sum(others)
 
 

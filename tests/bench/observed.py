@@ -1,7 +1,8 @@
 """`python -m tests.bench.observed`: what metrics, access log and traces cost a fan-out, in one run.
 
-One server turns them off and on many times a second, in no fixed order, and counts CPU time and deliveries of each state: whatever else the
-machine does meets all alike. Traces go to a collector in this process.
+One server turns them off and on many times a second, in no fixed order, and counts CPU time and
+deliveries of each state: whatever else the machine does meets all alike. Traces go to a collector
+in this process.
 """
 
 import asyncio
@@ -16,16 +17,22 @@ from pathlib import Path
 from typing import Any
 
 from eventhub.cli import app as command
-from eventhub.fanout import Tally
-from eventhub.metrics import Metrics
-from eventhub.server.gateway import Gateway
+from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.observability.metrics import Metrics
+from eventhub.server.connections.manager import ConnectionManager
 from tests.bench.load import Load, run
 from tests.bench.servers import EventHub
 from tests.bench.tools import build
 from tests.harness import COMMANDS
 
 SECONDS, ROUNDS, PERIOD = 30, 3, 0.05
-STATES = ("nothing", "metrics", "and traces of a hundredth", "and a tenth of the access log", "and all of the access log")
+STATES = (
+    "nothing",
+    "metrics",
+    "and traces of a hundredth",
+    "and a tenth of the access log",
+    "and all of the access log",
+)
 VERBS = ("published", "answered", "stored", "delayed", "flushed")
 
 
@@ -42,7 +49,9 @@ def main() -> None:
                 directory.mkdir()
                 with EventHub(sample=0.01, lane="observed", level="info").start(directory) as door:
                     run(program, load, door)
-                rounds.append([float(text) for text in (directory / "observed").read_text().split()])
+                rounds.append(
+                    [float(text) for text in (directory / "observed").read_text().split()]
+                )
             report(subscribers, rounds)
 
 
@@ -61,39 +70,41 @@ def nothing(*_: Any) -> None:
     """What a verb does while it is off."""
 
 
-async def alternate(gateway: Gateway) -> None:
-    """Go through the states until cancelled; write the median of what a delivery cost in each, beside the configuration."""
+async def alternate(manager: ConnectionManager) -> None:
+    """Go through the states until cancelled; write the median of what a delivery cost in each,
+    beside the configuration.
+    """
     found = Path(os.environ["EVENTHUB_CONFIG"]).with_name("observed")
     real = {verb: getattr(Metrics, verb) for verb in VERBS}
-    tracing, tallies = gateway.hub.tracing, gateway.hub._metrics.tallies
+    tracing, counters = manager.hub.tracing, manager.hub._metrics.counters
     costs: list[list[float]] = [[] for _ in STATES]
     while True:
         for state in random.sample(range(len(STATES)), len(STATES)):
             for verb in VERBS:
                 setattr(Metrics, verb, real[verb] if state else nothing)
-            gateway.hub.tracing = tracing if state > 1 else None
-            gateway.access.on, gateway.access._share = state > 2, 0.1 if state == 3 else 1.0
-            cpu, count = time.process_time(), delivered(tallies)
+            manager.hub.tracing = tracing if state > 1 else None
+            manager.access.on, manager.access._share = state > 2, 0.1 if state == 3 else 1.0
+            cpu, count = time.process_time(), delivered(counters)
             await asyncio.sleep(PERIOD)  # what is measured
-            if events := delivered(tallies) - count:
+            if events := delivered(counters) - count:
                 costs[state].append(1e6 * (time.process_time() - cpu) / events)
         if all(costs):
             found.write_text(" ".join(str(statistics.median(cost)) for cost in costs))
 
 
-def delivered(tallies: Mapping[str, Tally]) -> int:
+def delivered(counters: Mapping[str, DeliveryCounters]) -> int:
     """Events written to subscribers so far."""
-    return sum(tally.delivered for tally in tallies.values())
+    return sum(counters.delivered for counters in counters.values())
 
 
 def serve() -> None:
     """`eventhub serve`, going through the states while it beats."""
-    beat = Gateway.beat
+    beat = ConnectionManager.beat
 
-    async def both(self: Gateway) -> None:
+    async def both(self: ConnectionManager) -> None:
         await asyncio.gather(beat(self), alternate(self))
 
-    setattr(Gateway, "beat", both)  # noqa: B010  # as one would say it, mypy objects
+    setattr(ConnectionManager, "beat", both)  # noqa: B010  # as one would say it, mypy objects
     command()
 
 

@@ -1,4 +1,6 @@
-"""`python -m tests.bench.scrape`: how long a scrape of /metrics takes with as many connections as there can be, and what others notice."""
+"""`python -m tests.bench.scrape`: how long a scrape of /metrics takes with as many connections as
+there can be, and what others notice.
+"""
 
 import statistics
 import sys
@@ -27,7 +29,9 @@ EVERY = 0.1
 
 
 def main() -> None:
-    """Print what a scrape takes with few and with many connections, in one and in many channels, and latencies beside it."""
+    """Print what a scrape takes with few and with many connections, in one and in many channels,
+    and latencies beside it.
+    """
     with tempfile.TemporaryDirectory() as name:
         program = build(Path(name)).load
         for connections, channels in ((0, 1), (CROWD, 1), (CROWD, CHANNELS)):
@@ -58,11 +62,19 @@ def measure(program: Path, door: Door) -> None:
     quiet, scraped = list[Reading](), list[Reading]()
     for _ in range(ROUNDS):
         quiet.append(run(program, HONEST, door, spin=False))
-        with httpx.Client() as client, repeated(lambda: client.get(f"{url}/metrics").raise_for_status(), EVERY):
+        with (
+            httpx.Client() as client,
+            repeated(lambda: client.get(f"{url}/metrics").raise_for_status(), EVERY),
+        ):
             scraped.append(run(program, HONEST, door, spin=False))
     for name in ("p50_us", "p99_us", "max_us"):
-        calm, rough = (statistics.median(reading[name] for reading in readings) / 1000 for readings in (quiet, scraped))
-        sys.stdout.write(f"  {name.removesuffix('_us')}: {calm:.2f} ms alone, {rough:.2f} ms beside {1 / EVERY:.0f} scrapes a second\n")
+        calm, rough = (
+            statistics.median(reading[name] for reading in readings) / 1000
+            for readings in (quiet, scraped)
+        )
+        sys.stdout.write(
+            f"  {name.removesuffix('_us')}: {calm:.2f} ms alone, {rough:.2f} ms beside {1 / EVERY:.0f} scrapes a second\n"
+        )
 
 
 if __name__ == "__main__":

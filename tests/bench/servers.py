@@ -1,4 +1,6 @@
-"""The servers under load, each in a process of its own on the server's core: EventHub, the limit, the tutorial."""
+"""The servers under load, each in a process of its own on the server's core: EventHub, the limit,
+the tutorial.
+"""
 
 import os
 import re
@@ -47,7 +49,9 @@ auth: {{public_metrics: true, tokens: {{keys: [{{algorithm: HS256, secret: {secr
 
 @dataclass(frozen=True, slots=True)
 class EventHub:
-    """`eventhub serve` with one channel type, validated with the model of `payload.py`. The defaults are EventHub's own."""
+    """`eventhub serve` with one channel type, validated with the model of `payload.py`. The
+    defaults are EventHub's own.
+    """
 
     heartbeat: float = 25
     buffer_bytes: int = 1024 * 1024
@@ -59,19 +63,27 @@ class EventHub:
     auth: bool = False
     """Everybody has a token, which is checked with all that belongs to it."""
     sample: float | None = None
-    """The share of publishes that are traced, to a collector on the load's core; None: tracing is off."""
+    """The share of publishes that are traced, to a collector on the load's core; None: tracing is
+    off.
+    """
 
     level: str = "warning"
     lane: str = "started"
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Door]:
-        config = CONFIG.format_map({field.name: str(getattr(self, field.name)).lower() for field in fields(self)})
+        config = CONFIG.format_map(
+            {field.name: str(getattr(self, field.name)).lower() for field in fields(self)}
+        )
         header = ""
         if self.auth:
             secret = secrets.token_hex()
             config += AUTH.format(secret=secret)
-            claims = {"sub": "bench", "exp": time.time() + 3600, "channels": {"subscribe": ["bench.>"], "publish": ["bench.>"]}}
+            claims = {
+                "sub": "bench",
+                "exp": time.time() + 3600,
+                "channels": {"subscribe": ["bench.>"], "publish": ["bench.>"]},
+            }
             header = f"Authorization: Bearer {jwt.encode(claims, secret, 'HS256')}"
         shutil.copy(HERE / "payload.py", directory)
         with ExitStack() as stack:
@@ -84,7 +96,15 @@ class EventHub:
             assert server.process is not None  # started
             listen, publish = "/v1/ws?channel=bench.{}", "/v1/channels/bench.{}"
             ready = '{"type":"subscribed"'
-            yield Door(server.process.pid, server.port, listen, publish, ready, header=header, counters=lambda: _counters(server.url))
+            yield Door(
+                server.process.pid,
+                server.port,
+                listen,
+                publish,
+                ready,
+                header=header,
+                counters=lambda: _counters(server.url),
+            )
 
 
 @contextmanager
@@ -115,9 +135,23 @@ class Limit:
     @contextmanager
     def start(self) -> Iterator[Door]:
         port = free_port()
-        words = ["-p", port, "-n", self.subscribers, "-s", self.size, "-k", self.frames, "-r", self.rate, *["-w"] * self.lockstep]
+        words = [
+            "-p",
+            port,
+            "-n",
+            self.subscribers,
+            "-s",
+            self.size,
+            "-k",
+            self.frames,
+            "-r",
+            self.rate,
+            *["-w"] * self.lockstep,
+        ]
         with cores.pinned(cores.SERVER):
-            process = subprocess.Popen([str(word) for word in (self.program, *words)], stdout=subprocess.PIPE)
+            process = subprocess.Popen(
+                [str(word) for word in (self.program, *words)], stdout=subprocess.PIPE
+            )
         assert process.stdout is not None  # PIPE
         with process, process.stdout:
             try:
@@ -136,7 +170,9 @@ def tutorial(directory: Path) -> Iterator[Door]:
 
 @contextmanager
 def fastapi_route(directory: Path) -> Iterator[Door]:
-    """The tutorial's route with a pydantic body, which does for an event what EventHub promises without a reader: validate and keep it."""
+    """The tutorial's route with a pydantic body, which does for an event what EventHub promises
+    without a reader: validate and keep it.
+    """
     with _program([sys.executable, "-W", "ignore", "-m", "tests.bench.tutorial"]) as (pid, port):
         yield Door(pid, port, "/ws", "/events")
 
@@ -145,7 +181,9 @@ def fastapi_route(directory: Path) -> Iterator[Door]:
 def socket_io(directory: Path) -> Iterator[Door]:
     """Socket.IO on Node.js, `emit` to all."""
     with _program(["node", str(HERE / "socket_io.js")], NODE_PATH=str(NODE_MODULES)) as (pid, port):
-        yield Door(pid, port, "/socket.io/?EIO=4&transport=websocket", "/publish", ready="40{", greet="40")
+        yield Door(
+            pid, port, "/socket.io/?EIO=4&transport=websocket", "/publish", ready="40{", greet="40"
+        )
 
 
 @contextmanager
@@ -176,12 +214,19 @@ http {{
 
 
 @contextmanager
-def _program(command: list[str], port: int | None = None, **environment: str) -> Iterator[tuple[int, int]]:
+def _program(
+    command: list[str], port: int | None = None, **environment: str
+) -> Iterator[tuple[int, int]]:
     """A server that takes its port as the last word, or has one already: its process id and port."""
     words = command if port else [*command, str(free_port())]
     port = port or int(words[-1])
     with cores.pinned(cores.SERVER):
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **environment})
+        process = subprocess.Popen(
+            words,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **environment},
+        )
     try:
         _wait(f"http://127.0.0.1:{port}/")
         yield process.pid, port
@@ -195,7 +240,10 @@ def _counters(url: str) -> dict[str, float]:
     return {
         "writes": _counter(text, "eventhub_fanout_seconds_count"),
         "given_up": _counter(text, "eventhub_slow_disconnects_total"),
-        "subscribed": sum(float(found) for found in re.findall(r"^eventhub_subscriptions\{.*\} (\S+)", text, re.MULTILINE)),
+        "subscribed": sum(
+            float(found)
+            for found in re.findall(r"^eventhub_subscriptions\{.*\} (\S+)", text, re.MULTILINE)
+        ),
         "flushed": _counter(text, "eventhub_publish_to_socket_seconds_count"),
         "flushed_10ms": _counter(text, "eventhub_publish_to_socket_seconds_bucket", 'le="0.01",'),
     }
@@ -213,7 +261,9 @@ def _wait(url: str) -> None:
         try:
             httpx.get(url, timeout=1)
         except httpx.TransportError:
-            time.sleep(0.02)  # between attempts to connect: nothing can be waited on before the port is open
+            time.sleep(
+                0.02
+            )  # between attempts to connect: nothing can be waited on before the port is open
         else:
             return
     raise RuntimeError(f"{url} did not answer in {START_SECONDS} seconds")

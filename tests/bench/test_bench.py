@@ -1,4 +1,6 @@
-"""The benchmarks work: a short fan-out, nothing lost, and results with all their fields. Nothing about time is asserted."""
+"""The benchmarks work: a short fan-out, nothing lost, and results with all their fields. Nothing
+about time is asserted.
+"""
 
 from typing import Any
 
@@ -32,7 +34,9 @@ def test_every_subscriber_gets_every_event_once(result: dict[str, Any]) -> None:
 
 
 def test_events_of_two_requests_never_share_a_write_in_lockstep(result: dict[str, Any]) -> None:
-    """Otherwise EventHub would be compared with a limit that does more work: it once came out at 1.46 of the limit."""
+    """Otherwise EventHub would be compared with a limit that does more work: it once came out at
+    1.46 of the limit.
+    """
     (run,) = result["variants"][HUB]["runs"]
     assert run["events_per_write"] == 1
 
@@ -43,9 +47,27 @@ def test_the_limit_sends_every_event_once(result: dict[str, Any]) -> None:
 
 
 def test_results_have_their_fields(result: dict[str, Any]) -> None:
-    assert {"title", "kind", "begun", "commit", "variants", "ratio", "ratio_least", "ratio_most"} <= result.keys()
+    assert {
+        "title",
+        "kind",
+        "begun",
+        "commit",
+        "variants",
+        "ratio",
+        "ratio_least",
+        "ratio_most",
+    } <= result.keys()
     for variant in result["variants"].values():
-        measured = {"deliveries_per_s", "delivery_cpu_us", "p50_us", "p99_us", "p999_us", "others_pct", "stolen_pct", "rss_open_kb"}
+        measured = {
+            "deliveries_per_s",
+            "delivery_cpu_us",
+            "p50_us",
+            "p99_us",
+            "p999_us",
+            "others_pct",
+            "stolen_pct",
+            "rss_open_kb",
+        }
         assert measured <= variant["median"].keys()
         assert variant["median"]["delivery_cpu_us"] > 0
 

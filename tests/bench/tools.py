@@ -22,5 +22,8 @@ def build(directory: Path) -> Tools:
 
 def _compile(name: str, directory: Path) -> Path:
     program = directory / name
-    subprocess.run(["gcc", "-O2", "-march=native", "-Wall", "-o", program, SOURCES / f"{name}.c", "-lz"], check=True)
+    subprocess.run(
+        ["gcc", "-O2", "-march=native", "-Wall", "-o", program, SOURCES / f"{name}.c", "-lz"],
+        check=True,
+    )
     return program

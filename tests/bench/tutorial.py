@@ -42,4 +42,11 @@ async def keep(events: Event | list[Event]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(sys.argv[1]), ws="websockets", loop="uvloop", http="httptools", log_level="warning")
+    uvicorn.run(
+        app,
+        port=int(sys.argv[1]),
+        ws="websockets",
+        loop="uvloop",
+        http="httptools",
+        log_level="warning",
+    )

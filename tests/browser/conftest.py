@@ -1,4 +1,6 @@
-"""One Chromium for all browser tests, a server for the pages, and visitors whose console must stay clean."""
+"""One Chromium for all browser tests, a server for the pages, and visitors whose console must stay
+clean.
+"""
 
 import mimetypes
 from collections.abc import Callable, Iterator
@@ -7,17 +9,32 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from tests.harness import EventHubServer
 
 WEB = Path(__file__).parents[2] / "web"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-ARGUMENTS += ["--host-resolver-rules=MAP rebound.test 127.0.0.1"]  # what an attacker has made of its name
+ARGUMENTS += [
+    "--host-resolver-rules=MAP rebound.test 127.0.0.1"
+]  # what an attacker has made of its name
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
-# What Chromium itself writes when a server is away or refuses an event. All else on the console is a fault of a page.
-NETWORK = ("WebSocket connection to", "ERR_CONNECTION_REFUSED", *(f"with a status of {status}" for status in (400, 401, 403, 422)))
+# What Chromium itself writes when a server is away or refuses an event. All else on the console is
+# a fault of a page.
+NETWORK = (
+    "WebSocket connection to",
+    "ERR_CONNECTION_REFUSED",
+    *(f"with a status of {status}" for status in (400, 401, 403, 422)),
+)
 
 Evaluate = Callable[[str], Any]
 
@@ -47,7 +64,9 @@ class Visitor:
         return settled(page)
 
     def _heard(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and not any(words in message.text for words in NETWORK):
+        if message.type in {"error", "warning"} and not any(
+            words in message.text for words in NETWORK
+        ):
             self.complaints.append(f"{message.type}: {message.text}")
 
 
@@ -61,7 +80,9 @@ def settled(page: Page) -> Page:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=ARGUMENTS)
+        chromium = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium-headless-shell", args=ARGUMENTS
+        )
         yield chromium
         chromium.close()
 
@@ -81,7 +102,7 @@ def fragile_server(tmp_path: Path) -> Iterator[EventHubServer]:
 
 
 @pytest.fixture
-def visit(browser: Browser) -> Iterator[Callable[..., Visitor]]:
+def identity(browser: Browser) -> Iterator[Callable[..., Visitor]]:
     """Lets a new person in; `settings` are those of a browser context."""
     visitors: list[Visitor] = []
 
@@ -109,7 +130,9 @@ def modules(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def run(modules: Page) -> Evaluate:
-    """Runs the body of an async function that has the helpers of fakes.js: `start`, `accept`, `event` and `outcome`."""
+    """Runs the body of an async function that has the helpers of fakes.js: `start`, `accept`,
+    `event` and `outcome`.
+    """
     return lambda body: modules.evaluate(f"() => inTime(async () => {{ {body} }})")
 
 
@@ -118,4 +141,6 @@ def _from_disk(route: Route) -> None:
     if not path.startswith("/static/"):
         return route.fulfill(body="<!doctype html>", content_type="text/html")
     file = WEB / path.removeprefix("/static/")
-    return route.fulfill(body=file.read_bytes(), content_type=mimetypes.guess_type(file.name)[0] or "")
+    return route.fulfill(
+        body=file.read_bytes(), content_type=mimetypes.guess_type(file.name)[0] or ""
+    )

@@ -7,7 +7,9 @@ from typing import Self
 
 
 class Elsewhere:
-    """Answers every GET with an empty page, from a port of this machine. Its origin there is `origin`."""
+    """Answers every GET with an empty page, from a port of this machine. Its origin there is
+    `origin`.
+    """
 
     def __init__(self) -> None:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
@@ -18,7 +20,12 @@ class Elsewhere:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

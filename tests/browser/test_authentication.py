@@ -65,7 +65,10 @@ def test_a_function_is_asked_for_each_connection_before_it_is_made(run: Evaluate
     assert seen == {"early": [0, "connecting"], "sent": [["t1", "a.b"], ["t2", "a.b"]]}
 
 
-@pytest.mark.parametrize("fails", ["async () => { throw new Error('no network'); }", "() => { throw new Error('no network'); }"])
+@pytest.mark.parametrize(
+    "fails",
+    ["async () => { throw new Error('no network'); }", "() => { throw new Error('no network'); }"],
+)
 def test_a_function_that_fails_is_told_and_asked_again_later(run: Evaluate, fails: str) -> None:
     seen = run(f"""{ACCEPT}
         const told = [];
@@ -82,7 +85,9 @@ def test_a_function_that_fails_is_told_and_asked_again_later(run: Evaluate, fail
     assert seen == {"state": "waiting", "asked": 2, "told": ["no network"] * 2, "sockets": 0}
 
 
-def test_a_function_that_never_answers_is_given_up_like_a_silent_server_and_its_late_answer_is_ignored(run: Evaluate) -> None:
+def test_a_function_that_never_answers_is_given_up_like_a_silent_server_and_its_late_answer_is_ignored(
+    run: Evaluate,
+) -> None:
     seen = run(f"""{ACCEPT}
         const answers = [];
         const {{ hub, sockets, clock }} = await start({{ token: () => new Promise((resolve) => answers.push(resolve)) }});
@@ -114,9 +119,13 @@ def test_who_it_is_is_told(run: Evaluate) -> None:
     assert seen == [["ana", 60]]
 
 
-@pytest.mark.parametrize("code", ["unauthorized", "invalid_token", "token_expired", "forbidden", "revoked"])
+@pytest.mark.parametrize(
+    "code", ["unauthorized", "invalid_token", "token_expired", "forbidden", "revoked"]
+)
 @pytest.mark.parametrize("token", ["'t1'", "async () => 't1'"])
-def test_a_refused_token_is_a_stop_that_says_why_and_a_new_one_leads_out(run: Evaluate, code: str, token: str) -> None:
+def test_a_refused_token_is_a_stop_that_says_why_and_a_new_one_leads_out(
+    run: Evaluate, code: str, token: str
+) -> None:
     seen = run(f"""{ACCEPT}
         const {{ hub, socket, sockets, clock, wake, log, handlers }} = await start({{ token: {token} }});
         hub.subscribe("a.b", handlers);
@@ -180,7 +189,9 @@ def test_a_token_that_expired_in_use_is_no_stop_where_a_function_has_another(run
     assert seen == ["stopped", "waiting"]
 
 
-def test_an_expiring_token_is_renewed_through_the_function_on_the_same_connection(run: Evaluate) -> None:
+def test_an_expiring_token_is_renewed_through_the_function_on_the_same_connection(
+    run: Evaluate,
+) -> None:
     seen = run(f"""{ACCEPT}
         let count = 0;
         const warned = [];
@@ -197,7 +208,9 @@ def test_an_expiring_token_is_renewed_through_the_function_on_the_same_connectio
     assert seen == {"sent": [["t1", "t2"]], "warned": [18]}
 
 
-def test_short_lived_tokens_are_renewed_at_half_their_time_and_the_same_one_is_not_sent_again(run: Evaluate) -> None:
+def test_short_lived_tokens_are_renewed_at_half_their_time_and_the_same_one_is_not_sent_again(
+    run: Evaluate,
+) -> None:
     seen = run(f"""{ACCEPT}
         let count = 0;
         const {{ socket, clock }} = await start({{ token: () => `t${{Math.min(2, (count += 1))}}` }});
@@ -258,7 +271,11 @@ def test_somebody_elses_token_gets_a_connection_of_its_own(run: Evaluate) -> Non
         socket().hello();
         return {{ sent: sockets.map(sent), closed: sockets.map(({{ closed }}) => closed), state: hub.status.state }};
     """)
-    assert seen == {"sent": [["t1", "a.b", "t2"], ["t2", "a.b"]], "closed": [True, False], "state": "open"}
+    assert seen == {
+        "sent": [["t1", "a.b", "t2"], ["t2", "a.b"]],
+        "closed": [True, False],
+        "state": "open",
+    }
 
 
 def test_no_token_any_more_is_a_new_connection_as_a_stranger(run: Evaluate) -> None:

@@ -44,8 +44,8 @@ def post(server: EventHubServer, room: str, *said: str, sender: str = "producer"
     http.post(f"{server.url}/v1/channels/chat.{room}", json=body).raise_for_status()
 
 
-def test_two_people_talk(server: EventHubServer, visit: Visit) -> None:
-    ana, bob = visit(server).chat("ana", "talk"), visit(server).chat("bob", "talk")
+def test_two_people_talk(server: EventHubServer, identity: Visit) -> None:
+    ana, bob = identity(server).chat("ana", "talk"), identity(server).chat("bob", "talk")
     say(ana, "oi")
     expect(texts(bob)).to_have_text(["oi"])
     say(bob, "tudo bem?")
@@ -58,8 +58,8 @@ def test_two_people_talk(server: EventHubServer, visit: Visit) -> None:
     expect(ana.locator("#outbox > *")).to_have_count(0)
 
 
-def test_several_tabs_of_one_person_are_one_member(server: EventHubServer, visit: Visit) -> None:
-    ana, bob = visit(server), visit(server).chat("bob", "tabs")
+def test_several_tabs_of_one_person_are_one_member(server: EventHubServer, identity: Visit) -> None:
+    ana, bob = identity(server), identity(server).chat("bob", "tabs")
     first = ana.chat("ana", "tabs")
     second = settled(ana.open("/chat?room=tabs"))
     expect(bob.locator("#members .sender")).to_have_text(["bob", "ana"])
@@ -73,8 +73,10 @@ def test_several_tabs_of_one_person_are_one_member(server: EventHubServer, visit
     expect(bob.locator("#members .sender")).to_have_text(["bob"])
 
 
-def test_the_name_is_asked_once_kept_and_changeable(server: EventHubServer, visit: Visit) -> None:
-    ana, bob = visit(server), visit(server).chat("bob", "names")
+def test_the_name_is_asked_once_kept_and_changeable(
+    server: EventHubServer, identity: Visit
+) -> None:
+    ana, bob = identity(server), identity(server).chat("bob", "names")
     page = ana.open("/chat?room=names")
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
@@ -95,24 +97,27 @@ def test_the_name_is_asked_once_kept_and_changeable(server: EventHubServer, visi
     expect(bob.locator("#log .sender")).to_have_text(["ana", "anabela"])
 
 
-def test_history_is_there_on_arrival(server: EventHubServer, visit: Visit) -> None:
+def test_history_is_there_on_arrival(server: EventHubServer, identity: Visit) -> None:
     post(server, "past", *(f"message {number}" for number in range(120)))
-    page = visit(server).chat("ana", "past")
+    page = identity(server).chat("ana", "past")
     expect(texts(page)).to_have_text([f"message {number}" for number in range(20, 120)])
     expect(texts(page).last).to_be_in_viewport()
     expect(page.locator("#log .day")).to_have_text(["Today"])
     expect(page.locator("#log .notice")).to_have_count(0)
 
 
-def test_hostile_text_is_shown_as_it_is(server: EventHubServer, visit: Visit) -> None:
+def test_hostile_text_is_shown_as_it_is(server: EventHubServer, identity: Visit) -> None:
     name = '<b onclick="x">eve</b>'
-    visitor = visit(server, viewport={"width": 360, "height": 740})
+    visitor = identity(server, viewport={"width": 360, "height": 740})
     page = visitor.chat(name, "hostile")
     for text in HOSTILE:
         say(page, text)
     post(server, "hostile", *HOSTILE, sender="<i>mallory</i>\u202e")
     expect(texts(page)).to_have_text(HOSTILE * 2, use_inner_text=False)
-    assert page.locator("#log .text").evaluate_all("(all) => all.map((each) => each.textContent)") == HOSTILE * 2
+    assert (
+        page.locator("#log .text").evaluate_all("(all) => all.map((each) => each.textContent)")
+        == HOSTILE * 2
+    )
     assert page.locator("#log .text *").count() == 0
     assert page.evaluate("window.harmed") is None
     assert page.locator("#my-name").text_content() == name
@@ -120,8 +125,10 @@ def test_hostile_text_is_shown_as_it_is(server: EventHubServer, visit: Visit) ->
     assert page.locator("#scroller").evaluate("(it) => it.scrollWidth <= it.clientWidth")
 
 
-def test_a_refused_message_says_why_and_can_be_edited(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).chat("ana", "refused")
+def test_a_refused_message_says_why_and_can_be_edited(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = identity(server).chat("ana", "refused")
     say(page, "x" * 4001)
     expect(page.get_by_role("alert").filter(has_text="Not sent: text:")).to_contain_text("4000")
     page.get_by_role("button", name="Retry").click()
@@ -134,16 +141,18 @@ def test_a_refused_message_says_why_and_can_be_edited(server: EventHubServer, vi
     expect(page.locator("#outbox > *")).to_have_count(0)
 
 
-def test_a_message_too_large_for_the_wire_does_not_break_the_connection(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).chat("ana", "large")
+def test_a_message_too_large_for_the_wire_does_not_break_the_connection(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = identity(server).chat("ana", "large")
     say(page, "x" * 70_000)
     expect(page.get_by_role("alert").filter(has_text="Not sent")).to_contain_text("at most")
     say(page, "small")
     expect(texts(page)).to_have_text(["small"])
 
 
-def test_an_impossible_room_is_explained(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).open("/chat?room=not%20a%20room")
+def test_an_impossible_room_is_explained(server: EventHubServer, identity: Visit) -> None:
+    page = identity(server).open("/chat?room=not%20a%20room")
     page.get_by_role("textbox", name="Name", exact=True).fill("ana")
     page.keyboard.press("Enter")
     expect(page.locator("#problem")).to_contain_text("chat.not a room")
@@ -153,8 +162,8 @@ def test_an_impossible_room_is_explained(server: EventHubServer, visit: Visit) -
     expect(page.locator(".status-text")).to_have_text("refused: invalid channel")
 
 
-def test_the_log_is_bounded(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).chat("ana", "long")
+def test_the_log_is_bounded(server: EventHubServer, identity: Visit) -> None:
+    page = identity(server).chat("ana", "long")
     for start in range(0, 600, 100):
         post(server, "long", *(f"message {number}" for number in range(start, start + 100)))
     expect(texts(page).last).to_have_text("message 599")
@@ -162,9 +171,9 @@ def test_the_log_is_bounded(server: EventHubServer, visit: Visit) -> None:
     expect(texts(page).last).to_be_in_viewport()
 
 
-def test_reading_back_is_not_disturbed(server: EventHubServer, visit: Visit) -> None:
+def test_reading_back_is_not_disturbed(server: EventHubServer, identity: Visit) -> None:
     post(server, "back", *(f"message {number}" for number in range(60)))
-    page = visit(server).chat("ana", "back")
+    page = identity(server).chat("ana", "back")
     expect(texts(page)).to_have_count(60)
     expect(texts(page).last).to_be_in_viewport()
     texts(page).first.scroll_into_view_if_needed()
@@ -182,8 +191,8 @@ def test_reading_back_is_not_disturbed(server: EventHubServer, visit: Visit) -> 
     expect(texts(page).last).to_be_in_viewport()
 
 
-def test_everything_can_be_done_with_the_keyboard(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).open("/chat?room=keys")
+def test_everything_can_be_done_with_the_keyboard(server: EventHubServer, identity: Visit) -> None:
+    page = identity(server).open("/chat?room=keys")
     page.keyboard.type("ana")
     page.keyboard.press("Enter")
     expect(box(settled(page))).to_be_focused()
@@ -211,8 +220,8 @@ def test_everything_can_be_done_with_the_keyboard(server: EventHubServer, visit:
     expect(page.locator("#members .sender")).to_have_text(["anabela"])
 
 
-def test_focus_stays_in_the_text_box(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).chat("ana", "focus")
+def test_focus_stays_in_the_text_box(server: EventHubServer, identity: Visit) -> None:
+    page = identity(server).chat("ana", "focus")
     box(page).fill("half a sent")
     post(server, "focus", *(f"message {number}" for number in range(20)))
     expect(texts(page)).to_have_count(20)
@@ -220,8 +229,8 @@ def test_focus_stays_in_the_text_box(server: EventHubServer, visit: Visit) -> No
     expect(box(page)).to_have_value("half a sent")
 
 
-def test_roles_and_names_tell_the_page(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).chat("ana", "roles")
+def test_roles_and_names_tell_the_page(server: EventHubServer, identity: Visit) -> None:
+    page = identity(server).chat("ana", "roles")
     say(page, "oi")
     expect(texts(page)).to_have_text(["oi"])
     expect(page.locator("body")).to_match_aria_snapshot("""
@@ -250,12 +259,17 @@ def test_roles_and_names_tell_the_page(server: EventHubServer, visit: Visit) -> 
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_everything(server: EventHubServer, visit: Visit, scheme: str) -> None:
-    page = visit(server, viewport={"width": 360, "height": 640}, color_scheme=scheme).chat("a" * 64, f"phone-{scheme}")
+def test_a_phone_shows_everything(server: EventHubServer, identity: Visit, scheme: str) -> None:
+    page = identity(server, viewport={"width": 360, "height": 640}, color_scheme=scheme).chat(
+        "a" * 64, f"phone-{scheme}"
+    )
     post(server, f"phone-{scheme}", "w" * 300, "short", sender="n" * 64)
     expect(texts(page)).to_have_count(2)
     people = page.get_by_role("button", name="1 here")
-    send, heading = page.get_by_role("button", name="Send"), page.get_by_role("heading", name=f"phone-{scheme}")
+    send, heading = (
+        page.get_by_role("button", name="Send"),
+        page.get_by_role("heading", name=f"phone-{scheme}"),
+    )
     for control in (box(page), send, people, heading):
         expect(control).to_be_in_viewport(ratio=1)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -265,8 +279,8 @@ def test_a_phone_shows_everything(server: EventHubServer, visit: Visit, scheme: 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_missed_messages_arrive_and_are_counted(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
+def test_missed_messages_arrive_and_are_counted(server: EventHubServer, identity: Visit) -> None:
+    visitor = identity(server)
     connections: list[WebSocketRoute] = []
     away = False
 
@@ -291,7 +305,9 @@ def test_missed_messages_arrive_and_are_counted(server: EventHubServer, visit: V
     expect(page.locator("#outbox .pending .text")).to_have_text("written while away")
     away = False
     expect(texts(page)).to_have_text(["before", "one", "two", "three", "written while away"])
-    expect(lines(page)).to_have_text(["before", "While you were away: 3 messages", "one", "two", "three", "written while away"])
+    expect(lines(page)).to_have_text(
+        ["before", "While you were away: 3 messages", "one", "two", "three", "written while away"]
+    )
     expect(page.locator("#outbox > *")).to_have_count(0)
 
 
@@ -302,29 +318,39 @@ RECORD_STATES = """() => {
 }"""
 
 
-def test_offline_is_said_at_once_and_what_is_written_waits(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
+def test_offline_is_said_at_once_and_what_is_written_waits(
+    server: EventHubServer, identity: Visit
+) -> None:
+    visitor = identity(server)
     page = visitor.chat("ana", "offline")
     say(page, "before")
     expect(texts(page)).to_have_text(["before"])
     visitor.context.set_offline(True)
     expect(page.locator(".status-text")).to_have_text("offline")
-    expect(page.locator(".status-spoken")).to_have_text("offline, connects when the network is back")
+    expect(page.locator(".status-spoken")).to_have_text(
+        "offline, connects when the network is back"
+    )
     say(page, "written offline")
     expect(page.locator("#outbox .pending time")).to_have_text("waiting for the connection…")
     post(server, "offline", "one")
     page.evaluate(RECORD_STATES)
     visitor.context.set_offline(False)
-    expect(lines(page)).to_have_text(["before", "While you were away: 1 message", "one", "written offline"])
+    expect(lines(page)).to_have_text(
+        ["before", "While you were away: 1 message", "one", "written offline"]
+    )
     expect(page.locator("#log .own").get_by_role("img", name="delivered")).to_have_count(2)
     assert page.evaluate("states") == ["connecting", "open"]
     events = http.get(f"{server.url}/v1/channels/chat.offline").json()["events"]
     assert [event["data"]["text"] for event in events] == ["before", "one", "written offline"]
 
 
-def test_a_page_opened_without_a_network_says_offline(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
-    visitor.context.add_init_script("Object.defineProperty(navigator, 'onLine', { get: () => false })")
+def test_a_page_opened_without_a_network_says_offline(
+    server: EventHubServer, identity: Visit
+) -> None:
+    visitor = identity(server)
+    visitor.context.add_init_script(
+        "Object.defineProperty(navigator, 'onLine', { get: () => false })"
+    )
     visitor.context.route_web_socket("**/v1/ws", lambda route: route.close(code=1012))
     page = visitor.open("/chat?room=nowhere")
     page.get_by_role("textbox", name="Name", exact=True).fill("ana")
@@ -339,8 +365,10 @@ HIDE = """(hidden) => {
 }"""
 
 
-def test_messages_of_a_hidden_tab_are_marked_although_the_connection_held(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).chat("ana", "hidden")
+def test_messages_of_a_hidden_tab_are_marked_although_the_connection_held(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = identity(server).chat("ana", "hidden")
     post(server, "hidden", "seen")
     expect(texts(page)).to_have_text(["seen"])
     page.evaluate(HIDE, arg=True)
@@ -356,11 +384,15 @@ def test_messages_of_a_hidden_tab_are_marked_although_the_connection_held(server
     expect(page.locator(".away")).to_have_text("While you were away: 2 messages")
     page.evaluate(HIDE, arg=True)
     post(server, "hidden", "three")
-    expect(lines(page)).to_have_text(["seen", "one", "two", "here again", "While you were away", "three"])
+    expect(lines(page)).to_have_text(
+        ["seen", "one", "two", "here again", "While you were away", "three"]
+    )
 
 
-def test_messages_of_a_sleeping_machine_are_marked_although_the_connection_held(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).chat("ana", "asleep")
+def test_messages_of_a_sleeping_machine_are_marked_although_the_connection_held(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = identity(server).chat("ana", "asleep")
     post(server, "asleep", "seen")
     expect(texts(page)).to_have_text(["seen"])
     page.evaluate("const real = Date.now; Date.now = () => real() + 3_600_000;")
@@ -370,8 +402,10 @@ def test_messages_of_a_sleeping_machine_are_marked_although_the_connection_held(
     expect(lines(page)).to_have_text(["seen", "While you were away: 1 message", "one", "awake"])
 
 
-def test_more_missed_than_the_page_keeps_are_marked_at_its_top(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).chat("ana", "flood")
+def test_more_missed_than_the_page_keeps_are_marked_at_its_top(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = identity(server).chat("ana", "flood")
     page.evaluate(HIDE, arg=True)
     for start in range(0, 600, 100):
         post(server, "flood", *(f"message {number}" for number in range(start, start + 100)))
@@ -380,8 +414,10 @@ def test_more_missed_than_the_page_keeps_are_marked_at_its_top(server: EventHubS
     expect(lines(page).first).to_have_text("While you were away: 600 messages")
 
 
-def test_an_answer_lost_with_the_connection_does_not_double_the_message(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
+def test_an_answer_lost_with_the_connection_does_not_double_the_message(
+    server: EventHubServer, identity: Visit
+) -> None:
+    visitor = identity(server)
     connections: list[WebSocketRoute] = []
 
     def connect(route: WebSocketRoute) -> None:
@@ -398,7 +434,9 @@ def test_an_answer_lost_with_the_connection_does_not_double_the_message(server: 
     say(page, "only once")
     channel = f"{server.url}/v1/channels/chat.answer"
     expect(page.locator("#outbox .pending")).to_have_count(1)
-    page.wait_for_function("async (url) => (await (await fetch(url)).json()).events.length === 1", arg=channel)
+    page.wait_for_function(
+        "async (url) => (await (await fetch(url)).json()).events.length === 1", arg=channel
+    )
     connections[-1].close(code=1012)
     expect(texts(page)).to_have_text(["only once"])
     expect(page.locator("#log").get_by_role("img", name="delivered")).to_have_count(1)
@@ -406,8 +444,10 @@ def test_an_answer_lost_with_the_connection_does_not_double_the_message(server: 
     assert len(http.get(channel).json()["events"]) == 1
 
 
-def test_a_refusal_stops_with_its_reason_and_can_be_tried_again(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
+def test_a_refusal_stops_with_its_reason_and_can_be_tried_again(
+    server: EventHubServer, identity: Visit
+) -> None:
+    visitor = identity(server)
     refused = True
 
     def connect(route: WebSocketRoute) -> None:
@@ -431,9 +471,12 @@ def test_a_refusal_stops_with_its_reason_and_can_be_tried_again(server: EventHub
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_a_restart_is_survived(fragile_server: EventHubServer, visit: Visit, how: str) -> None:
+def test_a_restart_is_survived(fragile_server: EventHubServer, identity: Visit, how: str) -> None:
     """The memory broker forgets: the pages say so, and what was written meanwhile arrives once."""
-    ana, bob = visit(fragile_server).chat("ana", "lobby"), visit(fragile_server).chat("bob", "lobby")
+    ana, bob = (
+        identity(fragile_server).chat("ana", "lobby"),
+        identity(fragile_server).chat("bob", "lobby"),
+    )
     say(ana, "before")
     expect(texts(bob)).to_have_text(["before"])
     getattr(fragile_server, how)()
@@ -443,7 +486,9 @@ def test_a_restart_is_survived(fragile_server: EventHubServer, visit: Visit, how
     fragile_server.start()
     for page in (ana, bob):
         expect(texts(page)).to_have_text(["before", "while down"])
-        expect(page.locator(".notice").first).to_have_text("The server lost its history; messages may be missing here.")
+        expect(page.locator(".notice").first).to_have_text(
+            "The server lost its history; messages may be missing here."
+        )
         expect(page.locator("#members .sender")).to_have_count(2)
     say(bob, "after")
     for page in (ana, bob):

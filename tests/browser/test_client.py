@@ -80,7 +80,9 @@ def test_an_event_seen_before_a_reconnect_is_not_told_twice(run: Evaluate) -> No
         ("n-1", "k-1", "not reached"),
     ],
 )
-def test_positions_compare_within_an_epoch_alone(modules: Page, position: str, other: str, answer: str) -> None:
+def test_positions_compare_within_an_epoch_alone(
+    modules: Page, position: str, other: str, answer: str
+) -> None:
     script = "async ([a, b]) => (await import('/static/subscription.js')).reached(a, b)"
     assert modules.evaluate(script, [position, other]) is (answer == "reached")
 
@@ -297,7 +299,9 @@ def test_a_goodbye_counts_once(run: Evaluate) -> None:
 
 
 def state_after(run: Evaluate, steps: str) -> Any:
-    return run(f"const {{ hub, socket, clock, wake, unplug }} = await start(); {steps} return hub.status.state;")
+    return run(
+        f"const {{ hub, socket, clock, wake, unplug }} = await start(); {steps} return hub.status.state;"
+    )
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1005, 1006, 1011, 1012, 1013, 4408, 4429, 4500, 4503])
@@ -305,7 +309,9 @@ def test_comes_back_after(run: Evaluate, code: int) -> None:
     assert state_after(run, f"socket().hello(); socket().drop({code});") == "waiting"
 
 
-@pytest.mark.parametrize("code", [1002, 1003, 1007, 1008, 1009, 1010, 4400, 4401, 4403, 4404, 4409, 4413, 4415, 4422])
+@pytest.mark.parametrize(
+    "code", [1002, 1003, 1007, 1008, 1009, 1010, 4400, 4401, 4403, 4404, 4409, 4413, 4415, 4422]
+)
 def test_stops_after(run: Evaluate, code: int) -> None:
     assert state_after(run, f"socket().hello(); socket().drop({code});") == "stopped"
 
@@ -341,7 +347,13 @@ def test_silence_is_questioned_and_then_given_up(run: Evaluate) -> None:
         clock.advance(0.2);
         return { quiet, asked, patient, given_up: hub.status.state, closed: sockets[0].closed };
     """)
-    assert seen == {"quiet": 0, "asked": {"type": "ping"}, "patient": "open", "given_up": "waiting", "closed": True}
+    assert seen == {
+        "quiet": 0,
+        "asked": {"type": "ping"},
+        "patient": "open",
+        "given_up": "waiting",
+        "closed": True,
+    }
 
 
 def test_an_answer_keeps_the_connection(run: Evaluate) -> None:
@@ -432,7 +444,10 @@ def test_without_a_network_it_is_offline_at_once(run: Evaluate) -> None:
 
 
 def test_while_offline_it_tries_quietly_and_is_offline_all_the_while(run: Evaluate) -> None:
-    seen = run(LOSE_THE_NETWORK + "clock.advance(0.5); socket().drop(); clock.advance(1); return [statuses.at(-1), sockets.length];")
+    seen = run(
+        LOSE_THE_NETWORK
+        + "clock.advance(0.5); socket().drop(); clock.advance(1); return [statuses.at(-1), sockets.length];"
+    )
     assert seen == [{"state": "offline"}, 3]
 
 

@@ -21,16 +21,20 @@ def shown(page: Page) -> Page:
 
 
 def operation(page: Page, method: str, path: str) -> Locator:
-    return page.locator(".entry").filter(has=page.get_by_role("heading", name=f"{method} {path}", exact=True))
+    return page.locator(".entry").filter(
+        has=page.get_by_role("heading", name=f"{method} {path}", exact=True)
+    )
 
 
 def cells(table: Locator) -> list[list[str]]:
-    rows: list[list[str]] = table.locator("tbody tr").evaluate_all("(all) => all.map((row) => [...row.cells].map((it) => it.textContent))")
+    rows: list[list[str]] = table.locator("tbody tr").evaluate_all(
+        "(all) => all.map((row) => [...row.cells].map((it) => it.textContent))"
+    )
     return rows
 
 
-def test_everything_comes_from_this_server(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
+def test_everything_comes_from_this_server(server: EventHubServer, identity: Visit) -> None:
+    visitor = identity(server)
     asked: list[str] = []
     visitor.context.on("request", lambda request: asked.append(request.url))
     page = shown(visitor.open(PATH))
@@ -39,8 +43,8 @@ def test_everything_comes_from_this_server(server: EventHubServer, visit: Visit)
     assert page.locator("script:not([src]), style, [style]").count() == 0
 
 
-def test_every_operation_is_there_under_its_tag(server: EventHubServer, visit: Visit) -> None:
-    page = shown(visit(server).open(PATH))
+def test_every_operation_is_there_under_its_tag(server: EventHubServer, identity: Visit) -> None:
+    page = shown(identity(server).open(PATH))
     document = http.get(f"{server.url}/openapi.json").json()
     for path, item in document["paths"].items():
         for method, description in item.items():
@@ -50,25 +54,36 @@ def test_every_operation_is_there_under_its_tag(server: EventHubServer, visit: V
             expect(entry.locator(".summary")).to_have_text(description["summary"])
 
 
-def test_an_operation_says_what_goes_in_and_what_comes_out(server: EventHubServer, visit: Visit) -> None:
-    page = shown(visit(server).open(PATH))
+def test_an_operation_says_what_goes_in_and_what_comes_out(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = shown(identity(server).open(PATH))
     publish = operation(page, "POST PUT", "/v1/channels/{channel}")
     parameters = cells(publish.get_by_role("table", name="Parameters"))
     assert parameters[0][:4] == ["channel", "path", "string", "yes"]
     assert ["Idempotency-Key", "header", "string", "no"] in [row[:4] for row in parameters]
     assert all(row[-1] for row in parameters[1:])
-    assert [row[0] for row in cells(publish.get_by_role("table", name="Body"))] == ["application/json", "application/x-ndjson"]
+    assert [row[0] for row in cells(publish.get_by_role("table", name="Body"))] == [
+        "application/json",
+        "application/x-ndjson",
+    ]
     answers = {row[0]: row for row in cells(publish.get_by_role("table", name="Answers"))}
     assert list(answers) == ["200", "201", "207", "422", "503", "any other"]
     assert answers["201"][-1] == "application/json Stored or Batch"
     assert "application/x-ndjson" in answers["200"][-1]
     publish.get_by_role("link", name="Stored").click()
     expect(page.locator("#schema-Stored")).to_be_in_viewport()
-    assert [row[0] for row in cells(page.locator("#schema-Stored table"))] == ["id", "channel", "time"]
+    assert [row[0] for row in cells(page.locator("#schema-Stored table"))] == [
+        "id",
+        "channel",
+        "time",
+    ]
 
 
-def test_channel_types_show_the_fields_of_their_payloads(server: EventHubServer, visit: Visit) -> None:
-    page = shown(visit(server).open(PATH))
+def test_channel_types_show_the_fields_of_their_payloads(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = shown(identity(server).open(PATH))
     types = page.get_by_role("region", name="Channel types")
     expect(types.get_by_role("heading", level=3)).to_have_text(["chat", "logs", "iot"])
     assert cells(page.locator("#type-chat").get_by_role("table")) == [
@@ -78,25 +93,45 @@ def test_channel_types_show_the_fields_of_their_payloads(server: EventHubServer,
     expect(page.locator("#type-chat")).to_contain_text("Other fields are refused.")
     expect(page.locator("#type-iot")).to_contain_text("Events come from HTTP producers.")
     logs = cells(page.locator("#type-logs").get_by_role("table"))
-    assert logs[0] == ["level", "string", "yes", "one of debug, info, warning, error, critical", "How much it matters"]
+    assert logs[0] == [
+        "level",
+        "string",
+        "yes",
+        "one of debug, info, warning, error, critical",
+        "How much it matters",
+    ]
     assert logs[2][:4] == ["logger", "string or null", "no", "at most 256 characters"]
 
 
-def test_fields_of_what_is_stored_are_shown_where_they_are_others(server: EventHubServer, visit: Visit) -> None:
+def test_fields_of_what_is_stored_are_shown_where_they_are_others(
+    server: EventHubServer, identity: Visit
+) -> None:
     accepted = {"properties": {"amount": {"type": "number"}}}
     schemas = {"accepted": accepted, "stored": {"properties": {"amount": {"type": "string"}}}}
-    visitor = visit(server)
-    visitor.context.route("**/v1/types/chat", lambda route: route.fulfill(json={**route.fetch().json(), "schemas": schemas}))
+    visitor = identity(server)
+    visitor.context.route(
+        "**/v1/types/chat",
+        lambda route: route.fulfill(json={**route.fetch().json(), "schemas": schemas}),
+    )
     page = shown(visitor.open(PATH))
-    assert cells(page.locator("#type-chat").get_by_role("table", name="Fields of an event's data"))[0][:2] == ["amount", "number"]
-    assert cells(page.locator("#type-chat").get_by_role("table", name="Fields of what is stored"))[0][:2] == ["amount", "string"]
+    assert cells(page.locator("#type-chat").get_by_role("table", name="Fields of an event's data"))[
+        0
+    ][:2] == ["amount", "number"]
+    assert cells(page.locator("#type-chat").get_by_role("table", name="Fields of what is stored"))[
+        0
+    ][:2] == ["amount", "string"]
     assert page.locator("#type-iot").get_by_role("table").count() == 1
 
 
-def test_every_link_leads_somewhere(server: EventHubServer, visit: Visit) -> None:
-    page = shown(visit(server).open(PATH))
-    targets: list[str] = page.get_by_role("link").evaluate_all("(all) => all.map((each) => each.href)")
-    own, fragments = {each for each in targets if "#" not in each}, {each.split("#")[1] for each in targets if "#" in each}
+def test_every_link_leads_somewhere(server: EventHubServer, identity: Visit) -> None:
+    page = shown(identity(server).open(PATH))
+    targets: list[str] = page.get_by_role("link").evaluate_all(
+        "(all) => all.map((each) => each.href)"
+    )
+    own, fragments = (
+        {each for each in targets if "#" not in each},
+        {each.split("#")[1] for each in targets if "#" in each},
+    )
     assert {f"{server.url}/openapi.json", f"{server.url}/asyncapi.json"} <= own
     assert {target: http.get(target).status_code for target in own} == dict.fromkeys(own, 200)
     assert fragments
@@ -105,39 +140,56 @@ def test_every_link_leads_somewhere(server: EventHubServer, visit: Visit) -> Non
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_is_wider_than_the_screen(server: EventHubServer, visit: Visit, width: int, scheme: str) -> None:
-    page = shown(visit(server, viewport={"width": width, "height": 800}, color_scheme=scheme).open(PATH))
+def test_nothing_is_wider_than_the_screen(
+    server: EventHubServer, identity: Visit, width: int, scheme: str
+) -> None:
+    page = shown(
+        identity(server, viewport={"width": width, "height": 800}, color_scheme=scheme).open(PATH)
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     within = "(all, most) => all.filter((each) => each.getBoundingClientRect().right > most).length"
     assert page.locator("main :not(thead, thead *)").evaluate_all(within, width) == 0
 
 
-def test_a_fragment_is_gone_to(server: EventHubServer, visit: Visit) -> None:
-    page = shown(visit(server).open(f"{PATH}#schema-Problem"))
+def test_a_fragment_is_gone_to(server: EventHubServer, identity: Visit) -> None:
+    page = shown(identity(server).open(f"{PATH}#schema-Problem"))
     expect(page.locator("#schema-Problem h3")).to_be_in_viewport()
 
 
-def test_a_document_that_is_missing_is_said_and_the_rest_is_shown(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
-    visitor.context.route("**/openapi.json", lambda route: route.fulfill(status=200, body="not json"))
+def test_a_document_that_is_missing_is_said_and_the_rest_is_shown(
+    server: EventHubServer, identity: Visit
+) -> None:
+    visitor = identity(server)
+    visitor.context.route(
+        "**/openapi.json", lambda route: route.fulfill(status=200, body="not json")
+    )
     page = shown(visitor.open(PATH))
     expect(page.get_by_role("alert")).to_contain_text("Not all can be shown")
     expect(page.locator("#type-chat")).to_be_visible()
 
 
-def test_hostile_schemas_are_shown_as_they_are(server: EventHubServer, visit: Visit) -> None:
+def test_hostile_schemas_are_shown_as_they_are(server: EventHubServer, identity: Visit) -> None:
     hostile = '<img src=x onerror="window.harmed=1">'
-    schema = {"type": "object", "description": hostile, "properties": {hostile: {"const": hostile, "description": hostile}}}
+    schema = {
+        "type": "object",
+        "description": hostile,
+        "properties": {hostile: {"const": hostile, "description": hostile}},
+    }
     schemas = {"accepted": schema, "stored": schema}
-    visitor = visit(server)
-    visitor.context.route("**/v1/types/chat", lambda route: route.fulfill(json={**route.fetch().json(), "schemas": schemas}))
+    visitor = identity(server)
+    visitor.context.route(
+        "**/v1/types/chat",
+        lambda route: route.fulfill(json={**route.fetch().json(), "schemas": schemas}),
+    )
     page = shown(visitor.open(PATH))
-    assert cells(page.locator("#type-chat table")) == [[hostile, "string", "no", f"exactly {hostile}", hostile]]
+    assert cells(page.locator("#type-chat table")) == [
+        [hostile, "string", "no", f"exactly {hostile}", hostile]
+    ]
     assert page.evaluate("window.harmed") is None
 
 
-def test_roles_and_names_tell_the_page(server: EventHubServer, visit: Visit) -> None:
-    page = shown(visit(server).open(PATH))
+def test_roles_and_names_tell_the_page(server: EventHubServer, identity: Visit) -> None:
+    page = shown(identity(server).open(PATH))
     expect(page.get_by_role("navigation", name="On this page").get_by_role("link")).to_have_text(
         ["Channel types", "Publish", "Read", "Subscribe", "Operate", "Administer", "Answers"]
     )
@@ -166,11 +218,23 @@ FIELD = """
         ({}, "any JSON", ""),
         (True, "any JSON", ""),
         ({"type": ["integer", "null"], "minimum": 0}, "integer or null", "at least 0"),
-        ({"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.5}, "number", "more than 0; a multiple of 0.5"),
-        ({"type": "integer", "minimum": 1, "maximum": 9, "default": 3}, "integer", "1 to 9; default 3"),
+        (
+            {"type": "number", "exclusiveMinimum": 0, "multipleOf": 0.5},
+            "number",
+            "more than 0; a multiple of 0.5",
+        ),
+        (
+            {"type": "integer", "minimum": 1, "maximum": 9, "default": 3},
+            "integer",
+            "1 to 9; default 3",
+        ),
         ({"$ref": "#/$defs/Name"}, "string", "at most 9 characters"),
         ({"$ref": "#/$defs/None"}, "any JSON", ""),
-        ({"anyOf": [{"$ref": "#/$defs/Name"}, {"type": "null"}], "default": None}, "string or null", "at most 9 characters"),
+        (
+            {"anyOf": [{"$ref": "#/$defs/Name"}, {"type": "null"}], "default": None},
+            "string or null",
+            "at most 9 characters",
+        ),
         ({"allOf": [{"$ref": "#/$defs/Name"}, {"minLength": 1}]}, "string", "1 to 9 characters"),
         ({"enum": ["a", 1, None]}, "string or number or null", "one of a, 1, null"),
         (
@@ -178,7 +242,11 @@ FIELD = """
             "array of string",
             "at most 1 item; each at most 9 characters",
         ),
-        ({"type": "string", "format": "date", "pattern": "^2"}, "string", "matches ^2; format date"),
+        (
+            {"type": "string", "format": "date", "pattern": "^2"},
+            "string",
+            "matches ^2; format date",
+        ),
     ],
 )
 def test_schemas_in_words(modules: Page, schema: Any, kind: str, constraints: str) -> None:
@@ -196,7 +264,9 @@ def test_schemas_in_words(modules: Page, schema: Any, kind: str, constraints: st
     ],
 )
 def test_fields_within_fields_are_listed(modules: Page, schema: Any, names: list[str]) -> None:
-    body = f"(async (value) => {{ {FIELD} return fields(whole(value)).map(({{ name }}) => name); }})"
+    body = (
+        f"(async (value) => {{ {FIELD} return fields(whole(value)).map(({{ name }}) => name); }})"
+    )
     assert modules.evaluate(body, schema) == names
 
 
@@ -205,7 +275,11 @@ def test_a_schema_within_itself_ends(run: Evaluate) -> None:
 
 
 def test_methods_that_differ_stay_apart(run: Evaluate) -> None:
-    document = {"paths": {"/a": {"get": {"summary": "one"}, "put": {"summary": "two"}, "post": {"summary": "two"}}}}
+    document = {
+        "paths": {
+            "/a": {"get": {"summary": "one"}, "put": {"summary": "two"}, "post": {"summary": "two"}}
+        }
+    }
     script = f'return (await import("/static/openapi.js")).groups({json.dumps(document)});'
     (group,) = run(script)
     assert group["tag"] == "other"

@@ -19,7 +19,9 @@ def opened(visitor: Visitor, channel: str, since: str = "-50") -> Page:
 
 
 def publish(server: EventHubServer, channel: str, *payloads: object) -> list[str]:
-    answer = http.post(f"{server.url}/v1/channels/{channel}", json=list(payloads)).raise_for_status()
+    answer = http.post(
+        f"{server.url}/v1/channels/{channel}", json=list(payloads)
+    ).raise_for_status()
     return [result["id"] for result in answer.json()["results"]]
 
 
@@ -27,24 +29,34 @@ def ids(page: Page) -> Locator:
     return page.locator("#rows .id")
 
 
-def test_events_appear_while_the_page_is_open_newest_first(server: EventHubServer, visit: Visit) -> None:
-    page = opened(visit(server), "iot.live")
+def test_events_appear_while_the_page_is_open_newest_first(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = opened(identity(server), "iot.live")
     expect(page.get_by_text("Waiting for events")).to_be_visible()
     readings = [{"value": value, "unit": "Cel", "sensor": f"s{value}"} for value in range(20)]
     sent = [publish(server, "iot.live", reading)[0] for reading in readings]
     expect(ids(page)).to_have_text(sent[::-1])
-    expect(page.locator("#rows pre").first).to_have_text('{ "value": 19, "unit": "Cel", "sensor": "s19" }')
+    expect(page.locator("#rows pre").first).to_have_text(
+        '{ "value": 19, "unit": "Cel", "sensor": "s19" }'
+    )
     expect(page.locator("#count")).to_have_text("20 events")
     expect(page.get_by_text("Waiting for events")).to_be_hidden()
 
 
-def test_history_is_there_on_arrival(server: EventHubServer, visit: Visit) -> None:
-    sent = publish(server, "logs.history", *({"level": "info", "message": f"line {number}"} for number in range(10)))
-    expect(ids(opened(visit(server), "logs.history", "-3"))).to_have_text(sent[:-4:-1])
+def test_history_is_there_on_arrival(server: EventHubServer, identity: Visit) -> None:
+    sent = publish(
+        server,
+        "logs.history",
+        *({"level": "info", "message": f"line {number}"} for number in range(10)),
+    )
+    expect(ids(opened(identity(server), "logs.history", "-3"))).to_have_text(sent[:-4:-1])
 
 
-def test_pause_holds_the_table_and_resume_catches_up(server: EventHubServer, visit: Visit) -> None:
-    page = opened(visit(server), "iot.pause")
+def test_pause_holds_the_table_and_resume_catches_up(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = opened(identity(server), "iot.pause")
     sent = publish(server, "iot.pause", {"value": 1})
     expect(ids(page)).to_have_text(sent)
     page.get_by_role("button", name="Pause").click()
@@ -56,12 +68,24 @@ def test_pause_holds_the_table_and_resume_catches_up(server: EventHubServer, vis
     expect(ids(page)).to_have_text(sent[::-1])
 
 
-def test_filter_hides_what_does_not_match_now_and_later(server: EventHubServer, visit: Visit) -> None:
-    page = opened(visit(server), "logs.filter")
-    publish(server, "logs.filter", {"level": "info", "message": "alpha"}, {"level": "error", "message": "beta"})
+def test_filter_hides_what_does_not_match_now_and_later(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = opened(identity(server), "logs.filter")
+    publish(
+        server,
+        "logs.filter",
+        {"level": "info", "message": "alpha"},
+        {"level": "error", "message": "beta"},
+    )
     expect(ids(page)).to_have_count(2)
     page.get_by_role("searchbox", name="Filter").fill("BETA")
-    publish(server, "logs.filter", {"level": "error", "message": "beta again"}, {"level": "info", "message": "gamma"})
+    publish(
+        server,
+        "logs.filter",
+        {"level": "error", "message": "beta again"},
+        {"level": "info", "message": "gamma"},
+    )
     expect(page.locator("#count")).to_have_text("4 events · 2 shown")
     expect(page.locator("#rows tr:visible")).to_have_count(2)
     page.get_by_role("searchbox", name="Filter").fill("")
@@ -70,19 +94,21 @@ def test_filter_hides_what_does_not_match_now_and_later(server: EventHubServer, 
     expect(page.locator("#count")).to_have_text("0 events")
 
 
-def test_the_table_is_bounded(server: EventHubServer, visit: Visit) -> None:
-    page = opened(visit(server), "logs.many")
+def test_the_table_is_bounded(server: EventHubServer, identity: Visit) -> None:
+    page = opened(identity(server), "logs.many")
     for start in range(0, 700, 100):
-        records = [{"level": "info", "message": str(number)} for number in range(start, start + 100)]
+        records = [
+            {"level": "info", "message": str(number)} for number in range(start, start + 100)
+        ]
         publish(server, "logs.many", *records)
     expect(page.locator("#count")).to_have_text("700 events · newest 500 kept")
     expect(ids(page)).to_have_count(500)
     expect(page.locator("#rows pre").first).to_contain_text('"699"')
 
 
-def test_hostile_data_is_shown_as_it_is(server: EventHubServer, visit: Visit) -> None:
+def test_hostile_data_is_shown_as_it_is(server: EventHubServer, identity: Visit) -> None:
     message = '<img src=x onerror="window.harmed=1"></pre><script>window.harmed=1</script>\u202e'
-    page = opened(visit(server), "logs.hostile")
+    page = opened(identity(server), "logs.hostile")
     publish(server, "logs.hostile", {"level": "info", "message": message})
     expect(ids(page)).to_have_count(1)
     shown = json.loads(page.locator("#rows pre").text_content() or "")
@@ -90,8 +116,8 @@ def test_hostile_data_is_shown_as_it_is(server: EventHubServer, visit: Visit) ->
     assert page.evaluate("window.harmed") is None
 
 
-def test_the_form_publishes_and_shows_the_answer(server: EventHubServer, visit: Visit) -> None:
-    page = opened(visit(server), "iot.form")
+def test_the_form_publishes_and_shows_the_answer(server: EventHubServer, identity: Visit) -> None:
+    page = opened(identity(server), "iot.form")
     body = page.get_by_role("textbox", name="JSON event")
     expect(body).to_have_value('{ "value": 21.5, "unit": "Cel", "sensor": "t1" }')
     page.get_by_role("button", name="Publish").click()
@@ -109,25 +135,29 @@ def test_the_form_publishes_and_shows_the_answer(server: EventHubServer, visit: 
     expect(ids(page)).to_have_count(1)
 
 
-def test_an_unknown_channel_is_explained(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).open("/explore?channel=nope.x")
+def test_an_unknown_channel_is_explained(server: EventHubServer, identity: Visit) -> None:
+    page = identity(server).open("/explore?channel=nope.x")
     expect(page.get_by_role("alert")).to_contain_text("nope")
     expect(page.locator("#status")).to_have_attribute("data-state", "refused")
     expect(page.get_by_role("status").first).to_have_text("refused: unknown channel")
     expect(page.locator("#empty")).to_have_text("This channel is not being followed.")
 
 
-def test_a_connection_closed_for_an_unknown_channel_says_so(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
-    visitor.context.route_web_socket("**/v1/ws", lambda route: route.close(code=4404, reason="unknown_channel"))
+def test_a_connection_closed_for_an_unknown_channel_says_so(
+    server: EventHubServer, identity: Visit
+) -> None:
+    visitor = identity(server)
+    visitor.context.route_web_socket(
+        "**/v1/ws", lambda route: route.close(code=4404, reason="unknown_channel")
+    )
     page = visitor.open("/explore?channel=nope.x")
     expect(page.locator("#status")).to_have_attribute("data-state", "stopped")
     expect(page.locator(".status-text")).to_have_text("stopped: unknown_channel")
     expect(page.locator("#empty")).to_have_text("This channel is not being followed.")
 
 
-def test_a_refused_channel_can_be_tried_again(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
+def test_a_refused_channel_can_be_tried_again(server: EventHubServer, identity: Visit) -> None:
+    visitor = identity(server)
     asked: list[str] = []
 
     def connect(route: WebSocketRoute) -> None:
@@ -138,7 +168,12 @@ def test_a_refused_channel_can_be_tried_again(server: EventHubServer, visit: Vis
         asked.append(message)
         if len(asked) > 1:
             return upstream.send(message)
-        refusal = {"type": "error", "ref": json.loads(message)["ref"], "code": "unknown_channel", "message": "not yet"}
+        refusal = {
+            "type": "error",
+            "ref": json.loads(message)["ref"],
+            "code": "unknown_channel",
+            "message": "not yet",
+        }
         route.send(json.dumps(refusal))
 
     visitor.context.route_web_socket("**/v1/ws", connect)
@@ -150,8 +185,8 @@ def test_a_refused_channel_can_be_tried_again(server: EventHubServer, visit: Vis
     expect(page.locator("#empty")).to_contain_text("Waiting for events")
 
 
-def test_watching_makes_nobody_a_member(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
+def test_watching_makes_nobody_a_member(server: EventHubServer, identity: Visit) -> None:
+    visitor = identity(server)
     ana = visitor.chat("ana", "watched")
     watcher = opened(visitor, "chat.watched")
     post = {"sender": "producer", "text": "seen by both"}
@@ -163,8 +198,8 @@ def test_watching_makes_nobody_a_member(server: EventHubServer, visit: Visit) ->
     assert members == [{"id": "ana"}]
 
 
-def test_another_channel_can_be_opened(server: EventHubServer, visit: Visit) -> None:
-    page = opened(visit(server), "iot.first")
+def test_another_channel_can_be_opened(server: EventHubServer, identity: Visit) -> None:
+    page = opened(identity(server), "iot.first")
     page.get_by_role("combobox", name="Name").fill("logs.second")
     page.get_by_role("textbox", name="Begin with").fill("10m")
     page.keyboard.press("Enter")
@@ -172,8 +207,8 @@ def test_another_channel_can_be_opened(server: EventHubServer, visit: Visit) -> 
     expect(page.get_by_role("heading", level=1)).to_have_text("logs.second")
 
 
-def test_a_lost_log_is_a_gap_row(fragile_server: EventHubServer, visit: Visit) -> None:
-    page = opened(visit(fragile_server), "iot.gap")
+def test_a_lost_log_is_a_gap_row(fragile_server: EventHubServer, identity: Visit) -> None:
+    page = opened(identity(fragile_server), "iot.gap")
     before = publish(fragile_server, "iot.gap", {"value": 1})
     expect(ids(page)).to_have_text(before)
     fragile_server.restart()
@@ -183,9 +218,9 @@ def test_a_lost_log_is_a_gap_row(fragile_server: EventHubServer, visit: Visit) -
     expect(page.locator("#rows .gap")).to_contain_text(f"Gap after {before[0]}")
 
 
-def test_a_phone_shows_everything(server: EventHubServer, visit: Visit) -> None:
+def test_a_phone_shows_everything(server: EventHubServer, identity: Visit) -> None:
     channel = "logs.a-channel-with-a-rather-long-name.and-another"
-    page = opened(visit(server, viewport={"width": 360, "height": 640}), channel)
+    page = opened(identity(server, viewport={"width": 360, "height": 640}), channel)
     publish(server, channel, {"level": "info", "message": "w" * 500})
     expect(ids(page)).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -193,8 +228,8 @@ def test_a_phone_shows_everything(server: EventHubServer, visit: Visit) -> None:
     expect(page.get_by_role("button", name="Publish")).to_be_visible()
 
 
-def test_roles_and_names_tell_the_page(server: EventHubServer, visit: Visit) -> None:
-    page = opened(visit(server), "iot.roles")
+def test_roles_and_names_tell_the_page(server: EventHubServer, identity: Visit) -> None:
+    page = opened(identity(server), "iot.roles")
     publish(server, "iot.roles", {"value": 1})
     expect(ids(page)).to_have_count(1)
     expect(page.locator("main")).to_match_aria_snapshot("""

@@ -1,4 +1,6 @@
-"""What a web page of somebody else can do with a server on this machine: nothing, unless the configuration lists it."""
+"""What a web page of somebody else can do with a server on this machine: nothing, unless the
+configuration lists it.
+"""
 
 import time
 from collections.abc import Iterator
@@ -58,7 +60,9 @@ class Foreign:
     def run(self, body: str) -> Any:
         """The body of an async function that has the helpers of TRIES, `base`, `ws` and `event`."""
         base, own = self.server.url, self.server.ws_url
-        return self.page.evaluate(f"async ([base, ws, event]) => {{ {TRIES} {body} }}", [base, own, EVENT])
+        return self.page.evaluate(
+            f"async ([base, ws, event]) => {{ {TRIES} {body} }}", [base, own, EVENT]
+        )
 
 
 @pytest.fixture
@@ -74,12 +78,19 @@ def said(server: EventHubServer, channel: str) -> list[str]:
     return [event["data"]["text"] for event in events]
 
 
-@pytest.mark.parametrize("offered", ["undefined", "'eventhub.v1'", "['eventhub.v1', 'eventhub.bearer.x']"])
+@pytest.mark.parametrize(
+    "offered", ["undefined", "'eventhub.v1'", "['eventhub.v1', 'eventhub.bearer.x']"]
+)
 def test_no_websocket_is_served_and_the_page_sees_why(foreign: Foreign, offered: str) -> None:
-    assert foreign.run(f"return socket(`${{ws}}?channel=chat.hijack`, {offered});") == ["origin_not_allowed", 4403]
+    assert foreign.run(f"return socket(`${{ws}}?channel=chat.hijack`, {offered});") == [
+        "origin_not_allowed",
+        4403,
+    ]
 
 
-@pytest.mark.parametrize("path", ["/v1/channels/chat.hijack/sse", "/v1/sse?channel=chat.hijack&member=eve"])
+@pytest.mark.parametrize(
+    "path", ["/v1/channels/chat.hijack/sse", "/v1/sse?channel=chat.hijack&member=eve"]
+)
 def test_no_event_source_opens_and_it_does_not_try_again(foreign: Foreign, path: str) -> None:
     for options in ("undefined", "{ withCredentials: true }"):
         assert foreign.run(f"return source(`${{base}}{path}`, {options});") == "closed"
@@ -99,12 +110,20 @@ PUBLISHING = {
 
 
 @pytest.mark.parametrize("way", PUBLISHING)
-def test_nothing_is_published_whatever_kind_of_request_brings_it(foreign: Foreign, way: str) -> None:
+def test_nothing_is_published_whatever_kind_of_request_brings_it(
+    foreign: Foreign, way: str
+) -> None:
     path = f"/v1/channels/chat.csrf-{list(PUBLISHING).index(way)}"
     with WsClient(f"{foreign.server.ws_url}?channel={path.rpartition('/')[2]}") as listener:
         listener.until("subscribed")
-        foreign.run(f"const url = `${{base}}{path}`; {PUBLISHING[way]} await asked(`${{base}}/v1/types?after`, {{ mode: 'no-cors' }});")
-        listener.send(type="publish", channel=path.rpartition("/")[2], data={"sender": "ana", "text": "the first"})
+        foreign.run(
+            f"const url = `${{base}}{path}`; {PUBLISHING[way]} await asked(`${{base}}/v1/types?after`, {{ mode: 'no-cors' }});"
+        )
+        listener.send(
+            type="publish",
+            channel=path.rpartition("/")[2],
+            data={"sender": "ana", "text": "the first"},
+        )
         assert listener.until("event")["data"]["text"] == "the first"
     assert said(foreign.server, path.rpartition("/")[2]) == ["the first"]
 
@@ -118,7 +137,9 @@ SUBMITTING = """([sandbox, content]) => {
 @pytest.mark.parametrize("sandbox", ["", "sandbox='allow-forms allow-scripts'"])
 def test_a_form_that_is_sent_publishes_nothing(foreign: Foreign, sandbox: str) -> None:
     """`{"sender":"eve","text":"=x"}` is what a form of type text/plain makes of such a field."""
-    form = f"<form method=post enctype=text/plain action='{foreign.server.url}/v1/channels/chat.form'>"
+    form = (
+        f"<form method=post enctype=text/plain action='{foreign.server.url}/v1/channels/chat.form'>"
+    )
     field = """<input name='{"sender":"eve","text":"' value='x"}'>"""
     content = f"{form}{field}</form><script>document.forms[0].submit()</script>"
     foreign.page.evaluate(SUBMITTING, [sandbox, content])
@@ -129,18 +150,36 @@ def test_a_form_that_is_sent_publishes_nothing(foreign: Foreign, sandbox: str) -
 
 
 def test_history_and_presence_cannot_be_read(foreign: Foreign) -> None:
-    http.post(f"{foreign.server.url}/v1/channels/chat.secret", json={"sender": "ana", "text": "secret"}).raise_for_status()
-    for path in ("/v1/channels/chat.secret", "/v1/channels/chat.secret/presence", "/v1/channels/chat.secret/ndjson?since=earliest"):
-        for options in ("{}", "{ credentials: 'include' }", "{ headers: { Authorization: 'Bearer x' } }"):
+    http.post(
+        f"{foreign.server.url}/v1/channels/chat.secret", json={"sender": "ana", "text": "secret"}
+    ).raise_for_status()
+    for path in (
+        "/v1/channels/chat.secret",
+        "/v1/channels/chat.secret/presence",
+        "/v1/channels/chat.secret/ndjson?since=earliest",
+    ):
+        for options in (
+            "{}",
+            "{ credentials: 'include' }",
+            "{ headers: { Authorization: 'Bearer x' } }",
+        ):
             assert foreign.run(f"return asked(`${{base}}{path}`, {options});") == "TypeError", path
-        assert foreign.run(f"return asked(`${{base}}{path}`, {{ mode: 'no-cors' }});") == "TypeError", "not even unread"
+        assert (
+            foreign.run(f"return asked(`${{base}}{path}`, {{ mode: 'no-cors' }});") == "TypeError"
+        ), "not even unread"
 
 
 @pytest.mark.parametrize("name", ["script", "img", "audio", "link"])
 def test_answers_cannot_be_embedded(foreign: Foreign, name: str) -> None:
     """`link` as a style sheet: these too are asked for without an Origin."""
     where = "href" if name == "link" else "src"
-    for path in ("/v1/channels/chat.embedded", "/v1/types", "/openapi.json", "/static/style.css", "/static/favicon.svg"):
+    for path in (
+        "/v1/channels/chat.embedded",
+        "/v1/types",
+        "/openapi.json",
+        "/static/style.css",
+        "/static/favicon.svg",
+    ):
         fields = f"{{ {where}: `${{base}}{path}`, rel: 'stylesheet' }}"
         assert foreign.run(f"return element('{name}', {fields});") == "error", path
 
@@ -183,8 +222,12 @@ ARRIVE = {
 
 
 @pytest.mark.parametrize("host", ARRIVE)
-def test_no_page_makes_its_visitor_a_member(browser: Browser, elsewhere: Elsewhere, start: Start, host: str) -> None:
-    """Whatever it embeds, fetches ahead, opens or leads to: no request that the server answers becomes a stream."""
+def test_no_page_makes_its_visitor_a_member(
+    browser: Browser, elsewhere: Elsewhere, start: Start, host: str
+) -> None:
+    """Whatever it embeds, fetches ahead, opens or leads to: no request that the server answers
+    becomes a stream.
+    """
     server = start("log: {access: true}")
     rooms = {way: f"chat.asked-{number}" for number, way in enumerate(ASKING)}
     with WsClient(server.ws_url) as watcher, browser.new_context() as context:
@@ -201,7 +244,10 @@ def test_no_page_makes_its_visitor_a_member(browser: Browser, elsewhere: Elsewhe
         while not ARRIVE[host] <= statuses.keys() and time.monotonic() < deadline:
             time.sleep(0.1)  # between two looks into the log
             lines = server.lines("request")
-            statuses = {way: {line["status"] for line in lines if f"/{room}/" in line["path"]} for way, room in rooms.items()}
+            statuses = {
+                way: {line["status"] for line in lines if f"/{room}/" in line["path"]}
+                for way, room in rooms.items()
+            }
             statuses = {way: found for way, found in statuses.items() if found}
         assert ARRIVE[host] <= statuses.keys(), "or nothing was shown"
         assert {way: found for way, found in statuses.items() if not found <= {403, 421}} == {}
@@ -215,11 +261,15 @@ def test_a_visitor_who_opens_a_stream_is_a_member(browser: Browser, server: Even
         watcher.subscribe("chat.opened", presence=True)
         page = context.new_page()
         page.goto(f"{server.url}/livez")
-        page.evaluate("() => { window.source = new EventSource('/v1/channels/chat.opened/sse?member=ana'); }")
+        page.evaluate(
+            "() => { window.source = new EventSource('/v1/channels/chat.opened/sse?member=ana'); }"
+        )
         assert watcher.until("join")["member"] == {"id": "ana"}
 
 
-@pytest.mark.parametrize("path", ["/", "/chat?room=framed", "/explore", "/docs", "/static/index.js"])
+@pytest.mark.parametrize(
+    "path", ["/", "/chat?room=framed", "/explore", "/docs", "/static/index.js"]
+)
 def test_no_page_is_shown_in_a_frame(foreign: Foreign, path: str) -> None:
     foreign.run(f"await element('iframe', {{ src: `${{base}}{path}` }});")
     foreign.page.frames[1].wait_for_url(BLOCKED)
@@ -227,7 +277,9 @@ def test_no_page_is_shown_in_a_frame(foreign: Foreign, path: str) -> None:
 
 def test_an_opened_page_cannot_be_reached_from_the_one_that_opened_it(foreign: Foreign) -> None:
     with foreign.page.expect_popup() as popup:
-        foreign.page.evaluate("(url) => { window.opened = open(url); }", f"{foreign.server.url}/docs")
+        foreign.page.evaluate(
+            "(url) => { window.opened = open(url); }", f"{foreign.server.url}/docs"
+        )
     expect(popup.value.get_by_role("heading", level=1)).to_contain_text("API")
     assert foreign.page.evaluate("opened.closed"), "as it seems from there"
     assert popup.value.evaluate("opener === null")
@@ -239,14 +291,18 @@ def test_an_opened_page_cannot_be_reached_from_the_one_that_opened_it(foreign: F
 @pytest.fixture
 def listed(browser: Browser, elsewhere: Elsewhere, start: Start) -> Iterator[Foreign]:
     context = browser.new_context()
-    yield Foreign(context.new_page(), start(f"origins: ['{elsewhere.origin}']"), f"{elsewhere.origin}/")
+    yield Foreign(
+        context.new_page(), start(f"origins: ['{elsewhere.origin}']"), f"{elsewhere.origin}/"
+    )
     context.close()
 
 
 def test_a_listed_page_connects_reads_and_publishes(listed: Foreign) -> None:
     assert listed.run("return socket(`${ws}?channel=chat.a`, 'eventhub.v1');") == "open"
     for options in ("undefined", "{ withCredentials: true }"):
-        assert listed.run(f"return source(`${{base}}/v1/channels/chat.a/sse`, {options});") == "open"
+        assert (
+            listed.run(f"return source(`${{base}}/v1/channels/chat.a/sse`, {options});") == "open"
+        )
     added = "'Cache-Control': 'no-cache', 'X-Requested-With': 'XMLHttpRequest', baggage: 'a=b', tracestate: 'a=b', 'Last-Event-ID': ''"
     for credentials in ("include", "omit"):
         asked = f"asked(`${{base}}/v1/channels/chat.a`, {{ credentials: '{credentials}', headers: {{ {added} }} }})"
@@ -254,7 +310,9 @@ def test_a_listed_page_connects_reads_and_publishes(listed: Foreign) -> None:
     headers = "{ 'Idempotency-Key': 'k', Authorization: 'Bearer x' }"
     sent = f"asked(`${{base}}/v1/channels/chat.a`, {{ method: 'POST', body: event, headers: {headers} }})"
     assert listed.run(f"return {sent};") == "cors 201"
-    read = listed.run("return (await (await fetch(`${base}/v1/channels/chat.a`)).json()).events.map(({ data }) => data.text);")
+    read = listed.run(
+        "return (await (await fetch(`${base}/v1/channels/chat.a`)).json()).events.map(({ data }) => data.text);"
+    )
     assert read == ["x"] == said(listed.server, "chat.a")
 
 
@@ -295,18 +353,32 @@ def attack(page: Page) -> dict[str, Any]:
     return found
 
 
-def test_a_page_whose_name_was_rebound_gets_nothing_although_it_is_of_our_origin(browser: Browser, tmp_path: Path) -> None:
+def test_a_page_whose_name_was_rebound_gets_nothing_although_it_is_of_our_origin(
+    browser: Browser, tmp_path: Path
+) -> None:
     port = free_port()
     origin = f"http://rebound.test:{port}"
-    with EventHubServer(tmp_path, f"origins: ['{origin}']", port=port) as server, browser.new_context() as context:
+    with (
+        EventHubServer(tmp_path, f"origins: ['{origin}']", port=port) as server,
+        browser.new_context() as context,
+    ):
         page = context.new_page()
         page.goto(f"{origin}/livez")
         read = dict.fromkeys(("history", "page", "forwarded"), "basic 200")
-        assert attack(page) == {"socket": "open", "source": "open", "post": "basic 201", **read}, "where it is listed"
+        assert attack(page) == {"socket": "open", "source": "open", "post": "basic 201", **read}, (
+            "where it is listed"
+        )
         server.stop()
         server.config.write_text("")
         server.start()
         refused = dict.fromkeys(("post", "history", "page", "forwarded"), "basic 421")
-        assert attack(page) == {"socket": ["misdirected_request", 4421], "source": "closed", **refused}
-        assert page.evaluate("async () => (await (await fetch('/v1/types')).json()).code") == "misdirected_request"
+        assert attack(page) == {
+            "socket": ["misdirected_request", 4421],
+            "source": "closed",
+            **refused,
+        }
+        assert (
+            page.evaluate("async () => (await (await fetch('/v1/types')).json()).code")
+            == "misdirected_request"
+        )
         assert said(server, "chat.rebound") == []

@@ -26,17 +26,23 @@ def line(page: Page, title: str) -> str:
 
 
 def shell(command: str) -> list[str]:
-    finished = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True)
+    finished = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=True
+    )
     return finished.stdout.splitlines()
 
 
-def test_the_channel_types_of_this_server_are_shown_and_a_channel_is_opened_by_its_name(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).open("/")
+def test_the_channel_types_of_this_server_are_shown_and_a_channel_is_opened_by_its_name(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = identity(server).open("/")
     expect(page.get_by_role("heading", level=2).first).to_have_text("Channel types on this server")
     expect(page.locator("#channels h3")).to_have_text(["chat", "logs", "iot"])
     described = "chat events · keeps the newest 500 for 1 day · shows who is there"
     expect(page.locator("#channels .muted").first).to_have_text(described)
-    expect(page.locator("#channels").get_by_role("link")).to_have_text(["Open the chat"])  # no name that nobody gave a channel
+    expect(page.locator("#channels").get_by_role("link")).to_have_text(
+        ["Open the chat"]
+    )  # no name that nobody gave a channel
     card = page.locator("#channels li").nth(2)
     name = card.get_by_role("textbox", name="Channel")
     expect(name).to_have_value("iot.")
@@ -53,39 +59,47 @@ def test_the_channel_types_of_this_server_are_shown_and_a_channel_is_opened_by_i
     expect(page).to_have_url(re.compile(r"/chat\?room=lobby$"))
 
 
-def test_a_server_without_the_sample_types_links_to_none_of_their_channels(start: Start, visit: Visit) -> None:
-    page = visit(start("channels: {orders: {}}")).open("/")
+def test_a_server_without_the_sample_types_links_to_none_of_their_channels(
+    start: Start, identity: Visit
+) -> None:
+    page = identity(start("channels: {orders: {}}")).open("/")
     expect(page.locator("#channels h3")).to_have_text(["orders"])
     expect(page.get_by_role("link", name="Open the chat")).to_have_count(0)
     expect(page.get_by_role("link", name="Watch events live")).to_have_count(0)
 
 
-def test_every_link_leads_somewhere(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).open("/")
+def test_every_link_leads_somewhere(server: EventHubServer, identity: Visit) -> None:
+    page = identity(server).open("/")
     expect(page.locator("#channels li")).to_have_count(3)
     targets = page.get_by_role("link").evaluate_all("(all) => all.map(({ href }) => href)")
     assert {f"{server.url}/docs", f"{server.url}/metrics"} <= set(targets)
-    assert {target: http.get(target).status_code for target in targets} == dict.fromkeys(targets, 200)
+    assert {target: http.get(target).status_code for target in targets} == dict.fromkeys(
+        targets, 200
+    )
 
 
-def test_the_publishing_lines_work_in_a_shell(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).open("/")
+def test_the_publishing_lines_work_in_a_shell(server: EventHubServer, identity: Visit) -> None:
+    page = identity(server).open("/")
     expect(page.locator(".line")).to_have_count(6)
     one = json.loads("".join(shell(line(page, "Publish an event"))))
     assert one["channel"] == "chat.lobby"
-    many = json.loads("".join(shell(line(page, "Publish many at once"))))
-    assert (many["accepted"], many["rejected"]) == (2, 0)
+    build_many = json.loads("".join(shell(line(page, "Publish many at once"))))
+    assert (build_many["accepted"], build_many["rejected"]) == (2, 0)
     last = json.loads(shell(line(page, "Stream events, one a line"))[-1])
     assert (last["accepted"], last["rejected"], last["done"]) == (2, 0, True)
 
 
-def test_a_growing_file_is_streamed_and_a_refusal_shows_at_once(server: EventHubServer, visit: Visit, tmp_path: Path) -> None:
-    page = visit(server).open("/")
+def test_a_growing_file_is_streamed_and_a_refusal_shows_at_once(
+    server: EventHubServer, identity: Visit, tmp_path: Path
+) -> None:
+    page = identity(server).open("/")
     expect(page.locator(".line")).to_have_count(6)
     records = tmp_path / "app.log.jsonl"
     records.write_text('{"level":"info","message":"started"}\n')
     command = line(page, "Stream a file as it grows")
-    with subprocess.Popen(["bash", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True) as streaming:
+    with subprocess.Popen(
+        ["bash", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE, start_new_session=True
+    ) as streaming:
         assert streaming.stdout
         assert json.loads(streaming.stdout.readline())["accepted"] == 1
         with records.open("a") as growing:
@@ -95,8 +109,8 @@ def test_a_growing_file_is_streamed_and_a_refusal_shows_at_once(server: EventHub
     assert (answer["line"], answer["error"]["code"]) == (2, "invalid_event")
 
 
-def test_the_following_lines_work_too(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).open("/")
+def test_the_following_lines_work_too(server: EventHubServer, identity: Visit) -> None:
+    page = identity(server).open("/")
     expect(page.locator(".line")).to_have_count(6)
     follow = f"exec {line(page, 'Follow a channel')} -s"
     with subprocess.Popen(["bash", "-c", follow], stdout=subprocess.PIPE) as follower:
@@ -110,8 +124,8 @@ def test_the_following_lines_work_too(server: EventHubServer, visit: Visit) -> N
         assert [json.loads(socket.recv())["type"] for _ in range(2)] == ["hello", "subscribed"]
 
 
-def test_a_line_can_be_copied(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server, permissions=["clipboard-read", "clipboard-write"])
+def test_a_line_can_be_copied(server: EventHubServer, identity: Visit) -> None:
+    visitor = identity(server, permissions=["clipboard-read", "clipboard-write"])
     page = visitor.open("/")
     button = page.get_by_role("button", name="Copy: Publish an event")
     button.click()
@@ -121,14 +135,18 @@ def test_a_line_can_be_copied(server: EventHubServer, visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_is_wider_than_the_screen(server: EventHubServer, visit: Visit, width: int) -> None:
-    page = visit(server, viewport={"width": width, "height": 800}).open("/")
+def test_nothing_is_wider_than_the_screen(
+    server: EventHubServer, identity: Visit, width: int
+) -> None:
+    page = identity(server, viewport={"width": width, "height": 800}).open("/")
     expect(page.locator(".line")).to_have_count(6)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_without_the_types_the_page_says_so_and_shows_the_sample_lines(server: EventHubServer, visit: Visit) -> None:
-    visitor = visit(server)
+def test_without_the_types_the_page_says_so_and_shows_the_sample_lines(
+    server: EventHubServer, identity: Visit
+) -> None:
+    visitor = identity(server)
     visitor.context.route("**/v1/types", lambda route: route.fulfill(status=200, body="not json"))
     page = visitor.open("/")
     expect(page.get_by_role("alert")).to_contain_text("The channels cannot be shown")

@@ -32,7 +32,10 @@ def test_an_event_after_its_answer_is_known_by_its_id(run: Evaluate) -> None:
 
 
 def test_an_acknowledged_message_is_not_taken_for_another_event(run: Evaluate) -> None:
-    assert run(OUTBOX + 'outbox.acknowledge(mine("a"), "k-2"); return outbox.claim(event("k-1", "a")) === undefined;')
+    assert run(
+        OUTBOX
+        + 'outbox.acknowledge(mine("a"), "k-2"); return outbox.claim(event("k-1", "a")) === undefined;'
+    )
 
 
 def test_a_gap_releases_what_lies_in_it_and_in_logs_that_are_gone(run: Evaluate) -> None:
@@ -76,7 +79,9 @@ def test_an_absence_ends_with_its_last_reason_and_counts_anew(run: Evaluate) -> 
         ([0, 5, 3600, 3601, 3605, 3606], 2),
     ],
 )
-def test_a_clock_that_jumps_is_an_absence_of_a_few_seconds(run: Evaluate, moments: list[int], missed: int) -> None:
+def test_a_clock_that_jumps_is_an_absence_of_a_few_seconds(
+    run: Evaluate, moments: list[int], missed: int
+) -> None:
     script = f"""
         const awake = (seconds) => absence.awake(1e12 + seconds * 1000);
         const message = (seconds) => [awake(seconds), absence.missed()][0];
@@ -101,9 +106,18 @@ def test_the_slow_clock_of_a_hidden_page_is_no_sleep(run: Evaluate) -> None:
     ("gap", "words"),
     [
         ("{ reason: 'reset' }", "The server lost its history; messages may be missing here."),
-        ("{ reason: 'expired' }", "Some messages were lost: the room keeps them for a limited time."),
-        ("{ reason: 'expired', skipped: 1 }", "1 message was lost: the room keeps them for a limited time."),
-        ("{ reason: 'slow', skipped: 1200 }", "1,200 messages were lost: this page read too slowly."),
+        (
+            "{ reason: 'expired' }",
+            "Some messages were lost: the room keeps them for a limited time.",
+        ),
+        (
+            "{ reason: 'expired', skipped: 1 }",
+            "1 message was lost: the room keeps them for a limited time.",
+        ),
+        (
+            "{ reason: 'slow', skipped: 1200 }",
+            "1,200 messages were lost: this page read too slowly.",
+        ),
         ("{ reason: 'conflated', skipped: 2 }", "2 messages were lost: this page read too slowly."),
         ("{ reason: 'of tomorrow' }", "Some messages were lost."),
     ],
@@ -149,8 +163,15 @@ def test_short_data_takes_one_line(run: Evaluate, data: str, expected: str) -> N
         ("/v1/ws", "wss://page.example/v1/ws"), ("/hub/", "wss://page.example/hub/v1/ws"), ("//hub.example", "wss://hub.example/v1/ws"),
     ],
 )  # fmt: skip
-def test_the_address_of_a_server_leads_to_its_websocket(run: Evaluate, given: str, socket: str) -> None:
-    assert run(f"return (await import('/static/address.js')).socketAddress({given!r}, 'https://page.example/a/b')") == socket
+def test_the_address_of_a_server_leads_to_its_websocket(
+    run: Evaluate, given: str, socket: str
+) -> None:
+    assert (
+        run(
+            f"return (await import('/static/address.js')).socketAddress({given!r}, 'https://page.example/a/b')"
+        )
+        == socket
+    )
 
 
 @pytest.mark.parametrize("given", ["ftp://hub.example", "localhost:8000", "http://", "mailto:x"])

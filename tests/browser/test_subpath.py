@@ -1,4 +1,6 @@
-"""Below a path of a proxy, as docs/operations.md says: pages in Chromium, and every transport, behind real nginx and HAProxy."""
+"""Below a path of a proxy, as docs/operations.md says: pages in Chromium, and every transport,
+behind real nginx and HAProxy.
+"""
 
 import json
 import re
@@ -26,7 +28,9 @@ def directives(language: str) -> str:
 
 
 @pytest.fixture(scope="module", params=["nginx", "haproxy"])
-def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+def hub(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SimpleNamespace]:
     """The address below which a server is."""
     with EventHubServer(tmp_path_factory.mktemp("hub"), "proxies: [127.0.0.1]") as server:
         directory = tmp_path_factory.mktemp(request.param)
@@ -36,10 +40,16 @@ def hub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
             else HAProxy(directory, [server], directives("haproxy"))
         )
         with front:
-            yield SimpleNamespace(url=f"{front.url}/hub", ws_url=f"ws://127.0.0.1:{front.port}/hub/v1/ws", direct=server.url)
+            yield SimpleNamespace(
+                url=f"{front.url}/hub",
+                ws_url=f"ws://127.0.0.1:{front.port}/hub/v1/ws",
+                direct=server.url,
+            )
 
 
-def test_every_link_of_every_page_leads_somewhere_below_the_path(hub: SimpleNamespace, visit: Visit) -> None:
+def test_every_link_of_every_page_leads_somewhere_below_the_path(
+    hub: SimpleNamespace, identity: Visit
+) -> None:
     seen = set()
     for path, ready in (
         ("/", "#channels li"),
@@ -47,12 +57,16 @@ def test_every_link_of_every_page_leads_somewhere_below_the_path(hub: SimpleName
         ("/explore", "#status"),
         ("/docs", "#channel-types .links a, #channel-types p a"),
     ):
-        page = visit(hub).open(path)
+        page = identity(hub).open(path)
         expect(page.locator(ready).first).to_be_attached()
         seen |= set(page.locator("a[href]").evaluate_all("(all) => all.map(({ href }) => href)"))
-        forms = page.locator("form[action]").evaluate_all("(all) => all.map(({ action }) => action)")
+        forms = page.locator("form[action]").evaluate_all(
+            "(all) => all.map(({ action }) => action)"
+        )
         assert all(form.startswith(f"{hub.url}/") for form in forms)
-    inside = {address.partition("#")[0] for address in seen if address.startswith("http://127.0.0.1")}
+    inside = {
+        address.partition("#")[0] for address in seen if address.startswith("http://127.0.0.1")
+    }
     assert {f"{hub.url}/", f"{hub.url}/docs", f"{hub.url}/openapi.json"} <= inside
     assert all(address.startswith(f"{hub.url}/") for address in inside)
     statuses = {address: http.get(address).status_code for address in inside}
@@ -60,35 +74,48 @@ def test_every_link_of_every_page_leads_somewhere_below_the_path(hub: SimpleName
     assert statuses == dict.fromkeys(statuses, 200)
 
 
-def test_people_talk_in_the_chat(hub: SimpleNamespace, visit: Visit) -> None:
-    ana, ben = (visit(hub).chat(name, "subpath") for name in ("ana", "ben"))
+def test_people_talk_in_the_chat(hub: SimpleNamespace, identity: Visit) -> None:
+    ana, ben = (identity(hub).chat(name, "subpath") for name in ("ana", "ben"))
     ana.get_by_role("textbox", name="Message").fill("hello below a path")
     ana.keyboard.press("Enter")
     expect(ben.locator("#log")).to_contain_text("hello below a path")
 
 
-def test_the_lines_of_the_landing_page_name_the_path_and_work(hub: SimpleNamespace, visit: Visit) -> None:
-    page = visit(hub).open("/")
+def test_the_lines_of_the_landing_page_name_the_path_and_work(
+    hub: SimpleNamespace, identity: Visit
+) -> None:
+    page = identity(hub).open("/")
     expect(page.locator(".line")).to_have_count(6)
     assert json.loads("".join(shell(line(page, "Publish an event"))))["channel"] == "chat.lobby"
     assert f"{hub.ws_url}?channel=" in line(page, "Follow it over WebSocket")
 
 
-def test_explore_publishes_and_shows(hub: SimpleNamespace, visit: Visit) -> None:
-    page = visit(hub).open("/explore?channel=chat.subpath-explored&since=-5")
+def test_explore_publishes_and_shows(hub: SimpleNamespace, identity: Visit) -> None:
+    page = identity(hub).open("/explore?channel=chat.subpath-explored&since=-5")
     expect(page.locator("#status")).to_have_attribute("data-state", "open")
-    http.post(f"{hub.url}/v1/channels/chat.subpath-explored", json={"sender": "ana", "text": "found"}).raise_for_status()
+    http.post(
+        f"{hub.url}/v1/channels/chat.subpath-explored", json={"sender": "ana", "text": "found"}
+    ).raise_for_status()
     expect(page.locator("#rows")).to_contain_text("found")
 
 
 def test_every_transport_is_there(hub: SimpleNamespace) -> None:
     channel = f"{hub.url}/v1/channels/chat.subpath-streams"
-    with WsClient(hub.ws_url) as client, sse(f"{channel}/sse") as blocks, ndjson(f"{channel}/ndjson") as lines:
+    with (
+        WsClient(hub.ws_url) as client,
+        sse(f"{channel}/sse") as blocks,
+        ndjson(f"{channel}/ndjson") as lines,
+    ):
         client.subscribe("chat.subpath-streams")
         messages = (block.message for block in blocks if block.message)
         assert next(lines)["type"] == next(messages)["type"] == "subscribed"
         http.put(channel, content=b'{"sender":"ana","text":"x"}').raise_for_status()
-        assert client.until("event")["data"] == next(lines)["data"] == next(messages)["data"] == {"sender": "ana", "text": "x"}
+        assert (
+            client.until("event")["data"]
+            == next(lines)["data"]
+            == next(messages)["data"]
+            == {"sender": "ana", "text": "x"}
+        )
 
 
 def test_the_openapi_document_leads_to_the_interface(hub: SimpleNamespace) -> None:
@@ -99,4 +126,7 @@ def test_the_openapi_document_leads_to_the_interface(hub: SimpleNamespace) -> No
 
 def test_without_its_last_slash_it_leads_to_the_page(hub: SimpleNamespace) -> None:
     answer = http.get(hub.url)
-    assert (answer.status_code, str(httpx.URL(hub.url).join(answer.headers["location"]))) == (301, f"{hub.url}/")
+    assert (answer.status_code, str(httpx.URL(hub.url).join(answer.headers["location"]))) == (
+        301,
+        f"{hub.url}/",
+    )

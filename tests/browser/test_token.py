@@ -1,4 +1,6 @@
-"""The pages where the server asks who one is, and their content security policy, with a real server."""
+"""The pages where the server asks who one is, and their content security policy, with a real
+server.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,9 +30,15 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer
         yield running
 
 
-def token(sub: str = "ana", *, seconds: float = 600, pattern: str = ">", secret: str = SECRET, **more: Any) -> str:
+def token(
+    sub: str = "ana", *, seconds: float = 600, pattern: str = ">", secret: str = SECRET, **more: Any
+) -> str:
     grants = {action: [pattern] for action in EVERYTHING}
-    return jwt.encode({"sub": sub, "exp": time.time() + seconds, "channels": grants, **more}, secret, algorithm="HS256")
+    return jwt.encode(
+        {"sub": sub, "exp": time.time() + seconds, "channels": grants, **more},
+        secret,
+        algorithm="HS256",
+    )
 
 
 def field(page: Page) -> Locator:
@@ -56,7 +64,9 @@ def named(visitor: Visitor, path: str, name: str = "Ana M.") -> Page:
 
 
 def kept(page: Page) -> dict[str, Any]:
-    found: dict[str, Any] = page.evaluate("() => ({ tab: { ...sessionStorage }, browser: { ...localStorage }, cookies: document.cookie })")
+    found: dict[str, Any] = page.evaluate(
+        "() => ({ tab: { ...sessionStorage }, browser: { ...localStorage }, cookies: document.cookie })"
+    )
     return found
 
 
@@ -65,8 +75,10 @@ def connected(page: Page) -> Page:
     return page
 
 
-def test_a_stranger_is_asked_for_a_token_and_is_then_seen_under_its_name(guarded: EventHubServer, visit: Visit) -> None:
-    page = named(visit(guarded), "/chat?room=asked")
+def test_a_stranger_is_asked_for_a_token_and_is_then_seen_under_its_name(
+    guarded: EventHubServer, identity: Visit
+) -> None:
+    page = named(identity(guarded), "/chat?room=asked")
     expect(reason(page)).to_contain_text("This needs a token.")
     expect(field(page)).to_be_focused()
     expect(field(page)).to_have_attribute("type", "password")
@@ -84,11 +96,17 @@ def test_a_stranger_is_asked_for_a_token_and_is_then_seen_under_its_name(guarded
     expect(page.locator("#log .text")).to_have_text(["oi"])
 
 
-def test_a_link_brings_the_token_and_the_address_bar_does_not_keep_it(guarded: EventHubServer, visit: Visit) -> None:
-    visitor = visit(guarded)
+def test_a_link_brings_the_token_and_the_address_bar_does_not_keep_it(
+    guarded: EventHubServer, identity: Visit
+) -> None:
+    visitor = identity(guarded)
     asked: list[str] = []
-    visitor.context.on("request", lambda request: asked.append(f"{request.url} {request.headers.get('referer')}"))
-    visitor.context.on("page", lambda page: page.on("websocket", lambda socket: asked.append(socket.url)))
+    visitor.context.on(
+        "request", lambda request: asked.append(f"{request.url} {request.headers.get('referer')}")
+    )
+    visitor.context.on(
+        "page", lambda page: page.on("websocket", lambda socket: asked.append(socket.url))
+    )
     secret = token("bob")
     page = settled(visitor.open(f"/chat?room=link#token={secret}"))
     assert page.url == f"{guarded.url}/chat?room=link"
@@ -106,8 +124,10 @@ def test_a_link_brings_the_token_and_the_address_bar_does_not_keep_it(guarded: E
     expect(field(other)).to_be_visible()
 
 
-def test_another_link_in_the_same_tab_is_another_person(guarded: EventHubServer, visit: Visit) -> None:
-    page = settled(visit(guarded).open(f"/chat?room=switch#token={token('ana')}"))
+def test_another_link_in_the_same_tab_is_another_person(
+    guarded: EventHubServer, identity: Visit
+) -> None:
+    page = settled(identity(guarded).open(f"/chat?room=switch#token={token('ana')}"))
     expect(page.locator("#members .sender")).to_have_text(["ana"])
     page.evaluate("(token) => { location.hash = `token=${token}`; }", token("bob"))
     expect(page.locator("#members .sender")).to_have_text(["bob"])
@@ -121,14 +141,17 @@ def test_another_link_in_the_same_tab_is_another_person(guarded: EventHubServer,
         (token(secret="another secret of thirty-two bytes"), "That token is not accepted."),
         ("rubbish", "That token is not accepted."),
         (token(seconds=-60), "The token has expired."),
-        (token(pattern="chat.elsewhere"), "The token does not allow this. The server says: token 'ana' has no grant"),
+        (
+            token(pattern="chat.elsewhere"),
+            "The token does not allow this. The server says: token 'ana' has no grant",
+        ),
     ],
 )
 @pytest.mark.parametrize("path", ["/chat?room=refused", "/explore?channel=chat.refused"])
 def test_a_refusal_is_told_in_words_and_another_token_mends_it(
-    guarded: EventHubServer, visit: Visit, path: str, value: str, words: str
+    guarded: EventHubServer, identity: Visit, path: str, value: str, words: str
 ) -> None:
-    page = visit(guarded).open(f"{path}#token={value}")
+    page = identity(guarded).open(f"{path}#token={value}")
     expect(page.get_by_role("alert").filter(has_text=words)).to_be_visible()
     expect(field(page)).to_have_attribute("aria-invalid", "true")
     assert value not in (page.locator("body").text_content() or "")
@@ -138,8 +161,10 @@ def test_a_refusal_is_told_in_words_and_another_token_mends_it(
     expect(page.locator("#problem")).to_be_hidden()
 
 
-def test_without_a_token_one_sees_what_anyone_may_see(guarded: EventHubServer, visit: Visit) -> None:
-    page = visit(guarded).open("/explore?channel=open.a#token=rubbish")
+def test_without_a_token_one_sees_what_anyone_may_see(
+    guarded: EventHubServer, identity: Visit
+) -> None:
+    page = identity(guarded).open("/explore?channel=open.a#token=rubbish")
     use(page, "")
     connected(page)
     expect(field(page)).to_be_hidden()
@@ -154,8 +179,10 @@ def test_without_a_token_one_sees_what_anyone_may_see(guarded: EventHubServer, v
     expect(page.locator("#rows .id")).to_have_count(1)
 
 
-def test_a_server_that_takes_no_tokens_says_so_and_one_goes_on_without(server: EventHubServer, visit: Visit) -> None:
-    page = visit(server).open(f"/chat?room=none#token={token()}")
+def test_a_server_that_takes_no_tokens_says_so_and_one_goes_on_without(
+    server: EventHubServer, identity: Visit
+) -> None:
+    page = identity(server).open(f"/chat?room=none#token={token()}")
     expect(reason(page)).to_contain_text("no authentication configured")
     use(page, "")
     page.get_by_role("textbox", name="Name", exact=True).fill("ana")
@@ -164,17 +191,26 @@ def test_a_server_that_takes_no_tokens_says_so_and_one_goes_on_without(server: E
     expect(page.locator("#members .sender")).to_have_text(["ana"])
 
 
-def test_without_authentication_nobody_is_asked(server: EventHubServer, visit: Visit) -> None:
-    for page in (visit(server).chat("ana", "unasked"), connected(visit(server).open("/explore?channel=iot.unasked"))):
+def test_without_authentication_nobody_is_asked(server: EventHubServer, identity: Visit) -> None:
+    for page in (
+        identity(server).chat("ana", "unasked"),
+        connected(identity(server).open("/explore?channel=iot.unasked")),
+    ):
         expect(page.locator("#token")).to_be_hidden()
         assert "eventhub.token" not in str(kept(page))
 
 
-def test_before_a_token_expires_a_new_one_keeps_the_connection(guarded: EventHubServer, visit: Visit) -> None:
-    visitor = visit(guarded)
+def test_before_a_token_expires_a_new_one_keeps_the_connection(
+    guarded: EventHubServer, identity: Visit
+) -> None:
+    visitor = identity(guarded)
     sockets: list[str] = []
-    visitor.context.on("page", lambda page: page.on("websocket", lambda socket: sockets.append(socket.url)))
-    page = settled(visitor.open(f"/chat?room=expiring#token={token(seconds=34)}"))  # warned 30 seconds before
+    visitor.context.on(
+        "page", lambda page: page.on("websocket", lambda socket: sockets.append(socket.url))
+    )
+    page = settled(
+        visitor.open(f"/chat?room=expiring#token={token(seconds=34)}")
+    )  # warned 30 seconds before
     page.get_by_role("textbox", name="Message", exact=True).fill("in the middle of")
     expect(reason(page)).to_contain_text("about to expire")
     expect(page.get_by_role("textbox", name="Message", exact=True)).to_be_focused()
@@ -184,8 +220,10 @@ def test_before_a_token_expires_a_new_one_keeps_the_connection(guarded: EventHub
     assert len(sockets) == 1
 
 
-def test_a_token_that_expires_ends_the_connection_and_is_asked_for(guarded: EventHubServer, visit: Visit) -> None:
-    page = visit(guarded).open("/explore?channel=chat.end#token=rubbish")
+def test_a_token_that_expires_ends_the_connection_and_is_asked_for(
+    guarded: EventHubServer, identity: Visit
+) -> None:
+    page = identity(guarded).open("/explore?channel=chat.end#token=rubbish")
     expect(field(page)).to_be_visible()
     use(page, token(seconds=15))  # from now on, and not while the page was loading
     connected(page)
@@ -196,8 +234,10 @@ def test_a_token_that_expires_ends_the_connection_and_is_asked_for(guarded: Even
 
 
 @pytest.mark.parametrize("path", ["/chat?room=narrow", "/explore?channel=chat.narrow"])
-def test_the_field_fits_a_phone_and_has_its_roles(guarded: EventHubServer, visit: Visit, path: str) -> None:
-    page = visit(guarded, viewport={"width": 360, "height": 640}).open(f"{path}#token=rubbish")
+def test_the_field_fits_a_phone_and_has_its_roles(
+    guarded: EventHubServer, identity: Visit, path: str
+) -> None:
+    page = identity(guarded, viewport={"width": 360, "height": 640}).open(f"{path}#token=rubbish")
     expect(field(page)).to_be_in_viewport()
     expect(page.get_by_role("button", name="Use it")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -227,13 +267,19 @@ INJECTED = """() => new Promise((resolve) => {
 
 
 @pytest.mark.parametrize("path", ["/", "/chat", "/explore", "/docs"])
-def test_injected_script_does_not_run_and_nothing_is_sent_elsewhere(server: EventHubServer, visit: Visit, path: str) -> None:
-    visitor = visit(server)
+def test_injected_script_does_not_run_and_nothing_is_sent_elsewhere(
+    server: EventHubServer, identity: Visit, path: str
+) -> None:
+    visitor = identity(server)
     page = visitor.context.new_page()
     page.goto(server.url + path)
     seen = page.evaluate(INJECTED)
     assert seen["harmed"] is None
-    assert sorted(directive for directive, _ in seen["violations"]) == ["connect-src", "script-src-attr", "script-src-elem"]
+    assert sorted(directive for directive, _ in seen["violations"]) == [
+        "connect-src",
+        "script-src-attr",
+        "script-src-elem",
+    ]
 
 
 def test_the_http_module_sends_the_token_in_a_header(modules: Page) -> None:
@@ -254,15 +300,28 @@ def test_the_http_module_sends_the_token_in_a_header(modules: Page) -> None:
         ["GET", "v1/channels/a.b?since=-5", proof, None],
         ["GET", "v1/channels/a%2Fb/presence", proof, None],
         ["GET", "v1/types", proof, None],
-        ["POST", "v1/channels/a.b", {"Content-Type": "application/json", "Idempotency-Key": "k", **proof}, "{}"],
+        [
+            "POST",
+            "v1/channels/a.b",
+            {"Content-Type": "application/json", "Idempotency-Key": "k", **proof},
+            "{}",
+        ],
         ["GET", "v1/types", {}, None],
     ]
 
 
 @pytest.mark.parametrize(
     ("fragment", "found", "left"),
-    [("", None, ""), ("#x", None, "#x"), ("#token=a.b-c_", "a.b-c_", ""), ("#token=", None, ""), ("#token=a&x=1", "a", "#x=1")],
+    [
+        ("", None, ""),
+        ("#x", None, "#x"),
+        ("#token=a.b-c_", "a.b-c_", ""),
+        ("#token=", None, ""),
+        ("#token=a&x=1", "a", "#x=1"),
+    ],
 )
-def test_a_token_is_taken_out_of_a_fragment(modules: Page, fragment: str, found: str | None, left: str) -> None:
+def test_a_token_is_taken_out_of_a_fragment(
+    modules: Page, fragment: str, found: str | None, left: str
+) -> None:
     script = "async (fragment) => (await import('/static/token.js')).takeToken(fragment)"
     assert modules.evaluate(script, fragment) == {"token": found, "fragment": left}

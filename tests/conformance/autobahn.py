@@ -1,5 +1,5 @@
-"""Autobahn's fuzzing client against the fast lane. `python -m tests.conformance.autobahn` runs `LONG` (about five minutes) and prints the
-table of RESULTS.md; the test command runs `SHORT`.
+"""Autobahn's fuzzing client against the fast lane. `python -m tests.conformance.autobahn` runs
+`LONG` (about five minutes) and prints the table of RESULTS.md; the test command runs `SHORT`.
 """
 
 import json
@@ -16,14 +16,18 @@ from tests.harness import EventHubServer
 
 ROOT = Path(__file__).parents[2] / ".autobahn"
 PYTHON = ROOT / "usr/bin/python2.7"
-CONFIG = "{compression: true, limits: {event_bytes: 16777216, body_bytes: 16777216, commands: 1000000}}"
+CONFIG = (
+    "{compression: true, limits: {event_bytes: 16777216, body_bytes: 16777216, commands: 1000000}}"
+)
 GROUPS = {
     "1": "Framing", "2": "Pings and pongs", "3": "Reserved bits", "4": "Opcodes", "5": "Fragmentation", "6": "UTF-8",
     "7": "Closing", "9": "Limits, to 16 MiB", "10": "Auto-fragmentation", "12": "permessage-deflate, payloads",
     "13": "permessage-deflate, parameters",
 }  # fmt: skip
 SIZES = [*range(1, 9), *range(11, 14)]
-"""Of the eighteen cases in each part of 12 and 13, those whose thousand messages have at most 32 KiB each. The others take minutes."""
+"""Of the eighteen cases in each part of 12 and 13, those whose thousand messages have at most 32
+KiB each. The others take minutes.
+"""
 LONG = [
     *(f"{group}.*" for group in ("1", "2", "3", "4", "5", "6", "7", "9", "10")),
     *(f"12.{part}.{size}" for part in range(1, 6) for size in SIZES),
@@ -32,12 +36,28 @@ LONG = [
 SHORT = [
     *(f"{group}.*" for group in ("1", "2", "3", "4", "5", "6", "7", "10")),
     *("9.1.1", "9.2.1", "9.3.3", "9.4.9", "9.5.6", "9.7.1", "9.8.1"),
-    *("12.1.1", "12.1.5", "12.2.1", "13.1.1", "13.1.5", "13.2.1", "13.3.1", "13.4.1", "13.5.1", "13.6.1", "13.7.1"),
+    *(
+        "12.1.1",
+        "12.1.5",
+        "12.2.1",
+        "13.1.1",
+        "13.1.5",
+        "13.2.1",
+        "13.3.1",
+        "13.4.1",
+        "13.5.1",
+        "13.6.1",
+        "13.7.1",
+    ),
 ]
 INFORMATIONAL = {"7.1.6", "7.13.1", "7.13.2"}
-"""Where the suite only looks: whether what came before a close frame is answered, and close codes that no RFC defines."""
+"""Where the suite only looks: whether what came before a close frame is answered, and close codes
+that no RFC defines.
+"""
 DECLINED = ("13.3.", "13.4.", "13.5.", "13.6.")
-"""Where all that the client offers limits the window of the server, which shares its frames with clients that did not ask for that."""
+"""Where all that the client offers limits the window of the server, which shares its frames with
+clients that did not ask for that.
+"""
 
 PATIENT = """\
 from autobahntestsuite.fuzzing import FuzzingProtocol as one; kill, close = one.killAfter, one.closeAfter
@@ -46,7 +66,9 @@ one.killAfter = lambda self, seconds: kill(self, 10 * seconds); one.closeAfter =
 
 
 class Verdict(NamedTuple):
-    """What Autobahn says of a case: of what happened, of how it was closed, and how many milliseconds it took."""
+    """What Autobahn says of a case: of what happened, of how it was closed, and how many
+    milliseconds it took.
+    """
 
     behavior: str
     close: str
@@ -55,33 +77,69 @@ class Verdict(NamedTuple):
     def expected(self, case: str) -> bool:
         if case in INFORMATIONAL:
             return (self.behavior, self.close) == ("INFORMATIONAL", "INFORMATIONAL")
-        return (self.behavior, self.close) == ("UNIMPLEMENTED" if case.startswith(DECLINED) else "OK", "OK")
+        return (self.behavior, self.close) == (
+            "UNIMPLEMENTED" if case.startswith(DECLINED) else "OK",
+            "OK",
+        )
 
 
 def judge(directory: Path, cases: Sequence[str], seconds: float) -> dict[str, Verdict]:
     """Verdicts by case, `*` in a case being any. Files go to `directory`."""
     with EventHubServer(directory, CONFIG, lane="echo") as server:
-        specification = {"outdir": str(directory / "reports"), "servers": [{"agent": "eventhub", "url": server.ws_url}], "cases": cases}
+        specification = {
+            "outdir": str(directory / "reports"),
+            "servers": [{"agent": "eventhub", "url": server.ws_url}],
+            "cases": cases,
+        }
         (directory / "spec.json").write_text(json.dumps(specification))
         (libraries,) = ROOT.glob("usr/lib/*-linux-gnu")
         wstest = f"{PATIENT}; from autobahntestsuite.wstest import run; run()"
-        command = [str(PYTHON), "-W", "ignore", "-c", wstest, "-m", "fuzzingclient", "-s", "spec.json"]
+        command = [
+            str(PYTHON),
+            "-W",
+            "ignore",
+            "-c",
+            wstest,
+            "-m",
+            "fuzzingclient",
+            "-s",
+            "spec.json",
+        ]
         environment = {"LD_LIBRARY_PATH": str(libraries), "PATH": os.environ["PATH"]}
-        done = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(
+            command,
+            cwd=directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     found = json.loads((directory / "reports/index.json").read_text())["eventhub"]
-    return {case: Verdict(each["behavior"], each["behaviorClose"], each["duration"]) for case, each in found.items()}
+    return {
+        case: Verdict(each["behavior"], each["behaviorClose"], each["duration"])
+        for case, each in found.items()
+    }
 
 
 def table(verdicts: dict[str, Verdict]) -> str:
     """Markdown, a line a group."""
-    lines = ["| group | cases | OK | informational | declined | otherwise | seconds |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| group | cases | OK | informational | declined | otherwise | seconds |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for group, name in GROUPS.items():
         own = {case: verdict for case, verdict in verdicts.items() if case.split(".")[0] == group}
-        kinds = Counter(verdict.behavior if verdict.expected(case) else "otherwise" for case, verdict in own.items())
+        kinds = Counter(
+            verdict.behavior if verdict.expected(case) else "otherwise"
+            for case, verdict in own.items()
+        )
         counts = [kinds[kind] for kind in ("OK", "INFORMATIONAL", "UNIMPLEMENTED", "otherwise")]
         seconds = sum(verdict.duration for verdict in own.values()) / 1000
-        lines.append(f"| {group} {name} | {len(own)} | {' | '.join(map(str, counts))} | {seconds:.1f} |")
+        lines.append(
+            f"| {group} {name} | {len(own)} | {' | '.join(map(str, counts))} | {seconds:.1f} |"
+        )
     return "\n".join(lines)
 
 

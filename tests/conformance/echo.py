@@ -1,17 +1,19 @@
-"""`eventhub serve` as Autobahn wants it: an echo server. Only what a whole message means is replaced.
+"""`eventhub serve` as Autobahn wants it: an echo server. Only what a whole message means is
+replaced.
 
-Handshake, frames, UTF-8, fragments, pings, close codes, compression, back-pressure and the native writes are the product's. A text
-message goes back by the product's own encoding in place of being a command; so does a binary one, which the product refuses.
+Handshake, frames, UTF-8, fragments, pings, close codes, compression, back-pressure and the native
+writes are the product's. A text message goes back by the product's own encoding in place of being a
+command; so does a binary one, which the product refuses.
 """
 
 from typing import Any
 from unittest.mock import patch
 
 from eventhub.cli import app
-from eventhub.encoding import BINARY, TEXT, DeflateEncoding, deflated, frame
-from eventhub.server.gateway import Gateway
-from eventhub.server.wire import WebSocketProtocol
-from eventhub.session import Session
+from eventhub.delivery.encoding import BINARY, TEXT, DeflateEncoding, deflated, frame
+from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.websocket.protocol import WebSocketProtocol
+from eventhub.session.session import Session
 
 
 class Echo(Session):
@@ -28,8 +30,8 @@ class Echo(Session):
         self._writer.write(encode(message, opcode))
 
 
-def _session(gateway: Gateway, writer: Any, submit: Any, visit: Any) -> Session:
-    return Echo(gateway.hub, writer, gateway.session_limits, submit, visit)
+def _session(manager: ConnectionManager, writer: Any, submit: Any, identity: Any) -> Session:
+    return Echo(manager.hub, writer, manager.session_limits, submit, identity)
 
 
 _receive = WebSocketProtocol._receive
@@ -43,5 +45,8 @@ def _receive_binary_too(protocol: WebSocketProtocol, opcode: int, payload: bytes
 
 
 if __name__ == "__main__":
-    with patch.object(Gateway, "session", _session), patch.object(WebSocketProtocol, "_receive", _receive_binary_too):
+    with (
+        patch.object(ConnectionManager, "session", _session),
+        patch.object(WebSocketProtocol, "_receive", _receive_binary_too),
+    ):
         app()

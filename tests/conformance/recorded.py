@@ -1,9 +1,13 @@
-"""How clients of others send a body, as recorded: for machines that have them not, and because they may change."""
+"""How clients of others send a body, as recorded: for machines that have them not, and because they
+may change.
+"""
 
 from collections.abc import Callable
 
 Sender = Callable[[str, str, bytes], list[bytes]]
-"""From path, media type and body to what goes out; between two parts the client waits for 100 Continue."""
+"""From path, media type and body to what goes out; between two parts the client waits for 100
+Continue.
+"""
 
 H2C = (
     "Connection: Upgrade, HTTP2-Settings",
@@ -32,14 +36,26 @@ def _chunks(*pieces: bytes) -> bytes:
 
 def _length(*fields: str, version: str = "1.1") -> Sender:
     def sender(path: str, media: str, body: bytes) -> list[bytes]:
-        return [_head(path, *fields, f"Content-Length: {len(body)}", f"Content-Type: {media}", version=version) + body]
+        return [
+            _head(
+                path,
+                *fields,
+                f"Content-Length: {len(body)}",
+                f"Content-Type: {media}",
+                version=version,
+            )
+            + body
+        ]
 
     return sender
 
 
 def _expects(*fields: str) -> Sender:
     def sender(path: str, media: str, body: bytes) -> list[bytes]:
-        return [_head(path, *fields, f"Content-Length: {len(body)}", f"Content-Type: {media}"), body]
+        return [
+            _head(path, *fields, f"Content-Length: {len(body)}", f"Content-Type: {media}"),
+            body,
+        ]
 
     return sender
 
@@ -64,7 +80,15 @@ RECORDED: dict[str, Sender] = {
     "requests length": _length(*PYTHON),
     "requests chunked": _chunked(*PYTHON, "Transfer-Encoding: chunked"),
     "curl --http2": _length("Host: 127.0.0.1", *H2C, "User-Agent: curl/7.88.1", "Accept: */*"),
-    "wget": _length("User-Agent: Wget/1.21.3", "Accept: */*", "Accept-Encoding: identity", "Host: 127.0.0.1", "Connection: Keep-Alive"),
+    "wget": _length(
+        "User-Agent: Wget/1.21.3",
+        "Accept: */*",
+        "Accept-Encoding: identity",
+        "Host: 127.0.0.1",
+        "Connection: Keep-Alive",
+    ),
     "ab -k": _length("Connection: Keep-Alive", "Host: 127.0.0.1", version="1.0"),
-    "nginx, as it speaks to upstreams": _length("Host: 127.0.0.1", "Connection: close", version="1.0"),
+    "nginx, as it speaks to upstreams": _length(
+        "Host: 127.0.0.1", "Connection: close", version="1.0"
+    ),
 }

@@ -1,4 +1,6 @@
-"""Every way a body can come: client by shape by kind of body. What was answered with success is stored, what was not is not, each once."""
+"""Every way a body can come: client by shape by kind of body. What was answered with success is
+stored, what was not is not, each once.
+"""
 
 import base64
 import json
@@ -59,7 +61,9 @@ def agrees(kind: Kind, answer: Answer) -> bool:
 
 def stored(hub: EventHubServer, path: str) -> list[float]:
     """The values in the channel, in order."""
-    return [event["data"]["value"] for event in http.get(f"{hub.url}{path}?limit=1000").json()["events"]]
+    return [
+        event["data"]["value"] for event in http.get(f"{hub.url}{path}?limit=1000").json()["events"]
+    ]
 
 
 def channel(client: str, kind: Kind) -> str:
@@ -80,8 +84,20 @@ def look(hub: EventHubServer, client: str, told: Callable[[str, Kind], Answer]) 
 
 def curl(*options: str) -> Client:
     def client(hub: EventHubServer, path: str, kind: Kind) -> Answer:
-        command = ["curl", "-sS", "-m", str(SECONDS), "-w", "\n%{http_code}", "-H", f"Content-Type: {kind.media}", *options]
-        done = subprocess.run([*command, f"{hub.url}{path}"], input=kind.body, capture_output=True, check=True)
+        command = [
+            "curl",
+            "-sS",
+            "-m",
+            str(SECONDS),
+            "-w",
+            "\n%{http_code}",
+            "-H",
+            f"Content-Type: {kind.media}",
+            *options,
+        ]
+        done = subprocess.run(
+            [*command, f"{hub.url}{path}"], input=kind.body, capture_output=True, check=True
+        )
         text, _, status = done.stdout.rpartition(b"\n")
         return int(status), text
 
@@ -91,8 +107,23 @@ def curl(*options: str) -> Client:
 def wget(hub: EventHubServer, path: str, kind: Kind) -> Answer:
     body = hub.config.parent / f"{path.rpartition('/')[2]}.body"
     body.write_bytes(kind.body)
-    options = ["-q", "-S", "-O", "-", "-T", str(SECONDS), "-t", "1", "--content-on-error", f"--header=Content-Type: {kind.media}"]
-    done = subprocess.run(["wget", *options, f"--post-file={body}", f"{hub.url}{path}"], capture_output=True, check=False)
+    options = [
+        "-q",
+        "-S",
+        "-O",
+        "-",
+        "-T",
+        str(SECONDS),
+        "-t",
+        "1",
+        "--content-on-error",
+        f"--header=Content-Type: {kind.media}",
+    ]
+    done = subprocess.run(
+        ["wget", *options, f"--post-file={body}", f"{hub.url}{path}"],
+        capture_output=True,
+        check=False,
+    )
     return int(done.stderr.split(b"HTTP/1.1 ")[-1][:3]), done.stdout
 
 
@@ -107,13 +138,24 @@ PROGRAMS: dict[str, Client] = {
 }
 
 
-@pytest.mark.parametrize("client", [name for name in PROGRAMS if name != "wget" or shutil.which("wget")])
+@pytest.mark.parametrize(
+    "client", [name for name in PROGRAMS if name != "wget" or shutil.which("wget")]
+)
 def test_programs(hub: EventHubServer, client: str) -> None:
     look(hub, client, lambda path, kind: PROGRAMS[client](hub, path, kind))
 
 
 def test_curl_that_speaks_http_2_at_once_is_told_and_nothing_is_stored(hub: EventHubServer) -> None:
-    command = ["curl", "-sS", "--http2-prior-knowledge", "-m", str(SECONDS), "--data-binary", "7", f"{hub.url}/v1/channels/iot.prior"]
+    command = [
+        "curl",
+        "-sS",
+        "--http2-prior-knowledge",
+        "-m",
+        str(SECONDS),
+        "--data-binary",
+        "7",
+        f"{hub.url}/v1/channels/iot.prior",
+    ]
     assert subprocess.run(command, capture_output=True, check=False).returncode != 0
     assert stored(hub, "/v1/channels/iot.prior") == []
 
@@ -156,9 +198,15 @@ def test_libraries(lane_hub: EventHubServer, client: str) -> None:
 # Programs of other languages: where they are not there, what was recorded of them is sent
 
 OTHERS = {
-    "node": (["fetch", "fetch-stream", "http-length", "http-chunked", "http-expect"], ["node", str(HERE / "publish.mjs")]),
+    "node": (
+        ["fetch", "fetch-stream", "http-length", "http-chunked", "http-expect"],
+        ["node", str(HERE / "publish.mjs")],
+    ),
     "go": (["length", "chunked", "expect"], ["go", "run", str(HERE / "publish.go")]),
-    "java": (["length", "chunked", "plain", "expect"], ["java", "-XX:TieredStopAtLevel=1", str(HERE / "Publish.java")]),
+    "java": (
+        ["length", "chunked", "plain", "expect"],
+        ["java", "-XX:TieredStopAtLevel=1", str(HERE / "Publish.java")],
+    ),
 }
 
 
@@ -166,8 +214,18 @@ OTHERS = {
 def test_other_languages(hub: EventHubServer, language: str) -> None:
     ways, command = OTHERS[language]
     jobs = [(way, channel(f"{language} {way}", kind), kind) for way in ways for kind in KINDS]
-    lines = ["\t".join((way, f"{hub.url}{path}", kind.media, base64.b64encode(kind.body).decode())) for way, path, kind in jobs]
-    done = subprocess.run(command, input="\n".join((*lines, "")), text=True, capture_output=True, timeout=280, check=True)
+    lines = [
+        "\t".join((way, f"{hub.url}{path}", kind.media, base64.b64encode(kind.body).decode()))
+        for way, path, kind in jobs
+    ]
+    done = subprocess.run(
+        command,
+        input="\n".join((*lines, "")),
+        text=True,
+        capture_output=True,
+        timeout=280,
+        check=True,
+    )
     told = [line.split("\t") for line in done.stdout.splitlines()]
     assert len(told) == len(jobs), done.stderr
     for (way, path, kind), (status, text) in zip(jobs, told, strict=True):
@@ -178,11 +236,17 @@ def test_other_languages(hub: EventHubServer, language: str) -> None:
 
 @pytest.mark.parametrize("client", RECORDED)
 def test_what_was_recorded(hub: EventHubServer, client: str) -> None:
-    look(hub, f"recorded {client}", lambda path, kind: replayed(hub, RECORDED[client](path, kind.media, kind.body)))
+    look(
+        hub,
+        f"recorded {client}",
+        lambda path, kind: replayed(hub, RECORDED[client](path, kind.media, kind.body)),
+    )
 
 
 def replayed(hub: EventHubServer, parts: Sequence[bytes]) -> Answer:
-    """The answer to these parts; the client waits for 100 Continue between them, and ends its half behind the last."""
+    """The answer to these parts; the client waits for 100 Continue between them, and ends its half
+    behind the last.
+    """
     with raw(hub.port) as sock:
         sock.sendall(parts[0])
         for part in parts[1:]:
@@ -197,10 +261,22 @@ def replayed(hub: EventHubServer, parts: Sequence[bytes]) -> Answer:
 
 
 def with_length(path: str, kind: Kind, *fields: str, version: str = "1.1") -> bytes:
-    return head("POST", path, f"Content-Type: {kind.media}", f"Content-Length: {len(kind.body)}", *fields, version=version) + kind.body
+    return (
+        head(
+            "POST",
+            path,
+            f"Content-Type: {kind.media}",
+            f"Content-Length: {len(kind.body)}",
+            *fields,
+            version=version,
+        )
+        + kind.body
+    )
 
 
-def in_chunks(path: str, kind: Kind, *fields: str, size: int = 7, extension: bytes = b"", trailer: bytes = b"") -> bytes:
+def in_chunks(
+    path: str, kind: Kind, *fields: str, size: int = 7, extension: bytes = b"", trailer: bytes = b""
+) -> bytes:
     begun = head("POST", path, f"Content-Type: {kind.media}", "Transfer-Encoding: chunked", *fields)
     parts = [kind.body[at : at + size] for at in range(0, len(kind.body), size)]
     chunks = b"".join(b"%X%b\r\n%b\r\n" % (len(part), extension, part) for part in parts)
@@ -211,20 +287,27 @@ def single_bytes(data: bytes) -> list[bytes]:
     return [bytes([byte]) for byte in data]
 
 
-def declined(form: Callable[..., bytes], upgrade: Sequence[str], path: str, kind: Kind) -> list[bytes]:
+def declined(
+    form: Callable[..., bytes], upgrade: Sequence[str], path: str, kind: Kind
+) -> list[bytes]:
     return [form(path, kind, *upgrade)]
 
 
 Shape = Callable[[str, Kind], list[bytes]]
 SHAPES: dict[str, Shape] = {
     "length": lambda path, kind: [with_length(path, kind)],
-    "length, the body in a packet of its own": lambda path, kind: [with_length(path, kind)[: -len(kind.body)], kind.body],
+    "length, the body in a packet of its own": lambda path, kind: [
+        with_length(path, kind)[: -len(kind.body)],
+        kind.body,
+    ],
     "length, one byte a packet": lambda path, kind: single_bytes(with_length(path, kind)),
     "chunks": lambda path, kind: [in_chunks(path, kind)],
     "chunks of one byte": lambda path, kind: [in_chunks(path, kind, size=1)],
     "chunks, one byte a packet": lambda path, kind: single_bytes(in_chunks(path, kind)),
     "chunks with extensions and trailers": lambda path, kind: [
-        in_chunks(path, kind, extension=b';a=b;c="d e"', trailer=b"X-Check: 1\r\nServer-Timing: a\r\n")
+        in_chunks(
+            path, kind, extension=b';a=b;c="d e"', trailer=b"X-Check: 1\r\nServer-Timing: a\r\n"
+        )
     ],
     "without waiting for 100": lambda path, kind: [with_length(path, kind, "Expect: 100-continue")],
     "line breaks in front": lambda path, kind: [b"\r\n\r\n" + with_length(path, kind)],
@@ -232,14 +315,20 @@ SHAPES: dict[str, Shape] = {
 FORMS: list[tuple[str, Callable[..., bytes]]] = [("length", with_length), ("chunks", in_chunks)]
 DECLINED: dict[str, Shape] = {
     f"{name}, behind {upgrade[-1]}": partial(declined, shape, upgrade)
-    for upgrade in (H2C, ("Connection: Upgrade", "Upgrade: websocket"), ("Connection: Upgrade", "Upgrade: TLS/1.0"))
+    for upgrade in (
+        H2C,
+        ("Connection: Upgrade", "Upgrade: websocket"),
+        ("Connection: Upgrade", "Upgrade: TLS/1.0"),
+    )
     for name, shape in FORMS
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes_with_a_request_behind_them(lane_hub: EventHubServer, shape: str) -> None:
-    """Whatever the body's form, the connection is good for the next request; an answer that reports progress ends it."""
+    """Whatever the body's form, the connection is good for the next request; an answer that reports
+    progress ends it.
+    """
 
     def told(path: str, kind: Kind) -> Answer:
         parts = SHAPES[shape](path, kind)
@@ -271,7 +360,9 @@ def test_http_1_0(hub: EventHubServer) -> None:
 
 def test_http_1_0_whose_connection_is_kept(hub: EventHubServer) -> None:
     def told(path: str, kind: Kind) -> Answer:
-        first, last = asked(hub.port, with_length(path, kind, "Connection: keep-alive", version="1.0"), END)
+        first, last = asked(
+            hub.port, with_length(path, kind, "Connection: keep-alive", version="1.0"), END
+        )
         assert (first.headers["connection"], last.status) == ("keep-alive", 200)
         return first.status, first.body
 
@@ -281,9 +372,14 @@ def test_http_1_0_whose_connection_is_kept(hub: EventHubServer) -> None:
 def test_pipelined(lane_hub: EventHubServer) -> None:
     """All kinds and forms in one packet, one behind another, a stream last."""
     kinds = [kind for kind in KINDS if kind.media == JSON]
-    sent: list[tuple[Callable[..., bytes], Kind]] = [(form, kind) for _, form in FORMS for kind in kinds] + [(in_chunks, KINDS[3])]
+    sent: list[tuple[Callable[..., bytes], Kind]] = [
+        (form, kind) for _, form in FORMS for kind in kinds
+    ] + [(in_chunks, KINDS[3])]
     paths = [channel(f"pipelined {form.__name__}", kind) for form, kind in sent]
-    got = asked(lane_hub.port, b"".join(form(path, kind) for (form, kind), path in zip(sent, paths, strict=True)))
+    got = asked(
+        lane_hub.port,
+        b"".join(form(path, kind) for (form, kind), path in zip(sent, paths, strict=True)),
+    )
     assert len(got) == len(sent)
     for answer, (_, kind), path in zip(got, sent, paths, strict=True):
         assert agrees(kind, (answer.status, answer.body)), (kind.name, answer)
@@ -292,7 +388,9 @@ def test_pipelined(lane_hub: EventHubServer) -> None:
 
 @pytest.mark.parametrize("cut", [1, 20, -1], ids=["at its beginning", "within", "before its end"])
 @pytest.mark.parametrize("form", [with_length, in_chunks], ids=["length", "chunks"])
-def test_a_body_that_is_cut_off(hub: EventHubServer, form: Callable[[str, Kind], bytes], cut: int) -> None:
+def test_a_body_that_is_cut_off(
+    hub: EventHubServer, form: Callable[[str, Kind], bytes], cut: int
+) -> None:
     """What is said to be stored is; what is said to be refused is not."""
     for kind in KINDS:
         path = channel(f"cut {form.__name__} {cut}", kind)

@@ -1,6 +1,8 @@
-"""Every EventSource there is: nothing lost and nothing twice over three broken connections, direct, through nginx and a compressing proxy.
+"""Every EventSource there is: nothing lost and nothing twice over three broken connections, direct,
+through nginx and a compressing proxy.
 
-Each client resumes by its own means. Two hundred events come while the connections break: at any moment, and inside an event.
+Each client resumes by its own means. Two hundred events come while the connections break: at any
+moment, and inside an event.
 """
 
 import asyncio
@@ -35,8 +37,12 @@ IN_NODE = ["eventsource 4", "eventsource 2"]
 IN_PYTHON = ["httpx-sse", "sseclient-py"]
 PATHS = ["direct", "nginx", "compressing"]
 REFUSED = "reconnecting-eventsource, refused once"
-"""An EventSource gives up when a proxy refuses it; what this library is for is to begin another, with the id in the address."""
-CLIENTS = [f"{name}, {path}" for name in IN_BROWSER + IN_NODE + IN_PYTHON for path in PATHS] + [REFUSED]
+"""An EventSource gives up when a proxy refuses it; what this library is for is to begin another,
+with the id in the address.
+"""
+CLIENTS = [f"{name}, {path}" for name in IN_BROWSER + IN_NODE + IN_PYTHON for path in PATHS] + [
+    REFUSED
+]
 ROUNDS = 4
 PER_ROUND = 50
 
@@ -63,8 +69,18 @@ class GzippingNginx(Nginx):
         self.port = free_port()
         self.log = directory / "nginx.log"
         self._process = None
-        (directory / "nginx.conf").write_text(NGINX.format(directory=directory, port=self.port, target=target))
-        self._command = [program("nginx"), "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", "stderr"]
+        (directory / "nginx.conf").write_text(
+            NGINX.format(directory=directory, port=self.port, target=target)
+        )
+        self._command = [
+            program("nginx"),
+            "-p",
+            str(directory),
+            "-c",
+            str(directory / "nginx.conf"),
+            "-e",
+            "stderr",
+        ]
         self._command += ["-g", "daemon off; user root;"]
 
 
@@ -81,7 +97,9 @@ def compressing_proxy(target: int) -> Iterator[int]:
 
 
 class Cutter(Proxy):
-    """Cuts inside an event, too, and refuses the next connection of each that was cut if `refusing`."""
+    """Cuts inside an event, too, and refuses the next connection of each that was cut if
+    `refusing`.
+    """
 
     def __init__(self, target: int, *, refusing: bool = False) -> None:
         super().__init__(target)
@@ -95,14 +113,18 @@ class Cutter(Proxy):
         super().cut()
 
     def cut_within(self, marker: bytes) -> None:
-        """End each connection of now in the middle of the event that holds these bytes, which its client still gets."""
+        """End each connection of now in the middle of the event that holds these bytes, which its
+        client still gets.
+        """
         self._marker, self._marked = marker, set(self._writers)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refuse:
             self._refuse = False
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            writer.write(
+                b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            )
             writer.close()
         else:
             await super()._accept(reader, writer)
@@ -113,7 +135,9 @@ class Cutter(Proxy):
             while data := await reader.read(65536):
                 seen = seen[-100:] + data
                 if writer in self._marked and self._marker in seen:
-                    end = seen.index(self._marker) + len(self._marker) + 20 - (len(seen) - len(data))
+                    end = (
+                        seen.index(self._marker) + len(self._marker) + 20 - (len(seen) - len(data))
+                    )
                     writer.write(data[: max(0, end)])
                     writer.write_eof()
                     return
@@ -138,7 +162,9 @@ class Cutters:
         return f"http://127.0.0.1:{proxy.port}"
 
     def break_all(self, inside: bytes | None = None) -> None:
-        """All connections: at once or, where a marker can be seen on the wire, inside the event that has it."""
+        """All connections: at once or, where a marker can be seen on the wire, inside the event
+        that has it.
+        """
         for path, proxy in self._proxies.items():
             if inside is not None and path in ("direct", "compressing"):
                 self._loop.call_soon_threadsafe(proxy.cut_within, inside)
@@ -151,7 +177,9 @@ class Cutters:
 
     def __exit__(self, *_: object) -> None:
         for proxy in self._proxies.values():
-            asyncio.run_coroutine_threadsafe(proxy.__aexit__(None, None, None), self._loop).result(SECONDS)
+            asyncio.run_coroutine_threadsafe(proxy.__aexit__(None, None, None), self._loop).result(
+                SECONDS
+            )
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -171,23 +199,33 @@ class Taken:
             self.open.add(client)
 
 
-def follow_with_httpx_sse(url: str, note: Callable[[dict[str, Any]], None], over: threading.Event) -> None:
+def follow_with_httpx_sse(
+    url: str, note: Callable[[dict[str, Any]], None], over: threading.Event
+) -> None:
     """The loop of its README."""
     last = ""
     with httpx.Client(timeout=SECONDS) as client:
         while not over.wait(0.2):
-            with suppress(httpx.RequestError), connect_sse(client, "GET", url, headers={"Last-Event-ID": last}) as source:
+            with (
+                suppress(httpx.RequestError),
+                connect_sse(client, "GET", url, headers={"Last-Event-ID": last}) as source,
+            ):
                 for event in source.iter_sse():
                     note(json.loads(event.data))
                     last = event.id
 
 
-def follow_with_sseclient(url: str, note: Callable[[dict[str, Any]], None], over: threading.Event) -> None:
+def follow_with_sseclient(
+    url: str, note: Callable[[dict[str, Any]], None], over: threading.Event
+) -> None:
     """Over httpx, as in its README."""
     last = ""
     while not over.wait(0.2):
         headers = {"Accept": "text/event-stream", "Last-Event-ID": last}
-        with suppress(httpx.RequestError), httpx.stream("GET", url, headers=headers, timeout=SECONDS) as answer:
+        with (
+            suppress(httpx.RequestError),
+            httpx.stream("GET", url, headers=headers, timeout=SECONDS) as answer,
+        ):
             for event in sseclient.SSEClient(answer.iter_bytes()).events():
                 note(json.loads(event.data))
                 last = event.id or last
@@ -200,7 +238,9 @@ FOLLOW = {"httpx-sse": follow_with_httpx_sse, "sseclient-py": follow_with_ssecli
 def in_python(urls: dict[str, str], taken: Taken, cutters: Cutters) -> Iterator[None]:
     over = threading.Event()
     threads = [
-        threading.Thread(target=FOLLOW[name], args=(url, partial(taken.note, f"{name}, {path}"), over))
+        threading.Thread(
+            target=FOLLOW[name], args=(url, partial(taken.note, f"{name}, {path}"), over)
+        )
         for name in IN_PYTHON
         for path, url in urls.items()
         if path in PATHS
@@ -220,7 +260,12 @@ def in_python(urls: dict[str, str], taken: Taken, cutters: Cutters) -> Iterator[
 @contextmanager
 def in_node(urls: dict[str, str], taken: Taken) -> Iterator[None]:
     wanted = [(name, path, urls[path]) for name in IN_NODE for path in PATHS]
-    with subprocess.Popen(["node", "event_sources.mjs", json.dumps(wanted)], cwd=HERE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        ["node", "event_sources.mjs", json.dumps(wanted)],
+        cwd=HERE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
 
         def read() -> None:
             for line in process.stdout or ():
@@ -253,7 +298,9 @@ class _Files(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def page_url() -> Iterator[str]:
-    """Of a web server of somebody else. It is of this machine, or Chromium would ask whether it may connect to it."""
+    """Of a web server of somebody else. It is of this machine, or Chromium would ask whether it may
+    connect to it.
+    """
     with ThreadingHTTPServer(("127.0.0.1", 0), _Files) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -267,7 +314,9 @@ def in_browser(page_url: str, urls: dict[str, str]) -> Iterator[Page]:
     wanted = [(name, path, urls[path]) for name in IN_BROWSER for path in PATHS]
     wanted.append(("reconnecting-eventsource", "refused once", urls["refused once"]))
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=ARGUMENTS)
+        chromium = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium-headless-shell", args=ARGUMENTS
+        )
         page = chromium.new_page()
         page.goto(f"{page_url}/event_sources.html")
         page.wait_for_function("() => window.follow")
@@ -280,7 +329,9 @@ def in_browser(page_url: str, urls: dict[str, str]) -> Iterator[Page]:
 
 def publish(hub: EventHubServer, first: int, count: int) -> None:
     for n in range(first, first + count):
-        http.post(f"{hub.url}/v1/channels/seq", json={"n": n, "pad": secrets.token_hex(2000)}).raise_for_status()
+        http.post(
+            f"{hub.url}/v1/channels/seq", json={"n": n, "pad": secrets.token_hex(2000)}
+        ).raise_for_status()
 
 
 @pytest.fixture(scope="module")
@@ -291,10 +342,20 @@ def hub(page_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Eve
 
 
 @pytest.fixture(scope="module")
-def fronts(hub: EventHubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+def fronts(
+    hub: EventHubServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, int]]:
     """Ports by path."""
-    with GzippingNginx(tmp_path_factory.mktemp("nginx"), hub.port) as nginx, compressing_proxy(hub.port) as compressing:
-        yield {"direct": hub.port, "nginx": nginx.port, "compressing": compressing, "refused once": hub.port}
+    with (
+        GzippingNginx(tmp_path_factory.mktemp("nginx"), hub.port) as nginx,
+        compressing_proxy(hub.port) as compressing,
+    ):
+        yield {
+            "direct": hub.port,
+            "nginx": nginx.port,
+            "compressing": compressing,
+            "refused once": hub.port,
+        }
 
 
 @pytest.fixture(scope="module")
@@ -303,7 +364,9 @@ def taken(hub: EventHubServer, page_url: str, fronts: dict[str, int]) -> Iterato
     found = Taken()
     with ExitStack() as stack:
         cutters = stack.enter_context(Cutters())
-        urls = {path: f"{cutters.add(path, port)}/v1/channels/seq/sse" for path, port in fronts.items()}
+        urls = {
+            path: f"{cutters.add(path, port)}/v1/channels/seq/sse" for path, port in fronts.items()
+        }
         stack.enter_context(in_python(urls, found, cutters))
         stack.enter_context(in_node(urls, found))
         page = stack.enter_context(in_browser(page_url, urls))
@@ -311,8 +374,14 @@ def taken(hub: EventHubServer, page_url: str, fronts: dict[str, int]) -> Iterato
         def wait(least: int) -> None:
             """Until each client has got this event or a later one, or with -1 is subscribed."""
             deadline = time.monotonic() + SECONDS
-            while behind := [client for client in CLIENTS if client not in found.open or max(found.events[client], default=-1) < least]:
-                assert time.monotonic() < deadline, f"{ {client: found.events[client][-1:] for client in behind} }"
+            while behind := [
+                client
+                for client in CLIENTS
+                if client not in found.open or max(found.events[client], default=-1) < least
+            ]:
+                assert time.monotonic() < deadline, (
+                    f"{ {client: found.events[client][-1:] for client in behind} }"
+                )
                 for client, own in page.evaluate("() => taken").items():
                     found.events[client] = own["events"]
                     found.open |= {client} if own["open"] else set()
@@ -320,7 +389,9 @@ def taken(hub: EventHubServer, page_url: str, fronts: dict[str, int]) -> Iterato
 
         def wait_for_connections(least: int) -> None:
             deadline = time.monotonic() + SECONDS
-            while (opened := metric(hub.url, 'eventhub_connections_opened_total{transport="sse"}')) < least:
+            while (
+                opened := metric(hub.url, 'eventhub_connections_opened_total{transport="sse"}')
+            ) < least:
                 assert time.monotonic() < deadline, f"{opened} of {least} connections"
                 time.sleep(0.05)  # between two looks at the metrics
 
@@ -329,7 +400,9 @@ def taken(hub: EventHubServer, page_url: str, fronts: dict[str, int]) -> Iterato
             first = (number - 1) * PER_ROUND
             publish(hub, first, PER_ROUND // 2)
             wait(first + PER_ROUND // 2 - 1)
-            publishing = threading.Thread(target=publish, args=(hub, first + PER_ROUND // 2, PER_ROUND // 2))
+            publishing = threading.Thread(
+                target=publish, args=(hub, first + PER_ROUND // 2, PER_ROUND // 2)
+            )
             publishing.start()
             cutters.break_all(inside=b'"n":%d,' % (first + PER_ROUND - 10) if number == 2 else None)
             publishing.join()

@@ -1,4 +1,6 @@
-"""A judge nobody here wrote: schemathesis sends what the OpenAPI document allows or not, and compares the answers."""
+"""A judge nobody here wrote: schemathesis sends what the OpenAPI document allows or not, and
+compares the answers.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -39,7 +41,17 @@ auth:
   keys: [{{name: all, hash: "{hash_key(KEY)}", publish: ['>'], subscribe: ['>'], presence: ['>'], operator: true}}]
   tokens: {{keys: [{{algorithm: HS256, secret: "{SECRET.decode()}"}}]}}
 """
-CREDENTIALS = st.sampled_from(["", f"Bearer {KEY}", f"Bearer {token(exp=4_000_000_000)}", "Bearer x", "Basic eA==", "Bearer", KEY])
+CREDENTIALS = st.sampled_from(
+    [
+        "",
+        f"Bearer {KEY}",
+        f"Bearer {token(exp=4_000_000_000)}",
+        "Bearer x",
+        "Basic eA==",
+        "Bearer",
+        KEY,
+    ]
+)
 NAMES = st.sampled_from(["chat.lobby", "iot.a.b", "free", "nothing.x"])
 OPERATIONS = [
     "DELETE /v1/admin/blocks", "GET /asyncapi.json", "GET /livez", "GET /metrics", "GET /readyz",
@@ -51,11 +63,15 @@ OPERATIONS = [
 STREAMS = ("/sse", "/ndjson")
 RESTRICTED = ("GET /v1/channels/{channel}", "GET /v1/sse")
 """Operations with a parameter that can be wrong."""
-CASES = [(label, GenerationMode.POSITIVE) for label in OPERATIONS] + [(label, GenerationMode.NEGATIVE) for label in RESTRICTED]
+CASES = [(label, GenerationMode.POSITIVE) for label in OPERATIONS] + [
+    (label, GenerationMode.NEGATIVE) for label in RESTRICTED
+]
 
 
 @pytest.fixture(scope="module", params=["open", "guarded"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EventHubServer]:
     """Without authentication, and with."""
     config = CHANNELS + (AUTH if request.param == "guarded" else "")
     with EventHubServer(tmp_path_factory.mktemp(request.param), config) as found:
@@ -73,7 +89,9 @@ def test_every_operation_is_judged(document: Any) -> None:
 
 
 @pytest.mark.parametrize(("label", "mode"), CASES)
-def test_an_operation_answers_as_the_document_says(server: EventHubServer, document: Any, label: str, mode: GenerationMode) -> None:
+def test_an_operation_answers_as_the_document_says(
+    server: EventHubServer, document: Any, label: str, mode: GenerationMode
+) -> None:
     operation = document[label.split()[1]][label.split()[0]]
     cases = operation.as_strategy(generation_mode=mode)
 
@@ -100,7 +118,10 @@ def test_an_operation_answers_as_the_document_says(server: EventHubServer, docum
 def check(case: Any, url: str) -> None:
     """Raises what schemathesis finds. A stream is left after its head."""
     options = case.as_transport_kwargs(base_url=url)
-    with requests.Session() as session, session.request(**options, stream=True, timeout=SECONDS, allow_redirects=False) as response:
+    with (
+        requests.Session() as session,
+        session.request(**options, stream=True, timeout=SECONDS, allow_redirects=False) as response,
+    ):
         if response.status_code == 200 and case.operation.path.endswith(STREAMS):
             documented = case.operation.definition.raw["responses"]["200"]["content"]
             assert response.headers["content-type"].partition(";")[0] in documented

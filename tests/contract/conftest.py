@@ -1,4 +1,6 @@
-"""Brokers under contract. A broker joins the suite by an entry in BROKERS; the suite knows nothing of any of them."""
+"""Brokers under contract. A broker joins the suite by an entry in BROKERS; the suite knows nothing
+of any of them.
+"""
 
 import asyncio
 import secrets
@@ -15,8 +17,8 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.sqlite import SqliteBroker
-from eventhub.channels import Retention
-from eventhub.event import Event
+from eventhub.events.channels import Retention
+from eventhub.events.event import Event
 from tests import nats_servers, redis_servers
 
 PATIENCE = 30
@@ -104,7 +106,10 @@ async def nodes_on(count: int, open_broker: Callable[[Clock], Broker]) -> AsyncI
     """Nodes with brokers of their own, and one clock."""
     clock = Clock()
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(running(open_broker(clock), clock)) for _ in range(count)]
+        yield [
+            await stack.enter_async_context(running(open_broker(clock), clock))
+            for _ in range(count)
+        ]
 
 
 @asynccontextmanager
@@ -116,14 +121,19 @@ async def memory(count: int) -> AsyncIterator[list[Node]]:
 @asynccontextmanager
 async def sqlite(count: int) -> AsyncIterator[list[Node]]:
     with TemporaryDirectory() as directory:
-        async with nodes_on(1, lambda clock: SqliteBroker(Path(directory) / "events.db", retention, clock)) as nodes:
+        async with nodes_on(
+            1, lambda clock: SqliteBroker(Path(directory) / "events.db", retention, clock)
+        ) as nodes:
             yield nodes * count  # one process is all there may be
 
 
 def on_redis(url: Callable[[], str]) -> Backend:
     def start(count: int) -> AbstractAsyncContextManager[list[Node]]:
         prefix = secrets.token_hex(4)
-        return nodes_on(count, lambda clock: RedisBroker(url(), retention, clock, prefix=prefix, timeout=PATIENCE))
+        return nodes_on(
+            count,
+            lambda clock: RedisBroker(url(), retention, clock, prefix=prefix, timeout=PATIENCE),
+        )
 
     return start
 
@@ -136,7 +146,12 @@ def nats(count: int) -> AbstractAsyncContextManager[list[Node]]:
 def nats_cluster(count: int) -> AbstractAsyncContextManager[list[Node]]:
     cluster = nats_servers.cluster()
     cluster.purge("contract")  # making a replicated stream takes half a second
-    return nodes_on(count, lambda clock: NatsBroker(f"{cluster.url}?prefix=contract", retention, clock, timeout=PATIENCE))
+    return nodes_on(
+        count,
+        lambda clock: NatsBroker(
+            f"{cluster.url}?prefix=contract", retention, clock, timeout=PATIENCE
+        ),
+    )
 
 
 BROKERS: dict[str, Backend] = {
@@ -144,7 +159,9 @@ BROKERS: dict[str, Backend] = {
     "sqlite": sqlite,
     "redis": on_redis(lambda: redis_servers.single("redis-server").url),
     "valkey": on_redis(lambda: redis_servers.single("valkey-server").url),
-    "redis-cluster": on_redis(lambda: redis_servers.shared_cluster()[0].url.replace("redis:", "redis+cluster:")),
+    "redis-cluster": on_redis(
+        lambda: redis_servers.shared_cluster()[0].url.replace("redis:", "redis+cluster:")
+    ),
     "nats": nats,
     "nats-cluster": nats_cluster,
 }

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from eventhub.errors import IdempotencyConflict
-from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt
+from eventhub.events.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt
 from tests.contract.conftest import Node
 
 Start = Callable[[], AbstractAsyncContextManager[Node]]
@@ -55,7 +55,9 @@ def test_concurrent_publishers_get_different_positions_in_log_order(start: Start
     run(start, scenario)
 
 
-def test_an_empty_channel_has_an_epoch_and_a_position_that_the_first_event_follows(start: Start) -> None:
+def test_an_empty_channel_has_an_epoch_and_a_position_that_the_first_event_follows(
+    start: Start,
+) -> None:
     async def scenario(node: Node) -> None:
         piece = await node.broker.history("many.new", Earliest(), 10)
         assert (list(piece.events), piece.lost, piece.start) == ([], None, piece.end)
@@ -90,7 +92,11 @@ def test_announcements_come_in_order_and_equal_what_history_gives(start: Start) 
         announced: list[Event] = await node.announced(2)
         assert announced == list((await node.broker.history("many.a", Earliest(), 10)).events)
         assert announced[0].attributes == {"source": "s", "subject": "é"}
-        assert (announced[0].data, announced[0].time, announced[0].channel) == (b'{"n":1}', node.clock.now, "many.a")
+        assert (announced[0].data, announced[0].time, announced[0].channel) == (
+            b'{"n":1}',
+            node.clock.now,
+            "many.a",
+        )
 
     run(start, scenario)
 
@@ -160,7 +166,9 @@ def test_the_last_so_many(start: Start) -> None:
         await store(node, "many.a", "1", "2", "3")
         assert texts((await node.broker.history("many.a", Last(2), 10)).events) == ["2", "3"]
         assert texts((await node.broker.history("many.a", Last(99), 10)).events) == ["1", "2", "3"]
-        assert texts((await node.broker.history("many.a", Last(2), 1)).events) == ["2"], "a page begins at the oldest asked for"
+        assert texts((await node.broker.history("many.a", Last(2), 1)).events) == ["2"], (
+            "a page begins at the oldest asked for"
+        )
 
     run(start, scenario)
 
@@ -171,7 +179,10 @@ def test_the_events_of_an_age(start: Start) -> None:
         node.clock.now += 10_000
         await store(node, "many.a", "new")
         assert texts((await node.broker.history("many.a", Age(5_000), 10)).events) == ["new"]
-        assert texts((await node.broker.history("many.a", Age(10_000), 10)).events) == ["old", "new"]
+        assert texts((await node.broker.history("many.a", Age(10_000), 10)).events) == [
+            "old",
+            "new",
+        ]
         node.clock.now += 60_000
         piece = await node.broker.history("many.a", Age(1), 10)
         assert (list(piece.events), piece.start, piece.lost) == ([], piece.end, None)
@@ -179,7 +190,9 @@ def test_the_events_of_an_age(start: Start) -> None:
     run(start, scenario)
 
 
-def test_after_a_clock_was_set_back_the_events_of_an_age_hold_all_of_the_newest(start: Start) -> None:
+def test_after_a_clock_was_set_back_the_events_of_an_age_hold_all_of_the_newest(
+    start: Start,
+) -> None:
     async def scenario(node: Node) -> None:
         await store(node, "many.a", *map(str, range(10)))
         node.clock.now -= 100_000
@@ -199,9 +212,15 @@ def test_retention_by_count_keeps_the_newest_and_says_what_expired(start: Start)
         positions = await store(node, "few.a", "1", "2", "3", "4", "5")
         assert texts((await node.broker.history("few.a", Earliest(), 10)).events) == ["3", "4", "5"]
         piece = await node.broker.history("few.a", positions[0], 10)
-        assert (texts(piece.events), piece.lost, piece.start) == (["3", "4", "5"], "expired", positions[1])
+        assert (texts(piece.events), piece.lost, piece.start) == (
+            ["3", "4", "5"],
+            "expired",
+            positions[1],
+        )
         exact = await node.broker.history("few.a", positions[1], 10)
-        assert (texts(exact.events), exact.lost) == (["3", "4", "5"], None), "what is gone had been read"
+        assert (texts(exact.events), exact.lost) == (["3", "4", "5"], None), (
+            "what is gone had been read"
+        )
 
     run(start, scenario)
 
@@ -211,7 +230,12 @@ def test_retention_by_age_expires_what_nobody_touched(start: Start) -> None:
         first, last = await store(node, "brief.a", "1", "2")
         node.clock.now += 61_000
         piece = await node.broker.history("brief.a", first, 10)
-        assert (list(piece.events), piece.lost, piece.start, piece.end) == ([], "expired", last, last)
+        assert (list(piece.events), piece.lost, piece.start, piece.end) == (
+            [],
+            "expired",
+            last,
+            last,
+        )
 
     run(start, scenario)
 
@@ -235,7 +259,9 @@ def test_a_position_of_another_epoch_or_beyond_the_end_is_a_reset(start: Start) 
         for foreign in (Position("0other0", 1), Position(last.epoch, last.offset + 1)):
             piece = await node.broker.history("many.a", foreign, 10)
             assert (texts(piece.events), piece.lost, piece.end) == (["1", "2"], "reset", last)
-        assert (await node.broker.history("many.unused", Position("0other0", 7), 10)).lost == "reset"
+        assert (
+            await node.broker.history("many.unused", Position("0other0", 7), 10)
+        ).lost == "reset"
 
     run(start, scenario)
 
@@ -245,7 +271,9 @@ def test_an_idempotency_key_stores_once_and_gives_the_first_receipt(start: Start
         await node.broker.subscribe("many.a")
         (first,) = await node.broker.publish([event(node, "many.a", "once", key="k")])
         node.clock.now += 5
-        again = await node.broker.publish([event(node, "many.a", "once", key="k"), event(node, "many.a", "other", key="k2")])
+        again = await node.broker.publish(
+            [event(node, "many.a", "once", key="k"), event(node, "many.a", "other", key="k2")]
+        )
         assert isinstance(first, Receipt)
         assert again[0] == Receipt(first.position, first.time, replayed=True)
         assert texts(await node.announced(2)) == ["once", "other"]
@@ -271,7 +299,9 @@ def test_an_idempotency_key_belongs_to_its_channel_and_its_data(start: Start) ->
 
 def test_a_key_used_twice_within_one_call_names_the_event_that_has_it(start: Start) -> None:
     async def scenario(node: Node) -> None:
-        first, conflict = await node.broker.publish([event(node, "many.a", "x", key="k"), event(node, "many.a", "y", key="k")])
+        first, conflict = await node.broker.publish(
+            [event(node, "many.a", "x", key="k"), event(node, "many.a", "y", key="k")]
+        )
         assert isinstance(first, Receipt)
         assert isinstance(conflict, IdempotencyConflict)
         assert conflict.id == str(first.position)
@@ -281,7 +311,9 @@ def test_a_key_used_twice_within_one_call_names_the_event_that_has_it(start: Sta
 
 def test_a_key_repeated_within_one_call_stores_once(start: Start) -> None:
     async def scenario(node: Node) -> None:
-        first, second = await node.broker.publish([event(node, "many.a", "x", key="k"), event(node, "many.a", "x", key="k")])
+        first, second = await node.broker.publish(
+            [event(node, "many.a", "x", key="k"), event(node, "many.a", "x", key="k")]
+        )
         assert isinstance(first, Receipt)
         assert isinstance(second, Receipt)
         assert (first.position, first.replayed, second.replayed) == (second.position, False, True)
@@ -313,21 +345,27 @@ def test_history_has_an_event_as_soon_as_its_publish_is_answered(start: Start) -
 def test_a_large_call_over_several_channels_is_answered_in_its_order(start: Start) -> None:
     async def scenario(node: Node) -> None:
         channels = [f"many.{number % 3}" for number in range(1000)]
-        results = await node.broker.publish([event(node, channel, str(number)) for number, channel in enumerate(channels)])
+        results = await node.broker.publish(
+            [event(node, channel, str(number)) for number, channel in enumerate(channels)]
+        )
         receipts = [result for result in results if isinstance(result, Receipt)]
         assert len(receipts) == 1000
         for channel in set(channels):
             log = await node.broker.history(channel, Earliest(), 1000)
             mine = [number for number, other in enumerate(channels) if other == channel]
             assert texts(log.events) == [str(number) for number in mine]
-            assert [event.position for event in log.events] == [receipts[number].position for number in mine]
+            assert [event.position for event in log.events] == [
+                receipts[number].position for number in mine
+            ]
 
     run(start, scenario)
 
 
 def test_a_cancelled_publish_does_not_disturb_the_others(start: Start) -> None:
     async def scenario(node: Node) -> None:
-        publishes = [asyncio.create_task(store(node, "many.a", str(number))) for number in range(20)]
+        publishes = [
+            asyncio.create_task(store(node, "many.a", str(number))) for number in range(20)
+        ]
         await asyncio.sleep(0)
         for publish in publishes[::2]:
             publish.cancel()
@@ -346,7 +384,9 @@ def test_channels_whose_names_look_alike_are_different(start: Start) -> None:
         for name in names:
             await node.broker.subscribe(name)
             await store(node, name, name)
-        assert sorted(texts(await node.announced(len(names)))) == sorted(names), "in any order: each channel has an order of its own"
+        assert sorted(texts(await node.announced(len(names)))) == sorted(names), (
+            "in any order: each channel has an order of its own"
+        )
         for name in names:
             assert texts((await node.broker.history(name, Earliest(), 10)).events) == [name]
 
@@ -357,8 +397,14 @@ def test_more_than_is_retained_in_one_call_leaves_the_newest(start: Start) -> No
     async def scenario(node: Node) -> None:
         await node.broker.subscribe("few.a")
         positions = await store(node, "few.a", *map(str, range(50)))
-        assert texts((await node.broker.history("few.a", Earliest(), 10)).events) == ["47", "48", "49"]
-        assert texts(await node.announced(50)) == [str(number) for number in range(50)], "all are announced"
+        assert texts((await node.broker.history("few.a", Earliest(), 10)).events) == [
+            "47",
+            "48",
+            "49",
+        ]
+        assert texts(await node.announced(50)) == [str(number) for number in range(50)], (
+            "all are announced"
+        )
         assert (await node.broker.history("few.a", positions[45], 10)).lost == "expired"
         assert (await node.broker.history("few.a", positions[46], 10)).lost is None
 
@@ -370,13 +416,25 @@ def test_data_and_attributes_come_back_as_they_were(start: Start) -> None:
         await node.broker.subscribe("many.a")
         created = f"00-{'1' * 32}-{'2' * 16}-01"
         new = [
-            NewEvent("many.a", '{"é":"\u2028 %s \\u0000"}'.encode(), node.clock.now, {"source": 'a"b\n', "subject": "\t"}),
+            NewEvent(
+                "many.a",
+                '{"é":"\u2028 %s \\u0000"}'.encode(),
+                node.clock.now,
+                {"source": 'a"b\n', "subject": "\t"},
+            ),
             NewEvent("many.a", b"[]", node.clock.now, None),
-            NewEvent("many.a", b'"' + b"x" * 900_000 + b'"', node.clock.now - 5, {"type": "", "traceparent": created}),
+            NewEvent(
+                "many.a",
+                b'"' + b"x" * 900_000 + b'"',
+                node.clock.now - 5,
+                {"type": "", "traceparent": created},
+            ),
         ]
         await node.broker.publish(new)
         announced = await node.announced(3)
-        assert [(event.data, event.attributes, event.time) for event in announced] == [(n.data, n.attributes, n.time) for n in new]
+        assert [(event.data, event.attributes, event.time) for event in announced] == [
+            (n.data, n.attributes, n.time) for n in new
+        ]
         log: list[Event] = []
         piece = await node.broker.history("many.a", Earliest(), 10)
         while piece.events:
@@ -397,12 +455,16 @@ def test_a_ready_broker_has_no_complaint(start: Start) -> None:
 def test_ten_thousand_events_in_one_call_keep_their_order(start: Start) -> None:
     async def scenario(node: Node) -> None:
         await node.broker.subscribe("many.a")
-        receipts = await node.broker.publish([event(node, f"many.{'ab'[n % 2]}", str(n)) for n in range(10_000)])
+        receipts = await node.broker.publish(
+            [event(node, f"many.{'ab'[n % 2]}", str(n)) for n in range(10_000)]
+        )
         assert sum(isinstance(receipt, Receipt) for receipt in receipts) == 10_000
         assert texts(await node.announced(5000)) == [str(n) for n in range(0, 10_000, 2)]
         tail = (await node.broker.history("many.b", Last(3), 10)).events
         assert texts(tail) == ["9995", "9997", "9999"]
-        assert [event.position for event in tail] == [receipt.position for receipt in receipts[-5::2] if isinstance(receipt, Receipt)]
+        assert [event.position for event in tail] == [
+            receipt.position for receipt in receipts[-5::2] if isinstance(receipt, Receipt)
+        ]
 
     run(start, scenario)
 
@@ -414,7 +476,11 @@ def test_the_last_events_are_found_among_those_of_other_channels(start: Start) -
         (position,) = await store(node, "many.a", "4")
         piece = await node.broker.history("many.a", Last(2), 10)
         assert (texts(piece.events), piece.end) == (["3", "4"], position)
-        assert texts((await node.broker.history("many.b", Last(400), 3)).events) == ["100", "101", "102"]
+        assert texts((await node.broker.history("many.b", Last(400), 3)).events) == [
+            "100",
+            "101",
+            "102",
+        ]
 
     run(start, scenario)
 
@@ -425,7 +491,13 @@ def test_a_page_begins_behind_what_age_has_taken(start: Start) -> None:
         node.clock.now += 50_000
         await store(node, "brief.a", "20", "21")
         node.clock.now += 20_000
-        for since, lost in ((Earliest(), None), (Last(30), None), (gone[4], "expired"), (gone[19], None), (Age(30_000), None)):
+        for since, lost in (
+            (Earliest(), None),
+            (Last(30), None),
+            (gone[4], "expired"),
+            (gone[19], None),
+            (Age(30_000), None),
+        ):
             piece = await node.broker.history("brief.a", since, 10)
             assert (texts(piece.events), piece.start, piece.lost) == (["20", "21"], gone[19], lost)
 
@@ -437,7 +509,9 @@ def test_a_key_outlives_its_event(start: Start) -> None:
         (first,) = await node.broker.publish([event(node, "few.a", "x", key="k")])
         await store(node, "few.a", *map(str, range(10)))
         node.clock.now += 5
-        (again, conflict) = await node.broker.publish([event(node, "few.a", "x", key="k"), event(node, "few.a", "y", key="k")])
+        (again, conflict) = await node.broker.publish(
+            [event(node, "few.a", "x", key="k"), event(node, "few.a", "y", key="k")]
+        )
         assert isinstance(first, Receipt)
         assert again == first._replace(replayed=True)
         assert isinstance(conflict, IdempotencyConflict)
@@ -450,10 +524,17 @@ def test_nodes_share_one_log(start_nodes: StartNodes) -> None:
     async def main() -> None:
         async with start_nodes(2) as (here, there):
             position = await there.broker.subscribe("many.a")
-            groups = await asyncio.gather(*(store(node, "many.a", f"{n}") for n in range(20) for node in (here, there)))
+            groups = await asyncio.gather(
+                *(store(node, "many.a", f"{n}") for n in range(20) for node in (here, there))
+            )
             heard = (await there.announced(40))[:40]
-            assert sorted(event.position for event in heard) == sorted(place for group in groups for place in group)
-            assert [event.previous for event in heard] == [position.offset, *(event.offset for event in heard[:-1])]
+            assert sorted(event.position for event in heard) == sorted(
+                place for group in groups for place in group
+            )
+            assert [event.previous for event in heard] == [
+                position.offset,
+                *(event.offset for event in heard[:-1]),
+            ]
             for node in (here, there):
                 assert list((await node.broker.history("many.a", position, 100)).events) == heard
             (first,) = await here.broker.publish([event(here, "many.a", "once", key="k")])
@@ -468,20 +549,29 @@ def test_a_key_holds_on_every_node_at_the_same_moment(start_nodes: StartNodes) -
     async def main() -> None:
         async with start_nodes(2) as nodes:
             new = event(nodes[0], "many.a", key="k")
-            (first,), (second,) = await asyncio.gather(*(node.broker.publish([new]) for node in nodes))
+            (first,), (second,) = await asyncio.gather(
+                *(node.broker.publish([new]) for node in nodes)
+            )
             assert isinstance(first, Receipt)
             assert isinstance(second, Receipt)
-            assert (first.position, {first.replayed, second.replayed}) == (second.position, {True, False})
+            assert (first.position, {first.replayed, second.replayed}) == (
+                second.position,
+                {True, False},
+            )
 
     asyncio.run(main())
 
 
-def test_a_broadcast_is_heard_by_every_node_in_order_and_by_the_one_that_made_it(start_nodes: StartNodes) -> None:
+def test_a_broadcast_is_heard_by_every_node_in_order_and_by_the_one_that_made_it(
+    start_nodes: StartNodes,
+) -> None:
     async def main() -> None:
         async with start_nodes(3) as (one, *others):
             if one in others:
                 return  # a broker of one process: there is nobody else
-            messages = [b"%d" % number + b"\x00\xff" * 1000 for number in range(20)] + [b"x" * 256 * 1024]
+            messages = [b"%d" % number + b"\x00\xff" * 1000 for number in range(20)] + [
+                b"x" * 256 * 1024
+            ]
             for message in messages:
                 await one.broker.broadcast(message)
             for node in (one, *others):

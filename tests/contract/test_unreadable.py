@@ -1,4 +1,6 @@
-"""A record that is no event, which somebody else wrote or which was damaged: readers are told, and go on behind it."""
+"""A record that is no event, which somebody else wrote or which was damaged: readers are told, and
+go on behind it.
+"""
 
 import asyncio
 import sqlite3
@@ -10,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from eventhub.brokers.sqlite import SqliteBroker
-from eventhub.event import Age, Earliest, Last, NewEvent, Position, Receipt
+from eventhub.events.event import Age, Earliest, Last, NewEvent, Position, Receipt
 from tests.contract.conftest import BROKERS, Node, nodes_on, retention
 
 Shared = Callable[[int], AbstractAsyncContextManager[list[Node]]]
@@ -26,12 +28,18 @@ BAD: dict[str, tuple[bytes, dict[str, str] | None, int]] = {
 
 @pytest.fixture(params=[name for name in BROKERS if name not in ("memory", "sqlite")])
 def shared(request: pytest.FixtureRequest) -> Shared:
-    """Those whose records others can write. A broker stores what it is given, so these are written through it."""
+    """Those whose records others can write. A broker stores what it is given, so these are written
+    through it.
+    """
     return BROKERS[request.param]
 
 
-async def publish(node: Node, channel: str, data: bytes, attributes: dict[str, str] | None = None, late: int = 0) -> Position:
-    (receipt,) = await node.broker.publish([NewEvent(channel, data, node.clock.now + late, attributes)])
+async def publish(
+    node: Node, channel: str, data: bytes, attributes: dict[str, str] | None = None, late: int = 0
+) -> Position:
+    (receipt,) = await node.broker.publish(
+        [NewEvent(channel, data, node.clock.now + late, attributes)]
+    )
     assert isinstance(receipt, Receipt)
     return receipt.position
 
@@ -41,15 +49,27 @@ async def told(node: Node, channel: str, bad: list[Position], good: list[Positio
     first, last = good
     history = node.broker.history
     piece = await history(channel, Earliest(), 10)
-    assert ([event.position for event in piece.events], piece.lost, piece.end) == ([first], None, last)
+    assert ([event.position for event in piece.events], piece.lost, piece.end) == (
+        [first],
+        None,
+        last,
+    )
     for since in (first, *bad[:-1]):
         piece = await history(channel, since, 10)
-        assert ([event.position for event in piece.events], piece.lost, piece.start) == ([last], "unreadable", bad[-1])
+        assert ([event.position for event in piece.events], piece.lost, piece.start) == (
+            [last],
+            "unreadable",
+            bad[-1],
+        )
         assert piece.events[0].previous == bad[-1].offset
     piece = await history(channel, bad[-1], 10)
     assert ([event.position for event in piece.events], piece.lost) == ([last], None)
     piece = await history(channel, Last(2), 10)
-    assert ([event.position for event in piece.events], piece.lost, piece.start) == ([last], "unreadable", bad[-1])
+    assert ([event.position for event in piece.events], piece.lost, piece.start) == (
+        [last],
+        "unreadable",
+        bad[-1],
+    )
     piece = await history(channel, first, 1)
     assert piece.reached.offset > first.offset, "a page gets on"
     assert (await history(channel, Age(60_000), 10)).end == last
@@ -67,9 +87,17 @@ def test_readers_are_told_and_go_on_behind_it(shared: Shared, kind: str) -> None
             await node.until(lambda: "many.bad" in node.gaps)
             last = await publish(node, "many.bad", b"2")
             beside = [await publish(node, "many.beside", b"%d" % number) for number in range(3)]
-            await node.until(lambda: len([event for event in node.delivered if event.channel == "many.beside"]) == 3)
-            assert [event.position for event in node.delivered if event.channel == "many.beside"] == beside
-            assert not {event.position for event in node.delivered} & set(bad), "none of it is announced"
+            await node.until(
+                lambda: (
+                    len([event for event in node.delivered if event.channel == "many.beside"]) == 3
+                )
+            )
+            assert [
+                event.position for event in node.delivered if event.channel == "many.beside"
+            ] == beside
+            assert not {event.position for event in node.delivered} & set(bad), (
+                "none of it is announced"
+            )
             assert node.gaps.count("many.beside") == 0
             await told(node, "many.bad", bad, [first, last])
             assert await node.broker.subscribe("many.bad") == last
@@ -87,7 +115,12 @@ def test_a_newest_record_that_cannot_be_read_is_where_the_log_ends(
             bad = await publish(node, "many.end", b"\xff")
             assert await node.broker.subscribe("many.end") == bad
             piece = await node.broker.history("many.end", first, 10)
-            assert (list(piece.events), piece.lost, piece.reached, piece.end) == ([], "unreadable", bad, bad)
+            assert (list(piece.events), piece.lost, piece.reached, piece.end) == (
+                [],
+                "unreadable",
+                bad,
+                bad,
+            )
             last = await publish(node, "many.end", b"2")
             (event,) = await node.announced(1)
             assert (event.position, event.previous) == (last, bad.offset)
@@ -113,19 +146,28 @@ def test_sqlite_rows_that_somebody_changed(damage: str) -> None:
         with TemporaryDirectory() as directory:
             path = Path(directory) / "events.db"
             async with nodes_on(1, lambda clock: SqliteBroker(path, retention, clock)) as (node,):
-                positions = [await publish(node, "many.bad", data) for data in (b"1", b'"\xc3\xa9"', b'"\xc3\xa9"', b"2")]
+                positions = [
+                    await publish(node, "many.bad", data)
+                    for data in (b"1", b'"\xc3\xa9"', b'"\xc3\xa9"', b"2")
+                ]
                 beside = await publish(node, "brief.beside", b"3")
                 with sqlite3.connect(path) as connection:
                     for position in positions[1:3]:
-                        connection.execute(f"UPDATE events SET {damage} WHERE offset = ?", [position.offset])
+                        connection.execute(
+                            f"UPDATE events SET {damage} WHERE offset = ?", [position.offset]
+                        )
                 connection.close()
                 if damage == "data = 5":  # is JSON: nobody can tell
                     piece = await node.broker.history("many.bad", Earliest(), 10)
                     assert [event.data for event in piece.events] == [b"1", b"5", b"5", b"2"]
                 else:
                     await told(node, "many.bad", positions[1:3], [positions[0], positions[3]])
-                assert (await node.broker.history("brief.beside", Earliest(), 10)).events[0].position == beside
-            async with nodes_on(1, lambda clock: SqliteBroker(path, retention, clock)) as (node,):  # it starts with them as well
+                assert (await node.broker.history("brief.beside", Earliest(), 10)).events[
+                    0
+                ].position == beside
+            async with nodes_on(1, lambda clock: SqliteBroker(path, retention, clock)) as (
+                node,
+            ):  # it starts with them as well
                 assert (await node.broker.history("many.bad", Earliest(), 10)).end == positions[-1]
                 await publish(node, "many.bad", b"4")
 

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 
 from eventhub.brokers.redis import broker
-from eventhub.brokers.redis.values import Names, history_arguments
+from eventhub.brokers.redis.codec import KeyNames, history_arguments
 from eventhub.errors import EventHubError
-from eventhub.event import NewEvent, Receipt
+from eventhub.events.event import NewEvent, Receipt
 from tests.contract.conftest import BROKERS, Node
 from tests.contract.test_unreadable import Shared
 
 UNWRITABLE = {"subject": "\ud800"}
-"""No JSON can hold it: nothing that came from outside does, so that only a fault of ours brings it here."""
+"""No JSON can hold it: nothing that came from outside does, so that only a fault of ours brings it
+here.
+"""
 
 
 @pytest.fixture(params=[name for name in BROKERS if name != "memory"])
@@ -23,10 +25,14 @@ def shared(request: pytest.FixtureRequest) -> Shared:
     return BROKERS[request.param]
 
 
-async def publish(node: Node, channel: str, attributes: dict[str, str] | None = None) -> Receipt | BaseException:
+async def publish(
+    node: Node, channel: str, attributes: dict[str, str] | None = None
+) -> Receipt | BaseException:
     try:
         async with asyncio.timeout(5):
-            (result,) = await node.broker.publish([NewEvent(channel, b"1", node.clock.now, attributes)])
+            (result,) = await node.broker.publish(
+                [NewEvent(channel, b"1", node.clock.now, attributes)]
+            )
     except Exception as error:
         return error
     return result
@@ -37,7 +43,10 @@ def test_those_published_with_it_are_stored_and_its_channel_goes_on(shared: Shar
         async with shared(1) as (node,):
             together = ["many.a", "many.bad", "many.bad", "many.bad", "many.z"]
             results = await asyncio.gather(
-                *(publish(node, channel, UNWRITABLE if index == 2 else None) for index, channel in enumerate(together))
+                *(
+                    publish(node, channel, UNWRITABLE if index == 2 else None)
+                    for index, channel in enumerate(together)
+                )
             )
             bad = results.pop(2)
             assert isinstance(bad, Exception)
@@ -51,12 +60,16 @@ def test_those_published_with_it_are_stored_and_its_channel_goes_on(shared: Shar
     asyncio.run(main())
 
 
-def test_a_channel_that_redis_cannot_be_asked_about_costs_the_others_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_channel_that_redis_cannot_be_asked_about_costs_the_others_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What is subscribed to is kept from expiring, by one task for all channels."""
     asked: list[str] = []
     enough = asyncio.Event()
 
-    def arguments(names: Names, channel: str, *rest: Any, **named: Any) -> Sequence[str | bytes | int]:
+    def arguments(
+        names: KeyNames, channel: str, *rest: Any, **named: Any
+    ) -> Sequence[str | bytes | int]:
         if named:  # of a refresh
             asked.append(channel)
             if asked.count("many.beside") > 1:

@@ -1,7 +1,9 @@
-"""The chart before Kubernetes' own API server (`make chart-apiserver`); prints figures for RESULTS.md.
+"""The chart before Kubernetes' own API server (`make chart-apiserver`); prints figures for
+RESULTS.md.
 
-Every rendering is applied with strict validation, and a pod made of it, in a namespace that enforces the restricted standard. Then Helm
-installs, upgrades, rolls back and uninstalls the values of ci/: that of the tests, and the newest. Nothing is run: there is no kubelet.
+Every rendering is applied with strict validation, and a pod made of it, in a namespace that
+enforces the restricted standard. Then Helm installs, upgrades, rolls back and uninstalls the values
+of ci/: that of the tests, and the newest. Nothing is run: there is no kubelet.
 """
 
 import os
@@ -20,15 +22,32 @@ from tests.deploy.chart import CHART, CI, HELM, RELEASE, Object, merged, one, po
 from tests.deploy.switches import ALL
 
 NAMESPACE = "events"
-RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
+RESTRICTED = {
+    f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")
+}
 
 
 def prepare(server: ApiServer) -> None:
-    """Custom resources, the priority class that values name, and a namespace that takes no other pods than restricted ones."""
+    """Custom resources, the priority class that values name, and a namespace that takes no other
+    pods than restricted ones.
+    """
     for file in sorted((PROGRAMS / "crds").glob("*.yaml")):
         server.define(yaml.safe_load(file.read_text()))
-    server.apply({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}, "value": 1000})
-    server.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": RESTRICTED}})
+    server.apply(
+        {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": "high"},
+            "value": 1000,
+        }
+    )
+    server.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": NAMESPACE, "labels": RESTRICTED},
+        }
+    )
 
 
 def pods_of(objects: list[Object]) -> list[Object]:
@@ -45,7 +64,9 @@ def pods_of(objects: list[Object]) -> list[Object]:
 
 
 def refused(attempt: Callable[[], object], word: str) -> None:
-    """It is refused, with this word. Otherwise the server would take anything, and the rest would prove nothing."""
+    """It is refused, with this word. Otherwise the server would take anything, and the rest would
+    prove nothing.
+    """
     try:
         attempt()
     except Refused as error:
@@ -58,16 +79,25 @@ def refused(attempt: Callable[[], object], word: str) -> None:
 def controls(server: ApiServer) -> int:
     """What must be refused."""
     objects = render(ALL["redis"])
-    pod, deployment, monitor = pods_of(objects)[0], one(objects, "Deployment"), one(objects, "ServiceMonitor")
+    pod, deployment, monitor = (
+        pods_of(objects)[0],
+        one(objects, "Deployment"),
+        one(objects, "ServiceMonitor"),
+    )
     root, writable, unknown, wrong = (deepcopy(each) for each in (pod, pod, deployment, monitor))
     del root["spec"]["securityContext"]["runAsNonRoot"]
     del writable["spec"]["containers"][0]["securityContext"]["capabilities"]
     unknown["spec"]["template"]["spec"]["graceperiod"] = 30
     wrong["spec"]["endpoints"][0]["interval"] = "often"
-    refused(lambda: server.create(root), 'violates PodSecurity "restricted:latest": runAsNonRoot != true')
+    refused(
+        lambda: server.create(root),
+        'violates PodSecurity "restricted:latest": runAsNonRoot != true',
+    )
     refused(lambda: server.create(writable), "unrestricted capabilities")
     refused(lambda: server.apply(unknown, dry_run=True), "field not declared in schema")
-    refused(lambda: server.apply(wrong, dry_run=True), "spec.endpoints[0].interval in body should match")
+    refused(
+        lambda: server.apply(wrong, dry_run=True), "spec.endpoints[0].interval in body should match"
+    )
     return 4
 
 
@@ -88,14 +118,26 @@ def call(helm: Path, kubeconfig: Path, *arguments: str, values: Object | None = 
     """A call of that helm. Raises CalledProcessError."""
     given = [] if values is None else ["--values", "-"]
     command = [str(helm), *arguments, "--namespace", NAMESPACE, *given]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(kubeconfig.parent), "KUBECONFIG": str(kubeconfig)}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(kubeconfig.parent),
+        "KUBECONFIG": str(kubeconfig),
+    }
     return subprocess.run(
-        command, input=yaml.safe_dump(values), env=environment, stdout=subprocess.PIPE, text=True, check=True, timeout=120
+        command,
+        input=yaml.safe_dump(values),
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=120,
     ).stdout
 
 
 def prove_releases(server: ApiServer, directory: Path, helm: Path) -> int:
-    """Install, upgrade, roll back and uninstall the values of ci/, and one release through all of them; how many releases there were."""
+    """Install, upgrade, roll back and uninstall the values of ci/, and one release through all of
+    them; how many releases there were.
+    """
     file = directory / "kubeconfig"
     file.write_text(server.kubeconfig)
     file.chmod(0o600)
@@ -103,11 +145,20 @@ def prove_releases(server: ApiServer, directory: Path, helm: Path) -> int:
     for name in CI:
         notes = call(helm, file, "install", RELEASE, str(CHART), values=ALL[name])
         assert f"rollout status deployment/{RELEASE}-eventhub" in notes
-        call(helm, file, "upgrade", RELEASE, str(CHART), values=merged(ALL[name], {"config": {"heartbeat": 20}}))
+        call(
+            helm,
+            file,
+            "upgrade",
+            RELEASE,
+            str(CHART),
+            values=merged(ALL[name], {"config": {"heartbeat": 20}}),
+        )
         call(helm, file, "rollback", RELEASE, "1")
         call(helm, file, "uninstall", RELEASE)
         assert server.names(f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments") == []
-        assert server.names(claims) == ([f"{RELEASE}-eventhub"] if name == "sqlite" else []), "events outlive a release"
+        assert server.names(claims) == ([f"{RELEASE}-eventhub"] if name == "sqlite" else []), (
+            "events outlive a release"
+        )
         server.delete(claims)
     call(helm, file, "install", RELEASE, str(CHART), values=ALL["memory"])
     for name in (*CI, "memory"):  # a strategy of the one must not stay with the other
@@ -118,14 +169,30 @@ def prove_releases(server: ApiServer, directory: Path, helm: Path) -> int:
 
 
 def prove_scaling(server: ApiServer, directory: Path, helm: Path) -> None:
-    """Turning autoscaling on keeps the pods that there are, and so does the upgrade after the autoscaler has counted."""
+    """Turning autoscaling on keeps the pods that there are, and so does the upgrade after the
+    autoscaler has counted.
+    """
     file = directory / "kubeconfig"
-    call(helm, file, "install", RELEASE, str(CHART), values=merged(ALL["redis"], {"replicas": 4, "autoscaling": {"enabled": False}}))
+    call(
+        helm,
+        file,
+        "install",
+        RELEASE,
+        str(CHART),
+        values=merged(ALL["redis"], {"replicas": 4, "autoscaling": {"enabled": False}}),
+    )
     path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{RELEASE}-eventhub"
     call(helm, file, "upgrade", RELEASE, str(CHART), values=ALL["redis"])
     assert server.read(path)["spec"]["replicas"] == 4
     server.merge(f"{path}/scale", {"spec": {"replicas": 7}})
-    call(helm, file, "upgrade", RELEASE, str(CHART), values=merged(ALL["redis"], {"config": {"heartbeat": 20}}))
+    call(
+        helm,
+        file,
+        "upgrade",
+        RELEASE,
+        str(CHART),
+        values=merged(ALL["redis"], {"config": {"heartbeat": 20}}),
+    )
     assert server.read(path)["spec"]["replicas"] == 7
     call(helm, file, "uninstall", RELEASE)
 
@@ -137,7 +204,14 @@ def say(*cells: object) -> None:
 
 def main(versions: list[str]) -> None:
     """Of each version of the API; the first is that of the program."""
-    say("API server", "objects applied", "pods admitted", "refused, as they must be", "releases", "seconds")
+    say(
+        "API server",
+        "objects applied",
+        "pods admitted",
+        "refused, as they must be",
+        "releases",
+        "seconds",
+    )
     say(*6 * ["---"])
     for version in versions:
         with tempfile.TemporaryDirectory() as name:
@@ -145,7 +219,9 @@ def main(versions: list[str]) -> None:
             with ApiServer(Path(name), version) as server:
                 prepare(server)
                 applied, admitted = prove_objects(server)
-                releases = sum(prove_releases(server, Path(name), helm) for helm in (HELM, PROGRAMS / "helm"))
+                releases = sum(
+                    prove_releases(server, Path(name), helm) for helm in (HELM, PROGRAMS / "helm")
+                )
                 prove_scaling(server, Path(name), HELM)
                 prove_scaling(server, Path(name), PROGRAMS / "helm")
                 figures = (server.version, applied, admitted, controls(server), releases)

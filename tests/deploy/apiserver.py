@@ -1,4 +1,6 @@
-"""Kubernetes' own API server on loopback, with an etcd of its own: what it takes, a cluster takes. No kubelet: nothing is run."""
+"""Kubernetes' own API server on loopback, with an etcd of its own: what it takes, a cluster takes.
+No kubelet: nothing is run.
+"""
 
 import json
 import secrets
@@ -24,14 +26,20 @@ class Refused(Exception):
 
 
 class ApiServer:
-    """A server of this version of the API (`1.37`; none: its own). All of its admission is on but that of service accounts, which needs a
-    controller."""
+    """A server of this version of the API (`1.37`; none: its own). All of its admission is on but
+    that of service accounts, which needs a controller.
+    """
 
     def __init__(self, directory: Path, version: str = "") -> None:
         self._directory, self._version = directory, version
         self._token = secrets.token_hex(16)
         self.url = f"https://127.0.0.1:{free_port()}"
-        self._client = httpx.Client(base_url=self.url, verify=False, timeout=60, headers={"Authorization": f"Bearer {self._token}"})
+        self._client = httpx.Client(
+            base_url=self.url,
+            verify=False,
+            timeout=60,
+            headers={"Authorization": f"Bearer {self._token}"},
+        )
         self._processes: list[subprocess.Popen[bytes]] = []
         self._plural = cache(self._discover)
 
@@ -49,7 +57,9 @@ class ApiServer:
             "kind": "Config",
             "current-context": "here",
             "contexts": [{"name": "here", "context": {"cluster": "here", "user": "here"}}],
-            "clusters": [{"name": "here", "cluster": {"server": self.url, "insecure-skip-tls-verify": True}}],
+            "clusters": [
+                {"name": "here", "cluster": {"server": self.url, "insecure-skip-tls-verify": True}}
+            ],
             "users": [{"name": "here", "user": {"token": self._token}}],
         }
         return json.dumps(named)
@@ -59,7 +69,8 @@ class ApiServer:
         path = f"{self._path(given)}/{given['metadata']['name']}"
         answer = self._client.patch(
             path,
-            params={"fieldManager": "proof", "force": "true", "fieldValidation": "Strict"} | ({"dryRun": "All"} if dry_run else {}),
+            params={"fieldManager": "proof", "force": "true", "fieldValidation": "Strict"}
+            | ({"dryRun": "All"} if dry_run else {}),
             content=json.dumps(given),
             headers={"Content-Type": "application/apply-patch+yaml"},
         )
@@ -67,7 +78,11 @@ class ApiServer:
 
     def create(self, given: Object) -> list[str]:
         """As a controller would, without keeping it; the server's warnings. Raises Refused."""
-        return _warnings(self._client.post(self._path(given), params={"dryRun": "All", "fieldValidation": "Strict"}, json=given))
+        return _warnings(
+            self._client.post(
+                self._path(given), params={"dryRun": "All", "fieldValidation": "Strict"}, json=given
+            )
+        )
 
     def names(self, path: str) -> list[str]:
         """Of the objects at a path."""
@@ -98,7 +113,14 @@ class ApiServer:
         self.apply(definition)
         name = definition["metadata"]["name"]
         self._until(
-            lambda: "Established" in str(self._client.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}").json())
+            lambda: (
+                "Established"
+                in str(
+                    self._client.get(
+                        f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
+                    ).json()
+                )
+            )
         )
 
     def _path(self, given: Object) -> str:
@@ -109,33 +131,51 @@ class ApiServer:
 
     def _discover(self, root: str, kind: str) -> str:
         known = self._client.get(root).raise_for_status().json()["resources"]
-        return next(str(each["name"]) for each in known if each["kind"] == kind and "/" not in each["name"])
+        return next(
+            str(each["name"]) for each in known if each["kind"] == kind and "/" not in each["name"]
+        )
 
     def _start(self, program: str, options: Mapping[str, str | Path]) -> None:
-        command = [str(PROGRAMS / program), *(f"--{name}={value}" for name, value in options.items())]
+        command = [
+            str(PROGRAMS / program),
+            *(f"--{name}={value}" for name, value in options.items()),
+        ]
         with (self._directory / f"{program}.log").open("wb") as output:
-            self._processes.append(subprocess.Popen(command, stdout=output, stderr=output, cwd=self._directory))
+            self._processes.append(
+                subprocess.Popen(command, stdout=output, stderr=output, cwd=self._directory)
+            )
 
     def _until(self, true: Any) -> None:
         deadline = time.monotonic() + START_SECONDS
         while not true():
-            if time.monotonic() > deadline or any(process.poll() is not None for process in self._processes):
+            if time.monotonic() > deadline or any(
+                process.poll() is not None for process in self._processes
+            ):
                 raise RuntimeError((self._directory / "kube-apiserver.log").read_text()[-3000:])
             time.sleep(0.2)  # the server says nothing when it is ready: it has to be asked
 
     def _ready(self) -> bool:
         try:
-            return self._client.get("/readyz").status_code == 200 and self._client.get("/api/v1/namespaces/default").status_code == 200
+            return (
+                self._client.get("/readyz").status_code == 200
+                and self._client.get("/api/v1/namespaces/default").status_code == 200
+            )
         except httpx.TransportError:
             return False
 
     def __enter__(self) -> Self:
         key = self._directory / "accounts.key"
-        subprocess.run(["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True)
+        subprocess.run(
+            ["openssl", "genrsa", "-out", str(key), "2048"], check=True, capture_output=True
+        )
         (self._directory / "tokens.csv").write_text(f"{self._token},proof,proof,system:masters\n")
         store = f"http://127.0.0.1:{free_port()}"
         peers = f"http://127.0.0.1:{free_port()}"
-        named = {"listen-client-urls": store, "advertise-client-urls": store, "listen-peer-urls": peers}
+        named = {
+            "listen-client-urls": store,
+            "advertise-client-urls": store,
+            "listen-peer-urls": peers,
+        }
         self._start("etcd", {"data-dir": self._directory / "etcd", **named})
         emulated = {"emulated-version": f"kube={self._version}"} if self._version else {}
         self._start(
@@ -159,7 +199,12 @@ class ApiServer:
         self._until(self._ready)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         for process in reversed(self._processes):
             process.terminate()
             process.wait()

@@ -44,16 +44,33 @@ def merged(low: Values, high: Values) -> Object:
 
 
 def helm(*arguments: str, values: Values | None = None) -> subprocess.CompletedProcess[str]:
-    """One call of helm, with these values. Skips the test where there is no helm, unless EVENTHUB_TEST_REQUIRE is set."""
+    """One call of helm, with these values. Skips the test where there is no helm, unless
+    EVENTHUB_TEST_REQUIRE is set.
+    """
     if not HELM.exists() and not SETTINGS.get("EVENTHUB_TEST_REQUIRE"):
         pytest.skip("helm is not installed: `make test` does it")
     given = [] if values is None else ["--values", "-"]
-    return subprocess.run([str(HELM), *arguments, *given], input=json.dumps(values), capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        [str(HELM), *arguments, *given],
+        input=json.dumps(values),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
 
 
 @cache
 def _render(values: str, kubernetes: str, chart: Path) -> list[Object]:
-    done = helm("template", RELEASE, str(chart), "--namespace", "events", "--kube-version", kubernetes, values=json.loads(values))
+    done = helm(
+        "template",
+        RELEASE,
+        str(chart),
+        "--namespace",
+        "events",
+        "--kube-version",
+        kubernetes,
+        values=json.loads(values),
+    )
     assert done.returncode == 0, done.stderr
     return [rendered for rendered in yaml.safe_load_all(done.stdout) if rendered]
 
@@ -78,7 +95,11 @@ def refusal(values: Values) -> str:
 
 def one(objects: list[Object], kind: str) -> Object:
     """The only object of that kind; the configuration rather than the dashboards."""
-    [found] = [each for each in objects if each["kind"] == kind and not each["metadata"]["name"].endswith("-dashboards")]
+    [found] = [
+        each
+        for each in objects
+        if each["kind"] == kind and not each["metadata"]["name"].endswith("-dashboards")
+    ]
     return found
 
 

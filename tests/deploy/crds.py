@@ -1,7 +1,9 @@
-"""Schemas of the custom resources that the chart makes, out of the definitions that their projects publish.
+"""Schemas of the custom resources that the chart makes, out of the definitions that their projects
+publish.
 
-`python -m tests.deploy.crds FILE…` makes `crds/<kind>.json` of CustomResourceDefinitions, whose schemas are OpenAPI v3. Words, defaults and
-rules in CEL are left out, and a field that is not declared is refused, as `kubectl apply` does.
+`python -m tests.deploy.crds FILE…` makes `crds/<kind>.json` of CustomResourceDefinitions, whose
+schemas are OpenAPI v3. Words, defaults and rules in CEL are left out, and a field that is not
+declared is refused, as `kubectl apply` does.
 """
 
 import json
@@ -26,7 +28,9 @@ def schema(definition: dict[str, Any]) -> dict[str, Any]:
     """The strict schema of a CustomResourceDefinition's version v1."""
     versions = {version["name"]: version for version in definition["spec"]["versions"]}
     whole: dict[str, Any] = _strict(versions["v1"]["schema"]["openAPIV3Schema"])
-    whole["properties"]["metadata"] = {"type": "object"}  # which every object has; of no interest here
+    whole["properties"]["metadata"] = {
+        "type": "object"
+    }  # which every object has; of no interest here
     return whole
 
 
@@ -35,11 +39,18 @@ def _strict(node: Any) -> Any:
         return [_strict(item) for item in node]
     if not isinstance(node, dict):
         return node
-    kept = {key: _strict(value) for key, value in node.items() if key not in ("description", "default", "format") and key[:2] != "x-"}
+    kept = {
+        key: _strict(value)
+        for key, value in node.items()
+        if key not in ("description", "default", "format") and key[:2] != "x-"
+    }
     if "(?i)" in str(kept.get("pattern")):  # Go's, and in no other dialect
         del kept["pattern"]
     if "properties" in node:
-        kept |= {"properties": {name: _strict(value) for name, value in node["properties"].items()}, "additionalProperties": False}
+        kept |= {
+            "properties": {name: _strict(value) for name, value in node["properties"].items()},
+            "additionalProperties": False,
+        }
     return kept
 
 
@@ -48,7 +59,9 @@ def main() -> None:
     HERE.mkdir(exist_ok=True)
     for name in sys.argv[1:]:
         definition = yaml.safe_load(Path(name).read_text())
-        (HERE / f"{definition['spec']['names']['kind']}.json").write_text(json.dumps(schema(definition), separators=(",", ":")) + "\n")
+        (HERE / f"{definition['spec']['names']['kind']}.json").write_text(
+            json.dumps(schema(definition), separators=(",", ":")) + "\n"
+        )
 
 
 if __name__ == "__main__":

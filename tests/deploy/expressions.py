@@ -12,8 +12,15 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "helm/eventhub/files"
 RUNBOOKS = ROOT / "docs/runbooks"
-DASHBOARDS = {path.stem: json.loads(path.read_text()) for path in sorted((CHART / "dashboards").glob("*.json"))}
-ALERTS: list[dict[str, Any]] = [rule for group in yaml.safe_load((CHART / "alerts.yaml").read_text())["groups"] for rule in group["rules"]]
+DASHBOARDS = {
+    path.stem: json.loads(path.read_text())
+    for path in sorted((CHART / "dashboards").glob("*.json"))
+}
+ALERTS: list[dict[str, Any]] = [
+    rule
+    for group in yaml.safe_load((CHART / "alerts.yaml").read_text())["groups"]
+    for rule in group["rules"]
+]
 
 
 @dataclass(frozen=True, slots=True)

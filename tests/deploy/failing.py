@@ -11,7 +11,9 @@ READY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Failing:
-    """A node that takes a request and dies of it, or gives this answer. `taken` counts them. It is always ready."""
+    """A node that takes a request and dies of it, or gives this answer. `taken` counts them. It is
+    always ready.
+    """
 
     def __init__(self, answer: bytes = b"") -> None:
         self._answer = answer
@@ -32,18 +34,25 @@ class Failing:
 
 
 def assert_all_come_back(url: str, status: int) -> None:
-    """An EventSource would give up at anything but 200 (WHATWG HTML, 9.2.3); others have this status, and are told when."""
+    """An EventSource would give up at anything but 200 (WHATWG HTML, 9.2.3); others have this
+    status, and are told when.
+    """
     for path in ("/v1/sse?channel=chat.a", "/v1/channels/chat.a/sse"):
         answer = http.get(url + path)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
-        assert answer.headers["access-control-allow-origin"] == "*", "a page of another origin would not see that it is 200"
+        assert answer.headers["access-control-allow-origin"] == "*", (
+            "a page of another origin would not see that it is 200"
+        )
         hint = re.fullmatch(r"retry: (\d+)\n\n", answer.text)
         assert hint is not None, answer.text
         assert 1000 <= int(hint[1]) <= 3000
     channel = "/v1/channels/chat.a"
     for method, path in (("POST", channel), ("PUT", channel), ("GET", channel), ("GET", "/v1/ws")):
         answer = http.request(method, url + path, json={})
-        assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), method + path
+        assert (answer.status_code, answer.headers["content-type"]) == (
+            status,
+            "application/problem+json",
+        ), method + path
         assert answer.json()["code"] == "no_node"
         assert 1 <= int(answer.headers["retry-after"]) <= 3
         assert answer.headers["cache-control"] == "no-store"

@@ -1,6 +1,7 @@
 """The image, built as the Dockerfile says on bases made of Debian's packages, and containers of it.
 
-It takes root, but neither a registry nor a daemon. Everything is in a directory of its own, and goes with it.
+It takes root, but neither a registry nor a daemon. Everything is in a directory of its own, and
+goes with it.
 """
 
 import shutil
@@ -23,7 +24,11 @@ from tests.redis_servers import program
 ROOT = Path(__file__).parents[2]
 SUITE = "bookworm"
 SLIM = [
-    *("--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/man/*"),
+    *(
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*",
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+    ),
     '--customize-hook=find "$1"/usr/lib/python3* -name __pycache__ -prune -exec rm -r {} +',
 ]
 """As the slim image of Python is: without documents, and without bytecode of the standard library."""
@@ -31,7 +36,14 @@ PACKAGES = {
     "base": "python3,ca-certificates",
     "builder": "python3-venv,python3-pip,python3-dev,gcc,libc6-dev,zlib1g-dev,ca-certificates",
 }
-LOCKED_DOWN = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
+LOCKED_DOWN = [
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--cap-drop",
+    "all",
+    "--security-opt",
+    "no-new-privileges",
+]
 LIMITS = ["--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"]
 """runc would set limits that only a privileged root may have."""
 
@@ -50,24 +62,64 @@ class Images:
     def log(self, name: str) -> str:
         """What a container wrote, to either output."""
         command = [program("podman"), *self._store, "logs", name]
-        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=True).stdout
+        return subprocess.run(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=True,
+        ).stdout
 
     def make_base(self, name: str) -> None:
         """An image of Debian's packages."""
         tar = self._directory / f"{name}.tar"
         options = ["--quiet", "--variant=essential", f"--include={PACKAGES[name]}", *SLIM]
-        _run(program("mmdebstrap"), *options, '--aptopt=APT::Install-Recommends "false"', SUITE, str(tar), seconds=600)
+        _run(
+            program("mmdebstrap"),
+            *options,
+            '--aptopt=APT::Install-Recommends "false"',
+            SUITE,
+            str(tar),
+            seconds=600,
+        )
         self.podman("import", "--quiet", str(tar), f"localhost/{name}", seconds=300)
         tar.unlink()
 
     def build(self) -> None:
-        """`eventhub`, on those bases. The network is not asked: what the locks name is there, fetched by this machine's pip."""
+        """`eventhub`, on those bases. The network is not asked: what the locks name is there,
+        fetched by this machine's pip.
+        """
         wheels = self._directory / "wheels"
-        locks = ["-r", str(ROOT / "requirements/image.txt"), "-r", str(ROOT / "requirements/build.txt")]
+        locks = [
+            "-r",
+            str(ROOT / "requirements/image.txt"),
+            "-r",
+            str(ROOT / "requirements/build.txt"),
+        ]
         binary = ["--only-binary", ":all:", "--no-binary", "nkeys"]
-        _run(sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", *binary, *locks, "-d", str(wheels), seconds=600)
-        (self._directory / "pip.conf").write_text("[global]\nno-index = true\nfind-links = /wheelhouse\n")
-        volumes = ["--volume", f"{wheels}:/wheelhouse:ro", "--volume", f"{self._directory}/pip.conf:/etc/pip.conf:ro"]
+        _run(
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--require-hashes",
+            *binary,
+            *locks,
+            "-d",
+            str(wheels),
+            seconds=600,
+        )
+        (self._directory / "pip.conf").write_text(
+            "[global]\nno-index = true\nfind-links = /wheelhouse\n"
+        )
+        volumes = [
+            "--volume",
+            f"{wheels}:/wheelhouse:ro",
+            "--volume",
+            f"{self._directory}/pip.conf:/etc/pip.conf:ro",
+        ]
         bases = ["--build-arg", "BUILDER=localhost/builder", "--build-arg", "BASE=localhost/base"]
         command = [
             program("buildah"),
@@ -85,12 +137,18 @@ class Images:
 
     def size(self, name: str) -> float:
         """MB, uncompressed."""
-        return int(self.podman("image", "inspect", f"localhost/{name}", "--format", "{{.Size}}")) / 1e6
+        return (
+            int(self.podman("image", "inspect", f"localhost/{name}", "--format", "{{.Size}}")) / 1e6
+        )
 
-    def run(self, *command: str, entrypoint: str = "eventhub", options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, entrypoint: str = "eventhub", options: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
         """A container that ends by itself."""
         arguments = self._run_arguments([*options, "--rm", "--entrypoint", entrypoint])
-        return subprocess.run([*arguments, *command], capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            [*arguments, *command], capture_output=True, text=True, timeout=120, check=False
+        )
 
     def python(self, code: str) -> str:
         """What a program prints in a container."""
@@ -110,7 +168,15 @@ class Images:
 
     def _run_arguments(self, options: Sequence[str]) -> list[str]:
         flags = ["--network", "host", *LIMITS, *LOCKED_DOWN, *options]
-        return [program("podman"), *self._store, "--runtime", program("runc"), "run", *flags, "localhost/eventhub"]
+        return [
+            program("podman"),
+            *self._store,
+            "--runtime",
+            program("runc"),
+            "run",
+            *flags,
+            "localhost/eventhub",
+        ]
 
 
 class Container:
@@ -130,10 +196,16 @@ class Container:
     def start(self) -> None:
         """Start a new container, and wait until it is ready."""
         began = time.monotonic()
-        self._images.start(self.name, *self._command, options=[*self._options, "--env", f"EVENTHUB_PORT={self.port}"])
+        self._images.start(
+            self.name,
+            *self._command,
+            options=[*self._options, "--env", f"EVENTHUB_PORT={self.port}"],
+        )
         while not self._ready():
             assert time.monotonic() - began < START_SECONDS, self._images.log(self.name)
-            time.sleep(0.01)  # between attempts to connect: nothing can be waited on before the port is open
+            time.sleep(
+                0.01
+            )  # between attempts to connect: nothing can be waited on before the port is open
         self.seconds = time.monotonic() - began
 
     def stop(self) -> int:
@@ -155,14 +227,21 @@ class Container:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.remove()
 
 
 @contextmanager
 def built() -> Iterator[Images]:
     """The image and its bases: minutes of work."""
-    images = Images(Path(tempfile.mkdtemp(prefix="eventhub-image-", dir="/var/tmp")))  # not in memory
+    images = Images(
+        Path(tempfile.mkdtemp(prefix="eventhub-image-", dir="/var/tmp"))
+    )  # not in memory
     try:
         for name in PACKAGES:
             images.make_base(name)
@@ -174,5 +253,7 @@ def built() -> Iterator[Images]:
 
 def _run(*command: str, seconds: float) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    assert done.returncode == 0, f"{' '.join(command[:12])} … ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, (
+        f"{' '.join(command[:12])} … ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    )
     return done.stdout

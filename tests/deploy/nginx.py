@@ -1,4 +1,6 @@
-"""Debian's nginx with deploy/nginx.conf, whose addresses and directories alone are changed. It ends with its context."""
+"""Debian's nginx with deploy/nginx.conf, whose addresses and directories alone are changed. It ends
+with its context.
+"""
 
 import re
 import socket
@@ -17,7 +19,9 @@ CONF = Path(__file__).parents[2] / "deploy/nginx.conf"
 
 
 class Nginx:
-    """Before nodes on these ports of 127.0.0.1, of which there are as many as in the file. `below`: more directives for the server."""
+    """Before nodes on these ports of 127.0.0.1, of which there are as many as in the file. `below`:
+    more directives for the server.
+    """
 
     def __init__(self, directory: Path, ports: Sequence[int], below: str = "") -> None:
         self.port = free_port()
@@ -25,12 +29,26 @@ class Nginx:
         self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
         self.log = directory / "nginx.log"
         nodes = iter(ports)
-        text = re.sub(r"server eventhub-\d:8000", lambda _: f"server 127.0.0.1:{next(nodes)}", CONF.read_text())
+        text = re.sub(
+            r"server eventhub-\d:8000",
+            lambda _: f"server 127.0.0.1:{next(nodes)}",
+            CONF.read_text(),
+        )
         assert next(nodes, None) is None, "the file has fewer nodes"
-        text = text.replace("listen 8080", f"listen 127.0.0.1:{self.port}").replace("/tmp/", f"{directory}/")
+        text = text.replace("listen 8080", f"listen 127.0.0.1:{self.port}").replace(
+            "/tmp/", f"{directory}/"
+        )
         text = re.sub(r"( +server_name .*;\n)", lambda found: found[1] + below, text)
         (directory / "nginx.conf").write_text(text)
-        self._command = [program("nginx"), "-p", str(directory), "-c", str(directory / "nginx.conf"), "-e", "stderr"]
+        self._command = [
+            program("nginx"),
+            "-p",
+            str(directory),
+            "-c",
+            str(directory / "nginx.conf"),
+            "-e",
+            "stderr",
+        ]
         self._command += ["-g", "daemon off; user root;"]
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -45,7 +63,12 @@ class Nginx:
         self.__exit__(None, None, None)
         raise RuntimeError(f"nginx does not listen:\n{self.log.read_text()}")
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if self._process is not None:
             self._process.terminate()  # its workers with it
             self._process.wait(timeout=10)

@@ -1,4 +1,6 @@
-"""A pod's container as the kubelet would make it, on this machine: files of its volumes in a directory, variables, secrets looked up."""
+"""A pod's container as the kubelet would make it, on this machine: files of its volumes in a
+directory, variables, secrets looked up.
+"""
 
 import base64
 import json
@@ -14,7 +16,21 @@ from tests.authority import Authority
 from tests.deploy.chart import Object, Values, merged, one
 
 KEY = new_key()
-FIRST = {"config": {"auth": {"keys": [{"name": "first", "hash": hash_key(KEY), "publish": [">"], "subscribe": [">"], "operator": True}]}}}
+FIRST = {
+    "config": {
+        "auth": {
+            "keys": [
+                {
+                    "name": "first",
+                    "hash": hash_key(KEY),
+                    "publish": [">"],
+                    "subscribe": [">"],
+                    "operator": True,
+                }
+            ]
+        }
+    }
+}
 """Values: the key above instead of that of ci/."""
 Secrets = Mapping[str, Mapping[str, str]]
 
@@ -29,7 +45,11 @@ def cluster_secrets(directory: Path) -> Secrets:
     authority = Authority(directory)
     pair = authority.issue("hub", hosts="DNS:hub.example")
     issuer = {"ca.crt": authority.file.read_text()}
-    certificate = {"tls.crt": pair.certificate.read_text(), "tls.key": pair.key.read_text(), **issuer}
+    certificate = {
+        "tls.crt": pair.certificate.read_text(),
+        "tls.key": pair.key.read_text(),
+        **issuer,
+    }
     seed = nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER).decode()
     credentials = (
         "-----BEGIN NATS USER JWT-----\ney.ey.s-_\n------END NATS USER JWT------\n\n"
@@ -53,7 +73,9 @@ def cluster_secrets(directory: Path) -> Secrets:
 def rendered_secrets(objects: list[Object]) -> dict[str, dict[str, str]]:
     """Those that the chart makes."""
     return {
-        each["metadata"]["name"]: {key: base64.b64decode(value).decode() for key, value in each["data"].items()}
+        each["metadata"]["name"]: {
+            key: base64.b64decode(value).decode() for key, value in each["data"].items()
+        }
         for each in objects
         if each["kind"] == "Secret"
     }
@@ -61,7 +83,9 @@ def rendered_secrets(objects: list[Object]) -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """The first of a pod. `text` is its eventhub.yaml, with paths of this machine; `here` translates others."""
+    """The first of a pod. `text` is its eventhub.yaml, with paths of this machine; `here`
+    translates others.
+    """
 
     spec: Object
     variables: dict[str, str]
@@ -69,7 +93,9 @@ class Container:
 
     @classmethod
     def of(cls, pod: Object, objects: list[Object], known: Secrets, directory: Path) -> "Container":
-        """With the files of its volumes below `directory`. Raises KeyError for a Secret or a key that is not known."""
+        """With the files of its volumes below `directory`. Raises KeyError for a Secret or a key
+        that is not known.
+        """
         known = {**known, **rendered_secrets(objects)}
         spec = pod["spec"]["containers"][0]
         volumes = {volume["name"]: volume for volume in pod["spec"].get("volumes", [])}
@@ -80,8 +106,14 @@ class Container:
             files = known[volume["secret"]["secretName"]] if "secret" in volume else {}
             if "configMap" in volume:
                 files = one(objects, "ConfigMap")["data"]
-            for item in volume.get("secret", {}).get("items", [{"key": name, "path": name} for name in files]):
-                text = files[item["key"]].replace("/run/", f"{directory}/run/").replace("/var/", f"{directory}/var/")
+            for item in volume.get("secret", {}).get(
+                "items", [{"key": name, "path": name} for name in files]
+            ):
+                text = (
+                    files[item["key"]]
+                    .replace("/run/", f"{directory}/run/")
+                    .replace("/var/", f"{directory}/var/")
+                )
                 (place / item["path"]).write_text(text)
         return cls(spec, dict(_variable(each, known, directory) for each in spec["env"]), directory)
 

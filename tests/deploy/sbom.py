@@ -8,12 +8,19 @@ from packaging.utils import canonicalize_name
 
 def versions(document: str) -> dict[str, str]:
     """What it lists, by canonical name (PEP 503). `document` is CycloneDX JSON."""
-    return {canonicalize_name(component["name"]): component["version"] for component in _components(document)}
+    return {
+        canonicalize_name(component["name"]): component["version"]
+        for component in _components(document)
+    }
 
 
 def hashes(document: str) -> set[str]:
     """SHA-256 of all files that it lists."""
-    references = [reference for component in _components(document) for reference in component["externalReferences"]]
+    references = [
+        reference
+        for component in _components(document)
+        for reference in component["externalReferences"]
+    ]
     return {told["content"] for reference in references for told in reference["hashes"]}
 
 

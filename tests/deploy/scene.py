@@ -1,4 +1,6 @@
-"""EventHub nodes of every kind that a Prometheus scrapes, under load, and what can go wrong with them, one thing a method."""
+"""EventHub nodes of every kind that a Prometheus scrapes, under load, and what can go wrong with
+them, one thing a method.
+"""
 
 import json
 import os
@@ -56,19 +58,30 @@ ROUNDS = 60
 
 
 class Scene:
-    """Two nodes on a Redis, the second with two workers; one alone, with the memory broker; one with TLS. Prometheus watches all."""
+    """Two nodes on a Redis, the second with two workers; one alone, with the memory broker; one
+    with TLS. Prometheus watches all.
+    """
 
     def __init__(self, directory: Path) -> None:
         self._stack = ExitStack()
         self.redis = RedisServer(directory / "redis")
         authority = Authority(directory)
         shared = f"broker: {self.redis.url}\n{SHARED}"
-        configs = {"one": shared, "two": f"workers: 2\n{shared}", "alone": ALONE, "encrypted": ENCRYPTED}
-        self.one, self.two, self.alone, self.encrypted = (_server(directory / name, config) for name, config in configs.items())
+        configs = {
+            "one": shared,
+            "two": f"workers: 2\n{shared}",
+            "alone": ALONE,
+            "encrypted": ENCRYPTED,
+        }
+        self.one, self.two, self.alone, self.encrypted = (
+            _server(directory / name, config) for name, config in configs.items()
+        )
         for name, text in authority.issue("server", days=1).files().items():
             (directory / "encrypted" / name).write_text(text)
         self.encrypted.ready = 503  # its keys cannot be had
-        self.prometheus = Prometheus(directory, self._scrapes(authority), _without_for((CHART / "alerts.yaml").read_text()))
+        self.prometheus = Prometheus(
+            directory, self._scrapes(authority), _without_for((CHART / "alerts.yaml").read_text())
+        )
 
     def __enter__(self) -> Self:
         enter = self._stack.enter_context
@@ -76,10 +89,20 @@ class Scene:
         enter(self.prometheus)
         with ThreadPoolExecutor() as pool:
             list(pool.map(enter, (self.one, self.two, self.alone, self.encrypted)))
-        self.reader = enter(WsClient(f"{self.one.ws_url}?channel=chat.x&channel=late.x", additional_headers=BEARER, max_queue=None))
+        self.reader = enter(
+            WsClient(
+                f"{self.one.ws_url}?channel=chat.x&channel=late.x",
+                additional_headers=BEARER,
+                max_queue=None,
+            )
+        )
         enter(_repeated(lambda: _post(self.one, "[1,2,3]")))
         enter(_repeated(lambda: _post(self.two, "[1,2,3]")))
-        enter(_repeated(lambda: http.post(f"{self.alone.url}/v1/channels/short.x", content='[1,"no JSON]')))
+        enter(
+            _repeated(
+                lambda: http.post(f"{self.alone.url}/v1/channels/short.x", content='[1,"no JSON]')
+            )
+        )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -97,19 +120,24 @@ class Scene:
     def troubles_of_workers(self) -> None:
         """One hangs until it is seen; then all are killed, three times.
 
-        The one that Prometheus is connected to is not seen but times out, and is replaced; then it is another's turn.
+        The one that Prometheus is connected to is not seen but times out, and is replaced; then it
+        is another's turn.
         """
         stopped, deadline = set[int](), time.monotonic() + 80
         while not self.prometheus.query("eventhub_workers_unreachable > 0"):
             if (pid := self._workers()[0]) not in stopped:
                 os.kill(pid, signal.SIGSTOP)
                 stopped.add(pid)
-            assert time.monotonic() < deadline, f"no scrape told of a worker that hangs, of {len(stopped)}"
+            assert time.monotonic() < deadline, (
+                f"no scrape told of a worker that hangs, of {len(stopped)}"
+            )
             time.sleep(0.1)  # evaluation goes by the clock of scrapes
         for killed in (2, 4, 6):
             for pid in self._workers():
                 os.kill(pid, signal.SIGKILL)
-            self.prometheus.until(f'sum(changes(process_start_time_seconds{{job="events"}}[5m])) >= {killed}')
+            self.prometheus.until(
+                f'sum(changes(process_start_time_seconds{{job="events"}}[5m])) >= {killed}'
+            )
 
     def troubles_of_the_broker(self) -> None:
         """It is slow, then it is gone; then a node is gone, too."""
@@ -128,10 +156,17 @@ class Scene:
         self.prometheus.until('ALERTS{alertname="EventHubNodeDown"}')
 
     def _slow_readers(self) -> None:
-        """More of each policy than a handful. Those that are not disconnected read in the end, and are told what they missed."""
+        """More of each policy than a handful. Those that are not disconnected read in the end, and
+        are told what they missed.
+        """
         for kind in ("strict", "lossy", "newest"):
             with ExitStack() as stack:
-                sockets = [stack.enter_context(upgrade(self.alone.port, f"?channel={kind}.x", receive_buffer=4096)) for _ in range(6)]
+                sockets = [
+                    stack.enter_context(
+                        upgrade(self.alone.port, f"?channel={kind}.x", receive_buffer=4096)
+                    )
+                    for _ in range(6)
+                ]
                 body = json.dumps([{"n": number, "pad": PAD} for number in range(100)])
                 for _ in range(ROUNDS):
                     self._publish(self.alone, f"{kind}.x", body)
@@ -160,9 +195,13 @@ class Scene:
             self._publish(self.alone, "strict.z", json.dumps(PAD * 30))
 
     def _full_of_channels(self) -> None:
-        """More than it holds, so that publishing fails, until that is seen: a rate needs two scrapes."""
+        """More than it holds, so that publishing fails, until that is seen: a rate needs two
+        scrapes.
+        """
         names = count()
-        with _repeated(lambda: http.post(f"{self.alone.url}/v1/channels/lossy.{next(names)}", json=[0] * 100)):
+        with _repeated(
+            lambda: http.post(f"{self.alone.url}/v1/channels/lossy.{next(names)}", json=[0] * 100)
+        ):
             self.prometheus.until('ALERTS{alertname="EventHubPublishesFail"}')
 
     def _held(self) -> None:
@@ -176,7 +215,9 @@ class Scene:
             time.sleep(0.1)  # it looks at its loop ten times a second
 
     def _crowd(self) -> None:
-        """As many connections as the node takes, that say nothing and stay; then others ask in vain."""
+        """As many connections as the node takes, that say nothing and stay; then others ask in
+        vain.
+        """
         for _ in range(CONNECTIONS - 3):  # the scrape's and the load's are connections, too
             self._stack.enter_context(upgrade(self.alone.port, "?channel=strict.y"))
         in_vain = 0
@@ -191,13 +232,20 @@ class Scene:
         return [line["pid"] for line in self.two.lines("worker_started")][-2:]
 
     def _publish(self, node: EventHubServer, channel: str, body: str) -> Any:
-        answer = http.post(f"{node.url}/v1/channels/{channel}", content=body, headers=BEARER if node is not self.alone else {})
+        answer = http.post(
+            f"{node.url}/v1/channels/{channel}",
+            content=body,
+            headers=BEARER if node is not self.alone else {},
+        )
         assert answer.status_code == 201, answer.text
         return answer.json()
 
     def _scrapes(self, authority: Authority) -> list[dict[str, Any]]:
         operator = {"authorization": {"credentials": OPERATOR}}
-        pods = [_target(node, namespace="prod", pod=f"events-{number}") for number, node in enumerate((self.one, self.two))]
+        pods = [
+            _target(node, namespace="prod", pod=f"events-{number}")
+            for number, node in enumerate((self.one, self.two))
+        ]
         return [
             {"job_name": "events", "static_configs": pods, **PATIENT, **operator},
             {"job_name": "alone", "static_configs": [_target(self.alone)]},

@@ -10,13 +10,25 @@ import yaml
 
 from eventhub.errors import TABLE
 from tests.alertmanager import Alertmanager
-from tests.deploy.expressions import ALERTS, CHART, DASHBOARDS, ROOT, RUNBOOKS, of_dashboards, of_runbooks
+from tests.deploy.expressions import (
+    ALERTS,
+    CHART,
+    DASHBOARDS,
+    ROOT,
+    RUNBOOKS,
+    of_dashboards,
+    of_runbooks,
+)
 from tests.prometheus import promtool
 
 CASES: list[dict[str, Any]] = [
-    case for test in yaml.safe_load((ROOT / "tests/deploy/alerts_test.yaml").read_text())["tests"] for case in test["alert_rule_test"]
+    case
+    for test in yaml.safe_load((ROOT / "tests/deploy/alerts_test.yaml").read_text())["tests"]
+    for case in test["alert_rule_test"]
 ]
-DOCUMENTED: dict[str, str] = dict(re.findall(r"```yaml\n# (\S+)\n(.*?)```", (ROOT / "docs/metrics.md").read_text(), re.DOTALL))
+DOCUMENTED: dict[str, str] = dict(
+    re.findall(r"```yaml\n# (\S+)\n(.*?)```", (ROOT / "docs/metrics.md").read_text(), re.DOTALL)
+)
 """The files that docs/metrics.md shows, by their names."""
 NAMES = sorted({rule["alert"] for rule in ALERTS})
 
@@ -46,22 +58,43 @@ def test_the_rule_in_the_documents_finds_what_was_never_scraped(tmp_path: Path) 
                 "runbook_url": "https://github.com/eventhub/eventhub/blob/main/docs/runbooks/EventHubNodeDown.md",
             },
         }
-        cases: list[dict[str, Any]] = [{"eval_time": "5m"}, {"eval_time": "20m", "exp_alerts": [alert]}]
+        cases: list[dict[str, Any]] = [
+            {"eval_time": "5m"},
+            {"eval_time": "20m", "exp_alerts": [alert]},
+        ]
         test = {
             "interval": "1m",
             "input_series": [{"series": series, "values": "0x30"}],
             "alert_rule_test": [{"alertname": "EventHubTargetDown", **case} for case in cases],
         }
-        (tmp_path / "test.json").write_text(json.dumps({"rule_files": ["rules.yaml"], "tests": [test]}))
+        (tmp_path / "test.json").write_text(
+            json.dumps({"rule_files": ["rules.yaml"], "tests": [test]})
+        )
         promtool("test", "rules", tmp_path / "test.json")
 
 
-def test_alertmanager_makes_one_message_of_an_outage_and_keeps_back_what_follows_from_it(tmp_path: Path) -> None:
+def test_alertmanager_makes_one_message_of_an_outage_and_keeps_back_what_follows_from_it(
+    tmp_path: Path,
+) -> None:
     with Alertmanager(tmp_path, DOCUMENTED["alertmanager.yml"]) as alertmanager:
-        outage = [("BrokerLost", "a"), ("BrokerLost", "b"), ("PublishesFail", ""), ("Down", ""), ("NodeDown", "b")]
-        alertmanager.post([{"alertname": f"EventHub{name}", "job": "events", "instance": node} for name, node in outage])
+        outage = [
+            ("BrokerLost", "a"),
+            ("BrokerLost", "b"),
+            ("PublishesFail", ""),
+            ("Down", ""),
+            ("NodeDown", "b"),
+        ]
+        alertmanager.post(
+            [
+                {"alertname": f"EventHub{name}", "job": "events", "instance": node}
+                for name, node in outage
+            ]
+        )
         alertmanager.post([{"alertname": "EventHubPublishesFail", "job": "other"}])
-        told = [["EventHubPublishesFail"], ["EventHubBrokerLost", "EventHubBrokerLost", "EventHubDown"]]
+        told = [
+            ["EventHubPublishesFail"],
+            ["EventHubBrokerLost", "EventHubBrokerLost", "EventHubDown"],
+        ]
         alertmanager.until(lambda groups: sorted(groups, key=len) == told)
 
 
@@ -81,7 +114,9 @@ def test_each_alert_fires_when_it_should_and_not_before() -> None:
 def test_there_is_a_case_of_firing_and_one_of_not_firing(name: str) -> None:
     cases = [case for case in CASES if case["alertname"] == name]
     assert any("exp_alerts" not in case for case in cases)
-    fired = {alert["exp_labels"]["severity"] for case in cases for alert in case.get("exp_alerts", [])}
+    fired = {
+        alert["exp_labels"]["severity"] for case in cases for alert in case.get("exp_alerts", [])
+    }
     assert fired == {rule["labels"]["severity"] for rule in ALERTS if rule["alert"] == name}
 
 
@@ -112,8 +147,14 @@ def test_a_runbook_says_what_it_means_how_to_see_it_and_what_to_do(name: str) ->
 
 def test_every_metric_that_is_asked_for_is_documented() -> None:
     documented = (ROOT / "docs/metrics.md").read_text()
-    expressions = [rule["expr"] for rule in ALERTS] + [found.text for found in (*of_dashboards(), *of_runbooks())]
-    expressions += [str(variable.get("query")) for dashboard in DASHBOARDS.values() for variable in dashboard["templating"]["list"]]
+    expressions = [rule["expr"] for rule in ALERTS] + [
+        found.text for found in (*of_dashboards(), *of_runbooks())
+    ]
+    expressions += [
+        str(variable.get("query"))
+        for dashboard in DASHBOARDS.values()
+        for variable in dashboard["templating"]["list"]
+    ]
     for expression in expressions:
         for name in re.findall(r"\b((?:eventhub|process)_\w+)", expression):
             family = re.sub(r"_(total|bucket|sum|count)$", "", name)
@@ -121,7 +162,10 @@ def test_every_metric_that_is_asked_for_is_documented() -> None:
 
 
 def test_the_alert_on_failing_publishes_has_every_code_that_is_the_servers_fault() -> None:
-    fails, rejected = (next(rule["expr"] for rule in ALERTS if rule["alert"] == f"EventHubPublishes{end}") for end in ("Fail", "Rejected"))
+    fails, rejected = (
+        next(rule["expr"] for rule in ALERTS if rule["alert"] == f"EventHubPublishes{end}")
+        for end in ("Fail", "Rejected")
+    )
     server = {code for code, kind in TABLE.items() if kind.status >= 500}
     for expression, operator in ((fails, "=~"), (rejected, "!~")):
         (codes,) = re.findall(rf'code{operator}"([^"]+)"', expression)

@@ -1,4 +1,6 @@
-"""What the chart renders is run: the configuration by EventHub, the test of `helm test`, the lines of the notes."""
+"""What the chart renders is run: the configuration by EventHub, the test of `helm test`, the lines
+of the notes.
+"""
 
 import os
 import re
@@ -25,7 +27,12 @@ from tests.harness import EventHubServer, free_port
 from tests.redis_servers import RedisServer
 
 INSECURE: Object = ALL["a trusted network"]
-SERVED: dict[str, Object] = {"memory": ci("memory"), "tls": ci("sqlite"), "insecure": INSECURE, "no values": {"config": {}}}
+SERVED: dict[str, Object] = {
+    "memory": ci("memory"),
+    "tls": ci("sqlite"),
+    "insecure": INSECURE,
+    "no values": {"config": {}},
+}
 CONFIGURING = ("config", "keysSecret", "schemas", "tls", "brokerSecret", "secretFiles")
 CHECK = [sys.executable, "-m", "eventhub", "check"]
 Serve = Callable[[str], tuple[EventHubServer, list[Object]]]
@@ -62,16 +69,24 @@ def serve(tmp_path_factory: pytest.TempPathFactory, known: Secrets) -> Iterator[
 
 
 def run(command: list[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH")} | variables
+    environment = {
+        name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH")
+    } | variables
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
 
 @pytest.fixture(scope="module")
 def configured(tmp_path_factory: pytest.TempPathFactory, known: Secrets) -> dict[str, Container]:
     """Containers of all values, one of each configuration."""
-    different = {str([values.get(key) for key in CONFIGURING]): name for name, values in reversed(ALL.items())}
+    different = {
+        str([values.get(key) for key in CONFIGURING]): name
+        for name, values in reversed(ALL.items())
+    }
     rendered = render_all({name: first(ALL[name]) for name in different.values()})
-    return {name: server_container(objects, known, tmp_path_factory.mktemp("of")) for name, objects in rendered.items()}
+    return {
+        name: server_container(objects, known, tmp_path_factory.mktemp("of"))
+        for name, objects in rendered.items()
+    }
 
 
 def test_eventhub_check_takes_the_configurations_of_ci(configured: dict[str, Container]) -> None:
@@ -90,7 +105,9 @@ def test_eventhub_check_takes_every_other_configuration(configured: dict[str, Co
 
 def test_eventhub_check_sees_what_a_schema_cannot(tmp_path: Path, known: Secrets) -> None:
     objects = render(merged(first(ci("memory")), {"schemas": {"order.json": "not JSON"}}))
-    done = CliRunner().invoke(app, ["check"], env=server_container(objects, known, tmp_path).variables)
+    done = CliRunner().invoke(
+        app, ["check"], env=server_container(objects, known, tmp_path).variables
+    )
     assert done.exit_code == 2
     assert "channels.orders: " in done.stderr
 
@@ -105,11 +122,16 @@ class HelmTest:
     def run(self, url: str, **variables: str) -> subprocess.CompletedProcess[str]:
         python, *flags = self.container.spec["command"]
         assert python == "python3"
-        return run([sys.executable, *flags, *self.container.spec["args"]], self.container.variables | {"URL": url} | variables)
+        return run(
+            [sys.executable, *flags, *self.container.spec["args"]],
+            self.container.variables | {"URL": url} | variables,
+        )
 
 
 @pytest.mark.parametrize("name", SERVED)
-def test_helm_test_publishes_and_receives(serve: Serve, name: str, known: Secrets, tmp_path: Path) -> None:
+def test_helm_test_publishes_and_receives(
+    serve: Serve, name: str, known: Secrets, tmp_path: Path
+) -> None:
     server, objects = serve(name)
     test = HelmTest(objects, known, tmp_path / "test")
     assert test.container.variables["URL"].startswith("https://" if name == "tls" else "http://")
@@ -132,7 +154,9 @@ def test_helm_test_fails_and_says_why(serve: Serve, known: Secrets, tmp_path: Pa
         assert KEY not in done.stderr
 
 
-def test_helm_test_trusts_the_certificate_of_the_release_and_no_other(serve: Serve, known: Secrets, tmp_path: Path) -> None:
+def test_helm_test_trusts_the_certificate_of_the_release_and_no_other(
+    serve: Serve, known: Secrets, tmp_path: Path
+) -> None:
     server, objects = serve("tls")
     test = HelmTest(objects, known, tmp_path / "test")
     certificate = Path(test.container.variables["CERTIFICATE"])
@@ -141,10 +165,15 @@ def test_helm_test_trusts_the_certificate_of_the_release_and_no_other(serve: Ser
     assert "certificate verify failed" in test.run(server.url).stderr
 
 
-def test_pods_keep_those_who_come_while_the_broker_is_away_and_serve_them_when_it_is_back(tmp_path: Path, known: Secrets) -> None:
+def test_pods_keep_those_who_come_while_the_broker_is_away_and_serve_them_when_it_is_back(
+    tmp_path: Path, known: Secrets
+) -> None:
     objects = render(first(ci("redis")))
     container = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"][0]
-    paths = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+    paths = {
+        kind: container[f"{kind}Probe"]["httpGet"]["path"]
+        for kind in ("startup", "liveness", "readiness")
+    }
 
     def probes(base: str) -> dict[str, int]:
         return {kind: http.get(f"{base}{path}").status_code for kind, path in paths.items()}
@@ -157,7 +186,10 @@ def test_pods_keep_those_who_come_while_the_broker_is_away_and_serve_them_when_i
 
     (tmp_path / "hub").mkdir()
     with RedisServer(tmp_path / "redis") as redis:
-        server = EventHubServer(tmp_path / "hub", f"host: 127.0.0.1\nport: 0\nbroker: {redis.url}\nchannels: {{chat: {{payload: chat}}}}\n")
+        server = EventHubServer(
+            tmp_path / "hub",
+            f"host: 127.0.0.1\nport: 0\nbroker: {redis.url}\nchannels: {{chat: {{payload: chat}}}}\n",
+        )
         server.start()
         try:
             until(server.url, 200)
@@ -167,37 +199,66 @@ def test_pods_keep_those_who_come_while_the_broker_is_away_and_serve_them_when_i
                 assert stream.status_code == 200
                 redis.start()
                 until(server.url, 200)
-                assert http.post(f"{server.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}').status_code == 201
+                assert (
+                    http.post(
+                        f"{server.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}'
+                    ).status_code
+                    == 201
+                )
                 assert any('"text":"b"' in line for line in stream.iter_lines())
         finally:
             server.kill()
 
 
-def test_prometheus_can_read_metrics_with_what_the_monitor_names_and_gives_its_key_to_nobody_else(serve: Serve, known: Secrets) -> None:
+def test_prometheus_can_read_metrics_with_what_the_monitor_names_and_gives_its_key_to_nobody_else(
+    serve: Serve, known: Secrets
+) -> None:
     server, objects = serve("tls")
     [endpoint] = one(objects, "ServiceMonitor")["spec"]["endpoints"]
-    reference, authority = endpoint["authorization"]["credentials"], endpoint["tlsConfig"]["ca"]["secret"]
-    bearer = {"Authorization": f"{endpoint['authorization']['type']} {known[reference['name']][reference['key']]}"}
+    reference, authority = (
+        endpoint["authorization"]["credentials"],
+        endpoint["tlsConfig"]["ca"]["secret"],
+    )
+    bearer = {
+        "Authorization": f"{endpoint['authorization']['type']} {known[reference['name']][reference['key']]}"
+    }
     trust = ssl.create_default_context(cadata=known[authority["name"]][authority["key"]])
     named = {"sni_hostname": endpoint["tlsConfig"]["serverName"]}
     with httpx.Client(verify=trust, timeout=SECONDS, trust_env=False) as prometheus:
-        assert prometheus.get(server.url + endpoint["path"], headers=bearer, extensions=named).status_code == 200
+        assert (
+            prometheus.get(
+                server.url + endpoint["path"], headers=bearer, extensions=named
+            ).status_code
+            == 200
+        )
         assert prometheus.get(server.url + endpoint["path"], extensions=named).status_code == 401
     with (
-        httpx.Client(verify=trust, timeout=SECONDS, trust_env=False) as prometheus,  # another, as connections are kept
-        pytest.raises(httpx.ConnectError, match=r"certificate is not valid for 'stranger\.example'"),
+        httpx.Client(
+            verify=trust, timeout=SECONDS, trust_env=False
+        ) as prometheus,  # another, as connections are kept
+        pytest.raises(
+            httpx.ConnectError, match=r"certificate is not valid for 'stranger\.example'"
+        ),
     ):
-        prometheus.get(server.url + endpoint["path"], headers=bearer, extensions={"sni_hostname": "stranger.example"})
+        prometheus.get(
+            server.url + endpoint["path"],
+            headers=bearer,
+            extensions={"sni_hostname": "stranger.example"},
+        )
 
 
 def notes(values: Values, directory: Path) -> str:
-    """What Helm shows after an installation. `helm template` does not: a copy of the chart has the notes as an object."""
+    """What Helm shows after an installation. `helm template` does not: a copy of the chart has the
+    notes as an object.
+    """
     chart = directory / "chart"
     shutil.copytree(CHART, chart)
     (chart / "templates/NOTES.txt").rename(chart / "templates/_notes.tpl")
     text = (chart / "templates/_notes.tpl").read_text()
     (chart / "templates/_notes.tpl").write_text('{{- define "notes" }}' + text + "{{ end -}}")
-    (chart / "templates/notes.yaml").write_text('kind: Notes\nmetadata: {name: notes}\ntext: {{ include "notes" . | quote }}\n')
+    (chart / "templates/notes.yaml").write_text(
+        'kind: Notes\nmetadata: {name: notes}\ntext: {{ include "notes" . | quote }}\n'
+    )
     return str(one(render(values, chart=chart), "Notes")["text"])
 
 
@@ -207,15 +268,21 @@ def test_the_lines_of_the_notes_work(serve: Serve, name: str, tmp_path: Path) ->
     told = notes(first(SERVED[name]), tmp_path)
     lines = [line.strip() for line in told.splitlines() if line.startswith("  ")]
     variables = {"KEY": KEY}
-    for variable, secret, key in re.findall(r"(\w+)=\$\(kubectl .* get secret (\S+) .*data\.(\w+)", told):
+    for variable, secret, key in re.findall(
+        r"(\w+)=\$\(kubectl .* get secret (\S+) .*data\.(\w+)", told
+    ):
         variables[variable] = rendered_secrets(objects)[secret][key]
     assert ("OPERATOR" in variables) == (name == "no values")
     for line in (line for line in lines if "localhost:8000" in line):
-        here = line.replace("localhost:8000", server.url.partition("://")[2]).replace("curl", "curl -sS --fail-with-body")
+        here = line.replace("localhost:8000", server.url.partition("://")[2]).replace(
+            "curl", "curl -sS --fail-with-body"
+        )
         done = run(["bash", "-c", here], variables)
         assert done.returncode == 0, (here, done.stdout, done.stderr)
     names = {f"{each['kind'].lower()}/{each['metadata']['name']}" for each in objects}
-    named = [word for line in lines for word in line.split() if re.match(r"(deployment|service)/", word)]
+    named = [
+        word for line in lines for word in line.split() if re.match(r"(deployment|service)/", word)
+    ]
     assert named
     assert set(named) <= names
     assert any(line.startswith("helm test hub --namespace events") for line in lines)
@@ -232,7 +299,10 @@ def test_the_sections_of_the_rendered_configuration_are_those_of_the_values() ->
     values = merged(
         ci("memory"),
         {
-            "config": {"limits": {"history_bytes": 2**40, "publish_rate": 0.5}, "heartbeat": 100 / 3},
+            "config": {
+                "limits": {"history_bytes": 2**40, "publish_rate": 0.5},
+                "heartbeat": 100 / 3,
+            },
             "resources": {"limits": {"memory": "2Ti"}},
         },
     )

@@ -1,4 +1,6 @@
-"""compose.yaml and the files it mounts: in shape, and about the same things. test_stack.py runs what can be run without Docker."""
+"""compose.yaml and the files it mounts: in shape, and about the same things. test_stack.py runs
+what can be run without Docker.
+"""
 
 import json
 import os
@@ -12,7 +14,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from eventhub.settings import Settings
+from eventhub.config.settings import Settings
 from tests.deploy.image import ROOT
 from tests.redis_servers import program
 
@@ -34,7 +36,9 @@ def mounts() -> Iterator[tuple[str, str, str]]:
 
 def place(service: str, source: str) -> str:
     """Where that service finds a file of ours."""
-    (target,) = [target for name, mounted, target in mounts() if name == service and mounted == source]
+    (target,) = [
+        target for name, mounted, target in mounts() if name == service and mounted == source
+    ]
     return target
 
 
@@ -49,19 +53,25 @@ def test_it_is_a_compose_file_as_its_specification_says() -> None:
 
 def test_dclint_finds_no_error() -> None:
     command = [program("node"), str(DCLINT / "bin/dclint.cjs"), "--quiet", "compose.yaml"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_there_are_two_nodes_and_what_is_mounted_exists() -> None:
     assert len(NODES) == 2
-    assert {place(node, "./deploy/eventhub.yaml") for node in NODES} == {"/etc/eventhub/eventhub.yaml"}
+    assert {place(node, "./deploy/eventhub.yaml") for node in NODES} == {
+        "/etc/eventhub/eventhub.yaml"
+    }
     assert all((ROOT / source).exists() for _, source, _ in mounts())
 
 
 def test_every_image_has_a_version() -> None:
     images = [service["image"] for name, service in SERVICES.items() if name not in NODES]
-    assert all(re.fullmatch(r"docker\.io/[a-z/]+:v?\d+\.\d+\.\d+(-alpine)?", image) for image in images), images
+    assert all(
+        re.fullmatch(r"docker\.io/[a-z/]+:v?\d+\.\d+\.\d+(-alpine)?", image) for image in images
+    ), images
 
 
 def test_only_this_machine_can_connect_as_nobody_has_to_prove_who_they_are() -> None:
@@ -81,19 +91,28 @@ def test_nothing_may_write_into_its_image_or_gain_privileges() -> None:
 @pytest.mark.parametrize("node", NODES)
 def test_a_node_has_time_to_send_its_clients_away(node: str) -> None:
     shutdown = Settings.model_fields["shutdown"].default
-    assert int(SERVICES[node]["stop_grace_period"].removesuffix("s")) >= shutdown.spread + shutdown.grace + 10
+    assert (
+        int(SERVICES[node]["stop_grace_period"].removesuffix("s"))
+        >= shutdown.spread + shutdown.grace + 10
+    )
 
 
 def test_the_configuration_of_the_nodes_is_good() -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("EVENTHUB_")} | {"EVENTHUB_HOST": "0.0.0.0"}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("EVENTHUB_")
+    } | {"EVENTHUB_HOST": "0.0.0.0"}
     command = [sys.executable, "-m", "eventhub", "check", "--config", "deploy/eventhub.yaml"]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_everybody_finds_everybody_by_name() -> None:
     addresses = [f"{node}:8000" for node in NODES]
-    assert re.findall(r"server (eventhub\S+)", (ROOT / "deploy/nginx.conf").read_text()) == addresses
+    assert (
+        re.findall(r"server (eventhub\S+)", (ROOT / "deploy/nginx.conf").read_text()) == addresses
+    )
     (scrape,) = load("deploy/prometheus.yml")["scrape_configs"]
     assert scrape["static_configs"] == [{"targets": addresses}]
     assert load("deploy/eventhub.yaml")["broker"] == "redis://valkey:6379"
@@ -108,10 +127,23 @@ def test_grafana_and_prometheus_look_where_our_files_are() -> None:
     (provider,) = load("deploy/grafana/dashboards/eventhub.yaml")["providers"]
     assert provider["options"]["path"] == place("grafana", "./helm/eventhub/files/dashboards")
     assert place("grafana", "./deploy/grafana/dashboards") == "/etc/grafana/provisioning/dashboards"
-    assert place("grafana", "./deploy/grafana/datasources") == "/etc/grafana/provisioning/datasources"
+    assert (
+        place("grafana", "./deploy/grafana/datasources") == "/etc/grafana/provisioning/datasources"
+    )
     assert list((ROOT / "helm/eventhub/files/dashboards").glob("*.json"))
-    alerts, (rules,) = place("prometheus", "./helm/eventhub/files/alerts.yaml"), load("deploy/prometheus.yml")["rule_files"]
+    alerts, (rules,) = (
+        place("prometheus", "./helm/eventhub/files/alerts.yaml"),
+        load("deploy/prometheus.yml")["rule_files"],
+    )
     assert rules == alerts.replace("alerts", "*")
-    assert f"--config.file={place('prometheus', './deploy/prometheus.yml')}" in SERVICES["prometheus"]["command"]
+    assert (
+        f"--config.file={place('prometheus', './deploy/prometheus.yml')}"
+        in SERVICES["prometheus"]["command"]
+    )
     interval = load("deploy/prometheus.yml")["global"]["scrape_interval"]
-    assert load("deploy/grafana/datasources/prometheus.yaml")["datasources"][0]["jsonData"]["timeInterval"] == interval
+    assert (
+        load("deploy/grafana/datasources/prometheus.yaml")["datasources"][0]["jsonData"][
+            "timeInterval"
+        ]
+        == interval
+    )

@@ -1,4 +1,6 @@
-"""The dashboards' files. They are made with Grafana's own types. That a Grafana shows them well is not tested: Debian has none."""
+"""The dashboards' files. They are made with Grafana's own types. That a Grafana shows them well is
+not tested: Debian has none.
+"""
 
 import json
 import re
@@ -29,10 +31,17 @@ def test_the_files_are_those_of_the_code() -> None:
 
 
 def test_their_addresses_stay_and_nothing_is_of_one_grafana(dashboard: dict[str, Any]) -> None:
-    assert {found["uid"] for found in DASHBOARDS.values()} == {"eventhub-operators", "eventhub-producers", "eventhub-capacity"}
+    assert {found["uid"] for found in DASHBOARDS.values()} == {
+        "eventhub-operators",
+        "eventhub-producers",
+        "eventhub-capacity",
+    }
     assert "id" not in dashboard, "a Grafana gives it"
     assert dashboard["schemaVersion"] >= 39
-    sources = [dashboard["annotations"]["list"][0]["datasource"], *(panel["datasource"] for panel in panels(dashboard))]
+    sources = [
+        dashboard["annotations"]["list"][0]["datasource"],
+        *(panel["datasource"] for panel in panels(dashboard)),
+    ]
     sources += [target["datasource"] for panel in panels(dashboard) for target in panel["targets"]]
     assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
 
@@ -45,14 +54,23 @@ def test_every_panel_says_what_to_do_in_which_unit(dashboard: dict[str, Any]) ->
 
 def test_panels_are_told_apart_and_do_not_overlap(dashboard: dict[str, Any]) -> None:
     found = dashboard["panels"]
-    assert len({panel["id"] for panel in found}) == len({panel["title"] for panel in found}) == len(found)
+    assert (
+        len({panel["id"] for panel in found})
+        == len({panel["title"] for panel in found})
+        == len(found)
+    )
     for one, other in combinations([panel["gridPos"] for panel in found], 2):
         apart = one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
-        assert apart or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"], (one, other)
+        assert apart or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"], (
+            one,
+            other,
+        )
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in found)
 
 
-def test_all_nodes_are_shown_at_first_whether_they_have_a_namespace_or_not(dashboard: dict[str, Any]) -> None:
+def test_all_nodes_are_shown_at_first_whether_they_have_a_namespace_or_not(
+    dashboard: dict[str, Any],
+) -> None:
     variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
     assert list(variables) == VARIABLES
     for name in VARIABLES[1:]:
@@ -71,7 +89,9 @@ def test_expressions_name_no_variable_that_is_not_there(dashboard: dict[str, Any
             assert 'job=~"$job"' in target["expr"], "of the chosen nodes"
 
 
-def test_nodes_ready_is_a_share_of_those_there_should_be_and_0_when_all_are_gone(tmp_path: Path) -> None:
+def test_nodes_ready_is_a_share_of_those_there_should_be_and_0_when_all_are_gone(
+    tmp_path: Path,
+) -> None:
     (text,) = [found.text for found in of_dashboards() if found.where == "operators: Nodes ready"]
     expression = re.sub(r"\$\w+", ".*", text)
     series = {
@@ -89,7 +109,12 @@ def test_nodes_ready_is_a_share_of_those_there_should_be_and_0_when_all_are_gone
         "interval": "1m",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],
         "promql_expr_test": [
-            {"expr": expression, "eval_time": time, "exp_samples": [{"labels": "{}", "value": share}]} for time, share in expected.items()
+            {
+                "expr": expression,
+                "eval_time": time,
+                "exp_samples": [{"labels": "{}", "value": share}],
+            }
+            for time, share in expected.items()
         ],
     }
     (tmp_path / "test.yaml").write_text(json.dumps({"tests": [test]}))
@@ -97,13 +122,21 @@ def test_nodes_ready_is_a_share_of_those_there_should_be_and_0_when_all_are_gone
 
 
 def test_peaks_are_looked_for_in_small_steps_however_long_the_time_shown() -> None:
-    peaks = [found.text for found in of_dashboards() if "max_over_time(" in found.text and "$__range" in found.text]
+    peaks = [
+        found.text
+        for found in of_dashboards()
+        if "max_over_time(" in found.text and "$__range" in found.text
+    ]
     assert len(peaks) == 3
     assert all("[$__range:1m]" in found for found in peaks)
 
 
 def test_links_lead_to_runbooks_that_exist(dashboard: dict[str, Any]) -> None:
-    links = [link for panel in panels(dashboard) for link in re.findall(r"\]\((.*?)\)", panel["description"])]
+    links = [
+        link
+        for panel in panels(dashboard)
+        for link in re.findall(r"\]\((.*?)\)", panel["description"])
+    ]
     assert links
     for link in links:
         assert (RUNBOOKS / link.removeprefix(ADDRESS + "/")).is_file(), link

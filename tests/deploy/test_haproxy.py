@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from eventhub.settings import Settings
+from eventhub.config.settings import Settings
 from tests.clients import NdjsonProducer, WsClient, http, raw, sse
 from tests.deploy.failing import STOPPING, Failing, assert_all_come_back
 from tests.deploy.transports import MESSAGE, assert_all_receive_at_once
@@ -23,11 +23,18 @@ NODE = "broker: {}\nproxies: [127.0.0.1]\nlog: {{access: true}}\nheartbeat: 1"
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[EventHubServer]]:
     with ExitStack() as running:
         redis = running.enter_context(RedisServer(tmp_path_factory.mktemp("redis")))
-        yield [running.enter_context(EventHubServer(tmp_path_factory.mktemp("node"), NODE.format(redis.url))) for _ in range(2)]
+        yield [
+            running.enter_context(
+                EventHubServer(tmp_path_factory.mktemp("node"), NODE.format(redis.url))
+            )
+            for _ in range(2)
+        ]
 
 
 @pytest.fixture(scope="module")
-def front(nodes: list[EventHubServer], tmp_path_factory: pytest.TempPathFactory) -> Iterator[HAProxy]:
+def front(
+    nodes: list[EventHubServer], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[HAProxy]:
     with HAProxy(tmp_path_factory.mktemp("haproxy"), nodes) as front:
         yield front
 
@@ -52,13 +59,19 @@ def test_a_heartbeat_of_a_silent_stream_arrives(front: HAProxy) -> None:
         next(block for block in blocks if block.comment)
 
 
-def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(front: HAProxy, nodes: list[EventHubServer]) -> None:
+def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(
+    front: HAProxy, nodes: list[EventHubServer]
+) -> None:
     with raw(front.port, source="127.0.0.5") as sock:
-        head = f"Host: 127.0.0.1:{front.port}\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n"
+        head = (
+            f"Host: 127.0.0.1:{front.port}\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n"
+        )
         sock.sendall(f"GET /v1/types/chat HTTP/1.1\r\n{head}\r\n".encode())
         assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
     seen = [line for node in nodes for line in node.lines()]
-    assert [line["client"] for line in seen if line.get("path") == "/v1/types/chat"] == ["127.0.0.5"]
+    assert [line["client"] for line in seen if line.get("path") == "/v1/types/chat"] == [
+        "127.0.0.5"
+    ]
 
 
 def test_who_comes_while_no_node_is_ready_comes_back(tmp_path: Path) -> None:

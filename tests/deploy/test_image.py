@@ -25,7 +25,13 @@ def pins(lock: str) -> dict[str, str]:
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
-    done = subprocess.run([program("hadolint"), str(ROOT / "Dockerfile")], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [program("hadolint"), str(ROOT / "Dockerfile")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -34,7 +40,9 @@ def test_its_label_names_the_version() -> None:
 
 
 def test_its_bases_are_pinned_and_have_one_python() -> None:
-    builder, base = re.findall(r"^ARG \w+=docker.io/library/python:(\d+\.\d+\.\d+-\S+)$", DOCKERFILE, re.MULTILINE)
+    builder, base = re.findall(
+        r"^ARG \w+=docker.io/library/python:(\d+\.\d+\.\d+-\S+)$", DOCKERFILE, re.MULTILINE
+    )
     assert builder == base.replace("-slim", "")
 
 
@@ -45,11 +53,22 @@ def test_its_python_is_one_that_the_suite_runs_under() -> None:
 
 
 def test_only_what_the_build_reads_is_sent_to_it() -> None:
-    ignored, *sent = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("**")]
+    ignored, *sent = [
+        line
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if not line.startswith("**")
+    ]
     assert ignored == "*"
     names = {line.removeprefix("!") for line in sent}
     assert all((ROOT / name).exists() for name in names)
-    assert {"src", "web", "hatch_build.py", "pyproject.toml", PROJECT["readme"], *PROJECT["license-files"]} <= names
+    assert {
+        "src",
+        "web",
+        "hatch_build.py",
+        "pyproject.toml",
+        PROJECT["readme"],
+        *PROJECT["license-files"],
+    } <= names
     assert set(re.findall(r"requirements/\w+\.txt|deploy/sbom\.\S+json", DOCKERFILE)) == {
         name for name in names if name.startswith(("req", "deploy"))
     }
@@ -57,21 +76,32 @@ def test_only_what_the_build_reads_is_sent_to_it() -> None:
 
 def test_the_guide_locks_it_down_as_the_proof_does() -> None:
     guide = (ROOT / "docs/container.md").read_text()
-    assert all(flag in guide for flag in LOCKED_DOWN if flag != "--read-only-tmpfs=false")  # podman's: Docker mounts nothing there
+    assert all(
+        flag in guide for flag in LOCKED_DOWN if flag != "--read-only-tmpfs=false"
+    )  # podman's: Docker mounts nothing there
     assert re.findall(r"USER (\d+):", DOCKERFILE) == ["65532"]
     assert "user | 65532" in guide
 
 
 def test_the_locks_of_the_image_hold_what_the_project_asks_for() -> None:
-    asked = [Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["otel"]]
+    asked = [
+        Requirement(line)
+        for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["otel"]
+    ]
     locked = pins("requirements/image.txt")
     assert all(locked[canonicalize_name(one.name)] in one.specifier for one in asked)
-    assert pins("requirements/server.txt").items() - {("colorama", pins("requirements/server.txt").get("colorama", ""))} <= locked.items()
+    assert (
+        pins("requirements/server.txt").items()
+        - {("colorama", pins("requirements/server.txt").get("colorama", ""))}
+        <= locked.items()
+    )
     assert "hatchling" in pins("requirements/build.txt")
 
 
 def test_the_bill_of_materials_lists_what_the_lock_names() -> None:
     """That it is valid is seen when it is made (`make sbom`)."""
     assert versions(SBOM) == pins("requirements/image.txt"), "make sbom"
-    assert hashes(SBOM) == set(re.findall(r"--hash=sha256:(\w+)", (ROOT / "requirements/image.txt").read_text()))
+    assert hashes(SBOM) == set(
+        re.findall(r"--hash=sha256:(\w+)", (ROOT / "requirements/image.txt").read_text())
+    )
     assert json.loads(SBOM)["metadata"]["component"]["version"] == PROJECT["version"]

@@ -1,4 +1,6 @@
-"""docs/kubernetes.md: its values are taken by the chart, one after the other, and its commands make what they refer to."""
+"""docs/kubernetes.md: its values are taken by the chart, one after the other, and its commands make
+what they refer to.
+"""
 
 import math
 import re
@@ -19,37 +21,65 @@ def blocks(language: str) -> list[str]:
 
 def files() -> dict[str, Object]:
     """Values by the name of the file that the block says it is."""
-    named = [(block.partition("\n")[0], yaml.safe_load(block.replace("sha256:…", HASH))) for block in blocks("yaml")]
+    named = [
+        (block.partition("\n")[0], yaml.safe_load(block.replace("sha256:…", HASH)))
+        for block in blocks("yaml")
+    ]
     return {name.removeprefix("# "): given for name, given in named if name.startswith("# ")}
 
 
 def values() -> list[Object]:
-    """Those of each block: of the first alone, of the others over the first, as that is the step before them."""
+    """Those of each block: of the first alone, of the others over the first, as that is the step
+    before them.
+    """
     first, *others = files().values()
     return [first, *(merged(first, other) for other in others)]
 
 
 def test_its_values_are_taken_by_the_chart() -> None:
     kinds = {each["kind"] for given in values() for each in render(given)}
-    assert {"Ingress", "HTTPRoute", "ServiceMonitor", "PrometheusRule", "HorizontalPodAutoscaler", "PersistentVolumeClaim"} <= kinds
+    assert {
+        "Ingress",
+        "HTTPRoute",
+        "ServiceMonitor",
+        "PrometheusRule",
+        "HorizontalPodAutoscaler",
+        "PersistentVolumeClaim",
+    } <= kinds
 
 
 def test_its_secrets_are_made_by_its_commands() -> None:
-    made = dict(re.findall(r"create secret generic (\S+) --from-literal=(\w+)=", "".join(blocks("sh"))))
+    made = dict(
+        re.findall(r"create secret generic (\S+) --from-literal=(\w+)=", "".join(blocks("sh")))
+    )
     for given in values():
         text = str(render(given))
         for name, key in re.findall(r"'secretKeyRef': {'name': '([^']*)', 'key': '([^']*)'", text):
             assert made[name] == key
         for name in re.findall(r"'secretName': '([^']*)'", text):
             assert name in made or name == "hub.example-tls"
-        for name, key in re.findall(r"file: /run/secrets/eventhub/([^/]*)/(\S+)", text.replace("\\n", "\n")):
+        for name, key in re.findall(
+            r"file: /run/secrets/eventhub/([^/]*)/(\S+)", text.replace("\\n", "\n")
+        ):
             assert made[name] == key
 
 
 def test_its_table_adds_up_to_the_grace_period_of_the_chart() -> None:
-    rows = dict(re.findall(r"^\| (proxies learn of it|goodbyes|buffers|to spare|`termination\w+`) \| (\d+) \|", PAGE, re.MULTILINE))
-    period = one(render(values()[0]), "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-    assert int(rows.pop("`terminationGracePeriodSeconds`")) == period == math.fsum(map(int, rows.values()))
+    rows = dict(
+        re.findall(
+            r"^\| (proxies learn of it|goodbyes|buffers|to spare|`termination\w+`) \| (\d+) \|",
+            PAGE,
+            re.MULTILINE,
+        )
+    )
+    period = one(render(values()[0]), "Deployment")["spec"]["template"]["spec"][
+        "terminationGracePeriodSeconds"
+    ]
+    assert (
+        int(rows.pop("`terminationGracePeriodSeconds`"))
+        == period
+        == math.fsum(map(int, rows.values()))
+    )
 
 
 def test_its_image_is_that_of_the_chart() -> None:
@@ -58,7 +88,12 @@ def test_its_image_is_that_of_the_chart() -> None:
 
 
 def test_its_commands_install_and_upgrade_with_all_that_is_needed() -> None:
-    commands = [line.split() for block in blocks("sh") for line in block.splitlines() if line.startswith(("helm install", "helm upgrade"))]
+    commands = [
+        line.split()
+        for block in blocks("sh")
+        for line in block.splitlines()
+        if line.startswith(("helm install", "helm upgrade"))
+    ]
     assert [command[1] for command in commands] == ["install", "upgrade", "upgrade", "upgrade"]
     for command in commands:
         given = [files()[name] for option, name in pairwise(command) if option == "--values"]
@@ -67,13 +102,17 @@ def test_its_commands_install_and_upgrade_with_all_that_is_needed() -> None:
 
 def test_a_later_file_alone_goes_back_to_the_keys_that_were_made() -> None:
     assert "EVENTHUB_AUTH__KEYS" in str(one(render(files()["nodes.yaml"]), "Deployment"))
-    assert "EVENTHUB_AUTH__KEYS" not in str(one(render(merged(files()["values.yaml"], files()["nodes.yaml"])), "Deployment"))
+    assert "EVENTHUB_AUTH__KEYS" not in str(
+        one(render(merged(files()["values.yaml"], files()["nodes.yaml"])), "Deployment")
+    )
 
 
 def test_the_keys_that_are_made_are_those_that_the_page_names() -> None:
     made = one(render({}), "Secret")
     assert f"the Secret `{made['metadata']['name']}`" in PAGE
-    assert {f"`{name}`'s" for name in made["data"] if name != "keys"} == set(re.findall(r"`(?:producer|operator)`'s", PAGE))
+    assert {f"`{name}`'s" for name in made["data"] if name != "keys"} == set(
+        re.findall(r"`(?:producer|operator)`'s", PAGE)
+    )
 
 
 def test_the_key_of_prometheus_neither_publishes_nor_subscribes() -> None:

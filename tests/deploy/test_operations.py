@@ -1,4 +1,6 @@
-"""docs/operations.md: its commands are run as they stand there, its settings, metrics and files exist."""
+"""docs/operations.md: its commands are run as they stand there, its settings, metrics and files
+exist.
+"""
 
 import hashlib
 import os
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eventhub.settings import Settings
+from eventhub.config.settings import Settings
 from tests.background import repeated
 from tests.clients import WsClient, http
 from tests.conftest import Start
@@ -20,7 +22,9 @@ from tests.redis_servers import RedisServer, program, wait_for
 
 GUIDE = Path("docs/operations.md")
 TEXT = GUIDE.read_text()
-LOOK, BACK_UP, RESTORE, BACK_UP_POD, RESTORE_POD, CHECK = re.findall(r"^ *```sh\n(.*?)^ *```", TEXT, re.MULTILINE | re.DOTALL)
+LOOK, BACK_UP, RESTORE, BACK_UP_POD, RESTORE_POD, CHECK = re.findall(
+    r"^ *```sh\n(.*?)^ *```", TEXT, re.MULTILINE | re.DOTALL
+)
 MESSAGE = {"sender": "ana", "text": "oi"}
 
 
@@ -56,22 +60,36 @@ def test_the_limits_of_each_worker_are_shown_to_an_operator(start: Start) -> Non
     auth = f"auth: {{keys: [{{name: ops, hash: 'sha256:{digest}', operator: true}}]}}"
     server = start(f"workers: 2\n{auth}", lane="workers")
     operator = {"Authorization": "Bearer ehk_operator"}
-    wait_for(lambda: 'eventhub_connections_limit{worker="1"}' in http.get(f"{server.url}/metrics", headers=operator).text)
+    wait_for(
+        lambda: (
+            'eventhub_connections_limit{worker="1"}'
+            in http.get(f"{server.url}/metrics", headers=operator).text
+        )
+    )
     assert_limits_are_shown(run(f"OPERATOR=ehk_operator\n{LOOK}", server), workers=2)
     with pytest.raises(subprocess.CalledProcessError):
         run(LOOK, server)
 
 
 def in_pod(commands: str, directory: Path) -> str:
-    """As if this were the pod: `kubectl` runs what is to be run there, and the volume is this directory."""
+    """As if this were the pod: `kubectl` runs what is to be run there, and the volume is this
+    directory.
+    """
     kubectl = 'kubectl() { while [ "$1" != -- ]; do shift; done; shift; "$@"; }'
     return f"{kubectl}\n{commands}".replace("/var/lib/eventhub", str(directory))
 
 
 @pytest.mark.parametrize("pod", [False, True], ids=["host", "pod"])
-def test_a_backup_of_a_running_server_is_restored_and_readers_are_told_what_it_does_not_hold(tmp_path: Path, pod: bool) -> None:  # noqa: FBT001
+def test_a_backup_of_a_running_server_is_restored_and_readers_are_told_what_it_does_not_hold(
+    tmp_path: Path,
+    pod: bool,  # noqa: FBT001
+) -> None:
     program("sqlite3")
-    back_up, restore = (in_pod(BACK_UP_POD, tmp_path), in_pod(RESTORE_POD, tmp_path)) if pod else (BACK_UP, RESTORE)
+    back_up, restore = (
+        (in_pod(BACK_UP_POD, tmp_path), in_pod(RESTORE_POD, tmp_path))
+        if pod
+        else (BACK_UP, RESTORE)
+    )
     with EventHubServer(tmp_path, "broker: sqlite:///events.db") as server:
         known = publish(server)
         (tmp_path / "backup-20260101T000000.db").write_text("an earlier one")
@@ -97,7 +115,9 @@ def test_a_backup_of_a_running_server_is_restored_and_readers_are_told_what_it_d
 @pytest.mark.parametrize("pod", [False, True], ids=["host", "pod"])
 def test_a_backup_that_fails_does_not_say_ok(tmp_path: Path, pod: bool) -> None:  # noqa: FBT001
     with EventHubServer(tmp_path) as server:
-        (tmp_path / "events.db").write_text("this is not a database, but it is long enough to be read as one" * 100)
+        (tmp_path / "events.db").write_text(
+            "this is not a database, but it is long enough to be read as one" * 100
+        )
         with pytest.raises(subprocess.CalledProcessError) as failed:
             run(in_pod(BACK_UP_POD, tmp_path) if pod else BACK_UP, server)
         assert "ok" not in failed.value.stdout
@@ -115,7 +135,9 @@ def test_a_restored_file_belongs_to_whom_its_directory_belongs_to(tmp_path: Path
 def test_the_pod_that_restores_holds_the_volume_of_the_chart_and_is_the_user_of_the_image() -> None:
     (text,) = re.findall(r"^```yaml\n# restore.yaml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     spec = yaml.safe_load(text)["spec"]
-    deployment, claim = (one(render(ci("sqlite")), kind) for kind in ("Deployment", "PersistentVolumeClaim"))
+    deployment, claim = (
+        one(render(ci("sqlite")), kind) for kind in ("Deployment", "PersistentVolumeClaim")
+    )
     template = deployment["spec"]["template"]["spec"]
     assert deployment["metadata"]["name"] == "hub-eventhub"
     assert spec["volumes"][0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
@@ -137,7 +159,10 @@ def test_redis_takes_its_settings_and_a_node_runs_on_it(tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis", config=config) as redis:
         assert redis.call("CONFIG", "GET", "maxmemory-policy")[1] == b"noeviction"
         assert redis.call("CONFIG", "GET", "appendonly")[1] == b"yes"
-        assert b"pubsub 268435456 67108864 60" in redis.call("CONFIG", "GET", "client-output-buffer-limit")[1]
+        assert (
+            b"pubsub 268435456 67108864 60"
+            in redis.call("CONFIG", "GET", "client-output-buffer-limit")[1]
+        )
         with EventHubServer(tmp_path, f"broker: {redis.url}") as server:
             publish(server)
 
@@ -150,7 +175,11 @@ def test_what_is_set_in_the_kernel_is_there_to_be_set() -> None:
 
 
 def test_settings_that_are_named_exist() -> None:
-    sections = {name: field.annotation for name, field in Settings.model_fields.items() if hasattr(field.annotation, "model_fields")}
+    sections = {
+        name: field.annotation
+        for name, field in Settings.model_fields.items()
+        if hasattr(field.annotation, "model_fields")
+    }
     named = re.findall(rf"`({'|'.join(sections)})\.(\w+)`", TEXT)
     assert len(named) > 5
     for section, name in named:
@@ -180,15 +209,29 @@ def unit(tmp_path: Path) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("check", [["verify"], ["security", "--offline=true", "--no-pager", "--threshold=20"]], ids=lambda check: check[0])
+@pytest.mark.parametrize(
+    "check",
+    [["verify"], ["security", "--offline=true", "--no-pager", "--threshold=20"]],
+    ids=lambda check: check[0],
+)
 def test_systemd_takes_the_unit_and_finds_it_confined(tmp_path: Path, check: list[str]) -> None:
-    done = subprocess.run([program("systemd-analyze"), *check, unit(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [program("systemd-analyze"), *check, unit(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "eventhub.service" not in done.stderr, "a setting that is none is said there, and passed over"
+    assert "eventhub.service" not in done.stderr, (
+        "a setting that is none is said there, and passed over"
+    )
 
 
 def test_the_unit_waits_for_the_drain_and_has_the_files_that_the_guide_names() -> None:
-    said = dict(re.findall(r"^(\w+)=(.*)$", Path("deploy/eventhub.service").read_text(), re.MULTILINE))
+    said = dict(
+        re.findall(r"^(\w+)=(.*)$", Path("deploy/eventhub.service").read_text(), re.MULTILINE)
+    )
     shutdown = Settings().shutdown
     assert int(said["TimeoutStopSec"]) >= shutdown.spread + shutdown.grace + 10
     assert f"systemd `LimitNOFILE={said['LimitNOFILE']}`" in TEXT

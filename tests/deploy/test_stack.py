@@ -1,4 +1,5 @@
-"""What compose.yaml runs, on this machine: two nodes on a Valkey, nginx before them, Prometheus beside them, each with its file of deploy/.
+"""What compose.yaml runs, on this machine: two nodes on a Valkey, nginx before them, Prometheus
+beside them, each with its file of deploy/.
 
 Addresses and directories alone are changed.
 """
@@ -16,7 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from eventhub.settings import Settings
+from eventhub.config.settings import Settings
 from tests.clients import WsClient, http, raw, sse
 from tests.deploy.failing import STOPPING, Failing, assert_all_come_back
 from tests.deploy.nginx import CONF, Nginx
@@ -44,10 +45,25 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """As compose.yaml has it, but for the addresses."""
     with ExitStack() as running:
         options = COMPOSE["services"]["valkey"]["command"][1:]
-        valkey = running.enter_context(RedisServer(tmp_path_factory.mktemp("valkey"), *options, name="valkey-server"))
-        config = yaml.safe_load((DEPLOY / "eventhub.yaml").read_text()) | {"broker": valkey.url, "proxies": ["127.0.0.1"]}
-        nodes = [running.enter_context(EventHubServer(tmp_path_factory.mktemp("node"), yaml.safe_dump(config))) for _ in range(2)]
-        yield Stack(nodes, running.enter_context(Nginx(tmp_path_factory.mktemp("nginx"), [node.port for node in nodes])))
+        valkey = running.enter_context(
+            RedisServer(tmp_path_factory.mktemp("valkey"), *options, name="valkey-server")
+        )
+        config = yaml.safe_load((DEPLOY / "eventhub.yaml").read_text()) | {
+            "broker": valkey.url,
+            "proxies": ["127.0.0.1"],
+        }
+        nodes = [
+            running.enter_context(
+                EventHubServer(tmp_path_factory.mktemp("node"), yaml.safe_dump(config))
+            )
+            for _ in range(2)
+        ]
+        yield Stack(
+            nodes,
+            running.enter_context(
+                Nginx(tmp_path_factory.mktemp("nginx"), [node.port for node in nodes])
+            ),
+        )
 
 
 def test_what_one_publishes_all_receive_at_once_over_every_transport(stack: Stack) -> None:
@@ -67,7 +83,9 @@ def test_a_streamed_line_arrives_before_the_request_ends(stack: Stack, method: s
     with WsClient(stack.front.ws_url) as client:
         client.subscribe(f"chat.{method}")
         publisher = threading.Thread(
-            target=lambda: http.request(method, url, content=body(), headers={"Content-Type": "application/x-ndjson"})
+            target=lambda: http.request(
+                method, url, content=body(), headers={"Content-Type": "application/x-ndjson"}
+            )
         )
         publisher.start()
         client.until("event")
@@ -82,18 +100,30 @@ def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(stack: Stack) -
         sock.sendall(f"GET /v1/types/chat HTTP/1.1\r\n{head}\r\n".encode())
         assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
     seen = [line for node in stack.nodes for line in node.lines()]
-    assert [line["client"] for line in seen if line.get("path") == "/v1/types/chat"] == ["127.0.0.5"]
+    assert [line["client"] for line in seen if line.get("path") == "/v1/types/chat"] == [
+        "127.0.0.5"
+    ]
 
 
 def test_a_page_of_another_name_gets_nothing(stack: Stack) -> None:
-    assert http.get(f"{stack.front.url}/v1/types", headers={"Host": "rebound.example"}).status_code == 421
-    assert http.get(f"{stack.front.url}/v1/types", headers={"Host": f"localhost:{stack.front.port}"}).status_code == 200
+    assert (
+        http.get(f"{stack.front.url}/v1/types", headers={"Host": "rebound.example"}).status_code
+        == 421
+    )
+    assert (
+        http.get(
+            f"{stack.front.url}/v1/types", headers={"Host": f"localhost:{stack.front.port}"}
+        ).status_code
+        == 200
+    )
 
 
 def test_pages_may_publish_and_pages_of_others_may_not(stack: Stack) -> None:
     url = f"{stack.front.url}/v1/channels/chat.page"
     assert http.post(url, json=MESSAGE, headers={"Origin": stack.front.url}).status_code == 201
-    assert http.post(url, json=MESSAGE, headers={"Origin": "http://evil.example"}).status_code == 403
+    assert (
+        http.post(url, json=MESSAGE, headers={"Origin": "http://evil.example"}).status_code == 403
+    )
 
 
 def test_metrics_are_not_for_clients(stack: Stack) -> None:
@@ -118,9 +148,15 @@ def test_prometheus_finds_both_nodes(stack: Stack, tmp_path: Path) -> None:
     for number, node in enumerate(stack.nodes, 1):
         text = text.replace(f"eventhub-{number}:8000", f"127.0.0.1:{node.port}")
     rules = DEPLOY.parent / "helm/eventhub/files/alerts.yaml"
-    with Prometheus(tmp_path, yaml.safe_load(text)["scrape_configs"], rules.read_text()) as prometheus:
-        found = prometheus.until('up{job="eventhub"} == 1 and on(instance) eventhub_ready == 1', count=2)
-    assert {labels["instance"] for labels, _ in found} == {f"127.0.0.1:{node.port}" for node in stack.nodes}
+    with Prometheus(
+        tmp_path, yaml.safe_load(text)["scrape_configs"], rules.read_text()
+    ) as prometheus:
+        found = prometheus.until(
+            'up{job="eventhub"} == 1 and on(instance) eventhub_ready == 1', count=2
+        )
+    assert {labels["instance"] for labels, _ in found} == {
+        f"127.0.0.1:{node.port}" for node in stack.nodes
+    }
 
 
 def test_nodes_that_are_killed_lose_nothing_and_clients_resume_at_the_other(stack: Stack) -> None:
@@ -141,18 +177,28 @@ def test_nodes_that_are_killed_lose_nothing_and_clients_resume_at_the_other(stac
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize(("answer", "status"), [(b"", 502), (STOPPING, 503)])
-def test_what_may_have_been_stored_is_not_sent_to_another_node(tmp_path: Path, method: str, answer: bytes, status: int) -> None:
+def test_what_may_have_been_stored_is_not_sent_to_another_node(
+    tmp_path: Path, method: str, answer: bytes, status: int
+) -> None:
     nodes = Failing(answer), Failing(answer)
     with Nginx(tmp_path, [node.port for node in nodes]) as front:
-        assert http.request(method, f"{front.url}/v1/channels/chat.a", json=MESSAGE).status_code == status
+        assert (
+            http.request(method, f"{front.url}/v1/channels/chat.a", json=MESSAGE).status_code
+            == status
+        )
         assert sum(node.taken for node in nodes) == 1
 
 
-def test_who_comes_to_a_node_that_is_about_to_stop_is_served_by_the_other(stack: Stack, tmp_path: Path) -> None:
+def test_who_comes_to_a_node_that_is_about_to_stop_is_served_by_the_other(
+    stack: Stack, tmp_path: Path
+) -> None:
     stopping = Failing(STOPPING)
     with Nginx(tmp_path, [stopping.port, stack.nodes[0].port]) as front:
         for _ in range(4):
-            with WsClient(front.ws_url) as client, sse(f"{front.url}/v1/channels/chat.a/sse") as blocks:
+            with (
+                WsClient(front.ws_url) as client,
+                sse(f"{front.url}/v1/channels/chat.a/sse") as blocks,
+            ):
                 client.until("hello")
                 next(block for block in blocks if block.name == "subscribed")
     assert stopping.taken
@@ -160,7 +206,10 @@ def test_who_comes_to_a_node_that_is_about_to_stop_is_served_by_the_other(stack:
 
 def test_a_node_that_is_not_there_is_passed_over(stack: Stack, tmp_path: Path) -> None:
     with Nginx(tmp_path, [free_port(), stack.nodes[0].port]) as front:
-        answers = {http.post(f"{front.url}/v1/channels/chat.over", json=MESSAGE).status_code for _ in range(10)}
+        answers = {
+            http.post(f"{front.url}/v1/channels/chat.over", json=MESSAGE).status_code
+            for _ in range(10)
+        }
         assert answers == {201}
 
 

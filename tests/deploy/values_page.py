@@ -1,4 +1,6 @@
-"""The chart's README: its values, with what the comments of values.yaml say of them. `python -m tests.deploy.values_page` writes it."""
+"""The chart's README: its values, with what the comments of values.yaml say of them. `python -m
+tests.deploy.values_page` writes it.
+"""
 
 import json
 import re
@@ -49,7 +51,11 @@ def documented() -> Iterator[Value]:
 
 def values_page() -> str:
     """The file as it should be."""
-    rows = [f"| `{'.'.join(value.path)}` | {_shown(value.default)} | {value.meaning} |" for value in documented() if value.meaning]
+    rows = [
+        f"| `{'.'.join(value.path)}` | {_shown(value.default)} | {value.meaning} |"
+        for value in documented()
+        if value.meaning
+    ]
     return HEAD + "\n".join(rows) + "\n"
 
 
@@ -62,7 +68,11 @@ def _at(values: Any, path: list[str]) -> Any:
 def _shown(default: Any) -> str:
     if default in ("", None, [], {}):
         return "none"
-    return "" if isinstance(default, dict) else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+    return (
+        ""
+        if isinstance(default, dict)
+        else f"`{default if isinstance(default, str) else json.dumps(default)}`"
+    )
 
 
 if __name__ == "__main__":

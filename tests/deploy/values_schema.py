@@ -1,4 +1,5 @@
-"""The part of the chart's values.schema.json that is EventHub's own: what `config` may hold. The rest of that file is written by hand.
+"""The part of the chart's values.schema.json that is EventHub's own: what `config` may hold. The
+rest of that file is written by hand.
 
 `python -m tests.deploy.values_schema` writes it.
 """
@@ -7,12 +8,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from eventhub.reference import settings_schema
+from eventhub.config.settings_page import settings_schema
 
 FILE = Path(__file__).resolve().parents[2] / "helm/eventhub/values.schema.json"
 SET_BY_THE_CHART = ("host", "port", "tls")
 NOISE = ("title", "default", "writeOnly", "format")
-"""Defaults are EventHub's, and may hold what is left out here; formats are not those that Helm knows."""
+"""Defaults are EventHub's, and may hold what is left out here; formats are not those that Helm
+knows.
+"""
 
 
 def values_schema() -> str:
@@ -31,13 +34,18 @@ def values_schema() -> str:
 
 
 def _quiet(schema: Any, *, names: bool = False) -> Any:
-    """Without keywords that are noise; `names`: keys are those of properties, and none of them is a keyword."""
+    """Without keywords that are noise; `names`: keys are those of properties, and none of them is a
+    keyword.
+    """
     if isinstance(schema, list):
         return [_quiet(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     kept = schema if names else {key: value for key, value in schema.items() if key not in NOISE}
-    return {key: _quiet(value, names=not names and key in ("properties", "$defs")) for key, value in kept.items()}
+    return {
+        key: _quiet(value, names=not names and key in ("properties", "$defs"))
+        for key, value in kept.items()
+    }
 
 
 if __name__ == "__main__":

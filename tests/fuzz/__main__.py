@@ -1,4 +1,5 @@
-"""Coverage-guided fuzzing: `python -m tests.fuzz [TARGET …] --runs N`, a process for each target (libFuzzer ends its own).
+"""Coverage-guided fuzzing: `python -m tests.fuzz [TARGET …] --runs N`, a process for each target
+(libFuzzer ends its own).
 
 New inputs go to a temporary directory: the corpus grows by hand, by what found a fault.
 """
@@ -19,7 +20,9 @@ RUNS = {
     "frames": 100_000, "commands": 80_000, "bodies": 150_000, "streams": 40_000, "words": 400_000, "handshake": 150_000,
     "encoders": 100_000, "credentials": 100_000, "key_sets": 50_000, "queries": 50_000,
 }  # fmt: skip
-"""Executions by target. Named here, because what the targets test must not be imported before it is instrumented."""
+"""Executions by target. Named here, because what the targets test must not be imported before it is
+instrumented.
+"""
 
 
 def fuzz(name: str, options: list[str]) -> None:
@@ -34,7 +37,14 @@ def fuzz(name: str, options: list[str]) -> None:
 def run(name: str, runs: int, found: Path) -> str:
     """Fuzz a target; a line of RESULTS.md's table. Raises SystemExit where something is wrong."""
     corpus = Path(__file__).parent / "corpus" / name
-    options = [f"-runs={runs}", "-seed=1", f"-max_len={LENGTH}", "-timeout=10", "-rss_limit_mb=1024", f"-artifact_prefix={found}/"]
+    options = [
+        f"-runs={runs}",
+        "-seed=1",
+        f"-max_len={LENGTH}",
+        "-timeout=10",
+        "-rss_limit_mb=1024",
+        f"-artifact_prefix={found}/",
+    ]
     log = _child(name, [*options, str(found), str(corpus)])
     figures = DONE.search(log)
     assert figures is not None, log[-2000:]
@@ -43,7 +53,9 @@ def run(name: str, runs: int, found: Path) -> str:
 
 def _child(name: str, options: list[str]) -> str:
     command = [sys.executable, "-m", "tests.fuzz", "--child", name, *options]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=SECONDS, check=False
+    )
     log = done.stdout.decode(errors="replace")
     if done.returncode != 0:
         sys.exit(f"{name}: {log[-6000:]}")
@@ -54,10 +66,14 @@ def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         fuzz(sys.argv[2], sys.argv[3:])
     parser = argparse.ArgumentParser()
-    parser.add_argument("targets", nargs="*", default=list(RUNS), metavar="TARGET", help=", ".join(RUNS))
+    parser.add_argument(
+        "targets", nargs="*", default=list(RUNS), metavar="TARGET", help=", ".join(RUNS)
+    )
     parser.add_argument("--runs", type=int, help="executions of each target")
     asked = parser.parse_args()
-    print("| target | executions | a second | edges | features | corpus |\n|---|---|---|---|---|---|")  # noqa: T201
+    print(  # noqa: T201
+        "| target | executions | a second | edges | features | corpus |\n|---|---|---|---|---|---|"
+    )
     for name in asked.targets:
         with TemporaryDirectory() as found:
             print(run(name, asked.runs or RUNS[name], Path(found)), flush=True)  # noqa: T201

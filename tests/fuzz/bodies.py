@@ -1,4 +1,6 @@
-"""What producers send: single events and batches against `json`, and streams cut anywhere against the same streams whole."""
+"""What producers send: single events and batches against `json`, and streams cut anywhere against
+the same streams whole.
+"""
 
 import json
 from collections.abc import Coroutine, Sequence
@@ -10,22 +12,31 @@ from typing import Any, NoReturn
 import orjson
 
 from eventhub.auth.principal import ANYONE
-from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
+from eventhub.common.faults import Faults
+from eventhub.config.settings import Settings
 from eventhub.errors import EventHubError
-from eventhub.event import NewEvent, Position, Receipt
-from eventhub.faults import Faults
-from eventhub.payloads import BUILT_IN
-from eventhub.schema import AnySchema, FileSchema, ModelSchema, Schema, dump
-from eventhub.server.gateway import Gateway
-from eventhub.server.guard import Guard
-from eventhub.server.ingest import Ingest
-from eventhub.server.publish import Request
-from eventhub.settings import Settings
+from eventhub.events.channels import (
+    ChannelType,
+    ChannelTypes,
+    PublisherKind,
+    Retention,
+    SlowReaderPolicy,
+)
+from eventhub.events.event import NewEvent, Position, Receipt
+from eventhub.events.payloads import BUILT_IN
+from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema, dump
+from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.publish.endpoint import PublishRequest
+from eventhub.server.publish.ndjson import NdjsonPublish
+from eventhub.server.security.authentication import Authentication
 from tests.fuzz.source import Source, cut
 
 TREE = {
     "type": "object",
-    "properties": {"children": {"type": "array", "items": {"$ref": "#"}}, "n": {"type": "integer", "maximum": 9}},
+    "properties": {
+        "children": {"type": "array", "items": {"$ref": "#"}},
+        "n": {"type": "integer", "maximum": 9},
+    },
     "additionalProperties": {"type": ["string", "null", "number"]},
 }
 SCHEMAS: dict[str, Schema] = {name: ModelSchema(model) for name, model in BUILT_IN.items()}
@@ -38,7 +49,15 @@ NOW = 1_795_377_960_123
 
 TYPES = ChannelTypes(
     {
-        name: ChannelType(name, name, schema, Retention(10, None), presence=False, slow=Slow.DROP, publish=frozenset(Publisher))
+        name: ChannelType(
+            name,
+            name,
+            schema,
+            Retention(10, None),
+            presence=False,
+            slow=SlowReaderPolicy.DROP,
+            publish=frozenset(PublisherKind),
+        )
         for name, schema in SCHEMAS.items()
     }
 )
@@ -77,15 +96,20 @@ class Hub:
 
 
 @cache
-def gateway() -> Gateway:
+def manager() -> ConnectionManager:
     """With narrow limits, so that short inputs reach them."""
     limits = {"event_bytes": LIMIT, "body_bytes": 4096, "batch": BATCH, "depth": DEPTH}
     settings = Settings.model_validate({"limits": limits, "compression": True})
-    return Gateway(settings, Hub(), Guard(settings.auth, Path(), lambda: NOW))  # type: ignore[arg-type]  # as much of a hub as is needed
+    return ConnectionManager(settings, Hub(), Authentication(settings.auth, Path(), lambda: NOW))  # type: ignore[arg-type]  # as much of a hub as is needed
 
 
-def request(name: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> Request:
-    return Request(gateway(), {"path": f"/v1/channels/{name}.a", "query_string": b"", "client": None}, dict(headers), ANYONE)
+def request(name: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> PublishRequest:
+    return PublishRequest(
+        manager(),
+        {"path": f"/v1/channels/{name}.a", "query_string": b"", "client": None},
+        dict(headers),
+        ANYONE,
+    )
 
 
 def bodies(data: bytes) -> None:
@@ -108,7 +132,9 @@ def bodies(data: bytes) -> None:
 
 
 def here_is_why(error: EventHubError, body: bytes) -> None:
-    """A refusal of JSON as such must be one that `json` would share, or a number or depth beyond what is promised."""
+    """A refusal of JSON as such must be one that `json` would share, or a number or depth beyond
+    what is promised.
+    """
     Hub().rejected("", error)
     if error.code == "invalid_json" and "64 bits" not in error.message:
         try:
@@ -119,7 +145,7 @@ def here_is_why(error: EventHubError, body: bytes) -> None:
         raise AssertionError(f"{error.message}: but it is JSON")
 
 
-def compare(schema: Schema, here: Request, batch: bytes) -> None:
+def compare(schema: Schema, here: PublishRequest, batch: bytes) -> None:
     try:
         found = here.events(batch)
     except EventHubError as error:
@@ -145,7 +171,9 @@ def same(body: bytes, data: bytes) -> None:
 def alike(said: Any, stored: Any) -> bool:
     """Equal; where the payload's number is a double, as near as a double is."""
     if isinstance(said, dict) and isinstance(stored, dict):
-        return said.keys() == stored.keys() and all(alike(said[name], stored[name]) for name in said)
+        return said.keys() == stored.keys() and all(
+            alike(said[name], stored[name]) for name in said
+        )
     if isinstance(said, list) and isinstance(stored, list):
         return len(said) == len(stored) and all(map(alike, said, stored))
     if isinstance(stored, float) and isinstance(said, int | float):
@@ -163,15 +191,25 @@ def _no_constant(word: str) -> NoReturn:
 
 
 def depth(value: Any) -> int:
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    children = (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    )
     return 0 if children is None else 1 + max(map(depth, children), default=0)
 
 
 def streams(data: bytes) -> None:
-    """A stream's events, refusals and last line are the same however it arrives; what is held meanwhile is bounded."""
+    """A stream's events, refusals and last line are the same however it arrives; what is held
+    meanwhile is bounded.
+    """
     source = Source(data)
-    name, key, places = source.pick(list(SCHEMAS)), source.byte() & 1, source.take(source.byte() % 32)
-    headers = [(b"idempotency-key", b"k"), (b"content-type", b"application/x-ndjson")] if key else []
+    name, key, places = (
+        source.pick(list(SCHEMAS)),
+        source.byte() & 1,
+        source.take(source.byte() % 32),
+    )
+    headers = (
+        [(b"idempotency-key", b"k"), (b"content-type", b"application/x-ndjson")] if key else []
+    )
     body = source.rest()
     whole = ingested(name, headers, [body])
     assert ingested(name, headers, cut(body, places)) == whole
@@ -179,7 +217,9 @@ def streams(data: bytes) -> None:
     lines = body.split(b"\n")
     assert line == len(lines) - (lines[-1] == b"")
     assert len(events) + len(refused) <= line
-    assert len(events) + len(refused) == sum(bool(each.strip(b" \t\r\v\f")) or len(each) > LIMIT for each in lines)
+    assert len(events) + len(refused) == sum(
+        bool(each.strip(b" \t\r\v\f")) or len(each) > LIMIT for each in lines
+    )
 
 
 class NoOthers:
@@ -195,10 +235,16 @@ class NoOthers:
         return since
 
 
-def ingested(name: str, headers: Sequence[tuple[bytes, bytes]], chunks: Any) -> tuple[list[NewEvent], list[tuple[int, str]], int]:
+def ingested(
+    name: str, headers: Sequence[tuple[bytes, bytes]], chunks: Any
+) -> tuple[list[NewEvent], list[tuple[int, str]], int]:
     hub = Hub()
-    visit = SimpleNamespace(toll=lambda kind: None)
-    ingest = Ingest(SimpleNamespace(hub=hub, turns=NoOthers()), request(name, headers), visit)  # type: ignore[arg-type]  # as much as taking lines needs
+    identity = SimpleNamespace(charge_for=lambda kind: None)
+    ingest = NdjsonPublish(
+        SimpleNamespace(hub=hub, turns=NoOthers()),  # type: ignore[arg-type]
+        request(name, headers),
+        identity,  # type: ignore[arg-type]  # as much as taking lines needs
+    )
     for chunk in chunks:
         run(ingest._take_chunk(chunk, last=False))
         assert len(ingest._rest) <= LIMIT

@@ -6,10 +6,12 @@ from typing import Any
 import orjson
 
 from tests.fuzz.source import Source
-from tests.unit.test_session import Client
+from tests.unit.session.test_session import Client
 
 REPLY = 20 * 1024
-"""More than any answer to one command has: 20 faults with a pointer and a message of 300 characters each."""
+"""More than any answer to one command has: 20 faults with a pointer and a message of 300 characters
+each.
+"""
 CODES = {
     "invalid_json", "too_deep", "invalid_frame", "invalid_channel", "unknown_channel", "invalid_since", "already_subscribed", "forbidden",
     "not_subscribed", "too_many_subscriptions", "invalid_event",
@@ -18,7 +20,9 @@ CODES = {
 
 
 def commands(data: bytes) -> None:
-    """Each message gets one answer, with its ref; nothing is raised, and what is published is what was said."""
+    """Each message gets one answer, with its ref; nothing is raised, and what is published is what
+    was said.
+    """
     source = Source(data)
     client = Client(prompt=not source.byte() & 1)
     for message in source.rest().split(b"\x00")[:20]:
@@ -38,7 +42,12 @@ def commands(data: bytes) -> None:
             assert replies[0]["code"] in CODES, replies
         else:
             assert isinstance(said, dict), "only an object is a command"
-        if isinstance(ref, str) and len(ref) <= 64 and not any("\ud800" <= c <= "\udfff" for c in ref) and known(replies):
+        if (
+            isinstance(ref, str)
+            and len(ref) <= 64
+            and not any("\ud800" <= c <= "\udfff" for c in ref)
+            and known(replies)
+        ):
             assert [reply["ref"] for reply in replies] + [ref for ref, _ in submitted] == [ref]
         for _, event in submitted:
             assert isinstance(said, dict)

@@ -1,4 +1,6 @@
-"""Credentials of strangers: any text, and tokens that are well signed and say anything; key sets that say anything."""
+"""Credentials of strangers: any text, and tokens that are well signed and say anything; key sets
+that say anything.
+"""
 
 import base64
 import hashlib
@@ -9,12 +11,12 @@ from functools import cache
 from eventhub.auth.authenticator import Authenticator
 from eventhub.auth.grants import Action
 from eventhub.auth.keys import KeyRing
-from eventhub.auth.principal import Kind
+from eventhub.auth.principal import CredentialKind
 from eventhub.auth.tokens import TokenVerifier, UnknownKey, load_key
 from eventhub.errors import EventHubError
-from eventhub.server.jwks import read
-from eventhub.server.request_head import combined
-from tests.fuzz.bodies import NOW, gateway
+from eventhub.server.messages.request_head import combined
+from eventhub.server.security.jwks import read
+from tests.fuzz.bodies import NOW, manager
 from tests.fuzz.source import Source
 
 SECRET = b"a secret of thirty-two bytes, yes"
@@ -47,7 +49,7 @@ def credentials(data: bytes) -> None:
         return
     assert flags & 1
     claims = json.loads(parts[-1])
-    assert (principal.kind, principal.name) == (Kind.TOKEN, claims["sub"])
+    assert (principal.kind, principal.name) == (CredentialKind.TOKEN, claims["sub"])
     assert claims["iss"] == "me"
     assert principal.expires is not None
     assert principal.expires > NOW
@@ -63,7 +65,9 @@ def signed(head: bytes, payload: bytes) -> str:
 
 
 def key_sets(data: bytes) -> None:
-    """A key set is read, or refused with a ValueError; every key that is read has a strong algorithm."""
+    """A key set is read, or refused with a ValueError; every key that is read has a strong
+    algorithm.
+    """
     try:
         found = list(read(data))
     except ValueError:
@@ -76,7 +80,7 @@ def queries(data: bytes) -> None:
     source = Source(data)
     headers = combined([(b"authorization", source.rest())]) if source.byte() & 1 else {}
     try:
-        rest, lifted = gateway().guard.lift(data, headers)
+        rest, lifted = manager().authentication.move_query_token(data, headers)
     except EventHubError as error:
         assert error.status == 400
         return

@@ -1,8 +1,10 @@
-"""A search for inputs that cost much to look at, guided by CPU time a byte: `python -m tests.fuzz.dear --seconds 60`.
+"""A search for inputs that cost much to look at, guided by CPU time a byte: `python -m
+tests.fuzz.dear --seconds 60`.
 
-An input is a recipe: a head, an item that is repeated until the size is reached, and a tail. `~` in an item is its number, so that
-names differ. Its cost is the CPU time that it takes over that of a harmless message of the same size, in the same run: a publish of
-records, which goes through the same session. The dearest of each entrance are kept beside this file.
+An input is a recipe: a head, an item that is repeated until the size is reached, and a tail. `~` in
+an item is its number, so that names differ. Its cost is the CPU time that it takes over that of a
+harmless message of the same size, in the same run: a publish of records, which goes through the
+same session. The dearest of each entrance are kept beside this file.
 """
 
 import argparse
@@ -25,31 +27,37 @@ from fastapi.exceptions import RequestValidationError
 from eventhub.auth.grants import Action, Grants
 from eventhub.auth.principal import ANYONE
 from eventhub.auth.tokens import TokenVerifier, UnknownKey, VerificationKey
-from eventhub.channels import ChannelType, ChannelTypes, Publisher, Retention, Slow
+from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError
-from eventhub.event import Latest
-from eventhub.nodes import Nodes
-from eventhub.payloads import BUILT_IN
-from eventhub.presence import MEMBER_LENGTH
-from eventhub.schema import AnySchema, FileSchema, ModelSchema, Schema
-from eventhub.server.admin import Block
-from eventhub.server.administration import BODY_BYTES, checked
-from eventhub.server.batch import Batch
-from eventhub.server.frames import Parser
-from eventhub.server.guard import Guard
-from eventhub.server.http import STREAM_CHANNELS
-from eventhub.server.ingest import Ingest
-from eventhub.server.publish import Request
-from eventhub.server.server import GARBAGE
-from eventhub.server.turns import Turns
-from eventhub.server.wanted import Wanted
-from eventhub.session import SessionLimits
-from eventhub.subscriber import Subscriber
-from eventhub.watchers import CROWD
+from eventhub.events.channels import (
+    ChannelType,
+    ChannelTypes,
+    PublisherKind,
+    Retention,
+    SlowReaderPolicy,
+)
+from eventhub.events.event import Latest
+from eventhub.events.payloads import BUILT_IN
+from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
+from eventhub.hub.cluster import Cluster
+from eventhub.presence.notifier import CROWD
+from eventhub.presence.roster import MEMBER_LENGTH
+from eventhub.server.api.operator_routes import BODY_BYTES, checked
+from eventhub.server.api.routes import STREAM_CHANNELS
+from eventhub.server.connections.operators import BlockRequest
+from eventhub.server.connections.turns import LoopTurns
+from eventhub.server.process.server import GARBAGE
+from eventhub.server.publish.batch import EventArray
+from eventhub.server.publish.endpoint import PublishRequest
+from eventhub.server.publish.ndjson import NdjsonPublish
+from eventhub.server.security.authentication import Authentication
+from eventhub.server.streams.query import StreamQuery
+from eventhub.server.websocket.frames import FrameParser
+from eventhub.session.session import SessionLimits
 from tests.credentials import SECRET, token
-from tests.unit.test_gateway import build
-from tests.unit.test_guard import guard as made_guard
-from tests.unit.test_session import Client, Line, Node
+from tests.unit.server.connections.test_manager import build
+from tests.unit.server.security.test_authentication import authentication as made_guard
+from tests.unit.session.test_session import Client, Line, Node
 
 FILE = Path(__file__).parent / "dear.json"
 KEPT = 4
@@ -71,18 +79,32 @@ class Recipe(NamedTuple):
         """About so many bytes."""
         longest = len(self.item.replace("~", "9999").encode()) or 1
         times = max(1, (size - len(self.head.encode()) - len(self.tail.encode())) // longest)
-        middle = "".join(self.item.replace("~", str(number)) for number in range(times)) if "~" in self.item else self.item * times
+        middle = (
+            "".join(self.item.replace("~", str(number)) for number in range(times))
+            if "~" in self.item
+            else self.item * times
+        )
         return (self.head + middle.rstrip(",") + self.tail).encode(errors="surrogatepass")
 
 
-RECORDS = Recipe('{"type":"publish","channel":"json.a","data":[', '{"id":~,"name":"greenhouse","value":21.5,"ok":true},', "]}")
+RECORDS = Recipe(
+    '{"type":"publish","channel":"json.a","data":[',
+    '{"id":~,"name":"greenhouse","value":21.5,"ok":true},',
+    "]}",
+)
 """The harmless message."""
 FORM = {
     "type": "object",
-    "properties": {"a": {"type": "string"}, "l": {"type": "array", "items": {"type": "string"}, "uniqueItems": True}},
+    "properties": {
+        "a": {"type": "string"},
+        "l": {"type": "array", "items": {"type": "string"}, "uniqueItems": True},
+    },
     "patternProperties": {"^x": {"type": "string"}},
     "additionalProperties": {
-        "anyOf": [{"type": "string"}, {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "boolean"}]}}]
+        "anyOf": [
+            {"type": "string"},
+            {"type": "array", "items": {"oneOf": [{"type": "string"}, {"type": "boolean"}]}},
+        ]
     },
 }
 
@@ -103,8 +125,8 @@ def node() -> ChannelTypes:
             schema,
             Retention(10, None),
             presence=True,
-            slow=Slow.DROP,
-            publish=frozenset(Publisher),
+            slow=SlowReaderPolicy.DROP,
+            publish=frozenset(PublisherKind),
             anonymous=frozenset(Action),
         )
 
@@ -114,7 +136,13 @@ def node() -> ChannelTypes:
 def framed(data: bytes, first: int = 0x81) -> bytes:
     """A client's frame whose mask changes nothing, as masking in Python would be most of the time."""
     size = len(data)
-    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2) if size < 65536 else b"\xff" + size.to_bytes(8)
+    length = (
+        bytes((0x80 | size,))
+        if size < 126
+        else b"\xfe" + size.to_bytes(2)
+        if size < 65536
+        else b"\xff" + size.to_bytes(8)
+    )
     return bytes((first,)) + length + bytes(4) + data
 
 
@@ -123,7 +151,7 @@ def message(data: bytes) -> None:
     client = Client(limits=SessionLimits(65536, 128, 25.0, 32, 65536))
     client.node = Node(types=node())
     client.session._channels = client.node
-    for _, payload in Parser(65536).feed(framed(data)):
+    for _, payload in FrameParser(65536).feed(framed(data)):
         client.session.receive(payload)
 
 
@@ -132,16 +160,21 @@ def packed(data: bytes) -> None:
     deflate = zlib.compressobj(1, wbits=-15)
     frame = framed((deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4], 0xC1)
     client = Client(limits=SessionLimits(65536, 128, 25.0, 32, 65536))
-    for _, payload in Parser(65536, deflate=True).feed(frame):
+    for _, payload in FrameParser(65536, deflate=True).feed(frame):
         client.session.receive(payload)
 
 
 @cache
-def request(payload: str) -> Request:
-    gateway = build()
-    gateway.hub.types = node()
-    scope: dict[str, Any] = {"path": f"/v1/channels/{payload}.a", "query_string": b"", "headers": [], "client": None}
-    return Request(gateway, scope, {}, ANYONE)
+def request(payload: str) -> PublishRequest:
+    manager = build()
+    manager.hub.types = node()
+    scope: dict[str, Any] = {
+        "path": f"/v1/channels/{payload}.a",
+        "query_string": b"",
+        "headers": [],
+        "client": None,
+    }
+    return PublishRequest(manager, scope, {}, ANYONE)
 
 
 def event(payload: str, data: bytes) -> None:
@@ -158,8 +191,8 @@ def array(payload: str, data: bytes) -> None:
     """An array of a few such events, so that one is what costs."""
 
     async def take() -> None:
-        turns = Turns(asyncio.get_running_loop())
-        await Batch(request(payload), turns, lambda error: None).events(b"[" + data + b"]")
+        turns = LoopTurns(asyncio.get_running_loop())
+        await EventArray(request(payload), turns, lambda error: None).events(b"[" + data + b"]")
 
     asyncio.run(take())
 
@@ -169,8 +202,8 @@ def stream(data: bytes) -> None:
 
     async def take() -> None:
         hub = SimpleNamespace(rejected=lambda channel, error: None, publish=_stored)
-        desk = SimpleNamespace(hub=hub, turns=Turns(asyncio.get_running_loop()))
-        ingest = Ingest(desk, request("json"), SimpleNamespace(toll=lambda kind: None))  # type: ignore[arg-type]  # as much as lines need
+        desk = SimpleNamespace(hub=hub, turns=LoopTurns(asyncio.get_running_loop()))
+        ingest = NdjsonPublish(desk, request("json"), SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as much as lines need
         await ingest._take_chunk(data.replace("¦".encode(), b"\n"), last=True)
 
     asyncio.run(take())
@@ -182,16 +215,18 @@ async def _stored(events: Any) -> Any:
 
 def query(data: bytes) -> None:
     """A query string."""
-    Wanted(data)
+    StreamQuery(data)
 
 
 def event_stream(data: bytes) -> None:
-    """The address of an event stream and, behind a broken bar, its Last-Event-ID; then its subscriptions."""
+    """The address of an event stream and, behind a broken bar, its Last-Event-ID; then its
+    subscriptions.
+    """
     address, _, last = data.partition("¦".encode())
     client = Client(limits=SessionLimits(65536, 128, 25.0, 32, 65536))
     client.node = Node(types=node())
     client.session._channels = client.node
-    wanted = Wanted(address, None, last.decode("latin-1"))
+    wanted = StreamQuery(address, None, last.decode("latin-1"))
     if len(wanted.channels) <= STREAM_CHANNELS:
         wanted.subscribe(client.session)
     wanted.positions()
@@ -208,9 +243,17 @@ class Room(Node):
 
     def __init__(self) -> None:
         super().__init__(types=node())
-        self.nodes = Nodes(None, None, None)  # type: ignore[arg-type]  # as much as one node needs
+        self.nodes = Cluster(None, None, None)  # type: ignore[arg-type]  # as much as one node needs
         for number in range(CROWD - 1):
-            self.nodes.join(Subscriber("json.a", Latest(), Line(), lambda *_: None, f"\1{number:03}" * (MEMBER_LENGTH // 4)))
+            self.nodes.join(
+                Subscriber(
+                    "json.a",
+                    Latest(),
+                    Line(),
+                    lambda *_: None,
+                    f"\1{number:03}" * (MEMBER_LENGTH // 4),
+                )
+            )
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self.nodes.join(subscriber)
@@ -230,11 +273,13 @@ class Room(Node):
 
 
 def commands(data: bytes) -> None:
-    """Messages of one connection, a frame each, to a hub with presence; what they changed is told at the end."""
+    """Messages of one connection, a frame each, to a hub with presence; what they changed is told
+    at the end.
+    """
     client = Client(limits=SessionLimits(65536, 128, 25.0, 32, 65536))
     client.session._channels = client.node = room = Room()
     client.session._writer = Sink()
-    parser = Parser(65536)
+    parser = FrameParser(65536)
     for line in data.split("¦".encode()):
         for _, payload in parser.feed(framed(line)):
             client.session.receive(payload)
@@ -246,11 +291,11 @@ def commands(data: bytes) -> None:
 def operator(data: bytes) -> None:
     """A body of an operator."""
     with suppress(RequestValidationError):
-        checked(data, Block)
+        checked(data, BlockRequest)
 
 
 @cache
-def guard(**fields: Any) -> Guard:
+def authentication(**fields: Any) -> Authentication:
     """One that knows keys and tokens."""
     return made_guard(**fields)
 
@@ -258,15 +303,15 @@ def guard(**fields: Any) -> Guard:
 def address_token(data: bytes) -> None:
     """A query string with a credential, as it is taken out of it and looked at."""
     with suppress(UnknownKey):
-        guarded = guard(query=True)
-        guarded.identify(guarded.lift(data, {})[1])
+        guarded = authentication(query=True)
+        guarded.identify(guarded.move_query_token(data, {})[1])
 
 
 def header_token(data: bytes) -> None:
     """A header with a credential, and the same as subprotocols."""
     with suppress(UnknownKey, EventHubError):
-        guard().identify({b"authorization": data})
-    guard().identify({}, [name.strip() for name in data.decode("latin-1").split(",")])
+        authentication().identify({b"authorization": data})
+    authentication().identify({}, [name.strip() for name in data.decode("latin-1").split(",")])
 
 
 def credential(data: bytes) -> None:
@@ -291,9 +336,15 @@ def verifier() -> TokenVerifier:
 ENTRANCES: dict[str, tuple[Callable[[bytes], None], int]] = {
     "message": (message, EVENT),
     "packed": (packed, EVENT),
-    **{f"event of {name}": (partial(event, name), EVENT) for name in ("json", "chat", "log", "reading")},
+    **{
+        f"event of {name}": (partial(event, name), EVENT)
+        for name in ("json", "chat", "log", "reading")
+    },
     "event with a schema": (form, EVENT),
-    **{f"array of {name}": (partial(array, name), EVENT) for name in ("json", "chat", "log", "form")},
+    **{
+        f"array of {name}": (partial(array, name), EVENT)
+        for name in ("json", "chat", "log", "form")
+    },
     "stream": (stream, EVENT),
     "query": (query, HEAD),
     "event stream": (event_stream, HEAD),
@@ -314,9 +365,14 @@ LINE = Recipe("", "1¦", "")
 ITEM = Recipe("", "1,", "")
 ITEMIZED: dict[str, tuple[Callable[[bytes], None], Recipe]] = {
     "stream": (stream, LINE),
-    **{f"array of {name}": (partial(array, "json"), ITEM) for name in ("json", "chat", "log", "form")},
+    **{
+        f"array of {name}": (partial(array, "json"), ITEM)
+        for name in ("json", "chat", "log", "form")
+    },
 }
-"""What is paid for by its items, and costs by them: beside it stands one of the smallest items, which are all taken."""
+"""What is paid for by its items, and costs by them: beside it stands one of the smallest items,
+which are all taken.
+"""
 PUBLISH = '{"type":"publish","channel":'
 MESSAGES = (
     '{"type":"ping",', '{"type":"ping","x":[', PUBLISH + '"json.a","data":[', PUBLISH + '"chat.a","data":{',
@@ -382,13 +438,25 @@ def ingredients(entrance: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[
         case "query":
             return ("", "channel=json.a&since=", "since=", "member="), QUERIES, ("", "1", "@", "=")
         case "event stream":
-            return STREAMS, (*QUERIES, "json.~@a-1,", "lastEventId=1&", "last-event_id=a@1&"), ("", "1", "¦1", "¦json.a@a-1", "¦-1")
+            return (
+                STREAMS,
+                (*QUERIES, "json.~@a-1,", "lastEventId=1&", "last-event_id=a@1&"),
+                ("", "1", "¦1", "¦json.a@a-1", "¦-1"),
+            )
         case "commands":
             return ("", *COMMANDS[:3]), COMMANDS, ("", "}")
         case "operator":
-            return ("{", '{"subject":"', '{"for":"', '{"key":"a","for":', "[", '{"subject":["'), ITEMS, TAILS
+            return (
+                ("{", '{"subject":"', '{"for":"', '{"key":"a","for":', "[", '{"subject":["'),
+                ITEMS,
+                TAILS,
+            )
         case "token in an address":
-            return ("access_token=", "a=1&access_token=", "access_token=a&", "access_token=eyJ9."), QUERIES, ("", "&access_token=")
+            return (
+                ("access_token=", "a=1&access_token=", "access_token=a&", "access_token=eyJ9."),
+                QUERIES,
+                ("", "&access_token="),
+            )
         case "token in a header":
             heads = "Bearer ", "eventhub.v1,", "eventhub.bearer.", "Bearer eyJ9."
             return heads, (*QUERIES, "eventhub.bearer.a,", ",", ".", " "), ("", ".")
@@ -401,13 +469,17 @@ def ingredients(entrance: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[
 
 
 def recipes(entrance: str, dice: random.Random, best: list[Recipe]) -> Iterator[Recipe]:
-    """What to try: each pair of a head and an item with the tail that closes it, then variations of the dearest."""
+    """What to try: each pair of a head and an item with the tail that closes it, then variations of
+    the dearest.
+    """
     heads, items, tails = ingredients(entrance)
     for head in heads:
         for item in items:
             yield Recipe(head, item, closing(head))
     while True:
-        head, item, tail = dice.choice(best) if best else Recipe(dice.choice(heads), dice.choice(items), "")
+        head, item, tail = (
+            dice.choice(best) if best else Recipe(dice.choice(heads), dice.choice(items), "")
+        )
         match dice.randrange(6):
             case 0:
                 item += dice.choice(items)
@@ -457,7 +529,9 @@ def ratio(entrance: str, recipe: Recipe, rounds: int = 3) -> float:
     return seconds(act, data, rounds) / beside
 
 
-def search(entrance: str, lasting: float, known: list[Recipe]) -> tuple[int, list[tuple[float, Recipe]]]:
+def search(
+    entrance: str, lasting: float, known: list[Recipe]
+) -> tuple[int, list[tuple[float, Recipe]]]:
     """The dearest that are found in so many seconds, and how many were tried."""
     dice = random.Random(entrance)
     act, size = ENTRANCES[entrance]
@@ -482,7 +556,10 @@ def search(entrance: str, lasting: float, known: list[Recipe]) -> tuple[int, lis
 def corpus() -> dict[str, list[Recipe]]:
     """The dearest known, by entrance."""
     return (
-        {name: [Recipe(*each) for each in kept] for name, kept in json.loads(FILE.read_text(encoding="utf-8")).items()}
+        {
+            name: [Recipe(*each) for each in kept]
+            for name, kept in json.loads(FILE.read_text(encoding="utf-8")).items()
+        }
         if FILE.exists()
         else {}
     )
@@ -490,14 +567,22 @@ def corpus() -> dict[str, list[Recipe]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("entrances", nargs="*", default=list(ENTRANCES), metavar="ENTRANCE", help=", ".join(ENTRANCES))
+    parser.add_argument(
+        "entrances",
+        nargs="*",
+        default=list(ENTRANCES),
+        metavar="ENTRANCE",
+        help=", ".join(ENTRANCES),
+    )
     parser.add_argument("--seconds", type=float, default=60, help="for each entrance")
     parser.add_argument("--keep", action="store_true", help="write the dearest down")
     asked = parser.parse_args()
     gc.freeze()
     gc.set_threshold(GARBAGE)  # as the server has it
     kept = corpus()
-    print("| entrance | tried | dearest, to a harmless message | what it repeats |\n|---|---|---|---|")  # noqa: T201
+    print(  # noqa: T201
+        "| entrance | tried | dearest, to a harmless message | what it repeats |\n|---|---|---|---|"
+    )
     for name in asked.entrances:
         tried, found = search(name, asked.seconds, kept.get(name, []))
         kept[name] = [recipe for _, recipe in found]
@@ -506,7 +591,16 @@ def main() -> None:
         print(f"| {name} | {tried:,} | {times:.1f} | `{shown}` |", flush=True)  # noqa: T201
         if asked.keep:
             FILE.write_text(
-                json.dumps({name: [list(each) for each in kept[name]] for name in ENTRANCES if name in kept}, indent=1) + "\n", "utf-8"
+                json.dumps(
+                    {
+                        name: [list(each) for each in kept[name]]
+                        for name in ENTRANCES
+                        if name in kept
+                    },
+                    indent=1,
+                )
+                + "\n",
+                "utf-8",
             )
 
 

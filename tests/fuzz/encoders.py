@@ -1,4 +1,6 @@
-"""Events and messages of hostile strings through every encoding, read back by `json`, zlib, `websockets` and a reader of event streams."""
+"""Events and messages of hostile strings through every encoding, read back by `json`, zlib,
+`websockets` and a reader of event streams.
+"""
 
 import json
 import zlib
@@ -8,10 +10,19 @@ from typing import Any
 import orjson
 from websockets.frames import Frame
 
-from eventhub.encoding import COMPRESSED, DEFLATE, EVENT_STREAM, LINES, TEXT, WEBSOCKET, event_id, event_json
+from eventhub.delivery.encoding import (
+    COMPRESSED,
+    DEFLATE,
+    EVENT_STREAM,
+    LINES,
+    TEXT,
+    WEBSOCKET,
+    event_id,
+    event_json,
+)
 from eventhub.errors import EventHubError, InvalidRequest
-from eventhub.event import ATTRIBUTES, Event, Position
-from eventhub.schema import AnySchema
+from eventhub.events.event import ATTRIBUTES, Event, Position
+from eventhub.events.schema import AnySchema
 from tests.fuzz.source import Source
 
 
@@ -19,7 +30,12 @@ def encoders(data: bytes) -> None:
     """What is read back is what was meant: one line, one block, one frame each."""
     source = Source(data)
     event = made(source)
-    expected = {"type": "event", "channel": event.channel, "id": str(event.position), "data": json.loads(event.data)}
+    expected = {
+        "type": "event",
+        "channel": event.channel,
+        "id": str(event.position),
+        "data": json.loads(event.data),
+    }
     line = event_json(event)
     assert b"\n" not in line
     assert b"\r" not in line
@@ -35,7 +51,9 @@ def encoders(data: bytes) -> None:
 
 
 def made(source: Source) -> Event:
-    attributes = {name: source.text(source.byte() % 40 + 1) or "-" for name in ATTRIBUTES if source.byte() & 1}
+    attributes = {
+        name: source.text(source.byte() % 40 + 1) or "-" for name in ATTRIBUTES if source.byte() & 1
+    }
     position = Position("k3x9", int.from_bytes(source.take(8)) >> 1)
     time = int.from_bytes(source.take(5))
     body = source.take(source.byte() * 4)
@@ -47,13 +65,21 @@ def made(source: Source) -> Event:
 
 
 def messages(source: Source, position: Position) -> None:
-    fields: dict[str, Any] = {"message": source.text(60), "ref": source.text(20), "members": [{"id": source.text(30)}]}
+    fields: dict[str, Any] = {
+        "message": source.text(60),
+        "ref": source.text(20),
+        "members": [{"id": source.text(30)}],
+    }
     expected = {"type": "error", **fields}
     assert json.loads(LINES.message("error", fields)) == expected
     assert LINES.message("error", fields).count(b"\n") == 1
     assert json.loads(unframed(DEFLATE.message("error", fields))) == expected
     (block,) = blocks(EVENT_STREAM.message("error", fields, position))
-    assert (block["event"], block["id"], json.loads(block["data"])) == ("error", str(position), expected)
+    assert (block["event"], block["id"], json.loads(block["data"])) == (
+        "error",
+        str(position),
+        expected,
+    )
     error = InvalidRequest(source.text(200))
     assert json.loads(orjson.dumps(error.as_problem()))["detail"] == error.message
 
@@ -65,7 +91,9 @@ def blocks(stream: bytes) -> list[dict[str, str]]:
     for line in stream.decode().replace("\r\n", "\n").replace("\r", "\n").split("\n")[:-1]:
         name, _, value = line.partition(":")
         if line:
-            current[name] = (current[name] + "\n" if name in current else "") + value.removeprefix(" ")
+            current[name] = (current[name] + "\n" if name in current else "") + value.removeprefix(
+                " "
+            )
         else:
             found.append(current)
             current = {}

@@ -1,12 +1,20 @@
-"""A client's WebSocket stream, as raw bytes or as frames that are nearly right, against RFC 6455 as `websockets` reads it."""
+"""A client's WebSocket stream, as raw bytes or as frames that are nearly right, against RFC 6455 as
+`websockets` reads it.
+"""
 
 import zlib
 from collections.abc import Generator, Iterable
 
 from websockets.frames import Frame
 
-from eventhub.encoding import BINARY, CLOSE, COMPRESSED, TEXT
-from eventhub.server.frames import INVALID_DATA, PROTOCOL_ERROR, Parser, TooLong, Violation
+from eventhub.delivery.encoding import BINARY, CLOSE, COMPRESSED, TEXT
+from eventhub.server.websocket.frames import (
+    INVALID_DATA,
+    PROTOCOL_ERROR,
+    FrameParser,
+    MessageTooLong,
+    ProtocolViolation,
+)
 from tests.fuzz.source import Source, cut
 
 LIMIT = 300
@@ -16,7 +24,9 @@ Outcome = tuple[list[tuple[int, bytes]], str]
 
 
 def frames(data: bytes) -> None:
-    """The outcome is the same however the stream is cut, within its bounds, and what `websockets` finds."""
+    """The outcome is the same however the stream is cut, within its bounds, and what `websockets`
+    finds.
+    """
     source = Source(data)
     flags, places = source.byte(), source.take(source.byte() % 32)
     stream = source.rest() if flags & 1 else built(source)
@@ -35,17 +45,17 @@ def frames(data: bytes) -> None:
 
 def read(chunks: Iterable[bytes], *, deflate: bool) -> Outcome:
     """What a parser makes of it, and the kind of error that ended it."""
-    parser, found = Parser(LIMIT, deflate=deflate), list[tuple[int, bytes]]()
+    parser, found = FrameParser(LIMIT, deflate=deflate), list[tuple[int, bytes]]()
     try:
         for chunk in chunks:
             found.extend(parser.feed(chunk))
             assert len(parser._buffer) <= LIMIT + HEADER
             assert len(parser._fragments or b"") <= LIMIT
-    except Violation as violation:
+    except ProtocolViolation as violation:
         assert violation.code in (PROTOCOL_ERROR, INVALID_DATA)
         assert 0 < len(violation.reason.encode()) <= 123
         return found, str(violation.code)
-    except TooLong:
+    except MessageTooLong:
         return found, "too long"
     return found, ""
 
@@ -58,10 +68,14 @@ def built(source: Source) -> bytes:
         payload = source.take(source.byte() % (LIMIT + 20) if flags & 64 else source.byte() % 16)
         if flags & 32:
             squeeze = zlib.compressobj(wbits=-15)
-            payload = (squeeze.compress(payload * (flags >> 6 or 1)) + squeeze.flush(zlib.Z_SYNC_FLUSH))[:-4]
+            payload = (
+                squeeze.compress(payload * (flags >> 6 or 1)) + squeeze.flush(zlib.Z_SYNC_FLUSH)
+            )[:-4]
         length = len(payload) + (source.byte() if flags & 16 else 0)
         first = opcode | (0 if flags & 1 else 0x80) | (COMPRESSED if flags & 2 else 0)
-        stream += bytes((first,)) + lengths(length, flags, masked=flags & 12 != 12) + bytes(4) + payload
+        stream += (
+            bytes((first,)) + lengths(length, flags, masked=flags & 12 != 12) + bytes(4) + payload
+        )
     return stream
 
 
@@ -82,7 +96,10 @@ def assembled(stream: bytes) -> list[tuple[int, bytes]]:
         if frame.opcode >= CLOSE:
             found.append((int(frame.opcode), bytes(frame.data)))
             continue
-        opcode, parts = (int(frame.opcode) or opcode), (parts if frame.opcode == 0 else b"") + bytes(frame.data)
+        opcode, parts = (
+            (int(frame.opcode) or opcode),
+            (parts if frame.opcode == 0 else b"") + bytes(frame.data),
+        )
         if frame.fin:
             found.append((opcode, parts))
     return found

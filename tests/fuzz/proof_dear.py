@@ -1,8 +1,9 @@
-"""The dearest inputs that a search has found, once more: none costs many times as much as a harmless one of its size.
+"""The dearest inputs that a search has found, once more: none costs many times as much as a
+harmless one of its size.
 
-`make dear` looks for more; `make dearest` runs this, and nothing beside it. What is compared is CPU time in one run,
-so that a slow machine is slow at both, and the least of several measurements counts, as what else runs only adds to it;
-what was here before cost 30 to 400 times as much.
+`make dear` looks for more; `make dearest` runs this, and nothing beside it. What is compared is CPU
+time in one run, so that a slow machine is slow at both, and the least of several measurements
+counts, as what else runs only adds to it; what was here before cost 30 to 400 times as much.
 """
 
 import gc
@@ -11,7 +12,7 @@ from itertools import accumulate
 
 import pytest
 
-from eventhub.server.server import GARBAGE
+from eventhub.server.process.server import GARBAGE
 from tests.fuzz.dear import ENTRANCES, corpus, ratio
 
 MOST = 25

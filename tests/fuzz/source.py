@@ -1,4 +1,6 @@
-"""Bytes of a fuzzer, taken as choices. What is not there is zero, so that every input means something."""
+"""Bytes of a fuzzer, taken as choices. What is not there is zero, so that every input means
+something.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle

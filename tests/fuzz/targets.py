@@ -1,4 +1,6 @@
-"""The targets by name, and where their corpus is. A target takes any bytes and raises AssertionError, or what should not be raised."""
+"""The targets by name, and where their corpus is. A target takes any bytes and raises
+AssertionError, or what should not be raised.
+"""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""The corpus through every target, and a few thousand variations of it, always the same. `make fuzz` looks for more, guided by coverage."""
+"""The corpus through every target, and a few thousand variations of it, always the same. `make
+fuzz` looks for more, guided by coverage.
+"""
 
 import random
 from collections.abc import Sequence

@@ -5,24 +5,42 @@ import hashlib
 
 import orjson
 
-from eventhub.channels import check_name
 from eventhub.errors import EventHubError, InvalidChannel, InvalidSince
-from eventhub.event import Age, Earliest, Last, Latest, Position, Since, parse_age, parse_cursor, parse_since
-from eventhub.server.handshake import GUID, agree, refusal
-from eventhub.server.wanted import Wanted
-from tests.fuzz.bodies import gateway
+from eventhub.events.channels import check_name
+from eventhub.events.event import (
+    Age,
+    Earliest,
+    Last,
+    Latest,
+    Position,
+    Since,
+    parse_age,
+    parse_cursor,
+    parse_since,
+)
+from eventhub.server.streams.query import StreamQuery
+from eventhub.server.websocket.handshake import GUID, negotiate, refusal
+from tests.fuzz.bodies import manager
 from tests.fuzz.source import Source
-from tests.unit.test_session import Client
+from tests.unit.session.test_session import Client
 
 NAMES = (
     b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-protocol", b"x",
 )  # fmt: skip
 USUAL = [(b"sec-websocket-version", b"13"), (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ==")]
-ANSWER = {"Upgrade", "Connection", "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"}
+ANSWER = {
+    "Upgrade",
+    "Connection",
+    "Sec-WebSocket-Accept",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Extensions",
+}
 
 
 def words(data: bytes) -> None:
-    """Every text is a value that says the same again, or refused with an error of its own kind and of bounded length."""
+    """Every text is a value that says the same again, or refused with an error of its own kind and
+    of bounded length.
+    """
     text = data.decode(errors="replace")
     try:
         since = parse_since(text)
@@ -79,7 +97,9 @@ class Same(str):
 
 
 def handshake(data: bytes) -> None:
-    """A head is answered with 101 and the right key, or refused with a problem; nothing of it becomes a line of the answer."""
+    """A head is answered with 101 and the right key, or refused with a problem; nothing of it
+    becomes a line of the answer.
+    """
     source = Source(data)
     flags = source.byte()
     target, *lines = source.rest().split(b"\n")
@@ -89,7 +109,7 @@ def handshake(data: bytes) -> None:
         headers.append((NAMES[line[0] % len(NAMES)] if line else b"", value))
     url = (b"/v1/ws?" if flags & 2 else b"") + target
     try:
-        agreement = agree(gateway(), "GET" if not flags & 4 else "POST", url, headers)
+        agreement = negotiate(manager(), "GET" if not flags & 4 else "POST", url, headers)
     except EventHubError as error:
         head, _, body = refusal(error).partition(b"\r\n\r\n")
         assert orjson.loads(body)["code"] == error.code
@@ -109,7 +129,7 @@ def handshake(data: bytes) -> None:
 def wanted(query: bytes) -> None:
     client = Client()
     try:
-        asked = Wanted(query)
+        asked = StreamQuery(query)
         assert asked.positions().keys() <= set(asked.channels)
         asked.subscribe(client.session)
     except EventHubError as error:

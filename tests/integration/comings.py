@@ -1,8 +1,10 @@
-"""`python -m tests.integration.comings`: how late an honest subscriber's events are beside members that come and go in crowds.
+"""`python -m tests.integration.comings`: how late an honest subscriber's events are beside members
+that come and go in crowds.
 
-The honest one publishes 50 events a second to a channel of its own and reads them back, in a process of its own. Beside it, in turn:
-nothing; a client that subscribes and unsubscribes as fast as it may, watched by 199 members; 199 clients that each join the same 128
-channels. Prints a table for RESULTS.md.
+The honest one publishes 50 events a second to a channel of its own and reads them back, in a
+process of its own. Beside it, in turn: nothing; a client that subscribes and unsubscribes as fast
+as it may, watched by 199 members; 199 clients that each join the same 128 channels. Prints a table
+for RESULTS.md.
 """
 
 import argparse
@@ -85,12 +87,17 @@ def honest(url: str, seconds: float) -> list[float]:
         def write() -> None:
             begin = time.monotonic()
             for number in range(count):
-                time.sleep(max(0, begin + number / PACE - time.monotonic()))  # the pace that is tested
+                time.sleep(
+                    max(0, begin + number / PACE - time.monotonic())
+                )  # the pace that is tested
                 writer.send(type="publish", channel="quiet.a", data=time.monotonic())
 
         writing = threading.Thread(target=write)
         writing.start()
-        delays.extend(1000 * (time.monotonic() - event["data"]) for event in (reader.until("event") for _ in range(count)))
+        delays.extend(
+            1000 * (time.monotonic() - event["data"])
+            for event in (reader.until("event") for _ in range(count))
+        )
         writing.join()
     return delays
 
@@ -98,7 +105,15 @@ def honest(url: str, seconds: float) -> list[float]:
 @contextmanager
 def measured(hub: EventHubServer, seconds: float, delays: list[float]) -> Iterator[None]:
     """The honest one's delays while the context lasts, and at least for so long."""
-    arguments = [sys.executable, "-m", "tests.integration.comings", "--honest", hub.ws_url, "--seconds", str(seconds)]
+    arguments = [
+        sys.executable,
+        "-m",
+        "tests.integration.comings",
+        "--honest",
+        hub.ws_url,
+        "--seconds",
+        str(seconds),
+    ]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
     time.sleep(1.5)  # it has connected
     yield
@@ -121,9 +136,13 @@ def served(directory: Path) -> Iterator[EventHubServer]:
 def churn(port: int, seconds: float) -> None:
     """One client that comes and goes as often as `limits.commands` lets it."""
     with upgrade(port) as sock:
-        reading = threading.Thread(target=lambda: [None for _ in iter(lambda: _received(sock), b"")])
+        reading = threading.Thread(
+            target=lambda: [None for _ in iter(lambda: _received(sock), b"")]
+        )
         reading.start()
-        pair = command(type="subscribe", channel="room.a", member="guest", presence=True) + command(type="unsubscribe", channel="room.a")
+        pair = command(type="subscribe", channel="room.a", member="guest", presence=True) + command(
+            type="unsubscribe", channel="room.a"
+        )
         begin = time.monotonic()
         while time.monotonic() < begin + seconds:
             sock.sendall(pair * 20)  # which waits when the server reads later
@@ -142,36 +161,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; 1 when an honest p99 is more than three times the quiet one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--honest", help="the address of a server: be the honest one, and print the delays")
+    parser.add_argument(
+        "--honest", help="the address of a server: be the honest one, and print the delays"
+    )
     options = parser.parse_args(arguments)
     if options.honest:
         print(json.dumps(honest(options.honest, options.seconds)))  # noqa: T201
         return 0
     found: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as directory, served(Path(directory)) as hub, cores.pinned(cores.CLIENT):
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        served(Path(directory)) as hub,
+        cores.pinned(cores.CLIENT),
+    ):
         with measured(hub, options.seconds, found.setdefault("nothing", [])):
             pass
         crowd = Crowd(hub.port, MEMBERS)
         for number, sock in enumerate(crowd.sockets):
-            sock.sendall(command(type="subscribe", channel="room.a", member=f"m{number}", presence=True))
+            sock.sendall(
+                command(type="subscribe", channel="room.a", member=f"m{number}", presence=True)
+            )
         crowd.settle()
-        with measured(hub, options.seconds, found.setdefault("one that comes and goes, watched by 199", [])):
+        with measured(
+            hub, options.seconds, found.setdefault("one that comes and goes, watched by 199", [])
+        ):
             churn(hub.port, options.seconds - 2)
         crowd.close()
         crowd = Crowd(hub.port, MEMBERS)
         joins = [
             b"".join(
-                command(type="subscribe", channel=f"room.c{channel}", member=f"m{number}", presence=True) for channel in range(CHANNELS)
+                command(
+                    type="subscribe", channel=f"room.c{channel}", member=f"m{number}", presence=True
+                )
+                for channel in range(CHANNELS)
             )
             for number in range(MEMBERS)
         ]
-        with measured(hub, options.seconds, found.setdefault("199 that join 128 channels each", [])):
+        with measured(
+            hub, options.seconds, found.setdefault("199 that join 128 channels each", [])
+        ):
             for sock, text in zip(crowd.sockets, joins, strict=True):
                 sock.sendall(text)
             crowd.settle()
-        counts = [http.get(f"{hub.url}/v1/channels/room.c{channel}/presence").json()["count"] for channel in range(CHANNELS)]
+        counts = [
+            http.get(f"{hub.url}/v1/channels/room.c{channel}/presence").json()["count"]
+            for channel in range(CHANNELS)
+        ]
         assert counts == [MEMBERS] * CHANNELS
-        with measured(hub, options.seconds, found.setdefault("the same 199 that leave together", [])):
+        with measured(
+            hub, options.seconds, found.setdefault("the same 199 that leave together", [])
+        ):
             crowd.close()
     print("| beside | p50, ms | p99, ms | longest, ms |\n|---|---|---|---|")  # noqa: T201
     for name, delays in found.items():

@@ -33,7 +33,9 @@ def among_others(start: Start, stays: str) -> Start:
         deadline, known = time.monotonic() + SECONDS, 0
         while known < (20 if "workers:" in config else 1):
             assert time.monotonic() < deadline
-            answer = http.get(f"{hub.url}/v1/channels/chat.room/presence", headers={"connection": "close"})
+            answer = http.get(
+                f"{hub.url}/v1/channels/chat.room/presence", headers={"connection": "close"}
+            )
             known = known + 1 if "stays" in answer.text else 0
         return hub
 

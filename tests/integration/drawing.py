@@ -1,4 +1,6 @@
-"""A picture of a rolling restart: how many clients each node has, and how many are sent away and come back in each second. SVG, by hand."""
+"""A picture of a rolling restart: how many clients each node has, and how many are sent away and
+come back in each second. SVG, by hand.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -30,7 +32,9 @@ class Panel:
         self._top, self._begin, self._end, self._most = top, begin, end, most
 
     def x(self, moment: float) -> float:
-        return round(LEFT + (moment - self._begin) / (self._end - self._begin) * (WIDTH - LEFT - RIGHT), 1)
+        return round(
+            LEFT + (moment - self._begin) / (self._end - self._begin) * (WIDTH - LEFT - RIGHT), 1
+        )
 
     def y(self, value: float) -> float:
         return round(self._top + HEIGHT * (1 - value / self._most), 1)
@@ -54,7 +58,10 @@ class Panel:
             marks.append(f'<path d="M{LEFT} {self.y(value)}H{WIDTH - RIGHT}" stroke="#e5e5e5"/>')
             marks.append(text(LEFT - 8, self.y(value) + 4, f"{value:,}", DARK, "end"))
         seconds = range(0, int(self._end - self._begin) + 1, 5)
-        marks += [text(self.x(self._begin + second), self.y(0) + 18, f"{second} s", DARK, "middle") for second in seconds]
+        marks += [
+            text(self.x(self._begin + second), self.y(0) + 18, f"{second} s", DARK, "middle")
+            for second in seconds
+        ]
         return "".join(marks)
 
 
@@ -64,9 +71,14 @@ def text(x: float, y: float, words: str, colour: str, anchor: str = "start") -> 
 
 
 def drawing(
-    samples: Sequence[tuple[float, dict[str, int]]], restarts: Sequence[Span], shares: Sequence[float], returns: Sequence[float]
+    samples: Sequence[tuple[float, dict[str, int]]],
+    restarts: Sequence[Span],
+    shares: Sequence[float],
+    returns: Sequence[float],
 ) -> str:
-    """The SVG. `samples`: connections by node at moments; `shares`: what each restart may send away in a second."""
+    """The SVG. `samples`: connections by node at moments; `shares`: what each restart may send away
+    in a second.
+    """
     begin, end = samples[0][0], samples[-1][0]
     told = Counter(int(moment - begin) for restart in restarts for moment in restart.goodbyes)
     back = Counter(int(moment - begin) for moment in returns)
@@ -78,7 +90,9 @@ def drawing(
             f'<rect x="{crowds.x(restart.ended)}" y="{TOPS[0]}" width="{crowds.x(restart.ready) - crowds.x(restart.ended):.1f}" '
             f'height="{HEIGHT}" fill="#eeeeee"/>'
         )
-        parts.append(text(crowds.x(restart.begun) + 4, TOPS[0] + 14, f"SIGTERM {restart.node}", DARK))
+        parts.append(
+            text(crowds.x(restart.begun) + 4, TOPS[0] + 14, f"SIGTERM {restart.node}", DARK)
+        )
         parts.append(crowds.line([(restart.begun, 0), (restart.begun, crowds._most)], GREY, "2 3"))
     for number, colour in enumerate(COLOURS):
         name = restarts[number].node
@@ -86,7 +100,11 @@ def drawing(
         parts.append(text(420 + 70 * number, TOPS[0] - 12, name, colour))
     parts.append(text(420 + 70 * len(COLOURS), TOPS[0] - 12, "grey: one does not run", GREY))
     parts.append(moves.bars(told, "#cc79a7"))
-    parts.append(moves.line([(begin + second + 0.5, back[second]) for second in range(int(end - begin))], "#0072b2"))
+    parts.append(
+        moves.line(
+            [(begin + second + 0.5, back[second]) for second in range(int(end - begin))], "#0072b2"
+        )
+    )
     for restart, share in zip(restarts, shares, strict=True):
         parts.append(moves.line([(restart.begun, share), (restart.ended, share)], "#000000", "6 4"))
     for x, words, colour in (

@@ -1,15 +1,19 @@
-"""What clients of one node can do, of each kind, over and over: whatever one connection alone has called later, is called."""
+"""What clients of one node can do, of each kind, over and over: whatever one connection alone has
+called later, is called.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
-from eventhub.auth.blocks import Target
+from eventhub.auth.blocks import BlockTarget
 from tests.integration.injections import World, bearer
 
 PAUSE_SECONDS = 0.1
 """Before a client does it again."""
-UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+UPGRADE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -42,7 +46,10 @@ async def begins_a_head(world: World) -> None:
 
 
 async def owes_a_body(world: World) -> None:
-    async with connection(world, "POST /livez HTTP/1.1\nHost: a\nContent-Length: 100000\n\n") as (reader, _):
+    async with connection(world, "POST /livez HTTP/1.1\nHost: a\nContent-Length: 100000\n\n") as (
+        reader,
+        _,
+    ):
         await reader.read()
 
 
@@ -60,7 +67,10 @@ async def sends_tiny_chunks(world: World) -> None:
 
 async def comes_with_many(world: World) -> None:
     async def one() -> None:
-        async with connection(world, "GET /livez HTTP/1.1\nHost: a\nConnection: close\n\n") as (reader, _):
+        async with connection(world, "GET /livez HTTP/1.1\nHost: a\nConnection: close\n\n") as (
+            reader,
+            _,
+        ):
             await reader.read()
 
     await asyncio.gather(*(one() for _ in range(60)))
@@ -75,28 +85,37 @@ async def keeps_a_connection_when_the_server_stops(world: World) -> None:
 
 async def produces_until_it_is_shut_out(world: World) -> None:
     head = "POST /v1/channels/json.other HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\nContent-Type: application/x-ndjson\n"
-    async with connection(world, f"{head}Authorization: {bearer('known')['Authorization']}\n\n2\n1\n\n") as (reader, _):
+    async with connection(
+        world, f"{head}Authorization: {bearer('known')['Authorization']}\n\n2\n1\n\n"
+    ) as (reader, _):
         await reader.readline()
-        world.app.gateway.visits.end(Target("subject", "ana"), blocked=False)
+        world.app.manager.connections.end(BlockTarget("subject", "ana"), blocked=False)
         await reader.read()
 
 
 async def reads_a_stream_half_closed(world: World) -> None:
-    async with connection(world, "GET /v1/channels/json.other/sse HTTP/1.1\nHost: a\n\n") as (reader, writer):
+    async with connection(world, "GET /v1/channels/json.other/sse HTTP/1.1\nHost: a\n\n") as (
+        reader,
+        writer,
+    ):
         await reader.readuntil(b"subscribed")
         writer.write_eof()
         await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def does_not_answer_a_close(world: World) -> None:
-    async with connection(world, f"GET /v1/ws HTTP/1.1\nHost: a\n{UPGRADE}Sec-WebSocket-Version: 13\n\n") as (reader, writer):
+    async with connection(
+        world, f"GET /v1/ws HTTP/1.1\nHost: a\n{UPGRADE}Sec-WebSocket-Version: 13\n\n"
+    ) as (reader, writer):
         await reader.readuntil(b"hello")
         writer.write(b"\x88\x82\x00\x00\x00\x00\x03\xe7")  # a code that no close may have
         await reader.read()
 
 
 async def sends_a_handshake_of_another_version(world: World) -> None:
-    async with connection(world, f"GET /v1/ws HTTP/1.1\nHost: a\n{UPGRADE}Sec-WebSocket-Version: 7\n\n") as (reader, _):
+    async with connection(
+        world, f"GET /v1/ws HTTP/1.1\nHost: a\n{UPGRADE}Sec-WebSocket-Version: 7\n\n"
+    ) as (reader, _):
         await reader.read()
 
 

@@ -1,7 +1,9 @@
-"""`python -m tests.integration.injections`: each fault that tests inject, beside 1,000 clients of the same node.
+"""`python -m tests.integration.injections`: each fault that tests inject, beside 1,000 clients of
+the same node.
 
-INJECTIONS says what is made to raise, and what provokes it. Everybody beside is connected all the time, reads what is published
-all the time, and must get each event once, in order, and nothing else. Figures for RESULTS.md.
+INJECTIONS says what is made to raise, and what provokes it. Everybody beside is connected all the
+time, reads what is published all the time, and must get each event once, in order, and nothing
+else. Figures for RESULTS.md.
 """
 
 import argparse
@@ -25,13 +27,13 @@ from uvicorn.server import ServerState
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from eventhub.auth.blocks import Target
-from eventhub.server.admission import raise_descriptors
+from eventhub.auth.blocks import BlockTarget
+from eventhub.config.settings import Settings
 from eventhub.server.app import Application, create_app
-from eventhub.server.http_protocol import HttpProtocol, protocol_for
-from eventhub.server.server import Server
-from eventhub.server.wire import WebSocketProtocol
-from eventhub.settings import Settings
+from eventhub.server.http.protocol import HttpProtocol, protocol_for
+from eventhub.server.process.server import Server
+from eventhub.server.security.connection_limits import raise_descriptors
+from eventhub.server.websocket.protocol import WebSocketProtocol
 from tests.credentials import SECRET, token
 from tests.crowd import Client, Crowd
 
@@ -72,15 +74,24 @@ class World:
         self.lines: asyncio.StreamReader
 
     def concerns(self, arguments: tuple[Any, ...]) -> bool:
-        """Whether a call is about the victim: something of its connection is among the arguments, and nothing of those beside."""
+        """Whether a call is about the victim: something of its connection is among the arguments,
+        and nothing of those beside.
+        """
         if any(BESIDE in (each, getattr(each, "channel", None)) for each in _flat(arguments)):
             return False
-        names = {name for each in arguments for name in (getattr(each, "id", ""), _session(each)) if isinstance(name, str)}
+        names = {
+            name
+            for each in arguments
+            for name in (getattr(each, "id", ""), _session(each))
+            if isinstance(name, str)
+        }
         return self.victim in names if self.victim else not names & self.bystanders
 
     def arm(self) -> None:
         """From now on faults are injected, into nothing of whoever is here already."""
-        self.bystanders = {name for each in self.app.gateway._connections if (name := _session(each))}
+        self.bystanders = {
+            name for each in self.app.manager._connections if (name := _session(each))
+        }
         self.armed = True
 
     async def connect(self, query: str = "?channel=json.victim") -> ClientConnection:
@@ -93,14 +104,18 @@ class World:
 
     def protocol(self) -> WebSocketProtocol:
         """The victim's."""
-        found = next(each for each in self.app.gateway._connections if self.concerns((each,)))
+        found = next(each for each in self.app.manager._connections if self.concerns((each,)))
         assert isinstance(found, WebSocketProtocol)
         return found
 
     def kept(self, writer: asyncio.StreamWriter) -> HttpProtocol:
         """The server's end of a connection."""
         own = writer.get_extra_info("sockname")
-        return next(each for each in self.connections if isinstance(each, HttpProtocol) and each.client == own)
+        return next(
+            each
+            for each in self.connections
+            if isinstance(each, HttpProtocol) and each.client == own
+        )
 
     async def post(self, channel: str, data: Any) -> int:
         """Publish over HTTP; the status."""
@@ -115,7 +130,9 @@ class World:
         return int(answer.split(b" ", 2)[1]), answer
 
     async def caught_up(self, sent: list[int]) -> None:
-        """The few that are looked at one by one read what was published meanwhile, and nothing else."""
+        """The few that are looked at one by one read what was published meanwhile, and nothing
+        else.
+        """
         for client in self.beside:
             assert [_offset(await hear(client, "event")) for _ in sent] == sent
         for offset in sent:
@@ -141,7 +158,9 @@ def _offset(event: dict[str, Any]) -> int:
 
 
 def _flat(arguments: tuple[Any, ...]) -> list[Any]:
-    return [one for each in arguments for one in (each if isinstance(each, list | tuple) else [each])]
+    return [
+        one for each in arguments for one in (each if isinstance(each, list | tuple) else [each])
+    ]
 
 
 def _session(each: Any) -> str:
@@ -181,7 +200,9 @@ async def world(limits: dict[str, float], heartbeat: float) -> AsyncIterator[Wor
         "heartbeat": heartbeat,
     }
     app = create_app(Settings.model_validate(fields), Path())
-    config = uvicorn.Config(app, http=protocol_for(app.gateway), ws=WebSocketProtocol, log_config=None, lifespan="on")
+    config = uvicorn.Config(
+        app, http=protocol_for(app.manager), ws=WebSocketProtocol, log_config=None, lifespan="on"
+    )
     config.load()
     state = ServerState()
     build: Any = config.http_protocol_class
@@ -193,12 +214,16 @@ async def world(limits: dict[str, float], heartbeat: float) -> AsyncIterator[Wor
         stack.callback(server.close)
         here = World(app, server.sockets[0].getsockname()[1], state.connections)
         for _ in range(3):
-            here.beside.append(await stack.enter_async_context(connect(f"{here.url}?channel={BESIDE}")))
+            here.beside.append(
+                await stack.enter_async_context(connect(f"{here.url}?channel={BESIDE}"))
+            )
             await hear(here.beside[-1], "hello")
             await hear(here.beside[-1], "subscribed")
         here.lines, writer = await asyncio.open_connection("127.0.0.1", here.port)
         stack.callback(writer.close)
-        writer.write(f"GET /v1/channels/{BESIDE}/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        writer.write(
+            f"GET /v1/channels/{BESIDE}/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
         while b'"subscribed"' not in await here.lines.readline():
             pass
         try:
@@ -208,7 +233,9 @@ async def world(limits: dict[str, float], heartbeat: float) -> AsyncIterator[Wor
             app.hub.draining = True
             async with asyncio.timeout(PATIENCE):
                 open_here: set[Any] = state.connections
-                while open_here:  # a loop that ends with open transports tells so, in some later test
+                while (
+                    open_here
+                ):  # a loop that ends with open transports tells so, in some later test
                     for each in list(open_here):
                         each.transport.abort() if isinstance(each, HttpProtocol) else each.abort()
                     await asyncio.sleep(0)
@@ -382,19 +409,21 @@ async def an_operator(world: World) -> None:
     first, second = [await connect(world.url, additional_headers=bearer("known")) for _ in range(2)]
     world.victim = (await hear(first, "hello"))["session"]
     await hear(second, "hello")
-    assert world.app.gateway.visits.end(Target("subject", "ana"), blocked=False) == 2
+    assert world.app.manager.connections.end(BlockTarget("subject", "ana"), blocked=False) == 2
     await ends(second, 4503)
     await end_of(first)
 
 
 async def a_goodbye(world: World) -> None:
     client = await world.connect()
-    world.app.gateway._send_away(world.protocol())
+    world.app.manager._send_away(world.protocol())
     await ends(client)
 
 
 async def a_kept_connection(world: World) -> None:
-    """Of two that have waited long enough for a request, the one that cannot be closed is cut off, and so is the other's wait."""
+    """Of two that have waited long enough for a request, the one that cannot be closed is cut off,
+    and so is the other's wait.
+    """
     streams = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(2)]
     for reader, writer in streams:
         writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -412,11 +441,13 @@ async def a_kept_connection(world: World) -> None:
 
 
 async def a_last_call(world: World) -> None:
-    """A node that stops tells its kept connections, one after the other: what one of them raises ends at it."""
+    """A node that stops tells its kept connections, one after the other: what one of them raises
+    ends at it.
+    """
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
-    stopping: Any = SimpleNamespace(_gateway=world.app.gateway)
+    stopping: Any = SimpleNamespace(_manager=world.app.manager)
     assert not Server._last_call(stopping, world.kept(writer)), "nothing is due"
     writer.close()
 
@@ -451,39 +482,48 @@ SETTINGS: dict[str, tuple[dict[str, float], float]] = {
 }
 """Limits and a heartbeat, where it takes others."""
 INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {
-    "message": ("eventhub.session:Session.receive", a_message),
+    "message": ("eventhub.session.session:Session.receive", a_message),
     "write": ("", a_transport_that_takes_no_event),
     "transport": ("", a_transport_that_takes_nothing),
-    "stream": ("eventhub.server.outbox:CursorOutbox._block", a_stream),
-    "started": ("eventhub.session:Session._subscribed", a_subscription),
-    "feed": ("eventhub.feed:Feed._advance", a_subscription),
-    "page": ("eventhub.feed:Feed._held_page", a_replay),
+    "stream": ("eventhub.server.streams.outbox:CursorOutbox._block", a_stream),
+    "started": ("eventhub.session.session:Session._subscribed", a_subscription),
+    "feed": ("eventhub.delivery.feed:Feed._advance", a_subscription),
+    "page": ("eventhub.delivery.feed:Feed._held_page", a_replay),
     "history": ("eventhub.brokers.memory:MemoryBroker.history", a_replay),
     "announcements": ("eventhub.brokers.memory:MemoryBroker.subscribe", a_subscription),
-    "handshake": ("eventhub.server.wire:agree", a_handshake),
-    "handshake with keys": ("eventhub.server.guard:Guard.refresh", a_handshake_with_an_unknown_key),
-    "renewal": ("eventhub.server.guard:Guard.refresh", an_unknown_key),
-    "decided": ("eventhub.session:Session._decided", an_unknown_key),
-    "published": ("eventhub.session:Session.published", a_publish_whose_answer_fails),
-    "publish": ("eventhub.hub:Hub.publish", a_publish),
-    "first message": ("eventhub.server.wire:WebSocketProtocol._is_mute", silence),
-    "heartbeat": ("eventhub.server.wire:WebSocketProtocol.beat", a_heartbeat),
-    "message in parts": ("eventhub.server.wire:WebSocketProtocol._message_is_due", a_message_in_parts),
-    "pace": ("eventhub.server.wire:WebSocketProtocol._paused", many_messages),
-    "congested": ("eventhub.session:Session.congested", a_full_buffer),
-    "leave": ("eventhub.feed:Feed.leave", an_end),
-    "closed": ("eventhub.server.visits:Visits.leave", an_end),
-    "log": ("eventhub.journal:ended", an_end),
+    "handshake": ("eventhub.server.websocket.protocol:negotiate", a_handshake),
+    "handshake with keys": (
+        "eventhub.server.security.authentication:Authentication.refresh",
+        a_handshake_with_an_unknown_key,
+    ),
+    "renewal": ("eventhub.server.security.authentication:Authentication.refresh", an_unknown_key),
+    "decided": ("eventhub.session.session:Session._decided", an_unknown_key),
+    "published": ("eventhub.session.session:Session.published", a_publish_whose_answer_fails),
+    "publish": ("eventhub.hub.hub:Hub.publish", a_publish),
+    "first message": ("eventhub.server.websocket.protocol:WebSocketProtocol._is_mute", silence),
+    "heartbeat": ("eventhub.server.websocket.protocol:WebSocketProtocol.beat", a_heartbeat),
+    "message in parts": (
+        "eventhub.server.websocket.protocol:WebSocketProtocol._message_is_due",
+        a_message_in_parts,
+    ),
+    "pace": ("eventhub.server.websocket.protocol:WebSocketProtocol._paused", many_messages),
+    "congested": ("eventhub.session.session:Session.congested", a_full_buffer),
+    "leave": ("eventhub.delivery.feed:Feed.leave", an_end),
+    "closed": ("eventhub.server.connections.identity:Connections.leave", an_end),
+    "log": ("eventhub.hub.subscription_log:ended", an_end),
     "watcher": ("", a_member),
-    "buffered": ("eventhub.server.wire:WebSocketProtocol.buffered", a_scrape),
-    "readings": ("eventhub.server.machine:Machine.readings", a_scrape_without_a_part),
-    "request": ("eventhub.server.http:_shown", a_request),
-    "operator": ("eventhub.server.wire:WebSocketProtocol.fail", an_operator),
+    "buffered": ("eventhub.server.websocket.protocol:WebSocketProtocol.buffered", a_scrape),
+    "readings": (
+        "eventhub.server.process.process_metrics:ProcessMetrics.readings",
+        a_scrape_without_a_part,
+    ),
+    "request": ("eventhub.server.api.routes:_shown", a_request),
+    "operator": ("eventhub.server.websocket.protocol:WebSocketProtocol.fail", an_operator),
     "idle": ("", a_kept_connection),
-    "last call": ("eventhub.server.http_protocol:HttpProtocol.last_call", a_last_call),
-    "goodbye": ("eventhub.session:Session.goodbye", a_goodbye),
-    "presence": ("eventhub.presence:Roster.expire", a_loop_of_the_node),
-    "rates": ("eventhub.server.rates:Rates.forget", a_loop_of_the_node),
+    "last call": ("eventhub.server.http.protocol:HttpProtocol.last_call", a_last_call),
+    "goodbye": ("eventhub.session.session:Session.goodbye", a_goodbye),
+    "presence": ("eventhub.presence.roster:Roster.expire", a_loop_of_the_node),
+    "rates": ("eventhub.server.security.publish_quota:PublishQuota.forget", a_loop_of_the_node),
 }
 """What is made to raise ("": the provocation does it), and what provokes it."""
 
@@ -502,7 +542,9 @@ class Reader(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        transport.write(f"GET /v1/channels/{BESIDE}/{self._kind} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        transport.write(
+            f"GET /v1/channels/{BESIDE}/{self._kind} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
 
     def data_received(self, data: bytes) -> None:
         *lines, self._buffer = (self._buffer + data).split(b"\n")
@@ -523,7 +565,9 @@ class Reader(asyncio.Protocol):
 
 
 class Beside:
-    """Many clients of one channel, four fifths of them WebSockets, and a publisher that never rests."""
+    """Many clients of one channel, four fifths of them WebSockets, and a publisher that never
+    rests.
+    """
 
     def __init__(self, port: int, clients: int) -> None:
         self.crowd = Crowd(port)
@@ -541,9 +585,15 @@ class Beside:
 
     async def publish(self) -> None:
         """Until told to stop; each is accepted at once."""
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.crowd.port}", timeout=PATIENCE) as http:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.crowd.port}", timeout=PATIENCE
+        ) as http:
             while not self._stopping:
-                answer = await http.post(f"/v1/channels/{BESIDE}", content="1", headers={"content-type": "application/json"})
+                answer = await http.post(
+                    f"/v1/channels/{BESIDE}",
+                    content="1",
+                    headers={"content-type": "application/json"},
+                )
                 assert answer.status_code == 201, answer.text
                 self.sent.append(_offset(answer.json()))
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -575,7 +625,9 @@ class Beside:
         await self.crowd.end()
 
     async def _open(self, reader: Reader) -> None:
-        await asyncio.get_running_loop().create_connection(lambda: reader, "127.0.0.1", self.crowd.port)
+        await asyncio.get_running_loop().create_connection(
+            lambda: reader, "127.0.0.1", self.crowd.port
+        )
         await reader.begun.wait()
 
 
@@ -611,7 +663,9 @@ async def injected(name: str, clients: int = 0) -> Outcome:
         if target:
             inject(target, here, patch)
         limits, heartbeat = SETTINGS.get(name, ({}, 25))
-        heartbeat *= 4 if clients else 1  # each answers a ping within a heartbeat, and all share this core
+        heartbeat *= (
+            4 if clients else 1
+        )  # each answers a ping within a heartbeat, and all share this core
         async with asyncio.timeout(PATIENCE + clients / 20), world(limits, heartbeat) as there:
             here.append(there)
             await there.undisturbed()
@@ -648,7 +702,9 @@ def inject(target: str, here: list[World], monkeypatch: pytest.MonkeyPatch) -> N
 
 def main() -> None:
     """Inject each, and say what happened."""
-    parser = argparse.ArgumentParser(prog="python -m tests.integration.injections", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.integration.injections", description=__doc__
+    )
     parser.add_argument("--clients", type=int, default=1000, help="(%(default)s)")
     parser.add_argument("names", nargs="*", help="of injections (all)")
     options = parser.parse_args()
@@ -661,7 +717,14 @@ def main() -> None:
         with structlog.testing.capture_logs() as lines:
             outcome = asyncio.run(injected(name, options.clients))
         assert any(line["event"] == "fault" for line in lines), "it is logged"
-        row = (name, outcome.fired, outcome.counted, outcome.published, f"{outcome.deliveries:,}", 0)
+        row = (
+            name,
+            outcome.fired,
+            outcome.counted,
+            outcome.published,
+            f"{outcome.deliveries:,}",
+            0,
+        )
         sys.stdout.write(f"| {' | '.join(map(str, row))} |\n")
         sys.stdout.flush()
     sys.stdout.write(f"{time.monotonic() - begin:.0f} s\n")

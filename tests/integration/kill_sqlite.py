@@ -1,7 +1,8 @@
 """kill -9 against the SQLite broker: `python -m tests.integration.kill_sqlite --kills 50`.
 
-A child publishes from many tasks and prints what it tries and what was acknowledged; it is killed at a random moment. Then the database is
-opened again and everything acknowledged must be there, once, in order; whatever was only tried is tried again with its key.
+A child publishes from many tasks and prints what it tries and what was acknowledged; it is killed
+at a random moment. Then the database is opened again and everything acknowledged must be there,
+once, in order; whatever was only tried is tried again with its key.
 """
 
 import argparse
@@ -20,8 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eventhub.brokers.sqlite import SqliteBroker
-from eventhub.channels import Retention
-from eventhub.event import Earliest, Event, NewEvent, Receipt
+from eventhub.events.channels import Retention
+from eventhub.events.event import Earliest, Event, NewEvent, Receipt
 
 TASKS = 16
 CHANNELS = ["kept.a", "kept.b", "kept.c", "short.a"]
@@ -55,10 +56,16 @@ async def publish_for_ever(path: Path, prefix: str) -> None:
             keys = [f"{prefix}-{next(numbers)}" for _ in range(random.choice((1, 1, 5, 50)))]
             say(f"? {channel} {key}" for key in keys)
             receipts = await broker.publish([event(channel, key) for key in keys])
-            say(f"! {channel} {key} {r.position}" for key, r in zip(keys, receipts, strict=True) if isinstance(r, Receipt))
+            say(
+                f"! {channel} {key} {r.position}"
+                for key, r in zip(keys, receipts, strict=True)
+                if isinstance(r, Receipt)
+            )
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(broker.run(lambda event: None, lambda channel: None, lambda message: None))
+        tasks.create_task(
+            broker.run(lambda event: None, lambda channel: None, lambda message: None)
+        )
         for _ in range(TASKS):
             tasks.create_task(publisher())
 
@@ -82,7 +89,14 @@ class Proof:
 
     def kill(self, seconds: float) -> None:
         """Let a child publish, and end it."""
-        command = [sys.executable, "-m", "tests.integration.kill_sqlite", "--child", str(self.path), f"k{self.kills}"]
+        command = [
+            sys.executable,
+            "-m",
+            "tests.integration.kill_sqlite",
+            "--child",
+            str(self.path),
+            f"k{self.kills}",
+        ]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
             assert child.stdout is not None
             text = os.read(child.stdout.fileno(), 65536)  # it has begun
@@ -105,7 +119,9 @@ class Proof:
         begin = time.perf_counter()
         broker = open_broker(self.path)
         self.seconds.append(time.perf_counter() - begin)
-        task = asyncio.create_task(broker.run(lambda event: None, lambda channel: None, lambda message: None))
+        task = asyncio.create_task(
+            broker.run(lambda event: None, lambda channel: None, lambda message: None)
+        )
         try:
             connection = sqlite3.connect(self.path)
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
@@ -119,7 +135,9 @@ class Proof:
                 await task
 
     async def _log(self, broker: SqliteBroker, channel: str) -> dict[str, Event]:
-        """Every event by its key: each once, joined to the one before it, and consecutive but for the jump of each opening."""
+        """Every event by its key: each once, joined to the one before it, and consecutive but for
+        the jump of each opening.
+        """
         events: dict[str, Event] = {}
         jumps = 0
         piece = await broker.history(channel, Earliest(), 1000)
@@ -143,8 +161,12 @@ class Proof:
         for key, (channel, position) in self.acknowledged.items():
             found = logs[channel].get(key)
             if found is None:
-                assert channel == "short.a", f"{key} was acknowledged as {position} and is not there"
-                assert int(position.partition("-")[2]) < first, f"{key} was acknowledged as {position} and is not there"
+                assert channel == "short.a", (
+                    f"{key} was acknowledged as {position} and is not there"
+                )
+                assert int(position.partition("-")[2]) < first, (
+                    f"{key} was acknowledged as {position} and is not there"
+                )
             else:
                 assert (str(found.position), found.data) == (position, event(channel, key).data)
 

@@ -1,4 +1,5 @@
-"""`python -m tests.integration.restart`: a node that knows no other is restarted under thousands of clients and load.
+"""`python -m tests.integration.restart`: a node that knows no other is restarted under thousands of
+clients and load.
 
 As a process manager does it: SIGTERM, the end, a start at once on the same port. SQLite keeps the
 events. Some clients come back when they like to, whatever they are told. Figures for RESULTS.md.
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from eventhub.server.admission import raise_descriptors
+from eventhub.server.security.connection_limits import raise_descriptors
 from tests.clients import busiest
 from tests.crowd import Crowd
 from tests.harness import EventHubServer
@@ -53,7 +54,15 @@ class Restart:
         roll = self.roll
         faults = {
             name: found
-            for name in ("lost", "duplicates", "disorder", "stored_twice", "unacknowledged", "gaps", "refused")
+            for name in (
+                "lost",
+                "duplicates",
+                "disorder",
+                "stored_twice",
+                "unacknowledged",
+                "gaps",
+                "refused",
+            )
             if (found := getattr(roll, name))
         }
         assert not faults, faults
@@ -106,13 +115,21 @@ async def _restart(node: EventHubServer, clients: int) -> Restart:
     publishers = [Publisher([node], channels, f"p{number}", 0.05) for number in range(2)]
     async with asyncio.TaskGroup() as tasks:
         publishing = [tasks.create_task(publisher.run()) for publisher in publishers]
-        await until(lambda: all(len(publisher.acknowledged) > 5 for publisher in publishers), SETTLE_SECONDS, "no publisher got on")
+        await until(
+            lambda: all(len(publisher.acknowledged) > 5 for publisher in publishers),
+            SETTLE_SECONDS,
+            "no publisher got on",
+        )
         result.begun = time.monotonic()
         assert await asyncio.to_thread(node.stop) == 0
         result.ended = time.monotonic()
         await asyncio.to_thread(node.start)
         result.ready = time.monotonic()
-        await until(lambda: crowd.connected == len(crowd.clients), SETTLE_SECONDS, "not all clients came back")
+        await until(
+            lambda: crowd.connected == len(crowd.clients),
+            SETTLE_SECONDS,
+            "not all clients came back",
+        )
         for publisher in publishers:
             publisher.stopping = True
         await asyncio.wait(publishing, timeout=SETTLE_SECONDS)
@@ -125,7 +142,9 @@ async def _restart(node: EventHubServer, clients: int) -> Restart:
 
 def main() -> None:
     """Restart, and say what happened."""
-    parser = argparse.ArgumentParser(prog="python -m tests.integration.restart", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.integration.restart", description=__doc__
+    )
     parser.add_argument("--clients", type=int, default=2000, help="(%(default)s)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:

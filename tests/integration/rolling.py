@@ -1,6 +1,8 @@
-"""`python -m tests.integration.rolling`: three nodes behind HAProxy are restarted one after the other under thousands of clients and load.
+"""`python -m tests.integration.rolling`: three nodes behind HAProxy are restarted one after the
+other under thousands of clients and load.
 
-As an orchestrator does it: SIGTERM, the end, a start on the same port, readiness, the next. Writes rolling.svg, and figures for RESULTS.md.
+As an orchestrator does it: SIGTERM, the end, a start on the same port, readiness, the next. Writes
+rolling.svg, and figures for RESULTS.md.
 """
 
 import argparse
@@ -15,9 +17,9 @@ from pathlib import Path
 
 import httpx
 
-from eventhub.server.admission import raise_descriptors
-from eventhub.server.farewell import BURST_SECONDS, LEAST_PACE
-from eventhub.server.pulse import pulse
+from eventhub.server.connections.drain import BURST_SECONDS, LEAST_PACE
+from eventhub.server.process.loop_lag import pulse
+from eventhub.server.security.connection_limits import raise_descriptors
 from tests.clients import busiest, metric
 from tests.crowd import Crowd
 from tests.haproxy import HAProxy
@@ -32,9 +34,11 @@ MEMBERS = 20
 SAMPLE_SECONDS = 0.25
 LULL_SECONDS = 1
 PLAY = 1.15
-"""How much faster goodbyes may seem to come where they are counted: clients and nodes share two cores, and their loops stall by turns.
+"""How much faster goodbyes may seem to come where they are counted: clients and nodes share two
+cores, and their loops stall by turns.
 
-As much of it as is seen, the clients' own longest stall, is added: what was sent meanwhile is counted in the same second.
+As much of it as is seen, the clients' own longest stall, is added: what was sent meanwhile is
+counted in the same second.
 """
 SETTLE_SECONDS = 60
 CONFIG = """
@@ -111,26 +115,48 @@ class Roll:
         """That nothing was lost, and nobody moved faster than was configured."""
         faults = {
             name: found
-            for name in ("lost", "duplicates", "disorder", "stored_twice", "unacknowledged", "gaps", "cut", "errors", "presence")
+            for name in (
+                "lost",
+                "duplicates",
+                "disorder",
+                "stored_twice",
+                "unacknowledged",
+                "gaps",
+                "cut",
+                "errors",
+                "presence",
+            )
             if (found := getattr(self, name))
         }
         assert not faults, faults
         assert len(self.restarts) == NODES
         assert len(self.returns) >= sum(restart.clients for restart in self.restarts)
         for restart in self.restarts:
-            assert len(restart.goodbyes) == restart.clients > 0, "each client was told, and nobody else"
+            assert len(restart.goodbyes) == restart.clients > 0, (
+                "each client was told, and nobody else"
+            )
             most, share = busiest(restart.goodbyes, 1), restart.share(self.plan)
             told = f"{most} clients of {restart.node} were sent away in {1 + restart.stall:.1f} seconds; {share:.0f} may be in one"
             assert most <= PLAY * share * (1 + restart.stall), told
 
     def __str__(self) -> str:
-        head = ("node", "clients", "goodbyes over", "most in a second", "configured", "signal to exit", "exit to ready")
+        head = (
+            "node",
+            "clients",
+            "goodbyes over",
+            "most in a second",
+            "configured",
+            "signal to exit",
+            "exit to ready",
+        )
         rows = [
             (one.node, f"{one.clients:,}", f"{one.goodbyes[-1] - one.goodbyes[0]:.1f} s", busiest(one.goodbyes, 1),
              f"{one.share(self.plan):.0f}", f"{one.ended - one.begun:.1f} s", f"{one.ready - one.ended:.1f} s")
             for one in self.restarts
         ]  # fmt: skip
-        table = "\n".join(f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows))
+        table = "\n".join(
+            f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows)
+        )
         return (
             f"{table}\n\n{self.events:,} events, {self.deliveries:,} deliveries. Lost {self.lost}, twice {self.duplicates}, out of order "
             f"{self.disorder}, gaps {self.gaps}, stored twice {self.stored_twice}; publishes never acknowledged {self.unacknowledged}, "
@@ -145,7 +171,9 @@ def roll(directory: Path, plan: Plan) -> Roll:
     raise_descriptors()
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer(directory / "redis"))
-        config = CONFIG.format(broker=redis.url, spread=plan.spread, reconnect_within=plan.reconnect_within)
+        config = CONFIG.format(
+            broker=redis.url, spread=plan.spread, reconnect_within=plan.reconnect_within
+        )
         nodes = []
         for number in range(1, NODES + 1):
             (directory / f"node{number}").mkdir()
@@ -163,11 +191,16 @@ async def _roll(plan: Plan, nodes: list[EventHubServer], balancer: HAProxy) -> R
     for name in channels:
         await crowd.add(name, [None] * ((plan.clients - MEMBERS - 1) // plan.channels))
     await crowd.add("chat.room", [f"m{number}" for number in range(MEMBERS)], watching=MEMBERS)
-    publishers = [Publisher([balancer], [*channels, "chat.room"], f"p{number}", plan.pause) for number in range(plan.publishers)]
+    publishers = [
+        Publisher([balancer], [*channels, "chat.room"], f"p{number}", plan.pause)
+        for number in range(plan.publishers)
+    ]
     async with asyncio.TaskGroup() as tasks:
         sampling = tasks.create_task(_sample(balancer, result))
         publishing = [tasks.create_task(publisher.run()) for publisher in publishers]
-        await asyncio.sleep(LULL_SECONDS)  # for the picture; and until nodes know one another's members
+        await asyncio.sleep(
+            LULL_SECONDS
+        )  # for the picture; and until nodes know one another's members
         crowd.presence.clear()
         for name, node in zip(balancer.connections, nodes, strict=True):
             result.restarts.append(await _restart(name, node, balancer, crowd))
@@ -184,7 +217,9 @@ async def _roll(plan: Plan, nodes: list[EventHubServer], balancer: HAProxy) -> R
 async def _restart(name: str, node: EventHubServer, balancer: HAProxy, crowd: Crowd) -> Restart:
     """The next may follow when it is ready, the balancer knows, and all clients are back."""
     assert node.process is not None
-    clients = await asyncio.to_thread(metric, node.url, 'eventhub_connections{transport="websocket"}')
+    clients = await asyncio.to_thread(
+        metric, node.url, 'eventhub_connections{transport="websocket"}'
+    )
     told, restart = len(crowd.goodbyes), Restart(name, clients=int(clients), begun=time.monotonic())
     watching = asyncio.create_task(pulse(restart.stalled))
     assert await asyncio.to_thread(node.stop) == 0
@@ -193,7 +228,9 @@ async def _restart(name: str, node: EventHubServer, balancer: HAProxy, crowd: Cr
     await asyncio.to_thread(node.start)
     restart.ready = time.monotonic()
     await until(lambda: balancer.is_up(name), SETTLE_SECONDS, f"{name} is not used again")
-    await until(lambda: crowd.connected == len(crowd.clients), SETTLE_SECONDS, "not all clients came back")
+    await until(
+        lambda: crowd.connected == len(crowd.clients), SETTLE_SECONDS, "not all clients came back"
+    )
     restart.goodbyes = crowd.goodbyes[told:]
     return restart
 
@@ -207,14 +244,27 @@ async def _sample(balancer: HAProxy, result: Roll) -> None:
 async def _judge(crowd: Crowd, publishers: list[Publisher], url: str, result: Roll) -> None:
     """Every client's events against the channels' logs, and those against what was acknowledged."""
     acknowledged: dict[str, set[str]] = {}
-    for channel, position, _ in (event for publisher in publishers for event in publisher.acknowledged):
+    for channel, position, _ in (
+        event for publisher in publishers for event in publisher.acknowledged
+    ):
         acknowledged.setdefault(channel, set()).add(position)
-    logs = {channel: await _log(url, channel) for channel in {client.channel for client in crowd.clients}}
+    logs = {
+        channel: await _log(url, channel)
+        for channel in {client.channel for client in crowd.clients}
+    }
     with suppress(AssertionError):  # the figures say what is missing
-        await until(lambda: all(client.offsets[-1:] == list(logs[client.channel])[-1:] for client in crowd.clients), SETTLE_SECONDS, "")
+        await until(
+            lambda: all(
+                client.offsets[-1:] == list(logs[client.channel])[-1:] for client in crowd.clients
+            ),
+            SETTLE_SECONDS,
+            "",
+        )
     for channel, log in logs.items():
         result.stored_twice += len(log) - len(set(log.values()))
-        result.lost += sum(position not in log for position in map(_offset, acknowledged.get(channel, ())))
+        result.lost += sum(
+            position not in log for position in map(_offset, acknowledged.get(channel, ()))
+        )
     for client in crowd.clients:
         due = [offset for offset in logs[client.channel] if offset > _offset(client.start)]
         result.lost += len(set(due) - set(client.offsets))
@@ -222,9 +272,16 @@ async def _judge(crowd: Crowd, publishers: list[Publisher], url: str, result: Ro
         result.disorder += client.offsets != sorted(client.offsets)
         result.deliveries += len(client.offsets)
     result.events = sum(map(len, logs.values()))
-    result.unacknowledged = sum(publisher.stopping and not publisher.ended for publisher in publishers)
+    result.unacknowledged = sum(
+        publisher.stopping and not publisher.ended for publisher in publishers
+    )
     result.retries = sum(publisher.retries for publisher in publishers)
-    result.returns, result.gaps, result.cut, result.refused = crowd.returns, crowd.gaps, crowd.lost, crowd.refused
+    result.returns, result.gaps, result.cut, result.refused = (
+        crowd.returns,
+        crowd.gaps,
+        crowd.lost,
+        crowd.refused,
+    )
     result.errors, result.presence = crowd.errors, crowd.presence
 
 
@@ -234,7 +291,11 @@ async def _log(url: str, channel: str) -> dict[int, str]:
     since = "earliest"
     async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
         while True:
-            page = (await client.get(f"{url}/v1/channels/{channel}", params={"since": since, "limit": 1000})).json()
+            page = (
+                await client.get(
+                    f"{url}/v1/channels/{channel}", params={"since": since, "limit": 1000}
+                )
+            ).json()
             found |= {_offset(event["id"]): event["data"]["text"] for event in page["events"]}
             since = page["position"]
             if since == page["head"]:
@@ -247,9 +308,16 @@ def _offset(position: str) -> int:
 
 def main() -> None:
     """Roll, say what happened, draw it."""
-    parser = argparse.ArgumentParser(prog="python -m tests.integration.rolling", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.integration.rolling", description=__doc__
+    )
     parser.add_argument("--clients", type=int, default=Plan().clients, help="(%(default)s)")
-    parser.add_argument("--svg", type=Path, default=Path(__file__).with_name("rolling.svg"), help="where the picture goes")
+    parser.add_argument(
+        "--svg",
+        type=Path,
+        default=Path(__file__).with_name("rolling.svg"),
+        help="where the picture goes",
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         result = roll(Path(directory), Plan(clients=options.clients))

@@ -1,6 +1,8 @@
-"""`python -m tests.integration.steady`: readers that are slow and steady, for five minutes, at default settings.
+"""`python -m tests.integration.steady`: readers that are slow and steady, for five minutes, at
+default settings.
 
-Under each policy and over each transport, with the receive buffers that the system gives. Prints a table for RESULTS.md.
+Under each policy and over each transport, with the receive buffers that the system gives. Prints a
+table for RESULTS.md.
 """
 
 import argparse
@@ -43,21 +45,31 @@ class Case:
     def request(self, port: int) -> str:
         if not self.path.startswith("?"):
             return get(port, self.path)
-        return WEBSOCKET.format(self.path, "Sec-WebSocket-Extensions: permessage-deflate\r\n" if self.deflate else "")
+        return WEBSOCKET.format(
+            self.path, "Sec-WebSocket-Extensions: permessage-deflate\r\n" if self.deflate else ""
+        )
 
 
 CASES = [
     *(Case("drop, WebSocket", "?channel=lossy.a", pace) for pace in (3_000, 8_000, 20_000, 50_000)),
-    *(Case("latest, WebSocket", "?channel=newest.a", pace) for pace in (3_000, 8_000, 20_000, 50_000)),
+    *(
+        Case("latest, WebSocket", "?channel=newest.a", pace)
+        for pace in (3_000, 8_000, 20_000, 50_000)
+    ),
     Case("disconnect, WebSocket, beside 14 KB/s", "?channel=strict.calm"),
     Case("drop, SSE", "/v1/channels/lossy.a/sse"),
     Case("latest, SSE", "/v1/channels/newest.a/sse"),
     Case("disconnect, SSE, beside 14 KB/s", "/v1/channels/strict.calm/sse"),
     Case("drop, NDJSON", "/v1/channels/lossy.a/ndjson"),
     Case("latest, NDJSON", "/v1/channels/newest.a/ndjson"),
-    *(Case("replay, WebSocket", "?channel=strict.old&since=earliest", pace) for pace in (3_000, 8_000, 20_000, 60_000)),
+    *(
+        Case("replay, WebSocket", "?channel=strict.old&since=earliest", pace)
+        for pace in (3_000, 8_000, 20_000, 60_000)
+    ),
     Case("replay, SSE", "/v1/channels/strict.old/sse?since=earliest"),
-    Case("replay, WebSocket, compressed", "?channel=strict.old&since=earliest", 3_000, deflate=True),
+    Case(
+        "replay, WebSocket, compressed", "?channel=strict.old&since=earliest", 3_000, deflate=True
+    ),
 ]
 
 
@@ -66,7 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300)
     seconds: float = parser.parse_args(arguments).seconds
-    with tempfile.TemporaryDirectory() as directory, EventHubServer(Path(directory), "compression: true\n" + CONFIG) as hub:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        EventHubServer(Path(directory), "compression: true\n" + CONFIG) as hub,
+    ):
         for _ in range(LOG_BATCHES):
             http.post(f"{hub.url}/v1/channels/strict.old", content=BUSY).raise_for_status()
         readers = [Steady(raw(hub.port), case.request(hub.port), case.pace) for case in CASES]
@@ -79,10 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with repeated(load, PAUSE):
             read(readers, seconds)
         passed = time.monotonic() - begin
-        print("| reader | KB/s asked | KB/s read | gaps told | after the time |\n|---|---|---|---|---|")  # noqa: T201
+        print(  # noqa: T201
+            "| reader | KB/s asked | KB/s read | gaps told | after the time |\n|---|---|---|---|---|"
+        )
         for case, reader in zip(CASES, readers, strict=True):
             ended = reader.ended or "still there"
-            print(f"| {case.name} | {case.pace / 1000:g} | {reader.taken / passed / 1000:.1f} | {reader.gaps} | {ended} |")  # noqa: T201
+            print(  # noqa: T201
+                f"| {case.name} | {case.pace / 1000:g} | {reader.taken / passed / 1000:.1f} | {reader.gaps} | {ended} |"
+            )
             reader.sock.close()
     return int(any(reader.ended for reader in readers))
 

@@ -1,4 +1,6 @@
-"""Operators and rates over two real nodes on one Redis: who is connected, who is shut out, and what a principal may publish at both."""
+"""Operators and rates over two real nodes on one Redis: who is connected, who is shut out, and what
+a principal may publish at both.
+"""
 
 import json
 import time
@@ -47,9 +49,16 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.fixture(scope="module")
-def nodes(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[EventHubServer]]:
+def nodes(
+    redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[EventHubServer]]:
     """Two, shared: use principals of your own."""
-    servers = [EventHubServer(tmp_path_factory.mktemp("node"), f"broker: redis://127.0.0.1:{redis.port}{CONFIG}") for _ in range(2)]
+    servers = [
+        EventHubServer(
+            tmp_path_factory.mktemp("node"), f"broker: redis://127.0.0.1:{redis.port}{CONFIG}"
+        )
+        for _ in range(2)
+    ]
     for server in servers:
         server.start()
     wait(lambda: all(len(connections(server)["nodes"]) == 2 for server in servers))
@@ -69,7 +78,16 @@ def wait(holds: Callable[[], bool], seconds: float = 30) -> None:
 def token(subject: str, **claims: Any) -> str:
     """Listens to everything and publishes to chat."""
     grants = {"subscribe": [">"], "publish": ["chat.>"]}
-    return jwt.encode({"sub": subject, "exp": datetime.now(UTC) + timedelta(hours=1), "channels": grants, **claims}, SECRET, "HS256")
+    return jwt.encode(
+        {
+            "sub": subject,
+            "exp": datetime.now(UTC) + timedelta(hours=1),
+            "channels": grants,
+            **claims,
+        },
+        SECRET,
+        "HS256",
+    )
 
 
 def bearer(credential: str) -> dict[str, str]:
@@ -83,19 +101,27 @@ def connect(node: EventHubServer, credential: str) -> WsClient:
 
 
 def connections(node: EventHubServer, **wanted: Any) -> dict[str, Any]:
-    """Of all nodes. One that is too busy to answer in time is missing, which the answer says: it is asked again."""
+    """Of all nodes. One that is too busy to answer in time is missing, which the answer says: it is
+    asked again.
+    """
     deadline = time.monotonic() + 30
     while True:
-        answer = http.get(f"{node.url}/v1/admin/connections", params=wanted, headers=OPERATOR_HEADERS)
+        answer = http.get(
+            f"{node.url}/v1/admin/connections", params=wanted, headers=OPERATOR_HEADERS
+        )
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         if found["complete"] or time.monotonic() > deadline:
             return found
 
 
-def command(node: EventHubServer, path: str, status: int, method: str = "POST", **fields: Any) -> dict[str, Any]:
+def command(
+    node: EventHubServer, path: str, status: int, method: str = "POST", **fields: Any
+) -> dict[str, Any]:
     params, body = (fields, None) if method == "DELETE" else (None, fields)
-    answer = http.request(method, f"{node.url}/v1/admin/{path}", headers=OPERATOR_HEADERS, params=params, json=body)
+    answer = http.request(
+        method, f"{node.url}/v1/admin/{path}", headers=OPERATOR_HEADERS, params=params, json=body
+    )
     assert answer.status_code == status, answer.text
     told: dict[str, Any] = answer.json() if answer.content else {}
     return told
@@ -104,16 +130,31 @@ def command(node: EventHubServer, path: str, status: int, method: str = "POST", 
 # What no node wrote
 
 
-def test_forged_messages_end_no_node_and_fail_no_request(redis: RedisServer, nodes: list[EventHubServer]) -> None:
-    blocks = [["subject", "z", 1e300, 1e300, True], ["subject", "z", 1, 99_999_999_999_999_999, True]]
+def test_forged_messages_end_no_node_and_fail_no_request(
+    redis: RedisServer, nodes: list[EventHubServer]
+) -> None:
+    blocks = [
+        ["subject", "z", 1e300, 1e300, True],
+        ["subject", "z", 1, 99_999_999_999_999_999, True],
+    ]
     forged = [b"blocks ffff " + json.dumps([row]).encode() for row in blocks]
     forged.append(b'rates ffff [["key:producer","logs",1e300,1e-300]]')
-    forged.append(b'assembly ffff {"node":"ffff","ask":' + b"[" * 500 + b"]" * 500 + b',"question":{"connections":{}}}')
+    forged.append(
+        b'assembly ffff {"node":"ffff","ask":'
+        + b"[" * 500
+        + b"]" * 500
+        + b',"question":{"connections":{}}}'
+    )
     with Redis(port=redis.port) as client:
         for message in forged:
             assert client.publish("eventhub:0:{*nodes}", message) == 2
     for node in nodes:
-        assert http.post(f"{node.url}/v1/channels/logs.forged", content="1", headers=bearer(PRODUCER)).status_code == 201
+        assert (
+            http.post(
+                f"{node.url}/v1/channels/logs.forged", content="1", headers=bearer(PRODUCER)
+            ).status_code
+            == 201
+        )
         assert http.get(f"{node.url}/v1/admin/blocks", headers=OPERATOR_HEADERS).status_code == 200
         assert connections(node)["complete"]
         assert node.log.read_text().count("unreadable_broadcast") == len(forged)
@@ -125,23 +166,35 @@ def test_forged_messages_end_no_node_and_fail_no_request(redis: RedisServer, nod
 
 
 def test_those_of_all_nodes_are_listed_at_any(nodes: list[EventHubServer]) -> None:
-    with connect(nodes[0], token("lis", jti="t1")) as first, connect(nodes[1], token("lis", jti="t2")) as second:
+    with (
+        connect(nodes[0], token("lis", jti="t1")) as first,
+        connect(nodes[1], token("lis", jti="t2")) as second,
+    ):
         first.subscribe("chat.listed")
         second.subscribe("logs.listed")
         for node in nodes:
             found = connections(node, subject="lis")
             assert found["complete"]
-            assert sum(of["matching"] for of in found["nodes"].values()) == len(found["connections"]) == 2
+            assert (
+                sum(of["matching"] for of in found["nodes"].values())
+                == len(found["connections"])
+                == 2
+            )
             assert {row["principal"]["token"]: row["channels"] for row in found["connections"]} == {
                 "t1": ["chat.listed"],
                 "t2": ["logs.listed"],
             }
             (row,) = connections(node, token="t2")["connections"]
-            assert (row["transport"], row["address"], row["subscriptions"]) == ("websocket", "127.0.0.1", 1)
+            assert (row["transport"], row["address"], row["subscriptions"]) == (
+                "websocket",
+                "127.0.0.1",
+                1,
+            )
             assert row["principal"] == {"kind": "token", "name": "lis", "token": "t2"}
             assert row["opened"] < row["expires"]
             counts = {
-                where: len(connections(node, token="t2", address=where)["connections"]) for where in ("::ffff:127.0.0.1", "127.0.0.2")
+                where: len(connections(node, token="t2", address=where)["connections"])
+                for where in ("::ffff:127.0.0.1", "127.0.0.2")
             }
             assert counts == {"::ffff:127.0.0.1": 1, "127.0.0.2": 0}
 
@@ -158,7 +211,9 @@ def test_the_slowest_readers_of_all_nodes_come_first(nodes: list[EventHubServer]
         wait(lambda: len(connections(nodes[0], subject="lazy")["connections"]) == 3)
 
         def slowest() -> dict[str, Any]:
-            http.post(f"{nodes[0].url}/v1/channels/logs.lazy", json="x" * 60_000, headers=bearer(PRODUCER)).raise_for_status()
+            http.post(
+                f"{nodes[0].url}/v1/channels/logs.lazy", json="x" * 60_000, headers=bearer(PRODUCER)
+            ).raise_for_status()
             row, *others = connections(nodes[0], subject="lazy")["connections"]
             assert all(other["buffered"] <= row["buffered"] for other in others)
             (cut,) = connections(nodes[0], subject="lazy", limit=1)["connections"]
@@ -168,11 +223,17 @@ def test_the_slowest_readers_of_all_nodes_come_first(nodes: list[EventHubServer]
 
 
 def test_streams_are_connections_too_and_the_list_can_be_cut(nodes: list[EventHubServer]) -> None:
-    with connect(nodes[0], token("cut")), connect(nodes[0], token("cut")), connect(nodes[1], token("cut")):
+    with (
+        connect(nodes[0], token("cut")),
+        connect(nodes[0], token("cut")),
+        connect(nodes[1], token("cut")),
+    ):
         found = connections(nodes[0], subject="cut", limit=2)
         assert len(found["connections"]) == 2
         assert sum(of["matching"] for of in found["nodes"].values()) == 3
-    with http.stream("GET", f"{nodes[1].url}/v1/channels/chat.a/ndjson", headers=bearer(token("streams"))) as stream:
+    with http.stream(
+        "GET", f"{nodes[1].url}/v1/channels/chat.a/ndjson", headers=bearer(token("streams"))
+    ) as stream:
         lines = stream.iter_lines()
         assert "subscribed" in next(lines)
         (row,) = connections(nodes[0], subject="streams")["connections"]
@@ -181,10 +242,19 @@ def test_streams_are_connections_too_and_the_list_can_be_cut(nodes: list[EventHu
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "connections"), ("POST", "disconnect"), ("GET", "blocks"), ("POST", "blocks"), ("DELETE", "blocks")]
+    ("method", "path"),
+    [
+        ("GET", "connections"),
+        ("POST", "disconnect"),
+        ("GET", "blocks"),
+        ("POST", "blocks"),
+        ("DELETE", "blocks"),
+    ],
 )
 def test_only_operators_may(nodes: list[EventHubServer], method: str, path: str) -> None:
-    fields: dict[str, Any] = {"GET": {}, "DELETE": {"params": {"subject": "x"}}}.get(method, {"json": {"subject": "x"}})
+    fields: dict[str, Any] = {"GET": {}, "DELETE": {"params": {"subject": "x"}}}.get(
+        method, {"json": {"subject": "x"}}
+    )
     for headers, status, code in (
         ({}, 401, "unauthorized"),
         (bearer(PRODUCER), 403, "forbidden"),
@@ -212,7 +282,9 @@ def test_a_server_without_authentication_has_no_admin_interface(hub: EventHubSer
         {"subject": "a", "for": "1"},
     ],
 )
-def test_what_cannot_be_meant_is_refused(nodes: list[EventHubServer], fields: dict[str, Any]) -> None:
+def test_what_cannot_be_meant_is_refused(
+    nodes: list[EventHubServer], fields: dict[str, Any]
+) -> None:
     assert command(nodes[0], "blocks", 400, **fields)["code"] == "invalid_request"
 
 
@@ -230,8 +302,14 @@ def ended(client: WsClient) -> tuple[int, str]:
     return code, last
 
 
-def test_a_principal_is_disconnected_at_all_nodes_and_may_come_back(nodes: list[EventHubServer]) -> None:
-    with connect(nodes[0], token("dis")) as first, connect(nodes[1], token("dis")) as second, connect(nodes[1], token("other")) as other:
+def test_a_principal_is_disconnected_at_all_nodes_and_may_come_back(
+    nodes: list[EventHubServer],
+) -> None:
+    with (
+        connect(nodes[0], token("dis")) as first,
+        connect(nodes[1], token("dis")) as second,
+        connect(nodes[1], token("other")) as other,
+    ):
         told = command(nodes[0], "disconnect", 200, subject="dis")
         assert (told["disconnected"], told["nodes"], told["complete"]) == (2, 2, True)
         assert ended(first) == ended(second) == (4503, "disconnected")
@@ -241,7 +319,9 @@ def test_a_principal_is_disconnected_at_all_nodes_and_may_come_back(nodes: list[
         pass
 
 
-def test_a_blocked_principal_is_ended_and_stays_out_at_all_nodes_until_it_is_let_in(nodes: list[EventHubServer]) -> None:
+def test_a_blocked_principal_is_ended_and_stays_out_at_all_nodes_until_it_is_let_in(
+    nodes: list[EventHubServer],
+) -> None:
     with connect(nodes[1], token("out")) as client:
         told = command(nodes[0], "blocks", 201, subject="out", **{"for": "10m"})
         assert (told["subject"], told["disconnected"]) == ("out", 1)
@@ -252,7 +332,11 @@ def test_a_blocked_principal_is_ended_and_stays_out_at_all_nodes_until_it_is_let
         assert refused.value.response.status_code == 403
         answer = http.get(f"{node.url}/v1/channels/chat.a", headers=bearer(token("out")))
         assert (answer.status_code, answer.json()["code"]) == (403, "revoked")
-        assert [row["subject"] for row in command(node, "blocks", 200, "GET")["blocks"] if row.get("subject") == "out"] == ["out"]
+        assert [
+            row["subject"]
+            for row in command(node, "blocks", 200, "GET")["blocks"]
+            if row.get("subject") == "out"
+        ] == ["out"]
     assert command(nodes[1], "blocks", 204, "DELETE", subject="out") == {}
     wait(lambda: command(nodes[0], "blocks", 200, "GET")["blocks"] == [])
     for node in nodes:
@@ -278,10 +362,17 @@ def test_a_key_is_blocked(nodes: list[EventHubServer]) -> None:
     command(nodes[0], "blocks", 204, "DELETE", key="slow")
 
 
-def test_a_node_that_begins_later_is_told_who_is_shut_out(start: Start, nodes: list[EventHubServer]) -> None:
+def test_a_node_that_begins_later_is_told_who_is_shut_out(
+    start: Start, nodes: list[EventHubServer]
+) -> None:
     command(nodes[0], "blocks", 201, subject="late")
     late = start(nodes[0].config.read_text())
-    wait(lambda: http.get(f"{late.url}/v1/channels/chat.a", headers=bearer(token("late"))).status_code == 403)
+    wait(
+        lambda: (
+            http.get(f"{late.url}/v1/channels/chat.a", headers=bearer(token("late"))).status_code
+            == 403
+        )
+    )
     command(nodes[0], "blocks", 204, "DELETE", subject="late")
 
 
@@ -290,10 +381,16 @@ def test_a_node_that_begins_later_is_told_who_is_shut_out(start: Start, nodes: l
 
 def refusals(node: EventHubServer, limit: str) -> float:
     lines = http.get(f"{node.url}/metrics", headers=OPERATOR_HEADERS).text.splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f'eventhub_refused_total{{limit="{limit}"}}'))
+    return sum(
+        float(line.rpartition(" ")[2])
+        for line in lines
+        if line.startswith(f'eventhub_refused_total{{limit="{limit}"}}')
+    )
 
 
-def test_a_principal_has_so_many_connections_and_others_have_theirs(nodes: list[EventHubServer]) -> None:
+def test_a_principal_has_so_many_connections_and_others_have_theirs(
+    nodes: list[EventHubServer],
+) -> None:
     before = refusals(nodes[0], "connections_per_principal")
     with ExitStack() as stack:
         first, *_ = [stack.enter_context(connect(nodes[0], token("many"))) for _ in range(5)]
@@ -314,63 +411,122 @@ def test_a_principal_has_so_many_connections_and_others_have_theirs(nodes: list[
 # Requests that take long: who sends them is looked at when they are complete
 
 
-def head(path: str, credential: str, size: int | None, media_type: str = "application/json") -> bytes:
+def head(
+    path: str, credential: str, size: int | None, media_type: str = "application/json"
+) -> bytes:
     length = f"Content-Length: {size}" if size is not None else "Transfer-Encoding: chunked"
-    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Authorization: Bearer {credential}", f"Content-Type: {media_type}", length]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: Bearer {credential}",
+        f"Content-Type: {media_type}",
+        length,
+    ]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def test_a_body_that_ends_after_its_principal_was_shut_out_or_its_token_has_ended_is_not_stored(nodes: list[EventHubServer]) -> None:
-    soon = token("slow.body", exp=datetime.now(UTC) - timedelta(seconds=3))  # a leeway of five seconds
+def test_a_body_that_ends_after_its_principal_was_shut_out_or_its_token_has_ended_is_not_stored(
+    nodes: list[EventHubServer],
+) -> None:
+    soon = token(
+        "slow.body", exp=datetime.now(UTC) - timedelta(seconds=3)
+    )  # a leeway of five seconds
     with raw(nodes[0].port) as blocked, raw(nodes[0].port) as expired:
         blocked.sendall(head("/v1/channels/chat.late", token("slow.blocked"), 2) + b"1")
         expired.sendall(head("/v1/channels/chat.late", soon, 2) + b"1")
-        wait(lambda: http.get(f"{nodes[0].url}/v1/channels/chat.late", headers=bearer(soon)).status_code == 401)
+        wait(
+            lambda: (
+                http.get(f"{nodes[0].url}/v1/channels/chat.late", headers=bearer(soon)).status_code
+                == 401
+            )
+        )
         command(nodes[0], "blocks", 201, subject="slow.blocked")
         for sock, status in ((blocked, b"403"), (expired, b"401")):
             sock.sendall(b"2")
             assert exactly(sock, 12)[9:] == status
     command(nodes[0], "blocks", 204, "DELETE", subject="slow.blocked")
-    assert http.get(f"{nodes[0].url}/v1/channels/chat.late", headers=bearer(token("x"))).json()["events"] == []
+    assert (
+        http.get(f"{nodes[0].url}/v1/channels/chat.late", headers=bearer(token("x"))).json()[
+            "events"
+        ]
+        == []
+    )
 
 
-def test_bodies_that_come_slowly_at_once_are_counted_as_if_they_had_come_quickly(nodes: list[EventHubServer]) -> None:
-    before = len(http.get(f"{nodes[1].url}/v1/channels/logs.slow-bodies?limit=1000", headers=bearer(PRODUCER)).json()["events"])
+def test_bodies_that_come_slowly_at_once_are_counted_as_if_they_had_come_quickly(
+    nodes: list[EventHubServer],
+) -> None:
+    before = len(
+        http.get(
+            f"{nodes[1].url}/v1/channels/logs.slow-bodies?limit=1000", headers=bearer(PRODUCER)
+        ).json()["events"]
+    )
     with ExitStack() as stack:
         socks = [stack.enter_context(raw(nodes[1].port)) for _ in range(10)]
         for sock in socks:
-            sock.sendall(head("/v1/channels/logs.slow-bodies", SLOW_TOO, 201) + b"[" + b",".join([b"1"] * 100))
-        wait(lambda: publish(nodes[1], SLOW_TOO, "logs.other") == 201)  # there is room: all of them were let in
+            sock.sendall(
+                head("/v1/channels/logs.slow-bodies", SLOW_TOO, 201)
+                + b"["
+                + b",".join([b"1"] * 100)
+            )
+        wait(
+            lambda: publish(nodes[1], SLOW_TOO, "logs.other") == 201
+        )  # there is room: all of them were let in
         for sock in socks:
             sock.sendall(b"]")
         statuses = sorted(exactly(sock, 12)[9:] for sock in socks)
-    after = len(http.get(f"{nodes[1].url}/v1/channels/logs.slow-bodies?limit=1000", headers=bearer(PRODUCER)).json()["events"])
+    after = len(
+        http.get(
+            f"{nodes[1].url}/v1/channels/logs.slow-bodies?limit=1000", headers=bearer(PRODUCER)
+        ).json()["events"]
+    )
     assert statuses.count(b"201") == (after - before) / 100 <= 1
 
 
-def test_a_stream_that_nobody_reads_the_answer_of_ends_with_its_principal(nodes: list[EventHubServer]) -> None:
+def test_a_stream_that_nobody_reads_the_answer_of_ends_with_its_principal(
+    nodes: list[EventHubServer],
+) -> None:
     with raw(nodes[0].port, receive_buffer=4096) as sock:
-        sock.sendall(head("/v1/channels/chat.unread", token("unread"), None, "application/x-ndjson"))
+        sock.sendall(
+            head("/v1/channels/chat.unread", token("unread"), None, "application/x-ndjson")
+        )
         lines = b"1\n" * 2000
         sock.sendall(b"%x\r\n%b\r\n" % (len(lines), lines))
         wait(lambda: len(connections(nodes[0], subject="unread")["connections"]) == 1)
         command(nodes[0], "disconnect", 200, subject="unread")
         wait(lambda: connections(nodes[0], subject="unread")["connections"] == [])
-        stored = http.get(f"{nodes[0].url}/v1/channels/chat.unread?limit=1000", headers=bearer(token("x"))).json()["events"]
+        stored = http.get(
+            f"{nodes[0].url}/v1/channels/chat.unread?limit=1000", headers=bearer(token("x"))
+        ).json()["events"]
         assert len(stored) < 200, "ten a second are taken, and none any more"
 
 
-def test_a_stranger_s_body_is_not_read_for_the_operators_interface(nodes: list[EventHubServer]) -> None:
+def test_a_stranger_s_body_is_not_read_for_the_operators_interface(
+    nodes: list[EventHubServer],
+) -> None:
     with raw(nodes[0].port) as sock:
         sock.sendall(head("/v1/admin/blocks", "ehk_nobody", 1_000_000_000) + b"{")
         assert exactly(sock, 12)[9:] == b"401"
-    assert http.post(f"{nodes[0].url}/v1/admin/blocks", content=b" " * 5000, headers=OPERATOR_HEADERS).status_code == 413
+    assert (
+        http.post(
+            f"{nodes[0].url}/v1/admin/blocks", content=b" " * 5000, headers=OPERATOR_HEADERS
+        ).status_code
+        == 413
+    )
 
 
-def test_operators_send_json_as_curl_does_and_cannot_shut_themselves_out(nodes: list[EventHubServer]) -> None:
+def test_operators_send_json_as_curl_does_and_cannot_shut_themselves_out(
+    nodes: list[EventHubServer],
+) -> None:
     form = {**OPERATOR_HEADERS, "Content-Type": "application/x-www-form-urlencoded"}
-    answer = http.post(f"{nodes[0].url}/v1/admin/disconnect", content='{"subject":"nobody"}', headers=form)
-    assert (answer.status_code, answer.json()["disconnected"], answer.headers["cache-control"]) == (200, 0, "no-store")
+    answer = http.post(
+        f"{nodes[0].url}/v1/admin/disconnect", content='{"subject":"nobody"}', headers=form
+    )
+    assert (answer.status_code, answer.json()["disconnected"], answer.headers["cache-control"]) == (
+        200,
+        0,
+        "no-store",
+    )
     assert command(nodes[0], "blocks", 400, key="root")["code"] == "invalid_request"
 
 
@@ -378,17 +534,23 @@ def test_operators_send_json_as_curl_does_and_cannot_shut_themselves_out(nodes: 
 
 
 def publish(node: EventHubServer, credential: str, channel: str = "chat.rate") -> int:
-    return http.post(f"{node.url}/v1/channels/{channel}", content="1", headers=bearer(credential)).status_code
+    return http.post(
+        f"{node.url}/v1/channels/{channel}", content="1", headers=bearer(credential)
+    ).status_code
 
 
-def test_what_a_principal_may_publish_is_counted_at_all_nodes_together(nodes: list[EventHubServer]) -> None:
+def test_what_a_principal_may_publish_is_counted_at_all_nodes_together(
+    nodes: list[EventHubServer],
+) -> None:
     ben = token("ben")
     begin = time.monotonic()
     statuses, seconds, busy = list[int](), 0.0, 0.0
     while busy < 6:
         statuses += [publish(node, ben) for node in nodes]
         before, seconds = seconds, time.monotonic() - begin
-        busy += min(0.2, seconds - before)  # in a round that takes longer, for want of a core, fewer are asked for than allowed
+        busy += min(
+            0.2, seconds - before
+        )  # in a round that takes longer, for want of a core, fewer are asked for than allowed
     allowed = statuses.count(201)
     assert set(statuses) == {201, 429}
     assert allowed <= 10 * (seconds + 1) + 10 + 2, "one burst at each node, once"
@@ -396,7 +558,9 @@ def test_what_a_principal_may_publish_is_counted_at_all_nodes_together(nodes: li
     assert sum(refusals(node, "publish_rate") for node in nodes) >= statuses.count(429)
 
 
-def test_a_refusal_says_when_to_come_back_and_coming_back_then_is_allowed(nodes: list[EventHubServer]) -> None:
+def test_a_refusal_says_when_to_come_back_and_coming_back_then_is_allowed(
+    nodes: list[EventHubServer],
+) -> None:
     with connect(nodes[0], token("eve")) as client:
         for number in range(40):
             client.send(type="publish", channel="chat.rate", data=number, ref=number)
@@ -409,7 +573,9 @@ def test_a_refusal_says_when_to_come_back_and_coming_back_then_is_allowed(nodes:
         assert client.receive()["type"] == "published"
     answer = None
     while answer is None or answer.status_code == 201:
-        answer = http.post(f"{nodes[0].url}/v1/channels/logs.slow", content="[1,2]", headers=bearer(SLOW))
+        answer = http.post(
+            f"{nodes[0].url}/v1/channels/logs.slow", content="[1,2]", headers=bearer(SLOW)
+        )
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
 
 

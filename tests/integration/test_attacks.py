@@ -1,7 +1,8 @@
-"""What strangers may try. Beside each attack an honest subscriber gets every event in order, the server's memory stays within a bound, the
-attacker is told, and the server ends in good order.
+"""What strangers may try. Beside each attack an honest subscriber gets every event in order, the
+server's memory stays within a bound, the attacker is told, and the server ends in good order.
 
-Attackers come from an address of their own, as the limits by address would otherwise meet the honest ones.
+Attackers come from an address of their own, as the limits by address would otherwise meet the
+honest ones.
 """
 
 import json
@@ -17,7 +18,18 @@ from pathlib import Path
 import pytest
 
 from eventhub.auth.keys import hash_key
-from tests.clients import SECONDS, WsClient, close_code, exactly, frame, http, masked, metric, raw, upgrade
+from tests.clients import (
+    SECONDS,
+    WsClient,
+    close_code,
+    exactly,
+    frame,
+    http,
+    masked,
+    metric,
+    raw,
+    upgrade,
+)
 from tests.harness import EventHubServer
 from tests.integration.test_tls import CONFIG as TLS
 from tests.integration.test_tls import authority as authority
@@ -44,7 +56,9 @@ def attacked(hub: EventHubServer, megabytes: float) -> Iterator[Witness]:
 
 
 def drip(socks: list[socket.socket], seconds: float) -> dict[socket.socket, bytes]:
-    """Send a byte on each again and again, until each was answered or the time is up: the beginnings of the answers."""
+    """Send a byte on each again and again, until each was answered or the time is up: the
+    beginnings of the answers.
+    """
     answers: dict[socket.socket, bytes] = {}
     deadline = time.monotonic() + seconds
     for sock in socks:
@@ -78,7 +92,11 @@ def flood(socks: list[socket.socket], data: bytes, seconds: float) -> int:
 
 
 @pytest.mark.parametrize(
-    ("begun", "limit"), [(b"GET /livez HTTP/1.1\r\nHost: ", "head_seconds"), (POST + b"Content-Length: 100000\r\n\r\n", "body_seconds")]
+    ("begun", "limit"),
+    [
+        (b"GET /livez HTTP/1.1\r\nHost: ", "head_seconds"),
+        (POST + b"Content-Length: 100000\r\n\r\n", "body_seconds"),
+    ],
 )
 def test_slow_heads_and_bodies_are_answered_408(start: Start, begun: bytes, limit: str) -> None:
     hub = start(CHANNELS + "limits: {head_seconds: 1, body_seconds: 1}")
@@ -87,7 +105,9 @@ def test_slow_heads_and_bodies_are_answered_408(start: Start, begun: bytes, limi
         for sock in socks:
             sock.sendall(begun)
         answers = drip(socks, 60)
-        assert {answer[:12] for answer in answers.values()} <= {b"HTTP/1.1 408", b"reset"}, "the answer may be lost behind a reset"
+        assert {answer[:12] for answer in answers.values()} <= {b"HTTP/1.1 408", b"reset"}, (
+            "the answer may be lost behind a reset"
+        )
         assert len(answers) == 300
         assert metric(hub.url, f'eventhub_refused_total{{limit="{limit}"}}') == 300
 
@@ -136,7 +156,10 @@ def test_what_is_sent_behind_an_answer_keeps_no_connection_and_the_answer_is_see
         for sock in socks:
             sock.sendall(begun)
         answers = endings(socks, more, 60)
-        assert all(answer.startswith(b"HTTP/1.1 %d " % status) and answer.endswith(b"}") for answer in answers)
+        assert all(
+            answer.startswith(b"HTTP/1.1 %d " % status) and answer.endswith(b"}")
+            for answer in answers
+        )
         assert all(answer.count(b"HTTP/1.1") == 1 for answer in answers)
 
 
@@ -195,12 +218,16 @@ def test_bodies_under_way_count_among_the_connections_of_their_principal(start: 
         for name in ("foe", "friend"):
             with raw(hub.port) as sock:
                 sock.sendall(authorized(name, 1) + b"1")
-                assert answer(sock).startswith(b"HTTP/1.1 201"), "a body that comes with its head needs no place"
+                assert answer(sock).startswith(b"HTTP/1.1 201"), (
+                    "a body that comes with its head needs no place"
+                )
         with raw(hub.port) as sock:
             sock.sendall(authorized("friend", 3) + b"[")
             time.sleep(0.1)  # so that the body comes in pieces
             sock.sendall(b"1]")
-            assert answer(sock).startswith(b"HTTP/1.1 201"), "another principal has places of its own"
+            assert answer(sock).startswith(b"HTTP/1.1 201"), (
+                "another principal has places of its own"
+            )
         for sock in held:
             sock.close()
         while metric(hub.url, "eventhub_connections") > 1:
@@ -229,7 +256,10 @@ def test_two_hosts_are_refused(start: Start) -> None:
 def test_slow_frames_are_closed_with_4408(start: Start) -> None:
     hub = start(CHANNELS + "limits: {body_seconds: 1}")
     with attacked(hub, 20), ExitStack() as stack:
-        socks = [stack.enter_context(upgrade(hub.port, "?channel=chat.a", source=FOE)) for _ in range(300)]
+        socks = [
+            stack.enter_context(upgrade(hub.port, "?channel=chat.a", source=FOE))
+            for _ in range(300)
+        ]
         for sock in socks:
             frame(sock), frame(sock)  # hello, subscribed
             sock.sendall(b"\x81\xfe\xea\x60key!")  # 60,000 bytes follow, says the header
@@ -238,14 +268,18 @@ def test_slow_frames_are_closed_with_4408(start: Start) -> None:
         assert all(b"request_timeout" in answer for answer in answers.values())
 
 
-def test_tls_handshakes_that_do_not_end_are_given_up(start: Start, files: Mapping[str, str]) -> None:
+def test_tls_handshakes_that_do_not_end_are_given_up(
+    start: Start, files: Mapping[str, str]
+) -> None:
     hub = start(TLS.replace("buffer_bytes", "head_seconds: 1, buffer_bytes"), files=files)
     before = resident(hub)
     with ExitStack() as stack:
         silent = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(150)]
         begun = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(150)]
         for sock in begun:
-            sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01")  # a ClientHello of 512 bytes, its beginning
+            sock.sendall(
+                b"\x16\x03\x01\x02\x00\x01\x00\x01"
+            )  # a ClientHello of 512 bytes, its beginning
         for sock in silent + begun:
             assert sock.recv(1) == b""
         assert http.get(f"{hub.url}/livez").status_code == 200
@@ -255,7 +289,10 @@ def test_tls_handshakes_that_do_not_end_are_given_up(start: Start, files: Mappin
 
 
 def test_a_flood_of_connections_ends_at_the_limit_of_its_address(start: Start) -> None:
-    hub = start(CHANNELS + "limits: {connections_per_address: 300, first_frame_seconds: 60, head_seconds: 60}")
+    hub = start(
+        CHANNELS
+        + "limits: {connections_per_address: 300, first_frame_seconds: 60, head_seconds: 60}"
+    )
     with attacked(hub, 20), ExitStack() as stack:
         for _ in range(300):
             stack.enter_context(upgrade(hub.port, source=FOE))
@@ -271,11 +308,15 @@ def test_a_node_without_descriptors_keeps_those_it_has_and_comes_back(start: Sta
     assert hub.process is not None
     with attacked(hub, 20), WsClient(f"{hub.ws_url}?channel=chat.a") as early:
         early.until("subscribed")
-        resource.prlimit(hub.process.pid, resource.RLIMIT_NOFILE, (100, 100))  # it does not know: as if files had leaked
+        resource.prlimit(
+            hub.process.pid, resource.RLIMIT_NOFILE, (100, 100)
+        )  # it does not know: as if files had leaked
         with ExitStack() as stack:
             socks = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(400)]
             for sock in socks[-50:]:
-                assert sock.recv(1) == b"", "accepted and closed: left waiting they would be announced again and again"
+                assert sock.recv(1) == b"", (
+                    "accepted and closed: left waiting they would be announced again and again"
+                )
             begin, used = time.monotonic(), cpu_seconds(hub.process.pid)
             time.sleep(1)  # during which an accept that spins would use up the core
             assert cpu_seconds(hub.process.pid) - used < 0.7 * (time.monotonic() - begin)
@@ -285,15 +326,25 @@ def test_a_node_without_descriptors_keeps_those_it_has_and_comes_back(start: Sta
             time.sleep(0.02)  # between looks at another process
 
 
-def test_full_watchers_of_one_channel_cost_nobody_anything_and_hear_of_its_members_once_they_read(start: Start) -> None:
+def test_full_watchers_of_one_channel_cost_nobody_anything_and_hear_of_its_members_once_they_read(
+    start: Start,
+) -> None:
     config = "limits: {buffer_bytes: 65536}\nchannels: {witness: {}, logs: {}, chat: {payload: chat, presence: true}}\n"
     hub = start(config)
     lines = json.dumps([{"pad": "x" * 2000}] * 200)
     assert http.post(f"{hub.url}/v1/channels/logs.long", content=lines).status_code == 201
     with attacked(hub, 200), ExitStack() as stack:
-        socks = [stack.enter_context(upgrade(hub.port, receive_buffer=4096, source=FOE)) for _ in range(190)]
+        socks = [
+            stack.enter_context(upgrade(hub.port, receive_buffer=4096, source=FOE))
+            for _ in range(190)
+        ]
         for number, sock in enumerate(socks):
-            command = {"type": "subscribe", "channel": "chat.a", "member": f"m{number}", "presence": True}
+            command = {
+                "type": "subscribe",
+                "channel": "chat.a",
+                "member": f"m{number}",
+                "presence": True,
+            }
             sock.sendall(masked(json.dumps(command).encode()))
         wait(lambda: len(members(hub)) == 190)
         for sock in socks:  # which take nothing of what they ask for
@@ -311,14 +362,20 @@ def test_full_watchers_of_one_channel_cost_nobody_anything_and_hear_of_its_membe
                     known = {member["id"] for member in message["members"]}
                 else:
                     known ^= {message["member"]["id"]}
-            assert metric(hub.url, "eventhub_buffered_bytes") <= before, "who has no room is written nothing"
-            told = iter(lambda: json.loads(frame(socks[0])[1]), None)  # a list, and some from when they came
+            assert metric(hub.url, "eventhub_buffered_bytes") <= before, (
+                "who has no room is written nothing"
+            )
+            told = iter(
+                lambda: json.loads(frame(socks[0])[1]), None
+            )  # a list, and some from when they came
             assert any(message.get("members") == [{"id": "m0"}, {"id": "ana"}] for message in told)
 
 
 def members(hub: EventHubServer) -> list[dict[str, str]]:
     """Of chat.a."""
-    found: list[dict[str, str]] = http.get(f"{hub.url}/v1/channels/chat.a/presence").json()["members"]
+    found: list[dict[str, str]] = http.get(f"{hub.url}/v1/channels/chat.a/presence").json()[
+        "members"
+    ]
     return found
 
 
@@ -330,11 +387,16 @@ def wait(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)  # between looks
 
 
-def test_a_flood_of_subscriptions_stops_at_the_limit_and_gives_its_memory_back(start: Start) -> None:
+def test_a_flood_of_subscriptions_stops_at_the_limit_and_gives_its_memory_back(
+    start: Start,
+) -> None:
     hub = start(CHANNELS + "limits: {commands: 100000}")
     with attacked(hub, 60):
         with ExitStack() as stack:
-            clients = [stack.enter_context(WsClient(hub.ws_url, source_address=(FOE, 0))) for _ in range(30)]
+            clients = [
+                stack.enter_context(WsClient(hub.ws_url, source_address=(FOE, 0)))
+                for _ in range(30)
+            ]
             for number, client in enumerate(clients):
                 for channel in range(200):
                     client.send(type="subscribe", channel=f"chat.{number}-{channel}")
@@ -364,7 +426,9 @@ def test_subscribing_to_ever_new_channels_leaves_nothing_behind(start: Start) ->
         masked(b"x" * 125, opcode=9) * 400,
         masked(b"", opcode=10) * 8000,
         masked(b'{"type":"nope"}') * 2000,
-        masked(b"[", final=False) + masked(b"", opcode=0, final=False) * 8000 + masked(b"]", opcode=0),
+        masked(b"[", final=False)
+        + masked(b"", opcode=0, final=False) * 8000
+        + masked(b"]", opcode=0),
     ],
     ids=["large pings", "pongs", "nonsense", "empty fragments"],
 )
@@ -375,7 +439,9 @@ def test_a_flood_of_frames_is_taken_at_its_pace(start: Start, data: bytes) -> No
         before, deadline = len(witness.delays), time.monotonic() + 4 * SECONDS
         flood(socks, data, 3)
         while len(witness.delays) < before + 10:
-            assert time.monotonic() < deadline, "the honest one is served meanwhile; `make flood` measures how soon"
+            assert time.monotonic() < deadline, (
+                "the honest one is served meanwhile; `make flood` measures how soon"
+            )
             flood(socks, data, 0.5)
         # their share of the loop may be less than their pace: what they sent waits
         while metric(hub.url, 'eventhub_refused_total{limit="commands"}') < len(socks):
@@ -404,7 +470,9 @@ def test_compressed_bombs_are_inflated_to_the_limit_and_no_further(start: Start)
                     head += sock.recv(1)
                 assert b"permessage-deflate" in head
                 assert close_code(sock) == 4413
-        answer = http.post(f"{hub.url}/v1/channels/chat.a", content=bomb, headers={"Content-Encoding": "deflate"})
+        answer = http.post(
+            f"{hub.url}/v1/channels/chat.a", content=bomb, headers={"Content-Encoding": "deflate"}
+        )
         assert answer.status_code == 415
 
 
@@ -417,7 +485,9 @@ HANDSHAKE = (
 def test_a_line_that_never_ends_is_not_kept(start: Start) -> None:
     hub = start(CHANNELS)
     with attacked(hub, 30), raw(hub.port, source=FOE) as sock:
-        sock.sendall(POST + b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
+        sock.sendall(
+            POST + b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         for _ in range(640):
             sock.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
         sock.sendall(b"1\r\n\n\r\n0\r\n\r\n")
@@ -434,8 +504,12 @@ NAMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("lane", "log"), [("fast", "json"), ("fast", "console"), ("asgi", "console")])
-def test_hostile_names_reach_no_log_no_label_and_no_header(start: Start, lane: str, log: str) -> None:
+@pytest.mark.parametrize(
+    ("lane", "log"), [("fast", "json"), ("fast", "console"), ("asgi", "console")]
+)
+def test_hostile_names_reach_no_log_no_label_and_no_header(
+    start: Start, lane: str, log: str
+) -> None:
     hub = start(CHANNELS + f"log: {{access: true, level: debug, format: {log}}}", lane=lane)
     with WsClient(hub.ws_url) as client:
         for name in NAMES:
@@ -446,7 +520,13 @@ def test_hostile_names_reach_no_log_no_label_and_no_header(start: Start, lane: s
             assert printable(message["message"])
     for name in NAMES:
         quoted = "".join(f"%{byte:02x}" for byte in name.encode())
-        for path in ("POST /v1/channels/{}", "GET /v1/channels/{}/sse", "GET /v1/types/{}", "GET /v1/sse?channel={}", "GET /{}"):
+        for path in (
+            "POST /v1/channels/{}",
+            "GET /v1/channels/{}/sse",
+            "GET /v1/types/{}",
+            "GET /v1/sse?channel={}",
+            "GET /{}",
+        ):
             with raw(hub.port) as sock:
                 sock.sendall(
                     f"{path.format(quoted)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()

@@ -1,4 +1,6 @@
-"""Authentication over real connections: credentials in every place, their end, keys that come late. On both WebSocket lanes."""
+"""Authentication over real connections: credentials in every place, their end, keys that come late.
+On both WebSocket lanes.
+"""
 
 import json
 import subprocess
@@ -21,7 +23,11 @@ from tests.jwks_server import JwksServer
 
 Start = Callable[..., EventHubServer]
 Channel = Callable[[str], str]
-BACKEND, OPERATOR, READER = "ehk_backend-0123456789", "ehk_operator-0123456789", "ehk_reader-0123456789"
+BACKEND, OPERATOR, READER = (
+    "ehk_backend-0123456789",
+    "ehk_operator-0123456789",
+    "ehk_reader-0123456789",
+)
 CONFIG = f"""
 log: {{access: true, level: debug, format: json}}
 auth:
@@ -58,7 +64,9 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Even
         yield found
         log = found["fast"].log.read_text()
     assert "eventhub.access" in log
-    assert not any(secret in log for secret in ("ehk_", "eyJ", SECRET.decode(), "access_token", "Traceback"))
+    assert not any(
+        secret in log for secret in ("ehk_", "eyJ", SECRET.decode(), "access_token", "Traceback")
+    )
 
 
 @pytest.fixture(params=LANES)
@@ -69,7 +77,12 @@ def server(request: pytest.FixtureRequest, servers: dict[str, EventHubServer]) -
 def ana(seconds: float = 600, key_id: str = "old", **more: Any) -> str:
     """A token that ends in so many seconds."""
     algorithm = "HS256" if key_id == "old" else "ES256"
-    return token(algorithm, header={"kid": key_id}, exp=time.time() + seconds, **{"channels": EVERYTHING, **more})
+    return token(
+        algorithm,
+        header={"kid": key_id},
+        exp=time.time() + seconds,
+        **{"channels": EVERYTHING, **more},
+    )
 
 
 def bearer(credential: str) -> dict[str, str]:
@@ -92,7 +105,10 @@ def in_query(server: EventHubServer, credential: str) -> WsClient:
 
 
 def in_subprotocol(server: EventHubServer, credential: str) -> WsClient:
-    return WsClient(server.ws_url, subprotocols=[Subprotocol("eventhub.v1"), Subprotocol(f"eventhub.bearer.{credential}")])
+    return WsClient(
+        server.ws_url,
+        subprotocols=[Subprotocol("eventhub.v1"), Subprotocol(f"eventhub.bearer.{credential}")],
+    )
 
 
 def in_message(server: EventHubServer, credential: str) -> WsClient:
@@ -103,7 +119,12 @@ def in_message(server: EventHubServer, credential: str) -> WsClient:
     return client
 
 
-PLACES = {"header": in_header, "query": in_query, "subprotocol": in_subprotocol, "message": in_message}
+PLACES = {
+    "header": in_header,
+    "query": in_query,
+    "subprotocol": in_subprotocol,
+    "message": in_message,
+}
 
 
 @pytest.fixture(params=PLACES)
@@ -111,7 +132,11 @@ def open_with(request: pytest.FixtureRequest) -> Any:
     return PLACES[request.param]
 
 
-@pytest.mark.parametrize("credential", [ana, lambda: ana(key_id="new"), lambda: BACKEND], ids=["old key", "new key", "API key"])
+@pytest.mark.parametrize(
+    "credential",
+    [ana, lambda: ana(key_id="new"), lambda: BACKEND],
+    ids=["old key", "new key", "API key"],
+)
 def test_a_websocket_takes_a_credential_in_each_place(
     server: EventHubServer, channel: Channel, open_with: Any, credential: Callable[[], str]
 ) -> None:
@@ -136,10 +161,16 @@ def test_a_websocket_with_a_bad_credential_is_not_opened(server: EventHubServer)
             with pytest.raises(InvalidStatus) as refused:
                 opening(server, credential)
             assert refused.value.response.status_code == expected
-            assert credential not in str(refused.value.response.body) + str(refused.value.response.headers) or credential in "éx"
+            assert (
+                credential
+                not in str(refused.value.response.body) + str(refused.value.response.headers)
+                or credential in "éx"
+            )
 
 
-def test_a_bad_credential_in_a_message_is_an_answer_and_changes_nothing(server: EventHubServer, channel: Channel) -> None:
+def test_a_bad_credential_in_a_message_is_an_answer_and_changes_nothing(
+    server: EventHubServer, channel: Channel
+) -> None:
     with in_header(server, ana()) as client:
         for credential, expected in (
             ("nonsense", "invalid_token"),
@@ -158,10 +189,15 @@ def test_two_credentials_are_refused(server: EventHubServer) -> None:
     with pytest.raises(InvalidStatus):
         WsClient(f"{server.ws_url}?access_token={BACKEND}", additional_headers=bearer(BACKEND))
     url = f"{server.url}/v1/channels/chat.a"
-    assert code(http.get(f"{url}?access_token={BACKEND}", headers=bearer(BACKEND))) == (400, "invalid_request")
+    assert code(http.get(f"{url}?access_token={BACKEND}", headers=bearer(BACKEND))) == (
+        400,
+        "invalid_request",
+    )
     twice = [("Authorization", f"Bearer {BACKEND}"), ("Authorization", f"Bearer {READER}")]
     for method in ("GET", "POST"):
-        assert code(http.request(method, url, headers=twice, content=b"{}" if method == "POST" else None)) == (400, "invalid_request")
+        assert code(
+            http.request(method, url, headers=twice, content=b"{}" if method == "POST" else None)
+        ) == (400, "invalid_request")
 
 
 # HTTP
@@ -169,7 +205,9 @@ def test_two_credentials_are_refused(server: EventHubServer) -> None:
 
 @pytest.mark.parametrize("place", ["header", "query"])
 @pytest.mark.parametrize("credential", [ana, lambda: BACKEND], ids=["token", "API key"])
-def test_http_takes_a_credential_in_each_place(server: EventHubServer, channel: Channel, place: str, credential: Callable[[], str]) -> None:
+def test_http_takes_a_credential_in_each_place(
+    server: EventHubServer, channel: Channel, place: str, credential: Callable[[], str]
+) -> None:
     text = credential()
     headers, query = (bearer(text), "?") if place == "header" else ({}, f"?access_token={text}&")
     url = f"{server.url}/v1/channels/{channel('chat')}"
@@ -188,10 +226,18 @@ def test_http_takes_a_credential_in_each_place(server: EventHubServer, channel: 
             assert next(line for line in stream.iter_lines() if '"event"' in line)
 
 
-def test_http_without_or_with_a_bad_credential_is_refused(server: EventHubServer, channel: Channel) -> None:
+def test_http_without_or_with_a_bad_credential_is_refused(
+    server: EventHubServer, channel: Channel
+) -> None:
     url = f"{server.url}/v1/channels/{channel('chat')}"
     paths = {
-        "GET": [url, f"{url}/presence", f"{url}/sse", f"{url}/ndjson", f"{server.url}/v1/sse?channel=chat.a"],
+        "GET": [
+            url,
+            f"{url}/presence",
+            f"{url}/sse",
+            f"{url}/ndjson",
+            f"{server.url}/v1/sse?channel=chat.a",
+        ],
         "POST": [url],
         "PUT": [url],
     }
@@ -204,18 +250,27 @@ def test_http_without_or_with_a_bad_credential_is_refused(server: EventHubServer
     ):
         for method, found in paths.items():
             for path in found:
-                answer = http.request(method, path, headers=headers, json=MESSAGE if method != "GET" else None)
+                answer = http.request(
+                    method, path, headers=headers, json=MESSAGE if method != "GET" else None
+                )
                 assert code(answer) == (401, expected), path
                 assert answer.headers["www-authenticate"] == challenge
                 assert not any(value[7:] in answer.text for value in headers.values())
-    answer = http.post(url, headers={**bearer("x"), "Content-Type": "application/x-ndjson"}, content=b"{}\n")
+    answer = http.post(
+        url, headers={**bearer("x"), "Content-Type": "application/x-ndjson"}, content=b"{}\n"
+    )
     assert code(answer) == (401, "invalid_token")
 
 
-def test_a_principal_without_the_grant_is_forbidden(server: EventHubServer, channel: Channel) -> None:
+def test_a_principal_without_the_grant_is_forbidden(
+    server: EventHubServer, channel: Channel
+) -> None:
     url = f"{server.url}/v1/channels/{channel('chat')}"
     assert http.get(url, headers=bearer(READER)).status_code == 200
-    for answer in (http.post(url, headers=bearer(READER), json=MESSAGE), http.get(f"{url}/presence", headers=bearer(READER))):
+    for answer in (
+        http.post(url, headers=bearer(READER), json=MESSAGE),
+        http.get(f"{url}/presence", headers=bearer(READER)),
+    ):
         assert code(answer) == (403, "forbidden")
         assert "key 'reader' has no grant" in answer.json()["detail"]
     none = bearer(ana(channels={}))
@@ -225,8 +280,17 @@ def test_a_principal_without_the_grant_is_forbidden(server: EventHubServer, chan
 
 def test_curl_can_do_it(server: EventHubServer, channel: Channel) -> None:
     url = f"{server.url}/v1/channels/{channel('chat')}"
-    for arguments in (["--oauth2-bearer", BACKEND, url], ["-H", f"Authorization: Bearer {ana()}", url], [f"{url}?access_token={BACKEND}"]):
-        output = subprocess.run(["curl", "-sS", "-d", json.dumps(MESSAGE), *arguments], capture_output=True, check=True, text=True).stdout
+    for arguments in (
+        ["--oauth2-bearer", BACKEND, url],
+        ["-H", f"Authorization: Bearer {ana()}", url],
+        [f"{url}?access_token={BACKEND}"],
+    ):
+        output = subprocess.run(
+            ["curl", "-sS", "-d", json.dumps(MESSAGE), *arguments],
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
         assert json.loads(output)["channel"] == channel("chat")
 
 
@@ -243,7 +307,9 @@ def test_metrics_are_for_operators(server: EventHubServer) -> None:
 # Strangers
 
 
-def test_strangers_may_do_what_the_channel_type_allows_to_anyone(server: EventHubServer, channel: Channel) -> None:
+def test_strangers_may_do_what_the_channel_type_allows_to_anyone(
+    server: EventHubServer, channel: Channel
+) -> None:
     opened, closed = channel("open"), channel("chat")
     assert http.get(f"{server.url}/v1/channels/{opened}").status_code == 200
     assert code(http.post(f"{server.url}/v1/channels/{opened}", json={})) == (401, "unauthorized")
@@ -261,20 +327,30 @@ def test_strangers_may_do_what_the_channel_type_allows_to_anyone(server: EventHu
         client.send(type="auth", token=ana())
         client.until("authenticated")
         client.subscribe(closed)
-    with WsClient(f"{server.ws_url}?channel={closed}") as client, pytest.raises(ConnectionClosed) as ended:
+    with (
+        WsClient(f"{server.ws_url}?channel={closed}") as client,
+        pytest.raises(ConnectionClosed) as ended,
+    ):
         client.events(1)
     assert ended.value.rcvd is not None
     assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (4401, "unauthorized")
 
 
-def test_the_member_of_a_token_is_its_subject_over_every_transport(server: EventHubServer, channel: Channel) -> None:
+def test_the_member_of_a_token_is_its_subject_over_every_transport(
+    server: EventHubServer, channel: Channel
+) -> None:
     url = f"{server.url}/v1/channels/{channel('chat')}"
     headers = bearer(ana(sub="ana"))
     for path in (f"{url}/sse?member=ben", f"{url}/ndjson?member=ben"):
         assert code(http.get(path, headers=headers)) == (403, "forbidden")
-    with http.stream("GET", f"{url}/ndjson?member=ana", headers=headers) as stream, in_header(server, ana()) as client:
+    with (
+        http.stream("GET", f"{url}/ndjson?member=ana", headers=headers) as stream,
+        in_header(server, ana()) as client,
+    ):
         lines = stream.iter_lines()
-        assert "subscribed" in next(lines)  # and `lines` is kept: without it the response would be closed
+        assert "subscribed" in next(
+            lines
+        )  # and `lines` is kept: without it the response would be closed
         while http.get(f"{url}/presence", headers=headers).json()["members"] != [{"id": "ana"}]:
             time.sleep(0.02)  # between looks at another process
         client.subscribe(channel("chat"), presence=True)
@@ -299,7 +375,9 @@ def test_a_websocket_is_warned_and_ends_with_its_token(server: EventHubServer) -
     assert (ended.value.rcvd.code, ended.value.rcvd.reason) == (4401, "token_expired")
 
 
-def test_a_token_that_lives_shorter_than_the_warning_is_warned_of_at_half_its_life(server: EventHubServer) -> None:
+def test_a_token_that_lives_shorter_than_the_warning_is_warned_of_at_half_its_life(
+    server: EventHubServer,
+) -> None:
     lifetime = 5
     with in_header(server, ana(lifetime)) as client:
         for _ in range(2):
@@ -326,7 +404,9 @@ def test_a_client_that_answers_a_warning_with_the_same_token_is_not_warned_again
     assert said[-1]["code"] == "token_expired"
 
 
-def test_a_new_token_renews_a_websocket_and_ends_what_it_does_not_allow(server: EventHubServer, channel: Channel) -> None:
+def test_a_new_token_renews_a_websocket_and_ends_what_it_does_not_allow(
+    server: EventHubServer, channel: Channel
+) -> None:
     first, second = channel("chat") + ".a", channel("chat") + ".b"
     with in_subprotocol(server, ana(8)) as client:
         client.subscribe(first)
@@ -334,7 +414,11 @@ def test_a_new_token_renews_a_websocket_and_ends_what_it_does_not_allow(server: 
         client.until("expiring")
         client.send(type="auth", token=ana(8, channels={"subscribe": [first]}), ref=1)
         assert client.receive()["type"] == "authenticated"
-        assert client.receive() == {"type": "unsubscribed", "channel": second, "reason": "forbidden"}
+        assert client.receive() == {
+            "type": "unsubscribed",
+            "channel": second,
+            "reason": "forbidden",
+        }
         url = f"{server.url}/v1/channels/"
         for name in (second, first):
             assert http.post(url + name, headers=bearer(BACKEND), json=MESSAGE).status_code == 201
@@ -344,9 +428,13 @@ def test_a_new_token_renews_a_websocket_and_ends_what_it_does_not_allow(server: 
 
 
 @pytest.mark.parametrize("path", ["channels/{}/sse", "channels/{}/ndjson", "sse?channel={}"])
-def test_a_stream_is_warned_and_ends_with_its_token(server: EventHubServer, channel: Channel, path: str) -> None:
+def test_a_stream_is_warned_and_ends_with_its_token(
+    server: EventHubServer, channel: Channel, path: str
+) -> None:
     begin = time.monotonic()
-    with http.stream("GET", f"{server.url}/v1/{path.format(channel('chat'))}", headers=bearer(ana(8))) as stream:
+    with http.stream(
+        "GET", f"{server.url}/v1/{path.format(channel('chat'))}", headers=bearer(ana(8))
+    ) as stream:
         lines = [line.removeprefix("data: ") for line in stream.iter_lines() if "{" in line]
     messages = [json.loads(line) for line in lines]
     assert [message["type"] for message in messages] == ["subscribed", "expiring", "error"]
@@ -354,7 +442,9 @@ def test_a_stream_is_warned_and_ends_with_its_token(server: EventHubServer, chan
     assert 6 < time.monotonic() - begin < 30
 
 
-def test_a_stream_of_a_producer_ends_with_its_token_and_says_what_is_stored(server: EventHubServer, channel: Channel) -> None:
+def test_a_stream_of_a_producer_ends_with_its_token_and_says_what_is_stored(
+    server: EventHubServer, channel: Channel
+) -> None:
     line = json.dumps(MESSAGE).encode() + b"\n"
     with raw(server.port) as sock:
         sock.sendall(
@@ -368,7 +458,11 @@ def test_a_stream_of_a_producer_ends_with_its_token_and_says_what_is_stored(serv
             answer += part
     found = [json.loads(part) for part in answer.split(b"\r\n") if part.startswith(b"{")]
     assert found[0]["accepted"] == 1
-    assert (found[-1]["accepted"], found[-1]["done"], found[-1]["error"]["code"]) == (1, False, "token_expired")
+    assert (found[-1]["accepted"], found[-1]["done"], found[-1]["error"]["code"]) == (
+        1,
+        False,
+        "token_expired",
+    )
 
 
 # Keys
@@ -390,7 +484,12 @@ def test_tokens_of_the_command_line_work(server: EventHubServer, channel: Channe
         "old",
     ]
     text = subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
-    assert http.post(f"{server.url}/v1/channels/{channel('chat')}", headers=bearer(text), json=MESSAGE).status_code == 201
+    assert (
+        http.post(
+            f"{server.url}/v1/channels/{channel('chat')}", headers=bearer(text), json=MESSAGE
+        ).status_code
+        == 201
+    )
 
 
 def fetching(issuer: JwksServer) -> str:
@@ -402,7 +501,15 @@ def fetching(issuer: JwksServer) -> str:
 
 
 def theirs(number: int = 1, **more: Any) -> str:
-    return token("RS256", private("RS256", number), header={"kid": str(number)}, iss="i", aud="a", channels=EVERYTHING, **more)
+    return token(
+        "RS256",
+        private("RS256", number),
+        header={"kid": str(number)},
+        iss="i",
+        aud="a",
+        channels=EVERYTHING,
+        **more,
+    )
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -410,10 +517,19 @@ def test_many_that_come_before_the_keys_are_served_after_one_fetch(start: Start,
     with JwksServer(jwk("RS256", "1", 1)) as issuer:
         issuer.open.clear()
         server = start(fetching(issuer), lane, ready=503)
-        assert http.get(f"{server.url}/readyz").json()["reasons"] == {"auth": "the JSON Web Key Set has not been fetched yet"}
+        assert http.get(f"{server.url}/readyz").json()["reasons"] == {
+            "auth": "the JSON Web Key Set has not been fetched yet"
+        }
 
         def by_http(number: int) -> bool:
-            return http.post(f"{server.url}/v1/channels/chat.a", headers=bearer(theirs(sub=f"h{number}")), json=MESSAGE).status_code == 201
+            return (
+                http.post(
+                    f"{server.url}/v1/channels/chat.a",
+                    headers=bearer(theirs(sub=f"h{number}")),
+                    json=MESSAGE,
+                ).status_code
+                == 201
+            )
 
         def by_handshake(number: int) -> bool:
             with in_header(server, theirs(sub=f"w{number}")) as client:
@@ -428,29 +544,42 @@ def test_many_that_come_before_the_keys_are_served_after_one_fetch(start: Start,
                     {"type": "ping"},
                 ):
                     client.connection.send(json.dumps(command))
-                return client.receive()["type"] == "authenticated" and {client.receive()["type"] for _ in range(2)} == {
+                return client.receive()["type"] == "authenticated" and {
+                    client.receive()["type"] for _ in range(2)
+                } == {
                     "subscribed",
                     "pong",
                 }
 
         with ThreadPoolExecutor(30) as pool:
-            waiting = [pool.submit(way, number) for number in range(10) for way in (by_http, by_handshake, by_message)]
+            waiting = [
+                pool.submit(way, number)
+                for number in range(10)
+                for way in (by_http, by_handshake, by_message)
+            ]
             issuer.asked.wait(10)
             while http.get(f"{server.url}/metrics").text.count("eventhub_connections") == 0:
                 time.sleep(0.02)  # between looks at another process
             issuer.open.set()
             assert all(future.result() for future in waiting)
-        assert len(issuer.requests) <= 2, "one for thirty that ask, or two if it took more than five seconds"
+        assert len(issuer.requests) <= 2, (
+            "one for thirty that ask, or two if it took more than five seconds"
+        )
         assert http.get(f"{server.url}/readyz").json() == {"status": "ok", "reasons": {}}
         assert "eyJ" not in server.log.read_text()
 
 
-def test_an_event_source_that_waits_for_the_keys_when_the_server_stops_comes_back(start: Start) -> None:
+def test_an_event_source_that_waits_for_the_keys_when_the_server_stops_comes_back(
+    start: Start,
+) -> None:
     with JwksServer() as issuer:
         issuer.open.clear()
         server = start(fetching(issuer), ready=503)
         with raw(server.port) as sock:
-            sock.sendall(b"GET /v1/channels/chat.a/sse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n\r\n" % theirs().encode())
+            sock.sendall(
+                b"GET /v1/channels/chat.a/sse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n\r\n"
+                % theirs().encode()
+            )
             assert issuer.asked.wait(10)
             assert server.stop() == 0
             answer = b"".join(iter(lambda: sock.recv(65536), b""))
@@ -486,21 +615,27 @@ def test_while_the_key_set_is_away_clients_are_told_to_come_back_and_its_keys_ar
         client.until("authenticated")
 
 
-def test_a_key_that_the_issuer_adds_is_found_and_one_that_it_takes_away_is_bad(start: Start) -> None:
+def test_a_key_that_the_issuer_adds_is_found_and_one_that_it_takes_away_is_bad(
+    start: Start,
+) -> None:
     with JwksServer(jwk("RS256", "1", 1)) as issuer:
         server = start(fetching(issuer))
         url = f"{server.url}/v1/channels/chat.a"
         assert http.post(url, headers=bearer(theirs(1)), json=MESSAGE).status_code == 201
         issuer.keys[:] = [jwk("RS256", "2", 2)]
         with in_header(server, theirs(1)) as client:
-            while True:  # it is asked once in ten seconds at most, so strangers cannot have it asked more often
+            # it is asked once in ten seconds at most, so strangers cannot have it asked more often
+            while True:
                 client.send(type="auth", token=theirs(2))
                 if client.receive()["type"] == "authenticated":
                     break
                 assert len(issuer.requests) <= 2
         assert len(issuer.requests) == 2
         assert http.post(url, headers=bearer(theirs(2)), json=MESSAGE).status_code == 201
-        assert code(http.post(url, headers=bearer(theirs(1)), json=MESSAGE)) == (503, "keys_unavailable")  # until it may be asked again
+        assert code(http.post(url, headers=bearer(theirs(1)), json=MESSAGE)) == (
+            503,
+            "keys_unavailable",
+        )  # until it may be asked again
 
 
 def test_strangers_who_name_keys_and_leave_do_no_harm(start: Start) -> None:
@@ -520,7 +655,10 @@ def test_strangers_who_name_keys_and_leave_do_no_harm(start: Start) -> None:
         for _ in range(20):
             sock = upgrade(server.port)
             frame(sock)
-            sock.sendall(masked(json.dumps({"type": "auth", "token": theirs()}).encode()) + masked(b'{"type":"ping"}') * 100)
+            sock.sendall(
+                masked(json.dumps({"type": "auth", "token": theirs()}).encode())
+                + masked(b'{"type":"ping"}') * 100
+            )
             gone.append(sock)
         for number, sock in enumerate(gone):
             if number % 3 == 0:
@@ -532,4 +670,6 @@ def test_strangers_who_name_keys_and_leave_do_no_harm(start: Start) -> None:
         with in_header(server, theirs()) as client:
             client.subscribe("chat.a")
         assert "Traceback" not in server.log.read_text()
-        assert {line["event"] for line in server.lines() if line["level"] == "error"} <= {"jwks_unavailable"}
+        assert {line["event"] for line in server.lines() if line["level"] == "error"} <= {
+            "jwks_unavailable"
+        }

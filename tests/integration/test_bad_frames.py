@@ -1,4 +1,6 @@
-"""What a WebSocket client may get wrong. The commands are tested over both lanes, the framing over the fast lane, which is ours."""
+"""What a WebSocket client may get wrong. The commands are tested over both lanes, the framing over
+the fast lane, which is ours.
+"""
 
 import json
 from collections.abc import Callable
@@ -39,7 +41,9 @@ Start = Callable[..., EventHubServer]
         ('{"type":"ping","ref":{"a":1}}', "invalid_frame", None),
     ],
 )
-def test_a_bad_command_is_answered_and_the_connection_goes_on(lane_hub: EventHubServer, text: str, code: str, ref: Any) -> None:
+def test_a_bad_command_is_answered_and_the_connection_goes_on(
+    lane_hub: EventHubServer, text: str, code: str, ref: Any
+) -> None:
     with WsClient(lane_hub.ws_url) as client:
         client.connection.send(text)
         error = client.until("error")
@@ -56,7 +60,9 @@ def test_subscribing_twice_is_named(lane_hub: EventHubServer, channel: Channel) 
         assert client.until("error")["code"] == "already_subscribed"
 
 
-def test_a_thousand_subscriptions_stop_at_the_limit(lane_hub: EventHubServer, channel: Channel) -> None:
+def test_a_thousand_subscriptions_stop_at_the_limit(
+    lane_hub: EventHubServer, channel: Channel
+) -> None:
     with WsClient(lane_hub.ws_url) as client:
         limit = client.receive()["limits"]["subscriptions"]
         answers = {"subscribed": 0, "error": 0}
@@ -89,7 +95,9 @@ def test_a_binary_message_closes_with_4415(lane_hub: EventHubServer) -> None:
         assert closed.value.rcvd.code == 4415
 
 
-def test_an_unknown_channel_in_the_address_is_told_and_closes_with_4404(lane_hub: EventHubServer) -> None:
+def test_an_unknown_channel_in_the_address_is_told_and_closes_with_4404(
+    lane_hub: EventHubServer,
+) -> None:
     with WsClient(f"{lane_hub.ws_url}?channel=nope.a") as client:
         assert client.until("error")["code"] == "unknown_channel"
         with pytest.raises(ConnectionClosed) as closed:
@@ -112,7 +120,10 @@ def test_an_unknown_channel_in_the_address_is_told_and_closes_with_4404(lane_hub
         (masked(b"a", final=False) + masked(b"b"), 1002),  # a new message within another
         (b"\x81\xfe\x00\x05", 1002),  # not the shortest length
         (b"\x81\xff\x80\x00\x00\x00\x00\x00\x00\x00", 1002),  # the highest bit of the length
-        (b"\x81\xff\x00\x00\x00\x10\x00\x00\x00\x00", 4413),  # 64 GiB announced: refused before a byte of it came
+        (
+            b"\x81\xff\x00\x00\x00\x10\x00\x00\x00\x00",
+            4413,
+        ),  # 64 GiB announced: refused before a byte of it came
         (masked(b"x" * 40_000, final=False) + masked(b"x" * 40_000, opcode=0), 4413),
         (masked(b"\x03\xe8", opcode=8), 1000),
         (masked(b"", opcode=8), None),
@@ -121,7 +132,9 @@ def test_an_unknown_channel_in_the_address_is_told_and_closes_with_4404(lane_hub
         (masked(b"\x03\xe8\xff", opcode=8), 1007),
     ],
 )
-def test_framing_faults_close_with_the_code_of_rfc_6455(hub: EventHubServer, data: bytes, code: int | None) -> None:
+def test_framing_faults_close_with_the_code_of_rfc_6455(
+    hub: EventHubServer, data: bytes, code: int | None
+) -> None:
     with upgrade(hub.port) as sock:
         sock.sendall(data)
         opcode = -1
@@ -134,7 +147,11 @@ def test_framing_faults_close_with_the_code_of_rfc_6455(hub: EventHubServer, dat
 def test_fragments_with_pings_between_them_are_one_message(hub: EventHubServer) -> None:
     with upgrade(hub.port) as sock:
         frame(sock)
-        for byte in masked(b'{"type":"pi', final=False) + masked(b"mid", opcode=9) + masked(b'ng","ref":1}', opcode=0):
+        for byte in (
+            masked(b'{"type":"pi', final=False)
+            + masked(b"mid", opcode=9)
+            + masked(b'ng","ref":1}', opcode=0)
+        ):
             sock.sendall(bytes((byte,)))
         assert frame(sock) == (10, b"mid")
         assert json.loads(frame(sock)[1]) == {"type": "pong", "ref": 1}
@@ -156,7 +173,9 @@ VERSION = "Sec-WebSocket-Version: 13\r\n"
         ("/v1/ws", "Origin: http://evil.example\r\n" + VERSION, 400, "invalid_request"),
     ],
 )
-def test_a_bad_handshake_is_a_problem_document(hub: EventHubServer, path: str, more: str, status: int, code: str) -> None:
+def test_a_bad_handshake_is_a_problem_document(
+    hub: EventHubServer, path: str, more: str, status: int, code: str
+) -> None:
     with raw(hub.port) as sock:
         sock.sendall(HEAD.format(path=path, more=more).encode("latin-1"))
         answer = b""
@@ -169,7 +188,11 @@ def test_a_bad_handshake_is_a_problem_document(hub: EventHubServer, path: str, m
 
 def test_a_websocket_by_plain_http_is_a_problem_document(hub: EventHubServer) -> None:
     response = http.get(hub.url + "/v1/ws")
-    assert (response.status_code, response.json()["code"], response.headers["upgrade"]) == (426, "upgrade_required", "websocket")
+    assert (response.status_code, response.json()["code"], response.headers["upgrade"]) == (
+        426,
+        "upgrade_required",
+        "websocket",
+    )
 
 
 def test_garbage_instead_of_http_is_refused(hub: EventHubServer) -> None:
@@ -189,4 +212,6 @@ def test_a_client_that_only_sends_is_stopped_and_not_buffered_without_bound(star
                 sent += sock.send(flood)
         assert sent < 200_000_000
         buffered = metric(hub.url, "eventhub_buffered_bytes")
-        assert 65536 <= buffered < 65536 + 4 * 1024 * 1024, "the bound, and the answers to what one read can hold"
+        assert 65536 <= buffered < 65536 + 4 * 1024 * 1024, (
+            "the bound, and the answers to what one read can hold"
+        )

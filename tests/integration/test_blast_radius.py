@@ -1,4 +1,6 @@
-"""What one client, record, channel type or peer can cause ends no node, no feed and nobody else's connection."""
+"""What one client, record, channel type or peer can cause ends no node, no feed and nobody else's
+connection.
+"""
 
 import asyncio
 import json
@@ -98,7 +100,9 @@ def jwks() -> Iterator[JwksServer]:
 
 
 @pytest.fixture(scope="session", params=LANES)
-def server(request: pytest.FixtureRequest, jwks: JwksServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+def server(
+    request: pytest.FixtureRequest, jwks: JwksServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EventHubServer]:
     directory = tmp_path_factory.mktemp("rash")
     Path(directory, "models.py").write_text(MODELS)
     with EventHubServer(directory, CONFIG % jwks.url, lane=request.param) as server:
@@ -109,14 +113,21 @@ def server(request: pytest.FixtureRequest, jwks: JwksServer, tmp_path_factory: p
 def others(server: EventHubServer) -> Iterator[None]:
     """Readers of another channel, on each transport: they get every event, in order, and stay."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(WsClient(f"{server.ws_url}?channel=json.beside")) for _ in range(3)]
-        streams = [stack.enter_context(stream(server, f"/v1/channels/json.beside/{kind}")) for kind in ("sse", "ndjson")]
+        sockets = [
+            stack.enter_context(WsClient(f"{server.ws_url}?channel=json.beside")) for _ in range(3)
+        ]
+        streams = [
+            stack.enter_context(stream(server, f"/v1/channels/json.beside/{kind}"))
+            for kind in ("sse", "ndjson")
+        ]
         for client in sockets:
             client.until("subscribed")
         http.post(f"{server.url}/v1/channels/json.beside", json=0)
         yield
         for number in range(1, 4):
-            assert http.post(f"{server.url}/v1/channels/json.beside", json=number).status_code == 201
+            assert (
+                http.post(f"{server.url}/v1/channels/json.beside", json=number).status_code == 201
+            )
         for client in sockets:
             assert [event["data"] for event in client.events(4)] == [0, 1, 2, 3]
         for lines in streams:
@@ -135,7 +146,11 @@ class stream:  # noqa: N801  # a function in all but its end
         lines = self.response.__enter__().iter_lines()
         while '"subscribed"' not in next(lines):
             pass
-        return (json.loads(line.removeprefix("data: "))["data"] for line in lines if '"type":"event"' in line)
+        return (
+            json.loads(line.removeprefix("data: "))["data"]
+            for line in lines
+            if '"type":"event"' in line
+        )
 
     def __exit__(self, *error: Any) -> None:
         self.response.__exit__(*error)
@@ -148,12 +163,20 @@ def is_about_the_model(error: dict[str, Any], kind: str) -> None:
     assert "secret" not in json.dumps(error)
 
 
-def test_a_publish_behind_a_token_whose_key_is_looked_for_ends_nothing(server: EventHubServer, others: None) -> None:
+def test_a_publish_behind_a_token_whose_key_is_looked_for_ends_nothing(
+    server: EventHubServer, others: None
+) -> None:
     with WsClient(server.ws_url) as client:
         client.until("hello")
-        unknown = token("ES256", header={"kid": "unknown"}, iss="https://id.example.com", aud="eventhub")
+        unknown = token(
+            "ES256", header={"kid": "unknown"}, iss="https://id.example.com", aud="eventhub"
+        )
         client.connection.send(json.dumps({"type": "auth", "token": unknown, "ref": 1}))
-        client.connection.send(json.dumps({"type": "publish", "channel": "rash.a", "data": BAD["ZeroDivisionError"], "ref": 2}))
+        client.connection.send(
+            json.dumps(
+                {"type": "publish", "channel": "rash.a", "data": BAD["ZeroDivisionError"], "ref": 2}
+            )
+        )
         first, second = client.until("error"), client.until("error")
         assert first["ref"] == 1
         assert second["ref"] == 2
@@ -163,7 +186,9 @@ def test_a_publish_behind_a_token_whose_key_is_looked_for_ends_nothing(server: E
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_model_that_fails_refuses_its_event_and_costs_nothing_else(server: EventHubServer, others: None, kind: str) -> None:
+def test_a_model_that_fails_refuses_its_event_and_costs_nothing_else(
+    server: EventHubServer, others: None, kind: str
+) -> None:
     url, good = f"{server.url}/v1/channels/rash.{kind}", {"raises": "nothing"}
     answer = http.post(url, json=BAD[kind])
     assert answer.status_code == 422
@@ -173,7 +198,9 @@ def test_a_model_that_fails_refuses_its_event_and_costs_nothing_else(server: Eve
     assert ["error" in result for result in answer.json()["results"]] == [False, True, False]
     is_about_the_model(answer.json()["results"][1]["error"], kind)
     with NdjsonProducer(server.port, f"rash.{kind}") as producer:
-        producer.send(b"".join(json.dumps(event).encode() + b"\n" for event in (good, BAD[kind], good)))
+        producer.send(
+            b"".join(json.dumps(event).encode() + b"\n" for event in (good, BAD[kind], good))
+        )
         producer.end()
         lines = [producer.progress()]
         while "done" not in lines[-1]:
@@ -191,10 +218,17 @@ def test_a_model_that_fails_refuses_its_event_and_costs_nothing_else(server: Eve
     assert [event["data"] for event in stored] == [good] * 7
 
 
-def test_the_log_has_the_tracebacks_and_no_more_than_one_a_second_of_a_type(server: EventHubServer) -> None:
+def test_the_log_has_the_tracebacks_and_no_more_than_one_a_second_of_a_type(
+    server: EventHubServer,
+) -> None:
     said = server.log.read_text().count("model_failed")
     for _ in range(20):
-        assert http.post(f"{server.url}/v1/channels/rash.many", json=BAD["ZeroDivisionError"]).status_code == 422
+        assert (
+            http.post(
+                f"{server.url}/v1/channels/rash.many", json=BAD["ZeroDivisionError"]
+            ).status_code
+            == 422
+        )
     log = server.log.read_text()
     assert "1 // 0" in log
     assert log.count("model_failed") - said < 20
@@ -208,13 +242,23 @@ def test_a_thousand_others_notice_nothing(server: EventHubServer) -> None:
         await crowd.add("json.crowd", [None] * 1000)
         for number in range(5):
             for kind in BAD:
-                await asyncio.to_thread(http.post, f"{server.url}/v1/channels/rash.crowd", json=BAD[kind])
+                await asyncio.to_thread(
+                    http.post, f"{server.url}/v1/channels/rash.crowd", json=BAD[kind]
+                )
             await asyncio.to_thread(http.post, f"{server.url}/v1/channels/json.crowd", json=number)
         async with asyncio.timeout(SECONDS):
             while any(len(client.offsets) < 5 for client in crowd.clients):  # noqa: ASYNC110  # they tell nobody
                 await asyncio.sleep(0.02)
-        assert {tuple(client.offsets) for client in crowd.clients} == {tuple(crowd.clients[0].offsets)}
-        assert (crowd.lost, crowd.refused, crowd.gaps, crowd.errors, crowd.connected) == (0, 0, 0, [], 1000)
+        assert {tuple(client.offsets) for client in crowd.clients} == {
+            tuple(crowd.clients[0].offsets)
+        }
+        assert (crowd.lost, crowd.refused, crowd.gaps, crowd.errors, crowd.connected) == (
+            0,
+            0,
+            0,
+            [],
+            1000,
+        )
         await crowd.end()
 
     asyncio.run(main())

@@ -1,4 +1,6 @@
-"""Brokers with locked doors: TLS with a private authority, client certificates, passwords, rights and keys, on real servers."""
+"""Brokers with locked doors: TLS with a private authority, client certificates, passwords, rights
+and keys, on real servers.
+"""
 
 import asyncio
 import json
@@ -16,9 +18,9 @@ import pytest
 
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
-from eventhub.channels import Retention
-from eventhub.event import Earliest, NewEvent, Receipt
-from eventhub.hub import Hub
+from eventhub.events.channels import Retention
+from eventhub.events.event import Earliest, NewEvent, Receipt
+from eventhub.hub.hub import Hub
 from tests.authority import Authority, Pair
 from tests.checker import CLEAN, Books, Node, on_nodes, until
 from tests.nats_servers import Server
@@ -84,15 +86,29 @@ def test_redis_over_tls(tmp_path: Path, authority: Authority, stranger: Authorit
     trusting = f"ssl_ca_certs={authority.file}"
     with RedisServer(tmp_path, tls=tls_options(nameless, authority)) as server:
         url = f"rediss://127.0.0.1:{server.tls_port}/0?"
-        round_over(redis_node(f"{url}{trusting}&ssl_check_hostname=false"), redis_node(f"{url}ssl_cert_reqs=none"))
-        says(redis_node(url), "certificate verify failed: self-signed certificate in certificate chain")
-        says(redis_node(f"{url}ssl_ca_certs={stranger.file}&ssl_check_hostname=false"), "certificate verify failed")
-        says(redis_node(url + trusting), "IP address mismatch, certificate is not valid for '127.0.0.1'")
+        round_over(
+            redis_node(f"{url}{trusting}&ssl_check_hostname=false"),
+            redis_node(f"{url}ssl_cert_reqs=none"),
+        )
+        says(
+            redis_node(url),
+            "certificate verify failed: self-signed certificate in certificate chain",
+        )
+        says(
+            redis_node(f"{url}ssl_ca_certs={stranger.file}&ssl_check_hostname=false"),
+            "certificate verify failed",
+        )
+        says(
+            redis_node(url + trusting),
+            "IP address mismatch, certificate is not valid for '127.0.0.1'",
+        )
         says(redis_node(f"redis://127.0.0.1:{server.tls_port}"), "the connection")
         says(redis_node(f"rediss://127.0.0.1:{server.port}"), "no answer in time")
 
 
-def test_redis_that_asks_for_certificates(tmp_path: Path, authority: Authority, stranger: Authority, door: Pair) -> None:
+def test_redis_that_asks_for_certificates(
+    tmp_path: Path, authority: Authority, stranger: Authority, door: Pair
+) -> None:
     with RedisServer(tmp_path, tls=tls_options(door, authority, clients=True)) as server:
         url = f"rediss://localhost:{server.tls_port}?ssl_ca_certs={authority.file}"
         round_over(redis_node(url + shown(authority.issue("eventhub"))))
@@ -104,7 +120,9 @@ def shown(pair: Pair) -> str:
     return f"&ssl_certfile={pair.certificate}&ssl_keyfile={pair.key}"
 
 
-def test_sentinels_and_their_master_over_tls(tmp_path: Path, authority: Authority, door: Pair) -> None:
+def test_sentinels_and_their_master_over_tls(
+    tmp_path: Path, authority: Authority, door: Pair
+) -> None:
     tls = tls_options(door, authority, clients=True)
     with RedisServer(tmp_path / "master", tls=tls) as master:
         config = f"sentinel monitor it 127.0.0.1 {master.tls_port} 1\n"
@@ -112,7 +130,10 @@ def test_sentinels_and_their_master_over_tls(tmp_path: Path, authority: Authorit
             wait_for(lambda: b"status=ok" in sentinel.call("INFO", "sentinel"))
             options = f"?ssl_ca_certs={authority.file}{shown(authority.issue('eventhub'))}"
             round_over(redis_node(f"rediss+sentinel://127.0.0.1:{sentinel.tls_port}/it/0{options}"))
-            says(redis_node(f"rediss+sentinel://127.0.0.1:{sentinel.tls_port}/it/0"), "certificate verify failed")
+            says(
+                redis_node(f"rediss+sentinel://127.0.0.1:{sentinel.tls_port}/it/0"),
+                "certificate verify failed",
+            )
 
 
 def test_a_cluster_over_tls(tmp_path: Path, authority: Authority, door: Pair) -> None:
@@ -134,7 +155,11 @@ def admit(server: RedisServer, rules: str) -> None:
 
 def commands(server: RedisServer) -> set[str]:
     """Those that were used, also by scripts."""
-    return set(re.findall(r"^cmdstat_([^:]+):calls=", server.call("INFO", "commandstats").decode(), re.MULTILINE))
+    return set(
+        re.findall(
+            r"^cmdstat_([^:]+):calls=", server.call("INFO", "commandstats").decode(), re.MULTILINE
+        )
+    )
 
 
 def granted(rules: str) -> set[str]:
@@ -148,7 +173,11 @@ def all_is_used(node: Node) -> None:
         await node.becomes(ready=True)
         old = Hub.now() - 120_000
         for channel in CHANNELS:
-            events = [NewEvent(channel, b"1", old), NewEvent(channel, b"2", old + 1), NewEvent(channel, b"3", Hub.now(), None, "a-key")]
+            events = [
+                NewEvent(channel, b"1", old),
+                NewEvent(channel, b"2", old + 1),
+                NewEvent(channel, b"3", Hub.now(), None, "a-key"),
+            ]
             assert all(isinstance(result, Receipt) for result in await node.broker.publish(events))
             assert (await node.broker.history(channel, Earliest(), 10)).events
             await until(lambda channel=channel: len(node.readers[channel].events) == 3)  # type: ignore[misc]
@@ -159,7 +188,9 @@ def all_is_used(node: Node) -> None:
     asyncio.run(on_nodes([node], scenario))
 
 
-def test_a_redis_user_with_the_documented_rights_is_enough_and_has_none_to_spare(tmp_path: Path) -> None:
+def test_a_redis_user_with_the_documented_rights_is_enough_and_has_none_to_spare(
+    tmp_path: Path,
+) -> None:
     with RedisServer(tmp_path) as server:
         admit(server, RULES[0])
         address = f"127.0.0.1:{server.port}/1"
@@ -171,7 +202,9 @@ def test_a_redis_user_with_the_documented_rights_is_enough_and_has_none_to_spare
         says(redis_node(f"redis://eventhub:secret@{address}"), "subscribing was answered NOPERM")
 
 
-def test_a_user_of_a_redis_cluster_with_the_documented_rights_is_enough_and_has_none_to_spare(tmp_path: Path) -> None:
+def test_a_user_of_a_redis_cluster_with_the_documented_rights_is_enough_and_has_none_to_spare(
+    tmp_path: Path,
+) -> None:
     async def history_of_a_slot_that_is_on_its_way(node: Node) -> None:
         await node.becomes(ready=True)
         assert (await node.broker.history("log.a", Earliest(), 10)).events
@@ -184,25 +217,44 @@ def test_a_user_of_a_redis_cluster_with_the_documented_rights_is_enough_and_has_
         begin_to_move(servers, servers[0].call("CLUSTER", "KEYSLOT", "log.a"))
         node = redis_node(url)
         asyncio.run(on_nodes([node], lambda: history_of_a_slot_that_is_on_its_way(node)))
-        assert [server.call("ACL", "LOG") for server in servers] == [[], [], []], "something was refused"
+        assert [server.call("ACL", "LOG") for server in servers] == [[], [], []], (
+            "something was refused"
+        )
         assert granted(RULES[1]) <= set.union(*map(commands, servers))
 
 
 def begin_to_move(servers: list[RedisServer], slot: int) -> None:
     """Its keys are elsewhere, and its owner sends there whoever asks for them."""
-    source, target = sorted(servers, key=lambda server: not any(first <= slot <= last for first, last in slots(server)))[:2]
+    source, target = sorted(
+        servers, key=lambda server: not any(first <= slot <= last for first, last in slots(server))
+    )[:2]
     names = [server.call("CLUSTER", "MYID") for server in (source, target)]
     target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
     source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
-    source.call("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *source.call("CLUSTER", "GETKEYSINSLOT", slot, 100))
+    source.call(
+        "MIGRATE",
+        "127.0.0.1",
+        target.port,
+        "",
+        0,
+        5000,
+        "KEYS",
+        *source.call("CLUSTER", "GETKEYSINSLOT", slot, 100),
+    )
 
 
 def slots(server: RedisServer) -> list[tuple[int, int]]:
     """That this server serves, first and last."""
-    return [(first, last) for first, last, (_, port, *_), *_ in server.call("CLUSTER", "SLOTS") if port == server.port]
+    return [
+        (first, last)
+        for first, last, (_, port, *_), *_ in server.call("CLUSTER", "SLOTS")
+        if port == server.port
+    ]
 
 
-def test_users_of_sentinels_and_master_with_the_documented_rights_are_enough(tmp_path: Path) -> None:
+def test_users_of_sentinels_and_master_with_the_documented_rights_are_enough(
+    tmp_path: Path,
+) -> None:
     with RedisServer(tmp_path / "master") as master:
         config = f"sentinel monitor it 127.0.0.1 {master.port} 1\n"
         with RedisServer(tmp_path / "sentinel", "--sentinel", config=config) as sentinel:
@@ -210,12 +262,20 @@ def test_users_of_sentinels_and_master_with_the_documented_rights_are_enough(tmp
             admit(master, RULES[0])
             assert sentinel.call("ACL", "SETUSER", "eventhub", *RULES[2].split()) == b"OK"
             login = "sentinel_username=eventhub&sentinel_password=secret"
-            round_over(redis_node(f"redis+sentinel://eventhub:secret@127.0.0.1:{sentinel.port}/it/0?{login}"))
+            round_over(
+                redis_node(
+                    f"redis+sentinel://eventhub:secret@127.0.0.1:{sentinel.port}/it/0?{login}"
+                )
+            )
             assert (master.call("ACL", "LOG"), sentinel.call("ACL", "LOG")) == ([], [])
 
 
 def nats_node(server: Server, login: str = "", options: str = "") -> Node:
-    return Node(NatsBroker(f"{server.url.replace('//', f'//{login}')}?{options}", retention, Hub.now), retention, CHANNELS)
+    return Node(
+        NatsBroker(f"{server.url.replace('//', f'//{login}')}?{options}", retention, Hub.now),
+        retention,
+        CHANNELS,
+    )
 
 
 @contextmanager
@@ -236,8 +296,15 @@ def test_nats_with_a_token(tmp_path: Path) -> None:
 
 
 def test_a_nats_user_with_the_documented_permissions_is_enough(tmp_path: Path) -> None:
-    (permissions,) = re.findall(r"^ *(permissions \{.+?\n *\})$", Path("docs/brokers.md").read_text(), re.MULTILINE | re.DOTALL)
-    with nats(tmp_path, f"authorization {{ users: [{{ user: eventhub, password: secret, {permissions} }}] }}") as server:
+    (permissions,) = re.findall(
+        r"^ *(permissions \{.+?\n *\})$",
+        Path("docs/brokers.md").read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
+    with nats(
+        tmp_path,
+        f"authorization {{ users: [{{ user: eventhub, password: secret, {permissions} }}] }}",
+    ) as server:
         all_is_used(nats_node(server, "eventhub:secret@"))
         round_over(*(nats_node(server, "eventhub:secret@") for _ in range(2)))
         log = Path(server.directory, "log").read_text()
@@ -254,10 +321,15 @@ def test_nats_with_an_nkey(tmp_path: Path) -> None:
 
 
 def test_nats_with_a_credentials_file_that_is_renewed_in_place(tmp_path: Path) -> None:
-    operator, account, system = (KeyPair.of(kind) for kind in (nkeys.PREFIX_BYTE_OPERATOR, *2 * [nkeys.PREFIX_BYTE_ACCOUNT]))
+    operator, account, system = (
+        KeyPair.of(kind) for kind in (nkeys.PREFIX_BYTE_OPERATOR, *2 * [nkeys.PREFIX_BYTE_ACCOUNT])
+    )
     first, second = (KeyPair.of(nkeys.PREFIX_BYTE_USER) for _ in range(2))
     owners = ((account, CORE | JETSTREAM), (system, CORE))
-    accounts = ", ".join(f"{each.public}: {operator.claims(each, 'account', limits=limits)}" for each, limits in owners)
+    accounts = ", ".join(
+        f"{each.public}: {operator.claims(each, 'account', limits=limits)}"
+        for each, limits in owners
+    )
     config = f"operator: {operator.claims(operator, 'operator')}\nsystem_account: {system.public}\n"
     config += f"resolver: MEMORY\nresolver_preload {{ {accounts} }}"
     file = tmp_path / "it.creds"
@@ -265,7 +337,9 @@ def test_nats_with_a_credentials_file_that_is_renewed_in_place(tmp_path: Path) -
     def write(pair: KeyPair) -> None:
         jwt = account.claims(pair, "user", subs=-1, data=-1, payload=-1)
         seed = f"-----BEGIN USER NKEY SEED-----\n{pair.seed}\n------END USER NKEY SEED------\n"
-        file.write_text(f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n{seed}")
+        file.write_text(
+            f"-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n{seed}"
+        )
 
     async def renewed(node: Node, reason: str) -> None:
         """The file was broken since it was read."""
@@ -291,7 +365,9 @@ def test_nats_with_a_credentials_file_that_is_renewed_in_place(tmp_path: Path) -
         says(nodes[2], "the login was refused")
 
 
-def test_nats_that_asks_for_certificates(tmp_path: Path, authority: Authority, stranger: Authority, door: Pair) -> None:
+def test_nats_that_asks_for_certificates(
+    tmp_path: Path, authority: Authority, stranger: Authority, door: Pair
+) -> None:
     config = f'tls {{ cert_file: "{door.certificate}", key_file: "{door.key}", ca_file: "{authority.file}", verify: true }}'
     own, other = authority.issue("eventhub"), stranger.issue("eventhub")
     with nats(tmp_path, config) as server:
@@ -303,7 +379,10 @@ def test_nats_that_asks_for_certificates(tmp_path: Path, authority: Authority, s
         says(nats_node(server), "certificate verify failed")
 
 
-CORE = {**dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1), "wildcards": True}
+CORE = {
+    **dict.fromkeys(("subs", "data", "payload", "imports", "exports", "conn", "leaf"), -1),
+    "wildcards": True,
+}
 JETSTREAM = dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer"), -1)
 """Limits of an account: none."""
 
@@ -322,8 +401,17 @@ class KeyPair:
 
     def claims(self, subject: "KeyPair", kind: str, **fields: object) -> str:
         """A JWT about another, or itself (https://docs.nats.io, JWTs in NATS)."""
-        body = {"jti": secrets.token_hex(16), "iat": int(time.time()), "iss": self.public, "name": kind, "sub": subject.public}
-        parts = [{"typ": "JWT", "alg": "ed25519-nkey"}, {**body, "nats": {**fields, "type": kind, "version": 2}}]
+        body = {
+            "jti": secrets.token_hex(16),
+            "iat": int(time.time()),
+            "iss": self.public,
+            "name": kind,
+            "sub": subject.public,
+        }
+        parts = [
+            {"typ": "JWT", "alg": "ed25519-nkey"},
+            {**body, "nats": {**fields, "type": kind, "version": 2}},
+        ]
         signed = ".".join(_base64(json.dumps(part).encode()) for part in parts)
         return f"{signed}.{_base64(nkeys.from_seed(bytearray(self.seed.encode())).sign(signed.encode()))}"
 

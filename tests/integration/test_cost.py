@@ -1,4 +1,6 @@
-"""What costs the server much counts as much: by bytes, as they are unpacked, and by time. Strangers may send little."""
+"""What costs the server much counts as much: by bytes, as they are unpacked, and by time. Strangers
+may send little.
+"""
 
 import json
 import time
@@ -22,12 +24,17 @@ auth:
   tokens: {{keys: [{{algorithm: HS256, secret: "{SECRET.decode()}"}}]}}
 """
 QUIET = AUTH + "channels: {raw: {publish: [client, producer], anonymous: [subscribe]}}\n"
-OPEN = AUTH + "channels: {raw: {publish: [client, producer]}, wall: {publish: [client], anonymous: [publish]}}\n"
+OPEN = (
+    AUTH
+    + "channels: {raw: {publish: [client, producer]}, wall: {publish: [client], anonymous: [publish]}}\n"
+)
 LARGE = {"type": "publish", "channel": "raw.a", "data": "x" * 60_000}
 
 
 @pytest.fixture(scope="module", params=["fast", "asgi"])
-def quiet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+def quiet(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EventHubServer]:
     """A server whose strangers may listen, on either lane."""
     with EventHubServer(tmp_path_factory.mktemp("quiet"), QUIET, lane=request.param) as hub:
         yield hub
@@ -37,7 +44,9 @@ def credential(**claims: Any) -> str:
     return token(sub="ana", channels={"publish": [">"]}, **claims)
 
 
-def test_a_stranger_may_send_small_messages_and_is_told_which_setting_says_so(quiet: EventHubServer) -> None:
+def test_a_stranger_may_send_small_messages_and_is_told_which_setting_says_so(
+    quiet: EventHubServer,
+) -> None:
     with upgrade(quiet.port) as sock:
         frame(sock)  # hello
         sock.sendall(masked(json.dumps({"type": "subscribe", "channel": "raw.a"}).encode()))
@@ -52,11 +61,19 @@ def test_a_stranger_may_send_small_messages_and_is_told_which_setting_says_so(qu
 def test_who_has_said_who_it_is_may_send_large_ones_at_once(quiet: EventHubServer) -> None:
     with upgrade(quiet.port) as sock:
         auth = {"type": "auth", "token": credential()}
-        sock.sendall(masked(json.dumps(auth).encode()) + masked(json.dumps(LARGE).encode()))  # in one packet
-        assert [json.loads(frame(sock)[1])["type"] for _ in range(3)] == ["hello", "authenticated", "published"]
+        sock.sendall(
+            masked(json.dumps(auth).encode()) + masked(json.dumps(LARGE).encode())
+        )  # in one packet
+        assert [json.loads(frame(sock)[1])["type"] for _ in range(3)] == [
+            "hello",
+            "authenticated",
+            "published",
+        ]
 
 
-def test_where_strangers_may_publish_to_some_type_they_may_send_as_much_as_others(start: Start) -> None:
+def test_where_strangers_may_publish_to_some_type_they_may_send_as_much_as_others(
+    start: Start,
+) -> None:
     hub = start(OPEN)
     with WsClient(hub.ws_url) as client:
         client.send(**{**LARGE, "channel": "wall.a"})
@@ -83,7 +100,9 @@ def test_what_is_unpacked_is_what_counts(start: Start) -> None:
             head += sock.recv(1)
         assert b"permessage-deflate" in head
         frame(sock)
-        sock.sendall(bomb * 40)  # as frames all could come at once; by their bytes, unpacked, they are a hundred and sixty
+        sock.sendall(
+            bomb * 40
+        )  # as frames all could come at once; by their bytes, unpacked, they are a hundred and sixty
         deadline = time.monotonic() + SECONDS
         while metric(hub.url, 'eventhub_refused_total{limit="commands"}') < 1:
             assert time.monotonic() < deadline, "it is not made to wait"

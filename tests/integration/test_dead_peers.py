@@ -1,4 +1,6 @@
-"""Real clients that stand still (SIGSTOP), and a proxy that swallows everything: found in bounded time, beside one that stays."""
+"""Real clients that stand still (SIGSTOP), and a proxy that swallows everything: found in bounded
+time, beside one that stays.
+"""
 
 import asyncio
 import signal
@@ -78,18 +80,34 @@ def eventually(condition: Callable[[], object], why: str) -> None:
 
 
 @pytest.mark.parametrize("busy", [True, False], ids=["busy", "quiet"])
-def test_clients_that_stand_still_are_found_and_learn_of_it_when_they_go_on(start: Start, tmp_path: Path, *, busy: bool) -> None:
+def test_clients_that_stand_still_are_found_and_learn_of_it_when_they_go_on(
+    start: Start, tmp_path: Path, *, busy: bool
+) -> None:
     hub = start(CONFIG)
-    # what a stream is sent on a quiet channel its kernel takes for hours: nothing tells it from one that reads
+    # what a stream is sent on a quiet channel its kernel takes for hours: nothing tells it from one
+    # that reads
     clients = ["websockets", "ws", "curl sse", "curl ndjson"] if busy else ["websockets", "ws"]
-    with WsClient(f"{hub.url}/v1/ws?channel=lossy.a".replace("http", "ws", 1)) as honest, ExitStack() as load:
+    with (
+        WsClient(f"{hub.url}/v1/ws?channel=lossy.a".replace("http", "ws", 1)) as honest,
+        ExitStack() as load,
+    ):
         if busy:
-            load.enter_context(repeated(lambda: http.post(f"{hub.url}/v1/channels/lossy.a", json=BATCH).raise_for_status(), pause=0.2))
+            load.enter_context(
+                repeated(
+                    lambda: http.post(
+                        f"{hub.url}/v1/channels/lossy.a", json=BATCH
+                    ).raise_for_status(),
+                    pause=0.2,
+                )
+            )
             load.enter_context(repeated(lambda: honest.receive()))
         for number, client in enumerate(clients):
             with reading(client, hub, tmp_path / f"{number}.out") as process:
                 process.send_signal(signal.SIGSTOP)
-                eventually(lambda: metric(hub.url, "eventhub_connections") == 1, f"{client} stands still and is still there")
+                eventually(
+                    lambda: metric(hub.url, "eventhub_connections") == 1,
+                    f"{client} stands still and is still there",
+                )
                 process.send_signal(signal.SIGCONT)
                 assert process.wait(SECONDS) != 0, client
         load.close()
@@ -100,7 +118,9 @@ def test_clients_that_stand_still_are_found_and_learn_of_it_when_they_go_on(star
 
 @pytest.mark.parametrize("busy", [True, False], ids=["busy", "quiet"])
 @in_loop
-async def test_a_client_behind_a_proxy_that_swallows_everything_is_found(start: Start, *, busy: bool) -> None:
+async def test_a_client_behind_a_proxy_that_swallows_everything_is_found(
+    start: Start, *, busy: bool
+) -> None:
     hub = await asyncio.to_thread(start, CONFIG)
     async with (
         Proxy(hub.port) as proxy,
@@ -110,9 +130,15 @@ async def test_a_client_behind_a_proxy_that_swallows_everything_is_found(start: 
         while "subscribed" not in str(await client.recv()):
             pass
         proxy.swallow()
-        # little: what lies between two pings may be on its way for a second each KiB (liveness.py, rule 4)
-        little = repeated(lambda: http.post(f"{hub.url}/v1/channels/lossy.a", content="1").raise_for_status(), pause=0.05)
+        # little: what lies between two pings may be on its way for a second each KiB
+        # (server/connections/liveness.py, rule 4)
+        little = repeated(
+            lambda: http.post(f"{hub.url}/v1/channels/lossy.a", content="1").raise_for_status(),
+            pause=0.05,
+        )
         with little if busy else nullcontext(), suppress(ConnectionClosed):
             while True:
                 await client.recv()
-    await asyncio.to_thread(eventually, lambda: metric(hub.url, "eventhub_connections") == 0, "it is still there")
+    await asyncio.to_thread(
+        eventually, lambda: metric(hub.url, "eventhub_connections") == 0, "it is still there"
+    )

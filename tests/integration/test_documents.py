@@ -1,4 +1,6 @@
-"""Lines of curl in PROTOCOL.md and docs/ that no other test runs, word for word. Those of the README: test_readme.py."""
+"""Lines of curl in PROTOCOL.md and docs/ that no other test runs, word for word. Those of the
+README: test_readme.py.
+"""
 
 import json
 import subprocess
@@ -13,12 +15,18 @@ from tests.harness import EventHubServer
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = new_key()
-KEY = f"{{name: ops, hash: '{hash_key(OPERATOR)}', operator: true, publish: ['>'], subscribe: ['>']}}"
+KEY = (
+    f"{{name: ops, hash: '{hash_key(OPERATOR)}', operator: true, publish: ['>'], subscribe: ['>']}}"
+)
 
 
 def curl(document: str, words: str) -> str:
     """The only line of curl there that holds these words."""
-    [line] = [line for line in (ROOT / document).read_text().splitlines() if line.startswith("curl ") and words in line]
+    [line] = [
+        line
+        for line in (ROOT / document).read_text().splitlines()
+        if line.startswith("curl ") and words in line
+    ]
     return line
 
 
@@ -36,14 +44,18 @@ def typed(line: str, hub: EventHubServer) -> str:
 
 
 def said(line: str, hub: EventHubServer) -> dict[str, object]:
-    done = subprocess.run(["bash", "-c", typed(line, hub)], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(
+        ["bash", "-c", typed(line, hub)], capture_output=True, text=True, timeout=120, check=True
+    )
     answer: dict[str, object] = json.loads(done.stdout)
     return answer
 
 
 def test_an_operator_shuts_somebody_out_as_the_protocol_says(hub: EventHubServer) -> None:
     assert said(curl("PROTOCOL.md", "/v1/admin/blocks"), hub)["disconnected"] == 0
-    blocks = http.get(f"{hub.url}/v1/admin/blocks", headers={"Authorization": f"Bearer {OPERATOR}"}).json()
+    blocks = http.get(
+        f"{hub.url}/v1/admin/blocks", headers={"Authorization": f"Bearer {OPERATOR}"}
+    ).json()
     assert [block["subject"] for block in blocks["blocks"]] == ["ana"]
 
 
@@ -53,7 +65,13 @@ def test_an_operator_changes_the_level_of_the_log_as_the_page_says(hub: EventHub
 
 def test_a_channel_is_followed_by_curl_as_the_protocol_says(hub: EventHubServer) -> None:
     line = curl("PROTOCOL.md", "/ndjson?since=-20").partition(" | jq ")[0]
-    http.post(f"{hub.url}/v1/channels/logs.api", json={"level": "info", "message": "followed"}).raise_for_status()
-    with subprocess.Popen(["bash", "-c", typed(line, hub).replace("; curl", "; exec curl")], stdout=subprocess.PIPE, text=True) as follower:
+    http.post(
+        f"{hub.url}/v1/channels/logs.api", json={"level": "info", "message": "followed"}
+    ).raise_for_status()
+    with subprocess.Popen(
+        ["bash", "-c", typed(line, hub).replace("; curl", "; exec curl")],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as follower:
         wait_for(follower, '"message":"followed"')
         follower.terminate()

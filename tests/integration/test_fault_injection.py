@@ -1,7 +1,9 @@
-"""A fault is injected wherever something shared calls what belongs to one connection, and nobody else notices.
+"""A fault is injected wherever something shared calls what belongs to one connection, and nobody
+else notices.
 
-The places come from the code's syntax (tests/inventory.py): one that PLACES does not name fails a test. `make injections` is the
-long form, beside a thousand clients; RESULTS.md says what came of it.
+The places come from the code's syntax (tests/inventory.py): one that PLACES does not name fails a
+test. `make injections` is the long form, beside a thousand clients; RESULTS.md says what came of
+it.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from typing import Any
 import pytest
 import structlog
 
-from eventhub.server.turns import Turns
+from eventhub.server.connections.turns import LoopTurns
 from tests.integration.everything import everything
 from tests.integration.injections import INJECTIONS, PATIENCE, Fault, injected, world
 from tests.inventory import SOURCE, places
@@ -22,194 +24,194 @@ from tests.inventory import SOURCE, places
 CALLBACK = "raises below, in the loop, while clients do everything that they can"
 _PLACES: dict[str, list[str]] = {
     "idle": [
-        "server/idle.py:IdleConnections._close:retire",
-        "server/idle.py:IdleConnections._look:call_soon",
-        "server/idle.py:IdleConnections._set_timer:call_at",
+        "server/security/idle_connections.py:IdleConnections._close:retire",
+        "server/security/idle_connections.py:IdleConnections._look:call_soon",
+        "server/security/idle_connections.py:IdleConnections._set_timer:call_at",
     ],
     "last call": [
-        "server/server.py:Server._drain:_last_call",
+        "server/process/server.py:Server._drain:_last_call",
     ],
     "request": [
-        "server/http_protocol.py:HttpProtocol._run:create_task",
+        "server/http/protocol.py:HttpProtocol._run:create_task",
     ],
     CALLBACK: [
-        "server/http_protocol.py:HttpProtocol._hold:later",
-        "server/starts.py:Starts.start:later",
-        "server/http_protocol.py:HttpProtocol._wait:call_later",
-        "server/http_protocol.py:HttpProtocol.connection_made:call_later",
-        "server/http_protocol.py:HttpProtocol.last_call:call_later",
-        "server/http_protocol.py:HttpProtocol.on_message_begin:call_later",
-        "server/ingest.py:Ingest.fail:call_later",
-        "server/joining.py:Joining.close:call_later",
-        "server/joining.py:Joining.write:call_soon",
-        "server/refusal.py:Refusal.__init__:call_later",
-        "server/stream.py:Stream._probe:call_later",
-        "server/wire.py:WebSocketProtocol._close:call_later",
-        "server/wire.py:WebSocketProtocol._linger:call_later",
+        "server/http/protocol.py:HttpProtocol._hold:later",
+        "server/connections/request_starts.py:RequestStarts.start:later",
+        "server/http/protocol.py:HttpProtocol._wait:call_later",
+        "server/http/protocol.py:HttpProtocol.connection_made:call_later",
+        "server/http/protocol.py:HttpProtocol.last_call:call_later",
+        "server/http/protocol.py:HttpProtocol.on_message_begin:call_later",
+        "server/publish/ndjson.py:NdjsonPublish.fail:call_later",
+        "server/http/coalescing_transport.py:CoalescingTransport.close:call_later",
+        "server/http/coalescing_transport.py:CoalescingTransport.write:call_soon",
+        "server/connections/rejected_connection.py:RejectedConnection.__init__:call_later",
+        "server/streams/response.py:StreamResponse._probe:call_later",
+        "server/websocket/protocol.py:WebSocketProtocol._close:call_later",
+        "server/websocket/protocol.py:WebSocketProtocol._linger:call_later",
     ],
     "history": [
         "brokers/sqlite/broker.py:SqliteBroker.history:run_in_executor",
-        "reads.py:Reads._read:_lose",
-        "reads.py:Reads.ask:_spawn",
+        "hub/history.py:HistoryReader._read:_lose",
+        "hub/history.py:HistoryReader.ask:_spawn",
     ],
     "started": [
-        "endings.py:Endings._end:_note",
-        "endings.py:Endings._go_on:_end",
-        "endings.py:Endings._go_on:_soon",
-        "endings.py:Endings.add:_soon",
+        "hub/eviction.py:EvictionQueue._end:_note",
+        "hub/eviction.py:EvictionQueue._go_on:_end",
+        "hub/eviction.py:EvictionQueue._go_on:_soon",
+        "hub/eviction.py:EvictionQueue.add:_soon",
     ],
     "write": [
-        "fanout.py:Fanout._report:broke",
-        "fanout.py:Fanout.settle:write",
-        "hub.py:Hub._flush:call_soon",
-        "hub.py:Hub.dirty:call_soon",
-        "writes.py:write_all_plainly:write",
+        "delivery/fanout.py:Fanout._report:broke",
+        "delivery/fanout.py:Fanout.settle:write",
+        "hub/hub.py:Hub._flush:call_soon",
+        "hub/hub.py:Hub.dirty:call_soon",
+        "delivery/writes.py:write_all_plainly:write",
     ],
     "feed": [
-        "feed.py:Feed._mend:_serve",
-        "feed.py:Feed._pass_over:fail",
+        "delivery/feed.py:Feed._mend:_serve",
+        "delivery/feed.py:Feed._pass_over:fail",
     ],
     "page": [
-        "hub.py:Hub._make_whole:call_later",
-        "hub.py:Hub._mend:call_later",
-        "reads.py:Reads._keep:call_later",
-        "reads.py:Reads._read:_give",
-        "reads.py:Reads.ask:call_soon",
+        "hub/hub.py:Hub._make_whole:call_later",
+        "hub/hub.py:Hub._mend:call_later",
+        "hub/history.py:HistoryReader._keep:call_later",
+        "hub/history.py:HistoryReader._read:_give",
+        "hub/history.py:HistoryReader.ask:call_soon",
     ],
     "announcements": [
-        "hub.py:Hub._settle:spawn",
+        "hub/hub.py:Hub._settle:spawn",
     ],
     "operator": [
-        "hub.py:Hub._soon:call_soon",
-        "server/gateway.py:Gateway.cut_off:contain",
-        "server/visits.py:Visits.end:_fail",
+        "hub/hub.py:Hub._soon:call_soon",
+        "server/connections/manager.py:ConnectionManager.cut_off:contain",
+        "server/connections/identity.py:Connections.end:_fail",
     ],
     "presence": [
-        "hub.py:Hub.run:create_task",
-        "nodes.py:Nodes.attend:_note",
+        "hub/hub.py:Hub.run:create_task",
+        "hub/cluster.py:Cluster.attend:_note",
     ],
     "renewal": [
-        "hub.py:Hub.spawn:add_done_callback",
-        "hub.py:Hub.spawn:create_task",
-        "server/assembly.py:Assembly._hear:spawn",
+        "hub/hub.py:Hub.spawn:add_done_callback",
+        "hub/hub.py:Hub.spawn:create_task",
+        "server/connections/scatter_gather.py:ScatterGather._hear:spawn",
     ],
     "watcher": [
-        "nodes.py:Nodes.hear:_note",
-        "watchers.py:Watchers._tell_crowd:_write",
-        "watchers.py:Watchers._tell_each:_write",
-        "watchers.py:Watchers._write:write_all",
-        "watchers.py:Watchers.drained:_call",
-        "watchers.py:Watchers.tell:_call",
+        "hub/cluster.py:Cluster.hear:_note",
+        "presence/notifier.py:PresenceWatchers._tell_crowd:_write",
+        "presence/notifier.py:PresenceWatchers._tell_each:_write",
+        "presence/notifier.py:PresenceWatchers._write:write_all",
+        "presence/notifier.py:PresenceWatchers.drained:_call",
+        "presence/notifier.py:PresenceWatchers.tell:_call",
     ],
     "rates": [
         "server/app.py:Application._lifespan:create_task",
-        "server/rates.py:Rates.run:tell",
+        "server/security/publish_quota.py:PublishQuota.run:tell",
     ],
     "first message": [
-        "server/deadlines.py:Deadlines._expire:call_soon",
-        "server/deadlines.py:Deadlines._expire:contain",
-        "server/deadlines.py:Deadlines.set:call_at",
-        "server/visits.py:Visits._set:deadlines.after",
-        "server/websocket.py:WebSocketShell._read:deadlines.after",
-        "server/wire.py:WebSocketProtocol._shake_hands:deadlines.after",
+        "server/connections/deadlines.py:Deadlines._expire:call_soon",
+        "server/connections/deadlines.py:Deadlines._expire:contain",
+        "server/connections/deadlines.py:Deadlines.set:call_at",
+        "server/connections/identity.py:Connections._set:deadlines.after",
+        "server/websocket/asgi.py:AsgiWebSocket._read:deadlines.after",
+        "server/websocket/protocol.py:WebSocketProtocol._shake_hands:deadlines.after",
     ],
     "goodbye": [
-        "server/farewell.py:in_turn:tell",
-        "server/farewell.py:together:tell",
-        "server/gateway.py:Gateway.opened:call_soon",
+        "server/connections/drain.py:in_turn:tell",
+        "server/connections/drain.py:together:tell",
+        "server/connections/manager.py:ConnectionManager.opened:call_soon",
     ],
     "heartbeat": [
-        "server/gateway.py:Gateway.beat:contained",
+        "server/connections/manager.py:ConnectionManager.beat:contained",
     ],
     "buffered": [
-        "server/gateway.py:Gateway.readings:buffered",
+        "server/connections/manager.py:ConnectionManager.readings:buffered",
     ],
     "readings": [
-        "server/machine.py:Machine.readings:to_thread",
+        "server/process/process_metrics.py:ProcessMetrics.readings:to_thread",
     ],
     "stream": [
-        "server/race.py:race:create_task",
-        "server/outbox.py:Outbox._next:call_soon",
-        "server/outbox.py:Outbox.close:call_later",
-        "server/outbox.py:Outbox.write:call_soon",
+        "common/concurrency.py:race:create_task",
+        "server/streams/outbox.py:Outbox._next:call_soon",
+        "server/streams/outbox.py:Outbox.close:call_later",
+        "server/streams/outbox.py:Outbox.write:call_soon",
     ],
     "published": [
-        "server/submissions.py:Submissions.add:spawn",
+        "server/websocket/publish_queue.py:PublishQueue.add:spawn",
     ],
     "pace": [
-        "server/turns.py:Turns._come_back:call_soon",
-        "server/turns.py:Turns._go_on:call_soon",
-        "server/turns.py:Turns._pass:call_soon",
-        "server/turns.py:Turns.another:later",
-        "server/wire.py:WebSocketProtocol._hold:call_later",
-        "server/wire.py:WebSocketProtocol._paused:later",
-        "server/wire.py:WebSocketProtocol._wait_for_turn:later",
+        "server/connections/turns.py:LoopTurns._come_back:call_soon",
+        "server/connections/turns.py:LoopTurns._go_on:call_soon",
+        "server/connections/turns.py:LoopTurns._pass:call_soon",
+        "server/connections/turns.py:LoopTurns.another:later",
+        "server/websocket/protocol.py:WebSocketProtocol._hold:call_later",
+        "server/websocket/protocol.py:WebSocketProtocol._paused:later",
+        "server/websocket/protocol.py:WebSocketProtocol._wait_for_turn:later",
     ],
     "decided": [
-        "server/visits.py:Visits.renew:_spawn",
+        "server/connections/identity.py:Connections.renew:_spawn",
     ],
     "message in parts": [
-        "server/wire.py:WebSocketProtocol._begin_or_end:deadlines.after",
-        "server/wire.py:WebSocketProtocol._message_is_due:deadlines.set",
+        "server/websocket/protocol.py:WebSocketProtocol._begin_or_end:deadlines.after",
+        "server/websocket/protocol.py:WebSocketProtocol._message_is_due:deadlines.set",
     ],
     "handshake with keys": [
-        "server/wire.py:WebSocketProtocol._shake_hands:spawn",
+        "server/websocket/protocol.py:WebSocketProtocol._shake_hands:spawn",
     ],
     "closed": [
-        "server/wire.py:WebSocketProtocol.connection_lost:contain",
+        "server/websocket/protocol.py:WebSocketProtocol.connection_lost:contain",
     ],
     "congested": [
-        "server/wire.py:WebSocketProtocol.pause_writing:call_soon",
-        "server/wire.py:WebSocketProtocol.resume_writing:call_soon",
+        "server/websocket/protocol.py:WebSocketProtocol.pause_writing:call_soon",
+        "server/websocket/protocol.py:WebSocketProtocol.resume_writing:call_soon",
     ],
 }
 _REASONS = {
-    "arrays.py:_scan:_end": "one body's bytes: what it raises, the request that sent them is answered",
-    "arrays.py:pieces:_end": "one body's bytes: what it raises, the request that sent them is answered",
+    "events/arrays.py:_scan:_end": "one body's bytes: what it raises, the request that sent them is answered",
+    "events/arrays.py:pieces:_end": "one body's bytes: what it raises, the request that sent them is answered",
     "brokers/nats/broker.py:NatsBroker.run:_serve": "a fault costs this connection to the server (test_nats_link.py)",
-    "brokers/nats/keys.py:Keys.claim:_write": "one publish tries again; its caller has what it raises",
-    "brokers/nats/link.py:Link.open:add_done_callback": "sets an event, and reads what ended a loop of the client library",
-    "brokers/nats/session.py:Session.reopen:create_task": "one channel's log each; what it raises is logged, and the others are opened",
+    "brokers/nats/keys.py:IdempotencyKeys.claim:_write": "one publish tries again; its caller has what it raises",
+    "brokers/nats/link.py:NatsLink.open:add_done_callback": "sets an event, and reads what ended a loop of the client library",
+    "brokers/nats/session.py:NatsSession.reopen:create_task": "one channel's log each; what it raises is logged, and the others are opened",
     "brokers/redis/broker.py:RedisBroker._shard:create_task": "a shard's own loops, each of which is begun again (Shard._keep)",
     "brokers/redis/broker.py:RedisBroker._refresh:_keep": "a channel that cannot be kept raises in contract/test_unwritable.py",
     "brokers/redis/broker.py:RedisBroker.run:create_task": "reads the topology again, whatever it was answered (test_redis.py)",
-    "brokers/redis/link.py:Link.data_received:_give": "contains what whoever waits makes of an answer",
-    "brokers/redis/link.py:Link.write:call_soon": "writes bytes that are packed already",
-    "brokers/redis/publisher.py:Publisher._again:call_later": "`_wake`, which appends to a list",
-    "brokers/redis/publisher.py:Publisher._send_due:_send": "an event that cannot be written down raises in contract/test_unwritable.py",
-    "brokers/redis/publisher.py:Publisher._wake:call_soon": "an event that cannot be written down raises in contract/test_unwritable.py",
+    "brokers/redis/link.py:RedisLink.data_received:_give": "contains what whoever waits makes of an answer",
+    "brokers/redis/link.py:RedisLink.write:call_soon": "writes bytes that are packed already",
+    "brokers/redis/publisher.py:RedisPublisher._again:call_later": "`_wake`, which appends to a list",
+    "brokers/redis/publisher.py:RedisPublisher._send_due:_send": "an event that cannot be written down raises in contract/test_unwritable.py",
+    "brokers/redis/publisher.py:RedisPublisher._wake:call_soon": "an event that cannot be written down raises in contract/test_unwritable.py",
     "brokers/redis/shard.py:Shard._proves:create_task": "a question to the server; its one caller awaits it",
     "brokers/redis/shard.py:Shard._subscribe:write": "bytes of a channel's name, which is checked where it comes in",
     "brokers/redis/shard.py:Shard.run:create_task": "`_keep` begins each loop again, whatever it raised",
-    "brokers/redis/values.py:announce:deliver": "records that cannot be read: test_unreadable.py, and contract/test_unreadable.py",
+    "brokers/redis/codec.py:announce:deliver": "records that cannot be read: test_unreadable.py, and contract/test_unreadable.py",
     "brokers/sqlite/broker.py:SqliteBroker.run:run_in_executor": (
         "the writer's own thread; each publish that raises there fails alone (contract/test_unwritable.py)"
     ),
-    "brokers/sqlite/writer.py:Writer._publish:_call": "each publish that raises fails alone (contract/test_unwritable.py)",
-    "brokers/sqlite/writer.py:Writer._recover:_call": "hands over names of channels",
-    "brokers/sqlite/writer.py:Writer._refuse:_call": "hands over an error",
-    "brokers/sqlite/writer.py:Writer._subscribe:_call": "hands over a position",
-    "server/admin.py:Admin._tell:tell": "rows that were checked where they came in; its loop is begun again (Faults.kept)",
+    "brokers/sqlite/writer.py:WriterThread._publish:_call": "each publish that raises fails alone (contract/test_unwritable.py)",
+    "brokers/sqlite/writer.py:WriterThread._recover:_call": "hands over names of channels",
+    "brokers/sqlite/writer.py:WriterThread._refuse:_call": "hands over an error",
+    "brokers/sqlite/writer.py:WriterThread._subscribe:_call": "hands over a position",
+    "server/connections/operators.py:Operators._tell:tell": "rows that were checked where they came in; its loop is begun again (Faults.kept)",
     "server/app.py:Application._lifespan:set_exception_handler": "counts and logs, and suppresses what that raises",
     "server/app.py:_beat:beat": "a signal to the supervisor; its loop is begun again (Faults.kept)",
-    "server/certificates.py:Certificates.run:to_thread": "reads files; its loop is begun again (Faults.kept)",
-    "server/gateway.py:Gateway.end_session:later": "contains what it goes on with",
-    "server/http_protocol.py:HttpProtocol._answered:call_later": "the transport's own `abort`",
-    "server/http_protocol.py:HttpProtocol._answered:call_soon": "moves a connection from one place in a dictionary to another",
-    "server/http_protocol.py:HttpProtocol._feed:_fail": (
+    "server/process/tls.py:Certificates.run:to_thread": "reads files; its loop is begun again (Faults.kept)",
+    "server/connections/manager.py:ConnectionManager.end_session:later": "contains what it goes on with",
+    "server/http/protocol.py:HttpProtocol._answered:call_later": "the transport's own `abort`",
+    "server/http/protocol.py:HttpProtocol._answered:call_soon": "moves a connection from one place in a dictionary to another",
+    "server/http/protocol.py:HttpProtocol._feed:_fail": (
         "a loop over what one connection sent; asyncio closes that one for what it raises"
     ),
-    "server/http_protocol.py:HttpProtocol._run:add_done_callback": "`discard` of a set",
-    "server/ingest.py:Ingest._read:_end": "a loop over one body; it sets two events",
-    "server/ingest.py:Ingest._take_chunk:_end": "a loop over one body; it sets two events",
-    "server/server.py:Server.handle_exit:call_soon_threadsafe": "the second signal, which ends the process on purpose",
-    "server/server.py:Server.startup:add_reader": "the supervisor is gone, which ends the process on purpose",
-    "server/siblings.py:Siblings._asked:contained": "contains the answer to a sibling",
-    "server/siblings.py:Siblings._asked:create_task": "runs what is contained",
-    "server/siblings.py:Siblings.run:add_reader": "a sibling's question is one byte and a socket; what it raises the loop notes",
-    "server/siblings.py:Siblings.scrape:add_done_callback": "forgets the scrape that has ended",
-    "server/siblings.py:Siblings.scrape:create_task": "a scrape; those who asked for it have what it raises",
-    "server/websocket.py:WebSocketShell._read:contained": "a loop over what one connection sent, each message contained",
+    "server/http/protocol.py:HttpProtocol._run:add_done_callback": "`discard` of a set",
+    "server/publish/ndjson.py:NdjsonPublish._read:_end": "a loop over one body; it sets two events",
+    "server/publish/ndjson.py:NdjsonPublish._take_chunk:_end": "a loop over one body; it sets two events",
+    "server/process/server.py:Server.handle_exit:call_soon_threadsafe": "the second signal, which ends the process on purpose",
+    "server/process/server.py:Server.startup:add_reader": "the supervisor is gone, which ends the process on purpose",
+    "server/process/worker_metrics.py:WorkerMetrics._asked:contained": "contains the answer to a sibling",
+    "server/process/worker_metrics.py:WorkerMetrics._asked:create_task": "runs what is contained",
+    "server/process/worker_metrics.py:WorkerMetrics.run:add_reader": "a sibling's question is one byte and a socket; what it raises the loop notes",
+    "server/process/worker_metrics.py:WorkerMetrics.scrape:add_done_callback": "forgets the scrape that has ended",
+    "server/process/worker_metrics.py:WorkerMetrics.scrape:create_task": "a scrape; those who asked for it have what it raises",
+    "server/websocket/asgi.py:AsgiWebSocket._read:contained": "a loop over what one connection sent, each message contained",
 }
 """Why nothing shared is at risk, of those that are not made to raise here."""
 PLACES = {place: name for name, found in _PLACES.items() for place in found}
@@ -229,8 +231,12 @@ def test_nobody_else_notices(name: str) -> None:
         asyncio.run(injected(name))
 
 
-def test_a_callback_that_raises_costs_its_own_connection_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each in turn, on one node: whatever a fault left behind disturbs nobody in the next turn either."""
+def test_a_callback_that_raises_costs_its_own_connection_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each in turn, on one node: whatever a fault left behind disturbs nobody in the next turn
+    either.
+    """
     failing = Failing(monkeypatch)
 
     async def main() -> None:
@@ -248,7 +254,9 @@ def test_a_callback_that_raises_costs_its_own_connection_alone(monkeypatch: pyte
 
 
 class Failing:
-    """Has what one place of the code schedules raise in its stead, and soon, until something has (a timer may be cancelled)."""
+    """Has what one place of the code schedules raise in its stead, and soon, until something has (a
+    timer may be cancelled).
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._place = ""
@@ -256,7 +264,7 @@ class Failing:
         for owner, name, when in (
             (asyncio.BaseEventLoop, "call_soon", 0),
             (asyncio.BaseEventLoop, "call_later", 1),
-            (Turns, "later", 0),
+            (LoopTurns, "later", 0),
         ):
             monkeypatch.setattr(owner, name, self._wrapped(getattr(owner, name), name, when))
 

@@ -1,5 +1,6 @@
-"""HTTP/1.1 as it comes: framing, trailers, upgrades, half-closed connections, white space, HTTP/1.0. As bytes on a socket, where a library
-would tidy them up."""
+"""HTTP/1.1 as it comes: framing, trailers, upgrades, half-closed connections, white space,
+HTTP/1.0. As bytes on a socket, where a library would tidy them up.
+"""
 
 import json
 import socket
@@ -63,54 +64,100 @@ TRAILER = (
 )
 
 
-@pytest.mark.parametrize("packets", [1, 2, 0], ids=["in one packet", "in another", "in one byte a packet"])
-def test_fields_behind_the_body_are_ignored(served: EventHubServer, path: str, packets: int) -> None:
+@pytest.mark.parametrize(
+    "packets", [1, 2, 0], ids=["in one packet", "in another", "in one byte a packet"]
+)
+def test_fields_behind_the_body_are_ignored(
+    served: EventHubServer, path: str, packets: int
+) -> None:
     for number in range(2):
         whole = chunked(path, [b"%d" % number], "X-Forwarded-For: 7.7.7.7", trailer=TRAILER) + END
         at = whole.index(b"\r\n0\r\n") + 5
-        parts = [whole] if packets == 1 else [whole[:at], whole[at:]] if packets else [bytes([byte]) for byte in whole]
+        parts = (
+            [whole]
+            if packets == 1
+            else [whole[:at], whole[at:]]
+            if packets
+            else [bytes([byte]) for byte in whole]
+        )
         first, last = asked(served.port, *parts, source=PROXY)
         assert (first.status, last.status) == (201, 200)
         assert "idempotent-replayed" not in first.headers
     assert stored(served, path) == [0, 1]
     assert "attributes" not in http.get(f"{served.url}{path}").json()["events"][0]
-    lines = [line for line in served.lines("request") if line["path"] == path and line["method"] == "POST"]
+    lines = [
+        line
+        for line in served.lines("request")
+        if line["path"] == path and line["method"] == "POST"
+    ]
     assert [line["client"] for line in lines] == ["7.7.7.7"] * 2
 
 
 def test_a_credential_behind_the_body_is_none(served: EventHubServer) -> None:
-    whole = chunked("/v1/channels/closed.a", [b"1"], "Connection: close", trailer=f"Authorization: Bearer {KEY}\r\n".encode())
+    whole = chunked(
+        "/v1/channels/closed.a",
+        [b"1"],
+        "Connection: close",
+        trailer=f"Authorization: Bearer {KEY}\r\n".encode(),
+    )
     assert [answer.status for answer in asked(served.port, whole)] == [401]
 
 
-def test_a_connection_that_a_trailer_asks_to_close_is_closed_behind_the_answer(served: EventHubServer, path: str) -> None:
-    (answer,) = asked(served.port, chunked(path, [b"1"], trailer=b"Connection: close\r\n") + post(path, b"2"))
+def test_a_connection_that_a_trailer_asks_to_close_is_closed_behind_the_answer(
+    served: EventHubServer, path: str
+) -> None:
+    (answer,) = asked(
+        served.port, chunked(path, [b"1"], trailer=b"Connection: close\r\n") + post(path, b"2")
+    )
     assert answer.status == 201
     assert stored(served, path) == [1]
 
 
-@pytest.mark.parametrize("field", [b"Content-Length: 50", b"Content-Length: 1", b"Transfer-Encoding: chunked", b"transfer-encoding: x"])
-def test_a_length_behind_the_body_is_refused(served: EventHubServer, path: str, field: bytes) -> None:
-    (answer,) = asked(served.port, chunked(path, [b"1"], trailer=field + b"\r\n") + post(path, b"2"))
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Content-Length: 50",
+        b"Content-Length: 1",
+        b"Transfer-Encoding: chunked",
+        b"transfer-encoding: x",
+    ],
+)
+def test_a_length_behind_the_body_is_refused(
+    served: EventHubServer, path: str, field: bytes
+) -> None:
+    (answer,) = asked(
+        served.port, chunked(path, [b"1"], trailer=field + b"\r\n") + post(path, b"2")
+    )
     assert answer.status == 400
     assert stored(served, path) == []
 
 
-@pytest.mark.parametrize("what", [b"X: " + b"a" * 1_000_000, b"X: a\r\n" * 20_000], ids=["a field", "fields"])
-def test_fields_behind_the_body_have_a_bound(served: EventHubServer, path: str, what: bytes) -> None:
+@pytest.mark.parametrize(
+    "what", [b"X: " + b"a" * 1_000_000, b"X: a\r\n" * 20_000], ids=["a field", "fields"]
+)
+def test_fields_behind_the_body_have_a_bound(
+    served: EventHubServer, path: str, what: bytes
+) -> None:
     got = said(served.port, chunked(path, [b"1"], trailer=what)[:200_000])
     assert answers(got)[0].status == 431
     assert stored(served, path) == []
 
 
 def test_a_chunk_extension_without_end_has_a_bound(served: EventHubServer, path: str) -> None:
-    (answer,) = asked(served.port, head("POST", path, "Transfer-Encoding: chunked") + b"1;a=" + b"b" * 1_000_000)
+    (answer,) = asked(
+        served.port, head("POST", path, "Transfer-Encoding: chunked") + b"1;a=" + b"b" * 1_000_000
+    )
     assert answer.status == 431
 
 
 # The head's bounds
 
-OPENING = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==")
+OPENING = (
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+)
 
 
 @pytest.mark.parametrize("packet", [1_000_000, 16_000], ids=["in one packet", "in several"])
@@ -123,23 +170,50 @@ OPENING = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 
         head("GET", "/livez", *["X:"] * 300),
         head("GET", "/v1/ws", *OPENING, *["X:"] * 300),
     ],
-    ids=["an address", "an address of a WebSocket", "an address and a field", "fields", "fields of a WebSocket"],
+    ids=[
+        "an address",
+        "an address of a WebSocket",
+        "an address and a field",
+        "fields",
+        "fields of a WebSocket",
+    ],
 )
 def test_a_head_has_a_bound(served: EventHubServer, whole: bytes, packet: int) -> None:
-    (answer,) = asked(served.port, *(whole[at : at + packet] for at in range(0, len(whole), packet)))
+    (answer,) = asked(
+        served.port, *(whole[at : at + packet] for at in range(0, len(whole), packet))
+    )
     assert (answer.status, json.loads(answer.body)["code"]) == (431, "head_too_large")
 
 
 def test_a_head_below_its_bounds_is_answered(served: EventHubServer) -> None:
     fields = [f"X-{number}: a" for number in range(250)]
-    got = asked(served.port, head("GET", "/livez?" + "a" * 28_000, *fields) + head("GET", "/livez", *fields) + END)
+    got = asked(
+        served.port,
+        head("GET", "/livez?" + "a" * 28_000, *fields) + head("GET", "/livez", *fields) + END,
+    )
     assert [answer.status for answer in got] == [200] * 3
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
-@pytest.mark.parametrize("address", ["/livez", "/v1/types", "/v1/channels/closed.a", "/v1/admin/blocks", "/v1/sse", "/v1/ws", "/nothing"])
-def test_an_address_has_so_many_parameters_whatever_it_is(served: EventHubServer, method: str, address: str) -> None:
-    (answer,) = asked(served.port, head(method, f"{address}?a{'&a' * 256}", "Connection: close", "Content-Length: 0"))
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/livez",
+        "/v1/types",
+        "/v1/channels/closed.a",
+        "/v1/admin/blocks",
+        "/v1/sse",
+        "/v1/ws",
+        "/nothing",
+    ],
+)
+def test_an_address_has_so_many_parameters_whatever_it_is(
+    served: EventHubServer, method: str, address: str
+) -> None:
+    (answer,) = asked(
+        served.port,
+        head(method, f"{address}?a{'&a' * 256}", "Connection: close", "Content-Length: 0"),
+    )
     assert refused(answer, "more than 256 parameters")
 
 
@@ -153,9 +227,16 @@ def test_an_operator_is_known_before_a_query_is_looked_at(served: EventHubServer
 
 
 @pytest.mark.parametrize("half_close", [False, True])
-def test_a_body_in_tiny_chunks_is_taken_whole_and_so_is_what_follows(served: EventHubServer, path: str, *, half_close: bool) -> None:
+def test_a_body_in_tiny_chunks_is_taken_whole_and_so_is_what_follows(
+    served: EventHubServer, path: str, *, half_close: bool
+) -> None:
     body = [b" "] * 60_000
-    whole = chunked(path, [*body, b"1"]) + chunked("/v1/channels/none.a", body) + chunked(path, [*body, b"2"]) + END
+    whole = (
+        chunked(path, [*body, b"1"])
+        + chunked("/v1/channels/none.a", body)
+        + chunked(path, [*body, b"2"])
+        + END
+    )
     got = asked(served.port, whole, half_close=half_close)
     assert [answer.status for answer in got] == [201, 404, 201, 200]
     assert stored(served, path) == [1, 2]
@@ -213,8 +294,13 @@ def test_what_is_framed_wrongly_is_answered_and_nothing_of_it_is_stored(
     assert stored(served, path) == []
 
 
-def test_chunk_sizes_have_no_sign_and_a_stream_says_where_it_ended(served: EventHubServer, path: str) -> None:
-    lines = head("POST", path, CODING.format("chunked"), "Content-Type: application/x-ndjson") + b"4\r\n1\n2\n\r\n+1\r\n"
+def test_chunk_sizes_have_no_sign_and_a_stream_says_where_it_ended(
+    served: EventHubServer, path: str
+) -> None:
+    lines = (
+        head("POST", path, CODING.format("chunked"), "Content-Type: application/x-ndjson")
+        + b"4\r\n1\n2\n\r\n+1\r\n"
+    )
     (answer,) = asked(served.port, lines)
     last = json.loads(answer.body.splitlines()[-1])
     assert (last["accepted"], last["done"], last["error"]["code"]) == (2, False, "invalid_request")
@@ -233,37 +319,61 @@ def test_chunk_sizes_have_no_sign_and_a_stream_says_where_it_ended(served: Event
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS"),
         (b"GET /livez HTTP/1.1\r\n\r\n", "Host"),
         (b"GET /v1/ws HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "Host"),
-        (head("POST", "/v1/channels/open.a", "Content-Length: 1", "Content-Length: 1") + b"1", "head of the request"),
+        (
+            head("POST", "/v1/channels/open.a", "Content-Length: 1", "Content-Length: 1") + b"1",
+            "head of the request",
+        ),
         (head("GET", "/livez", "X : 1"), "head of the request"),
-        (b"POST /v1/channels/open.a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n" + BODY, "HTTP/1.0"),
+        (
+            b"POST /v1/channels/open.a HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n" + BODY,
+            "HTTP/1.0",
+        ),
     ],
 )
-def test_what_is_no_request_of_ours_is_answered(served: EventHubServer, request_: bytes, word: str) -> None:
+def test_what_is_no_request_of_ours_is_answered(
+    served: EventHubServer, request_: bytes, word: str
+) -> None:
     (answer,) = asked(served.port, request_)
     assert refused(answer, word), answer
 
 
 @pytest.mark.parametrize("query", ["", "?handling=lenient"])
-def test_a_body_without_any_framing_is_told_apart_from_an_empty_one(served: EventHubServer, path: str, query: str) -> None:
-    without, empty, _ = asked(served.port, head("POST", path + query), head("POST", path + query, "Content-Length: 0"), END)
+def test_a_body_without_any_framing_is_told_apart_from_an_empty_one(
+    served: EventHubServer, path: str, query: str
+) -> None:
+    without, empty, _ = asked(
+        served.port,
+        head("POST", path + query),
+        head("POST", path + query, "Content-Length: 0"),
+        END,
+    )
     assert b"nothing: the request has neither a Content-Length" in without.body
     assert b"nothing" in empty.body
     assert b"neither" not in empty.body
 
 
 def test_a_tunnel_is_refused(served: EventHubServer) -> None:
-    (answer,) = asked(served.port, b"CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\nhello")
+    (answer,) = asked(
+        served.port, b"CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\nhello"
+    )
     assert answer.status == 405
 
 
-@pytest.mark.parametrize("behind", [b"\0garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", head("POST", "/", "Content-Length: x")])
-def test_what_comes_before_something_that_is_no_request_is_answered(served: EventHubServer, path: str, behind: bytes) -> None:
+@pytest.mark.parametrize(
+    "behind",
+    [b"\0garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", head("POST", "/", "Content-Length: x")],
+)
+def test_what_comes_before_something_that_is_no_request_is_answered(
+    served: EventHubServer, path: str, behind: bytes
+) -> None:
     got = asked(served.port, post(path, b"1") + chunked(path, [b"2"]) + behind)
     assert [answer.status for answer in got] == [201, 201, 400]
     assert stored(served, path) == [1, 2]
 
 
-def test_more_requests_than_may_wait_are_refused_behind_the_answers(served: EventHubServer, path: str) -> None:
+def test_more_requests_than_may_wait_are_refused_behind_the_answers(
+    served: EventHubServer, path: str
+) -> None:
     got = asked(served.port, b"".join(post(path, b"%d" % number) for number in range(100)))
     assert [answer.status for answer in got] == [201] * 17 + [429]
     assert stored(served, path) == list(range(17))
@@ -271,7 +381,12 @@ def test_more_requests_than_may_wait_are_refused_behind_the_answers(served: Even
 
 # Fields that are sent once
 
-HANDSHAKE = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"]
+HANDSHAKE = [
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version: 13",
+]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +396,9 @@ HANDSHAKE = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Key: dG
         "ce-type: a", "ce-source: a", "ce-subject: a", "Last-Event-ID: a-1", "Sec-Fetch-Site: same-origin", "Sec-Fetch-Dest: empty",
     ],
 )  # fmt: skip
-def test_a_field_that_is_sent_twice_is_refused_by_name(served: EventHubServer, asgi_hub: EventHubServer, path: str, field: str) -> None:
+def test_a_field_that_is_sent_twice_is_refused_by_name(
+    served: EventHubServer, asgi_hub: EventHubServer, path: str, field: str
+) -> None:
     name = field.partition(":")[0]
     fields = [field] if name == "Host" else [field, field]
     twice = post(path, b"1", "Connection: close", *fields)
@@ -292,17 +409,43 @@ def test_a_field_that_is_sent_twice_is_refused_by_name(served: EventHubServer, a
 
 
 @pytest.mark.parametrize("field", [*HANDSHAKE[2:], "Origin: http://localhost", "Host: localhost"])
-def test_a_field_that_is_sent_twice_in_a_handshake_is_refused_by_name(served: EventHubServer, field: str) -> None:
-    (answer,) = asked(served.port, head("GET", "/v1/ws", *HANDSHAKE, field, *([] if field in HANDSHAKE or "Host" in field else [field])))
+def test_a_field_that_is_sent_twice_in_a_handshake_is_refused_by_name(
+    served: EventHubServer, field: str
+) -> None:
+    (answer,) = asked(
+        served.port,
+        head(
+            "GET",
+            "/v1/ws",
+            *HANDSHAKE,
+            field,
+            *([] if field in HANDSHAKE or "Host" in field else [field]),
+        ),
+    )
     assert refused(answer, f"more than one header {field.partition(':')[0]}")
 
 
 def test_fields_that_make_a_list_may_be_repeated(served: EventHubServer, path: str) -> None:
-    fields = ["X-Forwarded-For: 9.9.9.9", "X-Forwarded-For: 8.8.8.8", "Accept: a", "Accept: b", "Content-Encoding: identity"]
-    (answer,) = asked(served.port, post(path, b"1", "Connection: close", *fields, "Content-Encoding: identity"), source=PROXY)
+    fields = [
+        "X-Forwarded-For: 9.9.9.9",
+        "X-Forwarded-For: 8.8.8.8",
+        "Accept: a",
+        "Accept: b",
+        "Content-Encoding: identity",
+    ]
+    (answer,) = asked(
+        served.port,
+        post(path, b"1", "Connection: close", *fields, "Content-Encoding: identity"),
+        source=PROXY,
+    )
     assert answer.status == 201
     assert served.lines("request")[-1]["client"] == "8.8.8.8"
-    (answer,) = asked(served.port, post(path, b"1", "Connection: close", "Content-Encoding: gzip", "Content-Encoding: identity"))
+    (answer,) = asked(
+        served.port,
+        post(
+            path, b"1", "Connection: close", "Content-Encoding: gzip", "Content-Encoding: identity"
+        ),
+    )
     assert answer.status == 415
 
 
@@ -317,16 +460,31 @@ UPGRADES = [
 ]
 
 
-@pytest.mark.parametrize("upgrade", UPGRADES, ids=lambda fields: fields[-1].partition(":")[2].strip())
-@pytest.mark.parametrize("pieces", [1, 2, 0], ids=["in one packet", "the body in another", "in one byte a packet"])
+@pytest.mark.parametrize(
+    "upgrade", UPGRADES, ids=lambda fields: fields[-1].partition(":")[2].strip()
+)
+@pytest.mark.parametrize(
+    "pieces", [1, 2, 0], ids=["in one packet", "the body in another", "in one byte a packet"]
+)
 def test_a_request_whose_upgrade_is_declined_is_answered_as_if_it_had_none(
     served: EventHubServer, path: str, upgrade: list[str], pieces: int
 ) -> None:
     ndjson = "Content-Type: application/x-ndjson"
-    whole = post(path, b"1", *upgrade) + chunked(path, [b"[2", b",3]"], *upgrade) + head("GET", path, *H2C) + post(path, b"4")
+    whole = (
+        post(path, b"1", *upgrade)
+        + chunked(path, [b"[2", b",3]"], *upgrade)
+        + head("GET", path, *H2C)
+        + post(path, b"4")
+    )
     whole += post(path, b"5\n6\n", ndjson, *upgrade)
     at = whole.index(b"\r\n\r\n") + 4
-    parts = [whole] if pieces == 1 else [whole[:at], whole[at:]] if pieces else [bytes([byte]) for byte in whole]
+    parts = (
+        [whole]
+        if pieces == 1
+        else [whole[:at], whole[at:]]
+        if pieces
+        else [bytes([byte]) for byte in whole]
+    )
     got = asked(served.port, *parts, half_close=True)
     assert [answer.status for answer in got] == [201, 201, 200, 201, 200]
     assert [event["data"] for event in json.loads(got[2].body)["events"]] == [1, 2, 3]
@@ -342,19 +500,28 @@ def test_http_1_0_has_no_upgrade(served: EventHubServer, path: str) -> None:
     assert answer.status == 426
 
 
-def test_a_websocket_may_be_one_of_several_protocols_that_are_offered(served: EventHubServer) -> None:
+def test_a_websocket_may_be_one_of_several_protocols_that_are_offered(
+    served: EventHubServer,
+) -> None:
     with raw(served.port) as sock:
-        sock.sendall(head("GET", "/v1/ws?channel=open.a", "Upgrade: h2c, WebSocket", *HANDSHAKE[1:]))
+        sock.sendall(
+            head("GET", "/v1/ws?channel=open.a", "Upgrade: h2c, WebSocket", *HANDSHAKE[1:])
+        )
         assert exactly(sock, 12) == b"HTTP/1.1 101"
 
 
 @pytest.mark.parametrize("body", ["Content-Length: 3", "Transfer-Encoding: chunked"])
 def test_a_handshake_has_no_body(served: EventHubServer, body: str) -> None:
-    (answer,) = asked(served.port, head("GET", "/v1/ws", *HANDSHAKE, body) + b"3\r\nabc\r\n0\r\nAuthorization: a\r\n\r\n")
+    (answer,) = asked(
+        served.port,
+        head("GET", "/v1/ws", *HANDSHAKE, body) + b"3\r\nabc\r\n0\r\nAuthorization: a\r\n\r\n",
+    )
     assert refused(answer, "body")
 
 
-def test_a_handshake_that_is_refused_is_answered_although_the_client_goes_on_sending(served: EventHubServer) -> None:
+def test_a_handshake_that_is_refused_is_answered_although_the_client_goes_on_sending(
+    served: EventHubServer,
+) -> None:
     with raw(served.port) as sock:
         sock.sendall(head("GET", "/v1/nothing", *HANDSHAKE))
         assert exactly(sock, 12) == b"HTTP/1.1 404"
@@ -368,14 +535,20 @@ def test_a_handshake_that_is_refused_is_answered_although_the_client_goes_on_sen
 def test_a_client_that_ends_its_half_gets_what_is_due(served: EventHubServer, path: str) -> None:
     (answer,) = asked(served.port, post(path, b"1"), half_close=True)
     assert answer.status == 201
-    (answer,) = asked(served.port, chunked(path, [b"2\n", b"3"], "Content-Type: application/x-ndjson"), half_close=True)
+    (answer,) = asked(
+        served.port,
+        chunked(path, [b"2\n", b"3"], "Content-Type: application/x-ndjson"),
+        half_close=True,
+    )
     assert json.loads(answer.body.splitlines()[-1])["done"]
     got = asked(served.port, head("GET", path) + post(path, b"4"), half_close=True)
     assert [len(json.loads(got[0].body)["events"]), got[1].status] == [3, 201]
     assert stored(served, path) == [1, 2, 3, 4]
 
 
-def test_an_empty_body_has_its_end_before_that_of_the_half(served: EventHubServer, path: str) -> None:
+def test_an_empty_body_has_its_end_before_that_of_the_half(
+    served: EventHubServer, path: str
+) -> None:
     empty = head("POST", path, "Content-Type: application/x-ndjson", "Content-Length: 0")
     (answer,) = asked(served.port, empty, half_close=True)
     assert (answer.status, json.loads(answer.body)["done"]) == (200, True)
@@ -384,7 +557,9 @@ def test_an_empty_body_has_its_end_before_that_of_the_half(served: EventHubServe
 
 
 def test_an_answer_that_waits_for_the_disk_comes_to_who_ended_its_half(tmp_path: Path) -> None:
-    with EventHubServer(tmp_path, f"broker: sqlite:///{tmp_path}/events.db\nchannels: {{open: {{}}}}\n") as hub:
+    with EventHubServer(
+        tmp_path, f"broker: sqlite:///{tmp_path}/events.db\nchannels: {{open: {{}}}}\n"
+    ) as hub:
         (answer,) = asked(hub.port, post("/v1/channels/open.a", b"1"), half_close=True)
         assert answer.status == 201
 
@@ -396,15 +571,24 @@ def test_an_answer_that_waits_for_the_disk_comes_to_who_ended_its_half(tmp_path:
         (b"", "body"),
     ],
 )
-def test_a_body_that_ends_too_early_is_answered_and_not_stored(served: EventHubServer, path: str, begun: bytes, detail: str) -> None:
-    for start in (head("POST", path, "Content-Length: 10"), head("POST", path, "Transfer-Encoding: chunked") + b"a\r\n"):
+def test_a_body_that_ends_too_early_is_answered_and_not_stored(
+    served: EventHubServer, path: str, begun: bytes, detail: str
+) -> None:
+    for start in (
+        head("POST", path, "Content-Length: 10"),
+        head("POST", path, "Transfer-Encoding: chunked") + b"a\r\n",
+    ):
         (answer,) = asked(served.port, start + begun, half_close=True)
         assert refused(answer, detail), answer
     assert stored(served, path) == []
 
 
-def test_of_a_stream_that_ends_too_early_whole_lines_are_stored_and_it_is_told(served: EventHubServer, path: str) -> None:
-    begun = chunked(path, [b"1\n2\n3"], "Content-Type: application/x-ndjson").removesuffix(b"0\r\n\r\n")
+def test_of_a_stream_that_ends_too_early_whole_lines_are_stored_and_it_is_told(
+    served: EventHubServer, path: str
+) -> None:
+    begun = chunked(path, [b"1\n2\n3"], "Content-Type: application/x-ndjson").removesuffix(
+        b"0\r\n\r\n"
+    )
     (answer,) = asked(served.port, begun, half_close=True)
     last = json.loads(answer.body.splitlines()[-1])
     assert (last["accepted"], last["done"], last["error"]["code"]) == (2, False, "invalid_request")
@@ -418,7 +602,9 @@ def test_a_head_that_ends_too_early_is_answered_and_silence_is_not(served: Event
 
 
 @pytest.mark.parametrize("transport", ["sse", "ndjson"])
-def test_a_reader_that_ends_its_half_reads_on_and_one_that_has_gone_is_found_out(served: EventHubServer, path: str, transport: str) -> None:
+def test_a_reader_that_ends_its_half_reads_on_and_one_that_has_gone_is_found_out(
+    served: EventHubServer, path: str, transport: str
+) -> None:
     with WsClient(f"{served.ws_url}") as watcher:
         channel = path.rpartition("/")[2]
         watcher.subscribe(channel, presence=True)
@@ -438,7 +624,9 @@ def test_a_reader_that_ends_its_half_reads_on_and_one_that_has_gone_is_found_out
 
 
 @pytest.mark.parametrize("space", [" ", "\t", " \t  "])
-def test_white_space_around_a_value_is_no_part_of_it(served: EventHubServer, asgi_hub: EventHubServer, path: str, space: str) -> None:
+def test_white_space_around_a_value_is_no_part_of_it(
+    served: EventHubServer, asgi_hub: EventHubServer, path: str, space: str
+) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     names = {
         "Idempotency-Key": "a",
@@ -450,32 +638,49 @@ def test_white_space_around_a_value_is_no_part_of_it(served: EventHubServer, asg
     fields = [f"{name}:{space}{value}{space}" for name, value in names.items()]
     for server, channel in ((served, path), (asgi_hub, path.replace("open.", "iot."))):
         body = b'{"value":1}'
-        got = asked(server.port, post(channel, body, *fields) + post(channel, body, "Idempotency-Key: a", "Connection: close"))
+        got = asked(
+            server.port,
+            post(channel, body, *fields)
+            + post(channel, body, "Idempotency-Key: a", "Connection: close"),
+        )
         assert [answer.status for answer in got] == [201, 201], (server.lane, got)
         assert got[1].headers["idempotent-replayed"] == "true"
         (event,) = http.get(f"{server.url}{channel}").json()["events"]
         assert event["attributes"] == {"type": "t", "traceparent": trace}
 
 
-def test_white_space_around_what_decides_is_no_part_of_it(served: EventHubServer, path: str) -> None:
+def test_white_space_around_what_decides_is_no_part_of_it(
+    served: EventHubServer, path: str
+) -> None:
     with raw(served.port) as sock:
         sock.sendall(head("GET", "/v1/ws?channel=open.a", *(f"{field} \t" for field in HANDSHAKE)))
         assert exactly(sock, 12) == b"HTTP/1.1 101"
-    (answer,) = asked(served.port, post("/v1/channels/closed.a", b"1", f"Authorization: Bearer {KEY} ", "Connection: close "))
+    (answer,) = asked(
+        served.port,
+        post("/v1/channels/closed.a", b"1", f"Authorization: Bearer {KEY} ", "Connection: close "),
+    )
     assert answer.status == 201
-    (answer,) = asked(served.port, post(path, b"1", "Host2: x", "Expect: 100-continue ", "Connection: close"))
+    (answer,) = asked(
+        served.port, post(path, b"1", "Host2: x", "Expect: 100-continue ", "Connection: close")
+    )
     assert answer.status == 201
 
 
-@pytest.mark.parametrize("coding", ["Identity", "IDENTITY", "identity, identity", " identity ,Identity", ""])
+@pytest.mark.parametrize(
+    "coding", ["Identity", "IDENTITY", "identity, identity", " identity ,Identity", ""]
+)
 def test_content_that_is_not_coded_is_taken(served: EventHubServer, path: str, coding: str) -> None:
-    (answer,) = asked(served.port, post(path, b"1", f"Content-Encoding: {coding}", "Connection: close"))
+    (answer,) = asked(
+        served.port, post(path, b"1", f"Content-Encoding: {coding}", "Connection: close")
+    )
     assert answer.status == 201
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP", "identity, gzip", "zstd"])
 def test_content_that_is_coded_is_refused(served: EventHubServer, path: str, coding: str) -> None:
-    (answer,) = asked(served.port, post(path, b"1", f"Content-Encoding: {coding}", "Connection: close"))
+    (answer,) = asked(
+        served.port, post(path, b"1", f"Content-Encoding: {coding}", "Connection: close")
+    )
     assert answer.status == 415
 
 
@@ -489,8 +694,12 @@ def test_content_that_is_coded_is_refused(served: EventHubServer, path: str, cod
         "application/x-jsonl",
     ],
 )
-def test_the_name_of_a_media_type_is_case_insensitive_and_may_have_parameters(served: EventHubServer, path: str, media: str) -> None:
-    whole = chunked(path, [b"1\n2\n"], f"CONTENT-TYPE: {media}").replace(b"Transfer-Encoding: chunked", b"transfer-ENCODING: Chunked")
+def test_the_name_of_a_media_type_is_case_insensitive_and_may_have_parameters(
+    served: EventHubServer, path: str, media: str
+) -> None:
+    whole = chunked(path, [b"1\n2\n"], f"CONTENT-TYPE: {media}").replace(
+        b"Transfer-Encoding: chunked", b"transfer-ENCODING: Chunked"
+    )
     (answer,) = asked(served.port, whole)
     assert json.loads(answer.body.splitlines()[-1])["accepted"] == 2
 
@@ -499,10 +708,16 @@ def test_the_name_of_a_media_type_is_case_insensitive_and_may_have_parameters(se
 
 
 @pytest.mark.parametrize("transport", ["sse", "ndjson"])
-def test_http_1_0_gets_a_stream_that_ends_with_its_connection(served: EventHubServer, path: str, transport: str) -> None:
+def test_http_1_0_gets_a_stream_that_ends_with_its_connection(
+    served: EventHubServer, path: str, transport: str
+) -> None:
     assert http.post(f"{served.url}{path}", content="7").status_code == 201
     with raw(served.port) as sock:
-        sock.sendall(head("GET", f"{path}/{transport}?since=earliest", "Connection: keep-alive", version="1.0"))
+        sock.sendall(
+            head(
+                "GET", f"{path}/{transport}?since=earliest", "Connection: keep-alive", version="1.0"
+            )
+        )
         got = b""
         while b'"data":7' not in got:
             got += exactly(sock, 1)
@@ -512,33 +727,48 @@ def test_http_1_0_gets_a_stream_that_ends_with_its_connection(served: EventHubSe
     assert body.startswith((b"retry: ", b'{"type":"subscribed"')), "no size of a chunk"
 
 
-def test_http_1_0_gets_the_progress_of_a_stream_without_chunks(served: EventHubServer, path: str) -> None:
-    (answer,) = asked(served.port, post(path, b"1\n2\n", "Content-Type: application/x-ndjson", version="1.0"))
+def test_http_1_0_gets_the_progress_of_a_stream_without_chunks(
+    served: EventHubServer, path: str
+) -> None:
+    (answer,) = asked(
+        served.port, post(path, b"1\n2\n", "Content-Type: application/x-ndjson", version="1.0")
+    )
     assert "transfer-encoding" not in answer.headers
     assert json.loads(answer.body.splitlines()[-1])["accepted"] == 2
 
 
-def test_http_1_0_keeps_a_connection_where_it_asks_for_that_and_the_length_is_known(served: EventHubServer, path: str) -> None:
+def test_http_1_0_keeps_a_connection_where_it_asks_for_that_and_the_length_is_known(
+    served: EventHubServer, path: str
+) -> None:
     kept = "Connection: Keep-Alive"
     got = asked(
-        served.port, post(path, b"1", kept, version="1.0") + head("GET", path, kept, version="1.0") + head("GET", path, version="1.0")
+        served.port,
+        post(path, b"1", kept, version="1.0")
+        + head("GET", path, kept, version="1.0")
+        + head("GET", path, version="1.0"),
     )
     assert [answer.headers["connection"] for answer in got] == ["keep-alive", "keep-alive", "close"]
     (answer,) = asked(served.port, post(path, b"2", "Expect: 100-continue", version="1.0"))
     assert answer.status == 201
-    assert not said(served.port, post(path, b"3", "Expect: 100-continue", version="1.0")).startswith(b"HTTP/1.1 100")
+    assert not said(
+        served.port, post(path, b"3", "Expect: 100-continue", version="1.0")
+    ).startswith(b"HTTP/1.1 100")
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("what", ["", "/sse", "/ndjson", "/none"])
-def test_head_has_no_body_and_no_coding_of_one(served: EventHubServer, path: str, version: str, what: str) -> None:
+def test_head_has_no_body_and_no_coding_of_one(
+    served: EventHubServer, path: str, version: str, what: str
+) -> None:
     got = said(served.port, head("HEAD", path + what, "Connection: close", version=version))
     assert got.endswith(b"\r\n\r\n")
     assert got.count(b"\r\n\r\n") == 1
     assert b"transfer-encoding" not in got.lower()
 
 
-def test_who_waits_for_100_gets_it_or_the_answer_and_then_nothing_can_be_mistaken(served: EventHubServer, path: str) -> None:
+def test_who_waits_for_100_gets_it_or_the_answer_and_then_nothing_can_be_mistaken(
+    served: EventHubServer, path: str
+) -> None:
     waits = head("POST", path, "Content-Length: 1", "Expect: 100-Continue")
     with raw(served.port) as sock:
         sock.sendall(waits)
@@ -547,7 +777,9 @@ def test_who_waits_for_100_gets_it_or_the_answer_and_then_nothing_can_be_mistake
         assert [answer.status for answer in answers(everything(sock))] == [201, 200]
     refused_ = head("POST", "/v1/channels/closed.a", "Content-Length: 100", "Expect: 100-continue")
     (answer,) = asked(served.port, refused_)
-    assert (answer.status, answer.headers["connection"]) == (401, "close"), "the next bytes could be the body, or a request"
+    assert (answer.status, answer.headers["connection"]) == (401, "close"), (
+        "the next bytes could be the body, or a request"
+    )
 
 
 # Kept connections
@@ -561,7 +793,9 @@ def ask(sock: socket.socket) -> None:
         got += exactly(sock, 1)
 
 
-def test_a_kept_connection_waits_as_long_as_the_settings_say_and_ends_without_a_reset(start: Start) -> None:
+def test_a_kept_connection_waits_as_long_as_the_settings_say_and_ends_without_a_reset(
+    start: Start,
+) -> None:
     hub = start("limits: {keep_alive_seconds: 1}")
     with raw(hub.port) as sock:
         ask(sock)
@@ -573,7 +807,9 @@ def test_a_kept_connection_waits_as_long_as_the_settings_say_and_ends_without_a_
         assert sock.recv(1) == b""
 
 
-def test_a_full_node_closes_the_connection_that_has_waited_longest_and_nobody_is_refused(start: Start) -> None:
+def test_a_full_node_closes_the_connection_that_has_waited_longest_and_nobody_is_refused(
+    start: Start,
+) -> None:
     hub = start("limits: {connections: 5}")
     with ExitStack() as stack:
         kept = [stack.enter_context(raw(hub.port)) for _ in range(5)]
@@ -584,7 +820,9 @@ def test_a_full_node_closes_the_connection_that_has_waited_longest_and_nobody_is
         kept[1].sendall(post("/v1/channels/logs.crossing", b'{"level":"info","message":"crossed"}'))
         assert kept[1].recv(1) == b"", "what crosses the end meets no reset"
         ask(kept[0])
-        assert http.get(f"{hub.url}/v1/channels/logs.crossing").json()["events"] == [], "and nothing of it was stored"
+        assert http.get(f"{hub.url}/v1/channels/logs.crossing").json()["events"] == [], (
+            "and nothing of it was stored"
+        )
 
 
 def test_an_address_that_is_full_makes_room_among_its_own(start: Start) -> None:

@@ -11,13 +11,29 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from eventhub.server.admission import WATCHERS
-from eventhub.server.http_protocol import UNREAD_SECONDS, WATCHER_SECONDS
-from tests.clients import SECONDS, WsClient, close_code, exactly, frame, http, masked, metric, ndjson, raw, sse, upgrade
+from eventhub.server.http.protocol import HEALTH_PROBE_SECONDS, UNREAD_SECONDS
+from eventhub.server.security.connection_limits import HEALTH_PROBES
+from tests.clients import (
+    SECONDS,
+    WsClient,
+    close_code,
+    exactly,
+    frame,
+    http,
+    masked,
+    metric,
+    ndjson,
+    raw,
+    sse,
+    upgrade,
+)
 from tests.harness import EventHubServer
 
 Start = Callable[..., EventHubServer]
-UPLOAD = b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000
+UPLOAD = (
+    b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 200000\r\n\r\n"
+    + b"x" * 100_000
+)
 REQUEST = b"GET /v1/types HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -34,7 +50,9 @@ def refused(answer: bytes) -> tuple[bytes, str, bool]:
     return head[9:12], json.loads(body)["code"], b"\r\nretry-after: 1" in head.lower()
 
 
-def test_a_full_node_says_so_whatever_is_sent_and_serves_again_when_there_is_room(start: Start) -> None:
+def test_a_full_node_says_so_whatever_is_sent_and_serves_again_when_there_is_room(
+    start: Start,
+) -> None:
     hub = start("limits: {connections: 3}")
     with ExitStack() as stack:
         inside = [stack.enter_context(upgrade(hub.port)) for _ in range(3)]
@@ -53,16 +71,25 @@ def test_a_full_node_is_alive_and_can_be_scraped_but_is_not_ready(start: Start) 
     hub = start("limits: {connections: 3}")
     with ExitStack() as stack:
         inside = [stack.enter_context(upgrade(hub.port)) for _ in range(3)]
-        for _ in range(2 * WATCHERS):  # whoever was answered, or turned away, holds nothing
-            assert [http.get(hub.url + path).status_code for path in ("/livez", "/readyz", "/metrics?x=1")] == [200, 503, 200]
-        assert metric(hub.url, "eventhub_connections_limit") == metric(hub.url, "eventhub_connections") == 3
+        for _ in range(2 * HEALTH_PROBES):  # whoever was answered, or turned away, holds nothing
+            assert [
+                http.get(hub.url + path).status_code
+                for path in ("/livez", "/readyz", "/metrics?x=1")
+            ] == [200, 503, 200]
+        assert (
+            metric(hub.url, "eventhub_connections_limit")
+            == metric(hub.url, "eventhub_connections")
+            == 3
+        )
         with raw(hub.port) as sock:
             sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n" + REQUEST)
             answer = everything(sock)
         assert answer.count(b"HTTP/1.1 ") == 1, "one question, then it is another's turn"
         assert b"\r\nconnection: close\r\n" in answer.lower()
         with raw(hub.port) as sock:
-            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            sock.sendall(
+                b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            )
             assert refused(everything(sock)) == (b"503", "node_full", True)
         inside[0].close()
         while http.get(f"{hub.url}/readyz").status_code != 200:
@@ -70,7 +97,9 @@ def test_a_full_node_is_alive_and_can_be_scraped_but_is_not_ready(start: Start) 
         inside.append(stack.enter_context(upgrade(hub.port)))
         with raw(hub.port) as sock:
             sock.sendall(REQUEST)
-            assert refused(everything(sock)) == (b"503", "node_full", True), "what was let in beyond the limit has left no room"
+            assert refused(everything(sock)) == (b"503", "node_full", True), (
+                "what was let in beyond the limit has left no room"
+            )
 
 
 def test_those_who_watch_a_full_node_ask_soon_and_make_way_for_who_does(start: Start) -> None:
@@ -78,10 +107,12 @@ def test_those_who_watch_a_full_node_ask_soon_and_make_way_for_who_does(start: S
     with ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(upgrade(hub.port))
-        took, deadline = WATCHER_SECONDS, time.monotonic() + 4 * SECONDS
-        while took >= WATCHER_SECONDS:  # nor does it wait for their time to be up: a busy machine may need another look at that
+        took, deadline = HEALTH_PROBE_SECONDS, time.monotonic() + 4 * SECONDS
+        while (
+            took >= HEALTH_PROBE_SECONDS
+        ):  # nor does it wait for their time to be up: a busy machine may need another look at that
             assert time.monotonic() < deadline
-            silent = [stack.enter_context(raw(hub.port)) for _ in range(WATCHERS + 1)]
+            silent = [stack.enter_context(raw(hub.port)) for _ in range(HEALTH_PROBES + 1)]
             assert refused(everything(silent[0])) == (b"503", "node_full", True), "the oldest"
             begin = time.monotonic()
             assert http.get(f"{hub.url}/livez").status_code == 200
@@ -90,7 +121,9 @@ def test_those_who_watch_a_full_node_ask_soon_and_make_way_for_who_does(start: S
             assert refused(everything(silent[-1])) == (b"503", "node_full", True), "it never asked"
 
 
-def test_who_asks_a_full_node_for_metrics_and_does_not_read_them_keeps_no_place(start: Start) -> None:
+def test_who_asks_a_full_node_for_metrics_and_does_not_read_them_keeps_no_place(
+    start: Start,
+) -> None:
     types = ", ".join(f"t{number}: {{payload: json}}" for number in range(150))
     hub = start(f"{{limits: {{connections: 3}}, channels: {{{types}}}}}")
     with ExitStack() as stack:
@@ -98,18 +131,27 @@ def test_who_asks_a_full_node_for_metrics_and_does_not_read_them_keeps_no_place(
             stack.enter_context(upgrade(hub.port))
         files = metric(hub.url, "process_open_fds")
         took, deadline = UNREAD_SECONDS, time.monotonic() + 4 * SECONDS
-        while took >= UNREAD_SECONDS:  # it has their places before their time is up: a busy machine may need another look at that
+        while (
+            took >= UNREAD_SECONDS
+        ):  # it has their places before their time is up: a busy machine may need another look at that
             assert time.monotonic() < deadline
-            unread = [stack.enter_context(raw(hub.port, receive_buffer=2304)) for _ in range(WATCHERS)]
+            unread = [
+                stack.enter_context(raw(hub.port, receive_buffer=2304))
+                for _ in range(HEALTH_PROBES)
+            ]
             for sock in unread:
                 sock.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
             for sock in unread:
                 assert sock.recv(4) == b"HTTP"
             begin = time.monotonic()
-            assert [http.get(f"{hub.url}/livez").status_code for _ in range(WATCHERS // 2)] == [200] * (WATCHERS // 2)
+            assert [
+                http.get(f"{hub.url}/livez").status_code for _ in range(HEALTH_PROBES // 2)
+            ] == [200] * (HEALTH_PROBES // 2)
             took = time.monotonic() - begin
             while metric(hub.url, "process_open_fds") > files:
-                assert time.monotonic() < deadline, "nobody wants their places any more, and yet they are not waited for"
+                assert time.monotonic() < deadline, (
+                    "nobody wants their places any more, and yet they are not waited for"
+                )
 
 
 def test_an_address_with_too_many_connections_is_told_what_to_do(start: Start) -> None:
@@ -145,19 +187,34 @@ def test_behind_a_proxy_each_client_has_a_share_of_its_own(start: Start, lane: s
         assert status("GET", ana, url=f"{hub.url}/v1/channels/chat.a/ndjson") == 429
         lines = {**ana, "Content-Type": "application/x-ndjson"}
         assert status("POST", lines, url=f"{hub.url}/v1/channels/chat.a", content=b"{}\n") == 429
-        with pytest.raises(Exception, match="HTTP 429" if lane == "fast" else "HTTP 403"), WsClient(hub.ws_url, additional_headers=ana):
+        with (
+            pytest.raises(Exception, match="HTTP 429" if lane == "fast" else "HTTP 403"),
+            WsClient(hub.ws_url, additional_headers=ana),
+        ):
             pass
         assert status("GET", bo) == 200
-        assert status("GET", ana, url=f"{hub.url}/livez") == 200, "a request that ends soon needs no place"
+        assert status("GET", ana, url=f"{hub.url}/livez") == 200, (
+            "a request that ends soon needs no place"
+        )
     while status("GET", ana) == 429:
         pass
 
 
 @pytest.mark.parametrize("lane", ["fast", "asgi"])
 def test_a_client_is_one_however_a_proxy_writes_its_address(start: Start, lane: str) -> None:
-    """A proxy whose socket is of both families forwards IPv4 addresses as `::ffff:203.0.113.9`, its neighbour's among them."""
-    hub = start("proxies: [127.0.0.1, 10.0.0.0/8]\nlimits: {connections_per_address: 2}\nlog: {access: true, format: json}", lane=lane)
-    ways = ["203.0.113.9", "203.0.113.9, ::ffff:10.1.2.3", "::FFFF:203.0.113.9", "[::ffff:203.0.113.9]:4711, , 10.1.2.3"]
+    """A proxy whose socket is of both families forwards IPv4 addresses as `::ffff:203.0.113.9`, its
+    neighbour's among them.
+    """
+    hub = start(
+        "proxies: [127.0.0.1, 10.0.0.0/8]\nlimits: {connections_per_address: 2}\nlog: {access: true, format: json}",
+        lane=lane,
+    )
+    ways = [
+        "203.0.113.9",
+        "203.0.113.9, ::ffff:10.1.2.3",
+        "::FFFF:203.0.113.9",
+        "[::ffff:203.0.113.9]:4711, , 10.1.2.3",
+    ]
     stream = f"{hub.url}/v1/channels/chat.a/sse"
 
     def status(forwarded: str) -> int:
@@ -198,8 +255,16 @@ def test_a_client_that_is_too_fast_is_read_later_and_loses_nothing(start: Start,
 
 def test_control_frames_and_fragments_count_as_messages_do(start: Start) -> None:
     hub = start("limits: {commands: 50}")
-    fragments = masked(b'{"type":"ping"}', final=False) + masked(b"", opcode=0, final=False) * 148 + masked(b"", opcode=0)
-    for flood, answer in ((masked(b"", opcode=9) * 150, 10), (fragments, 1), (masked(b"", opcode=10) * 150 + masked(b"", opcode=9), 10)):
+    fragments = (
+        masked(b'{"type":"ping"}', final=False)
+        + masked(b"", opcode=0, final=False) * 148
+        + masked(b"", opcode=0)
+    )
+    for flood, answer in (
+        (masked(b"", opcode=9) * 150, 10),
+        (fragments, 1),
+        (masked(b"", opcode=10) * 150 + masked(b"", opcode=9), 10),
+    ):
         with upgrade(hub.port) as sock:
             frame(sock)
             begun = time.monotonic()
@@ -229,10 +294,17 @@ def test_a_client_that_has_gone_while_it_was_held_is_forgotten(start: Start) -> 
 @pytest.mark.parametrize("lane", ["fast", "asgi"])
 def test_a_websocket_that_wants_nothing_is_closed(start: Start, lane: str) -> None:
     hub = start("limits: {first_frame_seconds: 3}", lane=lane)
-    with WsClient(hub.ws_url) as mute, WsClient(hub.ws_url) as talker, WsClient(f"{hub.ws_url}?channel=chat.a") as listener:
+    with (
+        WsClient(hub.ws_url) as mute,
+        WsClient(hub.ws_url) as talker,
+        WsClient(f"{hub.ws_url}?channel=chat.a") as listener,
+    ):
         talker.send(type="ping")
         error = mute.until("error")
-        assert (error["code"], "limits.first_frame_seconds" in error["message"]) == ("request_timeout", True)
+        assert (error["code"], "limits.first_frame_seconds" in error["message"]) == (
+            "request_timeout",
+            True,
+        )
         with pytest.raises(ConnectionClosed) as closed:
             mute.receive()
         assert closed.value.rcvd is not None
@@ -252,7 +324,12 @@ def test_pings_are_no_message_for_which_a_mute_client_is_kept(start: Start) -> N
 
 @pytest.mark.parametrize(
     "begun",
-    [b"\x81", masked(b'{"type":"ping"}')[:-1], masked(b"", final=False), masked(b'{"type":', final=False) + masked(b"mid", opcode=9)],
+    [
+        b"\x81",
+        masked(b'{"type":"ping"}')[:-1],
+        masked(b"", final=False),
+        masked(b'{"type":', final=False) + masked(b"mid", opcode=9),
+    ],
 )
 def test_a_message_that_begins_must_end(start: Start, begun: bytes) -> None:
     hub = start("limits: {body_seconds: 1}")
@@ -269,14 +346,18 @@ def test_a_large_message_over_a_slow_line_has_the_time_it_needs(start: Start) ->
         for begin in range(0, len(message), 3000):
             sock.sendall(message[begin : begin + 3000])
             time.sleep(0.6)  # a slow line: 5 KB a second
-        assert json.loads(frame(sock)[1])["code"] == "invalid_frame", "it came whole: its ref is too long"
+        assert json.loads(frame(sock)[1])["code"] == "invalid_frame", (
+            "it came whole: its ref is too long"
+        )
 
 
 def test_a_body_that_dribbles_is_given_up(start: Start) -> None:
     hub = start("limits: {body_seconds: 1}")
     with raw(hub.port) as sock:
         begun, answer = time.monotonic(), b""
-        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+        sock.sendall(
+            b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
+        )
         sock.settimeout(0.2)
         while not answer:
             sock.sendall(b"x")
@@ -303,10 +384,18 @@ def test_each_limit_counts_what_it_refuses(start: Start) -> None:
     assert http.post(channel, content="{}".join(["[" * 9, "]" * 9])).status_code in (400, 422)
     assert http.get(f"{channel}?limit=6").status_code == 400
     lines = {"Content-Type": "application/x-ndjson"}
-    assert "payload_too_large" in http.post(channel, content='"' + "x" * 400 + '"\n1\n', headers=lines).text
-    assert sum(http.post(f"{channel}{number}", content="1").status_code == 503 for number in range(4)) == 2
+    assert (
+        "payload_too_large"
+        in http.post(channel, content='"' + "x" * 400 + '"\n1\n', headers=lines).text
+    )
+    assert (
+        sum(http.post(f"{channel}{number}", content="1").status_code == 503 for number in range(4))
+        == 2
+    )
     with raw(hub.port) as silent, raw(hub.port) as dribbling:
-        dribbling.sendall(b"POST /v1/channels/any.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1")
+        dribbling.sendall(
+            b"POST /v1/channels/any.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n1"
+        )
         assert (exactly(silent, 12), exactly(dribbling, 12)) == (b"HTTP/1.1 408", b"HTTP/1.1 408")
     with upgrade(hub.port) as mute:
         assert close_code(mute) == 4408

@@ -1,4 +1,6 @@
-"""What real servers write: lines that belong together by session and trace, at a level operators change, and never what is carried."""
+"""What real servers write: lines that belong together by session and trace, at a level operators
+change, and never what is carried.
+"""
 
 import json
 import time
@@ -25,7 +27,9 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-def until(hub: EventHubServer, holds: Callable[[list[Line]], bool], seconds: float = 30) -> list[Line]:
+def until(
+    hub: EventHubServer, holds: Callable[[list[Line]], bool], seconds: float = 30
+) -> list[Line]:
     deadline = time.monotonic() + seconds
     while not holds(found := hub.lines()):
         assert time.monotonic() < deadline, found
@@ -46,7 +50,12 @@ def debugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServe
 
 def story(hub: EventHubServer, session: str) -> list[Line]:
     """The lines of a session, once it is closed."""
-    found = until(hub, lambda found: any((line["event"], line.get("session")) == ("closed", session) for line in found))
+    found = until(
+        hub,
+        lambda found: any(
+            (line["event"], line.get("session")) == ("closed", session) for line in found
+        ),
+    )
     return [line for line in found if line.get("session") == session]
 
 
@@ -58,9 +67,21 @@ def test_the_lines_of_a_connection_have_the_name_that_hello_says(debugged: Event
         client.send(type="unsubscribe", channel="chat.b")
         client.until("unsubscribed")
     own = story(debugged, session)
-    assert [line["event"] for line in own] == ["opened", "request", "subscribed", "subscribed", "unsubscribed", "unsubscribed", "closed"]
+    assert [line["event"] for line in own] == [
+        "opened",
+        "request",
+        "subscribed",
+        "subscribed",
+        "unsubscribed",
+        "unsubscribed",
+        "closed",
+    ]
     opened, request, first, *_, closed = own
-    assert (opened["transport"], opened["client"], request["status"]) == ("websocket", "127.0.0.1", 101)
+    assert (opened["transport"], opened["client"], request["status"]) == (
+        "websocket",
+        "127.0.0.1",
+        101,
+    )
     assert (first["channel"], first["position"], first["recovered"]) == ("chat.a", position, True)
     assert (closed["reason"], 0 <= closed["seconds"] < 60) == ("client, 1000", True)
 
@@ -68,7 +89,13 @@ def test_the_lines_of_a_connection_have_the_name_that_hello_says(debugged: Event
 def test_closed_is_the_last_line_of_a_connection_that_was_cut(debugged: EventHubServer) -> None:
     with upgrade(debugged.port, "?channel=chat.cut") as sock:
         hello, _ = (json.loads(frame(sock)[1]) for _ in range(2))
-    assert [line["event"] for line in story(debugged, hello["session"])] == ["opened", "request", "subscribed", "unsubscribed", "closed"]
+    assert [line["event"] for line in story(debugged, hello["session"])] == [
+        "opened",
+        "request",
+        "subscribed",
+        "unsubscribed",
+        "closed",
+    ]
 
 
 @pytest.mark.parametrize("transport", ["sse", "ndjson"])
@@ -76,22 +103,38 @@ def test_streams_have_names_too(debugged: EventHubServer, transport: str) -> Non
     opening: Any = sse if transport == "sse" else ndjson
     with opening(f"{debugged.url}/v1/channels/chat.{transport}/{transport}") as stream:
         next(stream)
-    session = next(line["session"] for line in debugged.lines("subscribed") if line["channel"] == f"chat.{transport}")
+    session = next(
+        line["session"]
+        for line in debugged.lines("subscribed")
+        if line["channel"] == f"chat.{transport}"
+    )
     own = story(debugged, session)
     *begin, unsubscribed, closed = [line["event"] for line in own]
-    assert (sorted(begin), unsubscribed, closed) == (["opened", "request", "subscribed"], "unsubscribed", "closed")
+    assert (sorted(begin), unsubscribed, closed) == (
+        ["opened", "request", "subscribed"],
+        "unsubscribed",
+        "closed",
+    )
     assert (own[-1]["transport"], own[-1]["reason"]) == (transport, "gone")
 
 
 def test_a_producer_s_stream_has_a_name(debugged: EventHubServer) -> None:
-    http.post(f"{debugged.url}/v1/channels/chat.a", content="1\n", headers={"content-type": "application/x-ndjson"})
-    session = next(line["session"] for line in debugged.lines("opened") if line["transport"] == "producer")
+    http.post(
+        f"{debugged.url}/v1/channels/chat.a",
+        content="1\n",
+        headers={"content-type": "application/x-ndjson"},
+    )
+    session = next(
+        line["session"] for line in debugged.lines("opened") if line["transport"] == "producer"
+    )
     own = story(debugged, session)
     assert [line["event"] for line in own] == ["opened", "request", "closed"]
     assert own[-1]["reason"] == "done"
 
 
-def test_a_connection_that_the_server_ends_is_closed_with_the_code(debugged: EventHubServer) -> None:
+def test_a_connection_that_the_server_ends_is_closed_with_the_code(
+    debugged: EventHubServer,
+) -> None:
     with WsClient(debugged.ws_url) as client:
         session = client.until("hello")["session"]
         client.connection.send(b"binary")
@@ -102,19 +145,33 @@ def test_a_connection_that_the_server_ends_is_closed_with_the_code(debugged: Eve
 
 
 def test_a_reader_s_gap_is_a_line(debugged: EventHubServer) -> None:
-    ids = [http.post(f"{debugged.url}/v1/channels/chat.gap", json=number).json()["id"] for number in range(3)]
+    ids = [
+        http.post(f"{debugged.url}/v1/channels/chat.gap", json=number).json()["id"]
+        for number in range(3)
+    ]
     with WsClient(debugged.ws_url) as client:
         session = client.until("hello")["session"]
         client.subscribe("chat.gap", since=ids[0])
         client.until("event")
     (gap,) = [line for line in story(debugged, session) if line["event"] == "gap"]
-    assert (gap["channel"], gap["after"], gap["reason"], gap["readers"]) == ("chat.gap", ids[0], "expired", 1)
+    assert (gap["channel"], gap["after"], gap["reason"], gap["readers"]) == (
+        "chat.gap",
+        ids[0],
+        "expired",
+        1,
+    )
 
 
 def test_a_publish_s_line_has_its_trace(debugged: EventHubServer) -> None:
     for content_type in ("application/json", "application/x-ndjson"):
-        http.post(f"{debugged.url}/v1/channels/chat.t", content="1\n", headers={"traceparent": TRACEPARENT, "content-type": content_type})
-    http.post(f"{debugged.url}/v1/channels/chat.t", content="{", headers={"traceparent": "nonsense"})
+        http.post(
+            f"{debugged.url}/v1/channels/chat.t",
+            content="1\n",
+            headers={"traceparent": TRACEPARENT, "content-type": content_type},
+        )
+    http.post(
+        f"{debugged.url}/v1/channels/chat.t", content="{", headers={"traceparent": "nonsense"}
+    )
     own = [line for line in debugged.lines("request") if line["path"].endswith("chat.t")]
     assert [line.get("trace_id") for line in own] == [TRACE, TRACE, None]
 
@@ -175,7 +232,9 @@ def test_an_operator_changes_the_level_at_all_nodes(start: Start, tmp_path: Path
         wait(lambda: levels(first) == ["warning", "warning"])
         connect(first)
         assert len(first.lines("opened")) == 1
-        changes = [(line["operator"], line["to"]) for node in nodes for line in node.lines("log_level")]
+        changes = [
+            (line["operator"], line["to"]) for node in nodes for line in node.lines("log_level")
+        ]
         assert changes == [("root", "debug"), ("root", "warning")]
 
 
@@ -184,7 +243,13 @@ def test_only_operators_see_and_change_it_and_only_to_what_is_a_level(start: Sta
     for method, body in (("GET", None), ("PUT", {"level": "debug"})):
         answer = http.request(method, f"{hub.url}/v1/admin/log", json=body)
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-    for wrong in ({}, {"level": "trace"}, {"level": "DEBUG"}, {"level": None}, {"level": "debug", "zzz": 1}):
+    for wrong in (
+        {},
+        {"level": "trace"},
+        {"level": "DEBUG"},
+        {"level": None},
+        {"level": "debug", "zzz": 1},
+    ):
         answer = http.put(f"{hub.url}/v1/admin/log", headers=AS_OPERATOR, json=wrong)
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_request")
     assert levels(hub) == ["info"]
@@ -192,7 +257,12 @@ def test_only_operators_see_and_change_it_and_only_to_what_is_a_level(start: Sta
 
 # What is never there
 
-PAYLOAD, TOKEN_SECRET, QUERY, KEY = "MARKpayload", "MARKsecret of 32 bytes and a few more", "MARKquery", new_key()
+PAYLOAD, TOKEN_SECRET, QUERY, KEY = (
+    "MARKpayload",
+    "MARKsecret of 32 bytes and a few more",
+    "MARKquery",
+    new_key(),
+)
 
 
 def everything(broker: str) -> str:
@@ -235,7 +305,11 @@ def nats(directory: Path) -> Iterator[str]:
 def test_no_payload_no_credential_and_no_query_is_in_what_is_written_at_level_debug(
     start: Start, lane: str, broker: Any, tmp_path: Path
 ) -> None:
-    token = jwt.encode({"sub": "bea", "exp": time.time() + 60, "channels": {"subscribe": [">"], "publish": [">"]}}, TOKEN_SECRET, "HS256")
+    token = jwt.encode(
+        {"sub": "bea", "exp": time.time() + 60, "channels": {"subscribe": [">"], "publish": [">"]}},
+        TOKEN_SECRET,
+        "HS256",
+    )
     with broker(tmp_path) as url:
         hub = start(everything(url), lane=lane)
         publish(hub, token)
@@ -245,7 +319,9 @@ def test_no_payload_no_credential_and_no_query_is_in_what_is_written_at_level_de
             break_frames(hub)
         hub.stop()
         written = hub.log.read_text().splitlines()
-    log = "\n".join(line for line in written if not line.startswith("INFO:"))  # another server's own words
+    log = "\n".join(
+        line for line in written if not line.startswith("INFO:")
+    )  # another server's own words
     assert "MARK" not in log
     assert KEY not in log
     assert not any(part in log for part in (*token.split("."), "Traceback", "access_token"))
@@ -257,9 +333,20 @@ def test_no_payload_no_credential_and_no_query_is_in_what_is_written_at_level_de
 def publish(hub: EventHubServer, token: str) -> None:
     url, event = f"{hub.url}/v1/channels/chat.a", {"sender": PAYLOAD, "text": PAYLOAD}
     for headers in ({"Authorization": f"Bearer {KEY}"}, {"Authorization": f"Bearer {token}"}):
-        assert http.post(url, json=event, headers={**headers, "ce-subject": PAYLOAD, "Idempotency-Key": PAYLOAD}).status_code == 201
+        assert (
+            http.post(
+                url,
+                json=event,
+                headers={**headers, "ce-subject": PAYLOAD, "Idempotency-Key": PAYLOAD},
+            ).status_code
+            == 201
+        )
         http.post(url, json=[event, {"sender": PAYLOAD}, PAYLOAD], headers=headers)
-        http.post(url, content=f'{json.dumps(event)}\n{{"{PAYLOAD}\n', headers={**headers, "content-type": "application/x-ndjson"})
+        http.post(
+            url,
+            content=f'{json.dumps(event)}\n{{"{PAYLOAD}\n',
+            headers={**headers, "content-type": "application/x-ndjson"},
+        )
         http.post(url, content=PAYLOAD, headers=headers)
         http.post(url, json={**event, "text": PAYLOAD * 300}, headers=headers)
     http.post(f"{url}?access_token={KEY}&{QUERY}={QUERY}", json=event)
@@ -269,7 +356,9 @@ def listen(hub: EventHubServer, token: str) -> None:
     with WsClient(f"{hub.ws_url}?access_token={KEY}&channel=chat.a&since=-3") as client:
         client.send(type="subscribe", channel="chat.b", presence=True, member=PAYLOAD)
         event, attributes = {"sender": PAYLOAD, "text": PAYLOAD}, {"subject": PAYLOAD}
-        client.send(type="publish", channel="chat.b", data=event, attributes=attributes, ref=PAYLOAD)
+        client.send(
+            type="publish", channel="chat.b", data=event, attributes=attributes, ref=PAYLOAD
+        )
         client.send(type="publish", channel="chat.b", data={"sender": PAYLOAD, "wrong": PAYLOAD})
         client.send(type="auth", token=token)
         client.send(type="auth", token=KEY + "x")
@@ -277,22 +366,42 @@ def listen(hub: EventHubServer, token: str) -> None:
         client.connection.send(PAYLOAD)
         client.send(type="ping")
         client.until("pong")
-    with sse(f"{hub.url}/v1/sse?access_token={KEY}&channel=chat.a&channel=chat.b&since=earliest&member={QUERY}") as blocks:
+    with sse(
+        f"{hub.url}/v1/sse?access_token={KEY}&channel=chat.a&channel=chat.b&since=earliest&member={QUERY}"
+    ) as blocks:
         next(blocks)
-    with ndjson(f"{hub.url}/v1/channels/chat.a/ndjson?access_token={KEY}&since=earliest") as messages:
+    with ndjson(
+        f"{hub.url}/v1/channels/chat.a/ndjson?access_token={KEY}&since=earliest"
+    ) as messages:
         next(messages)
-    for path in ("channels/chat.a?since=earliest", f"channels/chat.b/presence?{QUERY}=1", f"admin/connections?subject={QUERY}"):
+    for path in (
+        "channels/chat.a?since=earliest",
+        f"channels/chat.b/presence?{QUERY}=1",
+        f"admin/connections?subject={QUERY}",
+    ):
         http.get(f"{hub.url}/v1/{path}", headers={"Authorization": f"Bearer {KEY}"})
 
 
 def refused(hub: EventHubServer, token: str) -> None:
-    http.get(f"{hub.url}/v1/channels/chat.a?since={QUERY}", headers={"Authorization": f"Bearer {token}x"})
+    http.get(
+        f"{hub.url}/v1/channels/chat.a?since={QUERY}", headers={"Authorization": f"Bearer {token}x"}
+    )
     http.get(f"{hub.url}/v1/channels/chat.a?access_token={QUERY}")
-    with suppress(InvalidStatus, ConnectionClosed), WsClient(f"{hub.ws_url}?access_token={QUERY}") as client:
+    with (
+        suppress(InvalidStatus, ConnectionClosed),
+        WsClient(f"{hub.ws_url}?access_token={QUERY}") as client,
+    ):
         client.receive()
 
 
 def break_frames(hub: EventHubServer) -> None:
-    for behind in (masked(PAYLOAD.encode(), 2), masked(b"\xff" + PAYLOAD.encode()), b"\xff" + PAYLOAD.encode()):
-        with suppress(OSError, EOFError), upgrade(hub.port, f"?access_token={KEY}", behind=behind) as sock:
+    for behind in (
+        masked(PAYLOAD.encode(), 2),
+        masked(b"\xff" + PAYLOAD.encode()),
+        b"\xff" + PAYLOAD.encode(),
+    ):
+        with (
+            suppress(OSError, EOFError),
+            upgrade(hub.port, f"?access_token={KEY}", behind=behind) as sock,
+        ):
             close_code(sock)

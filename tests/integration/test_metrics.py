@@ -24,7 +24,10 @@ def post(hub: EventHubServer, channel: str, body: str) -> int:
 
 def test_metrics_count_what_happens(start: Start) -> None:
     hub = start()
-    with WsClient(f"{hub.ws_url}?channel=iot.a&channel=iot.b") as client, sse(f"{hub.url}/v1/channels/chat.a/sse") as blocks:
+    with (
+        WsClient(f"{hub.ws_url}?channel=iot.a&channel=iot.b") as client,
+        sse(f"{hub.url}/v1/channels/chat.a/sse") as blocks,
+    ):
         client.until("subscribed")
         client.until("subscribed")
         next(block for block in blocks if block.name == "subscribed")
@@ -63,11 +66,15 @@ def test_gauges_fall_when_connections_go(start: Start) -> None:
             client.until("subscribed")
         with sse(f"{hub.url}/v1/channels/chat.a/sse") as blocks:
             next(block for block in blocks if block.name == "subscribed")
-    with WsClient(f"{hub.ws_url}?channel=chat.b") as client:  # the server is done with the others when this one counts alone
+    with WsClient(
+        f"{hub.ws_url}?channel=chat.b"
+    ) as client:  # the server is done with the others when this one counts alone
         client.until("subscribed")
         while metric(hub.url, "eventhub_connections") != 1:
             time.sleep(0.02)  # between looks at another process
-        assert metric(hub.url, "eventhub_subscriptions") == metric(hub.url, "eventhub_channels") == 1
+        assert (
+            metric(hub.url, "eventhub_subscriptions") == metric(hub.url, "eventhub_channels") == 1
+        )
 
 
 def test_a_scrape_does_not_grow_with_channels(start: Start) -> None:
@@ -75,7 +82,9 @@ def test_a_scrape_does_not_grow_with_channels(start: Start) -> None:
 
     def shape() -> str:
         """The scrape without the values of its series."""
-        return re.sub(r" [-+.\deInf]+$", "", http.get(f"{hub.url}/metrics").text, flags=re.MULTILINE)
+        return re.sub(
+            r" [-+.\deInf]+$", "", http.get(f"{hub.url}/metrics").text, flags=re.MULTILINE
+        )
 
     with WsClient(hub.ws_url) as client:
         client.subscribe("chat.a")
@@ -105,7 +114,10 @@ def test_metrics_are_in_prometheus_format_and_documented(hub: EventHubServer) ->
 
 def test_connections_are_counted_when_they_open_and_while_they_are_open(start: Start) -> None:
     hub = start("limits: {connections: 200}")
-    opened, transports = "eventhub_connections_opened_total", ("websocket", "sse", "ndjson", "producer")
+    opened, transports = (
+        "eventhub_connections_opened_total",
+        ("websocket", "sse", "ndjson", "producer"),
+    )
     assert metric(hub.url, "eventhub_connections_limit") == 200
     for _ in range(2):
         with (
@@ -121,7 +133,9 @@ def test_connections_are_counted_when_they_open_and_while_they_are_open(start: S
             producer.progress()
             assert metric(hub.url, "eventhub_connections") == 4
         eventually(lambda: metric(hub.url, "eventhub_connections") == 0)
-    assert {name: metric(hub.url, f'{opened}{{transport="{name}"}}') for name in transports} == dict.fromkeys(transports, 2)
+    assert {
+        name: metric(hub.url, f'{opened}{{transport="{name}"}}') for name in transports
+    } == dict.fromkeys(transports, 2)
 
 
 def test_what_a_producer_waits_is_measured_for_requests_and_websockets(start: Start) -> None:
@@ -129,10 +143,14 @@ def test_what_a_producer_waits_is_measured_for_requests_and_websockets(start: St
     count = 'eventhub_publish_seconds_count{type="chat"}'
     assert post(hub, "chat.a", '{"sender":"a","text":"b"}') == 201
     assert post(hub, "chat.a", '[{"sender":"a","text":"b"},{"sender":"a","text":"c"}]') == 201
-    assert metric(hub.url, count) == metric(hub.url, "eventhub_broker_publish_seconds_count") == 2, "once a request"
+    assert (
+        metric(hub.url, count) == metric(hub.url, "eventhub_broker_publish_seconds_count") == 2
+    ), "once a request"
     assert post(hub, "chat.a", '{"sender":"a"}') == 422
     assert metric(hub.url, count) == 3, "a refusal is an answer"
-    assert metric(hub.url, "eventhub_broker_publish_seconds_count") == 2, "which the broker had no part in"
+    assert metric(hub.url, "eventhub_broker_publish_seconds_count") == 2, (
+        "which the broker had no part in"
+    )
     with WsClient(hub.ws_url) as client:
         client.send(type="publish", ref=1, channel="chat.a", data={"sender": "a", "text": "b"})
         client.until("published")
@@ -157,7 +175,9 @@ def test_the_memory_broker_s_history_is_measured_against_its_bound(start: Start)
         assert held < metric(hub.url, "eventhub_history_bytes") <= bound
 
 
-def test_a_broker_that_is_lost_and_found_shows_and_so_does_readiness(start: Start, tmp_path: Path) -> None:
+def test_a_broker_that_is_lost_and_found_shows_and_so_does_readiness(
+    start: Start, tmp_path: Path
+) -> None:
     with RedisServer(tmp_path / "redis") as redis:
         hub = start(f"broker: {redis.url}")
         state = ("eventhub_broker_up", "eventhub_ready")
@@ -168,7 +188,9 @@ def test_a_broker_that_is_lost_and_found_shows_and_so_does_readiness(start: Star
         eventually(lambda: [metric(hub.url, name) for name in state] == [0, 0])
         assert http.get(f"{hub.url}/readyz").status_code == 503
         assert post(hub, "chat.a", '{"sender":"a","text":"b"}') == 503
-        assert metric(hub.url, "eventhub_broker_publish_seconds_count") == 2, "that it cannot is an answer, too"
+        assert metric(hub.url, "eventhub_broker_publish_seconds_count") == 2, (
+            "that it cannot is an answer, too"
+        )
         redis.start()
         eventually(lambda: [metric(hub.url, name) for name in state] == [1, 1])
         assert "eventhub_history_bytes" not in http.get(f"{hub.url}/metrics").text
@@ -180,7 +202,9 @@ def test_the_process_shows_what_it_takes(start: Start) -> None:
     process = Path(f"/proc/{hub.process.pid}")
     assert metric(hub.url, "process_resident_memory_bytes") > 20_000_000
     assert abs(metric(hub.url, "process_open_fds") - len(list((process / "fd").iterdir()))) <= 2
-    assert metric(hub.url, "process_max_fds") == int(re.findall(r"Max open files +(\d+)", (process / "limits").read_text())[0])
+    assert metric(hub.url, "process_max_fds") == int(
+        re.findall(r"Max open files +(\d+)", (process / "limits").read_text())[0]
+    )
     before = metric(hub.url, "process_cpu_seconds_total")
     eventually(lambda: metric(hub.url, "process_cpu_seconds_total") > before)
     eventually(lambda: metric(hub.url, "eventhub_loop_delay_seconds_count") > 5)
@@ -200,4 +224,8 @@ def test_a_loop_that_is_kept_shows_late(start: Start) -> None:
     os.kill(hub.process.pid, signal.SIGSTOP)
     time.sleep(0.6)  # which the process feels as being kept from what is due
     os.kill(hub.process.pid, signal.SIGCONT)
-    eventually(lambda: metric(hub.url, 'eventhub_loop_delay_seconds_bucket{le="+Inf"}') > metric(hub.url, late))
+    eventually(
+        lambda: (
+            metric(hub.url, 'eventhub_loop_delay_seconds_bucket{le="+Inf"}') > metric(hub.url, late)
+        )
+    )

@@ -1,6 +1,8 @@
-"""The NATS broker against real servers and real faults: nothing acknowledged is lost in silence, twice or out of order.
+"""The NATS broker against real servers and real faults: nothing acknowledged is lost in silence,
+twice or out of order.
 
-The long form: `EVENTHUB_TEST_ROUNDS=20 pytest tests/integration/test_nats.py -k killed --timeout 900`.
+The long form: `EVENTHUB_TEST_ROUNDS=20 pytest tests/integration/test_nats.py -k killed --timeout
+900`.
 """
 
 import asyncio
@@ -15,13 +17,13 @@ from pathlib import Path
 import pytest
 
 from eventhub.brokers.nats import NatsBroker
-from eventhub.brokers.nats.line import Line
-from eventhub.brokers.nats.link import Link
+from eventhub.brokers.nats.line import SequenceTracker
+from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.message import STAMPS
-from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable, PayloadTooLarge
-from eventhub.event import Earliest, Event, NewEvent, Position, Receipt
-from eventhub.hub import Hub
+from eventhub.events.channels import Retention
+from eventhub.events.event import Earliest, Event, NewEvent, Position, Receipt
+from eventhub.hub.hub import Hub
 from tests import SETTINGS, nats_servers
 from tests.checker import CLEAN, Books, Node, on_nodes, until
 from tests.nats_servers import Cluster, Server
@@ -51,7 +53,9 @@ def server() -> Iterator[Server]:
     server.remove()
 
 
-def under_load(nodes: list[Node], books: Books, harm: Callable[[], Awaitable[None]], publishers: int = 4) -> None:
+def under_load(
+    nodes: list[Node], books: Books, harm: Callable[[], Awaitable[None]], publishers: int = 4
+) -> None:
     """Publish through all nodes while harm is done; then everything has to arrive."""
 
     async def scenario() -> None:
@@ -108,8 +112,12 @@ def test_a_stream_that_an_operator_deletes_is_a_reset(server: Server) -> None:
     assert all(reader.gaps for each in nodes for reader in each.readers.values())
 
 
-def test_a_log_that_lost_its_tail_and_grew_again_is_not_taken_for_the_old_one(server: Server) -> None:
-    """What a machine's power loss does: acknowledged events are gone, their sequences are used again."""
+def test_a_log_that_lost_its_tail_and_grew_again_is_not_taken_for_the_old_one(
+    server: Server,
+) -> None:
+    """What a machine's power loss does: acknowledged events are gone, their sequences are used
+    again.
+    """
     jetstream, copy = Path(server.directory, "jetstream"), Path(server.directory, "copy")
     reached: list[Position] = []
 
@@ -128,7 +136,9 @@ def test_a_log_that_lost_its_tail_and_grew_again_is_not_taken_for_the_old_one(se
         each = node(server.url)
 
         async def scenario() -> None:
-            assert (await each.broker.history("log.a", reached[9], 100)).lost is None, "it is in both"
+            assert (await each.broker.history("log.a", reached[9], 100)).lost is None, (
+                "it is in both"
+            )
             assert (await each.broker.history("log.a", reached[14], 100)).lost == "reset"
             assert (await each.broker.history("log.a", reached[-1], 100)).lost is None
 
@@ -170,7 +180,13 @@ def test_a_connection_that_is_cut_stalls_or_half_closes(harm: str) -> None:
     server = nats_servers.single()
     proxy = Proxy(server.port)
     prefix = secrets.token_hex(4)
-    nodes, books = [node(f"{server.url}?prefix={prefix}"), node(f"nats://127.0.0.1:{proxy.port}?prefix={prefix}")], Books()
+    nodes, books = (
+        [
+            node(f"{server.url}?prefix={prefix}"),
+            node(f"nats://127.0.0.1:{proxy.port}?prefix={prefix}"),
+        ],
+        Books(),
+    )
 
     async def do() -> None:
         getattr(proxy, harm)()
@@ -199,7 +215,9 @@ def test_without_a_server_it_says_so_and_turns_ready_when_one_comes(server: Serv
     each = node(server.url, timeout=3)
 
     async def scenario() -> None:
-        results = await asyncio.gather(each.broker.publish([NewEvent("log.a", b"1", 0)]), return_exceptions=True)
+        results = await asyncio.gather(
+            each.broker.publish([NewEvent("log.a", b"1", 0)]), return_exceptions=True
+        )
         assert [getattr(result, "code", None) for result in results] == ["broker_unavailable"]
         assert each.broker.unready()
         await asyncio.to_thread(server.start)
@@ -234,11 +252,15 @@ def test_a_fault_of_the_listener_costs_the_connection_and_the_channel_is_told() 
     asyncio.run(main())
 
 
-def test_a_cancellation_that_the_client_library_loses_ends_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `asyncio.wait_for` does before Python 3.12, when it comes together with the server's refusal."""
+def test_a_cancellation_that_the_client_library_loses_ends_the_broker(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As `asyncio.wait_for` does before Python 3.12, when it comes together with the server's
+    refusal.
+    """
     connecting = asyncio.Event()
 
-    async def refused(link: Link, server: str, login: Mapping[str, object]) -> None:
+    async def refused(link: NatsLink, server: str, login: Mapping[str, object]) -> None:
         lost = (asyncio.CancelledError,) if not connecting.is_set() else ()
         connecting.set()
         with suppress(*lost):
@@ -246,13 +268,17 @@ def test_a_cancellation_that_the_client_library_loses_ends_the_broker(monkeypatc
         raise BrokerUnavailable("the login was refused")
 
     async def main() -> None:
-        task = asyncio.create_task(broker("nats://127.0.0.1:1").run(lambda event: None, lambda channel: None, lambda message: None))
+        task = asyncio.create_task(
+            broker("nats://127.0.0.1:1").run(
+                lambda event: None, lambda channel: None, lambda message: None
+            )
+        )
         await connecting.wait()
         task.cancel()
         await asyncio.wait([task], timeout=10)
         assert task.cancelled()
 
-    monkeypatch.setattr(Link, "open", refused)
+    monkeypatch.setattr(NatsLink, "open", refused)
     asyncio.run(main())
 
 
@@ -271,7 +297,10 @@ def test_a_server_without_jetstream_is_not_ready() -> None:
 
 def test_a_login_is_used_and_a_wrong_one_is_not_repeated_to_anyone() -> None:
     server = Server("--user", "ana", "--pass", "p@ss").start()
-    right, wrong = node(server.url.replace("//", "//ana:p%40ss@")), node(server.url.replace("//", "//ana:s3cret@"))
+    right, wrong = (
+        node(server.url.replace("//", "//ana:p%40ss@")),
+        node(server.url.replace("//", "//ana:s3cret@")),
+    )
 
     async def scenario() -> None:
         await until(lambda: right.broker.unready() is None)
@@ -290,7 +319,9 @@ def test_tls_is_used_and_insisted_on(tmp_path: Path, server: Server) -> None:
         pytest.skip("openssl is not installed")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=x -addext subjectAltName=IP:127.0.0.1"
-    subprocess.run([openssl, *request.split(), "-keyout", key, "-out", cert], check=True, capture_output=True)
+    subprocess.run(
+        [openssl, *request.split(), "-keyout", key, "-out", cert], check=True, capture_output=True
+    )
     safe = Server("--tls", "--tlscert", str(cert), "--tlskey", str(key)).start()
     trusting = node(safe.url.replace("nats:", "tls:") + f"?ca={cert}")
     doubting = node(safe.url.replace("nats:", "tls:"))
@@ -314,7 +345,7 @@ def test_a_lost_announcement_that_none_follows_is_found(monkeypatch: pytest.Monk
     async def scenario() -> None:
         await books.close([each])
         with monkeypatch.context() as deaf:
-            deaf.setattr(Line, "announce", lambda self, stored, last: None)
+            deaf.setattr(SequenceTracker, "announce", lambda self, stored, last: None)
             lost = await books.insist(each, "log.a")
             await asyncio.sleep(0.1)
         await books.insist(each, "log.b")
@@ -326,7 +357,9 @@ def test_a_lost_announcement_that_none_follows_is_found(monkeypatch: pytest.Monk
 
 
 def test_a_server_that_has_not_caught_up_does_not_say_what_has_expired() -> None:
-    """Under load, the replica of a killed server reads for others again before it has what they have."""
+    """Under load, the replica of a killed server reads for others again before it has what they
+    have.
+    """
     each = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}", timeout=30)
 
     async def scenario() -> None:
@@ -356,7 +389,9 @@ def test_full_storage_is_said(tmp_path: Path) -> None:
         assert isinstance(results[0], Receipt)
         assert isinstance(results[-1], BrokerUnavailable)
         assert "resource" in results[-1].message
-        assert len((await each.broker.history("log.a", Earliest(), 100)).events) == sum(isinstance(result, Receipt) for result in results)
+        assert len((await each.broker.history("log.a", Earliest(), 100)).events) == sum(
+            isinstance(result, Receipt) for result in results
+        )
 
     try:
         asyncio.run(on_nodes([each], scenario))
@@ -371,7 +406,9 @@ def test_a_channel_whose_events_all_left_storage_keeps_its_order() -> None:
     del there.readers["log.a"]
 
     async def scenario() -> None:
-        first, last = (await here.broker.publish([NewEvent("log.a", b'"%d"' % n, Hub.now()) for n in range(2)]))[:2]
+        first, last = (
+            await here.broker.publish([NewEvent("log.a", b'"%d"' % n, Hub.now()) for n in range(2)])
+        )[:2]
         assert isinstance(first, Receipt)
         assert isinstance(last, Receipt)
         await until(lambda: here.readers["log.a"].has("1"))
@@ -400,7 +437,13 @@ def test_a_thousand_subscribed_channels() -> None:
     heard: list[str] = []
 
     async def main() -> None:
-        task = asyncio.create_task(each.run(lambda event: heard.append(event.channel), lambda channel: None, lambda message: None))
+        task = asyncio.create_task(
+            each.run(
+                lambda event: heard.append(event.channel),
+                lambda channel: None,
+                lambda message: None,
+            )
+        )
         await asyncio.gather(*map(each.subscribe, channels))
         await each.publish([NewEvent(channel, b"1", 0) for channel in channels])
         await until(lambda: len(heard) == 1000)
@@ -415,7 +458,9 @@ def test_an_event_too_large_for_the_server_is_refused_and_leaves_the_others_alon
     each = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}", timeout=30)
 
     async def scenario() -> None:
-        results = await each.broker.publish([NewEvent("log.a", data, 0) for data in (b"1", b'"%s"' % (b"x" * 1_100_000), b"2")])
+        results = await each.broker.publish(
+            [NewEvent("log.a", data, 0) for data in (b"1", b'"%s"' % (b"x" * 1_100_000), b"2")]
+        )
         assert [type(result) for result in results] == [Receipt, PayloadTooLarge, Receipt]
 
     asyncio.run(on_nodes([each], scenario))
@@ -426,7 +471,9 @@ def test_changed_retention_changes_the_stream() -> None:
 
     async def main(kept: Retention, count: int) -> int:
         each = NatsBroker(url, lambda channel: kept, Hub.now)
-        task = asyncio.create_task(each.run(lambda event: None, lambda channel: None, lambda message: None))
+        task = asyncio.create_task(
+            each.run(lambda event: None, lambda channel: None, lambda message: None)
+        )
         await each.publish([NewEvent("log.a", b"1", Hub.now()) for _ in range(count)])
         found = len((await each.history("log.a", Earliest(), 100)).events)
         task.cancel()
@@ -434,7 +481,9 @@ def test_changed_retention_changes_the_stream() -> None:
         return found
 
     assert asyncio.run(main(Retention(5, 60_000), 10)) == 5
-    assert asyncio.run(main(Retention(20, None), 10)) == 16, "five, the one that said what had expired, and ten"
+    assert asyncio.run(main(Retention(20, None), 10)) == 16, (
+        "five, the one that said what had expired, and ten"
+    )
     assert asyncio.run(main(Retention(3, None), 1)) == 3
 
 
@@ -443,15 +492,24 @@ def test_reading_channels_that_nobody_used_leaves_one_stream_and_no_consumer() -
     each = broker(f"{server.url}?prefix={prefix}")
 
     async def main() -> None:
-        task = asyncio.create_task(each.run(lambda event: None, lambda channel: None, lambda message: None))
+        task = asyncio.create_task(
+            each.run(lambda event: None, lambda channel: None, lambda message: None)
+        )
         for first in range(0, 1000, 100):
-            await asyncio.gather(*(each.history(f"log.unused{number}", Earliest(), 10) for number in range(first, first + 100)))
+            await asyncio.gather(
+                *(
+                    each.history(f"log.unused{number}", Earliest(), 10)
+                    for number in range(first, first + 100)
+                )
+            )
         await asyncio.gather(*(each.subscribe(f"log.heard{number}") for number in range(100)))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(main())
-    (name,) = nats_servers.ask(server.port, "STREAM.NAMES", f'{{"subject":"{prefix}.>"}}')["streams"]
+    (name,) = nats_servers.ask(server.port, "STREAM.NAMES", f'{{"subject":"{prefix}.>"}}')[
+        "streams"
+    ]
     state = nats_servers.ask(server.port, f"STREAM.INFO.{name}")["state"]
     assert (state["messages"], state["consumer_count"]) == (0, 0)
 
@@ -462,7 +520,9 @@ def leader_of(cluster: Cluster, old: str = "", seconds: float = 30) -> str:
     while time.monotonic() < end:
         for server in cluster.servers:
             with suppress(OSError, AssertionError, KeyError, ValueError):
-                cluster_info = nats_servers.ask(server.port, f"STREAM.INFO.{stream_of(server)}")["cluster"]
+                cluster_info = nats_servers.ask(server.port, f"STREAM.INFO.{stream_of(server)}")[
+                    "cluster"
+                ]
                 leader: str = cluster_info["leader"]
                 if leader != old:
                     return leader
@@ -472,5 +532,7 @@ def leader_of(cluster: Cluster, old: str = "", seconds: float = 30) -> str:
 
 def stream_of(server: Server, prefix: str = "eventhub") -> str:
     """The name of the stream of events."""
-    name: str = nats_servers.ask(server.port, "STREAM.NAMES", f'{{"subject":"{prefix}.log.>"}}')["streams"][0]
+    name: str = nats_servers.ask(server.port, "STREAM.NAMES", f'{{"subject":"{prefix}.log.>"}}')[
+        "streams"
+    ][0]
     return name

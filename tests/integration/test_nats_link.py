@@ -1,4 +1,6 @@
-"""The link to a NATS server where the client library does not notice, or does not say, that it is of no more use."""
+"""The link to a NATS server where the client library does not notice, or does not say, that it is
+of no more use.
+"""
 
 import asyncio
 import secrets
@@ -11,15 +13,17 @@ import uvloop
 from nats.aio.msg import Msg
 
 from eventhub.brokers.nats import NatsBroker
-from eventhub.brokers.nats.link import Link
-from eventhub.channels import Retention
+from eventhub.brokers.nats.link import NatsLink
 from eventhub.errors import BrokerUnavailable
-from eventhub.event import NewEvent
-from eventhub.hub import Hub
+from eventhub.events.channels import Retention
+from eventhub.events.event import NewEvent
+from eventhub.hub.hub import Hub
 from tests import nats_servers
 from tests.checker import until
 
-INFO = b'INFO {"server_id":"x","version":"2.9.10","proto":1,"headers":true,"max_payload":67108864}\r\n'
+INFO = (
+    b'INFO {"server_id":"x","version":"2.9.10","proto":1,"headers":true,"max_payload":67108864}\r\n'
+)
 MANY = 1100
 """More than the client library has places for flushes."""
 
@@ -42,15 +46,23 @@ def send(port: int, line: bytes) -> None:
                 assert answer.startswith(b"INFO "), answer
 
 
-@pytest.mark.parametrize("line", [b"PUB %s \xff 2\r\n{}", b"HPUB %s 4 4\r\nNATS"], ids=["reply", "headers"])
-def test_a_message_that_the_client_library_cannot_read_costs_one_connection_and_nothing_else(line: bytes) -> None:
+@pytest.mark.parametrize(
+    "line", [b"PUB %s \xff 2\r\n{}", b"HPUB %s 4 4\r\nNATS"], ids=["reply", "headers"]
+)
+def test_a_message_that_the_client_library_cannot_read_costs_one_connection_and_nothing_else(
+    line: bytes,
+) -> None:
     server, prefix = nats_servers.single(), secrets.token_hex(4)
-    broker = NatsBroker(f"{server.url}?prefix={prefix}", lambda channel: Retention(100, None), Hub.now)
+    broker = NatsBroker(
+        f"{server.url}?prefix={prefix}", lambda channel: Retention(100, None), Hub.now
+    )
     heard: list[bytes] = []
     gaps: list[str] = []
 
     async def main() -> None:
-        running = asyncio.create_task(broker.run(lambda event: heard.append(event.data), gaps.append, nothing))
+        running = asyncio.create_task(
+            broker.run(lambda event: heard.append(event.data), gaps.append, nothing)
+        )
         await broker.subscribe("log.a")
         await until(lambda: broker.unready() is None)
         first = broker._session
@@ -72,9 +84,11 @@ def test_a_message_that_the_client_library_cannot_read_costs_one_connection_and_
 def test_who_waits_hears_at_once_that_the_client_library_reads_no_more() -> None:
     server, subject = nats_servers.single(), secrets.token_hex(4)
 
-    async def scenario(link: Link) -> None:
+    async def scenario(link: NatsLink) -> None:
         await link.listen(subject, ignore)
-        await link.request("INFO")  # which is behind the subscription: the client library's ping overtakes what is not flushed
+        await link.request(
+            "INFO"
+        )  # which is behind the subscription: the client library's ping overtakes what is not flushed
         link._replies["t"] = (0, answers.append)
         await asyncio.to_thread(send, server.port, b"PUB %s \xff 0\r\n" % subject.encode())
         await asyncio.wait_for(link.closed.wait(), 30)
@@ -87,7 +101,9 @@ def test_who_waits_hears_at_once_that_the_client_library_reads_no_more() -> None
 
 
 def test_a_peer_that_takes_nothing_makes_no_call_wait_but_for_its_time() -> None:
-    """None waits for a place in the client library's queue, where it would be beyond every time limit and cancellation."""
+    """None waits for a place in the client library's queue, where it would be beyond every time
+    limit and cancellation.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(INFO)
@@ -97,7 +113,7 @@ def test_a_peer_that_takes_nothing_makes_no_call_wait_but_for_its_time() -> None
         writer.transport.abort()
         gone.set()
 
-    async def scenario(link: Link) -> None:
+    async def scenario(link: NatsLink) -> None:
         await link.publish("a", bytes(32 * 1024 * 1024))
         await ended(*(link.listen(f"a.{n}", ignore) for n in range(MANY)))
         (ping,) = await ended(link.ping())
@@ -116,14 +132,18 @@ def test_a_peer_that_takes_nothing_makes_no_call_wait_but_for_its_time() -> None
 
 
 @pytest.mark.parametrize("what", ["ping", "publish"])
-def test_a_transport_that_closed_before_the_client_library_noticed_is_a_lost_connection(what: str) -> None:
-    async def scenario(link: Link) -> None:
+def test_a_transport_that_closed_before_the_client_library_noticed_is_a_lost_connection(
+    what: str,
+) -> None:
+    async def scenario(link: NatsLink) -> None:
         await link.ping()
         writer = getattr(link._client._transport, "_io_writer", None)
         assert writer is not None
         writer.transport.abort()
         if what == "publish":
-            await link.publish("a", b"1")  # the client's flusher ends at the closed transport, before its reader does
+            await link.publish(
+                "a", b"1"
+            )  # the client's flusher ends at the closed transport, before its reader does
         await asyncio.sleep(0)
         with pytest.raises(BrokerUnavailable):
             await (link.ping() if what == "ping" else link.publish("a", b"2"))
@@ -133,8 +153,8 @@ def test_a_transport_that_closed_before_the_client_library_noticed_is_a_lost_con
         runner.run(linked(nats_servers.single().port, scenario))
 
 
-async def linked(port: int, scenario: Callable[[Link], Awaitable[None]]) -> None:
-    link = Link(nothing)
+async def linked(port: int, scenario: Callable[[NatsLink], Awaitable[None]]) -> None:
+    link = NatsLink(nothing)
     await link.open(f"nats://127.0.0.1:{port}", {})
     try:
         await scenario(link)

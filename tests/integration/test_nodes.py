@@ -1,4 +1,6 @@
-"""Several nodes, real clients, real faults: nothing acknowledged is lost, nothing comes twice or out of order, no gap is silent."""
+"""Several nodes, real clients, real faults: nothing acknowledged is lost, nothing comes twice or
+out of order, no gap is silent.
+"""
 
 import asyncio
 import os
@@ -33,7 +35,9 @@ channels:
 
 
 def test_a_node_that_restarts_without_its_log_tells_every_reader(start: Start) -> None:
-    """On one node and in memory, so that the judge is seen to find what is lost, and gaps to explain it."""
+    """On one node and in memory, so that the judge is seen to find what is lost, and gaps to
+    explain it.
+    """
 
     async def scenario() -> None:
         hub = start()
@@ -50,7 +54,9 @@ def test_a_node_that_restarts_without_its_log_tells_every_reader(start: Start) -
     asyncio.run(scenario())
 
 
-def test_a_node_on_sqlite_that_is_killed_again_and_again_loses_nothing_and_nobody_notices(start: Start) -> None:
+def test_a_node_on_sqlite_that_is_killed_again_and_again_loses_nothing_and_nobody_notices(
+    start: Start,
+) -> None:
     async def scenario() -> None:
         hub = start(CONFIG.format(broker="sqlite:///events.db"))
         async with trial([hub]) as running:
@@ -102,7 +108,9 @@ Backend = Redis | Nats
 
 
 @pytest.fixture(params=[Redis, Nats])
-def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Backend]:
+def backend(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Backend]:
     """A broker of this test's own."""
     server: Backend = request.param(tmp_path_factory.mktemp("backend"))
     server.start()
@@ -128,7 +136,11 @@ def record(request: pytest.FixtureRequest) -> Callable[[Books], None]:
     return record
 
 
-def run(nodes: list[EventHubServer], record: Callable[[Books], None], harm: Callable[[Trial], Awaitable[None]]) -> Trial:
+def run(
+    nodes: list[EventHubServer],
+    record: Callable[[Books], None],
+    harm: Callable[[Trial], Awaitable[None]],
+) -> Trial:
     """`harm` while clients are at work, ROUNDS times; then the books must be clean."""
 
     async def scenario() -> Trial:
@@ -145,7 +157,9 @@ def run(nodes: list[EventHubServer], record: Callable[[Books], None], harm: Call
     return running
 
 
-def test_nodes_that_are_killed_lose_nothing_and_nobody_notices(nodes: list[EventHubServer], record: Callable[[Books], None]) -> None:
+def test_nodes_that_are_killed_lose_nothing_and_nobody_notices(
+    nodes: list[EventHubServer], record: Callable[[Books], None]
+) -> None:
     async def harm(running: Trial) -> None:
         for node in nodes:
             await asyncio.to_thread(node.kill)
@@ -156,7 +170,9 @@ def test_nodes_that_are_killed_lose_nothing_and_nobody_notices(nodes: list[Event
     assert run(nodes, record, harm).books().gaps == 0
 
 
-def test_a_rolling_restart_of_all_nodes_loses_nothing(nodes: list[EventHubServer], record: Callable[[Books], None]) -> None:
+def test_a_rolling_restart_of_all_nodes_loses_nothing(
+    nodes: list[EventHubServer], record: Callable[[Books], None]
+) -> None:
     async def harm(running: Trial) -> None:
         for node in nodes:
             await asyncio.to_thread(node.restart)
@@ -201,7 +217,10 @@ def test_a_connection_between_node_and_broker_that_fails_is_no_gap(
         proxy = Proxy(backend.server.port)
         await proxy.start()
         async with proxy:
-            nodes = [await asyncio.to_thread(start, CONFIG.format(broker=url)) for url in (backend.url(), backend.url(proxy.port))]
+            nodes = [
+                await asyncio.to_thread(start, CONFIG.format(broker=url))
+                for url in (backend.url(), backend.url(proxy.port))
+            ]
             async with trial(nodes) as running:
                 for _ in range(ROUNDS):
                     await running.more(60)
@@ -220,7 +239,9 @@ def test_a_connection_between_node_and_broker_that_fails_is_no_gap(
     assert running.books().gaps == 0
 
 
-def test_workers_that_are_killed_lose_nothing(start: Start, backend: Backend, record: Callable[[Books], None]) -> None:
+def test_workers_that_are_killed_lose_nothing(
+    start: Start, backend: Backend, record: Callable[[Books], None]
+) -> None:
     hub = start(CONFIG.format(broker=backend.url()) + "workers: 3")
 
     async def harm(running: Trial) -> None:
@@ -253,13 +274,17 @@ async def readiness(node: EventHubServer, status: int) -> None:
 async def publish_in_vain(node: EventHubServer) -> None:
     """While the broker is away: refused within a bounded time, with a hint when to come back."""
     async with httpx.AsyncClient(trust_env=False, timeout=120) as client:
-        answer = await client.post(f"{node.url}/v1/channels/chat.vain", content='{"sender":"a","text":"b"}')
+        answer = await client.post(
+            f"{node.url}/v1/channels/chat.vain", content='{"sender":"a","text":"b"}'
+        )
         assert answer.status_code == 503
         assert answer.json()["code"] == "broker_unavailable"
         assert answer.headers["retry-after"]
 
 
-def test_members_are_counted_over_all_nodes_and_those_of_a_killed_one_vanish(nodes: list[EventHubServer]) -> None:
+def test_members_are_counted_over_all_nodes_and_those_of_a_killed_one_vanish(
+    nodes: list[EventHubServer],
+) -> None:
     def members(node: EventHubServer) -> list[str]:
         answer = http.get(f"{node.url}/v1/channels/chat.here/presence").json()
         assert answer["count"] == len(answer["members"])
@@ -288,15 +313,29 @@ def test_members_are_counted_over_all_nodes_and_those_of_a_killed_one_vanish(nod
         until([], nodes)
 
 
-def test_what_strangers_publish_on_a_brokers_topics_ends_no_node(start: Start, tmp_path: Path) -> None:
+def test_what_strangers_publish_on_a_brokers_topics_ends_no_node(
+    start: Start, tmp_path: Path
+) -> None:
     with RedisServer(tmp_path / "redis") as redis:
         hub = start(CONFIG.format(broker=redis.url))
         with WsClient(hub.ws_url) as client:
             client.subscribe("chat.a")
             for topic in ("eventhub:0:{*nodes}", "eventhub:0:{chat.a}"):
-                for message in (b"nonsense", b"", b"[]", b"\xff\n\xff", b"e 1 2 x y\n", b'{"node":["x"]}'):
+                for message in (
+                    b"nonsense",
+                    b"",
+                    b"[]",
+                    b"\xff\n\xff",
+                    b"e 1 2 x y\n",
+                    b'{"node":["x"]}',
+                ):
                     assert redis.call("PUBLISH", topic, message) == 1
-            assert http.post(f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}').status_code == 201
+            assert (
+                http.post(
+                    f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}'
+                ).status_code
+                == 201
+            )
             assert client.until("event")["data"]["text"] == "b"
         assert hub.stop() == 0
 
@@ -309,12 +348,16 @@ def test_a_node_that_cannot_go_on_ends_with_an_exit_code_that_says_so(start: Sta
     assert "hub_ended" in hub.log.read_text()
 
 
-def test_a_publish_that_waits_for_a_stalled_broker_is_answered_when_the_server_stops(start: Start, tmp_path: Path) -> None:
+def test_a_publish_that_waits_for_a_stalled_broker_is_answered_when_the_server_stops(
+    start: Start, tmp_path: Path
+) -> None:
     with RedisServer(tmp_path / "redis") as redis, ThreadPoolExecutor(1) as other:
         hub = start(CONFIG.format(broker=redis.url))
         redis.signal(signal.SIGSTOP)
         try:
-            waiting = other.submit(http.post, f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}')
+            waiting = other.submit(
+                http.post, f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}'
+            )
             deadline = time.monotonic() + 30
             while http.get(f"{hub.url}/readyz").status_code == 200:
                 assert time.monotonic() < deadline, "the node does not notice"
@@ -322,6 +365,9 @@ def test_a_publish_that_waits_for_a_stalled_broker_is_answered_when_the_server_s
             answer = waiting.result(10)
         finally:
             redis.signal(signal.SIGCONT)
-        assert (answer.status_code, answer.json()["code"] in {"shutting_down", "broker_unavailable"}) == (503, True)
+        assert (
+            answer.status_code,
+            answer.json()["code"] in {"shutting_down", "broker_unavailable"},
+        ) == (503, True)
         assert answer.headers["retry-after"]
         assert "Traceback" not in hub.log.read_text()

@@ -68,7 +68,9 @@ def test_pages_come_with_security_headers(lane_hub: EventHubServer) -> None:
     assert http.get(lane_hub.url + "/static/%2e%2e/pyproject.toml").status_code == 404
 
 
-def test_no_answer_can_be_taken_for_a_script_or_sets_a_cookie(lane_hub: EventHubServer, channel: Channel) -> None:
+def test_no_answer_can_be_taken_for_a_script_or_sets_a_cookie(
+    lane_hub: EventHubServer, channel: Channel
+) -> None:
     base = lane_hub.url
     own = f"{base}/v1/channels/{channel('chat')}"
     asked = [f"{base}{path}" for path in (
@@ -76,8 +78,17 @@ def test_no_answer_can_be_taken_for_a_script_or_sets_a_cookie(lane_hub: EventHub
         "/v1/types", "/v1/types/chat", "/v1/types/none", "/v1/ws", "/v1/sse", "/nothing", "/static/nothing",
     )]  # fmt: skip
     answers = [http.get(url) for url in (*asked, own, f"{own}/presence", f"{own}?since=x")]
-    answers += [http.post(own, content=body) for body in ('{"sender":"a","text":"b"}', "{", '[{"sender":"a","text":"b"},1]')]
-    answers.append(http.post(own, content='{"sender":"a","text":"b"}\n', headers={"content-type": "application/x-ndjson"}))
+    answers += [
+        http.post(own, content=body)
+        for body in ('{"sender":"a","text":"b"}', "{", '[{"sender":"a","text":"b"},1]')
+    ]
+    answers.append(
+        http.post(
+            own,
+            content='{"sender":"a","text":"b"}\n',
+            headers={"content-type": "application/x-ndjson"},
+        )
+    )
     answers.append(http.request("DELETE", own))
     for kind in ("sse", "ndjson"):
         with http.stream("GET", f"{own}/{kind}") as response:
@@ -97,16 +108,33 @@ UPGRADE = {
 def test_a_name_that_may_have_been_rebound_is_not_answered_to(start: Start) -> None:
     for lane in ("fast", "asgi"):
         hub = start("origins: [https://events.example]", lane=lane)
-        for path in ("/", "/chat", "/v1/types", "/v1/channels/chat.a", "/v1/channels/chat.a/sse", "/livez", "/nothing"):
+        for path in (
+            "/",
+            "/chat",
+            "/v1/types",
+            "/v1/channels/chat.a",
+            "/v1/channels/chat.a/sse",
+            "/livez",
+            "/nothing",
+        ):
             answer = http.get(hub.url + path, headers={"host": f"evil.example:{hub.port}"})
             assert (answer.status_code, answer.json()["code"]) == (421, "misdirected_request"), path
-        said = http.post(f"{hub.url}/v1/channels/chat.a", json={"sender": "eve", "text": "x"}, headers={"host": "evil.example"})
+        said = http.post(
+            f"{hub.url}/v1/channels/chat.a",
+            json={"sender": "eve", "text": "x"},
+            headers={"host": "evil.example"},
+        )
         assert said.status_code == 421
         assert "`origins`" in said.json()["detail"]
         client = {"host": "evil.example", **UPGRADE}
-        assert http.get(f"{hub.url}/v1/ws", headers=client).status_code == (421 if lane == "fast" else 403)  # ASGI has no other
+        assert http.get(f"{hub.url}/v1/ws", headers=client).status_code == (
+            421 if lane == "fast" else 403
+        )  # ASGI has no other
         for host in ("events.example", f"localhost:{hub.port}"):
-            assert http.get(f"{hub.url}/v1/channels/chat.a", headers={"host": host}).json()["events"] == []
+            assert (
+                http.get(f"{hub.url}/v1/channels/chat.a", headers={"host": host}).json()["events"]
+                == []
+            )
 
 
 def test_logs_are_json_lines_without_payloads(start: Start) -> None:
@@ -121,7 +149,9 @@ def test_logs_are_json_lines_without_payloads(start: Start) -> None:
 
 def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "eventhub", *arguments]
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command, cwd=directory, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_listening_beyond_loopback_without_authentication_is_refused(tmp_path: Path) -> None:
@@ -151,11 +181,18 @@ ASKED = (
     "authorization, baggage, cache-control, content-type, idempotency-key, last-event-id, prefer, sentry-trace, traceparent, tracestate, "
     "x-requested-with"
 )
-"""Headers of pages: what PROTOCOL.md names, and what tracing libraries and polyfills of EventSource add."""
+"""Headers of pages: what PROTOCOL.md names, and what tracing libraries and polyfills of EventSource
+add.
+"""
 
 
 def preflight(hub: EventHubServer, origin: str, **more: str) -> httpx.Response:
-    asked = {"Origin": origin, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": ASKED, **more}
+    asked = {
+        "Origin": origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": ASKED,
+        **more,
+    }
     return http.options(f"{hub.url}/v1/channels/chat.a", headers=asked)
 
 
@@ -170,7 +207,9 @@ def test_a_page_of_a_listed_origin_may_read_and_publish(start: Start, lane: str)
         answer = preflight(hub, origin)
         assert answer.status_code == 204
         assert answer.headers["access-control-allow-headers"] == ASKED
-        assert {"GET", "POST", "PUT"} <= set(answer.headers["access-control-allow-methods"].split(", "))
+        assert {"GET", "POST", "PUT"} <= set(
+            answer.headers["access-control-allow-methods"].split(", ")
+        )
         assert "access-control-allow-private-network" not in answer.headers
         page = {"Origin": origin}
         posted = http.post(url, content='{"sender":"a","text":"b"}', headers=page)
@@ -185,17 +224,24 @@ def test_a_page_of_a_listed_origin_may_read_and_publish(start: Start, lane: str)
                 assert "Origin" in answer.headers["vary"]
         assert "Retry-After" in posted.headers["access-control-expose-headers"]
     opaque = http.get(url, headers={"Origin": "null"})
-    assert [opaque.headers.get(name) for name in CORS] == ["null", None], "anybody's frame may be in a sandbox"
+    assert [opaque.headers.get(name) for name in CORS] == ["null", None], (
+        "anybody's frame may be in a sandbox"
+    )
     stranger = http.get(url, headers={"Origin": "https://evil.example"})
     assert [stranger.headers.get(name) for name in CORS] == [None, None]
     assert stranger.headers["vary"] == http.get(url).headers["vary"] == "Origin"
-    asked = preflight(hub, "https://app.example", **{"Access-Control-Request-Private-Network": "true"})
+    asked = preflight(
+        hub, "https://app.example", **{"Access-Control-Request-Private-Network": "true"}
+    )
     assert asked.headers["access-control-allow-private-network"] == "true"
 
 
 def test_no_credentials_are_allowed_to_all(start: Start) -> None:
     hub = start("origins: ['*']")
-    for answer in (preflight(hub, "https://evil.example"), http.get(f"{hub.url}/v1/types", headers={"Origin": "https://evil.example"})):
+    for answer in (
+        preflight(hub, "https://evil.example"),
+        http.get(f"{hub.url}/v1/types", headers={"Origin": "https://evil.example"}),
+    ):
         assert answer.status_code in (200, 204)
         assert [answer.headers.get(name) for name in CORS] == ["*", None]
 
@@ -209,10 +255,14 @@ def test_the_preflight_of_a_page_that_is_not_listed_is_refused_and_logged(start:
             assert "access-control-allow-origin" not in answer.headers
         (line,) = hub.lines("origin_refused")
         assert (line["origin"], line["setting"]) == ("https://evil.example", "origins")
-        assert http.options(f"{hub.url}/v1/channels/chat.a").status_code == 405, "which is no preflight"
+        assert http.options(f"{hub.url}/v1/channels/chat.a").status_code == 405, (
+            "which is no preflight"
+        )
 
 
-@pytest.mark.parametrize("path", ["/", "/livez", "/v1/types", "/v1/channels/chat.a", "/v1/channels/chat.a/sse"])
+@pytest.mark.parametrize(
+    "path", ["/", "/livez", "/v1/types", "/v1/channels/chat.a", "/v1/channels/chat.a/sse"]
+)
 def test_head_is_get_without_a_body(hub: EventHubServer, path: str) -> None:
     response = http.head(hub.url + path)
     assert (response.status_code, response.content) == (200, b"")
@@ -220,7 +270,12 @@ def test_head_is_get_without_a_body(hub: EventHubServer, path: str) -> None:
 
 def test_a_head_over_the_limit_is_refused_however_it_arrives(start: Start) -> None:
     hub = start("limits: {head_seconds: 1}")
-    for pieces in ([b"a: " + b"x" * 40_000 + b"\r\n"], [b"a: b\r\n"] * 8000, [b"x" * 1000] * 60, [b"GET /" + b"x" * 40_000]):
+    for pieces in (
+        [b"a: " + b"x" * 40_000 + b"\r\n"],
+        [b"a: b\r\n"] * 8000,
+        [b"x" * 1000] * 60,
+        [b"GET /" + b"x" * 40_000],
+    ):
         with raw(hub.port) as sock:
             sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n")
             answer = b""
@@ -229,8 +284,11 @@ def test_a_head_over_the_limit_is_refused_however_it_arrives(start: Start) -> No
                     sock.sendall(piece)
                 while part := sock.recv(65536):
                     answer += part
-        # one read may bring more than the limit and no end: then time decides; and an answer can be lost behind a reset
-        assert answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 ", b"HTTP/1.1 408 ")) or not answer
+        # one read may bring more than the limit and no end: then time decides; and an answer can be
+        # lost behind a reset
+        assert (
+            answer.startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 ", b"HTTP/1.1 408 ")) or not answer
+        )
     assert http.get(f"{hub.url}/livez", headers={"a": "x" * 20_000}).status_code == 200
     assert http.get(f"{hub.url}/livez", headers={"a": "x" * 40_000}).status_code == 431
 
@@ -271,13 +329,20 @@ def test_what_curl_users_get_wrong_is_explained(hub: EventHubServer) -> None:
         "multipart/form-data": http.post(url, files={"sender": b"ana"}),
         "received compressed data": http.post(url, content=b"\x1f\x8b\x08"),
         "received nothing": http.post(url),
-        "application/x-ndjson": http.post(url, content='{"sender":"a","text":"b"}\n{"sender":"a","text":"b"}'),
+        "application/x-ndjson": http.post(
+            url, content='{"sender":"a","text":"b"}\n{"sender":"a","text":"b"}'
+        ),
         "/v1/channels/{channel}": http.post(f"{hub.url}/v1/channel/chat.a"),
-        "70025 bytes; at most 65536": http.post(url, content='{"sender":"a","text":"' + "x" * 70_001 + '"}'),
+        "70025 bytes; at most 65536": http.post(
+            url, content='{"sender":"a","text":"' + "x" * 70_001 + '"}'
+        ),
         "the body has 5000000 bytes; at most 4194304": http.post(url, content=b" " * 5_000_000),
         "expected one of GET": http.delete(f"{hub.url}/v1/types"),
         "(limits.page), received '5000'": http.get(url, params={"limit": "5000"}),
-        "more than 64 bits": http.post(f"{hub.url}/v1/channels/logs.a", content='{"level":"info","message":"","n":' + "9" * 400 + "}"),
+        "more than 64 bits": http.post(
+            f"{hub.url}/v1/channels/logs.a",
+            content='{"level":"info","message":"","n":' + "9" * 400 + "}",
+        ),
     }
     for words, response in cases.items():
         assert words in response.json()["detail"], response.json()
@@ -294,7 +359,10 @@ def answers(sock: socket.socket) -> bytes:
 
 def test_requests_that_follow_each_other_at_once_are_all_answered(hub: EventHubServer) -> None:
     body = b'{"sender":"a","text":"' + b"x" * 40_000 + b'"}'
-    post_ = b"POST /v1/channels/iot.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    post_ = (
+        b"POST /v1/channels/iot.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
+        % (len(body), body)
+    )
     with raw(hub.port) as sock:
         sock.sendall(post_ + b"GET /livez HT")
         sock.sendall(b"TP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -311,7 +379,13 @@ def test_a_flood_of_pipelined_requests_is_cut_off(hub: EventHubServer) -> None:
 
 def test_a_handshake_with_a_strange_address_is_refused(start: Start) -> None:
     hub = start()
-    for line in ("CONNECT h:80", "GET http://h", "GET http://h:99999999/v1/ws", "GET http://[::1/v1/ws", "GET http://@/v1/ws"):
+    for line in (
+        "CONNECT h:80",
+        "GET http://h",
+        "GET http://h:99999999/v1/ws",
+        "GET http://[::1/v1/ws",
+        "GET http://@/v1/ws",
+    ):
         with raw(hub.port) as sock:
             sock.sendall(
                 f"{line} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -322,7 +396,9 @@ def test_a_handshake_with_a_strange_address_is_refused(start: Start) -> None:
     assert "Traceback" not in hub.log.read_text()
 
 
-def test_an_upgrade_behind_an_unanswered_request_never_mixes_with_its_answer(hub: EventHubServer) -> None:
+def test_an_upgrade_behind_an_unanswered_request_never_mixes_with_its_answer(
+    hub: EventHubServer,
+) -> None:
     with raw(hub.port) as sock:
         sock.sendall(
             b"GET /v1/channels/chat.mixed/ndjson?since=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -330,7 +406,9 @@ def test_an_upgrade_behind_an_unanswered_request_never_mixes_with_its_answer(hub
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         got = exactly(sock, 12)
-        while b'"type":"event"' not in got:  # which is published once it has begun, and replayed or live
+        while (
+            b'"type":"event"' not in got
+        ):  # which is published once it has begun, and replayed or live
             if got.endswith(b"HTTP/1.1 200"):
                 assert post(hub, "chat.mixed", '{"sender":"ana","text":"oi"}') == 201
             part = sock.recv(65536)
@@ -340,5 +418,7 @@ def test_an_upgrade_behind_an_unanswered_request_never_mixes_with_its_answer(hub
 
 
 def test_too_many_channels_on_one_event_stream_are_refused(hub: EventHubServer) -> None:
-    response = http.get(f"{hub.url}/v1/sse?" + "&".join(f"channel=chat.{number}" for number in range(33)))
+    response = http.get(
+        f"{hub.url}/v1/sse?" + "&".join(f"channel=chat.{number}" for number in range(33))
+    )
     assert (response.status_code, response.json()["code"]) == (400, "too_many_subscriptions")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from eventhub.brokers.redis import broker, shard
-from eventhub.brokers.redis.values import slot
+from eventhub.brokers.redis.codec import slot
 from eventhub.errors import BrokerUnavailable
-from eventhub.event import Age, Earliest, Last, Position
+from eventhub.events.event import Age, Earliest, Last, Position
 from tests.checker import CLEAN, Books, until
 from tests.proxy import Proxy
 from tests.redis_nodes import CHANNEL, RedisNode, nodes
@@ -35,12 +35,24 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path, "--appendonly", "yes", "--appendfsync", "always", "--enable-debug-command", "local") as server:
+    with RedisServer(
+        tmp_path,
+        "--appendonly",
+        "yes",
+        "--appendfsync",
+        "always",
+        "--enable-debug-command",
+        "local",
+    ) as server:
         yield server
 
 
-def under_load(url: str, fault: Callable[[list[RedisNode], Books], Awaitable[None]]) -> list[list[str]]:
-    """Two nodes with readers and publishers, a fault, and the books; the gaps that each reader was told."""
+def under_load(
+    url: str, fault: Callable[[list[RedisNode], Books], Awaitable[None]]
+) -> list[list[str]]:
+    """Two nodes with readers and publishers, a fault, and the books; the gaps that each reader was
+    told.
+    """
 
     async def main() -> list[list[str]]:
         async with nodes(url, url) as running:
@@ -104,7 +116,10 @@ def test_clocks_that_jump_lose_nothing_but_what_their_age_says(server: RedisServ
 @pytest.mark.parametrize("what", ["cut", "half_close"])
 def test_connections_that_break_are_made_again(server: RedisServer, what: str) -> None:
     async def main() -> None:
-        async with Proxy(server.port) as proxy, nodes(f"redis://127.0.0.1:{proxy.port}", server.url) as running:
+        async with (
+            Proxy(server.port) as proxy,
+            nodes(f"redis://127.0.0.1:{proxy.port}", server.url) as running,
+        ):
             books = Books()
             async with books.loading(running):
                 for _ in range(3):
@@ -118,9 +133,14 @@ def test_connections_that_break_are_made_again(server: RedisServer, what: str) -
     asyncio.run(main())
 
 
-def test_a_stalled_network_shows_within_seconds_and_costs_nobody_an_event(server: RedisServer) -> None:
+def test_a_stalled_network_shows_within_seconds_and_costs_nobody_an_event(
+    server: RedisServer,
+) -> None:
     async def main() -> None:
-        async with Proxy(server.port) as proxy, nodes(f"redis://127.0.0.1:{proxy.port}", server.url) as running:
+        async with (
+            Proxy(server.port) as proxy,
+            nodes(f"redis://127.0.0.1:{proxy.port}", server.url) as running,
+        ):
             books = Books()
             async with books.loading(running):
                 await books.more()
@@ -213,26 +233,42 @@ def test_a_restart_without_data_is_told_as_a_reset(tmp_path: Path) -> None:
         assert under_load(redis.url, fault) == [["reset"], ["reset"]]
 
 
-def test_a_tail_that_a_failover_lost_is_told_and_its_offsets_are_not_given_out_again(server: RedisServer) -> None:
+def test_a_tail_that_a_failover_lost_is_told_and_its_offsets_are_not_given_out_again(
+    server: RedisServer,
+) -> None:
     async def main() -> None:
         async with nodes(server.url) as (node,):
             kept = await node.publish("1", "2")
-            keys = [key for key in server.call("KEYS", "*{chat.a}*") if node.broker._names._prefix.encode() in key]
+            keys = [
+                key
+                for key in server.call("KEYS", "*{chat.a}*")
+                if node.broker._names._prefix.encode() in key
+            ]
             copy = {key: server.call("DUMP", key) for key in keys}
             lost = await node.publish("3", "4")
             for key, value in copy.items():
                 server.call("RESTORE", key, 0, value, "REPLACE")
             server.call("HSET", node.broker._names.metadata("chat.a"), "lineage", "another server")
 
-            assert (await node.broker.history("chat.a", position(lost[1]), 10)).lost == "reset", "beyond the end"
+            assert (await node.broker.history("chat.a", position(lost[1]), 10)).lost == "reset", (
+                "beyond the end"
+            )
             (new,) = await node.publish("5")
             assert position(new).offset > position(lost[1]).offset
             for id_ in lost:
                 piece = await node.broker.history("chat.a", position(id_), 10)
-                assert (piece.lost, str(piece.start), [str(event.position) for event in piece.events]) == ("reset", kept[1], [new])
+                assert (
+                    piece.lost,
+                    str(piece.start),
+                    [str(event.position) for event in piece.events],
+                ) == ("reset", kept[1], [new])
             for id_ in kept:
                 piece = await node.broker.history("chat.a", position(id_), 10)
-                assert (piece.lost, piece.start, piece.events[-1].previous) == (None, position(id_), position(kept[1]).offset)
+                assert (piece.lost, piece.start, piece.events[-1].previous) == (
+                    None,
+                    position(id_),
+                    position(kept[1]).offset,
+                )
 
     asyncio.run(main())
 
@@ -259,15 +295,26 @@ def keys_of(server: RedisServer, node: RedisNode) -> set[bytes]:
     return set(server.call("KEYS", f"{node.broker._names._prefix}:*"))
 
 
-def test_reading_channels_that_nobody_used_stores_one_key_however_many_they_are(server: RedisServer) -> None:
+def test_reading_channels_that_nobody_used_stores_one_key_however_many_they_are(
+    server: RedisServer,
+) -> None:
     async def main() -> None:
         async with nodes(server.url) as (node,):
             await node.becomes(ready=True)
-            asked: list[Position | Earliest | Last | Age] = [Earliest(), Last(5), Age(1000), Position("abc", 7)]
+            asked: list[Position | Earliest | Last | Age] = [
+                Earliest(),
+                Last(5),
+                Age(1000),
+                Position("abc", 7),
+            ]
             for first in range(0, 5_000, 500):
                 channels = [f"chat.unused{number}" for number in range(first, first + 500)]
-                await asyncio.gather(*(node.broker.history(name, asked[len(name) % 4], 10) for name in channels))
-            await asyncio.gather(*(node.broker.subscribe(f"chat.heard{number}") for number in range(500)))
+                await asyncio.gather(
+                    *(node.broker.history(name, asked[len(name) % 4], 10) for name in channels)
+                )
+            await asyncio.gather(
+                *(node.broker.subscribe(f"chat.heard{number}") for number in range(500))
+            )
             assert keys_of(server, node) == {node.broker._names.epoch("chat.a").encode()}
 
     asyncio.run(main())
@@ -277,9 +324,18 @@ def test_in_a_cluster_it_stores_a_key_for_each_slot_at_most(tmp_path: Path) -> N
     async def main(servers: list[RedisServer]) -> None:
         async with nodes(servers[0].url.replace("redis://", "redis+cluster://")) as (node,):
             await node.becomes(ready=True)
-            channels = list(islice((name for name in map("chat.x{}".format, count()) if slot(name) % 1024 == 5), 100))
+            channels = list(
+                islice(
+                    (name for name in map("chat.x{}".format, count()) if slot(name) % 1024 == 5),
+                    100,
+                )
+            )
             await asyncio.gather(*(node.broker.history(name, Earliest(), 10) for name in channels))
-            assert sum(len(keys_of(server, node)) for server in servers) == len({slot(name) for name in (CHANNEL, *channels)}) <= 17
+            assert (
+                sum(len(keys_of(server, node)) for server in servers)
+                == len({slot(name) for name in (CHANNEL, *channels)})
+                <= 17
+            )
 
     with cluster(tmp_path) as servers:
         asyncio.run(main(servers))
@@ -291,12 +347,16 @@ def test_keys_expire_when_what_they_are_for_has(server: RedisServer) -> None:
             await node.publish("1", channel="chat.used", key="k")
             assert server.call("PTTL", node.broker._names.metadata("chat.used")) > 86_400_000
             assert 3_600_000 < server.call("PTTL", node.broker._names.log("chat.used")) <= 3_660_000
-            assert 600_000 < server.call("PTTL", node.broker._names.key("chat.used", "k")) <= 660_000
+            assert (
+                600_000 < server.call("PTTL", node.broker._names.key("chat.used", "k")) <= 660_000
+            )
 
     asyncio.run(main())
 
 
-def test_a_reader_of_a_channel_without_events_misses_nothing_whatever_came_since(server: RedisServer) -> None:
+def test_a_reader_of_a_channel_without_events_misses_nothing_whatever_came_since(
+    server: RedisServer,
+) -> None:
     async def main() -> None:
         async with nodes(server.url, server.url) as (node, other):
             begun = (await node.broker.history(CHANNEL, Earliest(), 10)).end
@@ -306,15 +366,21 @@ def test_a_reader_of_a_channel_without_events_misses_nothing_whatever_came_since
                 piece = await node.broker.history(CHANNEL, begun, limit)
                 assert (piece.lost, piece.start) == (None, begun)
                 assert [str(event.position) for event in piece.events] == [first, second][:limit]
-            assert (await node.broker.history(CHANNEL, position(first), 10)).events[0].previous == position(first).offset
+            assert (await node.broker.history(CHANNEL, position(first), 10)).events[
+                0
+            ].previous == position(first).offset
             hole = begun._replace(offset=begun.offset + 1)
-            assert (await node.broker.history(CHANNEL, hole, 10)).lost == "reset", "no channel ever stood there"
+            assert (await node.broker.history(CHANNEL, hole, 10)).lost == "reset", (
+                "no channel ever stood there"
+            )
 
     asyncio.run(main())
 
 
 @pytest.mark.parametrize("steps", [1, 5, 7])
-def test_where_a_channel_without_events_stood_is_known_for_a_day(server: RedisServer, steps: int) -> None:
+def test_where_a_channel_without_events_stood_is_known_for_a_day(
+    server: RedisServer, steps: int
+) -> None:
     async def main() -> None:
         async with nodes(server.url) as (node,):
             now = (await node.broker.history(CHANNEL, Earliest(), 10)).end
@@ -356,7 +422,9 @@ def test_whoever_listens_for_long_to_a_channel_without_events_has_its_place_kept
 
 
 @pytest.mark.parametrize("published", [False, True])
-def test_a_place_before_the_first_event_is_reset_when_everything_was_flushed(tmp_path: Path, *, published: bool) -> None:
+def test_a_place_before_the_first_event_is_reset_when_everything_was_flushed(
+    tmp_path: Path, *, published: bool
+) -> None:
     async def main() -> None:
         async with nodes(redis.url) as (node,):
             begun = (await node.broker.history(CHANNEL, Earliest(), 10)).end
@@ -371,7 +439,9 @@ def test_a_place_before_the_first_event_is_reset_when_everything_was_flushed(tmp
         asyncio.run(main())
 
 
-def test_a_channel_that_was_evicted_takes_its_idempotency_keys_along_and_gives_no_offset_twice(server: RedisServer) -> None:
+def test_a_channel_that_was_evicted_takes_its_idempotency_keys_along_and_gives_no_offset_twice(
+    server: RedisServer,
+) -> None:
     async def main() -> None:
         async with nodes(server.url) as (node,):
             (old,) = await node.publish("1", key="k")
@@ -391,7 +461,9 @@ def test_a_full_redis_can_be_read_and_listened_to(tmp_path: Path) -> None:
             (first,) = await node.publish("1")
             redis.call("CONFIG", "SET", "maxmemory", 1)
             for channel in (CHANNEL, "chat.unused"):
-                assert (await node.broker.history(channel, Earliest(), 10)).end == await node.broker.subscribe(channel)
+                assert (
+                    await node.broker.history(channel, Earliest(), 10)
+                ).end == await node.broker.subscribe(channel)
             assert [place for place, _ in await node.log(CHANNEL)] == [position(first)]
 
     with RedisServer(tmp_path, "--maxmemory-policy", "noeviction") as redis:
@@ -451,7 +523,9 @@ def test_a_cancelled_publish_disturbs_no_other(server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("how", ["killed", "demoted"])
-def test_a_failover_by_sentinels_is_survived_and_what_it_lost_is_told(tmp_path: Path, how: str) -> None:
+def test_a_failover_by_sentinels_is_survived_and_what_it_lost_is_told(
+    tmp_path: Path, how: str
+) -> None:
     async def main() -> None:
         async with nodes(url, url) as running:
             for node in running:
@@ -460,7 +534,9 @@ def test_a_failover_by_sentinels_is_survived_and_what_it_lost_is_told(tmp_path: 
             async with books.loading(running):
                 await books.more()
                 if how == "killed":
-                    master.call("ACL", "SETUSER", "default", "-psync", "-sync")  # the replica stays behind
+                    master.call(
+                        "ACL", "SETUSER", "default", "-psync", "-sync"
+                    )  # the replica stays behind
                     master.call("CLIENT", "KILL", "TYPE", "replica")
                     await books.more(20)
                     await asyncio.to_thread(master.kill)
@@ -481,9 +557,13 @@ def test_a_failover_by_sentinels_is_survived_and_what_it_lost_is_told(tmp_path: 
 
     with ExitStack() as stack:
         master = stack.enter_context(RedisServer(tmp_path / "a", "--repl-diskless-sync-delay", 0))
-        replica = stack.enter_context(RedisServer(tmp_path / "b", "--replicaof", f"127.0.0.1 {master.port}"))
+        replica = stack.enter_context(
+            RedisServer(tmp_path / "b", "--replicaof", f"127.0.0.1 {master.port}")
+        )
         wait_for(lambda: b"master_link_status:up" in replica.call("INFO", "replication"))
-        sentinels = [stack.enter_context(sentinel(tmp_path / f"s{number}", master)) for number in range(3)]
+        sentinels = [
+            stack.enter_context(sentinel(tmp_path / f"s{number}", master)) for number in range(3)
+        ]
         for each in sentinels:
             wait_for(lambda each=each: len(each.call("SENTINEL", "SENTINELS", "it")) == 2)  # type: ignore[misc]
             wait_for(lambda each=each: len(each.call("SENTINEL", "REPLICAS", "it")) == 1)  # type: ignore[misc]
@@ -538,7 +618,9 @@ def test_a_slot_that_moves_takes_its_readers_along(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("behind", [False, True])
-def test_a_cluster_whose_master_is_killed_goes_on_with_its_replica_and_what_that_lost_is_told(tmp_path: Path, *, behind: bool) -> None:
+def test_a_cluster_whose_master_is_killed_goes_on_with_its_replica_and_what_that_lost_is_told(
+    tmp_path: Path, *, behind: bool
+) -> None:
     async def main(servers: list[RedisServer]) -> None:
         url = f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in servers[:3])}"
         slot = servers[0].call("CLUSTER", "KEYSLOT", CHANNEL)
@@ -570,7 +652,11 @@ def test_a_cluster_whose_master_is_killed_goes_on_with_its_replica_and_what_that
 
 
 def served_by(server: RedisServer, slot: int) -> int:
-    found: int = next(port for first, last, (_, port, *_), *_ in server.call("CLUSTER", "SLOTS") if first <= slot <= last)
+    found: int = next(
+        port
+        for first, last, (_, port, *_), *_ in server.call("CLUSTER", "SLOTS")
+        if first <= slot <= last
+    )
     return found
 
 

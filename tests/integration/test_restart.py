@@ -1,17 +1,24 @@
-"""A node that knows no other is restarted under load. `make restart` is the long form; RESULTS.md says what came of it."""
+"""A node that knows no other is restarted under load. `make restart` is the long form; RESULTS.md
+says what came of it.
+"""
 
 from itertools import pairwise
 from pathlib import Path
 
-from eventhub.server.farewell import LEAST_AWAY, MARGIN_SECONDS
+from eventhub.server.connections.drain import LEAST_AWAY, MARGIN_SECONDS
 from tests.integration.restart import restart
 
 
-def test_all_are_served_until_the_end_and_told_when_to_come_back_and_nobody_meets_an_error(tmp_path: Path) -> None:
+def test_all_are_served_until_the_end_and_told_when_to_come_back_and_nobody_meets_an_error(
+    tmp_path: Path,
+) -> None:
     result = restart(tmp_path, 400)
     result.check()
     assert "Traceback" not in (tmp_path / "server.log").read_text()
     moments = sorted(result.moments)
     assert moments[0] >= LEAST_AWAY + MARGIN_SECONDS
     assert len(moments) == 400
-    assert max(later - earlier for earlier, later in pairwise(moments)) <= 4 * (moments[-1] - moments[0]) / 400, "evenly"
+    assert (
+        max(later - earlier for earlier, later in pairwise(moments))
+        <= 4 * (moments[-1] - moments[0]) / 400
+    ), "evenly"

@@ -1,4 +1,6 @@
-"""A rolling restart of three nodes behind a load balancer. `make rolling` is the long form; RESULTS.md says what came of it."""
+"""A rolling restart of three nodes behind a load balancer. `make rolling` is the long form;
+RESULTS.md says what came of it.
+"""
 
 from pathlib import Path
 
@@ -6,10 +8,17 @@ from tests.integration.drawing import drawing
 from tests.integration.rolling import Plan, roll
 
 
-def test_a_rolling_restart_loses_nothing_and_moves_no_more_clients_in_a_second_than_it_may(tmp_path: Path) -> None:
+def test_a_rolling_restart_loses_nothing_and_moves_no_more_clients_in_a_second_than_it_may(
+    tmp_path: Path,
+) -> None:
     plan = Plan(clients=600, channels=5, spread=1.5, reconnect_within=1)
     result = roll(tmp_path, plan)
     result.check()
-    assert not [log.name for log in tmp_path.glob("node*/server.log") if "Traceback" in log.read_text()]
+    assert not [
+        log.name for log in tmp_path.glob("node*/server.log") if "Traceback" in log.read_text()
+    ]
     shares = [restart.share(plan) for restart in result.restarts]
-    assert drawing(result.samples, result.restarts, shares, result.returns).count("<polyline") == 3 + 3 + 1 + 3
+    assert (
+        drawing(result.samples, result.restarts, shares, result.returns).count("<polyline")
+        == 3 + 3 + 1 + 3
+    )

@@ -13,7 +13,19 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients import SECONDS, WsClient, busiest, frame, goodbyes, http, metric, ndjson, raw, sse, upgrade
+from tests.clients import (
+    SECONDS,
+    WsClient,
+    busiest,
+    frame,
+    goodbyes,
+    http,
+    metric,
+    ndjson,
+    raw,
+    sse,
+    upgrade,
+)
 from tests.harness import EventHubServer
 from tests.redis_servers import RedisServer
 
@@ -33,7 +45,10 @@ def stopping(hub: EventHubServer) -> threading.Thread:
 
 def publish(hub: EventHubServer, channel: str, *texts: str) -> list[str]:
     body = json.dumps([{"sender": "a", "text": text} for text in texts])
-    return [result["id"] for result in http.post(f"{hub.url}/v1/channels/{channel}", content=body).json()["results"]]
+    return [
+        result["id"]
+        for result in http.post(f"{hub.url}/v1/channels/{channel}", content=body).json()["results"]
+    ]
 
 
 @pytest.fixture
@@ -54,7 +69,9 @@ def test_a_websocket_gets_what_is_due_then_goodbye_then_1012(among_others: Start
         client.until("subscribed")
         publish(hub, "chat.a", *map(str, range(100)))
         thread = stopping(hub)
-        assert [event["data"]["text"] for event in client.events(100)] == [str(n) for n in range(100)]
+        assert [event["data"]["text"] for event in client.events(100)] == [
+            str(n) for n in range(100)
+        ]
         goodbye = client.until("goodbye")
         assert goodbye["code"] == "shutting_down"
         assert 0 < goodbye["reconnect_in"] <= 3
@@ -92,11 +109,17 @@ def test_each_client_is_told_a_moment_of_its_own(start: Start) -> None:
 
 def test_streams_say_goodbye_and_end(start: Start) -> None:
     hub = start()
-    with sse(f"{hub.url}/v1/channels/chat.a/sse") as blocks, ndjson(f"{hub.url}/v1/channels/chat.a/ndjson") as lines:
+    with (
+        sse(f"{hub.url}/v1/channels/chat.a/sse") as blocks,
+        ndjson(f"{hub.url}/v1/channels/chat.a/ndjson") as lines,
+    ):
         assert next(lines)["type"] == "subscribed"
         thread = stopping(hub)
         *_, last = blocks
-        assert (last.name, last.message is not None and last.message["code"]) == ("goodbye", "shutting_down")
+        assert (last.name, last.message is not None and last.message["code"]) == (
+            "goodbye",
+            "shutting_down",
+        )
         assert last.message is not None
         assert last.retry == str(round(last.message["reconnect_in"] * 1000))
         *_, line = lines
@@ -121,7 +144,9 @@ def test_a_producer_mid_stream_is_told_what_is_stored(start: Start) -> None:
         thread.join()
     assert b'"accepted":1,"rejected":0' in answer
     assert b'"done":false,"error":{"code":"shutting_down"' in answer
-    last = json.loads(answer.rpartition(b'{"line":')[1] + answer.rpartition(b'{"line":')[2].partition(b"\n")[0])
+    last = json.loads(
+        answer.rpartition(b'{"line":')[1] + answer.rpartition(b'{"line":')[2].partition(b"\n")[0]
+    )
     assert last["line"] == 1, "to go on with the second"
     assert 0 < last["error"]["retry_after"] <= 11, "from ten seconds on a start is not believed"
 
@@ -137,7 +162,9 @@ def test_a_client_that_does_not_go_is_cut_off_within_the_bound(start: Start) -> 
 
 
 def test_a_stream_that_does_not_read_is_cut_off_within_the_bound(start: Start) -> None:
-    hub = start("{limits: {buffer_bytes: 4194304, body_bytes: 8388608}, shutdown: {grace: 0.5}, channels: {big: {history: {events: 0}}}}")
+    hub = start(
+        "{limits: {buffer_bytes: 4194304, body_bytes: 8388608}, shutdown: {grace: 0.5}, channels: {big: {history: {events: 0}}}}"
+    )
     with raw(hub.port, receive_buffer=4096) as sock:
         sock.sendall(b"GET /v1/channels/big.a/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n")
         while b"subscribed" not in sock.recv(4096):
@@ -177,16 +204,24 @@ def draining(hub: EventHubServer) -> Iterator[None]:
     thread.join()
 
 
-def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(among_others: Start) -> None:
+def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(
+    among_others: Start,
+) -> None:
     hub = among_others("shutdown: {grace: 60}")
     with httpx.Client(timeout=SECONDS, trust_env=False) as kept:
         assert "connection" not in kept.get(f"{hub.url}/livez").headers
         with draining(hub):
             stored = kept.post(f"{hub.url}/v1/channels/chat.a", content=EVENT)
-            assert (stored.status_code, stored.headers["connection"]) == (201, "close"), "whoever keeps connections shall go elsewhere"
+            assert (stored.status_code, stored.headers["connection"]) == (201, "close"), (
+                "whoever keeps connections shall go elsewhere"
+            )
             for client in (kept, http):  # on new connections: kept's was closed
                 ready = client.get(f"{hub.url}/readyz")
-                assert (ready.status_code, ready.json()["reasons"], ready.headers["connection"]) == (
+                assert (
+                    ready.status_code,
+                    ready.json()["reasons"],
+                    ready.headers["connection"],
+                ) == (
                     503,
                     {"server": "about to stop"},
                     "close",
@@ -198,7 +233,9 @@ def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(among
         http.get(f"{hub.url}/livez")
 
 
-def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(among_others: Start) -> None:
+def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(
+    among_others: Start,
+) -> None:
     hub = among_others("shutdown: {grace: 60, reconnect_within: 20}")
     with draining(hub):
         moments = set()
@@ -215,17 +252,32 @@ def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(among_
         assert moments <= set(range(4, 21))
         for refused in (
             http.get(f"{hub.url}/v1/channels/chat.a/ndjson"),
-            http.post(f"{hub.url}/v1/channels/chat.a", content=EVENT, headers={"content-type": "application/x-ndjson"}),
+            http.post(
+                f"{hub.url}/v1/channels/chat.a",
+                content=EVENT,
+                headers={"content-type": "application/x-ndjson"},
+            ),
         ):
-            assert (refused.status_code, refused.json()["code"], refused.headers["connection"]) == (503, "shutting_down", "close")
+            assert (refused.status_code, refused.json()["code"], refused.headers["connection"]) == (
+                503,
+                "shutting_down",
+                "close",
+            )
             assert int(refused.headers["retry-after"]) in range(4, 21)
 
 
-def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_as_it_would_never_come_back_from_an_error(among_others: Start) -> None:
+def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_as_it_would_never_come_back_from_an_error(
+    among_others: Start,
+) -> None:
     hub = among_others("shutdown: {grace: 60}\nchannels: {chat: {payload: json, presence: true}}")
-    with draining(hub), sse(f"{hub.url}/v1/channels/chat.a/sse?member=late", last_event_id="k3x9-4") as blocks:
+    with (
+        draining(hub),
+        sse(f"{hub.url}/v1/channels/chat.a/sse?member=late", last_event_id="k3x9-4") as blocks,
+    ):
         *_, last = blocks
-        assert "late" not in http.get(f"{hub.url}/v1/channels/chat.a/presence").text, "nobody joins a node that is about to stop"
+        assert "late" not in http.get(f"{hub.url}/v1/channels/chat.a/presence").text, (
+            "nobody joins a node that is about to stop"
+        )
         assert (last.name, last.id) == ("goodbye", None), "it keeps its Last-Event-ID"
         assert last.message is not None
         assert last.retry == str(round(last.message["reconnect_in"] * 1000))
@@ -242,10 +294,14 @@ def test_a_kept_connection_is_answered_once_more_though_nobody_else_is_there(sta
     thread.join()
 
 
-def test_a_producer_whose_body_is_not_complete_in_the_end_is_told_when_to_come_again(start: Start) -> None:
+def test_a_producer_whose_body_is_not_complete_in_the_end_is_told_when_to_come_again(
+    start: Start,
+) -> None:
     hub = start("log: {access: true, format: json}")
     with raw(hub.port) as sock:
-        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        sock.sendall(
+            b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+        )
         thread = stopping(hub)
         answer = b""
         while part := sock.recv(65536):
@@ -272,7 +328,9 @@ def test_goodbyes_are_spread_and_until_its_own_each_client_is_served(among_other
     moments = [moment - begin for moment, _, _ in told]
     assert 1.5 < moments[-1] < 15
     assert busiest(moments, 1) < 170, "half of all, and some play"
-    assert sum(messages[0].get("id") == published for _, _, messages in told) > 200, "who had not been told yet got the event"
+    assert sum(messages[0].get("id") == published for _, _, messages in told) > 200, (
+        "who had not been told yet got the event"
+    )
     order = [sockets.index(sock) for _, sock, _ in told]
     assert sorted(order) != order, "in no order that groups of clients have"
 
@@ -295,7 +353,9 @@ def test_a_second_signal_ends_it_at_once_and_says_so_by_its_exit_code(among_othe
 def test_a_second_signal_does_not_wait_for_requests_either(start: Start) -> None:
     hub = start()
     with raw(hub.port) as sock:
-        sock.sendall(b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n")
+        sock.sendall(
+            b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+        )
         assert sock.recv(12) == b"HTTP/1.1 100"
         assert hub.process is not None
         hub.process.send_signal(signal.SIGTERM)
@@ -305,12 +365,16 @@ def test_a_second_signal_does_not_wait_for_requests_either(start: Start) -> None
         assert b" 503 " in b"".join(iter(lambda: sock.recv(65536), b""))
     log = hub.log.read_text()
     assert "Traceback" not in log
-    assert "timeout graceful shutdown exceeded" not in log, "that is what requests have after a first one"
+    assert "timeout graceful shutdown exceeded" not in log, (
+        "that is what requests have after a first one"
+    )
     assert '"event": "stopped"' in log, "and it was not given up"
 
 
 @pytest.mark.parametrize("signals", [1, 2])
-def test_what_does_not_end_is_given_up(start: Start, monkeypatch: pytest.MonkeyPatch, signals: int) -> None:
+def test_what_does_not_end_is_given_up(
+    start: Start, monkeypatch: pytest.MonkeyPatch, signals: int
+) -> None:
     monkeypatch.setenv("END_HANGS", "1")
     hub = start(lane="workers")
     assert hub.process is not None
@@ -355,14 +419,18 @@ def test_a_broker_that_hangs_holds_no_goodbye_up(start: Start, tmp_path: Path) -
                 begin = time.monotonic()
                 thread = stopping(hub)
                 client.until("goodbye")
-                assert time.monotonic() - begin < 4, "it would wait for five seconds for an answer of the broker"
+                assert time.monotonic() - begin < 4, (
+                    "it would wait for five seconds for an answer of the broker"
+                )
                 thread.join()
             finally:
                 redis.signal(signal.SIGCONT)
     assert "Traceback" not in hub.log.read_text()
 
 
-def test_after_a_restart_readers_are_told_that_the_memory_log_is_gone(start: Start, lane: str) -> None:
+def test_after_a_restart_readers_are_told_that_the_memory_log_is_gone(
+    start: Start, lane: str
+) -> None:
     hub = start(lane=lane)
     (cursor,) = publish(hub, "chat.a", "before")
     hub.restart()

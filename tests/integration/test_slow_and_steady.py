@@ -1,4 +1,6 @@
-"""Readers that are slow and steady, over real sockets and with short heartbeats: they stay, whatever the policy. The dead do not."""
+"""Readers that are slow and steady, over real sockets and with short heartbeats: they stay,
+whatever the policy. The dead do not.
+"""
 
 import json
 import socket
@@ -31,19 +33,30 @@ BATCH = json.dumps([{"n": n, "pad": "x" * 900} for n in range(80)])
 
 
 @pytest.fixture(params=["plain", "tls"])
-def connect(request: pytest.FixtureRequest, start: Start, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], socket.socket]:
-    """Opens connections with a small receive buffer to a server whose log `strict.old` is long, and `lossy.a` and `newest.a` are busy."""
+def connect(
+    request: pytest.FixtureRequest, start: Start, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], socket.socket]:
+    """Opens connections with a small receive buffer to a server whose log `strict.old` is long, and
+    `lossy.a` and `newest.a` are busy.
+    """
     if request.param != "tls":
         hub = start(CONFIG)
         request.node.hub = hub
         return lambda: raw(hub.port, receive_buffer=4096)
     authority = Authority(tmp_path_factory.mktemp("authority"))
-    hub = request.node.hub = start(CONFIG + "tls: {certificate: cert.pem, key: key.pem}", files=authority.issue("eventhub").files())
+    hub = request.node.hub = start(
+        CONFIG + "tls: {certificate: cert.pem, key: key.pem}",
+        files=authority.issue("eventhub").files(),
+    )
     trust = authority.trust()
-    return lambda: trust.wrap_socket(raw(hub.port, receive_buffer=4096), server_hostname="127.0.0.1")
+    return lambda: trust.wrap_socket(
+        raw(hub.port, receive_buffer=4096), server_hostname="127.0.0.1"
+    )
 
 
-def test_slow_readers_stay_under_every_policy_and_transport(connect: Callable[[], socket.socket], request: pytest.FixtureRequest) -> None:
+def test_slow_readers_stay_under_every_policy_and_transport(
+    connect: Callable[[], socket.socket], request: pytest.FixtureRequest
+) -> None:
     hub: EventHubServer = request.node.hub
     for body in [BATCH] * 8 + ['"the end"']:
         http.post(f"{hub.url}/v1/channels/strict.old", content=body).raise_for_status()
@@ -54,7 +67,10 @@ def test_slow_readers_stay_under_every_policy_and_transport(connect: Callable[[]
         Steady(connect(), get(hub.port, "/v1/channels/lossy.a/sse")),
         Steady(connect(), get(hub.port, "/v1/channels/newest.a/ndjson")),
     ]
-    replay = [Steady(connect(), WEBSOCKET.format("?channel=strict.old&since=earliest", ""), pace) for pace in (3_000, 20_000, 60_000)]
+    replay = [
+        Steady(connect(), WEBSOCKET.format("?channel=strict.old&since=earliest", ""), pace)
+        for pace in (3_000, 20_000, 60_000)
+    ]
     replay += [
         Steady(connect(), WEBSOCKET.format("?channel=strict.old&since=earliest", deflate), 3_000),
         Steady(connect(), get(hub.port, "/v1/channels/strict.old/sse?since=earliest")),
@@ -70,11 +86,17 @@ def test_slow_readers_stay_under_every_policy_and_transport(connect: Callable[[]
     for reader in (*live, *replay):
         reader.pace = 10_000_000
     deadline = time.monotonic() + SECONDS
-    while not all(b'"type":"gap"' in reader.text for reader in live) or not all(b"the end" in reader.text for reader in replay):
-        assert time.monotonic() < deadline, "it was not told what it missed, or its replay stands still"
+    while not all(b'"type":"gap"' in reader.text for reader in live) or not all(
+        b"the end" in reader.text for reader in replay
+    ):
+        assert time.monotonic() < deadline, (
+            "it was not told what it missed, or its replay stands still"
+        )
         read([*live, *replay], HEARTBEAT)
     read([*live, *replay], 3 * HEARTBEAT)
-    assert [reader.ended for reader in (*live, *replay)] == [""] * 9, "and nobody is ended afterwards"
+    assert [reader.ended for reader in (*live, *replay)] == [""] * 9, (
+        "and nobody is ended afterwards"
+    )
     assert all(reader.pings for reader in (*live, *replay) if reader.websocket)
     for reader in (*live, *replay):
         reader.sock.close()
@@ -85,7 +107,9 @@ def test_what_lies_unread_at_the_client_puts_its_pong_off(start: Start) -> None:
     sock = raw(hub.port, receive_buffer=200_000)
     reader = Steady(sock, WEBSOCKET.format("?channel=strict.a", ""))
     http.post(f"{hub.url}/v1/channels/strict.a", content=BATCH).raise_for_status()
-    read([reader], 3.0)  # the server has nothing more to send, and its pings lie behind what has not been read
+    read(
+        [reader], 3.0
+    )  # the server has nothing more to send, and its pings lie behind what has not been read
     assert (reader.ended, reader.pings) == ("", 0)
     read([reader], 5.0)
     assert reader.ended == ""
@@ -103,17 +127,29 @@ def eventually(condition: Callable[[], object], why: str) -> None:
         time.sleep(0.05)  # between looks at a gauge
 
 
-@pytest.mark.parametrize("path", ["/v1/ws?channel=lossy.a", "/v1/channels/lossy.a/sse", "/v1/channels/newest.a/ndjson"])
+@pytest.mark.parametrize(
+    "path", ["/v1/ws?channel=lossy.a", "/v1/channels/lossy.a/sse", "/v1/channels/newest.a/ndjson"]
+)
 def test_a_peer_that_takes_nothing_is_ended_in_bounded_time(start: Start, path: str) -> None:
     hub = start(DEAD)
-    request = WEBSOCKET.format(path.removeprefix("/v1/ws"), "") if "/ws" in path else get(hub.port, path)
+    request = (
+        WEBSOCKET.format(path.removeprefix("/v1/ws"), "") if "/ws" in path else get(hub.port, path)
+    )
     channel = "newest.a" if "newest" in path else "lossy.a"
     # begun before: a ping that is taken, as nothing is in its way yet, would have to be answered
-    load = repeated(lambda: http.post(f"{hub.url}/v1/channels/{channel}", content=BATCH).raise_for_status(), pause=0.2)
+    load = repeated(
+        lambda: http.post(f"{hub.url}/v1/channels/{channel}", content=BATCH).raise_for_status(),
+        pause=0.2,
+    )
     with raw(hub.port, receive_buffer=4096) as sock, load:
         Steady(sock, request)
-        eventually(lambda: metric(hub.url, "eventhub_connections") == 0, "it takes nothing and is still there")
-    assert metric(hub.url, 'eventhub_refused_total{limit="stalled_seconds"}') == 1, hub.log.read_text()
+        eventually(
+            lambda: metric(hub.url, "eventhub_connections") == 0,
+            "it takes nothing and is still there",
+        )
+    assert metric(hub.url, 'eventhub_refused_total{limit="stalled_seconds"}') == 1, (
+        hub.log.read_text()
+    )
 
 
 def test_a_peer_that_takes_all_and_says_nothing_is_told_why_it_is_ended(start: Start) -> None:
@@ -121,6 +157,9 @@ def test_a_peer_that_takes_all_and_says_nothing_is_told_why_it_is_ended(start: S
     with raw(hub.port) as sock:
         reader = Steady(sock, WEBSOCKET.format("?channel=lossy.a", ""))
         assert reader.websocket
-        with repeated(lambda: http.post(f"{hub.url}/v1/channels/lossy.a", content="[1]").raise_for_status(), pause=0.05):
+        with repeated(
+            lambda: http.post(f"{hub.url}/v1/channels/lossy.a", content="[1]").raise_for_status(),
+            pause=0.05,
+        ):
             sock.settimeout(SECONDS)
             assert close_code(sock) == 4408, "events that a proxy swallows are no sign of life"

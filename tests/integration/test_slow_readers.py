@@ -1,4 +1,6 @@
-"""Readers that stop reading, over real sockets: what each policy does, that nobody else notices, and that memory stays bounded."""
+"""Readers that stop reading, over real sockets: what each policy does, that nobody else notices,
+and that memory stays bounded.
+"""
 
 import json
 import time
@@ -32,7 +34,9 @@ class Stalled:
     """A subscriber with a small receive window, which reads when told to."""
 
     def __init__(self, hub: EventHubServer, transport: str, channel: str) -> None:
-        self.messages = self._ndjson(hub, channel) if transport == "ndjson" else self._websocket(hub, channel)
+        self.messages = (
+            self._ndjson(hub, channel) if transport == "ndjson" else self._websocket(hub, channel)
+        )
         self.begin = next(message for message in self.messages if message["type"] == "subscribed")
 
     def close(self) -> None:
@@ -53,7 +57,9 @@ class Stalled:
 
     def _ndjson(self, hub: EventHubServer, channel: str) -> Iterator[dict[str, Any]]:
         self.sock = raw(hub.port, receive_buffer=4096)
-        self.sock.sendall(f"GET /v1/channels/{channel}/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        self.sock.sendall(
+            f"GET /v1/channels/{channel}/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+        )
         response = HTTPResponse(self.sock)
         response.begin()
         return (json.loads(line) for line in iter(response.readline, b"") if line.strip())
@@ -62,19 +68,28 @@ class Stalled:
 def publish(hub: EventHubServer, channel: str, first: int, count: int) -> None:
     body = json.dumps([{"n": n, "pad": PAD} for n in range(first, first + count)])
     headers = {"ce-subject": f"series-{first % 5}"}
-    assert http.post(f"{hub.url}/v1/channels/{channel}", content=body, headers=headers).status_code == 201
+    assert (
+        http.post(f"{hub.url}/v1/channels/{channel}", content=body, headers=headers).status_code
+        == 201
+    )
 
 
 def flood(hub: EventHubServer, channel: str) -> None:
-    """Publish TOTAL events while an honest reader gets every one of them, and the buffers stay within their bound."""
+    """Publish TOTAL events while an honest reader gets every one of them, and the buffers stay
+    within their bound.
+    """
     with WsClient(f"{hub.ws_url}?channel={channel}", max_queue=None) as honest:
         honest.until("subscribed")
         for number in range(ROUNDS):
             publish(hub, channel, number * PER_ROUND, PER_ROUND)
             if number % 8 == 7:  # a scrape takes longer than a round
-                assert buffered(hub) < 2 * BUFFER + PER_ROUND * 700, "the bound and one tick's events"
+                assert buffered(hub) < 2 * BUFFER + PER_ROUND * 700, (
+                    "the bound and one tick's events"
+                )
             first = number * PER_ROUND
-            assert [event["data"]["n"] for event in honest.events(PER_ROUND)] == list(range(first, first + PER_ROUND))
+            assert [event["data"]["n"] for event in honest.events(PER_ROUND)] == list(
+                range(first, first + PER_ROUND)
+            )
 
 
 def buffered(hub: EventHubServer) -> float:
@@ -83,11 +98,16 @@ def buffered(hub: EventHubServer) -> float:
 
 @pytest.fixture(params=["fast", "plain", "asgi", "ndjson"])
 def case(request: pytest.FixtureRequest, start: Start) -> tuple[EventHubServer, str]:
-    hub = start(("native: false" if request.param == "plain" else "") + CONFIG, lane="asgi" if request.param == "asgi" else "fast")
+    hub = start(
+        ("native: false" if request.param == "plain" else "") + CONFIG,
+        lane="asgi" if request.param == "asgi" else "fast",
+    )
     return hub, "ndjson" if request.param == "ndjson" else "websocket"
 
 
-def test_disconnect_ends_the_connection_after_a_whole_prefix_and_the_rest_is_there_to_resume(case: tuple[EventHubServer, str]) -> None:
+def test_disconnect_ends_the_connection_after_a_whole_prefix_and_the_rest_is_there_to_resume(
+    case: tuple[EventHubServer, str],
+) -> None:
     hub, transport = case
     reader = Stalled(hub, transport, "strict.a")
     total = 0
@@ -103,17 +123,23 @@ def test_disconnect_ends_the_connection_after_a_whole_prefix_and_the_rest_is_the
     with WsClient(hub.ws_url) as client:
         client.send(type="subscribe", channel="strict.a", since=read[-1]["id"])
         read += client.events(total - len(read))
-    assert [event["data"]["n"] for event in read] == list(range(total)), "nothing lost, nothing twice"
+    assert [event["data"]["n"] for event in read] == list(range(total)), (
+        "nothing lost, nothing twice"
+    )
 
 
-def test_a_reader_that_never_reads_again_is_cut_off_and_nobody_else_notices(case: tuple[EventHubServer, str]) -> None:
+def test_a_reader_that_never_reads_again_is_cut_off_and_nobody_else_notices(
+    case: tuple[EventHubServer, str],
+) -> None:
     hub, transport = case
     reader = Stalled(hub, transport, "strict.a")
     flood(hub, "strict.a")
     assert metric(hub.url, 'eventhub_slow_disconnects_total{type="strict"}') == 1
     deadline = time.monotonic() + SECONDS
     while buffered(hub) and time.monotonic() < deadline:
-        time.sleep(0.1)  # between looks at a gauge: its buffer is given back, though it never takes what is in it
+        time.sleep(
+            0.1
+        )  # between looks at a gauge: its buffer is given back, though it never takes what is in it
     assert buffered(hub) == 0
     reader.close()
 
@@ -133,12 +159,21 @@ def test_drop_tells_what_was_lost_and_goes_on(case: tuple[EventHubServer, str]) 
     (gap,) = [message for message in read if message["type"] == "gap"]
     before = read[: read.index(gap)]
     assert [event["data"]["n"] for event in before] == list(range(len(before)))
-    assert (gap["reason"], gap["after"], gap["skipped"]) == ("slow", before[-1]["id"], TOTAL - len(before))
+    assert (gap["reason"], gap["after"], gap["skipped"]) == (
+        "slow",
+        before[-1]["id"],
+        TOTAL - len(before),
+    )
     assert read[-1]["id"] == gap["before"], "the gap ends where delivery goes on"
-    assert metric(hub.url, 'eventhub_events_dropped_total{policy="drop",type="lossy"}') == gap["skipped"]
+    assert (
+        metric(hub.url, 'eventhub_events_dropped_total{policy="drop",type="lossy"}')
+        == gap["skipped"]
+    )
 
 
-def test_latest_gives_the_newest_of_each_series_and_counts_the_rest(case: tuple[EventHubServer, str]) -> None:
+def test_latest_gives_the_newest_of_each_series_and_counts_the_rest(
+    case: tuple[EventHubServer, str],
+) -> None:
     hub, transport = case
     reader = Stalled(hub, transport, "newest.a")
     flood(hub, "newest.a")
@@ -151,13 +186,17 @@ def test_latest_gives_the_newest_of_each_series_and_counts_the_rest(case: tuple[
     events = [message for message in read if message["type"] == "event"]
     gaps = [message for message in read if message["type"] == "gap"]
     assert {gap["reason"] for gap in gaps} == {"conflated"}
-    assert len(events) + sum(gap["skipped"] for gap in gaps) == TOTAL + 5, "delivered and skipped are all there were"
+    assert len(events) + sum(gap["skipped"] for gap in gaps) == TOTAL + 5, (
+        "delivered and skipped are all there were"
+    )
     numbers = [event["data"]["n"] for event in events]
     assert numbers == sorted(numbers)
     assert numbers[-5:] == [TOTAL + n for n in range(5)]
 
 
-def test_replay_to_a_slow_reader_goes_at_its_pace_and_loses_nothing(case: tuple[EventHubServer, str]) -> None:
+def test_replay_to_a_slow_reader_goes_at_its_pace_and_loses_nothing(
+    case: tuple[EventHubServer, str],
+) -> None:
     hub, _ = case
     for number in range(ROUNDS):
         publish(hub, "strict.b", number * PER_ROUND, PER_ROUND)
@@ -174,37 +213,49 @@ def test_replay_to_a_slow_reader_goes_at_its_pace_and_loses_nothing(case: tuple[
     assert numbers == list(range(TOTAL + 1))
 
 
-def test_a_stalled_reader_of_one_channel_gets_another_channel_by_its_own_policy(start: Start) -> None:
+def test_a_stalled_reader_of_one_channel_gets_another_channel_by_its_own_policy(
+    start: Start,
+) -> None:
     hub = start(CONFIG)
     sock = upgrade(hub.port, "?channel=lossy.a&channel=strict.a", receive_buffer=4096)
     flood(hub, "lossy.a")
     messages = iter(lambda: json.loads(frame(sock)[1]), None)
     assert next(m for m in messages if m["type"] == "gap")["channel"] == "lossy.a"
     publish(hub, "strict.a", 7, 1)
-    assert next(m for m in messages if m["type"] == "event")["channel"] == "strict.a", "nothing came on it meanwhile: it goes on"
+    assert next(m for m in messages if m["type"] == "event")["channel"] == "strict.a", (
+        "nothing came on it meanwhile: it goes on"
+    )
     sock.close()
 
 
-def test_a_connection_that_is_given_up_leaves_its_other_channels_at_once(case: tuple[EventHubServer, str]) -> None:
+def test_a_connection_that_is_given_up_leaves_its_other_channels_at_once(
+    case: tuple[EventHubServer, str],
+) -> None:
     hub, transport = case
     if transport == "websocket":
         sock = upgrade(hub.port, "?channel=strict.a&channel=lossy.a", receive_buffer=4096)
     else:
         sock = raw(hub.port, receive_buffer=4096)
-        sock.sendall(b"GET /v1/sse?channel=strict.a&channel=lossy.a HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        sock.sendall(
+            b"GET /v1/sse?channel=strict.a&channel=lossy.a HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
     deadline = time.monotonic() + SECONDS
     while metric(hub.url, "eventhub_subscriptions") < 2:
         assert time.monotonic() < deadline, "it did not subscribe"
     flood(hub, "strict.a")
     while metric(hub.url, 'eventhub_slow_disconnects_total{type="strict"}') == 0:
         assert time.monotonic() < deadline, "it was not given up"
-    assert metric(hub.url, "eventhub_subscriptions") == 0, "though what it was sent before is still on its way"
+    assert metric(hub.url, "eventhub_subscriptions") == 0, (
+        "though what it was sent before is still on its way"
+    )
     sock.close()
 
 
 def test_readers_that_are_too_slow_together_leave_a_node_that_works(start: Start) -> None:
     hub = start(CONFIG)
-    readers = [Stalled(hub, transport, "strict.a") for transport in ("websocket", "websocket", "ndjson")]
+    readers = [
+        Stalled(hub, transport, "strict.a") for transport in ("websocket", "websocket", "ndjson")
+    ]
     total = 0
     while metric(hub.url, 'eventhub_slow_disconnects_total{type="strict"}') < 3:
         publish(hub, "strict.a", total, PER_ROUND)

@@ -1,4 +1,6 @@
-"""The SQLite broker with real faults: kills, full disks, other processes, damaged and restored files."""
+"""The SQLite broker with real faults: kills, full disks, other processes, damaged and restored
+files.
+"""
 
 import asyncio
 import resource
@@ -14,9 +16,9 @@ import pytest
 
 from eventhub.brokers.sqlite import SqliteBroker, writer
 from eventhub.brokers.sqlite.store import PROBE_BYTES
-from eventhub.channels import Retention
 from eventhub.errors import BrokerUnavailable, ConfigurationError
-from eventhub.event import Earliest, Event, Last, NewEvent, Position, Receipt
+from eventhub.events.channels import Retention
+from eventhub.events.event import Earliest, Event, Last, NewEvent, Position, Receipt
 from tests import SETTINGS
 from tests.integration.kill_sqlite import prove
 
@@ -39,7 +41,9 @@ class Disk:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[SqliteBroker]:
         broker = self.build()
-        task = asyncio.create_task(broker.run(self.delivered.append, self.gaps.append, lambda message: None))
+        task = asyncio.create_task(
+            broker.run(self.delivered.append, self.gaps.append, lambda message: None)
+        )
         try:
             yield broker
         finally:
@@ -54,8 +58,12 @@ class Disk:
 
         asyncio.run(main())
 
-    async def store(self, broker: SqliteBroker, *texts: str, channel: str = "a", key: str | None = None) -> list[Position]:
-        receipts = await broker.publish([NewEvent(channel, f'"{text}"'.encode(), self.now, None, key) for text in texts])
+    async def store(
+        self, broker: SqliteBroker, *texts: str, channel: str = "a", key: str | None = None
+    ) -> list[Position]:
+        receipts = await broker.publish(
+            [NewEvent(channel, f'"{text}"'.encode(), self.now, None, key) for text in texts]
+        )
         return [receipt.position for receipt in receipts if isinstance(receipt, Receipt)]
 
 
@@ -133,7 +141,9 @@ def test_idempotency_keys_survive_a_restart_and_are_forgotten_after_ten_minutes(
     assert first[0] == first[1] != first[2]
 
 
-def test_a_reader_ahead_of_a_restored_backup_is_told_even_after_new_events_overtook_it(disk: Disk, tmp_path: Path) -> None:
+def test_a_reader_ahead_of_a_restored_backup_is_told_even_after_new_events_overtook_it(
+    disk: Disk, tmp_path: Path
+) -> None:
     backup = tmp_path / "backup.db"
     ahead: list[Position] = []
 
@@ -145,7 +155,9 @@ def test_a_reader_ahead_of_a_restored_backup_is_told_even_after_new_events_overt
         assert ahead[-1] not in await disk.store(broker, *"ABCDEFGHIJKLMNOP")
         assert (await broker.history("a", ahead[-1], 100)).lost == "reset", "after"
         kept = await broker.history("a", ahead[7], 100)
-        assert (texts(kept.events), kept.lost) == (list("ABCDEFGHIJKLMNOP"), None), "what the backup has is not lost"
+        assert (texts(kept.events), kept.lost) == (list("ABCDEFGHIJKLMNOP"), None), (
+            "what the backup has is not lost"
+        )
 
     disk.session(publish)
     shutil.copy(disk.path, backup)
@@ -165,7 +177,12 @@ def test_only_its_owner_reads_the_database(disk: Disk) -> None:
 
     async def look(broker: SqliteBroker) -> None:
         await disk.store(broker, "1")
-        modes.update({path.name.removeprefix(disk.path.name): path.stat().st_mode & 0o777 for path in disk.path.parent.iterdir()})
+        modes.update(
+            {
+                path.name.removeprefix(disk.path.name): path.stat().st_mode & 0o777
+                for path in disk.path.parent.iterdir()
+            }
+        )
 
     disk.session(look)
     assert modes == {"": 0o600, "-wal": 0o600, "-shm": 0o600, "-lock": 0o600}
@@ -190,15 +207,22 @@ def test_a_deleted_database_is_another_log(disk: Disk) -> None:
 # Files that will not do
 
 
-def test_a_second_process_is_refused_by_name_and_gets_it_when_the_first_has_ended(disk: Disk) -> None:
+def test_a_second_process_is_refused_by_name_and_gets_it_when_the_first_has_ended(
+    disk: Disk,
+) -> None:
     code = (
         "import sys, time; from pathlib import Path; from eventhub.brokers.sqlite import SqliteBroker; "
         "broker = SqliteBroker(Path(sys.argv[1]), None, lambda: 0); print('open', flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", code, str(disk.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(disk.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"open\n"
-        with pytest.raises(ConfigurationError, match=rf"events\.db is in use by another process \(pid {other.pid}\)"):
+        with pytest.raises(
+            ConfigurationError,
+            match=rf"events\.db is in use by another process \(pid {other.pid}\)",
+        ):
             disk.build()
         other.kill()
     disk.session(lambda broker: disk.store(broker, "1"))
@@ -226,7 +250,9 @@ def test_a_damaged_database_is_refused_and_left_alone(disk: Disk) -> None:
     disk.session(lambda broker: disk.store(broker, *("x" * 5000 for _ in range(100))))
     damage(disk.path)
     before = disk.path.read_bytes()
-    with pytest.raises(ConfigurationError, match=r"events\.db is damaged .*restore it from a backup"):
+    with pytest.raises(
+        ConfigurationError, match=r"events\.db is damaged .*restore it from a backup"
+    ):
         disk.build()
     assert disk.path.read_bytes() == before
 
@@ -238,7 +264,9 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(disk: Disk) -> Non
     assert disk.path.read_bytes() == b"notes, not a database\n" * 1000
 
 
-def test_a_database_of_another_program_or_of_a_newer_version_is_refused(disk: Disk, tmp_path: Path) -> None:
+def test_a_database_of_another_program_or_of_a_newer_version_is_refused(
+    disk: Disk, tmp_path: Path
+) -> None:
     other = sqlite3.connect(disk.path)
     other.execute("CREATE TABLE bookmarks (url TEXT)")
     other.close()
@@ -265,7 +293,12 @@ def test_a_directory_that_does_not_exist_is_named(tmp_path: Path) -> None:
 def small_disk(tmp_path: Path, size: str) -> Iterator[Path]:
     mount = tmp_path / "small"
     mount.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(mount)], capture_output=True, text=True, check=False)
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(mount)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if made.returncode:
         if SETTINGS.get("EVENTHUB_TEST_REQUIRE"):
             pytest.fail(f"cannot mount a small disk: {made.stderr}")
@@ -331,7 +364,9 @@ def test_a_full_disk_refuses_publishes_and_recovers_when_there_is_space(tmp_path
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_node_that_starts_on_a_full_disk_becomes_ready_when_there_is_space(tmp_path: Path) -> None:
+def test_a_node_that_starts_on_a_full_disk_becomes_ready_when_there_is_space(
+    tmp_path: Path,
+) -> None:
     with small_disk(tmp_path, "8m") as mount:
         ballast = mount / "ballast"
         with suppress(OSError):
@@ -342,7 +377,10 @@ def test_a_node_that_starts_on_a_full_disk_becomes_ready_when_there_is_space(tmp
             assert "cannot be written" in str(broker.unready())
             with pytest.raises(BrokerUnavailable):
                 await disk.store(broker, "1")
-            reading, subscribing = asyncio.create_task(broker.history("a", Earliest(), 10)), asyncio.create_task(broker.subscribe("a"))
+            reading, subscribing = (
+                asyncio.create_task(broker.history("a", Earliest(), 10)),
+                asyncio.create_task(broker.subscribe("a")),
+            )
             ballast.unlink()
             await until(lambda: broker.unready() is None)
             assert (await reading).end == await subscribing
@@ -353,7 +391,9 @@ def test_a_node_that_starts_on_a_full_disk_becomes_ready_when_there_is_space(tmp
 
 @pytest.mark.usefixtures("impatient")
 def test_a_disk_that_fails_is_opened_again_and_readers_are_asked_to_look(disk: Disk) -> None:
-    """Writes beyond a size fail with an error that is not "full" (EFBIG). It is below what a probe writes, so that none succeeds."""
+    """Writes beyond a size fail with an error that is not "full" (EFBIG). It is below what a probe
+    writes, so that none succeeds.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (PROBE_BYTES * 3 // 4, hard))
 

@@ -1,4 +1,6 @@
-"""Subscribing over every transport; the WebSocket tests hold for the fast lane and for the ASGI shell."""
+"""Subscribing over every transport; the WebSocket tests hold for the fast lane and for the ASGI
+shell.
+"""
 
 import json
 import re
@@ -11,7 +13,19 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.clients import WsClient, close_code, frame, http, masked, metric, ndjson, raw, sse, upgrade, wait_for
+from tests.clients import (
+    WsClient,
+    close_code,
+    frame,
+    http,
+    masked,
+    metric,
+    ndjson,
+    raw,
+    sse,
+    upgrade,
+    wait_for,
+)
 from tests.harness import EventHubServer
 
 Channel = Callable[[str], str]
@@ -32,7 +46,9 @@ def values(messages: list[dict[str, Any]]) -> list[float]:
 
 
 @contextmanager
-def over_websocket(hub: EventHubServer, channel: str, since: str) -> Iterator[Iterator[dict[str, Any]]]:
+def over_websocket(
+    hub: EventHubServer, channel: str, since: str
+) -> Iterator[Iterator[dict[str, Any]]]:
     with WsClient(hub.ws_url) as client:
         assert client.receive()["type"] == "hello"
         client.send(type="subscribe", channel=channel, since=since)
@@ -40,7 +56,9 @@ def over_websocket(hub: EventHubServer, channel: str, since: str) -> Iterator[It
 
 
 @contextmanager
-def over_bare_websocket(hub: EventHubServer, channel: str, since: str) -> Iterator[Iterator[dict[str, Any]]]:
+def over_bare_websocket(
+    hub: EventHubServer, channel: str, since: str
+) -> Iterator[Iterator[dict[str, Any]]]:
     with WsClient(f"{hub.ws_url}?channel={channel}&since={since}") as client:
         assert client.receive()["type"] == "hello"
         yield iter(client.receive, None)
@@ -53,13 +71,20 @@ def over_sse(hub: EventHubServer, channel: str, since: str) -> Iterator[Iterator
 
 
 @contextmanager
-def over_ndjson(hub: EventHubServer, channel: str, since: str) -> Iterator[Iterator[dict[str, Any]]]:
+def over_ndjson(
+    hub: EventHubServer, channel: str, since: str
+) -> Iterator[Iterator[dict[str, Any]]]:
     with ndjson(f"{hub.url}/v1/channels/{channel}/ndjson?since={since}") as messages:
         yield messages
 
 
 Reader = Callable[[EventHubServer, str, str], Any]
-READERS = {"websocket": over_websocket, "bare": over_bare_websocket, "sse": over_sse, "ndjson": over_ndjson}
+READERS = {
+    "websocket": over_websocket,
+    "bare": over_bare_websocket,
+    "sse": over_sse,
+    "ndjson": over_ndjson,
+}
 
 
 @pytest.fixture(params=READERS)
@@ -71,16 +96,28 @@ def take(messages: Iterator[dict[str, Any]], count: int) -> list[dict[str, Any]]
     return [next(messages) for _ in range(count)]
 
 
-def test_latest_gets_what_is_published_from_now_on(lane_hub: EventHubServer, channel: Channel, reader: Reader) -> None:
+def test_latest_gets_what_is_published_from_now_on(
+    lane_hub: EventHubServer, channel: Channel, reader: Reader
+) -> None:
     before = publish(lane_hub, channel("iot"), 1)
     with reader(lane_hub, channel("iot"), "latest") as messages:
         start = next(messages)
-        assert (start["type"], start["position"], start["head"], start["recovered"]) == ("subscribed", before[0], before[0], True)
+        assert (start["type"], start["position"], start["head"], start["recovered"]) == (
+            "subscribed",
+            before[0],
+            before[0],
+            True,
+        )
         ids = publish(lane_hub, channel("iot"), 2, 3)
-        assert [(m["id"], m["data"]) for m in take(messages, 2)] == [(ids[0], {"value": 2.0}), (ids[1], {"value": 3.0})]
+        assert [(m["id"], m["data"]) for m in take(messages, 2)] == [
+            (ids[0], {"value": 2.0}),
+            (ids[1], {"value": 3.0}),
+        ]
 
 
-def test_an_id_gets_exactly_what_followed(lane_hub: EventHubServer, channel: Channel, reader: Reader) -> None:
+def test_an_id_gets_exactly_what_followed(
+    lane_hub: EventHubServer, channel: Channel, reader: Reader
+) -> None:
     ids = publish(lane_hub, channel("iot"), 1, 2, 3)
     with reader(lane_hub, channel("iot"), ids[0]) as messages:
         start = next(messages)
@@ -91,9 +128,12 @@ def test_an_id_gets_exactly_what_followed(lane_hub: EventHubServer, channel: Cha
 
 
 @pytest.mark.parametrize(
-    ("since", "expected"), [("earliest", [1, 2, 3]), ("-2", [2, 3]), ("-99", [1, 2, 3]), ("10m", [1, 2, 3]), ("0s", [])]
+    ("since", "expected"),
+    [("earliest", [1, 2, 3]), ("-2", [2, 3]), ("-99", [1, 2, 3]), ("10m", [1, 2, 3]), ("0s", [])],
 )
-def test_the_other_forms_of_since(lane_hub: EventHubServer, channel: Channel, reader: Reader, since: str, expected: list[float]) -> None:
+def test_the_other_forms_of_since(
+    lane_hub: EventHubServer, channel: Channel, reader: Reader, since: str, expected: list[float]
+) -> None:
     publish(lane_hub, channel("iot"), 1, 2, 3)
     if since == "0s":  # not in the same millisecond
         http.get(f"{lane_hub.url}/livez")
@@ -103,12 +143,19 @@ def test_the_other_forms_of_since(lane_hub: EventHubServer, channel: Channel, re
         assert values(take(messages, len(expected) + 1)) == [*expected, 4]
 
 
-def test_an_id_of_another_epoch_gets_a_gap_and_what_there_is(lane_hub: EventHubServer, channel: Channel, reader: Reader) -> None:
+def test_an_id_of_another_epoch_gets_a_gap_and_what_there_is(
+    lane_hub: EventHubServer, channel: Channel, reader: Reader
+) -> None:
     ids = publish(lane_hub, channel("iot"), 1, 2)
     with reader(lane_hub, channel("iot"), "0ther-7") as messages:
         assert next(messages)["recovered"] is False
         gap = next(messages)
-        assert (gap["type"], gap["after"], gap["before"], gap["reason"]) == ("gap", "0ther-7", ids[0], "reset")
+        assert (gap["type"], gap["after"], gap["before"], gap["reason"]) == (
+            "gap",
+            "0ther-7",
+            ids[0],
+            "reset",
+        )
         assert values(take(messages, 2)) == [1, 2]
 
 
@@ -118,7 +165,12 @@ def test_what_retention_removed_is_told_with_both_ends(start: Start, reader: Rea
     with reader(hub, "iot.a", ids[0]) as messages:
         assert next(messages)["recovered"] is False
         gap = next(messages)
-        assert (gap["after"], gap["before"], gap["position"], gap["reason"]) == (ids[0], ids[3], ids[2], "expired")
+        assert (gap["after"], gap["before"], gap["position"], gap["reason"]) == (
+            ids[0],
+            ids[3],
+            ids[2],
+            "expired",
+        )
         assert values(take(messages, 3)) == [4, 5, 6]
 
 
@@ -139,7 +191,9 @@ def test_a_page_is_a_cursor_for_the_next(hub: EventHubServer, channel: Channel) 
     read: list[float] = []
     since = "earliest"
     while True:
-        page = http.get(f"{hub.url}/v1/channels/{channel('iot')}", params={"since": since, "limit": 10}).json()
+        page = http.get(
+            f"{hub.url}/v1/channels/{channel('iot')}", params={"since": since, "limit": 10}
+        ).json()
         assert page["gap"] is None
         read += values(page["events"])
         since = page["position"]
@@ -159,23 +213,33 @@ def test_a_page_tells_a_gap(hub: EventHubServer, channel: Channel) -> None:
 @pytest.mark.parametrize("query", ["limit=0", "limit=100000", "limit=x", "since=k3x9", "since=-0"])
 def test_a_bad_page_is_named(hub: EventHubServer, channel: Channel, query: str) -> None:
     response = http.get(f"{hub.url}/v1/channels/{channel('iot')}?{query}")
-    assert (response.status_code, response.json()["code"]) in [(400, "invalid_request"), (400, "invalid_since")]
+    assert (response.status_code, response.json()["code"]) in [
+        (400, "invalid_request"),
+        (400, "invalid_since"),
+    ]
 
 
 def test_last_event_id_takes_precedence(hub: EventHubServer, channel: Channel) -> None:
     ids = publish(hub, channel("iot"), 1, 2, 3)
-    with sse(f"{hub.url}/v1/channels/{channel('iot')}/sse?since=earliest", last_event_id=ids[1]) as blocks:
+    with sse(
+        f"{hub.url}/v1/channels/{channel('iot')}/sse?since=earliest", last_event_id=ids[1]
+    ) as blocks:
         begin = next(block for block in blocks if block.name == "subscribed")
         assert begin.id == ids[1], "a reader that loses the connection now resumes where it stood"
         event = next(blocks)
         assert (event.id, event.name) == (ids[2], "message")
 
 
-def test_several_channels_on_one_event_stream_resume_together(hub: EventHubServer, channel: Channel) -> None:
+def test_several_channels_on_one_event_stream_resume_together(
+    hub: EventHubServer, channel: Channel
+) -> None:
     a, b = channel("iot") + "-a", channel("iot") + "-b"
     query = f"channel={a}&channel={b}"
     with sse(f"{hub.url}/v1/sse?{query}") as blocks:
-        assert {next(b for b in blocks if b.name == "subscribed").message["channel"] for _ in range(2)} == {a, b}  # type: ignore[index]
+        assert {
+            next(b for b in blocks if b.name == "subscribed").message["channel"]  # type: ignore[index]
+            for _ in range(2)
+        } == {a, b}
         publish(hub, a, 1)
         publish(hub, b, 2)
         publish(hub, a, 3)
@@ -183,9 +247,15 @@ def test_several_channels_on_one_event_stream_resume_together(hub: EventHubServe
     publish(hub, b, 4)
     publish(hub, a, 5)
     with sse(f"{hub.url}/v1/sse?{query}", last_event_id=got[1].id) as blocks:
-        events = [next(block for block in blocks if block.name == "message").message for _ in range(3)]
-    by_channel = {name: [e["data"]["value"] for e in events if e and e["channel"] == name] for name in (a, b)}
-    assert by_channel == {a: [3, 5], b: [4]}, "after the second event: exactly what followed, in both channels"
+        events = [
+            next(block for block in blocks if block.name == "message").message for _ in range(3)
+        ]
+    by_channel = {
+        name: [e["data"]["value"] for e in events if e and e["channel"] == name] for name in (a, b)
+    }
+    assert by_channel == {a: [3, 5], b: [4]}, (
+        "after the second event: exactly what followed, in both channels"
+    )
 
 
 def test_one_socket_carries_many_channels(lane_hub: EventHubServer, channel: Channel) -> None:
@@ -195,38 +265,74 @@ def test_one_socket_carries_many_channels(lane_hub: EventHubServer, channel: Cha
             client.subscribe(name)
         for number, name in enumerate(names):
             publish(lane_hub, name, number)
-        assert {event["channel"]: event["data"]["value"] for event in client.events(20)} == {n: i for i, n in enumerate(names)}
+        assert {event["channel"]: event["data"]["value"] for event in client.events(20)} == {
+            n: i for i, n in enumerate(names)
+        }
         client.send(type="unsubscribe", channel=names[0], ref="u")
-        assert client.until("unsubscribed") == {"type": "unsubscribed", "ref": "u", "channel": names[0], "reason": "client"}
+        assert client.until("unsubscribed") == {
+            "type": "unsubscribed",
+            "ref": "u",
+            "channel": names[0],
+            "reason": "client",
+        }
         publish(lane_hub, names[0], 98)
         publish(lane_hub, names[1], 99)
         assert client.events(1)[0]["channel"] == names[1]
 
 
-def test_a_client_publishes_where_the_type_allows_it(lane_hub: EventHubServer, channel: Channel) -> None:
-    with WsClient(lane_hub.ws_url) as client, WsClient(f"{lane_hub.ws_url}?channel={channel('chat')}") as other:
+def test_a_client_publishes_where_the_type_allows_it(
+    lane_hub: EventHubServer, channel: Channel
+) -> None:
+    with (
+        WsClient(lane_hub.ws_url) as client,
+        WsClient(f"{lane_hub.ws_url}?channel={channel('chat')}") as other,
+    ):
         other.until("subscribed")
         data = {"sender": "ana", "text": "oi"}
-        client.send(type="publish", ref=7, channel=channel("chat"), data=data, key="k", attributes={"source": "test"})
+        client.send(
+            type="publish",
+            ref=7,
+            channel=channel("chat"),
+            data=data,
+            key="k",
+            attributes={"source": "test"},
+        )
         published = client.until("published")
         assert (published["ref"], published["channel"]) == (7, channel("chat"))
         (event,) = other.events(1)
-        assert (event["id"], event["data"], event["attributes"]) == (published["id"], data, {"source": "test"})
+        assert (event["id"], event["data"], event["attributes"]) == (
+            published["id"],
+            data,
+            {"source": "test"},
+        )
         client.send(type="publish", ref=8, channel=channel("chat"), data=data, key="k")
         assert client.until("published")["id"] == published["id"], "the key makes a retry safe"
-        client.send(type="publish", ref=9, channel=channel("logs"), data={"level": "info", "message": "x"})
+        client.send(
+            type="publish", ref=9, channel=channel("logs"), data={"level": "info", "message": "x"}
+        )
         error = client.until("error")
         assert (error["ref"], error["code"]) == (9, "forbidden")
         client.send(type="publish", ref=10, channel=channel("chat"), data={"sender": "ana"})
         error = client.until("error")
-        assert (error["ref"], error["code"], error["details"][0]["pointer"]) == (10, "invalid_event", "/text")
+        assert (error["ref"], error["code"], error["details"][0]["pointer"]) == (
+            10,
+            "invalid_event",
+            "/text",
+        )
 
 
-def test_a_client_gets_its_publishes_stored_in_order(lane_hub: EventHubServer, channel: Channel) -> None:
+def test_a_client_gets_its_publishes_stored_in_order(
+    lane_hub: EventHubServer, channel: Channel
+) -> None:
     with WsClient(f"{lane_hub.ws_url}?channel={channel('chat')}") as client:
         client.until("subscribed")
         for number in range(500):
-            client.send(type="publish", ref=number, channel=channel("chat"), data={"sender": "a", "text": str(number)})
+            client.send(
+                type="publish",
+                ref=number,
+                channel=channel("chat"),
+                data={"sender": "a", "text": str(number)},
+            )
         seen: dict[str, list[Any]] = {"published": [], "event": []}
         while len(seen["event"]) < 500 or len(seen["published"]) < 500:
             message = client.receive()
@@ -242,12 +348,20 @@ def test_presence_counts_people_and_not_tabs(lane_hub: EventHubServer, channel: 
         assert ana.subscribe(room, presence=True, member="ana")["members"] == [{"id": "ana"}]
         with WsClient(lane_hub.ws_url) as tab, WsClient(lane_hub.ws_url) as bob:
             assert tab.subscribe(room, presence=True, member="ana")["members"] == [{"id": "ana"}]
-            assert bob.subscribe(room, presence=True, member="bob")["members"] == [{"id": "ana"}, {"id": "bob"}]
+            assert bob.subscribe(room, presence=True, member="bob")["members"] == [
+                {"id": "ana"},
+                {"id": "bob"},
+            ]
             assert ana.receive() == {"type": "join", "channel": room, "member": {"id": "bob"}}
-            assert http.get(f"{lane_hub.url}/v1/channels/{room}/presence").json()["members"] == [{"id": "ana"}, {"id": "bob"}]
+            assert http.get(f"{lane_hub.url}/v1/channels/{room}/presence").json()["members"] == [
+                {"id": "ana"},
+                {"id": "bob"},
+            ]
             tab.connection.close()
             bob.connection.close()
-        assert ana.receive() == {"type": "leave", "channel": room, "member": {"id": "bob"}}, "and none for ana's other tab"
+        assert ana.receive() == {"type": "leave", "channel": room, "member": {"id": "bob"}}, (
+            "and none for ana's other tab"
+        )
     with sse(f"{lane_hub.url}/v1/channels/{room}/sse?member=carla") as blocks:
         next(block for block in blocks if block.name == "subscribed")
         with WsClient(lane_hub.ws_url) as client:
@@ -255,10 +369,17 @@ def test_presence_counts_people_and_not_tabs(lane_hub: EventHubServer, channel: 
             assert {"id": "carla"} in members
 
 
-def test_websocket_command_line_client_listens_without_sending_anything(hub: EventHubServer, channel: Channel) -> None:
+def test_websocket_command_line_client_listens_without_sending_anything(
+    hub: EventHubServer, channel: Channel
+) -> None:
     publish(hub, channel("iot"), 42)
     url = f"{hub.ws_url}?channel={channel('iot')}&since=earliest"
-    with subprocess.Popen([sys.executable, "-m", "websockets", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+    with subprocess.Popen(
+        [sys.executable, "-m", "websockets", url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as client:
         wait_for(client, '"value":42.0')
         client.terminate()
 
@@ -280,9 +401,13 @@ def test_the_subprotocol_is_selected_when_offered(lane_hub: EventHubServer) -> N
         assert client.connection.subprotocol is None
 
 
-def test_a_page_of_another_origin_is_told_so_and_not_served(lane_hub: EventHubServer, start: Start) -> None:
+def test_a_page_of_another_origin_is_told_so_and_not_served(
+    lane_hub: EventHubServer, start: Start
+) -> None:
     channel = "?channel=chat.elsewhere"
-    with WsClient(lane_hub.ws_url + channel, origin="http://evil.example", subprotocols=["eventhub.v1"]) as client:
+    with WsClient(
+        lane_hub.ws_url + channel, origin="http://evil.example", subprotocols=["eventhub.v1"]
+    ) as client:
         assert client.connection.subprotocol == "eventhub.v1", "without it a browser would not open"
         told = client.receive()
         assert (told["type"], told["code"]) == ("error", "origin_not_allowed")
@@ -297,14 +422,19 @@ def test_a_page_of_another_origin_is_told_so_and_not_served(lane_hub: EventHubSe
 
 
 def test_a_page_of_a_listed_origin_connects(start: Start) -> None:
-    trusting = start("origins: ['http://app.example', 'https://*.example.com', 'capacitor://localhost']")
+    trusting = start(
+        "origins: ['http://app.example', 'https://*.example.com', 'capacitor://localhost']"
+    )
     for origin in ("http://app.example", "https://a.b.example.com", "capacitor://localhost"):
         with WsClient(trusting.ws_url, origin=origin) as client:
             assert client.receive()["type"] == "hello"
     for origin in ("https://evil-example.com", "https://example.com.evil.com"):
         with WsClient(trusting.ws_url, origin=origin) as client:
             assert client.receive()["code"] == "origin_not_allowed"
-    assert [line["origin"] for line in trusting.lines("origin_refused")] == ["https://evil-example.com", "https://example.com.evil.com"]
+    assert [line["origin"] for line in trusting.lines("origin_refused")] == [
+        "https://evil-example.com",
+        "https://example.com.evil.com",
+    ]
 
 
 PAGE_FAULTS = [
@@ -314,7 +444,9 @@ PAGE_FAULTS = [
 
 
 @pytest.mark.parametrize(("path", "code", "error"), PAGE_FAULTS)
-def test_a_page_sees_why_it_is_refused_and_other_clients_see_a_status(lane_hub: EventHubServer, path: str, code: int, error: str) -> None:
+def test_a_page_sees_why_it_is_refused_and_other_clients_see_a_status(
+    lane_hub: EventHubServer, path: str, code: int, error: str
+) -> None:
     url = lane_hub.ws_url.removesuffix("/v1/ws") + path
     with WsClient(url, origin=lane_hub.url) as client:
         assert client.receive()["code"] == error
@@ -332,7 +464,12 @@ def test_a_refused_page_that_does_not_close_keeps_no_connection(hub: EventHubSer
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: http://evil.example\r\n\r\n"
     )
     with raw(hub.port) as sock:
-        sock.sendall(head.encode() + masked(b'{"type":"publish","channel":"chat.refused","data":{"sender":"eve","text":"x"}}'))
+        sock.sendall(
+            head.encode()
+            + masked(
+                b'{"type":"publish","channel":"chat.refused","data":{"sender":"eve","text":"x"}}'
+            )
+        )
         answer = b""
         while part := sock.recv(65536):  # until the server gives it up
             answer += part
@@ -341,7 +478,9 @@ def test_a_refused_page_that_does_not_close_keeps_no_connection(hub: EventHubSer
     assert http.get(f"{hub.url}/v1/channels/chat.refused").json()["events"] == []
 
 
-def test_frames_sent_before_hello_was_read_are_obeyed(hub: EventHubServer, channel: Channel) -> None:
+def test_frames_sent_before_hello_was_read_are_obeyed(
+    hub: EventHubServer, channel: Channel
+) -> None:
     command = json.dumps({"type": "subscribe", "channel": channel("iot"), "ref": 1}).encode()
     with upgrade(hub.port, behind=masked(command) + masked(b'{"type":"ping","ref":2}')) as sock:
         kinds = [json.loads(frame(sock)[1])["type"] for _ in range(3)]
@@ -363,23 +502,31 @@ def test_heartbeats_keep_idle_connections_open(start: Start) -> None:
 
 
 @pytest.mark.parametrize("path", ["sse", "ndjson"])
-def test_no_proxy_may_transform_a_stream_nor_keep_it(lane_hub: EventHubServer, channel: Channel, path: str) -> None:
+def test_no_proxy_may_transform_a_stream_nor_keep_it(
+    lane_hub: EventHubServer, channel: Channel, path: str
+) -> None:
     own = f"{lane_hub.url}/v1/channels/{channel('chat')}"
     lines = iter([b'{"sender":"a","text":"b"}\n'])  # of unknown length, so the answer is progress
     with (
         http.stream("GET", f"{own}/{path}") as live,
-        http.stream("POST", own, content=lines, headers={"content-type": "application/x-ndjson"}) as progress,
+        http.stream(
+            "POST", own, content=lines, headers={"content-type": "application/x-ndjson"}
+        ) as progress,
     ):
         for answer in (live, progress):
             assert answer.headers.get_list("cache-control") == ["no-store, no-transform"]
 
 
-def test_an_event_stream_has_no_block_without_data_and_each_id_comes_behind_its_data(start: Start) -> None:
+def test_an_event_stream_has_no_block_without_data_and_each_id_comes_behind_its_data(
+    start: Start,
+) -> None:
     """Clients take a message without data for JSON, and an id for that of an event they have."""
     hub = start("heartbeat: 0.1")
     with http.stream("GET", f"{hub.url}/v1/channels/iot/sse") as response:
         text, published = "", False
-        for part in response.iter_text():  # which may hold several heartbeats, and one behind the event
+        for (
+            part
+        ) in response.iter_text():  # which may hold several heartbeats, and one behind the event
             text += part
             if ": heartbeat" in text and not published:
                 publish(hub, "iot", 1)
@@ -389,15 +536,27 @@ def test_an_event_stream_has_no_block_without_data_and_each_id_comes_behind_its_
     first, second, rest = text.split("\n\n")
     assert re.fullmatch(r"retry: \d{4}\nevent: subscribed\ndata: {.*}\nid: \S+", first)
     assert re.fullmatch(r"(: heartbeat\n)+data: {.*}\nid: \S+", second)
-    assert rest.replace(": heartbeat\n", "") in ": heartbeat\n", "of a later one there may be a part"
+    assert rest.replace(": heartbeat\n", "") in ": heartbeat\n", (
+        "of a later one there may be a part"
+    )
 
 
 def test_heartbeats_show_on_streams(start: Start) -> None:
     hub = start("heartbeat: 0.1")
     with http.stream("GET", f"{hub.url}/v1/channels/iot.a/sse") as response:
-        assert sum(line == ": heartbeat" for line, _ in zip(response.iter_lines(), range(20), strict=False)) >= 3
+        assert (
+            sum(
+                line == ": heartbeat"
+                for line, _ in zip(response.iter_lines(), range(20), strict=False)
+            )
+            >= 3
+        )
     with http.stream("GET", f"{hub.url}/v1/channels/iot.a/ndjson") as response:
-        assert [line for line, _ in zip(response.iter_lines(), range(4), strict=False)][1:] == ["", "", ""]
+        assert [line for line, _ in zip(response.iter_lines(), range(4), strict=False)][1:] == [
+            "",
+            "",
+            "",
+        ]
 
 
 def test_a_half_open_connection_is_found_and_closed(start: Start) -> None:
@@ -410,12 +569,19 @@ def test_a_half_open_connection_is_found_and_closed(start: Start) -> None:
 def test_compressed_frames_are_shared_and_understood(start: Start) -> None:
     hub = start("compression: true")
     text = "a long line of chat " * 50
-    with WsClient(f"{hub.ws_url}?channel=chat.a") as squeezed, WsClient(f"{hub.ws_url}?channel=chat.a", compression=None) as plain:
-        assert [type(extension).__name__ for extension in squeezed.connection.protocol.extensions] == ["PerMessageDeflate"]
+    with (
+        WsClient(f"{hub.ws_url}?channel=chat.a") as squeezed,
+        WsClient(f"{hub.ws_url}?channel=chat.a", compression=None) as plain,
+    ):
+        assert [
+            type(extension).__name__ for extension in squeezed.connection.protocol.extensions
+        ] == ["PerMessageDeflate"]
         assert plain.connection.protocol.extensions == []
         for client in (squeezed, plain):
             client.until("subscribed")
-        squeezed.send(type="publish", channel="chat.a", data={"sender": "ana", "text": text})  # compressed by the client, too
+        squeezed.send(
+            type="publish", channel="chat.a", data={"sender": "ana", "text": text}
+        )  # compressed by the client, too
         for _ in range(2):
             squeezed.send(type="publish", channel="chat.a", data={"sender": "ana", "text": "short"})
         for client in (squeezed, plain):
@@ -430,7 +596,9 @@ def test_without_the_setting_compression_is_not_negotiated(hub: EventHubServer) 
 def test_a_compressed_bomb_is_stopped_at_the_message_limit(start: Start) -> None:
     hub = start("compression: true")
     with WsClient(hub.ws_url) as client:
-        client.send(type="publish", channel="chat.a", data={"sender": "a", "text": "x" * 10_000_000})
+        client.send(
+            type="publish", channel="chat.a", data={"sender": "a", "text": "x" * 10_000_000}
+        )
         with pytest.raises(ConnectionClosed) as closed:
             client.until("published")
         assert closed.value.rcvd is not None

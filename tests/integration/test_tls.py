@@ -52,7 +52,9 @@ def trust(authority: Authority) -> ssl.SSLContext:
 
 
 @pytest.fixture(scope="module")
-def secure(files: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+def secure(
+    files: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EventHubServer]:
     directory = tmp_path_factory.mktemp("secure")
     for name, text in files.items():
         (directory / name).write_text(text)
@@ -61,7 +63,9 @@ def secure(files: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @contextmanager
-def serving(directory: Path, config: str, files: Mapping[str, str], client: httpx.Client = http) -> Iterator[EventHubServer]:
+def serving(
+    directory: Path, config: str, files: Mapping[str, str], client: httpx.Client = http
+) -> Iterator[EventHubServer]:
     """A server in `directory`, its workers on the memory broker."""
     write(directory, files)
     with EventHubServer(directory, config, lane="workers", client=client) as server:
@@ -73,10 +77,19 @@ def write(directory: Path, files: Mapping[str, str]) -> None:
         (directory / name).write_text(text)
 
 
-def curl(hub: EventHubServer, authority: Authority, own: Pair | None) -> subprocess.CompletedProcess[str]:
+def curl(
+    hub: EventHubServer, authority: Authority, own: Pair | None
+) -> subprocess.CompletedProcess[str]:
     """Asks whether the server lives."""
     shows: list[str | Path] = ["--cert", own.certificate, "--key", own.key] if own else []
-    command: list[str | Path] = ["curl", "-sS", "--cacert", authority.file, *shows, f"{hub.url}/livez"]
+    command: list[str | Path] = [
+        "curl",
+        "-sS",
+        "--cacert",
+        authority.file,
+        *shows,
+        f"{hub.url}/livez",
+    ]
     return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
@@ -100,30 +113,57 @@ def eventually(condition: Callable[[], object]) -> None:
 
 
 def test_every_transport_works_over_tls(secure: EventHubServer, trust: ssl.SSLContext) -> None:
-    with WsClient(secure.ws_url, ssl=trust) as client, sse(f"{secure.url}/v1/channels/chat.a/sse") as blocks:
+    with (
+        WsClient(secure.ws_url, ssl=trust) as client,
+        sse(f"{secure.url}/v1/channels/chat.a/sse") as blocks,
+    ):
         client.subscribe("chat.a")
         next(block for block in blocks if block.name == "subscribed")
-        client.send(type="publish", ref=1, channel="chat.a", data={"sender": "a", "text": "over the socket"})
-        assert http.post(f"{secure.url}/v1/channels/chat.a", content='{"sender":"a","text":"over HTTP"}').status_code == 201
-        assert [event["data"]["text"] for event in client.events(2)] == ["over the socket", "over HTTP"]
-        messages = [next(block for block in blocks if block.name == "message").message for _ in range(2)]
-        assert [message["data"]["text"] for message in messages if message] == ["over the socket", "over HTTP"]
+        client.send(
+            type="publish", ref=1, channel="chat.a", data={"sender": "a", "text": "over the socket"}
+        )
+        assert (
+            http.post(
+                f"{secure.url}/v1/channels/chat.a", content='{"sender":"a","text":"over HTTP"}'
+            ).status_code
+            == 201
+        )
+        assert [event["data"]["text"] for event in client.events(2)] == [
+            "over the socket",
+            "over HTTP",
+        ]
+        messages = [
+            next(block for block in blocks if block.name == "message").message for _ in range(2)
+        ]
+        assert [message["data"]["text"] for message in messages if message] == [
+            "over the socket",
+            "over HTTP",
+        ]
 
 
-def test_replies_and_events_of_all_sizes_arrive_whole_over_tls(secure: EventHubServer, trust: ssl.SSLContext) -> None:
+def test_replies_and_events_of_all_sizes_arrive_whole_over_tls(
+    secure: EventHubServer, trust: ssl.SSLContext
+) -> None:
     sizes = [1, 16_000, 3, 9_000, 500, 17_000, 2]
     with WsClient(secure.ws_url, ssl=trust) as client:
         client.subscribe("strict.order")
         for number in range(100):
             data = {"number": number, "text": "x" * sizes[number % len(sizes)]}
-            assert http.post(f"{secure.url}/v1/channels/strict.order", content=json.dumps(data)).status_code == 201
+            assert (
+                http.post(
+                    f"{secure.url}/v1/channels/strict.order", content=json.dumps(data)
+                ).status_code
+                == 201
+            )
             client.send(type="ping", ref=number)
             got = {message["type"]: message for message in (client.receive(), client.receive())}
             assert got["event"]["data"] == data
             assert got["pong"]["ref"] == number
 
 
-def test_a_stalled_reader_over_tls_is_bounded_and_given_up(secure: EventHubServer, trust: ssl.SSLContext) -> None:
+def test_a_stalled_reader_over_tls_is_bounded_and_given_up(
+    secure: EventHubServer, trust: ssl.SSLContext
+) -> None:
     sock = trust.wrap_socket(raw(secure.port, receive_buffer=4096), server_hostname="127.0.0.1")
     with sock:
         sock.sendall(
@@ -154,10 +194,14 @@ def test_clients_need_a_certificate_of_the_authorities(
 ) -> None:
     partners, strangers = (Authority(tmp_path, name) for name in ("partners", "strangers"))
     member, stranger = partners.issue("member"), strangers.issue("stranger")
-    settings = f"tls: {{certificate: cert.pem, key: key.pem, clients: clients.pem}}\nworkers: {workers}"
+    settings = (
+        f"tls: {{certificate: cert.pem, key: key.pem, clients: clients.pem}}\nworkers: {workers}"
+    )
     with (
         httpx.Client(verify=authority.trust(member), timeout=SECONDS) as client,
-        serving(tmp_path, settings, {**files, "clients.pem": partners.file.read_text()}, client) as hub,
+        serving(
+            tmp_path, settings, {**files, "clients.pem": partners.file.read_text()}, client
+        ) as hub,
         WsClient(f"{hub.ws_url}?channel=chat.a", ssl=authority.trust(member)) as reader,
     ):
         reader.until("subscribed")
@@ -172,14 +216,19 @@ def test_clients_need_a_certificate_of_the_authorities(
         assert "Traceback" not in hub.log.read_text()
 
 
-def test_a_new_certificate_is_used_without_a_restart_and_no_connection_ends(tmp_path: Path, authority: Authority) -> None:
+def test_a_new_certificate_is_used_without_a_restart_and_no_connection_ends(
+    tmp_path: Path, authority: Authority
+) -> None:
     """Mounted as Kubernetes does it: the files are links through `..data`, which is swapped."""
     for name, days in (("old", 2), ("new", 5)):
         (tmp_path / name).mkdir()
         write(tmp_path / name, authority.issue(name, days=days).files())
     (tmp_path / "..data").symlink_to("old")
     links = "tls: {certificate: ..data/cert.pem, key: ..data/key.pem}"
-    with EventHubServer(tmp_path, links) as hub, WsClient(f"{hub.ws_url}?channel=chat.a", ssl=authority.trust()) as reader:
+    with (
+        EventHubServer(tmp_path, links) as hub,
+        WsClient(f"{hub.ws_url}?channel=chat.a", ssl=authority.trust()) as reader,
+    ):
         reader.until("subscribed")
         old_end = metric(hub.url, END)
         said = 0
@@ -194,15 +243,27 @@ def test_a_new_certificate_is_used_without_a_restart_and_no_connection_ends(tmp_
         assert [line["event"] for line in logged(hub, "certificate_")] == ["certificate_loaded"]
 
 
-def test_files_that_cannot_be_used_are_logged_and_the_old_certificate_stays(tmp_path: Path, authority: Authority) -> None:
+def test_files_that_cannot_be_used_are_logged_and_the_old_certificate_stays(
+    tmp_path: Path, authority: Authority
+) -> None:
     """Workers, one of which is replaced meanwhile: it has what the others have."""
     old, new = authority.issue("old"), authority.issue("new")
     with serving(tmp_path, f"workers: 2\n{TLS}", old.files()) as hub:
         write(tmp_path, {"cert.pem": new.files()["cert.pem"]})  # its key is on the way
-        eventually(lambda: {line["worker"] for line in logged(hub, "certificate_unusable")} == {0, 1})
+        eventually(
+            lambda: {line["worker"] for line in logged(hub, "certificate_unusable")} == {0, 1}
+        )
         assert {line["level"] for line in logged(hub, "certificate_unusable")} == {"error"}
-        os.kill(next(line["pid"] for line in logged(hub, "worker_started") if line["worker"] == 0), signal.SIGKILL)
-        eventually(lambda: len([line for line in logged(hub, "certificate_unusable") if line["worker"] == 0]) == 2)
+        os.kill(
+            next(line["pid"] for line in logged(hub, "worker_started") if line["worker"] == 0),
+            signal.SIGKILL,
+        )
+        eventually(
+            lambda: (
+                len([line for line in logged(hub, "certificate_unusable") if line["worker"] == 0])
+                == 2
+            )
+        )
         assert {shown(hub, authority) for _ in range(16)} == {"old"}
         write(tmp_path, new.files())
         eventually(lambda: {line["worker"] for line in logged(hub, "certificate_loaded")} == {0, 1})
@@ -218,12 +279,22 @@ def test_files_that_cannot_be_used_are_logged_and_the_old_certificate_stays(tmp_
         ("tls: {key: key.pem}", "there is a key and no certificate"),
         ("tls: {certificate: cert.pem}", "the key in it"),
         ("tls: {clients: cert.pem}", "there are authorities of clients and no certificate"),
-        ("tls: {certificate: cert.pem, key: key.pem, clients: missing.pem}", "missing.pem cannot be used: No such file"),
-        ("tls: {certificate: cert.pem, key: key.pem, clients: empty.pem}", "empty.pem cannot be used"),
+        (
+            "tls: {certificate: cert.pem, key: key.pem, clients: missing.pem}",
+            "missing.pem cannot be used: No such file",
+        ),
+        (
+            "tls: {certificate: cert.pem, key: key.pem, clients: empty.pem}",
+            "empty.pem cannot be used",
+        ),
     ],
 )
 def test_a_certificate_that_cannot_be_used_is_named(
-    tmp_path: Path, files: Mapping[str, str], config: str, message: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    files: Mapping[str, str],
+    config: str,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, text in {**files, "empty.pem": "", "eventhub.yaml": config}.items():
         (tmp_path / name).write_text(text)
@@ -236,17 +307,24 @@ def test_a_certificate_that_cannot_be_used_is_named(
 def test_a_server_does_not_start_with_a_certificate_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "eventhub.yaml").write_text("tls: {certificate: missing.pem}")
     command = [sys.executable, "-m", "eventhub", "serve", "--port", "0"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 2, done
     assert "missing.pem" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-def test_requests_are_logged_with_the_client_behind_a_trusted_proxy(start: Start, trusted: bool) -> None:  # noqa: FBT001  # a case
+def test_requests_are_logged_with_the_client_behind_a_trusted_proxy(
+    start: Start,
+    trusted: bool,  # noqa: FBT001  # a case
+) -> None:
     hub = start("log: {access: true}\n" + ("proxies: 127.0.0.0/8" if trusted else ""))
     headers = {"X-Forwarded-For": "192.0.2.66, 198.51.100.7"}
-    with WsClient(f"{hub.ws_url}?channel=chat.a&member=secret", additional_headers=headers) as client:
+    with WsClient(
+        f"{hub.ws_url}?channel=chat.a&member=secret", additional_headers=headers
+    ) as client:
         client.until("subscribed")
     assert http.get(f"{hub.url}/v1/types/chat?x=secret", headers=headers).status_code == 400
     assert http.get(f"{hub.url}/nowhere", headers=headers).status_code == 404

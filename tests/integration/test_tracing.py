@@ -1,4 +1,6 @@
-"""Traces of real servers at a real collector: from the producer's request through the broker to the fan-out at every node."""
+"""Traces of real servers at a real collector: from the producer's request through the broker to the
+fan-out at every node.
+"""
 
 import os
 import re
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from eventhub.tracing import parent_of
+from eventhub.observability.tracing import parent_of
 from tests.clients import WsClient, http, metric, ndjson
 from tests.harness import EventHubServer
 from tests.otlp import Collector
@@ -64,18 +66,37 @@ def test_one_trace_from_the_request_to_the_fan_out_at_both_nodes_and_the_subscri
             for client in (near, far):
                 client.subscribe("chat.a")
             assert next(lines)["type"] == "subscribed"
-            answer = http.post(f"{nodes[0].url}/v1/channels/chat.a", json={"secret": "payload"}, headers={"traceparent": header})
+            answer = http.post(
+                f"{nodes[0].url}/v1/channels/chat.a",
+                json={"secret": "payload"},
+                headers={"traceparent": header},
+            )
             event_id = answer.json()["id"]
             for event in (*near.events(1), *far.events(1), next(lines)):
-                assert event["attributes"] == {"traceparent": header}, "the context the event was created in"
-        spans = {(span.name, span.resource["service.instance.id"]): span for span in collector.trace(trace, 4)}
-        publish, store, *fan_outs = sorted(spans.values(), key=lambda span: ("publish", "store", "deliver").index(span.name.split()[0]))
-        assert (publish.kind, publish.parent_id, publish.attributes["messaging.message.id"]) == (SERVER, span, event_id)
+                assert event["attributes"] == {"traceparent": header}, (
+                    "the context the event was created in"
+                )
+        spans = {
+            (span.name, span.resource["service.instance.id"]): span
+            for span in collector.trace(trace, 4)
+        }
+        publish, store, *fan_outs = sorted(
+            spans.values(),
+            key=lambda span: ("publish", "store", "deliver").index(span.name.split()[0]),
+        )
+        assert (publish.kind, publish.parent_id, publish.attributes["messaging.message.id"]) == (
+            SERVER,
+            span,
+            event_id,
+        )
         assert (store.kind, store.parent_id) == (INTERNAL, publish.span_id)
-        assert [(one.name, one.parent_id, one.attributes["messaging.message.id"]) for one in fan_outs] == 2 * [
-            ("deliver chat.>", span, event_id)
-        ]
-        assert {one.resource["service.instance.id"]: one.attributes["eventhub.subscribers"] for one in fan_outs} == {
+        assert [
+            (one.name, one.parent_id, one.attributes["messaging.message.id"]) for one in fan_outs
+        ] == 2 * [("deliver chat.>", span, event_id)]
+        assert {
+            one.resource["service.instance.id"]: one.attributes["eventhub.subscribers"]
+            for one in fan_outs
+        } == {
             publish.resource["service.instance.id"]: 1,
             next(name for _, name in spans if name != publish.resource["service.instance.id"]): 2,
         }
@@ -83,7 +104,9 @@ def test_one_trace_from_the_request_to_the_fan_out_at_both_nodes_and_the_subscri
         assert b"payload" not in collector.raw
 
 
-def test_a_publish_without_a_context_begins_a_trace_that_subscribers_can_continue(start: Start, collector: Collector) -> None:
+def test_a_publish_without_a_context_begins_a_trace_that_subscribers_can_continue(
+    start: Start, collector: Collector
+) -> None:
     hub = start(CONFIG.format(url=collector.url, sample=1))
     with WsClient(hub.ws_url) as client:
         client.subscribe("chat.a")
@@ -93,10 +116,17 @@ def test_a_publish_without_a_context_begins_a_trace_that_subscribers_can_continu
     assert first is not None
     assert second is not None
     for parent, transport in ((first, "http"), (second, "websocket")):
-        publish, store, deliver = sorted(collector.trace(parent.trace_id, 3), key=lambda span: (span.kind != PRODUCER, span.kind))
+        publish, store, deliver = sorted(
+            collector.trace(parent.trace_id, 3), key=lambda span: (span.kind != PRODUCER, span.kind)
+        )
         assert (publish.kind, publish.span_id, publish.parent_id) == (PRODUCER, parent.span_id, "")
         assert publish.attributes["network.protocol.name"] == transport
-        assert (store.kind, store.parent_id, deliver.kind, deliver.parent_id) == (INTERNAL, parent.span_id, CONSUMER, parent.span_id)
+        assert (store.kind, store.parent_id, deliver.kind, deliver.parent_id) == (
+            INTERNAL,
+            parent.span_id,
+            CONSUMER,
+            parent.span_id,
+        )
 
 
 def test_batches_streams_and_refusals_are_followed_too(start: Start, collector: Collector) -> None:
@@ -106,7 +136,11 @@ def test_batches_streams_and_refusals_are_followed_too(start: Start, collector: 
         traceparent(1), traceparent(2), traceparent(3), traceparent(4, "00"),
     )  # fmt: skip
     http.post(url, content="[1,2,3]", headers={"traceparent": first})
-    http.post(url, content="1\n2\n", headers={"traceparent": second, "content-type": "application/x-ndjson"})
+    http.post(
+        url,
+        content="1\n2\n",
+        headers={"traceparent": second, "content-type": "application/x-ndjson"},
+    )
     http.post(url, content="{", headers={"traceparent": third})
     http.post(url, content="4", headers={"traceparent": fourth})
     for trace, count in ((batch, 3), (stream, 2)):
@@ -115,10 +149,14 @@ def test_batches_streams_and_refusals_are_followed_too(start: Start, collector: 
     (publish,) = collector.trace(refused, 1)
     assert (publish.failed, publish.attributes["error.type"]) == (True, "invalid_json")
     hub.stop()
-    assert all(span.trace_id != unsampled for span in collector.until(bool)), "its producer has decided"
+    assert all(span.trace_id != unsampled for span in collector.until(bool)), (
+        "its producer has decided"
+    )
 
 
-def test_what_is_left_is_sent_at_the_end(start: Start, collector: Collector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_left_is_sent_at_the_end(
+    start: Start, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
     hub = start(CONFIG.format(url=collector.url, sample=1))
     http.post(f"{hub.url}/v1/channels/chat.a", json=1)
@@ -166,26 +204,48 @@ def test_each_worker_exports_its_own(start: Start, collector: Collector) -> None
 
 def install_command() -> str:
     """What docs/tracing.md says to type in a checkout."""
-    [command] = re.findall(r"^```sh\n(.*pip install.*)\n```", (ROOT / "docs/tracing.md").read_text(), re.MULTILINE)
+    [command] = re.findall(
+        r"^```sh\n(.*pip install.*)\n```", (ROOT / "docs/tracing.md").read_text(), re.MULTILINE
+    )
     return str(command)
 
 
-def test_the_command_that_installs_the_extra_works_in_a_checkout_and_installs_all_that_it_declares() -> None:
+def test_the_command_that_installs_the_extra_works_in_a_checkout_and_installs_all_that_it_declares() -> (
+    None
+):
     command = install_command().replace(".venv/bin/pip", f"{sys.executable} -m pip")
     # All of it is here already, in these versions: nothing is fetched.
-    subprocess.run([*shlex.split(command), "--dry-run", "--no-index"], cwd=ROOT, timeout=60, check=True, capture_output=True)
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["otel"]
-    installed = re.findall(r"^([a-z-]+)==", (ROOT / shlex.split(command)[-1]).read_text(), re.MULTILINE)
+    subprocess.run(
+        [*shlex.split(command), "--dry-run", "--no-index"],
+        cwd=ROOT,
+        timeout=60,
+        check=True,
+        capture_output=True,
+    )
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]["otel"]
+    installed = re.findall(
+        r"^([a-z-]+)==", (ROOT / shlex.split(command)[-1]).read_text(), re.MULTILINE
+    )
     assert {requirement.partition(">")[0] for requirement in declared} <= set(installed)
 
 
 def test_without_the_extra_it_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "eventhub.yaml").write_text("tracing: {endpoint: 'http://127.0.0.1:4318'}")
     hide = "import sys; sys.modules['opentelemetry.exporter'] = None; from eventhub.cli import app; app()"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("EVENTHUB_")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("EVENTHUB_")
+    }
     for command in ("check", "serve"):
         done = subprocess.run(
-            [sys.executable, "-c", hide, command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-c", hide, command],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
         assert done.returncode == 2
         assert f"`{install_command()}`" in done.stderr

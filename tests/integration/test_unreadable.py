@@ -1,4 +1,5 @@
-"""A stored record that is no event, damaged by hand in a real store: clients of a real server get a gap in its place.
+"""A stored record that is no event, damaged by hand in a real store: clients of a real server get a
+gap in its place.
 
 Nothing ends: not the node, not the feed, not a connection, nor what others read.
 """
@@ -40,7 +41,9 @@ class Store:
     live: bool
     """Live subscribers meet it, and not its announcement."""
     say: Callable[[str, bytes], None] | None
-    """Tell all nodes what none of them wrote: as the announcement of a channel, or ("") to the nodes. None: nobody can."""
+    """Tell all nodes what none of them wrote: as the announcement of a channel, or ("") to the
+    nodes. None: nobody can.
+    """
 
     def publish(self, channel: str, data: Any) -> str:
         """The event's id."""
@@ -52,12 +55,17 @@ class Store:
 
 @contextmanager
 def on_redis(directory: Path, spoil: Callable[[RedisServer, str], None]) -> Iterator[Store]:
-    with RedisServer(directory / "redis") as redis, EventHubServer(directory, CONFIG % redis.url) as node:
+    with (
+        RedisServer(directory / "redis") as redis,
+        EventHubServer(directory, CONFIG % redis.url) as node,
+    ):
         yield Store(
             node,
             lambda channel: spoil(redis, channel),
             live=spoil is append,
-            say=lambda channel, said: redis.call("PUBLISH", f"eventhub:0:{{{channel or '*nodes'}}}", said),
+            say=lambda channel, said: redis.call(
+                "PUBLISH", f"eventhub:0:{{{channel or '*nodes'}}}", said
+            ),
         )
 
 
@@ -99,7 +107,9 @@ def on_nats(directory: Path) -> Iterator[Store]:
                 node,
                 lambda channel: tell(server, f"log.{channel}", GARBAGE),
                 live=True,
-                say=lambda channel, said: tell(server, f"live.{channel}" if channel else "nodes", said),
+                say=lambda channel, said: tell(
+                    server, f"live.{channel}" if channel else "nodes", said
+                ),
             )
     finally:
         server.remove()
@@ -114,7 +124,9 @@ def on_sqlite(directory: Path) -> Iterator[Store]:
         with connection:
             newest = "SELECT c.id, max(offset) FROM events JOIN channels c ON c.id = events.channel WHERE c.name = ?"
             row = connection.execute(newest, [channel]).fetchone()
-            connection.execute("UPDATE events SET data = ? WHERE channel = ? AND offset = ?", [GARBAGE, *row])
+            connection.execute(
+                "UPDATE events SET data = ? WHERE channel = ? AND offset = ?", [GARBAGE, *row]
+            )
         connection.close()
 
     with EventHubServer(directory, CONFIG % f"sqlite:///{path}") as node:
@@ -130,21 +142,29 @@ STORES: dict[str, Callable[[Path], Any]] = {
 
 
 @pytest.fixture(scope="module", params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def store(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Store]:
     with STORES[request.param](tmp_path_factory.mktemp("unreadable")) as found:
         yield found
 
 
 class Readers:
-    """Of one channel, over each transport; each gives the messages that are no `hello` and no `subscribed`."""
+    """Of one channel, over each transport; each gives the messages that are no `hello` and no
+    `subscribed`.
+    """
 
     def __init__(self, store: Store, channel: str, since: str) -> None:
         self._stack = ExitStack()
         url = f"{store.node.url}/v1/channels/{channel}"
         enter = self._stack.enter_context
         self._all = {
-            "websocket": _of_socket(enter(WsClient(f"{store.node.ws_url}?channel={channel}&since={since}"))),
-            "sse": _of_blocks(enter(sse(f"{url}/sse?since={since}", since if "-" in since else None))),
+            "websocket": _of_socket(
+                enter(WsClient(f"{store.node.ws_url}?channel={channel}&since={since}"))
+            ),
+            "sse": _of_blocks(
+                enter(sse(f"{url}/sse?since={since}", since if "-" in since else None))
+            ),
             "ndjson": iter(enter(ndjson(f"{url}/ndjson?since={since}"))),
         }
         for messages in self._all.values():
@@ -153,7 +173,9 @@ class Readers:
 
     def read(self, count: int) -> dict[str, list[dict[str, Any]]]:
         """The next of each, by transport."""
-        return {name: [next(messages) for _ in range(count)] for name, messages in self._all.items()}
+        return {
+            name: [next(messages) for _ in range(count)] for name, messages in self._all.items()
+        }
 
     def __enter__(self) -> "Readers":
         return self
@@ -171,12 +193,18 @@ def _of_blocks(blocks: Iterator[Any]) -> Iterator[dict[str, Any]]:
     for block in blocks:
         if block.message is not None:
             assert block.message["type"] != "event" or block.id == block.message["id"]
-            yield {**block.message, "last_event_id": block.id} if block.message["type"] == "gap" else block.message
+            yield (
+                {**block.message, "last_event_id": block.id}
+                if block.message["type"] == "gap"
+                else block.message
+            )
 
 
 def seen(messages: list[dict[str, Any]]) -> list[Any]:
     """The data of events, and gaps by their reason."""
-    return [message["data"] if message["type"] == "event" else message["reason"] for message in messages]
+    return [
+        message["data"] if message["type"] == "event" else message["reason"] for message in messages
+    ]
 
 
 def names_what_is_missing(gap: dict[str, Any], before: str, behind: str) -> None:
@@ -185,24 +213,36 @@ def names_what_is_missing(gap: dict[str, Any], before: str, behind: str) -> None
     assert gap["after"] == before
     epoch, _, end = gap["before"].partition("-")
     assert epoch == before.partition("-")[0]
-    assert int(before.partition("-")[2]) < int(gap["position"].partition("-")[2]) < int(behind.partition("-")[2])
+    assert (
+        int(before.partition("-")[2])
+        < int(gap["position"].partition("-")[2])
+        < int(behind.partition("-")[2])
+    )
     assert int(gap["position"].partition("-")[2]) < int(end) <= int(behind.partition("-")[2])
 
 
 def test_clients_get_a_gap_in_its_place_and_go_on(store: Store) -> None:
     first = store.publish("json.bad", 1)
     store.publish("json.beside", 1)
-    with Readers(store, "json.bad", "latest") as live, Readers(store, "json.beside", "latest") as beside:
+    with (
+        Readers(store, "json.bad", "latest") as live,
+        Readers(store, "json.beside", "latest") as beside,
+    ):
         if not store.live:
             store.publish("json.bad", "damaged later")
         store.spoil("json.bad")
         store.publish("json.beside", 2)
         last = store.publish("json.bad", 2)
         for name, messages in live.read(2).items():
-            assert seen(messages) == (["unreadable", 2] if store.live else ["damaged later", 2]), name
+            assert seen(messages) == (["unreadable", 2] if store.live else ["damaged later", 2]), (
+                name
+            )
             if store.live:
                 names_what_is_missing(messages[0], first, last)
-        for since, expected in (("earliest", [1, "unreadable", 2]), (first, ["unreadable", 2, "earliest"])):
+        for since, expected in (
+            ("earliest", [1, "unreadable", 2]),
+            (first, ["unreadable", 2, "earliest"]),
+        ):
             with Readers(store, "json.bad", since) as replayed:
                 for name, messages in replayed.read(len(expected)).items():
                     assert seen(messages) == expected, name
@@ -259,7 +299,9 @@ def test_the_node_is_ready_has_counted_and_logged_it_and_had_no_fault(store: Sto
     assert metric(store.node.url, 'eventhub_gaps_total{reason="unreadable",type="json"}') > told
     assert metric(store.node.url, "eventhub_faults_total") == 0
     assert store.node.lines("unreadable_record")
-    assert json.dumps(GARBAGE.decode(errors="replace"))[1:-1] not in store.node.log.read_text(), "its bytes are nobody's business"
+    assert json.dumps(GARBAGE.decode(errors="replace"))[1:-1] not in store.node.log.read_text(), (
+        "its bytes are nobody's business"
+    )
 
 
 SAID = [

@@ -11,12 +11,30 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("compiler", "tag", "native"), [("cc", "cp311-abi3-", True), ("/there/is/no/compiler", "py3-none-any", False)])
-def test_a_wheel_is_built_with_or_without_a_compiler(tmp_path: Path, compiler: str, tag: str, native: bool) -> None:  # noqa: FBT001  # a case
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), str(ROOT)]
+@pytest.mark.parametrize(
+    ("compiler", "tag", "native"),
+    [("cc", "cp311-abi3-", True), ("/there/is/no/compiler", "py3-none-any", False)],
+)
+def test_a_wheel_is_built_with_or_without_a_compiler(
+    tmp_path: Path,
+    compiler: str,
+    tag: str,
+    native: bool,  # noqa: FBT001  # a case
+) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(tmp_path),
+        str(ROOT),
+    ]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "CC": compiler})
     (wheel,) = tmp_path.iterdir()
     names = zipfile.ZipFile(wheel).namelist()
     assert tag in wheel.name
     assert ("eventhub/_native.abi3.so" in names) == native
-    assert {"eventhub/fanout.py", "eventhub/web/chat.html"} <= set(names)
+    assert {"eventhub/delivery/fanout.py", "eventhub/web/chat.html"} <= set(names)

@@ -38,7 +38,9 @@ def eventually(condition: Callable[[], Any]) -> Any:
 
 def lines(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
     """What was logged under this name."""
-    return [line for line in map(json.loads, hub.log.read_text().splitlines()) if line["event"] == event]
+    return [
+        line for line in map(json.loads, hub.log.read_text().splitlines()) if line["event"] == event
+    ]
 
 
 def pids(hub: EventHubServer) -> dict[int, int]:
@@ -47,7 +49,9 @@ def pids(hub: EventHubServer) -> dict[int, int]:
 
 
 def scrape(hub: EventHubServer, missing: int = 0) -> Families:
-    """Families by name, once so many workers are missing. One that hangs accepts nothing, so another is tried."""
+    """Families by name, once so many workers are missing. One that hangs accepts nothing, so
+    another is tried.
+    """
     for _ in range(20):
         with suppress(httpx.TimeoutException):
             text = http.get(f"{hub.url}/metrics", timeout=1.5).text
@@ -111,7 +115,9 @@ def stopped(pid: int) -> Iterator[None]:
     """A process that hangs."""
     os.kill(pid, signal.SIGSTOP)
     try:
-        eventually(lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        eventually(
+            lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        )
         yield
     finally:
         if is_alive(pid):
@@ -121,7 +127,9 @@ def stopped(pid: int) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
     """All workers serve. Shared: each test leaves them so."""
-    with EventHubServer(tmp_path_factory.mktemp("workers"), f"{CONFIG}\nlog: {{access: true}}", lane="workers") as hub:
+    with EventHubServer(
+        tmp_path_factory.mktemp("workers"), f"{CONFIG}\nlog: {{access: true}}", lane="workers"
+    ) as hub:
         eventually(lambda: lines(hub, "listening"))
         yield hub
         assert hub.stop() == 0, "workers that died earlier do not matter"
@@ -138,18 +146,32 @@ def own_hub(start: Start) -> EventHubServer:
 def test_all_workers_serve_and_a_scrape_of_any_counts_all(hub: EventHubServer) -> None:
     assert len(lines(hub, "listening")) == 1
     assert hub.process is not None
-    assert len(list(Path(f"/proc/{hub.process.pid}/task").iterdir())) == 1, "no thread in a process that forks"
+    assert len(list(Path(f"/proc/{hub.process.pid}/task").iterdir())) == 1, (
+        "no thread in a process that forks"
+    )
     with one_at_each(hub) as clients:
         assert set(clients) == set(range(WORKERS))
         before = sum(by_worker(scrape(hub), "eventhub_events_published", type="chat").values())
         for number in range(20):
-            assert http.post(f"{hub.url}/v1/channels/chat.a", content=f'{{"sender":"a","text":"{number}"}}').status_code == 201
+            assert (
+                http.post(
+                    f"{hub.url}/v1/channels/chat.a", content=f'{{"sender":"a","text":"{number}"}}'
+                ).status_code
+                == 201
+            )
         families = scrape(hub)
-        assert sum(by_worker(families, "eventhub_events_published", type="chat").values()) == before + 20
+        assert (
+            sum(by_worker(families, "eventhub_events_published", type="chat").values())
+            == before + 20
+        )
     documented = Path("docs/metrics.md").read_text()
     for name, family in families.items():
         assert f"`{name}`" in documented
-        if name not in ("eventhub_workers_unreachable", "eventhub_events_rejected", "eventhub_faults"):  # nothing went wrong
+        if name not in (
+            "eventhub_workers_unreachable",
+            "eventhub_events_rejected",
+            "eventhub_faults",
+        ):  # nothing went wrong
             assert {sample.labels["worker"] for sample in family.samples} == {"0", "1", "2"}
     requests = lines(hub, "request")
     assert {line["worker"] for line in requests if line["status"] == 101} == set(range(WORKERS))
@@ -177,12 +199,17 @@ def test_a_worker_that_dies_is_replaced_while_the_others_go_on(hub: EventHubServ
         assert sockets(hub).keys() == {0, 1, 2}
     (death,) = [line for line in lines(hub, "worker_ended") if line["pid"] == before[1]]
     assert (death["worker"], death["signal"]) == (1, "Killed")
-    assert {number: pid for number, pid in pids(hub).items() if number != 1} == {0: before[0], 2: before[2]}
+    assert {number: pid for number, pid in pids(hub).items() if number != 1} == {
+        0: before[0],
+        2: before[2],
+    }
     with one_at_each(hub) as clients:
         assert set(clients) == {0, 1, 2}
 
 
-def test_a_worker_that_hangs_is_replaced_and_what_waits_for_it_is_served(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_hangs_is_replaced_and_what_waits_for_it_is_served(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HANG_SECONDS", "8")
     hub = start("workers: 2", lane="workers")
     eventually(lambda: lines(hub, "listening"))
@@ -209,7 +236,9 @@ def test_a_worker_that_hangs_is_replaced_and_what_waits_for_it_is_served(start: 
     assert hub.stop() == 0
 
 
-def test_what_waits_for_a_worker_that_dies_is_served_by_its_replacement(hub: EventHubServer) -> None:
+def test_what_waits_for_a_worker_that_dies_is_served_by_its_replacement(
+    hub: EventHubServer,
+) -> None:
     pid = pids(hub)[0]
     with stopped(pid), ExitStack() as stack:
         waiting = [stack.enter_context(raw(hub.port)) for _ in range(30)]
@@ -225,7 +254,11 @@ def test_a_signal_drains_all_workers(own_hub: EventHubServer, number: signal.Sig
     hub = own_hub
     with one_at_each(hub) as clients:
         assert hub.process is not None
-        for pid in pids(hub).values():  # as from a terminal, or systemd: to all, and not a second time when the supervisor passes it on
+        for pid in pids(
+            hub
+            # as from a terminal, or systemd: to all, and not a second time when the supervisor
+            # passes it on
+        ).values():
             os.kill(pid, number)
         hub.process.send_signal(number)
         for client in clients.values():
@@ -235,11 +268,17 @@ def test_a_signal_drains_all_workers(own_hub: EventHubServer, number: signal.Sig
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1012
     assert hub.process.wait(SECONDS) == 0
-    assert {line["worker"] for line in lines(hub, "draining")} == {line["worker"] for line in lines(hub, "stopped")} == {0, 1, 2}
+    assert (
+        {line["worker"] for line in lines(hub, "draining")}
+        == {line["worker"] for line in lines(hub, "stopped")}
+        == {0, 1, 2}
+    )
     assert "Traceback" not in hub.log.read_text()
 
 
-def test_while_it_drains_nobody_is_taken_to_stay_and_a_second_signal_ends_it_at_once(among_others: Start) -> None:
+def test_while_it_drains_nobody_is_taken_to_stay_and_a_second_signal_ends_it_at_once(
+    among_others: Start,
+) -> None:
     hub = among_others(CONFIG, lane="workers")
     with upgrade(hub.port) as stays:
         assert hub.process is not None
@@ -248,8 +287,17 @@ def test_while_it_drains_nobody_is_taken_to_stay_and_a_second_signal_ends_it_at_
             pass
         eventually(lambda: len(lines(hub, "draining")) == WORKERS)
         eventually(lambda: len(lines(hub, "stopped")) == WORKERS - 1)  # those without clients
-        assert http.get(f"{hub.url}/readyz").status_code == http.get(f"{hub.url}/v1/channels/chat.a/ndjson").status_code == 503
-        assert http.post(f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}').status_code == 201
+        assert (
+            http.get(f"{hub.url}/readyz").status_code
+            == http.get(f"{hub.url}/v1/channels/chat.a/ndjson").status_code
+            == 503
+        )
+        assert (
+            http.post(
+                f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}'
+            ).status_code
+            == 201
+        )
         hub.process.send_signal(signal.SIGHUP)
         assert hub.process.poll() is None
         assert hub.stop() == 1
@@ -295,12 +343,24 @@ def ending(tmp_path: Path, module: str, *arguments: str) -> subprocess.Completed
     """A server that is expected not to start."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     command = [sys.executable, "-m", module, *arguments]
-    return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_port_in_use_is_told_though_workers_share_theirs(hub: EventHubServer, tmp_path: Path, workers: int) -> None:
-    done = ending(tmp_path, "tests.workers", "serve", "--workers", str(workers), "--port", str(hub.port))
+def test_a_port_in_use_is_told_though_workers_share_theirs(
+    hub: EventHubServer, tmp_path: Path, workers: int
+) -> None:
+    done = ending(
+        tmp_path, "tests.workers", "serve", "--workers", str(workers), "--port", str(hub.port)
+    )
     assert done.returncode == 2
     assert "Address already in use; choose others with --host and --port" in done.stderr
 
@@ -308,7 +368,10 @@ def test_a_port_in_use_is_told_though_workers_share_theirs(hub: EventHubServer, 
 def test_workers_listen_on_every_address_of_a_name(start: Start) -> None:
     hub = start("{workers: 2, host: localhost}", lane="workers")
     eventually(lambda: lines(hub, "listening"))
-    addresses = {address[0] for *_, address in socket.getaddrinfo("localhost", hub.port, type=socket.SOCK_STREAM)}
+    addresses = {
+        address[0]
+        for *_, address in socket.getaddrinfo("localhost", hub.port, type=socket.SOCK_STREAM)
+    }
     assert len(lines(hub, "listening")) == len(addresses)
 
 
@@ -324,7 +387,9 @@ def test_workers_that_cannot_start_are_given_up(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_workers_that_look_at_the_dearest_arrays_of_ten_producers_answer_others_and_are_not_taken_for_hung(start: Start) -> None:
+def test_workers_that_look_at_the_dearest_arrays_of_ten_producers_answer_others_and_are_not_taken_for_hung(
+    start: Start,
+) -> None:
     hub = start("workers: 2", lane="workers")
     eventually(lambda: len(pids(hub)) == 2)  # one of them answers before the other has begun
     began = pids(hub)
@@ -333,9 +398,20 @@ def test_workers_that_look_at_the_dearest_arrays_of_ten_producers_answer_others_
     headers = {"content-type": "application/json"}
     answered = 0
     with ThreadPoolExecutor(10) as pool:
-        sent = [pool.submit(httpx.post, f"{hub.url}/v1/channels/chat.a", content=body, headers=headers, timeout=120) for _ in range(10)]
+        sent = [
+            pool.submit(
+                httpx.post,
+                f"{hub.url}/v1/channels/chat.a",
+                content=body,
+                headers=headers,
+                timeout=120,
+            )
+            for _ in range(10)
+        ]
         while not all(each.done() for each in sent):
-            assert http.get(f"{hub.url}/livez", headers={"connection": "close"}).status_code == 200  # of one worker or the other
+            assert (
+                http.get(f"{hub.url}/livez", headers={"connection": "close"}).status_code == 200
+            )  # of one worker or the other
             answered += 1
     assert [each.result().status_code for each in sent] == [422] * 10
     assert answered > 3 * len(sent), "a turn of the loop is far shorter than the look at an array"

@@ -39,7 +39,9 @@ def drawn_tree() -> dict[str, int]:
 
 
 def test_the_table_of_the_protocol_is_the_table_of_the_code() -> None:
-    assert documented_codes() == {code: (kind.status, kind("x").close_code) for code, kind in TABLE.items()}
+    assert documented_codes() == {
+        code: (kind.status, kind("x").close_code) for code, kind in TABLE.items()
+    }
 
 
 def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
@@ -47,12 +49,16 @@ def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
 
 
 def test_every_error_is_in_the_table_once_under_its_own_code() -> None:
-    assert sorted(kind.__name__ for kind in TABLE.values()) == sorted(kind.__name__ for kind in EventHubError.__subclasses__())
+    assert sorted(kind.__name__ for kind in TABLE.values()) == sorted(
+        kind.__name__ for kind in EventHubError.__subclasses__()
+    )
     assert all(kind.code == code for code, kind in TABLE.items())
 
 
 @pytest.mark.parametrize("code", TABLE)
-def test_an_error_has_a_snake_case_code_of_its_class_name_a_real_status_and_a_docstring(code: str) -> None:
+def test_an_error_has_a_snake_case_code_of_its_class_name_a_real_status_and_a_docstring(
+    code: str,
+) -> None:
     kind = TABLE[code]
     assert code == re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
     assert 400 <= HTTPStatus(kind.status) <= 599
@@ -65,8 +71,13 @@ def test_a_close_code_is_in_the_private_range(code: str) -> None:
 
 
 def test_close_codes_that_clients_reconnect_on_are_those_of_faults_that_pass() -> None:
-    assert "**Reconnect on 1001, 1006, 1012, 1013, 4408, 4429 and 45xx; stop on any other 44xx.**" in PROTOCOL
-    again = {code for code, kind in TABLE.items() if kind.status in (408, 429) or kind.status >= 500}
+    assert (
+        "**Reconnect on 1001, 1006, 1012, 1013, 4408, 4429 and 45xx; stop on any other 44xx.**"
+        in PROTOCOL
+    )
+    again = {
+        code for code, kind in TABLE.items() if kind.status in (408, 429) or kind.status >= 500
+    }
     assert again == {
         "slow_consumer", "ping_timeout", "request_timeout", "internal", "broker_unavailable", "too_many_channels", "shutting_down",
         "rate_limited",
@@ -97,7 +108,11 @@ def test_an_error_reads_as_its_message() -> None:
 def test_fields_are_code_and_message_and_details_only_where_there_are_any() -> None:
     assert InvalidJson("no").as_dict() == {"code": "invalid_json", "message": "no"}
     fault = {"pointer": "/text", "message": "too long"}
-    assert InvalidEvent("no", (fault,)).as_dict() == {"code": "invalid_event", "message": "no", "details": [fault]}
+    assert InvalidEvent("no", (fault,)).as_dict() == {
+        "code": "invalid_event",
+        "message": "no",
+        "details": [fault],
+    }
 
 
 def test_a_problem_document_without_details_has_no_such_field() -> None:
@@ -107,7 +122,9 @@ def test_a_problem_document_without_details_has_no_such_field() -> None:
 
 
 def test_a_problem_document_is_the_one_the_protocol_shows_whatever_the_python_version() -> None:
-    example = json.loads(next(line for line in SECTION.splitlines() if line.startswith('{"type":"about:blank"')))
+    example = json.loads(
+        next(line for line in SECTION.splitlines() if line.startswith('{"type":"about:blank"'))
+    )
     error = InvalidEvent(example["detail"], example["details"])
     assert error.as_problem() == example
 
@@ -129,4 +146,8 @@ def test_a_refusal_that_passes_says_when_to_come_back_in_whole_seconds_over_http
 
 def test_a_401_has_the_challenge_of_rfc_6750() -> None:
     assert Unauthorized("x").headers == {"www-authenticate": "Bearer"}
-    assert InvalidToken("x").headers == TokenExpired("x").headers == {"www-authenticate": 'Bearer error="invalid_token"'}
+    assert (
+        InvalidToken("x").headers
+        == TokenExpired("x").headers
+        == {"www-authenticate": 'Bearer error="invalid_token"'}
+    )

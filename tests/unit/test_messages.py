@@ -1,22 +1,32 @@
-"""What errors say: what was received, what was expected, and which setting bounds it. Where each is raised is tested beside it."""
+"""What errors say: what was received, what was expected, and which setting bounds it. Where each is
+raised is tested beside it.
+"""
 
 import jwt
 import orjson
 import pytest
 
 from eventhub.auth.grants import Action, Grants
-from eventhub.auth.principal import Kind, Principal
+from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.auth.tokens import TokenVerifier, VerificationKey
-from eventhub.channels import check_name
-from eventhub.config import load
-from eventhub.errors import ConfigurationError, EventHubError, InvalidChannel, InvalidEvent, InvalidToken
+from eventhub.config.loader import load
+from eventhub.errors import (
+    ConfigurationError,
+    EventHubError,
+    InvalidChannel,
+    InvalidEvent,
+    InvalidToken,
+)
+from eventhub.events.channels import check_name
 from tests.builders import channel_type
 
 SECRET = b"x" * 32
 
 
 def refused_token(**claims: object) -> str:
-    token = jwt.api_jws.encode(orjson.dumps({"sub": "ana", "exp": 4_000_000_000, **claims}), SECRET, "HS256")
+    token = jwt.api_jws.encode(
+        orjson.dumps({"sub": "ana", "exp": 4_000_000_000, **claims}), SECRET, "HS256"
+    )
     with pytest.raises(InvalidToken) as caught:
         TokenVerifier([VerificationKey(None, "HS256", SECRET)], None, None, 0).verify(token)
     return caught.value.message
@@ -35,7 +45,9 @@ def refused_token(**claims: object) -> str:
         ({"nbf": "soon"}, "its exp or nbf is no time"), ({"aud": "x"}, "its audience (aud) is not auth.tokens.audience"),
     ],
 )  # fmt: skip
-def test_a_claim_of_another_kind_is_told_by_name_and_kind(claims: dict[str, object], said: str) -> None:
+def test_a_claim_of_another_kind_is_told_by_name_and_kind(
+    claims: dict[str, object], said: str
+) -> None:
     assert said in refused_token(**claims)
 
 
@@ -48,15 +60,29 @@ def test_a_pattern_where_a_channel_is_meant_is_told_what_patterns_are_for(patter
 def test_an_event_that_does_not_fit_is_told_where_its_schema_is() -> None:
     with pytest.raises(InvalidEvent) as caught:
         channel_type().canonical(b"{}")
-    assert caught.value.message == "the event does not fit its channel type: 1 fault; its schema is at /v1/types/type"
+    assert (
+        caught.value.message
+        == "the event does not fit its channel type: 1 fault; its schema is at /v1/types/type"
+    )
     assert caught.value.details
 
 
-@pytest.mark.parametrize(("kind", "where"), [(Kind.TOKEN, "its claim channels.publish"), (Kind.KEY, "publish of its entry in auth.keys")])
-def test_whoever_has_no_grant_is_told_where_it_would_stand(kind: Kind, where: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [
+        (CredentialKind.TOKEN, "its claim channels.publish"),
+        (CredentialKind.KEY, "publish of its entry in auth.keys"),
+    ],
+)
+def test_whoever_has_no_grant_is_told_where_it_would_stand(
+    kind: CredentialKind, where: str
+) -> None:
     with pytest.raises(EventHubError) as caught:
         Principal(kind, "ana", Grants({})).authorize(Action.PUBLISH, "chat.a", frozenset())
-    assert caught.value.message == f"{kind} 'ana' has no grant for publishing to 'chat.a'; expected a pattern for it in {where}"
+    assert (
+        caught.value.message
+        == f"{kind} 'ana' has no grant for publishing to 'chat.a'; expected a pattern for it in {where}"
+    )
 
 
 def fault(**fields: object) -> str:
@@ -80,7 +106,19 @@ def test_a_host_that_is_no_host_is_told_what_was_meant(host: str, said: str) -> 
     assert f"received {host!r}" in fault(host=host)
 
 
-@pytest.mark.parametrize("host", ["localhost", "::1", "::", "0.0.0.0", "fe80::1%lo", "hub_1.example.", "node-7", "::ffff:127.0.0.1"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "localhost",
+        "::1",
+        "::",
+        "0.0.0.0",
+        "fe80::1%lo",
+        "hub_1.example.",
+        "node-7",
+        "::ffff:127.0.0.1",
+    ],
+)
 def test_a_host_is_an_address_or_a_name(host: str) -> None:
     assert load(None, {"host": host}).host == host
 
@@ -108,5 +146,7 @@ def test_a_proxy_that_is_no_network_is_told_what_one_is(proxy: str, said: str) -
         ({"auth": {"keys": [{"name": "a", "hash": "abc"}]}}, "auth.keys.0.hash: expected sha256: and 64 digits from 0 to f"),
     ],
 )  # fmt: skip
-def test_a_setting_of_another_form_is_told_which_one_is_meant(fields: dict[str, object], said: str) -> None:
+def test_a_setting_of_another_form_is_told_which_one_is_meant(
+    fields: dict[str, object], said: str
+) -> None:
     assert said in fault(**fields)

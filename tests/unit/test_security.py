@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROWS = [row for row in (ROOT / "SECURITY.md").read_text(encoding="utf-8").splitlines() if row.startswith("| ") and "`" in row]
+ROWS = [
+    row
+    for row in (ROOT / "SECURITY.md").read_text(encoding="utf-8").splitlines()
+    if row.startswith("| ") and "`" in row
+]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[2:40])

@@ -18,7 +18,9 @@ REMEMBERED_BYTES = 8 * 1024 * 1024
 class Authenticator:
     """Credentials of both kinds. `clock` gives milliseconds since the Unix epoch."""
 
-    def __init__(self, keys: KeyRing, tokens: TokenVerifier | None, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, keys: KeyRing, tokens: TokenVerifier | None, clock: Callable[[], int]
+    ) -> None:
         self._keys, self._tokens, self._clock = keys, tokens, clock
         self._known: OrderedDict[bytes, tuple[Principal, int]] = OrderedDict()
         self._size = 0
@@ -59,7 +61,9 @@ class Authenticator:
         if credential.startswith(PREFIX):
             return self._keys.find(credential)
         if self._tokens is None:
-            raise InvalidToken(f"the credential is not an API key, which would begin with {PREFIX}; this server takes no tokens")
+            raise InvalidToken(
+                f"the credential is not an API key, which would begin with {PREFIX}; this server takes no tokens"
+            )
         return self._tokens.verify(credential)
 
 

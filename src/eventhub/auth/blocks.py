@@ -4,28 +4,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from eventhub.auth.principal import Kind, Principal
+from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.errors import Revoked
 
 BLOCKS = 10_000
 """Beyond it, the one that ends first is dropped."""
 
 LATEST = 253_370_764_800_000
-"""The year 9999 begins: a time of another node that is not before it is none, and what is decided after a later one would have no date."""
+"""The year 9999 begins: a time of another node that is not before it is none, and what is decided
+after a later one would have no date.
+"""
 NAME_LENGTH = 200
 
 What = Literal["subject", "key", "token"]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class BlockTarget:
     """Those with this `sub`, the holder of the API key with this name, or the token with this `jti`."""
 
     what: What
     value: str
 
     @classmethod
-    def of(cls, what: Any, value: Any) -> "Target":
+    def of(cls, what: Any, value: Any) -> "BlockTarget":
         """Raises ValueError for what is none of these."""
         if what not in get_args(What) or not isinstance(value, str):
             raise ValueError(f"expected one of {', '.join(get_args(What))} and a name")
@@ -40,10 +42,10 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class BlockDecision:
     """What holds for a target until `until`, `since` being when it was decided; both in milliseconds since the Unix epoch."""
 
-    target: Target
+    target: BlockTarget
     since: int
     until: int
     blocked: bool
@@ -53,12 +55,14 @@ class Decision:
         return [self.target.what, self.target.value, self.since, self.until, self.blocked]
 
     @classmethod
-    def of_row(cls, row: Any) -> "Decision":
+    def of_row(cls, row: Any) -> "BlockDecision":
         """Raises ValueError, TypeError for what no node has written."""
         what, value, since, until, blocked = row
-        target = Target.of(what, value)
+        target = BlockTarget.of(what, value)
         if len(target.value) > NAME_LENGTH or not isinstance(blocked, bool):
-            raise ValueError(f"expected a name of {NAME_LENGTH} characters at most, two times, and true or false")
+            raise ValueError(
+                f"expected a name of {NAME_LENGTH} characters at most, two times, and true or false"
+            )
         return cls(target, _time(since), _time(until), blocked)
 
 
@@ -66,27 +70,29 @@ class Blocks:
     """Decisions by target. One that was taken back is kept until it would have ended, lest another node repeats it."""
 
     def __init__(self) -> None:
-        self._decisions: dict[Target, Decision] = {}
+        self._decisions: dict[BlockTarget, BlockDecision] = {}
 
-    def __iter__(self) -> Iterator[Decision]:
+    def __iter__(self) -> Iterator[BlockDecision]:
         return iter(self._decisions.values())
 
     def __len__(self) -> int:
         return len(self._decisions)
 
-    def decide(self, target: Target, now: int, until: int) -> Decision:
+    def decide(self, target: BlockTarget, now: int, until: int) -> BlockDecision:
         """Shut out until then, or longer if that was said before; or no longer, when `until` is not after `now`."""
         blocked = until > now
         since = now
         if (known := self._decisions.get(target)) is not None:
-            since = max(now, known.since + 1)  # the later one, whatever the clocks of other nodes say
+            since = max(
+                now, known.since + 1
+            )  # the later one, whatever the clocks of other nodes say
             if known.blocked or not blocked:
                 until = max(until, known.until)
-        decision = Decision(target, since, until, blocked)
+        decision = BlockDecision(target, since, until, blocked)
         self.merge((decision,))
         return decision
 
-    def merge(self, decisions: Iterable[Decision]) -> list[Target]:
+    def merge(self, decisions: Iterable[BlockDecision]) -> list[BlockTarget]:
         """Take in what was decided, here or elsewhere; who is shut out that was not."""
         news = []
         for decision in decisions:
@@ -121,12 +127,16 @@ def _time(value: Any) -> int:
     return value
 
 
-def _targets(principal: Principal) -> list[Target]:
+def _targets(principal: Principal) -> list[BlockTarget]:
     match principal.kind:
-        case Kind.KEY:
-            return [Target("key", principal.name)]
-        case Kind.TOKEN:
-            subject = Target("subject", principal.name)
-            return [subject] if principal.token is None else [subject, Target("token", principal.token)]
+        case CredentialKind.KEY:
+            return [BlockTarget("key", principal.name)]
+        case CredentialKind.TOKEN:
+            subject = BlockTarget("subject", principal.name)
+            return (
+                [subject]
+                if principal.token is None
+                else [subject, BlockTarget("token", principal.token)]
+            )
         case _:
             return []

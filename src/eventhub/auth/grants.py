@@ -26,7 +26,9 @@ class Action(StrEnum):
 def check_pattern(text: object) -> str:
     """The pattern itself. Raises ValueError, saying what was expected."""
     if not isinstance(text, str) or len(text) > PATTERN_LENGTH or not _PATTERN.fullmatch(text):
-        raise ValueError(f"expected a channel pattern such as chat.*, iot.greenhouse.> or >, received {str(text)[:80]!r}")
+        raise ValueError(
+            f"expected a channel pattern such as chat.*, iot.greenhouse.> or >, received {str(text)[:80]!r}"
+        )
     return text
 
 
@@ -37,10 +39,14 @@ class Grants:
 
     def __init__(self, patterns: Mapping[Action, Sequence[str]]) -> None:
         """Raises ValueError for a malformed pattern, or too many."""
-        self.patterns = {action: tuple(map(check_pattern, patterns.get(action, ()))) for action in Action}
+        self.patterns = {
+            action: tuple(map(check_pattern, patterns.get(action, ()))) for action in Action
+        }
         for action, found in self.patterns.items():
             if len(found) > PATTERNS:
-                raise ValueError(f"{action} has {len(found)} patterns; at most {PATTERNS} are allowed")
+                raise ValueError(
+                    f"{action} has {len(found)} patterns; at most {PATTERNS} are allowed"
+                )
         self._tries = {action: _trie(found) for action, found in self.patterns.items() if found}
 
     def __repr__(self) -> str:

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from eventhub.auth.principal import Kind, Principal
+from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.errors import InvalidToken
 
 PREFIX = "ehk_"
@@ -49,6 +49,8 @@ class KeyRing:
         digest = hash_key(key)
         for candidate in self._keys.get(digest[:15], ()):
             if hmac.compare_digest(candidate.hash, digest):
-                assert candidate.principal.kind is Kind.KEY
+                assert candidate.principal.kind is CredentialKind.KEY
                 return candidate.principal
-        raise InvalidToken(f"the API key, which begins with {PREFIX}, is none of the configured ones")
+        raise InvalidToken(
+            f"the API key, which begins with {PREFIX}, is none of the configured ones"
+        )

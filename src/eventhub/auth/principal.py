@@ -8,7 +8,7 @@ from eventhub.auth.grants import EVERYTHING, NOTHING, Action, Grants
 from eventhub.errors import Forbidden, Unauthorized
 
 
-class Kind(StrEnum):
+class CredentialKind(StrEnum):
     """How someone proved who they are."""
 
     TOKEN = "token"  # noqa: S105  # the word
@@ -23,7 +23,7 @@ class Principal:
     `token` is the token's own id (`jti`, RFC 7519, 4.1.7). `operator`: may use the admin interface.
     """
 
-    kind: Kind
+    kind: CredentialKind
     name: str
     grants: Grants
     expires: int | None = None
@@ -39,7 +39,7 @@ class Principal:
     @property
     def known(self) -> bool:
         """Not a stranger."""
-        return self.kind is not Kind.ANONYMOUS
+        return self.kind is not CredentialKind.ANONYMOUS
 
     def authorize(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> None:
         """`anyone`: what anyone may do in channels of its type.
@@ -52,18 +52,30 @@ class Principal:
             raise Unauthorized(
                 f"{_PHRASES[action]} {channel!r} needs a token or an API key, and none was sent; expected Authorization: Bearer …"
             )
-        where = f"its claim channels.{action}" if self.kind is Kind.TOKEN else f"{action} of its entry in auth.keys"
-        raise Forbidden(f"{self.kind} {self.name!r} has no grant for {_PHRASES[action]} {channel!r}; expected a pattern for it in {where}")
+        where = (
+            f"its claim channels.{action}"
+            if self.kind is CredentialKind.TOKEN
+            else f"{action} of its entry in auth.keys"
+        )
+        raise Forbidden(
+            f"{self.kind} {self.name!r} has no grant for {_PHRASES[action]} {channel!r}; expected a pattern for it in {where}"
+        )
 
     def check_member(self, member: str) -> None:
         """Raises Forbidden for a member id that is not this principal's. Key holders, being servers, may name anyone."""
-        if self.kind is Kind.TOKEN and member != self.name:
+        if self.kind is CredentialKind.TOKEN and member != self.name:
             raise Forbidden(f"member is {member!r}; with this token it can only be {self.name!r}")
 
 
-_PHRASES = {Action.SUBSCRIBE: "subscribing to", Action.PUBLISH: "publishing to", Action.PRESENCE: "presence in"}
+_PHRASES = {
+    Action.SUBSCRIBE: "subscribing to",
+    Action.PUBLISH: "publishing to",
+    Action.PRESENCE: "presence in",
+}
 
-STRANGER = Principal(Kind.ANONYMOUS, "", NOTHING)
-"""Nobody in particular, where authentication is configured: may do what channel types allow to anyone."""
-ANYONE = Principal(Kind.ANONYMOUS, "", EVERYTHING, operator=True)
+STRANGER = Principal(CredentialKind.ANONYMOUS, "", NOTHING)
+"""Nobody in particular, where authentication is configured: may do what channel types allow to
+anyone.
+"""
+ANYONE = Principal(CredentialKind.ANONYMOUS, "", EVERYTHING, operator=True)
 """Everybody, where no authentication is configured."""

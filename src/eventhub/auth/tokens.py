@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from eventhub.auth.grants import NOTHING, Action, Grants
-from eventhub.auth.principal import Kind, Principal
+from eventhub.auth.principal import CredentialKind, Principal
+from eventhub.common.nesting import check_depth
 from eventhub.errors import InvalidToken, TokenExpired, TooDeep
-from eventhub.nesting import check_depth
 
 TOKEN_BYTES = 8 * 1024
 TOKEN_DEPTH = 32
@@ -61,9 +61,15 @@ def load_key(key_id: str | None, algorithm: str, data: bytes) -> VerificationKey
     """From a secret (HS256) or the PEM of a public key. Raises ValueError, without showing it."""
     if algorithm == "HS256":
         if len(data) < SECRET_BYTES:
-            raise ValueError(f"an HS256 secret has {len(data)} bytes; expected at least {SECRET_BYTES} (RFC 7518, 3.2)")
-        if data.startswith((b"-----BEGIN ", b"ssh-")):  # whoever knows a public key could sign with it
-            raise ValueError("an HS256 secret is the text of an asymmetric key; expected a secret, or the key's own algorithm")
+            raise ValueError(
+                f"an HS256 secret has {len(data)} bytes; expected at least {SECRET_BYTES} (RFC 7518, 3.2)"
+            )
+        if data.startswith(
+            (b"-----BEGIN ", b"ssh-")
+        ):  # whoever knows a public key could sign with it
+            raise ValueError(
+                "an HS256 secret is the text of an asymmetric key; expected a secret, or the key's own algorithm"
+            )
         return VerificationKey(key_id, algorithm, data)
     try:
         material = load_pem_public_key(data)
@@ -77,20 +83,36 @@ def checked(key_id: str | None, algorithm: str, material: object) -> Verificatio
     match material:
         case RSAPublicKey() if algorithm == "RS256":
             if material.key_size < RSA_BITS:
-                raise ValueError(f"the RSA key has {material.key_size} bits; expected at least {RSA_BITS} (RFC 7518, 3.3)")
+                raise ValueError(
+                    f"the RSA key has {material.key_size} bits; expected at least {RSA_BITS} (RFC 7518, 3.3)"
+                )
             return VerificationKey(key_id, algorithm, material)
-        case EllipticCurvePublicKey() if algorithm == "ES256" and isinstance(material.curve, SECP256R1):
+        case EllipticCurvePublicKey() if algorithm == "ES256" and isinstance(
+            material.curve, SECP256R1
+        ):
             return VerificationKey(key_id, algorithm, material)
         case Ed25519PublicKey() if algorithm == "EdDSA":
             return VerificationKey(key_id, algorithm, material)
-    expected = {"RS256": "an RSA key", "ES256": "a key on the curve P-256", "EdDSA": "an Ed25519 key"}
-    raise ValueError(f"{algorithm} needs {expected.get(algorithm, 'another key')}, and this is another kind")
+    expected = {
+        "RS256": "an RSA key",
+        "ES256": "a key on the curve P-256",
+        "EdDSA": "an Ed25519 key",
+    }
+    raise ValueError(
+        f"{algorithm} needs {expected.get(algorithm, 'another key')}, and this is another kind"
+    )
 
 
 class TokenVerifier:
     """Verifies tokens with `keys`, which may be replaced. `leeway` is in seconds of clocks that differ."""
 
-    def __init__(self, keys: Iterable[VerificationKey], issuer: str | None, audience: str | None, leeway: float) -> None:
+    def __init__(
+        self,
+        keys: Iterable[VerificationKey],
+        issuer: str | None,
+        audience: str | None,
+        leeway: float,
+    ) -> None:
         self._issuer, self._audience, self._leeway = issuer, audience, leeway
         self._named: dict[str, list[VerificationKey]] = {}
         self._unnamed: list[VerificationKey] = []
@@ -108,7 +130,9 @@ class TokenVerifier:
     def verify(self, token: str) -> Principal:
         """Whose token it is. Raises InvalidToken, TokenExpired, UnknownKey."""
         if len(token) > TOKEN_BYTES:
-            raise InvalidToken(f"the token has {len(token)} bytes; at most {TOKEN_BYTES} are allowed")
+            raise InvalidToken(
+                f"the token has {len(token)} bytes; at most {TOKEN_BYTES} are allowed"
+            )
         keys = self._candidates(token)
         for last, key in enumerate(keys, 1 - len(keys)):
             try:
@@ -126,7 +150,9 @@ class TokenVerifier:
         header = _header(token)
         algorithm, key_id = header.get("alg"), header.get("kid")
         if "crit" in header:
-            raise InvalidToken("the token has critical extensions, of which none is known (RFC 7515, 4.1.11)")
+            raise InvalidToken(
+                "the token has critical extensions, of which none is known (RFC 7515, 4.1.11)"
+            )
         if key_id is not None and not isinstance(key_id, str):
             raise InvalidToken("the token's kid is not a text (RFC 7515, 4.1.4)")
         found = self._unnamed if key_id is None else self._named.get(key_id, [])
@@ -135,17 +161,26 @@ class TokenVerifier:
             raise UnknownKey(f"the token names {named}; expected one that is configured")
         fitting = [key for key in found if key.algorithm == algorithm]
         if not fitting:
-            raise InvalidToken(f"the token's algorithm is {str(algorithm)[:20]!r}; expected {found[0].algorithm}, which is its key's")
+            raise InvalidToken(
+                f"the token's algorithm is {str(algorithm)[:20]!r}; expected {found[0].algorithm}, which is its key's"
+            )
         return fitting
 
     def _claims(self, token: str, key: VerificationKey) -> dict[str, Any]:
         try:
             claims: dict[str, Any] = jwt.decode(
                 token, key.material, algorithms=[key.algorithm], issuer=self._issuer, audience=self._audience, leeway=self._leeway,
-                options={"require": ["exp", "sub"], "verify_iat": False, "verify_sub": False, "verify_jti": False},  # see _principal
+                # see _principal
+                options={"require": ["exp", "sub"], "verify_iat": False, "verify_sub": False, "verify_jti": False},
             )  # fmt: skip
-        except (ValueError, TypeError, OverflowError) as error:  # claims of kinds that the library did not foresee
-            raise InvalidToken(f"the token's claims cannot be read: {type(error).__name__}") from None
+        except (
+            ValueError,
+            TypeError,
+            OverflowError,
+        ) as error:  # claims of kinds that the library did not foresee
+            raise InvalidToken(
+                f"the token's claims cannot be read: {type(error).__name__}"
+            ) from None
         return claims
 
 
@@ -163,8 +198,12 @@ def _header(token: str) -> dict[str, Any]:
     except ValueError:
         pass
     except TooDeep:
-        raise InvalidToken(f"the token's JSON nests deeper than {TOKEN_DEPTH} levels, which is the limit") from None
-    raise InvalidToken(f"the credential is neither a JWT nor an API key, with {len(token)} characters")
+        raise InvalidToken(
+            f"the token's JSON nests deeper than {TOKEN_DEPTH} levels, which is the limit"
+        ) from None
+    raise InvalidToken(
+        f"the credential is neither a JWT nor an API key, with {len(token)} characters"
+    )
 
 
 def _json(encoded: str) -> str:
@@ -189,13 +228,21 @@ def _principal(claims: Mapping[str, Any], leeway: float) -> Principal:
         raise InvalidToken(_no_name("jti", token))
     if not isinstance(expires, (int, float)) or not 0 < expires < LATEST:
         raise InvalidToken("the token's exp is not a time in seconds since 1970 (RFC 7519, 4.1.4)")
-    return Principal(Kind.TOKEN, name, _grants(claims.get("channels")), expires=int((expires + leeway) * 1000), token=token)
+    return Principal(
+        CredentialKind.TOKEN,
+        name,
+        _grants(claims.get("channels")),
+        expires=int((expires + leeway) * 1000),
+        token=token,
+    )
 
 
 def _no_name(claim: str, value: object) -> str:
     received = KINDS.get(type(value), "no text")
     if isinstance(value, str):
-        received = f"a text of {len(value)} characters" + ("" if value.isprintable() else ", not all of which can be printed")
+        received = f"a text of {len(value)} characters" + (
+            "" if value.isprintable() else ", not all of which can be printed"
+        )
     return f"the token's {claim} is {received}; expected a text of 1 to {NAME_LENGTH} printable characters"
 
 
@@ -208,12 +255,24 @@ def _grants(claim: Any) -> Grants:
     if claim is None:
         return NOTHING
     if not isinstance(claim, dict):
-        kind = "an array" if isinstance(claim, list) else "a text" if isinstance(claim, str) else "a number, true or false"
-        raise InvalidToken(f'the token\'s claim channels is {kind}; expected an object such as {{"subscribe":["chat.*"]}}')
+        kind = (
+            "an array"
+            if isinstance(claim, list)
+            else "a text"
+            if isinstance(claim, str)
+            else "a number, true or false"
+        )
+        raise InvalidToken(
+            f'the token\'s claim channels is {kind}; expected an object such as {{"subscribe":["chat.*"]}}'
+        )
     if unknown := sorted(name for name in claim if name not in set(Action)):
-        raise InvalidToken(f"the token's claim channels has {unknown[0][:40]!r}; expected {', '.join(Action)}")
+        raise InvalidToken(
+            f"the token's claim channels has {unknown[0][:40]!r}; expected {', '.join(Action)}"
+        )
     if wrong := [action for action, patterns in claim.items() if not isinstance(patterns, list)]:
-        raise InvalidToken(f'the token\'s claim channels.{wrong[0]} is no array; expected an array of patterns, such as ["chat.*"]')
+        raise InvalidToken(
+            f'the token\'s claim channels.{wrong[0]} is no array; expected an array of patterns, such as ["chat.*"]'
+        )
     try:
         return Grants({Action(action): patterns for action, patterns in claim.items()})
     except ValueError as error:

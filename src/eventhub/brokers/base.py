@@ -4,7 +4,16 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from eventhub.errors import EventHubError
-from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
+from eventhub.events.event import (
+    Age,
+    Earliest,
+    Event,
+    HistoryPage,
+    Last,
+    NewEvent,
+    Position,
+    Receipt,
+)
 
 Deliver = Callable[[Event], None]
 OnGap = Callable[[str], None]
@@ -27,7 +36,9 @@ class Broker(Protocol):
         """
         ...
 
-    async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
+    async def history(
+        self, channel: str, since: Position | Earliest | Last | Age, limit: int
+    ) -> HistoryPage:
         """At most `limit` events after `since`, fewer when they are large, but at least one unless the end is reached.
 
         What is beyond retention is never shown, deleted or not. A position that was never given in this log is `reset`, wherever it is.

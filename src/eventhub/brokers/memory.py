@@ -12,10 +12,20 @@ from hashlib import blake2b
 
 from eventhub.brokers.base import Deliver, Hear, OnGap
 from eventhub.brokers.retained import RetainedEvents
-from eventhub.channels import Retention
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
-from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice, many
-from eventhub.metrics import Reading
+from eventhub.events.channels import Retention
+from eventhub.events.event import (
+    Age,
+    Earliest,
+    Event,
+    HistoryPage,
+    Last,
+    NewEvent,
+    Position,
+    Receipt,
+    build_many,
+)
+from eventhub.observability.metrics import Reading
 
 EVENT_OVERHEAD = 250
 """Bytes an event costs beyond its data."""
@@ -36,7 +46,7 @@ class Ledger:
         self.bytes = 0
 
 
-class Log:
+class MemoryLog:
     """One channel's events. Everything up to offset `trimmed` is gone."""
 
     __slots__ = ("bytes", "events", "ledger", "retention", "tip", "trimmed")
@@ -94,9 +104,13 @@ class MemoryBroker:
         self._clock = clock
         self._max_bytes, self._max_channels, self._max_keys = max_bytes, max_channels, max_keys
         self._epoch = secrets.token_hex(4)
-        self._logs: dict[str, Log] = {}
-        self._subscribed: dict[str, int] = {}  # where the log begins if there is none: no events, no log, however many listen
-        self._floor = 0  # new logs begin here: above every offset a forgotten log of the same name could have reached
+        self._logs: dict[str, MemoryLog] = {}
+        self._subscribed: dict[
+            str, int
+        ] = {}  # where the log begins if there is none: no events, no log, however many listen
+        # new logs begin here: above every offset a forgotten log of the same name could have
+        # reached
+        self._floor = 0
         self._full_until = 0
         self._ledger = Ledger()
         self._keys: OrderedDict[tuple[str, str], tuple[Receipt, bytes]] = OrderedDict()
@@ -108,7 +122,9 @@ class MemoryBroker:
             return self._store(channel, events)
         return [self._publish(event) for event in events]
 
-    async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
+    async def history(
+        self, channel: str, since: Position | Earliest | Last | Age, limit: int
+    ) -> HistoryPage:
         log = self._logs.get(channel) or self._new_log(channel)
         log.expire(self._clock())
         return _read(log, Position(self._epoch, log.tip), since, limit, self._clock())
@@ -140,8 +156,18 @@ class MemoryBroker:
 
     async def readings(self) -> AsyncIterator[Reading]:
         """What its logs take and may take, for metrics."""
-        yield "eventhub_history_bytes", "What the memory broker's logs take", {(): self._ledger.bytes}, ()
-        yield "eventhub_history_bytes_limit", "What they may take (limits.history_bytes)", {(): self._max_bytes}, ()
+        yield (
+            "eventhub_history_bytes",
+            "What the memory broker's logs take",
+            {(): self._ledger.bytes},
+            (),
+        )
+        yield (
+            "eventhub_history_bytes_limit",
+            "What they may take (limits.history_bytes)",
+            {(): self._max_bytes},
+            (),
+        )
 
     def _publish(self, new: NewEvent) -> Receipt | EventHubError:
         if new.key is None:
@@ -163,7 +189,7 @@ class MemoryBroker:
             limit = f"this server holds {self._max_channels} channels with events, which is its limit (limits.channels)"
             return [TooManyChannels(limit) for _ in events]
         log, epoch = self._log(channel), self._epoch
-        stored = many(
+        stored = build_many(
             Event,
             [
                 (channel, epoch, offset, offset - 1, time, data, attributes)
@@ -176,15 +202,19 @@ class MemoryBroker:
         if channel in self._subscribed:
             for event in stored:
                 self._deliver(event)
-        return many(Receipt, [(Position(epoch, event.offset), event.time, False) for event in stored])
+        return build_many(
+            Receipt, [(Position(epoch, event.offset), event.time, False) for event in stored]
+        )
 
-    def _log(self, channel: str) -> Log:
+    def _log(self, channel: str) -> MemoryLog:
         if (log := self._logs.get(channel)) is None:
             log = self._logs[channel] = self._new_log(channel)
         return log
 
-    def _new_log(self, channel: str) -> Log:
-        return Log(self._retention(channel), self._subscribed.get(channel, self._floor), self._ledger)
+    def _new_log(self, channel: str) -> MemoryLog:
+        return MemoryLog(
+            self._retention(channel), self._subscribed.get(channel, self._floor), self._ledger
+        )
 
     def _has_room(self) -> bool:
         """For one more channel, if need be by forgetting those without events."""
@@ -202,7 +232,7 @@ class MemoryBroker:
         self._full_until = now + RESCAN
         return False
 
-    def _forget(self, channel: str, log: Log) -> None:
+    def _forget(self, channel: str, log: MemoryLog) -> None:
         self._floor = max(self._floor, log.tip)
         if channel in self._subscribed:
             self._subscribed[channel] = log.tip
@@ -216,11 +246,15 @@ class MemoryBroker:
 
     def _forget_keys(self) -> None:
         oldest = self._clock() - KEY_AGE
-        while self._keys and (len(self._keys) >= self._max_keys or next(iter(self._keys.values()))[0].time < oldest):
+        while self._keys and (
+            len(self._keys) >= self._max_keys or next(iter(self._keys.values()))[0].time < oldest
+        ):
             self._keys.popitem(last=False)
 
 
-def _read(log: Log, end: Position, since: Position | Earliest | Last | Age, limit: int, now: int) -> Slice:
+def _read(
+    log: MemoryLog, end: Position, since: Position | Earliest | Last | Age, limit: int, now: int
+) -> HistoryPage:
     """A page of `log`. What it costs is the page, and for an age a search by halves, however much the log retains."""
     lost = None
     offset = log.trimmed
@@ -245,7 +279,7 @@ def _read(log: Log, end: Position, since: Position | Earliest | Last | Age, limi
         events.append(event)
         size += len(event.data)
         index += 1
-    return Slice(Position(end.epoch, offset), events, end, lost)
+    return HistoryPage(Position(end.epoch, offset), events, end, lost)
 
 
 def _nowhere(event: Event) -> None:

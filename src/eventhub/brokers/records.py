@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import structlog
 
-from eventhub.event import OFFSET_END, Event, Position, Slice
+from eventhub.events.event import OFFSET_END, Event, HistoryPage, Position
 
 LATEST = 253_370_764_800_000
 """Milliseconds: the year 9999 begins. Times cannot be written beyond it."""
@@ -21,7 +21,7 @@ QUIET_SECONDS = 1.0
 log = structlog.get_logger("eventhub.brokers")
 
 
-class Records:
+class RecordReader:
     """Reads those of one broker, which the log calls so."""
 
     def __init__(self, broker: str) -> None:
@@ -29,8 +29,14 @@ class Records:
         self._quiet = 0.0
 
     def page(
-        self, channel: str, start: Position, rows: Iterable[Event | int], end: Position, lost: str | None, limit: int | None = None
-    ) -> Slice:
+        self,
+        channel: str,
+        start: Position,
+        rows: Iterable[Event | int],
+        end: Position,
+        lost: str | None,
+        limit: int | None = None,
+    ) -> HistoryPage:
         """The slice of events behind `start`; a row that cannot be read is its offset. At most `limit` events."""
         events: list[Event] = []
         for row in rows:
@@ -43,19 +49,31 @@ class Records:
                 break
             else:
                 events.append(row)
-        return Slice(start, events, end, lost)
+        return HistoryPage(start, events, end, lost)
 
     def unreadable(self, channel: str, position: Position | None) -> None:
         """Log that something is none of ours."""
         if (now := time.monotonic()) >= self._quiet:
             self._quiet = now + QUIET_SECONDS
             with suppress(Exception):
-                log.error("unreadable_record", broker=self._broker, channel=channel, position=str(position) if position else None)
+                log.error(
+                    "unreadable_record",
+                    broker=self._broker,
+                    channel=channel,
+                    position=str(position) if position else None,
+                )
 
 
-def event(channel: str, epoch: str, offset: int, previous: int, moment: Any, data: Any, attributes: Any) -> Event:
+def event(
+    channel: str, epoch: str, offset: int, previous: int, moment: Any, data: Any, attributes: Any
+) -> Event:
     """A stored event. Raises ValueError for what no event of ours can be: readers would be shown no JSON, or nothing."""
-    if type(offset) is not int or not 0 < offset < OFFSET_END or type(moment) is not int or not 0 <= moment < LATEST:
+    if (
+        type(offset) is not int
+        or not 0 < offset < OFFSET_END
+        or type(moment) is not int
+        or not 0 <= moment < LATEST
+    ):
         raise ValueError("expected an offset and a time")
     if type(data) is not bytes or b"\n" in data or b"\r" in data:
         raise ValueError("expected compact JSON")
@@ -67,4 +85,6 @@ def event(channel: str, epoch: str, offset: int, previous: int, moment: Any, dat
 
 def are_attributes(value: Any) -> bool:
     """Texts by name."""
-    return isinstance(value, Mapping) and all(isinstance(text, str) for pair in value.items() for text in pair)
+    return isinstance(value, Mapping) and all(
+        isinstance(text, str) for pair in value.items() for text in pair
+    )

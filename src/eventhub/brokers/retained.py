@@ -3,10 +3,12 @@
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from eventhub.event import Event
+from eventhub.events.event import Event
 
 SPARE = 1024
-"""Places of forgotten events that are kept at least: beyond that, and beyond half of all places, they are given up together."""
+"""Places of forgotten events that are kept at least: beyond that, and beyond half of all places,
+they are given up together.
+"""
 
 
 class RetainedEvents:

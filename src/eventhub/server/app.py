@@ -14,35 +14,35 @@ import structlog
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
 
+from eventhub.brokers.factory import open_broker
 from eventhub.brokers.memory import MemoryBroker
-from eventhub.config import channel_types
+from eventhub.config.loader import channel_types
+from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError, EventHubError, InvalidRequest
-from eventhub.hub import Hub
-from eventhub.metrics import Metrics
-from eventhub.server import http, pages
-from eventhub.server.admission import raise_descriptors
-from eventhub.server.backend import open_broker
-from eventhub.server.certificates import Certificates, open_certificates
-from eventhub.server.cors import Cors, is_preflight
-from eventhub.server.gateway import ABORT, Gateway
-from eventhub.server.guard import PARAMETER, Guard
-from eventhub.server.headers import ALWAYS, with_headers
-from eventhub.server.http_protocol import protocol_for
-from eventhub.server.machine import Machine
-from eventhub.server.publish import METHODS, PREFIX, PublishEndpoint, refuse
-from eventhub.server.pulse import pulse
-from eventhub.server.request_head import check_query, check_single, combined, stripped
-from eventhub.server.server import Server
-from eventhub.server.siblings import Siblings
-from eventhub.server.sockets import announce, listen
-from eventhub.server.supervisor import BEAT_SECONDS, Seat, Supervisor
-from eventhub.server.unanswered import answered
-from eventhub.server.websocket import WebSocketShell
-from eventhub.server.wire import WebSocketProtocol
-from eventhub.settings import Settings
+from eventhub.hub.hub import Hub
+from eventhub.observability.metrics import Metrics
+from eventhub.server.api import pages, routes
+from eventhub.server.api.drain_responses import answered
+from eventhub.server.connections.manager import ABORT, ConnectionManager
+from eventhub.server.http.protocol import protocol_for
+from eventhub.server.messages.request_head import check_query, check_single, combined, stripped
+from eventhub.server.messages.security_headers import ALWAYS, with_headers
+from eventhub.server.process.listeners import announce, listen
+from eventhub.server.process.loop_lag import pulse
+from eventhub.server.process.process_metrics import ProcessMetrics
+from eventhub.server.process.server import Server
+from eventhub.server.process.supervisor import BEAT_SECONDS, Supervisor, WorkerSlot
+from eventhub.server.process.tls import Certificates, open_certificates
+from eventhub.server.process.worker_metrics import WorkerMetrics
+from eventhub.server.publish.endpoint import METHODS, PREFIX, PublishEndpoint, refuse
+from eventhub.server.security.authentication import PARAMETER, Authentication
+from eventhub.server.security.connection_limits import raise_descriptors
+from eventhub.server.security.cors import Cors, is_preflight
+from eventhub.server.websocket.asgi import AsgiWebSocket
+from eventhub.server.websocket.protocol import WebSocketProtocol
 
 if TYPE_CHECKING:
-    from eventhub.server.telemetry import Telemetry
+    from eventhub.observability.otel import Telemetry
 
 SHARED = ("redis", "nats", "tls")
 """How the schemes of brokers begin that several processes can use."""
@@ -53,56 +53,79 @@ log = structlog.get_logger("eventhub.server")
 class Application:
     """The ASGI application. Publishing goes straight to its endpoint, everything else through FastAPI."""
 
-    def __init__(self, settings: Settings, directory: Path, seat: Seat | None = None, certificates: Certificates | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        directory: Path,
+        slot: WorkerSlot | None = None,
+        certificates: Certificates | None = None,
+    ) -> None:
         types = channel_types(settings, directory)
         metrics = Metrics(kind.name for kind in types)
         self._telemetry = open_telemetry(settings, metrics)
         broker = open_broker(settings, types, directory)
         self.hub = Hub(types, broker, metrics, self._telemetry)
-        self.gateway = Gateway(settings, self.hub, Guard(settings.auth, directory, self.hub.now, settings.limits.bad_credentials))
+        self.manager = ConnectionManager(
+            settings,
+            self.hub,
+            Authentication(settings.auth, directory, self.hub.now, settings.limits.bad_credentials),
+        )
         metrics.read(self.hub.readings)
-        metrics.read(self.gateway.readings)
-        metrics.read(Machine().readings)
+        metrics.read(self.manager.readings)
+        metrics.read(ProcessMetrics().readings)
         if isinstance(broker, MemoryBroker):
             metrics.read(broker.readings)
         self._pulse = partial(pulse, metrics.delayed)
         self._certificates = certificates
         if certificates is not None:
             metrics.read(certificates.readings)
-        self._publish = PublishEndpoint(self.gateway)
-        self._seat = seat
-        self._siblings = Siblings(seat.number, seat.mailboxes, metrics) if seat else None
-        self._api = http.build(self.gateway, self._publish, self._siblings.scrape if self._siblings else metrics.scrape, self._lifespan)
+        self._publish = PublishEndpoint(self.manager)
+        self._seat = slot
+        self._siblings = WorkerMetrics(slot.number, slot.mailboxes, metrics) if slot else None
+        self._api = routes.build(
+            self.manager,
+            self._publish,
+            self._siblings.scrape if self._siblings else metrics.scrape,
+            self._lifespan,
+        )
         pages.mount(self._api)
         self._rest = with_headers(self._api, ALWAYS)
-        self._cors = Cors(self.gateway.origins.listed)
+        self._cors = Cors(self.manager.origins.listed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
-            if ABORT not in scope.get("extensions", ()):  # under another server than ours, which has looked at heads already
+            if ABORT not in scope.get(
+                "extensions", ()
+            ):  # under another server than ours, which has looked at heads already
                 try:
                     scope["headers"] = stripped(scope["headers"])
                     check_single(scope["headers"])
                 except InvalidRequest as error:
                     await _turn_away(scope, send, error)
                     return
-            self.gateway.proxies.apply(scope)
-            if self.gateway.access.on:
-                send = self.gateway.access.watch(scope, send)
-        if scope["type"] == "http" and scope["method"] == "HEAD":  # as GET, without a body (RFC 9110, 9.3.2)
+            self.manager.proxies.apply(scope)
+            if self.manager.access.on:
+                send = self.manager.access.watch(scope, send)
+        if (
+            scope["type"] == "http" and scope["method"] == "HEAD"
+        ):  # as GET, without a body (RFC 9110, 9.3.2)
             scope, send = {**scope, "method": "GET"}, _headless(send)
         if scope["type"] == "http":
             if self._cors.on:
                 send = self._cors.watch(scope, send)
             try:
                 check_query(scope["query_string"])
-                if not self.gateway.hosts.open:
-                    self.gateway.hosts.check(_host(scope))
+                if not self.manager.hosts.open:
+                    self.manager.hosts.check(_host(scope))
                 if PARAMETER in scope["query_string"]:
-                    query, headers = self.gateway.guard.lift(scope["query_string"], combined(scope["headers"]))
+                    query, headers = self.manager.authentication.move_query_token(
+                        scope["query_string"], combined(scope["headers"])
+                    )
                     scope = {**scope, "query_string": query, "headers": list(headers.items())}
-                if scope["method"] == "OPTIONS" and is_preflight(headers := combined(scope["headers"])):
-                    self.gateway.origins.check(headers)
+                if scope["method"] == "OPTIONS" and is_preflight(
+                    headers := combined(scope["headers"])
+                ):
+                    self.manager.origins.check(headers)
                     await self._cors.preflight(headers, send)
                     return
             except EventHubError as error:
@@ -114,14 +137,16 @@ class Application:
         if scope["type"] != "http":
             await self._dispatch(scope, receive, send)
         else:
-            await answered(self._dispatch, self.gateway.shutting_down, self.hub.faults, scope, receive, send)
+            await answered(
+                self._dispatch, self.manager.shutting_down, self.hub.faults, scope, receive, send
+            )
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind == "http" and scope["method"] in METHODS and scope["path"].startswith(PREFIX):
             await self._publish(scope, receive, send)
         elif kind == "websocket":
-            await WebSocketShell(self.gateway).run(scope, receive, send)
+            await AsgiWebSocket(self.manager).run(scope, receive, send)
         else:
             await self._rest(scope, receive, send)
 
@@ -132,13 +157,13 @@ class Application:
             self._telemetry.start(self.hub.nodes.own)
         async with asyncio.TaskGroup() as tasks:
             serving: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-                "heartbeats": self.gateway.beat,
-                "rates": self.gateway.rates.run,
-                "admin": self.gateway.admin.run,
+                "heartbeats": self.manager.beat,
+                "rates": self.manager.rates.run,
+                "admin": self.manager.admin.run,
                 "pulse": self._pulse,
             }
-            if self.gateway.guard.key_set:
-                serving["keys"] = self.gateway.guard.key_set.run
+            if self.manager.authentication.key_set:
+                serving["keys"] = self.manager.authentication.key_set.run
             if self._siblings:
                 serving["siblings"] = self._siblings.run
             if self._seat:
@@ -146,22 +171,25 @@ class Application:
             if self._certificates:
                 serving["certificates"] = self._certificates.run
             # the hub alone may end the node; the others are begun again after a fault
-            work = [tasks.create_task(self.hub.run()), *(tasks.create_task(self.hub.faults.kept(*part)) for part in serving.items())]
+            work = [
+                tasks.create_task(self.hub.run()),
+                *(tasks.create_task(self.hub.faults.kept(*part)) for part in serving.items()),
+            ]
             await self.hub.started.wait()
             yield
             if not self.hub.draining:  # under another server nobody has drained yet
-                self.gateway.begin_end()
-                await self.gateway.end()
-                self.gateway.close()
+                self.manager.begin_end()
+                await self.manager.end()
+                self.manager.close()
             for task in work:
                 task.cancel()
         if self._telemetry:
             await self._telemetry.stop()
 
 
-async def _beat(seat: Seat) -> None:
+async def _beat(slot: WorkerSlot) -> None:
     while True:
-        seat.beat()
+        slot.beat()
         await asyncio.sleep(BEAT_SECONDS)
 
 
@@ -206,22 +234,36 @@ def serve(settings: Settings, directory: Path) -> None:
     if settings.workers == 1:
         _run(app, certificates, sockets[0])
         return
-    work, announcement = partial(_work, settings, directory, certificates), partial(announce, settings, sockets[0])
-    if not Supervisor(sockets, work, announcement, settings.shutdown.spread + settings.shutdown.grace).run():
+    work, announcement = (
+        partial(_work, settings, directory, certificates),
+        partial(announce, settings, sockets[0]),
+    )
+    if not Supervisor(
+        sockets, work, announcement, settings.shutdown.spread + settings.shutdown.grace
+    ).run():
         sys.exit(1)
 
 
-def _work(settings: Settings, directory: Path, certificates: Certificates | None, seat: Seat) -> None:
-    structlog.contextvars.bind_contextvars(worker=seat.number)
+def _work(
+    settings: Settings, directory: Path, certificates: Certificates | None, slot: WorkerSlot
+) -> None:
+    structlog.contextvars.bind_contextvars(worker=slot.number)
     if certificates is not None:
-        certificates.look()  # they are those of the start; what has come since, and can be used, is for the first connection already
-    _run(Application(settings, directory, seat, certificates), certificates, seat.sockets, seat)
+        # they are those of the start; what has come since, and can be used, is for the first
+        # connection already
+        certificates.look()
+    _run(Application(settings, directory, slot, certificates), certificates, slot.sockets, slot)
 
 
-def _run(app: Application, certificates: Certificates | None, sockets: Sequence[socket.socket], seat: Seat | None = None) -> None:
+def _run(
+    app: Application,
+    certificates: Certificates | None,
+    sockets: Sequence[socket.socket],
+    slot: WorkerSlot | None = None,
+) -> None:
     config = uvicorn.Config(
         app,
-        http=protocol_for(app.gateway),
+        http=protocol_for(app.manager),
         ws=WebSocketProtocol,
         loop="uvloop",
         log_config=None,
@@ -232,8 +274,8 @@ def _run(app: Application, certificates: Certificates | None, sockets: Sequence[
         lifespan="on",
         timeout_graceful_shutdown=2,
     )
-    server = Server(config, app.gateway, seat)
-    if seat is None and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored: nohup
+    server = Server(config, app.manager, slot)
+    if slot is None and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored: nohup
         signal.signal(signal.SIGHUP, server.handle_exit)
     server.run(list(sockets))
     if server.failed or server.hurried:
@@ -245,7 +287,7 @@ def open_telemetry(settings: Settings, metrics: Metrics) -> "Telemetry | None":
     if settings.tracing.endpoint is None:
         return None
     try:
-        from eventhub.server.telemetry import Telemetry
+        from eventhub.observability.otel import Telemetry
     except ImportError as error:
         raise ConfigurationError(
             f"tracing.endpoint is set, which needs OpenTelemetry, and {error.name} cannot be imported; "
@@ -276,4 +318,4 @@ def check_exposure(settings: Settings) -> None:
 
 def check_auth(settings: Settings, directory: Path) -> None:
     """Raises ConfigurationError for a key that cannot be used."""
-    Guard(settings.auth, directory, Hub.now)
+    Authentication(settings.auth, directory, Hub.now)

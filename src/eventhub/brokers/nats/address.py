@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from eventhub.brokers.nats.identity import Identity, IdentityUnusable
+from eventhub.brokers.nats.identity import CredentialsUnusable, NatsCredentials
 from eventhub.errors import ConfigurationError
 
 OPTIONS = ("prefix", "replicas", "max_bytes", "credentials", "nkey", "ca", "cert", "key")
@@ -19,7 +19,7 @@ _HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class NatsAddress:
     """`nats://[user:password@ or token@]host[:port][,host[:port]…][?option=value&…]`; `tls://` insists on TLS.
 
     Options: `prefix` of streams and subjects; `replicas` of each stream (without it 1 on a single server, 3 in a cluster); `max_bytes` of
@@ -33,28 +33,35 @@ class Address:
     max_bytes: int = -1
     login: dict[str, Any] = field(default_factory=dict, repr=False)
     """Arguments of `nats.aio.client.Client.connect`, without those of `identity`."""
-    identity: Identity = field(default_factory=Identity)
+    identity: NatsCredentials = field(default_factory=NatsCredentials)
 
     @classmethod
-    def parse(cls, url: str) -> "Address":
+    def parse(cls, url: str) -> "NatsAddress":
         """Raises ConfigurationError, which holds nothing of the URL that could be secret."""
         scheme, _, rest = url.partition("://")
         if scheme not in ("nats", "tls") or not rest:
-            raise ConfigurationError("the broker's URL is not of the form nats://host:4222 or tls://host:4222")
+            raise ConfigurationError(
+                "the broker's URL is not of the form nats://host:4222 or tls://host:4222"
+            )
         place, _, query = rest.partition("?")
         user, _, hosts = place.rpartition("@")
         options = dict(parse_qsl(query))
         for name in options:
             if name not in OPTIONS:
-                raise ConfigurationError(f"the broker's URL has an option {name!r}; known are {', '.join(OPTIONS)}")
+                raise ConfigurationError(
+                    f"the broker's URL has an option {name!r}; known are {', '.join(OPTIONS)}"
+                )
         prefix = options.get("prefix", PREFIX)
         if not _PREFIX.fullmatch(prefix):
-            raise ConfigurationError(f"the broker's prefix is {prefix!r}; expected up to 32 of A-Z a-z 0-9 _")
+            raise ConfigurationError(
+                f"the broker's prefix is {prefix!r}; expected up to 32 of A-Z a-z 0-9 _"
+            )
         return cls(
             servers=tuple(_server(host) for host in hosts.removesuffix("/").split(",")),
             prefix=prefix,
             replicas=_number(options, "replicas", lambda value: value in (1, 3, 5), "1, 3 or 5"),
-            max_bytes=_number(options, "max_bytes", lambda value: value > 0, "a number of bytes") or -1,
+            max_bytes=_number(options, "max_bytes", lambda value: value > 0, "a number of bytes")
+            or -1,
             login=_login(user, options, tls=scheme == "tls"),
             identity=_identity(options),
         )
@@ -62,16 +69,22 @@ class Address:
 
 def _server(text: str) -> str:
     if (found := _HOST.fullmatch(text)) is None or int(found["port"] or PORT) > 65535:
-        raise ConfigurationError("the broker's URL names a server that is not of the form host or host:port")
+        raise ConfigurationError(
+            "the broker's URL names a server that is not of the form host or host:port"
+        )
     return f"nats://{found['host']}:{found['port'] or PORT}"
 
 
-def _number(options: dict[str, str], name: str, fits: Callable[[int], bool], expected: str) -> int | None:
+def _number(
+    options: dict[str, str], name: str, fits: Callable[[int], bool], expected: str
+) -> int | None:
     if name not in options:
         return None
     text = options[name]
     if not text.isascii() or not text.isdigit() or not fits(int(text)):
-        raise ConfigurationError(f"the broker's option {name} is {text[:40]!r}; expected {expected}")
+        raise ConfigurationError(
+            f"the broker's option {name} is {text[:40]!r}; expected {expected}"
+        )
     return int(text)
 
 
@@ -87,14 +100,18 @@ def _login(user: str, options: dict[str, str], *, tls: bool) -> dict[str, Any]:
     return login
 
 
-def _identity(options: dict[str, str]) -> Identity:
+def _identity(options: dict[str, str]) -> NatsCredentials:
     if "credentials" in options and "nkey" in options:
         raise ConfigurationError("the broker's URL has credentials and nkey; expected one of them")
-    identity = Identity(*(Path(options[name]) if name in options else None for name in ("credentials", "nkey")))
+    identity = NatsCredentials(
+        *(Path(options[name]) if name in options else None for name in ("credentials", "nkey"))
+    )
     try:
         identity.arguments()
-    except IdentityUnusable as error:
-        raise ConfigurationError(f"the broker's URL names a file that is of no use: {error}") from None
+    except CredentialsUnusable as error:
+        raise ConfigurationError(
+            f"the broker's URL names a file that is of no use: {error}"
+        ) from None
     return identity
 
 
@@ -104,5 +121,7 @@ def _tls(options: dict[str, str]) -> ssl.SSLContext:
         if "cert" in options:
             context.load_cert_chain(options["cert"], options.get("key"))
     except OSError as error:  # ssl.SSLError is one
-        raise ConfigurationError(f"the broker's TLS files cannot be used: {error.strerror or error}") from None
+        raise ConfigurationError(
+            f"the broker's TLS files cannot be used: {error.strerror or error}"
+        ) from None
     return context

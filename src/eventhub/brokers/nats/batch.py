@@ -9,28 +9,30 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eventhub.brokers.nats.keys import Claim
-from eventhub.brokers.nats.link import NO_RESPONDERS, Answer, ApiError
+from eventhub.brokers.nats.keys import KeyClaim
+from eventhub.brokers.nats.link import NO_RESPONDERS, Answer, JetStreamError
 from eventhub.brokers.nats.message import OVERHEAD, encode, new_stamp, offset_of
-from eventhub.brokers.nats.session import Session
-from eventhub.brokers.nats.stream import Stream
+from eventhub.brokers.nats.session import NatsSession
+from eventhub.brokers.nats.stream import NatsStream
 from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict, PayloadTooLarge
-from eventhub.event import NewEvent, Position, Receipt
+from eventhub.events.event import NewEvent, Position, Receipt
 
 WRONG_STREAM, TOO_LARGE = 10060, 10054
 IN_PROCESS = 10158
 """Another message with this id is being stored (servers from 2.11 on say so)."""
 BUSY_SECONDS = 0.05
 GONE = (NO_RESPONDERS, WRONG_STREAM)
-"""The stream may be another now. Without responders nothing was stored; a wrong one may answer before the right one, which stored it."""
+"""The stream may be another now. Without responders nothing was stored; a wrong one may answer
+before the right one, which stored it.
+"""
 
 
 @dataclass(slots=True)
-class Sent:
+class SentEvent:
     """An event on its way. `landed` is released when its answer is there."""
 
     index: int
-    stream: Stream
+    stream: NatsStream
     stamp: int
     time: int
     landed: asyncio.Semaphore
@@ -51,17 +53,19 @@ class Sent:
         return Receipt(position, self.time, replayed="duplicate" in self.answer)
 
 
-class Flight:
+class InFlight:
     """Events sent one after the other, each into the stream of its channel."""
 
-    def __init__(self, session: Session, streams: Mapping[str, Stream]) -> None:
-        self.sent: list[Sent] = []
+    def __init__(self, session: NatsSession, streams: Mapping[str, NatsStream]) -> None:
+        self.sent: list[SentEvent] = []
         self._session = session
         self._streams = streams
         self._landed = asyncio.Semaphore(0)
 
-    async def send(self, index: int, event: NewEvent, claim: Claim | None) -> PayloadTooLarge | None:
-        """Send an event, or say why it cannot be. Raises ApiError when the connection is gone."""
+    async def send(
+        self, index: int, event: NewEvent, claim: KeyClaim | None
+    ) -> PayloadTooLarge | None:
+        """Send an event, or say why it cannot be. Raises JetStreamError when the connection is gone."""
         link, stream = self._session.link, self._streams[event.channel]
         stamp, time = (new_stamp(), event.time) if claim is None else (claim.stamp, claim.time)
         headers = encode(stamp, time, event.attributes)
@@ -72,8 +76,10 @@ class Flight:
         headers["Nats-Expected-Stream"] = stream.name
         if claim is not None:
             headers["Nats-Msg-Id"] = claim.id
-        each = Sent(index, stream, stamp, time, self._landed)
-        each.token = await link.store(self._session.names.log(event.channel), event.data, headers, each.settle)
+        each = SentEvent(index, stream, stamp, time, self._landed)
+        each.token = await link.store(
+            self._session.names.log(event.channel), event.data, headers, each.settle
+        )
         self.sent.append(each)
         return None
 
@@ -89,17 +95,20 @@ class Flight:
         return [each.result for each in self.sent]
 
 
-class Batch:
+class PublishBatch:
     """Events and their results so far."""
 
     def __init__(self, events: Sequence[NewEvent]) -> None:
         self.results: list[Receipt | EventHubError | None] = [None] * len(events)
         self._events = events
-        self._claims: dict[int, Claim] = {}
+        self._claims: dict[int, KeyClaim] = {}
 
-    async def attempt(self, session: Session) -> None:
-        """Publish what has no result. Raises ApiError when nothing was stored and all may be tried again; BrokerUnavailable."""
-        streams = {channel: await session.streams.of(channel) for channel in {event.channel for event in self._events}}
+    async def attempt(self, session: NatsSession) -> None:
+        """Publish what has no result. Raises JetStreamError when nothing was stored and all may be tried again; BrokerUnavailable."""
+        streams = {
+            channel: await session.streams.of(channel)
+            for channel in {event.channel for event in self._events}
+        }
         await self._claim(session)
         while await self._publish(session, streams):  # noqa: ASYNC110  (the server says only that it is busy)
             await asyncio.sleep(BUSY_SECONDS)
@@ -117,11 +126,17 @@ class Batch:
         """One per event, when all is done."""
         return [result for result in self.results if result is not None]
 
-    async def _claim(self, session: Session) -> None:
-        keyed = [(index, event) for index, event in enumerate(self._events) if event.key is not None and self.results[index] is None]
-        found = await asyncio.gather(*(session.keys.claim(event) for _, event in keyed), return_exceptions=True)
+    async def _claim(self, session: NatsSession) -> None:
+        keyed = [
+            (index, event)
+            for index, event in enumerate(self._events)
+            if event.key is not None and self.results[index] is None
+        ]
+        found = await asyncio.gather(
+            *(session.keys.claim(event) for _, event in keyed), return_exceptions=True
+        )
         for (index, _), claim in zip(keyed, found, strict=True):
-            if isinstance(claim, Claim):
+            if isinstance(claim, KeyClaim):
                 self._claims[index] = claim
                 self.results[index] = claim.receipt
             elif isinstance(claim, EventHubError) and not isinstance(claim, BrokerUnavailable):
@@ -129,22 +144,26 @@ class Batch:
             else:
                 raise claim
 
-    async def _publish(self, session: Session, streams: Mapping[str, Stream]) -> bool:
+    async def _publish(self, session: NatsSession, streams: Mapping[str, NatsStream]) -> bool:
         """Send what has no result, and wait. Whether some of it has to be sent again, which is safe."""
-        flight = Flight(session, streams)
+        flight = InFlight(session, streams)
         try:
             for index, event in enumerate(self._events):
                 if self.results[index] is None:
                     self.results[index] = await flight.send(index, event, self._claims.get(index))
             await flight.land()
-        except ApiError as error:
+        except JetStreamError as error:
             if flight.sent:
                 raise BrokerUnavailable(error.message) from None
             raise
         finally:
             found = flight.end()
-            refused = [what for what in found if isinstance(what, ApiError) and what.code == NO_RESPONDERS]
-            if any(isinstance(what, ApiError) and what.code in GONE for what in found):
+            refused = [
+                what
+                for what in found
+                if isinstance(what, JetStreamError) and what.code == NO_RESPONDERS
+            ]
+            if any(isinstance(what, JetStreamError) and what.code in GONE for what in found):
                 for stream in streams.values():
                     session.streams.forget(stream)
             if len(refused) < len(found):
@@ -152,9 +171,9 @@ class Batch:
                     self.results[each.index] = _public(result)
         if refused and len(refused) == len(found):
             raise refused[0]
-        return any(isinstance(what, ApiError) and what.code == IN_PROCESS for what in found)
+        return any(isinstance(what, JetStreamError) and what.code == IN_PROCESS for what in found)
 
-    async def _note(self, session: Session) -> None:
+    async def _note(self, session: NatsSession) -> None:
         """Complete the records of the keys. Where that fails, the server's memory of message ids has to do."""
         notes = []
         for index, claim in self._claims.items():
@@ -163,17 +182,23 @@ class Batch:
                 notes.append(session.keys.stored(claim, result.position))
         await asyncio.gather(*notes, return_exceptions=True)
 
-    async def _name_conflicts(self, session: Session) -> None:
+    async def _name_conflicts(self, session: NatsSession) -> None:
         """Look again for events that had the key of another and were not stored yet: those before it in this call are by now."""
-        unnamed = [index for index, result in enumerate(self.results) if isinstance(result, IdempotencyConflict) and result.id is None]
-        found = await asyncio.gather(*(session.keys.holder(self._events[index]) for index in unnamed), return_exceptions=True)
+        unnamed = [
+            index
+            for index, result in enumerate(self.results)
+            if isinstance(result, IdempotencyConflict) and result.id is None
+        ]
+        found = await asyncio.gather(
+            *(session.keys.holder(self._events[index]) for index in unnamed), return_exceptions=True
+        )
         for index, position in zip(unnamed, found, strict=True):
             if isinstance(position, Position):
                 self.results[index] = IdempotencyConflict(str(position))
 
 
 def _public(result: Receipt | Exception | None) -> Receipt | EventHubError | None:
-    if isinstance(result, ApiError):
+    if isinstance(result, JetStreamError):
         if result.code == IN_PROCESS:
             return None
         if result.code == TOO_LARGE:

@@ -9,16 +9,25 @@ import structlog
 from nats.aio.msg import Msg
 
 from eventhub.brokers.base import Deliver, Hear, OnGap
-from eventhub.brokers.nats.address import Address
-from eventhub.brokers.nats.batch import Batch
-from eventhub.brokers.nats.identity import IdentityUnusable
-from eventhub.brokers.nats.keys import Keys
-from eventhub.brokers.nats.link import ApiError, Link
-from eventhub.brokers.nats.session import Session
-from eventhub.brokers.nats.stream import NOT_FOUND, Names, Streams
-from eventhub.channels import Retention
+from eventhub.brokers.nats.address import NatsAddress
+from eventhub.brokers.nats.batch import PublishBatch
+from eventhub.brokers.nats.identity import CredentialsUnusable
+from eventhub.brokers.nats.keys import IdempotencyKeys
+from eventhub.brokers.nats.link import JetStreamError, NatsLink
+from eventhub.brokers.nats.session import NatsSession
+from eventhub.brokers.nats.stream import NOT_FOUND, NatsStreams, Subjects
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
+from eventhub.events.channels import Retention
+from eventhub.events.event import (
+    Age,
+    Earliest,
+    Event,
+    HistoryPage,
+    Last,
+    NewEvent,
+    Position,
+    Receipt,
+)
 
 T = TypeVar("T")
 log = structlog.get_logger("eventhub.brokers.nats")
@@ -34,15 +43,22 @@ STUCK_TICKS = 10
 class NatsBroker:
     """Logs in JetStream streams. `url` is described in `address.py`; `timeout` bounds every call, in seconds."""
 
-    def __init__(self, url: str, retention: Callable[[str], Retention], clock: Callable[[], int], *, timeout: float = 5.0) -> None:
-        self._address = Address.parse(url)
-        self._names = Names(self._address.prefix)
+    def __init__(
+        self,
+        url: str,
+        retention: Callable[[str], Retention],
+        clock: Callable[[], int],
+        *,
+        timeout: float = 5.0,
+    ) -> None:
+        self._address = NatsAddress.parse(url)
+        self._names = Subjects(self._address.prefix)
         self._retention = retention
         self._clock = clock
         self._timeout = timeout
         self._servers = random.sample(self._address.servers, len(self._address.servers))
         self._wanted: dict[str, None] = {}
-        self._session: Session | None = None
+        self._session: NatsSession | None = None
         self._up = asyncio.Event()
         self._why: str | None = "not connected to NATS yet"
         self._waiting = 0
@@ -50,20 +66,26 @@ class NatsBroker:
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         size = sum(len(event.data) for event in events)
         if self._waiting and self._waiting + size > WAITING_BYTES:
-            raise BrokerUnavailable(f"{self._waiting} bytes of events already wait for the NATS server")
-        batch = Batch(events)
+            raise BrokerUnavailable(
+                f"{self._waiting} bytes of events already wait for the NATS server"
+            )
+        batch = PublishBatch(events)
         self._waiting += size
         try:
-            await self._bounded(batch.attempt, lambda error: isinstance(error, ApiError))
+            await self._bounded(batch.attempt, lambda error: isinstance(error, JetStreamError))
         except BrokerUnavailable as error:
             batch.fail(error)
         finally:
             self._waiting -= size
         return batch.answers
 
-    async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
-        async def read(session: Session) -> Slice:
-            return await (await session.log(channel)).read(since, limit, self._clock(), session.anchor(channel))
+    async def history(
+        self, channel: str, since: Position | Earliest | Last | Age, limit: int
+    ) -> HistoryPage:
+        async def read(session: NatsSession) -> HistoryPage:
+            return await (await session.log(channel)).read(
+                since, limit, self._clock(), session.anchor(channel)
+            )
 
         return await self._bounded(read, _anything)
 
@@ -91,7 +113,7 @@ class NatsBroker:
         failures = 0
         while True:
             _obey()
-            link = Link(lambda subject: self._session.slow(subject) if self._session else None)
+            link = NatsLink(lambda subject: self._session.slow(subject) if self._session else None)
             try:
                 await self._connect(link)
                 _obey()
@@ -101,7 +123,9 @@ class NatsBroker:
                 self._why = error.message
             except Exception as error:  # it costs this link, and not the node
                 log.exception("nats_link_failed")
-                self._why = f"the NATS server answered what nobody understands: {type(error).__name__}"
+                self._why = (
+                    f"the NATS server answered what nobody understands: {type(error).__name__}"
+                )
             finally:
                 if self._session is not None:
                     self._session.end()
@@ -118,22 +142,26 @@ class NatsBroker:
 
     # Private
 
-    async def _connect(self, link: Link) -> None:
+    async def _connect(self, link: NatsLink) -> None:
         self._servers.append(self._servers.pop(0))
         try:
             identity = self._address.identity.arguments()
-        except IdentityUnusable as error:
+        except CredentialsUnusable as error:
             raise BrokerUnavailable(f"no connection to a NATS server: {error}") from None
         await link.open(self._servers[-1], {**self._address.login, **identity})
         try:
             await link.request("INFO")
-        except ApiError as error:
-            raise BrokerUnavailable(f"JetStream is not available on the NATS server: {error.message}") from None
+        except JetStreamError as error:
+            raise BrokerUnavailable(
+                f"JetStream is not available on the NATS server: {error.message}"
+            ) from None
 
-    async def _serve(self, link: Link, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
+    async def _serve(self, link: NatsLink, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
         """Until the link is of no more use: then BrokerUnavailable says why."""
-        streams = Streams(link, self._names, self._retention, self._address.replicas, self._address.max_bytes)
-        keys = Keys(link, streams, self._names, self._clock)
+        streams = NatsStreams(
+            link, self._names, self._retention, self._address.replicas, self._address.max_bytes
+        )
+        keys = IdempotencyKeys(link, streams, self._names, self._clock)
 
         def announce(event: Event) -> None:
             if event.channel in self._wanted:
@@ -143,7 +171,9 @@ class NatsBroker:
             hear(message.data)
 
         await link.listen(self._names.nodes, listen)
-        self._session = session = Session(link, self._names, streams, keys, self._retention, announce, gap)
+        self._session = session = NatsSession(
+            link, self._names, streams, keys, self._retention, announce, gap
+        )
         self._up.set()
         stuck = 0
         while True:
@@ -157,7 +187,9 @@ class NatsBroker:
             if link.closed.is_set():
                 raise BrokerUnavailable("the connection to the NATS server was lost")
 
-    async def _bounded(self, work: Callable[[Session], Awaitable[T]], again: Callable[[Exception], bool]) -> T:
+    async def _bounded(
+        self, work: Callable[[NatsSession], Awaitable[T]], again: Callable[[Exception], bool]
+    ) -> T:
         """Do it on the present session, and `again` on this or the next one until time is up. Raises EventHubError."""
         why = ""
         try:
@@ -168,15 +200,17 @@ class NatsBroker:
                     session = self._session
                     try:
                         return await work(session)
-                    except (ApiError, BrokerUnavailable) as error:
+                    except (JetStreamError, BrokerUnavailable) as error:
                         if not again(error):
                             raise
                         why = error.message
-                        if isinstance(error, ApiError) and error.code == NOT_FOUND:
+                        if isinstance(error, JetStreamError) and error.code == NOT_FOUND:
                             session.streams.known.clear()
                     await asyncio.sleep(RETRY_SECONDS)
         except TimeoutError:
-            raise BrokerUnavailable(f"no answer from NATS within {self._timeout:g} seconds: {why or self._why or 'it is slow'}") from None
+            raise BrokerUnavailable(
+                f"no answer from NATS within {self._timeout:g} seconds: {why or self._why or 'it is slow'}"
+            ) from None
 
 
 def _obey() -> None:

@@ -18,24 +18,24 @@ _JWT = re.compile(_PART.format("NATS USER JWT").encode(), re.ASCII)
 _SEED = re.compile(_PART.format("USER NKEY SEED").encode(), re.ASCII)
 
 
-class IdentityUnusable(Exception):
+class CredentialsUnusable(Exception):
     """Names the file and its fault, and shows nothing of what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class NatsCredentials:
     """The files, either or none."""
 
     credentials: Path | None = None
     nkey: Path | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """Of the client's `connect`. Raises IdentityUnusable."""
+        """Of the client's `connect`. Raises CredentialsUnusable."""
         if self.credentials is not None:
             content = _read(self.credentials)
             jwt, seed = _JWT.search(content), _SEED.search(content)
             if jwt is None or seed is None:
-                raise IdentityUnusable(
+                raise CredentialsUnusable(
                     f"{self.credentials} cannot be used: expected a NATS USER JWT and a USER NKEY SEED, as nsc writes them"
                 )
             _check(seed[1], self.credentials)
@@ -52,7 +52,7 @@ def _read(file: Path) -> bytes:
         with file.open("rb") as opened:
             return opened.read(LARGEST)
     except OSError as error:
-        raise IdentityUnusable(f"{file} cannot be used: {error.strerror}") from None
+        raise CredentialsUnusable(f"{file} cannot be used: {error.strerror}") from None
 
 
 def _check(seed: bytes, file: Path) -> None:
@@ -61,7 +61,9 @@ def _check(seed: bytes, file: Path) -> None:
             return
     except (nkeys.NkeysError, ValueError, IndexError):
         pass
-    raise IdentityUnusable(f"{file} cannot be used: expected the seed of a user, which begins with SU")
+    raise CredentialsUnusable(
+        f"{file} cannot be used: expected the seed of a user, which begins with SU"
+    )
 
 
 def _file(jwt: str, seed: str) -> str:

@@ -16,11 +16,11 @@ from hashlib import blake2b
 
 import orjson
 
-from eventhub.brokers.nats.link import ApiError, Link
+from eventhub.brokers.nats.link import JetStreamError, NatsLink
 from eventhub.brokers.nats.message import decode_api, new_stamp
-from eventhub.brokers.nats.stream import Names, Stream, Streams
+from eventhub.brokers.nats.stream import NatsStream, NatsStreams, Subjects
 from eventhub.errors import BrokerUnavailable, IdempotencyConflict
-from eventhub.event import NewEvent, Position, Receipt
+from eventhub.events.event import NewEvent, Position, Receipt
 
 KEY_AGE = 600_000
 """Milliseconds for which an idempotency key is known."""
@@ -29,7 +29,7 @@ ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class KeyClaim:
     """An event's key, taken or found. `position` once the event is known to be stored."""
 
     subject: str
@@ -46,26 +46,35 @@ class Claim:
         return None if self.position is None else Receipt(self.position, self.time, replayed=True)
 
 
-class Keys:
+class IdempotencyKeys:
     """The idempotency keys, over one link."""
 
-    def __init__(self, link: Link, streams: Streams, names: Names, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, link: NatsLink, streams: NatsStreams, names: Subjects, clock: Callable[[], int]
+    ) -> None:
         self._link = link
         self._streams = streams
         self._names = names
         self._clock = clock
 
-    async def claim(self, event: NewEvent) -> Claim:
-        """Take the event's key, or find who did. Raises IdempotencyConflict, ApiError, BrokerUnavailable."""
+    async def claim(self, event: NewEvent) -> KeyClaim:
+        """Take the event's key, or find who did. Raises IdempotencyConflict, JetStreamError, BrokerUnavailable."""
         assert event.key is not None
         stream = await self._streams.of_keys()
         digest = blake2b(event.data, digest_size=16).hexdigest()
-        claim = Claim(self._names.key(event.channel, event.key), 0, digest, event.time, new_stamp(), secrets.token_hex(8))
+        claim = KeyClaim(
+            self._names.key(event.channel, event.key),
+            0,
+            digest,
+            event.time,
+            new_stamp(),
+            secrets.token_hex(8),
+        )
         follows = 0
         for _ in range(ATTEMPTS):
             try:
                 return await self._write(stream, claim, follows)
-            except ApiError as error:
+            except JetStreamError as error:
                 if error.code != WRONG_LAST_SEQUENCE:
                     raise
             if (known := await self._read(stream, claim.subject)) is None:
@@ -78,33 +87,68 @@ class Keys:
                 return known
         raise BrokerUnavailable("the idempotency key is being used by many publishers at once")
 
-    async def stored(self, claim: Claim, position: Position) -> None:
-        """The event is stored: whoever comes next need not publish it. Raises ApiError, BrokerUnavailable."""
+    async def stored(self, claim: KeyClaim, position: Position) -> None:
+        """The event is stored: whoever comes next need not publish it. Raises JetStreamError, BrokerUnavailable."""
         stream = await self._streams.of_keys()
-        await self._write(stream, Claim(claim.subject, 0, claim.digest, claim.time, claim.stamp, claim.id, position), claim.record)
+        await self._write(
+            stream,
+            KeyClaim(claim.subject, 0, claim.digest, claim.time, claim.stamp, claim.id, position),
+            claim.record,
+        )
 
     async def holder(self, event: NewEvent) -> Position | None:
-        """Which event has the key of this one, if that is known by now. Raises ApiError, BrokerUnavailable."""
+        """Which event has the key of this one, if that is known by now. Raises JetStreamError, BrokerUnavailable."""
         assert event.key is not None
-        known = await self._read(await self._streams.of_keys(), self._names.key(event.channel, event.key))
+        known = await self._read(
+            await self._streams.of_keys(), self._names.key(event.channel, event.key)
+        )
         return None if known is None else known.position
 
-    async def _write(self, stream: Stream, claim: Claim, follows: int) -> Claim:
-        record = [claim.digest, claim.time, claim.stamp, claim.id, claim.position and list(claim.position)]
-        headers = {"Nats-Expected-Stream": stream.name, "Nats-Expected-Last-Subject-Sequence": str(follows)}
+    async def _write(self, stream: NatsStream, claim: KeyClaim, follows: int) -> KeyClaim:
+        record = [
+            claim.digest,
+            claim.time,
+            claim.stamp,
+            claim.id,
+            claim.position and list(claim.position),
+        ]
+        headers = {
+            "Nats-Expected-Stream": stream.name,
+            "Nats-Expected-Last-Subject-Sequence": str(follows),
+        }
         answer = await self._link.store_one(claim.subject, orjson.dumps(record), headers)
-        return Claim(claim.subject, answer["seq"], claim.digest, claim.time, claim.stamp, claim.id, claim.position)
+        return KeyClaim(
+            claim.subject,
+            answer["seq"],
+            claim.digest,
+            claim.time,
+            claim.stamp,
+            claim.id,
+            claim.position,
+        )
 
-    async def _read(self, stream: Stream, subject: str) -> Claim | None:
+    async def _read(self, stream: NatsStream, subject: str) -> KeyClaim | None:
         try:
-            answer = await self._link.request(f"STREAM.MSG.GET.{stream.name}", {"last_by_subj": subject})
-        except ApiError as error:
+            answer = await self._link.request(
+                f"STREAM.MSG.GET.{stream.name}", {"last_by_subj": subject}
+            )
+        except JetStreamError as error:
             if error.code == NO_MESSAGE:
                 return None
             raise
         message = decode_api(answer["message"])
         try:
             digest, time, stamp, ident, position = orjson.loads(message.data)
-            return Claim(subject, message.sequence, digest, time, stamp, ident, None if position is None else Position(*position))
+            return KeyClaim(
+                subject,
+                message.sequence,
+                digest,
+                time,
+                stamp,
+                ident,
+                None if position is None else Position(*position),
+            )
         except (ValueError, TypeError):
-            raise BrokerUnavailable("what NATS holds of the idempotency key cannot be read; use a new key") from None
+            raise BrokerUnavailable(
+                "what NATS holds of the idempotency key cannot be read; use a new key"
+            ) from None

@@ -14,22 +14,33 @@ Announcements travel at most once, so:
 
 from enum import Enum, auto
 
-from eventhub.brokers.nats.message import Stored
-from eventhub.event import Event, Position
+from eventhub.brokers.nats.message import StreamMessage
+from eventhub.events.event import Event, Position
 
 EARLY = 1024
 
 
-class Hole(Enum):
+class SequenceGap(Enum):
     """What `announce` says when announcements are missing."""
 
     HOLE = auto()
 
 
-class Line:
+class SequenceTracker:
     """The announcements of one channel in one stream. `sequence` and `offset` are those of the newest event, or where it begins."""
 
-    __slots__ = ("_early", "_overflow", "channel", "clean", "epoch", "floor", "offset", "opened", "sequence", "stream")
+    __slots__ = (
+        "_early",
+        "_overflow",
+        "channel",
+        "clean",
+        "epoch",
+        "floor",
+        "offset",
+        "opened",
+        "sequence",
+        "stream",
+    )
 
     def __init__(self, channel: str, stream: str, epoch: str) -> None:
         self.channel = channel
@@ -38,25 +49,27 @@ class Line:
         self.sequence = self.offset = 0
         self.floor = 0  # where it was opened: announcements up to there may still be on their way
         self.opened = False
-        self.clean = 0  # everything of the channel up to this sequence of the stream has been announced
-        self._early: list[tuple[Stored, int]] = []
+        self.clean = (
+            0  # everything of the channel up to this sequence of the stream has been announced
+        )
+        self._early: list[tuple[StreamMessage, int]] = []
         self._overflow = False
 
     @property
     def position(self) -> Position:
         return Position(self.epoch, self.offset)
 
-    def open(self, sequence: int, offset: int) -> list[Event | Hole]:
+    def open(self, sequence: int, offset: int) -> list[Event | SequenceGap]:
         """Announcements follow this event. What came early and does."""
         self.opened = True
         self.floor, self.sequence, self.offset = sequence, sequence, offset
         early, self._early = self._early, []
         found = [self.announce(stored, last) for stored, last in early]
         if self._overflow:
-            found.append(Hole.HOLE)
+            found.append(SequenceGap.HOLE)
         return [what for what in found if what is not None]
 
-    def announce(self, stored: Stored, last: int) -> Event | Hole | None:
+    def announce(self, stored: StreamMessage, last: int) -> Event | SequenceGap | None:
         """An announcement: the event to deliver, or a hole; None when it is too early or too late."""
         if not self.opened:
             self._remember(stored, last)
@@ -67,7 +80,11 @@ class Line:
         previous = self.offset
         self.sequence, self.offset = stored.sequence, stored.offset
         self.clean = max(self.clean, stored.sequence)
-        return stored.event(self.channel, self.epoch, previous) if follows and stored.readable else Hole.HOLE
+        return (
+            stored.event(self.channel, self.epoch, previous)
+            if follows and stored.readable
+            else SequenceGap.HOLE
+        )
 
     def due(self, settled: int) -> bool:
         """Whether to ask for the newest message: something up to sequence `settled`, stored some time ago, may be missing here."""
@@ -84,7 +101,7 @@ class Line:
             self.clean = max(self.clean, settled)
         return False
 
-    def _remember(self, stored: Stored, last: int) -> None:
+    def _remember(self, stored: StreamMessage, last: int) -> None:
         if len(self._early) < EARLY:
             self._early.append((stored, last))
         else:

@@ -26,15 +26,19 @@ CONNECT_SECONDS = 2
 REQUEST_SECONDS = 2.0
 SUBSCRIPTION_MESSAGES = 65_536
 SUBSCRIPTION_BYTES = 64 * 1024 * 1024
-"""What a subscription holds for a busy event loop; beyond it messages are dropped, which `slow` is told."""
+"""What a subscription holds for a busy event loop; beyond it messages are dropped, which `slow` is
+told.
+"""
 NO_RESPONDERS = 503
 """Nobody listens on that subject: no stream, or none with a leader. Nothing was stored."""
 NOT_SENT = -1
 LOST = (Error, OSError, RuntimeError)
-"""What the client library raises on a lost connection; RuntimeError is uvloop's, of a transport that closed before the client noticed."""
+"""What the client library raises on a lost connection; RuntimeError is uvloop's, of a transport
+that closed before the client noticed.
+"""
 
 
-class ApiError(Exception):
+class JetStreamError(Exception):
     """JetStream refuses. `code` is its err_code, NO_RESPONDERS or NOT_SENT."""
 
     def __init__(self, code: int, message: str) -> None:
@@ -50,7 +54,7 @@ class NoTls(Error):
     """The server does not insist on TLS."""
 
 
-class Link:
+class NatsLink:
     """A connection. `api` is the subject prefix of JetStream's interface."""
 
     def __init__(self, slow: Callable[[str], None]) -> None:
@@ -61,7 +65,9 @@ class Link:
         self._slow = slow
         self._inbox = ""
         self._tokens = count(1)
-        self._replies: dict[str, tuple[int, Callable[[Msg | None], None]]] = {}  # by token: place in the window, what to do
+        self._replies: dict[
+            str, tuple[int, Callable[[Msg | None], None]]
+        ] = {}  # by token: place in the window, what to do
         self._unacknowledged = self._unacknowledged_bytes = 0
         self._room = asyncio.Event()
 
@@ -84,14 +90,17 @@ class Link:
                     max_reconnect_attempts=1,
                     connect_timeout=CONNECT_SECONDS,
                     skip_subject_validation=True,  # they are made here
-                    pending_size=0,  # the client's own two bounds wait where a cancellation gets lost, and a ping beyond its time limit;
+                    # the client's own two bounds wait where a cancellation gets lost, and a ping
+                    # beyond its time limit;
+                    pending_size=0,
                     flusher_queue_size=0,  # what bounds the unsent instead is said at the top
                     error_cb=self._on_error,
                     closed_cb=self._on_closed,
                     **self._guarded(login),
                 )
-                # An unforeseen error, as of a message that it cannot read, ends a loop of the client's, which tells nobody, stays
-                # "connected", and does not wait for the answer to a ping any more. It has no public way to them.
+                # An unforeseen error, as of a message that it cannot read, ends a loop of the
+                # client's, which tells nobody, stays "connected", and does not wait for the answer
+                # to a ping any more. It has no public way to them.
                 for loop in (self._client._reading_task, self._client._flusher_task):  # noqa: SLF001
                     assert loop is not None
                     loop.add_done_callback(lambda _: self._on_end())
@@ -108,7 +117,8 @@ class Link:
         with suppress(Exception):
             async with asyncio.timeout(0.5):
                 await self._client.close()
-        # The client waits for ever to flush to a peer that takes nothing, and has no public way to let go of it:
+        # The client waits for ever to flush to a peer that takes nothing, and has no public way to
+        # let go of it:
         for subscription in list(self._client._subs.values()):  # noqa: SLF001
             subscription._stop_processing()  # noqa: SLF001
         writer = getattr(self._client._transport, "_io_writer", None)  # noqa: SLF001
@@ -129,11 +139,13 @@ class Link:
             raise BrokerUnavailable(f"the NATS server does not answer: {_reason(error)}") from None
 
     async def request(self, subject: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Ask JetStream. Raises ApiError, BrokerUnavailable."""
+        """Ask JetStream. Raises JetStreamError, BrokerUnavailable."""
         token, answer = self._promise()
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
-                await self._send(f"$JS.API.{subject}", b"" if body is None else orjson.dumps(body), None, token)
+                await self._send(
+                    f"$JS.API.{subject}", b"" if body is None else orjson.dumps(body), None, token
+                )
                 return await answer
         except TimeoutError:
             raise BrokerUnavailable("JetStream does not answer") from None
@@ -142,18 +154,20 @@ class Link:
 
     async def tell(self, subject: str, body: bytes = b"") -> None:
         """Ask JetStream for something whose answer does not matter."""
-        with suppress(ApiError):
+        with suppress(JetStreamError):
             await self._send(f"$JS.API.{subject}", body, None, None)
 
     async def publish(self, subject: str, data: bytes) -> None:
         """To whoever listens now, at most once. Raises BrokerUnavailable."""
         try:
             await self._send(subject, data, None, None)
-        except ApiError as error:
+        except JetStreamError as error:
             raise BrokerUnavailable(error.message) from None
 
-    async def collect(self, subject: str, token: str, body: Mapping[str, Any], take: Callable[[Msg], bool]) -> None:
-        """Ask for messages; those for `token` go to `take` until it says False. Raises ApiError, BrokerUnavailable, what `take` does."""
+    async def collect(
+        self, subject: str, token: str, body: Mapping[str, Any], take: Callable[[Msg], bool]
+    ) -> None:
+        """Ask for messages; those for `token` go to `take` until it says False. Raises JetStreamError, BrokerUnavailable, what `take` does."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def feed(message: Msg | None) -> None:
@@ -181,13 +195,17 @@ class Link:
         """A name for `collect`, unique in the connection's inbox."""
         return f"{self._inbox.rpartition('.')[2]}{next(self._tokens)}"
 
-    async def store(self, subject: str, data: bytes, headers: dict[str, str], answered: Callable[[Answer], None]) -> str:
-        """Publish into a stream, in the order of the calls. Waits for a place in the window. Raises ApiError when it is not sent.
+    async def store(
+        self, subject: str, data: bytes, headers: dict[str, str], answered: Callable[[Answer], None]
+    ) -> str:
+        """Publish into a stream, in the order of the calls. Waits for a place in the window. Raises JetStreamError when it is not sent.
 
-        `answered` is called once, with the acknowledgement, an ApiError or BrokerUnavailable, unless `forget` is with the token returned.
+        `answered` is called once, with the acknowledgement, an JetStreamError or BrokerUnavailable, unless `forget` is with the token returned.
         """
         size = len(data) + 1
-        while self._unacknowledged and (self._unacknowledged >= WINDOW or self._unacknowledged_bytes + size > WINDOW_BYTES):
+        while self._unacknowledged and (
+            self._unacknowledged >= WINDOW or self._unacknowledged_bytes + size > WINDOW_BYTES
+        ):
             self._room.clear()
             await self._room.wait()
         token = str(next(self._tokens))
@@ -207,7 +225,7 @@ class Link:
         return token
 
     async def store_one(self, subject: str, data: bytes, headers: dict[str, str]) -> dict[str, Any]:
-        """Publish into a stream and wait for the acknowledgement. Raises ApiError, BrokerUnavailable."""
+        """Publish into a stream and wait for the acknowledgement. Raises JetStreamError, BrokerUnavailable."""
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         token = await self.store(subject, data, headers, lambda found: _settle(answer, found))
         try:
@@ -222,14 +240,21 @@ class Link:
             self._unacknowledged_bytes -= found[0]
             self._room.set()
 
-    async def listen(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
+    async def listen(
+        self, subject: str, callback: Callable[[Msg], Awaitable[None]]
+    ) -> Subscription:
         """Raises BrokerUnavailable."""
         try:
             return await self._client.subscribe(
-                subject, cb=callback, pending_msgs_limit=SUBSCRIPTION_MESSAGES, pending_bytes_limit=SUBSCRIPTION_BYTES
+                subject,
+                cb=callback,
+                pending_msgs_limit=SUBSCRIPTION_MESSAGES,
+                pending_bytes_limit=SUBSCRIPTION_BYTES,
             )
         except LOST as error:
-            raise BrokerUnavailable(f"the connection to the NATS server was lost: {_reason(error)}") from None
+            raise BrokerUnavailable(
+                f"the connection to the NATS server was lost: {_reason(error)}"
+            ) from None
 
     async def unlisten(self, subscription: Subscription) -> None:
         """Stop listening; also on a connection that has ended."""
@@ -241,26 +266,38 @@ class Link:
     def _guarded(self, login: Mapping[str, Any]) -> dict[str, Any]:
         """The client would send passwords in the clear to a server that does not ask for TLS."""
 
-        def guard(value: str) -> Callable[[], str]:
+        def authentication(value: str) -> Callable[[], str]:
             def give() -> str:
                 self._insist_on_tls(login)
                 return value
 
             return give
 
-        return {name: guard(value) if name in ("user", "password", "token") else value for name, value in login.items()}
+        return {
+            name: authentication(value) if name in ("user", "password", "token") else value
+            for name, value in login.items()
+        }
 
     def _insist_on_tls(self, login: Mapping[str, Any]) -> None:
         if "tls" in login and not self._client._server_info.get("tls_required"):  # noqa: SLF001  (no public way, either)
             raise NoTls
 
-    async def _send(self, subject: str, data: bytes, headers: dict[str, str] | None, token: str | None) -> None:
+    async def _send(
+        self, subject: str, data: bytes, headers: dict[str, str] | None, token: str | None
+    ) -> None:
         if self.closed.is_set():
-            raise ApiError(NOT_SENT, "the connection to the NATS server was lost")
+            raise JetStreamError(NOT_SENT, "the connection to the NATS server was lost")
         try:
-            await self._client.publish(subject, data, reply="" if token is None else f"{self._inbox}.{token}", headers=headers)
+            await self._client.publish(
+                subject,
+                data,
+                reply="" if token is None else f"{self._inbox}.{token}",
+                headers=headers,
+            )
         except LOST as error:
-            raise ApiError(NOT_SENT, f"the connection to the NATS server was lost: {_reason(error)}") from None
+            raise JetStreamError(
+                NOT_SENT, f"the connection to the NATS server was lost: {_reason(error)}"
+            ) from None
 
     def _promise(self) -> tuple[str, asyncio.Future[dict[str, Any]]]:
         token = str(next(self._tokens))
@@ -270,7 +307,9 @@ class Link:
 
     async def _on_reply(self, message: Msg) -> None:
         token = message.subject.rpartition(".")[2]
-        if message.reply.startswith("$JS.ACK."):  # a consumer's message keeps its subject: the consumer bears the token's name
+        if message.reply.startswith(
+            "$JS.ACK."
+        ):  # a consumer's message keeps its subject: the consumer bears the token's name
             token = ack_tokens(message)[1]
         if (found := self._replies.get(token)) is not None:
             found[1](message)
@@ -293,15 +332,21 @@ class Link:
 
 def _answer(message: Msg | None) -> Answer:
     if message is None:
-        return BrokerUnavailable("the connection to the NATS server was lost; what was under way may be stored or not")
+        return BrokerUnavailable(
+            "the connection to the NATS server was lost; what was under way may be stored or not"
+        )
     if message.headers and message.headers.get("Status") == str(NO_RESPONDERS):
-        return ApiError(NO_RESPONDERS, "no JetStream stream takes it")
+        return JetStreamError(NO_RESPONDERS, "no JetStream stream takes it")
     try:
         found: dict[str, Any] = dict(orjson.loads(message.data))
     except (ValueError, TypeError):
-        return BrokerUnavailable("JetStream answered what cannot be read; what was under way may be stored or not")
+        return BrokerUnavailable(
+            "JetStream answered what cannot be read; what was under way may be stored or not"
+        )
     if error := found.get("error"):
-        return ApiError(error.get("err_code", error.get("code", 0)), error.get("description", "no reason given"))
+        return JetStreamError(
+            error.get("err_code", error.get("code", 0)), error.get("description", "no reason given")
+        )
     return found
 
 

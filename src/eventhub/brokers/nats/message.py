@@ -12,7 +12,7 @@ from typing import NamedTuple
 import orjson
 
 from eventhub.brokers.records import event
-from eventhub.event import Event
+from eventhub.events.event import Event
 
 STAMPS = 1 << 16
 HEADER, ATTRIBUTES = "EventHub", "EventHub-Attributes"
@@ -30,7 +30,7 @@ def offset_of(sequence: int, stamp: int) -> int:
     return sequence * STAMPS + stamp
 
 
-class Stored(NamedTuple):
+class StreamMessage(NamedTuple):
     """A message in its stream."""
 
     sequence: int
@@ -54,22 +54,26 @@ def encode(stamp: int, time: int, attributes: Mapping[str, str] | None) -> dict[
     return headers
 
 
-def decode(sequence: int, headers: Mapping[str, str] | None, data: bytes) -> Stored:
+def decode(sequence: int, headers: Mapping[str, str] | None, data: bytes) -> StreamMessage:
     """A message as the client library gives it. One that EventHub did not write has stamp 1 and time 0. Raises nothing."""
     headers = headers or {}
     stamp, _, time = headers.get(HEADER, "1 0").partition(" ")
     attributes = headers.get(ATTRIBUTES)
-    own = int(stamp) if stamp.isascii() and stamp.isdecimal() and len(stamp) < 6 and 0 < int(stamp) < STAMPS else 1
+    own = (
+        int(stamp)
+        if stamp.isascii() and stamp.isdecimal() and len(stamp) < 6 and 0 < int(stamp) < STAMPS
+        else 1
+    )
     offset = offset_of(sequence, own)
     try:
         fields = orjson.loads(attributes) if attributes else None
         event("", "", offset, 0, int(time), data, fields)
     except ValueError:
-        return Stored(sequence, offset, 0, b"null", None, readable=False)
-    return Stored(sequence, offset, int(time), data, fields)
+        return StreamMessage(sequence, offset, 0, b"null", None, readable=False)
+    return StreamMessage(sequence, offset, int(time), data, fields)
 
 
-def decode_api(message: Mapping[str, str | int]) -> Stored:
+def decode_api(message: Mapping[str, str | int]) -> StreamMessage:
     """A message as the STREAM.MSG.GET answer gives it: headers and data in base64."""
     lines = base64.b64decode(str(message.get("hdrs", ""))).decode(errors="replace").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines if ": " in line)

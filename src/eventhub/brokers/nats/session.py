@@ -14,16 +14,16 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from eventhub.brokers.nats.keys import Keys
-from eventhub.brokers.nats.line import Hole, Line
-from eventhub.brokers.nats.link import ApiError, Link
-from eventhub.brokers.nats.log import Log
+from eventhub.brokers.nats.keys import IdempotencyKeys
+from eventhub.brokers.nats.line import SequenceGap, SequenceTracker
+from eventhub.brokers.nats.link import JetStreamError, NatsLink
+from eventhub.brokers.nats.log import NatsLog
 from eventhub.brokers.nats.message import decode
-from eventhub.brokers.nats.stream import NOT_FOUND, Names, Stream, Streams
-from eventhub.brokers.records import Records
-from eventhub.channels import Retention
+from eventhub.brokers.nats.stream import NOT_FOUND, NatsStream, NatsStreams, Subjects
+from eventhub.brokers.records import RecordReader
 from eventhub.errors import BrokerUnavailable
-from eventhub.event import Event, Position
+from eventhub.events.channels import Retention
+from eventhub.events.event import Event, Position
 
 log = structlog.get_logger("eventhub.brokers.nats")
 
@@ -34,16 +34,16 @@ OPENINGS = 64
 
 
 @dataclass(slots=True)
-class Announced:
+class AnnouncedChannel:
     """A subscribed channel. `line` is None until it is opened, and again when its stream is gone."""
 
-    line: Line | None = None
+    line: SequenceTracker | None = None
     subscription: Subscription | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(slots=True)
-class Watched:
+class WatchedStream:
     """A stream as last seen: its leader, and its last sequence then. `whole`: it answered the last time."""
 
     leader: str
@@ -51,15 +51,15 @@ class Watched:
     whole: bool = True
 
 
-class Session:
+class NatsSession:
     """One link and what stands on it."""
 
     def __init__(
         self,
-        link: Link,
-        names: Names,
-        streams: Streams,
-        keys: Keys,
+        link: NatsLink,
+        names: Subjects,
+        streams: NatsStreams,
+        keys: IdempotencyKeys,
         retention: Callable[[str], Retention],
         deliver: Callable[[Event], None],
         gap: Callable[[str], None],
@@ -69,30 +69,41 @@ class Session:
         self.streams = streams
         self.keys = keys
         self._retention = retention
-        self._records = Records("nats")
+        self._records = RecordReader("nats")
         self._deliver = deliver
         self._gap = gap
-        self._channels: dict[str, Announced] = {}
-        self._watched: dict[str, Watched] = {}
+        self._channels: dict[str, AnnouncedChannel] = {}
+        self._watched: dict[str, WatchedStream] = {}
 
-    async def log(self, channel: str) -> Log:
-        """A channel's log. Raises ApiError, BrokerUnavailable."""
-        return Log(self.link, await self.streams.of(channel), channel, self.names.log(channel), self._retention(channel), self._records)
+    async def log(self, channel: str) -> NatsLog:
+        """A channel's log. Raises JetStreamError, BrokerUnavailable."""
+        return NatsLog(
+            self.link,
+            await self.streams.of(channel),
+            channel,
+            self.names.log(channel),
+            self._retention(channel),
+            self._records,
+        )
 
     def anchor(self, channel: str) -> Position | None:
         """Where the announcements of a channel stand."""
         announced = self._channels.get(channel)
-        return announced.line.position if announced and announced.line and announced.line.opened else None
+        return (
+            announced.line.position
+            if announced and announced.line and announced.line.opened
+            else None
+        )
 
     async def open(self, channel: str) -> Position:
-        """Announce a channel from now on; the position its next announcement follows. Raises ApiError, BrokerUnavailable."""
-        announced = self._channels.setdefault(channel, Announced())
+        """Announce a channel from now on; the position its next announcement follows. Raises JetStreamError, BrokerUnavailable."""
+        announced = self._channels.setdefault(channel, AnnouncedChannel())
         async with announced.lock:
             if announced.line is not None:
                 return announced.line.position
             log = await self.log(channel)
             stream = await self.streams.of(channel)
-            line = Line(channel, stream.name, stream.epoch)
+            line = SequenceTracker(channel, stream.name, stream.epoch)
 
             async def hear(message: Msg) -> None:
                 self._hear(announced, line, message)
@@ -124,12 +135,16 @@ class Session:
     async def reopen(self, channels: Iterable[str]) -> str | None:
         """Open what is not open, and say `gap` for each. Why some could not be, or None. Raises BrokerUnavailable like `tick`."""
         await self._drop_stale()
-        closed = [channel for channel in channels if (found := self._channels.get(channel)) is None or found.line is None]
+        closed = [
+            channel
+            for channel in channels
+            if (found := self._channels.get(channel)) is None or found.line is None
+        ]
         broken: dict[str, str] = {}  # by channel type: one failure is enough, each may take seconds
         for kind, channel in {_kind(channel): channel for channel in closed}.items():
             try:
                 await self.streams.of(channel)
-            except (ApiError, BrokerUnavailable) as error:
+            except (JetStreamError, BrokerUnavailable) as error:
                 broken[kind] = error.message
                 await self.link.ping()
         places = asyncio.Semaphore(OPENINGS)
@@ -140,7 +155,7 @@ class Session:
                     return None
                 try:
                     await self.open(channel)
-                except (ApiError, BrokerUnavailable) as error:
+                except (JetStreamError, BrokerUnavailable) as error:
                     broken[_kind(channel)] = error.message
                     return None
                 except Exception:  # of this channel: the others are opened
@@ -149,20 +164,34 @@ class Session:
                 return channel
 
         async with asyncio.TaskGroup() as tasks:
-            for opening in asyncio.as_completed([tasks.create_task(one(channel)) for channel in closed]):
+            for opening in asyncio.as_completed(
+                [tasks.create_task(one(channel)) for channel in closed]
+            ):
                 if (opened := await opening) is not None:
-                    self._gap(opened)  # in this task and not in theirs: once it is cancelled nobody listens
-        return next((f"channels of type {kind!r} cannot be announced: {why}" for kind, why in broken.items()), None)
+                    self._gap(
+                        opened
+                    )  # in this task and not in theirs: once it is cancelled nobody listens
+        return next(
+            (
+                f"channels of type {kind!r} cannot be announced: {why}"
+                for kind, why in broken.items()
+            ),
+            None,
+        )
 
     async def tick(self) -> str | None:
         """Look after everything. Why something does not work, or None. Raises BrokerUnavailable when the link is of no more use."""
         if self.link.bug is not None:
             log.error("nats_message_failed", exc_info=self.link.bug)
-            raise BrokerUnavailable(f"a message of the NATS server could not be taken: {type(self.link.bug).__name__}")
+            raise BrokerUnavailable(
+                f"a message of the NATS server could not be taken: {type(self.link.bug).__name__}"
+            )
         await self.link.ping()
         if not self.streams.known:
             return await self._ask()
-        found = await asyncio.gather(*(self._watch(stream) for stream in list(self.streams.known.values())))
+        found = await asyncio.gather(
+            *(self._watch(stream) for stream in list(self.streams.known.values()))
+        )
         for doubtful, _ in found:
             for line in doubtful:
                 self._gap(line.channel)
@@ -180,7 +209,7 @@ class Session:
 
     # Private
 
-    def _hear(self, announced: Announced, line: Line, message: Msg) -> None:
+    def _hear(self, announced: AnnouncedChannel, line: SequenceTracker, message: Msg) -> None:
         headers = message.headers or {}
         if headers.get("Nats-Stream") != line.stream:
             return  # of one that has taken its place: `reopen` follows
@@ -193,8 +222,8 @@ class Session:
         if what is not None and announced.line is line:
             self._pass_on(line.channel, what)
 
-    def _pass_on(self, channel: str, what: Event | Hole) -> None:
-        if isinstance(what, Hole):
+    def _pass_on(self, channel: str, what: Event | SequenceGap) -> None:
+        if isinstance(what, SequenceGap):
             self._gap(channel)
         else:
             self._deliver(what)
@@ -202,32 +231,41 @@ class Session:
     async def _ask(self) -> str | None:
         try:
             await self.link.request("INFO")
-        except (ApiError, BrokerUnavailable) as error:
+        except (JetStreamError, BrokerUnavailable) as error:
             return error.message
         return None
 
-    async def _watch(self, stream: Stream) -> tuple[list[Line], str | None]:
+    async def _watch(self, stream: NatsStream) -> tuple[list[SequenceTracker], str | None]:
         """The lines that may miss announcements, and why the stream cannot be used."""
-        watched = self._watched.setdefault(stream.name, Watched("", 0))
+        watched = self._watched.setdefault(stream.name, WatchedStream("", 0))
         try:
             info = await self.streams.state(stream)
-        except (ApiError, BrokerUnavailable) as error:
+        except (JetStreamError, BrokerUnavailable) as error:
             watched.whole = False
-            if isinstance(error, ApiError) and error.code == NOT_FOUND:
+            if isinstance(error, JetStreamError) and error.code == NOT_FOUND:
                 self.streams.forget(stream)
                 self._watched.pop(stream.name, None)
             return [], f"the JetStream stream {stream.name!r} cannot be used: {error.message}"
         settled = watched.last
-        leader, watched.last = info.get("cluster", {}).get("leader", ""), int(info["state"]["last_seq"])
-        lines = [found.line for found in self._channels.values() if found.line and found.line.stream == stream.name]
+        leader, watched.last = (
+            info.get("cluster", {}).get("leader", ""),
+            int(info["state"]["last_seq"]),
+        )
+        lines = [
+            found.line
+            for found in self._channels.values()
+            if found.line and found.line.stream == stream.name
+        ]
         doubt = not watched.whole or watched.last < settled or watched.leader not in ("", leader)
         watched.leader, watched.whole = leader, True
         if doubt:
             return lines, None
-        return await self._check([line for line in lines if line.due(settled)][:CHECKS], settled), None
+        return await self._check(
+            [line for line in lines if line.due(settled)][:CHECKS], settled
+        ), None
 
-    async def _check(self, lines: list[Line], settled: int) -> list[Line]:
-        async def one(line: Line) -> bool:
+    async def _check(self, lines: list[SequenceTracker], settled: int) -> list[SequenceTracker]:
+        async def one(line: SequenceTracker) -> bool:
             asked = line.sequence
             newest = await (await self.log(line.channel)).newest()
             if not line.check(newest.sequence if newest else 0, asked, settled):
@@ -245,7 +283,7 @@ class Session:
             if announced.line and announced.line.stream not in names:
                 await self._drop(announced)
 
-    async def _drop(self, announced: Announced) -> None:
+    async def _drop(self, announced: AnnouncedChannel) -> None:
         subscription, announced.line, announced.subscription = announced.subscription, None, None
         if subscription is not None:
             await self.link.unlisten(subscription)

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from eventhub.brokers.nats.link import ApiError, Link
-from eventhub.channels import Retention
+from eventhub.brokers.nats.link import JetStreamError, NatsLink
 from eventhub.errors import BrokerUnavailable
+from eventhub.events.channels import Retention
 
 GRACE = 15 * 60
 """Seconds."""
@@ -38,7 +38,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class NatsStream:
     """A stream that exists. `kind` is the channel type, or KEYS' place in the table of streams."""
 
     kind: str
@@ -46,7 +46,7 @@ class Stream:
     epoch: str
 
 
-class Names:
+class Subjects:
     """Subjects under a prefix."""
 
     def __init__(self, prefix: str) -> None:
@@ -67,7 +67,9 @@ class Names:
 
     def key(self, channel: str, key: str) -> str:
         """Where an idempotency key is kept."""
-        return f"{self.prefix}.key.{blake2b(f'{channel} {key}'.encode(), digest_size=16).hexdigest()}"
+        return (
+            f"{self.prefix}.key.{blake2b(f'{channel} {key}'.encode(), digest_size=16).hexdigest()}"
+        )
 
     def of_events(self, kind: str, retention: Retention, max_bytes: int) -> dict[str, Any]:
         """The configuration of a channel type's stream."""
@@ -96,11 +98,18 @@ class Names:
         }
 
 
-class Streams:
+class NatsStreams:
     """The streams known over one link. Each is looked up, and made or updated, at its first use."""
 
-    def __init__(self, link: Link, names: Names, retention: Callable[[str], Retention], replicas: int | None, max_bytes: int) -> None:
-        self.known: dict[str, Stream] = {}
+    def __init__(
+        self,
+        link: NatsLink,
+        names: Subjects,
+        retention: Callable[[str], Retention],
+        replicas: int | None,
+        max_bytes: int,
+    ) -> None:
+        self.known: dict[str, NatsStream] = {}
         self._link = link
         self._names = names
         self._retention = retention
@@ -108,27 +117,29 @@ class Streams:
         self._max_bytes = max_bytes
         self._lock = asyncio.Lock()
 
-    async def of(self, channel: str) -> Stream:
-        """A channel's stream. Raises ApiError, BrokerUnavailable."""
+    async def of(self, channel: str) -> NatsStream:
+        """A channel's stream. Raises JetStreamError, BrokerUnavailable."""
         kind = channel.partition(".")[0]
         if (found := self.known.get(f"log-{kind}")) is not None:
             return found
-        return await self._ensure(f"log-{kind}", self._names.of_events(kind, self._retention(channel), self._max_bytes))
+        return await self._ensure(
+            f"log-{kind}", self._names.of_events(kind, self._retention(channel), self._max_bytes)
+        )
 
-    async def of_keys(self) -> Stream:
-        """The stream with the idempotency keys. Raises ApiError, BrokerUnavailable."""
+    async def of_keys(self) -> NatsStream:
+        """The stream with the idempotency keys. Raises JetStreamError, BrokerUnavailable."""
         return self.known.get(KEYS) or await self._ensure(KEYS, self._names.of_keys())
 
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: NatsStream) -> None:
         """It may be gone: look it up before it is used again."""
         if self.known.get(stream.kind) == stream:
             del self.known[stream.kind]
 
-    async def state(self, stream: Stream) -> dict[str, Any]:
-        """What its leader says of it. Raises ApiError, BrokerUnavailable."""
+    async def state(self, stream: NatsStream) -> dict[str, Any]:
+        """What its leader says of it. Raises JetStreamError, BrokerUnavailable."""
         return await self._link.request(f"STREAM.INFO.{stream.name}")
 
-    async def _ensure(self, kind: str, wanted: dict[str, Any]) -> Stream:
+    async def _ensure(self, kind: str, wanted: dict[str, Any]) -> NatsStream:
         async with self._lock:
             if kind in self.known:
                 return self.known[kind]
@@ -139,32 +150,54 @@ class Streams:
                 found = await self._find(begin, wanted)
                 if not found:
                     raise BrokerUnavailable("JetStream made a stream and does not know it")
-            for other in found[1:]:  # made at the same moment by another node, or late by a server that did not answer in time
+            for other in found[
+                1:
+            ]:  # made at the same moment by another node, or late by a server that did not answer in time
                 await self._link.request(f"STREAM.DELETE.{other['config']['name']}")
             config = found[0]["config"]
             if self._replicas is not None:
                 wanted = wanted | {"num_replicas": self._replicas}
-            if any(config.get(name, 0) != value for name, value in wanted.items() if name != "republish"):
+            if any(
+                config.get(name, 0) != value
+                for name, value in wanted.items()
+                if name != "republish"
+            ):
                 await self._link.request(f"STREAM.UPDATE.{config['name']}", config | wanted)
-            stream = self.known[kind] = Stream(kind, config["name"], config["name"].removeprefix(begin))
+            stream = self.known[kind] = NatsStream(
+                kind, config["name"], config["name"].removeprefix(begin)
+            )
             return stream
 
     async def _find(self, begin: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
         """The streams of this name that take the subjects. The one that has stored most is the one in use; the others have copies."""
-        names = (await self._link.request("STREAM.NAMES", {"subject": wanted["subjects"][0]})).get("streams") or []
+        names = (await self._link.request("STREAM.NAMES", {"subject": wanted["subjects"][0]})).get(
+            "streams"
+        ) or []
         for name in names:
             if not name.startswith(begin):
-                raise BrokerUnavailable(f"the JetStream stream {name!r} takes {wanted['subjects'][0]!r}, which EventHub needs")
+                raise BrokerUnavailable(
+                    f"the JetStream stream {name!r} takes {wanted['subjects'][0]!r}, which EventHub needs"
+                )
         streams = [await self._link.request(f"STREAM.INFO.{name}") for name in names]
-        return sorted(streams, key=lambda info: (-info["state"]["last_seq"], info["created"], info["config"]["name"]))
+        return sorted(
+            streams,
+            key=lambda info: (-info["state"]["last_seq"], info["created"], info["config"]["name"]),
+        )
 
     async def _create(self, begin: str, wanted: dict[str, Any]) -> None:
         """Unless another node was faster."""
         name = f"{begin}{secrets.token_hex(4)}"
         replicas = self._replicas or (3 if self._link.clustered else 1)
-        config = {"name": name, "storage": "file", "retention": "limits", "discard": "old", "num_replicas": replicas, "max_consumers": -1}
+        config = {
+            "name": name,
+            "storage": "file",
+            "retention": "limits",
+            "discard": "old",
+            "num_replicas": replicas,
+            "max_consumers": -1,
+        }
         try:
             await self._link.request(f"STREAM.CREATE.{name}", config | wanted)
-        except ApiError as error:
+        except JetStreamError as error:
             if error.code != OVERLAP:
                 raise

@@ -9,25 +9,25 @@ from itertools import chain, count
 import structlog
 
 from eventhub.brokers.base import Deliver, Hear, OnGap
-from eventhub.brokers.records import Records
-from eventhub.brokers.redis.link import Link, LinkLost, Refused, Reply, ignore, pack
-from eventhub.brokers.redis.publisher import PASSING, Publisher
-from eventhub.brokers.redis.shard import Shard, Subscription
-from eventhub.brokers.redis.topology import Master, NoMaster, topology
-from eventhub.brokers.redis.url import Address, Kind, parse
-from eventhub.brokers.redis.values import (
+from eventhub.brokers.records import RecordReader
+from eventhub.brokers.redis.codec import (
     HISTORY,
     SLOTS,
-    Names,
+    KeyNames,
     announce,
     history_arguments,
     publish_arguments,
     read_page,
     slot,
-)  # fmt: skip
-from eventhub.channels import Retention
+)
+from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, Reply, ignore, pack
+from eventhub.brokers.redis.publisher import PASSING, RedisPublisher
+from eventhub.brokers.redis.shard import Shard, ShardSubscription
+from eventhub.brokers.redis.topology import Master, NoMaster, topology
+from eventhub.brokers.redis.url import Deployment, ServerAddress, parse
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.event import Age, Earliest, Last, NewEvent, Position, Receipt, Slice
+from eventhub.events.channels import Retention
+from eventhub.events.event import Age, Earliest, HistoryPage, Last, NewEvent, Position, Receipt
 
 log = structlog.get_logger("eventhub.brokers.redis")
 
@@ -39,7 +39,9 @@ RETRY_SECONDS = 0.05
 REFRESH_SECONDS = 300.0
 """Between two times that the metadata of subscribed channels are kept from expiring."""
 KEEP_SECONDS = 6 * 3600.0
-"""A channel without events that somebody has listened to for so long gets metadata: where it stood is else known for a day (log.lua)."""
+"""A channel without events that somebody has listened to for so long gets metadata: where it stood
+is else known for a day (log.lua).
+"""
 REFRESH_CHANNELS = 500
 NODES = "*nodes"
 """In place of a channel, for what nodes tell each other: no channel can have this name."""
@@ -59,15 +61,17 @@ class RedisBroker:
     ) -> None:
         self._url = parse(url)
         self._retention, self._clock, self._timeout = retention, clock, timeout
-        self._names = Names(prefix, self._url.login.db, cluster=self._url.kind is Kind.CLUSTER)
-        self._verb = "SPUBLISH" if self._url.kind is Kind.CLUSTER else "PUBLISH"
+        self._names = KeyNames(
+            prefix, self._url.login.db, cluster=self._url.kind is Deployment.CLUSTER
+        )
+        self._verb = "SPUBLISH" if self._url.kind is Deployment.CLUSTER else "PUBLISH"
         self._node = secrets.token_hex(4)
-        self._shards: dict[Address, tuple[Shard, asyncio.Task[None]]] = {}
+        self._shards: dict[ServerAddress, tuple[Shard, asyncio.Task[None]]] = {}
         self._owners: list[Shard | None] = [None] * SLOTS
         self._masters: Sequence[Master] = ()
-        self._wanted: dict[str, Subscription] = {}
-        self._publisher = Publisher(self, timeout)
-        self._records = Records("redis")
+        self._wanted: dict[str, ShardSubscription] = {}
+        self._publisher = RedisPublisher(self, timeout)
+        self._records = RecordReader("redis")
         self._lookup = "looking for the master"
         self._doubt = asyncio.Event()
         self._change = asyncio.Event()
@@ -79,7 +83,9 @@ class RedisBroker:
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         return await self._publisher.publish(events)
 
-    async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
+    async def history(
+        self, channel: str, since: Position | Earliest | Last | Age, limit: int
+    ) -> HistoryPage:
         async with self._deadline():
             return await self._read(channel, since, limit)
 
@@ -87,7 +93,9 @@ class RedisBroker:
         if (subscription := self._wanted.get(channel)) is not None:
             return await self._begin(subscription)
         topic = self._names.topic(channel).encode()
-        subscription = self._wanted[channel] = Subscription(channel, topic, lambda data: announce(channel, data, self._deliver))
+        subscription = self._wanted[channel] = ShardSubscription(
+            channel, topic, lambda data: announce(channel, data, self._deliver)
+        )
         if (shard := self._owners[slot(channel)]) is not None:
             shard.add([subscription])
         try:
@@ -109,7 +117,7 @@ class RedisBroker:
 
     async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
         self._deliver, self._gap = deliver, gap
-        self._wanted[NODES] = Subscription(NODES, self._names.topic(NODES).encode(), hear)
+        self._wanted[NODES] = ShardSubscription(NODES, self._names.topic(NODES).encode(), hear)
         masters = topology(self._url)
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -152,7 +160,7 @@ class RedisBroker:
 
     # For the publisher
 
-    def link(self, channel: str, redirect: Address | None = None) -> Link | None:
+    def link(self, channel: str, redirect: ServerAddress | None = None) -> RedisLink | None:
         """Router: where the channel's commands go."""
         if redirect is None:
             shard = self._owners[slot(channel)]
@@ -161,7 +169,7 @@ class RedisBroker:
         link = None if shard is None else shard.commands
         return None if link is None or link.lost.done() else link
 
-    def refused(self, channel: str, error: Refused) -> None:
+    def refused(self, channel: str, error: ErrorReply) -> None:
         """Router: a passing refusal."""
         if error.code == "NOSCRIPT":
             for shard, _ in self._shards.values():
@@ -173,7 +181,9 @@ class RedisBroker:
 
     def arguments(self, channel: str, events: Sequence[NewEvent]) -> Sequence[str | bytes | int]:
         """Router: of publish.lua."""
-        return publish_arguments(self._names, channel, events, self._retention(channel), self._clock(), self._verb)
+        return publish_arguments(
+            self._names, channel, events, self._retention(channel), self._clock(), self._verb
+        )
 
     def trouble(self) -> str | None:
         """Router: why Redis does not work, or None."""
@@ -181,11 +191,13 @@ class RedisBroker:
             return self._lookup
         if None in self._owners:
             return "some of the cluster's slots have no master"
-        return next((trouble for shard, _ in self._shards.values() if (trouble := shard.trouble())), None)
+        return next(
+            (trouble for shard, _ in self._shards.values() if (trouble := shard.trouble())), None
+        )
 
     # Private: commands
 
-    async def _begin(self, subscription: Subscription) -> Position:
+    async def _begin(self, subscription: ShardSubscription) -> Position:
         async with self._deadline():
             await subscription.established.wait()
             return (await self._read(subscription.channel, Earliest(), 0)).end
@@ -196,15 +208,23 @@ class RedisBroker:
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError:
-            raise BrokerUnavailable(f"Redis does not answer: {self.trouble() or 'no answer in time'}") from None
+            raise BrokerUnavailable(
+                f"Redis does not answer: {self.trouble() or 'no answer in time'}"
+            ) from None
 
-    async def _read(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
-        arguments = history_arguments(self._names, channel, since, limit, self._retention(channel), self._clock())
-        return read_page(channel, await self._ask(channel, "EVALSHA", HISTORY.sha, *arguments), self._records)
+    async def _read(
+        self, channel: str, since: Position | Earliest | Last | Age, limit: int
+    ) -> HistoryPage:
+        arguments = history_arguments(
+            self._names, channel, since, limit, self._retention(channel), self._clock()
+        )
+        return read_page(
+            channel, await self._ask(channel, "EVALSHA", HISTORY.sha, *arguments), self._records
+        )
 
     async def _ask(self, channel: str, *command: str | bytes | int) -> Reply:
         """The answer to a command that may be repeated."""
-        redirect: Address | None = None
+        redirect: ServerAddress | None = None
         while True:
             if (link := self.link(channel, redirect)) is None:
                 await self._change.wait()
@@ -215,11 +235,15 @@ class RedisBroker:
                 return await link.call(*command)
             except LinkLost:
                 redirect = None
-            except Refused as error:
+            except ErrorReply as error:
                 if error.code not in PASSING:
                     raise BrokerUnavailable(f"Redis answered {error.code}") from None
                 self.refused(channel, error)
-                redirect = error.redirect if error.code == "ASK" and self.link(channel, error.redirect) else None
+                redirect = (
+                    error.redirect
+                    if error.code == "ASK" and self.link(channel, error.redirect)
+                    else None
+                )
                 if redirect is None and error.code != "NOSCRIPT":
                     await asyncio.sleep(RETRY_SECONDS)
 
@@ -241,9 +265,16 @@ class RedisBroker:
                 owners[slots.start : slots.stop] = [shard] * len(slots)
         self._move(owners)
 
-    def _shard(self, address: Address, tasks: asyncio.TaskGroup) -> Shard:
+    def _shard(self, address: ServerAddress, tasks: asyncio.TaskGroup) -> Shard:
         if (found := self._shards.get(address)) is None:
-            shard = Shard(address, self._url.login, self._names, self, node=self._node, sharded=self._url.kind is Kind.CLUSTER)
+            shard = Shard(
+                address,
+                self._url.login,
+                self._names,
+                self,
+                node=self._node,
+                sharded=self._url.kind is Deployment.CLUSTER,
+            )
             found = self._shards[address] = (shard, tasks.create_task(shard.run()))
         return found[0]
 
@@ -270,7 +301,9 @@ class RedisBroker:
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             oldest = asyncio.get_running_loop().time() - KEEP_SECONDS
-            wanted = [subscription for channel, subscription in self._wanted.items() if channel != NODES]
+            wanted = [
+                subscription for channel, subscription in self._wanted.items() if channel != NODES
+            ]
             for first in range(0, len(wanted), REFRESH_CHANNELS):
                 for subscription in wanted[first : first + REFRESH_CHANNELS]:
                     self._keep(subscription.channel, keep=subscription.since <= oldest)
@@ -281,7 +314,9 @@ class RedisBroker:
             return
         try:
             retention = self._retention(channel)
-            arguments = history_arguments(self._names, channel, Earliest(), 0, retention, self._clock(), keep=keep)
+            arguments = history_arguments(
+                self._names, channel, Earliest(), 0, retention, self._clock(), keep=keep
+            )
             link.send(pack("EVALSHA", HISTORY.sha, *arguments), ignore)
         except Exception:  # of this channel: the others are kept
             log.exception("redis_channel_not_kept", channel=channel)
@@ -290,4 +325,8 @@ class RedisBroker:
 def _tag(tag: str, master: Master) -> str:
     """A hash tag of one of the master's slots: the one it has, if possible."""
     candidates = chain((tag,), map(str, count()))
-    return next(candidate for candidate in candidates if any(slot(candidate) in slots for slots in master.slots))
+    return next(
+        candidate
+        for candidate in candidates
+        if any(slot(candidate) in slots for slots in master.slots)
+    )

@@ -12,7 +12,7 @@ from typing import Any, Self, cast
 import hiredis
 import structlog
 
-from eventhub.brokers.redis.url import Address, Login
+from eventhub.brokers.redis.url import Login, ServerAddress
 
 Reply = Any
 Done = Callable[[Reply], None]
@@ -27,7 +27,7 @@ class LinkLost(Exception):
     """The connection ended. A command sent over it without an answer may have been executed."""
 
 
-class Refused(Exception):
+class ErrorReply(Exception):
     """An error reply: the command was not executed. `code` is its first word; of the rest, which may show arguments, `redirect` is kept."""
 
     def __init__(self, text: str) -> None:
@@ -36,13 +36,13 @@ class Refused(Exception):
         super().__init__(self.code)
 
 
-def _redirect(rest: str) -> Address:
+def _redirect(rest: str) -> ServerAddress:
     host, _, port = rest.partition(" ")[2].rpartition(":")
-    return Address(host, int(port))
+    return ServerAddress(host, int(port))
 
 
-class Link(asyncio.Protocol):
-    """Open with `Link.open`. `lost` is done, with the reason, when the connection has ended."""
+class RedisLink(asyncio.Protocol):
+    """Open with `RedisLink.open`. `lost` is done, with the reason, when the connection has ended."""
 
     def __init__(self, push: Push) -> None:
         loop = asyncio.get_running_loop()
@@ -51,17 +51,21 @@ class Link(asyncio.Protocol):
         """How often something arrived."""
         self._loop = loop
         self._push = push
-        self._reader = hiredis.Reader(replyError=Refused, notEnoughData=_INCOMPLETE)
+        self._reader = hiredis.Reader(replyError=ErrorReply, notEnoughData=_INCOMPLETE)
         self._pending: deque[Done] = deque()
         self._out: list[bytes] = []
         self._transport: asyncio.Transport | None = None
 
     @classmethod
-    async def open(cls, address: Address, login: Login, push: Push, role: bytes | None = b"master") -> Self:
+    async def open(
+        cls, address: ServerAddress, login: Login, push: Push, role: bytes | None = b"master"
+    ) -> Self:
         """Connect and log in. Raises OSError, LinkLost, Refused. Time-outs are the caller's."""
         loop = asyncio.get_running_loop()
         name = address.host if login.tls else None
-        _, link = await loop.create_connection(lambda: cls(push), address.host, address.port, ssl=login.tls, server_hostname=name)
+        _, link = await loop.create_connection(
+            lambda: cls(push), address.host, address.port, ssl=login.tls, server_hostname=name
+        )
         try:
             await _log_in(link, login, role)
         except BaseException:
@@ -120,13 +124,19 @@ class Link(asyncio.Protocol):
                 self._push(reply)
             elif self._pending:
                 self._pending.popleft()(reply)
-            elif isinstance(reply, Refused):
+            elif isinstance(reply, ErrorReply):
                 self._push([b"refused", reply.code])
         except Exception:
             log.exception("redis_reply_failed")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(LinkLost("the connection was closed" if exc is None else f"the connection broke: {_name(exc)}"))
+        self._end(
+            LinkLost(
+                "the connection was closed"
+                if exc is None
+                else f"the connection broke: {_name(exc)}"
+            )
+        )
 
     # Private
 
@@ -165,7 +175,7 @@ def sentence(error: Exception) -> str:
     match error:
         case TimeoutError():
             return "no answer in time"
-        case Refused():
+        case ErrorReply():
             return f"it answered {error.code}"
         case OSError():
             return f"cannot connect: {error.strerror or type(error).__name__}"
@@ -173,7 +183,7 @@ def sentence(error: Exception) -> str:
             return str(error)
 
 
-async def _log_in(link: Link, login: Login, role: bytes | None) -> None:
+async def _log_in(link: RedisLink, login: Login, role: bytes | None) -> None:
     names = ("AUTH", login.username or "default", login.password) if login.password else ()
     info = await link.call("HELLO", 3, *names, "SETNAME", "eventhub")
     if role is not None and info[b"role"] != role:

@@ -11,12 +11,12 @@ from typing import Protocol
 
 import structlog
 
-from eventhub.brokers.redis.link import Link, LinkLost, Refused, Reply, ignore, pack
-from eventhub.brokers.redis.url import Address
-from eventhub.brokers.redis.values import PUBLISH
+from eventhub.brokers.redis.codec import PUBLISH
+from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, Reply, ignore, pack
+from eventhub.brokers.redis.url import ServerAddress
+from eventhub.common.faults import internal
 from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict
-from eventhub.event import NewEvent, Position, Receipt
-from eventhub.faults import internal
+from eventhub.events.event import NewEvent, Position, Receipt
 
 CALL_EVENTS = 256
 CALL_BYTES = 1024 * 1024
@@ -24,18 +24,33 @@ WAITING_BYTES = 64 * 1024 * 1024
 EVENT_OVERHEAD = 300
 RETRY_SECONDS = 0.05
 SAME_KEY = " (events with an idempotency key may be published again)"
-PASSING = frozenset({"MOVED", "TRYAGAIN", "CLUSTERDOWN", "READONLY", "LOADING", "MASTERDOWN", "BUSY", "NOREPLICAS", "NOSCRIPT", "ASK"})
-"""Refusals that end by themselves, or elsewhere. Whoever gets one asks again until its time is over."""
+PASSING = frozenset(
+    {
+        "MOVED",
+        "TRYAGAIN",
+        "CLUSTERDOWN",
+        "READONLY",
+        "LOADING",
+        "MASTERDOWN",
+        "BUSY",
+        "NOREPLICAS",
+        "NOSCRIPT",
+        "ASK",
+    }
+)
+"""Refusals that end by themselves, or elsewhere. Whoever gets one asks again until its time is
+over.
+"""
 
 
-class Router(Protocol):
+class CommandRouter(Protocol):
     """Where a channel's commands go."""
 
-    def link(self, channel: str, redirect: Address | None = None) -> Link | None:
+    def link(self, channel: str, redirect: ServerAddress | None = None) -> RedisLink | None:
         """The connection to its master, or to `redirect`; None while there is none."""
         ...
 
-    def refused(self, channel: str, error: Refused) -> None:
+    def refused(self, channel: str, error: ErrorReply) -> None:
         """A passing refusal."""
         ...
 
@@ -48,7 +63,7 @@ class Router(Protocol):
         ...
 
 
-class Call:
+class PublishCall:
     """One `publish`: its results so far."""
 
     __slots__ = ("done", "fault", "left", "over", "results")
@@ -71,10 +86,10 @@ class Call:
 
 log = structlog.get_logger("eventhub.brokers.redis")
 
-Item = tuple[NewEvent, Call, int]
+Item = tuple[NewEvent, PublishCall, int]
 
 
-class Lane:
+class ChannelQueue:
     """One channel's events: those waiting, those sent."""
 
     __slots__ = ("sent", "waiting")
@@ -84,13 +99,13 @@ class Lane:
         self.sent: list[Item] = []
 
 
-class Publisher:
+class RedisPublisher:
     """The lanes of all channels that have something to publish."""
 
-    def __init__(self, router: Router, timeout: float) -> None:
+    def __init__(self, router: CommandRouter, timeout: float) -> None:
         self._router = router
         self._timeout = timeout
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, ChannelQueue] = {}
         self._due: list[str] = []
         self._bytes = 0
 
@@ -99,11 +114,13 @@ class Publisher:
         if not events:
             return []
         if self._bytes > WAITING_BYTES:
-            raise BrokerUnavailable(f"{self._bytes} bytes of events wait for Redis already; at most {WAITING_BYTES} may")
-        call = Call(len(events), asyncio.get_running_loop().create_future())
+            raise BrokerUnavailable(
+                f"{self._bytes} bytes of events wait for Redis already; at most {WAITING_BYTES} may"
+            )
+        call = PublishCall(len(events), asyncio.get_running_loop().create_future())
         for index, event in enumerate(events):
             if (lane := self._lanes.get(event.channel)) is None:
-                lane = self._lanes[event.channel] = Lane()
+                lane = self._lanes[event.channel] = ChannelQueue()
                 self._wake(event.channel)
             lane.waiting.append((event, call, index))
             self._bytes += len(event.data) + EVENT_OVERHEAD
@@ -117,7 +134,9 @@ class Publisher:
                 call.over = True
                 self._purge({event.channel for event in events})
         results = [result for result in call.results if result is not None]
-        if isinstance(error := results[0], BrokerUnavailable) and all(isinstance(result, BrokerUnavailable) for result in results):
+        if isinstance(error := results[0], BrokerUnavailable) and all(
+            isinstance(result, BrokerUnavailable) for result in results
+        ):
             raise error
         if call.fault is not None and not any(isinstance(result, Receipt) for result in results):
             raise call.fault
@@ -140,7 +159,9 @@ class Publisher:
             if (lane := self._lanes.get(channel)) is not None and not lane.sent:
                 self._send(channel, lane)
 
-    def _send(self, channel: str, lane: Lane, redirect: Address | None = None) -> None:
+    def _send(
+        self, channel: str, lane: ChannelQueue, redirect: ServerAddress | None = None
+    ) -> None:
         while True:
             self._drop_given_up(lane)
             if not lane.waiting:
@@ -153,9 +174,12 @@ class Publisher:
                 break
         if redirect is not None:
             link.send(pack("ASKING"), ignore)
-        link.send(pack("EVALSHA", PUBLISH.sha, *arguments), lambda reply: self._answered(channel, lane, reply))
+        link.send(
+            pack("EVALSHA", PUBLISH.sha, *arguments),
+            lambda reply: self._answered(channel, lane, reply),
+        )
 
-    def _arguments(self, channel: str, lane: Lane) -> Sequence[str | bytes | int] | None:
+    def _arguments(self, channel: str, lane: ChannelQueue) -> Sequence[str | bytes | int] | None:
         """Of the call that sends what is taken. None where one event cannot be written down: it fails, the others wait again."""
         try:
             return self._router.arguments(channel, [item[0] for item in lane.sent])
@@ -180,11 +204,11 @@ class Publisher:
             return error
         return None
 
-    def _drop_given_up(self, lane: Lane) -> None:
+    def _drop_given_up(self, lane: ChannelQueue) -> None:
         while lane.waiting and lane.waiting[0][1].over:
             self._forget(lane.waiting.popleft())
 
-    def _take(self, lane: Lane) -> list[Item]:
+    def _take(self, lane: ChannelQueue) -> list[Item]:
         taken: list[Item] = []
         size = 0
         while lane.waiting and len(taken) < CALL_EVENTS:
@@ -201,29 +225,36 @@ class Publisher:
     def _forget(self, item: Item) -> None:
         self._bytes -= len(item[0].data) + EVENT_OVERHEAD
 
-    def _answered(self, channel: str, lane: Lane, reply: Reply) -> None:
+    def _answered(self, channel: str, lane: ChannelQueue, reply: Reply) -> None:
         sent = lane.sent
         try:
             self._settle(channel, lane, reply)
-        except Exception:  # a reply that nobody understands: those who wait are told, and the lane goes on
+        except (
+            Exception
+        ):  # a reply that nobody understands: those who wait are told, and the lane goes on
             log.exception("redis_reply_unreadable", channel=channel)
-            unknown = BrokerUnavailable(f"whether the event is stored is not known{SAME_KEY}: Redis answered something unexpected")
+            unknown = BrokerUnavailable(
+                f"whether the event is stored is not known{SAME_KEY}: Redis answered something unexpected"
+            )
             for item in sent:
                 if item[1].results[item[2]] is None:
                     item[1].settle(item[2], unknown)
                     self._forget(item)
             self._send(channel, lane)
 
-    def _settle(self, channel: str, lane: Lane, reply: Reply) -> None:
+    def _settle(self, channel: str, lane: ChannelQueue, reply: Reply) -> None:
         sent, lane.sent = lane.sent, []
-        if isinstance(reply, Refused) and reply.code in PASSING:
+        if isinstance(reply, ErrorReply) and reply.code in PASSING:
             return self._again(channel, lane, sent, reply)
         if isinstance(reply, LinkLost):  # where there is a key, sending it again is safe
             lane.waiting.extendleft(item for item in reversed(sent) if item[0].key is not None)
             sent = [item for item in sent if item[0].key is None]
         if isinstance(reply, list):
             epoch = reply[0].decode()
-            results = [_result(event, epoch, answer) for (event, _, _), answer in zip(sent, reply[1:], strict=True)]
+            results = [
+                _result(event, epoch, answer)
+                for (event, _, _), answer in zip(sent, reply[1:], strict=True)
+            ]
             for (_, call, index), result in zip(sent, results, strict=True):
                 call.settle(index, result)
         else:
@@ -234,7 +265,7 @@ class Publisher:
             self._forget(item)
         self._send(channel, lane)
 
-    def _again(self, channel: str, lane: Lane, sent: list[Item], error: Refused) -> None:
+    def _again(self, channel: str, lane: ChannelQueue, sent: list[Item], error: ErrorReply) -> None:
         lane.waiting.extendleft(reversed(sent))
         self._router.refused(channel, error)
         if error.code == "ASK" and self._router.link(channel, error.redirect) is not None:
@@ -244,12 +275,16 @@ class Publisher:
         else:
             asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake, channel)
 
-    def _give_up(self, call: Call) -> None:
+    def _give_up(self, call: PublishCall) -> None:
         sent = {index for lane in self._lanes.values() for _, of, index in lane.sent if of is call}
         why = self._router.trouble() or "no answer in time"
         for index, result in enumerate(call.results):
             if result is None:
-                what = f"whether the event is stored is not known{SAME_KEY}" if index in sent else "the event is not stored"
+                what = (
+                    f"whether the event is stored is not known{SAME_KEY}"
+                    if index in sent
+                    else "the event is not stored"
+                )
                 call.results[index] = BrokerUnavailable(f"{what}: {why}")
 
     def _purge(self, channels: set[str]) -> None:
@@ -265,13 +300,17 @@ def _result(event: NewEvent, epoch: str, answer: int | bytes) -> Receipt | Event
         return Receipt(Position(epoch, answer), event.time)
     offset, _, time = answer.partition(b" ")
     first = Position(epoch, int(offset))
-    return IdempotencyConflict(str(first)) if time == b"conflict" else Receipt(first, int(time), replayed=True)
+    return (
+        IdempotencyConflict(str(first))
+        if time == b"conflict"
+        else Receipt(first, int(time), replayed=True)
+    )
 
 
 def _unavailable(reply: Reply) -> BrokerUnavailable:
     if isinstance(reply, LinkLost):
         return BrokerUnavailable(f"whether the event is stored is not known{SAME_KEY}: {reply}")
-    if isinstance(reply, Refused) and reply.code == "OOM":
+    if isinstance(reply, ErrorReply) and reply.code == "OOM":
         return BrokerUnavailable("the event is not stored: Redis is out of memory (maxmemory)")
-    code = reply.code if isinstance(reply, Refused) else "something unexpected"
+    code = reply.code if isinstance(reply, ErrorReply) else "something unexpected"
     return BrokerUnavailable(f"the event is not stored: Redis answered {code}")

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 
 import structlog
 
-from eventhub.brokers.redis.link import Link, LinkLost, Refused, ignore, pack, sentence
-from eventhub.brokers.redis.url import Address, Login
-from eventhub.brokers.redis.values import HISTORY, PUBLISH, Names
+from eventhub.brokers.redis.codec import HISTORY, PUBLISH, KeyNames
+from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, ignore, pack, sentence
+from eventhub.brokers.redis.url import Login, ServerAddress
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 2.0
@@ -27,7 +27,7 @@ RETRY_SECONDS = (0.05, 1.0)
 log = structlog.get_logger("eventhub.brokers.redis")
 
 
-class Subscription:
+class ShardSubscription:
     """To one channel, wherever it is: `take` gets what is published. `established` is set when this first came to this node.
 
     `since` is when it began, in the loop's seconds.
@@ -44,7 +44,7 @@ class Subscription:
         self.since = asyncio.get_running_loop().time()
 
 
-class Owner(Protocol):
+class ShardOwner(Protocol):
     """The broker, as its shards see it. All of these return at once."""
 
     def gap(self, channel: str) -> None:
@@ -63,16 +63,31 @@ class Owner(Protocol):
 class Shard:
     """`run` keeps the connections. `commands` is None while there is none. `sharded`: announcements stay within a shard of the cluster."""
 
-    def __init__(self, address: Address, login: Login, names: Names, owner: Owner, *, node: str, sharded: bool) -> None:
+    def __init__(
+        self,
+        address: ServerAddress,
+        login: Login,
+        names: KeyNames,
+        owner: ShardOwner,
+        *,
+        node: str,
+        sharded: bool,
+    ) -> None:
         self.address = address
-        self.commands: Link | None = None
-        self.subscriptions: dict[bytes, Subscription] = {}
+        self.commands: RedisLink | None = None
+        self.subscriptions: dict[bytes, ShardSubscription] = {}
         self.tag = "0"
         """A hash tag of this shard, for its probes."""
-        self._verbs = ("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH") if sharded else ("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH")
+        self._verbs = (
+            ("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH")
+            if sharded
+            else ("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH")
+        )
         self._login, self._names, self._owner, self._node = login, names, owner, node
-        self._listener: Link | None = None
-        self._leaving: Counter[bytes] = Counter()  # UNSUBSCRIBEs not yet confirmed: confirmations of a SUBSCRIBE that come before are stale
+        self._listener: RedisLink | None = None
+        self._leaving: Counter[bytes] = (
+            Counter()
+        )  # UNSUBSCRIBEs not yet confirmed: confirmations of a SUBSCRIBE that come before are stale
         self._refusal = ""
         self._probes = 0
         self._probed = b""
@@ -92,16 +107,18 @@ class Shard:
 
     def trouble(self) -> str | None:
         """Why this shard does not work, or None."""
-        return next((f"{self.address}: {what}: {why}" for what, why in self._troubles.items() if why), None)
+        return next(
+            (f"{self.address}: {what}: {why}" for what, why in self._troubles.items() if why), None
+        )
 
-    def add(self, subscriptions: Iterable[Subscription]) -> None:
+    def add(self, subscriptions: Iterable[ShardSubscription]) -> None:
         """Announce these from here, when `established` is set, or from the `gap` that tells it."""
         for subscription in subscriptions:
             subscription.confirmed = False
             self.subscriptions[subscription.topic] = subscription
             self._subscribe(subscription.topic)
 
-    def remove(self, subscription: Subscription) -> None:
+    def remove(self, subscription: ShardSubscription) -> None:
         """Announce it no longer."""
         self.subscriptions.pop(subscription.topic, None)
         if subscription.confirmed:  # otherwise when the confirmation comes
@@ -124,7 +141,7 @@ class Shard:
         while True:
             try:
                 await serve()
-            except (LinkLost, Refused, OSError, TimeoutError) as error:
+            except (LinkLost, ErrorReply, OSError, TimeoutError) as error:
                 why = sentence(error)
             except Exception as error:  # it costs this connection, and not the node
                 log.exception("redis_unreadable", address=str(self.address), connection=what)
@@ -149,10 +166,12 @@ class Shard:
 
     async def _serve_commands(self) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
-            link = await Link.open(self.address, self._login, ignore)
+            link = await RedisLink.open(self.address, self._login, ignore)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
-                await asyncio.gather(*(link.call("SCRIPT", "LOAD", script.text) for script in (PUBLISH, HISTORY)))
+                await asyncio.gather(
+                    *(link.call("SCRIPT", "LOAD", script.text) for script in (PUBLISH, HISTORY))
+                )
                 await self._warn_of_eviction(link)
             self.commands = link
             self._ready.set()
@@ -164,25 +183,33 @@ class Shard:
             self._ready.clear()
             link.close("done with it")
 
-    async def _warn_of_eviction(self, link: Link) -> None:
+    async def _warn_of_eviction(self, link: RedisLink) -> None:
         memory = await link.call("INFO", "memory")
         if b"maxmemory:0\r" not in memory and b"maxmemory_policy:noeviction" not in memory:
             log.warning(
-                "redis_evicts", address=str(self.address), advice="set maxmemory-policy noeviction: evicted channels are told as gaps"
+                "redis_evicts",
+                address=str(self.address),
+                advice="set maxmemory-policy noeviction: evicted channels are told as gaps",
             )
 
     # Announcements
 
     async def _listen(self) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
-            link = await Link.open(self.address, self._login, self._pushed)
+            link = await RedisLink.open(self.address, self._login, self._pushed)
         self._listener = link
         try:
             self._subscribe(*self.subscriptions)
             while True:
                 if await self._proves(link):
                     self._works("announcements")
-                self._subscribe(*(topic for topic, subscription in self.subscriptions.items() if not subscription.confirmed))
+                self._subscribe(
+                    *(
+                        topic
+                        for topic, subscription in self.subscriptions.items()
+                        if not subscription.confirmed
+                    )
+                )
                 await asyncio.wait([link.lost], timeout=PROBE_SECONDS)
                 if link.lost.done():
                     raise link.lost.result()
@@ -193,20 +220,24 @@ class Shard:
                 subscription.confirmed = False
             link.close("done with it")
 
-    async def _proves(self, link: Link) -> bool:
+    async def _proves(self, link: RedisLink) -> bool:
         """A probe published now arrives; False when it could not be published. Raises LinkLost, Refused, TimeoutError."""
         if self._probed != (topic := self._names.probe(self.tag, self._node).encode()):
             self._probed = topic
             probe = self._probe = asyncio.get_running_loop().create_future()
             link.write(pack(self._verbs[0], topic))
-            await self._arrival(link, probe)  # of the confirmation: what is published before goes nowhere
+            await self._arrival(
+                link, probe
+            )  # of the confirmation: what is published before goes nowhere
         async with asyncio.timeout(CONNECT_SECONDS):
             await self._ready.wait()
         commands = self.commands
         assert commands is not None
         self._probes += 1
         probe = self._probe = asyncio.get_running_loop().create_future()
-        answers = asyncio.create_task(_both(commands.call("HELLO"), commands.call(self._verbs[2], topic, self._probes)))
+        answers = asyncio.create_task(
+            _both(commands.call("HELLO"), commands.call(self._verbs[2], topic, self._probes))
+        )
         try:
             await _settled(answers)
             hello, _ = answers.result()
@@ -220,7 +251,7 @@ class Shard:
         await self._arrival(link, probe)
         return True
 
-    async def _arrival(self, link: Link, probe: "asyncio.Future[None]") -> None:
+    async def _arrival(self, link: RedisLink, probe: "asyncio.Future[None]") -> None:
         for _ in range(int(BUSY_SECONDS / ANSWER_SECONDS)):
             heard = link.heard
             awaited: list[asyncio.Future[Any]] = [link.lost, probe]
@@ -236,14 +267,18 @@ class Shard:
     def _subscribe(self, *topics: bytes) -> None:
         if self._listener is None:
             return
-        for topic in topics:  # one command each: those of a cluster must not be of several slots, and one refusal refuses all of a command
+        # one command each: those of a cluster must not be of several slots, and one refusal refuses
+        # all of a command
+        for topic in topics:
             self._listener.write(pack(self._verbs[0], topic))
 
     def _pushed(self, push: list[Any]) -> None:
         kind, topic = push[0], push[1]
         if kind in (b"message", b"smessage"):
             if topic in self._leaving:
-                pass  # published before it was left: whoever subscribed again since then has read beyond it
+                # published before it was left: whoever subscribed again since then has read beyond
+                # it
+                pass
             elif (subscription := self.subscriptions.get(topic)) is not None:
                 self._take(subscription, push[2])
             elif push[2] == b"%d" % self._probes:
@@ -261,11 +296,16 @@ class Shard:
             subscription.confirmed = False  # the server ended it: its slot moved
             self._owner.doubt()
 
-    def _take(self, subscription: Subscription, data: bytes) -> None:
+    def _take(self, subscription: ShardSubscription, data: bytes) -> None:
         try:
             subscription.take(data)
         except Exception as error:  # not of a node: what it was instead of is asked for
-            log.warning("unreadable_announcement", channel=subscription.channel, size=len(data), reason=type(error).__name__)
+            log.warning(
+                "unreadable_announcement",
+                channel=subscription.channel,
+                size=len(data),
+                reason=type(error).__name__,
+            )
             self._owner.gap(subscription.channel)
 
     def _arrived(self) -> None:

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from eventhub.brokers.redis.link import Link, LinkLost, Refused, ignore, sentence
-from eventhub.brokers.redis.url import Address, Kind, Login, RedisUrl
-from eventhub.brokers.redis.values import SLOTS
+from eventhub.brokers.redis.codec import SLOTS
+from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, ignore, sentence
+from eventhub.brokers.redis.url import Deployment, Login, RedisUrl, ServerAddress
 
 ASK_SECONDS = 1.0
 
@@ -14,7 +14,7 @@ ASK_SECONDS = 1.0
 class Master(NamedTuple):
     """A master and its slots. Where there is no cluster, it has all of them."""
 
-    address: Address
+    address: ServerAddress
     slots: Sequence[range]
 
 
@@ -37,18 +37,18 @@ class Topology(Protocol):
 def topology(url: RedisUrl) -> Topology:
     """The one for a URL."""
     match url.kind:
-        case Kind.SINGLE:
-            return Fixed(url.addresses[0])
-        case Kind.SENTINEL:
+        case Deployment.SINGLE:
+            return SingleServer(url.addresses[0])
+        case Deployment.SENTINEL:
             return Sentinels(url)
-        case Kind.CLUSTER:
-            return Nodes(url)
+        case Deployment.CLUSTER:
+            return ClusterMasters(url)
 
 
-class Fixed:
+class SingleServer:
     """One server."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: ServerAddress) -> None:
         self._masters = (Master(address, (range(SLOTS),)),)
 
     async def masters(self, *, doubt: bool) -> Sequence[Master]:
@@ -58,20 +58,20 @@ class Fixed:
         pass
 
 
-class Oracle:
+class TopologyClient:
     """A server that is asked again and again over one connection."""
 
-    def __init__(self, address: Address, login: Login) -> None:
+    def __init__(self, address: ServerAddress, login: Login) -> None:
         self.address = address
         self._login = login
-        self._link: Link | None = None
+        self._link: RedisLink | None = None
 
     async def ask(self, *command: str) -> object:
         """Its answer. Raises LinkLost, Refused, OSError, TimeoutError."""
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 if self._link is None or self._link.lost.done():
-                    self._link = await Link.open(self.address, self._login, ignore, role=None)
+                    self._link = await RedisLink.open(self.address, self._login, ignore, role=None)
                 return await self._link.call(*command)
         except TimeoutError:
             self.close()
@@ -87,7 +87,7 @@ class Sentinels:
 
     def __init__(self, url: RedisUrl) -> None:
         self._name = url.master
-        self._oracles = [Oracle(address, url.sentinel_login) for address in url.addresses]
+        self._oracles = [TopologyClient(address, url.sentinel_login) for address in url.addresses]
 
     async def masters(self, *, doubt: bool) -> Sequence[Master]:
         answers = await asyncio.gather(*(self._ask(oracle) for oracle in self._oracles))
@@ -100,22 +100,24 @@ class Sentinels:
         for oracle in self._oracles:
             oracle.close()
 
-    async def _ask(self, oracle: Oracle) -> tuple[int, Address] | str:
+    async def _ask(self, oracle: TopologyClient) -> tuple[int, ServerAddress] | str:
         try:
             state = await oracle.ask("SENTINEL", "MASTER", self._name)
-        except (LinkLost, Refused, OSError, TimeoutError) as error:
+        except (LinkLost, ErrorReply, OSError, TimeoutError) as error:
             return f"{oracle.address}: {sentence(error)}"
         assert isinstance(state, dict)
-        return int(state[b"config-epoch"]), Address(state[b"ip"].decode(), int(state[b"port"]))
+        return int(state[b"config-epoch"]), ServerAddress(
+            state[b"ip"].decode(), int(state[b"port"])
+        )
 
 
-class Nodes:
+class ClusterMasters:
     """The masters of a cluster, as the node sees them that answered last; after a doubt, as another one does."""
 
     def __init__(self, url: RedisUrl) -> None:
         self._login = url.login
         self._seeds = url.addresses
-        self._oracles = {address: Oracle(address, url.login) for address in url.addresses}
+        self._oracles = {address: TopologyClient(address, url.login) for address in url.addresses}
 
     async def masters(self, *, doubt: bool) -> Sequence[Master]:
         if doubt:
@@ -125,7 +127,7 @@ class Nodes:
         for oracle in list(self._oracles.values()):
             try:
                 found = _masters(await oracle.ask("CLUSTER", "SLOTS"), oracle.address)
-            except (LinkLost, Refused, OSError, TimeoutError) as error:
+            except (LinkLost, ErrorReply, OSError, TimeoutError) as error:
                 why = f": {oracle.address}: {sentence(error)}"
                 self._oracles[oracle.address] = self._oracles.pop(oracle.address)
                 continue
@@ -141,15 +143,17 @@ class Nodes:
     def _know(self, masters: Sequence[Master]) -> None:
         wanted = {*self._seeds, *(master.address for master in masters)}
         for address in wanted - self._oracles.keys():
-            self._oracles[address] = Oracle(address, self._login)
+            self._oracles[address] = TopologyClient(address, self._login)
         for address in self._oracles.keys() - wanted:
             self._oracles.pop(address).close()
 
 
-def _masters(answer: object, asked: Address) -> Sequence[Master]:
+def _masters(answer: object, asked: ServerAddress) -> Sequence[Master]:
     """The answer to CLUSTER SLOTS. A node that does not know its own name leaves it empty."""
     assert isinstance(answer, list)
-    slots: dict[Address, list[range]] = {}
+    slots: dict[ServerAddress, list[range]] = {}
     for first, last, (host, port, *_), *_ in answer:
-        slots.setdefault(Address(host.decode() if host else asked.host, port), []).append(range(first, last + 1))
+        slots.setdefault(ServerAddress(host.decode() if host else asked.host, port), []).append(
+            range(first, last + 1)
+        )
     return [Master(address, ranges) for address, ranges in slots.items()]

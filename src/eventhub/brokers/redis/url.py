@@ -12,7 +12,7 @@ REDIS_PORT = 6379
 SENTINEL_PORT = 26379
 
 
-class Kind(StrEnum):
+class Deployment(StrEnum):
     """How the master of a channel is found."""
 
     SINGLE = ""
@@ -20,7 +20,7 @@ class Kind(StrEnum):
     CLUSTER = "cluster"
 
 
-class Address(NamedTuple):
+class ServerAddress(NamedTuple):
     """Of a server."""
 
     host: str
@@ -44,8 +44,8 @@ class Login:
 class RedisUrl:
     """A URL's parts. `addresses` are the sentinels, or some nodes of the cluster, or the one server."""
 
-    kind: Kind
-    addresses: tuple[Address, ...]
+    kind: Deployment
+    addresses: tuple[ServerAddress, ...]
     login: Login
     sentinel_login: Login
     master: str = ""
@@ -68,20 +68,26 @@ OPTIONS = (
 def _parse(url: str) -> RedisUrl:
     parts = urlsplit(url)
     scheme, _, kind_name = parts.scheme.partition("+")
-    if scheme not in ("redis", "rediss") or kind_name not in tuple(Kind):
-        raise ConfigurationError("the broker's URL has a scheme that is not redis, rediss, or one of these with +sentinel or +cluster")
-    kind = Kind(kind_name)
+    if scheme not in ("redis", "rediss") or kind_name not in tuple(Deployment):
+        raise ConfigurationError(
+            "the broker's URL has a scheme that is not redis, rediss, or one of these with +sentinel or +cluster"
+        )
+    kind = Deployment(kind_name)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     user, _, hosts = parts.netloc.rpartition("@")
     username, _, password = user.partition(":")
-    port = SENTINEL_PORT if kind is Kind.SENTINEL else REDIS_PORT
+    port = SENTINEL_PORT if kind is Deployment.SENTINEL else REDIS_PORT
     addresses = tuple(_address(host, port) for host in (hosts or "127.0.0.1").split(","))
-    if kind is Kind.SINGLE and len(addresses) > 1:
-        raise ConfigurationError("the broker's URL names several servers; say redis+sentinel:// or redis+cluster:// for these")
+    if kind is Deployment.SINGLE and len(addresses) > 1:
+        raise ConfigurationError(
+            "the broker's URL names several servers; say redis+sentinel:// or redis+cluster:// for these"
+        )
     master, db = _path(kind, parts.path.strip("/"))
     tls = _tls(options) if scheme == "rediss" else None
     login = Login(unquote(username) or None, unquote(password) or None, db, tls)
-    sentinel_login = Login(options.pop("sentinel_username", None), options.pop("sentinel_password", None), 0, tls)
+    sentinel_login = Login(
+        options.pop("sentinel_username", None), options.pop("sentinel_password", None), 0, tls
+    )
     if options:
         raise ConfigurationError(
             f"the broker's URL has options that are not known: {', '.join(sorted(options))}; known are {', '.join(OPTIONS)}"
@@ -89,20 +95,24 @@ def _parse(url: str) -> RedisUrl:
     return RedisUrl(kind, addresses, login, sentinel_login, master)
 
 
-def _address(text: str, port: int) -> Address:
+def _address(text: str, port: int) -> ServerAddress:
     parts = urlsplit(f"//{text}")
-    return Address(parts.hostname or "127.0.0.1", parts.port or port)
+    return ServerAddress(parts.hostname or "127.0.0.1", parts.port or port)
 
 
-def _path(kind: Kind, path: str) -> tuple[str, int]:
-    if kind is Kind.CLUSTER:
+def _path(kind: Deployment, path: str) -> tuple[str, int]:
+    if kind is Deployment.CLUSTER:
         if path not in ("", "0"):
-            raise ConfigurationError("the broker's URL names a database; a cluster has only database 0")
+            raise ConfigurationError(
+                "the broker's URL names a database; a cluster has only database 0"
+            )
         return "", 0
-    if kind is Kind.SENTINEL:
+    if kind is Deployment.SENTINEL:
         master, _, path = path.partition("/")
         if not master:
-            raise ConfigurationError("the broker's URL names no master; expected redis+sentinel://host,host/mymaster")
+            raise ConfigurationError(
+                "the broker's URL names no master; expected redis+sentinel://host,host/mymaster"
+            )
         return unquote(master), int(path or 0)
     return "", int(path or 0)
 
@@ -113,8 +123,12 @@ def _tls(options: dict[str, str]) -> ssl.SSLContext:
         context.load_cert_chain(certificate, options.pop("ssl_keyfile", None))
     requirement = options.pop("ssl_cert_reqs", "required")
     if requirement not in ("required", "none"):
-        raise ConfigurationError(f"ssl_cert_reqs in the broker's URL is {requirement!r}; expected 'required' or 'none'")
-    context.check_hostname = options.pop("ssl_check_hostname", "true").lower() == "true" and requirement == "required"
+        raise ConfigurationError(
+            f"ssl_cert_reqs in the broker's URL is {requirement!r}; expected 'required' or 'none'"
+        )
+    context.check_hostname = (
+        options.pop("ssl_check_hostname", "true").lower() == "true" and requirement == "required"
+    )
     context.verify_mode = ssl.CERT_REQUIRED if requirement == "required" else ssl.CERT_NONE
     return context
 

@@ -8,16 +8,32 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from eventhub.brokers.base import Deliver, Hear, OnGap
-from eventhub.brokers.sqlite.file import Lock, Synchronous, is_damaged
-from eventhub.brokers.sqlite.history import History, Query
-from eventhub.brokers.sqlite.store import Results, Store
-from eventhub.brokers.sqlite.writer import Publish, Subscribe, Unsubscribe, Writer
-from eventhub.channels import Retention
+from eventhub.brokers.sqlite.file import DatabaseLock, Synchronous, is_damaged
+from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
+from eventhub.brokers.sqlite.store import Results, SqliteStore
+from eventhub.brokers.sqlite.writer import (
+    StartAnnouncing,
+    StopAnnouncing,
+    StoreEvents,
+    WriterThread,
+)
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt, Slice
+from eventhub.events.channels import Retention
+from eventhub.events.event import (
+    Age,
+    Earliest,
+    Event,
+    HistoryPage,
+    Last,
+    NewEvent,
+    Position,
+    Receipt,
+)
 
 QUEUE_BYTES = 64 * 1024 * 1024
-"""Publishes that wait for the writer. One more is let in below this; further ones wait for room, up to the time-out."""
+"""Publishes that wait for the writer. One more is let in below this; further ones wait for room, up
+to the time-out.
+"""
 EVENT_OVERHEAD = 250
 """Bytes a waiting event costs beyond its data."""
 READERS = 2
@@ -44,9 +60,16 @@ class SqliteBroker:
     ) -> None:
         path = path.resolve()  # a link and its target are one database
         self._retention, self._clock, self._timeout = retention, clock, timeout
-        self._lock = Lock(path)
-        store = Store(path, retention, clock, synchronous=synchronous, max_channels=max_channels, max_keys=max_keys)
-        self._writer = Writer(store, timeout)
+        self._lock = DatabaseLock(path)
+        store = SqliteStore(
+            path,
+            retention,
+            clock,
+            synchronous=synchronous,
+            max_channels=max_channels,
+            max_keys=max_keys,
+        )
+        self._writer = WriterThread(store, timeout)
         try:
             self._writer.open()
         except BaseException:
@@ -55,7 +78,7 @@ class SqliteBroker:
         self._opened = asyncio.Event()
         if self._writer.is_open:
             self._opened.set()
-        self._history = History(path)
+        self._history = SqliteHistory(path)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-history")
         self._reads = asyncio.Semaphore(READERS)
         self._damage: str | None = None
@@ -73,19 +96,25 @@ class SqliteBroker:
             while self._queued >= QUEUE_BYTES:
                 self._room.clear()
                 await self._room.wait()
-            answer: asyncio.Future[Sequence[Receipt | EventHubError]] = asyncio.get_running_loop().create_future()
+            answer: asyncio.Future[Sequence[Receipt | EventHubError]] = (
+                asyncio.get_running_loop().create_future()
+            )
             self._queued += size
-            self._writer.ask(Publish(events, size, answer))
+            self._writer.ask(StoreEvents(events, size, answer))
             return await answer
 
-    async def history(self, channel: str, since: Position | Earliest | Last | Age, limit: int) -> Slice:
-        query = Query(channel, since, limit, self._retention(channel), self._clock())
+    async def history(
+        self, channel: str, since: Position | Earliest | Last | Age, limit: int
+    ) -> HistoryPage:
+        query = HistoryQuery(channel, since, limit, self._retention(channel), self._clock())
         try:
             async with self._time_limit("history was not read"):
                 await self._opened.wait()
                 async with self._reads:
                     self._check()  # again: the end takes no more reads
-                    return await asyncio.get_running_loop().run_in_executor(self._readers, self._history.read, query)
+                    return await asyncio.get_running_loop().run_in_executor(
+                        self._readers, self._history.read, query
+                    )
         except sqlite3.Error as error:
             if is_damaged(error):
                 self._damage = f"the database is damaged: {error}"
@@ -94,11 +123,11 @@ class SqliteBroker:
     async def subscribe(self, channel: str) -> Position:
         async with self._time_limit("the channel is not announced"):
             answer: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
-            self._writer.ask(Subscribe(channel, answer))
+            self._writer.ask(StartAnnouncing(channel, answer))
             return await answer
 
     async def unsubscribe(self, channel: str) -> None:
-        self._writer.ask(Unsubscribe(channel))
+        self._writer.ask(StopAnnouncing(channel))
 
     async def broadcast(self, message: bytes) -> None:
         return  # there is no other node
@@ -124,7 +153,9 @@ class SqliteBroker:
 
     # The writer's output
 
-    def stored(self, publishes: Sequence[Publish], results: Results, announced: Sequence[Event]) -> None:
+    def stored(
+        self, publishes: Sequence[StoreEvents], results: Results, announced: Sequence[Event]
+    ) -> None:
         """Announced first: who publishes and listens finds the event there when the answer comes."""
         for event in announced:
             self._deliver(event)
@@ -133,20 +164,20 @@ class SqliteBroker:
                 publish.answer.set_result(result)
         self._release(publishes)
 
-    def refused(self, publishes: Sequence[Publish], error: BrokerUnavailable) -> None:
+    def refused(self, publishes: Sequence[StoreEvents], error: BrokerUnavailable) -> None:
         """Each publisher gets an error of its own: a traceback is added to what is raised."""
         for publish in publishes:
             if not publish.answer.done():
                 publish.answer.set_exception(BrokerUnavailable(error.message))
         self._release(publishes)
 
-    def failed(self, publish: Publish, error: Exception) -> None:
+    def failed(self, publish: StoreEvents, error: Exception) -> None:
         """Whoever publishes logs it."""
         if not publish.answer.done():
             publish.answer.set_exception(error)
         self._release((publish,))
 
-    def subscribed(self, request: Subscribe, position: Position) -> None:
+    def subscribed(self, request: StartAnnouncing, position: Position) -> None:
         """Its subscriber may have gone meanwhile; announcements that nobody wants do no harm."""
         if not request.answer.done():
             request.answer.set_result(position)
@@ -160,7 +191,7 @@ class SqliteBroker:
         for channel in channels:
             self._gap(channel)
 
-    def _release(self, publishes: Sequence[Publish]) -> None:
+    def _release(self, publishes: Sequence[StoreEvents]) -> None:
         self._queued -= sum(publish.size for publish in publishes)
         self._room.set()
 
@@ -176,7 +207,9 @@ class SqliteBroker:
                 yield
         except TimeoutError:
             why = self._writer.complaint() or "the server is overloaded"
-            raise BrokerUnavailable(f"no answer within {self._timeout:g} s ({why}); {outcome}") from None
+            raise BrokerUnavailable(
+                f"no answer within {self._timeout:g} s ({why}); {outcome}"
+            ) from None
 
 
 async def _end_of(work: "asyncio.Future[None]") -> None:

@@ -18,9 +18,13 @@ APPLICATION = 0x45764875
 VERSION = 1
 PAGE_SIZE = 8192
 CHECKPOINT_BYTES = 8 * 1024 * 1024
-"""The write-ahead log goes into the database when it is this large, and its file shrinks to this after a larger transaction."""
+"""The write-ahead log goes into the database when it is this large, and its file shrinks to this
+after a larger transaction.
+"""
 CHECK_BYTES = 256 * 1024 * 1024
-"""Databases up to this size are read through at start. Of larger ones only the tables that everything else depends on are."""
+"""Databases up to this size are read through at start. Of larger ones only the tables that
+everything else depends on are.
+"""
 PATIENCE_MS = 1000
 """How long a checkpoint waits for readers."""
 
@@ -36,11 +40,12 @@ CREATE TABLE keys (
 );
 CREATE TABLE probe (id INTEGER PRIMARY KEY, filler BLOB NOT NULL);
 """
-# `number` counts a channel's events without the jumps of `offset`: how many there are is seen at the two ends.
-# Everything up to `trimmed` is gone, rows that are still there included. A channel without a row stands at `floor`.
+# `number` counts a channel's events without the jumps of `offset`: how many there are is seen at
+# the two ends. Everything up to `trimmed` is gone, rows that are still there included. A channel
+# without a row stands at `floor`.
 
 
-class Origin(NamedTuple):
+class DatabaseOrigin(NamedTuple):
     """Of a database: its epoch and time of birth, the floor of its channels, and whether this opening made it."""
 
     epoch: str
@@ -49,7 +54,7 @@ class Origin(NamedTuple):
     fresh: bool
 
 
-class Lock:
+class DatabaseLock:
     """Only one process writes to a database. Held by an open descriptor, so a killed process leaves no lock behind.
 
     It is a file of its own: closing any descriptor of the database itself would drop SQLite's locks on it (POSIX).
@@ -60,7 +65,9 @@ class Lock:
         try:
             self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise ConfigurationError(f"cannot write to {file}, beside the database: {error.strerror}") from None
+            raise ConfigurationError(
+                f"cannot write to {file}, beside the database: {error.strerror}"
+            ) from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -78,13 +85,17 @@ class Lock:
         os.close(self._descriptor)
 
 
-def open_database(path: Path, synchronous: Synchronous, now: int) -> tuple[sqlite3.Connection, Origin]:
+def open_database(
+    path: Path, synchronous: Synchronous, now: int
+) -> tuple[sqlite3.Connection, DatabaseOrigin]:
     """The writer's connection, to a new database where there is none.
 
     Raises ConfigurationError for a file that will not do, sqlite3.Error for what may pass.
     """
     with suppress(OSError):  # it is there, or SQLite says below why it cannot be
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))  # its journals get the same permissions
+        os.close(
+            os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        )  # its journals get the same permissions
     with closed_on_error(_connect(path, "rwc")) as connection:
         try:
             fresh = _prepare(connection, path, synchronous, now)
@@ -95,8 +106,10 @@ def open_database(path: Path, synchronous: Synchronous, now: int) -> tuple[sqlit
                     f"{path} is damaged or is no database ({error}); restore it from a backup, or move it away to begin with an empty one"
                 ) from None
             raise
-        epoch, created, floor = connection.execute("SELECT epoch, created, floor FROM origin").fetchone()
-        return connection, Origin(epoch, created, floor, fresh)
+        epoch, created, floor = connection.execute(
+            "SELECT epoch, created, floor FROM origin"
+        ).fetchone()
+        return connection, DatabaseOrigin(epoch, created, floor, fresh)
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
@@ -129,7 +142,9 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronous, now: int) -> bool:
+def _prepare(
+    connection: sqlite3.Connection, path: Path, synchronous: Synchronous, now: int
+) -> bool:
     """Whether the database was made."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -137,7 +152,9 @@ def _prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronou
     if application != APPLICATION and (application or tables):
         raise ConfigurationError(f"{path} is a database of another program; choose another file")
     if version > VERSION:
-        raise ConfigurationError(f"{path} was made by a newer EventHub (format {version}; this one knows {VERSION})")
+        raise ConfigurationError(
+            f"{path} was made by a newer EventHub (format {version}; this one knows {VERSION})"
+        )
     fresh: bool = tables == 0
     for pragma in (
         *((f"page_size = {PAGE_SIZE}", "auto_vacuum = INCREMENTAL") if fresh else ()),
@@ -146,7 +163,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, synchronous: Synchronou
         f"wal_autocheckpoint = {CHECKPOINT_BYTES // PAGE_SIZE}",
         f"journal_size_limit = {CHECKPOINT_BYTES}",
         "cache_size = -16000",
-        "secure_delete = OFF",  # some distributions overwrite what is deleted with zeros: a second write of every event
+        # some distributions overwrite what is deleted with zeros: a second write of every event
+        "secure_delete = OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
     if fresh:

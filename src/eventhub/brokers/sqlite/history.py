@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import orjson
 
-from eventhub.brokers.records import Records, event
+from eventhub.brokers.records import RecordReader, event
 from eventhub.brokers.sqlite.file import open_reader
-from eventhub.channels import Retention
-from eventhub.event import Age, Earliest, Event, Last, Position, Slice
+from eventhub.events.channels import Retention
+from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
 
 PAGE_BYTES = 256 * 1024
 EVER = -(2**62)
@@ -55,7 +55,7 @@ FROM (
 """
 
 
-class Query(NamedTuple):
+class HistoryQuery(NamedTuple):
     """A call of `Broker.history`, with what depends on the moment of the call."""
 
     channel: str
@@ -65,16 +65,16 @@ class Query(NamedTuple):
     now: int
 
 
-class History:
+class SqliteHistory:
     """Reads on whichever thread calls, with a connection for each."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._records = Records("sqlite")
+        self._records = RecordReader("sqlite")
         self._local = local()
         self._connections: list[sqlite3.Connection] = []
 
-    def read(self, query: Query) -> Slice:
+    def read(self, query: HistoryQuery) -> HistoryPage:
         """Raises sqlite3.Error; the next call then begins with a new connection."""
         with self._snapshot() as connection:
             return _read(connection, query, self._records)
@@ -101,23 +101,32 @@ class History:
             raise
 
 
-def _read(connection: sqlite3.Connection, query: Query, records: Records) -> Slice:
-    epoch, floor, channel, trimmed, tip, number = connection.execute(STATE, [query.channel]).fetchone()
+def _read(
+    connection: sqlite3.Connection, query: HistoryQuery, records: RecordReader
+) -> HistoryPage:
+    epoch, floor, channel, trimmed, tip, number = connection.execute(
+        STATE, [query.channel]
+    ).fetchone()
     if channel is None:
         trimmed = floor
     end = Position(epoch, max(trimmed, tip or 0))
     if tip is not None:
         oldest = query.now - query.retention.age if query.retention.age is not None else EVER
-        trimmed = _before(connection, channel, (trimmed, tip), number - query.retention.events, oldest)
+        trimmed = _before(
+            connection, channel, (trimmed, tip), number - query.retention.events, oldest
+        )
     start, lost = trimmed, None
     match query.since:
         case Position() as since if since.epoch != epoch or since.offset > end.offset:
             lost = "reset"
         case Position(_, offset) if offset < trimmed:
             lost = "expired"
-        case Position(_, offset) if offset in (trimmed, end.offset) or _exists(connection, channel, offset):
+        case Position(_, offset) if offset in (trimmed, end.offset) or _exists(
+            connection, channel, offset
+        ):
             start = offset
-        case Position():  # in the jump between two openings of the file: of a time that is not in this log
+        # in the jump between two openings of the file: of a time that is not in this log
+        case Position():
             lost = "reset"
         case Last(count) if tip is not None:
             start = _before(connection, channel, (trimmed, tip), number - count, EVER)
@@ -126,29 +135,49 @@ def _read(connection: sqlite3.Connection, query: Query, records: Records) -> Sli
         case _:
             pass
     if start == end.offset:
-        return Slice(end, [], end, lost)
+        return HistoryPage(end, [], end, lost)
     rows = _page(connection, channel, query, Position(epoch, start))
     return records.page(query.channel, Position(epoch, start), rows, end, lost)
 
 
-def _before(connection: sqlite3.Connection, channel: int, between: tuple[int, int], number: int, oldest: int) -> int:
+def _before(
+    connection: sqlite3.Connection, channel: int, between: tuple[int, int], number: int, oldest: int
+) -> int:
     """The offset before the first event whose number is above `number` and whose time is at least `oldest`.
 
     Both of `between` are offsets: nothing before the first is looked at, and the second is the newest event's.
     """
     after, end = between
-    parameters = {"channel": channel, "after": after, "end": end, "number": number, "oldest": oldest}
+    parameters = {
+        "channel": channel,
+        "after": after,
+        "end": end,
+        "number": number,
+        "oldest": oldest,
+    }
     (offset,) = connection.execute(BEFORE, parameters).fetchone()
     return int(offset)
 
 
 def _exists(connection: sqlite3.Connection, channel: int, offset: int) -> bool:
-    return connection.execute("SELECT 1 FROM events WHERE channel = ? AND offset = ?", [channel, offset]).fetchone() is not None
+    return (
+        connection.execute(
+            "SELECT 1 FROM events WHERE channel = ? AND offset = ?", [channel, offset]
+        ).fetchone()
+        is not None
+    )
 
 
-def _page(connection: sqlite3.Connection, channel: int, query: Query, start: Position) -> Iterator[Event | int]:
+def _page(
+    connection: sqlite3.Connection, channel: int, query: HistoryQuery, start: Position
+) -> Iterator[Event | int]:
     """Events, and the offsets of rows that cannot be read."""
-    parameters = {"channel": channel, "after": start.offset, "limit": query.limit, "bytes": PAGE_BYTES}
+    parameters = {
+        "channel": channel,
+        "after": start.offset,
+        "limit": query.limit,
+        "bytes": PAGE_BYTES,
+    }
     heads, data, attributes = connection.execute(PAGE, parameters).fetchone()
     rows = orjson.loads(heads)
     previous, at, attributes_at = start.offset, 0, 0
@@ -158,7 +187,15 @@ def _page(connection: sqlite3.Connection, channel: int, query: Query, start: Pos
             text = attributes[attributes_at : attributes_at + attributes_size]
             attributes_at += attributes_size
         try:
-            yield event(query.channel, start.epoch, offset, previous, time, data[at : at + size], orjson.loads(text))
+            yield event(
+                query.channel,
+                start.epoch,
+                offset,
+                previous,
+                time,
+                data[at : at + size],
+                orjson.loads(text),
+            )
         except ValueError:
             yield offset
         previous, at = offset, at + size

@@ -6,8 +6,8 @@ The rules:
    was made. So an offset given after an opening was never given before it: not to a tail that a power failure took (synchronous NORMAL,
    disks that lie), nor in the time after a backup that was restored. Between two ranges `previous` joins the events, so a reader resumes
    over a restart without a gap; a position of a time that was lost is in no row, and its reader is told (`reset`).
-2. Nothing known changes before the transaction is on disk: a `Turn` works on copies and is merged by `Logs.commit`, or dropped.
-3. A log may hold a part more than its retention (`Log.slack`), so that rows are deleted many at a time. Readers do not see it.
+2. Nothing known changes before the transaction is on disk: a `WriteTransaction` works on copies and is merged by `SqliteLogs.commit`, or dropped.
+3. A log may hold a part more than its retention (`SqliteLog.slack`), so that rows are deleted many at a time. Readers do not see it.
 4. A channel is forgotten only when there is no room for another, it has no rows and nobody is subscribed. `floor` then rises to its tip:
    a new channel begins there, so a position of a forgotten log is behind it (`expired`) and never matches a log that only looks the same.
 """
@@ -20,20 +20,24 @@ from typing import NamedTuple
 
 import orjson
 
-from eventhub.brokers.sqlite.file import Origin
-from eventhub.channels import Retention
+from eventhub.brokers.sqlite.file import DatabaseOrigin
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
-from eventhub.event import Event, NewEvent, Position, Receipt
+from eventhub.events.channels import Retention
+from eventhub.events.event import Event, NewEvent, Position, Receipt
 
 STRIDE = 2**20
-"""Offsets set aside for a second of the file's life: more than a channel gets. 2**53, where JavaScript ends, is 272 years away."""
+"""Offsets set aside for a second of the file's life: more than a channel gets. 2**53, where
+JavaScript ends, is 272 years away.
+"""
 KEY_AGE = 600_000
 """Milliseconds for which an idempotency key is known."""
 UNDECLARED = Retention(2**62, None)
-"""Of a channel whose type is not in the configuration any more: taking a type out by mistake does not erase its events."""
+"""Of a channel whose type is not in the configuration any more: taking a type out by mistake does
+not erase its events.
+"""
 
 
-class Log:
+class SqliteLog:
     """One channel. It has `number - first + 1` rows; everything up to offset `trimmed` is gone."""
 
     __slots__ = ("first", "id", "name", "number", "oldest", "retention", "tip", "trimmed")
@@ -60,10 +64,14 @@ class Log:
 
     def expired(self, now: int) -> bool:
         """The first row is too old."""
-        return self.rows > 0 and self.retention.age is not None and self.oldest < now - self.retention.age
+        return (
+            self.rows > 0
+            and self.retention.age is not None
+            and self.oldest < now - self.retention.age
+        )
 
 
-class Known(NamedTuple):
+class KnownKey(NamedTuple):
     """An idempotency key: its row, and the first event with it. There are many: one object each, not a Receipt and a Position more."""
 
     id: int
@@ -72,27 +80,33 @@ class Known(NamedTuple):
     time: int
 
 
-class Logs:
+class SqliteLogs:
     """Every channel, and the idempotency keys of the last ten minutes."""
 
-    def __init__(self, origin: Origin, retention: Callable[[str], Retention], max_channels: int, max_keys: int) -> None:
+    def __init__(
+        self,
+        origin: DatabaseOrigin,
+        retention: Callable[[str], Retention],
+        max_channels: int,
+        max_keys: int,
+    ) -> None:
         self.epoch, self.floor = origin.epoch, origin.floor
         self.base = 0
-        self.channels: dict[str, Log] = {}
-        self.keys: OrderedDict[tuple[str, str], Known] = OrderedDict()
+        self.channels: dict[str, SqliteLog] = {}
+        self.keys: OrderedDict[tuple[str, str], KnownKey] = OrderedDict()
         self.excessive: dict[str, None] = {}  # channels to delete from, in the order found
         self.max_channels, self._max_keys = max_channels, max_keys
         self.next_channel = self.next_key = 1
         self._origin, self._retention = origin, retention
 
-    def load(self, log: Log) -> None:
+    def load(self, log: SqliteLog) -> None:
         """A channel that the database has."""
         self.channels[log.name] = log
         self.next_channel = max(self.next_channel, log.id + 1)
         if log.excessive:
             self.excessive[log.name] = None
 
-    def load_key(self, channel: str, key: str, known: Known) -> None:
+    def load_key(self, channel: str, key: str, known: KnownKey) -> None:
         """A key that the database has."""
         self.keys.pop((channel, key), None)
         self.keys[(channel, key)] = known
@@ -102,7 +116,9 @@ class Logs:
         """That was all of it: a new range of offsets begins, after whatever the clock says now."""
         if not self._origin.fresh:
             highest = max((log.tip for log in self.channels.values()), default=0)
-            self.base = max(max(self.floor, highest) + STRIDE, (now - self._origin.created) // 1000 * STRIDE)
+            self.base = max(
+                max(self.floor, highest) + STRIDE, (now - self._origin.created) // 1000 * STRIDE
+            )
         self.forget_keys(now)
 
     def retention(self, channel: str) -> Retention:
@@ -119,15 +135,17 @@ class Logs:
 
     def expire(self, now: int) -> None:
         """Find the channels with events that are too old."""
-        self.excessive.update((log.name, None) for log in self.channels.values() if log.expired(now))
+        self.excessive.update(
+            (log.name, None) for log in self.channels.values() if log.expired(now)
+        )
 
-    def forgettable(self, subscribed: Iterable[str], limit: int) -> list[Log]:
+    def forgettable(self, subscribed: Iterable[str], limit: int) -> list[SqliteLog]:
         """At most `limit` channels that nobody would miss."""
         kept = set(subscribed)
         found = (log for log in self.channels.values() if log.rows == 0 and log.name not in kept)
         return [log for log, _ in zip(found, range(limit), strict=False)]
 
-    def forget(self, logs: Iterable[Log], floor: int) -> None:
+    def forget(self, logs: Iterable[SqliteLog], floor: int) -> None:
         """They are out of the database."""
         self.floor = floor
         for log in logs:
@@ -136,10 +154,12 @@ class Logs:
 
     def forget_keys(self, now: int) -> None:
         """Those that are too old or too many. Their rows go later: all below the first that is left."""
-        while self.keys and (len(self.keys) > self._max_keys or next(iter(self.keys.values())).time < now - KEY_AGE):
+        while self.keys and (
+            len(self.keys) > self._max_keys or next(iter(self.keys.values())).time < now - KEY_AGE
+        ):
             self.keys.popitem(last=False)
 
-    def commit(self, turn: "Turn") -> None:
+    def commit(self, turn: "WriteTransaction") -> None:
         """The transaction of `turn` is on disk."""
         self.channels.update(turn.touched)
         self.next_channel = turn.next_channel
@@ -153,15 +173,15 @@ class Logs:
                 del self.excessive[name]
 
 
-class Turn:
+class WriteTransaction:
     """One transaction: what to write, and what to say once it is written."""
 
-    def __init__(self, logs: Logs, now: int, subscribed: Iterable[str]) -> None:
+    def __init__(self, logs: SqliteLogs, now: int, subscribed: Iterable[str]) -> None:
         self.now = now
-        self.touched: dict[str, Log] = {}
+        self.touched: dict[str, SqliteLog] = {}
         self.rows: list[tuple[int, int, int, int, bytes | None, bytes]] = []
-        self.keys: dict[tuple[str, str], Known] = {}
-        self.changed: dict[str, Log] = {}  # channels that are new or have another `trimmed`
+        self.keys: dict[tuple[str, str], KnownKey] = {}
+        self.changed: dict[str, SqliteLog] = {}  # channels that are new or have another `trimmed`
         self.announced: list[Event] = []
         self.next_channel = logs.next_channel
         self._logs = logs
@@ -171,9 +191,11 @@ class Turn:
         """One result an event."""
         return [self._publish(event) for event in events]
 
-    def log(self, channel: str) -> Log | None:
+    def log(self, channel: str) -> SqliteLog | None:
         """The channel's log, to be changed by this transaction."""
-        if (log := self.touched.get(channel)) is None and (known := self._logs.channels.get(channel)) is not None:
+        if (log := self.touched.get(channel)) is None and (
+            known := self._logs.channels.get(channel)
+        ) is not None:
             log = self.touched[channel] = copy.copy(known)
         return log
 
@@ -188,26 +210,30 @@ class Turn:
                 return Receipt(first, known.time, replayed=True)
         if (log := self.log(new.channel) or self._create(new.channel)) is None:
             bound = self._logs.max_channels
-            return TooManyChannels(f"this server holds {bound} channels with events or subscribers, which is its limit (limits.channels)")
+            return TooManyChannels(
+                f"this server holds {bound} channels with events or subscribers, which is its limit (limits.channels)"
+            )
         receipt = self._append(log, new)
         if new.key is not None:
-            self.keys[(new.channel, new.key)] = Known(self._logs.next_key + len(self.keys), digest, receipt.position.offset, receipt.time)
+            self.keys[(new.channel, new.key)] = KnownKey(
+                self._logs.next_key + len(self.keys), digest, receipt.position.offset, receipt.time
+            )
         return receipt
 
-    def _known(self, key: tuple[str, str]) -> Known | None:
+    def _known(self, key: tuple[str, str]) -> KnownKey | None:
         known = self.keys.get(key) or self._logs.keys.get(key)
         return known if known is not None and known.time >= self.now - KEY_AGE else None
 
-    def _create(self, channel: str) -> Log | None:
+    def _create(self, channel: str) -> SqliteLog | None:
         created = self.next_channel - self._logs.next_channel
         if len(self._logs.channels) + created >= self._logs.max_channels:
             return None
-        log = Log(self.next_channel, channel, self._logs.retention(channel), self._logs.floor)
+        log = SqliteLog(self.next_channel, channel, self._logs.retention(channel), self._logs.floor)
         self.next_channel += 1
         self.touched[channel] = self.changed[channel] = log
         return log
 
-    def _append(self, log: Log, new: NewEvent) -> Receipt:
+    def _append(self, log: SqliteLog, new: NewEvent) -> Receipt:
         previous = log.tip
         log.tip = offset = max(previous, self._logs.base) + 1
         attributes = dict(new.attributes) if new.attributes is not None else None
@@ -218,7 +244,18 @@ class Turn:
             log.number += 1
             if log.rows == 1:
                 log.oldest = new.time
-            self.rows.append((log.id, offset, log.number, new.time, orjson.dumps(attributes) if attributes is not None else None, new.data))
+            self.rows.append(
+                (
+                    log.id,
+                    offset,
+                    log.number,
+                    new.time,
+                    orjson.dumps(attributes) if attributes is not None else None,
+                    new.data,
+                )
+            )
         if log.name in self._subscribed:
-            self.announced.append(Event(log.name, self._logs.epoch, offset, previous, new.time, new.data, attributes))
+            self.announced.append(
+                Event(log.name, self._logs.epoch, offset, previous, new.time, new.data, attributes)
+            )
         return Receipt(Position(self._logs.epoch, offset), new.time)

@@ -10,11 +10,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from eventhub.brokers.sqlite.file import CHECKPOINT_BYTES, Synchronous, closed_on_error, open_database, transaction
-from eventhub.brokers.sqlite.logs import KEY_AGE, Known, Log, Logs, Turn
-from eventhub.channels import Retention
+from eventhub.brokers.sqlite.file import (
+    CHECKPOINT_BYTES,
+    Synchronous,
+    closed_on_error,
+    open_database,
+    transaction,
+)
+from eventhub.brokers.sqlite.logs import KEY_AGE, KnownKey, SqliteLog, SqliteLogs, WriteTransaction
 from eventhub.errors import ConfigurationError, EventHubError
-from eventhub.event import Event, NewEvent, Position, Receipt
+from eventhub.events.channels import Retention
+from eventhub.events.event import Event, NewEvent, Position, Receipt
 
 ROWS = 100
 """Rows that one statement writes."""
@@ -23,7 +29,9 @@ TRIM_ROWS = 1000
 FORGOTTEN = 1000
 """Channels forgotten at once when there are too many."""
 FREE_PAGES = 256
-"""Unused pages that are kept, beyond an eighth of the database: what is deleted makes room for what comes."""
+"""Unused pages that are kept, beyond an eighth of the database: what is deleted makes room for what
+comes.
+"""
 VACUUM_PAGES = 256
 """Unused pages given back by one transaction."""
 PROBE_BYTES = 1024 * 1024
@@ -43,7 +51,7 @@ WHERE channel = ? AND (number >= ? OR number > ? AND time >= ?) ORDER BY offset 
 """
 
 
-class Store:
+class SqliteStore:
     """Logs on disk. Every method but `close` raises sqlite3.Error and has then changed nothing."""
 
     def __init__(
@@ -56,10 +64,15 @@ class Store:
         max_channels: int,
         max_keys: int,
     ) -> None:
-        self._path, self._retention, self._clock, self._synchronous = path, retention, clock, synchronous
+        self._path, self._retention, self._clock, self._synchronous = (
+            path,
+            retention,
+            clock,
+            synchronous,
+        )
         self._max_channels, self._max_keys = max_channels, max_keys
         self._connection: sqlite3.Connection | None = None
-        self._logs: Logs
+        self._logs: SqliteLogs
         self._inode = 0
         self._oldest_key = 0  # row of the first key that the table has, or below it
         self.subscribed: set[str] = set()
@@ -73,17 +86,26 @@ class Store:
     def open(self) -> None:
         """Raises ConfigurationError for a file that will not do."""
         connection, origin = open_database(self._path, self._synchronous, self._clock())
-        logs = Logs(origin, self._retention, self._max_channels, self._max_keys)
+        logs = SqliteLogs(origin, self._retention, self._max_channels, self._max_keys)
         with closed_on_error(connection):
             for row, name, trimmed, first, oldest, tip, number in connection.execute(CHANNELS):
-                log = Log(row, name, logs.retention(name), trimmed)
+                log = SqliteLog(row, name, logs.retention(name), trimmed)
                 if first is not None:
-                    log.first, log.oldest, log.number, log.tip = first, _moment(oldest), number, max(tip, trimmed)
+                    log.first, log.oldest, log.number, log.tip = (
+                        first,
+                        _moment(oldest),
+                        number,
+                        max(tip, trimmed),
+                    )
                 logs.load(log)
             young = "SELECT id, channel, key, digest, offset, time FROM keys WHERE time >= ? ORDER BY id"
-            for row, channel, key, digest, offset, time in connection.execute(young, [self._clock() - KEY_AGE]):
-                logs.load_key(channel, key, Known(row, digest, offset, time))
-            oldest_key, logs.next_key = connection.execute("SELECT ifnull(min(id), 1), ifnull(max(id), 0) + 1 FROM keys").fetchone()
+            for row, channel, key, digest, offset, time in connection.execute(
+                young, [self._clock() - KEY_AGE]
+            ):
+                logs.load_key(channel, key, KnownKey(row, digest, offset, time))
+            oldest_key, logs.next_key = connection.execute(
+                "SELECT ifnull(min(id), 1), ifnull(max(id), 0) + 1 FROM keys"
+            ).fetchone()
         logs.loaded(self._clock())
         self._inode = self._path.stat().st_ino
         self._connection, self._logs, self._oldest_key = connection, logs, oldest_key
@@ -103,7 +125,7 @@ class Store:
     def append(self, calls: Sequence[Sequence[NewEvent]]) -> tuple[Results, list[Event]]:
         """Store the events of several publish calls in one transaction: their results, and what to announce."""
         self._make_room(calls)
-        turn = Turn(self._logs, self._clock(), self.subscribed)
+        turn = WriteTransaction(self._logs, self._clock(), self.subscribed)
         results = [turn.publish(events) for events in calls]
         if turn.touched:
             with transaction(self._open):
@@ -119,7 +141,9 @@ class Store:
         except (FileNotFoundError, NotADirectoryError):
             ours = False
         if not ours:
-            raise ConfigurationError(f"{self._path} was moved, deleted or replaced while it was in use")
+            raise ConfigurationError(
+                f"{self._path} was moved, deleted or replaced while it was in use"
+            )
         now = self._clock()
         self._logs.expire(now)
         self._logs.forget_keys(now)
@@ -127,7 +151,7 @@ class Store:
     def tidy(self) -> bool:
         """Delete some of what is beyond retention, give some space back. Whether there is more to do."""
         self._checkpoint()
-        turn = Turn(self._logs, self._clock(), self.subscribed)
+        turn = WriteTransaction(self._logs, self._clock(), self.subscribed)
         surplus = self._surplus()
         outdated = self._outdated_keys()
         if not (self._logs.excessive or surplus or outdated):
@@ -145,7 +169,9 @@ class Store:
     def probe(self) -> None:
         """Raises sqlite3.Error while there is no space for a larger transaction."""
         with transaction(self._open):
-            self._open.execute("INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))", [PROBE_BYTES])
+            self._open.execute(
+                "INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))", [PROBE_BYTES]
+            )
         with transaction(self._open):
             self._open.execute("DELETE FROM probe")
 
@@ -156,22 +182,34 @@ class Store:
         assert self._connection is not None, "the store is closed"
         return self._connection
 
-    def _write(self, turn: Turn) -> None:
+    def _write(self, turn: WriteTransaction) -> None:
         self._insert("INSERT INTO events VALUES ", 6, turn.rows)
-        keys = [(known.id, channel, key, known.digest, known.offset, known.time) for (channel, key), known in turn.keys.items()]
+        keys = [
+            (known.id, channel, key, known.digest, known.offset, known.time)
+            for (channel, key), known in turn.keys.items()
+        ]
         self._insert("INSERT INTO keys VALUES ", 6, keys)
         self._write_channels(turn.changed.values())
 
-    def _write_channels(self, logs: Iterable[Log]) -> None:
+    def _write_channels(self, logs: Iterable[SqliteLog]) -> None:
         rows = [(log.id, log.name, log.trimmed) for log in logs]
-        self._insert("INSERT INTO channels VALUES ", 3, rows, "ON CONFLICT (id) DO UPDATE SET trimmed = excluded.trimmed")
+        self._insert(
+            "INSERT INTO channels VALUES ",
+            3,
+            rows,
+            "ON CONFLICT (id) DO UPDATE SET trimmed = excluded.trimmed",
+        )
 
-    def _insert(self, begin: str, columns: int, rows: Sequence[tuple[Any, ...]], end: str = "") -> None:
+    def _insert(
+        self, begin: str, columns: int, rows: Sequence[tuple[Any, ...]], end: str = ""
+    ) -> None:
         for start in range(0, len(rows), ROWS):
             part = rows[start : start + ROWS]
-            self._open.execute(_statement(begin, columns, len(part), end), [value for row in part for value in row])
+            self._open.execute(
+                _statement(begin, columns, len(part), end), [value for row in part for value in row]
+            )
 
-    def _trim(self, turn: Turn, budget: int) -> None:
+    def _trim(self, turn: WriteTransaction, budget: int) -> None:
         """Delete what is beyond retention, at most `budget` rows."""
         trimmed = []
         for name in list(self._logs.excessive):
@@ -183,7 +221,7 @@ class Store:
             trimmed.append(log)
         self._write_channels(trimmed)
 
-    def _trim_log(self, log: Log, now: int, budget: int) -> int:
+    def _trim_log(self, log: SqliteLog, now: int, budget: int) -> int:
         oldest = now - log.retention.age if log.retention.age is not None else -(2**62)
         key = (log.id, log.first + budget, log.number - log.retention.events, oldest)
         kept = self._open.execute(KEPT, key).fetchone()
@@ -202,10 +240,15 @@ class Store:
         logs = self._logs
         if len(logs.channels) + sum(map(len, calls)) <= logs.max_channels:
             return
-        new = {event.channel for events in calls for event in events if event.channel not in logs.channels}
+        new = {
+            event.channel
+            for events in calls
+            for event in events
+            if event.channel not in logs.channels
+        }
         if not new or len(logs.channels) + len(new) <= logs.max_channels:
             return
-        turn = Turn(logs, self._clock(), self.subscribed)
+        turn = WriteTransaction(logs, self._clock(), self.subscribed)
         logs.expire(turn.now)
         if logs.excessive:
             with transaction(self._open):
@@ -215,7 +258,9 @@ class Store:
             floor = max(logs.floor, *(log.tip for log in gone))
             with transaction(self._open):
                 self._open.execute("UPDATE origin SET floor = ?", [floor])
-                self._open.executemany("DELETE FROM channels WHERE id = ?", [(log.id,) for log in gone])
+                self._open.executemany(
+                    "DELETE FROM channels WHERE id = ?", [(log.id,) for log in gone]
+                )
             logs.forget(gone, floor)
 
     def _outdated_keys(self) -> int:

@@ -16,25 +16,29 @@ from typing import Protocol
 import structlog
 
 from eventhub.brokers.sqlite.file import primary
-from eventhub.brokers.sqlite.store import Results, Store
+from eventhub.brokers.sqlite.store import Results, SqliteStore
 from eventhub.errors import BrokerUnavailable, ConfigurationError, EventHubError
-from eventhub.event import Event, NewEvent, Position, Receipt
+from eventhub.events.event import Event, NewEvent, Position, Receipt
 
 GROUP_BYTES = 4 * 1024 * 1024
 """What one transaction stores, if there is more than one publish."""
 SWEEP_SECONDS = 10
 """Between two searches for events that are too old."""
 TIDY_SECONDS = 0.05
-"""Between two transactions that delete what is beyond retention, so that publishes hardly wait for them."""
+"""Between two transactions that delete what is beyond retention, so that publishes hardly wait for
+them.
+"""
 RETRY_SECONDS = 1.0
 PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
-"""Errors after which the transaction is certainly not on disk. Busy: another program, such as a backup, holds the database."""
+"""Errors after which the transaction is certainly not on disk. Busy: another program, such as a
+backup, holds the database.
+"""
 
 log = structlog.get_logger("eventhub.brokers.sqlite")
 
 
 @dataclass(slots=True, eq=False)
-class Publish:
+class StoreEvents:
     """Events to be stored. When the answer is done before its turn, nobody waits any more: it is skipped."""
 
     events: Sequence[NewEvent]
@@ -43,7 +47,7 @@ class Publish:
 
 
 @dataclass(slots=True, eq=False)
-class Subscribe:
+class StartAnnouncing:
     """A channel to be announced from now on."""
 
     channel: str
@@ -51,31 +55,33 @@ class Subscribe:
 
 
 @dataclass(slots=True, eq=False)
-class Unsubscribe:
+class StopAnnouncing:
     """A channel not to be announced any more."""
 
     channel: str
 
 
-Request = Publish | Subscribe | Unsubscribe
+Request = StoreEvents | StartAnnouncing | StopAnnouncing
 
 
-class Output(Protocol):
+class WriterOutput(Protocol):
     """What the thread has to say. Called on the event loop, in the order of the commits."""
 
-    def stored(self, publishes: Sequence[Publish], results: Results, announced: Sequence[Event]) -> None:
+    def stored(
+        self, publishes: Sequence[StoreEvents], results: Results, announced: Sequence[Event]
+    ) -> None:
         """They are on disk; a result for each."""
         ...
 
-    def refused(self, publishes: Sequence[Publish], error: BrokerUnavailable) -> None:
+    def refused(self, publishes: Sequence[StoreEvents], error: BrokerUnavailable) -> None:
         """They are not."""
         ...
 
-    def failed(self, publish: Publish, error: Exception) -> None:
+    def failed(self, publish: StoreEvents, error: Exception) -> None:
         """It is not, for a reason that nobody foresaw."""
         ...
 
-    def subscribed(self, request: Subscribe, position: Position) -> None:
+    def subscribed(self, request: StartAnnouncing, position: Position) -> None:
         """Announcements from now on follow `position`."""
         ...
 
@@ -88,20 +94,22 @@ class Output(Protocol):
         ...
 
 
-class Writer:
+class WriterThread:
     """`ask` and `complaint` are for the event loop, `run` is the thread."""
 
-    def __init__(self, store: Store, patience: float) -> None:
+    def __init__(self, store: SqliteStore, patience: float) -> None:
         self._store = store
         self._patience = patience
-        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()  # bounded by those who ask; `put` never waits
-        self._held: list[Subscribe] = []  # until the database is open
+        self._requests: queue.SimpleQueue[Request | None] = (
+            queue.SimpleQueue()
+        )  # bounded by those who ask; `put` never waits
+        self._held: list[StartAnnouncing] = []  # until the database is open
         self._fault: str | None = None
         self._doubtful = False  # a commit that failed may be on disk
         self._busy: float | None = None  # since when the disk has something to do
         self._tidy_at = self._sweep_at = 0.0
         self._call: Callable[..., object]
-        self._output: Output
+        self._output: WriterOutput
 
     def open(self) -> None:
         """Before `run`. What may pass is tried again there. Raises ConfigurationError."""
@@ -124,19 +132,25 @@ class Writer:
 
     def complaint(self) -> str | None:
         """Why nothing can be stored now."""
-        if self._fault is None and (busy := self._busy) is not None and time.monotonic() - busy > self._patience:
-            return f"the disk has been busy with one transaction for {time.monotonic() - busy:.0f} s"
+        if (
+            self._fault is None
+            and (busy := self._busy) is not None
+            and time.monotonic() - busy > self._patience
+        ):
+            return (
+                f"the disk has been busy with one transaction for {time.monotonic() - busy:.0f} s"
+            )
         return self._fault
 
     # The thread
 
-    def run(self, call: Callable[..., object], output: Output) -> None:
+    def run(self, call: Callable[..., object], output: WriterOutput) -> None:
         """Serve until `end`. `call(f, *arguments)` has the event loop call f."""
         self._call, self._output = call, output
         try:
             while (requests := self._collect()) is not None:
                 self._subscribe(requests)
-                self._publish([request for request in requests if isinstance(request, Publish)])
+                self._publish([request for request in requests if isinstance(request, StoreEvents)])
                 if time.monotonic() >= self._tidy_at:
                     self._recover() if self._fault else self._tidy()
         finally:
@@ -150,7 +164,7 @@ class Writer:
             request = self._requests.get(timeout=max(0.0, self._tidy_at - time.monotonic()))
             while request is not None:
                 requests.append(request)
-                size += request.size if isinstance(request, Publish) else 0
+                size += request.size if isinstance(request, StoreEvents) else 0
                 if size >= GROUP_BYTES:
                     return requests
                 request = self._requests.get_nowait()
@@ -163,9 +177,9 @@ class Writer:
 
     def _subscribe(self, requests: Sequence[Request]) -> None:
         for request in requests:
-            if isinstance(request, Unsubscribe):
+            if isinstance(request, StopAnnouncing):
                 self._store.subscribed.discard(request.channel)
-            elif isinstance(request, Subscribe):
+            elif isinstance(request, StartAnnouncing):
                 self._held.append(request)
         if self._held and self._store.is_open:
             for held in self._held:
@@ -174,7 +188,7 @@ class Writer:
                     self._call(self._output.subscribed, held, self._store.position(held.channel))
             self._held = []
 
-    def _publish(self, publishes: Sequence[Publish]) -> None:
+    def _publish(self, publishes: Sequence[StoreEvents]) -> None:
         if not publishes:
             return None
         if self._fault is not None:
@@ -188,7 +202,9 @@ class Writer:
         except sqlite3.Error as error:
             self._fail(error)
             self._refuse(waited_for)
-        except Exception as error:  # nothing is changed: it is of one of them, and costs the others nothing
+        except (
+            Exception
+        ) as error:  # nothing is changed: it is of one of them, and costs the others nothing
             if len(waited_for) == 1:
                 self._call(self._output.failed, waited_for[0], error)
             else:
@@ -199,8 +215,12 @@ class Writer:
         finally:
             self._busy = None
 
-    def _refuse(self, publishes: Sequence[Publish]) -> None:
-        self._call(self._output.refused, publishes, BrokerUnavailable(self._fault or "nobody waited for the answer any more"))
+    def _refuse(self, publishes: Sequence[StoreEvents]) -> None:
+        self._call(
+            self._output.refused,
+            publishes,
+            BrokerUnavailable(self._fault or "nobody waited for the answer any more"),
+        )
 
     def _tidy(self) -> None:
         now = self._busy = time.monotonic()
@@ -214,7 +234,9 @@ class Writer:
         except Exception as error:
             if isinstance(error, ConfigurationError):
                 raise
-            log.exception("database_not_tidied")  # what is beyond retention stays a while longer, and is not shown
+            log.exception(
+                "database_not_tidied"
+            )  # what is beyond retention stays a while longer, and is not shown
             more = False
         finally:
             self._busy = None
@@ -242,4 +264,8 @@ class Writer:
             self._store.close()
         before, self._fault = self._fault, f"the database cannot be written: {error}"
         if self._fault != before:
-            log.error("database_unavailable", reason=str(error), code=getattr(error, "sqlite_errorname", None))
+            log.error(
+                "database_unavailable",
+                reason=str(error),
+                code=getattr(error, "sqlite_errorname", None),
+            )

@@ -1,0 +1,89 @@
+"""Which broker a URL means. Their modules are imported only where they are used: a server without Redis need not load its library."""
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import parse_qsl, urlsplit
+
+from eventhub.brokers.base import Broker
+from eventhub.common.clock import unix_milliseconds
+from eventhub.config.settings import Settings
+from eventhub.errors import ConfigurationError
+from eventhub.events.channels import ChannelTypes, Retention
+
+Flushing = Literal["FULL", "NORMAL"]
+FLUSHING: dict[str, Flushing] = {"full": "FULL", "normal": "NORMAL"}
+
+
+def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Broker:
+    """The broker of the settings, files being relative to `directory`. Raises ConfigurationError."""
+
+    def retention(channel: str) -> Retention:
+        return types.resolve(channel).retention
+
+    url, limits = settings.broker, settings.limits
+    match url.partition(":")[0]:
+        case "memory":
+            from eventhub.brokers.memory import MemoryBroker
+
+            return MemoryBroker(
+                retention,
+                unix_milliseconds,
+                max_bytes=limits.history_bytes,
+                max_channels=limits.channels,
+            )
+        case "sqlite":
+            from eventhub.brokers.sqlite import SqliteBroker
+
+            path, synchronous = sqlite_url(url)
+            return SqliteBroker(
+                directory / path,
+                retention,
+                unix_milliseconds,
+                synchronous=synchronous,
+                max_channels=limits.channels,
+            )
+        case (
+            "redis"
+            | "rediss"
+            | "redis+sentinel"
+            | "rediss+sentinel"
+            | "redis+cluster"
+            | "rediss+cluster"
+        ):
+            from eventhub.brokers.redis import RedisBroker
+
+            return RedisBroker(url, retention, unix_milliseconds)
+        case "nats" | "tls":
+            from eventhub.brokers.nats import NatsBroker
+
+            return NatsBroker(url, retention, unix_milliseconds)
+    raise AssertionError(url)  # `Settings` takes no other
+
+
+def check_broker(settings: Settings) -> None:
+    """Raises ConfigurationError for an address that cannot be understood. Opens nothing, and connects to nothing."""
+    url = settings.broker
+    match url.partition(":")[0].partition("+")[0]:
+        case "sqlite":
+            sqlite_url(url)
+        case "redis" | "rediss":
+            from eventhub.brokers.redis.url import parse
+
+            parse(url)
+        case "nats" | "tls":
+            from eventhub.brokers.nats.address import NatsAddress
+
+            NatsAddress.parse(url)
+
+
+def sqlite_url(url: str) -> tuple[Path, Flushing]:
+    """Path and flushing of `sqlite:///events.db?synchronous=normal`; four slashes make the path absolute. Raises ConfigurationError."""
+    parts = urlsplit(url)
+    path = parts.path.removeprefix("/")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    level = options.pop("synchronous", "full")
+    if parts.netloc or not path or options or level not in FLUSHING or parts.fragment:
+        raise ConfigurationError(
+            f"broker is {url!r}; expected sqlite:///file or sqlite:////absolute/file, and ?synchronous=normal at most"
+        )
+    return Path(path), FLUSHING[level]

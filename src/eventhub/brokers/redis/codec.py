@@ -1,0 +1,215 @@
+"""What EventHub keeps in Redis, and how it is written: names of keys, the scripts' arguments and answers, announcements. No I/O."""
+
+from binascii import crc_hqx
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b, sha1
+from importlib.resources import files
+from itertools import count
+from typing import Any
+
+import orjson
+
+from eventhub.brokers.records import RecordReader, event
+from eventhub.events.channels import Retention
+from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, NewEvent, Position
+
+SLOTS = 16384
+PAGE_BYTES = 256 * 1024
+DAY = 86_400_000
+SLACK = 60_000
+"""Milliseconds by which keys outlive what is in them: servers' clocks differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script and its name at the server."""
+
+    text: bytes
+    sha: bytes
+
+    @classmethod
+    def load(cls, name: str) -> "Script":
+        directory = files("eventhub.brokers.redis")
+        text = directory.joinpath("log.lua").read_bytes() + directory.joinpath(name).read_bytes()
+        return cls(text, sha1(text, usedforsecurity=False).hexdigest().encode())
+
+
+PUBLISH = Script.load("publish.lua")
+HISTORY = Script.load("history.lua")
+
+
+def slot(channel: str) -> int:
+    """Of the cluster, for everything that belongs to a channel: its name is the hash tag."""
+    return crc_hqx(channel.encode(), 0) % SLOTS
+
+
+class KeyNames:
+    """Of keys and announcements. Announcements do not belong to a database, so its number is part of their name.
+
+    In a cluster, a script may use keys of one slot only, so there is one epoch for each slot that is used.
+    """
+
+    __slots__ = ("_database", "_prefix", "_tags")
+
+    def __init__(self, prefix: str, database: int, *, cluster: bool = False) -> None:
+        self._prefix = prefix
+        self._database = database
+        self._tags = _tags() if cluster else ()
+
+    def metadata(self, channel: str) -> str:
+        return f"{self._prefix}:meta:{{{channel}}}"
+
+    def log(self, channel: str) -> str:
+        return f"{self._prefix}:log:{{{channel}}}"
+
+    def epoch(self, channel: str) -> str:
+        return (
+            f"{self._prefix}:epoch:{{{self._tags[slot(channel)]}}}"
+            if self._tags
+            else f"{self._prefix}:epoch"
+        )
+
+    def key(self, channel: str, key: str) -> str:
+        return f"{self._prefix}:key:{{{channel}}}:{key}"
+
+    def topic(self, channel: str) -> str:
+        return f"{self._prefix}:{self._database}:{{{channel}}}"
+
+    def probe(self, tag: str, node: str) -> str:
+        return f"{self._prefix}:probe:{{{tag}}}:{node}"
+
+
+def lifetimes(retention: Retention) -> tuple[int, int]:
+    """Milliseconds until an unused log and its metadata expire; 0: never. The metadata outlive the log: without them it is a new one."""
+    if retention.age is None and retention.events > 0:
+        return 0, 0
+    age = retention.age or 0
+    return age + SLACK, max(age, DAY) + 2 * SLACK
+
+
+def publish_arguments(
+    names: KeyNames,
+    channel: str,
+    events: Sequence[NewEvent],
+    retention: Retention,
+    now: int,
+    verb: str,
+) -> Sequence[str | bytes | int]:
+    """KEYS and ARGV of publish.lua, with the number of keys first."""
+    keys = [names.metadata(channel), names.log(channel), names.epoch(channel), names.topic(channel)]
+    arguments: list[str | bytes | int] = [
+        now,
+        retention.events,
+        -1 if retention.age is None else retention.age,
+        *lifetimes(retention),
+        verb,
+    ]
+    for new in events:
+        digest = ""
+        if new.key is not None:
+            keys.append(names.key(channel, new.key))
+            digest = blake2b(new.data, digest_size=16).hexdigest()
+        attributes = orjson.dumps(dict(new.attributes)) if new.attributes else b""
+        arguments += (new.time, b"%b\n%b" % (attributes, new.data), digest)
+    return [len(keys), *keys, *arguments]
+
+
+def history_arguments(
+    names: KeyNames,
+    channel: str,
+    since: Position | Earliest | Last | Age,
+    limit: int,
+    retention: Retention,
+    now: int,
+    *,
+    keep: bool = False,
+) -> Sequence[str | bytes | int]:
+    """KEYS and ARGV of history.lua, with the number of keys first."""
+    asked: tuple[str, str, int]
+    match since:
+        case Position():
+            asked = ("position", since.epoch, since.offset)
+        case Last():
+            asked = ("last", "", since.count)
+        case Age():
+            asked = ("age", "", since.milliseconds)
+        case Earliest():
+            asked = ("earliest", "", 0)
+    age = -1 if retention.age is None else retention.age
+    ttl = lifetimes(retention)[1] or DAY
+    keys = (names.metadata(channel), names.log(channel), names.epoch(channel))
+    return [len(keys), *keys, *asked, limit, PAGE_BYTES, now, age, ttl, "keep" if keep else ""]
+
+
+def read_page(channel: str, answer: Sequence[Any], records: RecordReader) -> HistoryPage:
+    """The answer of history.lua."""
+    epoch = answer[0].decode()
+    rows = _rows(channel, epoch, answer)
+    return records.page(
+        channel,
+        Position(epoch, answer[2]),
+        rows,
+        Position(epoch, answer[1]),
+        answer[3].decode() or None,
+    )
+
+
+def _rows(channel: str, epoch: str, answer: Sequence[Any]) -> Iterator[Event | int]:
+    previous = answer[2]
+    for i in range(4, len(answer), 3):
+        offset, _, time = answer[i].partition(b"-")
+        number, body = int(offset), answer[i + 1]
+        try:
+            end = body.index(b"\n")
+            yield event(
+                channel,
+                epoch,
+                number,
+                previous,
+                int(time),
+                body[end + 1 :],
+                _attributes(body[:end]),
+            )
+        except ValueError:
+            yield number
+        previous = number
+
+
+def announce(channel: str, announcement: bytes, deliver: Callable[[Event], None]) -> None:
+    """Deliver the events of an announcement of publish.lua. Raises ValueError, LookupError where one cannot be read."""
+    begin = announcement.index(b"\n") + 1
+    header = announcement[: begin - 1].split(b" ")
+    epoch, previous, offset = header[0].decode(), int(header[1]), int(header[2])
+    for i in range(3, len(header), 2):
+        body = announcement.index(b"\n", begin)
+        end = begin + int(header[i + 1])
+        attributes = _attributes(announcement[begin:body]) if body > begin else None
+        deliver(
+            event(
+                channel,
+                epoch,
+                offset,
+                previous,
+                int(header[i]),
+                announcement[body + 1 : end],
+                attributes,
+            )
+        )
+        previous = offset
+        offset += 1
+        begin = end
+
+
+def _tags() -> Sequence[str]:
+    """A hash tag for each slot of a cluster."""
+    tags: dict[int, str] = {}
+    numbers = count()
+    while len(tags) < SLOTS:
+        tag = f"{next(numbers):x}"
+        tags.setdefault(slot(tag), tag)
+    return [tags[number] for number in range(SLOTS)]
+
+
+def _attributes(text: bytes) -> Mapping[str, str] | None:
+    return orjson.loads(text) if text else None

@@ -1,0 +1,1 @@
+"""Order, resume and fan-out, without I/O."""

@@ -1,0 +1,1 @@
+"""What is published: events, channel types, payload schemas."""

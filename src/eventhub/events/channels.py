@@ -1,0 +1,150 @@
+"""Channel types: names, resolution, retention and what is promised to whom. Declared in the configuration, resolved by the first token."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import orjson
+
+from eventhub.auth.grants import Action
+from eventhub.errors import Forbidden, InvalidChannel, InvalidEvent, UnknownChannel
+from eventhub.events.event import Event
+from eventhub.events.schema import MISFIT, Schema
+
+NAME_LENGTH = 200
+_NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
+
+
+class SlowReaderPolicy(StrEnum):
+    """What happens to a reader whose outgoing buffer is full (PROTOCOL.md, "Slow readers")."""
+
+    DISCONNECT = "disconnect"
+    LATEST = "latest"
+    DROP = "drop"
+
+
+class PublisherKind(StrEnum):
+    """Who may publish: a `client` over its WebSocket, a `producer` over HTTP."""
+
+    CLIENT = "client"
+    PRODUCER = "producer"
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What a channel's log keeps: at most `events`, none older than `age` milliseconds (None: however old). 0 events: no history."""
+
+    events: int
+    age: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelType:
+    """Everything that holds for the channels whose name begins with `name`."""
+
+    name: str
+    payload: str
+    schema: Schema
+    retention: Retention
+    presence: bool
+    slow: SlowReaderPolicy
+    publish: frozenset[PublisherKind]
+    anonymous: frozenset[Action] = frozenset()
+    """What anyone may do, where authentication is configured."""
+    rate: float | None = None
+    """Events per second from one principal; None: `limits.publish_rate`."""
+
+    def admit(self, publisher: PublisherKind) -> None:
+        """Raises Forbidden when `publisher` may not publish to channels of this type."""
+        if publisher not in self.publish:
+            allowed = " and ".join(sorted(self.publish)) or "nobody"
+            how = "over a WebSocket" if publisher is PublisherKind.CLIENT else "over HTTP"
+            raise Forbidden(
+                f"channel type {self.name!r} takes events from {allowed}, not from a {publisher}, which publishes {how} "
+                f"(channels.{self.name}.publish)"
+            )
+
+    def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
+        """As the schema's. Raises InvalidJson, TooDeep or InvalidEvent, which says where the schema is."""
+        try:
+            return self.schema.canonical(body, detailed=detailed)
+        except InvalidEvent as error:
+            raise InvalidEvent(
+                f"{error.message}{self._whose_schema}", error.details
+            ) from error.__cause__
+
+    def misfit(self) -> InvalidEvent:
+        """What is said of an event that the schema's `fits` has found wrong."""
+        return InvalidEvent(f"{MISFIT}{self._whose_schema}")
+
+    @property
+    def _whose_schema(self) -> str:
+        return f"; its schema is at /v1/types/{self.name}"
+
+    def series(self, event: Event) -> str:
+        """What tells one series of a channel from another when a slow reader gets only the newest of each."""
+        if event.attributes and "subject" in event.attributes:
+            return event.attributes["subject"]
+        if self.schema.conflation_key is None:
+            return ""
+        try:
+            data = orjson.loads(event.data)
+        except orjson.JSONDecodeError:  # not written by a schema of ours
+            return ""
+        value = data.get(self.schema.conflation_key) if isinstance(data, dict) else None
+        return "" if value is None else str(value)
+
+
+class ChannelTypes:
+    """The declared channel types."""
+
+    def __init__(self, types: Mapping[str, ChannelType]) -> None:
+        self._types = dict(types)
+
+    def __iter__(self) -> Iterator[ChannelType]:
+        return iter(self._types.values())
+
+    def named(self, name: str) -> ChannelType:
+        """Raises UnknownChannel."""
+        if (found := self._types.get(name)) is None:
+            raise UnknownChannel(
+                f"no channel type is called {name[:NAME_LENGTH]!r}{self._hint(name)}"
+            )
+        return found
+
+    def resolve(self, channel: str) -> ChannelType:
+        """The type of a channel. Raises InvalidChannel or UnknownChannel."""
+        found = self._types.get(channel.partition(".")[0])
+        if found is not None and len(channel) <= NAME_LENGTH and _NAME.fullmatch(channel):
+            return found
+        check_name(channel)
+        name = channel.partition(".")[0]
+        raise UnknownChannel(
+            f"channel {channel!r} is of type {name!r}, which is not declared{self._hint(name)}"
+        )
+
+    def _hint(self, name: str) -> str:
+        near = difflib.get_close_matches(name, self._types, n=1)
+        return (
+            f"; did you mean {near[0]!r}?" if near else f"; declared are {', '.join(self._types)}"
+        )
+
+
+def check_name(channel: str) -> None:
+    """Raises InvalidChannel unless `channel` is well-formed."""
+    if len(channel) > NAME_LENGTH:
+        raise InvalidChannel(
+            f"the channel name has {len(channel)} characters; at most {NAME_LENGTH} are allowed"
+        )
+    if not _NAME.fullmatch(channel):
+        hint = (
+            "; patterns are for the grants of tokens and API keys"
+            if "*" in channel or ">" in channel
+            else ""
+        )
+        hint = "; an address names several by repeating channel=" if "," in channel else hint
+        raise InvalidChannel(
+            f"channel is {channel!r}; expected tokens of A-Z a-z 0-9 _ - joined by dots, such as 'chat.lobby'{hint}"
+        )

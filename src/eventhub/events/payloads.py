@@ -1,0 +1,50 @@
+"""The built-in payload models. Unknown fields are refused, and nothing is coerced: a number is not a text."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
+
+Text64 = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class Payload(BaseModel):
+    """What the built-in payloads share. `conflation_key` names the field that tells series apart for `slow: latest`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    conflation_key: ClassVar[str | None] = None
+
+
+class ChatMessage(Payload):
+    """A line of chat."""
+
+    sender: Text64 = Field(description="Who says it")
+    text: str = Field(min_length=1, max_length=4000, description="What is said, plain text")
+
+
+class LogRecord(Payload):
+    """A log record."""
+
+    level: Literal["debug", "info", "warning", "error", "critical"] = Field(
+        description="How much it matters"
+    )
+    message: str = Field(max_length=16_000, description="What happened")
+    logger: str | None = Field(default=None, max_length=256, description="The name of the logger")
+    fields: dict[str, JsonValue] | None = Field(default=None, description="Structured context")
+
+
+class Reading(Payload):
+    """A measurement of a sensor."""
+
+    conflation_key: ClassVar[str | None] = "sensor"
+
+    value: FiniteFloat = Field(description="The number measured")
+    unit: str | None = Field(
+        default=None, max_length=32, description="UCUM where there is a code: Cel, %, kW"
+    )
+    sensor: Text64 | None = Field(default=None, description="Which sensor of the channel")
+    quality: Literal["good", "uncertain", "bad"] | None = Field(
+        default=None, description="As in OPC UA"
+    )
+
+
+BUILT_IN: dict[str, type[Payload]] = {"chat": ChatMessage, "log": LogRecord, "reading": Reading}

@@ -1,0 +1,1 @@
+"""The channels of this node: publishing, subscriptions, and the other nodes."""

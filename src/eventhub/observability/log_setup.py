@@ -1,0 +1,73 @@
+"""Logs: structlog for our own and for libraries', JSON lines on standard output, colours on a terminal."""
+
+import logging
+import sys
+from typing import Any, cast
+
+import structlog
+
+from eventhub.config.settings import Level, LogSettings
+
+OURS = "eventhub"
+"""The root of our loggers."""
+
+
+def configure(settings: LogSettings) -> None:
+    """Set logging up for the process."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    console = settings.format == "console" or (settings.format == "auto" and sys.stdout.isatty())
+    if console:
+        renderers: list[Any] = [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
+    else:
+        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    for name in ("uvicorn", "uvicorn.error"):
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).propagate = True
+    set_level(settings.level)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+
+
+def set_level(level: Level) -> None:
+    """From now on. Libraries stay at info or above: at debug some of them show what they carry, payloads and credentials."""
+    ours = logging.getLevelNamesMapping()[level.upper()]
+    logging.getLogger(OURS).setLevel(ours)
+    logging.getLogger().setLevel(max(logging.INFO, ours))
+    logging.getLogger("uvicorn.error").setLevel(
+        max(logging.WARNING, ours)
+    )  # what it says at info, we say ourselves
+
+
+def level() -> Level:
+    """That of now."""
+    return cast(Level, logging.getLevelName(logging.getLogger(OURS).getEffectiveLevel()).lower())
+
+
+def printable(text: str) -> str:
+    """A client's text for a line of the log: what would move a terminal's cursor is escaped."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode()

@@ -1,0 +1,1 @@
+"""The HTTP interface but for publishing and streams."""

@@ -1,0 +1,33 @@
+"""The web pages. Static files from the wheel, or from the checkout when running from one."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.responses import FileResponse
+from starlette.staticfiles import StaticFiles
+
+from eventhub.server.messages.security_headers import PAGE, with_headers
+
+PAGES = {"/": "index.html", "/chat": "chat.html", "/explore": "explore.html", "/docs": "docs.html"}
+
+
+def mount(api: FastAPI) -> None:
+    """Serve the pages at their paths, and all their files below /static."""
+    directory = web_directory()
+    api.mount("/static", with_headers(StaticFiles(directory=directory), PAGE), name="static")
+    headers = {name.decode(): value.decode() for name, value in PAGE}
+    for path, name in PAGES.items():
+        _page(api, path, directory / name, headers)
+
+
+def web_directory() -> Path:
+    """Where the files are."""
+    package = Path(__file__).resolve().parents[2]
+    installed = package / "web"
+    return installed if installed.is_dir() else package.parents[1] / "web"
+
+
+def _page(api: FastAPI, path: str, file: Path, headers: dict[str, str]) -> None:
+    @api.get(path, include_in_schema=False)
+    async def page() -> FileResponse:
+        return FileResponse(file, headers=headers)

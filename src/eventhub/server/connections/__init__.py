@@ -1,0 +1,1 @@
+"""All open connections: identity, deadlines, drain, operators' view."""

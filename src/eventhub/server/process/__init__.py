@@ -1,0 +1,1 @@
+"""The process: start, workers, listeners, certificates, its own metrics."""

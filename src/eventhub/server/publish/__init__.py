@@ -1,0 +1,1 @@
+"""POST and PUT to a channel."""

@@ -1,0 +1,74 @@
+"""Which web pages may connect and publish: whoever shows a page to a visitor would otherwise act in the visitor's place."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import structlog
+
+from eventhub.common.origin import OPAQUE, Origins, is_of_host, parse_origin
+from eventhub.errors import OriginNotAllowed
+from eventhub.observability.log_setup import printable
+
+ELSEWHERE = (b"cross-site", b"same-site")
+"""Where a page of another origin is (Fetch Metadata, 2.3): same-site is another port of this host."""
+AHEAD = (b"sec-purpose", b"purpose", b"x-moz", b"x-purpose")
+"""What browsers say, and have said, of what is fetched although nobody has asked for it yet (Fetch,
+3.8).
+"""
+AGAIN_SECONDS = 600.0
+"""A refused origin is logged again after so long."""
+REMEMBERED = 100
+"""Refused origins that are logged in that time; more are not."""
+
+log = structlog.get_logger("eventhub.origins")
+
+
+class OriginCheck:
+    """The check of RFC 6455, 10.2, for every transport. `clock` gives seconds."""
+
+    def __init__(
+        self, patterns: Sequence[str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.listed = Origins(patterns)
+        self._clock = clock
+        self._logged: dict[str, float] = {}  # when, by origin; the oldest first
+
+    def check(self, headers: Mapping[bytes, bytes]) -> None:
+        """Raises OriginNotAllowed for a page of an origin that is neither this host's nor listed, and for what no visitor asked for."""
+        for name in AHEAD:
+            if headers.get(name, b"").startswith((b"prefetch", b"preview")):
+                raise OriginNotAllowed(
+                    "the browser fetches this ahead of a visit; expected a visitor to ask for it"
+                )
+        if (origin := headers.get(b"origin")) is None:
+            # <img src="…/sse?member=eve">, a prefetch and a link name no origin, and eve would
+            # stand in presence
+            if headers.get(b"sec-fetch-site") in ELSEWHERE and not self.listed.any:
+                raise OriginNotAllowed(
+                    "a page of another origin leads here without saying which it is; expected a CORS request"
+                )
+            return
+        text, host = origin.decode("latin-1"), headers.get(b"host", b"").decode("latin-1")
+        parsed = parse_origin(text)
+        if not (parsed is not None and is_of_host(parsed, host)) and not self.listed.cover(text):
+            self._note(text, host)
+            why = ", which files and sandboxed frames of any page have" if text == OPAQUE else ""
+            raise OriginNotAllowed(
+                f"the page's origin is {text[:200]!r}{why}; expected that of the host {host[:80]!r}, for which the request is, "
+                "or one that `origins` in the configuration lists"
+            )
+
+    def _note(self, origin: str, host: str) -> None:
+        """For whoever wonders why a page cannot connect: browsers do not tell it."""
+        now = self._clock()
+        while self._logged and now - next(iter(self._logged.values())) >= AGAIN_SECONDS:
+            del self._logged[next(iter(self._logged))]
+        shown = origin[:200]
+        if shown not in self._logged and len(self._logged) < REMEMBERED:
+            self._logged[shown] = now
+            log.warning(
+                "origin_refused",
+                origin=printable(shown),
+                host=printable(host[:200]),
+                setting="origins",
+            )

@@ -1,0 +1,232 @@
+"""The WebSocket session over standard ASGI messages: for other servers and test clients. Slower than the fast lane, otherwise the same."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from time import thread_time
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+
+from eventhub.common.concurrency import race
+from eventhub.common.token_bucket import commands
+from eventhub.delivery.encoding import LINES
+from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer, UnsupportedMediaType
+from eventhub.events.event import NewEvent, Receipt
+from eventhub.server.connections.access_log import note
+from eventhub.server.connections.manager import (
+    PATH,
+    SUBPROTOCOL,
+    ConnectionManager,
+    silent,
+    too_large,
+)
+from eventhub.server.messages.request_head import combined
+from eventhub.server.security.authentication import address_of
+from eventhub.server.streams.outbox import Outbox
+from eventhub.server.streams.query import StreamQuery
+from eventhub.server.websocket.frames import SERVICE_RESTART
+from eventhub.server.websocket.handshake import is_shown, not_here
+from eventhub.server.websocket.publish_queue import PublishQueue
+from eventhub.session.commands import Ref
+from eventhub.session.session import Session
+
+
+class AsgiWriter(Outbox):
+    """Tells its client why it ends, unless the client is too slow to be told."""
+
+    __slots__ = ("on_error",)
+    on_error: Callable[[EventHubError], None]
+
+    def fail(self, error: EventHubError) -> None:
+        if not self._closed and not isinstance(error, SlowConsumer):
+            self.on_error(error)
+        super().fail(error)
+
+
+class AsgiWebSocket:
+    """One connection. The server below it does the framing, the pings and the close handshake."""
+
+    transport = "websocket"
+    _session: Session
+    _publish_queue: PublishQueue
+
+    def __init__(self, manager: ConnectionManager) -> None:
+        self._manager = manager
+        on_full = partial(manager.contained, self, "congested", self._congested)
+        on_drained = partial(manager.contained, self, "drained", self._drained)
+        self._outbox = AsgiWriter(LINES, manager.settings.limits.buffer_bytes, on_full, on_drained)
+        self._room = asyncio.Event()
+        self._room.set()
+        self._close = (SERVICE_RESTART, "")
+
+    async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the connection until either side ends it."""
+        await receive()  # websocket.connect
+        manager = self._manager
+        offered = scope.get("subprotocols", ())
+        try:
+            if scope["path"] != PATH:
+                raise not_here(scope["path"])
+            query, headers = manager.authentication.move_query_token(
+                scope["query_string"], combined(scope["headers"])
+            )
+            manager.hosts.check(headers.get(b"host"))
+            manager.origins.check(headers)
+            principal = await manager.authentication.admit(headers, offered, address_of(scope))
+            identity = manager.connections.enter(principal, address_of(scope))
+            self._session = manager.session(self._outbox, self._submit, identity)
+            self._publish_queue = PublishQueue(
+                manager.hub, self._published, self._give_up, identity.id
+            )
+            note(scope, session=identity.id)
+            self._outbox.on_fail, self._outbox.on_error = (
+                partial(manager.end_session, self._session),
+                self._session.error,
+            )
+            with manager.connection_limits.counted(scope):
+                manager.opened(self, identity, self._session)
+                await self._serve(
+                    query, SUBPROTOCOL if SUBPROTOCOL in offered else None, receive, send
+                )
+        except EventHubError as error:  # nothing of what was accepted raises one
+            self._manager.hub.refused(error)
+            if not is_shown(error, scope["headers"]):
+                await send(
+                    {
+                        "type": "websocket.accept",
+                        "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None,
+                    }
+                )
+                await send(
+                    {
+                        "type": "websocket.send",
+                        "text": orjson.dumps({"type": "error", **error.as_dict()}).decode(),
+                    }
+                )
+            await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
+
+    async def _serve(
+        self, query: bytes, subprotocol: str | None, receive: Receive, send: Send
+    ) -> None:
+        try:
+            await send(
+                {"type": "websocket.accept", "subprotocol": subprotocol}
+            )  # which fails when the client has gone
+            await race(self._send(send), self._read(query, receive))
+        finally:
+            self._manager.deadlines.clear((self, "first"))
+            self._outbox.discard()
+            self._manager.end_session(self._session)
+            self._manager.closed(self)
+
+    @property
+    def why(self) -> str:
+        """What ended it."""
+        return self._outbox.error.code if self._outbox.error is not None else self._close[1]
+
+    def buffered(self) -> int:
+        """Bytes waiting to be sent."""
+        return self._outbox.size
+
+    def beat(self) -> None:
+        """The server below pings."""
+
+    def goodbye(self, error: ShuttingDown) -> None:
+        """Say so, flush, close."""
+        self._session.goodbye(error)
+        self._close = (SERVICE_RESTART, error.code)
+        self._outbox.close()
+        self._manager.end_session(self._session)
+
+    def abort(self) -> None:
+        """Give up what is buffered; the server below does the rest."""
+        self._outbox.discard()
+
+    async def _read(self, query: bytes, receive: Receive) -> None:
+        self._session.hello()
+        seconds = self._manager.settings.limits.first_frame_seconds
+        try:
+            wanted = StreamQuery(query)
+            wanted.subscribe(self._session)
+            if not wanted.channels:
+                dismiss = partial(
+                    self._manager.contained, self, "deadline", lambda: self.fail(silent(seconds))
+                )
+                self._manager.deadlines.after((self, "first"), seconds, dismiss)
+        except EventHubError as error:
+            self.fail(error)
+        bucket, clock, turns = (
+            self._manager.bucket(),
+            asyncio.get_running_loop().time,
+            self._manager.turns,
+        )
+        served = 0.0
+        while (message := await receive())["type"] == "websocket.receive":
+            self._manager.deadlines.clear((self, "first"))
+            if turns.over:
+                await turns.another(served, len(message.get("text") or b""))
+            begin = thread_time()
+            if self._outbox.error is None:
+                self._manager.contained(self, "message", partial(self._receive, message))
+            seconds = thread_time() - begin
+            turns.spend(seconds)
+            served = turns.served(served, seconds)
+            count = commands(1, len(message.get("text") or b""), seconds)
+            if wait := bucket.charge(
+                count, clock() * 1000
+            ):  # the server below reads no more meanwhile
+                self._manager.hub.delayed("commands")
+                await asyncio.sleep(wait)
+            await self._room.wait()
+        self._outbox.close()
+
+    def _receive(self, message: Any) -> None:
+        text = message.get("text")
+        limit = self._manager.session_limits.message_bytes
+        if text is None:
+            self.fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
+        elif len(encoded := text.encode()) > limit:
+            self.fail(too_large("the message is larger", "event_bytes", limit))
+        else:
+            self._session.receive(encoded)
+
+    def fail(self, error: EventHubError) -> None:
+        """End the connection for this error."""
+        self._outbox.fail(error)
+
+    def _give_up(self, error: EventHubError) -> None:
+        self._manager.connections.fail(self, error)
+
+    async def _send(self, send: Send) -> None:
+        while (data := await self._outbox.take(self._manager.settings.heartbeat)) is not None:
+            for line in data.decode().split("\n")[:-1]:
+                await send({"type": "websocket.send", "text": line})
+        error = self._outbox.error
+        code, reason = (error.close_code, error.code) if error else self._close
+        await send({"type": "websocket.close", "code": code, "reason": reason})
+
+    def _congested(self) -> None:
+        self._regulate()
+        if self._outbox.full:
+            self._session.congested()
+
+    def _drained(self) -> None:
+        self._regulate()
+        if not self._outbox.full:
+            self._session.drained()
+
+    def _submit(self, ref: Ref, event: NewEvent) -> None:
+        self._publish_queue.add(ref, event)
+        self._regulate()
+
+    def _published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
+        self._session.published(ref, channel, outcome)
+        self._regulate()
+
+    def _regulate(self) -> None:
+        if self._outbox.full or not self._publish_queue.roomy:
+            self._room.clear()
+        else:
+            self._room.set()

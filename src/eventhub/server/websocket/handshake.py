@@ -1,0 +1,147 @@
+"""The opening handshake of a WebSocket, RFC 6455 chapter 4, without I/O."""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import NamedTuple
+from urllib.parse import unquote
+
+import httptools
+import orjson
+
+from eventhub.auth.principal import Principal
+from eventhub.errors import EventHubError, InvalidRequest, NotFound
+from eventhub.server.connections.manager import PATH, SUBPROTOCOL, ConnectionManager
+from eventhub.server.messages.request_head import combined
+from eventhub.server.messages.security_headers import ALWAYS
+from eventhub.server.websocket.frames import accept_deflate
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+DEFLATE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class HandshakeRequest(NamedTuple):
+    """What a client asks for that speaks the protocol, whoever it is and wherever it wants to go."""
+
+    key: str
+    offered: list[str]
+    extensions: str
+
+    def answer(self, *, deflate: bool) -> bytes:
+        """The response that accepts it."""
+        lines = [
+            "HTTP/1.1 101 Switching Protocols",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Accept: {_accept(self.key)}",
+            *([f"Sec-WebSocket-Protocol: {SUBPROTOCOL}"] if SUBPROTOCOL in self.offered else []),
+            *([f"Sec-WebSocket-Extensions: {DEFLATE}"] if deflate else []),
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+
+
+class HandshakeResult(NamedTuple):
+    """What both sides agreed on, and the bytes that say so."""
+
+    query: bytes
+    principal: Principal
+    deflate: bool
+    answer: bytes
+
+
+def negotiate(
+    manager: ConnectionManager, method: str, url: bytes, headers: Headers, client: str = ""
+) -> HandshakeResult:
+    """Answer an upgrade request of the client at this address. Raises EventHubError, UnknownKey."""
+    try:
+        address = httptools.parse_url(url)
+    except httptools.HttpParserError:
+        raise InvalidRequest("the address is not a URL") from None
+    path = unquote((address.path or b"/").decode("latin-1"))
+    if path != PATH:
+        raise not_here(path)
+    query, given = manager.authentication.move_query_token(address.query or b"", combined(headers))
+    opening = _opening(method, headers)
+    manager.hosts.check(given.get(b"host"))
+    manager.origins.check(given)
+    principal = manager.authentication.identify(given, opening.offered, client)
+    deflate = manager.settings.compression and accept_deflate(opening.extensions)
+    return HandshakeResult(query, principal, deflate, opening.answer(deflate=deflate))
+
+
+def not_here(path: str) -> NotFound:
+    """The error of a handshake for this path."""
+    return NotFound(f"no WebSocket is served at {path[:200]!r}; expected {PATH}")
+
+
+def is_shown(error: EventHubError, headers: Headers) -> bool:
+    """Whether a client sees the status of a refusal. Browsers show their pages only what comes behind 101; they alone send an Origin.
+
+    A fault of this node's stays a status for them, too: a load balancer may try another node.
+    """
+    return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or not any(
+        name == b"origin" for name, _ in headers
+    )
+
+
+def opening_of_page(error: EventHubError, method: str, headers: Headers) -> bytes | None:
+    """The answer behind which a page can be told why it is refused; None where the status says it."""
+    if is_shown(error, headers):
+        return None
+    try:
+        return _opening(method, headers).answer(deflate=False)
+    except InvalidRequest:
+        return None
+
+
+def refusal(error: EventHubError) -> bytes:
+    """A response that is not 101."""
+    body = orjson.dumps(error.as_problem())
+    lines = [
+        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        *(f"{name.decode()}: {value.decode()}" for name, value in ALWAYS),
+        *(f"{name.title()}: {value}" for name, value in error.headers.items()),
+        *(["Sec-WebSocket-Version: 13"] if isinstance(error, InvalidRequest) else []),  # 4.4
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + body
+
+
+def _opening(method: str, headers: Headers) -> HandshakeRequest:
+    """Raises InvalidRequest."""
+    found = _joined(headers)
+    if method != "GET" or found.get(b"sec-websocket-version") != "13":
+        raise InvalidRequest("expected a GET with Sec-WebSocket-Version: 13")
+    key = found.get(b"sec-websocket-key", "")
+    if not _is_key(key):
+        raise InvalidRequest("Sec-WebSocket-Key is missing or is not 16 bytes in base64")
+    offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",")]
+    return HandshakeRequest(key, offered, found.get(b"sec-websocket-extensions", ""))
+
+
+def _joined(headers: Headers) -> dict[bytes, str]:
+    """Values by name; those of a repeated header joined (RFC 9110, 5.3)."""
+    found: dict[bytes, str] = {}
+    for name, value in headers:
+        text = value.decode("latin-1").strip()
+        found[name] = f"{found[name]}, {text}" if name in found else text
+    return found
+
+
+def _accept(key: str) -> str:
+    return base64.b64encode(
+        hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()
+    ).decode()
+
+
+def _is_key(key: str) -> bool:
+    try:
+        return len(base64.b64decode(key, validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False

@@ -1,0 +1,70 @@
+"""Events that clients publish over one connection: in order, grouped while a publish is under way, bounded."""
+
+import time
+from collections.abc import Callable
+
+from eventhub.common.faults import internal
+from eventhub.errors import EventHubError
+from eventhub.events.event import NewEvent, Receipt
+from eventhub.hub.hub import Hub
+from eventhub.observability.tracing import PublishSpan, trace_id_of
+from eventhub.session.commands import Ref
+
+BACKLOG = 64
+"""Beyond it the connection reads no more until some are answered."""
+
+Answer = Callable[[Ref, str, Receipt | EventHubError], None]
+
+
+class PublishQueue:
+    """A connection's publishes. `session` is what the connection is called in logs, `fail` ends it."""
+
+    __slots__ = ("_answer", "_busy", "_fail", "_hub", "_session", "_waiting")
+
+    def __init__(
+        self, hub: Hub, answer: Answer, fail: Callable[[EventHubError], None], session: str
+    ) -> None:
+        self._session = session
+        self._fail = fail
+        self._hub = hub
+        self._answer = answer
+        self._waiting: list[tuple[Ref, NewEvent, float, PublishSpan | None]] = []
+        self._busy = False
+
+    @property
+    def roomy(self) -> bool:
+        """There is room for more."""
+        return len(self._waiting) < BACKLOG
+
+    def add(self, ref: Ref, event: NewEvent) -> bool:
+        """Publish soon. False when the backlog is full: add no more until `roomy`."""
+        trace = None
+        if (tracing := self._hub.tracing) is not None:
+            trace = tracing.publish(event.channel, event.attributes, "websocket")
+            event = event if trace is None else event._replace(attributes=trace.attributes)
+        self._waiting.append((ref, event, time.perf_counter(), trace))
+        if not self._busy:
+            self._busy = True
+            self._hub.spawn(self._publish(), "publish", self._fail)
+        return self.roomy
+
+    async def _publish(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            traces = [trace for *_, trace in batch if trace is not None]
+            try:
+                outcomes = await self._hub.publish([event for _, event, *_ in batch], traces)
+            except EventHubError as error:
+                outcomes = [error.detached()] * len(batch)
+            except Exception as error:
+                ids = {found for _, event, *_ in batch if (found := trace_id_of(event.attributes))}
+                self._hub.faults.note(
+                    "publish", error, session=self._session, trace_ids=sorted(ids)
+                )
+                outcomes = [internal()] * len(batch)
+            for (ref, event, begin, trace), outcome in zip(batch, outcomes, strict=True):
+                if trace is not None:
+                    trace.end((outcome,))
+                self._answer(ref, event.channel, outcome)
+                self._hub.answered(event.channel, time.perf_counter() - begin)
+        self._busy = False

@@ -1,0 +1,1 @@
+"""One client's protocol, without I/O."""

@@ -1,0 +1,114 @@
+"""auth/grants.py: which patterns there are, and which channels each covers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventhub.auth.grants import (
+    EVERYTHING,
+    NOTHING,
+    PATTERN_LENGTH,
+    PATTERNS,
+    Action,
+    Grants,
+    check_pattern,
+)
+
+TOKENS = st.sampled_from(["a", "b", "ab", "A", "-", "_", "a-b", "0"])
+CHANNELS = st.lists(TOKENS, min_size=1, max_size=5).map(".".join)
+
+
+@st.composite
+def patterns(draw: st.DrawFn) -> str:
+    tokens = draw(st.lists(st.one_of(TOKENS, st.just("*")), max_size=4))
+    return ".".join([*tokens, *([">"] if not tokens or draw(st.booleans()) else [])])
+
+
+def covers(pattern: str, channel: str) -> bool:
+    """Token by token, as NATS describes its subjects."""
+    wanted, given = pattern.split("."), channel.split(".")
+    if wanted[-1] == ">":
+        wanted.pop()
+        if len(given) <= len(wanted):
+            return False
+        given = given[: len(wanted)]
+    return len(wanted) == len(given) and all(
+        want in ("*", token) for want, token in zip(wanted, given, strict=True)
+    )
+
+
+@given(st.lists(patterns(), max_size=4), CHANNELS)
+def test_a_channel_is_allowed_when_one_of_the_patterns_covers_it(
+    found: list[str], channel: str
+) -> None:
+    grants = Grants({Action.SUBSCRIBE: found})
+    assert grants.allow(Action.SUBSCRIBE, channel) == any(
+        covers(pattern, channel) for pattern in found
+    )
+    assert not grants.allow(Action.PUBLISH, channel)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "covered", "others"),
+    [
+        (
+            "chat.lobby",
+            ["chat.lobby"],
+            ["chat", "chat.lobby2", "chat.lobby.side", "xchat.lobby", "chatXlobby", "CHAT.lobby"],
+        ),
+        ("chat.*", ["chat.lobby", "chat.-"], ["chat", "chat.lobby.side", "logs.chat.lobby"]),
+        ("*.x", ["a.x", "b.x"], ["x", "a.b.x", "a.x.b"]),
+        ("iot.>", ["iot.a", "iot.a.b.c"], ["iot", "iota.b", "x.iot.a"]),
+        ("*.*.>", ["a.b.c", "a.b.c.d"], ["a.b", "a"]),
+        (">", ["a", "a.b", "a.b.c"], []),
+        ("*", ["a"], ["a.b"]),
+    ],
+)
+def test_what_patterns_cover(pattern: str, covered: list[str], others: list[str]) -> None:
+    grants = Grants({Action.PUBLISH: [pattern]})
+    assert [
+        channel for channel in [*covered, *others] if grants.allow(Action.PUBLISH, channel)
+    ] == covered
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["", ".", "a.", "a..b", ">.a", "a.>.b", "a>", "a*", "*a", "**", ">>", "a b", "a\n", "\na", "é", "a/b", "a.*b", "x" * 201, ".*", "a|b"],
+)  # fmt: skip
+def test_what_is_no_pattern_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="expected a channel pattern such as"):
+        check_pattern(pattern)
+    with pytest.raises(ValueError, match="expected a channel pattern"):
+        Grants({Action.SUBSCRIBE: ["chat.*", pattern]})
+
+
+@pytest.mark.parametrize("value", [None, 5, True, ["a"], {"a": 1}, b"a"])
+def test_what_is_no_text_is_no_pattern(value: object) -> None:
+    with pytest.raises(ValueError, match="received"):
+        check_pattern(value)
+
+
+def test_a_long_pattern_is_shown_cut() -> None:
+    with pytest.raises(ValueError, match="received") as refused:
+        check_pattern("!" * 10_000)
+    assert len(str(refused.value)) < 200
+
+
+def test_a_pattern_has_the_length_of_a_channel_at_most() -> None:
+    longest = "x" * PATTERN_LENGTH
+    assert Grants({Action.SUBSCRIBE: [longest]}).allow(Action.SUBSCRIBE, longest)
+
+
+def test_the_number_of_patterns_is_bounded() -> None:
+    most = [f"a.{number}" for number in range(PATTERNS)]
+    assert Grants({Action.PUBLISH: most}).allow(Action.PUBLISH, "a.99")
+    with pytest.raises(ValueError, match="publish has 101 patterns; at most 100"):
+        Grants({Action.PUBLISH: [*most, "a.b"]})
+
+
+def test_nothing_and_everything() -> None:
+    for action in Action:
+        assert not NOTHING.allow(action, "a")
+        assert EVERYTHING.allow(action, "a")
+        assert EVERYTHING.allow(action, "a.b.c")
+    assert "('>',)" in repr(EVERYTHING)

@@ -1,0 +1,156 @@
+"""brokers/sqlite/logs.py: what a transaction will change, without a database."""
+
+from eventhub.brokers.sqlite.file import DatabaseOrigin
+from eventhub.brokers.sqlite.logs import (
+    KEY_AGE,
+    STRIDE,
+    UNDECLARED,
+    SqliteLog,
+    SqliteLogs,
+    WriteTransaction,
+)
+from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels, UnknownChannel
+from eventhub.events.channels import Retention
+from eventhub.events.event import NewEvent, Receipt
+
+NOW = 1_795_000_000_000
+
+
+FRESH = DatabaseOrigin("e", NOW, 0, fresh=True)
+
+
+def logs(
+    origin: DatabaseOrigin = FRESH,
+    events: int = 80,
+    age: int | None = None,
+    max_channels: int = 100,
+    max_keys: int = 100,
+) -> SqliteLogs:
+    return SqliteLogs(origin, lambda channel: Retention(events, age), max_channels, max_keys)
+
+
+def new(
+    channel: str = "a", data: bytes = b"1", key: str | None = None, time: int = NOW
+) -> NewEvent:
+    return NewEvent(channel, data, time, None, key)
+
+
+def publish(
+    known: SqliteLogs, *events: NewEvent, now: int = NOW, commit: bool = True
+) -> list[Receipt | EventHubError]:
+    turn = WriteTransaction(known, now, {"a"})
+    results = turn.publish(events)
+    if commit:
+        known.commit(turn)
+    return results
+
+
+def offsets(results: list[Receipt | EventHubError]) -> list[int]:
+    return [result.position.offset for result in results if isinstance(result, Receipt)]
+
+
+def test_the_first_opening_counts_from_one() -> None:
+    assert offsets(publish(logs(), new(), new(), new())) == [1, 2, 3]
+
+
+def test_a_later_opening_begins_a_range_and_joins_what_was_there() -> None:
+    known = logs(FRESH._replace(fresh=False))
+    known.load(SqliteLog(7, "a", Retention(80, None), 41))
+    known.loaded(NOW + 1999)
+    assert known.base == 41 + STRIDE, "also when hardly any time has passed"
+    known.loaded(NOW + 2000)
+    assert known.base == 2 * STRIDE
+    turn = WriteTransaction(known, NOW, {"a"})
+    assert offsets(turn.publish([new(), new(), new("b")])) == [
+        2 * STRIDE + 1,
+        2 * STRIDE + 2,
+        2 * STRIDE + 1,
+    ]
+    assert [(event.previous, event.offset) for event in turn.announced] == [
+        (41, 2 * STRIDE + 1),
+        (2 * STRIDE + 1, 2 * STRIDE + 2),
+    ]
+    assert [row[0] for row in turn.rows] == [7, 7, 8], "a new channel gets a row that none has"
+
+
+def test_a_transaction_that_failed_changes_nothing() -> None:
+    known = logs()
+    publish(known, new())
+    assert offsets(publish(known, new(key="k"), new("b"), commit=False)) == [2, 1]
+    (again,) = publish(known, new(key="k", data=b"2"))
+    assert isinstance(again, Receipt)
+    assert (again.position.offset, again.replayed) == (2, False)
+    assert "b" not in known.channels
+
+
+def test_a_key_is_known_within_its_transaction_and_for_ten_minutes_after() -> None:
+    known = logs()
+    first, same, other = publish(known, new(key="k"), new(key="k"), new(key="k", data=b"2"))
+    assert isinstance(first, Receipt)
+    assert same == first._replace(replayed=True)
+    assert isinstance(other, IdempotencyConflict)
+    assert publish(known, new(key="k"), now=NOW + KEY_AGE) == [same]
+    assert offsets(publish(known, new(key="k", time=NOW + KEY_AGE + 1), now=NOW + KEY_AGE + 1)) == [
+        2
+    ]
+
+
+def test_beyond_their_bound_the_oldest_keys_are_forgotten() -> None:
+    known = logs(max_keys=2)
+    publish(known, new(key="1"), new(key="2"), new(key="3"))
+    assert list(known.keys) == [("a", "2"), ("a", "3")]
+
+
+def test_channels_beyond_the_bound_are_refused_and_the_others_go_on() -> None:
+    known = logs(max_channels=2)
+    results = publish(known, new("a"), new("b"), new("c"), new("a"))
+    assert [isinstance(result, TooManyChannels) for result in results] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_rows_are_deleted_when_an_eighth_is_in_excess() -> None:
+    known = logs(events=80)
+    publish(known, *[new()] * 89)
+    assert not known.excessive
+    publish(known, new())
+    assert list(known.excessive) == ["a"]
+
+
+def test_what_is_too_old_is_found_in_channels_that_nobody_touches() -> None:
+    known = logs(age=1000)
+    publish(known, new("a"), new("b", time=NOW + 1))
+    known.expire(NOW + 1001)
+    assert list(known.excessive) == ["a"]
+
+
+def test_without_retention_nothing_is_stored_and_the_end_moves_on() -> None:
+    known = logs(events=0)
+    turn = WriteTransaction(known, NOW, {"a"})
+    turn.publish([new(), new()])
+    assert (turn.rows, turn.changed["a"].trimmed, len(turn.announced)) == ([], 2, 2)
+
+
+def test_a_clock_that_was_set_back_reuses_nothing() -> None:
+    known = logs(FRESH._replace(fresh=False, floor=50))
+    known.load(SqliteLog(1, "a", Retention(80, None), 5 * STRIDE))
+    known.loaded(NOW - 10_000_000)
+    assert known.base == 6 * STRIDE
+
+
+def test_events_of_a_type_that_is_not_declared_any_more_are_kept() -> None:
+    def undeclared(channel: str) -> Retention:
+        raise UnknownChannel("gone")
+
+    assert SqliteLogs(FRESH, undeclared, 1, 1).retention("old.a") == UNDECLARED
+
+
+def test_only_channels_without_rows_and_subscribers_can_be_forgotten() -> None:
+    known = logs(events=0)
+    publish(known, new("a"), new("b"), new("c"))
+    assert [log.name for log in known.forgettable({"b"}, 10)] == ["a", "c"]
+    known.forget([known.channels["a"]], 9)
+    assert offsets(publish(known, new("a"))) == [10]

@@ -1,0 +1,238 @@
+"""channels.py: names, the types they resolve to, and what holds for them."""
+
+import re
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from eventhub.errors import Forbidden, InvalidChannel, UnknownChannel
+from eventhub.events.channels import (
+    NAME_LENGTH,
+    ChannelType,
+    ChannelTypes,
+    PublisherKind,
+    Retention,
+    SlowReaderPolicy,
+    check_name,
+)
+from eventhub.events.event import Event
+from eventhub.events.payloads import Reading
+from eventhub.events.schema import AnySchema, ModelSchema, Schema
+
+thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+ALPHABET = "ABCXYZabcxyz0189_-"
+names = st.lists(st.text(ALPHABET, min_size=1, max_size=10), min_size=1, max_size=6).map(".".join)
+
+
+def kind(name: str = "iot", schema: Schema | None = None, *publish: PublisherKind) -> ChannelType:
+    return ChannelType(
+        name,
+        "json",
+        schema or AnySchema(),
+        Retention(10, None),
+        presence=False,
+        slow=SlowReaderPolicy.LATEST,
+        publish=frozenset(publish),
+    )
+
+
+def event(data: object, attributes: dict[str, str] | None = None) -> Event:
+    return Event("iot.hall", "k3x9", 2, 1, 0, orjson.dumps(data), attributes)
+
+
+CHAT, IOT = kind("chat"), kind("iot")
+TYPES = ChannelTypes({"chat": CHAT, "iot": IOT})
+
+
+# Names
+
+
+@thorough
+@given(names)
+@example("a")
+@example("-")
+@example("chat.lobby")
+@example("a" * NAME_LENGTH)
+def test_tokens_joined_by_dots_are_a_name(name: str) -> None:
+    check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "chat.", ".chat", "chat..lobby", "chat lobby", " chat", "chat ", "chat\n", "\nchat", "chat/lobby", "chat:x", "chat*",
+     "chat.>", "ação", "chat.é", "chat.٣", "🦊", "chat\x00", "chat%2Elobby", 'chat"', "a,b", "a@b", "chat.\ud800"],
+)  # fmt: skip
+def test_anything_else_is_no_name(name: str) -> None:
+    with pytest.raises(InvalidChannel, match="expected tokens of A-Z a-z 0-9 _ - joined by dots"):
+        check_name(name)
+    with pytest.raises(InvalidChannel):
+        TYPES.resolve(name)
+
+
+@thorough
+@given(st.text())
+def test_a_text_is_a_name_exactly_when_each_token_is_one(name: str) -> None:
+    good = len(name) <= NAME_LENGTH and all(
+        re.fullmatch("[A-Za-z0-9_-]+", token, re.ASCII) for token in name.split(".")
+    )
+    try:
+        check_name(name)
+    except InvalidChannel:
+        assert not good
+    else:
+        assert good
+
+
+def test_a_name_of_two_hundred_characters_is_the_longest() -> None:
+    longest = "chat." + "x" * (NAME_LENGTH - 5)
+    assert NAME_LENGTH == 200
+    assert TYPES.resolve(longest) is CHAT
+    for call in (check_name, TYPES.resolve):
+        with pytest.raises(InvalidChannel, match="201 characters; at most 200"):
+            call(longest + "x")
+
+
+def test_the_error_for_a_long_name_is_short() -> None:
+    with pytest.raises(InvalidChannel) as caught:
+        TYPES.resolve("x" * 100_000)
+    assert len(caught.value.message) < 200
+
+
+# Resolution
+
+
+@pytest.mark.parametrize(
+    "channel", ["chat", "chat.lobby", "chat.lobby.de-at", "chat.iot", "chat.CHAT"]
+)
+def test_the_first_token_is_the_type(channel: str) -> None:
+    assert TYPES.resolve(channel) is CHAT
+
+
+@pytest.mark.parametrize(
+    "channel", ["Chat", "CHAT.lobby", "chatter", "chat-x", "chat_.x", "lobby.chat"]
+)
+def test_a_name_of_no_declared_type_is_unknown_and_types_are_case_sensitive(channel: str) -> None:
+    with pytest.raises(UnknownChannel, match="which is not declared"):
+        TYPES.resolve(channel)
+
+
+def test_a_malformed_name_of_a_declared_type_is_malformed() -> None:
+    with pytest.raises(InvalidChannel):
+        TYPES.resolve("chat..lobby")
+
+
+def test_the_nearest_type_is_suggested() -> None:
+    with pytest.raises(
+        UnknownChannel,
+        match=r"channel 'chta\.lobby' is of type 'chta', which is not declared; did you mean 'chat'\?",
+    ):
+        TYPES.resolve("chta.lobby")
+
+
+def test_without_a_near_one_all_types_are_named() -> None:
+    with pytest.raises(UnknownChannel, match="; declared are chat, iot"):
+        TYPES.resolve("zzz")
+
+
+def test_a_type_is_found_by_its_name() -> None:
+    assert TYPES.named("iot") is IOT
+    assert list(TYPES) == [CHAT, IOT]
+    with pytest.raises(
+        UnknownChannel, match=r"no channel type is called 'oit'; did you mean 'iot'\?"
+    ):
+        TYPES.named("oit")
+    with pytest.raises(UnknownChannel, match=r"no channel type is called 'chat\.lobby'"):
+        TYPES.named("chat.lobby")
+
+
+def test_a_long_name_is_shown_cut() -> None:
+    with pytest.raises(UnknownChannel) as caught:
+        TYPES.named("x" * 10_000)
+    assert len(caught.value.message) < 400
+
+
+def test_types_declared_later_by_the_caller_do_not_slip_in() -> None:
+    declared = {"chat": CHAT}
+    types = ChannelTypes(declared)
+    declared["iot"] = IOT
+    with pytest.raises(UnknownChannel):
+        types.resolve("iot")
+
+
+# Who may publish
+
+
+@pytest.mark.parametrize("publisher", PublisherKind)
+def test_a_publisher_that_is_declared_is_admitted(publisher: PublisherKind) -> None:
+    kind("iot", None, publisher).admit(publisher)
+    kind("iot", None, *PublisherKind).admit(publisher)
+
+
+def test_one_that_is_not_declared_is_told_who_is() -> None:
+    with pytest.raises(Forbidden, match="'iot' takes events from producer, not from a client"):
+        kind("iot", None, PublisherKind.PRODUCER).admit(PublisherKind.CLIENT)
+    with pytest.raises(Forbidden, match="takes events from client, not from a producer"):
+        kind("iot", None, PublisherKind.CLIENT).admit(PublisherKind.PRODUCER)
+    with pytest.raises(Forbidden, match="takes events from nobody, not from a client"):
+        kind("iot").admit(PublisherKind.CLIENT)
+
+
+# Series
+
+
+class Order(BaseModel):
+    """A model with a series key that a client may leave out."""
+
+    item: int = 0
+
+
+READINGS = kind("iot", ModelSchema(Reading))
+
+
+def test_the_attribute_subject_comes_first() -> None:
+    assert READINGS.series(event({"value": 1.0, "sensor": "hall"}, {"subject": "roof"})) == "roof"
+    assert IOT.series(event({"value": 1.0}, {"subject": "roof"})) == "roof"
+
+
+def test_then_the_key_field_of_the_type() -> None:
+    assert READINGS.series(event({"value": 1.0, "sensor": "hall"})) == "hall"
+    assert READINGS.series(event({"value": 1.0, "sensor": "hall"}, {"source": "gw"})) == "hall"
+    assert READINGS.series(event({"value": 1.0, "sensor": "hall"}, {})) == "hall"
+
+
+def test_otherwise_there_is_one_series() -> None:
+    assert IOT.series(event({"sensor": "hall"})) == IOT.series(event([1])) == ""
+    assert READINGS.series(event({"value": 1.0})) == ""
+
+
+def test_a_key_field_that_is_null_is_one_that_was_left_out() -> None:
+    assert READINGS.series(event({"value": 1.0, "sensor": None})) == READINGS.series(
+        event({"value": 1.0})
+    )
+    assert READINGS.series(event({"value": 1.0, "sensor": None})) != READINGS.series(
+        event({"value": 1.0, "sensor": "None"})
+    )
+
+
+def test_a_key_field_that_is_no_text_tells_series_apart_as_well() -> None:
+    schema = ModelSchema(Order)
+    schema.conflation_key = "item"
+    orders = kind("orders", schema)
+    assert orders.series(event({"item": 1})) != orders.series(event({"item": 2}))
+
+
+@pytest.mark.parametrize("data", [[1], "text", 5, None])
+def test_a_payload_without_fields_is_of_the_one_series(data: object) -> None:
+    schema = ModelSchema(Order)
+    schema.conflation_key = "item"
+    assert kind("orders", schema).series(event(data)) == "", (
+        "this runs inside the dispatch, where an exception would end the node"
+    )
+
+
+def test_channels_in_one_parameter_are_told_how_they_are_named() -> None:
+    with pytest.raises(InvalidChannel, match="names several by repeating channel="):
+        check_name("logs.a,logs.b")

@@ -1,0 +1,121 @@
+"""endings.py: connections are ended one after another, from the loop, whatever ending one leads to."""
+
+from collections.abc import Callable
+from functools import partial
+
+from eventhub.delivery.encoding import LINES, Encoding
+from eventhub.delivery.subscriber import Subscriber
+from eventhub.errors import EventHubError, SlowConsumer
+from eventhub.events.event import Latest
+from eventhub.hub import eviction as endings_module
+from eventhub.hub.eviction import EvictionQueue
+
+ERROR = SlowConsumer("full")
+
+
+class Wire:
+    """A writer that does what a test says when it is ended."""
+
+    encoding: Encoding = LINES
+    full = True
+
+    def __init__(self) -> None:
+        self.failed: list[EventHubError] = []
+        self.aborted = False
+        self.on_fail: Callable[[], None] = lambda: None
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError(data)
+
+    def fail(self, error: EventHubError) -> None:
+        self.failed.append(error)
+        self.on_fail()
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+class Loop:
+    """Endings on a loop that turns when a test says so."""
+
+    def __init__(self, count: int) -> None:
+        self.due: list[Callable[[], None]] = []
+        self.noted: list[str] = []
+        self.endings = EvictionQueue(
+            self.due.append, lambda where, error, **fields: self.noted.append(where)
+        )
+        self.wires = [Wire() for _ in range(count)]
+        self.subscribers = [
+            Subscriber("chat.a", Latest(), wire, lambda *_: None) for wire in self.wires
+        ]
+
+    def add(self, number: int) -> None:
+        self.endings.add(self.subscribers[number], ERROR)
+
+    def turn(self) -> bool:
+        """Whether there was something to do."""
+        due = self.due.copy()
+        self.due.clear()
+        for work in due:
+            work()
+        return bool(due)
+
+    def ended(self) -> list[int]:
+        return [len(wire.failed) for wire in self.wires]
+
+
+def test_nothing_is_ended_from_inside_the_call_and_each_once() -> None:
+    loop = Loop(2)
+    for number in (0, 1, 0):
+        loop.add(number)
+    assert loop.ended() == [0, 0]
+    assert loop.turn()
+    assert loop.ended() == [1, 1]
+    assert loop.wires[0].failed == [ERROR]
+    assert not loop.turn()
+
+
+def test_ends_that_lead_to_ends_are_no_recursion() -> None:
+    loop = Loop(5000)
+    for number, wire in enumerate(loop.wires[:-1]):
+        wire.on_fail = partial(loop.add, number + 1)
+    loop.add(0)
+    while loop.turn():
+        pass
+    assert loop.ended() == [1] * 5000
+
+
+def test_who_leaves_first_is_not_ended() -> None:
+    loop = Loop(3)
+    for number in range(3):
+        loop.add(number)
+    loop.wires[0].on_fail = lambda: loop.endings.discard(loop.subscribers[2])
+    loop.endings.discard(loop.subscribers[1])
+    loop.turn()
+    assert loop.ended() == [1, 0, 0]
+    assert len(loop.endings) == 0
+    assert not loop.turn()
+
+
+def test_many_are_ended_in_several_turns() -> None:
+    loop = Loop(endings_module.SLICE + 1)
+    for number in range(len(loop.wires)):
+        loop.add(number)
+    loop.turn()
+    assert sum(loop.ended()) == endings_module.SLICE
+    loop.turn()
+    assert sum(loop.ended()) == endings_module.SLICE + 1
+    assert not loop.turn()
+
+
+def test_one_that_cannot_be_ended_costs_the_others_nothing() -> None:
+    loop = Loop(2)
+
+    def fault() -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    loop.wires[0].on_fail = fault
+    loop.add(0)
+    loop.add(1)
+    loop.turn()
+    assert loop.ended() == [1, 1]

@@ -1,0 +1,62 @@
+"""server/connections/request_starts.py: of requests that are ready at once, how many one turn of
+the loop begins.
+"""
+
+from itertools import pairwise
+
+from eventhub.server.connections.request_starts import AT_ONCE, RequestStarts
+from eventhub.server.connections.turns import GAP, LoopTurns
+from tests.unit.server.connections.test_turns import Loop
+
+MANY = 10 * AT_ONCE
+
+
+class Requests:
+    """Ready at once; each runs in the turn behind its start."""
+
+    def __init__(self) -> None:
+        self.loop = Loop()
+        self.starts = RequestStarts(LoopTurns(self.loop))  # type: ignore[arg-type]  # all that is used of one
+        self.ran: list[int] = []
+
+    def come(self, number: int) -> None:
+        self.starts.start(lambda: self.loop.call_soon(self.run, number))
+
+    def run(self, number: int) -> None:
+        self.starts.ran()
+        self.ran.append(number)
+
+
+def test_requests_that_are_ready_at_once_run_in_many_turns_and_in_order() -> None:
+    requests = Requests()
+    for number in range(MANY):
+        requests.come(number)
+    in_turns = []
+    while requests.loop.soon:
+        before = len(requests.ran)
+        requests.loop.turn()
+        in_turns.append(len(requests.ran) - before)
+    assert requests.ran == list(range(MANY))
+    assert max(in_turns) <= AT_ONCE + 1
+    busy = [number for number, some in enumerate(in_turns) if some]
+    assert all(later - sooner >= GAP for sooner, later in pairwise(busy[1:])), in_turns
+
+
+def test_a_request_on_a_quiet_loop_waits_for_nothing() -> None:
+    requests = Requests()
+    for number in range(MANY):
+        requests.come(number)
+        assert len(requests.loop.soon) == 1  # its own turn, and none that the starts ask for
+        requests.loop.turn()
+        assert requests.ran[-1] == number
+
+
+def test_one_that_comes_while_others_wait_is_not_behind_all_of_them() -> None:
+    requests = Requests()
+    for number in range(MANY):
+        requests.come(number)
+    requests.loop.turn()
+    requests.come(-1)
+    requests.loop.turn()
+    assert -1 in requests.ran
+    assert len(requests.ran) < MANY

@@ -1,0 +1,225 @@
+"""turns.py: how much of what clients sent is done in a turn of the loop, and in which order the
+rest.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from eventhub.server.connections.turns import (
+    BURST,
+    GAP,
+    SLICE_SECONDS,
+    TURN_SECONDS,
+    WORTH_COUNTING,
+    LoopTurns,
+    TurnShare,
+)
+from tests.loop import in_loop
+
+
+class Loop:
+    """Turns of a loop, one after another."""
+
+    def __init__(self) -> None:
+        self.soon: list[Callable[[], None]] = []
+
+    def call_soon(self, act: Callable[..., None], *arguments: int) -> None:
+        self.soon.append(partial(act, *arguments))
+
+    def turn(self) -> None:
+        acts, self.soon = self.soon, []
+        for act in acts:
+            act()
+
+
+class Crowd:
+    """Clients that each have several pieces of work, of which each takes a while."""
+
+    def __init__(self, seconds: float) -> None:
+        self.loop = Loop()
+        self.turns = LoopTurns(self.loop)  # type: ignore[arg-type]  # all that is used of one
+        self.seconds = seconds
+        self.done: list[str] = []
+        self.stand: dict[str, float] = {}
+
+    def work(self, name: str, pieces: int) -> None:
+        self.done.append(name)
+        self.turns.spend(self.seconds)
+        self.stand[name] = self.turns.served(self.stand.get(name, 0.0), self.seconds)
+        if pieces > 1:
+            self.wait(name, pieces - 1)
+
+    def wait(self, name: str, pieces: int = 1, size: int = BURST) -> None:
+        self.turns.later(lambda: self.work(name, pieces), self.stand.get(name, 0.0), size)
+
+    def turn(self) -> list[str]:
+        """All that is done until everything else has had its turns."""
+        self.done = []
+        for _ in range(GAP):
+            self.loop.turn()
+        return self.done
+
+
+def test_a_turn_that_did_little_is_never_over_and_costs_no_callback() -> None:
+    crowd = Crowd(WORTH_COUNTING / 2)
+    for _ in range(1000):
+        crowd.work("ping", 1)
+    assert not crowd.turns.over
+    assert crowd.loop.soon == []
+
+
+def test_a_turn_is_over_when_its_time_is_up_and_the_next_begins_anew() -> None:
+    crowd = Crowd(TURN_SECONDS / 2)
+    crowd.work("ana", 1)
+    assert not crowd.turns.over
+    crowd.work("ben", 1)
+    assert crowd.turns.over
+    crowd.turn()
+    assert not crowd.turns.over
+
+
+def test_what_is_left_goes_on_in_turns_to_come_each_client_a_piece_at_a_time() -> None:
+    crowd = Crowd(TURN_SECONDS)
+    for name in ("ana", "ben", "cem"):
+        crowd.wait(name, 2)
+    turns = [crowd.turn() for _ in range(7)]
+    assert turns == [["ana"], ["ben"], ["cem"], ["ana"], ["ben"], ["cem"], []]
+    assert not crowd.turns.over
+    assert crowd.loop.soon == []
+
+
+def test_small_pieces_share_a_turn() -> None:
+    crowd = Crowd(TURN_SECONDS / 4)
+    for name in "abcdef":
+        crowd.wait(name)
+    assert ["".join(crowd.turn()) for _ in range(2)] == ["abcd", "ef"]
+
+
+def test_whoever_comes_while_others_wait_waits_behind_them() -> None:
+    crowd = Crowd(0)
+    crowd.wait("ana")
+    assert crowd.turns.over
+
+
+def test_a_small_message_of_an_idle_client_goes_before_the_next_piece_of_every_burst() -> None:
+    crowd = Crowd(TURN_SECONDS)
+    for number in range(200):
+        crowd.wait(f"burst {number}", 3)
+    crowd.turn()
+    crowd.wait("a burst that comes later", 3)
+    crowd.wait("idle", size=100)
+    assert crowd.turn() == ["idle"]
+    turns = [crowd.turn()[0] for _ in range(200)]
+    assert turns == [
+        *(f"burst {number}" for number in range(1, 200)),
+        "a burst that comes later",
+    ], "all once before any twice"
+
+
+def test_the_time_is_shared_evenly_whatever_a_piece_takes() -> None:
+    crowd, used = Crowd(0), {"short": 0.0, "long": 0.0}
+
+    def work(name: str, seconds: float) -> None:
+        used[name] += seconds
+        crowd.turns.spend(seconds)
+        crowd.stand[name] = crowd.turns.served(crowd.stand.get(name, 0.0), seconds)
+        crowd.turns.later(partial(work, name, seconds), crowd.stand[name])
+
+    crowd.turns.later(partial(work, "short", SLICE_SECONDS))
+    crowd.turns.later(partial(work, "long", 40 * SLICE_SECONDS))
+    for _ in range(2000):
+        crowd.turn()
+    assert used["short"] == pytest.approx(used["long"], rel=0.05)
+
+
+def test_what_a_client_had_while_nobody_waited_is_not_held_against_it_but_for_the_last_piece() -> (
+    None
+):
+    crowd = Crowd(TURN_SECONDS)
+    crowd.wait("ana", 50)
+    while crowd.turn():
+        pass
+    crowd.wait("ana")
+    crowd.wait("ben", 5)
+    turns = [crowd.turn()[0] for _ in range(4)]
+    assert turns.index("ana") <= 2
+
+
+def test_everything_else_has_turns_of_the_loop_between_two_pieces() -> None:
+    crowd = Crowd(TURN_SECONDS)
+    crowd.wait("ana", 2)
+    crowd.turn()
+    crowd.done = []
+    for _ in range(GAP - 1):
+        crowd.loop.turn()
+    assert crowd.done == []
+    crowd.loop.turn()
+    assert crowd.done == ["ana"]
+
+
+def test_the_others_go_on_when_one_raises() -> None:
+    crowd = Crowd(TURN_SECONDS)
+    crowd.turns.later(partial(divmod, 1, 0))
+    crowd.turns.later(lambda: crowd.work("ben", 1))
+    with pytest.raises(ZeroDivisionError):
+        crowd.turn()
+    assert crowd.turn() == ["ben"], "it was not lost"
+
+
+@in_loop
+async def test_coroutines_get_a_turn_each_and_one_that_was_cancelled_does_not_hold_the_others_up() -> (
+    None
+):
+    turns = LoopTurns(asyncio.get_running_loop())
+    order: list[str] = []
+
+    async def work(name: str) -> None:
+        for _ in range(2):
+            await turns.another()
+            order.append(name)
+
+    tasks = [asyncio.ensure_future(work(name)) for name in "abc"]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    done = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 5)
+    assert order == ["a", "c", "a", "c"]
+    assert [type(each) for each in done] == [type(None), asyncio.CancelledError, type(None)]
+
+
+@in_loop
+async def test_a_slice_is_over_after_its_time_and_counts_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("eventhub.server.connections.turns.thread_time", lambda: now[0])
+    turns = LoopTurns(asyncio.get_running_loop())
+    with TurnShare(turns) as piece:
+        assert not piece.over
+        now[0] += SLICE_SECONDS * 1.1
+        assert piece.over
+    assert turns._spent == pytest.approx(SLICE_SECONDS * 1.1)
+    await asyncio.wait_for(piece.another(), 5)
+    assert not piece.over
+
+
+@in_loop
+async def test_coroutines_share_a_turn_while_there_is_time_and_everything_else_has_its_turns_between_two() -> (
+    None
+):
+    turns = LoopTurns(asyncio.get_running_loop())
+    order: list[str] = []
+
+    async def work(name: str) -> None:
+        await turns.another()
+        order.append(name)
+        turns.spend(TURN_SECONDS / 2)
+
+    tasks = [asyncio.ensure_future(work(name)) for name in "abcd"]
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0)
+        order.append(".")
+    pieces = "".join(order).strip(".").split("." * (GAP - 1))
+    assert [piece.replace(".", "") for piece in pieces] == ["ab", "cd"]

@@ -1,0 +1,83 @@
+"""server/http/protocol.py: how much of a body in tiny chunks one turn parses. The rest is tested
+with a real server.
+"""
+
+import asyncio
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from eventhub.server.connections.request_starts import RequestStarts
+from eventhub.server.connections.turns import LoopTurns
+from eventhub.server.http.protocol import PIECE_BYTES, HttpProtocol
+
+HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKS = 40_000
+
+
+class Transport:
+    """Remembers whether it is read."""
+
+    reading = True
+
+    def get_extra_info(self, name: str) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+def test_a_read_full_of_tiny_chunks_is_parsed_in_many_turns_and_nothing_is_read_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = count()
+    monkeypatch.setattr(
+        "eventhub.server.http.protocol.thread_time", lambda: float(next(clock))
+    )  # each piece takes long
+    asyncio.run(_parse())
+
+
+async def _parse() -> None:
+    loop, transport, bodies = asyncio.get_running_loop(), Transport(), list[bytes]()
+    done = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        more = True
+        while more:
+            message = await receive()
+            more = message["more_body"]
+            bodies.append(message["body"])
+            assert transport.reading is not more  # asking for more does not make it read more
+        done.set()
+        await loop.create_future()
+
+    turns = LoopTurns(loop)
+    manager: Any = SimpleNamespace(
+        turns=turns,
+        starts=RequestStarts(turns),
+        connection_limits=SimpleNamespace(connect=lambda address: None),
+        settings=SimpleNamespace(limits=SimpleNamespace(head_seconds=60)),
+        hub=SimpleNamespace(draining=False),
+    )
+    bound: Any = type("Bound", (HttpProtocol,), {"manager": manager, "refusals": set()})
+    state = ServerState()
+    protocol = bound(SimpleNamespace(loaded_app=app), state, {}, loop)
+    protocol.connection_made(transport)
+    protocol.data_received(HEAD + b"1\r\n \r\n" * CHUNKS + b"0\r\n\r\n")
+    async with asyncio.timeout(30):
+        await done.wait()
+    assert sum(map(len, bodies)) == CHUNKS
+    assert max(map(len, bodies)) <= PIECE_BYTES // 6 + 1
+    for task in state.tasks:
+        task.cancel()

@@ -1,0 +1,103 @@
+"""server/publish/handling.py: what a producer asks for, and the status it gets."""
+
+from http import HTTPStatus
+
+import pytest
+
+from eventhub.errors import (
+    BrokerUnavailable,
+    EventHubError,
+    InvalidEvent,
+    InvalidJson,
+    InvalidRequest,
+    PayloadTooLarge,
+    RateLimited,
+)
+from eventhub.server.publish.handling import (
+    Handling,
+    about_event,
+    handling_of,
+    retryable,
+    status_of,
+)
+
+
+@pytest.mark.parametrize(
+    "prefer",
+    [
+        b"handling=lenient", b"Handling = Lenient", b'handling="lenient"',
+        b"respond-async, handling=lenient", b"handling=lenient; x=1, wait=5",
+        b'foo="a, handling=strict", handling=lenient', b"handling=lenient, handling=strict", b',,foo="unfinished\\"",handling=lenient',
+    ],
+)  # fmt: skip
+def test_a_preference_for_lenient_handling_is_seen(prefer: bytes) -> None:
+    assert handling_of(prefer, b"") is Handling.LENIENT
+
+
+@pytest.mark.parametrize(
+    "prefer",
+    [
+        None, b"", b"handling", b"handling=", b"handling=strict", b"handling=other", b"lenient",
+        b'foo="handling=lenient', b"xhandling=lenient",
+        b'foo="a, handling=lenient"', b"handling=strict, handling=lenient", b"\xff\x00", b'"' * 30_000,
+    ],
+)  # fmt: skip
+def test_anything_else_is_ignored(prefer: bytes | None) -> None:
+    assert handling_of(prefer, b"") is Handling.STRICT
+
+
+def test_the_address_asks_where_no_header_does() -> None:
+    assert handling_of(None, b"handling=lenient") is Handling.LENIENT
+    assert handling_of(b"respond-async", b"handling=lenient") is Handling.LENIENT
+    assert handling_of(b"handling=strict", b"handling=lenient") is Handling.STRICT
+    assert handling_of(None, b"handling=strict") is Handling.STRICT
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (b"handling=leniant", "handling is 'leniant'; expected strict or lenient"),
+        (b"handling", "handling is ''; expected strict or lenient"),
+        (b"handling=lenient&handling=lenient", "is given more than once"),
+        (b"since=5", "'since' is unknown; publishing takes handling alone"),
+        (b"handling=lenient&x=1", "'x' is unknown"),
+        (b"handling=%FF", "not percent-encoded UTF-8"),
+    ],
+)
+def test_a_parameter_that_is_wrong_or_unknown_is_an_error(query: bytes, message: str) -> None:
+    with pytest.raises(InvalidRequest, match=message):
+        handling_of(None, query)
+
+
+STRICT, LENIENT = Handling.STRICT, Handling.LENIENT
+
+
+@pytest.mark.parametrize(
+    ("accepted", "rejected", "later", "handling", "status"),
+    [
+        (2, 0, None, STRICT, 201), (1, 1, None, STRICT, 207), (0, 2, None, STRICT, 422), (0, 0, None, STRICT, 201),
+        (2, 0, None, LENIENT, 200), (1, 1, None, LENIENT, 200), (0, 2, None, LENIENT, 200), (0, 0, None, LENIENT, 200),
+        (1, 1, BrokerUnavailable("away"), STRICT, 207), (0, 2, BrokerUnavailable("away"), STRICT, 503),
+        (1, 1, BrokerUnavailable("away"), LENIENT, 503), (0, 1, RateLimited("fast"), LENIENT, 429),
+    ],
+)  # fmt: skip
+def test_the_status_says_what_became_of_them(
+    accepted: int, rejected: int, later: EventHubError | None, handling: Handling, status: int
+) -> None:
+    assert status_of(accepted, rejected, later, handling, HTTPStatus.CREATED) == status
+
+
+def test_what_is_refused_for_good_is_told_from_what_may_be_repeated_and_from_what_is_wrong_with_the_request() -> (
+    None
+):
+    assert [
+        about_event(error)
+        for error in (InvalidEvent("x"), InvalidJson("x"), PayloadTooLarge("x").by("event_bytes"))
+    ] == [True] * 3
+    assert [
+        about_event(error)
+        for error in (PayloadTooLarge("x").by("body_bytes"), InvalidRequest("x"), RateLimited("x"))
+    ] == [False] * 3
+    assert [
+        retryable(error) for error in (RateLimited("x"), BrokerUnavailable("x"), InvalidEvent("x"))
+    ] == [True, True, False]
