@@ -1,0 +1,107 @@
+"""ARCHITECTURE.md and docs/ name files, classes and settings that exist, and none that matters is missing."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from eventhub.config.settings import LimitSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCE = ROOT / "src" / "eventhub"
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs" / "decisions").rglob("*.md"))]
+GLOSSARY = re.findall(r"^\| `(\w+)` \| `(\w+/)` \| ", ARCHITECTURE, re.MULTILINE)
+"""Class and folder."""
+MODULES = {
+    path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def folder(path: Path) -> str:
+    """The folder that the glossary names: below src/eventhub, or below its server."""
+    parts = path.relative_to(SOURCE).parts[:-1]
+    return f"{parts[parts[0] == 'server' and len(parts) > 1]}/" if parts else ""
+
+
+def classes(path: Path) -> dict[str, list[str]]:
+    """Public classes by name, with the names of their bases."""
+    found = (node for node in MODULES[path].body if isinstance(node, ast.ClassDef))
+    return {
+        node.name: [ast.unparse(base) for base in node.bases]
+        for node in found
+        if not node.name.startswith("_")
+    }
+
+
+def imports(path: Path) -> set[tuple[str, str]]:
+    """Module and name of each `from … import …`."""
+    found = (
+        node for node in ast.walk(MODULES[path]) if isinstance(node, ast.ImportFrom) and node.module
+    )
+    return {(node.module or "", name.name) for node in found for name in node.names}
+
+
+def shared_classes() -> set[tuple[str, str]]:
+    """Public classes that another folder imports, but for errors and sections of the settings, with their folders."""
+    used = {(module, name, folder(path)) for path in MODULES for module, name in imports(path)}
+    return {
+        (name, folder(path))
+        for path in MODULES
+        if path.name != "errors.py"
+        for name, bases in classes(path).items()
+        if "Section" not in bases
+        and any(
+            module == module_name(path) and imported == name and user != folder(path)
+            for module, imported, user in used
+        )
+    }
+
+
+def test_the_glossary_has_each_class_that_another_folder_imports_and_no_other() -> None:
+    assert set(GLOSSARY) >= shared_classes(), "missing"
+    existing = {(name, folder(path)) for path in MODULES for name in classes(path)}
+    assert set(GLOSSARY) <= existing, "not there"
+    assert len(GLOSSARY) == len(set(GLOSSARY))
+
+
+def test_each_folder_of_the_source_is_a_layer() -> None:
+    layers = ARCHITECTURE.partition("## The layers")[2].partition("## The three hard ideas")[0]
+    for path in MODULES:
+        if folder(path):
+            assert f"`{folder(path)}`" in layers, path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_each_file_and_folder_that_is_named_exists(page: Path) -> None:
+    for name in re.findall(r"`([\w./-]+(?:\.(?:py|c|md)|/))`", page.read_text(encoding="utf-8")):
+        places = [SOURCE, SOURCE / "server", ROOT]
+        assert any((place / name).exists() for place in places), f"{page.name} names {name}"
+
+
+def test_each_station_of_an_event_names_its_files() -> None:
+    rows = re.findall(r"^\| (\d) ([a-z ]+) \|(.*)", ARCHITECTURE, re.MULTILINE)
+    stations = [
+        "accept",
+        "route",
+        "authenticate",
+        "parse",
+        "validate",
+        "store",
+        "order",
+        "fan out",
+        "send",
+    ]
+    assert [name for _, name, _ in rows] == stations
+    assert all(re.search(r"`[\w/]+\.py`", files) for *_, files in rows)
+
+
+def test_each_limit_is_among_the_bounds() -> None:
+    bounds = (ROOT / "docs" / "bounds.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`limits\.(\w+)`", bounds)) == set(LimitSettings.model_fields)
