@@ -83,7 +83,7 @@ class EventHubError(Exception):
             )
         return found
 
-    def by(self, limit: str) -> Self:
+    def with_limit(self, limit: str) -> Self:
         """Name the limit, where one class of errors serves several."""
         self.limit = limit
         return self
@@ -242,9 +242,9 @@ class IdempotencyConflict(EventHubError, code="idempotency_conflict", status=422
     """The idempotency key was used with different data, by the event `id` if its broker knows it yet."""
 
     def __init__(self, first: str | None) -> None:
-        by = f"by event {first}" if first else "by an event that is still being stored"
+        holder = f"event {first}" if first else "an event that is still being stored"
         super().__init__(
-            f"the idempotency key was used before, {by}, with different data; use a new key for a new event"
+            f"the idempotency key was used before, by {holder}, with different data; use a new key for a new event"
         )
         self.id = first
 

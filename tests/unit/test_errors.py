@@ -91,7 +91,7 @@ def test_a_limit_is_named_by_the_class_or_where_it_is_one_of_several_by_the_erro
         "rate_limited": "publish_rate",
     }  # fmt: skip
     error = errors.PayloadTooLarge("too large")
-    assert error.by("batch") is error
+    assert error.with_limit("batch") is error
     assert (error.limit, errors.PayloadTooLarge.limit) == ("batch", None)
 
 

@@ -213,7 +213,7 @@ class Session:
                 PayloadTooLarge(
                     f"the message is larger; at most {self._limits.stranger_bytes} bytes are allowed before a token or an API key was "
                     "sent (limits.stranger_bytes)"
-                ).by("stranger_bytes")
+                ).with_limit("stranger_bytes")
             )
             return
         ref: Ref = None

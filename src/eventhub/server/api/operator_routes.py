@@ -98,7 +98,7 @@ async def _body(request: Request, model: type[Body], seconds: float) -> Body:
     except TimeoutError:
         raise RequestTimeout(
             f"the body was not complete after {seconds:g} seconds (limits.body_seconds)"
-        ).by("body_seconds") from None
+        ).with_limit("body_seconds") from None
     return checked(body, model)
 
 

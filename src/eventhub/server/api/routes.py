@@ -384,7 +384,7 @@ def _errors(api: FastAPI, hub: Hub) -> None:
             faults,
         )
         if paged:
-            hub.refused(problem.by("page"))
+            hub.refused(problem.with_limit("page"))
         return _problem(problem)
 
     async def http_error(request: Request, error: Exception) -> Response:

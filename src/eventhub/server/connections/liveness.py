@@ -112,7 +112,7 @@ class Liveness:
                 self._since = now
             elif now >= self._since + max(patience.stalled, patience.heartbeat):
                 text = f"nothing of what waits for the client was taken for {patience.stalled:g} seconds (limits.stalled_seconds)"
-                return PingTimeout(text).by("stalled_seconds")
+                return PingTimeout(text).with_limit("stalled_seconds")
         elif not self._speaks:
             self._since, self._asked = now, -1
         elif not reads:

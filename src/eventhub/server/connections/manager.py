@@ -365,7 +365,7 @@ def too_late(what: str, seconds: float) -> RequestTimeout:
     """The error of a body, or message, that dribbles."""
     return RequestTimeout(
         f"{what} was not complete after {seconds:g} seconds, and a second more for each {LEAST_RATE} bytes of it (limits.body_seconds)"
-    ).by("body_seconds")
+    ).with_limit("body_seconds")
 
 
 def silent(seconds: float) -> RequestTimeout:
@@ -373,11 +373,11 @@ def silent(seconds: float) -> RequestTimeout:
     return RequestTimeout(
         f"no message came within {seconds:g} seconds and the address names no channel; expected a command, or ?channel=… "
         "(limits.first_frame_seconds)"
-    ).by("first_frame_seconds")
+    ).with_limit("first_frame_seconds")
 
 
 def too_large(what: str, setting: str, limit: int) -> PayloadTooLarge:
     """An error that names the limit."""
-    return PayloadTooLarge(f"{what}; at most {limit} bytes are allowed (limits.{setting})").by(
-        setting
-    )
+    return PayloadTooLarge(
+        f"{what}; at most {limit} bytes are allowed (limits.{setting})"
+    ).with_limit(setting)

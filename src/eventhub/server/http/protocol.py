@@ -574,7 +574,7 @@ class HttpProtocol(asyncio.Protocol):
         self._fail(
             RequestTimeout(
                 f"no complete request came within {seconds:g} seconds (limits.head_seconds)"
-            ).by("head_seconds")
+            ).with_limit("head_seconds")
         )
 
     # Private: ends

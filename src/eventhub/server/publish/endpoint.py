@@ -223,7 +223,7 @@ class PublishRequest:
         if count > self.limits.batch:
             raise PayloadTooLarge(
                 f"the array has more than {self.limits.batch} events, which is the limit (limits.batch); send fewer, or a stream"
-            ).by("batch")
+            ).with_limit("batch")
 
     def _part_key(self, index: int) -> str:
         """The key of an item or a line. No producer can send a key with a space, and no item has the key of a line."""

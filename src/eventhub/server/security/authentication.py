@@ -126,7 +126,7 @@ class Authentication:
             raise RateLimited(
                 "too many bad credentials came from this address (limits.bad_credentials)",
                 retry_after=wait,
-            ).by("bad_credentials")
+            ).with_limit("bad_credentials")
         try:
             return self._authenticator.authenticate(credential)
         except (InvalidToken, UnknownKey):

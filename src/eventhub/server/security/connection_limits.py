@@ -59,9 +59,9 @@ class SlotCounter:
             place = self._places[key] = Slot(key)
         elif place.count >= self._bound:
             if self._make_room is None or not self._make_room(place):
-                raise TooManyConnections(f"{self._bound} connections are open {self._refusal}").by(
-                    self._limit
-                )
+                raise TooManyConnections(
+                    f"{self._bound} connections are open {self._refusal}"
+                ).with_limit(self._limit)
             place = self._places.setdefault(key, place)  # it may have held that one only
         place.count += 1
         return place

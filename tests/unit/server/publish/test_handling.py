@@ -92,11 +92,19 @@ def test_what_is_refused_for_good_is_told_from_what_may_be_repeated_and_from_wha
 ):
     assert [
         about_event(error)
-        for error in (InvalidEvent("x"), InvalidJson("x"), PayloadTooLarge("x").by("event_bytes"))
+        for error in (
+            InvalidEvent("x"),
+            InvalidJson("x"),
+            PayloadTooLarge("x").with_limit("event_bytes"),
+        )
     ] == [True] * 3
     assert [
         about_event(error)
-        for error in (PayloadTooLarge("x").by("body_bytes"), InvalidRequest("x"), RateLimited("x"))
+        for error in (
+            PayloadTooLarge("x").with_limit("body_bytes"),
+            InvalidRequest("x"),
+            RateLimited("x"),
+        )
     ] == [False] * 3
     assert [
         retryable(error) for error in (RateLimited("x"), BrokerUnavailable("x"), InvalidEvent("x"))
