@@ -18,8 +18,9 @@ from eventhub.events.event import (
     parse_cursor,
     parse_since,
 )
+from eventhub.server.messages.problem import encode_problem
 from eventhub.server.streams.query import StreamQuery
-from eventhub.server.websocket.handshake import GUID, negotiate, refusal
+from eventhub.server.websocket.handshake import GUID, negotiate
 from tests.fuzz.bodies import manager
 from tests.fuzz.source import Source
 from tests.unit.session.test_session import Client
@@ -111,7 +112,7 @@ def handshake(data: bytes) -> None:
     try:
         agreement = negotiate(manager(), "GET" if not flags & 4 else "POST", url, headers)
     except EventHubError as error:
-        head, _, body = refusal(error).partition(b"\r\n\r\n")
+        head, _, body = encode_problem(error).partition(b"\r\n\r\n")
         assert orjson.loads(body)["code"] == error.code
         assert f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
         assert len(body) < 3000

@@ -25,6 +25,7 @@ from eventhub.server.api import pages, routes
 from eventhub.server.api.drain_responses import answered
 from eventhub.server.connections.manager import ABORT, ConnectionManager
 from eventhub.server.http.protocol import protocol_for
+from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import check_query, check_single, combined, stripped
 from eventhub.server.messages.security_headers import ALWAYS, with_headers
 from eventhub.server.process.listeners import announce, listen
@@ -34,7 +35,7 @@ from eventhub.server.process.server import Server
 from eventhub.server.process.supervisor import BEAT_SECONDS, Supervisor, WorkerSlot
 from eventhub.server.process.tls import Certificates, open_certificates
 from eventhub.server.process.worker_metrics import WorkerMetrics
-from eventhub.server.publish.endpoint import METHODS, PREFIX, PublishEndpoint, refuse
+from eventhub.server.publish.endpoint import METHODS, PREFIX, PublishEndpoint
 from eventhub.server.security.authentication import PARAMETER, Authentication
 from eventhub.server.security.connection_limits import raise_descriptors
 from eventhub.server.security.cors import Cors, is_preflight
@@ -129,7 +130,7 @@ class Application:
                     await self._cors.preflight(headers, send)
                     return
             except EventHubError as error:
-                await refuse(send, error)
+                await send_problem(send, error)
                 return
         await self._route(scope, receive, send)
 
@@ -203,7 +204,7 @@ def _host(scope: Scope) -> bytes | None:
 
 async def _turn_away(scope: Scope, send: Send, error: EventHubError) -> None:
     if scope["type"] == "http":
-        await refuse(send, error)
+        await send_problem(send, error)
     else:
         await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
 

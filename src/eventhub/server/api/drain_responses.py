@@ -8,8 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from eventhub.common.faults import Faults, internal
 from eventhub.delivery.encoding import EVENT_STREAM
 from eventhub.errors import ShuttingDown
+from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.security_headers import LIVE
-from eventhub.server.publish.endpoint import refuse
 
 
 class ResponseTracker:
@@ -48,11 +48,11 @@ async def answered(
         if scope["method"] == "GET" and scope["path"].endswith("/sse"):
             await _goodbye(send, error)
         else:
-            await refuse(send, error)
+            await send_problem(send, error)
     except Exception as error:
         faults.note("request", error, path=scope["path"][:200])
         if not answer.begun:
-            await refuse(send, internal())
+            await send_problem(send, internal())
 
 
 async def _goodbye(send: Send, error: ShuttingDown) -> None:

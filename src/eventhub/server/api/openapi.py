@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from eventhub.config.settings import AuthSettings
+from eventhub.server.messages.problem import PROBLEM_TYPE
 
-PROBLEM = "application/problem+json"
 MODELS = "#/components/schemas"
 GUARDED = ("/v1/channels", "/v1/sse", "/v1/admin", "/metrics")
 OPERATORS = ("/v1/admin", "/metrics")
@@ -88,7 +88,7 @@ def complete(api: FastAPI, auth: AuthSettings) -> None:
                         )  # of the function: no two methods would be the same
                 content = operation["responses"]["default"]["content"]
                 if "application/json" in content:
-                    content[PROBLEM] = content.pop("application/json")
+                    content[PROBLEM_TYPE] = content.pop("application/json")
                 if (
                     guarded and auth.configured
                 ):  # without a credential, a channel type may still allow it to anyone

@@ -28,8 +28,9 @@ from eventhub.events.event import Gap, HistoryPage, Last, Latest, parse_since
 from eventhub.events.schema import MAX_FAULTS, pointer
 from eventhub.hub.hub import Hub
 from eventhub.server.api import asyncapi, openapi, operator_routes
-from eventhub.server.api.openapi import MODELS, PROBLEM, Batch, Problem, Stored
+from eventhub.server.api.openapi import MODELS, Batch, Problem, Stored
 from eventhub.server.connections.manager import PATH, ConnectionManager
+from eventhub.server.messages.problem import PROBLEM_TYPE, ProblemResponse
 from eventhub.server.messages.request_head import combined
 from eventhub.server.publish.endpoint import METHODS
 from eventhub.server.publish.handling import PARAMETER, Handling
@@ -118,7 +119,7 @@ def _publishing(api: FastAPI, publish: ASGIApp) -> None:
         {"schema": {"$ref": f"{MODELS}/Problem"}},
         {"schema": {"$ref": f"{MODELS}/Batch"}},
     )
-    decided = {PROBLEM: problem, "application/json": batch, **lines}
+    decided = {PROBLEM_TYPE: problem, "application/json": batch, **lines}
     answers: dict[int | str, dict[str, Any]] = {
         200: {
             "description": "What became of a stream, as NDJSON; what became of events that were sent with lenient handling",
@@ -327,7 +328,7 @@ def _operations(api: FastAPI, manager: ConnectionManager, scrape: Scrape) -> Non
         tags=["subscribe"],
     )
     async def websocket() -> Response:
-        problem = _problem(
+        problem = ProblemResponse(
             UpgradeRequired(
                 "expected a WebSocket handshake; a proxy in between must pass on Upgrade and Connection"
             )
@@ -365,7 +366,7 @@ def _errors(api: FastAPI, hub: Hub) -> None:
     async def eventhub_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, EventHubError)
         hub.refused(error)
-        return _problem(error)
+        return ProblemResponse(error)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -385,14 +386,14 @@ def _errors(api: FastAPI, hub: Hub) -> None:
         )
         if paged:
             hub.refused(problem.with_limit("page"))
-        return _problem(problem)
+        return ProblemResponse(problem)
 
     async def http_error(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         path, method = request.url.path[:200], request.method
         match error.status_code:
             case 404:
-                return _problem(
+                return ProblemResponse(
                     NotFound(
                         f"nothing is at {path!r}; channels are at /v1/channels/{{channel}}, and /docs lists everything"
                     )
@@ -406,16 +407,16 @@ def _errors(api: FastAPI, hub: Hub) -> None:
                 allowed = ", ".join(
                     sorted({name for route in routes for name in route.methods or ()})
                 )
-                problem = _problem(
+                problem = ProblemResponse(
                     MethodNotAllowed(f"{path!r} has no method {method}; expected one of {allowed}")
                 )
                 problem.headers["allow"] = allowed
                 return problem
             case _:
-                return _problem(InvalidRequest(error.detail))
+                return ProblemResponse(InvalidRequest(error.detail))
 
     async def unforeseen(request: Request, error: Exception) -> Response:
-        return _problem(Internal("a fault of the server; its log says more"))
+        return ProblemResponse(Internal("a fault of the server; its log says more"))
 
     api.add_exception_handler(EventHubError, eventhub_error)
     api.add_exception_handler(RequestValidationError, invalid)
@@ -435,12 +436,6 @@ def _only(request: Request, *known: str) -> None:
             )
             raise InvalidRequest(f"the query parameter {name[:40]!r} {what}")
         seen.add(name)
-
-
-def _problem(error: EventHubError) -> Response:
-    return Response(
-        orjson.dumps(error.as_problem()), error.status, error.headers, media_type=PROBLEM
-    )
 
 
 def _page(channel: str, piece: HistoryPage, since: str) -> bytes:

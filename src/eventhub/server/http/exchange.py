@@ -11,7 +11,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from eventhub.errors import EventHubError, Internal
 from eventhub.server.connections.manager import HALF_CLOSED
 from eventhub.server.http.coalescing_transport import CoalescingTransport
-from eventhub.server.publish.endpoint import refuse
+from eventhub.server.messages.problem import send_problem
 
 BODYLESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 STATUS_LINES = {
@@ -208,7 +208,7 @@ class Exchange:
         if self.begun:
             self._transport.close()
         else:
-            await refuse(self.send, Internal("a fault of the server; its log says more"))
+            await send_problem(self.send, Internal("a fault of the server; its log says more"))
 
 
 def _nothing() -> None:

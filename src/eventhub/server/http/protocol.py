@@ -31,8 +31,8 @@ from eventhub.server.connections.turns import SLICE_SECONDS
 from eventhub.server.http.coalescing_transport import CoalescingTransport
 from eventhub.server.http.exchange import Exchange
 from eventhub.server.messages import request_head
+from eventhub.server.messages.problem import encode_problem
 from eventhub.server.security.connection_limits import COUNTED, HealthProbe, Slot
-from eventhub.server.websocket.handshake import refusal
 from eventhub.server.websocket.protocol import WebSocketProtocol
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
@@ -144,11 +144,11 @@ class HttpProtocol(asyncio.Protocol):
             )
             if self._health_probe is None:
                 self.manager.hub.refused(error)
-                self._refuse(transport, refusal(error))
+                self._refuse(transport, encode_problem(error))
                 return
         except EventHubError as error:
             self.manager.hub.refused(error)
-            self._refuse(transport, refusal(error))
+            self._refuse(transport, encode_problem(error))
             return
         self._counted = self._full is None
         self._peers.add(self)
@@ -224,7 +224,9 @@ class HttpProtocol(asyncio.Protocol):
             return True
         if self._in_head:
             self.transport.write(
-                refusal(InvalidRequest("the connection's half ended before the request's head did"))
+                encode_problem(
+                    InvalidRequest("the connection's half ended before the request's head did")
+                )
             )
         return False
 
@@ -604,7 +606,7 @@ class HttpProtocol(asyncio.Protocol):
                 self.transport.close()
             return
         self.manager.hub.refused(error)
-        self._last_words = refusal(error)
+        self._last_words = encode_problem(error)
         if not self._busy:
             self._say_last_words()
 
@@ -636,7 +638,7 @@ class HttpProtocol(asyncio.Protocol):
         self._stop_watching()
         self._head_is_complete()
         self.manager.hub.refused(error)
-        self._leave(refusal(error))
+        self._leave(encode_problem(error))
 
     def _leave(self, said: bytes) -> None:
         """This is no connection of the node any more."""

@@ -34,6 +34,7 @@ from eventhub.server.connections.access_log import note
 from eventhub.server.connections.liveness import LEAST_RATE
 from eventhub.server.connections.manager import ConnectionManager, too_large, too_late
 from eventhub.server.connections.turns import SLICE_SECONDS, TurnShare
+from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import combined
 from eventhub.server.messages.security_headers import ALWAYS, APPLIED, REPLAYED, headers_of
 from eventhub.server.publish.batch import EventArray
@@ -299,7 +300,7 @@ class PublishEndpoint:
             if request is not None:
                 request.end_trace((error,))
             self._manager.hub.rejected(scope["path"][len(PREFIX) :], error)
-            await refuse(send, error.detached())
+            await send_problem(send, error.detached())
         except ConnectionError:
             pass  # the producer left before its body was complete: nothing is stored
 
@@ -348,7 +349,7 @@ class PublishEndpoint:
         if request.lenient and not (isinstance(outcome, EventHubError) and retryable(outcome)):
             return await self._answer_batch(request, (outcome,), send)  # in one shape, which counts
         if isinstance(outcome, EventHubError):
-            return await refuse(send, outcome)
+            return await send_problem(send, outcome)
         position, time, replayed = outcome
         text = f'{{"id":"{position}","channel":"{request.channel}","time":"{format_time(time)}"}}'
         await answer(send, HTTPStatus.CREATED, text.encode(), replayed=replayed)
@@ -495,17 +496,4 @@ async def answer(
     if replayed:
         headers.append(REPLAYED)
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def refuse(send: Send, error: EventHubError) -> None:
-    """A problem document as a complete response."""
-    body = orjson.dumps(error.as_problem())
-    headers = [
-        (b"content-type", b"application/problem+json"),
-        (b"content-length", b"%d" % len(body)),
-        *ALWAYS,
-        *headers_of(error),
-    ]
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

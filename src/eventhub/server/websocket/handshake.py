@@ -9,13 +9,11 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 import httptools
-import orjson
 
 from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest, NotFound
 from eventhub.server.connections.manager import PATH, SUBPROTOCOL, ConnectionManager
 from eventhub.server.messages.request_head import combined
-from eventhub.server.messages.security_headers import ALWAYS
 from eventhub.server.websocket.frames import accept_deflate
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -96,21 +94,6 @@ def opening_of_page(error: EventHubError, method: str, headers: Headers) -> byte
         return _opening(method, headers).answer(deflate=False)
     except InvalidRequest:
         return None
-
-
-def refusal(error: EventHubError) -> bytes:
-    """A response that is not 101."""
-    body = orjson.dumps(error.as_problem())
-    lines = [
-        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
-        "Content-Type: application/problem+json",
-        f"Content-Length: {len(body)}",
-        "Connection: close",
-        *(f"{name.decode()}: {value.decode()}" for name, value in ALWAYS),
-        *(f"{name.title()}: {value}" for name, value in error.headers.items()),
-        *(["Sec-WebSocket-Version: 13"] if isinstance(error, InvalidRequest) else []),  # 4.4
-    ]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii") + body
 
 
 def _opening(method: str, headers: Headers) -> HandshakeRequest:

@@ -38,6 +38,7 @@ from eventhub.server.connections.liveness import LEAST_RATE, Liveness, outgoing
 from eventhub.server.connections.manager import ConnectionManager, silent, too_large, too_late
 from eventhub.server.connections.rejected_connection import LINGER_SECONDS
 from eventhub.server.connections.turns import BURST, SLICE_SECONDS
+from eventhub.server.messages.problem import encode_problem
 from eventhub.server.security.connection_limits import Slot
 from eventhub.server.streams.outbox import CLOSE_SECONDS
 from eventhub.server.streams.query import StreamQuery
@@ -50,7 +51,7 @@ from eventhub.server.websocket.frames import (
     close_code,
     close_payload,
 )
-from eventhub.server.websocket.handshake import negotiate, opening_of_page, refusal
+from eventhub.server.websocket.handshake import negotiate, opening_of_page
 from eventhub.server.websocket.publish_queue import PublishQueue
 from eventhub.session.commands import Ref
 from eventhub.session.session import Session
@@ -250,7 +251,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self._log_access(method, url, error.status, self._client(headers), None)
         self._manager.hub.refused(error)
         if (opening := opening_of_page(error, method, headers)) is None:
-            self._transport.write(refusal(error))
+            self._transport.write(encode_problem(error))
             self._linger()
         else:
             self._parser = FrameParser(
