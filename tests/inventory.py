@@ -22,7 +22,6 @@ CALLS = {
 """Calls of one connection's, reader's or peer's code, where they stand in a loop: one must not cost
 the next.
 """
-APART = ("cli.py", "__main__.py")
 
 
 def places() -> set[str]:
@@ -30,7 +29,7 @@ def places() -> set[str]:
     return {
         place
         for file in sorted(SOURCE.rglob("*.py"))
-        if file.name not in APART
+        if file.name != "__main__.py" and file.parent.name != "cli"
         for place in _in(file)
     }
 
