@@ -83,7 +83,7 @@ def test_an_event_seen_before_a_reconnect_is_not_told_twice(run: Evaluate) -> No
 def test_positions_compare_within_an_epoch_alone(
     modules: Page, position: str, other: str, answer: str
 ) -> None:
-    script = "async ([a, b]) => (await import('/static/subscription.js')).reached(a, b)"
+    script = "async ([a, b]) => (await import('/static/client/subscription.js')).reached(a, b)"
     assert modules.evaluate(script, [position, other]) is (answer == "reached")
 
 

@@ -206,7 +206,7 @@ def test_roles_and_names_tell_the_page(server: EventHubServer, identity: Visit) 
 
 
 FIELD = """
-    const { fields } = await import("/static/schema-fields.js");
+    const { fields } = await import("/static/pages/docs/schema-fields.js");
     const $defs = { Name: { type: "string", maxLength: 9 }, Loop: { properties: { it: { $ref: "#/$defs/Loop" } } } };
     const whole = (value) => ({ properties: { it: value }, $defs });
 """
@@ -280,7 +280,9 @@ def test_methods_that_differ_stay_apart(run: Evaluate) -> None:
             "/a": {"get": {"summary": "one"}, "put": {"summary": "two"}, "post": {"summary": "two"}}
         }
     }
-    script = f'return (await import("/static/openapi.js")).groups({json.dumps(document)});'
+    script = (
+        f'return (await import("/static/pages/docs/openapi.js")).groups({json.dumps(document)});'
+    )
     (group,) = run(script)
     assert group["tag"] == "other"
     assert [each["methods"] for each in group["operations"]] == [["GET"], ["PUT", "POST"]]

@@ -177,8 +177,8 @@ def test_answers_cannot_be_embedded(foreign: Foreign, name: str) -> None:
         "/v1/channels/chat.embedded",
         "/v1/types",
         "/openapi.json",
-        "/static/style.css",
-        "/static/favicon.svg",
+        "/static/pages/shared/base.css",
+        "/static/pages/shared/favicon.svg",
     ):
         fields = f"{{ {where}: `${{base}}{path}`, rel: 'stylesheet' }}"
         assert foreign.run(f"return element('{name}', {fields});") == "error", path
@@ -268,7 +268,7 @@ def test_a_visitor_who_opens_a_stream_is_a_member(browser: Browser, server: Even
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/chat?room=framed", "/explore", "/docs", "/static/index.js"]
+    "path", ["/", "/chat?room=framed", "/explore", "/docs", "/static/pages/landing/landing.js"]
 )
 def test_no_page_is_shown_in_a_frame(foreign: Foreign, path: str) -> None:
     foreign.run(f"await element('iframe', {{ src: `${{base}}{path}` }});")

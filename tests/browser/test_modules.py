@@ -6,7 +6,7 @@ from playwright.sync_api import Page
 from tests.browser.conftest import Evaluate
 
 OUTBOX = """
-    const { Outbox } = await import("/static/chat-outbox.js");
+    const { Outbox } = await import("/static/pages/chat/outbox.js");
     const outbox = new Outbox();
     const mine = (text) => outbox.add({ sender: "ana", text, key: text });
     const event = (id, text, sender = "ana") => ({ id, data: { sender, text } });
@@ -49,7 +49,7 @@ def test_a_gap_releases_what_lies_in_it_and_in_logs_that_are_gone(run: Evaluate)
 
 
 ABSENCE = """
-    const { Absence } = await import("/static/chat-absence.js");
+    const { Absence } = await import("/static/pages/chat/absence.js");
     const absence = new Absence();
 """
 
@@ -123,7 +123,7 @@ def test_the_slow_clock_of_a_hidden_page_is_no_sleep(run: Evaluate) -> None:
     ],
 )
 def test_a_gap_is_told_in_words(run: Evaluate, gap: str, words: str) -> None:
-    assert run(f"return (await import('/static/chat-gaps.js')).describeGap({gap})") == words
+    assert run(f"return (await import('/static/pages/chat/gaps.js')).describeGap({gap})") == words
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_a_gap_is_told_in_words(run: Evaluate, gap: str, words: str) -> None:
 )
 def test_days_have_names(modules: Page, moment: str, expected: str) -> None:
     dates = "new Date(text), new Date('2026-03-10T09:00:00')"
-    script = f"async (text) => (await import('/static/chat-log.js')).dayName({dates})"
+    script = f"async (text) => (await import('/static/pages/chat/message-log.js')).dayName({dates})"
     assert modules.evaluate(script, moment) == expected
 
 
@@ -150,7 +150,10 @@ def test_days_have_names(modules: Page, moment: str, expected: str) -> None:
     ],
 )
 def test_short_data_takes_one_line(run: Evaluate, data: str, expected: str) -> None:
-    assert run(f"return (await import('/static/event-table.js')).pretty({data})") == expected
+    assert (
+        run(f"return (await import('/static/pages/explore/event-table.js')).pretty({data})")
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ def test_the_address_of_a_server_leads_to_its_websocket(
 ) -> None:
     assert (
         run(
-            f"return (await import('/static/address.js')).socketAddress({given!r}, 'https://page.example/a/b')"
+            f"return (await import('/static/client/address.js')).socketAddress({given!r}, 'https://page.example/a/b')"
         )
         == socket
     )

@@ -284,7 +284,7 @@ def test_injected_script_does_not_run_and_nothing_is_sent_elsewhere(
 
 def test_the_http_module_sends_the_token_in_a_header(modules: Page) -> None:
     seen = modules.evaluate("""async () => {
-        const { Http } = await import("/static/http.js");
+        const { Http } = await import("/static/client/http.js");
         const calls = [];
         const fetch = async (path, { method = "GET", headers, body }) => calls.push([method, path, headers, body ?? null]);
         const http = new Http({ token: async () => "t1", fetch });
@@ -323,5 +323,7 @@ def test_the_http_module_sends_the_token_in_a_header(modules: Page) -> None:
 def test_a_token_is_taken_out_of_a_fragment(
     modules: Page, fragment: str, found: str | None, left: str
 ) -> None:
-    script = "async (fragment) => (await import('/static/token.js')).takeToken(fragment)"
+    script = (
+        "async (fragment) => (await import('/static/pages/shared/token.js')).takeToken(fragment)"
+    )
     assert modules.evaluate(script, fragment) == {"token": found, "fragment": left}

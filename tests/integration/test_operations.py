@@ -55,7 +55,14 @@ PAGE_HEADERS = {
 
 
 def test_pages_come_with_security_headers(lane_hub: EventHubServer) -> None:
-    for path in ("/", "/chat", "/explore", "/docs", "/static/eventhub.js", "/static/style.css"):
+    for path in (
+        "/",
+        "/chat",
+        "/explore",
+        "/docs",
+        "/static/eventhub.js",
+        "/static/pages/shared/base.css",
+    ):
         response = http.get(lane_hub.url + path)
         assert response.status_code == 200, path
         assert PAGE_HEADERS.items() <= response.headers.items()
@@ -74,7 +81,7 @@ def test_no_answer_can_be_taken_for_a_script_or_sets_a_cookie(
     base = lane_hub.url
     own = f"{base}/v1/channels/{channel('chat')}"
     asked = [f"{base}{path}" for path in (
-        "/", "/chat", "/explore", "/docs", "/static/chat.js", "/openapi.json", "/asyncapi.json", "/livez", "/readyz", "/metrics",
+        "/", "/chat", "/explore", "/docs", "/static/pages/chat/chat.js", "/openapi.json", "/asyncapi.json", "/livez", "/readyz", "/metrics",
         "/v1/types", "/v1/types/chat", "/v1/types/none", "/v1/ws", "/v1/sse", "/nothing", "/static/nothing",
     )]  # fmt: skip
     answers = [http.get(url) for url in (*asked, own, f"{own}/presence", f"{own}?since=x")]

@@ -8,7 +8,12 @@ from starlette.staticfiles import StaticFiles
 
 from eventhub.server.messages.security_headers import PAGE, with_headers
 
-PAGES = {"/": "index.html", "/chat": "chat.html", "/explore": "explore.html", "/docs": "docs.html"}
+PAGES = {
+    "/": "landing/landing.html",
+    "/chat": "chat/chat.html",
+    "/explore": "explore/explore.html",
+    "/docs": "docs/docs.html",
+}
 
 
 def mount(api: FastAPI) -> None:
@@ -17,7 +22,7 @@ def mount(api: FastAPI) -> None:
     api.mount("/static", with_headers(StaticFiles(directory=directory), PAGE), name="static")
     headers = {name.decode(): value.decode() for name, value in PAGE}
     for path, name in PAGES.items():
-        _page(api, path, directory / name, headers)
+        _page(api, path, directory / "pages" / name, headers)
 
 
 def web_directory() -> Path:

@@ -1,12 +1,12 @@
 // The explorer: any channel, live, and a form that publishes to it.
 
-import { REFUSALS } from "./authentication.js";
-import { EventHub } from "./eventhub.js";
+import { REFUSALS } from "../../client/authentication.js";
+import { EventHub } from "../../client/eventhub.js";
 import { EventTable, pretty } from "./event-table.js";
-import { Http } from "./http.js";
-import { sampleChannel, samplePayloads } from "./samples.js";
-import { StatusView } from "./status.js";
-import { Token } from "./token.js";
+import { Http } from "../../client/http.js";
+import { sampleChannel, samplePayloads } from "../shared/samples.js";
+import { StatusView } from "../shared/status.js";
+import { Token } from "../shared/token.js";
 
 const byId = (id) => document.getElementById(id);
 const query = new URLSearchParams(location.search);

@@ -3,7 +3,7 @@
 // An event can come before its `published` (then sender and text tell), after it (then the id tells), or without it, when the answer was
 // lost with a connection. Each entry is claimed by one event at most, so that what was said once is shown once.
 
-import { reached } from "./subscription.js";
+import { reached } from "../../client/subscription.js";
 
 export class Outbox {
   #entries = [];

@@ -1,9 +1,9 @@
 // The API page: the server's own OpenAPI document and channel types, readable, with nothing from elsewhere.
 
-import { describeRules, describeType } from "./channel-type.js";
-import { entry, fieldTable, link, operation, paragraph, section } from "./docs-view.js";
+import { describeRules, describeType } from "../shared/channel-type.js";
+import { entry, fieldTable, link, operation, paragraph, section } from "./view.js";
 import { groups, schemas } from "./openapi.js";
-import { sampleChannel } from "./samples.js";
+import { sampleChannel } from "../shared/samples.js";
 import { fields, typeWords } from "./schema-fields.js";
 
 const byId = (id) => document.getElementById(id);

@@ -1,7 +1,7 @@
 // The landing page: the channel types of this server, and lines for a terminal that work as they stand.
 
-import { describeType } from "./channel-type.js";
-import { sampleChannel, samplePayloads } from "./samples.js";
+import { describeType } from "../shared/channel-type.js";
+import { sampleChannel, samplePayloads } from "../shared/samples.js";
 
 const byId = (id) => document.getElementById(id);
 const clone = (id) => byId(id).content.firstElementChild.cloneNode(true);

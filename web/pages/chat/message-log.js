@@ -1,6 +1,6 @@
 // The messages on the page: a bounded log, below it what is on its way, and the scroll position, which follows only at the bottom.
 
-import { dress } from "./chat-people.js";
+import { dress } from "./people.js";
 
 const LIMIT = 500;
 const SAME_BREATH = 5 * 60_000;

@@ -1,15 +1,15 @@
 // The chat page: one room is one channel. This module puts the parts together; each part has a file of its own.
 
-import { REFUSALS } from "./authentication.js";
-import { AWAKE, Absence } from "./chat-absence.js";
-import { describeGap } from "./chat-gaps.js";
-import { ChatLog } from "./chat-log.js";
-import { changedName, knownName, nameOr } from "./chat-name.js";
-import { Outbox } from "./chat-outbox.js";
-import { People } from "./chat-people.js";
-import { EventHub } from "./eventhub.js";
-import { StatusView } from "./status.js";
-import { Token } from "./token.js";
+import { REFUSALS } from "../../client/authentication.js";
+import { AWAKE, Absence } from "./absence.js";
+import { describeGap } from "./gaps.js";
+import { ChatLog } from "./message-log.js";
+import { changedName, knownName, nameOr } from "./name.js";
+import { Outbox } from "./outbox.js";
+import { People } from "./people.js";
+import { EventHub } from "../../client/eventhub.js";
+import { StatusView } from "../shared/status.js";
+import { Token } from "../shared/token.js";
 
 const HISTORY = "-100";
 const LONGEST_MEMBER = 64;
