@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from eventhub.config.settings import LimitSettings
+from eventhub.config.limit_settings import LimitSettings
 from tests.bench import cores
 from tests.bench.load import Door, Load, Reading, run
 from tests.bench.servers import EventHub

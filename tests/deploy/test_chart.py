@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from eventhub.auth.keys import hash_key
-from eventhub.config.settings import KeySettings, ShutdownSettings
+from eventhub.config.auth_settings import KeySettings
+from eventhub.config.sections import ShutdownSettings
 from tests import SETTINGS
 from tests.deploy import crds
 from tests.deploy.chart import (

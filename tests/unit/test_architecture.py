@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eventhub.config.settings import LimitSettings
+from eventhub.config.limit_settings import LimitSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "eventhub"

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from eventhub.auth.keys import hash_key, new_key
 from eventhub.cli.credentials import GRANT_HINT, ChannelPatterns, lifetime_of
 from eventhub.cli.output import refuse, warn
-from eventhub.config.settings import KeySettings
+from eventhub.config.auth_settings import KeySettings
 
 
 def new_api_key(

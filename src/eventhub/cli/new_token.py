@@ -13,7 +13,8 @@ from eventhub.auth.tokens import NAME_LENGTH, UnknownKey, is_name
 from eventhub.cli.configuration import ConfigFile, directory_of, load_settings
 from eventhub.cli.credentials import GRANT_HINT, ChannelPatterns, lifetime_of
 from eventhub.cli.output import refuse, warn
-from eventhub.config.settings import Settings, TokenSettings, VerificationKeySettings
+from eventhub.config.auth_settings import TokenSettings, VerificationKeySettings
+from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.hub.hub import Hub
 from eventhub.server.security.authentication import Authentication, load_verification_key

@@ -11,15 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from eventhub.common.nesting import check_depth
+from eventhub.config.sections import ChannelSettings, Section
 from eventhub.config.service_links import looks_like_link, service_links
-from eventhub.config.settings import (
-    PREFIX,
-    SAMPLE_CHANNELS,
-    ChannelSettings,
-    Section,
-    Settings,
-    without_secrets,
-)
+from eventhub.config.settings import PREFIX, SAMPLE_CHANNELS, Settings, without_secrets
 from eventhub.errors import ConfigurationError, TooDeep
 from eventhub.events.channels import ChannelType, ChannelTypes, Retention
 from eventhub.events.schema import load_schema

@@ -3,15 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from eventhub.config.settings import (
-    PREFIX,
-    ChannelSettings,
-    HistorySettings,
-    KeySettings,
-    Section,
-    Settings,
-    VerificationKeySettings,
-)
+from eventhub.config.auth_settings import KeySettings, VerificationKeySettings
+from eventhub.config.sections import ChannelSettings, HistorySettings, Section
+from eventhub.config.settings import PREFIX, Settings
 
 HEAD = """# Settings
 

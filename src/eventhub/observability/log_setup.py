@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import structlog
 
-from eventhub.config.settings import Level, LogSettings
+from eventhub.config.sections import Level, LogSettings
 
 OURS = "eventhub"
 """The root of our loggers."""

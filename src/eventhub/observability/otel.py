@@ -31,7 +31,7 @@ from opentelemetry.util.types import AttributeValue
 
 from eventhub import __version__
 from eventhub.common.daemon_thread import run_in_daemon_thread
-from eventhub.config.settings import TracingSettings
+from eventhub.config.sections import TracingSettings
 from eventhub.errors import EventHubError
 from eventhub.events.event import Event, Receipt
 from eventhub.observability.tracing import (

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from eventhub.config.auth_settings import AuthSettings, KeySettings
 from eventhub.config.loader import channel_types, ignored_variables, load
-from eventhub.config.settings import SAMPLE_CHANNELS, AuthSettings, KeySettings, Settings
+from eventhub.config.settings import SAMPLE_CHANNELS, Settings
 from eventhub.errors import ConfigurationError
 from eventhub.events.channels import PublisherKind, Retention, SlowReaderPolicy
 from eventhub.events.schema import AnySchema, ModelSchema

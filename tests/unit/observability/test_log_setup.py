@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 import structlog
 
-from eventhub.config.settings import Level, LogSettings
+from eventhub.config.sections import Level, LogSettings
 from eventhub.observability import log_setup
 
 LOGGERS = ("uvicorn", "uvicorn.error", "eventhub")

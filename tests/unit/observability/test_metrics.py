@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from eventhub import __version__
 from eventhub.common.token_bucket import REFUSING
-from eventhub.config.settings import LimitSettings
+from eventhub.config.limit_settings import LimitSettings
 from eventhub.observability.metrics import LATENCY, UNKNOWN, Dump, Metrics, Reading, exposition
 
 Labels = frozenset[tuple[str, str]]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 import structlog
 
-from eventhub.config.settings import TracingSettings
+from eventhub.config.sections import TracingSettings
 from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent
 from eventhub.events.event import Event, Position, Receipt
 from eventhub.observability import otel as module

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 
-from eventhub.config.settings import AuthSettings
+from eventhub.config.auth_settings import AuthSettings
 from eventhub.server.messages.problem import PROBLEM_TYPE
 
 MODELS = "#/components/schemas"

@@ -8,7 +8,7 @@ from http import HTTPStatus
 import structlog
 from starlette.types import Message, Scope, Send
 
-from eventhub.config.settings import LogSettings
+from eventhub.config.sections import LogSettings
 from eventhub.observability.log_setup import printable
 from eventhub.server.security.authentication import address_of
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from eventhub.auth.blocks import BlockDecision, Blocks, BlockTarget, What
 from eventhub.auth.principal import ANYONE, Principal
 from eventhub.common.addresses import canonical
-from eventhub.config.settings import Level
+from eventhub.config.sections import Level
 from eventhub.errors import BrokerUnavailable, Forbidden, InvalidRequest
 from eventhub.events.event import format_time, parse_age
 from eventhub.hub.hub import Hub

@@ -14,7 +14,7 @@ from eventhub.auth.principal import ANYONE, STRANGER, CredentialKind, Principal
 from eventhub.auth.tokens import TOKEN_BYTES, TokenVerifier, UnknownKey, VerificationKey, load_key
 from eventhub.common.addresses import address_key
 from eventhub.common.token_bucket import TokenBucket
-from eventhub.config.settings import AuthSettings, KeySettings, VerificationKeySettings
+from eventhub.config.auth_settings import AuthSettings, KeySettings, VerificationKeySettings
 from eventhub.errors import (
     ConfigurationError,
     EventHubError,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from starlette.types import Scope
 
 from eventhub.common.addresses import address_key
-from eventhub.config.settings import LimitSettings
+from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import NodeFull, TooManyConnections
 from eventhub.server.security.forwarded import ForwardedAddresses
 from eventhub.server.security.idle_connections import IdleConnections

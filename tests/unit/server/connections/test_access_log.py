@@ -7,7 +7,7 @@ import pytest
 import structlog
 from starlette.types import Message
 
-from eventhub.config.settings import LogSettings
+from eventhub.config.sections import LogSettings
 from eventhub.server.connections.access_log import AccessLog, note
 
 

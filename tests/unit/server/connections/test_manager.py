@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, settings
 
 from eventhub.auth.blocks import BlockDecision, BlockTarget
 from eventhub.brokers.memory import MemoryBroker
+from eventhub.config.limit_settings import LimitSettings
 from eventhub.config.loader import channel_types
-from eventhub.config.settings import LimitSettings, Settings, ShutdownSettings
+from eventhub.config.sections import ShutdownSettings
+from eventhub.config.settings import Settings
 from eventhub.errors import EventHubError, Internal, ShuttingDown
 from eventhub.hub.cluster import Cluster
 from eventhub.hub.hub import Hub

@@ -6,7 +6,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from eventhub.config.settings import LimitSettings, Settings
+from eventhub.config.limit_settings import LimitSettings
+from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
 from eventhub.server.process.listeners import listen
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from eventhub.config.settings import Settings, TlsSettings
+from eventhub.config.sections import TlsSettings
+from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
 from eventhub.server.process.tls import Certificates, check_certificate, open_certificates
 from tests.authority import Authority, Pair

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from eventhub.auth.principal import ANYONE
-from eventhub.config.settings import LimitSettings
+from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import EventHubError, InvalidJson, PayloadTooLarge
 from eventhub.events.event import NewEvent
 from eventhub.events.schema import ModelSchema

@@ -9,7 +9,7 @@ import pytest
 from eventhub.auth.keys import hash_key
 from eventhub.auth.principal import ANYONE, STRANGER, CredentialKind
 from eventhub.auth.tokens import TOKEN_BYTES, UnknownKey
-from eventhub.config.settings import AuthSettings
+from eventhub.config.auth_settings import AuthSettings
 from eventhub.errors import (
     ConfigurationError,
     Forbidden,

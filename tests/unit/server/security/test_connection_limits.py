@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventhub.config.settings import LimitSettings
+from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import NodeFull, TooManyConnections
 from eventhub.server.security.connection_limits import (
     COUNTED,

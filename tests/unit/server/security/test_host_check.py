@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from eventhub.config.settings import AuthSettings, KeySettings, Settings
+from eventhub.config.auth_settings import AuthSettings, KeySettings
+from eventhub.config.settings import Settings
 from eventhub.errors import MisdirectedRequest
 from eventhub.server.security.host_check import REMEMBERED, HostCheck
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from eventhub.config.settings import LimitSettings
+from eventhub.config.limit_settings import LimitSettings
 from eventhub.delivery.encoding import CLOSE
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import InvalidFrame

@@ -1,0 +1,118 @@
+"""Types of settings: what a value must look like, and the error that says so."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+
+from eventhub.auth.grants import PATTERNS, check_pattern
+from eventhub.common.addresses import parse_address
+from eventhub.common.origin import check_pattern as check_origin_pattern
+from eventhub.events.event import parse_age
+
+
+def _milliseconds(value: Any) -> Any:
+    if isinstance(value, str):
+        return parse_age(value)
+    raise ValueError("an age needs a unit: ms, s, m, h or d, such as '24h'")
+
+
+OriginPattern = Annotated[
+    str,
+    BeforeValidator(
+        check_origin_pattern,
+        json_schema_input_type=Annotated[
+            str, Field(pattern=r"^(\*|null|[A-Za-z][A-Za-z0-9+.-]*://[^/\s]*)$")
+        ],
+    ),
+]
+
+
+def _host(value: Any) -> Any:
+    """An address or a name, and nothing beside it."""
+    if not isinstance(value, str) or parse_address(value) is not None or _HOST.fullmatch(value):
+        return value
+    if "/" in value or value.startswith("unix:"):
+        raise ValueError(
+            "is no address; it listens on TCP alone, on an address such as 127.0.0.1 or 0.0.0.0, without a scheme or a path"
+        )
+    _, colon, port = value.rpartition(":")
+    if colon and port.isdecimal():
+        raise ValueError(
+            f"holds a port; expected the address alone, and the port apart (port, --port {port}, EVENTHUB_PORT)"
+        )
+    if value.startswith("["):
+        raise ValueError("stands in brackets; expected the address alone, such as ::1")
+    raise ValueError("is neither an address such as 127.0.0.1 or ::1 nor the name of a host")
+
+
+def _network(value: Any) -> Any:
+    """An address or a network. A name or * would be refused as "not a valid IPv6 network"."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ip_network(value)
+    except ValueError:
+        pass
+    try:
+        network = ip_network(value, strict=False)
+    except ValueError:
+        every = (
+            "; 0.0.0.0/0 and ::/0 believe whoever connects, who may then claim to be anybody"
+            if value == "*"
+            else ""
+        )
+        raise ValueError(
+            f"expected the address of a proxy or a network, such as 10.0.0.7 or 10.0.0.0/8{every}"
+        ) from None
+    raise ValueError(
+        f"has bits set beyond its prefix; expected {network}, or one address without a prefix"
+    )
+
+
+_HOST = re.compile(r"|(?!.*\.[0-9]+\.?$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+"""A host's name (RFC 1123, 2.1), which does not end as an IPv4 address does; nothing stands for
+every address.
+"""
+Host = Annotated[str, BeforeValidator(_host)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Milliseconds = Annotated[
+    int, Field(gt=0), BeforeValidator(_milliseconds, json_schema_input_type=str)
+]
+
+
+def split_commas(value: Any) -> Any:
+    """One value, or several separated by commas as variables have them, is a list."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith("["):
+        return json.loads(value)
+    return [part.strip() for part in value.split(",")]
+
+
+def _moment(value: Any) -> Any:
+    """A date is its first moment, in UTC."""
+    if isinstance(value, str) and len(value) == len("2027-01-31"):
+        value = date.fromisoformat(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime.combine(value, time.min, UTC)
+    return value
+
+
+Pattern = Annotated[str, BeforeValidator(check_pattern, json_schema_input_type=str)]
+Patterns = Annotated[list[Pattern], BeforeValidator(split_commas), Field(max_length=PATTERNS)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_moment, json_schema_input_type=str)]
+
+
+def require_mapping(value: Any) -> Any:
+    """Raise ValueError for a scalar or a list where a section is expected."""
+    if not isinstance(value, (Mapping, BaseModel)):
+        raise ValueError(
+            f"expected keys such as payload, as in {{payload: {value if isinstance(value, str) else 'chat'}}}"
+        )
+    return value
