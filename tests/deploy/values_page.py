@@ -1,5 +1,6 @@
-"""The chart's README: its values, with what the comments of values.yaml say of them. `python -m
-tests.deploy.values_page` writes it.
+"""The chart's README: a table of its values, with the comments of values.yaml as their meaning.
+
+`python -m tests.deploy.values_page` writes it.
 """
 
 import json
@@ -15,8 +16,9 @@ from tests.deploy.chart import CHART
 FILE = CHART / "README.md"
 HEAD = """# EventHub on Kubernetes
 
-Kubernetes 1.30 or newer, Helm 3.10 or newer. [docs/kubernetes.md](../../docs/kubernetes.md) leads through an installation;
-`config` is what `eventhub.yaml` holds, whose keys are in [docs/settings.md](../../docs/settings.md). Values that are not below are refused.
+Kubernetes 1.30 or newer, Helm 3.10 or newer. [docs/kubernetes.md](../../docs/kubernetes.md)
+explains an installation step by step. `config` is the content of `eventhub.yaml`, whose keys are in
+[docs/settings.md](../../docs/settings.md). Values that are not in this table are refused.
 
 | value | default | meaning |
 |---|---|---|
@@ -26,7 +28,7 @@ _KEY = re.compile(r"^( *)(\w+):")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One of values.yaml: its path, what it is by itself, and the comment above it."""
+    """A value of values.yaml: its path, its default, and the comment above it."""
 
     path: tuple[str, ...]
     default: Any
@@ -34,7 +36,7 @@ class Value:
 
 
 def documented() -> Iterator[Value]:
-    """The values in their order."""
+    """The values, in the order of the file."""
     defaults = yaml.safe_load((CHART / "values.yaml").read_text())
     path: list[str] = []
     comment: list[str] = []
@@ -46,11 +48,11 @@ def documented() -> Iterator[Value]:
             yield Value(tuple(path), _at(defaults, path), " ".join(comment))
             comment = []
         else:
-            comment = []  # what is set apart is of no single value
+            comment = []  # a comment with an empty line after it describes no single value
 
 
 def values_page() -> str:
-    """The file as it should be."""
+    """The text of the README."""
     rows = [
         f"| `{'.'.join(value.path)}` | {_shown(value.default)} | {value.meaning} |"
         for value in documented()
