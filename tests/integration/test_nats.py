@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from eventhub.brokers.nats import NatsBroker
-from eventhub.brokers.nats.line import SequenceTracker
 from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.message import STAMPS
+from eventhub.brokers.nats.sequence_tracker import SequenceTracker
 from eventhub.errors import BrokerUnavailable, PayloadTooLarge
 from eventhub.events.channels import Retention
 from eventhub.events.event import Earliest, Event, NewEvent, Position, Receipt

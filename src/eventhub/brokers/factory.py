@@ -71,9 +71,9 @@ def check_broker(settings: Settings) -> None:
 
             parse(url)
         case "nats" | "tls":
-            from eventhub.brokers.nats.address import NatsAddress
+            from eventhub.brokers.nats.url import NatsUrl
 
-            NatsAddress.parse(url)
+            NatsUrl.parse(url)
 
 
 def sqlite_url(url: str) -> tuple[Path, Flushing]:

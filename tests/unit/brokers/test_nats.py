@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 
 from eventhub.brokers.nats import NatsBroker
-from eventhub.brokers.nats.address import NatsAddress
-from eventhub.brokers.nats.identity import CredentialsUnusable, NatsCredentials
-from eventhub.brokers.nats.line import EARLY, SequenceGap, SequenceTracker
+from eventhub.brokers.nats.credentials import CredentialsUnusable, NatsCredentials
 from eventhub.brokers.nats.message import (
     STAMPS,
     StreamMessage,
@@ -17,7 +15,9 @@ from eventhub.brokers.nats.message import (
     new_stamp,
     offset_of,
 )
-from eventhub.brokers.nats.stream import GRACE, KEPT_UNUSED, Subjects
+from eventhub.brokers.nats.sequence_tracker import EARLY, SequenceGap, SequenceTracker
+from eventhub.brokers.nats.streams import GRACE, KEPT_UNUSED, Subjects
+from eventhub.brokers.nats.url import NatsUrl
 from eventhub.errors import ConfigurationError
 from eventhub.events.channels import Retention
 from eventhub.events.event import Event
@@ -35,7 +35,7 @@ def line(sequence: int = 10) -> SequenceTracker:
 
 class TestAddress:
     def test_servers_and_options(self) -> None:
-        address = NatsAddress.parse(
+        address = NatsUrl.parse(
             "nats://ana:p%40ss@a:4333,[::1]/?prefix=hub&replicas=3&max_bytes=1000"
         )
         assert address.servers == ("nats://a:4333", "nats://[::1]:4222")
@@ -43,7 +43,7 @@ class TestAddress:
         assert address.login == {"user": "ana", "password": "p@ss"}
 
     def test_a_token_and_the_defaults(self) -> None:
-        address = NatsAddress.parse("nats://s3cret@localhost")
+        address = NatsUrl.parse("nats://s3cret@localhost")
         assert (address.prefix, address.replicas, address.max_bytes, address.login) == (
             "eventhub",
             None,
@@ -52,7 +52,7 @@ class TestAddress:
         )
 
     def test_tls_verifies_the_server(self) -> None:
-        context = NatsAddress.parse("tls://localhost").login["tls"]
+        context = NatsUrl.parse("tls://localhost").login["tls"]
         assert context.check_hostname
 
     @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ class TestAddress:
         with pytest.raises(ConfigurationError) as refusal:
             NatsBroker(url, lambda channel: Retention(1, None), lambda: 0)
         assert "s3cret" not in str(refusal.value)
-        assert "s3cret" not in repr(NatsAddress.parse("nats://u:s3cret@h"))
+        assert "s3cret" not in repr(NatsUrl.parse("nats://u:s3cret@h"))
 
 
 SEED = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY"
@@ -94,7 +94,7 @@ class TestIdentity:
     def test_a_credentials_file_is_read_each_time(self, tmp_path: Path) -> None:
         file = tmp_path / "it.creds"
         file.write_text(credentials())
-        identity = NatsAddress.parse(f"nats://h?credentials={file}").identity
+        identity = NatsUrl.parse(f"nats://h?credentials={file}").identity
         assert "ey.ey.s-_\n" in identity.arguments()["user_credentials"].data
         file.write_bytes(credentials().replace("ey.ey", "new.ey").replace("\n", "\r\n").encode())
         assert "new.ey.s-_\n" in identity.arguments()["user_credentials"].data

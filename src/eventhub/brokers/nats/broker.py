@@ -9,13 +9,13 @@ import structlog
 from nats.aio.msg import Msg
 
 from eventhub.brokers.base import Deliver, Hear, OnGap
-from eventhub.brokers.nats.address import NatsAddress
-from eventhub.brokers.nats.batch import PublishBatch
-from eventhub.brokers.nats.identity import CredentialsUnusable
-from eventhub.brokers.nats.keys import IdempotencyKeys
+from eventhub.brokers.nats.credentials import CredentialsUnusable
+from eventhub.brokers.nats.idempotency_keys import IdempotencyKeys
 from eventhub.brokers.nats.link import JetStreamError, NatsLink
+from eventhub.brokers.nats.publish_batch import PublishBatch
 from eventhub.brokers.nats.session import NatsSession
-from eventhub.brokers.nats.stream import NOT_FOUND, NatsStreams, Subjects
+from eventhub.brokers.nats.streams import NOT_FOUND, NatsStreams, Subjects
+from eventhub.brokers.nats.url import NatsUrl
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channels import Retention
 from eventhub.events.event import (
@@ -51,7 +51,7 @@ class NatsBroker:
         *,
         timeout: float = 5.0,
     ) -> None:
-        self._address = NatsAddress.parse(url)
+        self._address = NatsUrl.parse(url)
         self._names = Subjects(self._address.prefix)
         self._retention = retention
         self._clock = clock

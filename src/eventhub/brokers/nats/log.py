@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 
 from eventhub.brokers.nats.link import JetStreamError, NatsLink, ack_tokens
 from eventhub.brokers.nats.message import STAMPS, StreamMessage, decode, decode_api, offset_of
-from eventhub.brokers.nats.stream import NatsStream
+from eventhub.brokers.nats.streams import NatsStream
 from eventhub.brokers.records import RecordReader
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.channels import Retention

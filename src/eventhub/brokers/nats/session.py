@@ -14,12 +14,12 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from eventhub.brokers.nats.keys import IdempotencyKeys
-from eventhub.brokers.nats.line import SequenceGap, SequenceTracker
+from eventhub.brokers.nats.idempotency_keys import IdempotencyKeys
 from eventhub.brokers.nats.link import JetStreamError, NatsLink
 from eventhub.brokers.nats.log import NatsLog
 from eventhub.brokers.nats.message import decode
-from eventhub.brokers.nats.stream import NOT_FOUND, NatsStream, NatsStreams, Subjects
+from eventhub.brokers.nats.sequence_tracker import SequenceGap, SequenceTracker
+from eventhub.brokers.nats.streams import NOT_FOUND, NatsStream, NatsStreams, Subjects
 from eventhub.brokers.records import RecordReader
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.channels import Retention

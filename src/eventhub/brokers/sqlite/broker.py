@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from eventhub.brokers.base import Deliver, Hear, OnGap
-from eventhub.brokers.sqlite.file import DatabaseLock, Synchronous, is_damaged
+from eventhub.brokers.sqlite.database import DatabaseLock, Synchronous, is_damaged
 from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
 from eventhub.brokers.sqlite.store import Results, SqliteStore
 from eventhub.brokers.sqlite.writer import (

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from eventhub.brokers.records import RecordReader, event
-from eventhub.brokers.sqlite.file import open_reader
+from eventhub.brokers.sqlite.database import open_reader
 from eventhub.events.channels import Retention
 from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
 

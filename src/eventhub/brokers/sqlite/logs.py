@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import orjson
 
-from eventhub.brokers.sqlite.file import DatabaseOrigin
+from eventhub.brokers.sqlite.database import DatabaseOrigin
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
 from eventhub.events.channels import Retention
 from eventhub.events.event import Event, NewEvent, Position, Receipt

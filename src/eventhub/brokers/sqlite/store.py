@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from eventhub.brokers.sqlite.file import (
+from eventhub.brokers.sqlite.database import (
     CHECKPOINT_BYTES,
     Synchronous,
     closed_on_error,

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import structlog
 
-from eventhub.brokers.sqlite.file import primary
+from eventhub.brokers.sqlite.database import primary
 from eventhub.brokers.sqlite.store import Results, SqliteStore
 from eventhub.errors import BrokerUnavailable, ConfigurationError, EventHubError
 from eventhub.events.event import Event, NewEvent, Position, Receipt

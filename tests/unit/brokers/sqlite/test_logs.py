@@ -1,6 +1,6 @@
 """brokers/sqlite/logs.py: what a transaction will change, without a database."""
 
-from eventhub.brokers.sqlite.file import DatabaseOrigin
+from eventhub.brokers.sqlite.database import DatabaseOrigin
 from eventhub.brokers.sqlite.logs import (
     KEY_AGE,
     STRIDE,

@@ -10,7 +10,7 @@ import pytest
 
 from eventhub.brokers.sqlite import history as history_module
 from eventhub.brokers.sqlite import store as store_module
-from eventhub.brokers.sqlite.file import open_reader
+from eventhub.brokers.sqlite.database import open_reader
 from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
 from eventhub.brokers.sqlite.store import ROWS, SqliteStore
 from eventhub.errors import TooManyChannels

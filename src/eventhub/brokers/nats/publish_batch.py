@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eventhub.brokers.nats.keys import KeyClaim
+from eventhub.brokers.nats.idempotency_keys import KeyClaim
 from eventhub.brokers.nats.link import NO_RESPONDERS, Answer, JetStreamError
 from eventhub.brokers.nats.message import OVERHEAD, encode, new_stamp, offset_of
 from eventhub.brokers.nats.session import NatsSession
-from eventhub.brokers.nats.stream import NatsStream
+from eventhub.brokers.nats.streams import NatsStream
 from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict, PayloadTooLarge
 from eventhub.events.event import NewEvent, Position, Receipt
 

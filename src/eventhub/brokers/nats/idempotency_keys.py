@@ -18,7 +18,7 @@ import orjson
 
 from eventhub.brokers.nats.link import JetStreamError, NatsLink
 from eventhub.brokers.nats.message import decode_api, new_stamp
-from eventhub.brokers.nats.stream import NatsStream, NatsStreams, Subjects
+from eventhub.brokers.nats.streams import NatsStream, NatsStreams, Subjects
 from eventhub.errors import BrokerUnavailable, IdempotencyConflict
 from eventhub.events.event import NewEvent, Position, Receipt
 

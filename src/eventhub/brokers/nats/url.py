@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from eventhub.brokers.nats.identity import CredentialsUnusable, NatsCredentials
+from eventhub.brokers.nats.credentials import CredentialsUnusable, NatsCredentials
 from eventhub.errors import ConfigurationError
 
 OPTIONS = ("prefix", "replicas", "max_bytes", "credentials", "nkey", "ca", "cert", "key")
@@ -19,7 +19,7 @@ _HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-
 
 
 @dataclass(frozen=True, slots=True)
-class NatsAddress:
+class NatsUrl:
     """`nats://[user:password@ or token@]host[:port][,host[:port]…][?option=value&…]`; `tls://` insists on TLS.
 
     Options: `prefix` of streams and subjects; `replicas` of each stream (without it 1 on a single server, 3 in a cluster); `max_bytes` of
@@ -36,7 +36,7 @@ class NatsAddress:
     identity: NatsCredentials = field(default_factory=NatsCredentials)
 
     @classmethod
-    def parse(cls, url: str) -> "NatsAddress":
+    def parse(cls, url: str) -> "NatsUrl":
         """Raises ConfigurationError, which holds nothing of the URL that could be secret."""
         scheme, _, rest = url.partition("://")
         if scheme not in ("nats", "tls") or not rest:
