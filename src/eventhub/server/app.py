@@ -23,8 +23,9 @@ from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
 from eventhub.server.api import pages, routes
 from eventhub.server.api.drain_responses import answered
-from eventhub.server.connections.manager import ABORT, ConnectionManager
+from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.http.protocol import protocol_for
+from eventhub.server.messages.asgi_extensions import ABORT
 from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import check_query, check_single, combined, stripped
 from eventhub.server.messages.security_headers import ALWAYS, with_headers

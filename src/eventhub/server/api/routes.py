@@ -29,7 +29,7 @@ from eventhub.events.schema import MAX_FAULTS, pointer
 from eventhub.hub.hub import Hub
 from eventhub.server.api import asyncapi, openapi, operator_routes
 from eventhub.server.api.openapi import MODELS, Batch, Problem, Stored
-from eventhub.server.connections.manager import PATH, ConnectionManager
+from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.problem import PROBLEM_TYPE, ProblemResponse
 from eventhub.server.messages.request_head import combined
 from eventhub.server.publish.endpoint import METHODS
@@ -37,6 +37,7 @@ from eventhub.server.publish.handling import PARAMETER, Handling
 from eventhub.server.security.authentication import address_of
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.streams.response import MEDIA_TYPES, StreamResponse
+from eventhub.server.websocket.handshake import WEBSOCKET_PATH
 
 STREAM_CHANNELS = 32
 SUMMARY = "Real-time event broadcast over typed channels. The WebSocket at /v1/ws and the message formats are described in PROTOCOL.md."
@@ -321,7 +322,7 @@ def _operations(api: FastAPI, manager: ConnectionManager, scrape: Scrape) -> Non
         )
 
     @api.get(
-        PATH,
+        WEBSOCKET_PATH,
         summary="The WebSocket: send a handshake",
         status_code=426,
         response_class=Response,

@@ -15,12 +15,7 @@ from eventhub.auth.grants import Action
 from eventhub.common.token_bucket import TokenBucket
 from eventhub.config.settings import Settings
 from eventhub.delivery.subscriber import ConnectionWriter
-from eventhub.errors import (
-    EventHubError,
-    PayloadTooLarge,
-    RequestTimeout,
-    ShuttingDown,
-)
+from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Reading
 from eventhub.server.connections.access_log import AccessLog
@@ -28,7 +23,7 @@ from eventhub.server.connections.deadlines import Deadlines
 from eventhub.server.connections.drain import comeback, in_turn, together
 from eventhub.server.connections.heartbeats import Heartbeats
 from eventhub.server.connections.identity import ConnectionIdentity, Connections
-from eventhub.server.connections.liveness import LEAST_RATE, LivenessTimeouts
+from eventhub.server.connections.liveness import LivenessTimeouts
 from eventhub.server.connections.operators import Operators
 from eventhub.server.connections.request_starts import RequestStarts
 from eventhub.server.connections.turns import LoopTurns, TurnShare
@@ -40,18 +35,6 @@ from eventhub.server.security.origin_check import OriginCheck
 from eventhub.server.security.publish_quota import PublishQuota
 from eventhub.session.session import Session, SessionLimits, Submit
 
-PATH = "/v1/ws"
-ABORT = "eventhub.abort"
-"""The ASGI extension by which our HTTP protocol shows a response its connection.
-
-`abort` closes it at once, `outgoing` says what of it the peer has taken
-(server/connections/liveness.py).
-"""
-HALF_CLOSED = "eventhub.half_closed"
-"""The ASGI message by which our HTTP protocol says that the client sends no more behind its body:
-it has gone, or reads on.
-"""
-SUBPROTOCOL = "eventhub.v1"
 BEATS = 500
 """Connections that get their heartbeat in one turn of the loop."""
 READ_SLICE = 1000
@@ -359,25 +342,3 @@ class ConnectionManager:
                 {(transport,): value for transport, value in values.items()},
                 ("transport",),
             )
-
-
-def too_late(what: str, seconds: float) -> RequestTimeout:
-    """The error of a body, or message, that dribbles."""
-    return RequestTimeout(
-        f"{what} was not complete after {seconds:g} seconds, and a second more for each {LEAST_RATE} bytes of it (limits.body_seconds)"
-    ).with_limit("body_seconds")
-
-
-def silent(seconds: float) -> RequestTimeout:
-    """The error of a WebSocket that wants nothing."""
-    return RequestTimeout(
-        f"no message came within {seconds:g} seconds and the address names no channel; expected a command, or ?channel=… "
-        "(limits.first_frame_seconds)"
-    ).with_limit("first_frame_seconds")
-
-
-def too_large(what: str, setting: str, limit: int) -> PayloadTooLarge:
-    """An error that names the limit."""
-    return PayloadTooLarge(
-        f"{what}; at most {limit} bytes are allowed (limits.{setting})"
-    ).with_limit(setting)

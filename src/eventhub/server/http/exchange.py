@@ -9,8 +9,8 @@ from starlette.types import ASGIApp, Message, Scope
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from eventhub.errors import EventHubError, Internal
-from eventhub.server.connections.manager import HALF_CLOSED
 from eventhub.server.http.coalescing_transport import CoalescingTransport
+from eventhub.server.messages.asgi_extensions import HALF_CLOSED
 from eventhub.server.messages.problem import send_problem
 
 BODYLESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)

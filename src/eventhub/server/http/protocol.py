@@ -25,14 +25,15 @@ from eventhub.errors import (
     RequestTimeout,
 )
 from eventhub.server.connections.liveness import outgoing
-from eventhub.server.connections.manager import ABORT, ConnectionManager
+from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.rejected_connection import RejectedConnection
 from eventhub.server.connections.turns import SLICE_SECONDS
 from eventhub.server.http.coalescing_transport import CoalescingTransport
 from eventhub.server.http.exchange import Exchange
 from eventhub.server.messages import request_head
+from eventhub.server.messages.asgi_extensions import ABORT, COUNTED
 from eventhub.server.messages.problem import encode_problem
-from eventhub.server.security.connection_limits import COUNTED, HealthProbe, Slot
+from eventhub.server.security.connection_limits import HealthProbe, Slot
 from eventhub.server.websocket.protocol import WebSocketProtocol
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}

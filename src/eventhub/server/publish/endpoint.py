@@ -31,8 +31,9 @@ from eventhub.events.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, build_man
 from eventhub.hub.hub import Hub
 from eventhub.observability.tracing import Attributes, PublishSpan, parent_of, trace_id_of
 from eventhub.server.connections.access_log import note
+from eventhub.server.connections.limit_errors import too_large, too_slow
 from eventhub.server.connections.liveness import LEAST_RATE
-from eventhub.server.connections.manager import ConnectionManager, too_large, too_late
+from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.turns import SLICE_SECONDS, TurnShare
 from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import combined
@@ -463,7 +464,7 @@ class PublishEndpoint:
                 max(0, end + len(body) / LEAST_RATE - asyncio.get_running_loop().time()), receive()
             )
         except TimeoutError:
-            raise too_late("the body", request.limits.body_seconds) from None
+            raise too_slow("the body", request.limits.body_seconds) from None
         if message["type"] == "http.disconnect":
             raise ConnectionResetError
         body += message["body"]

@@ -22,7 +22,8 @@ from eventhub.events.event import NewEvent, Receipt
 from eventhub.hub.hub import Hub
 from eventhub.server.connections.access_log import note
 from eventhub.server.connections.identity import ConnectionIdentity
-from eventhub.server.connections.manager import ConnectionManager, too_large
+from eventhub.server.connections.limit_errors import too_large
+from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.turns import TurnShare
 from eventhub.server.messages.security_headers import ALWAYS, APPLIED, LIVE, REPLAYED, headers_of
 from eventhub.server.publish.handling import (

@@ -10,13 +10,10 @@ from starlette.types import Scope
 from eventhub.common.addresses import address_key
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import NodeFull, TooManyConnections
+from eventhub.server.messages.asgi_extensions import COUNTED
 from eventhub.server.security.forwarded import ForwardedAddresses
 from eventhub.server.security.idle_connections import IdleConnections
 
-COUNTED = "eventhub.counted"
-"""The ASGI extension by which our HTTP protocol says that a request's connection counts under its
-client's address already.
-"""
 RESERVE = 512
 """Descriptors kept for the broker, files and refusals; an eighth of all where there are few."""
 HEALTH_PROBES = 16

@@ -16,7 +16,8 @@ from eventhub.events.event import NewEvent
 from eventhub.server.connections.access_log import note
 from eventhub.server.connections.identity import ConnectionIdentity
 from eventhub.server.connections.liveness import Liveness, OutgoingBytes
-from eventhub.server.connections.manager import ABORT, HALF_CLOSED, ConnectionManager
+from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.messages.asgi_extensions import ABORT, HALF_CLOSED
 from eventhub.server.messages.security_headers import LIVE
 from eventhub.server.streams.outbox import CursorOutbox, Outbox
 from eventhub.server.streams.query import StreamQuery

@@ -15,19 +15,14 @@ from eventhub.delivery.encoding import LINES
 from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer, UnsupportedMediaType
 from eventhub.events.event import NewEvent, Receipt
 from eventhub.server.connections.access_log import note
-from eventhub.server.connections.manager import (
-    PATH,
-    SUBPROTOCOL,
-    ConnectionManager,
-    silent,
-    too_large,
-)
+from eventhub.server.connections.limit_errors import no_first_message, too_large
+from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.request_head import combined
 from eventhub.server.security.authentication import address_of
 from eventhub.server.streams.outbox import Outbox
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket.frames import SERVICE_RESTART
-from eventhub.server.websocket.handshake import is_shown, not_here
+from eventhub.server.websocket.handshake import SUBPROTOCOL, WEBSOCKET_PATH, is_shown, not_here
 from eventhub.server.websocket.publish_queue import PublishQueue
 from eventhub.session.commands import Ref
 from eventhub.session.session import Session
@@ -67,7 +62,7 @@ class AsgiWebSocket:
         manager = self._manager
         offered = scope.get("subprotocols", ())
         try:
-            if scope["path"] != PATH:
+            if scope["path"] != WEBSOCKET_PATH:
                 raise not_here(scope["path"])
             query, headers = manager.authentication.move_query_token(
                 scope["query_string"], combined(scope["headers"])
@@ -152,7 +147,10 @@ class AsgiWebSocket:
             wanted.subscribe(self._session)
             if not wanted.channels:
                 dismiss = partial(
-                    self._manager.contained, self, "deadline", lambda: self.fail(silent(seconds))
+                    self._manager.contained,
+                    self,
+                    "deadline",
+                    lambda: self.fail(no_first_message(seconds)),
                 )
                 self._manager.deadlines.after((self, "first"), seconds, dismiss)
         except EventHubError as error:

@@ -12,11 +12,13 @@ import httptools
 
 from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest, NotFound
-from eventhub.server.connections.manager import PATH, SUBPROTOCOL, ConnectionManager
+from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.request_head import combined
 from eventhub.server.websocket.frames import accept_deflate
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+WEBSOCKET_PATH = "/v1/ws"
+SUBPROTOCOL = "eventhub.v1"
 DEFLATE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -60,7 +62,7 @@ def negotiate(
     except httptools.HttpParserError:
         raise InvalidRequest("the address is not a URL") from None
     path = unquote((address.path or b"/").decode("latin-1"))
-    if path != PATH:
+    if path != WEBSOCKET_PATH:
         raise not_here(path)
     query, given = manager.authentication.move_query_token(address.query or b"", combined(headers))
     opening = _opening(method, headers)
@@ -73,7 +75,7 @@ def negotiate(
 
 def not_here(path: str) -> NotFound:
     """The error of a handshake for this path."""
-    return NotFound(f"no WebSocket is served at {path[:200]!r}; expected {PATH}")
+    return NotFound(f"no WebSocket is served at {path[:200]!r}; expected {WEBSOCKET_PATH}")
 
 
 def is_shown(error: EventHubError, headers: Headers) -> bool:

@@ -34,8 +34,9 @@ from eventhub.errors import (
     UnsupportedMediaType,
 )
 from eventhub.events.event import NewEvent
+from eventhub.server.connections.limit_errors import no_first_message, too_large, too_slow
 from eventhub.server.connections.liveness import LEAST_RATE, Liveness, outgoing
-from eventhub.server.connections.manager import ConnectionManager, silent, too_large, too_late
+from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.rejected_connection import LINGER_SECONDS
 from eventhub.server.connections.turns import BURST, SLICE_SECONDS
 from eventhub.server.messages.problem import encode_problem
@@ -561,11 +562,11 @@ class WebSocketProtocol(asyncio.Protocol):
             )
         else:
             self._began = 0.0
-            self.fail(too_late("the message", seconds))
+            self.fail(too_slow("the message", seconds))
 
     def _is_mute(self) -> None:
         self._mute = False
-        self.fail(silent(self._manager.settings.limits.first_frame_seconds))
+        self.fail(no_first_message(self._manager.settings.limits.first_frame_seconds))
 
     def _congested(self) -> None:
         self._regulate()

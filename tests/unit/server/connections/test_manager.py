@@ -21,16 +21,11 @@ from eventhub.errors import EventHubError, Internal, ShuttingDown
 from eventhub.hub.cluster import Cluster
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
-from eventhub.server.connections import manager as gateway_module
 from eventhub.server.connections.drain import MARGIN_SECONDS, RETURN_PACE
-from eventhub.server.connections.manager import (
-    BEATS,
-    READ_SLICE,
-    TRANSPORTS,
-    ConnectionManager,
-    too_large,
-)
+from eventhub.server.connections.limit_errors import too_large
+from eventhub.server.connections.manager import BEATS, READ_SLICE, TRANSPORTS, ConnectionManager
 from eventhub.server.security.authentication import Authentication
+from eventhub.server.websocket.handshake import SUBPROTOCOL, WEBSOCKET_PATH
 from eventhub.session.session import SessionLimits
 from tests.builders import Nowhere
 
@@ -457,7 +452,7 @@ def test_what_is_too_large_names_the_limit() -> None:
 
 
 def test_the_paths_are_those_of_the_protocol() -> None:
-    assert (gateway_module.PATH, gateway_module.SUBPROTOCOL) == ("/v1/ws", "eventhub.v1")
+    assert (WEBSOCKET_PATH, SUBPROTOCOL) == ("/v1/ws", "eventhub.v1")
 
 
 def test_a_heartbeat_that_fails_ends_its_connection_and_costs_nobody_else_theirs() -> None:

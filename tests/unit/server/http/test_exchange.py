@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from eventhub.errors import InvalidRequest
-from eventhub.server.connections.manager import HALF_CLOSED
 from eventhub.server.http.coalescing_transport import CoalescingTransport
 from eventhub.server.http.exchange import Exchange
+from eventhub.server.messages.asgi_extensions import HALF_CLOSED
 
 DATE = [(b"date", b"now")]
 CLOSED = InvalidRequest("the body ended")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import NodeFull, TooManyConnections
+from eventhub.server.messages.asgi_extensions import COUNTED
 from eventhub.server.security.connection_limits import (
-    COUNTED,
     HEALTH_PROBES,
     ConnectionLimits,
     HealthProbe,
