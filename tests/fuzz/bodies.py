@@ -23,8 +23,9 @@ from eventhub.events.channels import (
     SlowReaderPolicy,
 )
 from eventhub.events.event import NewEvent, Position, Receipt
+from eventhub.events.json_codec import dump
 from eventhub.events.payloads import BUILT_IN
-from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema, dump
+from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.endpoint import PublishRequest
 from eventhub.server.publish.ndjson import NdjsonPublish

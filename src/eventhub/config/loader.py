@@ -16,7 +16,7 @@ from eventhub.config.service_links import looks_like_link, service_links
 from eventhub.config.settings import PREFIX, SAMPLE_CHANNELS, Settings, without_secrets
 from eventhub.errors import ConfigurationError, TooDeep
 from eventhub.events.channels import ChannelType, ChannelTypes, Retention
-from eventhub.events.schema import load_schema
+from eventhub.events.schema_loader import load_schema
 
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
 """Names the file; the one variable that is not a key."""

@@ -11,7 +11,8 @@ import orjson
 from eventhub.auth.grants import Action
 from eventhub.errors import Forbidden, InvalidChannel, InvalidEvent, UnknownChannel
 from eventhub.events.event import Event
-from eventhub.events.schema import MISFIT, Schema
+from eventhub.events.schema import Schema
+from eventhub.events.validation_errors import MISFIT
 
 NAME_LENGTH = 200
 _NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)

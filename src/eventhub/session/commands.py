@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eventhub.errors import InvalidFrame
 from eventhub.events.event import ATTRIBUTE_LENGTH, ATTRIBUTES
-from eventhub.events.schema import faults, unknown_fields
+from eventhub.events.validation_errors import model_details, unknown_fields
 from eventhub.presence.roster import MEMBER_LENGTH
 
 CREDENTIAL_LENGTH = 8 * 1024
@@ -112,7 +112,7 @@ def command_of(fields: dict[str, Any]) -> Command:
         try:
             return kind.model_validate(fields)
         except ValidationError as error:
-            details = faults(error, fields, _FIELDS[kind])
+            details = model_details(error, fields, _FIELDS[kind])
     raise InvalidFrame(
         f"the {name} message does not fit: {details[0]['pointer']}: {details[0]['message']}",
         details,

@@ -38,7 +38,7 @@ from eventhub.events.event import (
     format_time,
     parse_since,
 )
-from eventhub.events.schema import parse
+from eventhub.events.json_codec import parse
 from eventhub.session.commands import (
     Auth,
     Command,

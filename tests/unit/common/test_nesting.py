@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from eventhub.common.nesting import check_depth
 from eventhub.errors import InvalidJson, TooDeep
-from eventhub.events.schema import parse
+from eventhub.events.json_codec import parse
 
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

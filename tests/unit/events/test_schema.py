@@ -13,19 +13,11 @@ from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, Json, model_validator
 
 from eventhub.errors import ConfigurationError, EventHubError, InvalidEvent, InvalidJson
+from eventhub.events.json_codec import dump, parse
 from eventhub.events.payloads import ChatMessage
-from eventhub.events.schema import (
-    DIALECT,
-    MAX_FAULTS,
-    AnySchema,
-    FileSchema,
-    ModelSchema,
-    Schema,
-    dump,
-    load_schema,
-    parse,
-    pointer,
-)
+from eventhub.events.schema import DIALECT, AnySchema, FileSchema, ModelSchema, Schema
+from eventhub.events.schema_loader import load_schema
+from eventhub.events.validation_errors import MAX_FAULTS, pointer
 
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 HERE = Path()
@@ -726,8 +718,8 @@ def test_what_fits_at_a_glance_is_what_is_taken(event: Any) -> None:
 def test_without_details_no_faults_are_built(
     schema: Schema, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eventhub.events.schema.faults", never)
-    monkeypatch.setattr("eventhub.events.schema._of_schema", never)
+    monkeypatch.setattr("eventhub.events.validation_errors.model_details", never)
+    monkeypatch.setattr("eventhub.events.schema.schema_detail", never)
     with pytest.raises(InvalidEvent, match="the event does not fit its channel type") as caught:
         schema.canonical(b'{"sender":1}', detailed=False)
     assert caught.value.details == []

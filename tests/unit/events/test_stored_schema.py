@@ -26,7 +26,8 @@ from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
 from eventhub.events.payloads import BUILT_IN
-from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema, load_schema
+from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
+from eventhub.events.schema_loader import load_schema
 
 
 class Side(Enum):

@@ -34,7 +34,8 @@ from eventhub.events.channels import (
 )
 from eventhub.events.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since
 from eventhub.events.payloads import ChatMessage
-from eventhub.events.schema import MAX_FAULTS, AnySchema, ModelSchema
+from eventhub.events.schema import AnySchema, ModelSchema
+from eventhub.events.validation_errors import MAX_FAULTS
 from eventhub.session.commands import COMMANDS, Publish, Ref, Subscribe
 from eventhub.session.session import PUT_OFF, Session, SessionLimits
 from tests.builders import Guest

@@ -25,7 +25,7 @@ from eventhub.errors import (
 )
 from eventhub.events.channels import ChannelType
 from eventhub.events.event import Gap, HistoryPage, Last, Latest, parse_since
-from eventhub.events.schema import MAX_FAULTS, pointer
+from eventhub.events.validation_errors import MAX_FAULTS, pointer
 from eventhub.hub.hub import Hub
 from eventhub.server.api import asyncapi, openapi, operator_routes
 from eventhub.server.api.openapi import MODELS, Batch, Problem, Stored

@@ -7,7 +7,7 @@ from eventhub.errors import EventHubError, InvalidJson
 from eventhub.events.arrays import ArrayPart, pieces
 from eventhub.events.channels import ChannelType
 from eventhub.events.event import NewEvent
-from eventhub.events.schema import dump, parse
+from eventhub.events.json_codec import dump, parse
 from eventhub.server.connections.limit_errors import too_large
 from eventhub.server.connections.turns import LoopTurns, TurnShare
 from eventhub.server.publish.handling import DETAILED, LOOK, LOOK_BYTES

@@ -18,7 +18,7 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.config.loader import channel_types
 from eventhub.config.settings import Settings
 from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent
-from eventhub.events import schema
+from eventhub.events import schema, validation_errors
 from eventhub.events.channels import Retention
 from eventhub.events.event import Event, NewEvent, Receipt
 from eventhub.hub.hub import Hub
@@ -286,13 +286,13 @@ def test_beyond_the_first_refused_lines_no_faults_are_listed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     listed: list[Any] = []
-    explain = schema._explain
+    explain = validation_errors.explain
 
     def counted(*about: Any) -> InvalidEvent:
         listed.append(about)
         return explain(*about)
 
-    monkeypatch.setattr(schema, "_explain", counted)
+    monkeypatch.setattr(schema, "explain", counted)
     answer = Node().post("[]\n" * (DETAILED + 50) + "{\n" * 50 + EVENT, **NDJSON)
     counts = json.loads(answer.text.splitlines()[-1])
     assert (counts["accepted"], counts["rejected"]) == (1, DETAILED + 100)

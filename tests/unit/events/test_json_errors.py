@@ -1,9 +1,9 @@
-"""json_faults.py: what is said of a text that is not JSON."""
+"""json_errors.py: what is said of a text that is not JSON."""
 
 import orjson
 import pytest
 
-from eventhub.events.json_faults import what_is_wrong
+from eventhub.events.json_errors import what_is_wrong
 
 SECRET = "s3cret"  # the payload of these texts
 
