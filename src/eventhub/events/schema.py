@@ -3,6 +3,7 @@
 A schema is a pydantic model, a JSON Schema document, or "any JSON".
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, Protocol
 
 import jsonschema_rs
@@ -135,8 +136,7 @@ class ModelSchema:
         if b"NaN" in body or b"Infinity" in body or may_have_long_integer(body):
             return None
         is_valid, dump_model = self._is_valid, self._dump
-        look_first = is_valid is not None and _is_dense(body)
-        if look_first and not all(map(is_valid, parse_array(body) or ())):
+        if is_valid is not None and _is_dense(body) and not _all_valid(is_valid, body):
             return None
         try:
             found = [
@@ -255,6 +255,10 @@ class AnySchema:
 def _is_dense(body: bytes) -> bool:
     """Whether an array has many values for its size."""
     return len(body) > DENSE_BYTES and DENSE * (body.count(b"[") + body.count(b"{")) > len(body)
+
+
+def _all_valid(is_valid: Callable[[Any], bool], body: bytes) -> bool:
+    return all(map(is_valid, parse_array(body) or ()))
 
 
 def _values(body: bytes) -> int:
