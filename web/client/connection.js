@@ -1,24 +1,33 @@
-// One WebSocket that is kept alive: it connects, pings, notices silence, waits and connects again (PROTOCOL.md, "Heartbeat and closing").
-// It knows hello, goodbye, ping and pong; channels and tokens are eventhub.js's business. Socket, clock and randomness are arguments.
+// One WebSocket that reconnects by itself (PROTOCOL.md, "Heartbeat and closing"). It handles
+// hello, goodbye, ping and pong; channels and tokens are in eventhub.js. The socket, the clock and
+// the randomness are arguments.
 //
-//   connecting -> open        hello arrived
-//   connecting | open -> waiting    closed with a code that allows another try, or silent for too long
-//   waiting -> connecting     the wait is over, or check() or connect() was called
-//   connecting | open | waiting -> offline    the browser says that there is no network; it is tried all the same, quietly, as that may
-//                             be wrong (a server on this machine needs none): offline -> open, or connecting once the browser is online
-//   any -> stopped            close() was called, or a close code that another try would meet again; connect() leads out
+// State               Event                                              Next state
+// connecting          hello arrives                                      open
+// connecting, open    retryable close, or silence for too long           waiting
+// waiting             the delay ends, or connect() or check()            connecting
+// connecting, open,   the browser reports no network                     offline
+//   waiting
+// offline             hello arrives: attempts go on, the browser may     open
+//                     be wrong
+// offline             the browser reports a network                      connecting
+// any                 close(), or a close that must not be retried       stopped
+// stopped             connect() or restart()                             connecting
 
-// Another try would meet these again: protocol errors, a message no endpoint accepts, an extension that is missing (RFC 6455, 7.4.1).
-const REFUSALS = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
-const LONGEST_WAIT = 3_600;
+// The same connection would be closed again: protocol errors, a message that no endpoint accepts,
+// a missing extension (RFC 6455, section 7.4.1).
+const FINAL_CLOSE_CODES = new Set([1002, 1003, 1007, 1008, 1009, 1010]);
+const MAX_DELAY_SECONDS = 3_600;
 
-/** Whether a connection that closed with `code` is worth another try. */
-export function mayReconnect(code) {
-  if (code >= 4400 && code < 4500) return code === 4408 || code === 4429;
-  return !REFUSALS.has(code);
+const isRefusal = (closeCode) => closeCode >= 4400 && closeCode < 4500;
+
+/** Whether to reconnect after a close with this code. */
+export function mayReconnect(closeCode) {
+  if (isRefusal(closeCode)) return closeCode === 4408 || closeCode === 4429;
+  return !FINAL_CLOSE_CODES.has(closeCode);
 }
 
-/** Full jitter: anything from nothing to `base` doubled per attempt, at most `cap` (seconds). */
+/** Full jitter, in seconds: a random part of `base` doubled per attempt, at most `cap`. */
 export function backoff(attempt, { base, cap }, random) {
   return random() * Math.min(cap, base * 2 ** attempt);
 }
@@ -28,18 +37,20 @@ export class Connection {
   #options;
   #on;
   #socket = null;
-  #dialling = null;
+  #preparing = null;
   #timer = null;
   #attempt = 0;
   #openedAt = null;
-  #heardAt = 0;
-  #probedAt = null;
-  #reconnectIn = null;
-  #lastWords = { code: "", message: "" };
+  #lastMessageAt = 0;
+  #pingSentAt = null;
+  #requestedDelay = null;
+  #lastError = { code: "", message: "" };
 
   /**
-   * `options`: WebSocket, clock, random, online(), backoff, timing (milliseconds). `on`: open(hello), message(message), status(status);
-   * prepare(), before each connection, may return a promise that is waited for; mayRenew(code) says whether that makes up for a refusal.
+   * `options`: WebSocket, clock, random, online(), backoff, timing (milliseconds).
+   * `on`: open(hello), message(message), status(status), prepare(), canRenew(code).
+   * prepare() runs before each connection and may return a promise to wait for. canRenew(code)
+   * says whether a new token makes up for a refusal.
    */
   constructor(url, options, on) {
     this.#url = url;
@@ -48,134 +59,147 @@ export class Connection {
     this.status = { state: "stopped", reason: "not connected yet" };
   }
 
-  /** Connects now; does nothing while connecting or open. */
+  /** Connects now. Does nothing while connecting or open. */
   connect() {
     if (this.status.state !== "connecting" && this.status.state !== "open") this.restart();
   }
 
-  /** Gives up what there is, and connects now. */
+  /** Discards the current connection, and connects now. */
   restart() {
-    this.#drop();
-    this.#become({ state: "connecting" });
-    this.#dial();
+    this.#discard();
+    this.#setStatus({ state: "connecting" });
+    this.#start();
   }
 
-  #dial() {
-    this.#reconnectIn = null;
-    this.#lastWords = { code: "", message: "" };
-    this.#after(this.#options.timing.connect, () => this.#lost());
-    const dialling = (this.#dialling = {});
-    const still = (action) => (value) => this.#dialling === dialling && action(value);
-    const prepared = this.#on.prepare();
-    if (!prepared) return this.#open();
-    prepared.then(still(() => this.#open()), still(() => this.#lost()));
-  }
-
-  #open() {
-    this.#socket = new this.#options.WebSocket(this.#url);
-    this.#socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
-    this.#socket.onclose = (event) => this.#closed(event.code, event.reason);
-  }
-
-  /** Something happened that may have broken the connection, or mended the network: find out now. */
+  /** Checks the connection now: the network may have changed. */
   check() {
-    if (this.status.state === "waiting" || this.status.state === "offline") this.#again();
-    else if (this.status.state === "open" && this.#probedAt === null) this.#probe();
+    if (this.status.state === "waiting" || this.status.state === "offline") this.#reconnect();
+    else if (this.status.state === "open" && this.#pingSentAt === null) this.#ping();
   }
 
-  /** The browser says that the network is gone: what is open now would only be found dead later. */
+  /** The browser reports no network: an open connection is given up at once. */
   offline() {
-    if (this.status.state !== "stopped") this.#lost();
+    if (this.status.state !== "stopped") this.#reconnectLater();
   }
 
-  /** Sends a text frame; false when there is no open connection. */
+  /** Sends a text frame. Returns false without an open connection. */
   send(text) {
     if (this.status.state !== "open") return false;
     this.#socket.send(text);
     return true;
   }
 
-  /** `code`: of the server's refusal, if it was one. */
+  /** Stops. `code`: the error code, if the server refused. */
   close(reason, code) {
-    this.#drop();
-    this.#become({ state: "stopped", reason, ...(code && { code }) });
+    this.#discard();
+    this.#setStatus({ state: "stopped", reason, ...(code && { code }) });
   }
 
-  /** Connects again later, as after any loss. */
+  /** Reconnects later, as after a lost connection. */
   retry() {
-    this.#lost();
+    this.#reconnectLater();
+  }
+
+  #start() {
+    this.#requestedDelay = null;
+    this.#lastError = { code: "", message: "" };
+    this.#setTimer(this.#options.timing.connect, () => this.#reconnectLater());
+    const preparing = (this.#preparing = {});
+    const ifCurrent = (action) => () => this.#preparing === preparing && action();
+    const prepared = this.#on.prepare();
+    if (!prepared) return this.#openSocket();
+    prepared.then(
+      ifCurrent(() => this.#openSocket()),
+      ifCurrent(() => this.#reconnectLater()),
+    );
+  }
+
+  #openSocket() {
+    this.#socket = new this.#options.WebSocket(this.#url);
+    this.#socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
+    this.#socket.onclose = (event) => this.#onClose(event.code, event.reason);
   }
 
   #receive(message) {
-    this.#heardAt = this.#options.clock.now();
-    if (message.type === "hello") return this.#opened(message);
+    this.#lastMessageAt = this.#options.clock.now();
+    if (message.type === "hello") return this.#onHello(message);
     if (message.type === "pong") return;
     if (message.type === "goodbye") {
-      this.#reconnectIn = message.reconnect_in;
-      this.#lastWords = message;
+      this.#requestedDelay = message.reconnect_in;
+      this.#lastError = message;
       return;
     }
-    if (message.type === "error" && message.ref == null) this.#lastWords = message;
+    if (message.type === "error" && message.ref == null) this.#lastError = message;
     this.#on.message(message);
   }
 
-  #opened(hello) {
-    this.#openedAt = this.#heardAt;
-    this.#listen();
-    this.#become({ state: "open" });
+  #onHello(hello) {
+    this.#openedAt = this.#lastMessageAt;
+    this.#watchSilence();
+    this.#setStatus({ state: "open" });
     this.#on.open(hello);
   }
 
-  #closed(code, reason) {
-    // The reason of a close frame of ours is the code of the error.
-    const refusal = code >= 4400 && code < 4500 ? this.#lastWords.code || reason : "";
-    if (mayReconnect(code) || this.#on.mayRenew(refusal)) return this.#lost();
-    this.close(this.#lastWords.message || reason || `the server closed the connection with code ${code}`, refusal);
+  #onClose(closeCode, reason) {
+    // The server's close frame carries the error code as its reason.
+    const code = isRefusal(closeCode) ? this.#lastError.code || reason : "";
+    if (mayReconnect(closeCode) || this.#on.canRenew(code)) return this.#reconnectLater();
+    const fallback = reason || `the server closed the connection with code ${closeCode}`;
+    this.close(this.#lastError.message || fallback, code);
   }
 
-  #lost() {
-    this.#drop();
-    const { backoff: steps, clock, online, random, timing } = this.#options;
-    // A server that accepts and closes at once must not be met with a first attempt each time.
-    if (this.#openedAt !== null && clock.now() - this.#openedAt >= timing.settled) this.#attempt = 0;
+  #reconnectLater() {
+    this.#discard();
+    const { clock, online, timing } = this.#options;
+    // Only a connection that lasted resets the backoff: a server may accept and close at once.
+    const lasted = this.#openedAt !== null && clock.now() - this.#openedAt >= timing.settled;
+    if (lasted) this.#attempt = 0;
     this.#openedAt = null;
-    const asked = Number.isFinite(this.#reconnectIn) ? Math.min(Math.max(this.#reconnectIn, 0), LONGEST_WAIT) : null;
-    const seconds = asked ?? backoff(this.#attempt, steps, random);
+    const seconds = this.#delay();
     this.#attempt += 1;
-    this.#after(seconds * 1000, () => this.#again());
-    if (online()) this.#become({ state: "waiting", seconds });
-    else if (this.status.state !== "offline") this.#become({ state: "offline" });
+    this.#setTimer(seconds * 1000, () => this.#reconnect());
+    if (online()) this.#setStatus({ state: "waiting", seconds });
+    else if (this.status.state !== "offline") this.#setStatus({ state: "offline" });
   }
 
-  #again() {
+  /** Seconds: what the server asked for in its goodbye, otherwise the backoff. */
+  #delay() {
+    const asked = this.#requestedDelay;
+    if (Number.isFinite(asked)) return Math.min(Math.max(asked, 0), MAX_DELAY_SECONDS);
+    return backoff(this.#attempt, this.#options.backoff, this.#options.random);
+  }
+
+  #reconnect() {
     if (this.status.state !== "offline") return this.connect();
-    this.#drop();
-    if (!this.#options.online()) return this.#dial();
+    this.#discard();
+    if (!this.#options.online()) return this.#start();
     this.#attempt = 0;
     this.connect();
   }
 
-  // Idle time is measured when the timer fires, so that a busy connection does not reset a timer for each message.
-  #listen() {
-    this.#probedAt = null;
+  // The silence is measured when the timer fires: a timer per message would cost more.
+  #watchSilence() {
+    this.#pingSentAt = null;
     const { clock, timing } = this.#options;
-    const quiet = clock.now() - this.#heardAt;
-    if (quiet >= timing.ping) return this.#probe();
-    this.#after(timing.ping - quiet, () => this.#listen());
+    const silence = clock.now() - this.#lastMessageAt;
+    if (silence >= timing.ping) return this.#ping();
+    this.#setTimer(timing.ping - silence, () => this.#watchSilence());
   }
 
-  #probe() {
-    const asked = this.#options.clock.now();
-    this.#probedAt = asked;
-    this.#heardAt = -Infinity;
+  #ping() {
+    const sentAt = this.#options.clock.now();
+    this.#pingSentAt = sentAt;
+    this.#lastMessageAt = -Infinity;
     this.#socket.send('{"type":"ping"}');
-    this.#after(this.#options.timing.pong, () => (this.#heardAt >= asked ? this.#listen() : this.#lost()));
+    this.#setTimer(this.#options.timing.pong, () =>
+      this.#lastMessageAt >= sentAt ? this.#watchSilence() : this.#reconnectLater(),
+    );
   }
 
-  // A dead socket would take a minute to finish its closing handshake: it is left to itself.
-  #drop() {
+  // The closing handshake of a dead socket takes a minute: the handlers are removed instead.
+  #discard() {
     this.#options.clock.clearTimeout(this.#timer);
-    this.#dialling = null;
+    this.#preparing = null;
     if (this.#socket === null) return;
     this.#socket.onmessage = null;
     this.#socket.onclose = null;
@@ -183,12 +207,12 @@ export class Connection {
     this.#socket = null;
   }
 
-  #after(milliseconds, action) {
+  #setTimer(milliseconds, action) {
     this.#options.clock.clearTimeout(this.#timer);
     this.#timer = this.#options.clock.setTimeout(action, milliseconds);
   }
 
-  #become(status) {
+  #setStatus(status) {
     this.status = status;
     this.#on.status(status);
   }

@@ -1,99 +1,55 @@
-// The EventHub client: many channels over one WebSocket, with nothing lost and nothing twice (PROTOCOL.md, "A client that loses nothing").
+// The EventHub client: many channels over one WebSocket, with nothing lost or delivered twice
+// (PROTOCOL.md, "A client that loses nothing").
 //
-//   const hub = new EventHub("https://hub.example", { onStatus: console.log }); // or its WebSocket, wss://hub.example/v1/ws
-//   hub.subscribe("chat.lobby", { since: "-20", onEvent: (event) => console.log(event.id, event.data) });
+//   const hub = new EventHub("https://hub.example", { onStatus: console.log });
+//   hub.subscribe("chat.lobby", { since: "-20", onEvent: (event) => console.log(event.data) });
 //   await hub.publish("chat.lobby", { sender: "ana", text: "oi" });
 //
-// Where the server asks who one is: { token: "…" }, or { token: async () => (await fetch("/my-token")).text() }, which is asked for each
-// connection and before the token expires. It is sent in the first message, never in the address.
-//
-// Socket, clock, randomness, storage and the browser's wake-up calls are arguments with defaults; nothing here touches the page.
+// With authentication, pass { token: "…" }, or a function that returns a token or a promise of one:
+// { token: async () => (await fetch("/my-token")).text() }. The function is called for each
+// connection, and before the token expires. The token is sent in the first message, never in the
+// address. All options are in options.js.
 
 import { socketAddress } from "./address.js";
-import { Authentication, REFUSALS } from "./authentication.js";
+import { Authentication } from "./authentication.js";
 import { Connection, backoff } from "./connection.js";
-import { online, watchBrowser } from "./network.js";
+import { EventHubError, TEMPORARY_ERRORS } from "./errors.js";
+import { DEFAULTS } from "./options.js";
+import { PendingPublishes } from "./pending-publishes.js";
 import { Subscription } from "./subscription.js";
 
-// These pass: the same command may succeed later.
-const PASSING = new Set(["internal", "broker_unavailable", "too_many_channels", "shutting_down"]);
+export { EventHubError };
 
-// The same token may be accepted later.
-const LATER = new Set([...PASSING, "too_many_connections"]);
-
-const DEFAULTS = {
-  WebSocket: globalThis.WebSocket,
-  clock: {
-    now: () => performance.now(),
-    setTimeout: (action, milliseconds) => setTimeout(action, milliseconds),
-    clearTimeout: (timer) => clearTimeout(timer),
-  },
-  /** At least 0, below 1. */
-  random: () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32,
-  /** Keeps cursors across page loads when given: sessionStorage, or anything with getItem and setItem. */
-  storage: null,
-  /** Whether the browser believes that there is a network. */
-  online,
-  /** Calls `check` whenever the network may have come back and `offline` when it is gone; returns a function that ends this. */
-  watch: watchBrowser,
-  onStatus: () => {},
-  /** A token or API key, or a function that returns one, now or as a promise; what is empty is none. */
-  token: null,
-  /** The server took the token: { principal, expires_in }, the seconds being there if it ends. */
-  onAuthenticated: () => {},
-  /** The token ends in { expires_in } seconds, and the connection with it. A function is asked for another by itself. */
-  onExpiring: () => {},
-  /** The function failed. It is asked again with the next connection. */
-  onTokenError: (error) => console.error(error),
-  /** Publishes that may be unanswered at a time; one more is refused with `queue_full`. */
-  outstanding: 256,
-  /** Seconds. */
-  backoff: { base: 1, cap: 30 },
-  /** Milliseconds: to connect, of silence before a ping, to answer it, and after which a connection counts as good. */
-  timing: { connect: 10_000, ping: 15_000, pong: 5_000, settled: 10_000 },
-};
-
-/** `code` is the protocol's, or `queue_full` or `stopped`. `passing`: the same may succeed later. */
-export class EventHubError extends Error {
-  constructor(code, message, details = []) {
-    super(message);
-    this.name = "EventHubError";
-    this.code = code;
-    /** A token is missing, or will not do. */
-    this.refusal = REFUSALS.has(code);
-    this.details = details;
-    this.passing = PASSING.has(code);
-  }
-}
+// The server may accept the same token later.
+const RETRYABLE_AUTH_ERRORS = new Set([...TEMPORARY_ERRORS, "too_many_connections"]);
 
 export class EventHub {
   #options;
-  #connection;
   #authentication;
+  #connection;
   #unwatch;
   #ref = 0;
   #subscriptions = new Map();
-  #outbox = new Map();
-  #largest = Infinity;
-  #openings = 0;
+  #publishes;
+  #connections = 0;
 
   /**
-   * Connects at once to `url`, that of the server or of its WebSocket (address.js); throws a TypeError where it can be
-   * neither. Status changes go to `options.onStatus`: {state: connecting | open | offline | waiting (seconds) | stopped
-   * (reason, and the code of a refusal)}. A token that is refused is a stop, with one of the codes that authentication.js
-   * names; setToken() leads out.
+   * Connects at once. `url`: the address of the server or of its WebSocket (address.js); a
+   * TypeError for any other. `options.onStatus` is called with each status: {state: connecting |
+   * open | offline | waiting (with seconds) | stopped (with reason, and code if refused)}.
+   * A refused token stops the connection with one of the TOKEN_ERRORS; setToken() restarts it.
    */
   constructor(url, options = {}) {
     this.#options = { ...DEFAULTS, ...options };
     this.#authentication = new Authentication(this.#options.token);
     this.#connection = new Connection(socketAddress(url), this.#options, {
-      prepare: () => this.#told(this.#authentication.prepare()),
-      // A machine that slept wakes up with a token that has expired: the function has another.
-      mayRenew: (code) => code === "token_expired" && this.#authentication.renewable && this.#authentication.accepted,
-      open: (hello) => this.#opened(hello),
+      prepare: () => this.#reportTokenError(this.#authentication.prepare()),
+      canRenew: (code) => this.#canRenew(code),
+      open: (hello) => this.#onOpen(hello),
       message: (message) => this.#receive(message),
-      status: (status) => this.#changed(status),
+      status: (status) => this.#onStatus(status),
     });
+    this.#publishes = new PendingPublishes((text) => this.#connection.send(text));
     this.#unwatch = this.#options.watch(
       () => this.#connection.check(),
       () => this.#connection.offline(),
@@ -105,15 +61,15 @@ export class EventHub {
     return this.#connection.status;
   }
 
-  /** Connects now instead of later, and also after a stop. */
+  /** Connects now, also after a stop. */
   connect() {
     this.#connection.connect();
   }
 
-  /** Uses another token, as `options.token`: on this connection where there is one and it can be, otherwise on a new one, at once. */
+  /** Replaces `options.token`: on the open connection if possible, otherwise on a new one. */
   setToken(token) {
     this.#authentication.use(token);
-    if (this.status.state === "open" && token) this.#renew();
+    if (this.status.state === "open" && token) this.#renewToken();
     else this.#connection.restart();
   }
 
@@ -123,120 +79,86 @@ export class EventHub {
   }
 
   /**
-   * Follows a channel until unsubscribe(), through any number of connections. Options, all optional: since, presence, member,
-   * onSubscribed(message), onEvent(event, {replay}), onGap(gap), onReplayed({count, resumed}) when all up to the head has arrived,
-   * onJoin(member), onLeave(member), onPresence({ count, members }) in a crowd, onError(error): the subscription has ended unless error.passing; console.error if not given.
-   * Returns {channel, cursor}.
+   * Subscribes until unsubscribe(), across reconnects. Options, all optional:
+   * - since, presence, member: as in the `subscribe` message
+   * - onSubscribed(message), onEvent(event, { replay }), onGap(gap)
+   * - onReplayed({ count, resumed }): everything up to the head has arrived
+   * - onJoin(member), onLeave(member); onPresence({ count, members }) in a crowd
+   * - onError(error): the subscription has ended, unless error.passing. Default: console.error
+   * Returns { channel, cursor }.
    */
   subscribe(channel, options = {}) {
-    if (this.#subscriptions.has(channel)) throw new EventHubError("already_subscribed", `already subscribed to ${channel}`);
+    if (this.#subscriptions.has(channel)) {
+      throw new EventHubError("already_subscribed", `already subscribed to ${channel}`);
+    }
     const { storage } = this.#options;
-    const name = `eventhub.cursor.${channel}`;
-    const since = storage?.getItem(name) ?? options.since;
-    const subscription = new Subscription(channel, this.#nextRef(), { ...options, since }, (position) => store(storage, name, position));
+    const key = `eventhub.cursor.${channel}`;
+    const since = storage?.getItem(key) ?? options.since;
+    const save = (position) => saveCursor(storage, key, position);
+    const subscription = new Subscription(channel, this.#nextRef(), { ...options, since }, save);
     this.#subscriptions.set(channel, subscription);
     this.#send(subscription.request());
     return subscription;
   }
 
   unsubscribe(channel) {
-    if (this.#subscriptions.delete(channel)) this.#send({ type: "unsubscribe", ref: this.#nextRef(), channel });
+    if (!this.#subscriptions.delete(channel)) return;
+    this.#send({ type: "unsubscribe", ref: this.#nextRef(), channel });
   }
 
   /**
-   * Resolves with the `published` message. It is sent again with the same key after a reconnect, until it is answered. Rejects with
-   * an EventHubError; to try that again without any risk of storing it twice, pass the `key` of the first try.
+   * Resolves with the `published` message. Until it is answered, the event is sent again with the
+   * same key after each reconnect. Rejects with an EventHubError. To retry without storing the
+   * event twice, pass the `key` of the first attempt.
    */
   publish(channel, data, { key = this.newKey() } = {}) {
-    if (this.status.state === "stopped") return Promise.reject(new EventHubError("stopped", `not connected: ${this.status.reason}`));
-    const most = this.#options.outstanding;
-    if (this.#outbox.size >= most) {
-      return Promise.reject(new EventHubError("queue_full", `${most} events are waiting to be sent; this one was not accepted`));
+    const { state, reason } = this.status;
+    if (state === "stopped") return Promise.reject(stopped(reason));
+    const limit = this.#options.outstanding;
+    if (this.#publishes.size >= limit) {
+      const fault = `${limit} events are waiting to be sent; this one was not accepted`;
+      return Promise.reject(new EventHubError("queue_full", fault));
     }
-    return new Promise((resolve, reject) => {
-      const ref = this.#nextRef();
-      const frame = JSON.stringify({ type: "publish", ref, channel, key, data });
-      this.#outbox.set(ref, { frame, resolve, reject });
-      if (this.status.state === "open") this.#transmit(ref);
-    });
+    const ref = this.#nextRef();
+    const published = this.#publishes.add({ type: "publish", ref, channel, key, data });
+    if (state === "open") this.#publishes.send(ref);
+    return published;
   }
 
-  /** A fresh idempotency key. */
+  /** A new idempotency key. */
   newKey() {
-    return Array.from({ length: 4 }, () => Math.floor(this.#options.random() * 2 ** 32).toString(36)).join("-");
+    const part = () => Math.floor(this.#options.random() * 2 ** 32).toString(36);
+    return Array.from({ length: 4 }, part).join("-");
   }
 
-  #opened(hello) {
-    this.#openings += 1;
-    this.#largest = hello.limits?.message_bytes ?? Infinity;
+  #onOpen(hello) {
+    this.#connections += 1;
     this.#authenticate();
     for (const subscription of this.#subscriptions.values()) this.#send(subscription.request());
-    for (const ref of [...this.#outbox.keys()]) this.#transmit(ref);
+    this.#publishes.sendAll(hello.limits?.message_bytes ?? Infinity);
   }
 
   #receive(message) {
-    if (message.type === "published") return this.#settle(message.ref)?.resolve(message);
-    if (message.type === "error") return this.#refused(message);
-    if (message.type === "authenticated") return this.#authenticated(message);
-    if (message.type === "expiring") return this.#expiring(message);
-    if (message.type === "unsubscribed" && message.reason !== "client") return this.#ended(message);
-    this.#subscriptions.get(message.channel)?.receive(message);
+    const { type, channel, ref, reason } = message;
+    if (type === "published") return this.#publishes.resolve(ref, message);
+    if (type === "error") return this.#onError(message);
+    if (type === "authenticated") return this.#onAuthenticated(message);
+    if (type === "expiring") return this.#onExpiring(message);
+    if (type === "unsubscribed" && reason !== "client") return this.#onUnsubscribed(message);
+    this.#subscriptions.get(channel)?.receive(message);
   }
 
-  // The rest goes out right behind it: the server takes one after the other.
-  #authenticate() {
-    const request = this.#authentication.request();
-    if (request) this.#send(request);
+  #onStatus(status) {
+    if (status.state === "stopped") this.#publishes.rejectAll(stopped(status.reason));
+    this.#options.onStatus(status);
   }
 
-  #authenticated(message) {
-    if (!this.#authentication.answeredBy(message)) return;
-    this.#authentication.accept(this.#options.clock.now());
-    this.#options.onAuthenticated(message);
-  }
-
-  #expiring(message) {
-    this.#options.onExpiring(message);
-    if (!this.#authentication.renewable) return;
-    const { clock } = this.#options;
-    const delay = this.#authentication.renewalDelay(message.expires_in, clock.now());
-    if (delay === 0) return this.#renew();
-    const opening = this.#openings;
-    clock.setTimeout(() => this.#openings === opening && this.#renew(), delay);
-  }
-
-  async #renew() {
-    const opening = this.#openings;
-    // Where there is none, the connection ends with its token, and the next one asks again.
-    const fresh = await this.#told(this.#authentication.renew()).catch(() => false);
-    if (fresh && this.#openings === opening) this.#authenticate();
-  }
-
-  #told(promise) {
-    promise?.catch((error) => this.#options.onTokenError(error));
-    return promise;
-  }
-
-  #tokenRefused({ code, message }) {
-    if (LATER.has(code)) return this.#connection.retry();
-    // Somebody else's token: it is for a connection of its own.
-    if (code === "forbidden" && this.#authentication.accepted) return this.#connection.restart();
-    this.#connection.close(message, code);
-  }
-
-  /** A new token does not allow it. */
-  #ended({ channel, reason }) {
-    const subscription = this.#subscriptions.get(channel);
-    if (!this.#subscriptions.delete(channel)) return;
-    subscription.fail(new EventHubError(reason, `the token does not allow to listen to ${channel}`));
-  }
-
-  #refused({ ref, code, message, details }) {
-    if (this.#authentication.answeredBy({ ref })) return this.#tokenRefused({ code, message });
+  #onError({ ref, code, message, details }) {
+    if (this.#authentication.answeredBy({ ref })) return this.#onTokenRefused({ code, message });
+    // The connection is about to close. The next one sends the publish again.
+    if (code === "shutting_down" && this.#publishes.has(ref)) return;
     const error = new EventHubError(code, message, details);
-    // The connection is about to close: what is in the outbox goes out again on the next one.
-    if (code === "shutting_down" && this.#outbox.has(ref)) return;
-    this.#settle(ref)?.reject(error);
+    this.#publishes.reject(ref, error);
     const subscription = [...this.#subscriptions.values()].find((each) => each.ref === ref);
     if (!subscription) return;
     if (error.passing) this.#subscribeLater(subscription);
@@ -245,37 +167,76 @@ export class EventHub {
   }
 
   #subscribeLater(subscription) {
-    const { backoff: steps, clock, random } = this.#options;
-    const seconds = backoff(subscription.attempt, steps, random);
+    const seconds = backoff(subscription.attempt, this.#options.backoff, this.#options.random);
     subscription.attempt += 1;
-    const opening = this.#openings;
-    clock.setTimeout(() => {
-      // A connection opened since then has asked again already.
-      const current = this.#subscriptions.get(subscription.channel) === subscription && this.#openings === opening;
-      if (current) this.#send(subscription.request());
-    }, seconds * 1000);
+    // A new connection has subscribed again already.
+    this.#later(seconds * 1000, () => {
+      const active = this.#subscriptions.get(subscription.channel) === subscription;
+      if (active) this.#send(subscription.request());
+    });
   }
 
-  #changed(status) {
-    if (status.state === "stopped") {
-      const error = new EventHubError("stopped", `not connected: ${status.reason}`);
-      for (const ref of [...this.#outbox.keys()]) this.#settle(ref).reject(error);
-    }
-    this.#options.onStatus(status);
+  /** A new token does not allow the channel. */
+  #onUnsubscribed({ channel, reason }) {
+    const subscription = this.#subscriptions.get(channel);
+    if (!this.#subscriptions.delete(channel)) return;
+    const fault = `the token does not allow subscribing to ${channel}`;
+    subscription.fail(new EventHubError(reason, fault));
   }
 
-  // An oversized message would close the connection, and again after each reconnect.
-  #transmit(ref) {
-    const { frame } = this.#outbox.get(ref);
-    const size = new TextEncoder().encode(frame).length;
-    if (size <= this.#largest) return this.#connection.send(frame);
-    this.#settle(ref).reject(new EventHubError("payload_too_large", `the event takes ${size} bytes; at most ${this.#largest} are allowed`));
+  // The other messages follow at once: the server handles them in order.
+  #authenticate() {
+    const request = this.#authentication.request();
+    if (request) this.#send(request);
   }
 
-  #settle(ref) {
-    const entry = this.#outbox.get(ref);
-    this.#outbox.delete(ref);
-    return entry;
+  #onAuthenticated(message) {
+    if (!this.#authentication.answeredBy(message)) return;
+    this.#authentication.accept(this.#options.clock.now());
+    this.#options.onAuthenticated(message);
+  }
+
+  #onTokenRefused({ code, message }) {
+    if (RETRYABLE_AUTH_ERRORS.has(code)) return this.#connection.retry();
+    // The new token is another principal's, which needs a connection of its own.
+    if (code === "forbidden" && this.#authentication.accepted) return this.#connection.restart();
+    this.#connection.close(message, code);
+  }
+
+  #onExpiring(message) {
+    this.#options.onExpiring(message);
+    if (!this.#authentication.renewable) return;
+    const now = this.#options.clock.now();
+    const delay = this.#authentication.renewalDelay(message.expires_in, now);
+    if (delay === 0) this.#renewToken();
+    else this.#later(delay, () => this.#renewToken());
+  }
+
+  // After a failure, the connection ends with its token and the next one asks for another.
+  async #renewToken() {
+    const connection = this.#connections;
+    const renewing = this.#reportTokenError(this.#authentication.renew());
+    const renewed = await renewing.catch(() => false);
+    if (renewed && this.#connections === connection) this.#authenticate();
+  }
+
+  // The token of a machine that slept has expired on waking: the function returns another.
+  #canRenew(code) {
+    const { renewable, accepted } = this.#authentication;
+    return code === "token_expired" && renewable && accepted;
+  }
+
+  #reportTokenError(promise) {
+    promise?.catch((error) => this.#options.onTokenError(error));
+    return promise;
+  }
+
+  /** Runs `action` after the delay, unless there is a new connection by then. */
+  #later(milliseconds, action) {
+    const connection = this.#connections;
+    this.#options.clock.setTimeout(() => {
+      if (this.#connections === connection) action();
+    }, milliseconds);
   }
 
   #send(message) {
@@ -288,11 +249,13 @@ export class EventHub {
   }
 }
 
-// A storage that is full, or forbidden, must not stop delivery.
-function store(storage, name, position) {
+const stopped = (reason) => new EventHubError("stopped", `not connected: ${reason}`);
+
+// A full or forbidden storage must not stop delivery: the cursor then lasts as long as the page.
+function saveCursor(storage, key, position) {
   try {
-    storage?.setItem(name, position);
+    storage?.setItem(key, position);
   } catch {
-    // The cursor then lasts as long as the page.
+    // See above.
   }
 }

@@ -1,17 +1,20 @@
-// What the browser knows of the network. It may be wrong: a server on this machine needs none.
+// The browser's view of the network. It may be wrong: a server on this machine needs no network.
 
-/** Whether the browser believes that there is a network. */
+/** Whether the browser reports a network. */
 export const online = () => navigator.onLine;
 
-/** Calls `check` when the network, or the person, may have come back, and `offline` when it is gone. Returns a function that ends this. */
+/**
+ * Calls `check` when the network may be back or the page becomes visible, and `offline` when the
+ * network is lost. Returns a function that stops both.
+ */
 export function watchBrowser(check, offline) {
-  const shown = () => document.visibilityState === "visible" && check();
+  const visible = () => document.visibilityState === "visible" && check();
   addEventListener("online", check);
   addEventListener("offline", offline);
-  document.addEventListener("visibilitychange", shown);
+  document.addEventListener("visibilitychange", visible);
   return () => {
     removeEventListener("online", check);
     removeEventListener("offline", offline);
-    document.removeEventListener("visibilitychange", shown);
+    document.removeEventListener("visibilitychange", visible);
   };
 }

@@ -1,4 +1,4 @@
-// One channel as its reader sees it: where it stands, what is a repetition, when what was missed has arrived. No I/O.
+// One subscription of a channel: its cursor, duplicates, and the end of the replay. No I/O.
 
 const ignore = () => {};
 const HANDLERS = {
@@ -12,7 +12,10 @@ const HANDLERS = {
   onError: (error) => console.error(error),
 };
 
-/** Whether `position` is at or beyond `other`. Positions of different epochs are never comparable (PROTOCOL.md, "Words"). */
+/**
+ * Whether `position` is at or after `other`. False for positions of different epochs, which
+ * cannot be compared (PROTOCOL.md, "Words").
+ */
 export function reached(position, other) {
   const [epoch, offset] = position.split("-");
   const [otherEpoch, otherOffset] = other.split("-");
@@ -23,80 +26,90 @@ export class Subscription {
   #since;
   #request;
   #on;
-  #save;
-  #standing = false;
-  #times = 0;
+  #saveCursor;
+  #subscribed = false;
+  #subscriptions = 0;
   #head = null;
   #replayed = 0;
 
-  /** `options` as for EventHub.subscribe; `save(position)` is called whenever the cursor moves. */
-  constructor(channel, ref, { since = "latest", presence = false, member, ...handlers }, save) {
+  /** `options` as for EventHub.subscribe. `saveCursor(position)`: called on each new cursor. */
+  constructor(channel, ref, options, saveCursor) {
+    const { since = "latest", presence = false, member, ...handlers } = options;
     this.channel = channel;
     this.ref = ref;
     this.cursor = null;
     this.attempt = 0;
     this.#since = since;
-    this.#request = { type: "subscribe", ref, channel, ...(presence && { presence }), ...(member && { member }) };
+    this.#request = {
+      type: "subscribe",
+      ref,
+      channel,
+      ...(presence && { presence }),
+      ...(member && { member }),
+    };
     this.#on = { ...HANDLERS, ...handlers };
-    this.#save = save;
+    this.#saveCursor = saveCursor;
   }
 
-  /** The message that begins, or resumes, this subscription on a new connection. */
+  /** The `subscribe` message for a new connection. It resumes at the cursor. */
   request() {
-    this.#standing = false;
+    this.#subscribed = false;
     return { ...this.#request, since: this.cursor ?? this.#since };
   }
 
   receive(message) {
-    // What comes before our own `subscribed` belongs to a subscription of this channel that has just been given up.
-    if (message.type === "subscribed" && message.ref === this.ref) return this.#subscribed(message);
-    if (!this.#standing) return;
-    if (message.type === "event") this.#event(message);
-    if (message.type === "gap") this.#gap(message);
-    if (message.type === "join") this.#on.onJoin(message.member);
-    if (message.type === "leave") this.#on.onLeave(message.member);
-    if (message.type === "presence") this.#on.onPresence(message);
+    const { type, ref } = message;
+    if (type === "subscribed" && ref === this.ref) return this.#onSubscribed(message);
+    // Anything earlier belongs to a previous subscription of the same channel.
+    if (!this.#subscribed) return;
+    if (type === "event") this.#onEvent(message);
+    if (type === "gap") this.#onGap(message);
+    if (type === "join") this.#on.onJoin(message.member);
+    if (type === "leave") this.#on.onLeave(message.member);
+    if (type === "presence") this.#on.onPresence(message);
   }
 
   fail(error) {
     this.#on.onError(error);
   }
 
-  #subscribed(message) {
-    this.#standing = true;
-    this.#times += 1;
+  #onSubscribed(message) {
+    this.#subscribed = true;
+    this.#subscriptions += 1;
     this.#head = message.head;
     this.#replayed = 0;
     this.attempt = 0;
-    // Never back within an epoch: what was delivered on the last connection stays recognised.
-    if (this.cursor === null || !reached(this.cursor, message.position)) this.#move(message.position);
+    // Within an epoch the cursor never moves back: events of the last connection stay duplicates.
+    if (this.cursor === null || !reached(this.cursor, message.position)) {
+      this.#moveCursor(message.position);
+    }
     this.#on.onSubscribed(message);
-    this.#arrived();
+    this.#checkReplayEnd();
   }
 
-  #event(event) {
-    if (reached(this.cursor, event.id)) return;
+  #onEvent(event) {
+    if (reached(this.cursor, event.id)) return; // a duplicate
     const replay = this.#head !== null;
     this.#replayed += replay;
-    this.#move(event.id);
+    this.#moveCursor(event.id);
     this.#on.onEvent(event, { replay });
-    this.#arrived();
+    this.#checkReplayEnd();
   }
 
-  #gap(gap) {
-    this.#move(gap.position);
+  #onGap(gap) {
+    this.#moveCursor(gap.position);
     this.#on.onGap(gap);
-    this.#arrived();
+    this.#checkReplayEnd();
   }
 
-  #arrived() {
+  #checkReplayEnd() {
     if (this.#head === null || !reached(this.cursor, this.#head)) return;
     this.#head = null;
-    this.#on.onReplayed({ count: this.#replayed, resumed: this.#times > 1 });
+    this.#on.onReplayed({ count: this.#replayed, resumed: this.#subscriptions > 1 });
   }
 
-  #move(position) {
+  #moveCursor(position) {
     this.cursor = position;
-    this.#save(position);
+    this.#saveCursor(position);
   }
 }

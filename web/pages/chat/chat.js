@@ -1,6 +1,6 @@
 // The chat page: one room is one channel. This module puts the parts together; each part has a file of its own.
 
-import { REFUSALS } from "../../client/authentication.js";
+import { TOKEN_ERRORS } from "../../client/errors.js";
 import { AWAKE, Absence } from "./absence.js";
 import { describeGap } from "./gaps.js";
 import { ChatLog } from "./message-log.js";
@@ -95,7 +95,7 @@ function onStatus(connection) {
   if (arrived && connection.state !== "open") absence.begin("network");
   log.connected(connection.state === "open");
   status.show(connection);
-  if (REFUSALS.has(connection.code)) token.ask(connection);
+  if (TOKEN_ERRORS.has(connection.code)) token.ask(connection);
 }
 
 function onError(error) {

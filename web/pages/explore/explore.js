@@ -1,6 +1,6 @@
 // The explorer: any channel, live, and a form that publishes to it.
 
-import { REFUSALS } from "../../client/authentication.js";
+import { TOKEN_ERRORS } from "../../client/errors.js";
 import { EventHub } from "../../client/eventhub.js";
 import { EventTable, pretty } from "./event-table.js";
 import { Http } from "../../client/http.js";
@@ -47,7 +47,7 @@ function changeToken(value) {
 
 function onStatus(connection) {
   status.show(connection);
-  if (REFUSALS.has(connection.code)) token.ask(connection);
+  if (TOKEN_ERRORS.has(connection.code)) token.ask(connection);
   if (connection.state === "stopped") byId("empty").textContent = NOTHING;
 }
 
@@ -88,7 +88,7 @@ async function publish(event) {
     const document = await answer.json();
     output.className = answer.status === 201 ? "good" : "bad";
     output.textContent = describe(answer, document);
-    if (REFUSALS.has(document.code)) token.ask({ code: document.code, message: document.detail });
+    if (TOKEN_ERRORS.has(document.code)) token.ask({ code: document.code, message: document.detail });
   } catch (error) {
     output.className = "bad";
     output.textContent = `Not sent: ${error.message}`;

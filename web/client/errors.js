@@ -1,0 +1,33 @@
+// The client's error, and what an error code allows. The codes are the protocol's (PROTOCOL.md),
+// and three of the client's own: queue_full, stopped, already_subscribed.
+
+/** The token is missing or refused. The same token would be refused again. */
+export const TOKEN_ERRORS = new Set([
+  "unauthorized",
+  "invalid_token",
+  "token_expired",
+  "forbidden",
+  "revoked",
+]);
+
+/** The same command may succeed later. */
+export const TEMPORARY_ERRORS = new Set([
+  "internal",
+  "broker_unavailable",
+  "too_many_channels",
+  "shutting_down",
+]);
+
+export class EventHubError extends Error {
+  /** `details`: the faults of an event, each with the JSON pointer of its place. */
+  constructor(code, message, details = []) {
+    super(message);
+    this.name = "EventHubError";
+    this.code = code;
+    this.details = details;
+    /** Whether the token is missing or refused. */
+    this.refusal = TOKEN_ERRORS.has(code);
+    /** Whether the same command may succeed later. */
+    this.passing = TEMPORARY_ERRORS.has(code);
+  }
+}

@@ -1,0 +1,37 @@
+// The client's options, each with its default. Tests replace the socket, the clock and the rest.
+
+import { online, watchBrowser } from "./network.js";
+
+export const DEFAULTS = {
+  /** A token or API key, or a function that returns one or a promise of one. Empty: no token. */
+  token: null,
+  /** Called with each status of the connection, see EventHub. */
+  onStatus: () => {},
+  /** The server accepted the token: { principal, expires_in (seconds, if the token expires) }. */
+  onAuthenticated: () => {},
+  /** The token, and with it the connection, ends in { expires_in } seconds. A function renews. */
+  onExpiring: () => {},
+  /** The token function failed. It is called again for the next connection. */
+  onTokenError: (error) => console.error(error),
+  /** Unanswered publishes at a time. Any more are refused with `queue_full`. */
+  outstanding: 256,
+  /** Keeps cursors across page loads: sessionStorage, or any object with getItem and setItem. */
+  storage: null,
+
+  WebSocket: globalThis.WebSocket,
+  clock: {
+    now: () => performance.now(),
+    setTimeout: (action, milliseconds) => setTimeout(action, milliseconds),
+    clearTimeout: (timer) => clearTimeout(timer),
+  },
+  /** A random number, at least 0 and below 1. */
+  random: () => crypto.getRandomValues(new Uint32Array(1))[0] / 2 ** 32,
+  /** Whether the browser reports a network. */
+  online,
+  /** Watches the network, see network.js. Returns a function that stops watching. */
+  watch: watchBrowser,
+  /** Seconds. */
+  backoff: { base: 1, cap: 30 },
+  /** Milliseconds: to connect, silence before a ping, to answer it, until backoff is reset. */
+  timing: { connect: 10_000, ping: 15_000, pong: 5_000, settled: 10_000 },
+};
