@@ -34,7 +34,7 @@ def _session(manager: ConnectionManager, writer: Any, submit: Any, identity: Any
     return Echo(manager.hub, writer, manager.session_limits, submit, identity)
 
 
-_receive = WebSocketProtocol._receive
+_receive = WebSocketProtocol.receive
 
 
 def _receive_binary_too(protocol: WebSocketProtocol, opcode: int, payload: bytes) -> None:
@@ -47,6 +47,6 @@ def _receive_binary_too(protocol: WebSocketProtocol, opcode: int, payload: bytes
 if __name__ == "__main__":
     with (
         patch.object(ConnectionManager, "session", _session),
-        patch.object(WebSocketProtocol, "_receive", _receive_binary_too),
+        patch.object(WebSocketProtocol, "receive", _receive_binary_too),
     ):
         app()

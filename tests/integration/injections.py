@@ -164,6 +164,7 @@ def _flat(arguments: tuple[Any, ...]) -> list[Any]:
 
 
 def _session(each: Any) -> str:
+    each = getattr(each, "_connection", each)  # of a connection's reader
     session = getattr(each, "session", None) or getattr(each, "_session", None)
     return session if isinstance(session, str) else getattr(session, "id", "")
 
@@ -491,7 +492,7 @@ INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {
     "page": ("eventhub.delivery.feed:Feed._held_page", a_replay),
     "history": ("eventhub.brokers.memory:MemoryBroker.history", a_replay),
     "announcements": ("eventhub.brokers.memory:MemoryBroker.subscribe", a_subscription),
-    "handshake": ("eventhub.server.websocket.protocol:negotiate", a_handshake),
+    "handshake": ("eventhub.server.websocket.upgrade:negotiate", a_handshake),
     "handshake with keys": (
         "eventhub.server.security.authentication:Authentication.refresh",
         a_handshake_with_an_unknown_key,
@@ -500,13 +501,16 @@ INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {
     "decided": ("eventhub.session.session:Session._decided", an_unknown_key),
     "published": ("eventhub.session.session:Session.published", a_publish_whose_answer_fails),
     "publish": ("eventhub.hub.hub:Hub.publish", a_publish),
-    "first message": ("eventhub.server.websocket.protocol:WebSocketProtocol._is_mute", silence),
+    "first message": (
+        "eventhub.server.websocket.reader:FrameReader._first_message_is_late",
+        silence,
+    ),
     "heartbeat": ("eventhub.server.websocket.protocol:WebSocketProtocol.beat", a_heartbeat),
     "message in parts": (
-        "eventhub.server.websocket.protocol:WebSocketProtocol._message_is_due",
+        "eventhub.server.websocket.reader:FrameReader._check_message",
         a_message_in_parts,
     ),
-    "pace": ("eventhub.server.websocket.protocol:WebSocketProtocol._paused", many_messages),
+    "pace": ("eventhub.server.websocket.reader:FrameReader._pause_is_over", many_messages),
     "congested": ("eventhub.session.session:Session.congested", a_full_buffer),
     "leave": ("eventhub.delivery.feed:Feed.leave", an_end),
     "closed": ("eventhub.server.connections.identity:Connections.leave", an_end),

@@ -46,8 +46,8 @@ _PLACES: dict[str, list[str]] = {
         "server/http/coalescing_transport.py:CoalescingTransport.write:call_soon",
         "server/connections/rejected_connection.py:RejectedConnection.__init__:call_later",
         "server/streams/response.py:StreamResponse._probe:call_later",
-        "server/websocket/protocol.py:WebSocketProtocol._close:call_later",
-        "server/websocket/protocol.py:WebSocketProtocol._linger:call_later",
+        "server/websocket/protocol.py:WebSocketProtocol.close:call_later",
+        "server/websocket/protocol.py:WebSocketProtocol.refuse:call_later",
     ],
     "history": [
         "brokers/sqlite/broker.py:SqliteBroker.history:run_in_executor",
@@ -113,7 +113,7 @@ _PLACES: dict[str, list[str]] = {
         "server/connections/deadlines.py:Deadlines.set:call_at",
         "server/connections/identity.py:Connections._set:deadlines.after",
         "server/websocket/asgi.py:AsgiWebSocket._read:deadlines.after",
-        "server/websocket/protocol.py:WebSocketProtocol._shake_hands:deadlines.after",
+        "server/websocket/message_timer.py:MessageTimer.expect_first:deadlines.after",
     ],
     "goodbye": [
         "server/connections/drain.py:in_turn:tell",
@@ -143,19 +143,18 @@ _PLACES: dict[str, list[str]] = {
         "server/connections/turns.py:LoopTurns._go_on:call_soon",
         "server/connections/turns.py:LoopTurns._pass:call_soon",
         "server/connections/turns.py:LoopTurns.another:later",
-        "server/websocket/protocol.py:WebSocketProtocol._hold:call_later",
-        "server/websocket/protocol.py:WebSocketProtocol._paused:later",
-        "server/websocket/protocol.py:WebSocketProtocol._wait_for_turn:later",
+        "server/websocket/read_throttle.py:ReadThrottle.pause:call_later",
+        "server/websocket/read_throttle.py:ReadThrottle.queue:later",
     ],
     "decided": [
         "server/connections/identity.py:Connections.renew:_spawn",
     ],
     "message in parts": [
-        "server/websocket/protocol.py:WebSocketProtocol._begin_or_end:deadlines.after",
-        "server/websocket/protocol.py:WebSocketProtocol._message_is_due:deadlines.set",
+        "server/websocket/message_timer.py:MessageTimer.track:deadlines.after",
+        "server/websocket/message_timer.py:MessageTimer.expired:deadlines.set",
     ],
     "handshake with keys": [
-        "server/websocket/protocol.py:WebSocketProtocol._shake_hands:spawn",
+        "server/websocket/upgrade.py:Upgrade._fetch_keys:spawn",
     ],
     "closed": [
         "server/websocket/protocol.py:WebSocketProtocol.connection_lost:contain",

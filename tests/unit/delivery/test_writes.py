@@ -16,7 +16,7 @@ import uvloop
 
 from eventhub.delivery import writes
 from eventhub.delivery.writes import Pipe, PlainPipe, Write, write_all_plainly
-from eventhub.server.websocket.protocol import pipe
+from eventhub.server.websocket.transport_setup import pipe
 
 BIG = b"x" * 300_000
 """More than the sockets of these tests take at once."""

@@ -35,6 +35,7 @@ from eventhub.server.messages.asgi_extensions import ABORT, COUNTED
 from eventhub.server.messages.problem import encode_problem
 from eventhub.server.security.connection_limits import HealthProbe, Slot
 from eventhub.server.websocket.protocol import WebSocketProtocol
+from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 HEAD_BYTES = 32 * 1024
@@ -499,7 +500,8 @@ class HttpProtocol(asyncio.Protocol):
             transport = self.transport.raw
             websocket = WebSocketProtocol(self.manager, transport, self._peers, self._place)
             transport.set_protocol(websocket)
-            websocket.handshake("GET", self._url, self._headers, tail)
+            request = UpgradeRequest("GET", self._url, self._headers, tail)
+            Upgrade(self.manager, transport, websocket, request).answer()
 
     def _unforeseen(self, error: httptools.HttpParserError) -> EventHubError | None:
         """What a callback of ours raised, which the parser hands on, is no fault of the client."""

@@ -1,20 +1,14 @@
-"""The fast lane: a WebSocket protocol of our own, one slotted object per connection, which is its session's writer.
+"""One WebSocket connection: an asyncio protocol outside, a session inside.
 
-Frames are built once and written straight to the transport. `server/http/protocol.py` hands upgrades over, with the bytes that came behind them.
+It follows the states of `state.py`. `upgrade.py` opens it, `frames.py` parses. Each frame is built
+once for all its readers and written straight to the transport.
 """
 
 import asyncio
-import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
-from itertools import chain
-from time import thread_time
 from typing import Any
 
-from eventhub.auth.tokens import UnknownKey
-from eventhub.common.faults import internal
-from eventhub.common.token_bucket import commands
 from eventhub.delivery.encoding import (
     BINARY,
     CLOSE,
@@ -26,86 +20,29 @@ from eventhub.delivery.encoding import (
     WebSocketEncoding,
     frame,
 )
-from eventhub.delivery.writes import ClosableWriter, Pipe, PlainPipe, Write
-from eventhub.errors import (
-    EventHubError,
-    ShuttingDown,
-    SlowConsumer,
-    UnsupportedMediaType,
-)
+from eventhub.delivery.writes import Write
+from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer, UnsupportedMediaType
 from eventhub.events.event import NewEvent
-from eventhub.server.connections.limit_errors import no_first_message, too_large, too_slow
-from eventhub.server.connections.liveness import LEAST_RATE, Liveness, outgoing
+from eventhub.server.connections.liveness import Liveness, outgoing
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.rejected_connection import LINGER_SECONDS
-from eventhub.server.connections.turns import BURST, SLICE_SECONDS
-from eventhub.server.messages.problem import encode_problem
 from eventhub.server.security.connection_limits import Slot
 from eventhub.server.streams.outbox import CLOSE_SECONDS
-from eventhub.server.streams.query import StreamQuery
-from eventhub.server.websocket.frames import (
-    NO_STATUS,
-    SERVICE_RESTART,
-    FrameParser,
-    MessageTooLong,
-    ProtocolViolation,
-    close_code,
-    close_payload,
-)
-from eventhub.server.websocket.handshake import negotiate, opening_of_page
+from eventhub.server.websocket.frames import NO_STATUS, SERVICE_RESTART, close_code, close_payload
 from eventhub.server.websocket.publish_queue import PublishQueue
+from eventhub.server.websocket.reader import FrameReader
+from eventhub.server.websocket.state import CLOSED, CLOSING, HANDSHAKE, OPEN, TRANSITIONS, Event
+from eventhub.server.websocket.transport_setup import pipe, set_buffer_sizes
 from eventhub.session.commands import Ref
 from eventhub.session.session import Session
 
-READ_BYTES = 32 * 1024
-"""For what a WebSocket client sends ahead, where messages may not be larger: the kernel's buffer,
-and so what one read brings.
-"""
-HOLD_SECONDS = 0.1
-"""Who is too fast is read again after so long at least: waking up for each single frame would cost
-more than the frame.
-"""
-
-
-def pipe(transport: asyncio.Transport, *, native: bool) -> ClosableWriter:
-    """A way out, past the transport where there can be one. Under TLS there cannot."""
-    sock = transport.get_extra_info("socket")
-    if (
-        not native
-        or Pipe is None
-        or sock is None
-        or transport.get_extra_info("sslcontext") is not None
-    ):
-        return PlainPipe(transport.write)
-    return Pipe(transport, sock.fileno())
-
 
 class WebSocketProtocol(asyncio.Protocol):
-    """One WebSocket connection: RFC 6455 on the outside, a session inside."""
+    """One connection (RFC 6455). It is the writer of its session."""
 
     __slots__ = (
-        "_began",
-        "_bucket",
-        "_closing",
-        "_heard",
-        "_held",
-        "_liveness",
-        "_loop",
-        "_manager",
-        "_mute",
-        "_parser",
-        "_pause",
-        "_peers",
-        "_pipe",
-        "_place",
-        "_publish_queue",
-        "_served",
-        "_session",
-        "_transport",
-        "encoding",
-        "full",
-        "why",
-        "write",
+        "_close_timer", "_connections", "_liveness", "_loop", "_manager", "_pipe", "_publish_queue",
+        "_reader", "_session", "_transport", "encoding", "full", "slot", "state", "why", "write",
     )  # fmt: skip
     transport = "websocket"
 
@@ -113,485 +50,250 @@ class WebSocketProtocol(asyncio.Protocol):
         self,
         manager: ConnectionManager,
         transport: asyncio.Transport,
-        peers: set[Any],
-        place: Slot | None,
+        connections: set[Any],
+        slot: Slot | None,
     ) -> None:
+        """`connections`: uvicorn's set of the open ones. `slot`: the one of the TCP connection."""
         self._manager = manager
-        self._place = place
         self._loop = asyncio.get_running_loop()
         self._transport = transport
-        self._peers = peers
-        self._parser: FrameParser | None = None
-        self._session: Session | None = None
-        self._publish_queue: PublishQueue | None = None
-        self._closing: asyncio.TimerHandle | None = None
-        self.why = ""
-        self._heard = False  # something came since the last heartbeat
+        self._connections = connections
+        self.slot = slot
+        self.state = HANDSHAKE
+        self._reader = FrameReader(manager, transport, self._loop, self)
+        self._session: Session | None = None  # there is one in OPEN
+        self._publish_queue: PublishQueue | None = None  # made for the first publish
+        self._close_timer: asyncio.TimerHandle | None = None
         self._liveness = Liveness(self._loop.time())
-        self._mute = False  # no message has come, and one must
-        self._began = 0.0  # when the message under way did, on the loop's clock; 0.0 without one
-        self._bucket = manager.bucket()
-        self._held: Iterator[tuple[int, bytes]] | None = None  # what has been read and must wait
-        self._served = 0.0  # where it stands among those that wait for a turn
-        self._pause: asyncio.TimerHandle | None = None  # until then
+        self.why = ""
         self.encoding: WebSocketEncoding = WEBSOCKET
         self.full = False
         self._pipe = pipe(transport, native=manager.settings.native)
         self.write: Write = self._pipe
-        peers.add(self)
+        connections.add(self)
 
-    # Construction: the handshake, RFC 6455, 4.2
+    # Input: the upgrade
 
-    def handshake(
-        self,
-        method: str,
-        url: bytes,
-        headers: list[tuple[bytes, bytes]],
-        tail: bytes,
-        *,
-        refreshed: bool | None = None,
-    ) -> None:
-        """Answer an upgrade request. `tail` is what the client sent right behind it, `refreshed`: what `Guard.refresh` said."""
-        try:
-            self._shake_hands(method, url, headers, tail, refreshed)
-        except Exception as error:
-            self._manager.hub.faults.note("handshake", error)
-            self._give_up_handshake(method, url, headers, internal())
-
-    def _give_up_handshake(
-        self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], error: EventHubError
-    ) -> None:
-        if self._parser is None:  # nothing has been answered yet
-            self._end()
-            self._manager.closed(self)
-            self._refuse(error, method, url, headers)
-        else:
-            self._manager.connections.fail(self, error)
-
-    def _shake_hands(
-        self,
-        method: str,
-        url: bytes,
-        headers: list[tuple[bytes, bytes]],
-        tail: bytes,
-        refreshed: bool | None,  # noqa: FBT001
-    ) -> None:
-        manager = self._manager
-        try:
-            client = self._client(headers)
-            agreement = negotiate(manager, method, url, headers, client)
-            if self._place is None:
-                self._place = manager.connection_limits.session(client)
-            identity = manager.connections.enter(agreement.principal, client)
-            session = manager.session(self, self._submit, identity)
-            manager.opened(self, identity, session)
-        except UnknownKey as unknown:
-            if refreshed is not None:
-                self._refuse(
-                    manager.authentication.unknown(unknown, refreshed=refreshed),
-                    method,
-                    url,
-                    headers,
-                )
-                return
-            self._transport.pause_reading()
-            manager.hub.spawn(
-                self._handshake_with_keys(method, url, headers, tail), "handshake",
-                partial(self._give_up_handshake, method, url, headers),
-            )  # fmt: skip
-            return
-        except EventHubError as error:
-            self._refuse(error, method, url, headers)
-            return
-        if manager.access.on:
-            self._log_access(method, url, HTTPStatus.SWITCHING_PROTOCOLS, client, identity.id)
-        bound = manager.settings.limits.buffer_bytes
-        self._transport.set_write_buffer_limits(high=bound, low=bound // 4)
-        if (sock := self._transport.get_extra_info("socket")) is not None:
-            sock.setsockopt(
-                socket.SOL_SOCKET,
-                socket.SO_RCVBUF,
-                max(READ_BYTES, manager.session_limits.message_bytes // 2),
-            )
-        self.write(agreement.answer)
-        if agreement.deflate:
+    def open(self, session: Session, answer: bytes, *, deflate: bool) -> None:
+        """Send the 101 response and begin the session."""
+        set_buffer_sizes(self._transport, self._manager)
+        self.write(answer)
+        if deflate:
             self.encoding = DEFLATE
-        self._parser = FrameParser(manager.session_limits.message_bytes, deflate=agreement.deflate)
+        self._reader.start(deflate=deflate)
         self._session = session
+        self._move(Event.ACCEPTED)
         session.hello()
-        try:
-            wanted = StreamQuery(agreement.query)
-            wanted.subscribe(session)
-            if not wanted.channels:
-                self._mute = True
-                manager.deadlines.after(
-                    (self, "first"),
-                    manager.settings.limits.first_frame_seconds,
-                    self._deadline(self._is_mute),
-                )
-        except EventHubError as error:
-            self.fail(error)
-        if tail:
-            self.data_received(tail)
 
-    async def _handshake_with_keys(
-        self, method: str, url: bytes, headers: list[tuple[bytes, bytes]], tail: bytes
-    ) -> None:
-        """Once more, with the key that the token names, if it can be had. Nothing is read from the client meanwhile."""
-        refreshed = await self._manager.authentication.refresh()
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
-            self.handshake(method, url, headers, tail, refreshed=refreshed)
+    def expect_first_message(self) -> None:
+        """End the connection unless a message comes within `limits.first_frame_seconds`."""
+        self._reader.expect_first_message()
 
-    def _refuse(
-        self, error: EventHubError, method: str, url: bytes, headers: list[tuple[bytes, bytes]]
-    ) -> None:
-        if self._transport.is_closing():  # the client has gone while a key was looked for
-            return
-        if self._manager.access.on:
-            self._log_access(method, url, error.status, self._client(headers), None)
-        self._manager.hub.refused(error)
-        if (opening := opening_of_page(error, method, headers)) is None:
-            self._transport.write(encode_problem(error))
-            self._linger()
+    def refuse(self, response: bytes) -> None:
+        """Send a response with an error status, and close so that the client can read it.
+
+        The kernel resets a connection that is closed with unread bytes, and the response would be
+        lost. So end our half, and discard what the client sends for a moment.
+        """
+        self._transport.write(response)
+        self._move(Event.REFUSED)
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._close_timer = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
         else:
-            self._parser = FrameParser(
-                self._manager.session_limits.message_bytes, deflate=False
-            )  # for the peer's close
-            self._transport.write(opening + WEBSOCKET.message("error", error.as_dict()))
-            self._close(error.close_code, error.code)
+            self._transport.close()
+
+    def refuse_page(self, response: bytes, error: EventHubError) -> None:
+        """Send a 101 response with an error message, then close: pages see no other status."""
+        self._reader.start()  # for the client's close frame
+        self._transport.write(response)
+        self.close(error.close_code, error.code)
+
+    def give_up(self) -> None:
+        """A fault stopped the handshake: take back what it did."""
+        self._end_session()
+        self._manager.closed(self)
 
     # Input: asyncio's protocol
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._read(data)
+            self._reader.feed(data)
         except Exception as error:
             self._manager.connections.broke(self, "message", error)
-            self._manager.contained(self, "message", self._give_up_reading)
-
-    def _read(self, data: bytes) -> None:
-        self._heard = True
-        if self._parser is None:
-            return  # refused
-        frames = self._parser.feed(data)
-        if self._held is not None:
-            self._held = chain(self._held, frames)  # TLS had deciphered it already
-        elif self._manager.turns.over:
-            self._wait_for_turn(frames, len(data))
-        else:
-            self._take(self._parser, frames)
-
-    def _take(self, parser: FrameParser, frames: Iterator[tuple[int, bytes]]) -> None:
-        begin = now = thread_time()
-        try:
-            for opcode, payload in frames:
-                self._receive(opcode, payload)
-                if self._parser is None:
-                    return
-                before, now = now, thread_time()
-                if wait := self._owed(parser, now - before):
-                    self._hold(frames, wait)
-                    return
-                if now - begin >= SLICE_SECONDS:
-                    self._served = self._manager.turns.served(self._served, now - begin)
-                    self._wait_for_turn(frames)
-                    return
-            if parser.frames and (
-                wait := self._owed(parser, 0)
-            ):  # fragments of a message that is not complete
-                self._hold(frames, wait)
-            elif (parser.pending is not None) != bool(self._began):
-                self._begin_or_end()
-        except ProtocolViolation as violation:
-            self._close(violation.code, violation.reason)
-            self._give_up_reading()
-        except MessageTooLong:
-            self.fail(
-                too_large(
-                    "the message is larger",
-                    "event_bytes",
-                    self._manager.session_limits.message_bytes,
-                )
-            )
-            self._give_up_reading()
-        finally:
-            self._manager.turns.spend(now - begin)
+            self._manager.contained(self, "message", self.stop_parsing)
 
     def eof_received(self) -> bool:
-        """Half-closed is closed (RFC 6455, 7.1.5): there are no half-open WebSockets."""
+        """Half-closed is closed: there are no half-open WebSockets (RFC 6455, 7.1.5)."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         manager = self._manager
         self._pipe.close()
-        for handle in (self._pause, self._closing):
-            if handle is not None:
-                handle.cancel()
-        self._held = self._parser = None
-        self._peers.discard(self)
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+        self._move(Event.LOST)
+        self._connections.discard(self)
         steps = (
-            self._clear_deadlines,
-            self._end,
+            self._reader.discard,
+            self._end_session,
             lambda: manager.closed(self),
-            lambda: manager.connection_limits.disconnect(self._place),
+            lambda: manager.connection_limits.disconnect(self.slot),
         )
-        for step in steps:  # whatever goes wrong with one: nothing of a connection may stay
+        for step in steps:  # a fault in one must not keep the others from being done
             manager.hub.faults.contain("connection_lost", step)
 
-    def _clear_deadlines(self) -> None:
-        if self._mute:
-            self._manager.deadlines.clear((self, "first"))
-        if self._began:
-            self._manager.deadlines.clear((self, "message"))
-
     def pause_writing(self) -> None:
-        """The outgoing buffer is at its bound. Comes from inside `write`, so nothing else may be done here."""
+        """The outgoing buffer is full. asyncio calls this inside `write`: do the rest later."""
         self.full = True
-        self._loop.call_soon(self._manager.contained, self, "congested", self._congested)
+        self._loop.call_soon(self._contained("congested", self._congested))
 
     def resume_writing(self) -> None:
-        """It has drained to a quarter."""
+        """The outgoing buffer has drained to a quarter."""
         self.full = False
-        self._loop.call_soon(self._manager.contained, self, "drained", self._drained)
+        self._loop.call_soon(self._contained("drained", self._drained))
 
     def shutdown(self) -> None:
-        """Uvicorn stops. Whoever is still here did not go after goodbye."""
+        """The server stops, and this connection did not close after its goodbye."""
         self._transport.close()
 
-    # Input: the node
+    # Input: the connection manager
 
     def buffered(self) -> int:
         return self._transport.get_write_buffer_size()
 
     def beat(self) -> None:
-        if self._closing is not None or self._transport.is_closing():
+        if self.state is not OPEN or self._transport.is_closing():
             return
         out = outgoing(self._transport)
-        heard, self._heard = self._heard, False
-        if error := self._liveness.dead(
+        heard, self._reader.heard = self._reader.heard, False
+        error = self._liveness.dead(
             self._loop.time(),
             out,
             self._manager.patience,
             heard=heard,
-            reads=not self._waits(),
+            reads=not self._reader.paused,
             full=self.full,
-        ):
+        )
+        if error is not None:
             self.fail(error)
-        elif (place := self._liveness.ping(out)) is not None:
-            self.write(frame(place, PING))
+        elif (payload := self._liveness.ping(out)) is not None:
+            self.write(frame(payload, PING))
 
     def goodbye(self, error: ShuttingDown) -> None:
-        if self._session is not None and self._closing is None:
+        if self._session is not None:
             self._session.goodbye(error)
-            self._close(SERVICE_RESTART, error.code)
+            self.close(SERVICE_RESTART, error.code)
 
     def fail(self, error: EventHubError) -> None:
-        """End the connection: feeds' and our own way out. It is told why where there is room for it."""
+        """End the connection. The client is sent the error if there is room for it."""
         self._manager.hub.refused(error)
         if self._session is not None and not self.full and not isinstance(error, SlowConsumer):
             self._session.error(error)
-        self._close(error.close_code, error.code)
+        self.close(error.close_code, error.code)
 
     def abort(self) -> None:
         self.why = "cut off"
         self._transport.abort()
 
-    # Private
+    # Input: the session
 
-    def _log_access(
-        self, method: str, url: bytes, status: int, client: str, session: str | None
-    ) -> None:
-        self._manager.access.write(
-            method, url.partition(b"?")[0].decode("latin-1"), status, client, session=session
-        )
+    def submit(self, ref: Ref, event: NewEvent) -> None:
+        """Publish an event of the client. `ref`: what the client calls it."""
+        if self._publish_queue is None:
+            assert self._session is not None  # which received the command
+            fail = partial(self._manager.connections.fail, self)
+            self._publish_queue = PublishQueue(
+                self._manager.hub, self._published, fail, self._session.id
+            )
+        if not self._publish_queue.add(ref, event):
+            self._reader.pause_or_resume()
 
-    def _client(self, headers: list[tuple[bytes, bytes]]) -> str:
-        peer = self._transport.get_extra_info("peername") or ("",)
-        return self._manager.proxies.client(peer[0], headers)
+    # Input: the reader
 
-    def _receive(self, opcode: int, payload: bytes) -> None:
+    @property
+    def accepts_commands(self) -> bool:
+        """There is room for answers, and for publishes."""
+        queue = self._publish_queue
+        return not self.full and (queue is None or queue.roomy)
+
+    def receive(self, opcode: int, payload: bytes) -> None:
         if opcode == CLOSE:
-            self._closed_by_peer(payload)
-        elif self._closing is not None:
-            return  # only the peer's close matters now (7.1.1)
+            self._close_received(payload)
+        elif self.state is CLOSING:
+            return
         elif opcode == TEXT:
-            if self._mute:
-                self._mute = False
-                self._manager.deadlines.clear((self, "first"))
+            self._reader.message_received()
             if self._session is not None:
                 self._session.receive(payload)
         elif opcode == PING:
-            if not self.full:  # the answer to the latest is enough (5.5.3)
+            if not self.full:  # an answer to the latest ping is enough (RFC 6455, 5.5.3)
                 self.write(frame(payload, PONG))
         elif opcode == PONG:
             self._liveness.pong(payload)
         elif opcode == BINARY:
             self.fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
 
-    def _closed_by_peer(self, payload: bytes) -> None:
-        code = close_code(payload)
-        self._end()
-        self.why = self.why or f"client, {code}"
-        if self._closing is None:
-            self._transport.write(
-                frame(b"" if code == NO_STATUS else close_payload(code, ""), CLOSE)
-            )
-        self._parser = None
-        self._transport.close()
-
-    def _close(self, code: int, reason: str) -> None:
-        """Send a close frame behind what is buffered, then wait for the peer's, but not for long."""
-        if self._closing is not None:
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame behind what is buffered, then wait a moment for the client's."""
+        if self.state in (CLOSING, CLOSED):
             return
-        self._end()
+        self._end_session()
         self.why = reason
         if self._transport.is_closing():
             return
         self._transport.write(frame(close_payload(code, reason), CLOSE))
-        self._closing = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
+        self._move(Event.CLOSE_SENT)
+        self._close_timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
-    def _linger(self) -> None:
-        """End our half, and throw away for a moment what the peer sends: closed with bytes unread, the answer would be lost."""
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-            self._closing = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
-        else:
-            self._transport.close()
-
-    def _give_up_reading(self) -> None:
-        """What follows cannot be understood, not even the peer's close: end our half, and let the peer end its own."""
-        self._parser = None
+    def stop_parsing(self) -> None:
+        """Not even the client's close frame can be read: end our half, and let it end its own."""
+        self._move(Event.UNREADABLE)
+        self._reader.stop()
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
 
-    def _end(self) -> None:
-        """The session is over: nothing of it is written from now on."""
+    # Private: the outgoing buffer
+
+    def _congested(self) -> None:
+        self._reader.pause_or_resume()
+        if self.full and self._session is not None:
+            self._session.congested()
+
+    def _drained(self) -> None:
+        self._reader.heard = True  # the client may have sent more, which was not read
+        self._reader.pause_or_resume()
+        if not self.full and self._session is not None:
+            self._session.drained()
+
+    def _published(self, ref: Ref, channel: str, outcome: Any) -> None:
+        if self._session is not None:
+            self._session.published(ref, channel, outcome)
+        self._reader.pause_or_resume()
+
+    # Private: the end
+
+    def _close_received(self, payload: bytes) -> None:
+        code = close_code(payload)
+        self._end_session()
+        self.why = self.why or f"client, {code}"
+        if self.state is OPEN:
+            echo = b"" if code == NO_STATUS else close_payload(code, "")
+            self._transport.write(frame(echo, CLOSE))
+        self._move(Event.CLOSE_RECEIVED)
+        self._reader.stop()
+        self._transport.close()
+
+    def _end_session(self) -> None:
+        """Write nothing of the session from now on, and end it."""
         self._pipe.close()
         session, self._session = self._session, None
         if session is not None:
             self._manager.end_session(session)
 
-    def _regulate(self) -> None:
-        """Read no commands while their answers would find no room, or while publishes wait."""
-        if self._transport.is_closing():
-            return
-        if self._waits():
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
+    def _move(self, event: Event) -> None:
+        self.state = TRANSITIONS[self.state][event]
 
-    def _waits(self) -> bool:
-        return (
-            self.full
-            or self._held is not None
-            or (self._publish_queue is not None and not self._publish_queue.roomy)
-        )
-
-    def _owed(self, parser: FrameParser, seconds: float) -> float:
-        """Pay for the frames, which took so much CPU time; how long to read no more."""
-        count = commands(parser.frames, parser.size, seconds)
-        parser.frames = parser.size = 0
-        return self._bucket.charge(count, self._loop.time() * 1000)
-
-    def _wait_for_turn(self, frames: Iterator[tuple[int, bytes]], size: int = BURST) -> None:
-        """Others have theirs. Nothing more is read meanwhile."""
-        self._held = frames
-        self._manager.turns.later(
-            partial(self._manager.contained, self, "pace", self._go_on), self._served, size
-        )
-        self._regulate()
-
-    def _hold(self, frames: Iterator[tuple[int, bytes]], wait: float) -> None:
-        """The client is too fast. What has been read waits here, what has not in the kernel, then at the client: nothing is lost."""
-        self._held = frames
-        self._pause = self._loop.call_later(
-            max(wait, HOLD_SECONDS), self._manager.contained, self, "pace", self._paused
-        )
-        self._manager.hub.delayed("commands")
-        self._regulate()
-
-    def _paused(self) -> None:
-        """Long enough."""
-        self._pause = None
-        if self._manager.turns.over:
-            self._manager.turns.later(
-                partial(self._manager.contained, self, "pace", self._go_on), self._served
-            )
-        else:
-            self._go_on()
-
-    def _go_on(self) -> None:
-        frames, self._held = self._held, None
-        if self._parser is None or frames is None:
-            return
-        self._heard = True  # it was us who did not listen
-        self._take(self._parser, frames)
-        if self._held is None:
-            self._regulate()
-
-    def _begin_or_end(self) -> None:
-        """A message has begun and is not complete, or the one that had is."""
-        key = (self, "message")
-        if self._began:
-            self._began = 0.0
-            self._manager.deadlines.clear(key)
-        else:
-            self._began = self._loop.time()
-            self._manager.deadlines.after(
-                key,
-                self._manager.settings.limits.body_seconds,
-                self._deadline(self._message_is_due),
-            )
-
-    def _deadline(self, act: Callable[[], None]) -> Callable[[], None]:
-        return partial(self._manager.contained, self, "deadline", act)
-
-    def _message_is_due(self) -> None:
-        pending = self._parser.pending if self._parser is not None else None
-        if pending is None:
-            self._began = 0.0
-            return
-        seconds = self._manager.settings.limits.body_seconds
-        if self._held is not None or self.full:
-            self._began = self._loop.time()  # it was us who did not listen
-        due = self._began + seconds + pending / LEAST_RATE
-        if due > self._loop.time():
-            self._manager.deadlines.set(
-                (self, "message"), due, self._deadline(self._message_is_due)
-            )
-        else:
-            self._began = 0.0
-            self.fail(too_slow("the message", seconds))
-
-    def _is_mute(self) -> None:
-        self._mute = False
-        self.fail(no_first_message(self._manager.settings.limits.first_frame_seconds))
-
-    def _congested(self) -> None:
-        self._regulate()
-        if self.full and self._session is not None:
-            self._session.congested()
-
-    def _drained(self) -> None:
-        self._heard = True  # what it has said meanwhile has not been read
-        self._regulate()
-        if not self.full and self._session is not None:
-            self._session.drained()
-
-    def _submit(self, ref: Ref, event: NewEvent) -> None:
-        if self._publish_queue is None:
-            assert self._session is not None  # whose command it is
-            self._publish_queue = PublishQueue(
-                self._manager.hub, self._published, self._give_up, self._session.id
-            )
-        if not self._publish_queue.add(ref, event):
-            self._regulate()
-
-    def _give_up(self, error: EventHubError) -> None:
-        self._manager.connections.fail(self, error)
-
-    def _published(self, ref: Ref, channel: str, outcome: Any) -> None:
-        if self._session is not None:
-            self._session.published(ref, channel, outcome)
-        self._regulate()
+    def _contained(self, where: str, act: Callable[[], None]) -> Callable[[], None]:
+        """A callback for the loop, a turn or a deadline: a fault in it ends this connection only."""
+        return partial(self._manager.contained, self, where, act)

@@ -17,6 +17,7 @@ from eventhub.errors import InvalidFrame
 from eventhub.events.event import NewEvent
 from eventhub.server.connections.turns import GAP, SLICE_SECONDS, TURN_SECONDS
 from eventhub.server.websocket.protocol import WebSocketProtocol
+from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 from tests.clients import masked
 from tests.loop import in_loop
 from tests.unit.server.connections.test_manager import build
@@ -76,7 +77,7 @@ def seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
         now[0] += step[0]
         return now[0]
 
-    monkeypatch.setattr("eventhub.server.websocket.protocol.thread_time", clock)
+    monkeypatch.setattr("eventhub.server.websocket.reader.thread_time", clock)
     return lambda each: step.__setitem__(0, each)
 
 
@@ -86,7 +87,8 @@ def clients(count: int, **limits: Any) -> list[tuple[WebSocketProtocol, Transpor
     for _ in range(count):
         transport = Transport()
         protocol = WebSocketProtocol(manager, transport, set(), None)
-        protocol.handshake("GET", b"/v1/ws", HEADERS, b"")
+        request = UpgradeRequest("GET", b"/v1/ws", HEADERS, b"")
+        Upgrade(manager, transport, protocol, request).answer()
         found.append((protocol, transport))
     return found
 
@@ -229,7 +231,7 @@ async def test_a_crowd_that_goes_leaves_its_channels_a_few_a_turn_and_gets_nothi
         unsubscribe(subscriber)
 
     monkeypatch.setattr("eventhub.server.connections.turns.thread_time", lambda: now[0])
-    monkeypatch.setattr("eventhub.server.websocket.protocol.thread_time", lambda: now[0])
+    monkeypatch.setattr("eventhub.server.websocket.reader.thread_time", lambda: now[0])
     monkeypatch.setattr(hub, "unsubscribe", counted)
     while crowd[0][0]._manager.turns.over:
         await turn()

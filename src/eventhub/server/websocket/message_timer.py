@@ -1,0 +1,75 @@
+"""Times what a client owes: its first message, and the rest of a message that has begun."""
+
+from collections.abc import Callable
+
+from eventhub.server.connections.deadlines import Deadlines
+from eventhub.server.connections.liveness import LEAST_RATE
+
+
+class MessageTimer:
+    """The deadlines of one connection. Times are seconds on the event loop's clock.
+
+    A message has `allowed` seconds, and a second more for each LEAST_RATE bytes that have come.
+    """
+
+    __slots__ = ("_allowed", "_deadlines", "_started", "first_due")
+
+    def __init__(self, deadlines: Deadlines, allowed: float) -> None:
+        self._deadlines = deadlines
+        self._allowed = allowed
+        self._started = 0.0  # when the message under way began; 0.0 without one
+        self.first_due = False
+        """The client has sent no message yet, and must."""
+
+    @property
+    def running(self) -> bool:
+        """A message is under way."""
+        return bool(self._started)
+
+    def expect_first(self, seconds: float, late: Callable[[], None]) -> None:
+        """Call `late` unless the first message comes within so many seconds."""
+        self.first_due = True
+        self._deadlines.after((self, "first"), seconds, late)
+
+    def first_received(self) -> None:
+        """The first message has come, or its time is up."""
+        self.first_due = False
+        self._deadlines.clear((self, "first"))
+
+    def track(self, pending: int | None, now: float, check: Callable[[], None]) -> None:
+        """Start or stop the clock. `pending`: bytes of an incomplete message, None without one.
+
+        `check` is called when the time may be up; it has to call `expired`.
+        """
+        if pending is None:
+            self._started = 0.0
+            self._deadlines.clear((self, "message"))
+        elif not self._started:
+            self._started = now
+            self._deadlines.after((self, "message"), self._allowed, check)
+
+    def expired(
+        self, pending: int | None, now: float, check: Callable[[], None], *, throttled: bool
+    ) -> bool:
+        """Whether the message is late. If not, `check` is called again when it may be.
+
+        `throttled`: the server did not read meanwhile, so the time starts again.
+        """
+        if pending is None:
+            self._started = 0.0
+            return False
+        if throttled:
+            self._started = now
+        due = self._started + self._allowed + pending / LEAST_RATE
+        if due <= now:
+            self._started = 0.0
+            return True
+        self._deadlines.set((self, "message"), due, check)
+        return False
+
+    def stop(self) -> None:
+        """The connection has closed."""
+        if self.first_due:
+            self._deadlines.clear((self, "first"))
+        if self._started:
+            self._deadlines.clear((self, "message"))

@@ -1,0 +1,76 @@
+"""Holds received frames that must wait, and charges the client for those that were served."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+from eventhub.common.token_bucket import TokenBucket, commands
+from eventhub.server.connections.turns import BURST, LoopTurns
+from eventhub.server.websocket.frames import FrameParser
+
+MIN_PAUSE_SECONDS = 0.1
+"""The shortest pause of a client over the limit. Waking up for each single frame would cost more
+than the frame.
+"""
+
+Frames = Iterator[tuple[int, bytes]]
+"""Opcode and payload of each."""
+
+
+class ReadThrottle:
+    """Makes one client wait for two reasons: it is over `limits.commands`, or others have their turn.
+
+    While frames are held here, the caller must not read the socket. What the client sends then waits
+    in the kernel, and after that at the client. Nothing is lost.
+    """
+
+    __slots__ = ("_bucket", "_frames", "_served", "_timer")
+
+    def __init__(self, bucket: TokenBucket) -> None:
+        self._bucket = bucket
+        self._frames: Frames | None = None
+        self._served = 0.0  # the client's place among those that wait for a turn
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def holding(self) -> bool:
+        """Frames wait, so the socket must not be read."""
+        return self._frames is not None
+
+    def charge(self, parser: FrameParser, cpu_seconds: float, now: float) -> float:
+        """Charge for the frames parsed since the last charge. Returns the seconds to pause, or 0.0.
+
+        `now`: seconds on the loop's clock.
+        """
+        count = commands(parser.frames, parser.size, cpu_seconds)
+        parser.frames = parser.size = 0
+        return self._bucket.charge(count, now * 1000)
+
+    def hold(self, frames: Frames) -> None:
+        """Keep frames, behind those that wait already: TLS may have decrypted more than was read."""
+        self._frames = frames if self._frames is None else chain(self._frames, frames)
+
+    def release(self) -> Frames | None:
+        """The frames that waited."""
+        frames, self._frames = self._frames, None
+        return frames
+
+    def pause(
+        self, seconds: float, loop: asyncio.AbstractEventLoop, then: Callable[[], None]
+    ) -> None:
+        """Call `then` after the pause."""
+        self._timer = loop.call_later(max(seconds, MIN_PAUSE_SECONDS), then)
+
+    def queue(self, turns: LoopTurns, then: Callable[[], None], size: int = BURST) -> None:
+        """Call `then` in a later turn. `size`: bytes that wait."""
+        turns.later(then, self._served, size)
+
+    def served(self, turns: LoopTurns, cpu_seconds: float) -> None:
+        """The client used so much of its turn."""
+        self._served = turns.served(self._served, cpu_seconds)
+
+    def stop(self) -> None:
+        """The connection has closed: drop what waits."""
+        self._frames = None
+        if self._timer is not None:
+            self._timer.cancel()

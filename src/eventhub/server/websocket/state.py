@@ -1,0 +1,61 @@
+"""Every rule of a WebSocket connection's state stands in this file (RFC 6455, chapter 7). No I/O."""
+
+from enum import Enum, auto
+
+
+class State(Enum):
+    """What the connection does with bytes from the client."""
+
+    HANDSHAKE = auto()
+    """The upgrade request has no answer yet. The socket is not read."""
+    OPEN = auto()
+    """101 was sent. Messages are commands of the session."""
+    CLOSING = auto()
+    """The server sent a close frame. Only the client's close frame still counts (RFC 6455, 7.1.1)."""
+    CLOSED = auto()
+    """Nothing is parsed any more. The TCP connection is closing or has closed."""
+
+
+class Event(Enum):
+    """What moves a connection to its next state."""
+
+    ACCEPTED = auto()
+    """The server answered the upgrade request with 101, and a session has begun."""
+    REFUSED = auto()
+    """The server answered the upgrade request with an HTTP error status."""
+    CLOSE_SENT = auto()
+    """The server sent a close frame."""
+    CLOSE_RECEIVED = auto()
+    """The client sent a close frame."""
+    UNREADABLE = auto()
+    """The rest of the client's bytes cannot be parsed, so neither can a close frame."""
+    LOST = auto()
+    """The TCP connection has closed."""
+
+
+HANDSHAKE, OPEN, CLOSING, CLOSED = State
+
+TRANSITIONS: dict[State, dict[Event, State]] = {
+    HANDSHAKE: {
+        Event.ACCEPTED: OPEN,
+        Event.REFUSED: CLOSED,
+        Event.CLOSE_SENT: CLOSING,  # refused behind a 101: browsers hide any other status
+        Event.LOST: CLOSED,
+    },
+    OPEN: {
+        Event.CLOSE_SENT: CLOSING,
+        Event.CLOSE_RECEIVED: CLOSED,
+        Event.UNREADABLE: CLOSED,
+        Event.LOST: CLOSED,
+    },
+    CLOSING: {
+        Event.CLOSE_RECEIVED: CLOSED,
+        Event.UNREADABLE: CLOSED,
+        Event.LOST: CLOSED,
+    },
+    CLOSED: {
+        Event.UNREADABLE: CLOSED,
+        Event.LOST: CLOSED,
+    },
+}
+"""The next state by state and event. An event that is missing here cannot happen in that state."""

@@ -1,0 +1,28 @@
+"""How a WebSocket connection uses its transport: its writer, and the sizes of its buffers."""
+
+import asyncio
+import socket
+
+from eventhub.delivery.writes import ClosableWriter, Pipe, PlainPipe
+from eventhub.server.connections.manager import ConnectionManager
+
+READ_BYTES = 32 * 1024
+"""The least receive buffer of a socket, and so the most that one read brings."""
+
+
+def pipe(transport: asyncio.Transport, *, native: bool) -> ClosableWriter:
+    """The writer of a connection: native where that was built and the socket is not encrypted."""
+    sock = transport.get_extra_info("socket")
+    encrypted = transport.get_extra_info("sslcontext") is not None
+    if not native or Pipe is None or sock is None or encrypted:
+        return PlainPipe(transport.write)
+    return Pipe(transport, sock.fileno())
+
+
+def set_buffer_sizes(transport: asyncio.Transport, manager: ConnectionManager) -> None:
+    """`limits.buffer_bytes` for what is written, room for half a message for what is read."""
+    buffer_bytes = manager.settings.limits.buffer_bytes
+    transport.set_write_buffer_limits(high=buffer_bytes, low=buffer_bytes // 4)
+    if (sock := transport.get_extra_info("socket")) is not None:
+        receive_bytes = max(READ_BYTES, manager.session_limits.message_bytes // 2)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)

@@ -1,0 +1,135 @@
+"""Answers one upgrade request: opens its connection, or refuses it (RFC 6455, 4.2).
+
+`handshake.py` decides what to answer; this shell does the I/O.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import NamedTuple
+
+from eventhub.auth.tokens import UnknownKey
+from eventhub.common.faults import internal
+from eventhub.delivery.encoding import WEBSOCKET
+from eventhub.errors import EventHubError
+from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.messages.problem import encode_problem
+from eventhub.server.streams.query import StreamQuery
+from eventhub.server.websocket.handshake import negotiate, opening_of_page
+from eventhub.server.websocket.protocol import WebSocketProtocol
+from eventhub.server.websocket.state import HANDSHAKE
+from eventhub.session.session import Session
+
+
+class UpgradeRequest(NamedTuple):
+    """What the client sent. `tail`: bytes that came right behind the head."""
+
+    method: str
+    url: bytes
+    headers: list[tuple[bytes, bytes]]
+    tail: bytes
+
+
+class Upgrade:
+    """One request, which is answered at once, or when the key that its token names was fetched."""
+
+    __slots__ = ("_connection", "_manager", "_request", "_transport")
+
+    def __init__(
+        self,
+        manager: ConnectionManager,
+        transport: asyncio.Transport,
+        connection: WebSocketProtocol,
+        request: UpgradeRequest,
+    ) -> None:
+        self._manager = manager
+        self._transport = transport
+        self._connection = connection
+        self._request = request
+
+    def answer(self, *, refreshed: bool | None = None) -> None:
+        """Accept or refuse. `refreshed`: what `Authentication.refresh` returned, None before that.
+
+        A fault refuses the request, or ends the connection if it was accepted already.
+        """
+        try:
+            self._answer(refreshed=refreshed)
+        except Exception as error:
+            self._manager.hub.faults.note("handshake", error)
+            self._fail(internal())
+
+    def _answer(self, *, refreshed: bool | None) -> None:
+        manager, request, connection = self._manager, self._request, self._connection
+        try:
+            client = self._client()
+            result = negotiate(manager, request.method, request.url, request.headers, client)
+            if connection.slot is None:
+                connection.slot = manager.connection_limits.session(client)
+            identity = manager.connections.enter(result.principal, client)
+            session = manager.session(connection, connection.submit, identity)
+            manager.opened(connection, identity, session)
+        except UnknownKey as unknown:
+            if refreshed is None:
+                self._fetch_keys()
+            else:
+                self._refuse(manager.authentication.unknown(unknown, refreshed=refreshed))
+            return
+        except EventHubError as error:
+            self._refuse(error)
+            return
+        if manager.access.on:
+            self._log_access(HTTPStatus.SWITCHING_PROTOCOLS, client, identity.id)
+        connection.open(session, result.answer, deflate=result.deflate)
+        self._subscribe(session, result.query)
+        if request.tail:
+            connection.data_received(request.tail)
+
+    def _subscribe(self, session: Session, query: bytes) -> None:
+        """Subscribe to the channels of the query string. Without any, a message must come soon."""
+        try:
+            wanted = StreamQuery(query)
+            wanted.subscribe(session)
+            if not wanted.channels:
+                self._connection.expect_first_message()
+        except EventHubError as error:
+            self._connection.fail(error)
+
+    def _fetch_keys(self) -> None:
+        """Fetch the issuer's keys, then answer. Nothing is read from the client meanwhile."""
+        self._transport.pause_reading()
+        self._manager.hub.spawn(self._answer_with_keys(), "handshake", self._fail)
+
+    async def _answer_with_keys(self) -> None:
+        refreshed = await self._manager.authentication.refresh()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self.answer(refreshed=refreshed)
+
+    def _fail(self, error: EventHubError) -> None:
+        if self._connection.state is HANDSHAKE:
+            self._connection.give_up()
+            self._refuse(error)
+        else:
+            self._manager.connections.fail(self._connection, error)
+
+    def _refuse(self, error: EventHubError) -> None:
+        if self._transport.is_closing():  # the client left while the keys were fetched
+            return
+        request = self._request
+        if self._manager.access.on:
+            self._log_access(error.status, self._client(), None)
+        self._manager.hub.refused(error)
+        opening = opening_of_page(error, request.method, request.headers)
+        if opening is None:
+            self._connection.refuse(encode_problem(error))
+        else:
+            told = WEBSOCKET.message("error", error.as_dict())
+            self._connection.refuse_page(opening + told, error)
+
+    def _client(self) -> str:
+        peer = self._transport.get_extra_info("peername") or ("",)
+        return self._manager.proxies.client(peer[0], self._request.headers)
+
+    def _log_access(self, status: int, client: str, session: str | None) -> None:
+        request = self._request
+        path = request.url.partition(b"?")[0].decode("latin-1")
+        self._manager.access.write(request.method, path, status, client, session=session)
