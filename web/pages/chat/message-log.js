@@ -1,17 +1,16 @@
-// The messages on the page: a bounded log, below it what is on its way, and the scroll position, which follows only at the bottom.
+// The messages on the page: the newest of the channel, below them the ones being sent. The log
+// scrolls to new messages only while the person is at the bottom.
 
-import { dress } from "./people.js";
+import { byId, clone } from "../shared/dom.js";
+import { messageRow, showDelivered, showFailed, showPending, showTime } from "./message-row.js";
 
 const LIMIT = 500;
-const SAME_BREATH = 5 * 60_000;
+/** Milliseconds: messages of one sender within this time are shown as a group. */
+const GROUP_WITHIN = 5 * 60_000;
+/** Pixels: the person is at the bottom if no more than this is below. */
 const BOTTOM = 48;
-// toLocaleString() would look its format up anew for each message.
-const CLOCK = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
-const MOMENT = new Intl.DateTimeFormat([], { dateStyle: "short", timeStyle: "medium" });
-const byId = (id) => document.getElementById(id);
-const clone = (id) => byId(id).content.firstElementChild.cloneNode(true);
 
-export class ChatLog {
+export class MessageLog {
   #scroller = byId("scroller");
   #log = byId("log");
   #outbox = byId("outbox");
@@ -20,67 +19,57 @@ export class ChatLog {
   #frame = null;
   #unseen = 0;
   #away = null;
-  #sending = "sending…";
+  #progress = "sending…";
   #last = { sender: null, time: 0, day: "" };
 
   constructor() {
-    this.#scroller.addEventListener("scroll", () => this.#scrolled());
+    this.#scroller.addEventListener("scroll", () => this.#onScroll());
     this.#newer.addEventListener("click", () => this.follow());
-    // A keyboard that opens, a message that grows: the newest line stays in sight.
+    // The newest message stays in sight when a keyboard opens.
     new ResizeObserver(() => this.#following && this.follow()).observe(this.#scroller);
   }
 
-  /** Somebody's message, or mine from another tab (`own`). */
+  /** Adds a message from somebody else, or (`own`) the person's from another tab. */
   add({ time, data }, own) {
-    const row = this.#row(data, own);
-    this.#stamp(row, time);
+    const row = messageRow(data, own);
+    showTime(row, time);
     this.#append(row, data.sender, time);
     if (!this.#following) this.#announce();
   }
 
-  /** My message before the server has it. Returns its row. */
+  /** Adds the person's message before the server has stored it. Returns its row. */
   addPending(data) {
-    const row = this.#row(data, true);
-    row.querySelector("time").textContent = this.#sending;
+    const row = messageRow(data, true);
     this.#outbox.append(row);
-    row.classList.add("pending");
+    showPending(row, this.#progress);
     this.follow();
     return row;
   }
 
   acknowledge(row, time) {
-    row.classList.remove("pending", "failed");
-    this.#stamp(row, time);
-    row.querySelector(".failure").hidden = true;
-    row.querySelector(".mark").textContent = " ✓";
-    row.querySelector(".mark").setAttribute("role", "img");
-    row.querySelector(".mark").setAttribute("aria-label", "delivered");
+    showDelivered(row, time);
   }
 
-  /** A pending message takes its place among the others. */
+  /** Moves a pending message to its place in the log. */
   settle(row, { time, data }) {
-    this.acknowledge(row, time);
+    showDelivered(row, time);
     this.#append(row, data.sender, time);
   }
 
   fail(row, reason) {
-    row.classList.replace("pending", "failed");
-    row.querySelector("time").textContent = "";
-    row.querySelector(".failure").hidden = false;
-    row.querySelector(".reason").textContent = `Not sent: ${reason}`;
+    showFailed(row, reason);
     if (this.#following) this.follow();
   }
 
   retry(row) {
-    row.classList.replace("failed", "pending");
-    row.querySelector(".failure").hidden = true;
-    row.querySelector("time").textContent = this.#sending;
+    showPending(row, this.#progress);
   }
 
-  /** Whether what is on its way is being sent now, or waits for a connection. */
+  /** Tells pending messages whether there is a connection. */
   connected(open) {
-    this.#sending = open ? "sending…" : "waiting for the connection…";
-    for (const clock of this.#outbox.querySelectorAll(".pending time")) clock.textContent = this.#sending;
+    this.#progress = open ? "sending…" : "waiting for the connection…";
+    const clocks = this.#outbox.querySelectorAll(".pending time");
+    for (const clock of clocks) clock.textContent = this.#progress;
   }
 
   notice(text) {
@@ -89,27 +78,28 @@ export class ChatLog {
     this.#append(row, null, null);
   }
 
-  /** Marks where an absence began, above the first message missed, which is of `time`. There is one such mark: the newest. */
+  /** Marks the start of an absence above the first missed message, sent at `time`. */
   away(time) {
-    this.#away?.remove();
+    this.#away?.remove(); // only the newest absence is marked
     this.#away = clone("away");
     this.#away.firstElementChild.textContent = "While you were away";
     this.#append(this.#away, null, time);
   }
 
-  /** How many were missed: written once, at the end, as a screen reader says each change. */
+  /** Adds the number of missed messages, once: a screen reader announces each change. */
   missed(count) {
-    this.#away.firstElementChild.textContent = `While you were away: ${count === 1 ? "1 message" : `${count} messages`}`;
-    // More were missed than the page keeps: all that is here is new.
+    const messages = count === 1 ? "1 message" : `${count} messages`;
+    this.#away.firstElementChild.textContent = `While you were away: ${messages}`;
+    // More were missed than the page keeps, so the mark had been dropped.
     if (!this.#away.isConnected) this.#log.prepend(this.#away);
   }
 
-  /** The history has arrived: from now on a screen reader is told. */
+  /** The history has arrived. From now on a screen reader announces messages. */
   ready() {
     this.#log.removeAttribute("aria-busy");
   }
 
-  /** Goes to the newest line and stays there; at most once a frame, as it makes the browser lay out the page. */
+  /** Scrolls to the newest message and stays there. At most once a frame, as it costs a layout. */
   follow() {
     this.#following = true;
     this.#unseen = 0;
@@ -121,27 +111,11 @@ export class ChatLog {
     });
   }
 
-  #row(data, own) {
-    const row = clone("message");
-    row.classList.toggle("own", own);
-    dress(row, data.sender);
-    row.querySelector(".text").textContent = data.text;
-    return row;
-  }
-
-  #stamp(row, time) {
-    const moment = new Date(time);
-    const clock = row.querySelector("time");
-    clock.dateTime = time;
-    clock.title = MOMENT.format(moment);
-    clock.textContent = CLOCK.format(moment);
-  }
-
   #append(row, sender, time) {
-    // The scroll event of somebody who has just left the bottom may not have come yet.
+    // The scroll event may not have arrived yet if the person has just left the bottom.
     if (this.#frame === null) this.#following &&= this.#atBottom();
-    if (time !== null) this.#separate(time);
-    const soon = new Date(time) - this.#last.time < SAME_BREATH;
+    if (time !== null) this.#separateDays(time);
+    const soon = new Date(time) - this.#last.time < GROUP_WITHIN;
     row.classList.toggle("follow", sender !== null && sender === this.#last.sender && soon);
     this.#log.append(row);
     this.#last = { ...this.#last, sender, time: new Date(time) };
@@ -150,7 +124,7 @@ export class ChatLog {
     if (this.#following) this.follow();
   }
 
-  #separate(time) {
+  #separateDays(time) {
     const day = dayName(new Date(time), new Date());
     if (day === this.#last.day) return;
     const row = clone("day");
@@ -162,11 +136,12 @@ export class ChatLog {
 
   #announce() {
     this.#unseen += 1;
-    this.#newer.textContent = this.#unseen === 1 ? "1 new message ↓" : `${this.#unseen} new messages ↓`;
+    const messages = this.#unseen === 1 ? "1 new message" : `${this.#unseen} new messages`;
+    this.#newer.textContent = `${messages} ↓`;
     this.#newer.hidden = false;
   }
 
-  #scrolled() {
+  #onScroll() {
     this.#following = this.#atBottom();
     if (this.#following && this.#unseen) this.follow();
   }
@@ -177,11 +152,16 @@ export class ChatLog {
   }
 }
 
-/** Today, Yesterday, or the date, in the reader's own time zone. */
-export function dayName(moment, now) {
-  const midnight = (date) => new Date(date.getFullYear(), date.getMonth(), date.getDate());
-  const days = Math.round((midnight(now) - midnight(moment)) / 86_400_000);
+/** Today, Yesterday, or the date, in the reader's time zone. */
+export function dayName(date, now) {
+  const midnight = (each) => new Date(each.getFullYear(), each.getMonth(), each.getDate());
+  const days = Math.round((midnight(now) - midnight(date)) / 86_400_000);
   if (days === 0) return "Today";
   if (days === 1) return "Yesterday";
-  return moment.toLocaleDateString([], { weekday: "long", day: "numeric", month: "long", year: "numeric" });
+  return date.toLocaleDateString([], {
+    weekday: "long",
+    day: "numeric",
+    month: "long",
+    year: "numeric",
+  });
 }

@@ -1,27 +1,28 @@
-// The person's name: asked before anything else, remembered, changeable.
+// The person's name: asked for first, remembered in this browser, changeable.
+
+import { byId } from "../shared/dom.js";
 
 const KEY = "eventhub.name";
-const LONGEST = 64;
-const byId = (id) => document.getElementById(id);
+const MAX_LENGTH = 64;
 
-// A browser may forbid storage altogether; the name then lasts as long as the page.
-function remembered() {
-  try {
-    return localStorage.getItem(KEY) ?? "";
-  } catch {
-    return "";
-  }
+/** The remembered name. Asks for one if there is none. */
+export async function knownName() {
+  return remembered() || changedName("");
 }
 
-function remember(name) {
-  try {
-    localStorage.setItem(KEY, name);
-  } catch {
-    // As above.
-  }
+/** The remembered name; without one, as much of `other` as a name may have. */
+export function nameOr(other) {
+  return remembered() || [...other].slice(0, MAX_LENGTH).join("");
 }
 
-/** Asks until there is a name. Resolves with it, or with the current one when the person changes nothing. */
+/** Asks for a name. Resolves with the current one if the person cancels. */
+export async function changedName(current) {
+  const name = await ask(current);
+  remember(name);
+  return name;
+}
+
+/** Shows the dialog until there is a name. */
 function ask(current) {
   const dialog = byId("name-dialog");
   const field = byId("name-field");
@@ -41,18 +42,19 @@ function ask(current) {
   });
 }
 
-/** The remembered name, asked for when there is none. */
-export async function knownName() {
-  return remembered() || changedName("");
+// A browser may forbid storage: the name then lasts as long as the page.
+function remembered() {
+  try {
+    return localStorage.getItem(KEY) ?? "";
+  } catch {
+    return "";
+  }
 }
 
-/** The remembered name, or as much of this one as a name may have. */
-export function nameOr(other) {
-  return remembered() || [...other].slice(0, LONGEST).join("");
-}
-
-export async function changedName(current) {
-  const name = await ask(current);
-  remember(name);
-  return name;
+function remember(name) {
+  try {
+    localStorage.setItem(KEY, name);
+  } catch {
+    // See above.
+  }
 }

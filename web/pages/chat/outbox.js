@@ -1,23 +1,25 @@
-// Messages of this page that are not in the log yet, and which event of the channel is which of them. No I/O.
+// This page's messages that are not in the log yet, and which event each of them became. No I/O.
 //
-// An event can come before its `published` (then sender and text tell), after it (then the id tells), or without it, when the answer was
-// lost with a connection. Each entry is claimed by one event at most, so that what was said once is shown once.
+// A message's event may arrive before the `published` answer: sender and text identify it. It may
+// arrive after the answer: the id identifies it. Or the answer was lost with the connection. Each
+// event claims at most one entry, so that every message is shown once.
 
 import { reached } from "../../client/subscription.js";
 
 export class Outbox {
   #entries = [];
 
-  /** `entry`: sender, text, key and whatever the page keeps with them. */
+  /** `entry`: sender, text, key, and anything the page keeps with them. Returns it. */
   add(entry) {
     entry.id = null;
     this.#entries.push(entry);
     return entry;
   }
 
-  /** The entry that this event is, which then is no longer here; undefined for somebody else's. */
+  /** Removes and returns the entry of this event; undefined for another person's event. */
   claim({ id, data }) {
-    const same = (entry) => entry.id === null && entry.sender === data.sender && entry.text === data.text;
+    const same = (entry) =>
+      entry.id === null && entry.sender === data.sender && entry.text === data.text;
     const found = this.#entries.find((entry) => entry.id === id) ?? this.#entries.find(same);
     if (found) this.remove(found);
     return found;
@@ -32,11 +34,11 @@ export class Outbox {
     this.#entries = this.#entries.filter((each) => each !== entry);
   }
 
-  /** After a gap that ends at `position`, events up to there never come: takes out the entries stored as one of these and returns them. */
+  /** Removes and returns the entries whose events a gap up to `position` has swallowed. */
   release(position) {
-    const comes = ({ id }) => id === null || (id !== position && reached(id, position));
-    const gone = this.#entries.filter((entry) => !comes(entry));
-    this.#entries = this.#entries.filter(comes);
-    return gone;
+    const outstanding = ({ id }) => id === null || (id !== position && reached(id, position));
+    const released = this.#entries.filter((entry) => !outstanding(entry));
+    this.#entries = this.#entries.filter(outstanding);
+    return released;
   }
 }

@@ -1,20 +1,25 @@
-// Who is here: the list of members beside the conversation, and the colour and initial that go with a name.
+// The members beside the conversation, and the colour and initial of each name.
 
-const HUES = 8;
-const byId = (id) => document.getElementById(id);
+import { byId, clone } from "../shared/dom.js";
 
-/** Writes a name into the .sender and .avatar of `row`, in a colour that is the same for this name everywhere. */
-export function dress(row, name) {
-  // FNV-1a; its high bits are the well mixed ones.
-  const hash = [...name].reduce((sum, letter) => Math.imul(sum ^ letter.codePointAt(0), 16_777_619), 2_166_136_261);
-  row.dataset.hue = String((hash >>> 24) % HUES);
+const COLOURS = 8;
+
+/** Writes a name into the .sender and .avatar of `row`. A name has the same colour everywhere. */
+export function showName(row, name) {
+  row.dataset.hue = String(colour(name));
   row.querySelector(".sender").textContent = name;
   row.querySelector(".avatar").textContent = ([...name.trim()][0] ?? "?").toUpperCase();
 }
 
+// FNV-1a; its high bits are mixed best.
+function colour(name) {
+  const mix = (hash, letter) => Math.imul(hash ^ letter.codePointAt(0), 16_777_619);
+  return ([...name].reduce(mix, 2_166_136_261) >>> 24) % COLOURS;
+}
+
 export class People {
   #ids = new Set();
-  #others = 0; // members of a crowd, whose names are not told
+  #unnamed = 0; // members of a crowd are counted, not named
   #me = "";
 
   constructor() {
@@ -25,9 +30,9 @@ export class People {
     });
   }
 
-  /** `count` is how many there are, `members` who: none where they are too many. */
+  /** `count`: all members. `members`: their names, empty in a crowd. */
   reset(members, me, count) {
-    this.#others = count - members.length;
+    this.#unnamed = count - members.length;
     this.#ids = new Set(members.map(({ id }) => id));
     this.#me = me;
     this.#draw();
@@ -44,14 +49,15 @@ export class People {
   }
 
   #draw() {
-    const ids = [...this.#ids].sort((a, b) => (b === this.#me) - (a === this.#me) || a.localeCompare(b));
+    const mineFirst = (a, b) => (b === this.#me) - (a === this.#me) || a.localeCompare(b);
+    const ids = [...this.#ids].sort(mineFirst);
     byId("members").replaceChildren(...ids.map((id) => this.#row(id)));
-    byId("here").textContent = String(ids.length + this.#others);
+    byId("here").textContent = String(ids.length + this.#unnamed);
   }
 
   #row(id) {
-    const row = byId("member").content.firstElementChild.cloneNode(true);
-    dress(row, id);
+    const row = clone("member");
+    showName(row, id);
     row.querySelector(".you").hidden = id !== this.#me;
     return row;
   }

@@ -1,26 +1,43 @@
-// A channel type, as /v1/types gives it, in words. No I/O.
+// A channel type (GET /v1/types) in sentences. No I/O.
+
+const UNITS = [
+  [86_400, "day"],
+  [3_600, "hour"],
+  [60, "minute"],
+  [1, "second"],
+];
 
 function duration(seconds) {
-  const units = [[86_400, "day"], [3_600, "hour"], [60, "minute"], [1, "second"]];
-  const [size, unit] = units.find(([size]) => seconds >= size) ?? [1, "second"];
+  const [size, unit] = UNITS.find(([each]) => seconds >= each) ?? [1, "second"];
   const count = Math.round(seconds / size);
   return `${count} ${unit}${count === 1 ? "" : "s"}`;
 }
 
+/** Payload, history and presence. */
 export function describeType({ payload, history, presence }) {
-  const age = history.age ? ` for ${duration(history.age)}` : "";
-  const kept = history.events ? `keeps the newest ${history.events.toLocaleString("en")}${age}` : "keeps no history";
-  return [`${payload} events`, kept, presence && "shows who is there"].filter(Boolean).join(" · ");
+  const parts = [`${payload} events`, describeHistory(history), presence && "shows who is there"];
+  return parts.filter(Boolean).join(" · ");
+}
+
+function describeHistory({ events, age }) {
+  if (!events) return "keeps no history";
+  return `keeps the newest ${events.toLocaleString("en")}${age ? ` for ${duration(age)}` : ""}`;
 }
 
 const SLOW = {
-  disconnect: "A reader that is too slow is disconnected and resumes.",
-  drop: "A reader that is too slow misses events, and is told how many.",
-  latest: "A reader that is too slow gets the newest event of each key.",
+  disconnect: "A subscriber that reads too slowly is disconnected and resumes.",
+  drop: "A subscriber that reads too slowly misses events and is told how many.",
+  latest: "A subscriber that reads too slowly gets the newest event of each key.",
 };
 
-/** Who may publish to it, and what becomes of slow readers. */
+/** Who may publish, and what happens to slow subscribers. */
 export function describeRules({ publish, slow }) {
-  const who = publish.includes("client") ? "HTTP producers and WebSocket clients" : "HTTP producers";
-  return [publish.length ? `Events come from ${publish.includes("producer") ? who : "WebSocket clients"}.` : "", SLOW[slow] ?? ""].join(" ").trim();
+  return [describePublishers(publish), SLOW[slow]].filter(Boolean).join(" ");
+}
+
+function describePublishers(publish) {
+  if (!publish.length) return "";
+  if (!publish.includes("producer")) return "Events come from WebSocket clients.";
+  const clients = publish.includes("client") ? " and WebSocket clients" : "";
+  return `Events come from HTTP producers${clients}.`;
 }

@@ -1,4 +1,4 @@
-// The state of connection and channel as people read it: a dot, a line, a countdown, and a button to try at once.
+// The state of the connection and of the channel: a dot, a line with a countdown, a retry button.
 
 const TEXT = {
   connecting: () => "connecting…",
@@ -6,15 +6,20 @@ const TEXT = {
   offline: () => "offline",
   waiting: ({ seconds }) => `reconnecting in ${Math.max(1, Math.ceil(seconds))} s…`,
   stopped: ({ reason }) => `stopped: ${reason}`,
-  refused: ({ code, passing }) => `${passing ? "trying again" : "refused"}: ${code.replaceAll("_", " ")}`,
+  refused: ({ code, passing }) =>
+    `${passing ? "trying again" : "refused"}: ${code.replaceAll("_", " ")}`,
 };
 
-// Said once: a screen reader is not made to read a countdown.
-const SPOKEN = { ...TEXT, waiting: () => "connection lost, reconnecting", offline: () => "offline, connects when the network is back" };
+// For screen readers: without the countdown, which they would read each second.
+const SPOKEN = {
+  ...TEXT,
+  waiting: () => "connection lost, reconnecting",
+  offline: () => "offline, connects when the network is back",
+};
 
 export class StatusView {
   #root;
-  #ticking;
+  #countdown;
   #connection = { state: "connecting" };
   #refusal = null;
 
@@ -24,20 +29,20 @@ export class StatusView {
     root.querySelector("button").addEventListener("click", onRetry);
   }
 
-  /** The state of the connection. */
+  /** Shows a status of the connection. */
   show(status) {
     this.#connection = status;
     this.#draw();
   }
 
-  /** The channel was refused (an EventHubError): that is the state while the connection stands. null takes it back. */
+  /** Shows that the channel was refused with this EventHubError, while the connection is open. */
   refuse(error) {
     if (error === this.#refusal) return;
     this.#refusal = error;
     this.#draw();
   }
 
-  /** Whether the channel's refusal is what is shown. */
+  /** Whether a refusal of the channel is shown. */
   get refused() {
     return this.#refusal !== null && this.#connection.state === "open";
   }
@@ -45,18 +50,20 @@ export class StatusView {
   #draw() {
     const { code, passing } = this.#refusal ?? {};
     const status = this.refused ? { state: "refused", code, passing } : this.#connection;
-    clearInterval(this.#ticking);
-    const spoken = SPOKEN[status.state](status);
-    this.#root.dataset.state = status.state;
-    this.#root.querySelector(".status-spoken").textContent = spoken;
-    this.#root.querySelector("button").hidden = status.passing || status.state === "open" || status.state === "connecting";
+    const { state } = status;
+    clearInterval(this.#countdown);
+    this.#root.dataset.state = state;
+    this.#root.querySelector(".status-spoken").textContent = SPOKEN[state](status);
+    const nothingToRetry = status.passing || state === "open" || state === "connecting";
+    this.#root.querySelector("button").hidden = nothingToRetry;
     this.#write(status);
-    if (status.state === "waiting") this.#countDown(status);
+    if (state === "waiting") this.#countDown(status);
   }
 
   #countDown({ state, seconds }) {
     const end = performance.now() + seconds * 1000;
-    this.#ticking = setInterval(() => this.#write({ state, seconds: (end - performance.now()) / 1000 }), 250);
+    const tick = () => this.#write({ state, seconds: (end - performance.now()) / 1000 });
+    this.#countdown = setInterval(tick, 250);
   }
 
   #write(status) {

@@ -1,22 +1,22 @@
-// The token of this tab: from a link's fragment, or typed in where the server asks for one. It is kept as long as the tab, and nowhere else.
+// The token of this tab, from a link's fragment or from the form. It is kept as long as the tab.
 
 const KEY = "eventhub.token";
 
-const WORDS = {
+const SENTENCES = {
   unauthorized: "This needs a token.",
   invalid_token: "That token is not accepted.",
   token_expired: "The token has expired.",
   forbidden: "The token does not allow this.",
-  revoked: "This token has been shut out.",
+  revoked: "This token has been revoked.",
   expiring: "The token is about to expire. With a new one you stay connected.",
 };
 
-/** Why a token is asked for: a sentence for the code, then what the server said. */
+/** Why a token is asked for: a sentence for the code, then the server's message. */
 export function describeRefusal({ code, message }) {
-  return [WORDS[code], message && `The server says: ${message}.`].filter(Boolean).join(" ");
+  return [SENTENCES[code], message && `The server says: ${message}.`].filter(Boolean).join(" ");
 }
 
-/** A URL's fragment without its `token`, and that token, or null. */
+/** Splits a URL's fragment into its `token`, or null, and the rest. */
 export function takeToken(fragment) {
   const fields = new URLSearchParams(fragment.replace(/^#/, ""));
   if (!fields.has("token")) return { token: null, fragment };
@@ -32,8 +32,11 @@ export class Token {
   #onChange;
   #storage;
 
-  /** `form` holds an input, a .reason and a button; `next` gets the focus when it is done with; `onChange(token)` a new one, or null for none. */
-  constructor(form, next, onChange, storage = sessionStorageOrNone()) {
+  /**
+   * `form` holds an input, a .reason and a button. `next` is focused after the form is closed.
+   * `onChange(token)` is called with each new token, null for none.
+   */
+  constructor(form, next, onChange, storage = sessionStorageOrMemory()) {
     this.#form = form;
     this.#field = form.querySelector("input");
     this.#next = next;
@@ -52,16 +55,18 @@ export class Token {
     return this.#storage.getItem(KEY);
   }
 
-  /** Shows the field: because of an EventHubError, a status with its reason, or the code `expiring`. */
+  /** Shows the form because of an EventHubError, a refused status, or the code `expiring`. */
   ask({ code, message, reason }) {
+    const text = describeRefusal({ code, message: message ?? reason });
+    const invalid = code !== "unauthorized" && code !== "expiring";
+    // A screen reader announces the alert only if it is visible when it is written.
     this.#form.hidden = false;
-    // An alert that is written while it is hidden is not said.
-    this.#form.querySelector(".reason").textContent = describeRefusal({ code, message: message ?? reason });
-    this.#field.setAttribute("aria-invalid", String(code !== "unauthorized" && code !== "expiring"));
+    this.#form.querySelector(".reason").textContent = text;
+    this.#field.setAttribute("aria-invalid", String(invalid));
     if (code !== "expiring" && !isWriting(document.activeElement)) this.#field.focus();
   }
 
-  /** Nobody needs to be asked any more. */
+  /** Closes the form. */
   done() {
     const focused = this.#form.contains(document.activeElement);
     this.#form.hidden = true;
@@ -70,10 +75,12 @@ export class Token {
     this.#field.value = "";
   }
 
-  // History entries, bookmarks and screenshots would keep it.
+  // The token is removed from the address: history, bookmarks and screenshots would keep it.
   #readAddress() {
     const { token, fragment } = takeToken(location.hash);
-    if (fragment !== location.hash) history.replaceState(history.state, "", location.pathname + location.search + fragment);
+    if (fragment !== location.hash) {
+      history.replaceState(history.state, "", location.pathname + location.search + fragment);
+    }
     if (token) this.#storage.setItem(KEY, token);
     return token !== null;
   }
@@ -86,20 +93,20 @@ export class Token {
   }
 }
 
-// Who is in the middle of a message shall not type its rest into the field.
+// The focus is not taken from a person who is writing: the rest would go into the token's field.
 const isWriting = (element) => /^(INPUT|TEXTAREA)$/.test(element?.tagName) && element.value !== "";
 
-// A browser may forbid storage altogether; the token then lasts as long as the page.
-function sessionStorageOrNone() {
+// A browser may forbid storage: the token then lasts as long as the page.
+function sessionStorageOrMemory() {
   try {
     sessionStorage.getItem(KEY);
     return sessionStorage;
   } catch {
-    const kept = new Map();
+    const values = new Map();
     return {
-      getItem: (name) => kept.get(name) ?? null,
-      setItem: (name, value) => kept.set(name, value),
-      removeItem: (name) => kept.delete(name),
+      getItem: (name) => values.get(name) ?? null,
+      setItem: (name, value) => values.set(name, value),
+      removeItem: (name) => values.delete(name),
     };
   }
 }
