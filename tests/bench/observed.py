@@ -83,7 +83,7 @@ async def alternate(manager: ConnectionManager) -> None:
             for verb in VERBS:
                 setattr(Metrics, verb, real[verb] if state else nothing)
             manager.hub.tracing = tracing if state > 1 else None
-            manager.access.on, manager.access._share = state > 2, 0.1 if state == 3 else 1.0
+            manager.access_log.on, manager.access_log._share = state > 2, 0.1 if state == 3 else 1.0
             cpu, count = time.process_time(), delivered(counters)
             await asyncio.sleep(PERIOD)  # what is measured
             if events := delivered(counters) - count:
@@ -99,12 +99,12 @@ def delivered(counters: Mapping[str, DeliveryCounters]) -> int:
 
 def serve() -> None:
     """`eventhub serve`, going through the states while it beats."""
-    beat = ConnectionManager.beat
+    beat = ConnectionManager.send_heartbeats
 
     async def both(self: ConnectionManager) -> None:
         await asyncio.gather(beat(self), alternate(self))
 
-    setattr(ConnectionManager, "beat", both)  # noqa: B010  # as one would say it, mypy objects
+    setattr(ConnectionManager, "send_heartbeats", both)  # noqa: B010  # as one would say it, mypy objects
     command()
 
 

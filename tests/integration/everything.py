@@ -89,7 +89,7 @@ async def produces_until_it_is_shut_out(world: World) -> None:
         world, f"{head}Authorization: {bearer('known')['Authorization']}\n\n2\n1\n\n"
     ) as (reader, _):
         await reader.readline()
-        world.app.manager.connections.end(BlockTarget("subject", "ana"), blocked=False)
+        world.app.manager.registry.disconnect(BlockTarget("subject", "ana"), blocked=False)
         await reader.read()
 
 

@@ -410,14 +410,14 @@ async def an_operator(world: World) -> None:
     first, second = [await connect(world.url, additional_headers=bearer("known")) for _ in range(2)]
     world.victim = (await hear(first, "hello"))["session"]
     await hear(second, "hello")
-    assert world.app.manager.connections.end(BlockTarget("subject", "ana"), blocked=False) == 2
+    assert world.app.manager.registry.disconnect(BlockTarget("subject", "ana"), blocked=False) == 2
     await ends(second, 4503)
     await end_of(first)
 
 
 async def a_goodbye(world: World) -> None:
     client = await world.connect()
-    world.app.manager._send_away(world.protocol())
+    world.app.manager.drain._send_away(world.protocol())
     await ends(client)
 
 
@@ -513,7 +513,7 @@ INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {
     "pace": ("eventhub.server.websocket.reader:FrameReader._pause_is_over", many_messages),
     "congested": ("eventhub.session.session:Session.congested", a_full_buffer),
     "leave": ("eventhub.delivery.feed:Feed.leave", an_end),
-    "closed": ("eventhub.server.connections.identity:Connections.leave", an_end),
+    "closed": ("eventhub.server.connections.registry:ConnectionRegistry.remove", an_end),
     "log": ("eventhub.hub.subscription_log:ended", an_end),
     "watcher": ("", a_member),
     "buffered": ("eventhub.server.websocket.protocol:WebSocketProtocol.buffered", a_scrape),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 
-from eventhub.server.connections.drain import BURST_SECONDS, LEAST_PACE
+from eventhub.server.connections.drain_pace import BURST_SECONDS, LEAST_PACE
 from eventhub.server.process.loop_lag import pulse
 from eventhub.server.security.connection_limits import raise_descriptors
 from tests.clients import busiest, metric

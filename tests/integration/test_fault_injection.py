@@ -83,8 +83,8 @@ _PLACES: dict[str, list[str]] = {
     ],
     "operator": [
         "hub/hub.py:Hub._soon:call_soon",
-        "server/connections/manager.py:ConnectionManager.cut_off:contain",
-        "server/connections/identity.py:Connections.end:_fail",
+        "server/connections/drain.py:Drain.cut_off:contain",
+        "server/connections/registry.py:ConnectionRegistry.disconnect:_fail",
     ],
     "presence": [
         "hub/hub.py:Hub.run:create_task",
@@ -111,20 +111,20 @@ _PLACES: dict[str, list[str]] = {
         "server/connections/deadlines.py:Deadlines._expire:call_soon",
         "server/connections/deadlines.py:Deadlines._expire:contain",
         "server/connections/deadlines.py:Deadlines.set:call_at",
-        "server/connections/identity.py:Connections._set:deadlines.after",
+        "server/connections/credential_expiry.py:CredentialExpiry._after:deadlines.after",
         "server/websocket/asgi.py:AsgiWebSocket._read:deadlines.after",
         "server/websocket/message_timer.py:MessageTimer.expect_first:deadlines.after",
     ],
     "goodbye": [
-        "server/connections/drain.py:in_turn:tell",
-        "server/connections/drain.py:together:tell",
-        "server/connections/manager.py:ConnectionManager.opened:call_soon",
+        "server/connections/drain_pace.py:at_a_pace:send_away",
+        "server/connections/drain_pace.py:all_at_once:send_away",
+        "server/connections/drain.py:Drain.connection_opened:call_soon",
     ],
     "heartbeat": [
-        "server/connections/manager.py:ConnectionManager.beat:contained",
+        "server/connections/manager.py:ConnectionManager.send_heartbeats:contained",
     ],
     "buffered": [
-        "server/connections/manager.py:ConnectionManager.readings:buffered",
+        "server/connections/manager.py:ConnectionManager._buffered:buffered",
     ],
     "readings": [
         "server/process/process_metrics.py:ProcessMetrics.readings:to_thread",
@@ -147,7 +147,7 @@ _PLACES: dict[str, list[str]] = {
         "server/websocket/read_throttle.py:ReadThrottle.queue:later",
     ],
     "decided": [
-        "server/connections/identity.py:Connections.renew:_spawn",
+        "server/connections/registry.py:ConnectionRegistry.renew:_spawn",
     ],
     "message in parts": [
         "server/websocket/message_timer.py:MessageTimer.track:deadlines.after",

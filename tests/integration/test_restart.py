@@ -5,7 +5,7 @@ says what came of it.
 from itertools import pairwise
 from pathlib import Path
 
-from eventhub.server.connections.drain import LEAST_AWAY, MARGIN_SECONDS
+from eventhub.server.connections.drain_pace import LEAST_AWAY, MARGIN_SECONDS
 from tests.integration.restart import restart
 
 

@@ -92,7 +92,7 @@ class Application:
         )
         pages.mount(self._api)
         self._rest = with_headers(self._api, ALWAYS)
-        self._cors = Cors(self.manager.origins.listed)
+        self._cors = Cors(self.manager.origin_check.listed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -105,9 +105,9 @@ class Application:
                 except InvalidRequest as error:
                     await _turn_away(scope, send, error)
                     return
-            self.manager.proxies.apply(scope)
-            if self.manager.access.on:
-                send = self.manager.access.watch(scope, send)
+            self.manager.forwarded.apply(scope)
+            if self.manager.access_log.on:
+                send = self.manager.access_log.watch(scope, send)
         if (
             scope["type"] == "http" and scope["method"] == "HEAD"
         ):  # as GET, without a body (RFC 9110, 9.3.2)
@@ -117,8 +117,8 @@ class Application:
                 send = self._cors.watch(scope, send)
             try:
                 check_query(scope["query_string"])
-                if not self.manager.hosts.open:
-                    self.manager.hosts.check(_host(scope))
+                if not self.manager.host_check.open:
+                    self.manager.host_check.check(_host(scope))
                 if PARAMETER in scope["query_string"]:
                     query, headers = self.manager.authentication.move_query_token(
                         scope["query_string"], combined(scope["headers"])
@@ -127,7 +127,7 @@ class Application:
                 if scope["method"] == "OPTIONS" and is_preflight(
                     headers := combined(scope["headers"])
                 ):
-                    self.manager.origins.check(headers)
+                    self.manager.origin_check.check(headers)
                     await self._cors.preflight(headers, send)
                     return
             except EventHubError as error:
@@ -140,7 +140,12 @@ class Application:
             await self._dispatch(scope, receive, send)
         else:
             await answered(
-                self._dispatch, self.manager.shutting_down, self.hub.faults, scope, receive, send
+                self._dispatch,
+                self.manager.drain.shutting_down,
+                self.hub.faults,
+                scope,
+                receive,
+                send,
             )
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -159,9 +164,9 @@ class Application:
             self._telemetry.start(self.hub.nodes.own)
         async with asyncio.TaskGroup() as tasks:
             serving: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
-                "heartbeats": self.manager.beat,
-                "rates": self.manager.rates.run,
-                "admin": self.manager.admin.run,
+                "heartbeats": self.manager.send_heartbeats,
+                "rates": self.manager.publish_quota.run,
+                "admin": self.manager.operators.run,
                 "pulse": self._pulse,
             }
             if self.manager.authentication.key_set:
@@ -180,9 +185,9 @@ class Application:
             await self.hub.started.wait()
             yield
             if not self.hub.draining:  # under another server nobody has drained yet
-                self.manager.begin_end()
-                await self.manager.end()
-                self.manager.close()
+                self.manager.drain.begin()
+                await self.manager.drain.run()
+                self.manager.drain.close()
             for task in work:
                 task.cancel()
         if self._telemetry:

@@ -75,7 +75,7 @@ def build(manager: ConnectionManager, publish: ASGIApp, scrape: Scrape, lifespan
     _reading(api, manager)
     _streams(api, manager)
     _operations(api, manager, scrape)
-    operator_routes.mount(api, manager.admin, manager.settings.limits.body_seconds)
+    operator_routes.mount(api, manager.operators, manager.settings.limits.body_seconds)
     openapi.complete(api, manager.settings.auth)
     return api
 
@@ -258,7 +258,7 @@ def _streams(api: FastAPI, manager: ConnectionManager) -> None:
     async def stream(
         request: Request, transport: str, channel: str | None, last: str | None
     ) -> Response:
-        manager.origins.check(headers := combined(request.scope["headers"]))
+        manager.origin_check.check(headers := combined(request.scope["headers"]))
         principal = await manager.authentication.admit(headers, address=address_of(request.scope))
         wanted = StreamQuery(request.scope["query_string"], channel, last)
         if not wanted.channels:
@@ -267,7 +267,7 @@ def _streams(api: FastAPI, manager: ConnectionManager) -> None:
             raise TooManySubscriptions(
                 f"the address names {len(wanted.channels)} channels; at most {STREAM_CHANNELS} fit on one stream"
             )
-        identity = manager.connections.enter(principal, address_of(request.scope))
+        identity = manager.registry.new_identity(principal, address_of(request.scope))
         return AsgiResponse(StreamResponse(manager, transport, wanted, identity))
 
     def add(

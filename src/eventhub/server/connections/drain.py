@@ -1,84 +1,138 @@
-"""The pace at which a node that is about to stop sends its clients away, and lets them come back.
+"""Ends all connections when the node stops.
 
-Knows neither connections nor what they are told.
+A drain goes through these states:
+
+| state     | new connections                   | open connections             | publishing |
+|-----------|-----------------------------------|------------------------------|------------|
+| serving   | accepted                          | served                       | accepted   |
+| `begin`   | refused; accepted if alone        | served                       | accepted   |
+| `run`     | refused; told to leave if alone   | told to leave, then flushed  | accepted   |
+| `close`   | refused; told to leave if alone   | the rest was cut off         | refused    |
+
+The node is alone if no other node remains that could serve its clients.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+import random
+from collections.abc import Callable, Collection
+from contextlib import suppress
 
-LEAST_PACE = 100
-"""Clients a second: a crowd that other nodes take in one breath need not wait."""
-STEP_SECONDS = 0.02
-"""Between two slices: about as fine as a busy loop keeps time."""
-BURST_SECONDS = 0.1
-"""So much of what a stall held up is made up for; the rest makes it late.
+import structlog
 
-Until LATE_SECONDS, no more than a tenth more than shall be is told in any second.
-"""
-LATE_SECONDS = 2.0
-"""It may be so late. Whoever is left then is told at once: the process may be killed before the
-next slice.
-"""
-RETURN_PACE = 2000
-"""Clients a second that come back to a node that starts again: two fifths of what one core takes."""
-LEAST_AWAY, MOST_AWAY, UNKNOWN_AWAY = 0.3, 10.0, 1.0
-"""Seconds that a start is taken to last: what this one took, within bounds; the last where it is
-not known.
-"""
-MARGIN_SECONDS = 0.3
-"""From the last goodbye to the end of the process, and from there to the next start."""
-SLICE = 250
-"""Clients told in one turn of the loop where all are told together."""
+from eventhub.config.sections import ShutdownSettings
+from eventhub.errors import ShuttingDown
+from eventhub.hub.hub import Hub
+from eventhub.server.connections.connection import SessionConnection
+from eventhub.server.connections.drain_pace import all_at_once, at_a_pace, reconnect_delay
 
-Client = TypeVar("Client")
+FLUSH_SECONDS = 0.5
+"""Longest wait for buffers to be flushed while nobody is served. A client that is cut off resumes."""
+
+log = structlog.get_logger("eventhub.connections")
 
 
-class DrainPace:
-    """Of so many clients, the same share in each second of `spread`, and LEAST_PACE at least. `now` is in seconds."""
-
-    def __init__(self, clients: int, spread: float, now: float) -> None:
-        self._clients = clients
-        self._per_second = max(LEAST_PACE, clients / spread) if spread else float("inf")
-        self._end = now + clients / self._per_second + LATE_SECONDS
-        self._due = 0.0
-        self._last = now - STEP_SECONDS
-
-    def due(self, now: float) -> int:
-        """How many are to have been told by now."""
-        if now >= self._end:
-            return self._clients
-        self._due = min(
-            self._clients, self._due + self._per_second * min(now - self._last, BURST_SECONDS)
-        )
-        self._last = now
-        return int(self._due)
+Contain = Callable[[SessionConnection, str, Callable[[], None]], None]
+"""Does work of one connection. An exception ends that connection only."""
 
 
-async def in_turn(clients: Sequence[Client], tell: Callable[[Client], None], spread: float) -> None:
-    """Tell all, at a pace."""
-    clock = asyncio.get_running_loop().time
-    pace, told = DrainPace(len(clients), spread, clock()), 0
-    while told < len(clients):
-        due = pace.due(clock())
-        for client in clients[told:due]:
-            tell(client)
-        told = due
-        await asyncio.sleep(STEP_SECONDS if told < len(clients) else 0)
+class Drain:
+    """Sends clients away. `connections` are the open ones, live: closed ones leave it."""
 
+    def __init__(
+        self,
+        hub: Hub,
+        settings: ShutdownSettings,
+        connections: Collection[SessionConnection],
+        contain: Contain,
+    ) -> None:
+        self._hub = hub
+        self._settings = settings
+        self._connections = connections
+        self._contain = contain
+        self._all_closed = asyncio.Event()
+        self.start_seconds: float | None = None
+        """Seconds from the start of this process until it listened, if known."""
+        self.alone = False
+        """The node stops and no other node remains, so new connections are served as before."""
+        self._sent_at_once: int | None = None
+        """How many clients were sent away at once; None before that."""
 
-async def together(clients: Sequence[Client], tell: Callable[[Client, int], None]) -> None:
-    """Tell all now, each with its number in the order in which they may come back."""
-    for number, client in enumerate(clients):
-        tell(client, number)
-        if number % SLICE == SLICE - 1:
-            await asyncio.sleep(0)  # others have their turn
+    @property
+    def refusing(self) -> bool:
+        """New connections are to go to another node."""
+        return self._hub.draining and not self.alone
 
+    def begin(self, workers: int = 1) -> None:
+        """Announce the stop. `workers`: how many of the known nodes stop together, with this one."""
+        self._hub.draining = True
+        self.alone = len(self._hub.nodes.others) < workers
 
-def comeback(number: int, start_seconds: float | None, chance: float) -> float:
-    """Seconds after which a client may find the node started again: each number has its own moment.
+    async def run(self) -> None:
+        """Send all clients away. Waits until they are gone or the grace period is over.
 
-    `start_seconds`: how long this start took. `chance` is from 0 to 1.
-    """
-    away = UNKNOWN_AWAY if start_seconds is None else start_seconds
-    return min(max(away, LEAST_AWAY), MOST_AWAY) + MARGIN_SECONDS + (number + chance) / RETURN_PACE
+        With other nodes, a share leaves each second, each client is served until its own goodbye,
+        and other requests are served until `close`. Alone, all leave at once, since a client that
+        comes back finds nobody until this node has started again. The process must then end soon.
+        """
+        leaving = list(self._connections)
+        # Clients that came together, as those of one region do, must not leave together.
+        random.shuffle(leaving)
+        if self.alone:
+            self._sent_at_once = len(leaving)
+            await all_at_once(leaving, self._send_away)
+            return await self._flush(min(self._settings.grace, FLUSH_SECONDS))
+        # If the hub has ended, nothing is delivered any more, so clients gain nothing by waiting.
+        spread = 0 if self._hub.ended else self._settings.spread
+        await at_a_pace(leaving, self._send_away, spread)
+        await self._flush(self._settings.grace)
+
+    def close(self) -> None:
+        """Refuse publishing from now on."""
+        self._hub.draining = self._hub.closing = True
+
+    def cut_off(self) -> None:
+        """Abort all connections. Their clients resume as after any broken connection."""
+        for connection in list(self._connections):
+            self._hub.faults.contain("cut_off", connection.abort)
+
+    def shutting_down(self, number: int | None = None) -> ShuttingDown:
+        """Return the error for one client, with its own moment to come back.
+
+        `number` is the client's place among those that leave at once; None for a random place.
+        """
+        if self.alone:
+            if number is None:
+                number = random.randint(0, self._sent_at_once or 0)
+            delay = reconnect_delay(number, self.start_seconds, random.random())
+        else:
+            delay = random.uniform(0.2, 1.0) * self._settings.reconnect_within
+        return ShuttingDown("the server is about to stop; reconnect and resume", retry_after=delay)
+
+    def connection_opened(self, connection: SessionConnection) -> None:
+        """Note a new connection. If all others were already sent away, it follows them."""
+        self._all_closed.clear()
+        if self._sent_at_once is not None:
+            asyncio.get_running_loop().call_soon(self._send_away, connection)
+
+    def connection_closed(self) -> None:
+        """Note that a connection has closed."""
+        if not self._connections:
+            self._all_closed.set()
+
+    async def _flush(self, seconds: float) -> None:
+        if self._connections:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._all_closed.wait(), seconds)
+        if self._connections:
+            log.warning(
+                "cut_off",
+                connections=len(self._connections),
+                reason="did not take what was due, nor leave, in time",
+            )
+            self.cut_off()
+
+    def _send_away(self, connection: SessionConnection, number: int | None = None) -> None:
+        if connection in self._connections:
+            self._contain(
+                connection, "goodbye", lambda: connection.goodbye(self.shutting_down(number))
+            )

@@ -19,7 +19,8 @@ from eventhub.errors import BrokerUnavailable, Forbidden, InvalidRequest
 from eventhub.events.event import format_time, parse_age
 from eventhub.hub.hub import Hub
 from eventhub.observability import log_setup
-from eventhub.server.connections.identity import ConnectionIdentity, Connections
+from eventhub.server.connections.identity import ConnectionIdentity
+from eventhub.server.connections.registry import ConnectionRegistry
 from eventhub.server.connections.scatter_gather import ANSWER_BYTES, ScatterGather
 from eventhub.server.security.authentication import Authentication, Headers
 
@@ -144,8 +145,10 @@ class Verbosity(BaseModel):
 class Operators:
     """The operator's desk of one node."""
 
-    def __init__(self, authentication: Authentication, connections: Connections, hub: Hub) -> None:
-        self._authentication, self._connections, self._hub = authentication, connections, hub
+    def __init__(
+        self, authentication: Authentication, registry: ConnectionRegistry, hub: Hub
+    ) -> None:
+        self._authentication, self._registry, self._hub = authentication, registry, hub
         self._assembly = ScatterGather(hub, self._answer)
         self._asked = asyncio.Event()
         hub.nodes.listen(TOPIC, self._hear)
@@ -266,16 +269,18 @@ class Operators:
     def _answer(self, question: dict[str, Any]) -> dict[str, Any]:
         if "end" in question:
             *target, blocked = question["end"]
-            return {"ended": self._connections.end(BlockTarget.of(*target), blocked=bool(blocked))}
+            return {
+                "ended": self._registry.disconnect(BlockTarget.of(*target), blocked=bool(blocked))
+            }
         if "log" in question:
             if question["log"] is not None:
                 log_setup.set_level(Verbosity(level=question["log"]).level)
             return {"level": log_setup.level()}
         wanted = ConnectionFilter.model_validate(question["connections"])
-        matching = [identity for identity in self._connections if wanted.fits(identity)]
+        matching = [identity for identity in self._registry if wanted.fits(identity)]
         slowest = sorted(matching, key=attrgetter("buffered"), reverse=True)[: wanted.limit]
         return {
-            "open": len(self._connections),
+            "open": len(self._registry),
             "matching": len(matching),
             "rows": list(_rows(slowest)),
         }
@@ -285,7 +290,7 @@ class Operators:
             self._asked.set()
             return
         for target in self._blocks.merge(map(BlockDecision.of_row, orjson.loads(message))):
-            self._connections.end(target, blocked=True)
+            self._registry.disconnect(target, blocked=True)
 
     async def _tell(self, decisions: Iterable[BlockDecision]) -> None:
         rows = [decision.as_row() for decision in decisions]
@@ -323,7 +328,7 @@ def _row(identity: ConnectionIdentity) -> dict[str, Any]:
     channels = session.channels if session is not None else []
     return {
         "session": identity.id,
-        "transport": identity.holder.transport if identity.holder is not None else None,
+        "transport": identity.connection.transport if identity.connection is not None else None,
         "address": identity.address,
         "opened": format_time(identity.opened),
         "buffered": identity.buffered,

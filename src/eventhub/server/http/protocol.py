@@ -458,10 +458,10 @@ class HttpProtocol(asyncio.Protocol):
             self._stop(_head_too_large())
 
     def _start(self, exchange: Exchange) -> None:
-        self.manager.starts.start(partial(self._run, exchange))
+        self.manager.request_starts.start(partial(self._run, exchange))
 
     def _run(self, exchange: Exchange) -> None:
-        task = self.loop.create_task(exchange.run(self._app, self.manager.starts.ran))
+        task = self.loop.create_task(exchange.run(self._app, self.manager.request_starts.ran))
         task.add_done_callback(self._server_state.tasks.discard)
         self._server_state.tasks.add(task)
 

@@ -65,7 +65,9 @@ class Server(uvicorn.Server):
                 ssl_handshake_timeout=self._manager.settings.limits.head_seconds if self.config.ssl else None,
             )  # fmt: skip
             self.servers.append(server)
-        self._manager.start_seconds = age(self._seat.supervisor if self._seat else os.getpid())
+        self._manager.drain.start_seconds = age(
+            self._seat.supervisor if self._seat else os.getpid()
+        )
         gc.collect()
         gc.freeze()  # what is here now stays: no collection need look at it again
         gc.set_threshold(GARBAGE)
@@ -108,13 +110,13 @@ class Server(uvicorn.Server):
         when to come again. A node that knows no other stops accepting before the first goodbye: a refused connection is tried again by
         everybody, and an `EventSource` gives up for good at a 503.
         """
-        self._manager.begin_end(len(self._seat.mailboxes) if self._seat else 1)
-        log.info("draining", alone=self._manager.alone)
+        self._manager.drain.begin(len(self._seat.mailboxes) if self._seat else 1)
+        log.info("draining", alone=self._manager.drain.alone)
         await race(self._drain(), self._hurried())
         self._stop_listening()
-        self._manager.close()
+        self._manager.drain.close()
         if self.hurried:
-            self._manager.cut_off()
+            self._manager.drain.cut_off()
         if self._seat is None:  # the supervisor sees to it that workers end
             _give_up_after(END_SECONDS)
         await super().shutdown()
@@ -132,15 +134,15 @@ class Server(uvicorn.Server):
         connections: set[Any] = self.server_state.connections
         kept = [connection for connection in connections if isinstance(connection, HttpProtocol)]
         idle = [connection for connection in kept if not self._last_call(connection)]
-        if self._manager.alone:
+        if self._manager.drain.alone:
             await asyncio.sleep(
                 LAST_CALL if kept else 0
             )  # they are served meanwhile, and so is everybody else
             self._stop_listening()
             self.config.timeout_graceful_shutdown = HASTE_SECONDS
-            await self._manager.end()
+            await self._manager.drain.run()
         else:
-            await asyncio.gather(self._manager.end(), asyncio.sleep(LAST_CALL if idle else 0))
+            await asyncio.gather(self._manager.drain.run(), asyncio.sleep(LAST_CALL if idle else 0))
 
     def _stop_listening(self) -> None:
         for server in self.servers:

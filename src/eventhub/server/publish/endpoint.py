@@ -113,10 +113,10 @@ class PublishRequest:
         self.kind: ChannelType = manager.hub.types.resolve(self.channel)
         self.kind.admit(PublisherKind.PRODUCER)
         principal.authorize(Action.PUBLISH, self.channel, self.kind.anonymous)
-        self.charge_for = manager.rates.charge_for(principal, address_of(scope), self.kind)
+        self.charge_for = manager.publish_quota.charge_for(principal, address_of(scope), self.kind)
         self.limits = manager.settings.limits
         self.now = manager.hub.now
-        manager.origins.check(self.headers)
+        manager.origin_check.check(self.headers)
         if codings := _codings(headers.get(b"content-encoding", b"")):
             raise UnsupportedMediaType(
                 f"the body's Content-Encoding is {codings}; expected none: a body that is not compressed"
@@ -273,10 +273,10 @@ class PublishEndpoint:
             headers = combined(scope["headers"])
             principal = await self._manager.authentication.admit(headers, address=address_of(scope))
             request = PublishRequest(self._manager, scope, headers, principal)
-            if self._manager.access.on:
+            if self._manager.access_log.on:
                 note(scope, trace_id=trace_id_of(request.given))
             if request.stream:
-                identity = self._manager.connections.enter(principal, address_of(scope))
+                identity = self._manager.registry.new_identity(principal, address_of(scope))
                 ingest = NdjsonPublish(self._manager, request, identity)
                 try:
                     await ingest.run(scope, receive, send)
@@ -447,7 +447,7 @@ class PublishEndpoint:
         body = bytearray()
         end = asyncio.get_running_loop().time() + request.limits.body_seconds
         if await self._more(request, receive, body, end):
-            with self._manager.connections.counted(
+            with self._manager.registry.counted(
                 request.principal
             ):  # what is here already is held until the rest comes
                 while await self._more(request, receive, body, end):

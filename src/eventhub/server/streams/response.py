@@ -62,9 +62,9 @@ class StreamResponse:
         self._identity = identity
         self._session = manager.session(self._outbox, _refuse, identity)
         self._outbox.on_fail = partial(manager.end_session, self._session)
-        self._late = manager.refusing
+        self._late = manager.drain.refusing
         if self._late and transport != "sse":
-            raise manager.shutting_down()
+            raise manager.drain.shutting_down()
         if self._late:
             # nobody becomes a subscriber, or a member, of a node that is about to stop; `__call__`
             # says goodbye
@@ -81,10 +81,10 @@ class StreamResponse:
         self._outgoing = outgoing_of(scope)
         note(scope, session=self._identity.id)
         try:
-            if self.transport == "sse" and self._manager.refusing:
+            if self.transport == "sse" and self._manager.drain.refusing:
                 # any answer but 200 would be the last that an EventSource asks for (WHATWG HTML,
                 # 9.2.3)
-                self.goodbye(self._manager.shutting_down())
+                self.goodbye(self._manager.drain.shutting_down())
                 return await self._send(send)
             with self._manager.connection_limits.counted(scope):
                 self._manager.opened(self, self._identity, self._session)
@@ -111,7 +111,12 @@ class StreamResponse:
             return  # it is ending
         out = self._outgoing()
         if error := self._liveness.dead(
-            time.monotonic(), out, self._manager.patience, heard=False, reads=True, full=False
+            time.monotonic(),
+            out,
+            self._manager.liveness_timeouts,
+            heard=False,
+            reads=True,
+            full=False,
         ):
             self.fail(error)
         self._liveness.ping(out)

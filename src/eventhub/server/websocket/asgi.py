@@ -67,10 +67,10 @@ class AsgiWebSocket:
             query, headers = manager.authentication.move_query_token(
                 scope["query_string"], combined(scope["headers"])
             )
-            manager.hosts.check(headers.get(b"host"))
-            manager.origins.check(headers)
+            manager.host_check.check(headers.get(b"host"))
+            manager.origin_check.check(headers)
             principal = await manager.authentication.admit(headers, offered, address_of(scope))
-            identity = manager.connections.enter(principal, address_of(scope))
+            identity = manager.registry.new_identity(principal, address_of(scope))
             self._session = manager.session(self._outbox, self._submit, identity)
             self._publish_queue = PublishQueue(
                 manager.hub, self._published, self._give_up, identity.id
@@ -156,7 +156,7 @@ class AsgiWebSocket:
         except EventHubError as error:
             self.fail(error)
         bucket, clock, turns = (
-            self._manager.bucket(),
+            self._manager.command_bucket(),
             asyncio.get_running_loop().time,
             self._manager.turns,
         )
@@ -195,7 +195,7 @@ class AsgiWebSocket:
         self._outbox.fail(error)
 
     def _give_up(self, error: EventHubError) -> None:
-        self._manager.connections.fail(self, error)
+        self._manager.registry.fail(self, error)
 
     async def _send(self, send: Send) -> None:
         while (data := await self._outbox.take(self._manager.settings.heartbeat)) is not None:

@@ -142,12 +142,12 @@ class Node:
         self.manager = ConnectionManager(settings, self.hub, self.authentication)
         self.loop = Loop(self.clock)
         self.manager.deadlines = Deadlines(self.loop, self.hub.faults)
-        self.connections = self.manager.connections
+        self.registry = self.manager.registry
 
     def connect(self, principal: Principal = STRANGER) -> Holder:
         """A connection of theirs with a session."""
         holder = Holder(manager=self.manager)
-        identity = self.connections.enter(principal, "192.0.2.1")
+        identity = self.registry.new_identity(principal, "192.0.2.1")
         session = self.manager.session(holder, lambda ref, event: None, identity)
         self.manager.opened(holder, identity, session)
         holder.session = session
@@ -190,7 +190,7 @@ async def test_a_connection_is_warned_and_ends_with_its_token() -> None:
     assert (holder.heard(), holder.failed) == ([], [])
     node.reach(END)
     assert codes(holder) == ["token_expired"]
-    assert (len(list(node.connections)), len(node.manager.deadlines)) == (0, 0)
+    assert (len(list(node.registry)), len(node.manager.deadlines)) == (0, 0)
 
 
 @in_loop
@@ -291,7 +291,7 @@ async def test_a_connection_without_a_session_ends_without_a_warning() -> None:
     node = Node()
     holder = Holder(transport="producer", manager=node.manager)
     node.manager.opened(
-        holder, node.connections.enter(node.authentication.authenticate(good()), "")
+        holder, node.registry.new_identity(node.authentication.authenticate(good()), "")
     )
     node.reach(END - 30)
     assert holder.failed == []
@@ -405,19 +405,19 @@ async def test_a_seat_counts_among_the_connections_of_its_principal_while_it_las
     node = Node(limits={"connections_per_principal": 1})
     ana = node.authentication.authenticate(good())
     with (
-        node.connections.counted(ana),
-        node.connections.counted(node.authentication.authenticate(KEY)),
-        node.connections.counted(STRANGER),
-        node.connections.counted(STRANGER),
+        node.registry.counted(ana),
+        node.registry.counted(node.authentication.authenticate(KEY)),
+        node.registry.counted(STRANGER),
+        node.registry.counted(STRANGER),
     ):
-        with pytest.raises(TooManyConnections), node.connections.counted(ana):
+        with pytest.raises(TooManyConnections), node.registry.counted(ana):
             pass
         with pytest.raises(TooManyConnections):
             node.connect(ana)
-    with pytest.raises(TimeoutError), node.connections.counted(ana):
+    with pytest.raises(TimeoutError), node.registry.counted(ana):
         raise TimeoutError
     holder = node.connect(ana)
-    with pytest.raises(TooManyConnections), node.connections.counted(ana):
+    with pytest.raises(TooManyConnections), node.registry.counted(ana):
         pass
     holder.leave()
     assert len(node.manager.connection_limits.principals) == 0
@@ -445,10 +445,10 @@ async def test_those_who_are_shut_out_are_disconnected_and_do_not_come_back() ->
     )
     target = BlockTarget("subject", "ana")
     node.authentication.blocks.decide(target, node.clock.now, END * 1000)
-    assert node.connections.end(target, blocked=True) == 1
+    assert node.registry.disconnect(target, blocked=True) == 1
     assert (codes(by_token), codes(by_key), codes(other)) == (["revoked"], [], [])
     assert node.auth(node.connect(), good())[0]["code"] == "revoked"
-    assert node.connections.end(target, blocked=True) == 0
+    assert node.registry.disconnect(target, blocked=True) == 0
 
 
 # Keys that come late
@@ -529,7 +529,7 @@ async def test_whoever_leaves_while_a_key_is_looked_for_is_forgotten(answer: int
             gone.leave()
             server.open.set()
             await until(lambda: here.data)
-            assert (gone.data, gone.failed, len(list(node.connections))) == (b"", [], 1)
+            assert (gone.data, gone.failed, len(list(node.registry))) == (b"", [], 1)
             assert here.heard()[0].get("code") == (None if answer == 200 else "keys_unavailable")
             assert len(node.manager.connection_limits.principals) == (1 if answer == 200 else 0)
 

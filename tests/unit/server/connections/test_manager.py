@@ -21,9 +21,10 @@ from eventhub.errors import EventHubError, Internal, ShuttingDown
 from eventhub.hub.cluster import Cluster
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
-from eventhub.server.connections.drain import MARGIN_SECONDS, RETURN_PACE
+from eventhub.server.connections.connection import TRANSPORTS
+from eventhub.server.connections.drain_pace import MARGIN_SECONDS, RETURN_PACE
 from eventhub.server.connections.limit_errors import too_large
-from eventhub.server.connections.manager import BEATS, READ_SLICE, TRANSPORTS, ConnectionManager
+from eventhub.server.connections.manager import BEATS, READ_SLICE, ConnectionManager
 from eventhub.server.security.authentication import Authentication
 from eventhub.server.websocket.handshake import SUBPROTOCOL, WEBSOCKET_PATH
 from eventhub.session.session import SessionLimits
@@ -45,16 +46,16 @@ def build(**fields: Any) -> ConnectionManager:
 
 async def drain(manager: ConnectionManager) -> None:
     """As a node among others does."""
-    manager.begin_end(0)
-    await manager.end()
+    manager.drain.begin(0)
+    await manager.drain.run()
 
 
 def test_whatever_is_wrong_with_a_decision_the_desk_goes_on_repeating() -> None:
-    admin = build().admin
-    admin._blocks.merge(
+    operators = build().operators
+    operators._blocks.merge(
         [BlockDecision(BlockTarget("key", "ana"), 0, 10**300, blocked=True)]
     )  # no JSON can be made of it
-    asyncio.run(admin._repeat({"n2"}))
+    asyncio.run(operators._repeat({"n2"}))
 
 
 # Connections
@@ -81,7 +82,9 @@ class Open:
         self.leaves = True
         self.told = asyncio.Event()
         self.aborted = False
-        manager.opened(self, manager.connections.enter(manager.authentication.nobody, "192.0.2.1"))
+        manager.opened(
+            self, manager.registry.new_identity(manager.authentication.nobody, "192.0.2.1")
+        )
 
     def fail(self, error: EventHubError) -> None:
         self.failed = error
@@ -235,7 +238,7 @@ def test_sessions_get_the_configured_limits_and_the_hub() -> None:
     session = manager.session(
         Writer(),
         lambda ref, event: None,
-        manager.connections.enter(manager.authentication.nobody, ""),
+        manager.registry.new_identity(manager.authentication.nobody, ""),
     )
     session.receive(b'{"type":"subscribe","channel":"zzz"}')
     assert b'"unknown_channel"' in written[0]
@@ -252,7 +255,7 @@ def test_every_connection_is_beaten_once_a_heartbeat_but_for_those_that_left() -
         others = [Open(manager, on_beat=lambda: beats.append(turn)) for _ in range(2 * BEATS)]
         leaver = Open(manager)
         first.on_beat = lambda: manager.closed(leaver)
-        beating = asyncio.create_task(manager.beat())
+        beating = asyncio.create_task(manager.send_heartbeats())
         while first.beats < 3:
             await asyncio.sleep(0)
             turn += 1
@@ -267,7 +270,7 @@ def test_every_connection_is_beaten_once_a_heartbeat_but_for_those_that_left() -
 def test_heartbeats_go_on_without_connections_and_reach_those_that_come() -> None:
     async def scenario() -> None:
         manager = build(heartbeat=0.05)
-        beating = asyncio.create_task(manager.beat())
+        beating = asyncio.create_task(manager.send_heartbeats())
         await asyncio.sleep(0)
         reached = asyncio.Event()
         Open(manager, on_beat=reached.set)
@@ -302,7 +305,7 @@ def test_draining_takes_nobody_new_and_serves_on_until_it_is_closed() -> None:
             Open(manager)
         assert 0 < caught.value.retry_after <= 4
         assert not manager.hub.closing
-        manager.close()
+        manager.drain.close()
         assert manager.hub.closing
 
     run(scenario)
@@ -392,19 +395,19 @@ def test_a_node_is_alone_when_all_that_it_knows_stop_with_it(
 ) -> None:
     manager = build()
     monkeypatch.setattr(Cluster, "others", {f"node{number}" for number in range(others)})
-    manager.begin_end(workers)
-    assert manager.alone is alone
-    assert manager.refusing is not alone
+    manager.drain.begin(workers)
+    assert manager.drain.alone is alone
+    assert manager.drain.refusing is not alone
 
 
 def test_who_is_alone_takes_newcomers_and_sends_them_away_with_the_others() -> None:
     async def scenario() -> None:
         manager = build(shutdown=ShutdownSettings(spread=3600))
         early = Open(manager)
-        manager.begin_end()
+        manager.drain.begin()
         assert manager.unready()["server"] == "about to stop"
         late = Open(manager)
-        await manager.end()
+        await manager.drain.run()
         assert [len(connection.goodbyes) for connection in (early, late)] == [1, 1]
         behind = Open(manager)
         await behind.told.wait()
@@ -416,10 +419,10 @@ def test_who_is_alone_takes_newcomers_and_sends_them_away_with_the_others() -> N
 def test_who_leaves_together_comes_back_evenly_once_the_node_may_have_started_again() -> None:
     async def scenario() -> None:
         manager = build()
-        manager.start_seconds = 0.8
+        manager.drain.start_seconds = 0.8
         connections = [Open(manager) for _ in range(2000)]
-        manager.begin_end()
-        await manager.end()
+        manager.drain.begin()
+        await manager.drain.run()
         moments = [error.retry_after for connection in connections for error in connection.goodbyes]
         assert moments != sorted(moments), "in no order that groups of clients have"
         moments.sort()
@@ -435,8 +438,8 @@ def test_who_is_alone_waits_but_a_moment_for_those_that_still_flush() -> None:
         manager = build(shutdown=ShutdownSettings(grace=3600))
         stuck = Open(manager)
         stuck.leaves = False
-        manager.begin_end()
-        await manager.end()
+        manager.drain.begin()
+        await manager.drain.run()
         assert stuck.aborted
 
     run(scenario)
@@ -464,7 +467,7 @@ def test_a_heartbeat_that_fails_ends_its_connection_and_costs_nobody_else_theirs
         again = asyncio.Event()
         bad = Open(manager, on_beat=broken)
         good = Open(manager, on_beat=lambda: again.set() if good.beats == 2 else None)
-        beating = asyncio.create_task(manager.beat())
+        beating = asyncio.create_task(manager.send_heartbeats())
         await again.wait()
         beating.cancel()
         assert isinstance(bad.failed, Internal)

@@ -1,10 +1,10 @@
-"""server/connections/drain.py: how fast clients are sent away."""
+"""server/connections/drain_pace.py: how fast clients are sent away."""
 
 import asyncio
 
 import pytest
 
-from eventhub.server.connections.drain import (
+from eventhub.server.connections.drain_pace import (
     BURST_SECONDS,
     LATE_SECONDS,
     LEAST_AWAY,
@@ -15,9 +15,9 @@ from eventhub.server.connections.drain import (
     STEP_SECONDS,
     UNKNOWN_AWAY,
     DrainPace,
-    comeback,
-    in_turn,
-    together,
+    all_at_once,
+    at_a_pace,
+    reconnect_delay,
 )
 from tests.loop import in_loop
 
@@ -66,9 +66,9 @@ def test_whoever_is_left_when_the_time_is_up_is_told_at_once() -> None:
 @in_loop
 async def test_all_are_told_once_and_in_their_order() -> None:
     seen: list[int] = []
-    await in_turn(range(30), seen.append, 0.1)
+    await at_a_pace(range(30), seen.append, 0.1)
     assert seen == list(range(30))
-    await in_turn((), seen.append, 10)
+    await at_a_pace((), seen.append, 10)
     assert len(seen) == 30
 
 
@@ -78,14 +78,14 @@ async def test_all_are_told_once_and_in_their_order() -> None:
 def test_whoever_comes_back_first_finds_what_was_started_again(
     took: float | None, away: float
 ) -> None:
-    assert comeback(0, took, 0) == pytest.approx(away + MARGIN_SECONDS)
+    assert reconnect_delay(0, took, 0) == pytest.approx(away + MARGIN_SECONDS)
 
 
 @pytest.mark.parametrize("clients", [1, 100, 2000, 20_000])
 def test_no_second_sees_more_than_a_third_more_than_the_mean_of_those_that_come_back(
     clients: int,
 ) -> None:
-    moments = [comeback(number, 1, number % 7 / 7) for number in range(clients)]
+    moments = [reconnect_delay(number, 1, number % 7 / 7) for number in range(clients)]
     first, last = min(moments), max(moments)
     most = max(
         sum(begin <= moment < begin + 1 for moment in moments)
@@ -97,7 +97,9 @@ def test_no_second_sees_more_than_a_third_more_than_the_mean_of_those_that_come_
 @in_loop
 async def test_those_that_leave_together_do_so_in_slices() -> None:
     told: list[tuple[str, int]] = []
-    telling = asyncio.create_task(together("a" * (SLICE + 1), lambda *client: told.append(client)))
+    telling = asyncio.create_task(
+        all_at_once("a" * (SLICE + 1), lambda *client: told.append(client))
+    )
     await asyncio.sleep(0)
     assert told == [("a", number) for number in range(SLICE)]
     await telling
