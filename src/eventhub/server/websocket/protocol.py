@@ -120,7 +120,7 @@ class WebSocketProtocol(asyncio.Protocol):
         try:
             self._reader.feed(data)
         except Exception as error:
-            self._manager.connections.broke(self, "message", error)
+            self._manager.registry.fail_after_fault(self, "message", error)
             self._manager.contained(self, "message", self.stop_parsing)
 
     def eof_received(self) -> bool:
@@ -170,7 +170,7 @@ class WebSocketProtocol(asyncio.Protocol):
         error = self._liveness.dead(
             self._loop.time(),
             out,
-            self._manager.patience,
+            self._manager.liveness_timeouts,
             heard=heard,
             reads=not self._reader.paused,
             full=self.full,
@@ -202,7 +202,7 @@ class WebSocketProtocol(asyncio.Protocol):
         """Publish an event of the client. `ref`: what the client calls it."""
         if self._publish_queue is None:
             assert self._session is not None  # which received the command
-            fail = partial(self._manager.connections.fail, self)
+            fail = partial(self._manager.registry.fail, self)
             self._publish_queue = PublishQueue(
                 self._manager.hub, self._published, fail, self._session.id
             )

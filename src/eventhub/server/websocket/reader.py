@@ -9,8 +9,9 @@ from functools import partial
 from time import thread_time
 from typing import Protocol
 
+from eventhub.server.connections.connection import SessionConnection
 from eventhub.server.connections.limit_errors import no_first_message, too_large, too_slow
-from eventhub.server.connections.manager import ConnectionManager, SessionConnection
+from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.turns import BURST, SLICE_SECONDS
 from eventhub.server.websocket.frames import FrameParser, MessageTooLong, ProtocolViolation
 from eventhub.server.websocket.message_timer import MessageTimer
@@ -61,7 +62,7 @@ class FrameReader:
         self._loop = loop
         self._connection = connection
         self._parser: FrameParser | None = None
-        self._throttle = ReadThrottle(manager.bucket())
+        self._throttle = ReadThrottle(manager.command_bucket())
         self._message_timer = MessageTimer(manager.deadlines, manager.settings.limits.body_seconds)
         self.heard = False
         """Bytes came since the last heartbeat, or the socket was not read."""

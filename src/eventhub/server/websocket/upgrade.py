@@ -64,7 +64,7 @@ class Upgrade:
             result = negotiate(manager, request.method, request.url, request.headers, client)
             if connection.slot is None:
                 connection.slot = manager.connection_limits.session(client)
-            identity = manager.connections.enter(result.principal, client)
+            identity = manager.registry.new_identity(result.principal, client)
             session = manager.session(connection, connection.submit, identity)
             manager.opened(connection, identity, session)
         except UnknownKey as unknown:
@@ -76,7 +76,7 @@ class Upgrade:
         except EventHubError as error:
             self._refuse(error)
             return
-        if manager.access.on:
+        if manager.access_log.on:
             self._log_access(HTTPStatus.SWITCHING_PROTOCOLS, client, identity.id)
         connection.open(session, result.answer, deflate=result.deflate)
         self._subscribe(session, result.query)
@@ -109,13 +109,13 @@ class Upgrade:
             self._connection.give_up()
             self._refuse(error)
         else:
-            self._manager.connections.fail(self._connection, error)
+            self._manager.registry.fail(self._connection, error)
 
     def _refuse(self, error: EventHubError) -> None:
         if self._transport.is_closing():  # the client left while the keys were fetched
             return
         request = self._request
-        if self._manager.access.on:
+        if self._manager.access_log.on:
             self._log_access(error.status, self._client(), None)
         self._manager.hub.refused(error)
         opening = opening_of_page(error, request.method, request.headers)
@@ -127,9 +127,9 @@ class Upgrade:
 
     def _client(self) -> str:
         peer = self._transport.get_extra_info("peername") or ("",)
-        return self._manager.proxies.client(peer[0], self._request.headers)
+        return self._manager.forwarded.client(peer[0], self._request.headers)
 
     def _log_access(self, status: int, client: str, session: str | None) -> None:
         request = self._request
         path = request.url.partition(b"?")[0].decode("latin-1")
-        self._manager.access.write(request.method, path, status, client, session=session)
+        self._manager.access_log.write(request.method, path, status, client, session=session)
