@@ -1,4 +1,5 @@
-"""The Grafana dashboards, as code: what is in helm/eventhub/files/dashboards is made here, by `make docs`.
+"""The Grafana dashboards, as code. `make docs` writes them into helm/eventhub/files/dashboards.
 
-Grafana's own types (grafana-foundation-sdk) say which fields there are; what is asked of Prometheus stands in one file per dashboard.
+Grafana's own types (grafana-foundation-sdk) define the fields. The queries to Prometheus stand in
+one file per dashboard.
 """

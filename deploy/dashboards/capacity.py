@@ -1,19 +1,20 @@
-"""For whoever sizes it: what a connection and a delivery cost, how much room is left, how it grows."""
+"""The dashboard for sizing: the cost of a connection and a delivery, the room that is left, growth."""
 
 from deploy.dashboards.panels import NODE, PROCESS, Panel, graph, page, runbook, summary
 
 PEAKS = "$__range:1m"
-"""Every minute of the time shown: with steps of `$__interval`, hours when that is a month, peaks
-would fall in between.
+"""One step a minute over the time range. Steps of `$__interval`, which are hours in a range of a
+month, would miss peaks.
 """
 STEADY = "2m"
-"""For rates at these steps, so that nothing falls between them."""
+"""The range of rates at these steps: long enough to cover every minute."""
 
 CONNECTION: list[Panel] = [
     graph(
         "Memory per connection",
         "bytes",
-        "All of a node's memory by its connections, so that few connections carry its base. With many it says how many fit into a node.",
+        "A node's memory divided by its connections. With few connections this is mostly the base "
+        "of the process. With many it shows how many fit into a node.",
         (
             "sum by (pod, instance) (process_resident_memory_bytes{@nodes})"
             " / clamp_min(sum by (pod, instance) (eventhub_connections{@nodes}), 1)",
@@ -23,7 +24,7 @@ CONNECTION: list[Panel] = [
     graph(
         "CPU per connection",
         "percentunit",
-        "Cores by connections: heartbeats, and the connection's deliveries.",
+        "Cores divided by connections: heartbeats, and the connection's deliveries.",
         (
             "sum by (pod, instance) (rate(process_cpu_seconds_total{@nodes}[@]))"
             " / clamp_min(sum by (pod, instance) (eventhub_connections{@nodes}), 1)",
@@ -33,7 +34,8 @@ CONNECTION: list[Panel] = [
     graph(
         "Waiting to be sent per connection",
         "bytes",
-        "Outgoing buffers. Each may hold limits.buffer_bytes: with all full at once that is what memory must carry.",
+        "Bytes in outgoing buffers, per connection. Each buffer may hold limits.buffer_bytes; "
+        "memory must suffice if all are full at once.",
         (
             "sum by (pod, instance) (eventhub_buffered_bytes{@nodes})"
             " / clamp_min(sum by (pod, instance) (eventhub_connections{@nodes}), 1)",
@@ -46,7 +48,8 @@ DELIVERY: list[Panel] = [
     graph(
         "CPU per delivery",
         "s",
-        "All CPU time by events written to subscribers. Falls with more readers per event; rises with TLS, compression, large payloads.",
+        "CPU time divided by events written to subscribers. Falls with more readers per event; "
+        "rises with TLS, compression, large payloads.",
         (
             "sum by (pod, instance) (rate(process_cpu_seconds_total{@nodes}[@]))"
             " / sum by (pod, instance) (rate(eventhub_events_delivered_total{@nodes}[@]))",
@@ -56,7 +59,8 @@ DELIVERY: list[Panel] = [
     graph(
         "Of which writing to sockets",
         "s",
-        "Fan-out time by delivery. The rest of CPU per delivery is publishing, heartbeats, handshakes and the broker.",
+        "Fan-out time divided by deliveries. The rest of the CPU per delivery is publishing, "
+        "heartbeats, handshakes and the broker.",
         (
             "sum by (type) (rate(eventhub_fanout_seconds_sum{@types}[@]))"
             " / sum by (type) (rate(eventhub_events_delivered_total{@types}[@]))",
@@ -66,7 +70,8 @@ DELIVERY: list[Panel] = [
     graph(
         "Memory per delivery a second",
         "bytes",
-        "A node's memory by its deliveries per second: what throughput costs in memory. Rises alone: history or buffers grow.",
+        "A node's memory divided by its deliveries per second: the memory cost of throughput. If "
+        "it rises alone, history or buffers grow.",
         (
             "sum by (pod, instance) (process_resident_memory_bytes{@nodes})"
             " / sum by (pod, instance) (rate(eventhub_events_delivered_total{@nodes}[@]))",
@@ -76,7 +81,7 @@ DELIVERY: list[Panel] = [
     graph(
         "Deliveries per event",
         "short",
-        "How many readers an event has. CPU goes with deliveries, the broker's load with events times nodes.",
+        "Readers per event. CPU depends on deliveries, the broker's load on events times nodes.",
         (
             "sum by (type) (rate(eventhub_events_delivered_total{@types}[@]))"
             " / sum by (type) (rate(eventhub_events_published_total{@types}[@]))",
@@ -86,43 +91,44 @@ DELIVERY: list[Panel] = [
     graph(
         "Deliveries a second by node",
         "cps",
-        "Beside CPU per process it says how much more a node can deliver.",
+        "Together with CPU per process it shows how much more a node can deliver.",
         ("sum by (pod, instance) (rate(eventhub_events_delivered_total{@nodes}[@]))", NODE),
     ),
     graph(
         "Broker calls a second by node",
         "cps",
-        "What publishing asks of the broker. Batches of producers make fewer calls of more events.",
+        "Calls of publishing to the broker. Batches of producers make fewer calls with more "
+        "events.",
         ("sum by (pod, instance) (rate(eventhub_broker_publish_seconds_count{@nodes}[@]))", NODE),
     ),
 ]
 
 ROOM: list[Panel] = [
     graph(
-        "Connections, and how many there may be",
+        "Connections and their limit",
         "short",
-        "By node. At the limit clients are turned away: add nodes, or raise limits.connections and open files."
-        + runbook("EventHubConnectionsNearLimit"),
+        "By node. At the limit clients are refused: add nodes, or raise limits.connections and the "
+        "limit of open files." + runbook("EventHubConnectionsNearLimit"),
         ("sum by (pod, instance) (eventhub_connections{@nodes})", NODE),
         ("sum by (pod, instance) (eventhub_connections_limit{@nodes})", NODE + " limit"),
     ),
     graph(
         "Memory",
         "bytes",
-        "By node. Leave room for reconnects: after a node fails, its clients are here, too."
+        "By node. Leave room for reconnects: if a node fails, its clients come to the other nodes."
         + runbook("EventHubMemoryNearLimit"),
         ("sum by (pod, instance) (process_resident_memory_bytes{@nodes})", NODE),
     ),
     graph(
         "Memory limit",
         "bytes",
-        "Of the control group; empty where there is none." + runbook("EventHubMemoryNearLimit"),
+        "Limit of the control group; empty if there is none." + runbook("EventHubMemoryNearLimit"),
         ("max by (pod, instance) (eventhub_memory_limit_bytes{@nodes})", NODE),
     ),
     graph(
         "CPU, cores per process",
         "short",
-        "A process uses one core at most. Near 1: more workers or nodes."
+        "A process uses at most one core. Near 1, add workers or nodes."
         + runbook("EventHubLoopSaturated"),
         ("sum by (pod, instance, worker) (rate(process_cpu_seconds_total{@nodes}[@]))", PROCESS),
         limit=0.8,
@@ -130,8 +136,8 @@ ROOM: list[Panel] = [
     graph(
         "Event loop delay",
         "s",
-        "Over all processes. The p99 rises long before CPU is all used: it says how much of the room is real."
-        + runbook("EventHubLoopSaturated"),
+        "Over all processes. The p99 rises long before the CPU is fully used: it shows how much "
+        "room is really left." + runbook("EventHubLoopSaturated"),
         (
             "histogram_quantile(0.5, sum by (le) (rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))",
             "p50",
@@ -143,9 +149,10 @@ ROOM: list[Panel] = [
         limit=0.25,
     ),
     graph(
-        "Open files of what is allowed",
+        "Open files, share of the limit",
         "percentunit",
-        "Each connection is one. Raise the limit (ulimit -n, LimitNOFILE) before limits.connections.",
+        "Each connection is one. Raise the limit (ulimit -n, LimitNOFILE) before "
+        "limits.connections.",
         (
             "max by (pod, instance, worker) (process_open_fds{@nodes}) / max by (pod, instance, worker) (process_max_fds{@nodes})",
             PROCESS,
@@ -153,10 +160,10 @@ ROOM: list[Panel] = [
         limit=0.8,
     ),
     graph(
-        "Memory broker: history held",
+        "Memory broker: history",
         "bytes",
-        "Empty with other brokers. At limits.history_bytes the largest channels lose their oldest half."
-        + runbook("EventHubHistoryNearLimit"),
+        "Empty with other brokers. At limits.history_bytes the largest channels lose their oldest "
+        "half." + runbook("EventHubHistoryNearLimit"),
         ("sum by (pod, instance) (eventhub_history_bytes{@nodes})", NODE),
         ("sum by (pod, instance) (eventhub_history_bytes_limit{@nodes})", NODE + " limit"),
     ),
@@ -166,29 +173,31 @@ GROWTH: list[Panel] = [
     summary(
         "Most connections at once",
         "short",
-        "In the time shown. Size for this and a node that fails, not for the average.",
+        "In the time range shown. Size for this number and the loss of a node, not for the "
+        "average.",
         f"max_over_time(sum(eventhub_connections{{@nodes}})[{PEAKS}])",
     ),
     summary(
         "Most deliveries a second",
         "cps",
-        "In the time shown.",
+        "In the time range shown.",
         f"max_over_time(sum(rate(eventhub_events_delivered_total{{@nodes}}[{STEADY}]))[{PEAKS}])",
     ),
     summary(
         "Most memory of a node",
         "bytes",
-        "In the time shown.",
+        "In the time range shown.",
         f"max_over_time(max(sum by (pod, instance) (process_resident_memory_bytes{{@nodes}}))[{PEAKS}])",
     ),
     summary(
         "Connections in 30 days",
         "short",
-        "If the time shown goes on as it did. Look at two weeks or more, or days and nights mislead.",
+        "If the trend of the time range shown continues. Choose two weeks or more; a shorter range "
+        "is distorted by days and nights.",
         "predict_linear(sum(eventhub_connections{@nodes})[$__range:$__interval], 30 * 86400)",
     ),
     summary(
-        "Connections there may be",
+        "Connection limit",
         "short",
         "At all nodes together.",
         "sum(eventhub_connections_limit{@nodes})",
@@ -197,7 +206,7 @@ GROWTH: list[Panel] = [
 
 CAPACITY = page(
     "capacity",
-    "What a connection and a delivery cost, how much room is left and how it grows.",
+    "The cost of a connection and a delivery, the room that is left, and growth.",
     "now-30d",
     [
         ("Growth", GROWTH),

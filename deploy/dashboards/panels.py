@@ -1,8 +1,9 @@
-"""Dashboards, rows and panels in EventHub's one style, on Grafana's own builders.
+"""Dashboards, rows and panels in one style, made with Grafana's own builders.
 
-In expressions `@nodes` stands for the labels of the chosen nodes, `@types` for those of the chosen channel types at these nodes, `[@]` for
-the time that a rate needs. Nodes are told apart by `pod` and `instance`: a plain Prometheus gives no pod, which does no harm. Sums over
-`worker` hold where there is none.
+In expressions, `@nodes` stands for the labels of the selected nodes, `@types` for the labels of the
+selected channel types at these nodes, and `[@]` for the time range that a rate needs. The labels
+`pod` and `instance` identify a node; a plain Prometheus sets no pod, which does no harm. Sums over
+`worker` also work without that label.
 """
 
 import json
@@ -49,7 +50,7 @@ Panel = timeseries.Panel | stat.Panel | table.Panel
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A dashboard: the name of its file, and what Grafana gets."""
+    """A dashboard: the name of its file, and Grafana's model of it."""
 
     name: str
     model: dashboard.Dashboard
@@ -65,7 +66,9 @@ class Page:
 
 
 def page(name: str, text: str, begin: str, rows: Sequence[tuple[str, Sequence[Panel]]]) -> Page:
-    """A dashboard of rows, each a title and its panels; `begin` is how far back it looks at first, such as now-1h."""
+    """A dashboard of rows: a title and its panels each. `begin` is the start of its first time range,
+    such as now-1h.
+    """
     found = (
         dashboard.Dashboard(f"EventHub / {name.capitalize()}")
         .uid(f"eventhub-{name}")
@@ -91,7 +94,7 @@ def page(name: str, text: str, begin: str, rows: Sequence[tuple[str, Sequence[Pa
         .with_variable(
             _variable("instance", 'eventhub_build_info{namespace=~"$namespace",job=~"$job"}')
         )
-        # .* as the type is `unknown` where an event was for none
+        # .* because the type is `unknown` if an event's channel type is not declared
         .with_variable(
             _variable(
                 "type", 'eventhub_events_published_total{namespace=~"$namespace",job=~"$job"}'
@@ -109,7 +112,7 @@ def page(name: str, text: str, begin: str, rows: Sequence[tuple[str, Sequence[Pa
 def graph(
     title: str, unit: str, text: str, *queries: Query, limit: float | None = None
 ) -> timeseries.Panel:
-    """Lines over time, a third of the page wide. From `limit` on it is bad, and shown so."""
+    """Lines over time, a third of the page wide. Values from `limit` on are shown as bad."""
     found = (
         timeseries.Panel()
         .title(title)
@@ -144,13 +147,13 @@ def graph(
 def figure(
     title: str, unit: str, text: str, expr: str, *steps: tuple[str, float | None]
 ) -> stat.Panel:
-    """One number, an eighth of the page wide, in the colour of the last of `steps` that it reaches."""
+    """One number, an eighth of the page wide, in the colour of the highest step that it reaches."""
     found = stat.Panel().title(title).description(text).unit(unit).span(3).height(4)
     return found.thresholds(_steps(*steps or (("text", None),))).with_target(_target(0, (expr, "")))
 
 
 def summary(title: str, unit: str, text: str, expr: str) -> stat.Panel:
-    """One number for all of the time shown, asked for once: as a line it would be worked out anew for each of its points."""
+    """One number for the whole time range, from one query. A line would run the query for each point."""
     found = (
         stat.Panel()
         .title(title)
@@ -164,13 +167,13 @@ def summary(title: str, unit: str, text: str, expr: str) -> stat.Panel:
 
 
 def listing(title: str, text: str, expr: str) -> table.Panel:
-    """A table of series as they are now: their labels and values."""
+    """A table of the present series: their labels and values."""
     target = _target(0, (expr, "")).instant().format(PromQueryFormat.TABLE)
     return table.Panel().title(title).description(text).span(24).height(7).with_target(target)
 
 
 def runbook(alert: str) -> str:
-    """What leads from a description to what to do."""
+    """A link from a description to the alert's runbook."""
     return f" Runbook: [{alert}]({RUNBOOKS}/{alert}.md)."
 
 
@@ -191,7 +194,7 @@ def _steps(*steps: tuple[str, float | None]) -> dashboard.ThresholdsConfig:
 
 
 def _variable(name: str, series: str) -> dashboard.QueryVariable:
-    """A choice of this label's values; all of them at first."""
+    """A selector of this label's values; all are selected at first."""
     query: dict[str, Any] = {"query": f"label_values({series}, {name})", "refId": name}
     found = (
         dashboard.QueryVariable(name)

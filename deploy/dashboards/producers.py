@@ -1,4 +1,4 @@
-"""For whoever publishes: how much, what is refused and why, how long it takes."""
+"""The dashboard for producers: rates, refusals and their causes, latency."""
 
 from deploy.dashboards.panels import NODE, Panel, figure, graph, listing, page, runbook
 
@@ -12,7 +12,7 @@ GLANCE: list[Panel] = [
     figure(
         "Events refused",
         "percentunit",
-        "The share of what was published that was not stored."
+        "Share of the published events that were not stored."
         + runbook("EventHubPublishesRejected"),
         "sum(rate(eventhub_events_rejected_total{@types}[@])) / "
         "sum(rate(eventhub_events_published_total{@types}[@]) or rate(eventhub_events_rejected_total{@types}[@]))",
@@ -23,7 +23,7 @@ GLANCE: list[Panel] = [
     figure(
         "Wait for an answer, p99",
         "s",
-        "From the whole request to its answer; the network comes on top."
+        "From the whole request to its answer, without the network."
         + runbook("EventHubPublishSlow"),
         "histogram_quantile(0.99, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
         ("green", None),
@@ -31,7 +31,7 @@ GLANCE: list[Panel] = [
         ("red", 1),
     ),
     figure(
-        "Readers have it after, p99",
+        "Delivery lag, p99",
         "s",
         "From accepting an event to writing it to subscribers." + runbook("EventHubDeliveryLag"),
         "histogram_quantile(0.99, sum by (le) (rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
@@ -42,13 +42,13 @@ GLANCE: list[Panel] = [
     figure(
         "Publishing streams",
         "short",
-        "Producers that publish over one long request now.",
+        "Producers that publish in one long request now.",
         'sum(eventhub_connections{@nodes,transport="producer"})',
     ),
     figure(
         "Readers per event",
         "short",
-        "Deliveries for each event. 0: nobody listens.",
+        "Deliveries for each event. 0: no subscribers.",
         "sum(rate(eventhub_events_delivered_total{@types}[@])) / sum(rate(eventhub_events_published_total{@types}[@]))",
     ),
 ]
@@ -57,19 +57,22 @@ RATES: list[Panel] = [
     graph(
         "Published by channel type",
         "cps",
-        "Events stored per second. Falls to nothing: producers stopped, cannot reach the nodes, or are refused (see Refusals).",
+        "Events stored per second. If it falls to 0, producers stopped, cannot reach the nodes, or "
+        "are refused (see Refusals).",
         ("sum by (type) (rate(eventhub_events_published_total{@types}[@]))", "{{type}}"),
     ),
     graph(
         "Published by node",
         "cps",
-        "One node has nearly all: a producer keeps one connection, which is fine, or the load balancer does not balance.",
+        "If one node has nearly all, a producer keeps one connection, which is fine, or the load "
+        "balancer does not balance.",
         ("sum by (pod, instance) (rate(eventhub_events_published_total{@types}[@]))", NODE),
     ),
     graph(
         "Delivered by channel type",
         "cps",
-        "Events written to subscribers per second. None while events are published: nobody subscribed to those channels.",
+        "Events written to subscribers per second. 0 while events are published: these channels "
+        "have no subscribers.",
         ("sum by (type) (rate(eventhub_events_delivered_total{@types}[@]))", "{{type}}"),
     ),
 ]
@@ -78,14 +81,15 @@ REFUSALS: list[Panel] = [
     graph(
         "Refused by code",
         "cps",
-        "invalid_event: the answer names the place. forbidden: the key's grants. broker_unavailable, internal: the server; try again.",
+        "invalid_event: the answer names the place of the fault. forbidden: check the key's "
+        "grants. broker_unavailable, internal: a fault of the server; try again.",
         ("sum by (code) (rate(eventhub_events_rejected_total{@types}[@]))", "{{code}}"),
     ),
     graph(
         "Refused share by channel type",
         "percentunit",
-        "unknown is a channel of a type that is not declared. Above 5 %: look at the code, then at the producer that changed last."
-        + runbook("EventHubPublishesRejected"),
+        "unknown is a channel whose type is not declared. Above 5 %, check the code, then the "
+        "producer that changed last." + runbook("EventHubPublishesRejected"),
         (
             "sum by (type) (rate(eventhub_events_rejected_total{@types}[@])) / sum by (type) ("
             "rate(eventhub_events_published_total{@types}[@]) or rate(eventhub_events_rejected_total{@types}[@]))",
@@ -96,7 +100,8 @@ REFUSALS: list[Panel] = [
     graph(
         "Held back by limits",
         "cps",
-        "publish_rate: more than the principal's share. Sizes: send smaller batches. bad_credentials: a key that ended.",
+        "publish_rate: the principal exceeds its rate. Sizes: send smaller batches. "
+        "bad_credentials: a key that expired or was removed.",
         (
             'sum by (limit) (rate(eventhub_refused_total{@nodes,limit=~"publish_rate|event_bytes|body_bytes|batch|depth|bad_credentials|'
             'body_seconds|channels|connections_per_principal"}[@]))',
@@ -105,7 +110,7 @@ REFUSALS: list[Panel] = [
     ),
     listing(
         "Refused in this time, by channel type and code",
-        "How many events were not stored. The codes are explained in PROTOCOL.md, Errors.",
+        "Number of events that were not stored. PROTOCOL.md, Errors, explains the codes.",
         "sort_desc(sum by (type, code) (increase(eventhub_events_rejected_total{@types}[$__range])))",
     ),
 ]
@@ -114,8 +119,8 @@ LATENCY: list[Panel] = [
     graph(
         "Wait for an answer",
         "s",
-        "From the whole request, with all its events, to its answer. Large batches wait longer in all and less per event."
-        + runbook("EventHubPublishSlow"),
+        "From the whole request, with all its events, to its answer. A large batch waits longer in "
+        "total and less per event." + runbook("EventHubPublishSlow"),
         (
             "histogram_quantile(0.5, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
             "p50",
@@ -133,8 +138,8 @@ LATENCY: list[Panel] = [
     graph(
         "Wait for an answer by channel type, p99",
         "s",
-        "One type alone: large payloads or a costly schema; all: the broker (next panel) or CPU."
-        + runbook("EventHubPublishSlow"),
+        "One type alone: large payloads or an expensive schema. All types: the broker (next panel) "
+        "or CPU." + runbook("EventHubPublishSlow"),
         (
             "histogram_quantile(0.99, sum by (type, le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
             "{{type}}",
@@ -144,7 +149,8 @@ LATENCY: list[Panel] = [
     graph(
         "Of which the broker, p99",
         "s",
-        "From handing events to the broker to its answer. When this is most of the wait, the broker is what to look at.",
+        "From handing events to the broker to its answer. If this is most of the wait, check the "
+        "broker.",
         (
             "histogram_quantile(0.99, sum by (pod, instance, le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))",
             NODE,
@@ -155,7 +161,7 @@ LATENCY: list[Panel] = [
 
 PRODUCERS = page(
     "producers",
-    "What producers publish to EventHub, what is refused and why, and how long it takes.",
+    "The events that producers publish to EventHub, refusals and their causes, and latency.",
     "now-1h",
     [("At a glance", GLANCE), ("Rates", RATES), ("Refusals", REFUSALS), ("Latency", LATENCY)],
 )
