@@ -66,9 +66,7 @@ class Page:
 
 
 def page(name: str, text: str, begin: str, rows: Sequence[tuple[str, Sequence[Panel]]]) -> Page:
-    """A dashboard of rows: a title and its panels each. `begin` is the start of its first time range,
-    such as now-1h.
-    """
+    """A dashboard of rows, each a title and its panels. It opens with the time range from `begin`."""
     found = (
         dashboard.Dashboard(f"EventHub / {name.capitalize()}")
         .uid(f"eventhub-{name}")
