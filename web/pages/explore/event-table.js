@@ -1,18 +1,25 @@
-// The newest events of a channel as table rows: bounded, filtered, and drawn at most once a frame.
+// The newest events of a channel as table rows: bounded, filtered, drawn at most once a frame.
 
 const LIMIT = 500;
+/** Characters: shorter JSON is shown on one line. */
 const ONE_LINE = 72;
-const CLOCK = { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3, hourCycle: "h23" };
+const CLOCK = {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+  hourCycle: "h23",
+};
 
 const REASONS = {
-  expired: "events are gone: older than what the channel keeps",
-  reset: "the channel's log was lost or reset; what follows is the new log",
-  unreadable: "what is stored there cannot be read",
+  expired: "the events are older than what the channel keeps",
+  reset: "the channel's log was lost or reset; the events that follow are a new log",
+  unreadable: "the stored events cannot be read",
   slow: "this page read too slowly; events were left out",
   conflated: "this page read too slowly; only the newest event of each key was sent",
 };
 
-/** JSON for people: one line where it is short. */
+/** JSON for people: on one line if it is short. */
 export function pretty(data) {
   const text = JSON.stringify(data, null, 2);
   const line = text.replace(/\n\s*/g, " ");
@@ -24,29 +31,34 @@ export class EventTable {
   #waiting = [];
   #shown = [];
   #received = 0;
-  #needle = "";
+  #filter = "";
   #paused = false;
   #scheduled = false;
 
-  /** `parts`: body, count, empty, eventRow and gapRow (templates), onWaiting(count) while paused. */
+  /**
+   * `parts`: the elements body, count and empty; the templates eventRow and gapRow; and
+   * onWaiting(count), called with the number of events that wait while the table is paused.
+   */
   constructor(parts) {
     this.#parts = parts;
   }
 
-  addEvent(event) {
+  addEvent({ id, time, data, attributes }) {
     this.#received += 1;
-    this.#add({ id: event.id, time: event.time, text: pretty(event.data), attributes: event.attributes });
+    this.#add({ id, time, text: pretty(data), attributes });
   }
 
-  addGap(gap) {
-    const skipped = gap.skipped === undefined ? "" : `, ${gap.skipped} in number`;
-    this.#add({ gap: `Gap after ${gap.after ?? "the beginning"} up to ${gap.position}: ${REASONS[gap.reason] ?? gap.reason}${skipped}.` });
+  addGap({ after, position, reason, skipped }) {
+    const range = `after ${after ?? "the beginning"} up to ${position}`;
+    const count = skipped === undefined ? "" : `, ${skipped} in number`;
+    this.#add({ gap: `Gap ${range}: ${REASONS[reason] ?? reason}${count}.` });
   }
 
-  filter(needle) {
-    this.#needle = needle.trim().toLowerCase();
+  /** Shows only the rows that contain `text`, in upper or lower case. */
+  filter(text) {
+    this.#filter = text.trim().toLowerCase();
     for (const row of this.#shown) row.hidden = !this.#matches(row);
-    this.#tell();
+    this.#showCounts();
   }
 
   pause(paused) {
@@ -59,10 +71,10 @@ export class EventTable {
     this.#shown = [];
     this.#received = 0;
     this.#parts.body.replaceChildren();
-    this.#tell();
+    this.#showCounts();
   }
 
-  // What falls off here while paused, or in a background tab, would have fallen off the table too.
+  // Bounded while paused or in a background tab: the table would drop the oldest anyway.
   #add(item) {
     this.#waiting.push(item);
     if (this.#waiting.length > 2 * LIMIT) this.#waiting.splice(0, LIMIT);
@@ -79,17 +91,19 @@ export class EventTable {
   }
 
   #draw() {
-    this.#tell();
+    this.#showCounts();
     if (this.#paused) return;
-    const rows = this.#waiting.splice(0).slice(-LIMIT).map((item) => this.#row(item)).reverse();
+    const items = this.#waiting.splice(0).slice(-LIMIT);
+    const rows = items.map((item) => this.#row(item)).reverse();
     this.#parts.body.prepend(...rows);
     this.#shown.unshift(...rows);
     for (const row of this.#shown.splice(LIMIT)) row.remove();
-    this.#tell();
+    this.#showCounts();
   }
 
   #row(item) {
-    const row = this.#parts[item.gap ? "gapRow" : "eventRow"].content.firstElementChild.cloneNode(true);
+    const template = this.#parts[item.gap ? "gapRow" : "eventRow"];
+    const row = template.content.firstElementChild.cloneNode(true);
     if (item.gap) row.firstElementChild.textContent = item.gap;
     else this.#fill(row, item);
     row.hidden = !this.#matches(row);
@@ -97,26 +111,29 @@ export class EventTable {
   }
 
   #fill(row, { id, time, text, attributes }) {
-    const moment = new Date(time);
+    const date = new Date(time);
     const clock = row.querySelector("time");
     row.querySelector(".id").textContent = id;
     clock.dateTime = time;
-    clock.title = moment.toLocaleString();
-    clock.textContent = moment.toLocaleTimeString("en", CLOCK);
+    clock.title = date.toLocaleString();
+    clock.textContent = date.toLocaleTimeString("en", CLOCK);
     row.querySelector("pre").textContent = attributes ? `${text}\n${pretty(attributes)}` : text;
   }
 
   #matches(row) {
-    return !this.#needle || row.textContent.toLowerCase().includes(this.#needle);
+    return !this.#filter || row.textContent.toLowerCase().includes(this.#filter);
   }
 
-  #tell() {
+  #showCounts() {
+    const { count, empty, onWaiting } = this.#parts;
     const matching = this.#shown.filter((row) => !row.hidden).length;
-    const parts = [`${this.#received.toLocaleString("en")} event${this.#received === 1 ? "" : "s"}`];
-    if (this.#received > LIMIT) parts.push(`newest ${LIMIT} kept`);
-    if (this.#needle) parts.push(`${matching} shown`);
-    this.#parts.count.textContent = parts.join(" · ");
-    this.#parts.empty.hidden = this.#shown.length > 0;
-    this.#parts.onWaiting(this.#paused ? Math.min(this.#waiting.length, LIMIT) : 0);
+    const counts = [
+      `${this.#received.toLocaleString("en")} event${this.#received === 1 ? "" : "s"}`,
+    ];
+    if (this.#received > LIMIT) counts.push(`newest ${LIMIT} kept`);
+    if (this.#filter) counts.push(`${matching} shown`);
+    count.textContent = counts.join(" · ");
+    empty.hidden = this.#shown.length > 0;
+    onWaiting(this.#paused ? Math.min(this.#waiting.length, LIMIT) : 0);
   }
 }
