@@ -27,8 +27,8 @@ from eventhub.events.json_codec import dump
 from eventhub.events.payloads import BUILT_IN
 from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.publish.endpoint import PublishRequest
 from eventhub.server.publish.ndjson import NdjsonPublish
+from eventhub.server.publish.request import PublishRequest
 from eventhub.server.security.authentication import Authentication
 from tests.fuzz.source import Source, cut
 
@@ -120,7 +120,7 @@ def bodies(data: bytes) -> None:
     body = source.rest()
     schema, here = SCHEMAS[name], request(name)
     try:
-        event = here.event(body)
+        event = here.decode(body)
     except EventHubError as error:
         here_is_why(error, body)
     else:
@@ -148,7 +148,7 @@ def here_is_why(error: EventHubError, body: bytes) -> None:
 
 def compare(schema: Schema, here: PublishRequest, batch: bytes) -> None:
     try:
-        found = here.events(batch)
+        found = here.decode_all(batch)
     except EventHubError as error:
         assert error.code in ("invalid_json", "payload_too_large", "too_deep"), error.code
         return
@@ -159,7 +159,7 @@ def compare(schema: Schema, here: PublishRequest, batch: bytes) -> None:
     assert len(items) == len(found) <= max(BATCH, batch.count(b",") + 1)
     for item, event in zip(orjson.loads(batch), found, strict=True):
         assert schema.canonical(dump(item)) == event.data, "one by one it is the same"
-        assert here.event(event.data).data == event.data, "what a batch may hold may come alone"
+        assert here.decode(event.data).data == event.data, "what a batch may hold may come alone"
     for item, event in zip(items, found, strict=True):
         assert alike(item, json.loads(event.data))
 
@@ -248,11 +248,15 @@ def ingested(
     )
     for chunk in chunks:
         run(ingest._take_chunk(chunk, last=False))
-        assert len(ingest._rest) <= LIMIT
+        assert ingest._splitter.held <= LIMIT
     run(ingest._take_chunk(b"", last=True))
-    assert ingest._line == ingest._seen
-    details = [orjson.loads(detail) for detail in ingest._details]
-    return hub.events, [(each["line"], each["error"]["code"]) for each in details], ingest._line
+    assert ingest._response._line == ingest._lines_read
+    details = [orjson.loads(detail) for detail in ingest._response._refusals]
+    return (
+        hub.events,
+        [(each["line"], each["error"]["code"]) for each in details],
+        ingest._response._line,
+    )
 
 
 def run(steps: Coroutine[Any, Any, None]) -> None:

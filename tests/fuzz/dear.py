@@ -47,9 +47,9 @@ from eventhub.server.api.routes import STREAM_CHANNELS
 from eventhub.server.connections.operators import BlockRequest
 from eventhub.server.connections.turns import LoopTurns
 from eventhub.server.process.server import GARBAGE
-from eventhub.server.publish.batch import EventArray
-from eventhub.server.publish.endpoint import PublishRequest
+from eventhub.server.publish.batch import BatchDecoder
 from eventhub.server.publish.ndjson import NdjsonPublish
+from eventhub.server.publish.request import PublishRequest
 from eventhub.server.security.authentication import Authentication
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket.frames import FrameParser
@@ -179,7 +179,7 @@ def request(payload: str) -> PublishRequest:
 
 def event(payload: str, data: bytes) -> None:
     """A whole body of a POST."""
-    request(payload).event(data)
+    request(payload).decode(data)
 
 
 def form(data: bytes) -> None:
@@ -192,7 +192,7 @@ def array(payload: str, data: bytes) -> None:
 
     async def take() -> None:
         turns = LoopTurns(asyncio.get_running_loop())
-        await EventArray(request(payload), turns, lambda error: None).events(b"[" + data + b"]")
+        await BatchDecoder(request(payload), turns, lambda error: None).decode(b"[" + data + b"]")
 
     asyncio.run(take())
 

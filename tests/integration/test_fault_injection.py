@@ -201,8 +201,6 @@ _REASONS = {
         "a loop over what one connection sent; asyncio closes that one for what it raises"
     ),
     "server/http/protocol.py:HttpProtocol._run:add_done_callback": "`discard` of a set",
-    "server/publish/ndjson.py:NdjsonPublish._read:_end": "a loop over one body; it sets two events",
-    "server/publish/ndjson.py:NdjsonPublish._take_chunk:_end": "a loop over one body; it sets two events",
     "server/process/server.py:Server.handle_exit:call_soon_threadsafe": "the second signal, which ends the process on purpose",
     "server/process/server.py:Server.startup:add_reader": "the supervisor is gone, which ends the process on purpose",
     "server/process/worker_metrics.py:WorkerMetrics._asked:contained": "contains the answer to a sibling",

@@ -36,7 +36,8 @@ from eventhub.server.process.server import Server
 from eventhub.server.process.supervisor import BEAT_SECONDS, Supervisor, WorkerSlot
 from eventhub.server.process.tls import Certificates, open_certificates
 from eventhub.server.process.worker_metrics import WorkerMetrics
-from eventhub.server.publish.endpoint import METHODS, PREFIX, PublishEndpoint
+from eventhub.server.publish.endpoint import METHODS, PublishEndpoint
+from eventhub.server.publish.request import PREFIX
 from eventhub.server.security.authentication import PARAMETER, Authentication
 from eventhub.server.security.connection_limits import raise_descriptors
 from eventhub.server.security.cors import Cors, is_preflight

@@ -4,6 +4,7 @@
 for a connection that has no ASGI application yet.
 """
 
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 import orjson
@@ -17,20 +18,28 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class ProblemResponse(Response):
-    """The error as a response of Starlette's."""
+    """The error as a response of Starlette's. `extensions` are members of the document besides."""
 
     media_type = PROBLEM_TYPE
 
-    def __init__(self, error: EventHubError) -> None:
-        super().__init__(orjson.dumps(error.as_problem()), error.status, error.headers)
+    def __init__(self, error: EventHubError, extensions: Mapping[str, object] = {}) -> None:
+        document = {**error.as_problem(), **extensions}
+        super().__init__(orjson.dumps(document), error.status, error.headers)
         self.raw_headers += ALWAYS
 
 
-async def send_problem(send: Send, error: EventHubError) -> None:
-    """Send the error as a complete ASGI response."""
-    problem = ProblemResponse(error)
-    start = {"status": problem.status_code, "headers": problem.raw_headers}
-    await send({"type": "http.response.start", **start})
+async def send_problem(
+    send: Send,
+    error: EventHubError,
+    extensions: Mapping[str, object] = {},
+    headers: Sequence[tuple[bytes, bytes]] = (),
+) -> None:
+    """Send the error as a complete ASGI response, with these headers besides."""
+    problem = ProblemResponse(error, extensions)
+    all_headers = [*problem.raw_headers, *headers]
+    await send(
+        {"type": "http.response.start", "status": problem.status_code, "headers": all_headers}
+    )
     await send({"type": "http.response.body", "body": problem.body})
 
 

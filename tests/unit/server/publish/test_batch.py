@@ -18,9 +18,9 @@ from eventhub.errors import EventHubError, InvalidJson, PayloadTooLarge
 from eventhub.events.event import NewEvent
 from eventhub.events.schema import ModelSchema
 from eventhub.server.connections.turns import BURST, SLICE_SECONDS, LoopTurns
-from eventhub.server.publish.batch import COMMAS, WHOLE, EventArray
-from eventhub.server.publish.endpoint import PublishRequest
-from eventhub.server.publish.handling import DETAILED
+from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS, BatchDecoder
+from eventhub.server.publish.handling import DETAILED_REFUSALS
+from eventhub.server.publish.request import PublishRequest
 from tests.loop import in_loop
 from tests.unit.server.connections.test_manager import build
 
@@ -55,7 +55,7 @@ class Desk:
 
     async def take(self, body: bytes) -> list[NewEvent | EventHubError]:
         turns = Counting(asyncio.get_running_loop())
-        found = await EventArray(self.request, turns, self.refused.append).events(body)
+        found = await BatchDecoder(self.request, turns, self.refused.append).decode(body)
         self.pauses = turns.asked
         return found
 
@@ -72,7 +72,7 @@ async def test_each_item_is_an_event_in_order_with_a_key_of_its_own(count: int) 
         [{**CHAT, "text": f"text {number}, [\\"} for number in range(count)],
         option=orjson.OPT_INDENT_2,
     )
-    assert (len(body) > WHOLE) == (count == 3000)
+    assert (len(body) > PART_BYTES) == (count == 3000)
     found = await desk.take(body)
     assert [(each.data, each.key) for each in found if isinstance(each, NewEvent)] == [
         (orjson.dumps({**CHAT, "text": f"text {number}, [\\"}), f"k item {number}")
@@ -167,13 +167,13 @@ def test_an_array_fares_the_same_at_once_and_in_pieces(items: list[bytes]) -> No
         return [each.data if isinstance(each, NewEvent) else each.code for each in found]
 
     array = b"[" + b",".join(items) + b"]"
-    assume(len(array) <= WHOLE)
-    padded = array + b" " * WHOLE
+    assume(len(array) <= PART_BYTES)
+    padded = array + b" " * PART_BYTES
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eventhub.server.publish.batch.COMMAS", 100_000)
+        patch.setattr("eventhub.server.publish.batch.PART_COMMAS", 100_000)
         at_once = asyncio.run(outcome(array))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eventhub.server.publish.batch.COMMAS", 3)
+        patch.setattr("eventhub.server.publish.batch.PART_COMMAS", 3)
         in_pieces = [asyncio.run(outcome(array)), asyncio.run(outcome(padded))]
     assert [asyncio.run(outcome(padded)), *in_pieces] == [at_once] * 3
 
@@ -241,20 +241,20 @@ async def test_small_items_become_events_some_at_a_time(
     slow()
     desk = Desk("json")
     sizes: list[int] = []
-    whole = PublishRequest.events
+    whole = PublishRequest.decode_all
 
-    def events(request: PublishRequest, array: bytes, first: int = 0) -> list[NewEvent] | None:
+    def decode_all(request: PublishRequest, array: bytes, first: int = 0) -> list[NewEvent] | None:
         found = whole(request, array, first)
         sizes.append(len(found or ()))
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PublishRequest, "events", events)
+        patch.setattr(PublishRequest, "decode_all", decode_all)
         found = await desk.take(b"[%b]" % body)
     assert [each.data for each in found if isinstance(each, NewEvent)] == [
         orjson.dumps(item) for item in orjson.loads(b"[%b]" % body)
     ]
-    assert max(sizes) <= COMMAS + 1
+    assert max(sizes) <= PART_COMMAS + 1
     assert desk.pauses >= 4
 
 
@@ -291,6 +291,6 @@ async def test_beyond_those_with_details_an_item_that_does_not_fit_costs_a_look(
     desk = Desk(payload)
     found = await desk.take(orjson.dumps([*range(1000), fine]))
     assert codes(found) == ["invalid_event"] * 1000 + [""]
-    assert len(refreshed) == DETAILED + 1
+    assert len(refreshed) == DETAILED_REFUSALS + 1
     assert len(desk.refused) == 1000
-    assert len({id(error) for error in found[DETAILED:-1]}) == 1
+    assert len({id(error) for error in found[DETAILED_REFUSALS:-1]}) == 1

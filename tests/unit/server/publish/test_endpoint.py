@@ -24,9 +24,10 @@ from eventhub.events.event import Event, NewEvent, Receipt
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.publish.endpoint import LOOK, TOGETHER, PublishEndpoint
-from eventhub.server.publish.handling import DETAILED
-from eventhub.server.publish.ndjson import GROUP
+from eventhub.server.publish.endpoint import EVENTS_PER_GROUP, PublishEndpoint
+from eventhub.server.publish.handling import DETAILED_REFUSALS
+from eventhub.server.publish.ndjson import LINES_PER_GROUP
+from eventhub.server.publish.response import RESULTS_PER_CHECK
 from eventhub.server.security.authentication import Authentication
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -172,7 +173,7 @@ def test_lines_of_known_length_that_end_early_have_the_status_of_why_and_say_how
 ) -> None:
     node = Node()
     node.broker.fault, node.broker.good = BrokerUnavailable("away"), 1
-    content = "nope\n" + f"{EVENT}\n" * GROUP
+    content = "nope\n" + f"{EVENT}\n" * LINES_PER_GROUP
     answer = node.post(content, prefer=f"handling={handling}", **NDJSON)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     problem = answer.json()
@@ -181,7 +182,7 @@ def test_lines_of_known_length_that_end_early_have_the_status_of_why_and_say_how
         [1],
     )
     progress = problem["progress"]
-    assert 1 < progress["line"] <= GROUP
+    assert 1 < progress["line"] <= LINES_PER_GROUP
     assert progress | {"id": ""} == {
         "line": progress["line"],
         "accepted": progress["line"] - 1,
@@ -193,10 +194,10 @@ def test_lines_of_known_length_that_end_early_have_the_status_of_why_and_say_how
 def test_lines_of_unknown_length_that_end_early_say_so_in_their_last_line() -> None:
     node = Node()
     node.broker.fault, node.broker.good = BrokerUnavailable("away"), 1
-    answer = node.post(pieces(f"{EVENT}\n" * (GROUP + 1)), **NDJSON)
+    answer = node.post(pieces(f"{EVENT}\n" * (LINES_PER_GROUP + 1)), **NDJSON)
     final = json.loads(answer.text.splitlines()[-1])
     assert (answer.status_code, final["done"]) == (200, False)
-    assert 0 < final["line"] == final["accepted"] <= GROUP
+    assert 0 < final["line"] == final["accepted"] <= LINES_PER_GROUP
 
 
 def test_lines_that_were_there_already_are_marked_where_the_answer_comes_after_them() -> None:
@@ -269,14 +270,14 @@ def test_the_first_refusals_of_an_array_have_details_and_all_have_a_result() -> 
     item = "{" + ",".join(f'"a{number:02}":1' for number in range(40)) + "}"
     answer = Node().post(f"[{EVENT}," + ",".join([item] * 1000) + "]")
     errors = [result["error"] for result in answer.json()["results"][1:]]
-    assert [len(error.get("details", ())) for error in errors] == [20] * DETAILED + [0] * (
-        1000 - DETAILED
+    assert [len(error.get("details", ())) for error in errors] == [20] * DETAILED_REFUSALS + [0] * (
+        1000 - DETAILED_REFUSALS
     )
     assert {error["code"] for error in errors} == {"invalid_event"}
-    assert {error["message"] for error in errors[:DETAILED]} == {
+    assert {error["message"] for error in errors[:DETAILED_REFUSALS]} == {
         "the event does not fit its channel type: 42 faults, at most 20 are listed; its schema is at /v1/types/chat"
     }
-    assert {error["message"] for error in errors[DETAILED:]} == {
+    assert {error["message"] for error in errors[DETAILED_REFUSALS:]} == {
         "the event does not fit its channel type; its schema is at /v1/types/chat"
     }
     assert answer.json()["rejected"] == 1000
@@ -293,10 +294,10 @@ def test_beyond_the_first_refused_lines_no_faults_are_listed(
         return explain(*about)
 
     monkeypatch.setattr(schema, "explain", counted)
-    answer = Node().post("[]\n" * (DETAILED + 50) + "{\n" * 50 + EVENT, **NDJSON)
+    answer = Node().post("[]\n" * (DETAILED_REFUSALS + 50) + "{\n" * 50 + EVENT, **NDJSON)
     counts = json.loads(answer.text.splitlines()[-1])
-    assert (counts["accepted"], counts["rejected"]) == (1, DETAILED + 100)
-    assert len(listed) == DETAILED
+    assert (counts["accepted"], counts["rejected"]) == (1, DETAILED_REFUSALS + 100)
+    assert len(listed) == DETAILED_REFUSALS
 
 
 def test_what_refused_items_take_is_a_small_multiple_of_their_size() -> None:
@@ -341,43 +342,46 @@ def grouped() -> tuple[Node, Groups]:
 
 def test_a_long_array_is_stored_in_groups_in_order_and_others_may_publish_between_them() -> None:
     node, broker = grouped()
-    texts = [str(number) for number in range(2 * TOGETHER + 7)]
+    texts = [str(number) for number in range(2 * EVENTS_PER_GROUP + 7)]
     answer = node.post(
         json.dumps([{"sender": "ana", "text": text} for text in texts]), **{"idempotency-key": "k"}
     )
-    assert (answer.status_code, broker.sizes) == (201, [TOGETHER, TOGETHER, 7])
+    assert (answer.status_code, broker.sizes) == (201, [EVENTS_PER_GROUP, EVENTS_PER_GROUP, 7])
     log = {
         str(event.position): event.data
         for event in (broker._logs["chat.a"].events[index] for index in range(len(texts) + 2))
     }
     assert [json.loads(log[result["id"]])["text"] for result in answer.json()["results"]] == texts
-    assert list(log.values()).index(b'"other"') == TOGETHER
+    assert list(log.values()).index(b'"other"') == EVENTS_PER_GROUP
 
 
 def test_an_array_of_which_the_broker_took_a_part_says_so_for_each_item_and_its_key_stores_the_rest() -> (
     None
 ):
     node, broker = grouped()
-    body = json.dumps([json.loads(EVENT)] * (3 * TOGETHER))
+    body = json.dumps([json.loads(EVENT)] * (3 * EVENTS_PER_GROUP))
     broker.fault, broker.good = BrokerUnavailable("away"), 1
     key = {"idempotency-key": "k"}
     answer = node.post(body, **key)
     results = answer.json()["results"]
-    assert (answer.status_code, answer.json()["accepted"]) == (207, TOGETHER)
-    assert [result.get("error", {}).get("code") for result in results] == [None] * TOGETHER + [
-        "broker_unavailable"
-    ] * 2 * TOGETHER
-    assert broker.sizes == [TOGETHER, TOGETHER]
+    assert (answer.status_code, answer.json()["accepted"]) == (207, EVENTS_PER_GROUP)
+    assert [result.get("error", {}).get("code") for result in results] == [
+        None
+    ] * EVENTS_PER_GROUP + ["broker_unavailable"] * 2 * EVENTS_PER_GROUP
+    assert broker.sizes == [EVENTS_PER_GROUP, EVENTS_PER_GROUP]
     broker.fault = None
     again = node.post(body, **key).json()
-    assert (again["accepted"], again["results"][:TOGETHER]) == (3 * TOGETHER, results[:TOGETHER])
+    assert (again["accepted"], again["results"][:EVENTS_PER_GROUP]) == (
+        3 * EVENTS_PER_GROUP,
+        results[:EVENTS_PER_GROUP],
+    )
 
 
 def test_an_array_of_which_the_broker_takes_nothing_is_refused_as_a_whole() -> None:
     node, broker = grouped()
     broker.fault = BrokerUnavailable("away")
-    assert node.post(json.dumps([json.loads(EVENT)] * (2 * TOGETHER))).status_code == 503
-    assert broker.sizes == [TOGETHER]
+    assert node.post(json.dumps([json.loads(EVENT)] * (2 * EVENTS_PER_GROUP))).status_code == 503
+    assert broker.sizes == [EVENTS_PER_GROUP]
 
 
 def test_the_answer_to_an_array_is_built_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -392,6 +396,6 @@ def test_the_answer_to_an_array_is_built_in_slices(monkeypatch: pytest.MonkeyPat
             asked.append(1)
 
     node = Node()
-    monkeypatch.setattr("eventhub.server.publish.endpoint.TurnShare", Over)
-    assert node.post(json.dumps([json.loads(EVENT)] * (4 * LOOK))).status_code == 201
+    monkeypatch.setattr("eventhub.server.publish.response.TurnShare", Over)
+    assert node.post(json.dumps([json.loads(EVENT)] * (4 * RESULTS_PER_CHECK))).status_code == 201
     assert len(asked) == 4

@@ -3,7 +3,7 @@ answers over HTTP is tested with a real server.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from inspect import signature
 from types import SimpleNamespace
@@ -18,7 +18,8 @@ from eventhub.common.faults import Faults
 from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown, TokenExpired
 from eventhub.events.event import NewEvent, Position, Receipt
 from eventhub.server.connections.turns import SLICE_SECONDS, LoopTurns
-from eventhub.server.publish.ndjson import BLANK_LINES, GROUP, KEYED_LINES, NdjsonPublish
+from eventhub.server.publish.handling import Handling
+from eventhub.server.publish.ndjson import BLANK_LINES, KEYED_LINES, LINES_PER_GROUP, NdjsonPublish
 from tests.builders import channel_type
 from tests.loop import in_loop
 
@@ -35,11 +36,13 @@ class Lines:
     """Takes any line for an event."""
 
     channel = "logs.a"
-    kind = channel_type()
+    channel_type = channel_type()
+    handling = Handling.STRICT
+    headers: Mapping[bytes, bytes] = {}
     key: str | None = None
     limits = SimpleNamespace(event_bytes=LIMIT)
 
-    def event(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
+    def decode(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
         return NewEvent(self.channel, body, 0)
 
     def begin_trace(self) -> None: ...
@@ -81,12 +84,16 @@ def ingest(*chunks: bytes, end: bytes = b"") -> tuple[list[bytes], list[int], in
         stream = NdjsonPublish(desk(hub), Lines(), identity)  # type: ignore[arg-type]  # as much of these as taking lines needs
         for chunk in chunks:
             await stream._take_chunk(chunk, last=False)
-            assert len(stream._rest) <= LIMIT
+            assert stream._splitter.held <= LIMIT
         await stream._take_chunk(end, last=True)
         return stream
 
     stream = asyncio.run(take())
-    return hub.stored, [orjson.loads(detail)["line"] for detail in stream._details], stream._line
+    return (
+        hub.stored,
+        [orjson.loads(detail)["line"] for detail in stream._response._refusals],
+        stream._response._line,
+    )
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 9, 100])
@@ -141,38 +148,42 @@ async def test_a_goodbye_while_lines_are_being_stored_waits_for_what_becomes_of_
 ):
     hub = SlowHub()
     stream = NdjsonPublish(desk(hub), Lines(), SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as above
-    taking = asyncio.create_task(stream._take_chunk(b"1\n" * (GROUP + 50), last=False))
+    taking = asyncio.create_task(stream._take_chunk(b"1\n" * (LINES_PER_GROUP + 50), last=False))
     await hub.asked.wait()
     stream.goodbye(ShuttingDown("soon", retry_after=1.5))
-    assert not stream._ended
+    assert not stream._response.ended
     hub.let.set()
     await taking
-    assert stream._ended
-    assert (stream._line, len(hub.stored)) == (GROUP, GROUP), (
+    assert stream._response.ended
+    assert (stream._response._line, len(hub.stored)) == (LINES_PER_GROUP, LINES_PER_GROUP), (
         "the producer goes on with the next line"
     )
-    assert stream._error is not None
-    assert stream._error.as_dict()["retry_after"] == 1.5
+    assert stream._response.error is not None
+    assert stream._response.error.as_dict()["retry_after"] == 1.5
 
 
 @in_loop
 async def test_whoever_is_shut_out_while_lines_are_stored_is_told_what_became_of_them() -> None:
     hub = SlowHub()
     stream = NdjsonPublish(desk(hub), Lines(), SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as above
-    stream._over = True
-    taking = asyncio.create_task(stream._take_chunk(b"1\n" * (GROUP + 50), last=False))
+    stream._finished = True
+    taking = asyncio.create_task(stream._take_chunk(b"1\n" * (LINES_PER_GROUP + 50), last=False))
     await hub.asked.wait()
     stream.fail(TokenExpired("it has expired"))
-    assert not stream._ended
+    assert not stream._response.ended
     hub.let.set()
     await taking
-    assert (stream._ended, stream._line, len(hub.stored)) == (True, GROUP, GROUP)
-    assert stream._error is not None
-    assert stream._error.code == "token_expired"
+    assert (stream._response.ended, stream._response._line, len(hub.stored)) == (
+        True,
+        LINES_PER_GROUP,
+        LINES_PER_GROUP,
+    )
+    assert stream._response.error is not None
+    assert stream._response.error.code == "token_expired"
 
 
 @in_loop
-@pytest.mark.parametrize("count", [KEYED_LINES, KEYED_LINES + 1, KEYED_LINES + 3 * GROUP])
+@pytest.mark.parametrize("count", [KEYED_LINES, KEYED_LINES + 1, KEYED_LINES + 3 * LINES_PER_GROUP])
 async def test_a_stream_has_no_more_lines_with_a_key_than_are_remembered(count: int) -> None:
     hub, lines = Hub(), Lines()
     lines.key = "k"
@@ -183,7 +194,7 @@ async def test_a_stream_has_no_more_lines_with_a_key_than_are_remembered(count: 
         else nullcontext()
     ):
         await stream._take_chunk(b"1\n" * count, last=True)
-    assert (stream._line, len(hub.stored)) == (KEYED_LINES, KEYED_LINES)
+    assert (stream._response._line, len(hub.stored)) == (KEYED_LINES, KEYED_LINES)
 
 
 @pytest.mark.parametrize("broker", [MemoryBroker, SqliteBroker])
@@ -196,7 +207,7 @@ async def test_a_goodbye_between_chunks_ends_the_stream_at_once() -> None:
     stream = NdjsonPublish(desk(Hub()), Lines(), SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as above
     await stream._take_chunk(b"1\n2", last=False)
     stream.goodbye(ShuttingDown("soon", retry_after=1))
-    assert (stream._ended, stream._line) == (True, 1)
+    assert (stream._response.ended, stream._response._line) == (True, 1)
 
 
 class Till:
@@ -234,7 +245,7 @@ async def test_every_line_is_paid_for_whatever_becomes_of_it(
     for at in range(0, len(lines), size):
         await stream._take_chunk(lines[at : at + size], last=False)
     assert sum(till.paid) == due
-    assert max(till.paid) <= GROUP + 1
+    assert max(till.paid) <= LINES_PER_GROUP + 1
 
 
 @in_loop
@@ -246,7 +257,7 @@ async def test_who_may_publish_few_at_once_pays_for_few_at_once_and_blank_lines_
     await stream._take_chunk(b"1\n\n123456789\n" * 30 + b"\n" * 100, last=False)
     assert sum(till.paid) == 60 + 130 // BLANK_LINES
     assert len(till.paid) <= 21
-    assert max(till.paid) <= 3 + GROUP // BLANK_LINES
+    assert max(till.paid) <= 3 + LINES_PER_GROUP // BLANK_LINES
 
 
 @in_loop

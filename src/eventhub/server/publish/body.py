@@ -1,0 +1,55 @@
+"""Reading a request's body whole, bounded in bytes and in time."""
+
+import asyncio
+
+from starlette.types import Receive
+
+from eventhub.common.concurrency import within
+from eventhub.config.limit_settings import LimitSettings
+from eventhub.server.connections.limit_errors import too_large, too_slow
+from eventhub.server.connections.liveness import LEAST_RATE
+from eventhub.server.connections.registry import ConnectionRegistry
+from eventhub.server.publish.request import PublishRequest
+
+
+async def read_body(
+    registry: ConnectionRegistry, request: PublishRequest, receive: Receive
+) -> bytes:
+    """The whole body. Raises PayloadTooLarge, RequestTimeout, ConnectionResetError, RateLimited.
+
+    A body in several chunks is held until the last one arrives: until then it counts among its
+    principal's connections.
+    """
+    limits = request.limits
+    if (length := int(request.headers.get(b"content-length", b"0"))) > limits.body_bytes:
+        raise too_large(f"the body has {length} bytes", "body_bytes", limits.body_bytes)
+    # Not bytes: these would be copied for each chunk, so that a chunk of one byte would cost as
+    # much as the body.
+    body = bytearray()
+    deadline = asyncio.get_running_loop().time() + limits.body_seconds
+    if await _read_chunk(receive, body, limits, deadline):
+        with registry.counted(request.principal):
+            while await _read_chunk(receive, body, limits, deadline):
+                pass
+    return bytes(body)
+
+
+async def _read_chunk(
+    receive: Receive, body: bytearray, limits: LimitSettings, deadline: float
+) -> bool:
+    """Add the next chunk to the body. Whether another follows.
+
+    `deadline`, on the loop's clock, is for a small body: a larger one has more time, at LEAST_RATE
+    bytes a second.
+    """
+    left = deadline + len(body) / LEAST_RATE - asyncio.get_running_loop().time()
+    try:
+        message = await within(max(0, left), receive())
+    except TimeoutError:
+        raise too_slow("the body", limits.body_seconds) from None
+    if message["type"] == "http.disconnect":
+        raise ConnectionResetError
+    body += message["body"]
+    if len(body) > limits.body_bytes:
+        raise too_large(f"the body has {len(body)} bytes or more", "body_bytes", limits.body_bytes)
+    return bool(message.get("more_body"))
