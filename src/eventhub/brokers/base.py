@@ -17,7 +17,7 @@ from eventhub.events.event import (
 
 Deliver = Callable[[Event], None]
 OnGap = Callable[[str], None]
-Hear = Callable[[bytes], None]
+OnMessage = Callable[[bytes], None]
 
 
 class Broker(Protocol):
@@ -62,7 +62,7 @@ class Broker(Protocol):
         """Give up to 256 KiB to all other nodes on this broker, in order and at most once: it may be lost. Raises BrokerUnavailable."""
         ...
 
-    async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
         """Announce until cancelled. Never gives up quietly; reconnects by itself.
 
         `deliver` is called in channel order. The first announcement after offsets may have been lost names a `previous` that is no event's:

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from hashlib import blake2b
 
-from eventhub.brokers.base import Deliver, Hear, OnGap
+from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.brokers.retained import RetainedEvents
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
 from eventhub.events.channels import Retention
@@ -140,7 +140,7 @@ class MemoryBroker:
     async def broadcast(self, message: bytes) -> None:
         return  # there is no other node
 
-    async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
         self._deliver = deliver
         try:
             while True:  # retention by age holds for channels that nobody touches, too

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from eventhub.brokers.base import Broker, Hear
+from eventhub.brokers.base import Broker, OnMessage
 from eventhub.common.faults import Faults
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import BrokerUnavailable
@@ -49,7 +49,7 @@ class Cluster:
         self._news = asyncio.Event()
         """Watchers are to be told something."""
         self._watchers = PresenceWatchers(self._roster, self._news.set, broke)
-        self._listeners: dict[bytes, Hear] = {}
+        self._listeners: dict[bytes, OnMessage] = {}
 
     # Messages
 
@@ -58,7 +58,7 @@ class Cluster:
         """The ids of the other nodes that are there, as far as this one knows."""
         return self._roster.nodes
 
-    def listen(self, topic: bytes, hear: Hear) -> None:
+    def listen(self, topic: bytes, hear: OnMessage) -> None:
         """Give `hear` what other nodes tell under this topic. It may raise anything that a stranger's message can cause."""
         self._listeners[topic] = hear
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 from nats.aio.msg import Msg
 
-from eventhub.brokers.base import Deliver, Hear, OnGap
+from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.brokers.nats.credentials import CredentialsUnusable
 from eventhub.brokers.nats.idempotency_keys import IdempotencyKeys
 from eventhub.brokers.nats.link import JetStreamError, NatsLink
@@ -109,7 +109,7 @@ class NatsBroker:
             raise BrokerUnavailable(self._why or "not connected to NATS")
         await self._session.link.publish(self._names.nodes, message)
 
-    async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
         failures = 0
         while True:
             _obey()
@@ -156,7 +156,7 @@ class NatsBroker:
                 f"JetStream is not available on the NATS server: {error.message}"
             ) from None
 
-    async def _serve(self, link: NatsLink, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
+    async def _serve(self, link: NatsLink, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
         """Until the link is of no more use: then BrokerUnavailable says why."""
         streams = NatsStreams(
             link, self._names, self._retention, self._address.replicas, self._address.max_bytes

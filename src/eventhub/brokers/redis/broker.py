@@ -8,7 +8,7 @@ from itertools import chain, count
 
 import structlog
 
-from eventhub.brokers.base import Deliver, Hear, OnGap
+from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.brokers.records import RecordReader
 from eventhub.brokers.redis.codec import (
     HISTORY,
@@ -115,7 +115,7 @@ class RedisBroker:
             raise BrokerUnavailable(self.trouble() or "Redis is away")
         link.send(pack(self._verb, self._names.topic(NODES), message), ignore)
 
-    async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
         self._deliver, self._gap = deliver, gap
         self._wanted[NODES] = ShardSubscription(NODES, self._names.topic(NODES).encode(), hear)
         masters = topology(self._url)

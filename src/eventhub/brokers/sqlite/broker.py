@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from eventhub.brokers.base import Deliver, Hear, OnGap
+from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.brokers.sqlite.database import DatabaseLock, Synchronous, is_damaged
 from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
 from eventhub.brokers.sqlite.store import Results, SqliteStore
@@ -132,7 +132,7 @@ class SqliteBroker:
     async def broadcast(self, message: bytes) -> None:
         return  # there is no other node
 
-    async def run(self, deliver: Deliver, gap: OnGap, hear: Hear) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
         self._deliver, self._gap = deliver, gap
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")

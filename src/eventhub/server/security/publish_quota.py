@@ -14,7 +14,7 @@ from typing import Protocol
 import orjson
 
 from eventhub.auth.principal import Principal
-from eventhub.brokers.base import Hear
+from eventhub.brokers.base import OnMessage
 from eventhub.common.addresses import address_key
 from eventhub.common.token_bucket import TokenBucket
 from eventhub.errors import BrokerUnavailable, PayloadTooLarge, RateLimited
@@ -44,7 +44,7 @@ class QuotaNodes(Protocol):
         """Those that are there."""
         ...
 
-    def listen(self, topic: bytes, hear: Hear) -> None:
+    def listen(self, topic: bytes, hear: OnMessage) -> None:
         """Hear what others tell."""
         ...
 

@@ -5,7 +5,7 @@ import pytest
 
 from eventhub.auth.grants import EVERYTHING
 from eventhub.auth.principal import STRANGER, CredentialKind, Principal
-from eventhub.brokers.base import Hear
+from eventhub.brokers.base import OnMessage
 from eventhub.errors import PayloadTooLarge, RateLimited
 from eventhub.events.channels import ChannelType, PublisherKind, Retention, SlowReaderPolicy
 from eventhub.events.schema import AnySchema
@@ -34,10 +34,10 @@ class Network:
     def __init__(self, count: int, default: float | None) -> None:
         self.now = 1_000_000
         self.others = {f"n{number}" for number in range(1, count)}
-        self.listeners: list[Hear] = []
+        self.listeners: list[OnMessage] = []
         self.rates = [PublishQuota(self, default, lambda: self.now) for _ in range(count)]
 
-    def listen(self, topic: bytes, hear: Hear) -> None:
+    def listen(self, topic: bytes, hear: OnMessage) -> None:
         assert topic == b"rates"
         self.listeners.append(hear)
 
