@@ -169,7 +169,7 @@ _REASONS = {
     "events/arrays.py:pieces:_end": "one body's bytes: what it raises, the request that sent them is answered",
     "brokers/nats/broker.py:NatsBroker.run:_serve": "a fault costs this connection to the server (test_nats_link.py)",
     "brokers/nats/idempotency_keys.py:IdempotencyKeys.claim:_write": "one publish tries again; its caller has what it raises",
-    "brokers/nats/link.py:NatsLink.open:add_done_callback": "sets an event, and reads what ended a loop of the client library",
+    "brokers/nats/client.py:GuardedClient.connect:add_done_callback": "sets an event, and reads what ended a loop of the client library",
     "brokers/nats/session.py:NatsSession.reopen:create_task": "one channel's log each; what it raises is logged, and the others are opened",
     "brokers/redis/broker.py:RedisBroker._shard:create_task": "a shard's own loops, each of which is begun again (Shard._keep)",
     "brokers/redis/broker.py:RedisBroker._refresh:_keep": "a channel that cannot be kept raises in contract/test_unwritable.py",

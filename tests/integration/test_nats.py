@@ -345,7 +345,7 @@ def test_a_lost_announcement_that_none_follows_is_found(monkeypatch: pytest.Monk
     async def scenario() -> None:
         await books.close([each])
         with monkeypatch.context() as deaf:
-            deaf.setattr(SequenceTracker, "announce", lambda self, stored, last: None)
+            deaf.setattr(SequenceTracker, "on_announcement", lambda self, stored, last: None)
             lost = await books.insist(each, "log.a")
             await asyncio.sleep(0.1)
         await books.insist(each, "log.b")

@@ -89,7 +89,7 @@ def test_who_waits_hears_at_once_that_the_client_library_reads_no_more() -> None
         await link.request(
             "INFO"
         )  # which is behind the subscription: the client library's ping overtakes what is not flushed
-        link._replies["t"] = (0, answers.append)
+        link._replies.expect("t", answers.append)
         await asyncio.to_thread(send, server.port, b"PUB %s \xff 0\r\n" % subject.encode())
         await asyncio.wait_for(link.closed.wait(), 30)
         assert answers == [None]
@@ -137,7 +137,7 @@ def test_a_transport_that_closed_before_the_client_library_noticed_is_a_lost_con
 ) -> None:
     async def scenario(link: NatsLink) -> None:
         await link.ping()
-        writer = getattr(link._client._transport, "_io_writer", None)
+        writer = getattr(link._client.library._transport, "_io_writer", None)
         assert writer is not None
         writer.transport.abort()
         if what == "publish":

@@ -1,1 +1,4 @@
-"""Where events are stored and announced. `base` holds the contract, every other module one broker."""
+"""Where events are stored and announced.
+
+`base` holds the contract; `memory`, `sqlite`, `redis` and `nats` each hold one broker.
+"""

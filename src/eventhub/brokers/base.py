@@ -1,4 +1,7 @@
-"""The broker contract. One contract suite (tests/contract) runs over every broker, without exceptions for any."""
+"""The broker contract. One contract suite (tests/contract) runs over every broker.
+
+No broker is excepted from any test of it.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -15,6 +18,9 @@ from eventhub.events.event import (
     Receipt,
 )
 
+PAGE_BYTES = 256 * 1024
+"""A page of history ends with the event that brings its data to this size."""
+
 Deliver = Callable[[Event], None]
 OnGap = Callable[[str], None]
 OnMessage = Callable[[bytes], None]
@@ -23,56 +29,76 @@ OnMessage = Callable[[bytes], None]
 class Broker(Protocol):
     """Store and announce events, and carry messages between nodes.
 
-    Positions strictly increase per channel; an epoch exists even for an empty channel.
+    Positions strictly increase per channel. An epoch exists even for an empty channel.
     """
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
-        """Store and announce each event, atomically per event and in the given order; one result an event.
+        """Store and announce each event; one result per event.
 
-        A known idempotency key stores nothing and gives the first receipt, or IdempotencyConflict when the data differs,
-        which names the first event unless that is still being stored.
-        Raises BrokerUnavailable, within seconds, when nothing is known about any of them: they may be stored or not, and a retry with the
-        same keys stores each once. Cancelled, it leaves the same doubt, and other calls undisturbed.
+        Each event is stored and announced atomically, in the given order. An event with a known
+        idempotency key is not stored: its result is the first event's receipt, or
+        IdempotencyConflict when the data differs. The conflict names the first event, unless that
+        is still being stored.
+
+        Raises BrokerUnavailable, within seconds, when the fate of all events is unknown: each may
+        be stored or not. A retry with the same keys stores each event once. A cancelled call
+        leaves the same doubt and does not disturb other calls.
         """
         ...
 
     async def history(
         self, channel: str, since: Position | Earliest | Last | Age, limit: int
     ) -> HistoryPage:
-        """At most `limit` events after `since`, fewer when they are large, but at least one unless the end is reached.
+        """At most `limit` events after `since`: fewer when they are large, but at least one.
 
-        What is beyond retention is never shown, deleted or not. A position that was never given in this log is `reset`, wherever it is.
-        An age goes by the events' times, which nodes' clocks gave them. After one was set back, the
-        page may hold older events, or leave younger ones out; but whatever follows the newest event
-        that is too old is in it. The cost depends on the page, not on what is retained. In a channel
-        without events a position may be given as another one that nothing stands between. Raises
-        BrokerUnavailable.
+        Only at the channel's end is the page empty. Events beyond retention are never returned,
+        whether or not they have been deleted. A position that this log never gave is answered with
+        `reset`, wherever it lies. In a channel without events, a position may be answered with a
+        different but equivalent one: no event lies between the two.
+
+        An `Age` compares the events' times, which come from the clocks of nodes. After a clock was
+        set back, the page may hold older events or leave out younger ones, but it always holds
+        every event after the newest one that is too old.
+
+        The cost depends on the size of the page, not on how much is retained.
+        Raises BrokerUnavailable.
         """
         ...
 
     async def subscribe(self, channel: str) -> Position:
-        """Announce the channel's events to this node from now on; the position they will follow. Raises BrokerUnavailable."""
+        """Start announcing the channel's events to this node.
+
+        Returns the position that the first announcement will follow. Raises BrokerUnavailable.
+        """
         ...
 
     async def unsubscribe(self, channel: str) -> None:
-        """Stop announcing. Announcements under way may still come."""
+        """Stop announcing. Announcements already under way may still arrive."""
         ...
 
     async def broadcast(self, message: bytes) -> None:
-        """Give up to 256 KiB to all other nodes on this broker, in order and at most once: it may be lost. Raises BrokerUnavailable."""
+        """Send up to 256 KiB to every other node on this broker, in order and at most once.
+
+        The message may be lost. Raises BrokerUnavailable.
+        """
         ...
 
-    async def run(self, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
-        """Announce until cancelled. Never gives up quietly; reconnects by itself.
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
+        """Announce until cancelled. It reconnects by itself and never gives up silently.
 
-        `deliver` is called in channel order. The first announcement after offsets may have been lost names a `previous` that is no event's:
-        every reader then asks history. Where continuity cannot be vouched for, `gap(channel)` is called after announcing works again, so
-        that history read afterwards and the announcements that follow leave no hole. `hear` gets what nodes broadcast; where there
-        can be several, this one's own as well, which shows it that it hears. All three are synchronous and do not raise; none is called
-        once this is being cancelled.
+        `deliver` is called in channel order. After offsets may have been lost, the first
+        announcement names a `previous` that belongs to no event, so every reader asks history.
+
+        `gap(channel)` is called when continuity is not certain, once announcing works again:
+        history read after the call, together with the announcements that follow, is complete.
+
+        `on_message` receives the broadcasts of nodes. A broker that several nodes can share also
+        delivers a node's own broadcasts, which proves to the node that it receives messages.
+
+        All three are synchronous and do not raise. None is called once `run` is being cancelled.
         """
         ...
 
     def unready(self) -> str | None:
-        """Why this broker cannot serve now, or None."""
+        """Why this broker cannot serve now; None when it can."""
         ...

@@ -1,4 +1,8 @@
-"""Which broker a URL means. Their modules are imported only where they are used: a server without Redis need not load its library."""
+"""The broker that a URL names.
+
+A broker's module is imported only when its URL is used: a server without Redis does not load the
+Redis library.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -10,12 +14,15 @@ from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
 from eventhub.events.channels import ChannelTypes, Retention
 
-Flushing = Literal["FULL", "NORMAL"]
-FLUSHING: dict[str, Flushing] = {"full": "FULL", "normal": "NORMAL"}
+Synchronous = Literal["FULL", "NORMAL"]
+SYNCHRONOUS: dict[str, Synchronous] = {"full": "FULL", "normal": "NORMAL"}
 
 
 def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Broker:
-    """The broker of the settings, files being relative to `directory`. Raises ConfigurationError."""
+    """The broker that the settings name. Raises ConfigurationError.
+
+    Paths of files are relative to `directory`.
+    """
 
     def retention(channel: str) -> Retention:
         return types.resolve(channel).retention
@@ -57,11 +64,11 @@ def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Bro
             from eventhub.brokers.nats import NatsBroker
 
             return NatsBroker(url, retention, unix_milliseconds)
-    raise AssertionError(url)  # `Settings` takes no other
+    raise AssertionError(url)  # `Settings` accepts no other
 
 
 def check_broker(settings: Settings) -> None:
-    """Raises ConfigurationError for an address that cannot be understood. Opens nothing, and connects to nothing."""
+    """Raises ConfigurationError for a malformed URL. Opens no file and no connection."""
     url = settings.broker
     match url.partition(":")[0].partition("+")[0]:
         case "sqlite":
@@ -76,14 +83,18 @@ def check_broker(settings: Settings) -> None:
             NatsUrl.parse(url)
 
 
-def sqlite_url(url: str) -> tuple[Path, Flushing]:
-    """Path and flushing of `sqlite:///events.db?synchronous=normal`; four slashes make the path absolute. Raises ConfigurationError."""
+def sqlite_url(url: str) -> tuple[Path, Synchronous]:
+    """Path and level of `sqlite:///events.db?synchronous=normal`. Raises ConfigurationError.
+
+    Four slashes make the path absolute.
+    """
     parts = urlsplit(url)
     path = parts.path.removeprefix("/")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     level = options.pop("synchronous", "full")
-    if parts.netloc or not path or options or level not in FLUSHING or parts.fragment:
+    if parts.netloc or not path or options or level not in SYNCHRONOUS or parts.fragment:
         raise ConfigurationError(
-            f"broker is {url!r}; expected sqlite:///file or sqlite:////absolute/file, and ?synchronous=normal at most"
+            f"broker is {url!r}; expected sqlite:///file or sqlite:////absolute/file, "
+            "and ?synchronous=normal at most"
         )
-    return Path(path), FLUSHING[level]
+    return Path(path), SYNCHRONOUS[level]

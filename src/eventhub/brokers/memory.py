@@ -1,16 +1,17 @@
-"""The embedded broker: one process, nothing to install, logs gone when it stops.
+"""The embedded broker: one process, nothing to install, and no events left after it stops.
 
-Bounds: retention per channel; `max_bytes` of events over all channels (the largest logs lose their oldest half first); `max_channels`
-(further ones are refused); `max_keys` idempotency keys (the oldest are forgotten first).
+Bounds: retention per channel; `max_bytes` of events over all channels (beyond it, the largest logs
+lose their older half first); `max_channels` (further channels are refused); `max_keys` idempotency
+keys (the oldest are forgotten first).
 """
 
 import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
-from hashlib import blake2b
 
-from eventhub.brokers.base import Deliver, OnGap, OnMessage
+from eventhub.brokers.base import PAGE_BYTES, Deliver, OnGap, OnMessage
+from eventhub.brokers.idempotency import KEY_AGE, data_digest
 from eventhub.brokers.retained import RetainedEvents
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
 from eventhub.events.channels import Retention
@@ -29,16 +30,13 @@ from eventhub.observability.metrics import Reading
 
 EVENT_OVERHEAD = 250
 """Bytes an event costs beyond its data."""
-PAGE_BYTES = 256 * 1024
 SWEEP_SECONDS = 30
-RESCAN = 1000
-"""Milliseconds between two searches for channels to forget, once there were none."""
-KEY_AGE = 600_000
-"""Milliseconds for which an idempotency key is known."""
+RESCAN_MILLISECONDS = 1000
+"""After a search found no channel to forget: how long until the next search."""
 
 
 class Ledger:
-    """Bytes held by all logs together."""
+    """The bytes that all logs hold together."""
 
     __slots__ = ("bytes",)
 
@@ -47,7 +45,7 @@ class Ledger:
 
 
 class MemoryLog:
-    """One channel's events. Everything up to offset `trimmed` is gone."""
+    """One channel's events. Those up to offset `trimmed` are gone, `tip` is the newest offset."""
 
     __slots__ = ("bytes", "events", "ledger", "retention", "tip", "trimmed")
 
@@ -59,7 +57,7 @@ class MemoryLog:
         self.bytes = 0
 
     def extend(self, events: Sequence[Event]) -> None:
-        """Add events that follow one another."""
+        """Append events with consecutive offsets."""
         self.tip = events[-1].offset
         if self.retention.events == 0:
             self.trimmed = self.tip
@@ -72,7 +70,7 @@ class MemoryLog:
         self.expire(events[-1].time)
 
     def trim(self, count: int) -> None:
-        """Forget the oldest."""
+        """Forget the `count` oldest events."""
         size = 0
         for _ in range(count):
             gone = self.events.pop_oldest()
@@ -82,6 +80,7 @@ class MemoryLog:
         self.ledger.bytes -= size
 
     def expire(self, now: int) -> None:
+        """Forget events beyond the age of retention."""
         if self.retention.age is not None:
             oldest = now - self.retention.age
             while self.events and self.events[0].time < oldest:
@@ -89,7 +88,10 @@ class MemoryLog:
 
 
 class MemoryBroker:
-    """Logs in this process. `retention` gives a channel's retention, `clock` milliseconds since the Unix epoch."""
+    """Logs in this process.
+
+    `retention` gives a channel's retention, `clock` milliseconds since the Unix epoch.
+    """
 
     def __init__(
         self,
@@ -105,16 +107,15 @@ class MemoryBroker:
         self._max_bytes, self._max_channels, self._max_keys = max_bytes, max_channels, max_keys
         self._epoch = secrets.token_hex(4)
         self._logs: dict[str, MemoryLog] = {}
-        self._subscribed: dict[
-            str, int
-        ] = {}  # where the log begins if there is none: no events, no log, however many listen
-        # new logs begin here: above every offset a forgotten log of the same name could have
-        # reached
+        # Where a subscribed channel's log will begin. A channel without events has no log,
+        # however many clients listen.
+        self._subscribed: dict[str, int] = {}
+        # Where a new log begins: above every offset that a forgotten log of the same name reached.
         self._floor = 0
         self._full_until = 0
         self._ledger = Ledger()
         self._keys: OrderedDict[tuple[str, str], tuple[Receipt, bytes]] = OrderedDict()
-        self._deliver: Deliver = _nowhere
+        self._deliver: Deliver = _ignore
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         channel = events[0].channel
@@ -140,22 +141,22 @@ class MemoryBroker:
     async def broadcast(self, message: bytes) -> None:
         return  # there is no other node
 
-    async def run(self, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
         self._deliver = deliver
         try:
-            while True:  # retention by age holds for channels that nobody touches, too
+            while True:  # events expire in idle channels, too
                 await asyncio.sleep(SWEEP_SECONDS)
                 now = self._clock()
                 for log in list(self._logs.values()):
                     log.expire(now)
         finally:
-            self._deliver = _nowhere
+            self._deliver = _ignore
 
     def unready(self) -> str | None:
         return None
 
     async def readings(self) -> AsyncIterator[Reading]:
-        """What its logs take and may take, for metrics."""
+        """The size of its logs, and the limit, for metrics."""
         yield (
             "eventhub_history_bytes",
             "What the memory broker's logs take",
@@ -173,7 +174,7 @@ class MemoryBroker:
         if new.key is None:
             return self._store(new.channel, (new,))[0]
         self._forget_keys()
-        digest = blake2b(new.data, digest_size=16).digest()
+        digest = data_digest(new.data)
         if (known := self._keys.get((new.channel, new.key))) is not None:
             if known[1] != digest:
                 return IdempotencyConflict(str(known[0].position))
@@ -186,8 +187,11 @@ class MemoryBroker:
     def _store(self, channel: str, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         """Store and announce events of one channel."""
         if channel not in self._logs and not self._has_room():
-            limit = f"this server holds {self._max_channels} channels with events, which is its limit (limits.channels)"
-            return [TooManyChannels(limit) for _ in events]
+            message = (
+                f"this server holds {self._max_channels} channels with events, "
+                "which is its limit (limits.channels)"
+            )
+            return [TooManyChannels(message) for _ in events]
         log, epoch = self._log(channel), self._epoch
         stored = build_many(
             Event,
@@ -217,7 +221,7 @@ class MemoryBroker:
         )
 
     def _has_room(self) -> bool:
-        """For one more channel, if need be by forgetting those without events."""
+        """Whether one more channel fits. Channels without events are forgotten if need be."""
         if len(self._logs) < self._max_channels:
             return True
         now = self._clock()
@@ -229,7 +233,7 @@ class MemoryBroker:
                 self._forget(channel, log)
         if len(self._logs) < self._max_channels:
             return True
-        self._full_until = now + RESCAN
+        self._full_until = now + RESCAN_MILLISECONDS
         return False
 
     def _forget(self, channel: str, log: MemoryLog) -> None:
@@ -239,6 +243,7 @@ class MemoryBroker:
         del self._logs[channel]
 
     def _shrink(self) -> None:
+        """Forget the older half of the largest logs until 90% of the limit is left."""
         for log in sorted(self._logs.values(), key=lambda log: log.bytes, reverse=True):
             log.trim((len(log.events) + 1) // 2)
             if self._ledger.bytes <= self._max_bytes * 0.9:
@@ -255,7 +260,7 @@ class MemoryBroker:
 def _read(
     log: MemoryLog, end: Position, since: Position | Earliest | Last | Age, limit: int, now: int
 ) -> HistoryPage:
-    """A page of `log`. What it costs is the page, and for an age a search by halves, however much the log retains."""
+    """A page of `log`. Its cost is that of the page and, for an age, of a binary search."""
     lost = None
     offset = log.trimmed
     match since:
@@ -282,5 +287,5 @@ def _read(
     return HistoryPage(Position(end.epoch, offset), events, end, lost)
 
 
-def _nowhere(event: Event) -> None:
-    """Nobody listens before `run`."""
+def _ignore(event: Event) -> None:
+    """Stands in for `deliver` outside of `run`."""

@@ -1,6 +1,6 @@
-"""What comes back from a store that others can write to: a record is an event, or cannot be read.
+"""Records of a store that other programs can write to: each is an event, or is unreadable.
 
-A page ends before a record that cannot be read; the next one begins behind it and says so (`lost`).
+A page ends before an unreadable record. The next page begins after it and says so (`lost`).
 """
 
 import time
@@ -14,15 +14,15 @@ import structlog
 from eventhub.events.event import OFFSET_END, Event, HistoryPage, Position
 
 LATEST = 253_370_764_800_000
-"""Milliseconds: the year 9999 begins. Times cannot be written beyond it."""
+"""Milliseconds since 1970 at which the year 9999 begins. Later times have no date."""
 QUIET_SECONDS = 1.0
-"""Between two lines: the same record is met by each reader that comes by."""
+"""Time between two log lines: each reader meets the same record."""
 
 log = structlog.get_logger("eventhub.brokers")
 
 
 class RecordReader:
-    """Reads those of one broker, which the log calls so."""
+    """Reads the records of one broker, which it names in log lines."""
 
     def __init__(self, broker: str) -> None:
         self._broker = broker
@@ -37,7 +37,10 @@ class RecordReader:
         lost: str | None,
         limit: int | None = None,
     ) -> HistoryPage:
-        """The slice of events behind `start`; a row that cannot be read is its offset. At most `limit` events."""
+        """The page of at most `limit` events after `start`.
+
+        An int among the rows is the offset of an unreadable one.
+        """
         events: list[Event] = []
         for row in rows:
             if isinstance(row, int):
@@ -52,7 +55,7 @@ class RecordReader:
         return HistoryPage(start, events, end, lost)
 
     def unreadable(self, channel: str, position: Position | None) -> None:
-        """Log that something is none of ours."""
+        """Log that a record cannot be read."""
         if (now := time.monotonic()) >= self._quiet:
             self._quiet = now + QUIET_SECONDS
             with suppress(Exception):
@@ -67,7 +70,10 @@ class RecordReader:
 def event(
     channel: str, epoch: str, offset: int, previous: int, moment: Any, data: Any, attributes: Any
 ) -> Event:
-    """A stored event. Raises ValueError for what no event of ours can be: readers would be shown no JSON, or nothing."""
+    """A stored event. Raises ValueError for what EventHub cannot have stored.
+
+    Its readers would receive invalid JSON, or nothing.
+    """
     if (
         type(offset) is not int
         or not 0 < offset < OFFSET_END
@@ -84,7 +90,7 @@ def event(
 
 
 def are_attributes(value: Any) -> bool:
-    """Texts by name."""
+    """Whether a value is a mapping of texts to texts."""
     return isinstance(value, Mapping) and all(
         isinstance(text, str) for pair in value.items() for text in pair
     )

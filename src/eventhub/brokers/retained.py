@@ -1,4 +1,7 @@
-"""The events that a log in memory retains: added at one end, forgotten at the other, and found by index in constant time."""
+"""The events that a log in memory retains.
+
+They are added at one end, forgotten at the other, and found by index in constant time.
+"""
 
 from bisect import bisect_left
 from collections.abc import Iterable
@@ -6,13 +9,16 @@ from collections.abc import Iterable
 from eventhub.events.event import Event
 
 SPARE = 1024
-"""Places of forgotten events that are kept at least: beyond that, and beyond half of all places,
-they are given up together.
+"""Empty places at the front that are kept at least. Beyond that, and once they are more than half
+of all places, they are removed together.
 """
 
 
 class RetainedEvents:
-    """A list whose front is given up in large parts. A deque would find an event in the middle by walking to it."""
+    """A list whose front is removed in large parts.
+
+    A deque would walk to an event in the middle.
+    """
 
     __slots__ = ("_begin", "_places")
 
@@ -44,10 +50,11 @@ class RetainedEvents:
         return oldest
 
     def first_since(self, time: int) -> int:
-        """The index of the first event that is not older than `time`, by halves; the length where there is none.
+        """The index of the first event that is not older than `time`, by binary search.
 
-        After a clock was set back, times are not in order: events that are older or younger than `time` may then stand on either side,
-        but all of the newest ones that are not older stand behind the index.
+        It is the length when there is none. After a clock was set back, times are not in order:
+        older and younger events may then stand on either side of the index, but all events after
+        the newest one that is too old stand after it.
         """
         return bisect_left(self, time, key=_time)
 

@@ -1,4 +1,8 @@
-"""NATS JetStream: as many nodes as wanted, logs in streams. How positions map to streams stands in `server/streams/response.py`."""
+"""NATS JetStream: any number of nodes, with the logs in streams.
+
+`streams.py` says how positions map to streams. Nothing else in the broker opens a connection than
+`link.py`.
+"""
 
 from eventhub.brokers.nats.broker import NatsBroker
 

@@ -1,4 +1,4 @@
-"""The NATS JetStream broker: sessions one after the other, and the contract's calls on the present one."""
+"""The NATS JetStream broker: one session after the other; calls use the present one."""
 
 import asyncio
 import random
@@ -9,12 +9,15 @@ import structlog
 from nats.aio.msg import Msg
 
 from eventhub.brokers.base import Deliver, OnGap, OnMessage
+from eventhub.brokers.nats.answers import LOST, NOT_FOUND, JetStreamError
 from eventhub.brokers.nats.credentials import CredentialsUnusable
 from eventhub.brokers.nats.idempotency_keys import IdempotencyKeys
-from eventhub.brokers.nats.link import JetStreamError, NatsLink
+from eventhub.brokers.nats.link import NatsLink
+from eventhub.brokers.nats.log_page import read_page
 from eventhub.brokers.nats.publish_batch import PublishBatch
 from eventhub.brokers.nats.session import NatsSession
-from eventhub.brokers.nats.streams import NOT_FOUND, NatsStreams, Subjects
+from eventhub.brokers.nats.streams import NatsStreams
+from eventhub.brokers.nats.subjects import Subjects
 from eventhub.brokers.nats.url import NatsUrl
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channels import Retention
@@ -33,15 +36,18 @@ T = TypeVar("T")
 log = structlog.get_logger("eventhub.brokers.nats")
 
 WAITING_BYTES = 128 * 1024 * 1024
-"""Of events in calls of `publish` that are not answered yet; further calls are refused."""
+"""Bytes of events in calls of `publish` without an answer. Further calls are refused."""
 RETRY_SECONDS = 0.1
 BACKOFF_SECONDS = (0.05, 2.0)
-STUCK_TICKS = 10
-"""With several servers: ticks for which something does not work until another server is tried."""
+FAILING_TICKS = 10
+"""With several servers: after so many ticks with a fault, another server is tried."""
 
 
 class NatsBroker:
-    """Logs in JetStream streams. `url` is described in `address.py`; `timeout` bounds every call, in seconds."""
+    """Logs in JetStream streams.
+
+    `url.py` describes the URL. `timeout` bounds every call, in seconds.
+    """
 
     def __init__(
         self,
@@ -51,49 +57,51 @@ class NatsBroker:
         *,
         timeout: float = 5.0,
     ) -> None:
-        self._address = NatsUrl.parse(url)
-        self._names = Subjects(self._address.prefix)
+        self._url = NatsUrl.parse(url)
+        self._subjects = Subjects(self._url.prefix)
         self._retention = retention
         self._clock = clock
         self._timeout = timeout
-        self._servers = random.sample(self._address.servers, len(self._address.servers))
+        self._servers = random.sample(self._url.servers, len(self._url.servers))
         self._wanted: dict[str, None] = {}
         self._session: NatsSession | None = None
-        self._up = asyncio.Event()
-        self._why: str | None = "not connected to NATS yet"
-        self._waiting = 0
+        self._connected = asyncio.Event()
+        self._reason: str | None = "not connected to NATS yet"
+        self._waiting_bytes = 0
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         size = sum(len(event.data) for event in events)
-        if self._waiting and self._waiting + size > WAITING_BYTES:
+        if self._waiting_bytes and self._waiting_bytes + size > WAITING_BYTES:
             raise BrokerUnavailable(
-                f"{self._waiting} bytes of events already wait for the NATS server"
+                f"{self._waiting_bytes} bytes of events wait for the NATS server already; "
+                f"at most {WAITING_BYTES} may"
             )
         batch = PublishBatch(events)
-        self._waiting += size
+        self._waiting_bytes += size
         try:
-            await self._bounded(batch.attempt, lambda error: isinstance(error, JetStreamError))
+            await self._retry(batch.attempt, lambda error: isinstance(error, JetStreamError))
         except BrokerUnavailable as error:
             batch.fail(error)
         finally:
-            self._waiting -= size
+            self._waiting_bytes -= size
         return batch.answers
 
     async def history(
         self, channel: str, since: Position | Earliest | Last | Age, limit: int
     ) -> HistoryPage:
         async def read(session: NatsSession) -> HistoryPage:
-            return await (await session.log(channel)).read(
-                since, limit, self._clock(), session.anchor(channel)
+            log = await session.log(channel)
+            return await read_page(
+                log, since, limit, self._clock(), session.announced_position(channel)
             )
 
-        return await self._bounded(read, _anything)
+        return await self._retry(read, _always)
 
     async def subscribe(self, channel: str) -> Position:
         new = channel not in self._wanted
         self._wanted[channel] = None
         try:
-            return await self._bounded(lambda session: session.open(channel), _anything)
+            return await self._retry(lambda session: session.open(channel), _always)
         except BaseException:
             if new:
                 await self.unsubscribe(channel)
@@ -106,49 +114,53 @@ class NatsBroker:
 
     async def broadcast(self, message: bytes) -> None:
         if self._session is None:
-            raise BrokerUnavailable(self._why or "not connected to NATS")
-        await self._session.link.publish(self._names.nodes, message)
+            raise BrokerUnavailable(self._reason or "not connected to NATS")
+        await self._session.link.publish(self._subjects.nodes, message)
 
-    async def run(self, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
         failures = 0
         while True:
-            _obey()
-            link = NatsLink(lambda subject: self._session.slow(subject) if self._session else None)
+            _raise_if_cancelled()
+            link = NatsLink(self._on_slow)
             try:
                 await self._connect(link)
-                _obey()
+                _raise_if_cancelled()
                 failures = 0
-                await self._serve(link, deliver, gap, hear)
+                await self._serve(link, deliver, gap, on_message)
             except BrokerUnavailable as error:
-                self._why = error.message
-            except Exception as error:  # it costs this link, and not the node
+                self._reason = error.message
+            except Exception as error:  # ends this link, and not the node
                 log.exception("nats_link_failed")
-                self._why = (
-                    f"the NATS server answered what nobody understands: {type(error).__name__}"
+                self._reason = (
+                    f"the NATS server's answer cannot be processed: {type(error).__name__}"
                 )
             finally:
                 if self._session is not None:
                     self._session.end()
                 self._session = None
-                self._up.clear()
-                self._why = self._why or "the connection to the NATS server was lost"
+                self._connected.clear()
+                self._reason = self._reason or LOST
                 await link.close()
             low, high = BACKOFF_SECONDS
             await asyncio.sleep(min(high, low * 2**failures) * random.uniform(0.5, 1.0))
             failures += 1
 
     def unready(self) -> str | None:
-        return self._why
+        return self._reason
 
     # Private
+
+    def _on_slow(self, subject: str) -> None:
+        if self._session is not None:
+            self._session.on_slow(subject)
 
     async def _connect(self, link: NatsLink) -> None:
         self._servers.append(self._servers.pop(0))
         try:
-            identity = self._address.identity.arguments()
+            credentials = self._url.credentials.arguments()
         except CredentialsUnusable as error:
             raise BrokerUnavailable(f"no connection to a NATS server: {error}") from None
-        await link.open(self._servers[-1], {**self._address.login, **identity})
+        await link.open(self._servers[-1], {**self._url.login, **credentials})
         try:
             await link.request("INFO")
         except JetStreamError as error:
@@ -156,46 +168,51 @@ class NatsBroker:
                 f"JetStream is not available on the NATS server: {error.message}"
             ) from None
 
-    async def _serve(self, link: NatsLink, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
-        """Until the link is of no more use: then BrokerUnavailable says why."""
+    async def _serve(
+        self, link: NatsLink, deliver: Deliver, gap: OnGap, on_message: OnMessage
+    ) -> None:
+        """Serve until the link can no longer be used; raise BrokerUnavailable with the reason."""
         streams = NatsStreams(
-            link, self._names, self._retention, self._address.replicas, self._address.max_bytes
+            link, self._subjects, self._retention, self._url.replicas, self._url.max_bytes
         )
-        keys = IdempotencyKeys(link, streams, self._names, self._clock)
+        keys = IdempotencyKeys(link, streams, self._subjects, self._clock)
 
         def announce(event: Event) -> None:
             if event.channel in self._wanted:
                 deliver(event)
 
-        async def listen(message: Msg) -> None:
-            hear(message.data)
+        async def on_broadcast(message: Msg) -> None:
+            on_message(message.data)
 
-        await link.listen(self._names.nodes, listen)
+        await link.listen(self._subjects.nodes, on_broadcast)
         self._session = session = NatsSession(
-            link, self._names, streams, keys, self._retention, announce, gap
+            link, self._subjects, streams, keys, self._retention, announce, gap
         )
-        self._up.set()
-        stuck = 0
+        self._connected.set()
+        failing = 0
         while True:
-            closed, faulty = await session.reopen(self._wanted), await session.tick()
-            _obey()
-            self._why = why = closed or faulty
-            stuck = stuck + 1 if why else 0
-            if why and stuck >= STUCK_TICKS and len(self._servers) > 1:
-                raise BrokerUnavailable(why)
+            not_opened, fault = await session.reopen(self._wanted), await session.tick()
+            _raise_if_cancelled()
+            self._reason = reason = not_opened or fault
+            failing = failing + 1 if reason else 0
+            if reason and failing >= FAILING_TICKS and len(self._servers) > 1:
+                raise BrokerUnavailable(reason)
             await session.idle()
             if link.closed.is_set():
-                raise BrokerUnavailable("the connection to the NATS server was lost")
+                raise BrokerUnavailable(LOST)
 
-    async def _bounded(
+    async def _retry(
         self, work: Callable[[NatsSession], Awaitable[T]], again: Callable[[Exception], bool]
     ) -> T:
-        """Do it on the present session, and `again` on this or the next one until time is up. Raises EventHubError."""
-        why = ""
+        """Call `work` with the present session, and again on this or a later one until time is up.
+
+        `again(error)` says whether to try again. Raises EventHubError.
+        """
+        reason = ""
         try:
             async with asyncio.timeout(self._timeout):
                 while True:
-                    await self._up.wait()
+                    await self._connected.wait()
                     assert self._session is not None
                     session = self._session
                     try:
@@ -203,23 +220,28 @@ class NatsBroker:
                     except (JetStreamError, BrokerUnavailable) as error:
                         if not again(error):
                             raise
-                        why = error.message
+                        reason = error.message
                         if isinstance(error, JetStreamError) and error.code == NOT_FOUND:
                             session.streams.known.clear()
                     await asyncio.sleep(RETRY_SECONDS)
         except TimeoutError:
+            reason = reason or self._reason or "it is slow"
             raise BrokerUnavailable(
-                f"no answer from NATS within {self._timeout:g} seconds: {why or self._why or 'it is slow'}"
+                f"no answer from NATS within {self._timeout:g} seconds: {reason}"
             ) from None
 
 
-def _obey() -> None:
-    """End if cancelled: `asyncio.wait_for`, which the client library uses, loses a cancellation that comes with its result before 3.12."""
+def _raise_if_cancelled() -> None:
+    """Raise CancelledError if this task was cancelled.
+
+    Before Python 3.12, `asyncio.wait_for` loses a cancellation that arrives together with its
+    result. The client library uses it.
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
 
 
-def _anything(error: Exception) -> bool:
-    """Reading may be done again, whatever went wrong."""
+def _always(error: Exception) -> bool:
+    """Reading may be repeated after any error."""
     return True

@@ -1,36 +1,41 @@
-"""Idempotency keys: what was first published under each.
+"""Idempotency keys: what was first published with each.
 
-A stream of its own keeps one record per key. It is written before the event, only where none is (or only a forgotten one), and holds all
-of the receipt but the sequence: digest, time, stamp, and an id under which the server stores the event once however often it is published.
-So whoever retries, on any node, publishes the same message; and the receipt can be given again when the event itself has expired. Once
-the event is stored, its position is added to the record, which outlasts the server's memory of message ids.
+A separate stream keeps one record per key. The record is written before the event, and only where
+there is none yet (or only an outdated one). It holds all of the receipt but the sequence: digest,
+time, stamp, and a message id under which the server stores the event once, however often it is
+published. So a retry on any node publishes the same message, and the receipt can be given again
+when the event itself has expired. Once the event is stored, its position is added to the record,
+which outlasts the server's memory of message ids.
 
-The bound of this: an event whose acknowledgement never came, which is retried after the server restarted and after its channel stored more
-events than it keeps, is stored again.
+One case remains: an event is stored again when its acknowledgement never came and it is retried
+after the server restarted and after its channel stored more events than it keeps.
 """
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
-from hashlib import blake2b
+from dataclasses import dataclass, replace
 
 import orjson
 
-from eventhub.brokers.nats.link import JetStreamError, NatsLink
+from eventhub.brokers.idempotency import KEY_AGE, data_digest
+from eventhub.brokers.nats.answers import NO_MESSAGE, JetStreamError
+from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.message import decode_api, new_stamp
-from eventhub.brokers.nats.streams import NatsStream, NatsStreams, Subjects
+from eventhub.brokers.nats.streams import NatsStream, NatsStreams
+from eventhub.brokers.nats.subjects import Subjects
 from eventhub.errors import BrokerUnavailable, IdempotencyConflict
 from eventhub.events.event import NewEvent, Position, Receipt
 
-KEY_AGE = 600_000
-"""Milliseconds for which an idempotency key is known."""
-WRONG_LAST_SEQUENCE, NO_MESSAGE = 10071, 10037
+WRONG_LAST_SEQUENCE = 10071
 ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class KeyClaim:
-    """An event's key, taken or found. `position` once the event is known to be stored."""
+    """The record of an event's key, written now or found.
+
+    `record` is the record's sequence. `position` is set once the event is known to be stored.
+    """
 
     subject: str
     record: int
@@ -42,7 +47,7 @@ class KeyClaim:
 
     @property
     def receipt(self) -> Receipt | None:
-        """The first event's receipt, when it is known."""
+        """The first event's receipt, once it is known."""
         return None if self.position is None else Receipt(self.position, self.time, replayed=True)
 
 
@@ -50,61 +55,66 @@ class IdempotencyKeys:
     """The idempotency keys, over one link."""
 
     def __init__(
-        self, link: NatsLink, streams: NatsStreams, names: Subjects, clock: Callable[[], int]
+        self, link: NatsLink, streams: NatsStreams, subjects: Subjects, clock: Callable[[], int]
     ) -> None:
         self._link = link
         self._streams = streams
-        self._names = names
+        self._subjects = subjects
         self._clock = clock
 
     async def claim(self, event: NewEvent) -> KeyClaim:
-        """Take the event's key, or find who did. Raises IdempotencyConflict, JetStreamError, BrokerUnavailable."""
+        """Claim the event's key, or find the claim of the first event.
+
+        Raises IdempotencyConflict, JetStreamError, BrokerUnavailable.
+        """
         assert event.key is not None
         stream = await self._streams.of_keys()
-        digest = blake2b(event.data, digest_size=16).hexdigest()
+        digest = data_digest(event.data).hex()
         claim = KeyClaim(
-            self._names.key(event.channel, event.key),
+            self._subjects.key(event.channel, event.key),
             0,
             digest,
             event.time,
             new_stamp(),
             secrets.token_hex(8),
         )
-        follows = 0
+        previous_record = 0
         for _ in range(ATTEMPTS):
             try:
-                return await self._write(stream, claim, follows)
+                return await self._write(stream, claim, previous_record)
             except JetStreamError as error:
                 if error.code != WRONG_LAST_SEQUENCE:
                     raise
             if (known := await self._read(stream, claim.subject)) is None:
-                follows = 0
+                previous_record = 0
             elif known.time < self._clock() - KEY_AGE:
-                follows = known.record
+                previous_record = known.record
             elif known.digest != digest:
                 raise IdempotencyConflict(None if known.position is None else str(known.position))
             else:
                 return known
-        raise BrokerUnavailable("the idempotency key is being used by many publishers at once")
+        raise BrokerUnavailable("many publishers use the idempotency key at the same time")
 
     async def stored(self, claim: KeyClaim, position: Position) -> None:
-        """The event is stored: whoever comes next need not publish it. Raises JetStreamError, BrokerUnavailable."""
+        """Record that the event is stored, so that a retry need not publish it.
+
+        Raises JetStreamError, BrokerUnavailable.
+        """
         stream = await self._streams.of_keys()
-        await self._write(
-            stream,
-            KeyClaim(claim.subject, 0, claim.digest, claim.time, claim.stamp, claim.id, position),
-            claim.record,
-        )
+        await self._write(stream, replace(claim, position=position), claim.record)
 
     async def holder(self, event: NewEvent) -> Position | None:
-        """Which event has the key of this one, if that is known by now. Raises JetStreamError, BrokerUnavailable."""
+        """The event that holds this event's key, if it is known by now.
+
+        Raises JetStreamError, BrokerUnavailable.
+        """
         assert event.key is not None
-        known = await self._read(
-            await self._streams.of_keys(), self._names.key(event.channel, event.key)
-        )
+        subject = self._subjects.key(event.channel, event.key)
+        known = await self._read(await self._streams.of_keys(), subject)
         return None if known is None else known.position
 
-    async def _write(self, stream: NatsStream, claim: KeyClaim, follows: int) -> KeyClaim:
+    async def _write(self, stream: NatsStream, claim: KeyClaim, previous_record: int) -> KeyClaim:
+        """Write a record in the place of `previous_record`; 0 where there is none."""
         record = [
             claim.digest,
             claim.time,
@@ -114,18 +124,10 @@ class IdempotencyKeys:
         ]
         headers = {
             "Nats-Expected-Stream": stream.name,
-            "Nats-Expected-Last-Subject-Sequence": str(follows),
+            "Nats-Expected-Last-Subject-Sequence": str(previous_record),
         }
         answer = await self._link.store_one(claim.subject, orjson.dumps(record), headers)
-        return KeyClaim(
-            claim.subject,
-            answer["seq"],
-            claim.digest,
-            claim.time,
-            claim.stamp,
-            claim.id,
-            claim.position,
-        )
+        return replace(claim, record=answer["seq"])
 
     async def _read(self, stream: NatsStream, subject: str) -> KeyClaim | None:
         try:
@@ -138,17 +140,10 @@ class IdempotencyKeys:
             raise
         message = decode_api(answer["message"])
         try:
-            digest, time, stamp, ident, position = orjson.loads(message.data)
-            return KeyClaim(
-                subject,
-                message.sequence,
-                digest,
-                time,
-                stamp,
-                ident,
-                None if position is None else Position(*position),
-            )
+            digest, time, stamp, message_id, position = orjson.loads(message.data)
+            first = None if position is None else Position(*position)
+            return KeyClaim(subject, message.sequence, digest, time, stamp, message_id, first)
         except (ValueError, TypeError):
             raise BrokerUnavailable(
-                "what NATS holds of the idempotency key cannot be read; use a new key"
+                "the record of the idempotency key in NATS cannot be read; use a new key"
             ) from None

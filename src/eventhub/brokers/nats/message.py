@@ -1,7 +1,7 @@
-"""A message of a stream, and the event it is. No I/O.
+"""A message of a stream, and the event that it holds. No I/O.
 
-An event's data is the message's payload as it is. Its stamp, time and attributes are headers: the server keeps them with the message and
-repeats them in every announcement.
+The message's payload is the event's data, unchanged. The event's stamp, time and attributes are
+headers: the server keeps them with the message and repeats them in every announcement.
 """
 
 import base64
@@ -17,17 +17,30 @@ from eventhub.events.event import Event
 STAMPS = 1 << 16
 HEADER, ATTRIBUTES = "EventHub", "EventHub-Attributes"
 OVERHEAD = 512
-"""Bytes to leave for headers beyond attributes: ours, and those the server adds to announcements."""
+"""Bytes for headers other than attributes: ours, and those the server adds to announcements."""
 
 
 def new_stamp() -> int:
-    """A number that tells a message from another one that once had, or will have, the same sequence. 0 is no message's."""
+    """A random number from 1 to 65535.
+
+    It tells a message from another one that had, or will have, the same sequence.
+    """
     return random.randrange(1, STAMPS)
 
 
 def offset_of(sequence: int, stamp: int) -> int:
-    """An event's offset. Stamp 0: just before whatever has this sequence."""
+    """An event's offset. With stamp 0: the position just before any message with this sequence."""
     return sequence * STAMPS + stamp
+
+
+def consumer_tokens(reply: str) -> list[str]:
+    """The tokens in the reply subject of a consumer's message.
+
+    They are: stream, consumer, deliveries, stream sequence, consumer sequence, time, pending.
+    The domain and account hash that newer servers put in front are left out.
+    """
+    tokens = reply.split(".")
+    return tokens[2:] if len(tokens) == 9 else tokens[4:]
 
 
 class StreamMessage(NamedTuple):
@@ -39,10 +52,10 @@ class StreamMessage(NamedTuple):
     data: bytes
     attributes: Mapping[str, str] | None
     readable: bool = True
-    """It can be an event."""
+    """Whether it can be an event."""
 
     def event(self, channel: str, epoch: str, previous: int) -> Event:
-        """The event it is, where the one before it in the channel has the offset `previous`."""
+        """The message's event. `previous` is the offset of the event before it in the channel."""
         return Event(channel, epoch, self.offset, previous, self.time, self.data, self.attributes)
 
 
@@ -55,16 +68,14 @@ def encode(stamp: int, time: int, attributes: Mapping[str, str] | None) -> dict[
 
 
 def decode(sequence: int, headers: Mapping[str, str] | None, data: bytes) -> StreamMessage:
-    """A message as the client library gives it. One that EventHub did not write has stamp 1 and time 0. Raises nothing."""
+    """A message from the headers and data that the client library gives. Raises nothing.
+
+    A message that EventHub did not write has stamp 1 and time 0.
+    """
     headers = headers or {}
     stamp, _, time = headers.get(HEADER, "1 0").partition(" ")
     attributes = headers.get(ATTRIBUTES)
-    own = (
-        int(stamp)
-        if stamp.isascii() and stamp.isdecimal() and len(stamp) < 6 and 0 < int(stamp) < STAMPS
-        else 1
-    )
-    offset = offset_of(sequence, own)
+    offset = offset_of(sequence, _read_stamp(stamp))
     try:
         fields = orjson.loads(attributes) if attributes else None
         event("", "", offset, 0, int(time), data, fields)
@@ -74,7 +85,13 @@ def decode(sequence: int, headers: Mapping[str, str] | None, data: bytes) -> Str
 
 
 def decode_api(message: Mapping[str, str | int]) -> StreamMessage:
-    """A message as the STREAM.MSG.GET answer gives it: headers and data in base64."""
+    """A message from a STREAM.MSG.GET answer, with headers and data in base64."""
     lines = base64.b64decode(str(message.get("hdrs", ""))).decode(errors="replace").split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines if ": " in line)
     return decode(int(message["seq"]), headers, base64.b64decode(str(message.get("data", ""))))
+
+
+def _read_stamp(text: str) -> int:
+    if text.isascii() and text.isdecimal() and len(text) < 6 and 0 < int(text) < STAMPS:
+        return int(text)
+    return 1

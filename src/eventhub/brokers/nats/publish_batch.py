@@ -1,16 +1,17 @@
 """One call of `publish`: from events to receipts.
 
-Events are sent in order without waiting for each other's acknowledgement, over one connection into one stream per channel type, which
-stores what it stores in that order. One that is refused gets its error and leaves the others alone; nothing is sent twice, except all of
-the call, when it is certain that none of it was stored.
+Events are sent in order, without waiting for each other's acknowledgement, over one connection into
+one stream per channel type; the stream stores them in that order. A refused event gets its error
+and does not affect the others. Nothing is sent twice, with one exception: the whole call is sent
+again when it is certain that none of it was stored.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from eventhub.brokers.nats.answers import NO_RESPONDERS, Answer, JetStreamError
 from eventhub.brokers.nats.idempotency_keys import KeyClaim
-from eventhub.brokers.nats.link import NO_RESPONDERS, Answer, JetStreamError
 from eventhub.brokers.nats.message import OVERHEAD, encode, new_stamp, offset_of
 from eventhub.brokers.nats.session import NatsSession
 from eventhub.brokers.nats.streams import NatsStream
@@ -19,30 +20,30 @@ from eventhub.events.event import NewEvent, Position, Receipt
 
 WRONG_STREAM, TOO_LARGE = 10060, 10054
 IN_PROCESS = 10158
-"""Another message with this id is being stored (servers from 2.11 on say so)."""
-BUSY_SECONDS = 0.05
-GONE = (NO_RESPONDERS, WRONG_STREAM)
-"""The stream may be another now. Without responders nothing was stored; a wrong one may answer
-before the right one, which stored it.
+"""The server is storing another message with this id (sent by servers from 2.11 on)."""
+IN_PROCESS_SECONDS = 0.05
+STREAM_CHANGED = (NO_RESPONDERS, WRONG_STREAM)
+"""The stream may have been replaced. Without responders nothing was stored. A wrong stream may
+answer before the right one, which stored the event.
 """
 
 
 @dataclass(slots=True)
 class SentEvent:
-    """An event on its way. `landed` is released when its answer is there."""
+    """An event on its way. `answered` is released when its answer arrives."""
 
     index: int
     stream: NatsStream
     stamp: int
     time: int
-    landed: asyncio.Semaphore
+    answered: asyncio.Semaphore
     token: str = ""
     answer: Answer | None = None
 
-    def settle(self, answer: Answer) -> None:
-        """The answer is there."""
+    def on_answer(self, answer: Answer) -> None:
+        """The answer has arrived."""
         self.answer = answer
-        self.landed.release()
+        self.answered.release()
 
     @property
     def result(self) -> Receipt | Exception | None:
@@ -54,45 +55,49 @@ class SentEvent:
 
 
 class InFlight:
-    """Events sent one after the other, each into the stream of its channel."""
+    """Events sent one after the other, each into its channel's stream."""
 
     def __init__(self, session: NatsSession, streams: Mapping[str, NatsStream]) -> None:
         self.sent: list[SentEvent] = []
         self._session = session
         self._streams = streams
-        self._landed = asyncio.Semaphore(0)
+        self._answered = asyncio.Semaphore(0)
 
     async def send(
         self, index: int, event: NewEvent, claim: KeyClaim | None
     ) -> PayloadTooLarge | None:
-        """Send an event, or say why it cannot be. Raises JetStreamError when the connection is gone."""
+        """Send an event. Returns the error when it is too large.
+
+        Raises JetStreamError when the connection is lost.
+        """
         link, stream = self._session.link, self._streams[event.channel]
         stamp, time = (new_stamp(), event.time) if claim is None else (claim.stamp, claim.time)
         headers = encode(stamp, time, event.attributes)
         if len(event.data) + sum(map(len, headers.values())) + OVERHEAD > link.max_payload:
             return PayloadTooLarge(
-                f"the event has {len(event.data)} bytes of data; the NATS server takes messages of at most {link.max_payload} bytes"
+                f"the event has {len(event.data)} bytes of data; the NATS server takes messages of "
+                f"at most {link.max_payload} bytes"
             )
         headers["Nats-Expected-Stream"] = stream.name
         if claim is not None:
             headers["Nats-Msg-Id"] = claim.id
-        each = SentEvent(index, stream, stamp, time, self._landed)
-        each.token = await link.store(
-            self._session.names.log(event.channel), event.data, headers, each.settle
+        sent = SentEvent(index, stream, stamp, time, self._answered)
+        sent.token = await link.store(
+            self._session.subjects.log(event.channel), event.data, headers, sent.on_answer
         )
-        self.sent.append(each)
+        self.sent.append(sent)
         return None
 
-    async def land(self) -> None:
+    async def wait(self) -> None:
         """Wait for all answers."""
         for _ in self.sent:
-            await self._landed.acquire()
+            await self._answered.acquire()
 
     def end(self) -> list[Receipt | Exception | None]:
-        """Wait no longer; the results, None where nothing is known."""
-        for each in self.sent:
-            self._session.link.forget(each.token)
-        return [each.result for each in self.sent]
+        """Stop waiting. Returns the results: None where nothing is known."""
+        for sent in self.sent:
+            self._session.link.forget(sent.token)
+        return [sent.result for sent in self.sent]
 
 
 class PublishBatch:
@@ -104,19 +109,23 @@ class PublishBatch:
         self._claims: dict[int, KeyClaim] = {}
 
     async def attempt(self, session: NatsSession) -> None:
-        """Publish what has no result. Raises JetStreamError when nothing was stored and all may be tried again; BrokerUnavailable."""
+        """Publish the events without a result.
+
+        Raises JetStreamError when nothing was stored and all of it may be tried again;
+        BrokerUnavailable otherwise.
+        """
         streams = {
-            channel: await session.streams.of(channel)
+            channel: await session.streams.of_channel(channel)
             for channel in {event.channel for event in self._events}
         }
-        await self._claim(session)
-        while await self._publish(session, streams):  # noqa: ASYNC110  (the server says only that it is busy)
-            await asyncio.sleep(BUSY_SECONDS)
-        await self._note(session)
+        await self._claim_keys(session)
+        while await self._publish(session, streams):  # noqa: ASYNC110  (nothing else to wait for)
+            await asyncio.sleep(IN_PROCESS_SECONDS)
+        await self._complete_key_records(session)
         await self._name_conflicts(session)
 
     def fail(self, error: BrokerUnavailable) -> None:
-        """`error` is the result of those of which nothing is known. Raises it when that is all of them."""
+        """Give `error` to the events without a result; raise it when no event has one."""
         if all(result is None for result in self.results):
             raise error
         self.results = [result or error for result in self.results]
@@ -126,16 +135,16 @@ class PublishBatch:
         """One per event, when all is done."""
         return [result for result in self.results if result is not None]
 
-    async def _claim(self, session: NatsSession) -> None:
+    async def _claim_keys(self, session: NatsSession) -> None:
         keyed = [
             (index, event)
             for index, event in enumerate(self._events)
             if event.key is not None and self.results[index] is None
         ]
-        found = await asyncio.gather(
+        claims = await asyncio.gather(
             *(session.keys.claim(event) for _, event in keyed), return_exceptions=True
         )
-        for (index, _), claim in zip(keyed, found, strict=True):
+        for (index, _), claim in zip(keyed, claims, strict=True):
             if isinstance(claim, KeyClaim):
                 self._claims[index] = claim
                 self.results[index] = claim.receipt
@@ -145,45 +154,59 @@ class PublishBatch:
                 raise claim
 
     async def _publish(self, session: NatsSession, streams: Mapping[str, NatsStream]) -> bool:
-        """Send what has no result, and wait. Whether some of it has to be sent again, which is safe."""
-        flight = InFlight(session, streams)
+        """Send the events without a result and wait. Returns whether some must be sent again."""
+        in_flight = InFlight(session, streams)
+        results: list[Receipt | Exception | None] = []
         try:
             for index, event in enumerate(self._events):
                 if self.results[index] is None:
-                    self.results[index] = await flight.send(index, event, self._claims.get(index))
-            await flight.land()
+                    claim = self._claims.get(index)
+                    self.results[index] = await in_flight.send(index, event, claim)
+            await in_flight.wait()
         except JetStreamError as error:
-            if flight.sent:
+            if in_flight.sent:
                 raise BrokerUnavailable(error.message) from None
             raise
         finally:
-            found = flight.end()
-            refused = [
-                what
-                for what in found
-                if isinstance(what, JetStreamError) and what.code == NO_RESPONDERS
-            ]
-            if any(isinstance(what, JetStreamError) and what.code in GONE for what in found):
-                for stream in streams.values():
-                    session.streams.forget(stream)
-            if len(refused) < len(found):
-                for each, result in zip(flight.sent, found, strict=True):
-                    self.results[each.index] = _public(result)
-        if refused and len(refused) == len(found):
-            raise refused[0]
-        return any(isinstance(what, JetStreamError) and what.code == IN_PROCESS for what in found)
+            results = in_flight.end()
+            self._take_results(session, streams, in_flight, results)
+        not_stored = [result for result in results if _has_code(result, NO_RESPONDERS)]
+        if not_stored and len(not_stored) == len(results):
+            assert isinstance(not_stored[0], JetStreamError)
+            raise not_stored[0]
+        return any(_has_code(result, IN_PROCESS) for result in results)
 
-    async def _note(self, session: NatsSession) -> None:
-        """Complete the records of the keys. Where that fails, the server's memory of message ids has to do."""
-        notes = []
+    def _take_results(
+        self,
+        session: NatsSession,
+        streams: Mapping[str, NatsStream],
+        in_flight: InFlight,
+        results: Sequence[Receipt | Exception | None],
+    ) -> None:
+        if any(_has_code(result, *STREAM_CHANGED) for result in results):
+            for stream in streams.values():
+                session.streams.forget(stream)
+        if not all(_has_code(result, NO_RESPONDERS) for result in results):
+            for sent, result in zip(in_flight.sent, results, strict=True):
+                self.results[sent.index] = _public_result(result)
+
+    async def _complete_key_records(self, session: NatsSession) -> None:
+        """Add the positions to the keys' records.
+
+        Where that fails, the server's memory of message ids has to do.
+        """
+        writes = []
         for index, claim in self._claims.items():
             result = self.results[index]
             if claim.position is None and isinstance(result, Receipt):
-                notes.append(session.keys.stored(claim, result.position))
-        await asyncio.gather(*notes, return_exceptions=True)
+                writes.append(session.keys.stored(claim, result.position))
+        await asyncio.gather(*writes, return_exceptions=True)
 
     async def _name_conflicts(self, session: NatsSession) -> None:
-        """Look again for events that had the key of another and were not stored yet: those before it in this call are by now."""
+        """Look again for the first event of conflicts that do not name it.
+
+        It was still being stored. If it is in the same call, it is stored by now.
+        """
         unnamed = [
             index
             for index, result in enumerate(self.results)
@@ -197,7 +220,11 @@ class PublishBatch:
                 self.results[index] = IdempotencyConflict(str(position))
 
 
-def _public(result: Receipt | Exception | None) -> Receipt | EventHubError | None:
+def _has_code(result: object, *codes: int) -> bool:
+    return isinstance(result, JetStreamError) and result.code in codes
+
+
+def _public_result(result: Receipt | Exception | None) -> Receipt | EventHubError | None:
     if isinstance(result, JetStreamError):
         if result.code == IN_PROCESS:
             return None

@@ -1,12 +1,11 @@
-"""What a node does over one link: its announced channels, and watching that the streams and the announcements are whole.
+"""What a node does over one link: announce channels, and watch that nothing is missed.
 
-Every TICK the server is pinged and each stream's leader asked for its state. When the leader changed, the stream went back, or it could
-not be asked, announcements may be missing: `gap` for its channels, now that it answers. Lines that were silent while their stream went on
-are checked, CHECKS in a tick, so that a lost announcement is found even when no other follows it.
+Every TICK_SECONDS the server is pinged, and `stream_watch.py` looks for missing announcements. A
+channel that may miss some gets a `gap`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -14,12 +13,15 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from eventhub.brokers.nats.answers import JetStreamError
 from eventhub.brokers.nats.idempotency_keys import IdempotencyKeys
-from eventhub.brokers.nats.link import JetStreamError, NatsLink
+from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.log import NatsLog
 from eventhub.brokers.nats.message import decode
 from eventhub.brokers.nats.sequence_tracker import SequenceGap, SequenceTracker
-from eventhub.brokers.nats.streams import NOT_FOUND, NatsStream, NatsStreams, Subjects
+from eventhub.brokers.nats.stream_watch import StreamWatch
+from eventhub.brokers.nats.streams import NatsStreams
+from eventhub.brokers.nats.subjects import Subjects
 from eventhub.brokers.records import RecordReader
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.channels import Retention
@@ -27,37 +29,27 @@ from eventhub.events.event import Event, Position
 
 log = structlog.get_logger("eventhub.brokers.nats")
 
-TICK = 1.0
-CHECKS = 100
-OPENINGS = 64
-"""Channels opened at once after a reconnect."""
+TICK_SECONDS = 1.0
+CONCURRENT_OPENINGS = 64
+"""Channels opened at the same time after a reconnect."""
 
 
 @dataclass(slots=True)
 class AnnouncedChannel:
-    """A subscribed channel. `line` is None until it is opened, and again when its stream is gone."""
+    """A subscribed channel. `tracker` is None before it is opened, and once its stream is gone."""
 
-    line: SequenceTracker | None = None
+    tracker: SequenceTracker | None = None
     subscription: Subscription | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-@dataclass(slots=True)
-class WatchedStream:
-    """A stream as last seen: its leader, and its last sequence then. `whole`: it answered the last time."""
-
-    leader: str
-    last: int
-    whole: bool = True
-
-
 class NatsSession:
-    """One link and what stands on it."""
+    """The announced channels of one link."""
 
     def __init__(
         self,
         link: NatsLink,
-        names: Subjects,
+        subjects: Subjects,
         streams: NatsStreams,
         keys: IdempotencyKeys,
         retention: Callable[[str], Retention],
@@ -65,7 +57,7 @@ class NatsSession:
         gap: Callable[[str], None],
     ) -> None:
         self.link = link
-        self.names = names
+        self.subjects = subjects
         self.streams = streams
         self.keys = keys
         self._retention = retention
@@ -73,51 +65,52 @@ class NatsSession:
         self._deliver = deliver
         self._gap = gap
         self._channels: dict[str, AnnouncedChannel] = {}
-        self._watched: dict[str, WatchedStream] = {}
+        self._watch = StreamWatch(streams, self.log, self._trackers)
 
     async def log(self, channel: str) -> NatsLog:
         """A channel's log. Raises JetStreamError, BrokerUnavailable."""
         return NatsLog(
             self.link,
-            await self.streams.of(channel),
+            await self.streams.of_channel(channel),
             channel,
-            self.names.log(channel),
+            self.subjects.log(channel),
             self._retention(channel),
             self._records,
         )
 
-    def anchor(self, channel: str) -> Position | None:
-        """Where the announcements of a channel stand."""
+    def announced_position(self, channel: str) -> Position | None:
+        """The position of a channel's announcements; None while they are not known."""
         announced = self._channels.get(channel)
-        return (
-            announced.line.position
-            if announced and announced.line and announced.line.opened
-            else None
-        )
+        if announced is None or announced.tracker is None or not announced.tracker.opened:
+            return None
+        return announced.tracker.position
 
     async def open(self, channel: str) -> Position:
-        """Announce a channel from now on; the position its next announcement follows. Raises JetStreamError, BrokerUnavailable."""
+        """Announce a channel from now on. Returns the position the next announcement follows.
+
+        Raises JetStreamError, BrokerUnavailable.
+        """
         announced = self._channels.setdefault(channel, AnnouncedChannel())
         async with announced.lock:
-            if announced.line is not None:
-                return announced.line.position
-            log = await self.log(channel)
-            stream = await self.streams.of(channel)
-            line = SequenceTracker(channel, stream.name, stream.epoch)
+            if announced.tracker is not None:
+                return announced.tracker.position
+            channel_log = await self.log(channel)
+            stream = await self.streams.of_channel(channel)
+            tracker = SequenceTracker(channel, stream.name, stream.epoch)
 
-            async def hear(message: Msg) -> None:
-                self._hear(announced, line, message)
+            async def on_announcement(message: Msg) -> None:
+                self._on_announcement(announced, tracker, message)
 
-            subscription = await self.link.listen(self.names.live(channel), hear)
+            subscription = await self.link.listen(self.subjects.live(channel), on_announcement)
             try:
-                sequence, offset = await log.end()
+                sequence, offset = await channel_log.end()
             except BaseException:
                 await self.link.unlisten(subscription)
                 raise
-            announced.line, announced.subscription = line, subscription
+            announced.tracker, announced.subscription = tracker, subscription
             position = Position(stream.epoch, offset)
-            for what in line.open(sequence, offset):
-                self._pass_on(channel, what)
+            for result in tracker.open(sequence, offset):
+                self._pass_on(channel, result)
             return position
 
     async def close(self, channel: str) -> None:
@@ -126,172 +119,150 @@ class NatsSession:
             async with announced.lock:  # it may be about to be opened
                 await self._drop(announced)
 
-    def slow(self, subject: str) -> None:
-        """The client library dropped announcements that came faster than they were taken."""
-        channel = subject.removeprefix(self.names.live(""))
+    def on_slow(self, subject: str) -> None:
+        """The client library dropped announcements: they came faster than they were taken."""
+        channel = subject.removeprefix(self.subjects.live(""))
         if channel in self._channels:
             self._gap(channel)
 
     async def reopen(self, channels: Iterable[str]) -> str | None:
-        """Open what is not open, and say `gap` for each. Why some could not be, or None. Raises BrokerUnavailable like `tick`."""
+        """Open the channels that are not open, with a `gap` for each.
+
+        Returns why some could not be opened, or None. Raises BrokerUnavailable like `tick`.
+        """
         await self._drop_stale()
         closed = [
             channel
             for channel in channels
-            if (found := self._channels.get(channel)) is None or found.line is None
+            if (found := self._channels.get(channel)) is None or found.tracker is None
         ]
-        broken: dict[str, str] = {}  # by channel type: one failure is enough, each may take seconds
-        for kind, channel in {_kind(channel): channel for channel in closed}.items():
-            try:
-                await self.streams.of(channel)
-            except (JetStreamError, BrokerUnavailable) as error:
-                broken[kind] = error.message
-                await self.link.ping()
-        places = asyncio.Semaphore(OPENINGS)
+        failures = await self._failing_types(closed)
+        places = asyncio.Semaphore(CONCURRENT_OPENINGS)
 
-        async def one(channel: str) -> str | None:
+        async def open_one(channel: str) -> str | None:
             async with places:
-                if _kind(channel) in broken:
+                if _channel_type(channel) in failures:
                     return None
                 try:
                     await self.open(channel)
                 except (JetStreamError, BrokerUnavailable) as error:
-                    broken[_kind(channel)] = error.message
+                    failures[_channel_type(channel)] = error.message
                     return None
-                except Exception:  # of this channel: the others are opened
+                except Exception:  # concerns this channel: the others are opened
                     log.exception("nats_channel_failed", channel=channel)
                     return None
                 return channel
 
         async with asyncio.TaskGroup() as tasks:
             for opening in asyncio.as_completed(
-                [tasks.create_task(one(channel)) for channel in closed]
+                [tasks.create_task(open_one(channel)) for channel in closed]
             ):
+                # Called here and not in the tasks: once this task is cancelled, nobody listens.
                 if (opened := await opening) is not None:
-                    self._gap(
-                        opened
-                    )  # in this task and not in theirs: once it is cancelled nobody listens
+                    self._gap(opened)
         return next(
             (
-                f"channels of type {kind!r} cannot be announced: {why}"
-                for kind, why in broken.items()
+                f"channels of type {channel_type!r} cannot be announced: {reason}"
+                for channel_type, reason in failures.items()
             ),
             None,
         )
 
     async def tick(self) -> str | None:
-        """Look after everything. Why something does not work, or None. Raises BrokerUnavailable when the link is of no more use."""
-        if self.link.bug is not None:
-            log.error("nats_message_failed", exc_info=self.link.bug)
+        """Check the link and the streams. Returns why something does not work, or None.
+
+        Raises BrokerUnavailable when the link can no longer be used.
+        """
+        if (error := self.link.callback_error) is not None:
+            log.error("nats_message_failed", exc_info=error)
             raise BrokerUnavailable(
-                f"a message of the NATS server could not be taken: {type(self.link.bug).__name__}"
+                f"a message of the NATS server could not be processed: {type(error).__name__}"
             )
         await self.link.ping()
         if not self.streams.known:
-            return await self._ask()
-        found = await asyncio.gather(
-            *(self._watch(stream) for stream in list(self.streams.known.values()))
-        )
-        for doubtful, _ in found:
-            for line in doubtful:
-                self._gap(line.channel)
-        return next((why for _, why in found if why), None)
+            return await self._ask_jetstream()
+        doubtful, reason = await self._watch.tick()
+        for channel in doubtful:
+            self._gap(channel)
+        return reason
 
     def end(self) -> None:
-        """Say nothing more."""
-        self._deliver = self._gap = _nowhere
+        """Deliver nothing more."""
+        self._deliver = self._gap = _ignore
 
     async def idle(self) -> None:
-        """Until the next tick, or the end of the link."""
+        """Wait until the next tick, or the end of the link."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(TICK):
+            async with asyncio.timeout(TICK_SECONDS):
                 await self.link.closed.wait()
 
     # Private
 
-    def _hear(self, announced: AnnouncedChannel, line: SequenceTracker, message: Msg) -> None:
+    def _on_announcement(
+        self, announced: AnnouncedChannel, tracker: SequenceTracker, message: Msg
+    ) -> None:
         headers = message.headers or {}
-        if headers.get("Nats-Stream") != line.stream:
-            return  # of one that has taken its place: `reopen` follows
+        if headers.get("Nats-Stream") != tracker.stream:
+            return  # another stream has taken its place: `reopen` follows
         try:
             sequence, last = int(headers["Nats-Sequence"]), int(headers["Nats-Last-Sequence"])
-        except (ValueError, LookupError):  # no server's: somebody else publishes here
-            self._records.unreadable(line.channel, None)
+        except (ValueError, LookupError):  # not from a server: another client publishes here
+            self._records.unreadable(tracker.channel, None)
             return
-        what = line.announce(decode(sequence, headers, message.data), last)
-        if what is not None and announced.line is line:
-            self._pass_on(line.channel, what)
+        result = tracker.on_announcement(decode(sequence, headers, message.data), last)
+        if result is not None and announced.tracker is tracker:
+            self._pass_on(tracker.channel, result)
 
-    def _pass_on(self, channel: str, what: Event | SequenceGap) -> None:
-        if isinstance(what, SequenceGap):
+    def _pass_on(self, channel: str, result: Event | SequenceGap) -> None:
+        if isinstance(result, SequenceGap):
             self._gap(channel)
         else:
-            self._deliver(what)
+            self._deliver(result)
 
-    async def _ask(self) -> str | None:
+    def _trackers(self, stream_name: str) -> Sequence[SequenceTracker]:
+        return [
+            announced.tracker
+            for announced in self._channels.values()
+            if announced.tracker and announced.tracker.stream == stream_name
+        ]
+
+    async def _failing_types(self, channels: Sequence[str]) -> dict[str, str]:
+        """Channel types whose stream cannot be used, with the reason.
+
+        Found with one question for each type: each may take seconds.
+        """
+        failures: dict[str, str] = {}
+        for channel_type, channel in {_channel_type(name): name for name in channels}.items():
+            try:
+                await self.streams.of_channel(channel)
+            except (JetStreamError, BrokerUnavailable) as error:
+                failures[channel_type] = error.message
+                await self.link.ping()
+        return failures
+
+    async def _ask_jetstream(self) -> str | None:
         try:
             await self.link.request("INFO")
         except (JetStreamError, BrokerUnavailable) as error:
             return error.message
         return None
 
-    async def _watch(self, stream: NatsStream) -> tuple[list[SequenceTracker], str | None]:
-        """The lines that may miss announcements, and why the stream cannot be used."""
-        watched = self._watched.setdefault(stream.name, WatchedStream("", 0))
-        try:
-            info = await self.streams.state(stream)
-        except (JetStreamError, BrokerUnavailable) as error:
-            watched.whole = False
-            if isinstance(error, JetStreamError) and error.code == NOT_FOUND:
-                self.streams.forget(stream)
-                self._watched.pop(stream.name, None)
-            return [], f"the JetStream stream {stream.name!r} cannot be used: {error.message}"
-        settled = watched.last
-        leader, watched.last = (
-            info.get("cluster", {}).get("leader", ""),
-            int(info["state"]["last_seq"]),
-        )
-        lines = [
-            found.line
-            for found in self._channels.values()
-            if found.line and found.line.stream == stream.name
-        ]
-        doubt = not watched.whole or watched.last < settled or watched.leader not in ("", leader)
-        watched.leader, watched.whole = leader, True
-        if doubt:
-            return lines, None
-        return await self._check(
-            [line for line in lines if line.due(settled)][:CHECKS], settled
-        ), None
-
-    async def _check(self, lines: list[SequenceTracker], settled: int) -> list[SequenceTracker]:
-        async def one(line: SequenceTracker) -> bool:
-            asked = line.sequence
-            newest = await (await self.log(line.channel)).newest()
-            if not line.check(newest.sequence if newest else 0, asked, settled):
-                return False
-            line.clean = settled
-            return True
-
-        found = await asyncio.gather(*map(one, lines), return_exceptions=True)
-        return [line for line, missing in zip(lines, found, strict=True) if missing is True]
-
     async def _drop_stale(self) -> None:
-        """The lines of streams that are gone, or may be."""
+        """Drop the trackers of streams that are gone, or may be."""
         names = {stream.name for stream in self.streams.known.values()}
         for announced in list(self._channels.values()):
-            if announced.line and announced.line.stream not in names:
+            if announced.tracker and announced.tracker.stream not in names:
                 await self._drop(announced)
 
     async def _drop(self, announced: AnnouncedChannel) -> None:
-        subscription, announced.line, announced.subscription = announced.subscription, None, None
+        subscription, announced.tracker, announced.subscription = announced.subscription, None, None
         if subscription is not None:
             await self.link.unlisten(subscription)
 
 
-def _kind(channel: str) -> str:
+def _channel_type(channel: str) -> str:
     return channel.partition(".")[0]
 
 
-def _nowhere(what: object) -> None:
-    """Nobody listens any more."""
+def _ignore(event_or_channel: object) -> None:
+    """Stands in for `deliver` and `gap` once the session has ended."""

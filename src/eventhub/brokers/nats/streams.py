@@ -1,182 +1,125 @@
-"""The streams behind the channels: names, configuration, creation.
+"""The streams of the channels: which there are, and how they are created.
 
-One stream per channel type holds the events of all its channels, under `<prefix>.log.<channel>`, and republishes each as
-`<prefix>.live.<channel>`. Its name ends with a random id, which is the epoch: a stream that was deleted or lost and made anew has another
-one, and every acknowledgement, announcement and request names the stream it is of. Nothing can take one for the other.
+One stream per channel type holds the events of all its channels, under `<prefix>.log.<channel>`,
+and republishes each event as `<prefix>.live.<channel>`. The stream's name ends with a random id,
+which is the epoch. A stream that was deleted or lost, and made again, has another epoch. Every
+acknowledgement, announcement and request names its stream, so nothing can confuse the two.
 
-An offset is `sequence * 65536 + stamp`. The server gives sequences, per stream, one after the other: they strictly increase in each channel
-whoever publishes, and a replicated stream keeps them over a change of its leader. A stream that is not replicated may lose acknowledged
-events when its machine (not its process) dies, and use their sequences again: the stamp, random and stored with the event, tells the new
-event from the lost one. A reader's position is looked up in the log, so it is found to be of a lost event (65534 times of 65535).
-
-A stream keeps one event of each channel more than the type does: the newest one expired, which says exactly what was lost, and lets an
-empty channel keep its position. Beyond the type's age it keeps events for another GRACE.
+An offset is `sequence * 65536 + stamp`. The server gives out sequences one after the other, so they
+strictly increase in each channel whichever node publishes; a replicated stream keeps them when its
+leader changes. An unreplicated stream may lose acknowledged events when its machine (not only its
+process) dies, and use their sequences again. The stamp, random and stored with the event, tells the
+new event from the lost one. A reader's position is looked up in the log, so a position of a lost
+event is recognized (in 65534 of 65535 cases).
 """
 
 import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
-from eventhub.brokers.nats.link import JetStreamError, NatsLink
+from eventhub.brokers.nats.answers import JetStreamError
+from eventhub.brokers.nats.link import NatsLink
+from eventhub.brokers.nats.subjects import Subjects
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.channels import Retention
 
-GRACE = 15 * 60
-"""Seconds."""
-KEPT_UNUSED = 24 * 3600
-"""Seconds for which the last position of a channel without history is known."""
-DUPLICATES = 12 * 60
-"""Seconds for which the server knows message ids: longer than idempotency keys are known."""
-KEY_SECONDS = 11 * 60
-MAX_KEYS = 1_000_000
 KEYS = "keys"
-OVERLAP, NOT_FOUND = 10065, 10059
-_NANOSECONDS = 1_000_000_000
+SUBJECTS_OVERLAP = 10065
 
 
 @dataclass(frozen=True, slots=True)
 class NatsStream:
-    """A stream that exists. `kind` is the channel type, or KEYS' place in the table of streams."""
+    """An existing stream. `purpose` is `log-` and the channel type, or KEYS."""
 
-    kind: str
+    purpose: str
     name: str
     epoch: str
 
 
-class Subjects:
-    """Subjects under a prefix."""
-
-    def __init__(self, prefix: str) -> None:
-        self.prefix = prefix
-
-    def log(self, channel: str) -> str:
-        """Where a channel's events are stored."""
-        return f"{self.prefix}.log.{channel}"
-
-    def live(self, channel: str) -> str:
-        """Where a channel's events are announced."""
-        return f"{self.prefix}.live.{channel}"
-
-    @property
-    def nodes(self) -> str:
-        """Where nodes tell each other things."""
-        return f"{self.prefix}.nodes"
-
-    def key(self, channel: str, key: str) -> str:
-        """Where an idempotency key is kept."""
-        return (
-            f"{self.prefix}.key.{blake2b(f'{channel} {key}'.encode(), digest_size=16).hexdigest()}"
-        )
-
-    def of_events(self, kind: str, retention: Retention, max_bytes: int) -> dict[str, Any]:
-        """The configuration of a channel type's stream."""
-        keep = None if retention.age is None else retention.age // 1000 + GRACE
-        if retention.events == 0:
-            keep = min(keep or KEPT_UNUSED, KEPT_UNUSED)
-        return {
-            "subjects": [self.log(kind), f"{self.log(kind)}.>"],
-            "max_msgs_per_subject": retention.events + 1,
-            "max_msgs": -1,
-            "max_bytes": max_bytes,
-            "max_age": 0 if keep is None else keep * _NANOSECONDS,
-            "duplicate_window": DUPLICATES * _NANOSECONDS,
-            "republish": {"src": f"{self.prefix}.log.>", "dest": f"{self.prefix}.live.>"},
-        }
-
-    def of_keys(self) -> dict[str, Any]:
-        """The configuration of the stream with the idempotency keys."""
-        return {
-            "subjects": [f"{self.prefix}.key.*"],
-            "max_msgs_per_subject": 1,
-            "max_msgs": MAX_KEYS,
-            "max_bytes": -1,
-            "max_age": KEY_SECONDS * _NANOSECONDS,
-            "duplicate_window": _NANOSECONDS,
-        }
-
-
 class NatsStreams:
-    """The streams known over one link. Each is looked up, and made or updated, at its first use."""
+    """The streams known over one link. Each is found, made or updated at its first use."""
 
     def __init__(
         self,
         link: NatsLink,
-        names: Subjects,
+        subjects: Subjects,
         retention: Callable[[str], Retention],
         replicas: int | None,
         max_bytes: int,
     ) -> None:
         self.known: dict[str, NatsStream] = {}
+        """By purpose."""
         self._link = link
-        self._names = names
+        self._subjects = subjects
         self._retention = retention
         self._replicas = replicas
         self._max_bytes = max_bytes
         self._lock = asyncio.Lock()
 
-    async def of(self, channel: str) -> NatsStream:
+    async def of_channel(self, channel: str) -> NatsStream:
         """A channel's stream. Raises JetStreamError, BrokerUnavailable."""
-        kind = channel.partition(".")[0]
-        if (found := self.known.get(f"log-{kind}")) is not None:
+        channel_type = channel.partition(".")[0]
+        purpose = f"log-{channel_type}"
+        if (found := self.known.get(purpose)) is not None:
             return found
-        return await self._ensure(
-            f"log-{kind}", self._names.of_events(kind, self._retention(channel), self._max_bytes)
-        )
+        retention = self._retention(channel)
+        config = self._subjects.event_stream(channel_type, retention, self._max_bytes)
+        return await self._ensure(purpose, config)
 
     async def of_keys(self) -> NatsStream:
-        """The stream with the idempotency keys. Raises JetStreamError, BrokerUnavailable."""
-        return self.known.get(KEYS) or await self._ensure(KEYS, self._names.of_keys())
+        """The stream of the idempotency keys. Raises JetStreamError, BrokerUnavailable."""
+        return self.known.get(KEYS) or await self._ensure(KEYS, self._subjects.key_stream())
 
     def forget(self, stream: NatsStream) -> None:
-        """It may be gone: look it up before it is used again."""
-        if self.known.get(stream.kind) == stream:
-            del self.known[stream.kind]
+        """Look the stream up before it is used again: it may be gone."""
+        if self.known.get(stream.purpose) == stream:
+            del self.known[stream.purpose]
 
     async def state(self, stream: NatsStream) -> dict[str, Any]:
-        """What its leader says of it. Raises JetStreamError, BrokerUnavailable."""
+        """The state that its leader reports. Raises JetStreamError, BrokerUnavailable."""
         return await self._link.request(f"STREAM.INFO.{stream.name}")
 
-    async def _ensure(self, kind: str, wanted: dict[str, Any]) -> NatsStream:
+    async def _ensure(self, purpose: str, wanted: dict[str, Any]) -> NatsStream:
         async with self._lock:
-            if kind in self.known:
-                return self.known[kind]
-            begin = f"{self._names.prefix}-{kind}-"
+            if purpose in self.known:
+                return self.known[purpose]
+            begin = f"{self._subjects.prefix}-{purpose}-"
             found = await self._find(begin, wanted)
             if not found:
                 await self._create(begin, wanted)
                 found = await self._find(begin, wanted)
                 if not found:
-                    raise BrokerUnavailable("JetStream made a stream and does not know it")
-            for other in found[
-                1:
-            ]:  # made at the same moment by another node, or late by a server that did not answer in time
+                    raise BrokerUnavailable("JetStream created a stream and does not list it")
+            # The others were made by another node at the same moment, or late by a server that did
+            # not answer in time.
+            for other in found[1:]:
                 await self._link.request(f"STREAM.DELETE.{other['config']['name']}")
             config = found[0]["config"]
-            if self._replicas is not None:
-                wanted = wanted | {"num_replicas": self._replicas}
-            if any(
-                config.get(name, 0) != value
-                for name, value in wanted.items()
-                if name != "republish"
-            ):
-                await self._link.request(f"STREAM.UPDATE.{config['name']}", config | wanted)
-            stream = self.known[kind] = NatsStream(
-                kind, config["name"], config["name"].removeprefix(begin)
-            )
+            await self._update(config, wanted)
+            epoch = config["name"].removeprefix(begin)
+            stream = self.known[purpose] = NatsStream(purpose, config["name"], epoch)
             return stream
 
+    async def _update(self, config: dict[str, Any], wanted: dict[str, Any]) -> None:
+        """Change the configuration of an existing stream where the settings have changed."""
+        if self._replicas is not None:
+            wanted = wanted | {"num_replicas": self._replicas}
+        if any(
+            config.get(name, 0) != value for name, value in wanted.items() if name != "republish"
+        ):
+            await self._link.request(f"STREAM.UPDATE.{config['name']}", config | wanted)
+
     async def _find(self, begin: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
-        """The streams of this name that take the subjects. The one that has stored most is the one in use; the others have copies."""
-        names = (await self._link.request("STREAM.NAMES", {"subject": wanted["subjects"][0]})).get(
-            "streams"
-        ) or []
+        """The streams that store the subjects. The one in use has stored most and comes first."""
+        subject = wanted["subjects"][0]
+        answer = await self._link.request("STREAM.NAMES", {"subject": subject})
+        names = answer.get("streams") or []
         for name in names:
             if not name.startswith(begin):
                 raise BrokerUnavailable(
-                    f"the JetStream stream {name!r} takes {wanted['subjects'][0]!r}, which EventHub needs"
+                    f"the JetStream stream {name!r} takes {subject!r}, which EventHub needs"
                 )
         streams = [await self._link.request(f"STREAM.INFO.{name}") for name in names]
         return sorted(
@@ -185,7 +128,7 @@ class NatsStreams:
         )
 
     async def _create(self, begin: str, wanted: dict[str, Any]) -> None:
-        """Unless another node was faster."""
+        """Create the stream, unless another node was faster."""
         name = f"{begin}{secrets.token_hex(4)}"
         replicas = self._replicas or (3 if self._link.clustered else 1)
         config = {
@@ -199,5 +142,5 @@ class NatsStreams:
         try:
             await self._link.request(f"STREAM.CREATE.{name}", config | wanted)
         except JetStreamError as error:
-            if error.code != OVERLAP:
+            if error.code != SUBJECTS_OVERLAP:
                 raise

@@ -1,4 +1,7 @@
-"""Where the NATS servers are and how to log in: the broker's URL. Its secrets stay in here and in the connection."""
+"""The broker's URL: where the NATS servers are, and how to log in.
+
+Its secrets stay in this module and in the connection.
+"""
 
 import re
 import ssl
@@ -20,11 +23,13 @@ _HOST = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(?::(?P<port>[0-
 
 @dataclass(frozen=True, slots=True)
 class NatsUrl:
-    """`nats://[user:password@ or token@]host[:port][,host[:port]…][?option=value&…]`; `tls://` insists on TLS.
+    """`nats://[user:password@ or token@]host[:port][,host[:port]…][?option=value&…]`.
 
-    Options: `prefix` of streams and subjects; `replicas` of each stream (without it 1 on a single server, 3 in a cluster); `max_bytes` of
-    each stream; files: `credentials` (JWT and seed) or `nkey` (seed), `ca`, `cert` and `key`
-    for TLS.
+    `tls://` insists on TLS. Options:
+    - `prefix` of streams and subjects;
+    - `replicas` of each stream: by default 1 on a single server and 3 in a cluster;
+    - `max_bytes` of each stream;
+    - files: `credentials` (JWT and seed) or `nkey` (seed); `ca`, `cert` and `key` for TLS.
     """
 
     servers: tuple[str, ...]
@@ -32,24 +37,25 @@ class NatsUrl:
     replicas: int | None = None
     max_bytes: int = -1
     login: dict[str, Any] = field(default_factory=dict, repr=False)
-    """Arguments of `nats.aio.client.Client.connect`, without those of `identity`."""
-    identity: NatsCredentials = field(default_factory=NatsCredentials)
+    """Arguments of `nats.aio.client.Client.connect`, without those in `credentials`."""
+    credentials: NatsCredentials = field(default_factory=NatsCredentials)
 
     @classmethod
     def parse(cls, url: str) -> "NatsUrl":
-        """Raises ConfigurationError, which holds nothing of the URL that could be secret."""
+        """Raises ConfigurationError, which shows no part of the URL that may be secret."""
         scheme, _, rest = url.partition("://")
         if scheme not in ("nats", "tls") or not rest:
             raise ConfigurationError(
-                "the broker's URL is not of the form nats://host:4222 or tls://host:4222"
+                "the broker's URL does not have the form nats://host:4222 or tls://host:4222"
             )
-        place, _, query = rest.partition("?")
-        user, _, hosts = place.rpartition("@")
+        authority, _, query = rest.partition("?")
+        user, _, hosts = authority.rpartition("@")
         options = dict(parse_qsl(query))
         for name in options:
             if name not in OPTIONS:
                 raise ConfigurationError(
-                    f"the broker's URL has an option {name!r}; known are {', '.join(OPTIONS)}"
+                    f"the broker's URL has an unknown option {name!r}; "
+                    f"expected one of {', '.join(OPTIONS)}"
                 )
         prefix = options.get("prefix", PREFIX)
         if not _PREFIX.fullmatch(prefix):
@@ -63,14 +69,14 @@ class NatsUrl:
             max_bytes=_number(options, "max_bytes", lambda value: value > 0, "a number of bytes")
             or -1,
             login=_login(user, options, tls=scheme == "tls"),
-            identity=_identity(options),
+            credentials=_credentials(options),
         )
 
 
 def _server(text: str) -> str:
     if (found := _HOST.fullmatch(text)) is None or int(found["port"] or PORT) > 65535:
         raise ConfigurationError(
-            "the broker's URL names a server that is not of the form host or host:port"
+            "the broker's URL names a server that does not have the form host or host:port"
         )
     return f"nats://{found['host']}:{found['port'] or PORT}"
 
@@ -100,19 +106,19 @@ def _login(user: str, options: dict[str, str], *, tls: bool) -> dict[str, Any]:
     return login
 
 
-def _identity(options: dict[str, str]) -> NatsCredentials:
+def _credentials(options: dict[str, str]) -> NatsCredentials:
     if "credentials" in options and "nkey" in options:
-        raise ConfigurationError("the broker's URL has credentials and nkey; expected one of them")
-    identity = NatsCredentials(
+        raise ConfigurationError(
+            "the broker's URL has both credentials and nkey; expected one of them"
+        )
+    credentials = NatsCredentials(
         *(Path(options[name]) if name in options else None for name in ("credentials", "nkey"))
     )
     try:
-        identity.arguments()
+        credentials.arguments()
     except CredentialsUnusable as error:
-        raise ConfigurationError(
-            f"the broker's URL names a file that is of no use: {error}"
-        ) from None
-    return identity
+        raise ConfigurationError(f"the broker's URL names an unusable file: {error}") from None
+    return credentials
 
 
 def _tls(options: dict[str, str]) -> ssl.SSLContext:

@@ -1,0 +1,73 @@
+"""Subjects, and the configuration of the streams that store them.
+
+A stream keeps one event of each channel more than the channel type retains. This newest expired
+event tells exactly what was lost, and an empty channel keeps its position by it. A stream keeps
+events for GRACE longer than the type's age.
+"""
+
+from typing import Any
+
+from eventhub.brokers.idempotency import data_digest
+from eventhub.events.channels import Retention
+
+GRACE = 15 * 60
+"""Seconds."""
+UNRETAINED_SECONDS = 24 * 3600
+"""How long the last position of a channel without history is known."""
+DUPLICATE_SECONDS = 12 * 60
+"""How long the server knows message ids: longer than idempotency keys are known."""
+KEY_SECONDS = 11 * 60
+MAX_KEYS = 1_000_000
+NANOSECONDS = 1_000_000_000
+
+
+class Subjects:
+    """Subjects under a prefix."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    def log(self, channel: str) -> str:
+        """The subject that stores a channel's events."""
+        return f"{self.prefix}.log.{channel}"
+
+    def live(self, channel: str) -> str:
+        """The subject that announces a channel's events."""
+        return f"{self.prefix}.live.{channel}"
+
+    @property
+    def nodes(self) -> str:
+        """The subject of broadcasts between nodes."""
+        return f"{self.prefix}.nodes"
+
+    def key(self, channel: str, key: str) -> str:
+        """The subject that stores an idempotency key."""
+        return f"{self.prefix}.key.{data_digest(f'{channel} {key}'.encode()).hex()}"
+
+    def event_stream(
+        self, channel_type: str, retention: Retention, max_bytes: int
+    ) -> dict[str, Any]:
+        """The configuration of a channel type's stream."""
+        seconds = None if retention.age is None else retention.age // 1000 + GRACE
+        if retention.events == 0:
+            seconds = min(seconds or UNRETAINED_SECONDS, UNRETAINED_SECONDS)
+        return {
+            "subjects": [self.log(channel_type), f"{self.log(channel_type)}.>"],
+            "max_msgs_per_subject": retention.events + 1,
+            "max_msgs": -1,
+            "max_bytes": max_bytes,
+            "max_age": 0 if seconds is None else seconds * NANOSECONDS,
+            "duplicate_window": DUPLICATE_SECONDS * NANOSECONDS,
+            "republish": {"src": f"{self.prefix}.log.>", "dest": f"{self.prefix}.live.>"},
+        }
+
+    def key_stream(self) -> dict[str, Any]:
+        """The configuration of the stream that stores the idempotency keys."""
+        return {
+            "subjects": [f"{self.prefix}.key.*"],
+            "max_msgs_per_subject": 1,
+            "max_msgs": MAX_KEYS,
+            "max_bytes": -1,
+            "max_age": KEY_SECONDS * NANOSECONDS,
+            "duplicate_window": NANOSECONDS,
+        }
