@@ -117,7 +117,7 @@ def test_fields_of_what_is_stored_are_shown_where_they_are_others(
     assert cells(page.locator("#type-chat").get_by_role("table", name="Fields of an event's data"))[
         0
     ][:2] == ["amount", "number"]
-    assert cells(page.locator("#type-chat").get_by_role("table", name="Fields of what is stored"))[
+    assert cells(page.locator("#type-chat").get_by_role("table", name="Fields of a stored event"))[
         0
     ][:2] == ["amount", "string"]
     assert page.locator("#type-iot").get_by_role("table").count() == 1
@@ -164,7 +164,7 @@ def test_a_document_that_is_missing_is_said_and_the_rest_is_shown(
         "**/openapi.json", lambda route: route.fulfill(status=200, body="not json")
     )
     page = shown(visitor.open(PATH))
-    expect(page.get_by_role("alert")).to_contain_text("Not all can be shown")
+    expect(page.get_by_role("alert")).to_contain_text("Not everything can be shown")
     expect(page.locator("#type-chat")).to_be_visible()
 
 

@@ -1,25 +1,25 @@
-// The API page: the server's own OpenAPI document and channel types, readable, with nothing from elsewhere.
+// The API page: the server's OpenAPI document and its channel types, without external requests.
 
 import { describeRules, describeType } from "../shared/channel-type.js";
-import { entry, fieldTable, link, operation, paragraph, section } from "./view.js";
-import { groups, schemas } from "./openapi.js";
+import { byId, link } from "../shared/dom.js";
 import { sampleChannel } from "../shared/samples.js";
+import { groups, schemas } from "./openapi.js";
 import { fields, typeWords } from "./schema-fields.js";
-
-const byId = (id) => document.getElementById(id);
-const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
+import { entry, fieldTable, operation, paragraph, section } from "./view.js";
 
 async function load(path) {
-  const answer = await fetch(path);
-  if (!answer.ok) throw new Error(`GET /${path} answered ${answer.status}`);
-  return answer.json();
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`GET /${path} answered ${response.status}`);
+  return response.json();
 }
 
-function showOperations(api) {
+async function showOperations() {
+  const api = await load("openapi.json");
   byId("version").textContent = api.info?.version ?? "";
   byId("description").textContent = api.info?.description ?? "";
   for (const { tag, operations } of groups(api)) {
-    const group = section(capital(tag), `tag-${tag}`);
+    const title = tag.charAt(0).toUpperCase() + tag.slice(1);
+    const group = section(title, `tag-${tag}`);
     group.append(...operations.map(operation));
     byId("operations").append(group);
   }
@@ -34,43 +34,60 @@ function schema({ name, description, fields: rows }) {
   return made;
 }
 
-function channelType(type) {
-  const { name, schemas: { accepted: payload, stored } } = type;
-  const rows = fields(payload);
-  const written = fields(stored);
-  const made = entry(name, describeType(type), `type-${name}`);
-  const closed = payload.additionalProperties === false && rows.length ? "Other fields are refused." : "";
-  const about = [payload.description, describeRules(type), closed].filter(Boolean).join(" ");
-  if (about) made.append(paragraph(about));
-  if (rows.length) made.append(fieldTable("Fields of an event's data", rows));
-  else made.append(paragraph(`An event's data is ${typeWords(payload, payload)}.`));
-  if (JSON.stringify(written) !== JSON.stringify(rows)) made.append(fieldTable("Fields of what is stored", written));
-  const explore = `explore?${new URLSearchParams({ channel: sampleChannel(name), since: "-50" })}`;
-  const links = paragraph(link(`Explore ${sampleChannel(name)}`, explore), link("JSON Schemas", `v1/types/${encodeURIComponent(name)}`));
-  links.className = "links";
-  made.append(links);
-  return made;
-}
-
 async function showTypes() {
   const { types } = await load("v1/types");
-  const whole = await Promise.all(types.map(({ name }) => load(`v1/types/${encodeURIComponent(name)}`)));
-  byId("channel-types").append(...whole.map(channelType));
+  const details = types.map(({ name }) => load(`v1/types/${encodeURIComponent(name)}`));
+  byId("channel-types").append(...(await Promise.all(details)).map(channelType));
   byId("channel-types").hidden = false;
 }
 
-function showContents() {
-  const headings = [...document.querySelectorAll("main h2")].filter((heading) => !heading.closest("[hidden]"));
-  byId("contents").append(...headings.map((heading) => link(heading.textContent, `#${heading.closest("section").id}`)));
+function channelType(type) {
+  const {
+    name,
+    schemas: { accepted, stored },
+  } = type;
+  const made = entry(name, describeType(type), `type-${name}`);
+  const rows = fields(accepted);
+  const storedRows = fields(stored);
+  const closed = accepted.additionalProperties === false && rows.length;
+  const rules = [accepted.description, describeRules(type), closed && "Other fields are refused."];
+  const words = rules.filter(Boolean).join(" ");
+  if (words) made.append(paragraph(words));
+  if (rows.length) made.append(fieldTable("Fields of an event's data", rows));
+  else made.append(paragraph(`An event's data is ${typeWords(accepted, accepted)}.`));
+  if (JSON.stringify(storedRows) !== JSON.stringify(rows)) {
+    made.append(fieldTable("Fields of a stored event", storedRows));
+  }
+  made.append(typeLinks(name));
+  return made;
 }
 
-function complain({ message }) {
-  byId("problem").textContent = `Not all can be shown: ${message}. Reload to try again.`;
+function typeLinks(name) {
+  const channel = sampleChannel(name);
+  const explore = `explore?${new URLSearchParams({ channel, since: "-50" })}`;
+  const links = paragraph(
+    link(`Explore ${channel}`, explore),
+    link("JSON Schemas", `v1/types/${encodeURIComponent(name)}`),
+  );
+  links.className = "links";
+  return links;
+}
+
+function showContents() {
+  const headings = [...document.querySelectorAll("main h2")];
+  const shown = headings.filter((heading) => !heading.closest("[hidden]"));
+  const target = (heading) => `#${heading.closest("section").id}`;
+  byId("contents").append(...shown.map((heading) => link(heading.textContent, target(heading))));
+}
+
+function showProblem({ message }) {
+  byId("problem").textContent = `Not everything can be shown: ${message}. Reload to try again.`;
   byId("problem").hidden = false;
 }
 
-await Promise.all([load("openapi.json").then(showOperations).catch(complain), showTypes().catch(complain)]);
+await Promise.all([showOperations().catch(showProblem), showTypes().catch(showProblem)]);
 byId("operations").removeAttribute("aria-busy");
 showContents();
-// The browser looked for the fragment before there was anything.
-if (location.hash) document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView();
+// The browser looked for the fragment's target before the page had any content.
+const target = decodeURIComponent(location.hash.slice(1));
+if (target) document.getElementById(target)?.scrollIntoView();

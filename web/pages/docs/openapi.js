@@ -1,41 +1,51 @@
-// An OpenAPI document as a page shows it: operations by tag, each with parameters, bodies and answers. No I/O.
+// An OpenAPI document as the page shows it: operations by tag, and shared schemas. No I/O.
 
 import { constraintWords, fields, meaning, typeWords } from "./schema-fields.js";
 
 const METHODS = new Set(["get", "post", "put", "patch", "delete"]);
 const DEFAULT = "any other";
 
-/** [{tag, operations}], in the order of the document. Methods of a path that do the same are one operation. */
+/**
+ * [{tag, operations}], in the order of the document. Two methods of a path that are described
+ * alike are one operation.
+ */
 export function groups(document) {
-  const found = new Map();
+  const tags = new Map();
   for (const [path, item] of Object.entries(document.paths ?? {})) {
-    for (const method of Object.keys(item).filter((each) => METHODS.has(each))) add(found, method, path, item, document);
+    const methods = Object.keys(item).filter((each) => METHODS.has(each));
+    for (const method of methods) addOperation(tags, method, path, item, document);
   }
-  return [...found].map(([tag, operations]) => ({ tag, operations: [...operations.values()] }));
+  return [...tags].map(([tag, operations]) => ({ tag, operations: [...operations.values()] }));
 }
 
-function add(found, method, path, item, document) {
-  const { operationId, tags, ...same } = item[method];
-  const tag = tags?.[0] ?? "other";
-  const operations = found.get(tag) ?? found.set(tag, new Map()).get(tag);
-  const key = JSON.stringify([path, same]);
-  if (operations.has(key)) operations.get(key).methods.push(method.toUpperCase());
-  else operations.set(key, { methods: [method.toUpperCase()], path, ...described(same, item.parameters ?? [], document) });
+function addOperation(tags, method, path, item, document) {
+  const { operationId, tags: names, ...description } = item[method];
+  const tag = names?.[0] ?? "other";
+  if (!tags.has(tag)) tags.set(tag, new Map());
+  const operations = tags.get(tag);
+  const key = JSON.stringify([path, description]);
+  if (!operations.has(key)) {
+    const shown = describe(description, item.parameters ?? [], document);
+    operations.set(key, { methods: [], path, ...shown });
+  }
+  operations.get(key).methods.push(method.toUpperCase());
 }
 
-function described({ summary = "", description = "", parameters = [], requestBody, responses = {} }, shared, document) {
+function describe(operation, pathParameters, document) {
+  const { summary = "", description = "", parameters = [], requestBody } = operation;
+  const pathFirst = (a, b) => (b.in === "path") - (a.in === "path");
   return {
     summary,
     description,
-    parameters: [...shared, ...parameters].map((each) => parameter(each, document)).sort((a, b) => (b.in === "path") - (a.in === "path")),
-    bodies: media(requestBody?.content, document),
-    answers: Object.entries(responses)
-      .map(([status, answer]) => ({ status: status === "default" ? DEFAULT : status, ...answered(answer, document) }))
-      .sort((a, b) => (a.status === DEFAULT) - (b.status === DEFAULT) || a.status.localeCompare(b.status)),
+    parameters: [...pathParameters, ...parameters]
+      .map((each) => describeParameter(each, document))
+      .sort(pathFirst),
+    bodies: describeMedia(requestBody?.content, document),
+    answers: describeAnswers(operation.responses ?? {}, document),
   };
 }
 
-function parameter({ name, in: place, required, description, schema = {} }, root) {
+function describeParameter({ name, in: place, required, description, schema = {} }, root) {
   return {
     name,
     in: place,
@@ -46,12 +56,20 @@ function parameter({ name, in: place, required, description, schema = {} }, root
   };
 }
 
-function answered({ description = "", content }, document) {
-  return { description, media: media(content, document) };
+function describeAnswers(responses, document) {
+  const defaultLast = (a, b) =>
+    (a.status === DEFAULT) - (b.status === DEFAULT) || a.status.localeCompare(b.status);
+  return Object.entries(responses)
+    .map(([status, { description = "", content }]) => ({
+      status: status === "default" ? DEFAULT : status,
+      description,
+      media: describeMedia(content, document),
+    }))
+    .sort(defaultLast);
 }
 
-/** [{type, schemas, description}]; `schemas` are the names of shared ones that it may be, see schemas(). */
-function media(content = {}, root) {
+/** [{type, schemas, description}]. `schemas`: names of shared schemas, one of which it is. */
+function describeMedia(content = {}, root) {
   return Object.entries(content).map(([type, { schema }]) => ({
     type,
     schemas: (schema?.anyOf ?? [schema]).flatMap((each) => each?.$ref?.split("/").at(-1) ?? []),

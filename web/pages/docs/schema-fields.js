@@ -1,115 +1,154 @@
-// A JSON Schema as rows of a table: which fields there are, what they may be, and what they mean. No I/O.
+// A JSON Schema as rows of a table: fields, types, constraints, meanings. No I/O.
 
-const DEEPEST = 5;
-const NOTHING = {};
+const MAX_DEPTH = 5;
+const ANYTHING = {};
+const NOTHING = { not: {} };
 
-const json = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+const text = (value) => (typeof value === "string" ? value : JSON.stringify(value));
 const unique = (values) => [...new Set(values.filter(Boolean))];
 
-/** `schema` with its reference followed and its `allOf` merged; references lead into `root`. */
+/** `schema` with references (into `root`) resolved and `allOf` merged. */
 export function resolved(schema, root) {
-  if (typeof schema !== "object" || schema === null) return schema === false ? { not: {} } : NOTHING;
+  if (typeof schema !== "object" || schema === null) return schema === false ? NOTHING : ANYTHING;
   const seen = new Set();
   while (schema?.$ref?.startsWith("#") && !seen.has(schema.$ref)) {
     seen.add(schema.$ref);
     const { $ref, ...own } = schema;
-    schema = { ...pointed(root, $ref), ...own };
+    schema = { ...followPointer(root, $ref), ...own };
   }
   const { allOf, ...rest } = schema;
-  return allOf ? allOf.map((part) => resolved(part, root)).reduceRight(merged, rest) : schema;
+  return allOf ? allOf.map((part) => resolved(part, root)).reduceRight(merge, rest) : schema;
 }
 
-function pointed(root, reference) {
+function followPointer(root, reference) {
   const steps = decodeURIComponent(reference.slice(1)).split("/").slice(1);
-  return steps.reduce((node, step) => node?.[step.replaceAll("~1", "/").replaceAll("~0", "~")], root) ?? NOTHING;
+  const unescape = (step) => step.replaceAll("~1", "/").replaceAll("~0", "~");
+  return steps.reduce((node, step) => node?.[unescape(step)], root) ?? ANYTHING;
 }
 
-const merged = (whole, part) => ({
-  ...part,
-  ...whole,
-  ...((part.properties || whole.properties) && { properties: { ...part.properties, ...whole.properties } }),
-  ...((part.required || whole.required) && { required: unique([...(part.required ?? []), ...(whole.required ?? [])]) }),
-});
+function merge(whole, part) {
+  const merged = { ...part, ...whole };
+  if (part.properties || whole.properties) {
+    merged.properties = { ...part.properties, ...whole.properties };
+  }
+  if (part.required || whole.required) {
+    merged.required = unique([...(part.required ?? []), ...(whole.required ?? [])]);
+  }
+  return merged;
+}
 
-/** The schemas of which one must fit; a schema without a choice is the only one. */
-function branches(schema, root) {
+/** The alternatives of `anyOf` or `oneOf`; without them, the schema alone. */
+function alternatives(schema, root) {
   const choice = schema.anyOf ?? schema.oneOf;
-  return choice ? choice.flatMap((each) => branches(resolved(each, root), root)) : [schema];
+  return choice ? choice.flatMap((each) => alternatives(resolved(each, root), root)) : [schema];
 }
 
-/** What kind of value fits, in a few words: `string or null`, `array of number`. */
+/** The type in words: `string or null`, `array of number`. */
 export function typeWords(schema, root, depth = 0) {
-  const words = branches(resolved(schema, root), root).flatMap(({ type, items, properties, const: only, enum: values }) => {
-    if (type === undefined && only !== undefined) return typeof only;
-    if (type === undefined && values) return unique(values.map((value) => (value === null ? "null" : typeof value)));
-    if (type === undefined && properties) return "object";
-    if (type === "array" && items && depth < DEEPEST) return `array of ${typeWords(items, root, depth + 1)}`;
-    return type ?? "any JSON";
-  });
-  return unique(words).join(" or ");
+  const parts = alternatives(resolved(schema, root), root);
+  return unique(parts.flatMap((part) => partTypes(part, root, depth))).join(" or ");
 }
 
-const RANGES = [["minLength", "maxLength", "character"], ["minItems", "maxItems", "item"], ["minProperties", "maxProperties", "field"]];
+function partTypes({ type, items, properties, const: only, enum: values }, root, depth) {
+  if (type === "array" && items && depth < MAX_DEPTH) {
+    return `array of ${typeWords(items, root, depth + 1)}`;
+  }
+  if (type !== undefined) return type;
+  if (only !== undefined) return typeof only;
+  if (values) return unique(values.map((value) => (value === null ? "null" : typeof value)));
+  return properties ? "object" : "any JSON";
+}
+
+const RANGES = [
+  ["minLength", "maxLength", "character"],
+  ["minItems", "maxItems", "item"],
+  ["minProperties", "maxProperties", "field"],
+];
 
 function range(least, most, unit) {
-  const counted = (count) => `${count.toLocaleString("en")} ${unit}${count === 1 ? "" : "s"}`;
-  if (least && most !== undefined) return least === most ? `exactly ${counted(most)}` : `${least.toLocaleString("en")} to ${counted(most)}`;
-  if (most !== undefined) return `at most ${counted(most)}`;
-  return least ? `at least ${counted(least)}` : "";
+  const number = (count) => count.toLocaleString("en");
+  const counted = (count) => `${number(count)} ${unit}${count === 1 ? "" : "s"}`;
+  if (most === undefined) return least ? `at least ${counted(least)}` : "";
+  if (!least) return `at most ${counted(most)}`;
+  return least === most ? `exactly ${counted(most)}` : `${number(least)} to ${counted(most)}`;
 }
 
-function limits(schema) {
-  const { minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf, pattern, format, uniqueItems, enum: values, const: only } = schema;
-  const bounded = minimum !== undefined && maximum !== undefined;
+function bounds({ minimum, maximum, exclusiveMinimum, exclusiveMaximum, multipleOf }) {
+  const both = minimum !== undefined && maximum !== undefined;
   return [
-    values && `one of ${values.map(json).join(", ")}`,
-    only !== undefined && `exactly ${json(only)}`,
-    ...RANGES.map(([least, most, unit]) => range(schema[least], schema[most], unit)),
-    bounded && `${minimum} to ${maximum}`,
-    !bounded && minimum !== undefined && `at least ${minimum}`,
-    !bounded && maximum !== undefined && `at most ${maximum}`,
+    both && `${minimum} to ${maximum}`,
+    !both && minimum !== undefined && `at least ${minimum}`,
+    !both && maximum !== undefined && `at most ${maximum}`,
     exclusiveMinimum !== undefined && `more than ${exclusiveMinimum}`,
     exclusiveMaximum !== undefined && `less than ${exclusiveMaximum}`,
     multipleOf !== undefined && `a multiple of ${multipleOf}`,
+  ];
+}
+
+function constraints(schema) {
+  const { pattern, format, uniqueItems, enum: values, const: only } = schema;
+  return [
+    values && `one of ${values.map(text).join(", ")}`,
+    only !== undefined && `exactly ${text(only)}`,
+    ...RANGES.map(([least, most, unit]) => range(schema[least], schema[most], unit)),
+    ...bounds(schema),
     pattern && `matches ${pattern}`,
     format && `format ${format}`,
     uniqueItems && "no two alike",
   ];
 }
 
-/** What else must hold: `1 to 64 characters; default latest`. */
+/** The constraints in words: `1 to 64 characters; default latest`. */
 export function constraintWords(schema, root) {
   const whole = resolved(schema, root);
-  const parts = branches(whole, root);
-  const items = parts.filter((part) => part.items).flatMap((part) => branches(resolved(part.items, root), root).flatMap(limits));
-  const fallback = whole.default === undefined || whole.default === null ? "" : `default ${json(whole.default)}`;
-  return unique([...parts.flatMap(limits), ...items.filter(Boolean).map((words) => `each ${words}`), fallback]).join("; ");
+  const parts = alternatives(whole, root);
+  const items = parts
+    .filter((part) => part.items)
+    .flatMap((part) => alternatives(resolved(part.items, root), root))
+    .flatMap(constraints)
+    .filter(Boolean);
+  return unique([
+    ...parts.flatMap(constraints),
+    ...items.map((words) => `each ${words}`),
+    whole.default == null ? "" : `default ${text(whole.default)}`,
+  ]).join("; ");
 }
 
-/** What it means: its description, otherwise those of the schemas it may be. */
+/** The schema's description, otherwise those of its alternatives or their items. */
 export function meaning(schema, root) {
   const whole = resolved(schema, root);
-  return whole.description ?? unique(branches(whole, root).map(({ description, items }) => description ?? items?.description)).join(" ");
+  if (whole.description != null) return whole.description;
+  const parts = alternatives(whole, root);
+  return unique(parts.map(({ description, items }) => description ?? items?.description)).join(" ");
 }
 
-/** The fields of an object: {name, type, required, constraints, description}; those within others after them, as `address.street`. */
+/**
+ * The fields of an object: {name, type, required, constraints, description}. A field of a field
+ * follows it as `address.street`, a field of an array's items as `lines[].amount`.
+ */
 export function fields(schema, root = schema) {
-  return within(schema, root, "", 0);
+  return fieldsWithin(schema, root, "", 0);
 }
 
-function within(schema, root, prefix, depth) {
-  if (depth > DEEPEST) return [];
-  return branches(resolved(schema, root), root).flatMap((part) => {
-    if (part.items) return within(part.items, root, prefix.replace(/\.?$/, "[]."), depth + 1);
+function fieldsWithin(schema, root, prefix, depth) {
+  if (depth > MAX_DEPTH) return [];
+  return alternatives(resolved(schema, root), root).flatMap((part) => {
+    if (part.items) {
+      return fieldsWithin(part.items, root, prefix.replace(/\.?$/, "[]."), depth + 1);
+    }
     return Object.entries(part.properties ?? {}).flatMap(([name, value]) => [
-      {
-        name: prefix + name,
-        type: typeWords(value, root),
-        required: part.required?.includes(name) ? "yes" : "no",
-        constraints: constraintWords(value, root),
-        description: meaning(value, root),
-      },
-      ...within(value, root, `${prefix}${name}.`, depth + 1),
+      field(prefix + name, value, part.required?.includes(name), root),
+      ...fieldsWithin(value, root, `${prefix}${name}.`, depth + 1),
     ]);
   });
+}
+
+function field(name, schema, required, root) {
+  return {
+    name,
+    type: typeWords(schema, root),
+    required: required ? "yes" : "no",
+    constraints: constraintWords(schema, root),
+    description: meaning(schema, root),
+  };
 }
