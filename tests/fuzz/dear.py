@@ -44,7 +44,7 @@ from eventhub.presence.notifier import CROWD
 from eventhub.presence.roster import MEMBER_LENGTH
 from eventhub.server.api.operator_routes import BODY_BYTES, checked
 from eventhub.server.api.routes import STREAM_CHANNELS
-from eventhub.server.connections.operators import BlockRequest
+from eventhub.server.connections.operator_requests import BlockRequest
 from eventhub.server.connections.turns import LoopTurns
 from eventhub.server.process.server import GARBAGE
 from eventhub.server.publish.batch import BatchDecoder

@@ -190,7 +190,7 @@ _REASONS = {
     "brokers/sqlite/writer.py:WriterThread._recover:_call": "hands over names of channels",
     "brokers/sqlite/writer.py:WriterThread._refuse:_call": "hands over an error",
     "brokers/sqlite/writer.py:WriterThread._subscribe:_call": "hands over a position",
-    "server/connections/operators.py:Operators._tell:tell": "rows that were checked where they came in; its loop is begun again (Faults.kept)",
+    "server/connections/block_replication.py:BlockReplication.send:tell": "rows that were checked where they came in; its loop is begun again (Faults.kept)",
     "server/app.py:Application._lifespan:set_exception_handler": "counts and logs, and suppresses what that raises",
     "server/app.py:_beat:beat": "a signal to the supervisor; its loop is begun again (Faults.kept)",
     "server/process/tls.py:Certificates.run:to_thread": "reads files; its loop is begun again (Faults.kept)",

@@ -167,7 +167,7 @@ class Application:
             serving: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
                 "heartbeats": self.manager.send_heartbeats,
                 "rates": self.manager.publish_quota.run,
-                "admin": self.manager.operators.run,
+                "admin": self.manager.operators.block_replication.run,
                 "pulse": self._pulse,
             }
             if self.manager.authentication.key_set:

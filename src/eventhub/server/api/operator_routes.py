@@ -9,13 +9,13 @@ from pydantic import BaseModel, ValidationError
 
 from eventhub.auth.principal import Principal
 from eventhub.errors import NotFound, PayloadTooLarge, RequestTimeout
-from eventhub.server.connections.operators import (
+from eventhub.server.connections.operator_requests import (
     BlockRequest,
     BlockTargetRequest,
     ConnectionFilter,
-    Operators,
     Verbosity,
 )
+from eventhub.server.connections.operators import Operators
 from eventhub.server.messages.request_head import combined
 from eventhub.server.security.authentication import address_of
 

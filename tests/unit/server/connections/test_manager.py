@@ -50,12 +50,12 @@ async def drain(manager: ConnectionManager) -> None:
     await manager.drain.run()
 
 
-def test_whatever_is_wrong_with_a_decision_the_desk_goes_on_repeating() -> None:
-    operators = build().operators
-    operators._blocks.merge(
+def test_a_decision_that_cannot_be_sent_does_not_end_the_replication() -> None:
+    replication = build().operators.block_replication
+    replication._blocks.merge(
         [BlockDecision(BlockTarget("key", "ana"), 0, 10**300, blocked=True)]
     )  # no JSON can be made of it
-    asyncio.run(operators._repeat({"n2"}))
+    asyncio.run(replication._repeat({"n2"}))
 
 
 # Connections

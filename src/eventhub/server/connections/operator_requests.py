@@ -1,0 +1,118 @@
+"""Requests of operators, and the answers of each node, as they are on the wire."""
+
+from typing import Annotated, Self, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from eventhub.auth.blocks import BlockTarget, What
+from eventhub.common.addresses import canonical
+from eventhub.config.sections import Level
+from eventhub.events.event import parse_age
+from eventhub.server.connections.identity import ConnectionIdentity
+
+LONGEST_BLOCK = 30 * 24 * 3600 * 1000
+"""Milliseconds that a block may last."""
+
+
+class Selector(BaseModel):
+    """Whom, by names."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    subject: str | None = Field(
+        default=None, min_length=1, max_length=200, description="The sub of tokens"
+    )
+    key: str | None = Field(
+        default=None, min_length=1, max_length=200, description="The name of an API key"
+    )
+    token: str | None = Field(
+        default=None, min_length=1, max_length=200, description="The jti of one token"
+    )
+
+    @property
+    def targets(self) -> list[BlockTarget]:
+        """Those that are given."""
+        return [
+            BlockTarget.of(what, value)
+            for what in get_args(What)
+            if (value := getattr(self, what)) is not None
+        ]
+
+
+class ConnectionFilter(Selector):
+    """Which connections. What is not given is not asked for."""
+
+    address: Annotated[str, AfterValidator(canonical)] | None = Field(
+        default=None, max_length=100, description="The client's address"
+    )
+    limit: int = Field(default=100, ge=1, le=1000, description="Connections in the answer")
+
+    def fits(self, identity: ConnectionIdentity) -> bool:
+        """Whether a connection is meant."""
+        return all(target.fits(identity.principal) for target in self.targets) and self.address in (
+            None,
+            identity.address,
+        )
+
+
+class BlockTargetRequest(Selector):
+    """A principal or a token: exactly one of these."""
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.targets) != 1:
+            raise ValueError(
+                f"{len(self.targets)} of {', '.join(get_args(What))} are given; expected one"
+            )
+        return self
+
+    @property
+    def target(self) -> BlockTarget:
+        """The one that is given."""
+        return self.targets[0]
+
+
+class BlockRequest(BlockTargetRequest):
+    """Whom to shut out, and for how long."""
+
+    duration: str = Field(
+        default="1h", alias="for", description="Such as 15m, 1h or 30d, which is the most"
+    )
+
+    @field_validator("duration")
+    @classmethod
+    def _is_age(cls, text: str) -> str:
+        if not 0 < parse_age(text) <= LONGEST_BLOCK:
+            raise ValueError("expected a time of 30 days at most")
+        return text
+
+    @property
+    def milliseconds(self) -> int:
+        """How long."""
+        return parse_age(self.duration)
+
+
+Number = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
+Plain = str | int | None
+
+
+class ConnectionsReply(BaseModel):
+    """A node's answer about its connections. Another version's rows may have other fields, but none that hold more."""
+
+    open: Number
+    matching: Number
+    rows: list[dict[str, Plain | list[str] | dict[str, Plain]]] = Field(max_length=1000)
+
+
+class DisconnectReply(BaseModel):
+    """A node's answer to a request to end connections."""
+
+    ended: Number
+
+
+class Verbosity(BaseModel):
+    """How much is logged: a request for it, and a node's answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    level: Level = Field(description="debug, info, warning or error")
