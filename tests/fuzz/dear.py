@@ -43,7 +43,7 @@ from eventhub.hub.cluster import Cluster
 from eventhub.presence.notifier import CROWD
 from eventhub.presence.roster import MEMBER_LENGTH
 from eventhub.server.api.operator_routes import BODY_BYTES, checked
-from eventhub.server.api.routes import STREAM_CHANNELS
+from eventhub.server.api.subscribe_routes import STREAM_CHANNELS
 from eventhub.server.connections.operator_requests import BlockRequest
 from eventhub.server.connections.turns import LoopTurns
 from eventhub.server.process.server import GARBAGE

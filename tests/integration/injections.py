@@ -521,7 +521,7 @@ INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {
         "eventhub.server.process.process_metrics:ProcessMetrics.readings",
         a_scrape_without_a_part,
     ),
-    "request": ("eventhub.server.api.routes:_shown", a_request),
+    "request": ("eventhub.server.api.read_routes:_describe", a_request),
     "operator": ("eventhub.server.websocket.protocol:WebSocketProtocol.fail", an_operator),
     "idle": ("", a_kept_connection),
     "last call": ("eventhub.server.http.protocol:HttpProtocol.last_call", a_last_call),

@@ -1,0 +1,102 @@
+"""Publishing to a channel: the route and its documentation. server/publish does the work."""
+
+from typing import Any
+
+from fastapi import FastAPI, Response
+from starlette.types import ASGIApp
+
+from eventhub.server.api.asgi_response import AsgiResponse
+from eventhub.server.api.openapi import MODELS, Batch, Stored
+from eventhub.server.api.parameters import Channel
+from eventhub.server.messages.problem import PROBLEM_TYPE
+from eventhub.server.publish.endpoint import METHODS
+from eventhub.server.publish.handling import PARAMETER, Handling
+
+HEADERS = {
+    "Idempotency-Key": "Repeating a request with the same key stores nothing again",
+    "ce-source": "CloudEvents source",
+    "ce-subject": "CloudEvents subject",
+    "ce-type": "CloudEvents type",
+    "traceparent": "W3C Trace Context",
+    "Prefer": "handling=lenient: take what fits, answer 200 and count the rest (RFC 7240)",
+}
+
+
+def add_publish_routes(api: FastAPI, publish: ASGIApp) -> None:
+    """POST and PUT, which do the same."""
+
+    async def endpoint(channel: Channel) -> Response:
+        return AsgiResponse(publish)
+
+    for method in METHODS:
+        api.add_api_route(
+            "/v1/channels/{channel}",
+            endpoint,
+            methods=[method],
+            status_code=201,
+            response_model=Stored | Batch,
+            responses=_responses(),
+            summary="Publish one event, a JSON array of events, or a stream of lines",
+            operation_id=f"{method.lower()}_events",
+            openapi_extra={"requestBody": _request_body(), "parameters": _parameters()},
+            tags=["publish"],
+        )
+
+
+def _request_body() -> dict[str, Any]:
+    event = {"description": "The payload that the channel's type asks for: GET /v1/types/{type}"}
+    one_or_many = {"anyOf": [event, {"type": "array", "items": event}]}
+    lines = {"type": "string", "description": "One event a line, stored as it arrives"}
+    content = {
+        "application/json": {"schema": one_or_many},
+        "application/x-ndjson": {"schema": lines},
+    }
+    return {"required": True, "content": content}
+
+
+def _parameters() -> list[dict[str, Any]]:
+    headers: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "in": "header",
+            "required": False,
+            "description": description,
+            "schema": {"type": "string"},
+        }
+        for name, description in HEADERS.items()
+    ]
+    handling = {
+        "name": PARAMETER,
+        "in": "query",
+        "required": False,
+        "schema": {"enum": list(Handling)},
+        "description": "As Prefer, for producers that can only set an address",
+    }
+    return [*headers, handling]
+
+
+def _responses() -> dict[int | str, dict[str, Any]]:
+    lines: dict[str, Any] = {"application/x-ndjson": {"schema": {"type": "string"}}}
+    batch = {"application/json": {"schema": {"$ref": f"{MODELS}/Batch"}}}
+    problem = {PROBLEM_TYPE: {"schema": {"$ref": f"{MODELS}/Problem"}}}
+    return {
+        200: {
+            "description": "What became of a stream, as NDJSON; what became of events that were"
+            " sent with lenient handling",
+            "content": lines | batch,
+        },
+        207: {
+            "description": "Some events of a batch, or of a stream whose length is known, were"
+            " refused",
+            "model": Batch,
+            "content": lines,
+        },
+        422: {
+            "description": "The event was refused, or all events of a batch or of such a stream",
+            "content": problem | batch | lines,
+        },
+        503: {
+            "description": "Nothing more can be stored now",
+            "content": problem | batch | lines,
+        },
+    }

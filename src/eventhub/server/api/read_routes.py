@@ -1,0 +1,122 @@
+"""Reading without a stream: history, presence, channel types."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import FastAPI, Path, Query, Request, Response
+
+from eventhub.auth.grants import Action
+from eventhub.delivery.encoding import event_json, gap_fields
+from eventhub.errors import NotFound
+from eventhub.events.channels import ChannelType
+from eventhub.events.event import Gap, HistoryPage, Last, Latest, parse_since
+from eventhub.server.api.parameters import Channel, check_parameters
+from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.messages.request_head import combined
+from eventhub.server.security.authentication import address_of
+
+Since = Annotated[
+    str,
+    Query(description="An id, earliest, latest, a count such as -20, or an age such as 10m"),
+]
+TypeName = Annotated[str, Path(description="The channel type's name, such as chat")]
+
+
+def add_read_routes(api: FastAPI, manager: ConnectionManager) -> None:
+    """Add the routes, history first."""
+    _add_history(api, manager)
+    _add_presence(api, manager)
+    _add_types(api, manager)
+
+
+def _add_history(api: FastAPI, manager: ConnectionManager) -> None:
+    hub, most = manager.hub, manager.settings.limits.page
+
+    @api.get("/v1/channels/{channel}", summary="A page of history", tags=["read"])
+    async def history(
+        request: Request,
+        channel: Channel,
+        since: Since = "earliest",
+        limit: Annotated[int, Query(ge=1, le=most, description="Events on the page")] = min(
+            100, most
+        ),
+    ) -> Response:
+        begin = parse_since(since)
+        check_parameters(request, "since", "limit")
+        await _authorize(manager, request, Action.SUBSCRIBE, channel)
+        if isinstance(begin, Latest):  # an empty page, whose position is the end of the log
+            begin = (await hub.history(channel, Last(1), 1)).end
+        page = await hub.history(channel, begin, limit)
+        return Response(_encode_page(channel, page, since), media_type="application/json")
+
+
+def _add_presence(api: FastAPI, manager: ConnectionManager) -> None:
+    @api.get("/v1/channels/{channel}/presence", summary="Who is there", tags=["read"])
+    async def presence(request: Request, channel: Channel) -> dict[str, Any]:
+        check_parameters(request)
+        channel_type = await _authorize(manager, request, Action.PRESENCE, channel)
+        if not channel_type.presence:
+            raise NotFound(
+                f"channel type {channel_type.name!r} keeps no presence; `presence: true` in the"
+                " configuration turns it on"
+            )
+        members = [{"id": member} for member in manager.hub.members(channel)]
+        return {"channel": channel, "count": len(members), "members": members}
+
+
+def _add_types(api: FastAPI, manager: ConnectionManager) -> None:
+    channel_types = manager.hub.types
+
+    @api.get("/v1/types", summary="The channel types", tags=["read"])
+    async def types(request: Request) -> dict[str, Any]:
+        check_parameters(request)
+        return {"types": [_describe(channel_type) for channel_type in channel_types]}
+
+    @api.get(
+        "/v1/types/{name}",
+        summary="A channel type with the JSON Schemas of its events",
+        tags=["read"],
+    )
+    async def type_(request: Request, name: TypeName) -> dict[str, Any]:
+        check_parameters(request)
+        channel_type = channel_types.named(name)
+        schema = channel_type.schema
+        schemas = {"accepted": schema.accepted, "stored": schema.stored}
+        return {**_describe(channel_type), "schemas": schemas}
+
+
+async def _authorize(
+    manager: ConnectionManager, request: Request, action: Action, channel: str
+) -> ChannelType:
+    """The channel's type, if the request may do this there. Raises EventHubError."""
+    channel_type = manager.hub.types.resolve(channel)
+    principal = await manager.authentication.admit(
+        combined(request.scope["headers"]), address=address_of(request.scope)
+    )
+    principal.authorize(action, channel, channel_type.anonymous)
+    return channel_type
+
+
+def _encode_page(channel: str, page: HistoryPage, since: str) -> bytes:
+    gap = gap_fields(Gap.of(parse_since(since), page)) if page.lost else None
+    events = b",".join(event_json(event) for event in page.events)
+    return b'{"channel":"%b","events":[%b],"position":"%b","head":"%b","gap":%b}' % (
+        channel.encode(),
+        events,
+        str(page.reached).encode(),
+        str(page.end).encode(),
+        orjson.dumps(gap),
+    )
+
+
+def _describe(channel_type: ChannelType) -> dict[str, Any]:
+    retention = channel_type.retention
+    age = None if retention.age is None else retention.age / 1000
+    return {
+        "name": channel_type.name,
+        "payload": channel_type.payload,
+        "history": {"events": retention.events, "age": age},
+        "presence": channel_type.presence,
+        "slow": channel_type.slow,
+        "publish": sorted(channel_type.publish),
+    }

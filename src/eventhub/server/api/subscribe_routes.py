@@ -1,0 +1,145 @@
+"""Subscribing over HTTP, and what a client needs for the WebSocket. server/streams does the work."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Request, Response
+
+from eventhub.errors import InvalidRequest, TooManySubscriptions, UpgradeRequired
+from eventhub.server.api import asyncapi
+from eventhub.server.api.asgi_response import AsgiResponse
+from eventhub.server.api.parameters import Channel
+from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.messages.problem import ProblemResponse
+from eventhub.server.messages.request_head import combined
+from eventhub.server.security.authentication import address_of
+from eventhub.server.streams.query import StreamQuery
+from eventhub.server.streams.response import MEDIA_TYPES, StreamResponse
+from eventhub.server.websocket.handshake import WEBSOCKET_PATH
+
+STREAM_CHANNELS = 32
+"""Channels of one stream: each of its events carries a cursor of all of them."""
+LastEventId = Annotated[
+    str | None, Header(alias="Last-Event-ID", description="Resumes; takes precedence over since")
+]
+
+
+def add_subscribe_routes(api: FastAPI, manager: ConnectionManager) -> None:
+    """Add the routes of streams, then the WebSocket's."""
+    _add_streams(api, manager)
+    _add_websocket(api, manager)
+
+
+def _add_streams(api: FastAPI, manager: ConnectionManager) -> None:
+    since, member, last_event_id, channels = _parameters()
+
+    async def sse(request: Request, channel: Channel, last: LastEventId = None) -> Response:
+        return await _open_stream(manager, request, "sse", channel, last or "")
+
+    async def ndjson(request: Request, channel: Channel) -> Response:
+        return await _open_stream(manager, request, "ndjson", channel, None)
+
+    async def sse_several(request: Request, last: LastEventId = None) -> Response:
+        return await _open_stream(manager, request, "sse", None, last or "")
+
+    def add(
+        path: str,
+        endpoint: Callable[..., Awaitable[Response]],
+        transport: str,
+        summary: str,
+        parameters: list[dict[str, Any]],
+    ) -> None:
+        api.add_api_route(
+            path,
+            endpoint,
+            methods=["GET"],
+            summary=summary,
+            responses=_responses(transport),
+            tags=["subscribe"],
+            openapi_extra={"parameters": parameters},
+            response_class=Response,
+        )
+
+    summary = "Live, as Server-Sent Events"
+    add("/v1/channels/{channel}/sse", sse, "sse", summary, [since, member, last_event_id])
+    summary = "Live, one JSON object a line"
+    add("/v1/channels/{channel}/ndjson", ndjson, "ndjson", summary, [since, member])
+    summary = "Several channels on one stream of Server-Sent Events"
+    add("/v1/sse", sse_several, "sse", summary, [channels, since, member, last_event_id])
+
+
+async def _open_stream(
+    manager: ConnectionManager,
+    request: Request,
+    transport: str,
+    channel: str | None,
+    last_event_id: str | None,
+) -> Response:
+    manager.origin_check.check(headers := combined(request.scope["headers"]))
+    principal = await manager.authentication.admit(headers, address=address_of(request.scope))
+    query = StreamQuery(request.scope["query_string"], channel, last_event_id)
+    if not query.channels:
+        raise InvalidRequest("no channel is named; expected ?channel=… once or more")
+    if len(query.channels) > STREAM_CHANNELS:
+        raise TooManySubscriptions(
+            f"the address names {len(query.channels)} channels; at most {STREAM_CHANNELS} fit on"
+            " one stream"
+        )
+    identity = manager.registry.new_identity(principal, address_of(request.scope))
+    return AsgiResponse(StreamResponse(manager, transport, query, identity))
+
+
+def _add_websocket(api: FastAPI, manager: ConnectionManager) -> None:
+    @api.get("/asyncapi.json", summary="The WebSocket interface, as AsyncAPI 3", tags=["subscribe"])
+    async def asyncapi_document(request: Request) -> dict[str, Any]:
+        secure = request.url.scheme == "https"
+        return asyncapi.document(manager.hub.types, request.url.netloc, secure=secure)
+
+    @api.get(
+        WEBSOCKET_PATH,
+        summary="The WebSocket: send a handshake",
+        status_code=426,
+        response_class=Response,
+        tags=["subscribe"],
+    )
+    async def websocket() -> Response:
+        error = UpgradeRequired(
+            "expected a WebSocket handshake; a proxy in between must pass on Upgrade and Connection"
+        )
+        response = ProblemResponse(error)
+        response.headers.update({"upgrade": "websocket", "connection": "upgrade"})
+        return response
+
+
+def _parameters() -> tuple[dict[str, Any], ...]:
+    """`since`, `member`, `lastEventId` and `channel`, as the OpenAPI document describes them."""
+    text = {"type": "string"}
+    since = _parameter("since", text | {"default": "latest"}, "Where to begin")
+    member = _parameter("member", text, "The id in presence")
+    last_event_id = _parameter(
+        "lastEventId",
+        text,
+        "As Last-Event-ID, from polyfills of EventSource that cannot set the header",
+    )
+    channels = {
+        "name": "channel",
+        "in": "query",
+        "required": True,
+        "schema": {"type": "array", "items": text},
+    }
+    return since, member, last_event_id, channels
+
+
+def _parameter(name: str, schema: dict[str, str], description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "schema": schema,
+        "description": description,
+    }
+
+
+def _responses(transport: str) -> dict[int | str, dict[str, Any]]:
+    content = {MEDIA_TYPES[transport].decode(): {"schema": {"type": "string"}}}
+    return {200: {"description": "Events as they happen, without end", "content": content}}
