@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md and docs/ name files, classes and settings that exist, and none that matters is missing."""
+"""ARCHITECTURE.md and docs/ name files, classes and settings that exist, and miss none."""
 
 import ast
 import re
@@ -49,18 +49,19 @@ def imports(path: Path) -> set[tuple[str, str]]:
 
 
 def shared_classes() -> set[tuple[str, str]]:
-    """Public classes that another folder imports, but for errors and sections of the settings, with their folders."""
-    used = {(module, name, folder(path)) for path in MODULES for module, name in imports(path)}
+    """Public classes that another folder imports, with their folders. Without errors and sections
+    of the settings.
+    """
+    users: dict[tuple[str, str], set[str]] = {}
+    for path in MODULES:
+        for imported in imports(path):
+            users.setdefault(imported, set()).add(folder(path))
     return {
         (name, folder(path))
         for path in MODULES
         if path.name != "errors.py"
         for name, bases in classes(path).items()
-        if "Section" not in bases
-        and any(
-            module == module_name(path) and imported == name and user != folder(path)
-            for module, imported, user in used
-        )
+        if "Section" not in bases and users.get((module_name(path), name), set()) - {folder(path)}
     }
 
 
