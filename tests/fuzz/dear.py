@@ -42,7 +42,7 @@ from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
 from eventhub.hub.cluster import Cluster
 from eventhub.presence.notifier import CROWD
 from eventhub.presence.roster import MEMBER_LENGTH
-from eventhub.server.api.operator_routes import BODY_BYTES, checked
+from eventhub.server.api.operator_routes import BODY_BYTES, parse_body
 from eventhub.server.api.subscribe_routes import STREAM_CHANNELS
 from eventhub.server.connections.operator_requests import BlockRequest
 from eventhub.server.connections.turns import LoopTurns
@@ -291,7 +291,7 @@ def commands(data: bytes) -> None:
 def operator(data: bytes) -> None:
     """A body of an operator."""
     with suppress(RequestValidationError):
-        checked(data, BlockRequest)
+        parse_body(data, BlockRequest)
 
 
 @cache

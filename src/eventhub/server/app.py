@@ -22,7 +22,7 @@ from eventhub.errors import ConfigurationError, EventHubError, InvalidRequest
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
 from eventhub.server.api import pages, routes
-from eventhub.server.api.drain_responses import answered
+from eventhub.server.api.drain_responses import serve_request
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.http.protocol import protocol_for
 from eventhub.server.messages.asgi_extensions import ABORT
@@ -140,7 +140,7 @@ class Application:
         if scope["type"] != "http":
             await self._dispatch(scope, receive, send)
         else:
-            await answered(
+            await serve_request(
                 self._dispatch,
                 self.manager.drain.shutting_down,
                 self.hub.faults,

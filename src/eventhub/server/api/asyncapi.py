@@ -1,9 +1,13 @@
-"""GET /asyncapi.json: the WebSocket interface as an AsyncAPI 3 document, made from the command models and the declared types."""
+"""GET /asyncapi.json: the WebSocket interface as an AsyncAPI 3 document.
 
+It is made from the command models and the declared channel types.
+"""
+
+from collections.abc import Iterable
 from typing import Any
 
 from eventhub import __version__
-from eventhub.events.channels import NAME_LENGTH, ChannelTypes, PublisherKind
+from eventhub.events.channels import NAME_LENGTH, ChannelType, ChannelTypes, PublisherKind
 from eventhub.session.commands import COMMANDS
 
 TEXT: dict[str, Any] = {"type": "string"}
@@ -11,6 +15,7 @@ POSITION: dict[str, Any] = {"type": "string", "pattern": "^[a-z0-9]{1,16}-[0-9]+
 TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
 REF: dict[str, Any] = {"type": ["integer", "string"]}
 MEMBER: dict[str, Any] = {"type": "object", "required": ["id"], "properties": {"id": TEXT}}
+MEMBERS: dict[str, Any] = {"type": "array", "items": MEMBER}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 SECONDS: dict[str, Any] = {"type": "number", "minimum": 0}
 ATTRIBUTES: dict[str, Any] = {"type": "object", "additionalProperties": TEXT}
@@ -19,90 +24,113 @@ FAULTS: dict[str, Any] = {
     "items": {"type": "object", "properties": {"pointer": TEXT, "message": TEXT}},
 }
 
-# What the server says, beside events: required fields, then optional ones (PROTOCOL.md, "Server to
-# client").
-SAYS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+SERVER_MESSAGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "hello": ({"session": TEXT, "version": TEXT, "limits": {"type": "object"}}, {}),
     "subscribed": (
         {"channel": TEXT, "position": POSITION, "head": POSITION, "recovered": {"type": "boolean"}},
-        {"ref": REF, "count": COUNT, "members": {"type": "array", "items": MEMBER}},
+        {"ref": REF, "count": COUNT, "members": MEMBERS},
     ),
     "gap": (
-        {"channel": TEXT, "after": {"anyOf": [POSITION, {"type": "null"}]}, "before": POSITION, "position": POSITION,
-         "reason": {"enum": ["expired", "reset", "slow", "conflated", "unreadable"]}},
-        {"skipped": {"type": "integer", "minimum": 0}},
+        {
+            "channel": TEXT,
+            "after": {"anyOf": [POSITION, {"type": "null"}]},
+            "before": POSITION,
+            "position": POSITION,
+            "reason": {"enum": ["expired", "reset", "slow", "conflated", "unreadable"]},
+        },
+        {"skipped": COUNT},
     ),
     "join": ({"channel": TEXT, "member": MEMBER}, {}),
     "leave": ({"channel": TEXT, "member": MEMBER}, {}),
-    "presence": ({"channel": TEXT, "count": COUNT}, {"members": {"type": "array", "items": MEMBER}}),
+    "presence": ({"channel": TEXT, "count": COUNT}, {"members": MEMBERS}),
     "published": ({"channel": TEXT, "id": POSITION, "time": TIME}, {"ref": REF}),
     "unsubscribed": ({"channel": TEXT, "reason": TEXT}, {"ref": REF}),
     "authenticated": ({"principal": TEXT}, {"ref": REF, "expires_in": SECONDS}),
     "expiring": ({"expires_in": SECONDS}, {}),
-    "error": ({"code": TEXT, "message": TEXT}, {"ref": REF, "id": POSITION, "details": FAULTS, "retry_after": SECONDS}),
+    "error": (
+        {"code": TEXT, "message": TEXT},
+        {"ref": REF, "id": POSITION, "details": FAULTS, "retry_after": SECONDS},
+    ),
     "goodbye": ({"code": TEXT, "message": TEXT, "reconnect_in": SECONDS}, {}),
     "pong": ({}, {"ref": REF}),
-}  # fmt: skip
+}
+"""What the server sends besides events: required fields, then optional ones (PROTOCOL.md, "Server
+to client").
+"""
 
 
 def document(types: ChannelTypes, host: str, *, secure: bool) -> dict[str, Any]:
     """The document for a server that is reached at `host`."""
-    messages = {
-        name: _message(name, required, optional) for name, (required, optional) in SAYS.items()
-    }
-    commands = {name: model.model_json_schema() for name, model in COMMANDS.items()}
-    publish = commands.pop("publish")
-    messages |= {
-        f"send-{name}": {"name": name, "payload": payload} for name, payload in commands.items()
-    }
-    schemas: dict[str, Any] = {}
-    for kind in types:
-        channel = {"type": "string", "pattern": rf"^{kind.name}(\.|$)"}
-        data = {"$ref": _add(schemas, f"{kind.name}.stored", kind.schema.stored)}
-        fields = {"channel": channel, "id": POSITION, "time": TIME, "data": data}
-        messages[f"event-{kind.name}"] = _message("event", fields, {"attributes": ATTRIBUTES})
-        if PublisherKind.CLIENT in kind.publish:
-            sent = {
-                "channel": channel,
-                "data": {"$ref": _add(schemas, f"{kind.name}.accepted", kind.schema.accepted)},
-            }
-            payload = {**publish, "properties": {**publish["properties"], **sent}}
-            messages[f"send-publish-{kind.name}"] = {"name": "publish", "payload": payload}
-    said = [name for name in messages if not name.startswith("send-")]
+    messages, schemas = _messages(types)
+    sent_by_server = [name for name in messages if not name.startswith("send-")]
+    sent_by_client = [name for name in messages if name.startswith("send-")]
     return {
         "asyncapi": "3.0.0",
-        "info": {
-            "title": "EventHub",
-            "version": __version__,
-            "description": f"Typed channels: {', '.join(f'{kind.name}.*' for kind in types)}; names of at most {NAME_LENGTH} characters. "
-            f"Clients may publish to {', '.join(kind.name for kind in types if PublisherKind.CLIENT in kind.publish) or 'none'}.",
-        },
+        "info": {"title": "EventHub", "version": __version__, "description": _description(types)},
         "defaultContentType": "application/json",
         "servers": {"this": {"host": host, "protocol": "wss" if secure else "ws"}},
         "channels": {
             "session": {
                 "address": "/v1/ws",
-                "description": "One socket carries any number of channels; every message is a JSON object in a text frame",
+                "description": "One socket carries any number of channels; every message is a JSON"
+                " object in a text frame",
                 "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in messages},
             }
         },
         "operations": {
-            "say": _operation("send", said),
-            "obey": _operation("receive", [name for name in messages if name.startswith("send-")]),
+            "say": _operation("send", sent_by_server),
+            "obey": _operation("receive", sent_by_client),
         },
         "components": {"messages": messages, "schemas": schemas},
     }
 
 
+def _description(types: ChannelTypes) -> str:
+    names = ", ".join(f"{channel_type.name}.*" for channel_type in types)
+    published = [one.name for one in types if PublisherKind.CLIENT in one.publish]
+    return (
+        f"Typed channels: {names}; names of at most {NAME_LENGTH} characters. Clients may publish"
+        f" to {', '.join(published) or 'none'}."
+    )
+
+
+def _messages(types: Iterable[ChannelType]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All messages, and the schemas that they refer to."""
+    messages = {
+        name: _message(name, required, optional)
+        for name, (required, optional) in SERVER_MESSAGES.items()
+    }
+    commands = {name: model.model_json_schema() for name, model in COMMANDS.items()}
+    publish = commands.pop("publish")
+    for name, payload in commands.items():
+        messages[f"send-{name}"] = {"name": name, "payload": payload}
+    schemas: dict[str, Any] = {}
+    for channel_type in types:
+        name, schema = channel_type.name, channel_type.schema
+        channel = {"type": "string", "pattern": rf"^{name}(\.|$)"}
+        data = {"$ref": _add(schemas, f"{name}.stored", schema.stored)}
+        fields = {"channel": channel, "id": POSITION, "time": TIME, "data": data}
+        messages[f"event-{name}"] = _message("event", fields, {"attributes": ATTRIBUTES})
+        if PublisherKind.CLIENT in channel_type.publish:
+            data = {"$ref": _add(schemas, f"{name}.accepted", schema.accepted)}
+            properties = {**publish["properties"], "channel": channel, "data": data}
+            payload = {**publish, "properties": properties}
+            messages[f"send-publish-{name}"] = {"name": "publish", "payload": payload}
+    return messages, schemas
+
+
 def _add(schemas: dict[str, Any], name: str, schema: dict[str, Any]) -> str:
-    """Add a schema to those that are shared; the reference to it. A type's name holds no dot, so that no two are called the same."""
+    """Add a schema to the shared ones, and return a reference to it.
+
+    The name of a channel type has no dot, so that no two schemas have the same name.
+    """
     place = f"#/components/schemas/{name}"
     schemas[name] = _moved({key: value for key, value in schema.items() if key != "$schema"}, place)
     return place
 
 
 def _moved(schema: Any, place: str) -> Any:
-    """A schema whose references to itself hold at another place."""
+    """The schema, with references to itself that are valid at another place."""
     if isinstance(schema, list):
         return [_moved(item, place) for item in schema]
     if not isinstance(schema, dict):

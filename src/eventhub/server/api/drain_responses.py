@@ -1,4 +1,4 @@
-"""Requests that have no answer yet when the server stops waiting for them."""
+"""A response for every request: also if the server stops before it is served, or if it fails."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from eventhub.server.messages.security_headers import LIVE
 
 
 class ResponseTracker:
-    """A `send` that knows whether the answer has begun."""
+    """A `send` that remembers whether the response has begun."""
 
     __slots__ = ("_send", "begun")
 
@@ -26,39 +26,38 @@ class ResponseTracker:
         await self._send(message)
 
 
-async def answered(
+async def serve_request(
     app: ASGIApp,
-    why: Callable[[], ShuttingDown],
+    shutting_down: Callable[[], ShuttingDown],
     faults: Faults,
     scope: Scope,
     receive: Receive,
     send: Send,
 ) -> None:
-    """Serve an HTTP request. Cancelled before its answer has begun it is sent away.
+    """Serve an HTTP request. If it is cancelled, the response is `shutting_down`.
 
-    After a fault it is answered with `internal`; an answer that has begun breaks off, which is all that HTTP has for it.
+    If the application raises, the response is `internal`. A response that has begun is cut off:
+    HTTP has no other way to say that it is incomplete.
     """
-    answer = ResponseTracker(send)
+    response = ResponseTracker(send)
     try:
-        await app(scope, receive, answer)
+        await app(scope, receive, response)
     except asyncio.CancelledError:
-        if answer.begun:
+        if response.begun:
             raise
-        error = why()
         if scope["method"] == "GET" and scope["path"].endswith("/sse"):
-            await _goodbye(send, error)
+            await _send_goodbye(send, shutting_down())
         else:
-            await send_problem(send, error)
+            await send_problem(send, shutting_down())
     except Exception as error:
         faults.note("request", error, path=scope["path"][:200])
-        if not answer.begun:
+        if not response.begun:
             await send_problem(send, internal())
 
 
-async def _goodbye(send: Send, error: ShuttingDown) -> None:
-    """To an EventSource, which would never come back from another status than 200 (WHATWG HTML, 9.2.3)."""
+async def _send_goodbye(send: Send, error: ShuttingDown) -> None:
+    """With status 200: an EventSource reconnects after no other (WHATWG HTML, 9.2.3)."""
     headers = [(b"content-type", b"text/event-stream"), *LIVE]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send(
-        {"type": "http.response.body", "body": EVENT_STREAM.message("goodbye", error.as_goodbye())}
-    )
+    body = EVENT_STREAM.message("goodbye", error.as_goodbye())
+    await send({"type": "http.response.body", "body": body})

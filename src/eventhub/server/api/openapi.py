@@ -1,4 +1,4 @@
-"""What the OpenAPI document says beyond what FastAPI finds by itself: problems, credentials, and the models of answers."""
+"""What FastAPI cannot know of the OpenAPI document: problems, credentials, models of responses."""
 
 from typing import Any
 
@@ -10,7 +10,9 @@ from eventhub.server.messages.problem import PROBLEM_TYPE
 
 MODELS = "#/components/schemas"
 GUARDED = ("/v1/channels", "/v1/sse", "/v1/admin", "/metrics")
+"""How paths begin that a credential may be needed for."""
 OPERATORS = ("/v1/admin", "/metrics")
+"""How paths begin that an operator's credential is needed for."""
 BEARER = {
     "type": "http",
     "scheme": "bearer",
@@ -18,7 +20,7 @@ BEARER = {
 }
 REFUSALS: dict[str, dict[str, Any]] = {
     "401": {
-        "description": "A credential is needed, or the one that was sent is not good",
+        "description": "A credential is needed, or the one that was sent is not valid",
         "headers": {
             "WWW-Authenticate": {
                 "required": True,
@@ -27,9 +29,9 @@ REFUSALS: dict[str, dict[str, Any]] = {
             }
         },
     },
-    "403": {"description": "It is not granted, or the channel type does not allow it"},
+    "403": {"description": "The credential does not grant it, or the channel type forbids it"},
     "429": {
-        "description": "Too much at a time",
+        "description": "A rate or a number of connections is exceeded",
         "headers": {
             "Retry-After": {
                 "required": True,
@@ -39,7 +41,7 @@ REFUSALS: dict[str, dict[str, Any]] = {
         },
     },
 }
-"""Beside the problem in the body, where authentication is configured."""
+"""Responses where authentication is configured; a problem is the body of each."""
 
 
 class Problem(BaseModel):
@@ -63,7 +65,7 @@ class Stored(BaseModel):
 
 
 class Batch(BaseModel):
-    """What became of an array: one result an item, in order. Each has `id` and `time`, or `error`."""
+    """One result for each item of an array, in order: its `id` and `time`, or its `error`."""
 
     channel: str
     accepted: int
@@ -71,34 +73,44 @@ class Batch(BaseModel):
     results: list[dict[str, Any]]
 
 
-def complete(api: FastAPI, auth: AuthSettings) -> None:
-    """Complete the OpenAPI document. FastAPI documents models as application/json; problems have a media type of their own."""
-    plain = api.openapi
+def complete_document(api: FastAPI, auth: AuthSettings) -> None:
+    """Complete the document that FastAPI makes from the routes."""
+    generate = api.openapi
 
     def document() -> dict[str, Any]:
-        found = plain()
+        found = generate()
         found["components"]["securitySchemes"] = {"bearer": BEARER}
         for path, operations in found["paths"].items():
             guarded = path.startswith(GUARDED) and not (path == "/metrics" and auth.public_metrics)
             for operation in operations.values():
-                for answer in operation["responses"].values():
-                    for media in answer.get("content", {}).values():
-                        media.get("schema", {}).pop(
-                            "title", None
-                        )  # of the function: no two methods would be the same
-                content = operation["responses"]["default"]["content"]
-                if "application/json" in content:
-                    content[PROBLEM_TYPE] = content.pop("application/json")
-                if (
-                    guarded and auth.configured
-                ):  # without a credential, a channel type may still allow it to anyone
-                    operation["security"] = (
-                        [{"bearer": []}] if path.startswith(OPERATORS) else [{"bearer": []}, {}]
-                    )
-                    operation["responses"] |= {
-                        status: {**answer, "content": content}
-                        for status, answer in REFUSALS.items()
-                    }
+                _drop_titles(operation)
+                content = _problem_content(operation)
+                if guarded and auth.configured:
+                    _add_security(operation, path, content)
         return found
 
     api.openapi = document  # type: ignore[method-assign]  # FastAPI's own way to extend the document
+
+
+def _drop_titles(operation: dict[str, Any]) -> None:
+    """FastAPI's titles hold the operation's id, so that those of POST and PUT would differ."""
+    for response in operation["responses"].values():
+        for media in response.get("content", {}).values():
+            media.get("schema", {}).pop("title", None)
+
+
+def _problem_content(operation: dict[str, Any]) -> Any:
+    """The content of a problem, with its media type: FastAPI says application/json for a model."""
+    content = operation["responses"]["default"]["content"]
+    if "application/json" in content:
+        content[PROBLEM_TYPE] = content.pop("application/json")
+    return content
+
+
+def _add_security(operation: dict[str, Any], path: str, content: Any) -> None:
+    """The credential is optional for a channel, whose type may allow it to everybody."""
+    bearer: dict[str, Any] = {"bearer": []}
+    operation["security"] = [bearer] if path.startswith(OPERATORS) else [bearer, {}]
+    operation["responses"] |= {
+        status: {**response, "content": content} for status, response in REFUSALS.items()
+    }

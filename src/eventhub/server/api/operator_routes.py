@@ -23,87 +23,112 @@ BODY_BYTES = 4096
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def mount(api: FastAPI, admin: Operators, body_seconds: float) -> None:
-    """Add the routes. A body has so many seconds."""
+async def _authorize(request: Request) -> Principal:
+    """FastAPI calls this before it parses the query string."""
+    operators: Operators = request.app.state.operators
+    return await operators.authorize(combined(request.scope["headers"]), address_of(request.scope))
 
-    async def operator(request: Request) -> Principal:
-        """Known before the query string is parsed."""
-        return await admin.authorize(combined(request.scope["headers"]), address_of(request.scope))
 
-    Operator = Annotated[Principal, Depends(operator)]  # noqa: N806  # a type
+Operator = Annotated[Principal, Depends(_authorize)]
 
-    @api.get("/v1/admin/connections", summary="Who is connected, on all nodes", tags=["administer"])
+
+def add_operator_routes(api: FastAPI, operators: Operators, body_seconds: float) -> None:
+    """Add the routes. A body must arrive within `body_seconds`."""
+    api.state.operators = operators
+    _add_connections(api, operators, body_seconds)
+    _add_blocks(api, operators, body_seconds)
+    _add_log(api, operators, body_seconds)
+
+
+def _add_connections(api: FastAPI, operators: Operators, body_seconds: float) -> None:
+    @api.get("/v1/admin/connections", summary="The connections, on all nodes", tags=["administer"])
     async def connections(
-        who: Operator, wanted: Annotated[ConnectionFilter, Query()]
+        operator: Operator, selected: Annotated[ConnectionFilter, Query()]
     ) -> dict[str, Any]:
-        return await admin.connections(wanted)
+        return await operators.connections(selected)
 
     @api.post(
-        "/v1/admin/disconnect", summary="End the connections of a principal or token, on all nodes", tags=["administer"],
-        openapi_extra=_takes(BlockTargetRequest),
-    )  # fmt: skip
-    async def disconnect(request: Request, who: Operator) -> dict[str, Any]:
-        return await admin.disconnect(
-            (await _body(request, BlockTargetRequest, body_seconds)).target, who
-        )
-
-    @api.get("/v1/admin/blocks", summary="Who is shut out", tags=["administer"])
-    async def blocks(who: Operator) -> dict[str, Any]:
-        return admin.blocks()
-
-    @api.post(
-        "/v1/admin/blocks", summary="Shut a principal or token out, on all nodes", status_code=201, tags=["administer"],
-        openapi_extra=_takes(BlockRequest),
-    )  # fmt: skip
-    async def block(request: Request, who: Operator) -> dict[str, Any]:
-        whom = await _body(request, BlockRequest, body_seconds)
-        return await admin.block(whom.target, whom.milliseconds, who)
-
-    @api.delete(
-        "/v1/admin/blocks", summary="Let them in again", status_code=204, tags=["administer"]
+        "/v1/admin/disconnect",
+        summary="End the connections of a principal or token, on all nodes",
+        tags=["administer"],
+        openapi_extra=_request_body(BlockTargetRequest),
     )
-    async def unblock(who: Operator, whom: Annotated[BlockTargetRequest, Query()]) -> Response:
-        if not await admin.unblock(whom.target, who):
-            raise NotFound(f"the {whom.target} is not shut out")
+    async def disconnect(request: Request, operator: Operator) -> dict[str, Any]:
+        body = await _read_body(request, BlockTargetRequest, body_seconds)
+        return await operators.disconnect(body.target, operator)
+
+
+def _add_blocks(api: FastAPI, operators: Operators, body_seconds: float) -> None:
+    @api.get(
+        "/v1/admin/blocks",
+        summary="The principals and tokens that are blocked",
+        tags=["administer"],
+    )
+    async def blocks(operator: Operator) -> dict[str, Any]:
+        return operators.blocks()
+
+    @api.post(
+        "/v1/admin/blocks",
+        summary="Block a principal or token, on all nodes",
+        status_code=201,
+        tags=["administer"],
+        openapi_extra=_request_body(BlockRequest),
+    )
+    async def block(request: Request, operator: Operator) -> dict[str, Any]:
+        body = await _read_body(request, BlockRequest, body_seconds)
+        return await operators.block(body.target, body.milliseconds, operator)
+
+    @api.delete("/v1/admin/blocks", summary="Remove a block", status_code=204, tags=["administer"])
+    async def unblock(
+        operator: Operator, blocked: Annotated[BlockTargetRequest, Query()]
+    ) -> Response:
+        if not await operators.unblock(blocked.target, operator):
+            raise NotFound(f"the {blocked.target} is not blocked")
         return Response(status_code=204)
 
+
+def _add_log(api: FastAPI, operators: Operators, body_seconds: float) -> None:
     @api.get("/v1/admin/log", summary="The log's level, at each node", tags=["administer"])
-    async def verbosity(who: Operator) -> dict[str, Any]:
-        return await admin.verbosity()
+    async def verbosity(operator: Operator) -> dict[str, Any]:
+        return await operators.verbosity()
 
     @api.put(
         "/v1/admin/log",
         summary="Change the log's level, at all nodes",
         tags=["administer"],
-        openapi_extra=_takes(Verbosity),
+        openapi_extra=_request_body(Verbosity),
     )
-    async def set_verbosity(request: Request, who: Operator) -> dict[str, Any]:
-        return await admin.set_verbosity((await _body(request, Verbosity, body_seconds)).level, who)
+    async def set_verbosity(request: Request, operator: Operator) -> dict[str, Any]:
+        body = await _read_body(request, Verbosity, body_seconds)
+        return await operators.set_verbosity(body.level, operator)
 
 
-def _takes(model: type[BaseModel]) -> dict[str, Any]:
+def _request_body(model: type[BaseModel]) -> dict[str, Any]:
     content = {"application/json": {"schema": model.model_json_schema()}}
     return {"requestBody": {"required": True, "content": content}}
 
 
-async def _body(request: Request, model: type[Body], seconds: float) -> Body:
-    """Of an operator, who is known by now: JSON whatever its media type, as `curl -d` sends it. Raises PayloadTooLarge, RequestTimeout."""
+async def _read_body(request: Request, model: type[Body], seconds: float) -> Body:
+    """JSON whatever its media type is, as `curl -d` sends it.
+
+    Raises PayloadTooLarge, RequestTimeout, RequestValidationError.
+    """
     body = b""
     try:
         async with asyncio.timeout(seconds):
-            async for part in request.stream():
-                body += part
+            async for chunk in request.stream():
+                body += chunk
                 if len(body) > BODY_BYTES:
                     raise PayloadTooLarge(f"the body is larger than {BODY_BYTES} bytes")
     except TimeoutError:
         raise RequestTimeout(
             f"the body was not complete after {seconds:g} seconds (limits.body_seconds)"
         ).with_limit("body_seconds") from None
-    return checked(body, model)
+    return parse_body(body, model)
 
 
-def checked(body: bytes, model: type[Body]) -> Body:
-    """What a whole body says. Raises RequestValidationError."""
+def parse_body(body: bytes, model: type[Body]) -> Body:
+    """Validate a whole body. Raises RequestValidationError."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

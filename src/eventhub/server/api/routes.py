@@ -6,10 +6,10 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from eventhub import __version__
-from eventhub.server.api import openapi, operator_routes
 from eventhub.server.api.error_handlers import add_error_handlers
 from eventhub.server.api.health_routes import Scrape, add_health_routes
-from eventhub.server.api.openapi import Problem
+from eventhub.server.api.openapi import Problem, complete_document
+from eventhub.server.api.operator_routes import add_operator_routes
 from eventhub.server.api.publish_routes import add_publish_routes
 from eventhub.server.api.read_routes import add_read_routes
 from eventhub.server.api.subscribe_routes import add_subscribe_routes
@@ -40,6 +40,6 @@ def build(manager: ConnectionManager, publish: ASGIApp, scrape: Scrape, lifespan
     add_read_routes(api, manager)
     add_subscribe_routes(api, manager)
     add_health_routes(api, manager, scrape)
-    operator_routes.mount(api, manager.operators, manager.settings.limits.body_seconds)
-    openapi.complete(api, manager.settings.auth)
+    add_operator_routes(api, manager.operators, manager.settings.limits.body_seconds)
+    complete_document(api, manager.settings.auth)
     return api

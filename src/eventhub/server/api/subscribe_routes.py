@@ -1,4 +1,4 @@
-"""Subscribing over HTTP, and what a client needs for the WebSocket. server/streams does the work."""
+"""Subscribing: streams over HTTP, whose work server/streams does, and the WebSocket's address."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any

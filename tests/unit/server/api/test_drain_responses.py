@@ -8,7 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from eventhub.common.faults import Faults
 from eventhub.errors import ShuttingDown
-from eventhub.server.api.drain_responses import answered
+from eventhub.server.api.drain_responses import serve_request
 
 
 def stopped(method: str, path: str, *before: Message) -> tuple[list[Message], bool]:
@@ -33,7 +33,7 @@ def stopped(method: str, path: str, *before: Message) -> tuple[list[Message], bo
 
     async def main() -> bool:
         scope: dict[str, Any] = {"type": "http", "method": method, "path": path}
-        task = asyncio.ensure_future(answered(waits, why, Faults(), scope, receive, send))
+        task = asyncio.ensure_future(serve_request(waits, why, Faults(), scope, receive, send))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])
@@ -85,7 +85,7 @@ def failed(*before: Message) -> tuple[list[Message], Faults]:
         raise ZeroDivisionError
 
     scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/v1/types"}
-    asyncio.run(answered(fails, lambda: ShuttingDown(""), faults, scope, receive, send))
+    asyncio.run(serve_request(fails, lambda: ShuttingDown(""), faults, scope, receive, send))
     return sent, faults
 
 
