@@ -201,7 +201,7 @@ class FeedDesk:
         """FeedIO: note where one begins."""
         self.begun.append((subscriber, start))
 
-    def missed(self, feed: Feed, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
+    def missed(self, channel: str, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
         """FeedIO: note a gap that was told."""
         self.gaps.append((gap, subscriber, readers))
 
@@ -213,7 +213,7 @@ class FeedDesk:
         """FeedIO: no fault of a feed may hide."""
         raise error
 
-    def unwritable(self, feed: Feed, event: Event, error: Exception) -> None:
+    def unwritable(self, event: Event, error: Exception) -> None:
         """FeedIO: the same."""
         raise error
 

@@ -68,8 +68,8 @@ _PLACES: dict[str, list[str]] = {
         "delivery/writes.py:write_all_plainly:write",
     ],
     "feed": [
-        "delivery/feed.py:Feed._mend:_serve",
-        "delivery/feed.py:Feed._pass_over:fail",
+        "delivery/feed.py:Feed._resume:_serve",
+        "delivery/lagging.py:LaggingSubscribers._disconnect_all:fail",
     ],
     "page": [
         "hub/hub.py:Hub._make_whole:call_later",

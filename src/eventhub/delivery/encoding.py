@@ -1,4 +1,4 @@
-"""An event's wire bytes. Each encoding is built once for an event and shared by all subscribers that use it."""
+"""The wire bytes of events and messages. Subscribers with the same encoding share them."""
 
 import zlib
 from collections.abc import Callable, Iterable
@@ -10,14 +10,14 @@ from eventhub.events.event import Event, Gap, Position, format_time
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 COMPRESSED = 0x40
-"""RSV1: the message is compressed (RFC 7692, 6)."""
+"""The RSV1 bit: the message is compressed (RFC 7692, 6)."""
 COMPRESS_FROM = 96
-"""Smaller payloads only grow."""
+"""Bytes of a payload. Compression makes a smaller one larger."""
 COMPRESSION_LEVEL = 3
 
 
 def event_json(event: Event) -> bytes:
-    """The event object of PROTOCOL.md. Holds no raw line break: `data` is canonical JSON."""
+    """The event object of PROTOCOL.md. It has no line breaks: `data` is canonical JSON."""
     attributes = b',"attributes":' + orjson.dumps(event.attributes) if event.attributes else b""
     return b'{"type":"event","channel":"%b","id":"%b-%d","time":"%b","data":%b%b}' % (
         event.channel.encode(),
@@ -30,12 +30,12 @@ def event_json(event: Event) -> bytes:
 
 
 def event_id(line: bytes) -> str:
-    """The id in what `event_json` made. Neither channel nor id can hold a quote."""
+    """The event id in the output of `event_json`. Neither a channel nor an id contains a quote."""
     return line.split(b'"', 12)[11].decode()
 
 
 def gap_fields(gap: Gap) -> dict[str, Any]:
-    """A gap as JSON fields."""
+    """The fields of a `gap` message."""
     fields: dict[str, Any] = {
         "after": str(gap.after) if gap.after else None,
         "before": str(gap.before),
@@ -58,7 +58,7 @@ def frame(payload: bytes, opcode: int = TEXT) -> bytes:
 
 
 def deflated(payload: bytes, opcode: int = TEXT) -> bytes:
-    """The frame of a message that permessage-deflate may compress, on its own (RFC 7692, 7.2.1)."""
+    """One frame, compressed with permessage-deflate if that helps (RFC 7692, 7.2.1)."""
     if len(payload) < COMPRESS_FROM:
         return frame(payload, opcode)
     deflate = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
@@ -68,19 +68,22 @@ def deflated(payload: bytes, opcode: int = TEXT) -> bytes:
 
 
 class Encoding(Protocol):
-    """How one transport carries messages. `position` is where the reader stands after it; `kind` is the message's `type`."""
+    """How one transport carries messages.
+
+    `kind` is the message's `type`, `position` where the reader stands after it.
+    """
 
     def event(self, event: Event) -> bytes:
-        """An event."""
+        """The bytes of an event."""
         ...
 
     def message(self, kind: str, fields: dict[str, Any], position: Position | None = None) -> bytes:
-        """Any other message."""
+        """The bytes of any other message."""
         ...
 
 
 class WebSocketEncoding:
-    """One text frame a message."""
+    """A text frame for each message."""
 
     def event(self, event: Event) -> bytes:
         return frame(event_json(event))
@@ -90,14 +93,17 @@ class WebSocketEncoding:
 
 
 class DeflateEncoding(WebSocketEncoding):
-    """Text frames compressed with permessage-deflate without context takeover, so that all subscribers share them (RFC 7692, 7.1.1)."""
+    """Text frames with permessage-deflate.
+
+    Without context takeover, so that all subscribers share a frame (RFC 7692, 7.1.1).
+    """
 
     def event(self, event: Event) -> bytes:
         return deflated(event_json(event))
 
 
 class LineEncoding:
-    """One line a message: NDJSON, and what ASGI servers get, split at the line breaks."""
+    """A line for each message: NDJSON. ASGI connections get it too, split at the line breaks."""
 
     def event(self, event: Event) -> bytes:
         return event_json(event) + b"\n"
@@ -107,7 +113,7 @@ class LineEncoding:
 
 
 class EventStreamEncoding:
-    """One block a message (WHATWG HTML, 9.2.6). Events are unnamed so that `onmessage` gets them."""
+    """A block for each message (WHATWG HTML, 9.2.6). Events have no name: `onmessage` gets them."""
 
     def event(self, event: Event) -> bytes:
         return sse_event(event_json(event), f"{event.epoch}-{event.offset}")
@@ -117,16 +123,17 @@ class EventStreamEncoding:
 
 
 def sse_event(line: bytes, cursor: str) -> bytes:
-    """The block of an event, `line` being its JSON.
+    """The block of an event. `line` is its JSON.
 
-    The id comes last: clients such as @microsoft/fetch-event-source and eventsource 2 keep it as soon as they read it, and would
-    resume behind an event of which a broken connection brought the id and not all of the data.
+    The id comes last. Clients such as @microsoft/fetch-event-source and eventsource 2 keep an id as
+    soon as they have read it. If the connection broke before the data was complete, they would
+    resume after an event that they never got.
     """
     return b"data: %b\nid: %b\n\n" % (line, cursor.encode())
 
 
 def sse_message(message: dict[str, Any], cursor: str | None) -> bytes:
-    """The block of any other message, named by its type. A goodbye sets the reader's `retry` time, too."""
+    """The block of any other message, named by its type. A goodbye also sets `retry`."""
     identity = b"id: %b\n" % cursor.encode() if cursor else b""
     retry = (
         b"retry: %d\n" % round(message["reconnect_in"] * 1000) if "reconnect_in" in message else b""
@@ -144,14 +151,14 @@ def joined(
     events: Iterable[Event],
     unwritable: Callable[[Encoding, Event, Exception], bytes],
 ) -> bytes:
-    """The bytes of events, one behind the other. `unwritable` gives what stands instead of one that cannot be encoded."""
+    """The bytes of several events. `unwritable` replaces an event that cannot be encoded."""
     try:
         return b"".join(map(encoding.event, events))
-    except Exception:  # looked for below: one by one costs more
-        return b"".join([_written(encoding, event, unwritable) for event in events])
+    except Exception:  # encoding one by one costs more, so only now
+        return b"".join([_event_or_replacement(encoding, event, unwritable) for event in events])
 
 
-def _written(
+def _event_or_replacement(
     encoding: Encoding, event: Event, unwritable: Callable[[Encoding, Event, Exception], bytes]
 ) -> bytes:
     try:

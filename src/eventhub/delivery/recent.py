@@ -1,16 +1,16 @@
-"""The events of a channel that a feed keeps for a moment, each kind with its bound."""
+"""Events that a feed keeps in memory for a short time, within bounds."""
 
 from collections import deque
 
 from eventhub.events.event import Event, Position
 
-TAIL_EVENTS = 1024
-TAIL_BYTES = 1024 * 1024
-SERIES_BYTES = 4 * 1024 * 1024
-SERIES = 10_000
-"""Series of a channel kept for lagging readers; beyond it the one silent for longest is left out,
-and counted as skipped.
+RECENT_EVENTS = 1024
+RECENT_BYTES = 1024 * 1024
+KEYS = 10_000
+"""Conflation keys kept for the lagging subscribers of a channel. Above this number, the key that
+has been silent for longest is dropped, and its event counts as skipped.
 """
+KEYS_BYTES = 4 * 1024 * 1024
 
 
 class RecentEvents:
@@ -23,33 +23,37 @@ class RecentEvents:
         self._size = 0
 
     def add(self, event: Event) -> int:
-        """Append it; how many of the oldest made room for it. The newest stays, however large."""
-        self.events.append(event)
+        """Append an event. Returns how many of the oldest were dropped; the newest never is."""
+        events = self.events
+        events.append(event)
         self._size += len(event.data)
-        forgotten = 0
-        while len(self.events) > TAIL_EVENTS or (self._size > TAIL_BYTES and len(self.events) > 1):
-            self._size -= len(self.events.popleft().data)
-            forgotten += 1
-        return forgotten
+        dropped = 0
+        while len(events) > RECENT_EVENTS or (self._size > RECENT_BYTES and len(events) > 1):
+            self._size -= len(events.popleft().data)
+            dropped += 1
+        return dropped
 
     def clear(self) -> None:
-        """Forget all."""
+        """Drop all events."""
         self.events.clear()
         self._size = 0
 
     def begins(self, offset: int) -> bool:
-        """All that follows this offset, which is one of an event, is here. There must be events."""
+        """Whether every event after this offset of an event is here. There must be events."""
         return self.events[0].previous == offset or any(
             event.offset == offset for event in self.events
         )
 
     def after(self, position: Position) -> list[Event]:
-        """Those behind it."""
+        """The events after a position."""
         return [event for event in self.events if event.offset > position.offset]
 
 
 class LatestByKey:
-    """The newest event of each series, and the count it came with; the series that was silent for longest comes first."""
+    """The newest event of each conflation key, and the number it was delivered as.
+
+    Ordered by that number, so that the key which has been silent for longest comes first.
+    """
 
     __slots__ = ("_kept", "_size")
 
@@ -57,20 +61,20 @@ class LatestByKey:
         self._kept: dict[str, tuple[int, Event]] = {}
         self._size = 0
 
-    def add(self, series: str, count: int, event: Event) -> None:
-        """Instead of the one before it. Beyond the bounds others are forgotten."""
-        if (old := self._kept.pop(series, None)) is not None:
+    def add(self, key: str, count: int, event: Event) -> None:
+        """Replace the event of a key. Above the bounds the oldest keys are dropped."""
+        if (old := self._kept.pop(key, None)) is not None:
             self._size -= len(old[1].data)
-        self._kept[series] = (count, event)
+        self._kept[key] = (count, event)
         self._size += len(event.data)
-        while len(self._kept) > SERIES or (self._size > SERIES_BYTES and len(self._kept) > 1):
+        while len(self._kept) > KEYS or (self._size > KEYS_BYTES and len(self._kept) > 1):
             self._size -= len(self._kept.pop(next(iter(self._kept)))[1].data)
 
     def since(self, mark: int) -> list[tuple[int, Event]]:
-        """Those that came after this count, oldest first."""
+        """The events delivered after number `mark`, oldest first."""
         return [kept for kept in self._kept.values() if kept[0] > mark]
 
     def clear(self) -> None:
-        """Forget all."""
+        """Drop all events."""
         self._kept.clear()
         self._size = 0

@@ -1,4 +1,4 @@
-"""One reader of one channel, and its connection's way out as the hub sees it."""
+"""One subscriber of one channel, and its connection's writer as feeds see it."""
 
 from collections.abc import Callable
 from enum import Enum, auto
@@ -10,16 +10,20 @@ from eventhub.events.event import Position, Since
 
 
 class ConnectionWriter(Protocol):
-    """A connection's way out, as feeds see it. Feeds call no `fail` themselves: it makes the connection leave (`FeedIO.fail`)."""
+    """Writes to one connection. A feed never calls `fail` or `abort`: it calls `FeedIO.fail`."""
 
     @property
     def encoding(self) -> Encoding:
-        """What to encode for it with."""
+        """The encoding of everything that is written."""
         ...
 
     @property
     def full(self) -> bool:
-        """The outgoing buffer is at its bound. Its owner calls `Feed.congested` and, once it has drained, `Feed.drained`."""
+        """Whether the outgoing buffer is at its bound.
+
+        The writer's owner calls `Feed.congested` when it fills, and `Feed.drained` when it has
+        room again.
+        """
         ...
 
     def write(self, data: bytes) -> None:
@@ -27,16 +31,20 @@ class ConnectionWriter(Protocol):
         ...
 
     def fail(self, error: EventHubError) -> None:
-        """End the connection for this error."""
+        """Close the connection because of this error."""
         ...
 
     def abort(self) -> None:
-        """Close it at once, whatever is buffered."""
+        """Close the connection at once, and drop what is buffered."""
         ...
 
 
 class SubscriptionStart(NamedTuple):
-    """Where a subscription begins: the reader's position, the end of the log, and whether nothing asked for is missing."""
+    """Where a subscription begins.
+
+    `position` is the subscriber's, `head` the end of the log. `recovered`: nothing that was asked
+    for is missing.
+    """
 
     position: Position
     head: Position
@@ -48,19 +56,20 @@ class SubscriptionStart(NamedTuple):
 
 
 class SubscriberState(Enum):
-    """Of a subscriber. HELD until it has caught up, LIVE, LAGGING behind a full writer, GONE."""
+    """A subscriber's state. The table at the top of feed.py has the transitions."""
 
-    HELD = auto()
+    CATCHING_UP = auto()
     LIVE = auto()
     LAGGING = auto()
     GONE = auto()
 
 
 class Subscriber:
-    """One reader of one channel; `member` is its id in presence, "" for one who has none, `watching`: it is told of the others.
+    """One subscriber of one channel.
 
-    `session` is what its connection is called in logs. `started` is called once, with the subscriber and where it begins, before anything
-    of the channel is written.
+    `started` is called once, before anything of the channel is written. `member` is its id in
+    presence, "" when it has none. `watching`: it is told of other members. `session` names its
+    connection in logs.
     """
 
     __slots__ = (
@@ -95,11 +104,10 @@ class Subscriber:
         self.member = member
         self.watching = watching
         self.session = session
-        self.state = SubscriberState.HELD
-        self.position: Position | None = (
-            None  # unknown until started; not kept up while live: then it is the feed's line
-        )
+        self.state = SubscriberState.CATCHING_UP
+        self.position: Position | None = None
+        """None until it has started. Not updated while it is live: it is the feed's `delivered`."""
         self.reading = False
-        self.mark = (
-            0  # the feed's count when it began to lag, or at the last event it was given since
-        )
+        """A page of history is being read for it."""
+        self.mark = 0
+        """The feed's `delivered_count` when it began to lag, or at the last event it got since."""

@@ -1,7 +1,7 @@
-"""Writing the same bytes to many connections. The native way where it was built, the same in Python otherwise.
+"""Writes the same bytes to many connections: in C where `_native.c` was built, else in Python.
 
-`write_all(writes, data)` calls each of a list with the bytes, whatever one of them raises, and
-gives those that raised. `Pipe` is the native way out of a connection (`_native.c`), None without.
+`write_all(writes, data)` calls every write with the bytes, even if one raises, and returns the
+failures. `Pipe` is the native writer of a connection, None without the C module.
 """
 
 from collections.abc import Callable
@@ -11,34 +11,34 @@ Write = Callable[[bytes], None]
 
 
 class ClosableWriter(Protocol):
-    """A way out whose descriptor is about to be given up."""
+    """A write that can be closed before its descriptor is."""
 
     def __call__(self, data: bytes, /) -> None:
         """Queue whole messages. Never blocks, never raises."""
         ...
 
     def close(self) -> None:
-        """Take nothing any more."""
+        """Drop everything that is written from now on."""
         ...
 
 
 Failure = tuple[Write, Exception]
-"""One of the list that raised, and what."""
+"""A write that raised, and its exception."""
 
 
 def write_all_plainly(writes: list[Write], data: bytes) -> list[Failure]:
-    """Call each of a list with the bytes; those that raised."""
+    """Call every write with the bytes. Returns those that raised."""
     failures: list[Failure] = []
     for write in writes:
         try:
             write(data)
-        except Exception as error:  # the others get theirs
+        except Exception as error:  # the other connections still get the bytes
             failures.append((write, error))
     return failures
 
 
 class PlainPipe:
-    """The same over any transport: where the native one was not built, and under TLS."""
+    """The same over any transport: without the C module, and under TLS."""
 
     __slots__ = ("_write",)
 
@@ -49,12 +49,12 @@ class PlainPipe:
         self._write(data)
 
     def close(self) -> None:
-        """Take nothing any more."""
+        """Drop everything that is written from now on."""
         self._write = _drop
 
 
 def _drop(_: bytes) -> None:
-    """Of a connection that has ended, whose subscriptions have not yet."""
+    """The write of a closed connection whose subscriptions have not ended yet."""
 
 
 WriteAll = Callable[[list[Write], bytes], list[Failure]]

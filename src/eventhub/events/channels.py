@@ -84,8 +84,8 @@ class ChannelType:
     def _whose_schema(self) -> str:
         return f"; its schema is at /v1/types/{self.name}"
 
-    def series(self, event: Event) -> str:
-        """What tells one series of a channel from another when a slow reader gets only the newest of each."""
+    def conflation_key(self, event: Event) -> str:
+        """The conflation key of an event: a slow reader gets the newest event of each key."""
         if event.attributes and "subject" in event.attributes:
             return event.attributes["subject"]
         if self.schema.conflation_key is None:

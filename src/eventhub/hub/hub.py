@@ -338,9 +338,9 @@ class Hub:
         """FeedIO: note it."""
         subscription_log.began(subscriber, start)
 
-    def missed(self, feed: Feed, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
+    def missed(self, channel: str, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
         """FeedIO: note it."""
-        subscription_log.missed(feed.channel, gap, subscriber, readers)
+        subscription_log.missed(channel, gap, subscriber, readers)
 
     def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
         """FeedIO: end a connection soon."""
@@ -353,9 +353,9 @@ class Hub:
         )
         self._endings.add(subscriber, internal())
 
-    def unwritable(self, feed: Feed, event: Event, error: Exception) -> None:
+    def unwritable(self, event: Event, error: Exception) -> None:
         """FeedIO: note it."""
-        self.faults.note("encoding", error, channel=feed.channel, position=str(event.position))
+        self.faults.note("encoding", error, channel=event.channel, position=str(event.position))
 
     def _soon(self, work: Callable[[], None]) -> None:
         assert self._loop is not None

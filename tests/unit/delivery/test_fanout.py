@@ -135,7 +135,7 @@ def test_who_is_not_there_cannot_leave() -> None:
 def test_a_message_to_all_comes_behind_what_is_queued() -> None:
     audience = Audience(2)
     audience.push()
-    assert audience.fanout.tell(lambda encoding: b"now\n") == 2
+    assert audience.fanout.broadcast(lambda encoding: b"now\n") == 2
     assert [reader.writes for reader in audience.readers] == [[], []], "it has its turns, too"
     while audience.fanout.advance(1):
         pass
@@ -165,13 +165,13 @@ def test_whoever_is_to_lag_gets_what_is_under_way_to_it_and_the_others_wait_for_
     while audience.fanout.advance(1):
         pass
     assert [reader.told() for reader in readers] == [[1, 2, 3]] * 5 + [[2, 3]]
-    assert audience.fanout._gone == {}
+    assert audience.fanout._removed == {}
 
 
 def test_who_leaves_and_comes_back_again_and_again_gets_each_event_once_and_is_not_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(fanout_module, "GONE", 3)
+    monkeypatch.setattr(fanout_module, "MAX_REMOVED", 3)
     audience = Audience(4)
     guests = [Reader() for _ in range(50)]
     for guest in guests:
@@ -183,7 +183,7 @@ def test_who_leaves_and_comes_back_again_and_again_gets_each_event_once_and_is_n
         for _ in range(8):
             audience.fanout.advance(1)
         audience.push()
-        assert len(audience.fanout._gone) <= 4
+        assert len(audience.fanout._removed) <= 4
     audience.finish()
     assert [reader.told() for reader in audience.readers] == [list(range(1, 151))] * 4
     assert [guest.told() for guest in guests] == [[]] * 50
@@ -247,11 +247,11 @@ def test_there_is_room_until_so_much_is_queued_and_again_when_it_has_been_writte
     assert not fanout.has_room, "one still has to get it"
     assert fanout.advance(1) == 1
     assert fanout.has_room
-    fanout.tell(lambda encoding: b"gap\n")
+    fanout.broadcast(lambda encoding: b"gap\n")
     assert not fanout.has_room
     audience.finish()
     assert fanout.has_room
-    assert fanout._wave_bytes == fanout._pending_bytes == 0
+    assert fanout._queued_bytes == fanout._pending_bytes == 0
 
 
 def test_a_channel_that_everybody_left_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,7 +263,7 @@ def test_a_channel_that_everybody_left_has_room(monkeypatch: pytest.MonkeyPatch)
     for reader in audience.readers:
         audience.remove(reader)
     audience.finish()
-    assert audience.fanout._wave_bytes == audience.fanout._pending_bytes == 0
+    assert audience.fanout._queued_bytes == audience.fanout._pending_bytes == 0
 
 
 def test_events_are_handed_back_once_the_last_of_all_has_them() -> None:

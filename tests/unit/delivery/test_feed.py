@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from eventhub.delivery import fanout as fanout_module
-from eventhub.delivery import recent as tail_module
+from eventhub.delivery import recent as recent_module
 from eventhub.delivery.encoding import EVENT_STREAM, LINES, WEBSOCKET, Encoding
 from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.feed import Feed
@@ -318,14 +318,14 @@ def test_the_line_waits_for_room_and_goes_on_from_the_tail_then_from_history(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 5)
-    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 2)
+    monkeypatch.setattr(recent_module, "RECENT_EVENTS", 2)
     node = Node()
     ana = node.join()
     node.publish(3)
     assert not node.feed.behind
     node.publish(2)
     assert node.feed.behind
-    assert (node.feed.line, node.feed.head) == (at(3), at(5))
+    assert (node.feed.log.delivered, node.feed.log.head) == (at(3), at(5))
     assert b"a-1" not in b"".join(ana.wire.data), "nothing is written by a push"
     late = node.join()
     resumed = node.join(at(1))
@@ -339,14 +339,14 @@ def test_the_line_waits_for_room_and_goes_on_from_the_tail_then_from_history(
     assert node.reads == ["a-8"], "the tail reaches back to a-10"
     node.settle()
     assert [ana.news(), late.news()[-3:], resumed.news()[-3:]] == [ids(9, 11)] * 3
-    assert node.feed.line == node.feed.head == at(11)
+    assert node.feed.log.delivered == node.feed.log.head == at(11)
 
 
 def test_what_history_no_longer_has_when_there_is_room_again_is_a_gap(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 1)
-    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 1)
+    monkeypatch.setattr(recent_module, "RECENT_EVENTS", 1)
     node = Node(keep=2)
     ana = node.join()
     node.publish(6)
@@ -437,7 +437,7 @@ def test_a_late_announcement_behind_a_gap_of_the_broker_does_not_make_an_old_pag
 def test_a_gap_of_the_broker_is_mended_though_events_never_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 1)
+    monkeypatch.setattr(recent_module, "RECENT_EVENTS", 1)
     node = Node(past=3)
     ana, bob = node.join(), node.join(Earliest())
     node.feed.gap()
@@ -774,7 +774,7 @@ def test_the_tail_is_forgotten_when_nobody_is_held() -> None:
     node.join(Earliest())
     node.publish()
     node.settle()
-    assert not node.feed._tail.events
+    assert not node.feed.log.recent.events
     node.publish(3)
     bob = node.join(at(3))
     assert bob.told() == []
@@ -945,7 +945,7 @@ def test_a_held_reader_is_told_of_a_log_lost_while_it_read() -> None:
 def test_a_tail_that_overflows_is_read_from_history_instead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 2)
+    monkeypatch.setattr(recent_module, "RECENT_EVENTS", 2)
     node = Node(past=1)
     ana = node.join(Earliest())
     node.look()
@@ -960,7 +960,7 @@ def test_a_tail_that_overflows_is_read_from_history_instead(
 def test_the_bytes_of_events_that_left_the_tail_no_longer_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tail_module, "TAIL_BYTES", 20)
+    monkeypatch.setattr(recent_module, "RECENT_BYTES", 20)
     node = Node()
     node.join(Earliest())
     node.publish(9, data=b"[1234]")
@@ -974,7 +974,7 @@ def test_the_bytes_of_events_that_left_the_tail_no_longer_count(
 def test_the_tail_is_bounded_in_bytes_but_keeps_the_newest_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tail_module, "TAIL_BYTES", 10)
+    monkeypatch.setattr(recent_module, "RECENT_BYTES", 10)
     node = Node(past=1)
     ana = node.join(Earliest())
     node.look()
@@ -992,7 +992,7 @@ def test_the_tail_is_bounded_in_bytes_but_keeps_the_newest_event(
 def test_a_tail_that_overflows_while_the_line_is_mended_does_not_turn_the_head_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 2)
+    monkeypatch.setattr(recent_module, "RECENT_EVENTS", 2)
     node = Node()
     ana = node.join()
     node.lose()
@@ -1070,7 +1070,7 @@ def test_replay_never_disconnects() -> None:
     node.answer(limit=2)
     ana.congest()
     node.publish(3)
-    assert ana.state is SubscriberState.HELD
+    assert ana.state is SubscriberState.CATCHING_UP
     assert ana.wire.errors == []
 
 
@@ -1196,7 +1196,7 @@ def test_subscribers_are_counted_in_every_state() -> None:
     node = Node(past=1)
     held, lagging, _live = node.join(Earliest()), node.join(), node.join()
     lagging.congest()
-    assert (held.state, lagging.state) == (SubscriberState.HELD, SubscriberState.LAGGING)
+    assert (held.state, lagging.state) == (SubscriberState.CATCHING_UP, SubscriberState.LAGGING)
     assert len(node.feed) == 3
     assert len(node.feed.live) == 1
 
@@ -1399,7 +1399,7 @@ def test_latest_remembers_nothing_when_nobody_lags() -> None:
     ana.congest()
     node.publish(3, subject="x")
     ana.drain()
-    assert node.feed._newest._kept == {}
+    assert node.feed._lagging.latest._kept == {}
     node.publish(subject="y")
     ana.news()
     ana.congest()
@@ -1452,7 +1452,7 @@ def test_who_breaks_off_between_conflated_events_can_resume_from_its_cursor() ->
 
 
 def test_series_beyond_the_bound_are_left_out_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail_module, "SERIES", 2)
+    monkeypatch.setattr(recent_module, "KEYS", 2)
     node = Node(SlowReaderPolicy.LATEST)
     ana = node.join()
     ana.congest()
@@ -1504,7 +1504,7 @@ def test_a_held_reader_whose_full_writer_was_told_of_before_it_turns_live_lags_a
     node.lose()
     node.answer()  # shows that an announcement was lost, and fills the writer
     ana.congest()
-    assert ana.state is SubscriberState.HELD
+    assert ana.state is SubscriberState.CATCHING_UP
     node.settle()  # the line comes to where the reader stands
     assert ana.wire.errors == []
     node.publish()
@@ -1557,7 +1557,7 @@ def test_a_page_that_comes_when_the_writer_is_full_is_asked_for_again() -> None:
 def test_series_kept_for_lagging_readers_are_bounded_in_bytes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tail_module, "SERIES_BYTES", 4)
+    monkeypatch.setattr(recent_module, "KEYS_BYTES", 4)
     node = Node(SlowReaderPolicy.LATEST)
     ana = node.join()
     ana.congest()

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from eventhub.delivery import fanout as fanout_module
-from eventhub.delivery import recent as tail_module
+from eventhub.delivery import recent as recent_module
 from eventhub.delivery.encoding import LINES
 from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.feed import Feed
@@ -114,9 +114,9 @@ class Channel:
         """The newest event of each series, oldest first, as many as a feed keeps."""
         series: dict[str, Position] = {}
         for event in self.passed(after, end):
-            series.pop(self.kind.series(event), None)
-            series[self.kind.series(event)] = event.position
-        return list(series.values())[-tail_module.SERIES :]
+            series.pop(self.kind.conflation_key(event), None)
+            series[self.kind.conflation_key(event)] = event.position
+        return list(series.values())[-recent_module.KEYS :]
 
 
 class Promise:
@@ -223,7 +223,7 @@ class Promise:
         assert position == (after if self.survivors else self.line)
 
     def _line(self, before: Position) -> Position:
-        line = self.feed.line
+        line = self.feed.log.delivered
         assert line is not None
         assert before == Position(line.epoch, line.offset + 1)
         assert line != self.at, "nothing was skipped"
@@ -401,9 +401,9 @@ class World:
         self.come_to_rest()
 
     def prepare(self) -> None:
-        tail_module.TAIL_EVENTS = self.pick([1, 2, 4, 1024])
-        tail_module.TAIL_BYTES = self.pick([1, 60, 1_000_000, 1_000_000])
-        tail_module.SERIES = self.pick([1, 2, 10_000, 10_000])
+        recent_module.RECENT_EVENTS = self.pick([1, 2, 4, 1024])
+        recent_module.RECENT_BYTES = self.pick([1, 60, 1_000_000, 1_000_000])
+        recent_module.KEYS = self.pick([1, 2, 10_000, 10_000])
         fanout_module.QUEUED_BYTES = self.pick([256 * 1024, 1, 100, 256 * 1024])
         for channel in self.channels:
             channel.log.keep = self.pick([1000, 1000, 4, 1, 0])
@@ -507,10 +507,10 @@ class World:
             read.subscriber is None
             and channel.feed is read.feed
             and piece.lost
-            and read.since == read.feed.line
+            and read.since == read.feed.log.delivered
         ):
             channel.untold |= {
-                event.position for event in channel.between(read.feed.line, piece.start)
+                event.position for event in channel.between(read.feed.log.delivered, piece.start)
             }
         self.answering = read
         read.answer()
@@ -599,7 +599,7 @@ class World:
             channel.untold.clear()
             for _ in range(self.pick([0, 2, 2, 2, 1])):
                 channel.open()
-        line = channel.feed.line
+        line = channel.feed.log.delivered
 
         def started(subscriber: Subscriber, start: SubscriptionStart) -> None:
             self.check_start(channel, since, line, start)
@@ -635,7 +635,7 @@ class World:
                 assert start.position == since
             case Latest():
                 assert channel.feed is not None
-                assert start.position == channel.feed.line
+                assert start.position == channel.feed.log.delivered
                 assert line is None or channel.order(line) <= channel.order(start.position)
             case _:
                 assert self.answering is not None
@@ -656,7 +656,7 @@ class World:
                 )
                 assert not feed.behind or feed.live.due, "waits for room that is there"
                 going_on = feed.behind or (feed, None) in under_way
-                assert not channel.opened or feed.line == feed.head or going_on, (
+                assert not channel.opened or feed.log.delivered == feed.log.head or going_on, (
                     "a hole is forgotten"
                 )
         for person in self.people:
@@ -691,7 +691,10 @@ class World:
         else:
             raise AssertionError("no rest: the feeds read without end")
         for channel in self.channels:
-            assert channel.feed is None or channel.feed.line == channel.feed.head == channel.log.end
+            assert (
+                channel.feed is None
+                or channel.feed.log.delivered == channel.feed.log.head == channel.log.end
+            )
         for person in self.people:
             for subscriber, promise in (
                 person.connection.subscriptions.values() if person.connection else ()
@@ -716,12 +719,14 @@ TROUBLE = {
 
 
 def _check_bounds(feed: Feed) -> None:
-    size = sum(len(event.data) for event in feed._tail.events)
-    assert size == feed._tail._size
-    assert len(feed._tail.events) <= tail_module.TAIL_EVENTS
-    assert size <= tail_module.TAIL_BYTES or len(feed._tail.events) == 1
+    size = sum(len(event.data) for event in feed.log.recent.events)
+    assert size == feed.log.recent._size
+    assert len(feed.log.recent.events) <= recent_module.RECENT_EVENTS
+    assert size <= recent_module.RECENT_BYTES or len(feed.log.recent.events) == 1
     assert (
-        len(feed._newest._kept) <= tail_module.SERIES if feed._lagging else not feed._newest._kept
+        len(feed._lagging.latest._kept) <= recent_module.KEYS
+        if feed._lagging.subscribers
+        else not feed._lagging.latest._kept
     )
 
 
@@ -734,8 +739,8 @@ def _check_state(
             assert not connection.full, "writes without bound"
         case SubscriberState.LAGGING:
             assert connection.full, "lags for ever"
-        case SubscriberState.HELD if (
-            promise.channel.opened and promise.feed.line == promise.feed.head
+        case SubscriberState.CATCHING_UP if (
+            promise.channel.opened and promise.feed.log.delivered == promise.feed.log.head
         ):
             assert reading or connection.full, "held for ever"
 
@@ -750,9 +755,9 @@ def _position(text: str) -> Position:
 def _bounds() -> Iterator[None]:
     """Worlds choose the feed's bounds; put them back."""
     bounds = [
-        (tail_module, "TAIL_EVENTS"),
-        (tail_module, "TAIL_BYTES"),
-        (tail_module, "SERIES"),
+        (recent_module, "RECENT_EVENTS"),
+        (recent_module, "RECENT_BYTES"),
+        (recent_module, "KEYS"),
         (fanout_module, "QUEUED_BYTES"),
     ]
     before = [getattr(module, name) for module, name in bounds]

@@ -193,42 +193,47 @@ READINGS = kind("iot", ModelSchema(Reading))
 
 
 def test_the_attribute_subject_comes_first() -> None:
-    assert READINGS.series(event({"value": 1.0, "sensor": "hall"}, {"subject": "roof"})) == "roof"
-    assert IOT.series(event({"value": 1.0}, {"subject": "roof"})) == "roof"
+    assert (
+        READINGS.conflation_key(event({"value": 1.0, "sensor": "hall"}, {"subject": "roof"}))
+        == "roof"
+    )
+    assert IOT.conflation_key(event({"value": 1.0}, {"subject": "roof"})) == "roof"
 
 
 def test_then_the_key_field_of_the_type() -> None:
-    assert READINGS.series(event({"value": 1.0, "sensor": "hall"})) == "hall"
-    assert READINGS.series(event({"value": 1.0, "sensor": "hall"}, {"source": "gw"})) == "hall"
-    assert READINGS.series(event({"value": 1.0, "sensor": "hall"}, {})) == "hall"
+    assert READINGS.conflation_key(event({"value": 1.0, "sensor": "hall"})) == "hall"
+    assert (
+        READINGS.conflation_key(event({"value": 1.0, "sensor": "hall"}, {"source": "gw"})) == "hall"
+    )
+    assert READINGS.conflation_key(event({"value": 1.0, "sensor": "hall"}, {})) == "hall"
 
 
 def test_otherwise_there_is_one_series() -> None:
-    assert IOT.series(event({"sensor": "hall"})) == IOT.series(event([1])) == ""
-    assert READINGS.series(event({"value": 1.0})) == ""
+    assert IOT.conflation_key(event({"sensor": "hall"})) == IOT.conflation_key(event([1])) == ""
+    assert READINGS.conflation_key(event({"value": 1.0})) == ""
 
 
 def test_a_key_field_that_is_null_is_one_that_was_left_out() -> None:
-    assert READINGS.series(event({"value": 1.0, "sensor": None})) == READINGS.series(
-        event({"value": 1.0})
-    )
-    assert READINGS.series(event({"value": 1.0, "sensor": None})) != READINGS.series(
-        event({"value": 1.0, "sensor": "None"})
-    )
+    assert READINGS.conflation_key(
+        event({"value": 1.0, "sensor": None})
+    ) == READINGS.conflation_key(event({"value": 1.0}))
+    assert READINGS.conflation_key(
+        event({"value": 1.0, "sensor": None})
+    ) != READINGS.conflation_key(event({"value": 1.0, "sensor": "None"}))
 
 
 def test_a_key_field_that_is_no_text_tells_series_apart_as_well() -> None:
     schema = ModelSchema(Order)
     schema.conflation_key = "item"
     orders = kind("orders", schema)
-    assert orders.series(event({"item": 1})) != orders.series(event({"item": 2}))
+    assert orders.conflation_key(event({"item": 1})) != orders.conflation_key(event({"item": 2}))
 
 
 @pytest.mark.parametrize("data", [[1], "text", 5, None])
 def test_a_payload_without_fields_is_of_the_one_series(data: object) -> None:
     schema = ModelSchema(Order)
     schema.conflation_key = "item"
-    assert kind("orders", schema).series(event(data)) == "", (
+    assert kind("orders", schema).conflation_key(event(data)) == "", (
         "this runs inside the dispatch, where an exception would end the node"
     )
 

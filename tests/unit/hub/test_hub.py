@@ -10,7 +10,7 @@ import pytest
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.common.faults import internal
 from eventhub.delivery import fanout as fanout_module
-from eventhub.delivery import recent as tail_module
+from eventhub.delivery import recent as recent_module
 from eventhub.delivery.encoding import LINES, Encoding
 from eventhub.delivery.fanout import Fanout
 from eventhub.delivery.feed import Feed
@@ -318,7 +318,7 @@ def test_whatever_is_pushed_a_turn_of_the_loop_has_a_bounded_number_of_writes(
     for name, bound in {"TICK_WRITES": 4, "SLICE_WRITES": 2}.items():
         monkeypatch.setattr(hub_module, name, bound)
     monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 12)
-    monkeypatch.setattr(tail_module, "TAIL_EVENTS", 3)
+    monkeypatch.setattr(recent_module, "RECENT_EVENTS", 3)
 
     async def scenario(node: Node) -> None:
         turns = [0]

@@ -1,0 +1,108 @@
+"""Subscribers that began in the past and read history, at their own pace, until they can turn live.
+
+Where the subscriber is                        Next step
+reading                                        wait for the page
+position unknown, since is `latest`            start at `delivered`
+position is `delivered`                        turn live
+the feed is not current, or the writer full    wait: `resume` or `drained` comes
+position unknown, the recent events cover it   start there
+the recent events cover its position           write them, turn live
+otherwise                                      read the next page
+"""
+
+from typing import Protocol
+
+from eventhub.delivery.continuity import Continuity
+from eventhub.delivery.output import ChannelOutput
+from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
+from eventhub.events.event import Age, Earliest, Gap, HistoryPage, Last, Latest, Position, Since
+
+
+class CatchingUpOwner(Protocol):
+    """The feed."""
+
+    def read(self, subscriber: Subscriber, since: Position | Earliest | Last | Age) -> None:
+        """Read a page of history for a subscriber."""
+        ...
+
+    def turn_live(self, subscriber: Subscriber) -> None:
+        """The subscriber stands at `delivered`."""
+        ...
+
+    def gap(self) -> None:
+        """A page shows that announcements may be missing."""
+        ...
+
+
+class CatchingUpSubscribers:
+    """The subscribers of one channel in state CATCHING_UP."""
+
+    __slots__ = ("_log", "_output", "_owner", "subscribers")
+
+    def __init__(self, log: Continuity, output: ChannelOutput, owner: CatchingUpOwner) -> None:
+        self._log = log
+        self._output = output
+        self._owner = owner
+        self.subscribers: dict[Subscriber, None] = {}
+
+    def discard(self, subscriber: Subscriber) -> None:
+        """It has turned live, or left. Without any left, recent events are no longer needed."""
+        self.subscribers.pop(subscriber, None)
+        if not self.subscribers and self._log.is_current:
+            self._log.recent.clear()
+
+    def advance(self, subscriber: Subscriber) -> None:
+        """Take a subscriber's next step, as in the table above."""
+        log, since = self._log, subscriber.since
+        if subscriber.reading or subscriber.state is not SubscriberState.CATCHING_UP:
+            return
+        if log.delivered is None:
+            return
+        if subscriber.position is None and isinstance(since, Latest):
+            self._start(subscriber, SubscriptionStart(log.delivered, log.delivered, recovered=True))
+        if subscriber.position == log.delivered:
+            self._owner.turn_live(subscriber)
+            return
+        if not log.is_current or subscriber.writer.full:
+            return
+        if subscriber.position is None and isinstance(since, Position) and log.covers(since):
+            self._start(subscriber, SubscriptionStart(since, log.delivered, recovered=True))
+        if subscriber.position is None or not log.covers(subscriber.position):
+            subscriber.reading = True
+            self._owner.read(subscriber, subscriber.position or _in_past(since))
+            return
+        self._output.write_events(subscriber, log.recent.after(subscriber.position))
+        subscriber.position = log.delivered
+        self._owner.turn_live(subscriber)
+
+    def page(self, subscriber: Subscriber, since: Since, page: HistoryPage) -> None:
+        """Write a page of history to a subscriber, and take its next step."""
+        subscriber.reading = False
+        if subscriber.state is not SubscriberState.CATCHING_UP or subscriber.writer.full:
+            return  # several pages may have come for one writer; `drained` asks again
+        if subscriber.position is None:
+            position = since if isinstance(since, Position) else page.start
+            start = SubscriptionStart(position, page.end, recovered=page.lost is None)
+            self._start(subscriber, start)
+        if page.lost:
+            self._output.write_gap(subscriber, Gap.of(since, page))
+        self._output.write_page(subscriber, page)
+        subscriber.position = page.reached
+        log = self._log
+        if page.reached == page.end and log.is_current and not log.reaches(page.end):
+            self._owner.gap()  # the log goes further than the announcements did
+        self.advance(subscriber)
+
+    def _start(self, subscriber: Subscriber, start: SubscriptionStart) -> None:
+        subscriber.position = start.position
+        if start.recovered and isinstance(subscriber.since, Position):
+            self._output.counters.resumed += 1
+        self._output.io.began(subscriber, start)
+        started, subscriber.started = subscriber.started, None
+        if started is not None:
+            started(subscriber, start)
+
+
+def _in_past(since: Since) -> Position | Earliest | Last | Age:
+    assert not isinstance(since, Latest)  # it begins at `delivered` and needs no history
+    return since

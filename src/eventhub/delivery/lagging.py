@@ -1,0 +1,96 @@
+"""Live subscribers whose writer is full. The channel type's policy says what becomes of them.
+
+Policy       An event passes             The writer has drained
+disconnect   close the connection        -
+drop         count it                    send a gap, turn live
+latest       keep the newest of a key    send a gap, then the newest of each key, turn live
+"""
+
+from collections.abc import Callable
+
+from eventhub.delivery.continuity import Continuity
+from eventhub.delivery.output import ChannelOutput
+from eventhub.delivery.recent import LatestByKey
+from eventhub.delivery.subscriber import Subscriber, SubscriberState
+from eventhub.errors import SlowConsumer
+from eventhub.events.channels import SlowReaderPolicy
+from eventhub.events.event import Event, Gap, Position
+
+
+class LaggingSubscribers:
+    """The subscribers of one channel in state LAGGING."""
+
+    __slots__ = ("_log", "_output", "_turn_live", "latest", "subscribers")
+
+    def __init__(
+        self, log: Continuity, output: ChannelOutput, turn_live: Callable[[Subscriber], None]
+    ) -> None:
+        self._log = log
+        self._output = output
+        self._turn_live = turn_live
+        self.subscribers: dict[Subscriber, None] = {}
+        self.latest = LatestByKey()
+
+    def add(self, subscriber: Subscriber) -> None:
+        """Its writer is full, and holds everything up to `delivered`."""
+        self.subscribers[subscriber] = None
+        subscriber.state = SubscriberState.LAGGING
+        subscriber.position, subscriber.mark = self._log.delivered, self._log.delivered_count
+
+    def discard(self, subscriber: Subscriber) -> None:
+        """It has turned live, or left."""
+        self.subscribers.pop(subscriber, None)
+        if not self.subscribers:
+            self.latest.clear()
+
+    def skip(self, event: Event | None) -> None:
+        """`delivered` moved past an event, or past a gap when `event` is None."""
+        match self._output.kind.slow:
+            case SlowReaderPolicy.DISCONNECT:
+                self._disconnect_all()
+            case SlowReaderPolicy.LATEST if event is not None:
+                key = self._output.kind.conflation_key(event)
+                self.latest.add(key, self._log.delivered_count, event)
+
+    def catch_up(self, subscriber: Subscriber) -> None:
+        """Its writer has room again: say what it missed, and let it turn live."""
+        position, delivered = subscriber.position, self._log.delivered
+        assert position is not None  # it was live
+        assert delivered is not None
+        if position == delivered:
+            self._turn_live(subscriber)
+        elif self._output.kind.slow is SlowReaderPolicy.LATEST:
+            self._conflate(subscriber, position, delivered)
+        else:
+            skipped = self._log.delivered_count - subscriber.mark
+            gap = Gap(position, _after(delivered), delivered, "slow", skipped)
+            self._output.write_gap(subscriber, gap)
+            self._turn_live(subscriber)
+
+    def _disconnect_all(self) -> None:
+        closing, self.subscribers = self.subscribers, {}
+        self._output.counters.disconnected += len(closing)
+        error = SlowConsumer(
+            f"the connection's outgoing buffer is full and channel {self._output.channel!r} "
+            "has more to send"
+        )
+        for subscriber in closing:
+            subscriber.state = SubscriberState.GONE
+            self._output.io.fail(subscriber, error)
+
+    def _conflate(self, subscriber: Subscriber, position: Position, delivered: Position) -> None:
+        latest = self.latest.since(subscriber.mark)
+        skipped = self._log.delivered_count - subscriber.mark - len(latest)
+        stands = position if latest else delivered
+        gap = Gap(position, _after(delivered), stands, "conflated", skipped)
+        self._output.write_gap(subscriber, gap)
+        for count, event in latest:
+            self._output.write_events(subscriber, (event,))
+            subscriber.position, subscriber.mark = event.position, count
+            if subscriber.writer.full:
+                return  # `catch_up` conflates the rest again
+        self._turn_live(subscriber)
+
+
+def _after(position: Position) -> Position:
+    return Position(position.epoch, position.offset + 1)

@@ -1,0 +1,61 @@
+"""Writes a channel's events and gaps to one subscriber, and counts them."""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from eventhub.delivery.encoding import Encoding, gap_fields, joined
+from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.delivery.feed_io import FeedIO
+from eventhub.delivery.subscriber import Subscriber
+from eventhub.events.channels import ChannelType
+from eventhub.events.event import Event, Gap, HistoryPage, Position
+
+
+class ChannelOutput:
+    """One channel's messages, for one subscriber at a time. `Fanout` writes to all live ones."""
+
+    __slots__ = ("channel", "counters", "io", "kind")
+
+    def __init__(
+        self, channel: str, kind: ChannelType, counters: DeliveryCounters, io: FeedIO[Any]
+    ) -> None:
+        self.channel = channel
+        self.kind = kind
+        self.counters = counters
+        self.io = io
+
+    def write_events(self, subscriber: Subscriber, events: Sequence[Event]) -> None:
+        """Write events in one piece."""
+        if events:
+            subscriber.writer.write(self._joined(subscriber.writer.encoding, events))
+            self.counters.delivered += len(events)
+
+    def write_page(self, subscriber: Subscriber, page: HistoryPage) -> None:
+        """Write a page's events. Subscribers that read the same page share its bytes."""
+        if page.events:
+            encoding = subscriber.writer.encoding
+            subscriber.writer.write(page.joined(encoding, partial(self._joined, encoding)))
+            self.counters.delivered += len(page.events)
+
+    def write_gap(self, subscriber: Subscriber, gap: Gap) -> None:
+        """Tell one subscriber which events it will not get."""
+        subscriber.writer.write(self.gap_message(subscriber.writer.encoding, gap))
+        self.counters.gaps[gap.reason] += 1
+        self.counters.skipped[self.kind.slow] += gap.skipped or 0
+        self.io.missed(self.channel, gap, subscriber, 1)
+
+    def gap_message(self, encoding: Encoding, gap: Gap) -> bytes:
+        """The bytes of a `gap` message."""
+        return encoding.message("gap", {"channel": self.channel, **gap_fields(gap)}, gap.position)
+
+    def unwritable(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
+        """The gap message that replaces an event which cannot be encoded."""
+        self.io.unwritable(event, error)
+        self.counters.gaps["unreadable"] += 1
+        after = Position(event.epoch, event.previous)
+        before = Position(event.epoch, event.offset + 1)
+        return self.gap_message(encoding, Gap(after, before, event.position, "unreadable"))
+
+    def _joined(self, encoding: Encoding, events: Iterable[Event]) -> bytes:
+        return joined(encoding, events, self.unwritable)
