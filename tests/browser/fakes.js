@@ -1,4 +1,4 @@
-// A socket, a clock and a switchboard for the client module: nothing happens until a test says so.
+// A socket and a clock for the client module. They do nothing until a test tells them to.
 
 class FakeSocket {
   static all = [];
@@ -18,16 +18,21 @@ class FakeSocket {
     this.closed = true;
   }
 
-  /** The server says this. */
+  /** The server sends these messages. */
   say(...messages) {
     for (const message of messages) this.onmessage?.({ data: JSON.stringify(message) });
   }
 
   hello(limits = {}) {
-    this.say({ type: "hello", session: "s", version: "0", limits: { message_bytes: 65536, subscriptions: 100, heartbeat: 25, ...limits } });
+    this.say({
+      type: "hello",
+      session: "s",
+      version: "0",
+      limits: { message_bytes: 65536, subscriptions: 100, heartbeat: 25, ...limits },
+    });
   }
 
-  /** The connection is gone. */
+  /** The connection is lost. */
   drop(code = 1006, reason = "") {
     this.onclose?.({ code, reason });
   }
@@ -64,11 +69,21 @@ class FakeClock {
   }
 }
 
-/** A hub on fakes: {hub, clock, statuses, socket(), sockets, wake(), unplug(), online, unwatched, log, handlers}. `log` is what the handlers were told. */
+/**
+ * A hub on fakes: {hub, clock, statuses, socket(), sockets, wake(), unplug(), online, unwatched,
+ * handlers, log}. `log` records the calls of the handlers.
+ */
 async function start(options = {}) {
   const { EventHub } = await import("/static/eventhub.js");
   FakeSocket.all = [];
-  const kit = { clock: new FakeClock(), statuses: [], sockets: FakeSocket.all, log: [], online: true, unwatched: false };
+  const kit = {
+    clock: new FakeClock(),
+    statuses: [],
+    sockets: FakeSocket.all,
+    log: [],
+    online: true,
+    unwatched: false,
+  };
   kit.socket = () => FakeSocket.all.at(-1);
   const note = (name) => (value, more) => kit.log.push([name, value, more]);
   kit.handlers = {
@@ -96,24 +111,41 @@ async function start(options = {}) {
   return kit;
 }
 
-/** Answers the newest subscribe of that channel. */
+/** Answers the newest subscribe of the channel. */
 function accept(socket, channel, position, fields = {}) {
-  const { ref } = socket.sent.findLast((message) => message.type === "subscribe" && message.channel === channel);
-  socket.say({ type: "subscribed", ref, channel, position, head: position, recovered: true, ...fields });
+  const { ref } = socket.sent.findLast(
+    (message) => message.type === "subscribe" && message.channel === channel,
+  );
+  socket.say({
+    type: "subscribed",
+    ref,
+    channel,
+    position,
+    head: position,
+    recovered: true,
+    ...fields,
+  });
 }
 
-const event = (channel, id) => ({ type: "event", channel, id, time: "2026-11-22T20:06:00.123Z", data: id });
+const event = (channel, id) => ({
+  type: "event",
+  channel,
+  id,
+  time: "2026-11-22T20:06:00.123Z",
+  data: id,
+});
 
-/** What becomes of a promise: {value} or {code, message, details}. */
+/** The outcome of a promise: {value} or {code, message, details}. */
 const outcome = (promise) =>
   promise.then(
     (value) => ({ value }),
     ({ code, message, details }) => ({ code, message, details }),
   );
 
-/** A promise that nothing settles fails its test instead of holding it up. */
+/** Fails a test whose promise is never settled. */
 function inTime(steps) {
-  const late = (_, reject) => setTimeout(() => reject(new Error("not settled after 30 seconds")), 30_000);
+  const late = (_, reject) =>
+    setTimeout(() => reject(new Error("not settled after 30 seconds")), 30_000);
   return Promise.race([steps(), new Promise(late)]);
 }
 

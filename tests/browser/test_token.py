@@ -246,7 +246,7 @@ def test_the_field_fits_a_phone_and_has_its_roles(
         - text: Token or API key
         - textbox "Token or API key"
         - button "Use it"
-        - paragraph: It stays in this tab until you close it. Leave it empty to go on without one.
+        - paragraph: It stays in this tab until you close it. Leave it empty to continue without a token.
     """)
 
 
