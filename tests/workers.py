@@ -10,10 +10,10 @@ import os
 from contextlib import suppress
 
 from eventhub.hub.hub import Hub
-from eventhub.server import app
+from eventhub.server import run as server_run
 from eventhub.server.process import supervisor
 
-app.check_workers = lambda settings: None
+server_run.check_workers = lambda settings: None  # type: ignore[attr-defined]
 supervisor.HANG_SECONDS = float(os.environ.get("HANG_SECONDS", supervisor.HANG_SECONDS))
 run = Hub.run
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 
 from eventhub.server.connections.drain_pace import BURST_SECONDS, LEAST_PACE
-from eventhub.server.process.loop_lag import pulse
+from eventhub.server.process.loop_lag import measure_loop_lag
 from eventhub.server.security.connection_limits import raise_descriptors
 from tests.clients import busiest, metric
 from tests.crowd import Crowd
@@ -221,7 +221,7 @@ async def _restart(name: str, node: EventHubServer, balancer: HAProxy, crowd: Cr
         metric, node.url, 'eventhub_connections{transport="websocket"}'
     )
     told, restart = len(crowd.goodbyes), Restart(name, clients=int(clients), begun=time.monotonic())
-    watching = asyncio.create_task(pulse(restart.stalled))
+    watching = asyncio.create_task(measure_loop_lag(restart.stalled))
     assert await asyncio.to_thread(node.stop) == 0
     watching.cancel()
     restart.ended = time.monotonic()

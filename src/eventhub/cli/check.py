@@ -8,8 +8,9 @@ from eventhub.cli.output import refuse, warn
 from eventhub.config.loader import channel_types, ignored_variables
 from eventhub.errors import ConfigurationError
 from eventhub.observability.metrics import Metrics
-from eventhub.server.app import check_auth, check_exposure, check_workers, open_telemetry
+from eventhub.server.app import open_telemetry
 from eventhub.server.process.tls import check_certificate
+from eventhub.server.startup_checks import check_auth, check_exposure, check_workers
 
 
 def check(config: ConfigFile = None) -> None:

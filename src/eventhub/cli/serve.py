@@ -10,7 +10,7 @@ from eventhub.cli.output import refuse
 from eventhub.config.loader import ignored_variables
 from eventhub.errors import ConfigurationError
 from eventhub.observability import log_setup
-from eventhub.server.app import serve as serve_forever
+from eventhub.server.run import serve as serve_forever
 
 log = structlog.get_logger("eventhub.server")
 

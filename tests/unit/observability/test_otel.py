@@ -15,7 +15,8 @@ from eventhub.config.sections import TracingSettings
 from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent
 from eventhub.events.event import Event, Position, Receipt
 from eventhub.observability import otel as module
-from eventhub.observability.otel import QUEUE_SPANS, TRACES, Telemetry
+from eventhub.observability.otel import TRACES, Telemetry
+from eventhub.observability.span_export import BATCH_SPANS, QUEUE_SPANS
 from eventhub.observability.tracing import PublishSpan
 from tests.otlp import Collector
 
@@ -257,7 +258,7 @@ def test_a_queue_that_is_full_drops_and_counts_and_nobody_waits() -> None:
                 trace.end((receipt(),))
         assert time.monotonic() - begin < 10
         made = QUEUE_SPANS + 1000 - node.dropped
-        assert QUEUE_SPANS <= made <= QUEUE_SPANS + module.BATCH_SPANS, (
+        assert QUEUE_SPANS <= made <= QUEUE_SPANS + BATCH_SPANS, (
             "what is being sent has left the queue"
         )
         collector.gate.set()

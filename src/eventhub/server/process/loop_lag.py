@@ -1,16 +1,19 @@
-"""How late the event loop comes to what is due: the measure of a saturated process, whatever keeps it."""
+"""Measures how late the event loop is: it shows a saturated process, whatever the cause."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
-PERIOD = 0.1
-"""Seconds between two looks."""
+PERIOD_SECONDS = 0.1
+"""Between two measurements."""
 
 
-async def pulse(delayed: Callable[[float], None]) -> None:
-    """Tell, until cancelled, how many seconds late each look was. uvloop's timers are exact to a millisecond."""
+async def measure_loop_lag(observe: Callable[[float], None]) -> None:
+    """Report, until cancelled, by how many seconds each timer was late.
+
+    uvloop's timers are exact to a millisecond.
+    """
     while True:
-        due = time.perf_counter() + PERIOD
-        await asyncio.sleep(PERIOD)
-        delayed(max(0.0, time.perf_counter() - due))
+        due = time.perf_counter() + PERIOD_SECONDS
+        await asyncio.sleep(PERIOD_SECONDS)
+        observe(max(0.0, time.perf_counter() - due))

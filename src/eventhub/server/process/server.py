@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
     ) -> None:
         super().__init__(config)
         self._manager = manager
-        self._seat = slot
+        self._slot = slot
         self._hurry = asyncio.Event()
         self.failed = False
         self.hurried = False
@@ -66,18 +66,18 @@ class Server(uvicorn.Server):
             )  # fmt: skip
             self.servers.append(server)
         self._manager.drain.start_seconds = age(
-            self._seat.supervisor if self._seat else os.getpid()
+            self._slot.supervisor if self._slot else os.getpid()
         )
         gc.collect()
         gc.freeze()  # what is here now stays: no collection need look at it again
         gc.set_threshold(GARBAGE)
-        if self._seat is None:
+        if self._slot is None:
             announce(self._manager.settings, sockets or [])
         else:
             asyncio.get_running_loop().add_reader(
-                self._seat.lifeline, self._orphaned, self._seat.lifeline
+                self._slot.lifeline, self._orphaned, self._slot.lifeline
             )
-            self._seat.taken()
+            self._slot.taken()
 
     def _protocol(self) -> asyncio.Protocol:
         protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
@@ -99,7 +99,7 @@ class Server(uvicorn.Server):
         """
         if not self.should_exit:
             super().handle_exit(sig, frame)
-        elif sig != signal.SIGHUP and self._seat is None and self.started:
+        elif sig != signal.SIGHUP and self._slot is None and self.started:
             self.hurried = True
             asyncio.get_running_loop().call_soon_threadsafe(self._hasten)
 
@@ -110,14 +110,14 @@ class Server(uvicorn.Server):
         when to come again. A node that knows no other stops accepting before the first goodbye: a refused connection is tried again by
         everybody, and an `EventSource` gives up for good at a 503.
         """
-        self._manager.drain.begin(len(self._seat.mailboxes) if self._seat else 1)
+        self._manager.drain.begin(len(self._slot.mailboxes) if self._slot else 1)
         log.info("draining", alone=self._manager.drain.alone)
         await race(self._drain(), self._hurried())
         self._stop_listening()
         self._manager.drain.close()
         if self.hurried:
             self._manager.drain.cut_off()
-        if self._seat is None:  # the supervisor sees to it that workers end
+        if self._slot is None:  # the supervisor sees to it that workers end
             _give_up_after(END_SECONDS)
         await super().shutdown()
         log.info("stopped")

@@ -1,10 +1,10 @@
-"""app.py: what is refused before anything is started."""
+"""server/startup_checks.py: settings that are refused before anything starts."""
 
 import pytest
 
 from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
-from eventhub.server.app import check_workers
+from eventhub.server.startup_checks import check_workers
 
 
 def settings(broker: str, workers: int) -> Settings:
