@@ -1,4 +1,5 @@
-# The image: see docs/container.md. Two bases with the same Python in the same place: one that compiles, and a slim one to run on.
+# The image (docs/container.md). Both bases have the same Python in the same place: one to compile
+# with, and a slim one to run.
 ARG BUILDER=docker.io/library/python:3.13.18-bookworm
 ARG BASE=docker.io/library/python:3.13.18-slim-bookworm
 
@@ -8,7 +9,8 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/eventhub
 
-# Nothing is installed but what the locks name, with its hash. Nothing is compiled but our own extension (nkeys is plain Python).
+# Only packages in the lock files are installed, with their hashes. Only our own extension is
+# compiled (nkeys is plain Python).
 COPY requirements/image.txt requirements/build.txt requirements/
 RUN --mount=type=cache,target=/root/.cache/pip \
     /build/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/build.txt \
@@ -19,7 +21,8 @@ COPY . .
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /wheels . \
     && ls /wheels/eventhub_server-*-cp311-abi3-*.whl \
     && /build/bin/pip --python /opt/eventhub/bin/python3 install --quiet --no-index --no-deps --no-compile /wheels/*.whl \
-    # compiled here, as nothing can be written when it runs; never compared with the sources, which do not change there
+    # bytecode is compiled here, because the file system is read-only at run time; it is never
+    # compared with the sources, which do not change
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/eventhub/lib \
     && install -D -m 644 deploy/sbom.cdx.json /opt/eventhub/share/doc/eventhub/sbom.cdx.json
 
@@ -31,8 +34,9 @@ LABEL org.opencontainers.image.title="EventHub" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=builder /opt/eventhub /opt/eventhub
 ENV PATH=/opt/eventhub/bin:$PATH PYTHONUNBUFFERED=1 EVENTHUB_CONFIG=/etc/eventhub/eventhub.yaml EVENTHUB_HOST=0.0.0.0
-# No pip. A place for SQLite, also for a user of group 0 that the platform makes up. The first start writes down the
-# bytecode of the standard library, which the slim base has not, and shows that everything is there.
+# No pip. A directory for SQLite, which a platform's random user of group 0 can write, too. The first
+# start writes the bytecode of the standard library, which the slim base lacks, and shows that
+# everything is there.
 RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip \
     && mkdir -p /etc/eventhub && echo "# Mount your own over this: docs/container.md" > "$EVENTHUB_CONFIG" \
     && install -d -m 770 -o 65532 -g 0 /var/lib/eventhub \

@@ -1,4 +1,4 @@
-{{/* What EventHub is configured with, as YAML. Set here: where it listens, and the certificate. */}}
+{{/* The content of eventhub.yaml. The chart sets the address to listen on, and the certificate. */}}
 {{- define "eventhub.config" -}}
 {{- $config := merge (dict "host" "0.0.0.0" "port" 8000) .Values.config -}}
 {{- with .Values.tls.secret -}}
@@ -18,13 +18,13 @@
 {{- end -}}
 {{- end -}}
 
-{{/* whether the channel of the test is one of those that are declared; the sample, which is there otherwise, has chat */}}
+{{/* whether the type of the test's channel is declared; without config.channels, the sample has chat */}}
 {{- define "eventhub.testable" -}}
 {{- $type := .Values.test.channel | splitList "." | first -}}
 {{- if or (not .Values.config.channels) (hasKey (default dict .Values.config.channels) $type) -}}yes{{- end -}}
 {{- end -}}
 
-{{/* the Secret and the key in it of whoever runs the test, as JSON */}}
+{{/* the Secret with the test's API key, and its key, as JSON */}}
 {{- define "eventhub.testKey" -}}
 {{- $made := include "eventhub.madeKeys" . -}}
 {{- if .Values.test.key.name -}}
@@ -38,7 +38,7 @@
 {{- .Values.tls.secret | empty | ternary "http" "https" -}}
 {{- end -}}
 
-{{/* Seconds between the order to end and the kill: until proxies know, goodbyes, buffers, and ten more. */}}
+{{/* Seconds from the order to end to the kill: until proxies know, goodbyes, buffers, plus ten. */}}
 {{- define "eventhub.gracePeriod" -}}
 {{- $shutdown := default dict .Values.config.shutdown -}}
 {{- $spread := hasKey $shutdown "spread" | ternary $shutdown.spread 10 -}}
@@ -46,7 +46,8 @@
 {{- addf .Values.preStopSeconds $spread $grace 10 | ceil | int -}}
 {{- end -}}
 
-{{/* names of Secrets that become files, as JSON; volumes are named by their hash, as a name of a Secret may be longer and hold dots */}}
+{{/* names of Secrets that become files, as JSON. Volumes are named by a hash of the name, because a
+     Secret's name may be too long for a volume and may have dots. */}}
 {{- define "eventhub.mountedSecrets" -}}
 {{- concat .Values.secretFiles (list .Values.tls.secret) | compact | uniq | toJson -}}
 {{- end -}}

@@ -1,6 +1,7 @@
-{{/* What streams need of a controller, by its name: nothing buffered in either direction, no bound on a body that never ends, and patience
-     well above the heartbeat of 25 seconds. And no second node: ingress-nginx would give a PUT, which it takes for idempotent, to the next one
-     when the first dies of it or is slow; whether it was stored is for the producer to find out, with its key. */}}
+{{/* Annotations that streams need, by controller: no buffering in either direction, no limit on a body
+     that never ends, and timeouts well above the heartbeat of 25 seconds. No second node either:
+     ingress-nginx treats a PUT as idempotent and would send it to the next node if the first one fails
+     or is slow. It may be stored already, so the producer repeats it with its key. */}}
 {{- define "eventhub.ingressAnnotations" -}}
 {{- $scheme := include "eventhub.scheme" . -}}
 {{- if eq .Values.ingress.controller "nginx" -}}

@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 52 characters: what is appended to it (-dashboards) still makes a name */}}
+{{/* at most 52 characters, so that a suffix (-dashboards) still fits into a name */}}
 {{- define "eventhub.fullname" -}}
 {{- $name := include "eventhub.name" . -}}
 {{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
@@ -18,13 +18,13 @@
 {{ .Values.image.repository }}{{ .Values.image.digest | empty | ternary (printf ":%s" $tag) (printf "@%s" .Values.image.digest) }}
 {{- end -}}
 
-{{/* never changes: a Deployment's selector cannot */}}
+{{/* must never change, because a Deployment's selector cannot change */}}
 {{- define "eventhub.instance" -}}
 app.kubernetes.io/name: {{ include "eventhub.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{/* the pods that serve, and not that of the test */}}
+{{/* selects the pods that serve, not the pod of the test */}}
 {{- define "eventhub.selector" -}}
 {{ include "eventhub.instance" . }}
 app.kubernetes.io/component: server
@@ -37,7 +37,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
 {{- end -}}
 
-{{/* what stands below a name; labels are last, so that an object can have more */}}
+{{/* the metadata after a name; labels come last, so that an object can add more */}}
 {{- define "eventhub.metadata" -}}
 namespace: {{ .Release.Namespace }}
 labels:

@@ -14,7 +14,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* What all pods have. Service links would set EVENTHUB_PORT, where the name of the release is eventhub. */}}
+{{/* Settings of all pods. Service links would set EVENTHUB_PORT if the release is named eventhub. */}}
 {{- define "eventhub.podBasics" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -36,9 +36,10 @@ tolerations:
 {{- end }}
 {{- end -}}
 
-{{/* With autoscaling those that there are, and never fewer than the least: without a number Kubernetes takes one, and an upgrade that turns
-     autoscaling on would end all pods but one. None where nothing is known: at the first installation, and in `helm template`, whose users apply
-     it again and again while the autoscaler counts. */}}
+{{/* With autoscaling: the present number of pods, at least minReplicas. Without a number Kubernetes uses
+     one, and an upgrade that turns autoscaling on would end all pods but one. No number is set if the
+     present one is unknown: at the first installation, and in `helm template`, whose output is applied
+     again and again while the autoscaler sets the number. */}}
 {{- define "eventhub.replicas" -}}
 {{- if not .Values.autoscaling.enabled -}}
 {{ .Values.replicas }}
@@ -49,7 +50,7 @@ tolerations:
 {{- end -}}
 {{- end -}}
 
-{{/* Counted by version: during a roll-out the pods that go would count, too. */}}
+{{/* Counted by version: otherwise the pods that end during a roll-out would count, too. */}}
 {{- define "eventhub.spread" -}}
 {{- $selector := include "eventhub.selector" . -}}
 {{- range $key, $when := dict "kubernetes.io/hostname" .Values.topologySpread.host "topology.kubernetes.io/zone" .Values.topologySpread.zone }}

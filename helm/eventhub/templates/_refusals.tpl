@@ -1,4 +1,5 @@
-{{/* What could be installed and would not work, or not safely. Each says what was received and what was expected. */}}
+{{/* Refuses values that could be installed but would not work, or would not be safe. Each message says
+     what was received and what was expected. */}}
 {{- define "eventhub.refusals" -}}
 {{- include "eventhub.refuseStrangers" . -}}
 {{- include "eventhub.refuseBroker" . -}}
@@ -17,14 +18,14 @@
 {{- if or $auth.keys $tokens.keys $tokens.jwks -}}yes{{- end -}}
 {{- end -}}
 
-{{/* the Secret with keys that this release makes; none: they are not made */}}
+{{/* the Secret with the keys that this release makes; empty: none are made */}}
 {{- define "eventhub.madeKeys" -}}
 {{- if and .Values.keysSecret.create (not (or .Values.keysSecret.name (include "eventhub.configured" .) .Values.config.insecure)) -}}
 {{ include "eventhub.fullname" . }}-keys
 {{- end -}}
 {{- end -}}
 
-{{/* somebody is named, here or in a Secret */}}
+{{/* whether access is restricted: by config.auth, or by keys in a Secret */}}
 {{- define "eventhub.closed" -}}
 {{- if or (include "eventhub.configured" .) .Values.keysSecret.name (include "eventhub.madeKeys" .) -}}yes{{- end -}}
 {{- end -}}
@@ -126,7 +127,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* a file is among the schemas, or in a Secret; a model with a colon is in an image of one's own */}}
+{{/* a payload file must be in schemas or in a Secret; a model (with a colon) is in an image of your own */}}
 {{- define "eventhub.refusePayloads" -}}
 {{- $builtIn := list "chat" "json" "log" "reading" -}}
 {{- range $type, $channel := default dict .Values.config.channels -}}
@@ -141,7 +142,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* 128 MiB are a node without load (75 MiB, docs/kubernetes.md) and something for its clients */}}
+{{/* 128 MiB: a node without load (75 MiB, docs/kubernetes.md), and room for its clients */}}
 {{- define "eventhub.refuseRoom" -}}
 {{- $history := 0 -}}
 {{- if eq (include "eventhub.broker" .) "memory" -}}
