@@ -7,11 +7,15 @@ The rules:
 2. The clients that wait share the time evenly (start-time fair queueing). Each stands on a clock of CPU time where it has been
    served to, or where that clock is when it comes, and the one goes first that would be done first: a small message of a client
    that was idle goes before the next piece of every burst, however many there are.
-3. Between two turns the loop turns GAP times for everything else: what was published is stored, fanned out and written before
+3. Input of at most SMALL bytes goes first, in the order in which it came, and for half of a turn
+   while larger input waits. A client that sends one message now and then is served at once,
+   however many clients work off a burst; even shares would let it wait for a round of them all.
+4. Between two turns the loop turns GAP times for everything else: what was published is stored, fanned out and written before
    the next piece of a burst begins.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 from time import thread_time
@@ -25,6 +29,8 @@ WORTH_COUNTING = 0.0001
 """Less than this is not counted: as many of those as one turn can have are few."""
 BURST = 4096
 """Bytes of input that are taken to need a whole slice; fewer need a part of one."""
+SMALL = 512
+"""Bytes of input at most that go before all larger input: one message or two."""
 GAP = 4
 """Turns of the loop between two of these: a publish is read in one, stored in the next, and written
 one or two later.
@@ -34,7 +40,17 @@ one or two later.
 class LoopTurns:
     """Of one event loop."""
 
-    __slots__ = ("_clock", "_due", "_given", "_latest", "_loop", "_number", "_spent", "_waiting")
+    __slots__ = (
+        "_clock",
+        "_due",
+        "_given",
+        "_latest",
+        "_loop",
+        "_number",
+        "_small",
+        "_spent",
+        "_waiting",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -44,6 +60,7 @@ class LoopTurns:
         self._number = (
             0  # those that would be done at the same time go in the order in which they came
         )
+        self._small: deque[Callable[[], None]] = deque()
         self._clock = 0.0
         self._latest = 0.0
         self._spent = 0.0
@@ -53,7 +70,7 @@ class LoopTurns:
     @property
     def over(self) -> bool:
         """Nothing more may be begun in this turn: its time is up, or others wait."""
-        return self._spent >= TURN_SECONDS or bool(self._waiting)
+        return self._spent >= TURN_SECONDS or bool(self._waiting) or bool(self._small)
 
     def spend(self, seconds: float) -> None:
         """So much CPU time of this turn was taken."""
@@ -70,12 +87,15 @@ class LoopTurns:
 
         `since`: where its client stands, of `served`; `size`: bytes of the input that waits.
         """
+        self._come_back()
+        if size <= SMALL:
+            self._small.append(act)
+            return
         start = max(since, self._clock)
         done = start + SLICE_SECONDS * min(size / BURST, 1)
         self._latest = max(self._latest, done)
         self._number += 1
         heappush(self._waiting, (done, self._number, start, act))
-        self._come_back()
 
     async def another(self, since: float = 0.0, size: int = BURST) -> None:
         """Go on in a turn to come."""
@@ -108,14 +128,11 @@ class LoopTurns:
         """With this turn, until its time is up or nobody waits."""
         self._given = False
         try:
-            while self._waiting and self._spent < TURN_SECONDS and not self._given:
-                _, _, start, act = heappop(self._waiting)
-                self._clock = max(self._clock, start)
-                if not self._waiting:
-                    self._clock = max(
-                        self._clock, self._latest
-                    )  # whoever was served is no later than whoever comes next
-                act()
+            while (self._small or self._waiting) and self._spent < TURN_SECONDS and not self._given:
+                before = self._spent
+                self._take_next()()
+                if self._spent == before:
+                    self._spent += WORTH_COUNTING / 2
         finally:
             if self._given:
                 self._loop.call_soon(
@@ -123,8 +140,18 @@ class LoopTurns:
                 )  # behind the coroutine that was given the turn, which says what it took
             else:
                 self._due = False
-                if self._waiting or self._spent:
+                if self._waiting or self._small or self._spent:
                     self._come_back()
+
+    def _take_next(self) -> Callable[[], None]:
+        if self._small and (self._spent < TURN_SECONDS / 2 or not self._waiting):
+            return self._small.popleft()
+        _, _, start, act = heappop(self._waiting)
+        self._clock = max(self._clock, start)
+        if not self._waiting:
+            # a client that was served stands no later than the next that comes
+            self._clock = max(self._clock, self._latest)
+        return act
 
 
 class TurnShare:

@@ -12,6 +12,7 @@ from eventhub.server.connections.turns import (
     BURST,
     GAP,
     SLICE_SECONDS,
+    SMALL,
     TURN_SECONDS,
     WORTH_COUNTING,
     LoopTurns,
@@ -223,3 +224,31 @@ async def test_coroutines_share_a_turn_while_there_is_time_and_everything_else_h
         order.append(".")
     pieces = "".join(order).strip(".").split("." * (GAP - 1))
     assert [piece.replace(".", "") for piece in pieces] == ["ab", "cd"]
+
+
+def test_small_input_goes_first_even_of_a_client_that_had_more_than_its_share() -> None:
+    crowd = Crowd(SLICE_SECONDS)
+    for number in range(100):
+        crowd.wait(f"burst {number}", 10)
+    crowd.stand["honest"] = 1.0  # far behind all others, were the shares even
+    crowd.turn()
+    crowd.wait("honest", size=SMALL)
+    assert crowd.turn()[0] == "honest"
+
+
+def test_small_input_has_half_of_a_turn_while_larger_input_waits() -> None:
+    crowd = Crowd(SLICE_SECONDS)
+    crowd.wait("burst", 10)
+    for number in range(100):
+        crowd.wait(f"small {number}", size=SMALL)
+    for _ in range(3):
+        done = crowd.turn()
+        assert done.count("burst") == len(done) // 2 == round(TURN_SECONDS / SLICE_SECONDS) // 2
+
+
+def test_small_input_that_takes_little_is_bounded_in_a_turn_too() -> None:
+    crowd = Crowd(0.0)
+    for number in range(1000):
+        crowd.wait(f"small {number}", size=SMALL)
+    assert len(crowd.turn()) <= round(TURN_SECONDS / (WORTH_COUNTING / 2)) + 1
+    assert crowd.turns.over

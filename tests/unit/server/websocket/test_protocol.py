@@ -15,7 +15,7 @@ from eventhub.delivery.encoding import CLOSE
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import InvalidFrame
 from eventhub.events.event import NewEvent
-from eventhub.server.connections.turns import GAP, SLICE_SECONDS, TURN_SECONDS
+from eventhub.server.connections.turns import GAP, SLICE_SECONDS, SMALL, TURN_SECONDS
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 from tests.clients import masked
@@ -30,6 +30,7 @@ HEADERS = [
     (b"sec-websocket-version", b"13"),
 ]
 PING = masked(b'{"type":"ping"}')
+LONG_PING = masked(b'{"type":"ping"}' + b" " * SMALL)
 
 
 class Transport(asyncio.Transport):
@@ -122,7 +123,7 @@ async def test_many_clients_share_a_turn_and_each_gets_its_piece(
     crowd = clients(10, commands=1_000_000)
     seconds(SLICE_SECONDS)
     for client, _ in crowd:
-        client.data_received(PING * 4)
+        client.data_received(LONG_PING * 4)
     a_turn = round(TURN_SECONDS / SLICE_SECONDS)
     assert sum(transport.pongs for _, transport in crowd) <= a_turn
     for number in range(2, 22):
