@@ -76,7 +76,7 @@ async def alternate(manager: ConnectionManager) -> None:
     """
     found = Path(os.environ["EVENTHUB_CONFIG"]).with_name("observed")
     real = {verb: getattr(Metrics, verb) for verb in VERBS}
-    tracing, counters = manager.hub.tracing, manager.hub._metrics.counters
+    tracing, counters = manager.hub.tracing, manager.hub.metrics.counters
     costs: list[list[float]] = [[] for _ in STATES]
     while True:
         for state in random.sample(range(len(STATES)), len(STATES)):

@@ -63,8 +63,8 @@ _PLACES: dict[str, list[str]] = {
     "write": [
         "delivery/fanout.py:Fanout._report:broke",
         "delivery/fanout.py:Fanout.settle:write",
-        "hub/hub.py:Hub._flush:call_soon",
-        "hub/hub.py:Hub.dirty:call_soon",
+        "hub/flusher.py:Flusher._flush:call_soon",
+        "hub/flusher.py:Flusher.add:call_soon",
         "delivery/writes.py:write_all_plainly:write",
     ],
     "feed": [
@@ -72,17 +72,17 @@ _PLACES: dict[str, list[str]] = {
         "delivery/lagging.py:LaggingSubscribers._disconnect_all:fail",
     ],
     "page": [
-        "hub/hub.py:Hub._make_whole:call_later",
-        "hub/hub.py:Hub._mend:call_later",
+        "hub/repairs.py:Repairs._try:call_later",
+        "hub/repairs.py:Repairs.add:call_later",
         "hub/history.py:HistoryReader._keep:call_later",
         "hub/history.py:HistoryReader._read:_give",
         "hub/history.py:HistoryReader.ask:call_soon",
     ],
     "announcements": [
-        "hub/hub.py:Hub._settle:spawn",
+        "hub/announcements.py:Announcements.update:spawn",
     ],
     "operator": [
-        "hub/hub.py:Hub._soon:call_soon",
+        "hub/feeds.py:_soon:call_soon",
         "server/connections/drain.py:Drain.cut_off:contain",
         "server/connections/registry.py:ConnectionRegistry.disconnect:_fail",
     ],
@@ -91,8 +91,8 @@ _PLACES: dict[str, list[str]] = {
         "hub/cluster.py:Cluster.attend:_note",
     ],
     "renewal": [
-        "hub/hub.py:Hub.spawn:add_done_callback",
-        "hub/hub.py:Hub.spawn:create_task",
+        "hub/tasks.py:Tasks.spawn:add_done_callback",
+        "hub/tasks.py:Tasks.spawn:create_task",
         "server/connections/scatter_gather.py:ScatterGather._hear:spawn",
     ],
     "watcher": [

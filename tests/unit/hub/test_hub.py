@@ -41,8 +41,10 @@ from eventhub.events.event import (
     Since,
 )
 from eventhub.events.schema import AnySchema
+from eventhub.hub import announcements as announcements_module
+from eventhub.hub import flusher as flusher_module
 from eventhub.hub import history as reads_module
-from eventhub.hub import hub as hub_module
+from eventhub.hub import repairs as repairs_module
 from eventhub.hub.hub import READ_SLICE, Hub
 from eventhub.observability.metrics import Metrics
 from eventhub.presence.notifier import PresenceWatchers
@@ -174,9 +176,9 @@ def test_events_reach_subscribers_and_a_channel_without_any_is_let_go() -> None:
         await node.publish("drop.a", "1", "2")
         await until(lambda: wire.told("event") == 2)
         node.hub.unsubscribe(wire.subscribers[0])
-        await until(lambda: not node.hub._settling)
-        assert node.hub._feeds == {}
-        assert node.hub._announced == set()
+        await until(lambda: node.hub.feeds.announcements.settled)
+        assert list(node.hub.feeds) == []
+        assert node.hub.feeds.announcements.channels == set()
         await node.publish("drop.a", "3")
         assert wire.told("event") == 2
 
@@ -190,7 +192,7 @@ def test_leaving_and_coming_back_at_once_misses_nothing() -> None:
             node.hub.unsubscribe(wire.subscribers[0])
         wire = node.subscribe("drop.a")
         await until(lambda: wire.told("subscribed") == 1)
-        await until(lambda: not node.hub._settling)
+        await until(lambda: node.hub.feeds.announcements.settled)
         await node.publish("drop.a", "1")
         await until(lambda: wire.told("event") == 1)
 
@@ -235,7 +237,7 @@ def test_join_and_leave_go_to_those_who_watch() -> None:
 
 
 def test_a_broker_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(announcements_module, "RETRY_SECONDS", 0)
 
     async def scenario(node: Node) -> None:
         await node.publish("drop.a", "1")
@@ -275,8 +277,8 @@ def test_a_hub_that_does_not_run_is_not_ready() -> None:
 
 
 def test_large_audiences_share_the_turns_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "TICK_WRITES", 4)
-    monkeypatch.setattr(hub_module, "SLICE_WRITES", 2)
+    monkeypatch.setattr(flusher_module, "TICK_WRITES", 4)
+    monkeypatch.setattr(flusher_module, "SLICE_WRITES", 2)
 
     async def scenario(node: Node) -> None:
         large = [node.subscribe("drop.large") for _ in range(50)]
@@ -316,7 +318,7 @@ def test_whatever_is_pushed_a_turn_of_the_loop_has_a_bounded_number_of_writes(
     monkeypatch: pytest.MonkeyPatch, events: str
 ) -> None:
     for name, bound in {"TICK_WRITES": 4, "SLICE_WRITES": 2}.items():
-        monkeypatch.setattr(hub_module, name, bound)
+        monkeypatch.setattr(flusher_module, name, bound)
     monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 12)
     monkeypatch.setattr(recent_module, "RECENT_EVENTS", 3)
 
@@ -344,8 +346,8 @@ def test_whatever_is_pushed_a_turn_of_the_loop_has_a_bounded_number_of_writes(
         counting.cancel()
         for wire in wires:
             assert [orjson.loads(line)["data"] for line in wire.lines[1:]] == expected
-        assert max(turns) == hub_module.TICK_WRITES
-        assert node.hub._behind == {}
+        assert max(turns) == flusher_module.TICK_WRITES
+        assert not node.hub.backpressure
 
     run(scenario)
 
@@ -354,7 +356,7 @@ def test_publishers_go_on_when_writing_failed_while_they_waited(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 0)
-    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(repairs_module, "RETRY_SECONDS", 0)
     advance = Fanout.advance
     faults = iter([True])
 
@@ -369,8 +371,8 @@ def test_publishers_go_on_when_writing_failed_while_they_waited(
         await until(lambda: wire.told("subscribed") == 1)
         monkeypatch.setattr(Fanout, "advance", fail_once)
         await node.publish("drop.a", "1")
-        node.hub._gap("drop.a")
-        assert list(node.hub._behind) == ["drop.a"]
+        node.hub.feeds.gap("drop.a")
+        assert node.hub.backpressure.channels == ["drop.a"]
         await node.publish("drop.a", "2")
         await until(lambda: wire.told("event") == 2)
 
@@ -387,13 +389,13 @@ def test_publishers_do_not_wait_for_a_channel_that_nobody_reads_any_more(
         wire = node.subscribe("drop.a")
         await until(lambda: wire.told("subscribed") == 1)
         await node.publish("drop.a", "1", "2")
-        assert list(node.hub._behind) == ["drop.a"]
+        assert node.hub.backpressure.channels == ["drop.a"]
         waiting = asyncio.create_task(node.publish("drop.a", "3"))
         if end == "leave":
             node.hub.unsubscribe(wire.subscribers[0])
         else:
-            node.hub._give_up("drop.a")
-        assert node.hub._behind == {}
+            node.hub.feeds.give_up("drop.a")
+        assert not node.hub.backpressure
         await waiting
 
     run(scenario)
@@ -438,9 +440,9 @@ def test_an_error_of_ours_in_telling_costs_no_other_channel(
 def test_who_leaves_before_it_is_ended_is_left_alone() -> None:
     async def scenario(node: Node) -> None:
         stuck = node.subscribe("disconnect.a")
-        node.hub.fail(stuck.subscribers[0], SlowConsumer("too slow"))
+        node.hub.feeds.fail(stuck.subscribers[0], SlowConsumer("too slow"))
         node.hub.unsubscribe(stuck.subscribers[0])
-        await until(lambda: not node.hub._endings._awake)
+        await until(lambda: not node.hub.feeds._evictions._awake)
         assert stuck.failed == []
 
     run(scenario)
@@ -449,7 +451,7 @@ def test_who_leaves_before_it_is_ended_is_left_alone() -> None:
 def test_an_error_of_ours_in_one_channel_costs_no_other_and_history_makes_up_for_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(repairs_module, "RETRY_SECONDS", 0)
 
     async def scenario(node: Node) -> None:
         wires = [node.subscribe(channel) for channel in ("drop.a", "drop.b")]
@@ -458,16 +460,16 @@ def test_an_error_of_ours_in_one_channel_costs_no_other_and_history_makes_up_for
             broken.setattr(Feed, "deliver", _fault)
             broken.setattr(Feed, "gap", _fault)
             await node.publish("drop.a", "lost")
-            node.hub._gap("drop.a")
+            node.hub.feeds.gap("drop.a")
         await node.publish("drop.b", "1")
         await until(lambda: [wire.told("event") for wire in wires] == [1, 1])
-        await until(lambda: not node.hub._broken)
+        await until(lambda: not node.hub.feeds.repairs.pending)
 
     run(scenario)
 
 
 def test_an_error_of_ours_over_a_page_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(repairs_module, "RETRY_SECONDS", 0)
     faults = [ZeroDivisionError("a fault"), ZeroDivisionError("another")]
     page = Feed.page
 
@@ -487,8 +489,8 @@ def test_an_error_of_ours_over_a_page_is_made_up_for(monkeypatch: pytest.MonkeyP
     async def scenario(node: Node) -> None:
         wire = node.subscribe("drop.a")
         await until(lambda: wire.told("subscribed") == 1)
-        node.hub._gap("drop.a")
-        await until(lambda: not faults and not node.hub._broken)
+        node.hub.feeds.gap("drop.a")
+        await until(lambda: not faults and not node.hub.feeds.repairs.pending)
         await node.publish("drop.a", "1")
         await until(lambda: wire.told("event") == 1)
 
@@ -498,14 +500,16 @@ def test_an_error_of_ours_over_a_page_is_made_up_for(monkeypatch: pytest.MonkeyP
 def test_an_error_of_ours_while_one_channel_is_written_keeps_no_other_from_its_events(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(repairs_module, "RETRY_SECONDS", 0)
 
     async def scenario(node: Node) -> None:
         wires = [node.subscribe(channel) for channel in ("drop.a", "drop.b")]
         await until(lambda: all(wire.told("subscribed") for wire in wires))
         with monkeypatch.context() as broken:
             broken.setattr(
-                node.hub._feeds["drop.a"], "live", FaultyOnce(node.hub._feeds["drop.a"].live)
+                node.hub.feeds._feeds["drop.a"],
+                "live",
+                FaultyOnce(node.hub.feeds._feeds["drop.a"].live),
             )
             await node.publish("drop.a", "1")
             await node.publish("drop.b", "1")
@@ -519,7 +523,7 @@ def test_an_error_of_ours_while_one_channel_is_written_keeps_no_other_from_its_e
 def test_an_error_of_ours_while_a_delivery_is_measured_costs_nobody_an_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(hub_module, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(repairs_module, "RETRY_SECONDS", 0)
     faults = [ZeroDivisionError("a fault of ours")]
 
     def flushed(self: Metrics, kind: str, latencies: object, seconds: float) -> None:
@@ -682,7 +686,7 @@ def test_a_slice_is_kept_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> N
         for asked in (1, 2):
             wire = node.subscribe("drop.a", first.position)
             await until(lambda wire=wire: wire.told("event") == 2)  # type: ignore[misc]  # mypy: lambdas with defaults
-            await until(lambda: not node.hub._reads._slices)
+            await until(lambda: not node.hub.feeds._history._slices)
             assert node.broker.asked == asked
 
     run(scenario)
@@ -725,7 +729,7 @@ def test_a_scrape_looks_at_so_many_channels_a_turn() -> None:
     async def scenario(node: Node) -> None:
         for number in range(3 * READ_SLICE):
             node.subscribe(f"drop.{number}")
-        await until(lambda: not node.hub._settling)
+        await until(lambda: node.hub.feeds.announcements.settled)
         turns = 0
 
         async def read() -> dict[str, dict[tuple[str, ...], float]]:

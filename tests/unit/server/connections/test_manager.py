@@ -314,7 +314,7 @@ def test_draining_takes_nobody_new_and_serves_on_until_it_is_closed() -> None:
 def test_a_node_that_can_serve_nobody_any_more_sends_all_away_at_once() -> None:
     async def scenario() -> None:
         manager = build(shutdown=ShutdownSettings(spread=3600))
-        manager.hub.ended = True
+        manager.hub._tasks.ended = True
         connections = [Open(manager) for _ in range(5000)]
         await drain(manager)
         assert all(connection.goodbyes for connection in connections)

@@ -336,7 +336,7 @@ class Groups(Faulty):
 def grouped() -> tuple[Node, Groups]:
     node = Node()
     broker = Groups(lambda _: Retention(10_000, None), Hub.now)
-    node.broker = node._manager.hub._broker = broker
+    node.broker = node._manager.hub.publisher._broker = broker
     return node, broker
 
 

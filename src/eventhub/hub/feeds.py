@@ -1,0 +1,208 @@
+"""The feeds of this node by channel, and everything that they ask for (`FeedIO`)."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from eventhub.brokers.base import Broker
+from eventhub.common.clock import unix_milliseconds
+from eventhub.common.faults import internal
+from eventhub.delivery.feed import Feed
+from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
+from eventhub.errors import EventHubError
+from eventhub.events.channels import ChannelType
+from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position
+from eventhub.hub import subscription_log
+from eventhub.hub.announcements import Announcements
+from eventhub.hub.backpressure import Backpressure
+from eventhub.hub.eviction import EvictionQueue
+from eventhub.hub.flusher import Flusher
+from eventhub.hub.history import Asked, HistoryReader
+from eventhub.hub.repairs import Repairs
+from eventhub.hub.tasks import Tasks
+from eventhub.observability.metrics import Metrics
+from eventhub.observability.tracing import GuardedTracing
+
+
+class Feeds:
+    """A feed for each channel with subscribers on this node."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        metrics: Metrics,
+        tracing: GuardedTracing | None,
+        tasks: Tasks,
+        backpressure: Backpressure,
+    ) -> None:
+        self._metrics = metrics
+        self._faults = metrics.faults
+        self._tracing = tracing
+        self._backpressure = backpressure
+        self._feeds: dict[str, Feed] = {}
+        self._history = HistoryReader(broker, tasks.spawn, self._give, self._serves, self._lose)
+        self._flusher = Flusher(self._wrote, self._progressed, self._repair)
+        self._evictions = EvictionQueue(_soon, self._faults.note)
+        self.repairs = Repairs(self._feeds.__contains__, self._resume, self.give_up)
+        self.announcements = Announcements(broker, tasks, self._feeds.get, self.give_up)
+
+    def __iter__(self) -> Iterator[Feed]:
+        return iter(list(self._feeds.values()))
+
+    def get(self, channel: str) -> Feed | None:
+        """The feed of a channel, None without subscribers."""
+        return self._feeds.get(channel)
+
+    # Subscribers
+
+    def open(self, channel: str, kind: ChannelType) -> Feed:
+        """The feed of a channel. Made, and announced by the broker, when there is none."""
+        if (feed := self._feeds.get(channel)) is None:
+            feed = Feed(channel, kind, self._metrics.counters[kind.name], self)
+            self._feeds[channel] = feed
+            self.announcements.update(channel)
+        return feed
+
+    def leave(self, subscriber: Subscriber) -> None:
+        """Take a subscriber from its feed. The feed goes with its last subscriber."""
+        channel = subscriber.channel
+        if (feed := self._feeds.get(channel)) is not None:  # None when the feed was given up
+            feed.leave(subscriber)
+            if not feed:
+                del self._feeds[channel]
+                self._closed(channel)
+
+    def stop_eviction(self, subscriber: Subscriber) -> None:
+        """The subscriber has left: its connection need not be closed any more."""
+        self._evictions.discard(subscriber)
+
+    def give_up(self, channel: str) -> None:
+        """Close every connection of a channel that cannot be served.
+
+        They come back, and resume, to a new feed.
+        """
+        if (feed := self._feeds.pop(channel, None)) is not None:
+            self._closed(channel)
+            for subscriber in feed.subscribers:
+                feed.leave(subscriber)
+                self._evictions.add(subscriber, internal())
+
+    def _closed(self, channel: str) -> None:
+        self._backpressure.caught_up(channel)
+        self.announcements.update(channel)
+
+    # Input: the broker and history
+
+    def deliver(self, event: Event) -> None:
+        """An announcement. Does not raise."""
+        if (feed := self._feeds.get(event.channel)) is not None:
+            try:
+                feed.deliver(event)
+            except Exception as error:
+                self._repair(event.channel, error)
+
+    def gap(self, channel: str) -> None:
+        """Announcements of a channel may be missing. Does not raise."""
+        if (feed := self._feeds.get(channel)) is not None:
+            try:
+                feed.gap()
+            except Exception as error:
+                self._repair(channel, error)
+
+    def _give(self, asked: Asked, subscriber: Subscriber | None, page: HistoryPage) -> None:
+        feed, since, generation = asked
+        if self._serves(feed):
+            try:
+                feed.page(subscriber, since, page, generation)
+            except Exception as error:
+                self._repair(feed.channel, error)
+
+    def _lose(self, asked: Asked, subscriber: Subscriber | None, error: Exception) -> None:
+        """A page cannot be read, and another try would not help: close who waits for it."""
+        feed, since, _ = asked
+        self._faults.note("history", error, channel=feed.channel, since=str(since))
+        if not self._serves(feed):
+            return
+        if subscriber is None:
+            self.give_up(feed.channel)
+        else:
+            feed.leave(subscriber)
+            self._evictions.add(subscriber, internal())
+
+    def _repair(self, channel: str, error: Exception) -> None:
+        """An error costs neither the broker's task nor another channel anything."""
+        self._faults.note("channel", error, channel=channel)
+        self.repairs.add(channel)
+
+    def _resume(self, channel: str) -> None:
+        self.gap(channel)
+        feed = self._feeds.get(channel)
+        if feed is not None and (feed.live.due or feed.behind):
+            self.dirty(feed)  # the flush that failed had already removed it from the queue
+
+    def _serves(self, feed: Feed) -> bool:
+        return self._feeds.get(feed.channel) is feed
+
+    # FeedIO
+
+    def read(
+        self,
+        feed: Feed,
+        subscriber: Subscriber | None,
+        since: Position | Earliest | Last | Age,
+        generation: int,
+    ) -> None:
+        """FeedIO: read a page of history."""
+        self._history.ask((feed, since, generation), subscriber)
+
+    def dirty(self, feed: Feed) -> None:
+        """FeedIO: write soon."""
+        self._flusher.add(feed)
+
+    def fell_behind(self, feed: Feed) -> None:
+        """FeedIO: publishers of this node wait."""
+        if self._serves(feed):
+            self._backpressure.fell_behind(feed.channel)
+
+    def began(self, subscriber: Subscriber, start: SubscriptionStart) -> None:
+        """FeedIO: log a subscription."""
+        subscription_log.began(subscriber, start)
+
+    def missed(self, channel: str, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
+        """FeedIO: log a gap."""
+        subscription_log.missed(channel, gap, subscriber, readers)
+
+    def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
+        """FeedIO: close a connection soon."""
+        self._evictions.add(subscriber, error)
+
+    def broke(self, subscriber: Subscriber, error: Exception) -> None:
+        """FeedIO: close a connection soon because of an unexpected error."""
+        self._faults.note(
+            "subscriber", error, session=subscriber.session, channel=subscriber.channel
+        )
+        self._evictions.add(subscriber, internal())
+
+    def unwritable(self, event: Event, error: Exception) -> None:
+        """FeedIO: log an event that cannot be encoded."""
+        self._faults.note("encoding", error, channel=event.channel, position=str(event.position))
+
+    # Output: what has been written
+
+    def _wrote(self, feed: Feed, events: list[Event], seconds: float) -> None:
+        now = unix_milliseconds()
+        try:
+            self._metrics.flushed(
+                feed.kind.name, (max(0, now - event.time) / 1000 for event in events), seconds
+            )
+        except Exception as error:
+            self._faults.note("metrics", error)
+        if self._tracing is not None:
+            self._tracing.fanned_out(feed.channel, events, seconds, len(feed.live))
+
+    def _progressed(self, feed: Feed) -> None:
+        if self._backpressure and not feed.behind and self._serves(feed):
+            self._backpressure.caught_up(feed.channel)
+
+
+def _soon(work: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(work)

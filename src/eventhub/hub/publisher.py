@@ -1,0 +1,87 @@
+"""Stores and announces events through the broker, and counts what became of them."""
+
+import time
+from collections.abc import Sequence
+
+from eventhub.brokers.base import Broker
+from eventhub.common.faults import Faults
+from eventhub.errors import EventHubError, Internal
+from eventhub.events.event import NewEvent, Receipt
+from eventhub.observability.metrics import Metrics
+from eventhub.observability.tracing import PublishSpan
+
+
+class Publisher:
+    """Publishes validated events."""
+
+    def __init__(self, broker: Broker, metrics: Metrics, faults: Faults) -> None:
+        self._broker = broker
+        self._metrics = metrics
+        self._faults = faults
+
+    async def publish(
+        self, events: Sequence[NewEvent], traces: Sequence[PublishSpan]
+    ) -> Sequence[Receipt | EventHubError]:
+        """Store and announce events. Returns a result for each. Raises BrokerUnavailable."""
+        begin = time.perf_counter()
+        try:
+            if traces:
+                results = await self._store_traced(events, traces)
+            else:
+                results = await self._broker.publish(events)
+        finally:  # also when the broker refuses: that is an answer, too
+            self._metrics.stored(time.perf_counter() - begin)
+        try:
+            self._count(events, results)
+        except Exception as error:  # the events are stored, whatever the counting does
+            self._faults.note("metrics", error)
+        return results
+
+    def answered(self, channel: str, seconds: float) -> None:
+        """A publish was answered this many seconds after all of it had arrived."""
+        self._metrics.answered(channel.partition(".")[0], seconds)
+
+    def rejected(self, channel: str, error: EventHubError) -> None:
+        """An event was rejected. When a deployment's own model failed, that is the cause."""
+        if error.__cause__ is not None:
+            self._faults.model_failed(channel, error.__cause__)
+        self._metrics.rejected(channel.partition(".")[0], error.code)
+        self.refused(error)
+
+    def refused(self, error: EventHubError) -> None:
+        """Count an error for the limit that caused it, once however often the error is passed on."""
+        if error.limit is not None and not error.counted:
+            error.counted = True
+            self._metrics.refused(error.limit)
+
+    def delayed(self, limit: str) -> None:
+        """A limit, one of REFUSING, made somebody wait."""
+        self._metrics.refused(limit)
+
+    async def _store_traced(
+        self, events: Sequence[NewEvent], traces: Sequence[PublishSpan]
+    ) -> Sequence[Receipt | EventHubError]:
+        begin = time.time_ns()
+        failure: EventHubError | None = None
+        try:
+            return await self._broker.publish(events)
+        except Exception as error:
+            failure = Internal("a fault of the server")
+            if isinstance(error, EventHubError):
+                failure = error
+            raise
+        finally:
+            for trace in traces:
+                trace.stored(begin, failure)
+
+    def _count(
+        self, events: Sequence[NewEvent], results: Sequence[Receipt | EventHubError]
+    ) -> None:
+        stored: dict[str, int] = {}
+        for event, result in zip(events, results, strict=True):
+            if isinstance(result, EventHubError):
+                self.rejected(event.channel, result)
+            elif not result.replayed:
+                stored[event.channel] = stored.get(event.channel, 0) + 1
+        for channel, count in stored.items():
+            self._metrics.published(channel.partition(".")[0], count)
