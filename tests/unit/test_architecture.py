@@ -89,6 +89,27 @@ def test_each_file_and_folder_that_is_named_exists(page: Path) -> None:
         assert any((place / name).exists() for place in places), f"{page.name} names {name}"
 
 
+def members(name: str) -> set[str]:
+    """The methods and annotated fields of the classes with this name."""
+    found: set[str] = set()
+    for tree in MODULES.values():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name == name:
+                for part in node.body:
+                    if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+                        found.add(part.name)
+                    elif isinstance(part, ast.AnnAssign):
+                        found.add(ast.unparse(part.target))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_each_method_and_field_that_is_named_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for name, member in re.findall(r"`([A-Z]\w+)\.(\w+)`", text):
+        assert member in members(name), f"{page.name} names {name}.{member}"
+
+
 def test_each_station_of_an_event_names_its_files() -> None:
     rows = re.findall(r"^\| (\d) ([a-z ]+) \|(.*)", ARCHITECTURE, re.MULTILINE)
     stations = [
