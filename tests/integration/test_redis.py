@@ -165,7 +165,7 @@ def test_a_node_that_gets_no_core_for_a_while_does_not_take_its_server_for_lost(
     async def main() -> None:
         async with nodes(server.url) as (node,):
             await node.becomes(ready=True)
-            ((only, _),) = node.broker._shards.values()
+            (only,) = node.broker._shards
             link = only.commands
             assert link is not None
             call, loop, stalls = link.call, asyncio.get_running_loop(), []

@@ -1,10 +1,9 @@
-"""The broker contract on Redis: which shard has a channel, and what becomes of a call when it moves or is away."""
+"""The broker contract on Redis: calls go to the shard that has the channel, wherever it moves."""
 
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from itertools import chain, count
 
 import structlog
 
@@ -12,18 +11,21 @@ from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.brokers.records import RecordReader
 from eventhub.brokers.redis.codec import (
     HISTORY,
-    SLOTS,
+    PUBSUB,
+    SHARDED_PUBSUB,
     KeyNames,
     announce,
     history_arguments,
     publish_arguments,
     read_page,
-    slot,
 )
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, Reply, ignore, pack
-from eventhub.brokers.redis.publisher import PASSING, RedisPublisher
-from eventhub.brokers.redis.shard import Shard, ShardSubscription
-from eventhub.brokers.redis.topology import Master, NoMaster, topology
+from eventhub.brokers.redis.publisher import RedisPublisher
+from eventhub.brokers.redis.replies import PASSING, RETRY_SECONDS
+from eventhub.brokers.redis.shard import Shard
+from eventhub.brokers.redis.shards import ShardMap
+from eventhub.brokers.redis.subscriptions import ShardSubscription
+from eventhub.brokers.redis.topology import NoMaster, Topology, topology
 from eventhub.brokers.redis.url import Deployment, ServerAddress, parse
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channels import Retention
@@ -31,24 +33,28 @@ from eventhub.events.event import Age, Earliest, HistoryPage, Last, NewEvent, Po
 
 log = structlog.get_logger("eventhub.brokers.redis")
 
-LOOK_SECONDS = 1.0
-"""Between two looks at who is master."""
-HASTE_SECONDS = 0.1
-"""The same, when there is doubt."""
-RETRY_SECONDS = 0.05
+LOOKUP_SECONDS = 1.0
+"""Time between two questions for the masters."""
+DOUBT_LOOKUP_SECONDS = 0.1
+"""The same, when other servers may be the masters."""
 REFRESH_SECONDS = 300.0
-"""Between two times that the metadata of subscribed channels are kept from expiring."""
+"""Time between two refreshes of the metadata of subscribed channels, which would expire."""
 KEEP_SECONDS = 6 * 3600.0
-"""A channel without events that somebody has listened to for so long gets metadata: where it stood
-is else known for a day (log.lua).
+"""A channel without events gets metadata once it has been subscribed to for so long. Without
+metadata its position is known for a day (log.lua).
 """
 REFRESH_CHANNELS = 500
+"""Channels refreshed before other work gets a turn."""
 NODES = "*nodes"
-"""In place of a channel, for what nodes tell each other: no channel can have this name."""
+"""Stands for a channel in broadcasts between nodes. No channel can have this name."""
 
 
 class RedisBroker:
-    """Events in Redis. `retention` gives a channel's retention, `clock` milliseconds since the Unix epoch, `timeout` is in seconds."""
+    """Events in Redis.
+
+    `retention` gives a channel's retention, `clock` milliseconds since the Unix epoch. `timeout`
+    bounds every call, in seconds.
+    """
 
     def __init__(
         self,
@@ -61,20 +67,17 @@ class RedisBroker:
     ) -> None:
         self._url = parse(url)
         self._retention, self._clock, self._timeout = retention, clock, timeout
-        self._names = KeyNames(
-            prefix, self._url.login.db, cluster=self._url.kind is Deployment.CLUSTER
-        )
-        self._verb = "SPUBLISH" if self._url.kind is Deployment.CLUSTER else "PUBLISH"
+        cluster = self._url.kind is Deployment.CLUSTER
+        self._names = KeyNames(prefix, self._url.login.db, cluster=cluster)
+        self._pubsub = SHARDED_PUBSUB if cluster else PUBSUB
         self._node = secrets.token_hex(4)
-        self._shards: dict[ServerAddress, tuple[Shard, asyncio.Task[None]]] = {}
-        self._owners: list[Shard | None] = [None] * SLOTS
-        self._masters: Sequence[Master] = ()
         self._wanted: dict[str, ShardSubscription] = {}
+        self._shards = ShardMap(self._make_shard, self._wanted)
         self._publisher = RedisPublisher(self, timeout)
         self._records = RecordReader("redis")
-        self._lookup = "looking for the master"
-        self._doubt = asyncio.Event()
-        self._change = asyncio.Event()
+        self._lookup_trouble = "looking for the master"
+        self._in_doubt = asyncio.Event()
+        self._connections_changed = asyncio.Event()
         self._deliver: Deliver = ignore
         self._gap: OnGap = ignore
 
@@ -96,8 +99,8 @@ class RedisBroker:
         subscription = self._wanted[channel] = ShardSubscription(
             channel, topic, lambda data: announce(channel, data, self._deliver)
         )
-        if (shard := self._owners[slot(channel)]) is not None:
-            shard.add([subscription])
+        if (shard := self._shards.owner(channel)) is not None:
+            shard.add(subscription)
         try:
             return await self._begin(subscription)
         except BaseException:
@@ -107,93 +110,74 @@ class RedisBroker:
 
     async def unsubscribe(self, channel: str) -> None:
         subscription = self._wanted.pop(channel, None)
-        if subscription is not None and (shard := self._owners[slot(channel)]) is not None:
+        if subscription is not None and (shard := self._shards.owner(channel)) is not None:
             shard.remove(subscription)
 
     async def broadcast(self, message: bytes) -> None:
         if (link := self.link(NODES)) is None:
-            raise BrokerUnavailable(self.trouble() or "Redis is away")
-        link.send(pack(self._verb, self._names.topic(NODES), message), ignore)
+            raise BrokerUnavailable(self.trouble() or "there is no connection to Redis")
+        link.send(pack(self._pubsub.publish, self._names.topic(NODES), message), ignore)
 
-    async def run(self, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
         self._deliver, self._gap = deliver, gap
-        self._wanted[NODES] = ShardSubscription(NODES, self._names.topic(NODES).encode(), hear)
+        topic = self._names.topic(NODES).encode()
+        self._wanted[NODES] = ShardSubscription(NODES, topic, on_message)
         masters = topology(self._url)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._refresh())
                 while True:
-                    doubt = self._doubt.is_set()
-                    self._doubt.clear()
-                    try:
-                        self._arrange(await masters.masters(doubt=doubt), tasks)
-                    except NoMaster as error:
-                        self._lookup = str(error)
-                    except Exception as error:  # whoever was asked says what nobody understands
-                        log.exception("redis_topology_unreadable")
-                        self._lookup = f"what was asked for the master cannot be understood: {type(error).__name__}"
+                    await self._look_up(masters, tasks)
                     await self._pause()
         finally:
             masters.close()
-            self._shards, self._owners, self._masters = {}, [None] * SLOTS, ()
-            self._lookup = "the broker has ended"
-            await asyncio.sleep(0)  # transports that were ended close in the next turn
+            self._shards.clear()
+            self._lookup_trouble = "the broker has ended"
+            await asyncio.sleep(0)  # aborted transports close in the next turn of the loop
 
     def unready(self) -> str | None:
         return self.trouble()
 
-    # For the shards
+    # ShardOwner
 
     def gap(self, channel: str) -> None:
-        """Owner: announcing works again."""
+        """A channel is announced again after it may not have been."""
         self._gap(channel)
 
     def changed(self) -> None:
-        """Owner: a connection was made or lost."""
-        self._change.set()
-        self._change.clear()
-        self._publisher.wake()
+        """A connection was made or lost."""
+        self._connections_changed.set()
+        self._connections_changed.clear()
+        self._publisher.resume()
 
     def doubt(self) -> None:
-        """Owner: the masters may be others now."""
-        self._doubt.set()
+        """Other servers may be the masters now."""
+        self._in_doubt.set()
 
-    # For the publisher
+    # CommandRouter
 
     def link(self, channel: str, redirect: ServerAddress | None = None) -> RedisLink | None:
-        """Router: where the channel's commands go."""
-        if redirect is None:
-            shard = self._owners[slot(channel)]
-        else:
-            shard, _ = self._shards.get(redirect, (None, None))
-        link = None if shard is None else shard.commands
-        return None if link is None or link.lost.done() else link
+        """The connection for the channel's commands."""
+        return self._shards.link(channel, redirect)
 
     def refused(self, channel: str, error: ErrorReply) -> None:
-        """Router: a passing refusal."""
+        """A command got a passing refusal."""
         if error.code == "NOSCRIPT":
-            for shard, _ in self._shards.values():
-                shard.load()
+            for shard in self._shards:
+                shard.load_scripts()
             return
-        if error.code == "READONLY" and (owner := self._owners[slot(channel)]) is not None:
-            owner.leave("it is no longer a master")
-        self._doubt.set()
+        if error.code == "READONLY" and (owner := self._shards.owner(channel)) is not None:
+            owner.reconnect("it is no longer a master")
+        self._in_doubt.set()
 
     def arguments(self, channel: str, events: Sequence[NewEvent]) -> Sequence[str | bytes | int]:
-        """Router: of publish.lua."""
-        return publish_arguments(
-            self._names, channel, events, self._retention(channel), self._clock(), self._verb
-        )
+        """The arguments of publish.lua."""
+        retention, now = self._retention(channel), self._clock()
+        return publish_arguments(self._names, channel, events, retention, now, self._pubsub.publish)
 
     def trouble(self) -> str | None:
-        """Router: why Redis does not work, or None."""
-        if self._lookup:
-            return self._lookup
-        if None in self._owners:
-            return "some of the cluster's slots have no master"
-        return next(
-            (trouble for shard, _ in self._shards.values() if (trouble := shard.trouble())), None
-        )
+        """Why Redis cannot be used, or None."""
+        return self._lookup_trouble or self._shards.trouble()
 
     # Private: commands
 
@@ -208,9 +192,8 @@ class RedisBroker:
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError:
-            raise BrokerUnavailable(
-                f"Redis does not answer: {self.trouble() or 'no answer in time'}"
-            ) from None
+            reason = self.trouble() or "no answer in time"
+            raise BrokerUnavailable(f"Redis does not answer: {reason}") from None
 
     async def _read(
         self, channel: str, since: Position | Earliest | Last | Age, limit: int
@@ -218,16 +201,15 @@ class RedisBroker:
         arguments = history_arguments(
             self._names, channel, since, limit, self._retention(channel), self._clock()
         )
-        return read_page(
-            channel, await self._ask(channel, "EVALSHA", HISTORY.sha, *arguments), self._records
-        )
+        answer = await self._request(channel, "EVALSHA", HISTORY.sha, *arguments)
+        return read_page(channel, answer, self._records)
 
-    async def _ask(self, channel: str, *command: str | bytes | int) -> Reply:
+    async def _request(self, channel: str, *command: str | bytes | int) -> Reply:
         """The answer to a command that may be repeated."""
         redirect: ServerAddress | None = None
         while True:
             if (link := self.link(channel, redirect)) is None:
-                await self._change.wait()
+                await self._connections_changed.wait()
                 continue
             try:
                 if redirect is not None:
@@ -239,75 +221,57 @@ class RedisBroker:
                 if error.code not in PASSING:
                     raise BrokerUnavailable(f"Redis answered {error.code}") from None
                 self.refused(channel, error)
-                redirect = (
-                    error.redirect
-                    if error.code == "ASK" and self.link(channel, error.redirect)
-                    else None
-                )
-                if redirect is None and error.code != "NOSCRIPT":
+                redirect = None
+                if error.code == "ASK" and self.link(channel, error.redirect):
+                    redirect = error.redirect
+                elif error.code != "NOSCRIPT":
                     await asyncio.sleep(RETRY_SECONDS)
 
-    # Private: shards
+    # Private: masters
 
-    def _arrange(self, masters: Sequence[Master], tasks: asyncio.TaskGroup) -> None:
-        """Keep a shard for each master, and each subscription at the shard that has its slot."""
-        self._lookup = ""
-        if masters == self._masters:
-            return
-        self._masters = masters
-        for address in self._shards.keys() - {master.address for master in masters}:
-            self._shards.pop(address)[1].cancel()
-        owners: list[Shard | None] = [None] * SLOTS
-        for master in masters:
-            shard = self._shard(master.address, tasks)
-            shard.tag = _tag(shard.tag, master)
-            for slots in master.slots:
-                owners[slots.start : slots.stop] = [shard] * len(slots)
-        self._move(owners)
+    def _make_shard(self, address: ServerAddress) -> Shard:
+        return Shard(
+            address, self._url.login, self._names, self, node=self._node, pubsub=self._pubsub
+        )
 
-    def _shard(self, address: ServerAddress, tasks: asyncio.TaskGroup) -> Shard:
-        if (found := self._shards.get(address)) is None:
-            shard = Shard(
-                address,
-                self._url.login,
-                self._names,
-                self,
-                node=self._node,
-                sharded=self._url.kind is Deployment.CLUSTER,
+    async def _look_up(self, masters: Topology, tasks: asyncio.TaskGroup) -> None:
+        """Ask for the masters, and keep a shard for each."""
+        in_doubt = self._in_doubt.is_set()
+        self._in_doubt.clear()
+        try:
+            found = await masters.masters(in_doubt=in_doubt)
+            self._lookup_trouble = ""
+            if self._shards.arrange(found, tasks):
+                self.changed()
+        except NoMaster as error:
+            self._lookup_trouble = str(error)
+        except Exception as error:  # an answer that is malformed
+            log.exception("redis_topology_unreadable")
+            self._lookup_trouble = (
+                f"the answer about the masters cannot be processed: {type(error).__name__}"
             )
-            found = self._shards[address] = (shard, tasks.create_task(shard.run()))
-        return found[0]
-
-    def _move(self, owners: list[Shard | None]) -> None:
-        old, self._owners = self._owners, owners
-        for channel, subscription in self._wanted.items():
-            number = slot(channel)
-            before, after = old[number], owners[number]
-            if before is not after:
-                if before is not None:
-                    before.remove(subscription)
-                if after is not None:
-                    after.add([subscription])
-        self.changed()
 
     async def _pause(self) -> None:
-        await asyncio.sleep(HASTE_SECONDS)
+        await asyncio.sleep(DOUBT_LOOKUP_SECONDS)
         with suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS):
-                await self._doubt.wait()
+            async with asyncio.timeout(LOOKUP_SECONDS):
+                await self._in_doubt.wait()
+
+    # Private: metadata
 
     async def _refresh(self) -> None:
-        """Metadata of channels that are subscribed to do not expire: the next event would come as after a loss."""
+        """Keep the metadata of subscribed channels from expiring.
+
+        Without metadata the next event would come as if after a loss.
+        """
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             oldest = asyncio.get_running_loop().time() - KEEP_SECONDS
-            wanted = [
-                subscription for channel, subscription in self._wanted.items() if channel != NODES
-            ]
+            wanted = [found for channel, found in self._wanted.items() if channel != NODES]
             for first in range(0, len(wanted), REFRESH_CHANNELS):
                 for subscription in wanted[first : first + REFRESH_CHANNELS]:
                     self._keep(subscription.channel, keep=subscription.since <= oldest)
-                await asyncio.sleep(RETRY_SECONDS)  # others have their turn
+                await asyncio.sleep(RETRY_SECONDS)  # let other work have its turn
 
     def _keep(self, channel: str, *, keep: bool) -> None:
         if (link := self.link(channel)) is None:
@@ -318,15 +282,5 @@ class RedisBroker:
                 self._names, channel, Earliest(), 0, retention, self._clock(), keep=keep
             )
             link.send(pack("EVALSHA", HISTORY.sha, *arguments), ignore)
-        except Exception:  # of this channel: the others are kept
+        except Exception:  # concerns this channel: the others are kept
             log.exception("redis_channel_not_kept", channel=channel)
-
-
-def _tag(tag: str, master: Master) -> str:
-    """A hash tag of one of the master's slots: the one it has, if possible."""
-    candidates = chain((tag,), map(str, count()))
-    return next(
-        candidate
-        for candidate in candidates
-        if any(slot(candidate) in slots for slots in master.slots)
-    )

@@ -1,37 +1,56 @@
-"""What EventHub keeps in Redis, and how it is written: names of keys, the scripts' arguments and answers, announcements. No I/O."""
+"""How events are written to Redis and read back. No I/O.
+
+Names of keys and topics, the scripts' arguments and answers, and announcements.
+"""
 
 from binascii import crc_hqx
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b, sha1
+from hashlib import sha1
 from importlib.resources import files
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
+from eventhub.brokers.base import PAGE_BYTES
+from eventhub.brokers.idempotency import KEY_AGE, data_digest
 from eventhub.brokers.records import RecordReader, event
 from eventhub.events.channels import Retention
 from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, NewEvent, Position
 
 SLOTS = 16384
-PAGE_BYTES = 256 * 1024
 DAY = 86_400_000
 SLACK = 60_000
-"""Milliseconds by which keys outlive what is in them: servers' clocks differ."""
+"""Milliseconds by which keys outlive their content, because clocks differ."""
+
+
+class PubSub(NamedTuple):
+    """The commands for announcements."""
+
+    subscribe: str
+    unsubscribe: str
+    publish: str
+
+
+PUBSUB = PubSub("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH")
+SHARDED_PUBSUB = PubSub("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH")
+"""Announcements stay within a shard of the cluster."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A Lua script and its name at the server."""
+    """A Lua script, and the digest by which the server knows it."""
 
     text: bytes
     sha: bytes
 
     @classmethod
     def load(cls, name: str) -> "Script":
+        """A script of this package, with the code that all scripts share in front."""
         directory = files("eventhub.brokers.redis")
-        text = directory.joinpath("log.lua").read_bytes() + directory.joinpath(name).read_bytes()
+        text = b"local KEY_AGE = %d\n" % KEY_AGE
+        text += directory.joinpath("log.lua").read_bytes() + directory.joinpath(name).read_bytes()
         return cls(text, sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
@@ -40,14 +59,15 @@ HISTORY = Script.load("history.lua")
 
 
 def slot(channel: str) -> int:
-    """Of the cluster, for everything that belongs to a channel: its name is the hash tag."""
+    """The cluster's slot for everything of a channel, whose name is the hash tag."""
     return crc_hqx(channel.encode(), 0) % SLOTS
 
 
 class KeyNames:
-    """Of keys and announcements. Announcements do not belong to a database, so its number is part of their name.
+    """Names of keys and topics.
 
-    In a cluster, a script may use keys of one slot only, so there is one epoch for each slot that is used.
+    Announcements do not belong to a database, so a topic holds the database's number. In a cluster
+    a script may use keys of one slot only, so each used slot has an epoch of its own.
     """
 
     __slots__ = ("_database", "_prefix", "_tags")
@@ -81,7 +101,10 @@ class KeyNames:
 
 
 def lifetimes(retention: Retention) -> tuple[int, int]:
-    """Milliseconds until an unused log and its metadata expire; 0: never. The metadata outlive the log: without them it is a new one."""
+    """Milliseconds until an unused log and its metadata expire; 0 for never.
+
+    The metadata outlive the log, because a log without metadata is a new one.
+    """
     if retention.age is None and retention.events > 0:
         return 0, 0
     age = retention.age or 0
@@ -94,22 +117,25 @@ def publish_arguments(
     events: Sequence[NewEvent],
     retention: Retention,
     now: int,
-    verb: str,
+    publish: str,
 ) -> Sequence[str | bytes | int]:
-    """KEYS and ARGV of publish.lua, with the number of keys first."""
+    """KEYS and ARGV of publish.lua, preceded by the number of keys.
+
+    `publish` is the command that announces.
+    """
     keys = [names.metadata(channel), names.log(channel), names.epoch(channel), names.topic(channel)]
     arguments: list[str | bytes | int] = [
         now,
         retention.events,
         -1 if retention.age is None else retention.age,
         *lifetimes(retention),
-        verb,
+        publish,
     ]
     for new in events:
         digest = ""
         if new.key is not None:
             keys.append(names.key(channel, new.key))
-            digest = blake2b(new.data, digest_size=16).hexdigest()
+            digest = data_digest(new.data).hex()
         attributes = orjson.dumps(dict(new.attributes)) if new.attributes else b""
         arguments += (new.time, b"%b\n%b" % (attributes, new.data), digest)
     return [len(keys), *keys, *arguments]
@@ -125,7 +151,7 @@ def history_arguments(
     *,
     keep: bool = False,
 ) -> Sequence[str | bytes | int]:
-    """KEYS and ARGV of history.lua, with the number of keys first."""
+    """KEYS and ARGV of history.lua, preceded by the number of keys."""
     asked: tuple[str, str, int]
     match since:
         case Position():
@@ -143,7 +169,7 @@ def history_arguments(
 
 
 def read_page(channel: str, answer: Sequence[Any], records: RecordReader) -> HistoryPage:
-    """The answer of history.lua."""
+    """The page in an answer of history.lua."""
     epoch = answer[0].decode()
     rows = _rows(channel, epoch, answer)
     return records.page(
@@ -177,7 +203,10 @@ def _rows(channel: str, epoch: str, answer: Sequence[Any]) -> Iterator[Event | i
 
 
 def announce(channel: str, announcement: bytes, deliver: Callable[[Event], None]) -> None:
-    """Deliver the events of an announcement of publish.lua. Raises ValueError, LookupError where one cannot be read."""
+    """Deliver the events of an announcement that publish.lua made.
+
+    Raises ValueError, LookupError when one cannot be read.
+    """
     begin = announcement.index(b"\n") + 1
     header = announcement[: begin - 1].split(b" ")
     epoch, previous, offset = header[0].decode(), int(header[1]), int(header[2])

@@ -1,6 +1,8 @@
-"""One connection to a Redis server: commands are pipelined, pushes handed over as they come. It knows nothing of channels.
+"""One connection to a Redis server. It knows nothing about channels.
 
-A bare asyncio.Protocol over hiredis: redis-py reads announcements ten times slower, and repeats commands that may have been executed.
+Commands are pipelined, and pushes are handed over as they arrive. It is a bare asyncio.Protocol
+over hiredis: redis-py reads announcements ten times slower, and repeats commands that may have been
+executed.
 """
 
 import asyncio
@@ -28,7 +30,10 @@ class LinkLost(Exception):
 
 
 class ErrorReply(Exception):
-    """An error reply: the command was not executed. `code` is its first word; of the rest, which may show arguments, `redirect` is kept."""
+    """An error reply: the command was not executed.
+
+    `code` is its first word. The rest may show arguments, so only `redirect` is kept of it.
+    """
 
     def __init__(self, text: str) -> None:
         self.code, _, rest = text.partition(" ")
@@ -42,13 +47,13 @@ def _redirect(rest: str) -> ServerAddress:
 
 
 class RedisLink(asyncio.Protocol):
-    """Open with `RedisLink.open`. `lost` is done, with the reason, when the connection has ended."""
+    """Open with `RedisLink.open`. `lost` is done, with the reason, once the connection has ended."""
 
     def __init__(self, push: Push) -> None:
         loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[Exception] = loop.create_future()
-        self.heard = 0
-        """How often something arrived."""
+        self.received = 0
+        """How often data arrived."""
         self._loop = loop
         self._push = push
         self._reader = hiredis.Reader(replyError=ErrorReply, notEnoughData=_INCOMPLETE)
@@ -60,7 +65,7 @@ class RedisLink(asyncio.Protocol):
     async def open(
         cls, address: ServerAddress, login: Login, push: Push, role: bytes | None = b"master"
     ) -> Self:
-        """Connect and log in. Raises OSError, LinkLost, Refused. Time-outs are the caller's."""
+        """Connect and log in. The caller bounds the time. Raises OSError, LinkLost, ErrorReply."""
         loop = asyncio.get_running_loop()
         name = address.host if login.tls else None
         _, link = await loop.create_connection(
@@ -74,20 +79,26 @@ class RedisLink(asyncio.Protocol):
         return link
 
     def send(self, command: bytes, done: Done) -> None:
-        """Queue a packed command for the end of this tick. `done` gets the reply, which may be a Refused, or a LinkLost."""
+        """Queue a packed command for the end of this turn of the loop.
+
+        `done` gets the reply, an ErrorReply or a LinkLost.
+        """
         if self.lost.done():
             return done(self.lost.result())
         self._pending.append(done)
         self.write(command)
 
     def write(self, command: bytes) -> None:
-        """Queue a packed command that is answered by pushes. An error reply is given to `push` as [b"refused", code]."""
+        """Queue a packed command that pushes answer.
+
+        An error reply is given to `push` as [b"refused", code].
+        """
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(command)
 
     async def call(self, *command: str | bytes | int) -> Reply:
-        """The reply. Raises LinkLost, Refused."""
+        """Send a command and return the reply. Raises LinkLost, ErrorReply."""
         future: asyncio.Future[Reply] = self._loop.create_future()
         self.send(pack(*command), lambda reply: None if future.done() else future.set_result(reply))
         reply = await future
@@ -96,7 +107,7 @@ class RedisLink(asyncio.Protocol):
         return reply
 
     def close(self, reason: str) -> None:
-        """End it now: what is on the way may never arrive."""
+        """End it now. What is on its way may never arrive."""
         self._end(LinkLost(reason))
 
     # asyncio.Protocol
@@ -105,7 +116,7 @@ class RedisLink(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        self.heard += 1
+        self.received += 1
         reader = self._reader
         try:
             reader.feed(data)
@@ -113,12 +124,12 @@ class RedisLink(asyncio.Protocol):
                 self._give(reply)
         except hiredis.ProtocolError:
             self.close("not the Redis protocol")
-        except Exception as error:  # of the reader: what comes behind it cannot be told apart
+        except Exception as error:  # in the reader: it cannot tell where the next reply begins
             log.exception("redis_reply_unreadable")
             self.close(f"a reply cannot be read: {type(error).__name__}")
 
     def _give(self, reply: Reply) -> None:
-        """To whoever waits for it. What one of them makes of it costs no other its reply."""
+        """Give a reply to its callback. An error there costs no other callback its reply."""
         try:
             if type(reply) is hiredis.PushNotification:
                 self._push(reply)
@@ -130,13 +141,8 @@ class RedisLink(asyncio.Protocol):
             log.exception("redis_reply_failed")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end(
-            LinkLost(
-                "the connection was closed"
-                if exc is None
-                else f"the connection broke: {_name(exc)}"
-            )
-        )
+        closed = "the connection was closed"
+        self._end(LinkLost(closed if exc is None else f"the connection broke: {_name(exc)}"))
 
     # Private
 
@@ -157,21 +163,24 @@ class RedisLink(asyncio.Protocol):
 
 
 def pack(*command: str | bytes | int) -> bytes:
-    """A command as it is sent."""
+    """The bytes of a command."""
     return cast(bytes, hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub means a tuple of one
 
 
 def _name(error: Exception) -> str:
-    """Of an SSLError the alert: that a server wants a certificate of ours comes after the handshake (RFC 8446, 4.4.2.4)."""
+    """The name of an error; for an SSLError, the alert.
+
+    A server that requires a client certificate says so after the handshake (RFC 8446, 4.4.2.4).
+    """
     return (isinstance(error, ssl.SSLError) and error.reason) or type(error).__name__
 
 
 def ignore(_: Any) -> None:
-    """What becomes of an answer, or a push, that nobody needs."""
+    """Handle a reply or a push that does not matter."""
 
 
 def sentence(error: Exception) -> str:
-    """Why there is no answer, for logs and /readyz: no secrets, no arguments."""
+    """Why there is no answer, for logs and /readyz, without secrets and arguments."""
     match error:
         case TimeoutError():
             return "no answer in time"

@@ -6,7 +6,7 @@
 -- Returns the epoch, then for each event its offset, or of the first one with its key "offset time", or "offset conflict"
 -- where that one has other data.
 -- Announces "epoch previous first time length time length …\n" and the bodies: offsets of one call are consecutive.
-local KEY_AGE, KEY_TTL = 600000, 660000
+local KEY_TTL = KEY_AGE + 60000 -- KEY_AGE is put in front of the scripts (codec.py)
 local JUMP = 1000000
 local TRIM_SLACK = 16 -- the log is trimmed by age each time another 1/16 of the age has passed; readers look at the times themselves
 

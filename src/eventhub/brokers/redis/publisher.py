@@ -1,61 +1,52 @@
-"""Publishing to Redis: what is published to one channel at about the same time goes to the server in one script call.
+"""Publishing to Redis: events published to one channel at about the same time share a script call.
 
-A channel has at most one call under way, so its events stay in order whatever is refused and sent again; channels do not wait for each
-other. Under load the calls grow by themselves. Bounds: events and bytes of a call (a script must not hold the server up), bytes waiting.
+A channel has at most one call under way, so its events stay in order whatever is refused and sent
+again. Channels do not wait for each other. Under load the calls grow by themselves. Bounds: the
+events and bytes of a call (`channel_queue.py`), and the bytes of all waiting events.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
 import structlog
 
+from eventhub.brokers.redis.channel_queue import ChannelQueue, PublishCall, QueuedEvent
 from eventhub.brokers.redis.codec import PUBLISH
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, Reply, ignore, pack
+from eventhub.brokers.redis.replies import (
+    NOT_STORED,
+    OUTCOME_UNKNOWN,
+    PASSING,
+    RETRY_SECONDS,
+    publish_error,
+    read_results,
+)
 from eventhub.brokers.redis.url import ServerAddress
 from eventhub.common.faults import internal
-from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict
-from eventhub.events.event import NewEvent, Position, Receipt
+from eventhub.errors import BrokerUnavailable, EventHubError
+from eventhub.events.event import NewEvent, Receipt
 
-CALL_EVENTS = 256
-CALL_BYTES = 1024 * 1024
 WAITING_BYTES = 64 * 1024 * 1024
 EVENT_OVERHEAD = 300
-RETRY_SECONDS = 0.05
-SAME_KEY = " (events with an idempotency key may be published again)"
-PASSING = frozenset(
-    {
-        "MOVED",
-        "TRYAGAIN",
-        "CLUSTERDOWN",
-        "READONLY",
-        "LOADING",
-        "MASTERDOWN",
-        "BUSY",
-        "NOREPLICAS",
-        "NOSCRIPT",
-        "ASK",
-    }
-)
-"""Refusals that end by themselves, or elsewhere. Whoever gets one asks again until its time is
-over.
-"""
+"""Bytes a waiting event costs beyond its data."""
+
+log = structlog.get_logger("eventhub.brokers.redis")
 
 
 class CommandRouter(Protocol):
-    """Where a channel's commands go."""
+    """Finds the connection for a channel's commands."""
 
     def link(self, channel: str, redirect: ServerAddress | None = None) -> RedisLink | None:
-        """The connection to its master, or to `redirect`; None while there is none."""
+        """The connection to the channel's master, or to `redirect`; None while there is none."""
         ...
 
     def refused(self, channel: str, error: ErrorReply) -> None:
-        """A passing refusal."""
+        """A command got a passing refusal."""
         ...
 
     def arguments(self, channel: str, events: Sequence[NewEvent]) -> Sequence[str | bytes | int]:
-        """Of publish.lua."""
+        """The arguments of publish.lua."""
         ...
 
     def trouble(self) -> str | None:
@@ -63,67 +54,28 @@ class CommandRouter(Protocol):
         ...
 
 
-class PublishCall:
-    """One `publish`: its results so far."""
-
-    __slots__ = ("done", "fault", "left", "over", "results")
-
-    def __init__(self, count: int, done: "asyncio.Future[None]") -> None:
-        self.results: list[Receipt | EventHubError | None] = [None] * count
-        self.left = count
-        self.done = done
-        self.over = False
-        self.fault: Exception | None = None
-        """Why the newest of its events that cannot be written down cannot."""
-
-    def settle(self, index: int, result: Receipt | EventHubError) -> None:
-        """The result of one event."""
-        self.results[index] = result
-        self.left -= 1
-        if self.left == 0 and not self.done.done():
-            self.done.set_result(None)
-
-
-log = structlog.get_logger("eventhub.brokers.redis")
-
-Item = tuple[NewEvent, PublishCall, int]
-
-
-class ChannelQueue:
-    """One channel's events: those waiting, those sent."""
-
-    __slots__ = ("sent", "waiting")
-
-    def __init__(self) -> None:
-        self.waiting: deque[Item] = deque()
-        self.sent: list[Item] = []
-
-
 class RedisPublisher:
-    """The lanes of all channels that have something to publish."""
+    """The queues of all channels with something to publish."""
 
     def __init__(self, router: CommandRouter, timeout: float) -> None:
         self._router = router
         self._timeout = timeout
-        self._lanes: dict[str, ChannelQueue] = {}
-        self._due: list[str] = []
-        self._bytes = 0
+        self._queues: dict[str, ChannelQueue] = {}
+        self._scheduled: list[str] = []
+        self._waiting_bytes = 0
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
-        """See the contract. Raises BrokerUnavailable."""
+        """Follows the contract of `Broker.publish`. Raises BrokerUnavailable."""
         if not events:
             return []
-        if self._bytes > WAITING_BYTES:
+        if self._waiting_bytes > WAITING_BYTES:
             raise BrokerUnavailable(
-                f"{self._bytes} bytes of events wait for Redis already; at most {WAITING_BYTES} may"
+                f"{self._waiting_bytes} bytes of events wait for Redis already; "
+                f"at most {WAITING_BYTES} may"
             )
         call = PublishCall(len(events), asyncio.get_running_loop().create_future())
         for index, event in enumerate(events):
-            if (lane := self._lanes.get(event.channel)) is None:
-                lane = self._lanes[event.channel] = ChannelQueue()
-                self._wake(event.channel)
-            lane.waiting.append((event, call, index))
-            self._bytes += len(event.data) + EVENT_OVERHEAD
+            self._enqueue((event, call, index))
         try:
             async with asyncio.timeout(self._timeout):
                 await call.done
@@ -133,70 +85,79 @@ class RedisPublisher:
             if not call.done.done() or call.done.cancelled():  # given up, or cancelled
                 call.over = True
                 self._purge({event.channel for event in events})
-        results = [result for result in call.results if result is not None]
-        if isinstance(error := results[0], BrokerUnavailable) and all(
-            isinstance(result, BrokerUnavailable) for result in results
-        ):
-            raise error
-        if call.fault is not None and not any(isinstance(result, Receipt) for result in results):
-            raise call.fault
-        return results
+        return _results(call)
 
-    def wake(self) -> None:
-        """There is a connection again."""
-        for channel, lane in self._lanes.items():
-            if not lane.sent:
-                self._wake(channel)
+    def resume(self) -> None:
+        """Send again: there may be a connection now."""
+        for channel, queue in self._queues.items():
+            if not queue.sent:
+                self._schedule(channel)
 
-    def _wake(self, channel: str) -> None:
-        if not self._due:
-            asyncio.get_running_loop().call_soon(self._send_due)
-        self._due.append(channel)
+    # Sending
 
-    def _send_due(self) -> None:
-        due, self._due = self._due, []
-        for channel in due:
-            if (lane := self._lanes.get(channel)) is not None and not lane.sent:
-                self._send(channel, lane)
+    def _enqueue(self, item: QueuedEvent) -> None:
+        event = item[0]
+        if (queue := self._queues.get(event.channel)) is None:
+            queue = self._queues[event.channel] = ChannelQueue(self._forget)
+            self._schedule(event.channel)
+        queue.waiting.append(item)
+        self._waiting_bytes += len(event.data) + EVENT_OVERHEAD
+
+    def _schedule(self, channel: str) -> None:
+        """Send the channel's events at the end of this turn of the loop."""
+        if not self._scheduled:
+            asyncio.get_running_loop().call_soon(self._send_scheduled)
+        self._scheduled.append(channel)
+
+    def _send_scheduled(self) -> None:
+        scheduled, self._scheduled = self._scheduled, []
+        for channel in scheduled:
+            if (queue := self._queues.get(channel)) is not None and not queue.sent:
+                self._send(channel, queue)
 
     def _send(
-        self, channel: str, lane: ChannelQueue, redirect: ServerAddress | None = None
+        self, channel: str, queue: ChannelQueue, redirect: ServerAddress | None = None
     ) -> None:
         while True:
-            self._drop_given_up(lane)
-            if not lane.waiting:
-                del self._lanes[channel]
+            queue.drop_given_up()
+            if not queue.waiting:
+                del self._queues[channel]
                 return
             if (link := self._router.link(channel, redirect)) is None:
-                return  # `wake` comes back
-            lane.sent = self._take(lane)
-            if (arguments := self._arguments(channel, lane)) is not None:
+                return  # `resume` is called when there is a connection
+            queue.sent = queue.take()
+            if (arguments := self._arguments(channel, queue)) is not None:
                 break
         if redirect is not None:
             link.send(pack("ASKING"), ignore)
         link.send(
             pack("EVALSHA", PUBLISH.sha, *arguments),
-            lambda reply: self._answered(channel, lane, reply),
+            lambda reply: self._on_reply(channel, queue, reply),
         )
 
-    def _arguments(self, channel: str, lane: ChannelQueue) -> Sequence[str | bytes | int] | None:
-        """Of the call that sends what is taken. None where one event cannot be written down: it fails, the others wait again."""
+    def _arguments(self, channel: str, queue: ChannelQueue) -> Sequence[str | bytes | int] | None:
+        """The arguments for the events in `queue.sent`.
+
+        None when they cannot be encoded: an event that cannot be encoded alone fails, and the
+        others wait again. When each can be encoded alone, all of them fail.
+        """
         try:
-            return self._router.arguments(channel, [item[0] for item in lane.sent])
+            return self._router.arguments(channel, [event for event, _, _ in queue.sent])
         except Exception as error:
-            sent, lane.sent = lane.sent, []
-            faults = [self._fault(channel, item) for item in sent]
-            together = None if any(faults) else error  # each alone can be
+            sent, queue.sent = queue.sent, []
+            faults = [self._encode_error(channel, item) for item in sent]
+            shared = None if any(faults) else error
             for item, fault in reversed(list(zip(sent, faults, strict=True))):
-                if (why := fault or together) is None:
-                    lane.waiting.appendleft(item)
+                if (reason := fault or shared) is None:
+                    queue.waiting.appendleft(item)
                 else:
-                    item[1].fault = why
-                    item[1].settle(item[2], internal())
+                    _, call, index = item
+                    call.encode_error = reason
+                    call.settle(index, internal())
                     self._forget(item)
             return None
 
-    def _fault(self, channel: str, item: Item) -> Exception | None:
+    def _encode_error(self, channel: str, item: QueuedEvent) -> Exception | None:
         try:
             self._router.arguments(channel, [item[0]])
         except Exception as error:
@@ -204,113 +165,86 @@ class RedisPublisher:
             return error
         return None
 
-    def _drop_given_up(self, lane: ChannelQueue) -> None:
-        while lane.waiting and lane.waiting[0][1].over:
-            self._forget(lane.waiting.popleft())
+    def _forget(self, item: QueuedEvent) -> None:
+        self._waiting_bytes -= len(item[0].data) + EVENT_OVERHEAD
 
-    def _take(self, lane: ChannelQueue) -> list[Item]:
-        taken: list[Item] = []
-        size = 0
-        while lane.waiting and len(taken) < CALL_EVENTS:
-            item = lane.waiting[0]
-            if item[1].over:
-                self._forget(lane.waiting.popleft())
-                continue
-            size += len(item[0].data)
-            if taken and size > CALL_BYTES:
-                break
-            taken.append(lane.waiting.popleft())
-        return taken
+    # Replies
 
-    def _forget(self, item: Item) -> None:
-        self._bytes -= len(item[0].data) + EVENT_OVERHEAD
-
-    def _answered(self, channel: str, lane: ChannelQueue, reply: Reply) -> None:
-        sent = lane.sent
+    def _on_reply(self, channel: str, queue: ChannelQueue, reply: Reply) -> None:
+        sent = queue.sent
         try:
-            self._settle(channel, lane, reply)
-        except (
-            Exception
-        ):  # a reply that nobody understands: those who wait are told, and the lane goes on
+            self._settle(channel, queue, reply)
+        except Exception:  # an unreadable reply: the callers are told, and the queue goes on
             log.exception("redis_reply_unreadable", channel=channel)
-            unknown = BrokerUnavailable(
-                f"whether the event is stored is not known{SAME_KEY}: Redis answered something unexpected"
-            )
+            unknown = BrokerUnavailable(f"{OUTCOME_UNKNOWN}: Redis answered something unexpected")
             for item in sent:
-                if item[1].results[item[2]] is None:
-                    item[1].settle(item[2], unknown)
+                _, call, index = item
+                if call.results[index] is None:
+                    call.settle(index, unknown)
                     self._forget(item)
-            self._send(channel, lane)
+            self._send(channel, queue)
 
-    def _settle(self, channel: str, lane: ChannelQueue, reply: Reply) -> None:
-        sent, lane.sent = lane.sent, []
+    def _settle(self, channel: str, queue: ChannelQueue, reply: Reply) -> None:
+        sent, queue.sent = queue.sent, []
         if isinstance(reply, ErrorReply) and reply.code in PASSING:
-            return self._again(channel, lane, sent, reply)
-        if isinstance(reply, LinkLost):  # where there is a key, sending it again is safe
-            lane.waiting.extendleft(item for item in reversed(sent) if item[0].key is not None)
+            return self._send_again(channel, queue, sent, reply)
+        if isinstance(reply, LinkLost):  # with a key it is safe to send the event again
+            queue.waiting.extendleft(item for item in reversed(sent) if item[0].key is not None)
             sent = [item for item in sent if item[0].key is None]
         if isinstance(reply, list):
-            epoch = reply[0].decode()
-            results = [
-                _result(event, epoch, answer)
-                for (event, _, _), answer in zip(sent, reply[1:], strict=True)
-            ]
+            results = read_results([event for event, _, _ in sent], reply)
             for (_, call, index), result in zip(sent, results, strict=True):
                 call.settle(index, result)
         else:
-            error = _unavailable(reply)
+            error = publish_error(reply)
             for _, call, index in sent:
                 call.settle(index, error)
         for item in sent:
             self._forget(item)
-        self._send(channel, lane)
+        self._send(channel, queue)
 
-    def _again(self, channel: str, lane: ChannelQueue, sent: list[Item], error: ErrorReply) -> None:
-        lane.waiting.extendleft(reversed(sent))
+    def _send_again(
+        self, channel: str, queue: ChannelQueue, sent: list[QueuedEvent], error: ErrorReply
+    ) -> None:
+        queue.waiting.extendleft(reversed(sent))
         self._router.refused(channel, error)
         if error.code == "ASK" and self._router.link(channel, error.redirect) is not None:
-            self._send(channel, lane, error.redirect)
-        elif error.code == "NOSCRIPT":  # `refused` has sent it again, ahead of this
-            self._send(channel, lane)
+            self._send(channel, queue, error.redirect)
+        elif error.code == "NOSCRIPT":  # `refused` has sent the script, ahead of this command
+            self._send(channel, queue)
         else:
-            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._wake, channel)
+            asyncio.get_running_loop().call_later(RETRY_SECONDS, self._schedule, channel)
+
+    # The end of a call
 
     def _give_up(self, call: PublishCall) -> None:
-        sent = {index for lane in self._lanes.values() for _, of, index in lane.sent if of is call}
-        why = self._router.trouble() or "no answer in time"
+        sent = {
+            index
+            for queue in self._queues.values()
+            for _, of_call, index in queue.sent
+            if of_call is call
+        }
+        reason = self._router.trouble() or "no answer in time"
         for index, result in enumerate(call.results):
             if result is None:
-                what = (
-                    f"whether the event is stored is not known{SAME_KEY}"
-                    if index in sent
-                    else "the event is not stored"
-                )
-                call.results[index] = BrokerUnavailable(f"{what}: {why}")
+                outcome = OUTCOME_UNKNOWN if index in sent else NOT_STORED
+                call.results[index] = BrokerUnavailable(f"{outcome}: {reason}")
 
     def _purge(self, channels: set[str]) -> None:
         for channel in channels:
-            if (lane := self._lanes.get(channel)) is not None:
-                self._drop_given_up(lane)
-                if not lane.waiting and not lane.sent:
-                    del self._lanes[channel]
+            if (queue := self._queues.get(channel)) is not None:
+                queue.drop_given_up()
+                if not queue.waiting and not queue.sent:
+                    del self._queues[channel]
 
 
-def _result(event: NewEvent, epoch: str, answer: int | bytes) -> Receipt | EventHubError:
-    if isinstance(answer, int):
-        return Receipt(Position(epoch, answer), event.time)
-    offset, _, time = answer.partition(b" ")
-    first = Position(epoch, int(offset))
-    return (
-        IdempotencyConflict(str(first))
-        if time == b"conflict"
-        else Receipt(first, int(time), replayed=True)
-    )
-
-
-def _unavailable(reply: Reply) -> BrokerUnavailable:
-    if isinstance(reply, LinkLost):
-        return BrokerUnavailable(f"whether the event is stored is not known{SAME_KEY}: {reply}")
-    if isinstance(reply, ErrorReply) and reply.code == "OOM":
-        return BrokerUnavailable("the event is not stored: Redis is out of memory (maxmemory)")
-    code = reply.code if isinstance(reply, ErrorReply) else "something unexpected"
-    return BrokerUnavailable(f"the event is not stored: Redis answered {code}")
+def _results(call: PublishCall) -> Sequence[Receipt | EventHubError]:
+    """The results of a call that is over. Raises an error that concerns all of them."""
+    results = [result for result in call.results if result is not None]
+    if isinstance(error := results[0], BrokerUnavailable) and all(
+        isinstance(result, BrokerUnavailable) for result in results
+    ):
+        raise error
+    if call.encode_error is not None and not any(isinstance(one, Receipt) for one in results):
+        raise call.encode_error
+    return results

@@ -1,67 +1,40 @@
-"""One master at one address: its two connections, the subscriptions there, and the probes that show whether announcing works.
+"""One master at one address: its two connections, and the probes that show whether both work.
 
-Commands and announcements have a connection each, so that neither waits for the other, and either may fail alone. Every second a probe is
-published over the first and must arrive over the second; a server that is no longer a master is left as well. Half-open connections,
-stalled proxies and stopped servers show within `PROBE_SECONDS + ANSWER_SECONDS`.
+Commands and announcements have a connection each, so neither waits for the other, and either may
+fail alone. Every second a probe is published over the first connection and must arrive over the
+second. A server that is no longer a master is left as well. Half-open connections, stalled proxies
+and stopped servers are noticed within `PROBE_SECONDS + ANSWER_SECONDS`.
 """
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
-from eventhub.brokers.redis.codec import HISTORY, PUBLISH, KeyNames
+from eventhub.brokers.redis.codec import HISTORY, PUBLISH, KeyNames, PubSub
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, ignore, pack, sentence
+from eventhub.brokers.redis.probe import AnnouncementProbe
+from eventhub.brokers.redis.subscriptions import (
+    ShardOwner,
+    ShardSubscription,
+    ShardSubscriptions,
+)
 from eventhub.brokers.redis.url import Login, ServerAddress
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 2.0
 PROBE_SECONDS = 1.0
 BUSY_SECONDS = 10.0
-"""How long a probe may take while other announcements do arrive."""
-RETRY_SECONDS = (0.05, 1.0)
+"""How long a probe may take while other announcements arrive."""
+BACKOFF_SECONDS = (0.05, 1.0)
 
 log = structlog.get_logger("eventhub.brokers.redis")
 
 
-class ShardSubscription:
-    """To one channel, wherever it is: `take` gets what is published. `established` is set when this first came to this node.
-
-    `since` is when it began, in the loop's seconds.
-    """
-
-    __slots__ = ("channel", "confirmed", "established", "since", "take", "topic")
-
-    def __init__(self, channel: str, topic: bytes, take: Callable[[bytes], None]) -> None:
-        self.channel = channel
-        self.topic = topic
-        self.take = take
-        self.confirmed = False
-        self.established = asyncio.Event()
-        self.since = asyncio.get_running_loop().time()
-
-
-class ShardOwner(Protocol):
-    """The broker, as its shards see it. All of these return at once."""
-
-    def gap(self, channel: str) -> None:
-        """Announcing works again for a channel after it may not have."""
-        ...
-
-    def changed(self) -> None:
-        """A connection was made or lost."""
-        ...
-
-    def doubt(self) -> None:
-        """The masters may be others now."""
-        ...
-
-
 class Shard:
-    """`run` keeps the connections. `commands` is None while there is none. `sharded`: announcements stay within a shard of the cluster."""
+    """One master. `run` keeps its connections. `commands` is None while there is none."""
 
     def __init__(
         self,
@@ -71,95 +44,87 @@ class Shard:
         owner: ShardOwner,
         *,
         node: str,
-        sharded: bool,
+        pubsub: PubSub,
     ) -> None:
         self.address = address
         self.commands: RedisLink | None = None
-        self.subscriptions: dict[bytes, ShardSubscription] = {}
         self.tag = "0"
-        """A hash tag of this shard, for its probes."""
-        self._verbs = (
-            ("SSUBSCRIBE", "SUNSUBSCRIBE", "SPUBLISH")
-            if sharded
-            else ("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH")
-        )
+        """A hash tag of one of this shard's slots, for its probes."""
         self._login, self._names, self._owner, self._node = login, names, owner, node
+        self._pubsub = pubsub
+        self._probe = AnnouncementProbe()
+        self._subscriptions = ShardSubscriptions(owner, self._probe, pubsub)
         self._listener: RedisLink | None = None
-        self._leaving: Counter[bytes] = (
-            Counter()
-        )  # UNSUBSCRIBEs not yet confirmed: confirmations of a SUBSCRIBE that come before are stale
-        self._refusal = ""
-        self._probes = 0
-        self._probed = b""
-        self._probe: asyncio.Future[None] | None = None
         self._troubles = {"commands": "connecting", "announcements": "connecting"}
-        self._ready = asyncio.Event()  # there is a connection for commands
+        self._commands_ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Keep both connections until cancelled."""
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._keep("commands", self._serve_commands))
-                tasks.create_task(self._keep("announcements", self._listen))
+                tasks.create_task(self._keep("announcements", self._serve_announcements))
         finally:
-            for subscription in self.subscriptions.values():
-                subscription.confirmed = False
+            self._subscriptions.unconfirm()
 
     def trouble(self) -> str | None:
         """Why this shard does not work, or None."""
         return next(
-            (f"{self.address}: {what}: {why}" for what, why in self._troubles.items() if why), None
+            (
+                f"{self.address}: {connection}: {reason}"
+                for connection, reason in self._troubles.items()
+                if reason
+            ),
+            None,
         )
 
-    def add(self, subscriptions: Iterable[ShardSubscription]) -> None:
-        """Announce these from here, when `established` is set, or from the `gap` that tells it."""
-        for subscription in subscriptions:
-            subscription.confirmed = False
-            self.subscriptions[subscription.topic] = subscription
-            self._subscribe(subscription.topic)
+    def add(self, subscription: ShardSubscription) -> None:
+        """Announce its channel from here, once `established` is set or a `gap` tells it."""
+        self._subscriptions.add(subscription)
 
     def remove(self, subscription: ShardSubscription) -> None:
-        """Announce it no longer."""
-        self.subscriptions.pop(subscription.topic, None)
-        if subscription.confirmed:  # otherwise when the confirmation comes
-            self._unsubscribe(subscription.topic)
+        """Stop announcing its channel."""
+        self._subscriptions.remove(subscription)
 
-    def load(self) -> None:
-        """Load the scripts again, before anything that is sent from now on."""
+    def load_scripts(self) -> None:
+        """Load the scripts again, before any command that is sent from now on."""
         if self.commands is not None:
             for script in (PUBLISH, HISTORY):
                 self.commands.send(pack("SCRIPT", "LOAD", script.text), ignore)
 
-    def leave(self, reason: str) -> None:
+    def reconnect(self, reason: str) -> None:
         """Make both connections anew."""
         for link in (self.commands, self._listener):
             if link is not None:
                 link.close(reason)
 
-    async def _keep(self, what: str, serve: Callable[[], Any]) -> None:
-        delay, longest = RETRY_SECONDS
+    async def _keep(self, connection: str, serve: Callable[[], Any]) -> None:
+        """Serve a connection again and again, with a growing delay after each failure."""
+        delay, longest = BACKOFF_SECONDS
         while True:
             try:
                 await serve()
             except (LinkLost, ErrorReply, OSError, TimeoutError) as error:
-                why = sentence(error)
-            except Exception as error:  # it costs this connection, and not the node
-                log.exception("redis_unreadable", address=str(self.address), connection=what)
-                why = f"it answered what nobody understands: {type(error).__name__}"
-            if not self._troubles[what]:
-                delay = RETRY_SECONDS[0]
-            if self._troubles[what] in ("", "connecting"):
-                log.warning("redis_lost", address=str(self.address), connection=what, reason=why)
-            self._troubles[what] = why
+                reason = sentence(error)
+            except Exception as error:  # ends this connection, and not the node
+                log.exception("redis_unreadable", address=str(self.address), connection=connection)
+                reason = f"its answer cannot be processed: {type(error).__name__}"
+            if not self._troubles[connection]:
+                delay = BACKOFF_SECONDS[0]
+            if self._troubles[connection] in ("", "connecting"):
+                log.warning(
+                    "redis_lost", address=str(self.address), connection=connection, reason=reason
+                )
+            self._troubles[connection] = reason
             self._owner.changed()
             self._owner.doubt()
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))
             delay = min(2 * delay, longest)
 
-    def _works(self, what: str) -> None:
-        if self._troubles[what]:
-            self._troubles[what] = ""
-            log.info("redis_connected", address=str(self.address), connection=what)
+    def _works(self, connection: str) -> None:
+        if self._troubles[connection]:
+            self._troubles[connection] = ""
+            log.info("redis_connected", address=str(self.address), connection=connection)
             self._owner.changed()
 
     # Commands
@@ -174,14 +139,14 @@ class Shard:
                 )
                 await self._warn_of_eviction(link)
             self.commands = link
-            self._ready.set()
+            self._commands_ready.set()
             self._works("commands")
-            await asyncio.wait([link.lost])  # which a cancellation must not cancel
+            await asyncio.wait([link.lost])  # a cancellation must not cancel the future itself
             raise link.lost.result()
         finally:
             self.commands = None
-            self._ready.clear()
-            link.close("done with it")
+            self._commands_ready.clear()
+            link.close("no longer used")
 
     async def _warn_of_eviction(self, link: RedisLink) -> None:
         memory = await link.call("INFO", "memory")
@@ -194,52 +159,40 @@ class Shard:
 
     # Announcements
 
-    async def _listen(self) -> None:
+    async def _serve_announcements(self) -> None:
         async with asyncio.timeout(CONNECT_SECONDS):
-            link = await RedisLink.open(self.address, self._login, self._pushed)
+            link = await RedisLink.open(self.address, self._login, self._subscriptions.on_push)
         self._listener = link
         try:
-            self._subscribe(*self.subscriptions)
+            self._subscriptions.connected(link)
             while True:
-                if await self._proves(link):
+                if await self._probe_arrives(link):
                     self._works("announcements")
-                self._subscribe(
-                    *(
-                        topic
-                        for topic, subscription in self.subscriptions.items()
-                        if not subscription.confirmed
-                    )
-                )
+                self._subscriptions.subscribe_again()
                 await asyncio.wait([link.lost], timeout=PROBE_SECONDS)
                 if link.lost.done():
                     raise link.lost.result()
         finally:
-            self._listener, self._probed = None, b""
-            self._leaving.clear()
-            for subscription in self.subscriptions.values():
-                subscription.confirmed = False
-            link.close("done with it")
+            self._listener, self._probe.topic = None, b""
+            self._subscriptions.disconnected()
+            link.close("no longer used")
 
-    async def _proves(self, link: RedisLink) -> bool:
-        """A probe published now arrives; False when it could not be published. Raises LinkLost, Refused, TimeoutError."""
-        if self._probed != (topic := self._names.probe(self.tag, self._node).encode()):
-            self._probed = topic
-            probe = self._probe = asyncio.get_running_loop().create_future()
-            link.write(pack(self._verbs[0], topic))
-            await self._arrival(
-                link, probe
-            )  # of the confirmation: what is published before goes nowhere
+    async def _probe_arrives(self, link: RedisLink) -> bool:
+        """Publish a probe and wait for it. False when it could not be published.
+
+        Raises LinkLost, ErrorReply, TimeoutError.
+        """
+        await self._subscribe_probe(link)
         async with asyncio.timeout(CONNECT_SECONDS):
-            await self._ready.wait()
+            await self._commands_ready.wait()
         commands = self.commands
         assert commands is not None
-        self._probes += 1
-        probe = self._probe = asyncio.get_running_loop().create_future()
-        answers = asyncio.create_task(
-            _both(commands.call("HELLO"), commands.call(self._verbs[2], topic, self._probes))
-        )
+        self._probe.number += 1
+        arrival = self._probe.expect()
+        publish = commands.call(self._pubsub.publish, self._probe.topic, self._probe.number)
+        answers = asyncio.create_task(_gather(commands.call("HELLO"), publish))
         try:
-            await _settled(answers)
+            await _wait_for_any(answers)
             hello, _ = answers.result()
         except (asyncio.InvalidStateError, LinkLost):
             commands.close("no answer to a probe")
@@ -247,99 +200,46 @@ class Shard:
         finally:
             answers.cancel()
         if hello[b"role"] != b"master":
-            self.leave("it is no longer a master")
-        await self._arrival(link, probe)
+            self.reconnect("it is no longer a master")
+        await self._wait_for_arrival(link, arrival)
         return True
 
-    async def _arrival(self, link: RedisLink, probe: "asyncio.Future[None]") -> None:
+    async def _subscribe_probe(self, link: RedisLink) -> None:
+        """Subscribe to the probe's topic and wait for the confirmation.
+
+        A probe that is published before the confirmation goes nowhere.
+        """
+        topic = self._names.probe(self.tag, self._node).encode()
+        if topic != self._probe.topic:
+            self._probe.topic = topic
+            confirmation = self._probe.expect()
+            link.write(pack(self._pubsub.subscribe, topic))
+            await self._wait_for_arrival(link, confirmation)
+
+    async def _wait_for_arrival(self, link: RedisLink, arrival: "asyncio.Future[None]") -> None:
+        """Wait for ANSWER_SECONDS, and up to BUSY_SECONDS while anything else arrives."""
         for _ in range(int(BUSY_SECONDS / ANSWER_SECONDS)):
-            heard = link.heard
-            awaited: list[asyncio.Future[Any]] = [link.lost, probe]
-            await _settled(*awaited)
+            received = link.received
+            awaited: list[asyncio.Future[Any]] = [link.lost, arrival]
+            await _wait_for_any(*awaited)
             if link.lost.done():
                 raise link.lost.result()
-            if probe.done():
+            if arrival.done():
                 return
-            if link.heard == heard:
+            if link.received == received:
                 break
-        raise LinkLost(f"probes do not arrive{self._refusal}")
-
-    def _subscribe(self, *topics: bytes) -> None:
-        if self._listener is None:
-            return
-        # one command each: those of a cluster must not be of several slots, and one refusal refuses
-        # all of a command
-        for topic in topics:
-            self._listener.write(pack(self._verbs[0], topic))
-
-    def _pushed(self, push: list[Any]) -> None:
-        kind, topic = push[0], push[1]
-        if kind in (b"message", b"smessage"):
-            if topic in self._leaving:
-                # published before it was left: whoever subscribed again since then has read beyond
-                # it
-                pass
-            elif (subscription := self.subscriptions.get(topic)) is not None:
-                self._take(subscription, push[2])
-            elif push[2] == b"%d" % self._probes:
-                self._arrived()
-        elif kind in (b"subscribe", b"ssubscribe"):
-            if topic == self._probed:
-                self._arrived()
-            elif topic not in self._leaving:
-                self._confirmed(topic)
-        elif kind == b"refused":
-            self._refused(push[1])
-        elif topic in self._leaving:
-            self._leaving -= Counter((topic,))
-        elif (subscription := self.subscriptions.get(topic)) is not None:
-            subscription.confirmed = False  # the server ended it: its slot moved
-            self._owner.doubt()
-
-    def _take(self, subscription: ShardSubscription, data: bytes) -> None:
-        try:
-            subscription.take(data)
-        except Exception as error:  # not of a node: what it was instead of is asked for
-            log.warning(
-                "unreadable_announcement",
-                channel=subscription.channel,
-                size=len(data),
-                reason=type(error).__name__,
-            )
-            self._owner.gap(subscription.channel)
-
-    def _arrived(self) -> None:
-        if self._probe is not None and not self._probe.done():
-            self._probe.set_result(None)
-
-    def _refused(self, code: str) -> None:
-        self._refusal = f"; subscribing was answered {code}"
-        self._owner.doubt()
-        if self._leaving and self._listener is not None:
-            self._listener.close(f"unsubscribing was answered {code}")
-
-    def _confirmed(self, topic: bytes) -> None:
-        if (subscription := self.subscriptions.get(topic)) is None:
-            self._unsubscribe(topic)
-        elif not subscription.confirmed:
-            subscription.confirmed = True
-            if subscription.established.is_set():
-                self._owner.gap(subscription.channel)
-            else:
-                subscription.established.set()
-
-    def _unsubscribe(self, topic: bytes) -> None:
-        if self._listener is not None:
-            self._leaving[topic] += 1
-            self._listener.write(pack(self._verbs[1], topic))
+        raise LinkLost(f"probes do not arrive{self._subscriptions.refusal}")
 
 
-async def _both(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
+async def _gather(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
     return await asyncio.gather(*calls)
 
 
-async def _settled(*awaited: "asyncio.Future[Any]") -> None:
-    """Until one is done, or ANSWER_SECONDS are over: in halves, as one half may pass while this process gets no core and reads nothing."""
+async def _wait_for_any(*awaited: "asyncio.Future[Any]") -> None:
+    """Wait until one future is done, or for ANSWER_SECONDS.
+
+    It waits in two halves: one half may pass while this process gets no core and reads nothing.
+    """
     for _ in range(2):
         await asyncio.wait(awaited, timeout=ANSWER_SECONDS / 2, return_when=asyncio.FIRST_COMPLETED)
         if any(future.done() for future in awaited):

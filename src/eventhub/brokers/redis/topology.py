@@ -1,4 +1,7 @@
-"""Which masters there are, and which slots each of them serves: asked of nobody, of sentinels, or of the cluster's nodes."""
+"""The masters, and the slots that each of them serves.
+
+A single server needs no question. Otherwise sentinels, or the nodes of the cluster, are asked.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,21 +15,21 @@ ASK_SECONDS = 1.0
 
 
 class Master(NamedTuple):
-    """A master and its slots. Where there is no cluster, it has all of them."""
+    """A master and its slots. Outside of a cluster it has all slots."""
 
     address: ServerAddress
     slots: Sequence[range]
 
 
 class NoMaster(Exception):
-    """Nobody who was asked knows; says why, without secrets."""
+    """No master is known. The message says why, without secrets."""
 
 
 class Topology(Protocol):
     """Finds masters."""
 
-    async def masters(self, *, doubt: bool) -> Sequence[Master]:
-        """All of them. `doubt`: what was found last may be wrong. Raises NoMaster."""
+    async def masters(self, *, in_doubt: bool) -> Sequence[Master]:
+        """All masters. `in_doubt`: the last answer may be wrong. Raises NoMaster."""
         ...
 
     def close(self) -> None:
@@ -35,7 +38,7 @@ class Topology(Protocol):
 
 
 def topology(url: RedisUrl) -> Topology:
-    """The one for a URL."""
+    """The topology of a URL."""
     match url.kind:
         case Deployment.SINGLE:
             return SingleServer(url.addresses[0])
@@ -51,7 +54,7 @@ class SingleServer:
     def __init__(self, address: ServerAddress) -> None:
         self._masters = (Master(address, (range(SLOTS),)),)
 
-    async def masters(self, *, doubt: bool) -> Sequence[Master]:
+    async def masters(self, *, in_doubt: bool) -> Sequence[Master]:
         return self._masters
 
     def close(self) -> None:
@@ -59,7 +62,7 @@ class SingleServer:
 
 
 class TopologyClient:
-    """A server that is asked again and again over one connection."""
+    """A server that is asked for the topology, over one connection for all questions."""
 
     def __init__(self, address: ServerAddress, login: Login) -> None:
         self.address = address
@@ -67,7 +70,7 @@ class TopologyClient:
         self._link: RedisLink | None = None
 
     async def ask(self, *command: str) -> object:
-        """Its answer. Raises LinkLost, Refused, OSError, TimeoutError."""
+        """The server's answer. Raises LinkLost, ErrorReply, OSError, TimeoutError."""
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 if self._link is None or self._link.lost.done():
@@ -79,32 +82,35 @@ class TopologyClient:
 
     def close(self) -> None:
         if self._link is not None:
-            self._link.close("done with it")
+            self._link.close("no longer used")
 
 
 class Sentinels:
-    """The master that the sentinel with the newest configuration names: one cut off with an old master knows only old ones."""
+    """The master that the sentinel with the newest configuration names.
+
+    A sentinel that is cut off together with an old master knows only old configurations.
+    """
 
     def __init__(self, url: RedisUrl) -> None:
         self._name = url.master
-        self._oracles = [TopologyClient(address, url.sentinel_login) for address in url.addresses]
+        self._clients = [TopologyClient(address, url.sentinel_login) for address in url.addresses]
 
-    async def masters(self, *, doubt: bool) -> Sequence[Master]:
-        answers = await asyncio.gather(*(self._ask(oracle) for oracle in self._oracles))
+    async def masters(self, *, in_doubt: bool) -> Sequence[Master]:
+        answers = await asyncio.gather(*(self._ask(client) for client in self._clients))
         found = [answer for answer in answers if isinstance(answer, tuple)]
         if not found:
             raise NoMaster(f"no sentinel names the master {self._name!r}: {answers[0]}")
         return (Master(max(found)[1], (range(SLOTS),)),)
 
     def close(self) -> None:
-        for oracle in self._oracles:
-            oracle.close()
+        for client in self._clients:
+            client.close()
 
-    async def _ask(self, oracle: TopologyClient) -> tuple[int, ServerAddress] | str:
+    async def _ask(self, client: TopologyClient) -> tuple[int, ServerAddress] | str:
         try:
-            state = await oracle.ask("SENTINEL", "MASTER", self._name)
+            state = await client.ask("SENTINEL", "MASTER", self._name)
         except (LinkLost, ErrorReply, OSError, TimeoutError) as error:
-            return f"{oracle.address}: {sentence(error)}"
+            return f"{client.address}: {sentence(error)}"
         assert isinstance(state, dict)
         return int(state[b"config-epoch"]), ServerAddress(
             state[b"ip"].decode(), int(state[b"port"])
@@ -112,44 +118,50 @@ class Sentinels:
 
 
 class ClusterMasters:
-    """The masters of a cluster, as the node sees them that answered last; after a doubt, as another one does."""
+    """The masters of a cluster, as one of its nodes sees them.
+
+    The node that answered last is asked again; in doubt, another one is.
+    """
 
     def __init__(self, url: RedisUrl) -> None:
         self._login = url.login
         self._seeds = url.addresses
-        self._oracles = {address: TopologyClient(address, url.login) for address in url.addresses}
+        self._clients = {address: TopologyClient(address, url.login) for address in url.addresses}
 
-    async def masters(self, *, doubt: bool) -> Sequence[Master]:
-        if doubt:
-            first = next(iter(self._oracles))
-            self._oracles[first] = self._oracles.pop(first)  # to the end
-        why = ""
-        for oracle in list(self._oracles.values()):
+    async def masters(self, *, in_doubt: bool) -> Sequence[Master]:
+        if in_doubt:
+            first = next(iter(self._clients))
+            self._clients[first] = self._clients.pop(first)  # moved to the end
+        reason = ""
+        for client in list(self._clients.values()):
             try:
-                found = _masters(await oracle.ask("CLUSTER", "SLOTS"), oracle.address)
+                found = _masters(await client.ask("CLUSTER", "SLOTS"), client.address)
             except (LinkLost, ErrorReply, OSError, TimeoutError) as error:
-                why = f": {oracle.address}: {sentence(error)}"
-                self._oracles[oracle.address] = self._oracles.pop(oracle.address)
+                reason = f": {client.address}: {sentence(error)}"
+                self._clients[client.address] = self._clients.pop(client.address)
                 continue
             if found:
-                self._know(found)
+                self._remember(found)
                 return found
-        raise NoMaster(f"no node of the cluster says who serves its slots{why}")
+        raise NoMaster(f"no node of the cluster says who serves its slots{reason}")
 
     def close(self) -> None:
-        for oracle in self._oracles.values():
-            oracle.close()
+        for client in self._clients.values():
+            client.close()
 
-    def _know(self, masters: Sequence[Master]) -> None:
+    def _remember(self, masters: Sequence[Master]) -> None:
         wanted = {*self._seeds, *(master.address for master in masters)}
-        for address in wanted - self._oracles.keys():
-            self._oracles[address] = TopologyClient(address, self._login)
-        for address in self._oracles.keys() - wanted:
-            self._oracles.pop(address).close()
+        for address in wanted - self._clients.keys():
+            self._clients[address] = TopologyClient(address, self._login)
+        for address in self._clients.keys() - wanted:
+            self._clients.pop(address).close()
 
 
 def _masters(answer: object, asked: ServerAddress) -> Sequence[Master]:
-    """The answer to CLUSTER SLOTS. A node that does not know its own name leaves it empty."""
+    """The masters in an answer to CLUSTER SLOTS.
+
+    A node that does not know its own host name leaves it empty.
+    """
     assert isinstance(answer, list)
     slots: dict[ServerAddress, list[range]] = {}
     for first, last, (host, port, *_), *_ in answer:

@@ -1,4 +1,4 @@
-"""Where Redis is: the broker's URL, taken apart. No I/O. The forms are in the docstring of `redis.py`."""
+"""The broker's URL and its parts. The package's docstring lists the forms."""
 
 import ssl
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ SENTINEL_PORT = 26379
 
 
 class Deployment(StrEnum):
-    """How the master of a channel is found."""
+    """How a channel's master is found."""
 
     SINGLE = ""
     SENTINEL = "sentinel"
@@ -21,7 +21,7 @@ class Deployment(StrEnum):
 
 
 class ServerAddress(NamedTuple):
-    """Of a server."""
+    """A server's host and port."""
 
     host: str
     port: int
@@ -32,7 +32,7 @@ class ServerAddress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What every connection to one kind of server begins with."""
+    """How a connection logs in."""
 
     username: str | None = None
     password: str | None = field(default=None, repr=False)
@@ -42,7 +42,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class RedisUrl:
-    """A URL's parts. `addresses` are the sentinels, or some nodes of the cluster, or the one server."""
+    """A URL's parts. `addresses` names the server, the sentinels, or some nodes of the cluster."""
 
     kind: Deployment
     addresses: tuple[ServerAddress, ...]
@@ -52,17 +52,18 @@ class RedisUrl:
 
 
 def parse(url: str) -> RedisUrl:
-    """Raises ConfigurationError, which never shows the URL: it may hold a password."""
+    """Raises ConfigurationError, which never shows the URL, because it may hold a password."""
     try:
         return _parse(url)
-    except (ValueError, OSError) as error:  # of urlsplit, int and ssl; a file that cannot be read
+    except (ValueError, OSError) as error:  # from urlsplit, int, ssl and files
         raise ConfigurationError(f"the broker's URL cannot be used: {_harmless(error)}") from None
 
 
 OPTIONS = (
-    "sentinel_username", "sentinel_password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname",
+    "sentinel_username", "sentinel_password", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile",
+    "ssl_cert_reqs", "ssl_check_hostname",
 )  # fmt: skip
-"""Those that begin with ssl_ are for rediss:// alone."""
+"""Those that begin with ssl_ work with rediss:// only."""
 
 
 def _parse(url: str) -> RedisUrl:
@@ -70,7 +71,8 @@ def _parse(url: str) -> RedisUrl:
     scheme, _, kind_name = parts.scheme.partition("+")
     if scheme not in ("redis", "rediss") or kind_name not in tuple(Deployment):
         raise ConfigurationError(
-            "the broker's URL has a scheme that is not redis, rediss, or one of these with +sentinel or +cluster"
+            "the broker's URL has an unknown scheme; expected redis or rediss, alone or with "
+            "+sentinel or +cluster"
         )
     kind = Deployment(kind_name)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -80,7 +82,8 @@ def _parse(url: str) -> RedisUrl:
     addresses = tuple(_address(host, port) for host in (hosts or "127.0.0.1").split(","))
     if kind is Deployment.SINGLE and len(addresses) > 1:
         raise ConfigurationError(
-            "the broker's URL names several servers; say redis+sentinel:// or redis+cluster:// for these"
+            "the broker's URL names several servers; expected redis+sentinel:// or "
+            "redis+cluster:// for these"
         )
     master, db = _path(kind, parts.path.strip("/"))
     tls = _tls(options) if scheme == "rediss" else None
@@ -90,7 +93,8 @@ def _parse(url: str) -> RedisUrl:
     )
     if options:
         raise ConfigurationError(
-            f"the broker's URL has options that are not known: {', '.join(sorted(options))}; known are {', '.join(OPTIONS)}"
+            f"the broker's URL has unknown options: {', '.join(sorted(options))}; "
+            f"expected {', '.join(OPTIONS)}"
         )
     return RedisUrl(kind, addresses, login, sentinel_login, master)
 
@@ -134,6 +138,8 @@ def _tls(options: dict[str, str]) -> ssl.SSLContext:
 
 
 def _harmless(error: ValueError | OSError) -> str:
-    if isinstance(error, OSError):  # SSLError is one
-        return f"TLS: {error.strerror or error.reason if isinstance(error, ssl.SSLError) else error.strerror}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.strerror or error.reason}"
+    if isinstance(error, OSError):
+        return f"TLS: {error.strerror}"
     return "host, port or database is malformed"

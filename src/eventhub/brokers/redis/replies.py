@@ -1,0 +1,64 @@
+"""What Redis' replies to publish.lua mean, and which refusals pass. No I/O."""
+
+from collections.abc import Sequence
+
+from eventhub.brokers.redis.link import ErrorReply, LinkLost, Reply
+from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict
+from eventhub.events.event import NewEvent, Position, Receipt
+
+PASSING = frozenset(
+    {
+        "MOVED",
+        "TRYAGAIN",
+        "CLUSTERDOWN",
+        "READONLY",
+        "LOADING",
+        "MASTERDOWN",
+        "BUSY",
+        "NOREPLICAS",
+        "NOSCRIPT",
+        "ASK",
+    }
+)
+"""Refusals that end by themselves, or at another server. The command is sent again until its time
+is over.
+"""
+RETRY_SECONDS = 0.05
+"""How long to wait before a command that got a passing refusal is sent again."""
+OUTCOME_UNKNOWN = (
+    "whether the event is stored is not known "
+    "(events with an idempotency key may be published again)"
+)
+NOT_STORED = "the event is not stored"
+
+
+def read_results(
+    events: Sequence[NewEvent], reply: Sequence[int | bytes]
+) -> list[Receipt | EventHubError]:
+    """The results in an answer of publish.lua: its epoch, then one item per event."""
+    epoch = reply[0]
+    assert isinstance(epoch, bytes)
+    return [
+        _result(event, epoch.decode(), answer)
+        for event, answer in zip(events, reply[1:], strict=True)
+    ]
+
+
+def publish_error(reply: Reply) -> BrokerUnavailable:
+    """The result of each event when the reply is not an answer of the script."""
+    if isinstance(reply, LinkLost):
+        return BrokerUnavailable(f"{OUTCOME_UNKNOWN}: {reply}")
+    if isinstance(reply, ErrorReply) and reply.code == "OOM":
+        return BrokerUnavailable(f"{NOT_STORED}: Redis is out of memory (maxmemory)")
+    code = reply.code if isinstance(reply, ErrorReply) else "something unexpected"
+    return BrokerUnavailable(f"{NOT_STORED}: Redis answered {code}")
+
+
+def _result(event: NewEvent, epoch: str, answer: int | bytes) -> Receipt | EventHubError:
+    if isinstance(answer, int):
+        return Receipt(Position(epoch, answer), event.time)
+    offset, _, time = answer.partition(b" ")
+    first = Position(epoch, int(offset))
+    if time == b"conflict":
+        return IdempotencyConflict(str(first))
+    return Receipt(first, int(time), replayed=True)

@@ -1,0 +1,169 @@
+"""The subscriptions at one server: which are confirmed, and what becomes of each push. No I/O.
+
+A subscription is in one of these states:
+
+| state     | confirmed | leaving | next                                                      |
+|-----------|-----------|---------|-----------------------------------------------------------|
+| requested | no        | no      | the server confirms: `established` is set, or a gap told  |
+| confirmed | yes       | no      | removed: leaving; ended by the server: requested          |
+| leaving   | -         | yes     | the server confirms the UNSUBSCRIBE: gone                 |
+
+While a topic is leaving, its messages and confirmations belong to the removed subscription. A
+subscriber that has come back meanwhile has read history beyond them.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import structlog
+
+from eventhub.brokers.redis.codec import PubSub
+from eventhub.brokers.redis.link import RedisLink, pack
+from eventhub.brokers.redis.probe import AnnouncementProbe
+
+log = structlog.get_logger("eventhub.brokers.redis")
+
+
+class ShardSubscription:
+    """A subscription to one channel, at whichever server has the channel.
+
+    `take` gets what is published. `established` is set once a server first confirms. `since` is
+    when the subscription began, in the loop's seconds.
+    """
+
+    __slots__ = ("channel", "confirmed", "established", "since", "take", "topic")
+
+    def __init__(self, channel: str, topic: bytes, take: Callable[[bytes], None]) -> None:
+        self.channel = channel
+        self.topic = topic
+        self.take = take
+        self.confirmed = False
+        self.established = asyncio.Event()
+        self.since = asyncio.get_running_loop().time()
+
+
+class ShardOwner(Protocol):
+    """The broker, as its shards see it. All methods return at once."""
+
+    def gap(self, channel: str) -> None:
+        """A channel is announced again after it may not have been."""
+        ...
+
+    def changed(self) -> None:
+        """A connection was made or lost."""
+        ...
+
+    def doubt(self) -> None:
+        """Other servers may be the masters now."""
+        ...
+
+
+class ShardSubscriptions:
+    """The subscriptions at one server, and the connection that they use while there is one."""
+
+    def __init__(self, owner: ShardOwner, probe: AnnouncementProbe, commands: PubSub) -> None:
+        self.refusal = ""
+        """The server's last refusal of a subscription, for messages."""
+        self._owner, self._probe, self._commands = owner, probe, commands
+        self._link: RedisLink | None = None
+        self._by_topic: dict[bytes, ShardSubscription] = {}
+        self._leaving: Counter[bytes] = Counter()  # UNSUBSCRIBEs without a confirmation
+
+    def connected(self, link: RedisLink) -> None:
+        """Subscribe to everything over a new connection."""
+        self._link = link
+        self._subscribe(self._by_topic)
+
+    def disconnected(self) -> None:
+        """The connection is lost: nothing is confirmed any more."""
+        self._link = None
+        self._leaving.clear()
+        self.unconfirm()
+
+    def unconfirm(self) -> None:
+        """Mark all subscriptions as requested."""
+        for subscription in self._by_topic.values():
+            subscription.confirmed = False
+
+    def add(self, subscription: ShardSubscription) -> None:
+        """Announce its channel, once `established` is set or a `gap` tells it."""
+        subscription.confirmed = False
+        self._by_topic[subscription.topic] = subscription
+        self._subscribe([subscription.topic])
+
+    def remove(self, subscription: ShardSubscription) -> None:
+        """Stop announcing its channel."""
+        self._by_topic.pop(subscription.topic, None)
+        if subscription.confirmed:  # otherwise the confirmation is answered with UNSUBSCRIBE
+            self._unsubscribe(subscription.topic)
+
+    def subscribe_again(self) -> None:
+        """Repeat the requests that are not confirmed."""
+        self._subscribe([topic for topic, found in self._by_topic.items() if not found.confirmed])
+
+    def on_push(self, push: list[Any]) -> None:
+        """Handle a push of the server."""
+        kind, topic = push[0], push[1]
+        if kind in (b"message", b"smessage"):
+            self._on_message(topic, push[2])
+        elif kind in (b"subscribe", b"ssubscribe"):
+            if topic == self._probe.topic:
+                self._probe.arrive()
+            elif topic not in self._leaving:
+                self._on_confirmed(topic)
+        elif kind == b"refused":
+            self._on_refused(push[1])
+        elif topic in self._leaving:
+            self._leaving -= Counter((topic,))
+        elif (subscription := self._by_topic.get(topic)) is not None:
+            subscription.confirmed = False  # the server ended it, because its slot moved
+            self._owner.doubt()
+
+    def _on_message(self, topic: bytes, data: bytes) -> None:
+        if topic in self._leaving:
+            return
+        if (subscription := self._by_topic.get(topic)) is None:
+            self._probe.on_message(data)
+            return
+        try:
+            subscription.take(data)
+        except Exception as error:  # not from a node: history tells what it replaced
+            log.warning(
+                "unreadable_announcement",
+                channel=subscription.channel,
+                size=len(data),
+                reason=type(error).__name__,
+            )
+            self._owner.gap(subscription.channel)
+
+    def _on_confirmed(self, topic: bytes) -> None:
+        if (subscription := self._by_topic.get(topic)) is None:
+            self._unsubscribe(topic)
+        elif not subscription.confirmed:
+            subscription.confirmed = True
+            if subscription.established.is_set():
+                self._owner.gap(subscription.channel)
+            else:
+                subscription.established.set()
+
+    def _on_refused(self, code: str) -> None:
+        self.refusal = f"; subscribing was answered {code}"
+        self._owner.doubt()
+        if self._leaving and self._link is not None:
+            self._link.close(f"unsubscribing was answered {code}")
+
+    def _subscribe(self, topics: Iterable[bytes]) -> None:
+        """Send one command per topic.
+
+        A command of a cluster must not name several slots, and a refusal concerns all its topics.
+        """
+        if self._link is not None:
+            for topic in topics:
+                self._link.write(pack(self._commands.subscribe, topic))
+
+    def _unsubscribe(self, topic: bytes) -> None:
+        if self._link is not None:
+            self._leaving[topic] += 1
+            self._link.write(pack(self._commands.unsubscribe, topic))

@@ -1,0 +1,216 @@
+"""brokers/redis/publisher.py: how publishes are grouped, and what refusals do."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from eventhub.brokers.redis.channel_queue import CALL_EVENTS
+from eventhub.brokers.redis.link import ErrorReply, LinkLost
+from eventhub.brokers.redis.publisher import RedisPublisher
+from eventhub.brokers.redis.url import ServerAddress
+from eventhub.errors import (
+    BrokerUnavailable,
+    EventHubError,
+    IdempotencyConflict,
+)
+from eventhub.events.event import NewEvent, Position, Receipt
+
+
+class Server:
+    """Takes script calls and answers when a test says so. A CommandRouter, and the link that it gives."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[list[NewEvent], Callable[[Any], None]]] = []
+        self.up = True
+        self.refusals: list[str] = []
+        self._events: list[NewEvent] = []
+
+    def link(self, channel: str, redirect: ServerAddress | None = None) -> Any:
+        return self if self.up else None
+
+    def refused(self, channel: str, error: ErrorReply) -> None:
+        self.refusals.append(error.code)
+
+    def arguments(self, channel: str, events: Sequence[NewEvent]) -> Sequence[str | bytes | int]:
+        self._events = list(events)
+        return []
+
+    def trouble(self) -> str | None:
+        return None if self.up else "away"
+
+    def send(self, command: bytes, done: Callable[[Any], None]) -> None:
+        self.calls.append((self._events, done))
+
+    def answer(self, reply: Any) -> None:
+        self.calls.pop(0)[1](reply)
+
+
+Publish = Callable[..., "asyncio.Task[Sequence[Receipt | EventHubError]]"]
+
+
+def publishing(
+    scenario: Callable[[Server, RedisPublisher, Publish], Awaitable[None]], timeout: float = 5.0
+) -> None:
+    async def main() -> None:
+        server = Server()
+        publisher = RedisPublisher(server, timeout)
+
+        def publish(
+            *texts: str, channel: str = "c", key: str | None = None
+        ) -> "asyncio.Task[Sequence[Receipt | EventHubError]]":
+            return asyncio.create_task(
+                publisher.publish(
+                    [NewEvent(channel, text.encode(), 1, None, key) for text in texts]
+                )
+            )
+
+        await scenario(server, publisher, publish)
+
+    asyncio.run(main())
+
+
+async def turns() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+def test_publishes_of_a_tick_share_a_call_and_those_that_come_meanwhile_the_next() -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        tasks = [publish("1"), publish("2", "3"), publish("x", channel="d")]
+        await turns()
+        assert [[event.data for event in events] for events, _ in server.calls] == [
+            [b"1", b"2", b"3"],
+            [b"x"],
+        ]
+        tasks.append(publish("4"))
+        await turns()
+        assert len(server.calls) == 2, "one call of a channel at a time"
+        server.answer([b"e", 1, 2, 3])
+        assert [event.data for event in server.calls[1][0]] == [b"4"]
+        server.answer([b"e", 1])
+        server.answer([b"e", b"1 9"])
+        results = await asyncio.gather(*tasks)
+        assert results[1] == [Receipt(Position("e", 2), 1), Receipt(Position("e", 3), 1)]
+        assert results[3] == [Receipt(Position("e", 1), 9, replayed=True)]
+
+    publishing(scenario)
+
+
+def test_a_call_has_a_bound_and_order_is_kept() -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        task = publish(*map(str, range(CALL_EVENTS + 1)))
+        await turns()
+        assert [len(events) for events, _ in server.calls] == [CALL_EVENTS]
+        server.answer([b"e", *range(CALL_EVENTS)])
+        server.answer([b"e", b"7 conflict"])
+        results = await task
+        assert isinstance(results[-1], IdempotencyConflict)
+        assert results[-1].id == "e-7"
+        assert len(results) == CALL_EVENTS + 1
+
+    publishing(scenario)
+
+
+def test_what_a_server_refuses_for_now_is_sent_again_first() -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        first = publish("1")
+        await turns()
+        second = publish("2")
+        await turns()
+        server.answer(ErrorReply("NOSCRIPT no such script"))
+        assert [event.data for event in server.calls[0][0]] == [b"1", b"2"]
+        server.answer([b"e", 1, 2])
+        assert (await first, await second) == (
+            [Receipt(Position("e", 1), 1)],
+            [Receipt(Position("e", 2), 1)],
+        )
+        assert server.refusals == ["NOSCRIPT"]
+
+    publishing(scenario)
+
+
+def test_an_answer_that_is_lost_is_asked_for_again_only_where_there_is_a_key() -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        plain, keyed = publish("1"), publish("2", key="k")
+        await turns()
+        server.answer(LinkLost("cut"))
+        with pytest.raises(BrokerUnavailable, match=r"not known.*cut"):
+            await plain
+        assert [event.data for event in server.calls[0][0]] == [b"2"]
+        server.answer([b"e", 1])
+        assert len(await keyed) == 1
+
+    publishing(scenario)
+
+
+def test_what_could_not_be_sent_in_time_is_never_sent() -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        server.up = False
+        with pytest.raises(BrokerUnavailable, match="the event is not stored: away"):
+            await publish("1")
+        server.up = True
+        publisher.resume()
+        await turns()
+        assert server.calls == []
+
+    publishing(scenario, timeout=0.01)
+
+
+def test_what_was_sent_and_not_answered_in_time_is_not_known() -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        with pytest.raises(BrokerUnavailable, match="not known"):
+            await publish("1")
+
+    publishing(scenario, timeout=0.01)
+
+
+def test_results_that_are_known_are_given_when_others_are_not() -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        task = asyncio.create_task(
+            publisher.publish([NewEvent("c", b"1", 1), NewEvent("d", b"2", 1)])
+        )
+        await turns()
+        server.answer([b"e", 1])
+        server.answer(ErrorReply("OOM command not allowed"))
+        stored, refused = await task
+        assert stored == Receipt(Position("e", 1), 1)
+        assert isinstance(refused, BrokerUnavailable)
+        assert "maxmemory" in refused.message
+
+    publishing(scenario)
+
+
+def test_a_cancelled_publish_is_withdrawn_and_disturbs_no_other() -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        first = publish("1")
+        await turns()
+        gone, other = publish("2"), publish("3")
+        await turns()
+        gone.cancel()
+        await turns()
+        server.answer([b"e", 1])
+        assert [event.data for event in server.calls[0][0]] == [b"3"]
+        server.answer([b"e", 2])
+        assert (len(await first), len(await other)) == (1, 1)
+
+    publishing(scenario)
+
+
+def test_too_much_that_waits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventhub.brokers.redis.publisher.WAITING_BYTES", 1000)
+
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        first = publish("1" * 1000)
+        await turns()
+        with pytest.raises(BrokerUnavailable, match="wait for Redis already"):
+            await publish("2")
+        server.answer([b"e", 1])
+        await first
+        third = publish("3")
+        await turns()
+        server.answer([b"e", 2])
+        assert len(await third) == 1
+
+    publishing(scenario)
