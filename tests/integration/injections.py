@@ -486,7 +486,7 @@ INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {
     "message": ("eventhub.session.session:Session.receive", a_message),
     "write": ("", a_transport_that_takes_no_event),
     "transport": ("", a_transport_that_takes_nothing),
-    "stream": ("eventhub.server.streams.outbox:CursorOutbox._block", a_stream),
+    "stream": ("eventhub.server.streams.outbox:CursorOutbox._server_sent_event", a_stream),
     "started": ("eventhub.session.session:Session._subscribed", a_subscription),
     "feed": ("eventhub.delivery.catching_up:CatchingUpSubscribers.advance", a_subscription),
     "page": ("eventhub.delivery.catching_up:CatchingUpSubscribers.page", a_replay),

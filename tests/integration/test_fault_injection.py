@@ -131,7 +131,7 @@ _PLACES: dict[str, list[str]] = {
     ],
     "stream": [
         "common/concurrency.py:race:create_task",
-        "server/streams/outbox.py:Outbox._next:call_soon",
+        "server/streams/outbox.py:Outbox._take_chunks:call_soon",
         "server/streams/outbox.py:Outbox.close:call_later",
         "server/streams/outbox.py:Outbox.write:call_soon",
     ],

@@ -1,4 +1,7 @@
-"""A bounded outgoing buffer for transports that send by awaiting: the writer of streams and of ASGI WebSockets."""
+"""A bounded buffer of outgoing messages, for transports whose `send` is awaited.
+
+Streams and ASGI WebSockets write into it; one sender takes from it.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -9,31 +12,32 @@ from eventhub.delivery.encoding import LINES, Encoding, event_id, sse_event, sse
 from eventhub.errors import EventHubError
 
 CHUNK_BYTES = 64 * 1024
+"""What `take` returns at once, but for the rest of its last message."""
 CLOSE_SECONDS = 5.0
-"""How long what is left may take to be sent once no more is accepted."""
+"""How long the sender has for the rest of the buffer after `close`."""
 
 
 class Outbox:
-    """Bytes from feeds, taken in chunks by one sender. `full` beyond `bound` bytes, until a quarter is left.
+    """A writer for feeds. It is `full` beyond `bound` bytes, until a quarter of them is left.
 
-    `on_full` and `on_drained` are called from the loop, never from inside `write`.
+    `on_full` and `on_drained` are called by the event loop, never from inside `write`.
     """
 
     __slots__ = (
         "_bound",
         "_chunks",
+        "_close_timer",
         "_closed",
-        "_due",
-        "_expiry",
         "_loop",
         "_on_drained",
         "_on_full",
         "_wake",
+        "_wake_due",
         "encoding",
         "error",
         "full",
         "on_fail",
-        "on_late",
+        "on_timeout",
         "size",
     )
 
@@ -47,25 +51,24 @@ class Outbox:
         self.encoding = encoding
         self.full = False
         self.size = 0
+        """Bytes in the buffer."""
         self.error: EventHubError | None = None
+        self.on_fail: Callable[[], None] = lambda: None
+        """Called by the first `fail`: the connection subscribes to nothing more."""
+        self.on_timeout: Callable[[], None] = lambda: None
+        """Called when the buffer could not be sent within CLOSE_SECONDS, or by `abort`."""
         self._bound = bound
         self._chunks: list[bytes] = []
         self._closed = False
-        self._due = False  # a beat is
-        self.on_fail: Callable[[], None] = lambda: None
-        """Called at once when the connection is ended for an error: nothing more is to be
-        subscribed for it.
-        """
-        self.on_late: Callable[[], None] = lambda: None
-        """Called when what was left could not be sent in time."""
-        self._expiry: asyncio.TimerHandle | None = None
+        self._close_timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
+        self._wake_due = False
         self._on_full = on_full
         self._on_drained = on_drained
 
     def write(self, data: bytes) -> None:
-        """Queue whole messages."""
+        """Queue whole messages. They are dropped after `close`."""
         if self._closed:
             return
         self._chunks.append(data)
@@ -76,44 +79,40 @@ class Outbox:
             self._loop.call_soon(self._on_full)
 
     def fail(self, error: EventHubError) -> None:
-        """No more is accepted; `take` gives what is left, then None, and `error` says why."""
+        """Close for this error. Only the first one is kept in `error`."""
         self.error = self.error or error.detached()
         if not self._closed:
             self.close()
             self.on_fail()
 
-    def abort(self) -> None:
-        """Give up what is left."""
-        self._late()
-
     def close(self) -> None:
-        """No more is accepted; `take` gives what is left, but not for longer than CLOSE_SECONDS, then None."""
+        """Accept no more. `take` returns the rest for CLOSE_SECONDS at most, then None."""
         if not self._closed:
             self._closed = True
             self._wake.set()
-            self._expiry = self._loop.call_later(CLOSE_SECONDS, self._late)
+            self._close_timer = self._loop.call_later(CLOSE_SECONDS, self._time_out)
+
+    def abort(self) -> None:
+        """Drop the rest and cut the connection off."""
+        self._time_out()
 
     def discard(self) -> None:
-        """The connection is gone or too late: give the memory back."""
+        """Drop the rest: nobody takes it any more."""
         self._closed = True
         self._chunks.clear()
         self.size = 0
         self._wake.set()
-        if self._expiry is not None:
-            self._expiry.cancel()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
 
-    def _late(self) -> None:
-        self.discard()
-        self.on_late()
-
-    def beat(self) -> None:
-        """Let `take` give something at once, if only b""."""
-        self._due = True
+    def wake_sender(self) -> None:
+        """Have `take` return at once, if only b""."""
+        self._wake_due = True
         self._wake.set()
 
     async def take(self, timeout: float) -> bytes | None:
-        """The next messages, joined; b"" when none came in `timeout` seconds; None after the end."""
-        if not self._chunks and not self._closed and not self._due:
+        """The next messages, joined; b"" if none came in `timeout` seconds; None at the end."""
+        if not self._chunks and not self._closed and not self._wake_due:
             self._wake.clear()
             try:
                 async with asyncio.timeout(timeout):
@@ -121,11 +120,11 @@ class Outbox:
             except TimeoutError:
                 return b""
         if self._chunks:
-            return self._next()
-        self._due = False
+            return self._take_chunks()
+        self._wake_due = False
         return None if self._closed else b""
 
-    def _next(self) -> bytes:
+    def _take_chunks(self) -> bytes:
         taken, size = 0, 0
         while taken < len(self._chunks) and size < CHUNK_BYTES:
             size += len(self._chunks[taken])
@@ -138,9 +137,17 @@ class Outbox:
             self._loop.call_soon(self._on_drained)
         return data
 
+    def _time_out(self) -> None:
+        self.discard()
+        self.on_timeout()
+
 
 class CursorOutbox(Outbox):
-    """For an SSE stream of several channels: every block's id is a cursor of all of them, so it differs between connections."""
+    """For an SSE stream of several channels.
+
+    The id of each of its events is a cursor: the reader's position in every channel. It differs
+    between connections, so it is added here.
+    """
 
     __slots__ = ("_cursor",)
 
@@ -152,20 +159,20 @@ class CursorOutbox(Outbox):
         on_drained: Callable[[], None],
     ) -> None:
         super().__init__(LINES, bound, on_full, on_drained)
-        self._cursor = cursor  # where the reader stood: kept for channels that have not begun yet
+        self._cursor = cursor  # with the reader's old positions in channels that have not begun
 
     def write(self, data: bytes) -> None:
-        """Queue lines as blocks."""
-        super().write(b"".join(map(self._block, data.splitlines())))
+        """Queue JSON lines as Server-Sent Events."""
+        super().write(b"".join(map(self._server_sent_event, data.splitlines())))
 
-    def _block(self, line: bytes) -> bytes:
+    def _server_sent_event(self, line: bytes) -> bytes:
         if line.startswith(b'{"type":"event"'):
             self._cursor[line.split(b'"', 8)[7].decode()] = event_id(line)
-            return sse_event(line, self._text())
+            return sse_event(line, self._encoded_cursor())
         message = orjson.loads(line)
         if "position" in message:
             self._cursor[message["channel"]] = message["position"]
-        return sse_message(message, self._text() or None)
+        return sse_message(message, self._encoded_cursor() or None)
 
-    def _text(self) -> str:
+    def _encoded_cursor(self) -> str:
         return ",".join(f"{channel}@{position}" for channel, position in self._cursor.items())

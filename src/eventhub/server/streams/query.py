@@ -1,4 +1,4 @@
-"""What the query string of a stream or a WebSocket asks for. No I/O."""
+"""The subscriptions that the query string of a stream or a WebSocket asks for. No I/O."""
 
 from urllib.parse import parse_qsl
 
@@ -11,92 +11,108 @@ from eventhub.session.commands import Subscribe
 from eventhub.session.session import Session
 
 CACHE_BUSTERS = ("_", "r")
-"""Parameters with a number of no meaning, which polyfills of EventSource add: older ones of
-Yaffle's, and those that use jQuery.
+"""Parameters with a random number, which polyfills of EventSource add: old versions of Yaffle's,
+and those that use jQuery. They are ignored.
 """
 
 
 class StreamQuery:
-    """The subscriptions that a query string asks for: `channel` (repeated), `since`, `member`. Raises EventHubError.
+    """`channel` (repeated), `since` and `member`. Raises EventHubError.
 
-    `last_event_id`: the header of an EventSource, "" where it sent none; None for other clients. Polyfills, which cannot set the header
-    for another origin, put it into the address. The header counts when both are there: an address may stay the same over reconnects.
+    `channel`: the channel in the path, if there is one. `last_event_id`: the header of an
+    EventSource, "" if it sent none; None for other clients. Polyfills that cannot set the header
+    for another origin put the id into the query string. The header wins: the query string may stay
+    the same when the client reconnects.
     """
 
     def __init__(
         self, query: bytes, channel: str | None = None, last_event_id: str | None = None
     ) -> None:
+        parameters = _Parameters(
+            query, takes_channels=channel is None, is_event_source=last_event_id is not None
+        )
+        self.channels = [channel] if channel else parameters.channels
+        self._member = parameters.member
+        self._since = parameters.since
+        name = "since"
+        self._cursor: dict[str, Since] | None = None
+        # The stream may have broken off before each of its channels had begun. A channel that is
+        # not in the cursor of Last-Event-ID begins where `since` says.
+        self._since_otherwise: Since = Latest()
+        if resumed_from := last_event_id or parameters.last_event_id:
+            name = "Last-Event-ID" if last_event_id else "lastEventId"
+            if "@" not in self._since:
+                self._since_otherwise = parse_since(self._since)
+            self._since = resumed_from
+        if "@" not in self._since:
+            parse_since(self._since, name)
+            return
+        self._cursor = parse_cursor(self._since, name)
+        unknown = self._cursor.keys() - set(self.channels)
+        if unknown and not resumed_from:
+            raise InvalidSince(
+                f"since names channel {min(unknown)[:NAME_LENGTH]!r}, which the address does not;"
+                " expected its channels"
+            )
+
+    def subscribe(self, session: Session) -> None:
+        """Subscribe to all channels. Raises EventHubError."""
+        for channel in self.channels:
+            command = Subscribe(type="subscribe", channel=channel, member=self._member)
+            session.subscribe(command, self._since_of(channel))
+
+    def positions(self) -> dict[str, str]:
+        """The position that each channel is to begin after, where one was given."""
+        begins = {channel: self._since_of(channel) for channel in self.channels}
+        return {
+            channel: str(since) for channel, since in begins.items() if isinstance(since, Position)
+        }
+
+    def _since_of(self, channel: str) -> Since:
+        if self._cursor is None:
+            return parse_since(self._since)
+        return self._cursor.get(channel, self._since_otherwise)
+
+
+class _Parameters:
+    """The parameters of a query string. Raises InvalidRequest for an unknown or repeated one."""
+
+    def __init__(self, query: bytes, *, takes_channels: bool, is_event_source: bool) -> None:
+        self.channels: list[str] = []
         self.since = "latest"
-        member: str | None = None
-        self.channels = [channel] if channel else []
+        self.member: str | None = None
+        self.last_event_id = ""
         seen: set[str] = set()
-        in_address = ""
         for name, value in _fields(query):
             match name:
-                case "channel" if channel is None:
+                case "channel" if takes_channels:
                     self.channels.append(value)
                 case "since" if name not in seen:
                     self.since = value
                 case "member" if name not in seen:
-                    member = value
+                    self.member = value
                 case "since" | "member":
                     raise InvalidRequest(
-                        f"{name} is given more than once; expected it once, a cursor where several channels are named"
+                        f"{name} is given more than once; expected it once, a cursor where several"
+                        " channels are named"
                     )
-                case _ if last_event_id is not None and _is_last_event_id(name):
-                    in_address = (
-                        value or in_address
-                    )  # the last one, where a library adds it to an address that has one
-                case _ if last_event_id is not None and name in CACHE_BUSTERS:
+                case _ if is_event_source and _is_last_event_id(name):
+                    # A library may add its own to a query string that has one: the last one wins.
+                    self.last_event_id = value or self.last_event_id
+                case _ if is_event_source and name in CACHE_BUSTERS:
                     pass
                 case _:
-                    known = "since, member" if channel else "channel, since, member"
+                    known = "channel, since, member" if takes_channels else "since, member"
                     raise InvalidRequest(f"unknown query parameter {name[:40]!r}; expected {known}")
             seen.add(name)
-        if member is not None and not 1 <= len(member) <= MEMBER_LENGTH:
+        if self.member is not None and not 1 <= len(self.member) <= MEMBER_LENGTH:
             raise InvalidRequest(
-                f"member has {len(member)} characters; expected 1 to {MEMBER_LENGTH}"
+                f"member has {len(self.member)} characters; expected 1 to {MEMBER_LENGTH}"
             )
-        self._member = member
-        name = "Last-Event-ID" if last_event_id else "lastEventId" if in_address else "since"
-        last_event_id = last_event_id or in_address
-        # a stream that broke off before all its channels had begun begins with the others where its
-        # address says
-        self._otherwise = (
-            parse_since(self.since) if last_event_id and "@" not in self.since else Latest()
-        )
-        self.since = last_event_id or self.since
-        self._cursor = parse_cursor(self.since, name) if "@" in self.since else None
-        if self._cursor is None:
-            parse_since(self.since, name)
-        elif not last_event_id and (strangers := self._cursor.keys() - set(self.channels)):
-            raise InvalidSince(
-                f"since names channel {min(strangers)[:NAME_LENGTH]!r}, which the address does not; expected its channels"
-            )
-
-    def subscribe(self, session: Session) -> None:
-        """Carry it out. Raises EventHubError."""
-        for channel in self.channels:
-            session.subscribe(
-                Subscribe(type="subscribe", channel=channel, member=self._member),
-                self._since(channel),
-            )
-
-    def positions(self) -> dict[str, str]:
-        """The ids asked for, by channel."""
-        found = {channel: self._since(channel) for channel in self.channels}
-        return {
-            channel: str(since) for channel, since in found.items() if isinstance(since, Position)
-        }
-
-    def _since(self, channel: str) -> Since:
-        if self._cursor is None:
-            return parse_since(self.since)
-        return self._cursor.get(channel, self._otherwise)
 
 
 def _is_last_event_id(name: str) -> bool:
-    """`lastEventId` as event-source-polyfill and reconnecting-eventsource write it; others write lastEventID or last-event-id."""
+    """Polyfills write lastEventId, lastEventID or last-event-id."""
     return name.replace("-", "").replace("_", "").lower() == "lasteventid"
 
 

@@ -1,4 +1,4 @@
-"""Live HTTP responses: Server-Sent Events and NDJSON. A session without commands, its outbox sent as it fills."""
+"""A stream of Server-Sent Events or NDJSON: a session without commands, and its outbox."""
 
 import asyncio
 import random
@@ -24,66 +24,68 @@ from eventhub.server.streams.query import StreamQuery
 from eventhub.session.commands import Ref
 
 MEDIA_TYPES = {"sse": b"text/event-stream", "ndjson": b"application/x-ndjson"}
-FIRST_PAUSE = 0.1
-"""Seconds between the first two beats to a client that may have gone; then twice as long each time."""
 HEARTBEATS = {"sse": b": heartbeat\n", "ndjson": b"\n"}
-"""Without an empty line: httpx-sse and @microsoft/fetch-event-source make a message without data of
-each, which is no JSON.
+"""No empty line ends the comment: httpx-sse and @microsoft/fetch-event-source would make a message
+of it without data, which is not JSON.
 """
+FIRST_PROBE_SECONDS = 0.1
+"""Between the first two probes of a client that may have gone; each pause is twice the last one."""
+RECONNECT_MILLISECONDS = 1000, 3000
+"""A random time between these is the client's delay, so that not all reconnect at one moment."""
 
 
 class StreamResponse:
-    """One response. An ASGI application that serves one request; subscribing in the constructor raises EventHubError."""
+    """An ASGI application that serves one request.
+
+    The constructor subscribes, and raises EventHubError.
+    """
 
     def __init__(
         self,
         manager: ConnectionManager,
         transport: str,
-        wanted: StreamQuery,
+        query: StreamQuery,
         identity: ConnectionIdentity,
     ) -> None:
-        self.transport = transport
-        self._abort: Callable[[], None] = _nothing
-        self._outgoing: Callable[[], OutgoingBytes] = _unknown
-        self._liveness = Liveness(time.monotonic(), speaks=False)
-        self._manager = manager
-        self._heartbeat = manager.settings.heartbeat
-        bound = manager.settings.limits.buffer_bytes
-        on_full = partial(manager.contained, self, "congested", self._congested)
-        on_drained = partial(manager.contained, self, "drained", self._drained)
-        if transport == "sse" and len(wanted.channels) > 1:
-            self._outbox: Outbox = CursorOutbox(wanted.positions(), bound, on_full, on_drained)
-        else:
-            self._outbox = Outbox(
-                EVENT_STREAM if transport == "sse" else LINES, bound, on_full, on_drained
-            )
-        self._over = ""
-        self._next_probe: asyncio.TimerHandle | None = None
-        self._identity = identity
-        self._session = manager.session(self._outbox, _refuse, identity)
-        self._outbox.on_fail = partial(manager.end_session, self._session)
-        self._late = manager.drain.refusing
-        if self._late and transport != "sse":
+        if manager.drain.refusing and transport != "sse":
             raise manager.drain.shutting_down()
-        if self._late:
-            # nobody becomes a subscriber, or a member, of a node that is about to stop; `__call__`
-            # says goodbye
-            return
+        self.transport = transport
+        self._manager = manager
+        self._identity = identity
+        self._heartbeat = manager.settings.heartbeat
+        self._liveness = Liveness(time.monotonic(), speaks=False)
+        self._end_code = ""
+        self._next_probe: asyncio.TimerHandle | None = None
+        self._abort: Callable[[], None] = _cannot_abort
+        self._outgoing: Callable[[], OutgoingBytes] = _cannot_tell
+        self._outbox = self._new_outbox(query)
+        self._session = manager.session(self._outbox, _refuse_publish, identity)
+        self._outbox.on_fail = partial(manager.end_session, self._session)
+        if manager.drain.refusing:
+            return  # nobody subscribes on a node that is about to stop: `__call__` says goodbye
         try:
-            wanted.subscribe(self._session)
+            query.subscribe(self._session)
         except BaseException:
             self._outbox.discard()
             manager.end_session(self._session)
             raise
 
+    def _new_outbox(self, query: StreamQuery) -> Outbox:
+        bound = self._manager.settings.limits.buffer_bytes
+        on_full = partial(self._manager.contained, self, "congested", self._congested)
+        on_drained = partial(self._manager.contained, self, "drained", self._drained)
+        if self.transport == "sse" and len(query.channels) > 1:
+            return CursorOutbox(query.positions(), bound, on_full, on_drained)
+        encoding = EVENT_STREAM if self.transport == "sse" else LINES
+        return Outbox(encoding, bound, on_full, on_drained)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._outbox.on_late = self._abort = abort_of(scope)
+        self._outbox.on_timeout = self._abort = abort_of(scope)
         self._outgoing = outgoing_of(scope)
         note(scope, session=self._identity.id)
         try:
             if self.transport == "sse" and self._manager.drain.refusing:
-                # any answer but 200 would be the last that an EventSource asks for (WHATWG HTML,
-                # 9.2.3)
+                # Status 200: an EventSource reconnects after no other (WHATWG HTML, 9.2.3).
                 self.goodbye(self._manager.drain.shutting_down())
                 return await self._send(send)
             with self._manager.connection_limits.counted(scope):
@@ -98,17 +100,17 @@ class StreamResponse:
 
     @property
     def why(self) -> str:
-        """What ended it."""
-        return self._outbox.error.code if self._outbox.error is not None else self._over
+        """What ended the stream."""
+        return self._outbox.error.code if self._outbox.error is not None else self._end_code
 
     def buffered(self) -> int:
         """Bytes waiting to be sent."""
         return self._outbox.size
 
     def beat(self) -> None:
-        """The sender beats by itself. Whether the peer takes what it sends is looked at here."""
+        """Check whether the client takes what is sent. `_send` sends the heartbeats by itself."""
         if self._outbox.error is not None:
-            return  # it is ending
+            return  # the stream is ending
         out = self._outgoing()
         if error := self._liveness.dead(
             time.monotonic(),
@@ -122,14 +124,14 @@ class StreamResponse:
         self._liveness.ping(out)
 
     def goodbye(self, error: ShuttingDown) -> None:
-        """Say so, flush, end the response."""
-        self._over = error.code
+        """Send a goodbye, flush, end the response."""
+        self._end_code = error.code
         self._session.goodbye(error)
         self._outbox.close()
         self._manager.end_session(self._session)
 
     def fail(self, error: EventHubError) -> None:
-        """Say why, flush, end the response."""
+        """Send the error, flush, end the response."""
         self._session.error(error)
         self._outbox.fail(error)
 
@@ -141,33 +143,27 @@ class StreamResponse:
         headers = [(b"content-type", MEDIA_TYPES[self.transport]), *LIVE]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if self.transport == "sse":
-            hint = b"retry: %d\n" % random.randint(
-                1000, 3000
-            )  # so that a crowd does not come back at one moment
-            await send({"type": "http.response.body", "body": hint, "more_body": True})
+            delay = b"retry: %d\n" % random.randint(*RECONNECT_MILLISECONDS)
+            await send({"type": "http.response.body", "body": delay, "more_body": True})
         while (data := await self._outbox.take(self._heartbeat)) is not None:
-            await send(
-                {
-                    "type": "http.response.body",
-                    "body": data or HEARTBEATS[self.transport],
-                    "more_body": True,
-                }
-            )
+            body = data or HEARTBEATS[self.transport]
+            await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
     async def _watch(self, receive: Receive) -> None:
-        """Until the client is gone.
+        """Return when the client has disconnected.
 
-        One that has ended its half of the connection may have gone, or read on: as `printf … | nc -N` does. Only what is sent finds out:
-        to one that has gone the second beat fails.
+        A client that has closed its half of the connection may have gone, or may still read, as
+        `printf … | nc -N` does. Only sending tells: to a client that has gone, the second heartbeat
+        fails.
         """
-        with suppress(EventHubError):  # a body that nobody asked for, and that is malformed
+        with suppress(EventHubError):  # the request has a body, and that is malformed
             while (kind := (await receive())["type"]) != "http.disconnect":
                 if kind == HALF_CLOSED:
-                    self._probe(FIRST_PAUSE)
+                    self._probe(FIRST_PROBE_SECONDS)
 
     def _probe(self, pause: float) -> None:
-        self._outbox.beat()
+        self._outbox.wake_sender()
         if pause < self._heartbeat:
             again = partial(self._probe, 2 * pause)
             self._next_probe = asyncio.get_running_loop().call_later(
@@ -184,28 +180,30 @@ class StreamResponse:
 
 
 def abort_of(scope: Scope) -> Callable[[], None]:
-    """How to cut this response off; nothing happens under servers that cannot."""
+    """The function that cuts this response off. It does nothing if the server offers none."""
     extension = scope.get("extensions", {}).get(ABORT)
-    abort: Callable[[], None] = extension["abort"] if extension else _nothing
+    abort: Callable[[], None] = extension["abort"] if extension else _cannot_abort
     return abort
 
 
 def outgoing_of(scope: Scope) -> Callable[[], OutgoingBytes]:
-    """How to ask what the peer has taken; servers that cannot tell look after it themselves."""
+    """The function that tells which bytes the client has taken; (0, 0) if the server offers none.
+
+    Such a server checks by itself whether its clients read.
+    """
     extension = scope.get("extensions", {}).get(ABORT)
-    ask: Callable[[], OutgoingBytes] = extension["outgoing"] if extension else _unknown
-    return ask
+    outgoing: Callable[[], OutgoingBytes] = extension["outgoing"] if extension else _cannot_tell
+    return outgoing
 
 
-def _unknown() -> OutgoingBytes:
+def _cannot_abort() -> None:
+    return None
+
+
+def _cannot_tell() -> OutgoingBytes:
     return OutgoingBytes(0, 0)
 
 
-def _nothing() -> None:
-    """No way to cut a response off."""
-
-
-def _refuse(ref: Ref, event: NewEvent) -> None:
-    raise Forbidden(
-        "a stream takes no events"
-    )  # unreachable: a stream passes no commands to its session
+def _refuse_publish(ref: Ref, event: NewEvent) -> None:
+    """Never called: a stream hands no commands to its session."""
+    raise Forbidden("a stream takes no events")

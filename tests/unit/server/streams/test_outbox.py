@@ -286,11 +286,11 @@ def test_closing_again_does_not_give_more_time() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         outbox.close()
-        timer = outbox._expiry
+        timer = outbox._close_timer
         outbox.close()
         outbox.fail(SlowConsumer("slow"))
         assert timer is not None
-        assert outbox._expiry is timer
+        assert outbox._close_timer is timer
         assert timer.when() <= asyncio.get_running_loop().time() + outbox_module.CLOSE_SECONDS
 
     run(scenario)
@@ -307,7 +307,7 @@ def test_what_is_left_can_be_discarded_at_any_time(closed: bool) -> None:  # noq
         outbox.write(b"b")
         assert outbox.size == 0
         assert await outbox.take(LONG) is None
-        assert outbox._expiry is None or outbox._expiry.cancelled(), (
+        assert outbox._close_timer is None or outbox._close_timer.cancelled(), (
             "no timer outlives the connection"
         )
         outbox.discard()
@@ -331,7 +331,7 @@ def test_a_close_after_a_discard_starts_no_timer() -> None:
         outbox = owner.outbox()
         outbox.discard()
         outbox.close()
-        assert outbox._expiry is None
+        assert outbox._close_timer is None
 
     run(scenario)
 
