@@ -47,7 +47,7 @@ def _redirect(rest: str) -> ServerAddress:
 
 
 class RedisLink(asyncio.Protocol):
-    """Open with `RedisLink.open`. `lost` is done, with the reason, once the connection has ended."""
+    """Open with `RedisLink.open`. `lost` is done, with the reason, once the connection ended."""
 
     def __init__(self, push: Push) -> None:
         loop = asyncio.get_running_loop()
