@@ -141,7 +141,7 @@ class HttpProtocol(asyncio.Protocol):
             self._place = connection_limits.connect(self.client[0] if self.client else None)
         except NodeFull as error:
             self._full = error.detached()
-            self._health_probe = connection_limits.watchers.enter(
+            self._health_probe = connection_limits.health_probes.enter(
                 self.client[0] if self.client else "", self._give_way
             )
             if self._health_probe is None:
@@ -471,7 +471,7 @@ class HttpProtocol(asyncio.Protocol):
             self._exchanges.popleft()
         if self._health_probe:
             self.loop.call_soon(
-                self.manager.connection_limits.watchers.answered, self._health_probe
+                self.manager.connection_limits.health_probes.answered, self._health_probe
             )  # by then what the kernel takes is written
             self._head_is_complete()  # one behind this: there will be no other
             self._head_timer = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
@@ -633,7 +633,7 @@ class HttpProtocol(asyncio.Protocol):
 
     def _stop_watching(self) -> None:
         if self._health_probe:
-            self.manager.connection_limits.watchers.leave(self._health_probe)
+            self.manager.connection_limits.health_probes.leave(self._health_probe)
             self._health_probe = None  # it knows us
 
     def _turn_away(self, error: NodeFull) -> None:

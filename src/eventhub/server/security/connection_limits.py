@@ -1,4 +1,4 @@
-"""Who may connect. Connections are counted in all, by address and by principal; beyond the limits they are refused."""
+"""How many connections there may be: in all, for each address and for each principal."""
 
 import resource
 from collections import Counter
@@ -15,15 +15,13 @@ from eventhub.server.security.forwarded import ForwardedAddresses
 from eventhub.server.security.idle_connections import IdleConnections
 
 RESERVE = 512
-"""Descriptors kept for the broker, files and refusals; an eighth of all where there are few."""
+"""Descriptors kept for the broker, files and refusals, or an eighth of all where there are few."""
 HEALTH_PROBES = 16
-"""Connections beyond the limit at a time, of those who ask how the node is: a full node must not be
-taken for a dead one.
-"""
+"""Connections above the limit, for health probes: a full node must not be taken for a dead one."""
 
 
 class Slot:
-    """What all connections of one key hold, from `SlotCounter.enter` to `leave`."""
+    """What all connections of one key share, from `SlotCounter.enter` to `leave`."""
 
     __slots__ = ("count", "key")
 
@@ -33,12 +31,13 @@ class Slot:
 
 
 class SlotCounter:
-    """Connections by key, at most `bound` of one. A key is held only while it has connections.
+    """Counts connections by key and allows `bound` of one key. A key without any is forgotten.
 
-    `make_room` may count out one of a place that is full; whether it has.
+    `make_room` may close a connection of a full slot, and returns whether it did. `refusal` and
+    `limit` are the text and the setting of the error.
     """
 
-    __slots__ = ("_bound", "_limit", "_make_room", "_places", "_refusal")
+    __slots__ = ("_bound", "_limit", "_make_room", "_refusal", "_slots")
 
     def __init__(
         self, bound: int, refusal: str, limit: str, make_room: Callable[[Slot], bool] | None = None
@@ -47,94 +46,98 @@ class SlotCounter:
         self._make_room = make_room
         self._limit = limit
         self._refusal = refusal
-        self._places: dict[str, Slot] = {}
+        self._slots: dict[str, Slot] = {}
 
     def enter(self, key: str) -> Slot:
         """Count a connection in. Raises TooManyConnections."""
-        place = self._places.get(key)
-        if place is None:
-            place = self._places[key] = Slot(key)
-        elif place.count >= self._bound:
-            if self._make_room is None or not self._make_room(place):
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = self._slots[key] = Slot(key)
+        elif slot.count >= self._bound:
+            if self._make_room is None or not self._make_room(slot):
                 raise TooManyConnections(
                     f"{self._bound} connections are open {self._refusal}"
                 ).with_limit(self._limit)
-            place = self._places.setdefault(key, place)  # it may have held that one only
-        place.count += 1
-        return place
+            # If the closed connection was the only one, the slot has been forgotten.
+            slot = self._slots.setdefault(key, slot)
+        slot.count += 1
+        return slot
 
-    def leave(self, place: Slot) -> None:
-        """Count it out."""
-        place.count -= 1
-        if not place.count:
-            del self._places[place.key]
+    def leave(self, slot: Slot) -> None:
+        """Count a connection out."""
+        slot.count -= 1
+        if not slot.count:
+            del self._slots[slot.key]
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._slots)
 
 
 class HealthProbe:
-    """A connection to a full node, which may only ask how the node is."""
+    """A connection to a full node that may only ask for its health."""
 
     __slots__ = ("address", "asked", "give_way")
 
     def __init__(self, address: str, give_way: Callable[[], None]) -> None:
         self.address = address
         self.asked = False
-        """Its answer is being made."""
+        """Its request is being answered."""
         self.give_way = give_way
+        """Called when it has been dropped for another probe."""
 
 
 class HealthProbes:
-    """WATCHERS at most. Another turns one away that is not being answered: the oldest of those whose address has most.
+    """At most HEALTH_PROBES. When full, a new probe replaces an unanswered one.
 
-    So one that asks at once gets in, as probes do, however many say nothing, or do not read what they asked for.
+    It is the oldest unanswered probe of the address with the most probes. So a probe that asks at
+    once is answered, however many connections stay silent or do not read their answers.
     """
 
-    __slots__ = ("_all",)
+    __slots__ = ("_probes",)
 
     def __init__(self) -> None:
-        self._all: dict[HealthProbe, None] = {}  # the oldest first
+        self._probes: dict[HealthProbe, None] = {}  # the oldest first
 
     def enter(self, address: str, give_way: Callable[[], None]) -> HealthProbe | None:
-        """Count a connection in; None where it cannot be. `give_way` is called when it has been counted out again for another."""
-        watcher = HealthProbe(address and address_key(address), give_way)
-        self._all[watcher] = None
-        if len(self._all) > HEALTH_PROBES:
-            have = Counter(each.address for each in self._all)
-            goes = max(
-                (each for each in self._all if not each.asked), key=lambda each: have[each.address]
+        """Count a probe in. Returns None if there is no room for it."""
+        probe = HealthProbe(address and address_key(address), give_way)
+        self._probes[probe] = None
+        if len(self._probes) > HEALTH_PROBES:
+            by_address = Counter(each.address for each in self._probes)
+            dropped = max(
+                (each for each in self._probes if not each.asked),
+                key=lambda each: by_address[each.address],
             )
-            self.leave(goes)
-            if goes is watcher:
+            self.leave(dropped)
+            if dropped is probe:
                 return None
-            goes.give_way()
-        return watcher
+            dropped.give_way()
+        return probe
 
-    def answered(self, watcher: HealthProbe) -> None:
-        """It has been told all. Until it has read that, others give way before it does."""
-        if watcher in self._all:
-            self.leave(watcher)
-            watcher.asked = False
-            self._all[watcher] = None
+    def answered(self, probe: HealthProbe) -> None:
+        """Note that its response has been written. It is then the newest of the unanswered ones."""
+        if probe in self._probes:
+            self.leave(probe)
+            probe.asked = False
+            self._probes[probe] = None
 
-    def leave(self, watcher: HealthProbe) -> None:
-        """Count it out. It may have been counted out already."""
-        self._all.pop(watcher, None)
+    def leave(self, probe: HealthProbe) -> None:
+        """Count a probe out. Does nothing if it was counted out before."""
+        self._probes.pop(probe, None)
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._probes)
 
 
 class ConnectionLimits:
-    """All connections of this process. `descriptors`: how many files it may have open."""
+    """Counts all connections of this process. `descriptors`: how many files it may open."""
 
     def __init__(
         self, limits: LimitSettings, proxies: ForwardedAddresses, descriptors: int
     ) -> None:
         self.capacity = min(limits.connections, descriptors - min(RESERVE, descriptors // 8))
         self.open = 0
-        self.watchers = HealthProbes()
+        self.health_probes = HealthProbes()
         self.idle = IdleConnections(limits.keep_alive_seconds)
         self.principals = SlotCounter(
             limits.connections_per_principal,
@@ -144,45 +147,53 @@ class ConnectionLimits:
         self._proxies = proxies
         self._addresses = SlotCounter(
             limits.connections_per_address,
-            "from this address, which is the limit (limits.connections_per_address); if it is a proxy's, name it in `proxies`",
+            "from this address, which is the limit (limits.connections_per_address); "
+            "if it is a proxy's, name it in `proxies`",
             "connections_per_address",
             self.idle.make_room,
         )
 
     def connect(self, peer: str | None) -> Slot | None:
-        """Count a TCP connection in; its place among those of its address, None for a proxy's. Raises NodeFull, TooManyConnections."""
+        """Count a TCP connection in. Returns the slot of its address, None for a trusted proxy.
+
+        Raises NodeFull and TooManyConnections.
+        """
         if self.open >= self.capacity and not self.idle.make_room():
             raise NodeFull(
-                f"this node has {self.capacity} connections, which is the limit (limits.connections, open files)"
+                f"this node has {self.capacity} connections, which is the limit "
+                "(limits.connections, open files)"
             )
-        place = self._enter(peer)
+        slot = self._enter(peer)
         self.open += 1
-        return place
+        return slot
 
-    def disconnect(self, place: Slot | None) -> None:
-        """Count it out, with the place that it has by now."""
+    def disconnect(self, slot: Slot | None) -> None:
+        """Count a TCP connection out, with the slot that it has by now."""
         self.open -= 1
-        if place is not None:
-            self._addresses.leave(place)
+        if slot is not None:
+            self._addresses.leave(slot)
 
     def session(self, client: str) -> Slot | None:
-        """Count a session whose connection has no place, which a proxy made, by the address that it forwards. Raises TooManyConnections."""
+        """Count a session behind a proxy by the client address that the proxy forwards.
+
+        Raises TooManyConnections.
+        """
         return self._enter(client)
 
     @contextmanager
     def counted(self, scope: Scope) -> Iterator[None]:
-        """Count the session of an ASGI request while it lasts, unless its connection has been counted. Raises TooManyConnections."""
+        """Count the session of an ASGI request, unless its connection is already counted.
+
+        Raises TooManyConnections.
+        """
         client = scope.get("client")
-        place = (
-            None
-            if COUNTED in scope.get("extensions", {}) or not client
-            else self.session(client[0])
-        )
+        already = COUNTED in scope.get("extensions", {})
+        slot = None if already or not client else self.session(client[0])
         try:
             yield
         finally:
-            if place is not None:
-                self._addresses.leave(place)
+            if slot is not None:
+                self._addresses.leave(slot)
 
     def _enter(self, address: str | None) -> Slot | None:
         if not address or self._proxies.trusts(address):
@@ -191,13 +202,13 @@ class ConnectionLimits:
 
 
 def raise_descriptors() -> int:
-    """Let this process open as many files as it may be let; how many that is."""
+    """Raise the limit of open files as far as allowed, and return it."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return descriptors()
 
 
 def descriptors() -> int:
-    """How many files this process may have open."""
+    """Return how many files this process may open."""
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return 1 << 30 if soft == resource.RLIM_INFINITY else soft

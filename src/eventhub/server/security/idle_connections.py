@@ -1,71 +1,57 @@
-"""Kept connections that wait for their next request, in the order in which they make way."""
+"""Keep-alive connections that wait for their next request, in the order in which they are closed."""
 
-from collections.abc import Callable
 from itertools import islice
-from typing import Any, Protocol
+from typing import Protocol
+
+from eventhub.common.scheduler import Scheduler
 
 CLOSED_AT_ONCE = 200
-"""Connections closed in one turn of the loop because their time is up."""
+"""Connections whose time is up that are closed in one turn of the loop."""
 
 
 class IdleConnection(Protocol):
     """A connection that waits for its next request."""
 
     def retire(self) -> None:
-        """Close it, and count it out at once. A request that is on its way now is not looked at."""
-        ...
-
-
-class Scheduler(Protocol):
-    """What is asked of an event loop."""
-
-    def time(self) -> float:
-        """Seconds that never go back."""
-        ...
-
-    def call_at(self, when: float, callback: Callable[..., object], /, *arguments: Any) -> object:
-        """Call it then."""
-        ...
-
-    def call_soon(self, callback: Callable[..., object], /, *arguments: Any) -> object:
-        """Call it in the next turn."""
+        """Close it and count it out at once. A request that is on its way is not answered."""
         ...
 
 
 class IdleConnections:
-    """Closed after `seconds`, and before that where a newcomer finds no room: the one that waits longest first.
+    """Closes each idle connection after `seconds`, or earlier if a new connection needs its room.
 
-    There is one timer for all: they come in the order in which they end. `key` names those that share a limit, None those that do not.
+    The connection that has waited longest goes first, so one timer serves all of them. `key` groups
+    connections that share a limit; it is None for those that share none.
     """
 
-    __slots__ = ("_by_key", "_seconds", "_since", "_timer")
+    __slots__ = ("_by_key", "_seconds", "_since", "_timer_set")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._since: dict[IdleConnection, float] = {}
         self._by_key: dict[object, dict[IdleConnection, None]] = {}
-        self._timer = False  # one is set
+        self._timer_set = False
 
     def enter(self, connection: IdleConnection, key: object | None, loop: Scheduler) -> None:
-        """It begins to wait."""
+        """Note that the connection has become idle."""
         now = loop.time()
         self._since[connection] = now
         if key is not None:
             self._by_key.setdefault(key, {})[connection] = None
-        if not self._timer:
+        if not self._timer_set:
             self._set_timer(loop, now)
 
     def leave(self, connection: IdleConnection, key: object | None) -> None:
-        """It waits no more. It may not have waited."""
+        """Note that the connection is no longer idle. Does nothing if it was not."""
         if self._since.pop(connection, None) is None or key is None:
             return
-        own = self._by_key[key]
-        del own[connection]
-        if not own:
+        same_key = self._by_key[key]
+        del same_key[connection]
+        if not same_key:
             del self._by_key[key]
 
     def make_room(self, key: object | None = None) -> bool:
-        """Close the one that waits longest, of all or of those with this key. False where none waits."""
+        """Close the longest idle connection, of this key if one is given. False if none is idle."""
         found = self._since if key is None else self._by_key.get(key)
         if not found:
             return False
@@ -76,15 +62,18 @@ class IdleConnections:
         return len(self._since)
 
     def _set_timer(self, loop: Scheduler, oldest: float) -> None:
-        self._timer = True
+        self._timer_set = True
         loop.call_at(oldest + self._seconds, self._look, loop)
 
     def _look(self, loop: Scheduler) -> None:
-        """Whose time is up is closed two turns later: the kernel may hold a request that nobody has read yet."""
+        """Find the connections whose time is up, and close them two turns later.
+
+        Until then a request that the kernel already holds can be read.
+        """
         limit = loop.time() - self._seconds
         late = [
-            (each, since)
-            for each, since in islice(self._since.items(), CLOSED_AT_ONCE)
+            (connection, since)
+            for connection, since in islice(self._since.items(), CLOSED_AT_ONCE)
             if since <= limit
         ]
         loop.call_soon(loop.call_soon, self._close, late, loop)
@@ -93,6 +82,6 @@ class IdleConnections:
         for connection, since in late:
             if self._since.get(connection) == since:
                 connection.retire()
-        self._timer = False
+        self._timer_set = False
         if self._since:
             self._set_timer(loop, next(iter(self._since.values())))

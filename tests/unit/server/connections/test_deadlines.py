@@ -4,6 +4,7 @@ nothing is held afterwards.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,11 +26,11 @@ class Clock:
     def time(self) -> float:
         return self.now
 
-    def call_at(self, when: float, callback: Callable[[int], object], second: int, /) -> None:
-        self.timers.append((when, callback, second))
+    def call_at(self, when: float, callback: Callable[..., object], /, *arguments: Any) -> None:
+        self.timers.append((when, callback, *arguments))
 
-    def call_soon(self, callback: Callable[[int], object], second: int, /) -> None:
-        self.call_at(self.now, callback, second)
+    def call_soon(self, callback: Callable[..., object], /, *arguments: Any) -> None:
+        self.call_at(self.now, callback, *arguments)
 
     def run(self, until: float) -> None:
         while due := sorted(

@@ -62,11 +62,11 @@ class Loop:
     def time(self) -> float:
         return self.clock.now / 1000
 
-    def call_at(self, when: float, callback: Callable[[int], object], second: int, /) -> None:
-        self.timers.append((when, callback, second))
+    def call_at(self, when: float, callback: Callable[..., object], /, *arguments: Any) -> None:
+        self.timers.append((when, callback, *arguments))
 
-    def call_soon(self, callback: Callable[[int], object], second: int, /) -> None:
-        self.call_at(self.time(), callback, second)
+    def call_soon(self, callback: Callable[..., object], /, *arguments: Any) -> None:
+        self.call_at(self.time(), callback, *arguments)
 
     def run(self, until: float) -> None:
         while due := sorted(

@@ -108,54 +108,54 @@ def full(*addresses: str) -> tuple[HealthProbes, list[HealthProbe], list[int]]:
     """Those who watch from these addresses, one each, and the numbers of those who had to give way,
     as they do.
     """
-    watchers = HealthProbes()
+    probes = HealthProbes()
     gone: list[int] = []
     found = [
-        watchers.enter(address, partial(gone.append, number))
+        probes.enter(address, partial(gone.append, number))
         for number, address in enumerate(addresses)
     ]
-    return watchers, [watcher for watcher in found if watcher], gone
+    return probes, [probe for probe in found if probe], gone
 
 
 SIXTEEN = [f"192.0.2.{number}" for number in range(HEALTH_PROBES)]
 
 
 def test_those_who_watch_a_full_node_are_few_and_the_oldest_that_has_not_asked_gives_way() -> None:
-    watchers, inside, gone = full(*SIXTEEN)
+    probes, inside, gone = full(*SIXTEEN)
     inside[0].asked = inside[2].asked = True
     for address in ("198.51.100.1", "198.51.100.2"):
-        assert watchers.enter(address, gone.clear)
+        assert probes.enter(address, gone.clear)
     assert gone == [1, 3]
-    assert len(watchers) == HEALTH_PROBES
-    watchers.leave(inside[1])
-    assert len(watchers) == HEALTH_PROBES, "it had been counted out"
-    watchers.leave(inside[0])
-    assert watchers.enter("198.51.100.1", gone.clear)
+    assert len(probes) == HEALTH_PROBES
+    probes.leave(inside[1])
+    assert len(probes) == HEALTH_PROBES, "it had been counted out"
+    probes.leave(inside[0])
+    assert probes.enter("198.51.100.1", gone.clear)
     assert gone == [1, 3], "there was room"
 
 
 def test_an_address_with_many_watchers_makes_way_for_the_others() -> None:
-    watchers, _, gone = full("192.0.2.1", *["2001:db8::1", "2001:db8::2"] * 7, "192.0.2.2")
-    assert watchers.enter("192.0.2.3", gone.clear)
-    assert watchers.enter("2001:db8::3", gone.clear)
+    probes, _, gone = full("192.0.2.1", *["2001:db8::1", "2001:db8::2"] * 7, "192.0.2.2")
+    assert probes.enter("192.0.2.3", gone.clear)
+    assert probes.enter("2001:db8::3", gone.clear)
     assert gone == [1, 2]
 
 
 def test_who_is_being_answered_makes_no_way_and_who_was_does_after_those_who_were_silent() -> None:
-    watchers, inside, gone = full(*SIXTEEN)
-    for watcher in inside:
-        watcher.asked = True
-    assert watchers.enter("198.51.100.1", gone.clear) is None
-    assert len(watchers) == HEALTH_PROBES
-    for watcher in (inside[5], inside[4]):
-        watchers.answered(watcher)
-    watchers.leave(inside[6])
-    assert watchers.enter("198.51.100.1", partial(gone.append, 16))
+    probes, inside, gone = full(*SIXTEEN)
+    for probe in inside:
+        probe.asked = True
+    assert probes.enter("198.51.100.1", gone.clear) is None
+    assert len(probes) == HEALTH_PROBES
+    for probe in (inside[5], inside[4]):
+        probes.answered(probe)
+    probes.leave(inside[6])
+    assert probes.enter("198.51.100.1", partial(gone.append, 16))
     for address in ("198.51.100.2", "198.51.100.3"):
-        assert watchers.enter(address, gone.clear)
+        assert probes.enter(address, gone.clear)
     assert gone == [5, 4]
-    watchers.answered(inside[6])
-    assert len(watchers) == HEALTH_PROBES, "it had gone"
+    probes.answered(inside[6])
+    assert len(probes) == HEALTH_PROBES, "it had gone"
 
 
 def test_an_address_has_a_share_and_leaves_the_others_theirs() -> None:
