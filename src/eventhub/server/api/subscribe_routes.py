@@ -82,8 +82,8 @@ async def _open_stream(
         raise InvalidRequest("no channel is named; expected ?channel=… once or more")
     if len(query.channels) > STREAM_CHANNELS:
         raise TooManySubscriptions(
-            f"the address names {len(query.channels)} channels; at most {STREAM_CHANNELS} fit on"
-            " one stream"
+            f"the query string names {len(query.channels)} channels; one stream has at most"
+            f" {STREAM_CHANNELS}"
         )
     identity = manager.registry.new_identity(principal, address_of(request.scope))
     return AsgiResponse(StreamResponse(manager, transport, query, identity))

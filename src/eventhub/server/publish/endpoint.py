@@ -109,8 +109,8 @@ class PublishEndpoint:
             await (self._publish_batch if is_batch else self._publish_event)(request, body, send)
         except asyncio.CancelledError:  # the drain is over, and the broker has not answered
             raise ShuttingDown(
-                "the server stops, and whether the event is stored is not known; publish it"
-                " again, with the same key"
+                "the server stopped before it knew whether the event is stored; publish it again,"
+                " with the same Idempotency-Key"
             ) from None
         except EventHubError as error:
             if not (request.is_lenient and about_event(error)):

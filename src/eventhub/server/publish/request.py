@@ -192,20 +192,20 @@ class PublishRequest:
     def _check_body_type(self) -> None:
         if codings := _content_codings(self.headers.get(b"content-encoding", b"")):
             raise UnsupportedMediaType(
-                f"the body's Content-Encoding is {codings}; expected none: a body that is not"
-                " compressed"
+                f"the body's Content-Encoding is {codings}; expected a body that is not compressed,"
+                " without Content-Encoding"
             )
         if self.media_type.startswith(b"application/cloudevents"):
             raise UnsupportedMediaType(
                 f"the body is {self.media_type.decode('latin-1')[:60]}: CloudEvents in structured"
-                " or batch mode; expected binary mode: the data alone as application/json, what"
-                " is around it in the headers ce-id, ce-source, ce-specversion and ce-type"
+                " or batch mode; expected binary mode: the data as application/json, and the"
+                " attributes in the headers ce-id, ce-source, ce-specversion and ce-type"
             )
         if self.is_ndjson and self.is_cloudevent:
             raise UnsupportedMediaType(
-                "the body is NDJSON, and ce-id and ce-specversion make it one CloudEvent; expected"
-                " its data as application/json, or a stream without these two, each of whose lines"
-                " is an event"
+                "the body is NDJSON, but a header ce-id or ce-specversion says that it is one"
+                " CloudEvent; expected its data as application/json, or NDJSON without these two"
+                " headers"
             )
 
     def _key_of_part(self, index: int) -> str:

@@ -51,8 +51,8 @@ class StreamQuery:
         unknown = self._cursor.keys() - set(self.channels)
         if unknown and not resumed_from:
             raise InvalidSince(
-                f"since names channel {min(unknown)[:NAME_LENGTH]!r}, which the address does not;"
-                " expected its channels"
+                f"since names channel {min(unknown)[:NAME_LENGTH]!r}, which is not among the"
+                " channels of the query string"
             )
 
     def subscribe(self, session: Session) -> None:
@@ -93,8 +93,8 @@ class _Parameters:
                     self.member = value
                 case "since" | "member":
                     raise InvalidRequest(
-                        f"{name} is given more than once; expected it once, a cursor where several"
-                        " channels are named"
+                        f"{name} is given more than once; expected one, which is a cursor if the"
+                        " channels have different positions"
                     )
                 case _ if is_event_source and _is_last_event_id(name):
                     # A library may add its own to a query string that has one: the last one wins.

@@ -27,7 +27,6 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.endpoint import EVENTS_PER_GROUP, PublishEndpoint
 from eventhub.server.publish.handling import DETAILED_REFUSALS
 from eventhub.server.publish.ndjson import LINES_PER_GROUP
-from eventhub.server.publish.response import RESULTS_PER_CHECK
 from eventhub.server.security.authentication import Authentication
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -382,20 +381,3 @@ def test_an_array_of_which_the_broker_takes_nothing_is_refused_as_a_whole() -> N
     broker.fault = BrokerUnavailable("away")
     assert node.post(json.dumps([json.loads(EVENT)] * (2 * EVENTS_PER_GROUP))).status_code == 503
     assert broker.sizes == [EVENTS_PER_GROUP]
-
-
-def test_the_answer_to_an_array_is_built_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-
-    class Over:
-        over = True
-
-        def __init__(self, turns: object) -> None: ...
-
-        async def another(self) -> None:
-            asked.append(1)
-
-    node = Node()
-    monkeypatch.setattr("eventhub.server.publish.response.TurnShare", Over)
-    assert node.post(json.dumps([json.loads(EVENT)] * (4 * RESULTS_PER_CHECK))).status_code == 201
-    assert len(asked) == 4

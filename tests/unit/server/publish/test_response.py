@@ -1,0 +1,88 @@
+"""server/publish/response.py: the response to one event and to an array."""
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from starlette.types import Message
+
+from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent
+from eventhub.events.event import Position, Receipt
+from eventhub.server.connections.turns import LoopTurns
+from eventhub.server.publish.handling import Handling
+from eventhub.server.publish.response import RESULTS_PER_CHECK, send_receipt, send_results
+
+
+def stored(offset: int, *, replayed: bool = False) -> Receipt:
+    return Receipt(Position("a", offset), 0, replayed)
+
+
+def answer(*outcomes: Receipt | EventHubError, handling: Handling = Handling.STRICT) -> Any:
+    """Status, headers and document of the response to an array."""
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    request: Any = SimpleNamespace(
+        channel="chat.a", handling=handling, is_lenient=handling is Handling.LENIENT
+    )
+
+    async def main() -> None:
+        await send_results(send, request, outcomes, LoopTurns(asyncio.get_running_loop()))
+
+    asyncio.run(main())
+    start, body = messages
+    return start["status"], dict(start["headers"]), json.loads(body["body"])
+
+
+def test_one_stored_event_is_201() -> None:
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    asyncio.run(send_receipt(send, "chat.a", stored(7, replayed=True)))
+    start, body = messages
+    assert start["status"] == 201
+    assert dict(start["headers"])[b"idempotent-replayed"] == b"true"
+    assert json.loads(body["body"]) == {
+        "id": "a-7",
+        "channel": "chat.a",
+        "time": "1970-01-01T00:00:00.000Z",
+    }
+
+
+def test_an_array_has_one_result_for_each_event_in_order() -> None:
+    status, _, document = answer(stored(1), InvalidEvent("does not fit"), stored(2))
+    assert (status, document["accepted"], document["rejected"]) == (207, 2, 1)
+    assert [result.get("id") for result in document["results"]] == ["a-1", None, "a-2"]
+    assert document["results"][1]["error"]["code"] == "invalid_event"
+
+
+def test_a_refusal_that_may_pass_decides_the_status_and_says_when_to_retry() -> None:
+    status, headers, _ = answer(BrokerUnavailable("away", retry_after=7))
+    assert (status, headers[b"retry-after"]) == (503, b"7")
+
+
+def test_lenient_handling_is_200_and_says_so() -> None:
+    status, headers, _ = answer(InvalidEvent("does not fit"), handling=Handling.LENIENT)
+    assert (status, headers[b"preference-applied"]) == (200, b"handling=lenient")
+
+
+def test_results_are_encoded_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = []
+
+    class Over:
+        over = True
+
+        def __init__(self, turns: object) -> None: ...
+
+        async def another(self) -> None:
+            turns.append(1)
+
+    monkeypatch.setattr("eventhub.server.publish.response.TurnShare", Over)
+    answer(*[stored(1)] * (4 * RESULTS_PER_CHECK))
+    assert len(turns) == 4
