@@ -14,7 +14,7 @@ from eventhub.events.channels import ChannelType, PublisherKind, Retention, Slow
 from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position
 from eventhub.events.payloads import ChatMessage, Reading
 from eventhub.events.schema import ModelSchema
-from eventhub.session.session import Decided
+from eventhub.session.interfaces import Decided
 
 CHAT, READING = ModelSchema(ChatMessage), ModelSchema(Reading)
 

@@ -53,7 +53,7 @@ from eventhub.server.publish.request import PublishRequest
 from eventhub.server.security.authentication import Authentication
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket.frames import FrameParser
-from eventhub.session.session import SessionLimits
+from eventhub.session.interfaces import SessionLimits
 from tests.credentials import SECRET, token
 from tests.unit.server.connections.test_manager import build
 from tests.unit.server.security.test_authentication import authentication as made_guard

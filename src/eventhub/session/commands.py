@@ -1,11 +1,13 @@
-"""What a client may say over a WebSocket (PROTOCOL.md, "Client to server"): the messages, checked."""
+"""The messages that a client may send over a WebSocket (PROTOCOL.md, "Client to server")."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from eventhub.errors import InvalidFrame
+from eventhub.common.nesting import check_depth
+from eventhub.errors import InvalidFrame, InvalidJson
 from eventhub.events.event import ATTRIBUTE_LENGTH, ATTRIBUTES
+from eventhub.events.json_codec import parse
 from eventhub.events.validation_errors import model_details, unknown_fields
 from eventhub.presence.roster import MEMBER_LENGTH
 
@@ -19,7 +21,7 @@ Attribute = Annotated[str, Field(min_length=1, max_length=ATTRIBUTE_LENGTH)]
 
 
 class Command(BaseModel):
-    """What every client message has. `ref` comes back in the reply."""
+    """The fields of every client message. The reply repeats `ref`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -28,7 +30,7 @@ class Command(BaseModel):
 
 
 class Subscribe(Command):
-    """Listen to a channel."""
+    """Subscribe to a channel."""
 
     type: Literal["subscribe"]
     channel: str
@@ -38,7 +40,7 @@ class Subscribe(Command):
 
 
 class Unsubscribe(Command):
-    """Listen no more."""
+    """End a subscription."""
 
     type: Literal["unsubscribe"]
     channel: str
@@ -55,14 +57,14 @@ class Publish(Command):
 
 
 class Auth(Command):
-    """Say who you are, or prove it anew before a token expires."""
+    """Send a token, the first or a new one before it expires."""
 
     type: Literal["auth"]
     token: Annotated[str, Field(min_length=1, max_length=CREDENTIAL_LENGTH)]
 
 
 class Ping(Command):
-    """Ask whether the server is there."""
+    """Ask for a `pong`."""
 
     type: Literal["ping"]
 
@@ -78,36 +80,44 @@ _FIELDS = {kind: frozenset(kind.model_fields) for kind in COMMANDS.values()}
 _ATTRIBUTES = frozenset(ATTRIBUTES)
 
 Ref = int | str | None
+_EXPECTED = 'expected an object with a type, such as {"type":"ping"}'
 
 
 def ref_of(fields: dict[str, Any]) -> Ref:
-    """The `ref` of a message, None where there is none that can be given back."""
+    """The `ref` of a message, None without a valid one."""
     ref = fields.get("ref")
     short = isinstance(ref, str) and len(ref) <= REF_LENGTH
     return ref if short or (isinstance(ref, int) and not isinstance(ref, bool)) else None
 
 
+def fields_of(message: bytes, depth: int) -> dict[str, Any]:
+    """The fields of a text message that nests at most `depth` levels inside its own object.
+
+    Raises InvalidJson, TooDeep, InvalidFrame.
+    """
+    check_depth(message, depth + 1, "limits.depth, and one for the message")
+    try:
+        fields = parse(message)
+    except InvalidJson:
+        if message.lstrip().startswith(b"{"):
+            raise
+        raise InvalidJson(f"the message is no JSON; {_EXPECTED}") from None
+    if not isinstance(fields, dict):
+        raise InvalidFrame(f"the message is a JSON {json_kind(fields)}; {_EXPECTED}")
+    return fields
+
+
 def command_of(fields: dict[str, Any]) -> Command:
-    """Raises InvalidFrame."""
+    """The command with these fields. Raises InvalidFrame."""
     name = fields.get("type")
     if not isinstance(name, str) or name not in COMMANDS:
-        shown = (
-            repr(name[:40])
-            if isinstance(name, str)
-            else "missing"
-            if name is None
-            else f"a JSON {json_kind(name)}"
+        raise InvalidFrame(
+            f"the message's type is {_shown(name)}; expected one of {', '.join(COMMANDS)}"
         )
-        raise InvalidFrame(f"the message's type is {shown}; expected one of {', '.join(COMMANDS)}")
     kind = COMMANDS[name]
     details = unknown_fields(fields, _FIELDS[kind])
     if kind is Publish and not details:
-        of_attributes = unknown_fields(
-            fields.get("attributes"), _ATTRIBUTES, f"expected one of {', '.join(ATTRIBUTES)}"
-        )
-        details = [
-            {**fault, "pointer": f"/attributes{fault['pointer']}"} for fault in of_attributes
-        ]
+        details = _unknown_attributes(fields)
     if not details:
         try:
             return kind.model_validate(fields)
@@ -119,8 +129,22 @@ def command_of(fields: dict[str, Any]) -> Command:
     )
 
 
+def _shown(name: object) -> str:
+    if isinstance(name, str):
+        return repr(name[:40])
+    return "missing" if name is None else f"a JSON {json_kind(name)}"
+
+
+def _unknown_attributes(fields: dict[str, Any]) -> list[dict[str, str]]:
+    expected = f"expected one of {', '.join(ATTRIBUTES)}"
+    return [
+        {**detail, "pointer": f"/attributes{detail['pointer']}"}
+        for detail in unknown_fields(fields.get("attributes"), _ATTRIBUTES, expected)
+    ]
+
+
 def json_kind(value: Any) -> str:
-    """What JSON calls it."""
+    """The JSON type of a value."""
     names = {
         bool: "boolean",
         int: "number",

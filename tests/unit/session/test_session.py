@@ -37,7 +37,9 @@ from eventhub.events.payloads import ChatMessage
 from eventhub.events.schema import AnySchema, ModelSchema
 from eventhub.events.validation_errors import MAX_FAULTS
 from eventhub.session.commands import COMMANDS, Publish, Ref, Subscribe
-from eventhub.session.session import PUT_OFF, Session, SessionLimits
+from eventhub.session.deferred import DEFERRED_MESSAGES
+from eventhub.session.interfaces import SessionLimits
+from eventhub.session.session import Session
 from tests.builders import Guest
 
 PROTOCOL = (Path(__file__).parents[3] / "PROTOCOL.md").read_text(encoding="utf-8")
@@ -1020,7 +1022,7 @@ def test_a_token_that_is_refused_late_lets_what_waited_go_on() -> None:
 def test_what_waits_behind_a_token_is_bounded(message: bytes) -> None:
     client = stranger()
     client.send(type="auth", token="unknown key")
-    for _ in range(PUT_OFF + 1):
+    for _ in range(DEFERRED_MESSAGES + 1):
         client.session.receive(message)
     assert isinstance(client.line.failed, InvalidFrame)
 

@@ -151,7 +151,7 @@ class Machine(RuleBasedStateMachine):
             == set(self.open)
         )
         assert len(self.open) <= LIMITS.subscriptions
-        assert set(self.client.session._waiting) == {
+        assert set(self.client.session._answers_due) == {
             channel for channel, ref in self.open.items() if ref is not None
         }
 

@@ -8,7 +8,8 @@ from eventhub.events.channels import ChannelType
 from eventhub.server.connections.connection import Connection
 from eventhub.server.security.connection_limits import Slot
 from eventhub.server.security.publish_quota import Charge
-from eventhub.session.session import Decided, Session
+from eventhub.session.interfaces import Decided
+from eventhub.session.session import Session
 
 
 class IdentityOwner(Protocol):

@@ -31,7 +31,8 @@ from eventhub.server.security.forwarded import ForwardedAddresses
 from eventhub.server.security.host_check import HostCheck
 from eventhub.server.security.origin_check import OriginCheck
 from eventhub.server.security.publish_quota import PublishQuota
-from eventhub.session.session import Session, SessionLimits, Submit
+from eventhub.session.interfaces import SessionLimits, Submit
+from eventhub.session.session import Session
 
 BEATS = 500
 """Connections that get their heartbeat in one turn of the loop."""

@@ -18,7 +18,8 @@ from eventhub.server.connections.identity import ConnectionIdentity
 from eventhub.server.security.authentication import Authentication
 from eventhub.server.security.connection_limits import Slot, SlotCounter
 from eventhub.server.security.publish_quota import Charge, PublishQuota
-from eventhub.session.session import Decided, Session
+from eventhub.session.interfaces import Decided
+from eventhub.session.session import Session
 
 
 class ConnectionRegistry:

@@ -27,7 +27,8 @@ from eventhub.server.connections.deadlines import Deadlines
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.security import jwks
 from eventhub.server.security.authentication import Authentication
-from eventhub.session.session import PUT_OFF, Session
+from eventhub.session.deferred import DEFERRED_MESSAGES
+from eventhub.session.session import Session
 from tests.credentials import SECRET, jwk, private, token
 from tests.jwks_server import JwksServer, reply
 from tests.loop import in_loop
@@ -506,13 +507,13 @@ async def test_what_is_sent_behind_a_token_waits_for_its_key() -> None:
             holder = node.connect()
             assert holder.session is not None
             assert node.auth(holder, theirs()) == []
-            for number in range(PUT_OFF):
+            for number in range(DEFERRED_MESSAGES):
                 holder.session.receive(orjson.dumps({"type": "ping", "ref": number}))
             assert holder.heard() == []
             server.open.set()
             await until(lambda: holder.data)
             kinds = [message["type"] for message in holder.heard()]
-            assert kinds == ["authenticated", *["pong"] * PUT_OFF]
+            assert kinds == ["authenticated", *["pong"] * DEFERRED_MESSAGES]
 
 
 @pytest.mark.parametrize("answer", [200, 500])

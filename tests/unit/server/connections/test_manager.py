@@ -27,7 +27,7 @@ from eventhub.server.connections.limit_errors import too_large
 from eventhub.server.connections.manager import BEATS, READ_SLICE, ConnectionManager
 from eventhub.server.security.authentication import Authentication
 from eventhub.server.websocket.handshake import SUBPROTOCOL, WEBSOCKET_PATH
-from eventhub.session.session import SessionLimits
+from eventhub.session.interfaces import SessionLimits
 from tests.builders import Nowhere
 
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

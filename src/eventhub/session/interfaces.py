@@ -1,0 +1,112 @@
+"""What a session needs from its surroundings: limits, the hub, and who is at the other end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from eventhub.auth.principal import Principal
+from eventhub.delivery.subscriber import Subscriber
+from eventhub.errors import EventHubError, PayloadTooLarge
+from eventhub.events.channels import ChannelType, ChannelTypes
+from eventhub.events.event import NewEvent
+from eventhub.session.commands import Ref
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """The limits of one connection.
+
+    Sizes are in bytes, `heartbeat` is in seconds, `depth` in levels of JSON.
+    """
+
+    message_bytes: int
+    subscriptions: int
+    heartbeat: float
+    depth: int
+    stranger_bytes: int
+    """The size of a message before a token or an API key was accepted."""
+
+    def as_dict(self) -> dict[str, float]:
+        """The limits that `hello` names."""
+        return {
+            "message_bytes": self.message_bytes,
+            "subscriptions": self.subscriptions,
+            "heartbeat": self.heartbeat,
+        }
+
+    def too_large_for_stranger(self) -> EventHubError:
+        """The error for a message above `stranger_bytes`."""
+        return PayloadTooLarge(
+            f"the message is larger; at most {self.stranger_bytes} bytes are allowed before a "
+            "token or an API key was sent (limits.stranger_bytes)"
+        ).with_limit("stranger_bytes")
+
+
+class ChannelAccess(Protocol):
+    """The hub, as a session sees it."""
+
+    types: ChannelTypes
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """Serve a subscriber. Raises InvalidChannel, UnknownChannel, ShuttingDown.
+
+        `started` may be called before this returns.
+        """
+        ...
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        """Write nothing more to a subscriber."""
+        ...
+
+    def watch(self, subscriber: Subscriber) -> dict[str, Any]:
+        """The channel's members as message fields. Changes are written from now on."""
+        ...
+
+    def congested(self, subscriber: Subscriber) -> None:
+        """A subscriber's writer is full."""
+        ...
+
+    def drained(self, subscriber: Subscriber) -> None:
+        """A subscriber's writer has room again."""
+        ...
+
+    def rejected(self, channel: str, error: EventHubError) -> None:
+        """An event was rejected before it reached the hub."""
+        ...
+
+    def refused(self, error: EventHubError) -> None:
+        """A command was refused. May be called more than once for an error."""
+        ...
+
+    def now(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        ...
+
+
+Submit = Callable[[Ref, NewEvent], None]
+"""Publishes events in the order of the calls. `Session.published` gets each result."""
+
+Decided = Callable[[Principal | EventHubError], None]
+"""Gets the outcome of an authentication."""
+
+
+class ClientIdentity(Protocol):
+    """Who is at the other end of a connection."""
+
+    @property
+    def id(self) -> str:
+        """The connection's name. Unique, never changes, no secret."""
+        ...
+
+    @property
+    def principal(self) -> Principal:
+        """The principal now."""
+        ...
+
+    def authenticate(self, credential: str, decided: Decided) -> None:
+        """Take the principal of a credential. Calls `decided`, perhaps before this returns."""
+        ...
+
+    def charge(self, kind: ChannelType) -> None:
+        """Count an event that is about to be published. Raises RateLimited."""
+        ...
