@@ -311,7 +311,7 @@ def small_disk(tmp_path: Path, size: str) -> Iterator[Path]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(writer, "RECOVERY_SECONDS", 0.05)
 
 
 async def fill(disk: Disk, broker: SqliteBroker) -> list[Position]:

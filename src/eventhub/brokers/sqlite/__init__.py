@@ -1,7 +1,8 @@
-"""The broker of one node that survives restarts: a SQLite database in WAL mode. `broker` is the shell on the event loop.
+"""The broker for one node whose events survive restarts: a SQLite database in WAL mode.
 
-`writer` is the one thread that writes, `store` its SQL, `logs` what it decides without any I/O; `history` reads on threads of its own;
-`file` opens, locks and checks the database.
+`broker` runs on the event loop and never waits for the disk. `writer` is the one thread that
+writes: `store` is its SQL, `logs` and `write_transaction` decide without I/O. `history` reads on
+threads of its own. `database` opens, locks and checks the file.
 """
 
 from eventhub.brokers.sqlite.broker import SqliteBroker

@@ -1,4 +1,7 @@
-"""The SQLite broker on the event loop. Nothing here waits for the disk: requests go to threads, answers come back as callbacks."""
+"""The SQLite broker on the event loop. It never waits for the disk.
+
+Requests go to threads, and answers come back as callbacks.
+"""
 
 import asyncio
 import sqlite3
@@ -31,8 +34,8 @@ from eventhub.events.event import (
 )
 
 QUEUE_BYTES = 64 * 1024 * 1024
-"""Publishes that wait for the writer. One more is let in below this; further ones wait for room, up
-to the time-out.
+"""Size of the publishes that wait for the writer. At this size further ones wait for room, up to
+the time limit.
 """
 EVENT_OVERHEAD = 250
 """Bytes a waiting event costs beyond its data."""
@@ -40,11 +43,13 @@ READERS = 2
 
 
 class SqliteBroker:
-    """Logs in the database `path`, which is made if need be and belongs to this process until `run` has ended.
+    """Logs in the database `path`, which is created if need be.
 
-    `retention` gives a channel's retention, `clock` milliseconds since the Unix epoch. With `synchronous="FULL"` an answered publish
-    survives a power failure; with `"NORMAL"` the death of the process, and a power failure may take the last seconds: readers are told.
-    Raises ConfigurationError for a file that will not do; a full or failing disk is waited for.
+    The database belongs to this process until `run` has ended. `retention` gives a channel's
+    retention, `clock` milliseconds since the Unix epoch. With `synchronous="FULL"` an answered
+    publish survives a power failure. With `"NORMAL"` it survives the death of the process, and a
+    power failure may take the last seconds: readers are told. Raises ConfigurationError for an
+    unusable file; a full or failing disk is retried.
     """
 
     def __init__(
@@ -58,7 +63,7 @@ class SqliteBroker:
         max_channels: int = 100_000,
         max_keys: int = 100_000,
     ) -> None:
-        path = path.resolve()  # a link and its target are one database
+        path = path.resolve()  # a symbolic link and its target are one database
         self._retention, self._clock, self._timeout = retention, clock, timeout
         self._lock = DatabaseLock(path)
         store = SqliteStore(
@@ -111,7 +116,7 @@ class SqliteBroker:
             async with self._time_limit("history was not read"):
                 await self._opened.wait()
                 async with self._reads:
-                    self._check()  # again: the end takes no more reads
+                    self._check()  # checked again: `run` may have ended while this waited
                     return await asyncio.get_running_loop().run_in_executor(
                         self._readers, self._history.read, query
                     )
@@ -132,19 +137,20 @@ class SqliteBroker:
     async def broadcast(self, message: bytes) -> None:
         return  # there is no other node
 
-    async def run(self, deliver: Deliver, gap: OnGap, hear: OnMessage) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
         self._deliver, self._gap = deliver, gap
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         writing = loop.run_in_executor(thread, self._writer.run, loop.call_soon_threadsafe, self)
         try:
-            await asyncio.shield(writing)  # ends only with a bug
+            await asyncio.shield(writing)  # ends by itself only with a fault
         finally:
             self._ended = True
-            await _end_of(loop.run_in_executor(None, self._readers.shutdown))
-            self._history.close()  # before the writer's: who closes last makes a checkpoint
+            await _wait_for_end(loop.run_in_executor(None, self._readers.shutdown))
+            # Before the writer closes: the last connection to close makes a checkpoint.
+            self._history.close()
             self._writer.end()
-            await _end_of(writing)
+            await _wait_for_end(writing)
             thread.shutdown(wait=False)
             self._lock.release()
 
@@ -156,7 +162,7 @@ class SqliteBroker:
     def stored(
         self, publishes: Sequence[StoreEvents], results: Results, announced: Sequence[Event]
     ) -> None:
-        """Announced first: who publishes and listens finds the event there when the answer comes."""
+        """Announce first: a publisher that also subscribes has the event when its answer comes."""
         for event in announced:
             self._deliver(event)
         for publish, result in zip(publishes, results, strict=True):
@@ -165,29 +171,29 @@ class SqliteBroker:
         self._release(publishes)
 
     def refused(self, publishes: Sequence[StoreEvents], error: BrokerUnavailable) -> None:
-        """Each publisher gets an error of its own: a traceback is added to what is raised."""
+        """Give each publisher its own error, because raising one adds a traceback to it."""
         for publish in publishes:
             if not publish.answer.done():
                 publish.answer.set_exception(BrokerUnavailable(error.message))
         self._release(publishes)
 
     def failed(self, publish: StoreEvents, error: Exception) -> None:
-        """Whoever publishes logs it."""
+        """Give the error to the publisher, who logs it."""
         if not publish.answer.done():
             publish.answer.set_exception(error)
         self._release((publish,))
 
     def subscribed(self, request: StartAnnouncing, position: Position) -> None:
-        """Its subscriber may have gone meanwhile; announcements that nobody wants do no harm."""
+        """Answer the subscriber, which may have gone. Unwanted announcements do no harm."""
         if not request.answer.done():
             request.answer.set_result(position)
 
     def opened(self) -> None:
-        """Whoever waits for history may go on."""
+        """Let readers of history go on."""
         self._opened.set()
 
     def doubted(self, channels: Sequence[str]) -> None:
-        """What was announced so far need not be all that was stored."""
+        """Tell a gap: not everything that was stored may have been announced."""
         for channel in channels:
             self._gap(channel)
 
@@ -212,8 +218,11 @@ class SqliteBroker:
             ) from None
 
 
-async def _end_of(work: "asyncio.Future[None]") -> None:
-    """Wait for it however often task groups and the loop's runner cancel the task: what they cut short would hold the process."""
+async def _wait_for_end(work: "asyncio.Future[None]") -> None:
+    """Wait for the end of `work`, however often this task is cancelled.
+
+    Task groups and the loop's runner cancel it. Work left behind would keep the process alive.
+    """
     while not work.done():
         with suppress(asyncio.CancelledError):
             await asyncio.wait([work])

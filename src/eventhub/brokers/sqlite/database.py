@@ -1,4 +1,4 @@
-"""The database file: who may open it, what is in it, and how its connections are set up."""
+"""The database file: its lock, its tables, and how connections are set up."""
 
 import fcntl
 import os
@@ -14,16 +14,16 @@ from eventhub.errors import ConfigurationError
 Synchronous = Literal["FULL", "NORMAL"]
 
 APPLICATION = 0x45764875
-"""In the file's header: a database of EventHub."""
+"""Marks a database of EventHub in the file's header."""
 VERSION = 1
 PAGE_SIZE = 8192
 CHECKPOINT_BYTES = 8 * 1024 * 1024
-"""The write-ahead log goes into the database when it is this large, and its file shrinks to this
-after a larger transaction.
+"""A write-ahead log of this size is moved into the database. After a larger transaction its file
+shrinks to this size.
 """
 CHECK_BYTES = 256 * 1024 * 1024
-"""Databases up to this size are read through at start. Of larger ones only the tables that
-everything else depends on are.
+"""Databases up to this size are checked completely at start. Of larger ones, the table of events is
+not checked.
 """
 PATIENCE_MS = 1000
 """How long a checkpoint waits for readers."""
@@ -32,21 +32,23 @@ SCHEMA = """
 CREATE TABLE origin (epoch TEXT NOT NULL, created INTEGER NOT NULL, floor INTEGER NOT NULL);
 CREATE TABLE channels (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, trimmed INTEGER NOT NULL);
 CREATE TABLE events (
-  channel INTEGER NOT NULL, offset INTEGER NOT NULL, number INTEGER NOT NULL, time INTEGER NOT NULL, attributes BLOB, data BLOB NOT NULL,
+  channel INTEGER NOT NULL, offset INTEGER NOT NULL, number INTEGER NOT NULL,
+  time INTEGER NOT NULL, attributes BLOB, data BLOB NOT NULL,
   PRIMARY KEY (channel, offset)
 ) WITHOUT ROWID;
 CREATE TABLE keys (
-  id INTEGER PRIMARY KEY, channel TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL, offset INTEGER NOT NULL, time INTEGER NOT NULL
+  id INTEGER PRIMARY KEY, channel TEXT NOT NULL, key TEXT NOT NULL, digest BLOB NOT NULL,
+  offset INTEGER NOT NULL, time INTEGER NOT NULL
 );
 CREATE TABLE probe (id INTEGER PRIMARY KEY, filler BLOB NOT NULL);
 """
-# `number` counts a channel's events without the jumps of `offset`: how many there are is seen at
-# the two ends. Everything up to `trimmed` is gone, rows that are still there included. A channel
-# without a row stands at `floor`.
+# `number` counts a channel's events without the jumps of `offset`, so the first and the last row
+# tell how many there are. All events up to `trimmed` are gone, even if their rows are still there.
+# A channel that is not in the table `channels` stands at `floor`.
 
 
 class DatabaseOrigin(NamedTuple):
-    """Of a database: its epoch and time of birth, the floor of its channels, and whether this opening made it."""
+    """A database's epoch, time of creation and floor of channels. `fresh`: it was created now."""
 
     epoch: str
     created: int
@@ -55,9 +57,10 @@ class DatabaseOrigin(NamedTuple):
 
 
 class DatabaseLock:
-    """Only one process writes to a database. Held by an open descriptor, so a killed process leaves no lock behind.
+    """Allows only one process to use a database.
 
-    It is a file of its own: closing any descriptor of the database itself would drop SQLite's locks on it (POSIX).
+    An open descriptor holds the lock, so a killed process leaves none behind. The lock is a file of
+    its own: closing any descriptor of the database itself would drop SQLite's locks (POSIX).
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,28 +77,28 @@ class DatabaseLock:
             holder = os.pread(self._descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._descriptor)
             raise ConfigurationError(
-                f"{path} is in use by another process (pid {holder}); a database belongs to one server: end that, or choose another file"
+                f"{path} is in use by another process (pid {holder}); a database belongs to one "
+                "server: end that process, or choose another file"
             ) from None
         with suppress(OSError):  # a full disk
             os.truncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self) -> None:
-        """Let another process have it."""
+        """Let another process use the database."""
         os.close(self._descriptor)
 
 
 def open_database(
     path: Path, synchronous: Synchronous, now: int
 ) -> tuple[sqlite3.Connection, DatabaseOrigin]:
-    """The writer's connection, to a new database where there is none.
+    """The writer's connection. Creates the database if there is none.
 
-    Raises ConfigurationError for a file that will not do, sqlite3.Error for what may pass.
+    Raises ConfigurationError for an unusable file, sqlite3.Error for an error that may pass.
     """
-    with suppress(OSError):  # it is there, or SQLite says below why it cannot be
-        os.close(
-            os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        )  # its journals get the same permissions
+    with suppress(OSError):  # it exists, or SQLite tells below why it cannot be created
+        # SQLite gives its journals the same permissions.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with closed_on_error(_connect(path, "rwc")) as connection:
         try:
             fresh = _prepare(connection, path, synchronous, now)
@@ -103,7 +106,8 @@ def open_database(
         except sqlite3.DatabaseError as error:
             if is_damaged(error):
                 raise ConfigurationError(
-                    f"{path} is damaged or is no database ({error}); restore it from a backup, or move it away to begin with an empty one"
+                    f"{path} is damaged or is no database ({error}); restore it from a backup, or "
+                    "move it away to begin with an empty one"
                 ) from None
             raise
         epoch, created, floor = connection.execute(
@@ -114,18 +118,18 @@ def open_database(
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that only reads. Raises sqlite3.Error."""
-    connection = _connect(path, "rw")  # "ro" could not take part in the write-ahead log's index
+    connection = _connect(path, "rw")  # "ro" cannot use the index of the write-ahead log
     connection.execute("PRAGMA query_only = ON")
     return connection
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
-    """No waiting helps."""
+    """Whether the database stays unusable, however long one waits."""
     return primary(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def primary(error: sqlite3.Error) -> int:
-    """The result code without its extension."""
+    """The primary result code (sqlite.org/rescode.html)."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
@@ -145,7 +149,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 def _prepare(
     connection: sqlite3.Connection, path: Path, synchronous: Synchronous, now: int
 ) -> bool:
-    """Whether the database was made."""
+    """Set the connection up. Returns whether the database was created."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -163,7 +167,7 @@ def _prepare(
         f"wal_autocheckpoint = {CHECKPOINT_BYTES // PAGE_SIZE}",
         f"journal_size_limit = {CHECKPOINT_BYTES}",
         "cache_size = -16000",
-        # some distributions overwrite what is deleted with zeros: a second write of every event
+        # some distributions overwrite deleted data with zeros: a second write of each event
         "secure_delete = OFF",
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -187,13 +191,17 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         (found,) = connection.execute(f"PRAGMA quick_check({table})").fetchone()
         if found != "ok":
             raise ConfigurationError(
-                f"{path} is damaged ({found.splitlines()[0]}); restore it from a backup, or move it away to begin with an empty one"
+                f"{path} is damaged ({found.splitlines()[0]}); restore it from a backup, or move "
+                "it away to begin with an empty one"
             )
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing. Raises sqlite3.Error; after that nothing is changed, unless the disk failed during the commit itself."""
+    """Commit the block, or roll it back.
+
+    Raises sqlite3.Error; nothing has changed then, unless the disk failed during the commit.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -206,7 +214,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Left open otherwise."""
+    """Close the connection when the block raises."""
     try:
         yield connection
     except BaseException:

@@ -1,7 +1,8 @@
-"""Reading a channel's log, on threads and connections of its own: it never waits for the writer.
+"""Reading a channel's log on separate threads and connections. It never waits for the writer.
 
-Retention holds at reading, whatever has been deleted by then. Where a page begins is found by halves, in one statement. A page is one row,
-put together by SQLite: a thread gives the interpreter's lock up for every row it fetches, and gets it back after up to 5 ms while the event
+Events beyond retention are left out, whether or not they have been deleted. One statement finds the
+begin of a page by binary search. SQLite puts a page together in one row: a thread releases the
+interpreter's lock for each row that it fetches, and gets it back after up to 5 ms while the event
 loop is busy.
 """
 
@@ -14,18 +15,19 @@ from typing import NamedTuple
 
 import orjson
 
+from eventhub.brokers.base import PAGE_BYTES
 from eventhub.brokers.records import RecordReader, event
 from eventhub.brokers.sqlite.database import open_reader
 from eventhub.events.channels import Retention
 from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
 
-PAGE_BYTES = 256 * 1024
 EVER = -(2**62)
 
 STATE = """
 SELECT epoch, floor, c.id, c.trimmed, e.offset, e.number FROM origin
 LEFT JOIN channels c ON c.name = ?
-LEFT JOIN events e ON e.channel = c.id AND e.offset = (SELECT max(offset) FROM events WHERE channel = c.id)
+LEFT JOIN events e ON e.channel = c.id
+  AND e.offset = (SELECT max(offset) FROM events WHERE channel = c.id)
 """
 BEFORE = """
 WITH RECURSIVE search(low, high) AS (
@@ -35,20 +37,28 @@ WITH RECURSIVE search(low, high) AS (
     CASE WHEN number <= :number OR time < :oldest THEN offset ELSE low END,
     CASE WHEN number <= :number OR time < :oldest THEN high ELSE (low + high) / 2 END
   FROM search LEFT JOIN events ON channel = :channel
-    AND offset = (SELECT min(offset) FROM events WHERE channel = :channel AND offset > (low + high) / 2)
+    AND offset = (
+      SELECT min(offset) FROM events WHERE channel = :channel AND offset > (low + high) / 2
+    )
   WHERE low < high
 )
 SELECT max(low) FROM search
 """
 PAGE = """
 SELECT json_group_array(json_array(
-    offset, CASE typeof(time) WHEN 'integer' THEN time END, length(CAST(data AS BLOB)), length(CAST(attributes AS BLOB)))),
-  CAST(group_concat(CAST(data AS BLOB), '') AS BLOB), CAST(group_concat(CAST(attributes AS BLOB), '') AS BLOB)
+    offset, CASE typeof(time) WHEN 'integer' THEN time END,
+    length(CAST(data AS BLOB)), length(CAST(attributes AS BLOB)))),
+  CAST(group_concat(CAST(data AS BLOB), '') AS BLOB),
+  CAST(group_concat(CAST(attributes AS BLOB), '') AS BLOB)
 FROM (
-  SELECT offset, time, data, attributes FROM events WHERE channel = :channel AND offset > :after AND offset <= (
+  SELECT offset, time, data, attributes FROM events
+  WHERE channel = :channel AND offset > :after AND offset <= (
     SELECT max(offset) FROM (
       SELECT offset, sum(size) OVER (ORDER BY offset) - size AS before
-      FROM (SELECT offset, length(data) AS size FROM events WHERE channel = :channel AND offset > :after ORDER BY offset LIMIT :limit)
+      FROM (
+        SELECT offset, length(data) AS size FROM events
+        WHERE channel = :channel AND offset > :after ORDER BY offset LIMIT :limit
+      )
     ) WHERE before < :bytes
   ) ORDER BY offset
 )
@@ -56,7 +66,7 @@ FROM (
 
 
 class HistoryQuery(NamedTuple):
-    """A call of `Broker.history`, with what depends on the moment of the call."""
+    """A call of `Broker.history`, with the retention and the time of the call."""
 
     channel: str
     since: Position | Earliest | Last | Age
@@ -66,7 +76,7 @@ class HistoryQuery(NamedTuple):
 
 
 class SqliteHistory:
-    """Reads on whichever thread calls, with a connection for each."""
+    """Reads on the calling thread. Each thread has its own connection."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -75,12 +85,12 @@ class SqliteHistory:
         self._connections: list[sqlite3.Connection] = []
 
     def read(self, query: HistoryQuery) -> HistoryPage:
-        """Raises sqlite3.Error; the next call then begins with a new connection."""
+        """A page. Raises sqlite3.Error; the thread's next call makes a new connection."""
         with self._snapshot() as connection:
             return _read(connection, query, self._records)
 
     def close(self) -> None:
-        """When no thread reads any more."""
+        """Close all connections. No thread may be reading."""
         for connection in self._connections:
             connection.close()
 
@@ -125,7 +135,7 @@ def _read(
             connection, channel, offset
         ):
             start = offset
-        # in the jump between two openings of the file: of a time that is not in this log
+        # between the ranges of two openings: it belongs to a lost part of the log
         case Position():
             lost = "reset"
         case Last(count) if tip is not None:
@@ -143,9 +153,9 @@ def _read(
 def _before(
     connection: sqlite3.Connection, channel: int, between: tuple[int, int], number: int, oldest: int
 ) -> int:
-    """The offset before the first event whose number is above `number` and whose time is at least `oldest`.
+    """The offset before the first event with a number above `number` and a time from `oldest` on.
 
-    Both of `between` are offsets: nothing before the first is looked at, and the second is the newest event's.
+    The search is between two offsets, of which the second is the newest event's.
     """
     after, end = between
     parameters = {
@@ -171,7 +181,7 @@ def _exists(connection: sqlite3.Connection, channel: int, offset: int) -> bool:
 def _page(
     connection: sqlite3.Connection, channel: int, query: HistoryQuery, start: Position
 ) -> Iterator[Event | int]:
-    """Events, and the offsets of rows that cannot be read."""
+    """Events and, for unreadable rows, their offsets."""
     parameters = {
         "channel": channel,
         "after": start.offset,

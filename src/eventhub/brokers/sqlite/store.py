@@ -1,15 +1,12 @@
-"""The SQL of the writing side. Synchronous, for one thread.
-
-Every step of a statement gives the interpreter's lock up and has to get it back, which takes up to 5 ms while the event loop is busy. So
-rows are written a hundred to a step.
-"""
+"""The SQL of the writing side. Synchronous, for one thread."""
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from eventhub.brokers.idempotency import KEY_AGE
+from eventhub.brokers.sqlite.bulk_insert import insert_rows
 from eventhub.brokers.sqlite.database import (
     CHECKPOINT_BYTES,
     Synchronous,
@@ -17,33 +14,35 @@ from eventhub.brokers.sqlite.database import (
     open_database,
     transaction,
 )
-from eventhub.brokers.sqlite.logs import KEY_AGE, KnownKey, SqliteLog, SqliteLogs, WriteTransaction
+from eventhub.brokers.sqlite.logs import KnownKey, SqliteLog, SqliteLogs
+from eventhub.brokers.sqlite.write_transaction import WriteTransaction
 from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.events.channels import Retention
 from eventhub.events.event import Event, NewEvent, Position, Receipt
 
-ROWS = 100
-"""Rows that one statement writes."""
 TRIM_ROWS = 1000
-"""Rows that one transaction deletes, on top of two for each that it adds."""
+"""Rows that one transaction deletes, in addition to two for each row that it adds."""
 FORGOTTEN = 1000
-"""Channels forgotten at once when there are too many."""
+"""Channels that are forgotten together when there are too many."""
 FREE_PAGES = 256
-"""Unused pages that are kept, beyond an eighth of the database: what is deleted makes room for what
-comes.
-"""
+"""Unused pages that are kept, in addition to an eighth of the database, for new events."""
 VACUUM_PAGES = 256
-"""Unused pages given back by one transaction."""
+"""Unused pages that one transaction gives back."""
 PROBE_BYTES = 1024 * 1024
 WAL_BYTES = 8 * CHECKPOINT_BYTES
-"""Size of the write-ahead log from which on its checkpoint waits for readers."""
+"""The checkpoint of a larger write-ahead log waits for readers."""
 
 Results = list[list[Receipt | EventHubError]]
 
 CHANNELS = """
 SELECT c.id, c.name, c.trimmed, first.number, first.time, last.offset, last.number FROM channels c
-LEFT JOIN events first ON first.channel = c.id AND first.offset = (SELECT min(offset) FROM events WHERE channel = c.id)
-LEFT JOIN events last ON last.channel = c.id AND last.offset = (SELECT max(offset) FROM events WHERE channel = c.id)
+LEFT JOIN events first ON first.channel = c.id
+  AND first.offset = (SELECT min(offset) FROM events WHERE channel = c.id)
+LEFT JOIN events last ON last.channel = c.id
+  AND last.offset = (SELECT max(offset) FROM events WHERE channel = c.id)
+"""
+KNOWN_KEYS = """
+SELECT id, channel, key, digest, offset, time FROM keys WHERE time >= ? ORDER BY id
 """
 KEPT = """
 SELECT offset, number, time FROM events
@@ -52,7 +51,10 @@ WHERE channel = ? AND (number >= ? OR number > ? AND time >= ?) ORDER BY offset 
 
 
 class SqliteStore:
-    """Logs on disk. Every method but `close` raises sqlite3.Error and has then changed nothing."""
+    """Logs on disk.
+
+    Every method but `close` can raise sqlite3.Error, and has then changed nothing.
+    """
 
     def __init__(
         self,
@@ -64,17 +66,13 @@ class SqliteStore:
         max_channels: int,
         max_keys: int,
     ) -> None:
-        self._path, self._retention, self._clock, self._synchronous = (
-            path,
-            retention,
-            clock,
-            synchronous,
-        )
+        self._path, self._synchronous = path, synchronous
+        self._retention, self._clock = retention, clock
         self._max_channels, self._max_keys = max_channels, max_keys
         self._connection: sqlite3.Connection | None = None
         self._logs: SqliteLogs
         self._inode = 0
-        self._oldest_key = 0  # row of the first key that the table has, or below it
+        self._oldest_key = 0  # no row of the table of keys is before this one
         self.subscribed: set[str] = set()
 
     # Open and closed
@@ -84,7 +82,7 @@ class SqliteStore:
         return self._connection is not None
 
     def open(self) -> None:
-        """Raises ConfigurationError for a file that will not do."""
+        """Open the database. Raises ConfigurationError for an unusable file."""
         connection, origin = open_database(self._path, self._synchronous, self._clock())
         logs = SqliteLogs(origin, self._retention, self._max_channels, self._max_keys)
         with closed_on_error(connection):
@@ -98,9 +96,9 @@ class SqliteStore:
                         max(tip, trimmed),
                     )
                 logs.load(log)
-            young = "SELECT id, channel, key, digest, offset, time FROM keys WHERE time >= ? ORDER BY id"
+            oldest_time = self._clock() - KEY_AGE
             for row, channel, key, digest, offset, time in connection.execute(
-                young, [self._clock() - KEY_AGE]
+                KNOWN_KEYS, [oldest_time]
             ):
                 logs.load_key(channel, key, KnownKey(row, digest, offset, time))
             oldest_key, logs.next_key = connection.execute(
@@ -111,31 +109,37 @@ class SqliteStore:
         self._connection, self._logs, self._oldest_key = connection, logs, oldest_key
 
     def close(self) -> None:
-        """What is in the write-ahead log goes into the database, if it can."""
+        """Close the database. SQLite moves the write-ahead log into it, if it can."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    # What the broker does
+    # Requests of the broker
 
     def position(self, channel: str) -> Position:
         """The end of a channel's log."""
         return self._logs.position(channel)
 
     def append(self, calls: Sequence[Sequence[NewEvent]]) -> tuple[Results, list[Event]]:
-        """Store the events of several publish calls in one transaction: their results, and what to announce."""
+        """Store the events of several publish calls in one transaction.
+
+        Returns their results and the events to announce.
+        """
         self._make_room(calls)
-        turn = WriteTransaction(self._logs, self._clock(), self.subscribed)
-        results = [turn.publish(events) for events in calls]
-        if turn.touched:
+        write = WriteTransaction(self._logs, self._clock(), self.subscribed)
+        results = [write.publish(events) for events in calls]
+        if write.touched:
             with transaction(self._open):
-                self._write(turn)
-                self._trim(turn, TRIM_ROWS + 2 * len(turn.rows))
-            self._logs.commit(turn)
-        return results, turn.announced
+                self._write(write)
+                self._trim(write, TRIM_ROWS + 2 * len(write.rows))
+            write.apply()
+        return results, write.announced
 
     def expire(self) -> None:
-        """Find what is too old; `tidy` deletes it. Raises ConfigurationError when the file is not there any more."""
+        """Find the events that are too old; `tidy` deletes them.
+
+        Raises ConfigurationError when the file is no longer there.
+        """
         try:
             ours = self._path.stat().st_ino == self._inode
         except (FileNotFoundError, NotADirectoryError):
@@ -149,25 +153,28 @@ class SqliteStore:
         self._logs.forget_keys(now)
 
     def tidy(self) -> bool:
-        """Delete some of what is beyond retention, give some space back. Whether there is more to do."""
+        """Delete some events beyond retention and give some space back.
+
+        Returns whether there is more to do.
+        """
         self._checkpoint()
-        turn = WriteTransaction(self._logs, self._clock(), self.subscribed)
+        write = WriteTransaction(self._logs, self._clock(), self.subscribed)
         surplus = self._surplus()
         outdated = self._outdated_keys()
         if not (self._logs.excessive or surplus or outdated):
             return False
         if self._logs.excessive or outdated:
             with transaction(self._open):
-                self._trim(turn, TRIM_ROWS)
+                self._trim(write, TRIM_ROWS)
                 self._open.execute("DELETE FROM keys WHERE id < ?", [self._oldest_key + outdated])
-            self._logs.commit(turn)
+            write.apply()
             self._oldest_key += outdated
-        if surplus:  # `execute` would give back one page: it takes one step
+        if surplus:  # `execute` takes one step, which gives back one page
             self._open.executescript(f"PRAGMA incremental_vacuum({min(surplus, VACUUM_PAGES)})")
         return True
 
     def probe(self) -> None:
-        """Raises sqlite3.Error while there is no space for a larger transaction."""
+        """Write and delete a large row. Raises sqlite3.Error while there is no space for it."""
         with transaction(self._open):
             self._open.execute(
                 "INSERT OR REPLACE INTO probe VALUES (1, zeroblob(?))", [PROBE_BYTES]
@@ -175,49 +182,41 @@ class SqliteStore:
         with transaction(self._open):
             self._open.execute("DELETE FROM probe")
 
-    # A transaction's parts
+    # Parts of a transaction
 
     @property
     def _open(self) -> sqlite3.Connection:
         assert self._connection is not None, "the store is closed"
         return self._connection
 
-    def _write(self, turn: WriteTransaction) -> None:
-        self._insert("INSERT INTO events VALUES ", 6, turn.rows)
+    def _write(self, write: WriteTransaction) -> None:
+        insert_rows(self._open, "INSERT INTO events VALUES ", 6, write.rows)
         keys = [
             (known.id, channel, key, known.digest, known.offset, known.time)
-            for (channel, key), known in turn.keys.items()
+            for (channel, key), known in write.keys.items()
         ]
-        self._insert("INSERT INTO keys VALUES ", 6, keys)
-        self._write_channels(turn.changed.values())
+        insert_rows(self._open, "INSERT INTO keys VALUES ", 6, keys)
+        self._write_channels(write.changed.values())
 
     def _write_channels(self, logs: Iterable[SqliteLog]) -> None:
         rows = [(log.id, log.name, log.trimmed) for log in logs]
-        self._insert(
+        insert_rows(
+            self._open,
             "INSERT INTO channels VALUES ",
             3,
             rows,
             "ON CONFLICT (id) DO UPDATE SET trimmed = excluded.trimmed",
         )
 
-    def _insert(
-        self, begin: str, columns: int, rows: Sequence[tuple[Any, ...]], end: str = ""
-    ) -> None:
-        for start in range(0, len(rows), ROWS):
-            part = rows[start : start + ROWS]
-            self._open.execute(
-                _statement(begin, columns, len(part), end), [value for row in part for value in row]
-            )
-
-    def _trim(self, turn: WriteTransaction, budget: int) -> None:
-        """Delete what is beyond retention, at most `budget` rows."""
+    def _trim(self, write: WriteTransaction, budget: int) -> None:
+        """Delete at most `budget` rows beyond retention."""
         trimmed = []
         for name in list(self._logs.excessive):
             if budget <= 0:
                 break
-            log = turn.log(name)
+            log = write.log(name)
             assert log is not None
-            budget -= self._trim_log(log, turn.now, budget)
+            budget -= self._trim_log(log, write.now, budget)
             trimmed.append(log)
         self._write_channels(trimmed)
 
@@ -236,7 +235,7 @@ class SqliteStore:
         return int(count)
 
     def _make_room(self, calls: Sequence[Sequence[NewEvent]]) -> None:
-        """Forget channels when the events to be stored would make too many."""
+        """Forget channels when the events to store would create too many."""
         logs = self._logs
         if len(logs.channels) + sum(map(len, calls)) <= logs.max_channels:
             return
@@ -248,12 +247,12 @@ class SqliteStore:
         }
         if not new or len(logs.channels) + len(new) <= logs.max_channels:
             return
-        turn = WriteTransaction(logs, self._clock(), self.subscribed)
-        logs.expire(turn.now)
+        write = WriteTransaction(logs, self._clock(), self.subscribed)
+        logs.expire(write.now)
         if logs.excessive:
             with transaction(self._open):
-                self._trim(turn, TRIM_ROWS)
-            logs.commit(turn)
+                self._trim(write, TRIM_ROWS)
+            write.apply()
         if gone := logs.forgettable(self.subscribed, FORGOTTEN):
             floor = max(logs.floor, *(log.tip for log in gone))
             with transaction(self._open):
@@ -264,19 +263,22 @@ class SqliteStore:
             logs.forget(gone, floor)
 
     def _outdated_keys(self) -> int:
-        """Rows below the first key that counts, as many as one transaction deletes."""
+        """How many rows of outdated keys the next transaction deletes."""
         keys = self._logs.keys
         first = next(iter(keys.values())).id if keys else self._logs.next_key
         return min(first - self._oldest_key, TRIM_ROWS) if first - self._oldest_key > 0 else 0
 
     def _surplus(self) -> int:
-        """Unused pages beyond those to keep."""
+        """How many unused pages are not to be kept."""
         unused: int = self._open.execute("PRAGMA freelist_count").fetchone()[0]
         pages: int = self._open.execute("PRAGMA page_count").fetchone()[0]
         return max(0, unused - FREE_PAGES - (pages - unused) // 8)
 
     def _checkpoint(self) -> None:
-        """Readers that follow each other closely never let an ordinary checkpoint begin the log anew."""
+        """Empty a large write-ahead log.
+
+        With readers that follow each other closely, an ordinary checkpoint never does.
+        """
         try:
             size = Path(f"{self._path}-wal").stat().st_size
         except FileNotFoundError:
@@ -286,11 +288,5 @@ class SqliteStore:
 
 
 def _moment(time: Any) -> int:
-    """Of a row that somebody else may have written: SQLite keeps what it is given."""
+    """The time in a row, which another program may have written: SQLite stores any type."""
     return time if isinstance(time, int) else 0
-
-
-@cache
-def _statement(begin: str, columns: int, rows: int, end: str) -> str:
-    row = f"({', '.join('?' * columns)})"
-    return f"{begin}{', '.join([row] * rows)} {end}"

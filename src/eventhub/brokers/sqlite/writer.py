@@ -1,7 +1,9 @@
-"""The one thread that writes: takes what is asked for from a queue, commits publishes in groups, says the answers in order.
+"""The one thread that writes. It takes requests from a queue and commits publishes in groups.
 
-Faults: publishes are refused at once until a probe succeeds. While the disk is full the database stays open, and subscribing and history go
-on; after any other error it is opened again, and every channel subscribed gets a `gap`: a commit that failed may be on disk all the same.
+Answers are given in the order of the commits. After a fault, publishes are refused at once until a
+probe succeeds. While the disk is full the database stays open, so subscribing and reading history
+go on. After any other error the database is opened again, and each subscribed channel gets a `gap`,
+because a failed commit may be on disk all the same.
 """
 
 import queue
@@ -21,17 +23,18 @@ from eventhub.errors import BrokerUnavailable, ConfigurationError, EventHubError
 from eventhub.events.event import Event, NewEvent, Position, Receipt
 
 GROUP_BYTES = 4 * 1024 * 1024
-"""What one transaction stores, if there is more than one publish."""
+"""Size of the events that one transaction stores, if it has more than one publish."""
 SWEEP_SECONDS = 10
-"""Between two searches for events that are too old."""
+"""Time between two searches for events that are too old."""
 TIDY_SECONDS = 0.05
-"""Between two transactions that delete what is beyond retention, so that publishes hardly wait for
-them.
+"""Time between two transactions that delete events beyond retention, so that publishes hardly wait
+for them.
 """
-RETRY_SECONDS = 1.0
+RECOVERY_SECONDS = 1.0
+"""Time between two attempts to write again after a fault."""
 PASSING = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
-"""Errors after which the transaction is certainly not on disk. Busy: another program, such as a
-backup, holds the database.
+"""Errors after which the transaction is certainly not on disk. SQLITE_BUSY: another program holds
+the database, for example a backup.
 """
 
 log = structlog.get_logger("eventhub.brokers.sqlite")
@@ -39,7 +42,7 @@ log = structlog.get_logger("eventhub.brokers.sqlite")
 
 @dataclass(slots=True, eq=False)
 class StoreEvents:
-    """Events to be stored. When the answer is done before its turn, nobody waits any more: it is skipped."""
+    """A request to store events. It is skipped if its answer is done before its turn."""
 
     events: Sequence[NewEvent]
     size: int
@@ -48,7 +51,7 @@ class StoreEvents:
 
 @dataclass(slots=True, eq=False)
 class StartAnnouncing:
-    """A channel to be announced from now on."""
+    """A request to announce a channel from now on."""
 
     channel: str
     answer: "Future[Position]"
@@ -56,7 +59,7 @@ class StartAnnouncing:
 
 @dataclass(slots=True, eq=False)
 class StopAnnouncing:
-    """A channel not to be announced any more."""
+    """A request to stop announcing a channel."""
 
     channel: str
 
@@ -65,20 +68,20 @@ Request = StoreEvents | StartAnnouncing | StopAnnouncing
 
 
 class WriterOutput(Protocol):
-    """What the thread has to say. Called on the event loop, in the order of the commits."""
+    """The thread's answers. Called on the event loop, in the order of the commits."""
 
     def stored(
         self, publishes: Sequence[StoreEvents], results: Results, announced: Sequence[Event]
     ) -> None:
-        """They are on disk; a result for each."""
+        """The events are on disk. `results` has one list per publish."""
         ...
 
     def refused(self, publishes: Sequence[StoreEvents], error: BrokerUnavailable) -> None:
-        """They are not."""
+        """The events are not on disk."""
         ...
 
     def failed(self, publish: StoreEvents, error: Exception) -> None:
-        """It is not, for a reason that nobody foresaw."""
+        """The events are not on disk, because of an unforeseen error."""
         ...
 
     def subscribed(self, request: StartAnnouncing, position: Position) -> None:
@@ -90,29 +93,31 @@ class WriterOutput(Protocol):
         ...
 
     def doubted(self, channels: Sequence[str]) -> None:
-        """More may have been stored than was announced; from now on everything is announced again."""
+        """Events may have been stored without an announcement. From now on all are announced."""
         ...
 
 
 class WriterThread:
-    """`ask` and `complaint` are for the event loop, `run` is the thread."""
+    """`run` is the thread. The event loop calls the other public methods."""
 
     def __init__(self, store: SqliteStore, patience: float) -> None:
         self._store = store
         self._patience = patience
-        self._requests: queue.SimpleQueue[Request | None] = (
-            queue.SimpleQueue()
-        )  # bounded by those who ask; `put` never waits
-        self._held: list[StartAnnouncing] = []  # until the database is open
+        # The broker bounds it by QUEUE_BYTES; `put` never waits.
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._waiting: list[StartAnnouncing] = []  # for the database to be open
         self._fault: str | None = None
         self._doubtful = False  # a commit that failed may be on disk
-        self._busy: float | None = None  # since when the disk has something to do
+        self._busy_since: float | None = None  # the start of the present transaction
         self._tidy_at = self._sweep_at = 0.0
         self._call: Callable[..., object]
         self._output: WriterOutput
 
     def open(self) -> None:
-        """Before `run`. What may pass is tried again there. Raises ConfigurationError."""
+        """Open the database before `run`, which tries again if it fails.
+
+        Raises ConfigurationError for an unusable file.
+        """
         try:
             self._store.open()
         except sqlite3.Error as error:
@@ -123,29 +128,29 @@ class WriterThread:
         return self._store.is_open
 
     def ask(self, request: Request) -> None:
-        """The answer comes through the output."""
+        """Queue a request. The output gets the answer."""
         self._requests.put(request)
 
     def end(self) -> None:
-        """`run` ends when it has done what was asked for before."""
+        """End `run` once it has handled the requests made before."""
         self._requests.put(None)
 
     def complaint(self) -> str | None:
-        """Why nothing can be stored now."""
+        """Why nothing can be stored now, or None."""
         if (
             self._fault is None
-            and (busy := self._busy) is not None
-            and time.monotonic() - busy > self._patience
+            and (since := self._busy_since) is not None
+            and time.monotonic() - since > self._patience
         ):
             return (
-                f"the disk has been busy with one transaction for {time.monotonic() - busy:.0f} s"
+                f"the disk has been busy with one transaction for {time.monotonic() - since:.0f} s"
             )
         return self._fault
 
     # The thread
 
     def run(self, call: Callable[..., object], output: WriterOutput) -> None:
-        """Serve until `end`. `call(f, *arguments)` has the event loop call f."""
+        """Serve until `end`. `call(f, *arguments)` makes the event loop call f."""
         self._call, self._output = call, output
         try:
             while (requests := self._collect()) is not None:
@@ -157,7 +162,10 @@ class WriterThread:
             self._store.close()
 
     def _collect(self) -> list[Request] | None:
-        """All that is asked for, up to a group's size; nothing when it is time to tidy."""
+        """The requests in the queue, up to a group's size. Empty when it is time to tidy.
+
+        None at the end.
+        """
         requests: list[Request] = []
         size = 0
         try:
@@ -172,7 +180,7 @@ class WriterThread:
             return requests
         if not requests:
             return None
-        self._requests.put(None)  # first what was before the end
+        self._requests.put(None)  # handle the requests before the end first
         return requests
 
     def _subscribe(self, requests: Sequence[Request]) -> None:
@@ -180,50 +188,50 @@ class WriterThread:
             if isinstance(request, StopAnnouncing):
                 self._store.subscribed.discard(request.channel)
             elif isinstance(request, StartAnnouncing):
-                self._held.append(request)
-        if self._held and self._store.is_open:
-            for held in self._held:
-                if not held.answer.done():
-                    self._store.subscribed.add(held.channel)
-                    self._call(self._output.subscribed, held, self._store.position(held.channel))
-            self._held = []
+                self._waiting.append(request)
+        if self._waiting and self._store.is_open:
+            for request in self._waiting:
+                if not request.answer.done():
+                    self._store.subscribed.add(request.channel)
+                    self._call(
+                        self._output.subscribed, request, self._store.position(request.channel)
+                    )
+            self._waiting = []
 
     def _publish(self, publishes: Sequence[StoreEvents]) -> None:
         if not publishes:
             return None
         if self._fault is not None:
             return self._refuse(publishes)
-        waited_for = [publish for publish in publishes if not publish.answer.done()]
-        if len(waited_for) < len(publishes):
-            self._refuse([publish for publish in publishes if publish not in waited_for])
-        self._busy = time.monotonic()
+        wanted = [publish for publish in publishes if not publish.answer.done()]
+        if len(wanted) < len(publishes):
+            self._refuse([publish for publish in publishes if publish not in wanted])
+        self._busy_since = time.monotonic()
         try:
-            results, announced = self._store.append([publish.events for publish in waited_for])
+            results, announced = self._store.append([publish.events for publish in wanted])
         except sqlite3.Error as error:
             self._fail(error)
-            self._refuse(waited_for)
-        except (
-            Exception
-        ) as error:  # nothing is changed: it is of one of them, and costs the others nothing
-            if len(waited_for) == 1:
-                self._call(self._output.failed, waited_for[0], error)
+            self._refuse(wanted)
+        except Exception as error:  # nothing has changed: one publish fails, and the others do not
+            if len(wanted) == 1:
+                self._call(self._output.failed, wanted[0], error)
             else:
-                for publish in waited_for:
+                for publish in wanted:
                     self._publish([publish])
         else:
-            self._call(self._output.stored, waited_for, results, announced)
+            self._call(self._output.stored, wanted, results, announced)
         finally:
-            self._busy = None
+            self._busy_since = None
 
     def _refuse(self, publishes: Sequence[StoreEvents]) -> None:
         self._call(
             self._output.refused,
             publishes,
-            BrokerUnavailable(self._fault or "nobody waited for the answer any more"),
+            BrokerUnavailable(self._fault or "the caller no longer waited for the answer"),
         )
 
     def _tidy(self) -> None:
-        now = self._busy = time.monotonic()
+        now = self._busy_since = time.monotonic()
         try:
             if now >= self._sweep_at:
                 self._sweep_at = now + SWEEP_SECONDS
@@ -234,12 +242,11 @@ class WriterThread:
         except Exception as error:
             if isinstance(error, ConfigurationError):
                 raise
-            log.exception(
-                "database_not_tidied"
-            )  # what is beyond retention stays a while longer, and is not shown
+            # Events beyond retention stay a while longer. History does not show them.
+            log.exception("database_not_tidied")
             more = False
         finally:
-            self._busy = None
+            self._busy_since = None
         self._tidy_at = now + TIDY_SECONDS if more else self._sweep_at
 
     def _recover(self) -> None:
@@ -259,7 +266,7 @@ class WriterThread:
             self._call(self._output.doubted, list(self._store.subscribed))
 
     def _fail(self, error: sqlite3.Error | ConfigurationError) -> None:
-        self._tidy_at = time.monotonic() + RETRY_SECONDS * random.uniform(0.5, 1)
+        self._tidy_at = time.monotonic() + RECOVERY_SECONDS * random.uniform(0.5, 1)
         if not (isinstance(error, sqlite3.Error) and primary(error) in PASSING):
             self._store.close()
         before, self._fault = self._fault, f"the database cannot be written: {error}"

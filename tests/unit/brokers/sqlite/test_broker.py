@@ -286,7 +286,7 @@ def test_history_that_waits_for_a_reader_at_the_end_is_refused(
 def test_after_an_error_whose_outcome_is_unknown_readers_are_asked_to_look(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "RECOVERY_SECONDS", 0.01)
 
     async def scenario() -> None:
         await node.broker.subscribe("a")
@@ -308,7 +308,7 @@ def test_after_an_error_whose_outcome_is_unknown_readers_are_asked_to_look(
 def test_opened_again_on_a_full_disk_it_reads_and_subscribes_before_it_can_write(
     node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(writer, "RECOVERY_SECONDS", 0.01)
     full = sqlite3.OperationalError("database or disk is full")
     full.sqlite_errorcode = sqlite3.SQLITE_FULL
     space = threading.Event()

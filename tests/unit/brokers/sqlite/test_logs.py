@@ -1,14 +1,14 @@
 """brokers/sqlite/logs.py: what a transaction will change, without a database."""
 
+from eventhub.brokers.idempotency import KEY_AGE
 from eventhub.brokers.sqlite.database import DatabaseOrigin
 from eventhub.brokers.sqlite.logs import (
-    KEY_AGE,
     STRIDE,
     UNDECLARED,
     SqliteLog,
     SqliteLogs,
-    WriteTransaction,
 )
+from eventhub.brokers.sqlite.write_transaction import WriteTransaction
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels, UnknownChannel
 from eventhub.events.channels import Retention
 from eventhub.events.event import NewEvent, Receipt
@@ -38,10 +38,10 @@ def new(
 def publish(
     known: SqliteLogs, *events: NewEvent, now: int = NOW, commit: bool = True
 ) -> list[Receipt | EventHubError]:
-    turn = WriteTransaction(known, now, {"a"})
-    results = turn.publish(events)
+    write = WriteTransaction(known, now, {"a"})
+    results = write.publish(events)
     if commit:
-        known.commit(turn)
+        write.apply()
     return results
 
 
@@ -60,17 +60,17 @@ def test_a_later_opening_begins_a_range_and_joins_what_was_there() -> None:
     assert known.base == 41 + STRIDE, "also when hardly any time has passed"
     known.loaded(NOW + 2000)
     assert known.base == 2 * STRIDE
-    turn = WriteTransaction(known, NOW, {"a"})
-    assert offsets(turn.publish([new(), new(), new("b")])) == [
+    write = WriteTransaction(known, NOW, {"a"})
+    assert offsets(write.publish([new(), new(), new("b")])) == [
         2 * STRIDE + 1,
         2 * STRIDE + 2,
         2 * STRIDE + 1,
     ]
-    assert [(event.previous, event.offset) for event in turn.announced] == [
+    assert [(event.previous, event.offset) for event in write.announced] == [
         (41, 2 * STRIDE + 1),
         (2 * STRIDE + 1, 2 * STRIDE + 2),
     ]
-    assert [row[0] for row in turn.rows] == [7, 7, 8], "a new channel gets a row that none has"
+    assert [row[0] for row in write.rows] == [7, 7, 8], "a new channel gets a row that none has"
 
 
 def test_a_transaction_that_failed_changes_nothing() -> None:
@@ -129,9 +129,9 @@ def test_what_is_too_old_is_found_in_channels_that_nobody_touches() -> None:
 
 def test_without_retention_nothing_is_stored_and_the_end_moves_on() -> None:
     known = logs(events=0)
-    turn = WriteTransaction(known, NOW, {"a"})
-    turn.publish([new(), new()])
-    assert (turn.rows, turn.changed["a"].trimmed, len(turn.announced)) == ([], 2, 2)
+    write = WriteTransaction(known, NOW, {"a"})
+    write.publish([new(), new()])
+    assert (write.rows, write.changed["a"].trimmed, len(write.announced)) == ([], 2, 2)
 
 
 def test_a_clock_that_was_set_back_reuses_nothing() -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from eventhub.brokers.sqlite import history as history_module
 from eventhub.brokers.sqlite import store as store_module
+from eventhub.brokers.sqlite.bulk_insert import ROWS
 from eventhub.brokers.sqlite.database import open_reader
 from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
-from eventhub.brokers.sqlite.store import ROWS, SqliteStore
+from eventhub.brokers.sqlite.store import SqliteStore
 from eventhub.errors import TooManyChannels
 from eventhub.events.channels import Retention
 from eventhub.events.event import Age, Earliest, HistoryPage, Last, NewEvent, Position, Receipt
