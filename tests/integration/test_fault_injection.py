@@ -32,15 +32,13 @@ _PLACES: dict[str, list[str]] = {
         "server/process/server.py:Server._drain:_last_call",
     ],
     "request": [
-        "server/http/protocol.py:HttpProtocol._run:create_task",
+        "server/http/exchange_queue.py:ExchangeQueue._run:create_task",
     ],
     CALLBACK: [
-        "server/http/protocol.py:HttpProtocol._hold:later",
+        "server/http/reader.py:RequestReader._hold:later",
         "server/connections/request_starts.py:RequestStarts.start:later",
-        "server/http/protocol.py:HttpProtocol._wait:call_later",
-        "server/http/protocol.py:HttpProtocol.connection_made:call_later",
-        "server/http/protocol.py:HttpProtocol.last_call:call_later",
-        "server/http/protocol.py:HttpProtocol.on_message_begin:call_later",
+        "server/http/timers.py:RequestTimers.start_head:call_later",
+        "server/http/timers.py:RequestTimers.start_wait:call_later",
         "server/publish/ndjson.py:NdjsonPublish.fail:call_later",
         "server/http/coalescing_transport.py:CoalescingTransport.close:call_later",
         "server/http/coalescing_transport.py:CoalescingTransport.write:call_soon",
@@ -195,12 +193,11 @@ _REASONS = {
     "server/app.py:_beat:beat": "a signal to the supervisor; its loop is begun again (Faults.kept)",
     "server/process/tls.py:Certificates.run:to_thread": "reads files; its loop is begun again (Faults.kept)",
     "server/connections/manager.py:ConnectionManager.end_session:later": "contains what it goes on with",
-    "server/http/protocol.py:HttpProtocol._answered:call_later": "the transport's own `abort`",
-    "server/http/protocol.py:HttpProtocol._answered:call_soon": "moves a connection from one place in a dictionary to another",
-    "server/http/protocol.py:HttpProtocol._feed:_fail": (
+    "server/http/request_handler.py:RequestHandler._answered:call_soon": "moves a connection from one place in a dictionary to another",
+    "server/http/reader.py:RequestReader._parse:fail": (
         "a loop over what one connection sent; asyncio closes that one for what it raises"
     ),
-    "server/http/protocol.py:HttpProtocol._run:add_done_callback": "`discard` of a set",
+    "server/http/exchange_queue.py:ExchangeQueue._run:add_done_callback": "`discard` of a set",
     "server/process/server.py:Server.handle_exit:call_soon_threadsafe": "the second signal, which ends the process on purpose",
     "server/process/server.py:Server.startup:add_reader": "the supervisor is gone, which ends the process on purpose",
     "server/process/worker_metrics.py:WorkerMetrics._asked:contained": "contains the answer to a sibling",

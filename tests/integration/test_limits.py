@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from eventhub.server.http.protocol import HEALTH_PROBE_SECONDS, UNREAD_SECONDS
+from eventhub.server.http.admission import HEALTH_PROBE_SECONDS, UNREAD_SECONDS
 from eventhub.server.security.connection_limits import HEALTH_PROBES
 from tests.clients import (
     SECONDS,

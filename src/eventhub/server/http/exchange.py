@@ -6,10 +6,10 @@ from http import HTTPStatus
 
 import structlog
 from starlette.types import ASGIApp, Message, Scope
-from uvicorn.protocols.http.flow_control import FlowControl
 
 from eventhub.errors import EventHubError, Internal
 from eventhub.server.http.coalescing_transport import CoalescingTransport
+from eventhub.server.http.flow_control import FlowControl
 from eventhub.server.messages.asgi_extensions import HALF_CLOSED
 from eventhub.server.messages.problem import send_problem
 

@@ -15,7 +15,8 @@ import uvicorn
 
 from eventhub.common.concurrency import race
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.http.protocol import LAST_CALL, HttpProtocol
+from eventhub.server.http.protocol import HttpProtocol
+from eventhub.server.http.timers import LAST_CALL_SECONDS
 from eventhub.server.process.listeners import announce
 from eventhub.server.process.process_metrics import age
 from eventhub.server.process.supervisor import WorkerSlot
@@ -136,13 +137,15 @@ class Server(uvicorn.Server):
         idle = [connection for connection in kept if not self._last_call(connection)]
         if self._manager.drain.alone:
             await asyncio.sleep(
-                LAST_CALL if kept else 0
+                LAST_CALL_SECONDS if kept else 0
             )  # they are served meanwhile, and so is everybody else
             self._stop_listening()
             self.config.timeout_graceful_shutdown = HASTE_SECONDS
             await self._manager.drain.run()
         else:
-            await asyncio.gather(self._manager.drain.run(), asyncio.sleep(LAST_CALL if idle else 0))
+            await asyncio.gather(
+                self._manager.drain.run(), asyncio.sleep(LAST_CALL_SECONDS if idle else 0)
+            )
 
     def _stop_listening(self) -> None:
         for server in self.servers:

@@ -31,7 +31,7 @@ from eventhub.server.streams.outbox import CLOSE_SECONDS
 from eventhub.server.websocket.frames import NO_STATUS, SERVICE_RESTART, close_code, close_payload
 from eventhub.server.websocket.publish_queue import PublishQueue
 from eventhub.server.websocket.reader import FrameReader
-from eventhub.server.websocket.state import CLOSED, CLOSING, HANDSHAKE, OPEN, TRANSITIONS, Event
+from eventhub.server.websocket.state import TRANSITIONS, WebSocketState, WebSocketTrigger
 from eventhub.server.websocket.transport_setup import pipe, set_buffer_sizes
 from eventhub.session.commands import Ref
 from eventhub.session.session import Session
@@ -59,7 +59,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._transport = transport
         self._connections = connections
         self.slot = slot
-        self.state = HANDSHAKE
+        self.state = WebSocketState.HANDSHAKE
         self._reader = FrameReader(manager, transport, self._loop, self)
         self._session: Session | None = None  # there is one in OPEN
         self._publish_queue: PublishQueue | None = None  # made for the first publish
@@ -82,7 +82,7 @@ class WebSocketProtocol(asyncio.Protocol):
             self.encoding = DEFLATE
         self._reader.start(deflate=deflate)
         self._session = session
-        self._move(Event.ACCEPTED)
+        self._move(WebSocketTrigger.ACCEPTED)
         session.hello()
 
     def expect_first_message(self) -> None:
@@ -96,7 +96,7 @@ class WebSocketProtocol(asyncio.Protocol):
         lost. So end our half, and discard what the client sends for a moment.
         """
         self._transport.write(response)
-        self._move(Event.REFUSED)
+        self._move(WebSocketTrigger.REFUSED)
         if self._transport.can_write_eof():
             self._transport.write_eof()
             self._close_timer = self._loop.call_later(LINGER_SECONDS, self._transport.abort)
@@ -132,7 +132,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._pipe.close()
         if self._close_timer is not None:
             self._close_timer.cancel()
-        self._move(Event.LOST)
+        self._move(WebSocketTrigger.LOST)
         self._connections.discard(self)
         steps = (
             self._reader.discard,
@@ -163,7 +163,7 @@ class WebSocketProtocol(asyncio.Protocol):
         return self._transport.get_write_buffer_size()
 
     def beat(self) -> None:
-        if self.state is not OPEN or self._transport.is_closing():
+        if self.state is not WebSocketState.OPEN or self._transport.is_closing():
             return
         out = outgoing(self._transport)
         heard, self._reader.heard = self._reader.heard, False
@@ -220,7 +220,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def receive(self, opcode: int, payload: bytes) -> None:
         if opcode == CLOSE:
             self._close_received(payload)
-        elif self.state is CLOSING:
+        elif self.state is WebSocketState.CLOSING:
             return
         elif opcode == TEXT:
             self._reader.message_received()
@@ -236,19 +236,19 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame behind what is buffered, then wait a moment for the client's."""
-        if self.state in (CLOSING, CLOSED):
+        if self.state in (WebSocketState.CLOSING, WebSocketState.CLOSED):
             return
         self._end_session()
         self.why = reason
         if self._transport.is_closing():
             return
         self._transport.write(frame(close_payload(code, reason), CLOSE))
-        self._move(Event.CLOSE_SENT)
+        self._move(WebSocketTrigger.CLOSE_SENT)
         self._close_timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def stop_parsing(self) -> None:
         """Not even the client's close frame can be read: end our half, and let it end its own."""
-        self._move(Event.UNREADABLE)
+        self._move(WebSocketTrigger.UNREADABLE)
         self._reader.stop()
         if self._transport.can_write_eof() and not self._transport.is_closing():
             self._transport.write_eof()
@@ -277,10 +277,10 @@ class WebSocketProtocol(asyncio.Protocol):
         code = close_code(payload)
         self._end_session()
         self.why = self.why or f"client, {code}"
-        if self.state is OPEN:
+        if self.state is WebSocketState.OPEN:
             echo = b"" if code == NO_STATUS else close_payload(code, "")
             self._transport.write(frame(echo, CLOSE))
-        self._move(Event.CLOSE_RECEIVED)
+        self._move(WebSocketTrigger.CLOSE_RECEIVED)
         self._reader.stop()
         self._transport.close()
 
@@ -291,8 +291,8 @@ class WebSocketProtocol(asyncio.Protocol):
         if session is not None:
             self._manager.end_session(session)
 
-    def _move(self, event: Event) -> None:
-        self.state = TRANSITIONS[self.state][event]
+    def _move(self, trigger: WebSocketTrigger) -> None:
+        self.state = TRANSITIONS[self.state][trigger]
 
     def _contained(self, where: str, act: Callable[[], None]) -> Callable[[], None]:
         """A callback for the loop, a turn or a deadline: a fault in it ends this connection only."""

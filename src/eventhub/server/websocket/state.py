@@ -3,7 +3,7 @@
 from enum import Enum, auto
 
 
-class State(Enum):
+class WebSocketState(Enum):
     """What the connection does with bytes from the client."""
 
     HANDSHAKE = auto()
@@ -16,7 +16,7 @@ class State(Enum):
     """Nothing is parsed any more. The TCP connection is closing or has closed."""
 
 
-class Event(Enum):
+class WebSocketTrigger(Enum):
     """What moves a connection to its next state."""
 
     ACCEPTED = auto()
@@ -33,29 +33,27 @@ class Event(Enum):
     """The TCP connection has closed."""
 
 
-HANDSHAKE, OPEN, CLOSING, CLOSED = State
-
-TRANSITIONS: dict[State, dict[Event, State]] = {
-    HANDSHAKE: {
-        Event.ACCEPTED: OPEN,
-        Event.REFUSED: CLOSED,
-        Event.CLOSE_SENT: CLOSING,  # refused behind a 101: browsers hide any other status
-        Event.LOST: CLOSED,
+TRANSITIONS: dict[WebSocketState, dict[WebSocketTrigger, WebSocketState]] = {
+    WebSocketState.HANDSHAKE: {
+        WebSocketTrigger.ACCEPTED: WebSocketState.OPEN,
+        WebSocketTrigger.REFUSED: WebSocketState.CLOSED,
+        WebSocketTrigger.CLOSE_SENT: WebSocketState.CLOSING,  # refused behind a 101: browsers hide any other status
+        WebSocketTrigger.LOST: WebSocketState.CLOSED,
     },
-    OPEN: {
-        Event.CLOSE_SENT: CLOSING,
-        Event.CLOSE_RECEIVED: CLOSED,
-        Event.UNREADABLE: CLOSED,
-        Event.LOST: CLOSED,
+    WebSocketState.OPEN: {
+        WebSocketTrigger.CLOSE_SENT: WebSocketState.CLOSING,
+        WebSocketTrigger.CLOSE_RECEIVED: WebSocketState.CLOSED,
+        WebSocketTrigger.UNREADABLE: WebSocketState.CLOSED,
+        WebSocketTrigger.LOST: WebSocketState.CLOSED,
     },
-    CLOSING: {
-        Event.CLOSE_RECEIVED: CLOSED,
-        Event.UNREADABLE: CLOSED,
-        Event.LOST: CLOSED,
+    WebSocketState.CLOSING: {
+        WebSocketTrigger.CLOSE_RECEIVED: WebSocketState.CLOSED,
+        WebSocketTrigger.UNREADABLE: WebSocketState.CLOSED,
+        WebSocketTrigger.LOST: WebSocketState.CLOSED,
     },
-    CLOSED: {
-        Event.UNREADABLE: CLOSED,
-        Event.LOST: CLOSED,
+    WebSocketState.CLOSED: {
+        WebSocketTrigger.UNREADABLE: WebSocketState.CLOSED,
+        WebSocketTrigger.LOST: WebSocketState.CLOSED,
     },
 }
-"""The next state by state and event. An event that is missing here cannot happen in that state."""
+"""The next state by state and trigger. A trigger that is missing here cannot happen in that state."""

@@ -16,7 +16,7 @@ from eventhub.server.messages.problem import encode_problem
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket.handshake import negotiate, opening_of_page
 from eventhub.server.websocket.protocol import WebSocketProtocol
-from eventhub.server.websocket.state import HANDSHAKE
+from eventhub.server.websocket.state import WebSocketState
 from eventhub.session.session import Session
 
 
@@ -105,7 +105,7 @@ class Upgrade:
             self.answer(refreshed=refreshed)
 
     def _fail(self, error: EventHubError) -> None:
-        if self._connection.state is HANDSHAKE:
+        if self._connection.state is WebSocketState.HANDSHAKE:
             self._connection.give_up()
             self._refuse(error)
         else:

@@ -13,7 +13,8 @@ from uvicorn.server import ServerState
 
 from eventhub.server.connections.request_starts import RequestStarts
 from eventhub.server.connections.turns import LoopTurns
-from eventhub.server.http.protocol import PIECE_BYTES, HttpProtocol
+from eventhub.server.http.protocol import HttpProtocol
+from eventhub.server.http.reader import PIECE_BYTES
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKS = 40_000
@@ -43,7 +44,7 @@ def test_a_read_full_of_tiny_chunks_is_parsed_in_many_turns_and_nothing_is_read_
 ) -> None:
     clock = count()
     monkeypatch.setattr(
-        "eventhub.server.http.protocol.thread_time", lambda: float(next(clock))
+        "eventhub.server.http.reader.thread_time", lambda: float(next(clock))
     )  # each piece takes long
     asyncio.run(_parse())
 
@@ -65,12 +66,12 @@ async def _parse() -> None:
     turns = LoopTurns(loop)
     manager: Any = SimpleNamespace(
         turns=turns,
-        starts=RequestStarts(turns),
+        request_starts=RequestStarts(turns),
         connection_limits=SimpleNamespace(connect=lambda address: None),
         settings=SimpleNamespace(limits=SimpleNamespace(head_seconds=60)),
         hub=SimpleNamespace(draining=False),
     )
-    bound: Any = type("Bound", (HttpProtocol,), {"manager": manager, "refusals": set()})
+    bound: Any = type("Bound", (HttpProtocol,), {"manager": manager, "rejected": set()})
     state = ServerState()
     protocol = bound(SimpleNamespace(loaded_app=app), state, {}, loop)
     protocol.connection_made(transport)

@@ -45,6 +45,8 @@ class Transport(asyncio.Transport):
     def can_write_eof(self) -> bool:
         return True
 
+    def write_eof(self) -> None: ...
+
     def close(self) -> None:
         self.closed = True
 
@@ -54,7 +56,7 @@ class Transport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
 
     def is_closing(self) -> bool:
-        return False
+        return self.closed
 
     def pause_reading(self) -> None:
         self.reading = False

@@ -1,0 +1,298 @@
+"""The requests of one HTTP connection: what each step of a request does, by the states of `state.py`.
+
+`protocol.py` is the connection to asyncio and uvicorn. `reader.py` finds the steps.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from starlette.types import ASGIApp
+from uvicorn.server import ServerState
+
+from eventhub.errors import EventHubError, InvalidRequest
+from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.http.admission import HEALTH_PROBE_SECONDS, UNREAD_SECONDS, Admission
+from eventhub.server.http.coalescing_transport import CoalescingTransport
+from eventhub.server.http.exchange import Exchange
+from eventhub.server.http.exchange_queue import ExchangeQueue
+from eventhub.server.http.flow_control import HeldFlowControl
+from eventhub.server.http.head import IncomingHead, head_too_late
+from eventhub.server.http.reader import RequestReader
+from eventhub.server.http.scope import ConnectionScope
+from eventhub.server.http.state import PARSING, TRANSITIONS, WAITING, HttpState, HttpTrigger
+from eventhub.server.http.timers import DISCARDING_SECONDS, LAST_CALL_SECONDS, RequestTimers
+from eventhub.server.messages import request_head
+from eventhub.server.messages.problem import encode_problem
+from eventhub.server.security.idle_connections import IdleConnection
+
+
+class RequestShell(IdleConnection, Protocol):
+    """The connection to asyncio, as its requests see it."""
+
+    def contained(self, act: Callable[[], None]) -> None:
+        """Call it; a fault ends this connection only."""
+        ...
+
+    def reject_probe(self) -> None:
+        """Reject a health probe that asked for something else, or too late."""
+        ...
+
+    def hand_over(self, head: IncomingHead, tail: bytes) -> None:
+        """Let a WebSocket have the connection. `tail`: the bytes behind the request."""
+        ...
+
+
+class RequestHandler:
+    """The requests of one connection, until `detach`.
+
+    A client that ends its half of the connection still gets the answers that are due. So does one
+    that sends bytes that are no request; it gets the error behind them.
+    """
+
+    __slots__ = (
+        "_admission", "_exchanges", "_final_response", "_flow", "_loop", "_manager", "_reader",
+        "_scope", "_server_state", "_shell", "_state", "_timers", "_transport",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        manager: ConnectionManager,
+        admission: Admission,
+        transport: CoalescingTransport,
+        flow: HeldFlowControl,
+        scope: ConnectionScope,
+        app: ASGIApp,
+        server_state: ServerState,
+        loop: asyncio.AbstractEventLoop,
+        shell: RequestShell,
+    ) -> None:
+        self._manager = manager
+        self._admission = admission
+        self._transport = transport
+        self._flow = flow
+        self._scope = scope
+        self._server_state = server_state
+        self._loop = loop
+        self._shell = shell
+        self._state = HttpState.START
+        self._exchanges = ExchangeQueue(app, manager.request_starts, server_state.tasks, loop, flow)
+        self._reader = RequestReader(manager, transport, flow, self._exchanges, self)
+        self._timers = RequestTimers(loop)
+        self._final_response = b""  # sent behind the answers that are due
+        self._start_head_timer(HEALTH_PROBE_SECONDS if admission.full else None)
+
+    # Input: the connection
+
+    def data_received(self, data: bytes) -> None:
+        """Parse bytes from the client, or discard them."""
+        if self._transport.is_closing():
+            return
+        if self._state is HttpState.ENDED:
+            self._reader.discard(len(data))
+        else:
+            self._reader.feed(data)
+
+    def half_closed(self, *, secure: bool) -> bool:
+        """The client sends no more. Returns whether answers are due. Under TLS there are no halves."""
+        self._reader.flush()
+        if secure or self._transport.is_closing():
+            return False
+        in_head = self._state is HttpState.HEAD
+        self._stop_waiting()
+        self._timers.stop_head()
+        self._move(HttpTrigger.STOPPED)
+        if self._transport.unread:
+            self._transport.unread = False  # no more of the body comes
+            return self._exchanges.body_broke_off()
+        if self._exchanges:
+            self._exchanges.half_closed()
+            return True
+        if in_head:
+            error = InvalidRequest("the connection's half ended before the request's head did")
+            self._transport.write(encode_problem(error))
+        return False
+
+    def detach(self) -> None:
+        """Another protocol has the connection, or it has closed."""
+        if self._state is HttpState.DETACHED:
+            return
+        self._stop_waiting()
+        self._timers.stop_head()
+        self._move(HttpTrigger.DETACHED)
+        self._reader.stop()
+        self._exchanges.disconnect()
+        del self._shell  # the two refer to each other, and would wait for garbage collection
+
+    def last_call(self) -> bool:
+        """The server is about to stop. Returns whether an answer is due.
+
+        Then the connection closes behind that answer, which says so unless it has begun (RFC 9112,
+        9.6). Otherwise it closes after LAST_CALL_SECONDS.
+        """
+        if self._exchanges:
+            self._exchanges.close_behind_last()
+            return True
+        if self._state in WAITING:
+            self._stop_waiting()
+            self._move(HttpTrigger.LAST_CALL)
+            self._timers.start_wait(LAST_CALL_SECONDS, self._transport.close)
+        return False
+
+    def shutdown(self) -> None:
+        """The server stops: close behind the answer that is due, or now."""
+        if self._exchanges:
+            self._exchanges.close_behind_last()
+        else:
+            self._transport.close()
+
+    # Input: the reader
+
+    @property
+    def parses(self) -> bool:
+        """More bytes may be parsed."""
+        return self._state in PARSING and not self._transport.is_closing()
+
+    def request_begun(self) -> None:
+        self._stop_waiting()
+        self._exchanges.check_room()
+        self._move(HttpTrigger.REQUEST_BEGUN)
+        if not self._timers.head_runs:
+            self._start_head_timer()
+
+    def head_received(
+        self, method: str, version: str, head: IncomingHead, *, keep_alive: bool
+    ) -> None:
+        self._timers.stop_head()
+        scope = self._scope.of_request(method, version, head)
+        admission = self._admission
+        if not self._exchanges:
+            admission.check(scope["raw_path"])
+        headers = self._server_state.default_headers
+        exchange = Exchange(scope, self._transport, self._flow, headers, self._answered)
+        exchange.keep_alive = (
+            keep_alive and admission.probe is None and not self._manager.hub.draining
+        )
+        if head.expects_continue and version != "1.0":
+            exchange.expect()
+        self._move(HttpTrigger.HEAD_COMPLETE)
+        self._transport.unread = True
+        if admission.probe:
+            admission.probe.asked = True
+        self._exchanges.add(exchange)
+
+    def request_complete(self, *, keep_alive: bool) -> None:
+        exchange = self._exchanges.newest
+        if exchange is None:
+            return
+        self._transport.unread = False
+        exchange.more_body = False
+        self._move(HttpTrigger.REQUEST_COMPLETE)
+        if exchange.keep_alive and not keep_alive:  # a trailer said Connection: close
+            exchange.keep_alive = False
+            if exchange.complete:
+                self._transport.close()
+                return
+        if not exchange.complete:
+            exchange.arrived()
+        elif self._state is HttpState.IDLE:
+            self._wait()
+
+    def upgrade(self, head: IncomingHead, tail: bytes) -> None:
+        """Hand the connection over to a WebSocket."""
+        self._timers.stop_head()
+        if self._admission.full and not self._exchanges:
+            self.fail(self._admission.full)
+        elif self._exchanges:
+            self.fail(InvalidRequest("an upgrade behind an unanswered request"))
+        elif request_head.has_body(head.headers):
+            self.fail(InvalidRequest("the handshake of a WebSocket has a body; expected none"))
+        else:
+            self._shell.hand_over(head, tail)
+
+    def fail(self, error: EventHubError) -> None:
+        """What comes is no request, or no body: parse no more.
+
+        The error is sent behind the answers that are due. A fault of a body is raised by the
+        application that reads it.
+        """
+        if self._transport.is_closing() or self._state is HttpState.ENDED:
+            return
+        self._timers.stop_head()
+        self._stop_waiting()
+        if self._admission.full and not self._exchanges:
+            self._shell.reject_probe()
+            return
+        self._move(HttpTrigger.STOPPED)
+        self._reader.end()
+        exchange = self._exchanges.newest
+        if exchange is not None and self._transport.unread:
+            exchange.spoil(error)
+            if exchange.complete:
+                self._transport.close()
+            return
+        self._manager.hub.refused(error)
+        self._final_response = encode_problem(error)
+        if not self._exchanges:
+            self._send_final_response()
+
+    def contain(self, act: Callable[[], None]) -> Callable[[], None]:
+        """A callback for later: a fault in it ends this connection only."""
+        return partial(self._shell.contained, act)
+
+    # Private: answers
+
+    def _answered(self) -> None:
+        """The first exchange's answer is complete."""
+        self._exchanges.remove_first()
+        if self._admission.probe:
+            # later: by then what the kernel takes is written
+            self._loop.call_soon(self._admission.probe_answered)
+            self._timers.start_head(UNREAD_SECONDS, self._transport.abort)
+        if self._transport.raw.is_closing():
+            return
+        self._flow.resume_reading()
+        if self._transport.is_closing():
+            return
+        if self._exchanges:
+            self._exchanges.start_first()
+        elif self._final_response:
+            self._send_final_response()
+        elif HttpTrigger.ANSWERED in TRANSITIONS[self._state]:  # else the next request has begun
+            self._move(HttpTrigger.ANSWERED)
+            self._wait()
+
+    def _send_final_response(self) -> None:
+        self._transport.write(self._final_response)
+        self._transport.unread = True  # more may come, and must not reset the connection
+        self._transport.close()
+
+    # Private: timers
+
+    def _start_head_timer(self, seconds: float | None = None) -> None:
+        seconds = self._manager.settings.limits.head_seconds if seconds is None else seconds
+        self._timers.start_head(seconds, self.contain(self._head_is_late))
+
+    def _head_is_late(self) -> None:
+        self.fail(head_too_late(self._manager.settings.limits.head_seconds))
+
+    def _wait(self) -> None:
+        """For the next request, or for the rest of a body that is discarded."""
+        if self._state is HttpState.DISCARDING:
+            self._timers.start_wait(DISCARDING_SECONDS, self._transport.close)
+        else:
+            self._timers.stop_wait()
+            self._exchanges.newest = None
+            self._reader.forget()
+            self._manager.connection_limits.idle.enter(
+                self._shell, self._admission.slot, self._loop
+            )
+
+    def _stop_waiting(self) -> None:
+        if self._state is HttpState.IDLE:
+            self._manager.connection_limits.idle.leave(self._shell, self._admission.slot)
+        self._timers.stop_wait()
+
+    def _move(self, trigger: HttpTrigger) -> None:
+        self._state = TRANSITIONS[self._state][trigger]
