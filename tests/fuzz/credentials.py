@@ -12,7 +12,8 @@ from eventhub.auth.authenticator import Authenticator
 from eventhub.auth.grants import Action
 from eventhub.auth.keys import KeyRing
 from eventhub.auth.principal import CredentialKind
-from eventhub.auth.tokens import TokenVerifier, UnknownKey, load_key
+from eventhub.auth.tokens import TokenVerifier, UnknownKey
+from eventhub.auth.verification_keys import load_key
 from eventhub.errors import EventHubError
 from eventhub.server.messages.request_head import combined
 from eventhub.server.security.jwks import read

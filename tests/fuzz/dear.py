@@ -26,7 +26,8 @@ from fastapi.exceptions import RequestValidationError
 
 from eventhub.auth.grants import Action, Grants
 from eventhub.auth.principal import ANYONE
-from eventhub.auth.tokens import TokenVerifier, UnknownKey, VerificationKey
+from eventhub.auth.tokens import TokenVerifier, UnknownKey
+from eventhub.auth.verification_keys import VerificationKey
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError
 from eventhub.events.channels import (

@@ -8,7 +8,8 @@ import pytest
 
 from eventhub.auth.grants import Action, Grants
 from eventhub.auth.principal import CredentialKind, Principal
-from eventhub.auth.tokens import TokenVerifier, VerificationKey
+from eventhub.auth.tokens import TokenVerifier
+from eventhub.auth.verification_keys import VerificationKey
 from eventhub.config.loader import load
 from eventhub.errors import (
     ConfigurationError,

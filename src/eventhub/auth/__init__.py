@@ -1,1 +1,4 @@
-"""Who someone is and what they may do: grants, principals, API keys and tokens. No I/O; the clock is an argument."""
+"""Who a client is and what it may do: grants, principals, API keys and tokens.
+
+No I/O; the clock is an argument.
+"""

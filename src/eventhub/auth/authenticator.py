@@ -1,4 +1,7 @@
-"""From a credential to a principal: API keys and tokens alike. Remembers whom it has verified, for signatures take long to check."""
+"""From a credential, an API key or a token, to a principal.
+
+Verified credentials are remembered, because checking a signature takes long.
+"""
 
 import hashlib
 from collections import OrderedDict
@@ -12,11 +15,11 @@ from eventhub.errors import InvalidToken, TokenExpired
 
 REMEMBERED = 10_000
 REMEMBERED_BYTES = 8 * 1024 * 1024
-"""Of their credentials: what is kept of one, its grants above all, grows with it."""
+"""Size of the remembered credentials. A principal, with its grants, grows with its credential."""
 
 
 class Authenticator:
-    """Credentials of both kinds. `clock` gives milliseconds since the Unix epoch."""
+    """Verifies API keys and tokens. `clock` gives milliseconds since the Unix epoch."""
 
     def __init__(
         self, keys: KeyRing, tokens: TokenVerifier | None, clock: Callable[[], int]
@@ -27,16 +30,16 @@ class Authenticator:
         self.blocks = Blocks()
 
     def forget(self) -> None:
-        """Verify everyone anew: the keys are others."""
+        """Forget what was verified, because the keys have changed."""
         self._known.clear()
         self._size = 0
 
     def remembers(self, credential: str) -> bool:
-        """It has been verified before, and would be found quickly."""
+        """Whether the credential has been verified before."""
         return _digest(credential) in self._known
 
     def authenticate(self, credential: str) -> Principal:
-        """Raises InvalidToken, TokenExpired, Revoked, UnknownKey."""
+        """The credential's principal. Raises InvalidToken, TokenExpired, Revoked, UnknownKey."""
         digest = _digest(credential)
         if (found := self._known.get(digest)) is None:
             found = self._known[digest] = self._verify(credential), len(credential)
@@ -51,7 +54,7 @@ class Authenticator:
         return found[0]
 
     def check(self, principal: Principal) -> None:
-        """What may change while somebody is known. Raises TokenExpired, Revoked."""
+        """Check what may change after verification. Raises TokenExpired, Revoked."""
         now = self._clock()
         if principal.expires is not None and principal.expires <= now:
             raise TokenExpired(f"the {principal.kind} has expired; expected a new one")
@@ -62,7 +65,8 @@ class Authenticator:
             return self._keys.find(credential)
         if self._tokens is None:
             raise InvalidToken(
-                f"the credential is not an API key, which would begin with {PREFIX}; this server takes no tokens"
+                f"the credential is not an API key, which would begin with {PREFIX}; "
+                "this server takes no tokens"
             )
         return self._tokens.verify(credential)
 

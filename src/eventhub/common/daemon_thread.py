@@ -1,4 +1,7 @@
-"""Calls that may not end, such as those that wait for a peer. A thread of the loop's executor would be waited for when the process ends."""
+"""Calls that may never return, for example because they wait for a peer.
+
+They run in daemon threads: a process that ends waits for the threads of the loop's executor.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -9,9 +12,12 @@ T = TypeVar("T")
 
 
 def run_in_daemon_thread(call: Callable[[], T], name: str) -> "Future[T]":
-    """Call it in a daemon thread. Whoever stops waiting for the future leaves the thread behind; it is done when the call has ended."""
+    """Call `call` in a daemon thread. The future is done when the call returns.
+
+    A caller that stops waiting leaves the thread behind.
+    """
     answer: Future[T] = Future()
-    answer.set_running_or_notify_cancel()  # from now on nobody cancels it
+    answer.set_running_or_notify_cancel()  # it can no longer be cancelled
     Thread(target=_run, args=(call, answer), name=name, daemon=True).start()
     return answer
 
@@ -19,9 +25,8 @@ def run_in_daemon_thread(call: Callable[[], T], name: str) -> "Future[T]":
 def _run(call: Callable[[], T], answer: "Future[T]") -> None:
     try:
         answer.set_result(call())
-    except BaseException as error:  # as an executor does: it is for whoever waits
+    except BaseException as error:  # given to the waiting caller, as an executor does
         answer.set_exception(error)
     finally:
-        del (
-            answer
-        )  # the error has this frame: a cycle, and what it holds would stay open until it is found
+        # The error refers to this frame: without this, a cycle would keep its objects open.
+        del answer

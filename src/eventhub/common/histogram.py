@@ -1,11 +1,11 @@
-"""How values are distributed: counts by upper bound. For one thread: it takes a fifth of the time of prometheus_client's."""
+"""A histogram for one thread. It takes a fifth of the time of prometheus_client's."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
 
 
 class Histogram:
-    """`bounds` ascend, and each belongs to what it bounds (Prometheus's `le`)."""
+    """Counts by upper bound. `bounds` ascend and are inclusive (Prometheus's `le`)."""
 
     __slots__ = ("_bounds", "_counts", "_sum")
 
@@ -15,17 +15,17 @@ class Histogram:
         self._sum = 0.0
 
     def observe(self, value: float) -> None:
-        """Count a value in."""
+        """Count a value."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self._sum += value
 
     @property
     def sum(self) -> float:
-        """Of all values."""
+        """The sum of all values."""
         return self._sum
 
     def cumulative(self) -> list[tuple[float, int]]:
-        """By upper bound, the infinite one last: how many values were at most that."""
+        """Upper bounds, the infinite one last, and how many values were at most each."""
         found, total = [], 0
         for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
             total += count

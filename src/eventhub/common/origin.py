@@ -1,4 +1,4 @@
-"""Origins of web pages (RFC 6454): what a browser says, and what a configuration lists. No I/O."""
+"""Origins of web pages (RFC 6454): those that browsers send, and those that settings list."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 ANY = "*"
 OPAQUE = "null"
-"""What a page says that was opened from a file, but also a sandboxed frame of any page."""
+"""Sent for a page that was opened from a file, and for a sandboxed frame of any page."""
 DEFAULT_PORTS = {"http": 80, "https": 443}
 _ORIGIN = re.compile(
     r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/?#@:\[\]]*)(?::([0-9]{1,5}))?", re.ASCII
@@ -17,7 +17,7 @@ _LABELS = re.compile(r"(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
 
 
 class Origin(NamedTuple):
-    """Scheme, host and port in the one form that can be compared; the port is None where the scheme has none."""
+    """Scheme, host and port in one form for comparing. The port is None if the scheme has none."""
 
     scheme: str
     host: str
@@ -33,12 +33,12 @@ class Origin(NamedTuple):
 
     @property
     def web(self) -> bool:
-        """It is of a page that came over HTTP."""
+        """Whether its pages come over HTTP."""
         return self.scheme in DEFAULT_PORTS
 
 
 def parse_origin(text: str) -> Origin | None:
-    """What the header `Origin` says; None for what has not a scheme, a host and perhaps a port, such as `null`."""
+    """The origin in a header `Origin`; None without a scheme and a host, such as for `null`."""
     if (found := _ORIGIN.fullmatch(text.lower())) is None:
         return None
     scheme, name, port = found.groups()
@@ -49,7 +49,10 @@ def parse_origin(text: str) -> Origin | None:
 
 
 def is_of_host(origin: Origin, host: str) -> bool:
-    """Whether the page came from where the header `Host` says; a default port and none are the same (RFC 9110, 4.2.3)."""
+    """Whether an origin is that of the header `Host`.
+
+    A missing port means the scheme's default port (RFC 9110, 4.2.3).
+    """
     if not origin.web or (found := _HOST.fullmatch(host.lower())) is None:
         return False
     name, port = found.groups()
@@ -60,14 +63,14 @@ def is_of_host(origin: Origin, host: str) -> bool:
 
 
 def check_pattern(value: object) -> str:
-    """An item of `origins` as browsers write it. Raises ValueError, which says what was expected."""
+    """An item of `origins` in the form that browsers send. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError("expected a text such as https://app.example")
     if value in (ANY, OPAQUE):
         return value
     origin = parse_origin(value)
     if origin is None:
-        raise ValueError(f"{value[:200]!r} is no origin; expected {_meant(value)}")
+        raise ValueError(f"{value[:200]!r} is no origin; expected {_suggestion(value)}")
     name = origin.host
     if (
         name.startswith("[")
@@ -78,16 +81,21 @@ def check_pattern(value: object) -> str:
         return str(origin)
     if not name.isascii():
         raise ValueError(
-            f"{value[:200]!r} is not in ASCII; expected the name as browsers send it, such as https://xn--bcher-kva.example"
+            f"{value[:200]!r} is not in ASCII; expected the name as browsers send it, such as "
+            "https://xn--bcher-kva.example"
         )
     raise ValueError(
-        f"{value[:200]!r} has a * that browsers' origins cannot be compared with; expected it as the first of several names, as in "
-        "https://*.example.com, as the whole host of a scheme that is not http(s), as in moz-extension://*, or alone, for every origin"
+        f"{value[:200]!r} has a * that browsers' origins cannot be compared with; expected it as "
+        "the first of several names, as in https://*.example.com, as the whole host of a scheme "
+        "that is not http(s), as in moz-extension://*, or alone, for every origin"
     )
 
 
 class Origins:
-    """The origins that a configuration lists. `https://*.example.com` covers all names below example.com, and not that itself."""
+    """The origins that the settings list.
+
+    `https://*.example.com` covers all names below example.com, and not example.com itself.
+    """
 
     def __init__(self, patterns: Iterable[str]) -> None:
         """`patterns` as `check_pattern` returns them."""
@@ -102,11 +110,11 @@ class Origins:
         ]
 
     def cover(self, text: str) -> bool:
-        """Whether a page that says this may do what pages of our own may."""
+        """Whether a page that sends this `Origin` has the rights of the server's own pages."""
         return self.any or self.name(text) or (self._opaque and text == OPAQUE)
 
     def name(self, text: str) -> bool:
-        """Whether it is listed by its name, and not as one of all or as a page without one."""
+        """Whether it is listed by name, and not through `*` or `null`."""
         if (origin := parse_origin(text)) is None:
             return False
         return origin in self._exact or any(
@@ -117,14 +125,14 @@ class Origins:
         )
 
     def hold_host(self, name: str) -> bool:
-        """Whether pages of this host, which is in lower case, are listed, on whatever port."""
+        """Whether pages of this host, in lower case, are listed on any port."""
         return any(origin.web and origin.host == name for origin in self._exact) or any(
             origin.web and name.endswith(origin.host) for origin in self._below
         )
 
 
 def _canonical(host: str) -> str:
-    """Of a name without the dot of the root, or an IPv6 address in brackets."""
+    """A host name without the final dot, or an IPv6 address in brackets, in one form."""
     if host.startswith("["):
         try:
             return f"[{ip_address(host[1:-1]).compressed}]"
@@ -133,8 +141,8 @@ def _canonical(host: str) -> str:
     return host.removesuffix(".")
 
 
-def _meant(value: str) -> str:
-    """What somebody who wrote this may have meant."""
+def _suggestion(value: str) -> str:
+    """The origin that a malformed item probably means, or the expected form."""
     for guess in (value.rstrip("/"), f"https://{value}", "/".join(value.split("/")[:3])):
         if (origin := parse_origin(guess)) is not None and _LABELS.fullmatch(origin.host):
             return f"{origin}, as browsers send it: scheme, host and port alone"

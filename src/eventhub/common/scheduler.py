@@ -1,4 +1,4 @@
-"""The part of an event loop that code without I/O needs, so that tests can bring their own clock."""
+"""The part of an event loop that code without I/O needs. Tests can bring their own clock."""
 
 from collections.abc import Callable
 from typing import Any, Protocol

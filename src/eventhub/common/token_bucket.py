@@ -1,4 +1,4 @@
-"""The limits that refuse, by name, and how often something may be done: a token bucket. No I/O, no clock of its own."""
+"""A token bucket, and the names of the limits that refuse. No I/O; the time is an argument."""
 
 REFUSING = (
     "event_bytes", "stranger_bytes", "body_bytes", "batch", "publish_rate", "bad_credentials",
@@ -6,27 +6,27 @@ REFUSING = (
     "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds",
     "first_frame_seconds", "stalled_seconds",
 )  # fmt: skip
-"""Settings below `limits` beyond which something is refused, or made to wait; others are buffers
-and retention.
+"""Settings below `limits` beyond which requests are refused or delayed. The other settings bound
+buffers and retention.
 """
 
 COMMAND_BYTES = 16 * 1024
 COMMAND_SECONDS = 0.00025
-"""What one of `limits.commands` may have of a client's bytes, as they are unpacked, and of the
-server's CPU time.
-"""
+"""One command of `limits.commands` stands for so many bytes, uncompressed, and so much CPU time."""
 
 
 def commands(frames: int, size: int, seconds: float) -> float:
-    """How many commands it counts for what a client sent: its frames, or more where they are large or took long."""
+    """How many commands a client's frames count for: more when they are large or take long."""
     return max(frames, size / COMMAND_BYTES, seconds / COMMAND_SECONDS)
 
 
 class TokenBucket:
-    """`rate` a second on average, and `burst` at once after a pause. Of its own it keeps one number: when it will be full again.
+    """`rate` tokens a second on average, and `burst` at once after a pause.
 
-    What is taken while the level is positive may drive it into debt, so a batch larger than `burst` waits its turn and is never refused
-    for ever. Over any time `t` at most `burst + rate * t` and what the last taking had in excess is taken.
+    The only state is the time at which the bucket will be full again. Tokens can be taken while the
+    level is positive, and may drive it into debt: so a batch larger than `burst` waits its turn and
+    is not refused for ever. Over any time `t` at most `burst + rate * t` tokens are taken, plus the
+    debt of the last taking.
     """
 
     __slots__ = ("_burst", "_full", "_rate")
@@ -37,21 +37,21 @@ class TokenBucket:
         self._full = 0.0
 
     def charge(self, count: float, now_ms: float) -> float:
-        """Take `count`, as it has been used already. The seconds until more may be taken, 0.0 for at once."""
+        """Take `count` tokens, which have been used. Returns the seconds to wait before more."""
         self.spend(count, now_ms)
         return self.wait(now_ms)
 
     def spend(self, count: float, now_ms: float) -> None:
-        """Take `count`, as it has been used already."""
+        """Take `count` tokens, which have been used."""
         full = self._full
         self._full = (full if full > now_ms else now_ms) + count * 1000 / self._rate
 
     def idle(self, now_ms: float) -> bool:
-        """It is full: as if nothing had ever been taken."""
+        """Whether it is full, as if nothing had ever been taken."""
         return self._full <= now_ms
 
     def wait(self, now_ms: float) -> float:
-        """The seconds until something may be taken, 0.0 for at once."""
+        """The seconds until a token may be taken; 0.0 for at once."""
         missing = (self._full - now_ms) * self._rate / 1000  # below a full bucket
-        # a level of exactly nothing is not yet positive: 0.0 would say yes
+        # a level of exactly 0 is not positive yet, so the wait must not be 0.0
         return 0.0 if missing < self._burst else max(missing - self._burst, 0.001) / self._rate

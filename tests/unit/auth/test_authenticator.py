@@ -10,7 +10,8 @@ from eventhub.auth.blocks import BlockTarget
 from eventhub.auth.grants import EVERYTHING
 from eventhub.auth.keys import ApiKey, KeyRing, hash_key
 from eventhub.auth.principal import CredentialKind, Principal
-from eventhub.auth.tokens import TokenVerifier, UnknownKey, load_key
+from eventhub.auth.tokens import TokenVerifier, UnknownKey
+from eventhub.auth.verification_keys import load_key
 from eventhub.errors import InvalidToken, Revoked, TokenExpired
 from tests.credentials import SECRET, token
 

@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import CredentialKind, Principal
-from eventhub.auth.tokens import (
-    ALGORITHMS,
-    TOKEN_BYTES,
-    TOKEN_DEPTH,
-    TokenVerifier,
-    UnknownKey,
-    VerificationKey,
-    load_key,
-)
+from eventhub.auth.tokens import TOKEN_BYTES, TOKEN_DEPTH, TokenVerifier, UnknownKey
+from eventhub.auth.verification_keys import ALGORITHMS, VerificationKey, load_key
 from eventhub.errors import EventHubError, InvalidToken, TokenExpired
 from tests.credentials import (
     SECRET,

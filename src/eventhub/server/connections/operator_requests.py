@@ -4,7 +4,7 @@ from typing import Annotated, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from eventhub.auth.blocks import BlockTarget, What
+from eventhub.auth.blocks import BlockTarget, TargetKind
 from eventhub.common.addresses import canonical
 from eventhub.config.sections import Level
 from eventhub.events.event import parse_age
@@ -34,13 +34,13 @@ class Selector(BaseModel):
         """Those that are given."""
         return [
             BlockTarget.of(what, value)
-            for what in get_args(What)
+            for what in get_args(TargetKind)
             if (value := getattr(self, what)) is not None
         ]
 
 
 class ConnectionFilter(Selector):
-    """Which connections. What is not given is not asked for."""
+    """Which connections are meant. A part that is not given matches any."""
 
     address: Annotated[str, AfterValidator(canonical)] | None = Field(
         default=None, max_length=100, description="The client's address"
@@ -62,7 +62,7 @@ class BlockTargetRequest(Selector):
     def _one(self) -> Self:
         if len(self.targets) != 1:
             raise ValueError(
-                f"{len(self.targets)} of {', '.join(get_args(What))} are given; expected one"
+                f"{len(self.targets)} of {', '.join(get_args(TargetKind))} are given; expected one"
             )
         return self
 

@@ -80,12 +80,12 @@ class Operators:
 
     async def disconnect(self, target: BlockTarget, operator: Principal) -> dict[str, Any]:
         """End the connections of the target on all nodes. Its clients may come back."""
-        log.warning("disconnect", operator=operator.name, what=target.what, name=target.value)
+        log.warning("disconnect", operator=operator.name, what=target.kind, name=target.value)
         return await self._disconnect(target, blocked=False)
 
     async def _disconnect(self, target: BlockTarget, *, blocked: bool) -> dict[str, Any]:
         answers = await self._all_nodes.ask(
-            {"end": [target.what, target.value, blocked]}, DisconnectReply
+            {"end": [target.kind, target.value, blocked]}, DisconnectReply
         )
         ended = sum(found.ended for found in answers.found.values())
         return {"disconnected": ended, "nodes": len(answers.found), "complete": answers.complete}
@@ -114,7 +114,7 @@ class Operators:
         now = self._hub.now()
         if all(decision.target != target for decision in self._current_blocks(now)):
             return False
-        log.warning("unblock", operator=operator.name, what=target.what, name=target.value)
+        log.warning("unblock", operator=operator.name, what=target.kind, name=target.value)
         await self.block_replication.send((self._blocks.decide(target, now, now),))
         return True
 
@@ -166,7 +166,7 @@ class Operators:
 
 def _shown(decision: BlockDecision) -> dict[str, Any]:
     return {
-        decision.target.what: decision.target.value,
+        decision.target.kind: decision.target.value,
         "since": format_time(decision.since),
         "until": format_time(decision.until),
     }

@@ -11,7 +11,8 @@ from eventhub.auth.blocks import Blocks
 from eventhub.auth.grants import Action, Grants
 from eventhub.auth.keys import ApiKey, KeyRing
 from eventhub.auth.principal import ANYONE, STRANGER, CredentialKind, Principal
-from eventhub.auth.tokens import TOKEN_BYTES, TokenVerifier, UnknownKey, VerificationKey, load_key
+from eventhub.auth.tokens import TOKEN_BYTES, TokenVerifier, UnknownKey
+from eventhub.auth.verification_keys import VerificationKey, load_key
 from eventhub.common.addresses import address_key
 from eventhub.common.token_bucket import TokenBucket
 from eventhub.config.auth_settings import AuthSettings, KeySettings, VerificationKeySettings

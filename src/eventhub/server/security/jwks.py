@@ -18,7 +18,8 @@ from typing import IO, Any
 import jwt
 import structlog
 
-from eventhub.auth.tokens import KEYS, TOKEN_DEPTH, VerificationKey, checked
+from eventhub.auth.tokens import KEYS, TOKEN_DEPTH
+from eventhub.auth.verification_keys import VerificationKey, check_key
 from eventhub.common.daemon_thread import run_in_daemon_thread
 from eventhub.common.nesting import check_depth
 from eventhub.errors import TooDeep
@@ -146,7 +147,7 @@ def _usable(key: dict[str, Any]) -> VerificationKey | None:
         return None
     key_id = key.get("kid")
     try:
-        return checked(
+        return check_key(
             key_id if isinstance(key_id, str) else None, algorithm, jwt.PyJWK(key, algorithm).key
         )
     except Exception:  # of a stranger's document; libraries raise more kinds than they say
