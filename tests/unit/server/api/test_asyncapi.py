@@ -1,5 +1,5 @@
-"""server/api/asyncapi.py: which schema stands where. That the document is valid is judged by
-AsyncAPI's own parser (conformance).
+"""server/api/asyncapi.py: which schema is where. AsyncAPI's own parser checks that
+the document is valid (tests/conformance).
 """
 
 import re
@@ -15,12 +15,12 @@ from tests.builders import channel_type
 
 
 class Money(BaseModel):
-    """Is stored with another name than it is sent with."""
+    """Its stored form differs from its accepted form."""
 
     cents: int = 0
 
 
-def made() -> Any:
+def made_document() -> Any:
     kinds = [
         replace(
             channel_type(schema=ModelSchema(Money)),
@@ -37,30 +37,35 @@ def made() -> Any:
     return document(ChannelTypes({kind.name: kind for kind in kinds}), "hub.example", secure=True)
 
 
-def test_events_have_the_schema_of_what_is_stored_and_publishes_that_of_what_is_accepted() -> None:
-    messages = made()["components"]["messages"]
+def test_events_have_the_stored_schema_and_publishes_the_accepted_one() -> None:
+    messages = made_document()["components"]["messages"]
     assert messages["event-money"]["payload"]["properties"]["data"] == {
         "$ref": "#/components/schemas/money.stored"
     }
     assert messages["send-publish-money"]["payload"]["properties"]["data"] == {
         "$ref": "#/components/schemas/money.accepted"
     }
-    assert {"money.stored", "money.accepted"} <= set(made()["components"]["schemas"])
+    assert {"money.stored", "money.accepted"} <= set(made_document()["components"]["schemas"])
 
 
-def test_a_client_is_offered_what_it_may_publish() -> None:
-    said = [name for name in made()["components"]["messages"] if name.startswith("send-publish")]
-    assert said == ["send-publish-money"]
+def test_only_types_that_clients_may_publish_have_a_publish_message() -> None:
+    names = [
+        name
+        for name in made_document()["components"]["messages"]
+        if name.startswith("send-publish")
+    ]
+    assert names == ["send-publish-money"]
     offered = [
-        message["$ref"].rpartition("/")[2] for message in made()["operations"]["obey"]["messages"]
+        message["$ref"].rpartition("/")[2]
+        for message in made_document()["operations"]["obey"]["messages"]
     ]
     assert "send-publish-money" in offered
 
 
 def test_a_publish_names_a_channel_of_its_type() -> None:
-    pattern = made()["components"]["messages"]["send-publish-money"]["payload"]["properties"][
-        "channel"
-    ]["pattern"]
+    pattern = made_document()["components"]["messages"]["send-publish-money"]["payload"][
+        "properties"
+    ]["channel"]["pattern"]
     assert [
         bool(re.search(pattern, name)) for name in ("money", "money.a", "moneys", "a.money")
     ] == [True, True, False, False]

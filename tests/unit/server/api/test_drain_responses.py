@@ -1,4 +1,4 @@
-"""server/api/drain_responses.py: whoever is cancelled before the answer has begun is sent away."""
+"""server/api/drain_responses.py: a request that is cancelled or fails has a response."""
 
 import asyncio
 from typing import Any
@@ -11,9 +11,9 @@ from eventhub.errors import ShuttingDown
 from eventhub.server.api.drain_responses import serve_request
 
 
-def stopped(method: str, path: str, *before: Message) -> tuple[list[Message], bool]:
-    """What a request got that was cancelled after these messages, and whether its server was told
-    of the cancellation.
+def cancelled_request(method: str, path: str, *before: Message) -> tuple[list[Message], bool]:
+    """What was sent to a request that was cancelled after these messages, and whether the
+    cancellation was passed on.
     """
     sent: list[Message] = []
 
@@ -39,37 +39,37 @@ def stopped(method: str, path: str, *before: Message) -> tuple[list[Message], bo
         await asyncio.wait([task])
         return task.cancelled()
 
-    told = asyncio.run(main())
-    return sent, told
+    was_cancelled = asyncio.run(main())
+    return sent, was_cancelled
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", "/v1/channels/chat.sse"), ("POST", "/v1/channels/a/sse"), ("GET", "/v1/types")],
 )
-def test_a_request_is_told_when_to_come_again(method: str, path: str) -> None:
-    (start, body), told = stopped(method, path)
+def test_a_cancelled_request_is_told_when_to_retry(method: str, path: str) -> None:
+    (start, body), was_cancelled = cancelled_request(method, path)
     assert (start["status"], dict(start["headers"])[b"retry-after"]) == (503, b"3")
     assert b'"code":"shutting_down"' in body["body"]
-    assert not told
+    assert not was_cancelled
 
 
 @pytest.mark.parametrize("path", ["/v1/sse", "/v1/channels/chat.a/sse"])
-def test_an_event_source_is_as_it_would_not_come_back_from_an_error(path: str) -> None:
-    (start, body), told = stopped("GET", path)
+def test_a_cancelled_event_source_gets_a_goodbye_with_status_200(path: str) -> None:
+    (start, body), was_cancelled = cancelled_request("GET", path)
     assert (start["status"], dict(start["headers"])[b"content-type"]) == (200, b"text/event-stream")
     assert body["body"].startswith(b"retry: 2500\nevent: goodbye\ndata: {")
     assert not body.get("more_body")
-    assert not told
+    assert not was_cancelled
 
 
-def test_an_answer_that_has_begun_is_left_to_the_server() -> None:
+def test_a_response_that_has_begun_is_left_to_the_server() -> None:
     begun = {"type": "http.response.start", "status": 200, "headers": []}
-    assert stopped("GET", "/v1/sse", begun) == ([begun], True)
+    assert cancelled_request("GET", "/v1/sse", begun) == ([begun], True)
 
 
-def failed(*before: Message) -> tuple[list[Message], Faults]:
-    """What a request got whose application raised after these messages, and what was noted."""
+def failed_request(*before: Message) -> tuple[list[Message], Faults]:
+    """What was sent to a request whose application raised after these messages."""
     sent: list[Message] = []
     faults = Faults()
 
@@ -89,14 +89,14 @@ def failed(*before: Message) -> tuple[list[Message], Faults]:
     return sent, faults
 
 
-def test_a_fault_is_answered_noted_and_raised_no_further() -> None:
-    (start, body), faults = failed()
+def test_an_exception_is_noted_and_answered_with_internal() -> None:
+    (start, body), faults = failed_request()
     assert start["status"] == 500
     assert b'"code":"internal"' in body["body"]
     assert faults.counts == {"request": 1}
 
 
-def test_a_fault_behind_the_beginning_of_an_answer_adds_nothing_to_it() -> None:
+def test_an_exception_after_the_response_has_begun_adds_nothing_to_it() -> None:
     begun = {"type": "http.response.start", "status": 200, "headers": []}
-    sent, faults = failed(begun)
+    sent, faults = failed_request(begun)
     assert (sent, faults.counts) == ([begun], {"request": 1})

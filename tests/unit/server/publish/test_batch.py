@@ -1,6 +1,4 @@
-"""batch.py: the items of an array become events, or errors, whatever its size; and how often others
-get their turn meanwhile.
-"""
+"""server/publish/batch.py: an array becomes events and errors, in turns of the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,8 +25,8 @@ from tests.unit.server.connections.test_manager import build
 CHAT = {"sender": "ana", "text": "oi"}
 
 
-class Counting(LoopTurns):
-    """Counts how often somebody asked for another."""
+class CountingTurns(LoopTurns):
+    """Counts the turns that were asked for."""
 
     asked = 0
 
@@ -37,8 +35,8 @@ class Counting(LoopTurns):
         await super().another(since, size)
 
 
-class Desk:
-    """A request, and what became of its array."""
+class Batch:
+    """A publish request with an array."""
 
     def __init__(self, payload: str = "chat", key: str = "", **limits: Any) -> None:
         manager = build(channels={"a": {"payload": payload}}, limits=LimitSettings(**limits))
@@ -54,7 +52,7 @@ class Desk:
         self.pauses = 0
 
     async def take(self, body: bytes) -> list[NewEvent | EventHubError]:
-        turns = Counting(asyncio.get_running_loop())
+        turns = CountingTurns(asyncio.get_running_loop())
         found = await BatchDecoder(self.request, turns, self.refused.append).decode(body)
         self.pauses = turns.asked
         return found
@@ -67,13 +65,13 @@ def codes(found: list[NewEvent | EventHubError]) -> list[str]:
 @pytest.mark.parametrize("count", [3, 3000], ids=["at once", "in pieces"])
 @in_loop
 async def test_each_item_is_an_event_in_order_with_a_key_of_its_own(count: int) -> None:
-    desk = Desk(key="k")
+    batch = Batch(key="k")
     body = orjson.dumps(
         [{**CHAT, "text": f"text {number}, [\\"} for number in range(count)],
         option=orjson.OPT_INDENT_2,
     )
     assert (len(body) > PART_BYTES) == (count == 3000)
-    found = await desk.take(body)
+    found = await batch.take(body)
     assert [(each.data, each.key) for each in found if isinstance(each, NewEvent)] == [
         (orjson.dumps({**CHAT, "text": f"text {number}, [\\"}), f"k item {number}")
         for number in range(count)
@@ -82,15 +80,17 @@ async def test_each_item_is_an_event_in_order_with_a_key_of_its_own(count: int) 
 
 @pytest.mark.parametrize("count", [10, 3000], ids=["at once", "in pieces"])
 @in_loop
-async def test_a_refused_item_stands_in_its_place_and_keeps_its_number(count: int) -> None:
-    desk = Desk(key="k")
+async def test_a_refused_item_has_an_error_in_its_place_and_the_others_keep_their_index(
+    count: int,
+) -> None:
+    batch = Batch(key="k")
     items = [{"text": 1} if number % 7 == 3 else CHAT for number in range(count)]
-    found = await desk.take(orjson.dumps(items))
+    found = await batch.take(orjson.dumps(items))
     assert codes(found) == ["invalid_event" if number % 7 == 3 else "" for number in range(count)]
     assert [each.key for each in found if isinstance(each, NewEvent)] == [
         f"k item {n}" for n in range(count) if n % 7 != 3
     ]
-    assert len(desk.refused) == codes(found).count("invalid_event")
+    assert len(batch.refused) == codes(found).count("invalid_event")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_a_refused_item_stands_in_its_place_and_keeps_its_number(count: in
 async def test_an_item_that_is_too_large_or_too_deep_is_refused_and_its_neighbours_are_taken(
     item: bytes, code: str
 ) -> None:
-    found = await Desk("json").take(b"[1,%b,2]" % item)
+    found = await Batch("json").take(b"[1,%b,2]" % item)
     assert codes(found) == ["", code, ""]
 
 
@@ -114,7 +114,7 @@ async def test_an_item_that_is_too_large_or_too_deep_is_refused_and_its_neighbou
 async def test_white_space_and_escapes_do_not_make_an_item_too_large() -> None:
     white = b'{"a":' + b" " * 70_000 + b"1}"
     escaped = b'"' + b"\\u00e9" * 20_000 + b'"'
-    found = await Desk("json").take(b"[%b,%b]" % (white, escaped))
+    found = await Batch("json").take(b"[%b,%b]" % (white, escaped))
     assert [each.data for each in found if isinstance(each, NewEvent)] == [
         b'{"a":1}',
         '"{}"'.format("é" * 20_000).encode(),
@@ -123,7 +123,7 @@ async def test_white_space_and_escapes_do_not_make_an_item_too_large() -> None:
 
 @pytest.mark.parametrize("fault", [b"x", b'"\xff"', b'{"a":}', b"[1,}", b"01", b","])
 @in_loop
-async def test_where_it_stops_being_json_is_said_of_the_whole_body(fault: bytes) -> None:
+async def test_a_json_error_has_its_position_in_the_whole_body(fault: bytes) -> None:
     line = b'{"sender":"an\xc3\xa9","text":"oi"},'
     body = b"[" + b"\n".join([line * 3] * 700) + b"\n" + line + fault + b"," + line * 10 + b"1]"
     with pytest.raises(orjson.JSONDecodeError) as expected:
@@ -132,15 +132,15 @@ async def test_where_it_stops_being_json_is_said_of_the_whole_body(fault: bytes)
         InvalidJson,
         match=f"line {expected.value.lineno}, column {expected.value.colno}|in UTF-8: byte",
     ):
-        await Desk().take(body)
+        await Batch().take(body)
 
 
 @pytest.mark.parametrize("size", [1, 100])
 @in_loop
 async def test_too_many_items_are_refused_whatever_the_size(size: int) -> None:
     with pytest.raises(PayloadTooLarge, match="more than 500 events"):
-        await Desk("json", batch=500).take(orjson.dumps(["x" * size] * 501))
-    assert len(await Desk("json", batch=500).take(orjson.dumps(["x" * size] * 500))) == 500
+        await Batch("json", batch=500).take(orjson.dumps(["x" * size] * 501))
+    assert len(await Batch("json", batch=500).take(orjson.dumps(["x" * size] * 500))) == 500
 
 
 ITEMS = [
@@ -154,14 +154,14 @@ SHORT = dict.fromkeys((b"1", b'"a, ]"', b"[]", b" 7 "))
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(ITEMS) | st.sampled_from([*SHORT]), max_size=4))
-def test_an_array_fares_the_same_at_once_and_in_pieces(items: list[bytes]) -> None:
+def test_an_array_gives_the_same_events_at_once_and_in_parts(items: list[bytes]) -> None:
     """Nothing but its items decides what becomes of it, if none of them is longer than what is
     parsed at once.
     """
 
     async def outcome(body: bytes) -> list[str | bytes] | None:
         try:
-            found = await Desk("json", event_bytes=4096).take(body)
+            found = await Batch("json", event_bytes=4096).take(body)
         except EventHubError:  # for one of its faults, where there are several
             return None
         return [each.data if isinstance(each, NewEvent) else each.code for each in found]
@@ -179,10 +179,8 @@ def test_an_array_fares_the_same_at_once_and_in_pieces(items: list[bytes]) -> No
 
 
 @in_loop
-async def test_an_item_that_is_longer_than_is_parsed_at_once_is_refused_by_its_length_alone() -> (
-    None
-):
-    assert codes(await Desk("json").take(b'[1,"%b\\x",2]' % (b"y" * 70_000))) == [
+async def test_a_very_long_item_is_refused_without_parsing_it() -> None:
+    assert codes(await Batch("json").take(b'[1,"%b\\x",2]' % (b"y" * 70_000))) == [
         "",
         "payload_too_large",
         "",
@@ -211,21 +209,21 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 )
 @pytest.mark.parametrize("payload", ["chat", "json"])
 @in_loop
-async def test_others_have_their_turn_between_items_that_take_long(
+async def test_the_turn_ends_between_slow_items(
     item: bytes, payload: str, slow: Callable[[], None]
 ) -> None:
     slow()
-    desk = Desk(payload)
-    found = await desk.take(b"[%b]" % b",".join([item] * 5))
+    batch = Batch(payload)
+    found = await batch.take(b"[%b]" % b",".join([item] * 5))
     assert len(found) == 5
-    assert desk.pauses >= 2
+    assert batch.pauses >= 2
 
 
 @in_loop
-async def test_a_small_array_makes_no_pause() -> None:
-    desk = Desk()
-    await desk.take(orjson.dumps([CHAT] * 100))
-    assert desk.pauses == 0
+async def test_a_small_array_is_decoded_in_one_turn() -> None:
+    batch = Batch()
+    await batch.take(orjson.dumps([CHAT] * 100))
+    assert batch.pauses == 0
 
 
 @pytest.mark.parametrize(
@@ -234,12 +232,12 @@ async def test_a_small_array_makes_no_pause() -> None:
     ids=["numbers", "long first"],
 )
 @in_loop
-async def test_small_items_become_events_some_at_a_time(
+async def test_many_small_items_are_decoded_in_groups(
     body: bytes, slow: Callable[[], None]
 ) -> None:
     """`[1,1,…]` of 20 KB was one turn of 5 ms, and storing and answering it one of 25."""
     slow()
-    desk = Desk("json")
+    batch = Batch("json")
     sizes: list[int] = []
     whole = PublishRequest.decode_all
 
@@ -250,20 +248,20 @@ async def test_small_items_become_events_some_at_a_time(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PublishRequest, "decode_all", decode_all)
-        found = await desk.take(b"[%b]" % body)
+        found = await batch.take(b"[%b]" % body)
     assert [each.data for each in found if isinstance(each, NewEvent)] == [
         orjson.dumps(item) for item in orjson.loads(b"[%b]" % body)
     ]
     assert max(sizes) <= PART_COMMAS + 1
-    assert desk.pauses >= 4
+    assert batch.pauses >= 4
 
 
 @in_loop
-async def test_refusals_keep_nothing_of_the_items_that_were_refused() -> None:
+async def test_errors_do_not_keep_the_refused_items_in_memory() -> None:
     """Each would hold its item as it was parsed: garbage collections looked at millions of lists,
     for 300 ms.
     """
-    found = await Desk().take(orjson.dumps([[], {"sender": 1}] * 3))
+    found = await Batch().take(orjson.dumps([[], {"sender": 1}] * 3))
     assert codes(found) == ["invalid_event"] * 6
     errors = [each for each in found if isinstance(each, EventHubError)]
     assert [(error.__traceback__, error.__context__, error.__cause__) for error in errors] == [
@@ -273,7 +271,7 @@ async def test_refusals_keep_nothing_of_the_items_that_were_refused() -> None:
 
 @pytest.mark.parametrize("payload", ["chat", "log", "reading"])
 @in_loop
-async def test_beyond_those_with_details_an_item_that_does_not_fit_costs_a_look(
+async def test_after_the_detailed_refusals_an_item_that_does_not_fit_is_not_encoded(
     payload: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error for each took fifteen times as long as the smallest items that are stored."""
@@ -288,9 +286,9 @@ async def test_beyond_those_with_details_an_item_that_does_not_fit_costs_a_look(
     fine = {"chat": CHAT, "log": {"level": "info", "message": "m"}, "reading": {"value": 1}}[
         payload
     ]
-    desk = Desk(payload)
-    found = await desk.take(orjson.dumps([*range(1000), fine]))
+    batch = Batch(payload)
+    found = await batch.take(orjson.dumps([*range(1000), fine]))
     assert codes(found) == ["invalid_event"] * 1000 + [""]
     assert len(refreshed) == DETAILED_REFUSALS + 1
-    assert len(desk.refused) == 1000
+    assert len(batch.refused) == 1000
     assert len({id(error) for error in found[DETAILED_REFUSALS:-1]}) == 1

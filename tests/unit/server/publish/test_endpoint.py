@@ -1,5 +1,5 @@
-"""server/publish/endpoint.py: what its real servers cannot be made to do. The rest is tested over
-HTTP (integration/test_publish.py).
+"""server/publish/endpoint.py with a broker that fails. A real server is tested in
+integration/test_publish.py.
 """
 
 import asyncio
@@ -34,12 +34,12 @@ TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 EVENT = '{"sender":"ana","text":"oi"}'
 
 
-class Faulty(MemoryBroker):
-    """A memory broker that raises what a test says."""
+class FaultyBroker(MemoryBroker):
+    """A memory broker that raises what a test tells it to."""
 
     fault: Exception | None = None
     good = 0
-    """So many calls come before the fault."""
+    """How many calls succeed before the fault."""
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         self.good -= 1
@@ -48,31 +48,33 @@ class Faulty(MemoryBroker):
         return await super().publish(events)
 
 
-class Traced:
-    """A publish that is traced, and what is said of it."""
+class FakeSpan:
+    """The span of one publish. It notes what happens to it."""
 
     def __init__(self, attributes: Mapping[str, str]) -> None:
         self.attributes = {**attributes, "traceparent": TRACEPARENT}
-        self.said: list[str] = []
+        self.notes: list[str] = []
 
     def stored(self, begin: int, error: EventHubError | None) -> None:
-        self.said.append(f"store {error.code if error is not None else 'good'}")
+        self.notes.append(f"store {error.code if error is not None else 'good'}")
 
     def end(self, outcomes: Sequence[Receipt | EventHubError]) -> None:
-        self.said.append(
+        self.notes.append(
             "end "
             + " ".join(one.code if isinstance(one, EventHubError) else "good" for one in outcomes)
         )
 
 
-class Notes:
-    """Tracing that takes everything and notes it."""
+class FakeTracing:
+    """Tracing that samples every publish."""
 
     def __init__(self) -> None:
-        self.publishes: list[Traced] = []
+        self.publishes: list[FakeSpan] = []
 
-    def publish(self, channel: str, attributes: Mapping[str, str] | None, transport: str) -> Traced:
-        self.publishes.append(Traced(attributes or {}))
+    def publish(
+        self, channel: str, attributes: Mapping[str, str] | None, transport: str
+    ) -> FakeSpan:
+        self.publishes.append(FakeSpan(attributes or {}))
         return self.publishes[-1]
 
     def fanned_out(
@@ -86,8 +88,8 @@ class Node:
     def __init__(self) -> None:
         settings = Settings()
         types = channel_types(settings, Path())
-        self.broker = Faulty(lambda channel: types.resolve(channel).retention, Hub.now)
-        self.notes = Notes()
+        self.broker = FaultyBroker(lambda channel: types.resolve(channel).retention, Hub.now)
+        self.notes = FakeTracing()
         hub = Hub(types, self.broker, Metrics(kind.name for kind in types), self.notes)
         self._manager = ConnectionManager(
             settings, hub, Authentication(settings.auth, Path(), Hub.now)
@@ -104,7 +106,9 @@ class Node:
         return asyncio.run(post())
 
 
-def test_an_error_of_ours_is_a_problem_document_and_its_line_names_channel_and_trace() -> None:
+def test_an_unexpected_error_is_a_problem_document_and_its_log_line_names_channel_and_trace() -> (
+    None
+):
     node = Node()
     node.broker.fault = RuntimeError("a bug that shows a payload")
     with structlog.testing.capture_logs() as lines:
@@ -118,7 +122,7 @@ def test_an_error_of_ours_is_a_problem_document_and_its_line_names_channel_and_t
 
 
 @pytest.mark.parametrize(
-    ("content", "fault", "said"),
+    ("content", "fault", "notes"),
     [
         (EVENT, None, ["store good", "end good"]),
         (f"[{EVENT},{EVENT}]", None, ["store good", "end good good"]),
@@ -129,17 +133,17 @@ def test_an_error_of_ours_is_a_problem_document_and_its_line_names_channel_and_t
         (EVENT, RuntimeError("a bug"), ["store internal", "end internal"]),
     ],
 )
-def test_whatever_becomes_of_a_publish_its_trace_is_ended_once(
-    content: str, fault: Exception | None, said: list[str]
+def test_the_span_of_a_publish_is_ended_once(
+    content: str, fault: Exception | None, notes: list[str]
 ) -> None:
     node = Node()
     node.broker.fault = fault
     node.post(content)
-    (traced,) = node.notes.publishes
-    assert traced.said == said
+    (span,) = node.notes.publishes
+    assert span.notes == notes
 
 
-def test_events_carry_what_the_trace_says() -> None:
+def test_events_have_the_attributes_of_the_span() -> None:
     node = Node()
     answers: list[Any] = [node.post(content).json() for content in (EVENT, f"[{EVENT}]")]
     assert answers
@@ -157,7 +161,7 @@ async def pieces(text: str) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_lines_of_which_none_is_decided_are_refused_as_any_request(*, known: bool) -> None:
+def test_a_stream_that_fails_before_its_first_line_is_decided_is_a_problem(*, known: bool) -> None:
     node = Node()
     node.broker.fault = BrokerUnavailable("away", retry_after=7)
     content = f"{EVENT}\nnope\n"
@@ -167,7 +171,7 @@ def test_lines_of_which_none_is_decided_are_refused_as_any_request(*, known: boo
 
 
 @pytest.mark.parametrize("handling", ["strict", "lenient"])
-def test_lines_of_known_length_that_end_early_have_the_status_of_why_and_say_how_far_they_came(
+def test_a_stream_of_known_length_that_ends_early_has_the_error_s_status_and_its_progress(
     handling: str,
 ) -> None:
     node = Node()
@@ -190,7 +194,7 @@ def test_lines_of_known_length_that_end_early_have_the_status_of_why_and_say_how
     }
 
 
-def test_lines_of_unknown_length_that_end_early_say_so_in_their_last_line() -> None:
+def test_a_stream_of_unknown_length_that_ends_early_says_so_in_the_last_line() -> None:
     node = Node()
     node.broker.fault, node.broker.good = BrokerUnavailable("away"), 1
     answer = node.post(pieces(f"{EVENT}\n" * (LINES_PER_GROUP + 1)), **NDJSON)
@@ -199,7 +203,7 @@ def test_lines_of_unknown_length_that_end_early_say_so_in_their_last_line() -> N
     assert 0 < final["line"] == final["accepted"] <= LINES_PER_GROUP
 
 
-def test_lines_that_were_there_already_are_marked_where_the_answer_comes_after_them() -> None:
+def test_a_repeated_stream_of_known_length_is_marked_as_replayed() -> None:
     node = Node()
     first, again = (node.post(f"{EVENT}\n", **NDJSON, **{"idempotency-key": "k"}) for _ in range(2))
     assert (first.headers.get("idempotent-replayed"), again.headers.get("idempotent-replayed")) == (
@@ -208,7 +212,7 @@ def test_lines_that_were_there_already_are_marked_where_the_answer_comes_after_t
     )
 
 
-def test_a_lenient_body_that_is_no_json_is_logged_once_a_while_for_each_channel_type() -> None:
+def test_a_lenient_body_that_is_not_json_is_logged_now_and_then_for_each_channel_type() -> None:
     node = Node()
     with structlog.testing.capture_logs() as lines:
         for content in ("s3cret", "[s3cret]", "1", EVENT):
@@ -245,7 +249,7 @@ def errors_alive() -> set[int]:
 
 @pytest.mark.parametrize("away", [False, True])
 @pytest.mark.parametrize("headers", [{}, NDJSON, {"prefer": "handling=lenient"}])
-def test_refusals_are_freed_with_the_answer_without_a_garbage_collection(
+def test_errors_are_freed_after_the_response_without_a_garbage_collection(
     headers: dict[str, str], *, away: bool
 ) -> None:
     """An error that is kept by a frame of its own traceback stays, with the batch in that frame,
@@ -299,7 +303,7 @@ def test_beyond_the_first_refused_lines_no_faults_are_listed(
     assert len(listed) == DETAILED_REFUSALS
 
 
-def test_what_refused_items_take_is_a_small_multiple_of_their_size() -> None:
+def test_refused_items_take_a_small_multiple_of_their_size_in_memory() -> None:
     node = Node()
     body = (
         "["
@@ -316,8 +320,8 @@ def test_what_refused_items_take_is_a_small_multiple_of_their_size() -> None:
     assert peak < 8 * len(body)
 
 
-class Groups(Faulty):
-    """Notes how many events it is given at a time, and has somebody else publish between them."""
+class GroupNotingBroker(FaultyBroker):
+    """Notes the size of each group, and has somebody else publish after each."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -332,14 +336,14 @@ class Groups(Faulty):
         return found
 
 
-def grouped() -> tuple[Node, Groups]:
+def grouped() -> tuple[Node, GroupNotingBroker]:
     node = Node()
-    broker = Groups(lambda _: Retention(10_000, None), Hub.now)
+    broker = GroupNotingBroker(lambda _: Retention(10_000, None), Hub.now)
     node.broker = node._manager.hub.publisher._broker = broker
     return node, broker
 
 
-def test_a_long_array_is_stored_in_groups_in_order_and_others_may_publish_between_them() -> None:
+def test_a_long_array_is_stored_in_order_in_groups_between_which_others_publish() -> None:
     node, broker = grouped()
     texts = [str(number) for number in range(2 * EVENTS_PER_GROUP + 7)]
     answer = node.post(
@@ -354,7 +358,7 @@ def test_a_long_array_is_stored_in_groups_in_order_and_others_may_publish_betwee
     assert list(log.values()).index(b'"other"') == EVENTS_PER_GROUP
 
 
-def test_an_array_of_which_the_broker_took_a_part_says_so_for_each_item_and_its_key_stores_the_rest() -> (
+def test_an_array_that_is_stored_in_part_has_a_result_for_each_item_and_its_key_stores_the_rest() -> (
     None
 ):
     node, broker = grouped()
@@ -376,7 +380,7 @@ def test_an_array_of_which_the_broker_took_a_part_says_so_for_each_item_and_its_
     )
 
 
-def test_an_array_of_which_the_broker_takes_nothing_is_refused_as_a_whole() -> None:
+def test_an_array_of_which_nothing_is_stored_is_refused_as_a_whole() -> None:
     node, broker = grouped()
     broker.fault = BrokerUnavailable("away")
     assert node.post(json.dumps([json.loads(EVENT)] * (2 * EVENTS_PER_GROUP))).status_code == 503

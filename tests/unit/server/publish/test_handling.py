@@ -1,4 +1,4 @@
-"""server/publish/handling.py: what a producer asks for, and the status it gets."""
+"""server/publish/handling.py: the handling that a producer asks for, and the status of the response."""
 
 from http import HTTPStatus
 
@@ -30,7 +30,7 @@ from eventhub.server.publish.handling import (
         b'foo="a, handling=strict", handling=lenient', b"handling=lenient, handling=strict", b',,foo="unfinished\\"",handling=lenient',
     ],
 )  # fmt: skip
-def test_a_preference_for_lenient_handling_is_seen(prefer: bytes) -> None:
+def test_a_preference_for_lenient_handling_is_understood(prefer: bytes) -> None:
     assert handling_of(prefer, b"") is Handling.LENIENT
 
 
@@ -46,7 +46,7 @@ def test_anything_else_is_ignored(prefer: bytes | None) -> None:
     assert handling_of(prefer, b"") is Handling.STRICT
 
 
-def test_the_address_asks_where_no_header_does() -> None:
+def test_the_query_string_counts_without_a_header() -> None:
     assert handling_of(None, b"handling=lenient") is Handling.LENIENT
     assert handling_of(b"respond-async", b"handling=lenient") is Handling.LENIENT
     assert handling_of(b"handling=strict", b"handling=lenient") is Handling.STRICT
@@ -81,15 +81,13 @@ STRICT, LENIENT = Handling.STRICT, Handling.LENIENT
         (1, 1, BrokerUnavailable("away"), LENIENT, 503), (0, 1, RateLimited("fast"), LENIENT, 429),
     ],
 )  # fmt: skip
-def test_the_status_says_what_became_of_them(
+def test_the_status_follows_from_what_was_stored_and_refused(
     accepted: int, rejected: int, later: EventHubError | None, handling: Handling, status: int
 ) -> None:
     assert status_of(accepted, rejected, later, handling, HTTPStatus.CREATED) == status
 
 
-def test_what_is_refused_for_good_is_told_from_what_may_be_repeated_and_from_what_is_wrong_with_the_request() -> (
-    None
-):
+def test_errors_are_about_the_event_or_retryable_or_about_the_request() -> None:
     assert [
         about_event(error)
         for error in (

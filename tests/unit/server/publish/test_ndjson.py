@@ -1,5 +1,5 @@
-"""server/publish/ndjson.py: lines of a body in whatever pieces it arrives. What it stores and
-answers over HTTP is tested with a real server.
+"""server/publish/ndjson.py: groups, charges and ends of a stream. A real server is tested in
+integration/test_publish.py.
 """
 
 import asyncio
@@ -32,8 +32,8 @@ def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eventhub.server.connections.turns.thread_time", lambda: 0.0)
 
 
-class Lines:
-    """Takes any line for an event."""
+class FakeRequest:
+    """A request for which every line is an event."""
 
     channel = "logs.a"
     channel_type = channel_type()
@@ -56,7 +56,7 @@ class Lines:
     def end_trace(self, outcomes: Sequence[Receipt | EventHubError]) -> None: ...
 
 
-class Hub:
+class FakeHub:
     """Stores what it gets."""
 
     def __init__(self) -> None:
@@ -70,18 +70,20 @@ class Hub:
         return [Receipt(Position("a", len(self.stored)), 0)] * len(events)
 
 
-def desk(hub: Any) -> Any:
-    """A gateway, as much of it as taking lines needs."""
-    return SimpleNamespace(hub=hub, turns=LoopTurns(asyncio.get_running_loop()))
+def stream_to(hub: Any, request: Any = None, charge: Any = None) -> NdjsonPublish:
+    """A stream with as much of a connection manager and an identity as it needs."""
+    manager: Any = SimpleNamespace(hub=hub, turns=LoopTurns(asyncio.get_running_loop()))
+    identity: Any = SimpleNamespace(charge_for=lambda channel_type: charge)
+    lines: Any = request or FakeRequest()
+    return NdjsonPublish(manager, lines, identity)
 
 
-def ingest(*chunks: bytes, end: bytes = b"") -> tuple[list[bytes], list[int], int]:
+def read(*chunks: bytes, end: bytes = b"") -> tuple[list[bytes], list[int], int]:
     """The lines stored, the numbers of those refused, and the last number."""
-    hub = Hub()
-    identity = SimpleNamespace(charge_for=lambda kind: None)
+    hub = FakeHub()
 
     async def take() -> NdjsonPublish:
-        stream = NdjsonPublish(desk(hub), Lines(), identity)  # type: ignore[arg-type]  # as much of these as taking lines needs
+        stream = stream_to(hub)
         for chunk in chunks:
             await stream._take_chunk(chunk, last=False)
             assert stream._splitter.held <= LIMIT
@@ -110,26 +112,26 @@ def ingest(*chunks: bytes, end: bytes = b"") -> tuple[list[bytes], list[int], in
         (b"", ([], [], 0)),
     ],
 )
-def test_lines_fare_the_same_however_they_arrive(
+def test_the_result_does_not_depend_on_the_chunks(
     body: bytes, size: int, expected: tuple[list[bytes], list[int], int]
 ) -> None:
-    assert ingest(*(body[at : at + size] for at in range(0, len(body), size))) == expected
+    assert read(*(body[at : at + size] for at in range(0, len(body), size))) == expected
 
 
-def test_a_last_line_that_is_too_long_is_refused_and_not_forgotten() -> None:
-    assert ingest(b"1\n", b"123456789") == ([b"1"], [2], 2)
+def test_a_last_line_that_is_too_long_is_refused() -> None:
+    assert read(b"1\n", b"123456789") == ([b"1"], [2], 2)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"x\n", b"\n1", b"x\n1\n"])
-def test_a_line_that_is_too_long_is_one_when_its_end_comes_with_the_end_of_the_body(
+def test_a_long_line_that_ends_with_the_last_chunk_is_one_line(
     end: bytes,
 ) -> None:
     stored = [b"1"] * end.count(b"1")
-    assert ingest(b"x" * (LIMIT + 1), end=end) == (stored, [1], 1 + len(stored))
+    assert read(b"x" * (LIMIT + 1), end=end) == (stored, [1], 1 + len(stored))
 
 
-class SlowHub(Hub):
-    """Stores when it is let."""
+class SlowHub(FakeHub):
+    """Stores nothing before `let` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,11 +145,9 @@ class SlowHub(Hub):
 
 
 @in_loop
-async def test_a_goodbye_while_lines_are_being_stored_waits_for_what_becomes_of_them_and_takes_no_more() -> (
-    None
-):
+async def test_a_goodbye_while_a_group_is_stored_waits_for_its_outcome_and_stores_no_more() -> None:
     hub = SlowHub()
-    stream = NdjsonPublish(desk(hub), Lines(), SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as above
+    stream = stream_to(hub)
     taking = asyncio.create_task(stream._take_chunk(b"1\n" * (LINES_PER_GROUP + 50), last=False))
     await hub.asked.wait()
     stream.goodbye(ShuttingDown("soon", retry_after=1.5))
@@ -163,9 +163,11 @@ async def test_a_goodbye_while_lines_are_being_stored_waits_for_what_becomes_of_
 
 
 @in_loop
-async def test_whoever_is_shut_out_while_lines_are_stored_is_told_what_became_of_them() -> None:
+async def test_a_producer_that_is_disconnected_while_a_group_is_stored_is_told_its_outcome() -> (
+    None
+):
     hub = SlowHub()
-    stream = NdjsonPublish(desk(hub), Lines(), SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as above
+    stream = stream_to(hub)
     stream._finished = True
     taking = asyncio.create_task(stream._take_chunk(b"1\n" * (LINES_PER_GROUP + 50), last=False))
     await hub.asked.wait()
@@ -184,10 +186,10 @@ async def test_whoever_is_shut_out_while_lines_are_stored_is_told_what_became_of
 
 @in_loop
 @pytest.mark.parametrize("count", [KEYED_LINES, KEYED_LINES + 1, KEYED_LINES + 3 * LINES_PER_GROUP])
-async def test_a_stream_has_no_more_lines_with_a_key_than_are_remembered(count: int) -> None:
-    hub, lines = Hub(), Lines()
+async def test_a_stream_with_a_key_has_at_most_keyed_lines(count: int) -> None:
+    hub, lines = FakeHub(), FakeRequest()
     lines.key = "k"
-    stream = NdjsonPublish(desk(hub), lines, SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as above
+    stream = stream_to(hub, lines)
     with (
         pytest.raises(PayloadTooLarge, match="at most 50000 lines")
         if count > KEYED_LINES
@@ -198,20 +200,20 @@ async def test_a_stream_has_no_more_lines_with_a_key_than_are_remembered(count: 
 
 
 @pytest.mark.parametrize("broker", [MemoryBroker, SqliteBroker])
-def test_the_keys_of_a_whole_stream_are_kept(broker: type) -> None:
+def test_brokers_keep_the_keys_of_a_whole_stream(broker: type) -> None:
     assert signature(broker).parameters["max_keys"].default >= 2 * KEYED_LINES
 
 
 @in_loop
 async def test_a_goodbye_between_chunks_ends_the_stream_at_once() -> None:
-    stream = NdjsonPublish(desk(Hub()), Lines(), SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as above
+    stream = stream_to(FakeHub())
     await stream._take_chunk(b"1\n2", last=False)
     stream.goodbye(ShuttingDown("soon", retry_after=1))
     assert (stream._response.ended, stream._response._line) == (True, 1)
 
 
-class Till:
-    """A toll that notes what it gets, for one whose rate allows `burst` at once."""
+class FakeCharge:
+    """Notes what is paid; the rate allows `burst` events at once."""
 
     def __init__(self, burst: int = 1000) -> None:
         self.burst = burst
@@ -237,31 +239,27 @@ class Till:
 )
 @pytest.mark.parametrize("size", [70, 100_000])
 @in_loop
-async def test_every_line_is_paid_for_whatever_becomes_of_it(
-    lines: bytes, due: int, size: int
-) -> None:
-    till = Till()
-    stream = NdjsonPublish(desk(Hub()), Lines(), SimpleNamespace(charge_for=lambda kind: till))  # type: ignore[arg-type]  # as above
+async def test_every_line_is_charged_stored_or_refused(lines: bytes, due: int, size: int) -> None:
+    charge = FakeCharge()
+    stream = stream_to(FakeHub(), charge=charge)
     for at in range(0, len(lines), size):
         await stream._take_chunk(lines[at : at + size], last=False)
-    assert sum(till.paid) == due
-    assert max(till.paid) <= LINES_PER_GROUP + 1
+    assert sum(charge.paid) == due
+    assert max(charge.paid) <= LINES_PER_GROUP + 1
 
 
 @in_loop
-async def test_who_may_publish_few_at_once_pays_for_few_at_once_and_blank_lines_are_not_among_them() -> (
-    None
-):
-    till = Till(burst=3)
-    stream = NdjsonPublish(desk(Hub()), Lines(), SimpleNamespace(charge_for=lambda kind: till))  # type: ignore[arg-type]  # as above
+async def test_a_small_burst_is_charged_in_small_groups_of_lines_that_are_not_blank() -> None:
+    charge = FakeCharge(burst=3)
+    stream = stream_to(FakeHub(), charge=charge)
     await stream._take_chunk(b"1\n\n123456789\n" * 30 + b"\n" * 100, last=False)
-    assert sum(till.paid) == 60 + 130 // BLANK_LINES
-    assert len(till.paid) <= 21
-    assert max(till.paid) <= 3 + LINES_PER_GROUP // BLANK_LINES
+    assert sum(charge.paid) == 60 + 130 // BLANK_LINES
+    assert len(charge.paid) <= 21
+    assert max(charge.paid) <= 3 + LINES_PER_GROUP // BLANK_LINES
 
 
 @in_loop
-async def test_others_have_their_turn_between_lines_that_take_long(
+async def test_the_turn_ends_between_slow_lines(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [0.0]
@@ -271,10 +269,10 @@ async def test_others_have_their_turn_between_lines_that_take_long(
         return now[0]
 
     monkeypatch.setattr("eventhub.server.connections.turns.thread_time", clock)
-    lines = Lines()
+    lines = FakeRequest()
     lines.limits = SimpleNamespace(event_bytes=2000)
-    hub = Hub()
-    stream = NdjsonPublish(desk(hub), lines, SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as above
+    hub = FakeHub()
+    stream = stream_to(hub, lines)
     groups: list[int] = []
     publish = hub.publish
 

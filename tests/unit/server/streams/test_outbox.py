@@ -19,7 +19,7 @@ LONG = 60.0
 
 @dataclass
 class Owner:
-    """A connection that notes what its outbox tells it."""
+    """A connection that notes the calls of its outbox."""
 
     told: list[str] = field(default_factory=list)
 
@@ -50,7 +50,7 @@ async def tick() -> None:
 # Taking
 
 
-def test_what_was_written_is_taken_joined_and_in_order() -> None:
+def test_take_joins_what_was_written_in_order() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         for data in (b"a", b"bc", b"d"):
@@ -62,7 +62,7 @@ def test_what_was_written_is_taken_joined_and_in_order() -> None:
     run(scenario)
 
 
-def test_taking_waits_for_something_to_be_written() -> None:
+def test_take_waits_for_a_write() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         taking = asyncio.create_task(outbox.take(LONG))
@@ -79,7 +79,7 @@ def test_taking_waits_for_something_to_be_written() -> None:
     run(scenario)
 
 
-def test_taking_in_vain_gives_nothing_after_the_timeout_and_loses_nothing() -> None:
+def test_take_returns_nothing_after_its_timeout_and_loses_nothing() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         assert await outbox.take(0.01) == b""
@@ -90,7 +90,7 @@ def test_taking_in_vain_gives_nothing_after_the_timeout_and_loses_nothing() -> N
     run(scenario)
 
 
-def test_what_is_long_is_taken_in_chunks_of_whole_messages() -> None:
+def test_a_long_buffer_is_taken_in_chunks_of_whole_messages() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox(bound=10 * CHUNK_BYTES)
         half = b"x" * (CHUNK_BYTES // 2 + 1)
@@ -104,7 +104,7 @@ def test_what_is_long_is_taken_in_chunks_of_whole_messages() -> None:
     run(scenario)
 
 
-def test_a_cancelled_taker_takes_nothing_with_it() -> None:
+def test_a_cancelled_take_loses_nothing() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         taking = asyncio.create_task(outbox.take(LONG))
@@ -135,7 +135,7 @@ def test_the_bound_itself_is_not_full_and_one_byte_more_is() -> None:
     run(scenario)
 
 
-def test_fullness_is_told_once_however_much_more_is_written() -> None:
+def test_on_full_is_called_once_however_much_more_is_written() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox(bound=10)
         for _ in range(5):
@@ -148,7 +148,7 @@ def test_fullness_is_told_once_however_much_more_is_written() -> None:
     run(scenario)
 
 
-def test_it_has_drained_when_a_quarter_is_left_and_can_fill_again() -> None:
+def test_it_is_drained_when_a_quarter_is_left_and_can_fill_again() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox(bound=4 * CHUNK_BYTES)
         for _ in range(4):
@@ -183,7 +183,7 @@ def test_exactly_a_quarter_left_is_drained() -> None:
     run(scenario)
 
 
-def test_a_reader_that_keeps_up_hears_of_neither() -> None:
+def test_neither_callback_is_called_for_a_fast_reader() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox(bound=10)
         for _ in range(20):
@@ -198,7 +198,7 @@ def test_a_reader_that_keeps_up_hears_of_neither() -> None:
 # The end
 
 
-def test_after_close_what_is_left_is_taken_and_then_comes_the_end() -> None:
+def test_after_close_the_rest_is_taken_and_then_none() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         outbox.write(b"a")
@@ -213,7 +213,7 @@ def test_after_close_what_is_left_is_taken_and_then_comes_the_end() -> None:
     run(scenario)
 
 
-def test_closing_wakes_the_taker() -> None:
+def test_close_wakes_take() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         taking = asyncio.create_task(outbox.take(LONG))
@@ -225,7 +225,7 @@ def test_closing_wakes_the_taker() -> None:
     run(scenario)
 
 
-def test_the_first_failure_is_the_one_that_counts() -> None:
+def test_the_first_error_is_kept() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         first = SlowConsumer("slow")
@@ -240,7 +240,7 @@ def test_the_first_failure_is_the_one_that_counts() -> None:
     run(scenario)
 
 
-def test_a_failure_after_a_close_is_known_all_the_same() -> None:
+def test_an_error_after_close_is_kept() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         outbox.close()
@@ -251,7 +251,7 @@ def test_a_failure_after_a_close_is_known_all_the_same() -> None:
     run(scenario)
 
 
-def test_what_comes_after_the_end_never_makes_it_full() -> None:
+def test_writes_after_close_never_make_it_full() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox(bound=10)
         outbox.close()
@@ -262,7 +262,7 @@ def test_what_comes_after_the_end_never_makes_it_full() -> None:
     run(scenario)
 
 
-def test_what_is_left_may_take_only_so_long_to_be_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rest_must_be_sent_within_close_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "CLOSE_SECONDS", 0.01)
 
     async def scenario(owner: Owner) -> None:
@@ -282,7 +282,7 @@ def test_what_is_left_may_take_only_so_long_to_be_sent(monkeypatch: pytest.Monke
     run(scenario)
 
 
-def test_closing_again_does_not_give_more_time() -> None:
+def test_a_second_close_does_not_give_more_time() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         outbox.close()
@@ -297,7 +297,7 @@ def test_closing_again_does_not_give_more_time() -> None:
 
 
 @pytest.mark.parametrize("closed", [True, False])
-def test_what_is_left_can_be_discarded_at_any_time(closed: bool) -> None:  # noqa: FBT001  # a parameter of the test
+def test_the_rest_can_be_discarded_at_any_time(closed: bool) -> None:  # noqa: FBT001  # a parameter of the test
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         outbox.write(b"a")
@@ -315,7 +315,7 @@ def test_what_is_left_can_be_discarded_at_any_time(closed: bool) -> None:  # noq
     run(scenario)
 
 
-def test_discarding_wakes_the_taker() -> None:
+def test_discard_wakes_take() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.outbox()
         taking = asyncio.create_task(outbox.take(LONG))
@@ -353,7 +353,7 @@ def ids(data: bytes | None) -> list[str | None]:
     ]
 
 
-def test_every_block_carries_a_cursor_of_all_channels_so_far() -> None:
+def test_the_id_of_every_event_is_a_cursor_of_all_channels_so_far() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.cursors({})
         for channel, position in (("chat.a", 5), ("logs", 7)):
@@ -379,7 +379,7 @@ def test_every_block_carries_a_cursor_of_all_channels_so_far() -> None:
     run(scenario)
 
 
-def test_channels_that_have_not_begun_yet_keep_the_position_that_the_reader_came_with() -> None:
+def test_channels_that_have_not_begun_keep_the_reader_s_position_in_the_cursor() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.cursors({"chat.a": "k3x9-41", "logs": "k3x9-7"})
         outbox.write(LINES.event(event("logs", 8)))
@@ -388,7 +388,7 @@ def test_channels_that_have_not_begun_yet_keep_the_position_that_the_reader_came
     run(scenario)
 
 
-def test_messages_without_a_position_leave_the_cursor_and_have_none_before_there_is_one() -> None:
+def test_messages_without_a_position_do_not_change_the_cursor() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.cursors({})
         outbox.write(LINES.message("error", {"code": "internal"}))
@@ -404,7 +404,7 @@ def test_messages_without_a_position_leave_the_cursor_and_have_none_before_there
     run(scenario)
 
 
-def test_blocks_are_those_of_a_stream_of_one_channel_but_for_the_id() -> None:
+def test_events_differ_from_those_of_one_channel_in_their_id_only() -> None:
     async def scenario(owner: Owner) -> None:
         outbox = owner.cursors({})
         one = event("logs", 8)
@@ -421,7 +421,7 @@ def test_blocks_are_those_of_a_stream_of_one_channel_but_for_the_id() -> None:
     run(scenario)
 
 
-def test_the_bound_counts_the_bytes_of_blocks() -> None:
+def test_the_bound_counts_encoded_bytes() -> None:
     async def scenario(owner: Owner) -> None:
         line = LINES.event(event("logs", 8))
         outbox = owner.cursors({}, bound=len(line) + 5)

@@ -29,11 +29,11 @@ class Noted:
 
     def __init__(self) -> None:
         self.types: ChannelTypes = channel_types(Settings(), Path())
-        self.asked: list[tuple[str, Since, str]] = []
+        self.subscriptions: list[tuple[str, Since, str]] = []
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self.types.resolve(subscriber.channel)
-        self.asked.append((subscriber.channel, subscriber.since, subscriber.member))
+        self.subscriptions.append((subscriber.channel, subscriber.since, subscriber.member))
         assert subscriber.started is not None
         subscriber.started(
             subscriber, SubscriptionStart(Position("a", 0), Position("a", 0), recovered=True)
@@ -56,7 +56,7 @@ class Noted:
         return 0
 
 
-def asked(
+def subscribe(
     query: bytes, channel: str | None = None, last_event_id: str | None = None
 ) -> list[tuple[str, Since, str]]:
     """Channel, since and member of each subscription, "" for the session's own id."""
@@ -66,17 +66,18 @@ def asked(
     )
     StreamQuery(query, channel, last_event_id).subscribe(session)
     return [
-        (name, since, "" if member == session.id else member) for name, since, member in noted.asked
+        (name, since, "" if member == session.id else member)
+        for name, since, member in noted.subscriptions
     ]
 
 
-def test_an_empty_query_asks_for_nothing() -> None:
-    assert asked(b"") == asked(b"&&") == []
+def test_an_empty_query_has_no_channels() -> None:
+    assert subscribe(b"") == subscribe(b"&&") == []
     assert StreamQuery(b"").positions() == {}
 
 
 def test_channels_are_repeated_and_keep_their_order() -> None:
-    assert asked(b"channel=logs.b&channel=chat.a") == [
+    assert subscribe(b"channel=logs.b&channel=chat.a") == [
         ("logs.b", Latest(), ""),
         ("chat.a", Latest(), ""),
     ]
@@ -96,104 +97,108 @@ def test_channels_are_repeated_and_keep_their_order() -> None:
 @pytest.mark.parametrize("encode", [str, quote], ids=["plain", "percent-encoded"])
 def test_every_form_of_since(since: str, parsed: Since, encode: Callable[[str], str]) -> None:
     text = encode(since)
-    assert asked(f"channel=chat&since={text}".encode()) == [("chat", parsed, "")]
-    assert asked(f"since={text}".encode(), channel="chat") == [("chat", parsed, "")]
-    assert asked(b"since=-1", channel="chat", last_event_id=since) == [("chat", parsed, "")], (
+    assert subscribe(f"channel=chat&since={text}".encode()) == [("chat", parsed, "")]
+    assert subscribe(f"since={text}".encode(), channel="chat") == [("chat", parsed, "")]
+    assert subscribe(b"since=-1", channel="chat", last_event_id=since) == [("chat", parsed, "")], (
         "Last-Event-ID takes precedence"
     )
 
 
-def test_one_since_holds_for_all_channels_and_a_cursor_for_each_its_own() -> None:
-    assert asked(b"channel=chat&channel=logs&since=-5") == [
+def test_one_since_is_for_all_channels_and_a_cursor_has_one_for_each() -> None:
+    assert subscribe(b"channel=chat&channel=logs&since=-5") == [
         ("chat", Last(5), ""),
         ("logs", Last(5), ""),
     ]
     cursor = b"since=chat@k3x9-41,logs@k3x9-7&channel=logs&channel=chat&channel=iot"
-    assert asked(cursor) == [
+    assert subscribe(cursor) == [
         ("logs", Position("k3x9", 7), ""),
         ("chat", Position("k3x9", 41), ""),
         ("iot", Latest(), ""),
     ]
 
 
-def test_a_cursor_may_not_name_strangers_unless_a_browser_sent_it_by_itself() -> None:
+def test_a_cursor_in_since_names_only_channels_of_the_query() -> None:
     with pytest.raises(InvalidSince, match=r"'logs\.a'"):
-        asked(b"since=logs.a@k3x9-7,chat@k3x9-41", channel="chat")
-    assert asked(b"", channel="chat", last_event_id="logs.a@k3x9-7,chat@k3x9-41") == [
+        subscribe(b"since=logs.a@k3x9-7,chat@k3x9-41", channel="chat")
+    assert subscribe(b"", channel="chat", last_event_id="logs.a@k3x9-7,chat@k3x9-41") == [
         ("chat", Position("k3x9", 41), "")
     ]
-    assert asked(b"", channel="chat", last_event_id="logs.a@k3x9-7") == [("chat", Latest(), "")]
+    assert subscribe(b"", channel="chat", last_event_id="logs.a@k3x9-7") == [("chat", Latest(), "")]
 
 
 @pytest.mark.parametrize("value", ["x", "chat@x"])
-def test_a_malformed_cursor_is_named_by_where_it_stood(value: str) -> None:
+def test_the_error_of_a_malformed_cursor_names_its_parameter(value: str) -> None:
     for query, header, name in (
         (f"since={value}", "", "since"),
         ("", value, "Last-Event-ID"),
         (f"lastEventId={value}", "", "lastEventId"),
     ):
         with pytest.raises(InvalidSince, match=f"^{name} is 'x'"):
-            asked(query.encode(), channel="chat", last_event_id=header)
+            subscribe(query.encode(), channel="chat", last_event_id=header)
 
 
-def test_an_empty_last_event_id_is_none() -> None:
-    assert asked(b"since=-1", channel="chat", last_event_id="") == [("chat", Last(1), "")]
-    assert asked(b"", channel="chat", last_event_id=None) == [("chat", Latest(), "")]
+def test_an_empty_last_event_id_does_not_count() -> None:
+    assert subscribe(b"since=-1", channel="chat", last_event_id="") == [("chat", Last(1), "")]
+    assert subscribe(b"", channel="chat", last_event_id=None) == [("chat", Latest(), "")]
 
 
 SPELLINGS = ["lastEventId", "lastEventID", "Last-Event-ID", "last-event-id", "last_event_id"]
 
 
 @pytest.mark.parametrize("name", SPELLINGS)
-def test_a_polyfill_puts_the_last_event_id_into_the_address(name: str) -> None:
-    assert asked(f"since=-1&{name}=k3x9-41".encode(), channel="chat", last_event_id="") == [
+def test_a_polyfill_puts_the_last_event_id_into_the_query_string(name: str) -> None:
+    assert subscribe(f"since=-1&{name}=k3x9-41".encode(), channel="chat", last_event_id="") == [
         ("chat", Position("k3x9", 41), "")
     ]
-    both = asked(f"{name}=k3x9-41".encode(), channel="chat", last_event_id="k3x9-57")
+    both = subscribe(f"{name}=k3x9-41".encode(), channel="chat", last_event_id="k3x9-57")
     assert both == [("chat", Position("k3x9", 57), "")], (
         "the header is newer: the address stays the same over reconnects"
     )
-    assert asked(f"since=-1&{name}=".encode(), channel="chat", last_event_id="") == [
+    assert subscribe(f"since=-1&{name}=".encode(), channel="chat", last_event_id="") == [
         ("chat", Last(1), "")
     ], "the first connection"
     several = f"channel=chat&channel=logs&since=earliest&{name}=chat%40k3x9-41".encode()
-    assert asked(several, last_event_id="") == [
+    assert subscribe(several, last_event_id="") == [
         ("chat", Position("k3x9", 41), ""),
         ("logs", Earliest(), ""),
     ]
     assert StreamQuery(several, last_event_id="").positions() == {"chat": "k3x9-41"}
     with pytest.raises(InvalidSince):
-        asked(f"{name}=x".encode(), channel="chat", last_event_id="")
+        subscribe(f"{name}=x".encode(), channel="chat", last_event_id="")
     for query in (f"{name}=k3x9-41", "r=4711", "_=4711"):
         with pytest.raises(InvalidRequest, match="expected since, member"):
             StreamQuery(query.encode(), channel="chat")
 
 
-def test_a_library_adds_its_last_event_id_behind_one_of_the_address() -> None:
+def test_the_last_of_several_last_event_ids_counts() -> None:
     query = b"lastEventId=k3x9-41&lastEventId=k3x9-57&lastEventId="
-    assert asked(query, channel="chat", last_event_id="") == [("chat", Position("k3x9", 57), "")]
+    assert subscribe(query, channel="chat", last_event_id="") == [
+        ("chat", Position("k3x9", 57), "")
+    ]
 
 
 @pytest.mark.parametrize("query", [b"lastEventId=&r=9031846531", b"_=1700000000000"])
-def test_what_polyfills_add_against_caches_means_nothing(query: bytes) -> None:
-    assert asked(b"since=-1&" + query, channel="chat", last_event_id="") == [("chat", Last(1), "")]
+def test_cache_busters_are_ignored(query: bytes) -> None:
+    assert subscribe(b"since=-1&" + query, channel="chat", last_event_id="") == [
+        ("chat", Last(1), "")
+    ]
 
 
 @pytest.mark.parametrize("query", [b"since=-1&since=-2", b"member=a&member=b"])
 def test_a_repeated_since_or_member_is_refused(query: bytes) -> None:
     with pytest.raises(InvalidRequest, match="more than once"):
-        asked(query, channel="chat")
+        subscribe(query, channel="chat")
 
 
 def test_the_member_is_for_every_subscription() -> None:
-    assert asked(b"channel=chat.a&channel=chat.b&member=ana%20%C3%A9") == [
+    assert subscribe(b"channel=chat.a&channel=chat.b&member=ana%20%C3%A9") == [
         ("chat.a", Latest(), "ana é"),
         ("chat.b", Latest(), "ana é"),
     ]
-    assert asked(b"channel=chat&member=" + b"x" * 64) == [("chat", Latest(), "x" * 64)]
+    assert subscribe(b"channel=chat&member=" + b"x" * 64) == [("chat", Latest(), "x" * 64)]
 
 
-def test_the_positions_asked_for_are_known_by_channel() -> None:
+def test_positions_has_the_position_of_each_channel_that_has_one() -> None:
     assert StreamQuery(b"channel=a&channel=b&channel=c&since=a@k3x9-1,b@k3x9-0").positions() == {
         "a": "k3x9-1",
         "b": "k3x9-0",
@@ -241,7 +246,7 @@ def test_a_query_that_is_not_percent_encoded_utf_8_is_refused(query: bytes) -> N
         StreamQuery(query)
 
 
-def test_parameters_without_number_are_refused() -> None:
+def test_too_many_parameters_are_refused() -> None:
     with pytest.raises(InvalidRequest):
         StreamQuery(b"&".join([b"channel=a"] * 10_001))
 
@@ -251,17 +256,17 @@ def test_parameters_without_number_are_refused() -> None:
 )
 def test_a_malformed_since_is_refused(since: bytes) -> None:
     with pytest.raises(InvalidSince):
-        asked(b"channel=chat&since=" + since)
+        subscribe(b"channel=chat&since=" + since)
 
 
 def test_a_malformed_since_is_refused_even_when_no_channel_is_asked_for() -> None:
     with pytest.raises(InvalidSince):
-        asked(b"since=nonsense")
+        subscribe(b"since=nonsense")
 
 
 def test_an_unknown_channel_is_refused_by_the_hub() -> None:
     with pytest.raises(UnknownChannel):
-        asked(b"channel=zzz")
+        subscribe(b"channel=zzz")
 
 
 def test_a_channel_named_twice_and_one_too_many_are_refused() -> None:
@@ -271,21 +276,21 @@ def test_a_channel_named_twice_and_one_too_many_are_refused() -> None:
         (build_many, "too_many_subscriptions"),
     ):
         with pytest.raises(EventHubError) as caught:
-            asked(query)
+            subscribe(query)
         assert caught.value.code == code
 
 
 @thorough
 @given(st.binary(max_size=60), st.none() | st.text(max_size=20))
-def test_any_query_is_understood_or_refused(query: bytes, last_event_id: str | None) -> None:
+def test_any_query_is_parsed_or_refused(query: bytes, last_event_id: str | None) -> None:
     with suppress(EventHubError):
-        asked(query, "chat", last_event_id)
+        subscribe(query, "chat", last_event_id)
     with suppress(EventHubError):
-        asked(b"channel=chat&since=" + query)
+        subscribe(b"channel=chat&since=" + query)
 
 
-def test_a_stream_that_broke_off_early_begins_with_the_other_channels_where_its_address_says() -> (
-    None
-):
-    asked_for = asked(b"channel=chat&channel=logs&since=earliest", last_event_id="chat@k3x9-41")
-    assert asked_for == [("chat", Position("k3x9", 41), ""), ("logs", Earliest(), "")]
+def test_a_channel_that_is_not_in_the_last_event_id_begins_at_since() -> None:
+    subscriptions = subscribe(
+        b"channel=chat&channel=logs&since=earliest", last_event_id="chat@k3x9-41"
+    )
+    assert subscriptions == [("chat", Position("k3x9", 41), ""), ("logs", Earliest(), "")]
