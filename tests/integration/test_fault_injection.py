@@ -91,7 +91,7 @@ _PLACES: dict[str, list[str]] = {
     "renewal": [
         "hub/tasks.py:Tasks.spawn:add_done_callback",
         "hub/tasks.py:Tasks.spawn:create_task",
-        "server/connections/scatter_gather.py:ScatterGather._hear:spawn",
+        "server/connections/scatter_gather.py:ScatterGather._on_message:spawn",
     ],
     "watcher": [
         "hub/cluster.py:Cluster.hear:_note",

@@ -1,4 +1,4 @@
-"""Logs: structlog for our own and for libraries', JSON lines on standard output, colours on a terminal."""
+"""Sets up logging: our logs and those of libraries, as JSON lines or, on a terminal, in colours."""
 
 import logging
 import sys
@@ -9,11 +9,11 @@ import structlog
 from eventhub.config.sections import Level, LogSettings
 
 OURS = "eventhub"
-"""The root of our loggers."""
+"""Parent of all loggers of this project."""
 
 
 def configure(settings: LogSettings) -> None:
-    """Set logging up for the process."""
+    """Set up logging for this process."""
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -54,20 +54,22 @@ def configure(settings: LogSettings) -> None:
 
 
 def set_level(level: Level) -> None:
-    """From now on. Libraries stay at info or above: at debug some of them show what they carry, payloads and credentials."""
+    """Set the level from now on.
+
+    Libraries stay at info or above: at debug some of them log payloads and credentials.
+    """
     ours = logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger(OURS).setLevel(ours)
     logging.getLogger().setLevel(max(logging.INFO, ours))
-    logging.getLogger("uvicorn.error").setLevel(
-        max(logging.WARNING, ours)
-    )  # what it says at info, we say ourselves
+    # What uvicorn logs at info, we log ourselves.
+    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, ours))
 
 
 def level() -> Level:
-    """That of now."""
+    """Return the current level."""
     return cast(Level, logging.getLevelName(logging.getLogger(OURS).getEffectiveLevel()).lower())
 
 
 def printable(text: str) -> str:
-    """A client's text for a line of the log: what would move a terminal's cursor is escaped."""
+    """Return a client's text for a log line, with control characters escaped."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()

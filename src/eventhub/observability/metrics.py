@@ -1,7 +1,8 @@
-"""What operators see. A few domain verbs; counters that others keep, and gauges, are read when metrics are scraped, so nothing can drift.
+"""The metrics of a node.
 
-Labels are channel types and never channel names, so the size of a scrape does not depend on the number of channels. A scrape reads and
-writes family by family, and who is read may pause as well, so that others have their turn in between.
+Gauges, and counters that other classes keep, are read at each scrape, so they cannot drift. Labels
+are channel types and never channel names, so the size of a scrape does not depend on the number of
+channels. A scrape works family by family and lets other tasks run in between.
 """
 
 import asyncio
@@ -27,18 +28,16 @@ from eventhub.delivery.fanout import DeliveryCounters
 
 LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 UNKNOWN = "unknown"
-"""The type label of events for channels of no declared type: what a stranger wrote must not become
-a label.
-"""
+"""The type label for undeclared channel types: a client's text must not become a label."""
 
 Reading = tuple[str, str, Mapping[Any, float], tuple[str, ...]]
-"""Name, help, value by label values (a tuple), label names. A counter if the name ends in _total,
-otherwise a gauge.
+"""Name, help, value by label values (a tuple), label names. It is a counter if the name ends in
+_total, otherwise a gauge.
 """
 Snapshot = Callable[[], AsyncIterable[Reading]]
-"""What is so at the moment of the scrape."""
+"""Called at each scrape."""
 Dump = list[tuple[str, str, str, list[tuple[str, dict[str, str], float]]]]
-"""Families as values that JSON can hold: name, help, kind, and samples of name, labels and value."""
+"""Families for JSON: name, help, kind, and samples of name, labels and value."""
 
 
 class Metrics:
@@ -58,51 +57,51 @@ class Metrics:
         self._broker, self._delays = Histogram(LATENCY), Histogram(LATENCY)
 
     def published(self, type_name: str, count: int) -> None:
-        """Events were stored."""
+        """Count stored events."""
         self._stored[type_name] += count
 
     def rejected(self, type_name: str, code: str, count: int = 1) -> None:
-        """Events were refused."""
+        """Count refused events."""
         self._rejected[type_name if type_name in self.counters else UNKNOWN, code] += count
 
     def refused(self, limit: str) -> None:
-        """A limit, one of REFUSING, took effect."""
+        """Count an effect of a limit, which is one of REFUSING."""
         self._refused[limit] += 1
 
     def answered(self, type_name: str, seconds: float) -> None:
-        """A publish was answered so long after the whole of it was here."""
+        """Observe the seconds from a complete publish request to its answer."""
         self._answers[type_name].observe(seconds)
 
     def stored(self, seconds: float) -> None:
-        """The broker took so long to answer."""
+        """Observe the seconds that the broker took to answer."""
         self._broker.observe(seconds)
 
     def delayed(self, seconds: float) -> None:
-        """The event loop came so late to what was due."""
+        """Observe the seconds by which the event loop was late."""
         self._delays.observe(seconds)
 
     def spans_dropped(self, count: int) -> None:
-        """Spans were lost. Called from any thread."""
-        with self._threads:  # that of the exporter among them
+        """Count lost spans. May be called from any thread."""
+        with self._threads:  # the exporter has a thread of its own
             self._spans += count
 
     def flushed(self, type_name: str, latencies: Iterable[float], seconds: float) -> None:
-        """A channel's events reached the sockets, each after its latency; the writing took `seconds`."""
+        """Observe events written to sockets: the latency of each, and the seconds of the write."""
         observe = self._latencies[type_name].observe
         for latency in latencies:
             observe(latency)
         self._fanouts[type_name].observe(seconds)
 
     def read(self, snapshot: Snapshot) -> None:
-        """Take a snapshot at each scrape."""
+        """Read these metrics at each scrape."""
         self._snapshots.append(snapshot)
 
     async def scrape(self) -> bytes:
-        """All of them now, in the Prometheus text format."""
+        """Return all metrics in the Prometheus text format."""
         return await _text([family async for family in self._families()])
 
     async def dump(self) -> Dump:
-        """All of them now, for another process."""
+        """Return all metrics for another process."""
         return [
             (
                 family.name,
@@ -118,9 +117,9 @@ class Metrics:
             try:
                 async for reading in snapshot():
                     yield _simple(*reading)
-            except Exception as error:  # the others are told all the same
+            except Exception as error:  # the other metrics are still reported
                 self.faults.note("metrics", error)
-        for family in (*self._counters(), *_told(self.counters), *self._histograms()):
+        for family in (*self._counters(), *_delivery_counters(self.counters), *self._histograms()):
             yield family
 
     def _counters(self) -> Iterator[Metric]:
@@ -178,7 +177,7 @@ class Metrics:
 
 
 class SingleCollector(Collector):
-    """A family that is there already."""
+    """Collects one family that exists already."""
 
     def __init__(self, family: Metric) -> None:
         self._family = family
@@ -188,7 +187,7 @@ class SingleCollector(Collector):
 
 
 async def exposition(dumps: Mapping[int, Dump], unreachable: int) -> bytes:
-    """The metrics of several workers as one text: each family once, each series with its worker's number."""
+    """Return the metrics of several workers as one text, with the worker as a label."""
     families: dict[str, Metric] = {}
     for worker, dump in dumps.items():
         for name, text, kind, samples in dump:
@@ -208,14 +207,12 @@ async def _text(families: Iterable[Metric]) -> bytes:
     parts = []
     for family in families:
         parts.append(generate_latest(SingleCollector(family)))
-        await asyncio.sleep(
-            0
-        )  # a family takes a millisecond where there are many types: others have their turn
+        await asyncio.sleep(0)  # a family with many types takes a millisecond
     return b"".join(parts)
 
 
 def _simple(name: str, text: str, values: Mapping[Any, float], labels: tuple[str, ...]) -> Metric:
-    """A counter if its name says so, otherwise a gauge."""
+    """Return a counter if the name ends in _total, otherwise a gauge."""
     kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
     family = kind(name, text, labels=labels)
     for key, value in values.items():
@@ -236,8 +233,8 @@ def _histogram(
     return family
 
 
-def _told(counters: Mapping[str, DeliveryCounters]) -> Iterator[Metric]:
-    """What feeds counted."""
+def _delivery_counters(counters: Mapping[str, DeliveryCounters]) -> Iterator[Metric]:
+    """Yield what the feeds have counted."""
     delivered = {(name,): counters.delivered for name, counters in counters.items()}
     resumed = {(name,): counters.resumed for name, counters in counters.items()}
     closed = {(name,): counters.disconnected for name, counters in counters.items()}

@@ -1,7 +1,8 @@
-"""Traces, as publishing and fan-out see them. Decides who is traced and what events carry; spans are made elsewhere (observability/otel.py).
+"""Traces, as publishing and fan-out see them. Spans are made in otel.py.
 
-An event's attribute `traceparent` is the context it was created in (OpenTelemetry, "Messaging spans", context propagation): a producer's
-is passed on unchanged, and where there is none the publish's own takes its place if it is sampled.
+An event's attribute `traceparent` is the context it was created in (OpenTelemetry, "Messaging
+spans", context propagation). A producer's traceparent is passed on unchanged. If there is none, the
+event gets that of the publish, if the publish is sampled.
 """
 
 import re
@@ -15,7 +16,7 @@ from eventhub.events.event import Event, Receipt
 TRACEPARENT = "traceparent"
 SAMPLED = 0x01
 LENGTH, ODD = 55, frozenset("13579bdf")
-"""Of version 00; and last digits of its flags with SAMPLED."""
+"""Length of version 00, and the last digits of its flags that include SAMPLED."""
 _FORM = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?",
     re.ASCII | re.DOTALL,
@@ -25,7 +26,7 @@ Attributes = Mapping[str, str] | None
 
 
 class TraceParent(NamedTuple):
-    """Where a trace comes from: the fields of a traceparent (W3C Trace Context, 3.2.2)."""
+    """The fields of a traceparent (W3C Trace Context, 3.2.2)."""
 
     trace_id: str
     span_id: str
@@ -33,12 +34,15 @@ class TraceParent(NamedTuple):
 
     @property
     def sampled(self) -> bool:
-        """Whoever came before records this trace."""
+        """Whether the parent records this trace."""
         return bool(self.flags & SAMPLED)
 
 
 def parent_of(attributes: Attributes) -> TraceParent | None:
-    """The context an event was created in. What is no traceparent is as none (W3C Trace Context, 3.2.3)."""
+    """Return the context an event was created in.
+
+    An invalid traceparent counts as none (W3C Trace Context, 3.2.3).
+    """
     if (
         attributes is None
         or (text := attributes.get(TRACEPARENT)) is None
@@ -51,14 +55,14 @@ def parent_of(attributes: Attributes) -> TraceParent | None:
 
 
 def may_be_sampled(attributes: Attributes) -> bool:
-    """Whether it is worth to look closer: a look at the last digit of the flags, in a tenth of the time that `parent_of` takes."""
+    """Return False if the parent is surely not sampled, in a tenth of the time of `parent_of`."""
     if attributes is None or (text := attributes.get(TRACEPARENT)) is None:
         return False
     return len(text) != LENGTH or text[-1] in ODD
 
 
 def trace_id_of(attributes: Attributes) -> str | None:
-    """For log lines."""
+    """Return the trace id for log lines."""
     parent = parent_of(attributes)
     return parent.trace_id if parent is not None else None
 
@@ -68,34 +72,40 @@ class PublishSpan(Protocol):
 
     @property
     def attributes(self) -> Mapping[str, str]:
-        """What its events carry."""
+        """The attributes that its events get."""
         ...
 
     def stored(self, begin: int, error: EventHubError | None) -> None:
-        """The broker, asked at `begin` (nanoseconds since the Unix epoch), has answered, or could not."""
+        """Note the broker's answer or error.
+
+        `begin` is when the broker was asked, in nanoseconds since the Unix epoch.
+        """
         ...
 
     def end(self, outcomes: Sequence[Receipt | EventHubError]) -> None:
-        """What became of its events; one error for all of a request that failed. Called once."""
+        """End the span with the outcome of each event, or one error for a failed request.
+
+        Called once.
+        """
         ...
 
 
 class Tracing(Protocol):
-    """What is sampled of this node's work. All return at once, whatever the collector does."""
+    """Makes spans of this node's work. No method blocks, whatever the collector does."""
 
     def publish(self, channel: str, attributes: Attributes, transport: str) -> PublishSpan | None:
-        """A publish has arrived, to a channel of a declared type. None: it is not sampled."""
+        """Begin a publish to a channel of a declared type. Returns None if it is not sampled."""
         ...
 
     def fanned_out(
         self, channel: str, events: Sequence[Event], seconds: float, subscribers: int
     ) -> None:
-        """Events went out to a channel's live subscribers, which took so long."""
+        """Note that events were sent to a channel's live subscribers, which took `seconds`."""
         ...
 
 
 class GuardedTracing:
-    """Tracing whose faults are noted, and cost nobody an event: an event is worth more than its span."""
+    """Tracing whose faults are noted and cost no event."""
 
     def __init__(self, tracing: Tracing, faults: Faults) -> None:
         self._tracing, self._faults = tracing, faults
@@ -117,7 +127,7 @@ class GuardedTracing:
 
 
 class GuardedPublishSpan:
-    """A publish of it."""
+    """The span of a publish, whose faults are noted and cost no event."""
 
     __slots__ = ("_faults", "_publish", "attributes")
 

@@ -1,4 +1,7 @@
-"""The access log: one line for each request but probes, or for a share of them. Without its query: a token may be in it."""
+"""The access log: one line for each request, or for a share of them.
+
+Successful health probes have none. A query string is never logged, since it may hold a token.
+"""
 
 import random
 from collections.abc import Callable
@@ -13,21 +16,19 @@ from eventhub.observability.log_setup import printable
 from eventhub.server.security.authentication import address_of
 
 KNOWN = "eventhub.access"
-"""Where a scope keeps what its line shall say besides."""
+"""Scope key of the additional fields of its line."""
 FAULT = 500
-"""From this status on a line is written, whatever the share: a fault of ours."""
+"""From this status on, responses are always logged: they are faults of the server."""
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
-"""Asked by machines every second or so. Without a line where the answer is 200: they would be most
-of the log.
-"""
+"""Machines ask these every second or so. A line for each 200 would be most of the log."""
 STATUSES = {"websocket.accept": 101, "websocket.close": 403}
-"""By the message that is the answer, where it has no status."""
+"""Status by message type, for responses whose message has none."""
 
 log = structlog.get_logger("eventhub.access")
 
 
 class AccessLog:
-    """Writes lines as the settings say. `chance` gives numbers from 0 to 1."""
+    """Writes lines as the settings say. `chance` returns numbers from 0 to 1."""
 
     def __init__(self, settings: LogSettings, chance: Callable[[], float] = random.random) -> None:
         self.on = settings.access
@@ -35,21 +36,26 @@ class AccessLog:
         self._chance = chance
 
     def write(self, method: str, path: str, status: int, client: str, **known: str | None) -> None:
-        """A line, if this request is among those that have one. What would move a terminal's cursor is escaped."""
+        """Write a line if this request gets one. Control characters of the path are escaped."""
         if (
             not self.on
             or (status == HTTPStatus.OK and path in PROBES)
             or (status < FAULT and self._chance() >= self._share)
         ):
             return
-        said = {name: value for name, value in known.items() if value is not None}
-        with suppress(Exception):  # nobody is served less because it cannot be logged
+        fields = {name: value for name, value in known.items() if value is not None}
+        with suppress(Exception):  # a request is served even if it cannot be logged
             log.info(
-                "request", method=method, path=printable(path), status=status, client=client, **said
+                "request",
+                method=method,
+                path=printable(path),
+                status=status,
+                client=client,
+                **fields,
             )
 
     def watch(self, scope: Scope, send: Send) -> Send:
-        """Write the line when the answer begins."""
+        """Return a `send` that writes the line when the response begins."""
         answered = False
         known: dict[str, str | None] = {}
         scope[KNOWN] = known
@@ -67,6 +73,6 @@ class AccessLog:
 
 
 def note(scope: Scope, **known: str | None) -> None:
-    """What the line of this request shall say: `session`, `trace_id`. Its answer must not have begun."""
+    """Add fields to the line of this request. Call it before the response begins."""
     if (line := scope.get(KNOWN)) is not None:
         line.update(known)

@@ -88,7 +88,7 @@ class CredentialExpiry:
         self._deadlines().after(identity, seconds, partial(self._act, act, identity))
 
     def _act(self, act: Callable[[ConnectionIdentity], None], identity: ConnectionIdentity) -> None:
-        """Act on a deadline. If that fails, the connection ends: it must not outlive its deadline."""
+        """Act on a deadline. If that fails, end the connection: it must not stay without one."""
         try:
             act(identity)
         except Exception as error:

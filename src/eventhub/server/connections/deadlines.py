@@ -22,7 +22,7 @@ Expired = Callable[[], None]
 
 
 class Deadlines:
-    """One deadline for each key, such as (connection, purpose). It is up to a tick late, never early.
+    """One deadline for each key, such as (connection, purpose). It is a tick late at most.
 
     One timer serves all deadlines of a tick, and a deadline is two entries in dictionaries. A timer
     for each connection would cost more than what it guards.

@@ -26,7 +26,7 @@ from eventhub.server.connections.connection import SessionConnection
 from eventhub.server.connections.drain_pace import all_at_once, at_a_pace, reconnect_delay
 
 FLUSH_SECONDS = 0.5
-"""Longest wait for buffers to be flushed while nobody is served. A client that is cut off resumes."""
+"""Longest wait for flushes while nobody is served. A client that is cut off resumes."""
 
 log = structlog.get_logger("eventhub.connections")
 
@@ -63,7 +63,7 @@ class Drain:
         return self._hub.draining and not self.alone
 
     def begin(self, workers: int = 1) -> None:
-        """Announce the stop. `workers`: how many of the known nodes stop together, with this one."""
+        """Announce the stop. `workers`: how many nodes stop together, including this one."""
         self._hub.draining = True
         self.alone = len(self._hub.nodes.others) < workers
 

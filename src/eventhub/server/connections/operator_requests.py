@@ -15,7 +15,7 @@ LONGEST_BLOCK = 30 * 24 * 3600 * 1000
 
 
 class Selector(BaseModel):
-    """Whom, by names."""
+    """Selects principals or tokens by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,7 +31,7 @@ class Selector(BaseModel):
 
     @property
     def targets(self) -> list[BlockTarget]:
-        """Those that are given."""
+        """The targets that are given."""
         return [
             BlockTarget.of(what, value)
             for what in get_args(TargetKind)
@@ -40,7 +40,7 @@ class Selector(BaseModel):
 
 
 class ConnectionFilter(Selector):
-    """Which connections are meant. A part that is not given matches any."""
+    """Selects connections. A field that is not given matches all of them."""
 
     address: Annotated[str, AfterValidator(canonical)] | None = Field(
         default=None, max_length=100, description="The client's address"
@@ -48,7 +48,7 @@ class ConnectionFilter(Selector):
     limit: int = Field(default=100, ge=1, le=1000, description="Connections in the answer")
 
     def fits(self, identity: ConnectionIdentity) -> bool:
-        """Whether a connection is meant."""
+        """Return whether a connection matches."""
         return all(target.fits(identity.principal) for target in self.targets) and self.address in (
             None,
             identity.address,
@@ -68,12 +68,12 @@ class BlockTargetRequest(Selector):
 
     @property
     def target(self) -> BlockTarget:
-        """The one that is given."""
+        """The target that is given."""
         return self.targets[0]
 
 
 class BlockRequest(BlockTargetRequest):
-    """Whom to shut out, and for how long."""
+    """Whom to block, and for how long."""
 
     duration: str = Field(
         default="1h", alias="for", description="Such as 15m, 1h or 30d, which is the most"
@@ -88,7 +88,7 @@ class BlockRequest(BlockTargetRequest):
 
     @property
     def milliseconds(self) -> int:
-        """How long."""
+        """The duration in milliseconds."""
         return parse_age(self.duration)
 
 
@@ -97,7 +97,10 @@ Plain = str | int | None
 
 
 class ConnectionsReply(BaseModel):
-    """A node's answer about its connections. Another version's rows may have other fields, but none that hold more."""
+    """A node's answer about its connections.
+
+    A node of another version may have other fields in its rows, but no larger ones.
+    """
 
     open: Number
     matching: Number
@@ -111,7 +114,7 @@ class DisconnectReply(BaseModel):
 
 
 class Verbosity(BaseModel):
-    """How much is logged: a request for it, and a node's answer."""
+    """The log level, in a request and in a node's answer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -133,7 +133,7 @@ class Operators:
         return await self._verbosity(None)
 
     async def set_verbosity(self, level: Level, operator: Principal) -> dict[str, Any]:
-        """Set the log level of all present nodes. A node that starts later uses its configuration."""
+        """Set the log level of all nodes. A node that starts later uses its configuration."""
         log.warning("log_level", operator=operator.name, to=level)
         return await self._verbosity(level)
 

@@ -126,7 +126,7 @@ class ConnectionRegistry:
             self._faults.contain("ending", connection.abort)
 
     def buffered(self, connection: Connection) -> int:
-        """Return the bytes waiting to be sent. Raises nothing, since metrics ask every connection."""
+        """Return the bytes waiting to be sent. Raises nothing: metrics ask every connection."""
         try:
             return connection.buffered()
         except Exception as error:

@@ -1,27 +1,28 @@
-"""A connection that is turned away: before it is a request, or while it waits for one."""
+"""A connection that is refused before it has sent a request, or while it waits for one."""
 
 import asyncio
 
 LINGERING = 64
-"""So many wait at a time for what their clients send; others are closed at once."""
+"""Rejected connections that may linger at a time. Others are closed at once."""
 LINGER_SECONDS = 1.0
 
 
 class RejectedConnection(asyncio.Protocol):
-    """Says why, if there is anything to say, and for a moment throws away what the client sends.
+    """Sends a last answer, and then discards for a moment what the client sends.
 
-    Bytes that nobody has read would make the kernel reset the connection, and the client would not see the answer.
+    Unread bytes would make the kernel reset the connection, and the client would not see the
+    answer.
     """
 
     __slots__ = ("_others", "_timer")
 
     def __init__(
-        self, transport: asyncio.Transport, said: bytes, others: set["RejectedConnection"]
+        self, transport: asyncio.Transport, answer: bytes, others: set["RejectedConnection"]
     ) -> None:
         self._others = others
         self._timer: asyncio.TimerHandle | None = None
-        if said:
-            transport.write(said)
+        if answer:
+            transport.write(answer)
         if len(others) < LINGERING and transport.can_write_eof():
             others.add(self)
             transport.write_eof()

@@ -1,4 +1,4 @@
-"""How many requests are begun in one turn of the event loop.
+"""Decides how many requests start in one turn of the event loop.
 
 Requests of many connections that are ready at once would otherwise make one long turn, in which
 nothing else is served. A request on a quiet loop starts at once, and costs a counter.
@@ -9,13 +9,13 @@ from collections.abc import Callable
 from eventhub.server.connections.turns import TURN_SECONDS, LoopTurns
 
 AT_ONCE = 16
-"""Requests that may have been started and not have run yet: these run in the next turn of the loop."""
+"""Requests that may have started without having run yet. They run in the next turn."""
 REQUEST_SECONDS = TURN_SECONDS / AT_ONCE
-"""Of CPU time that is counted for a request that waited: as many as that start in one of the turns."""
+"""CPU time that is counted for a request that waited, so AT_ONCE of them start in one turn."""
 
 
 class RequestStarts:
-    """Of one event loop."""
+    """Spreads the starts of requests on one event loop."""
 
     __slots__ = ("_started", "_turns")
 
@@ -24,7 +24,7 @@ class RequestStarts:
         self._started = 0  # requests that have not run yet
 
     def start(self, run: Callable[[], None]) -> None:
-        """Call this, which starts a request: now, or in a turn to come. The request calls `ran` when it runs."""
+        """Start a request with `run`, now or in a later turn. It calls `ran` when it runs."""
         if self._started < AT_ONCE:
             self._started += 1
             run()
@@ -32,7 +32,7 @@ class RequestStarts:
             self._turns.later(lambda: self._start_later(run))
 
     def ran(self) -> None:
-        """A request that was started runs."""
+        """Note that a started request has begun to run."""
         self._started -= 1
 
     def _start_later(self, run: Callable[[], None]) -> None:

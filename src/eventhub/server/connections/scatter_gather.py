@@ -1,4 +1,7 @@
-"""Questions to all nodes, and decisions that all shall know. What nodes tell one another may be lost, so both have a time within which."""
+"""Asks all nodes a question and gathers their answers.
+
+Messages between nodes may be lost, so the wait for answers is bounded.
+"""
 
 import asyncio
 import secrets
@@ -17,33 +20,39 @@ ANSWER_SECONDS = 2.0
 ANSWER_BYTES = 200 * 1024
 """Brokers carry 256 KiB."""
 QUESTIONS = 16
-"""At a time; others wait."""
+"""Questions at a time. Others wait."""
 
 NUMBER_LENGTH = 16
-"""Characters of a question's number: it is sent back."""
+"""Characters of a question's number, which the answer repeats."""
 
 Answer = Callable[[dict[str, Any]], dict[str, Any]]
 Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class NodeAnswers(NamedTuple, Generic[Shape]):
-    """By node. `complete`: of all that are known to be there."""
+    """Answers by node. `complete`: all known nodes have answered."""
 
     found: dict[str, Shape]
     complete: bool
 
 
 class ScatterGather:
-    """All nodes. `answer` gives this one's answer to a question; it must fit ANSWER_BYTES as JSON."""
+    """Questions to all nodes.
+
+    `answer` returns this node's answer to a question. As JSON it must fit ANSWER_BYTES.
+    """
 
     def __init__(self, hub: Hub, answer: Answer) -> None:
         self._hub, self._answer = hub, answer
         self._open: dict[str, tuple[Callable[[str, Any], None], asyncio.Event]] = {}
         self._room = asyncio.Semaphore(QUESTIONS)
-        hub.nodes.listen(TOPIC, self._hear)
+        hub.nodes.listen(TOPIC, self._on_message)
 
     async def ask(self, question: dict[str, Any], shape: type[Shape]) -> NodeAnswers[Shape]:
-        """Ask all nodes, this one included. Takes ANSWER_SECONDS at most. What has not this shape is no answer."""
+        """Ask all nodes, including this one, and wait for ANSWER_SECONDS at most.
+
+        An answer that does not fit `shape` is ignored.
+        """
         found: dict[str, Shape] = {}
 
         def take(node: str, answer: Any) -> None:
@@ -60,7 +69,7 @@ class ScatterGather:
             try:
                 with suppress(TimeoutError, BrokerUnavailable):
                     async with asyncio.timeout(ANSWER_SECONDS):
-                        await self._tell({"ask": number, "question": question})
+                        await self._broadcast({"ask": number, "question": question})
                         while not others <= found.keys():
                             heard.clear()
                             await heard.wait()
@@ -68,31 +77,31 @@ class ScatterGather:
                 del self._open[number]
         return NodeAnswers(found, complete=others <= found.keys())
 
-    async def _tell(self, message: dict[str, Any]) -> None:
+    async def _broadcast(self, message: dict[str, Any]) -> None:
         await self._hub.nodes.tell(TOPIC, orjson.dumps({"node": self._hub.nodes.own, **message}))
 
-    def _hear(self, message: bytes) -> None:
-        told = orjson.loads(message)
-        if "ask" in told:
-            number = told["ask"]
+    def _on_message(self, message: bytes) -> None:
+        received = orjson.loads(message)
+        if "ask" in received:
+            number = received["ask"]
             if not isinstance(number, str) or len(number) > NUMBER_LENGTH:
                 raise ValueError(
                     f"expected a question with a number of {NUMBER_LENGTH} characters at most"
                 )
             self._hub.spawn(
-                self._reply(number, self._answer(told["question"])), "question", _unanswered
+                self._reply(number, self._answer(received["question"])), "question", _unanswered
             )
-        elif (question := self._open.get(told["answer"])) is not None and told[
-            "node"
-        ] in self._hub.nodes.others:
+            return
+        question = self._open.get(received["answer"])
+        if question is not None and received["node"] in self._hub.nodes.others:
             take, heard = question
-            take(told["node"], told["found"])
+            take(received["node"], received["found"])
             heard.set()
 
     async def _reply(self, number: str, found: dict[str, Any]) -> None:
         with suppress(BrokerUnavailable):
-            await self._tell({"answer": number, "found": found})
+            await self._broadcast({"answer": number, "found": found})
 
 
 def _unanswered(error: EventHubError) -> None:
-    """Who asked waits for ANSWER_SECONDS, and says that the answers are not complete."""
+    """Do nothing: the asking node reports after ANSWER_SECONDS that answers are missing."""

@@ -1,17 +1,18 @@
-"""How much of what clients sent is done in a turn of the event loop, and in which order the rest.
+"""Shares the event loop's time between clients: how much input a turn processes, in which order.
 
-Without it a turn would take as long as all that was read in it: ten bursts of messages that are dear to look at were seconds.
-The rules:
+Without it a turn would last as long as all input that was read in it, which was seconds for ten
+bursts of messages that are expensive to parse. The rules:
 
-1. A turn has TURN_SECONDS of CPU time for clients' input. What has been begun is ended; the rest waits for turns to come.
-2. The clients that wait share the time evenly (start-time fair queueing). Each stands on a clock of CPU time where it has been
-   served to, or where that clock is when it comes, and the one goes first that would be done first: a small message of a client
-   that was idle goes before the next piece of every burst, however many there are.
-3. Input of at most SMALL bytes goes first, in the order in which it came, and for half of a turn
-   while larger input waits. A client that sends one message now and then is served at once,
-   however many clients work off a burst; even shares would let it wait for a round of them all.
-4. Between two turns the loop turns GAP times for everything else: what was published is stored, fanned out and written before
-   the next piece of a burst begins.
+1. A turn has TURN_SECONDS of CPU time for clients' input. Work that has begun is finished; the rest
+   waits for later turns.
+2. Waiting clients share the time evenly (start-time fair queueing). Each client has a position on a
+   virtual clock of CPU time: how much it has been served, or the clock's time when it arrives. The
+   client that would finish first goes first.
+3. Input of at most SMALL bytes goes first, in order of arrival, and for half of a turn while larger
+   input waits. So a client that sends a message now and then is served at once, however many
+   clients work off a burst. With even shares it would wait for a round of them all.
+4. Between two such turns the loop makes GAP turns for everything else: what was published is
+   stored, fanned out and written before the next piece of a burst begins.
 """
 
 import asyncio
@@ -22,23 +23,23 @@ from time import thread_time
 from typing import Self
 
 SLICE_SECONDS = 0.0005
-"""Of CPU time that one client's input may take in a turn; what has been begun is ended."""
+"""CPU time that one client's input may take in a turn. Work that has begun is finished."""
 TURN_SECONDS = 0.002
-"""The same for all of them together. Beyond it, input waits for a turn to come."""
+"""The same for all clients together. Beyond it, input waits for a later turn."""
 WORTH_COUNTING = 0.0001
-"""Less than this is not counted: as many of those as one turn can have are few."""
+"""Less CPU time than this is not counted."""
 BURST = 4096
-"""Bytes of input that are taken to need a whole slice; fewer need a part of one."""
+"""Bytes of input that are assumed to need a whole slice. Fewer need a part of one."""
 SMALL = 512
 """Bytes of input at most that go before all larger input: one message or two."""
 GAP = 4
-"""Turns of the loop between two of these: a publish is read in one, stored in the next, and written
-one or two later.
+"""Turns of the loop between two of these: a publish is read in one turn, stored in the next, and
+written one or two turns later.
 """
 
 
 class LoopTurns:
-    """Of one event loop."""
+    """The turns of one event loop."""
 
     __slots__ = (
         "_clock",
@@ -54,12 +55,9 @@ class LoopTurns:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: list[
-            tuple[float, int, float, Callable[[], None]]
-        ] = []  # a heap; one entry a connection or request
-        self._number = (
-            0  # those that would be done at the same time go in the order in which they came
-        )
+        # A heap with one entry for each connection or request that waits.
+        self._waiting: list[tuple[float, int, float, Callable[[], None]]] = []
+        self._number = 0  # orders entries that would finish at the same time
         self._small: deque[Callable[[], None]] = deque()
         self._clock = 0.0
         self._latest = 0.0
@@ -69,23 +67,23 @@ class LoopTurns:
 
     @property
     def over(self) -> bool:
-        """Nothing more may be begun in this turn: its time is up, or others wait."""
+        """Whether no more work may begin in this turn: its time is up, or others wait."""
         return self._spent >= TURN_SECONDS or bool(self._waiting) or bool(self._small)
 
     def spend(self, seconds: float) -> None:
-        """So much CPU time of this turn was taken."""
+        """Note that so much CPU time of this turn was used."""
         if seconds >= WORTH_COUNTING:
             self._spent += seconds
             self._come_back()
 
     def served(self, since: float, seconds: float) -> float:
-        """Where a client stands that stood at `since`, and had so much CPU time since."""
+        """Return a client's new position after so much CPU time. `since` is its last position."""
         return max(since, self._clock) + (seconds if seconds >= WORTH_COUNTING else 0.0)
 
     def later(self, act: Callable[[], None], since: float = 0.0, size: int = BURST) -> None:
-        """Call this in a turn to come. It counts what it takes with `spend`.
+        """Call `act` in a later turn. It notes the CPU time it uses with `spend`.
 
-        `since`: where its client stands, of `served`; `size`: bytes of the input that waits.
+        `since` is its client's position, as `served` returned it. `size` is in bytes of input.
         """
         self._come_back()
         if size <= SMALL:
@@ -98,13 +96,13 @@ class LoopTurns:
         heappush(self._waiting, (done, self._number, start, act))
 
     async def another(self, since: float = 0.0, size: int = BURST) -> None:
-        """Go on in a turn to come."""
+        """Wait for a later turn."""
         mine = self._loop.create_future()
         self.later(lambda: self._give(mine), since, size)
         await mine
 
     def _give(self, turn: asyncio.Future[None]) -> None:
-        if not turn.done():  # whoever waited may have been cancelled
+        if not turn.done():  # the waiting coroutine may have been cancelled
             turn.set_result(None)
             self._given = True
 
@@ -114,7 +112,7 @@ class LoopTurns:
             self._loop.call_soon(self._pass, GAP)
 
     def _pass(self, left: int) -> None:
-        """Let everything else have so many turns of the loop, this one among them."""
+        """Leave `left` turns, including this one, to everything else."""
         if left > 1:
             self._loop.call_soon(self._pass, left - 1)
         else:
@@ -125,7 +123,7 @@ class LoopTurns:
         self._go_on()
 
     def _go_on(self) -> None:
-        """With this turn, until its time is up or nobody waits."""
+        """Work until the time of this turn is up or nothing waits."""
         self._given = False
         try:
             while (self._small or self._waiting) and self._spent < TURN_SECONDS and not self._given:
@@ -135,9 +133,8 @@ class LoopTurns:
                     self._spent += WORTH_COUNTING / 2
         finally:
             if self._given:
-                self._loop.call_soon(
-                    self._go_on
-                )  # behind the coroutine that was given the turn, which says what it took
+                # The coroutine that was given the turn runs first and notes what it used.
+                self._loop.call_soon(self._go_on)
             else:
                 self._due = False
                 if self._waiting or self._small or self._spent:
@@ -149,13 +146,13 @@ class LoopTurns:
         _, _, start, act = heappop(self._waiting)
         self._clock = max(self._clock, start)
         if not self._waiting:
-            # a client that was served stands no later than the next that comes
+            # A client that was served must not come after one that arrives next.
             self._clock = max(self._clock, self._latest)
         return act
 
 
 class TurnShare:
-    """One client's share of a turn: when it is over. Asked between two pieces of work."""
+    """One client's share of a turn. It is checked between two pieces of work."""
 
     __slots__ = ("_begin", "_since", "_turns")
 
@@ -166,11 +163,11 @@ class TurnShare:
 
     @property
     def over(self) -> bool:
-        """It has had its share."""
+        """Whether the share is used up."""
         return thread_time() - self._begin >= SLICE_SECONDS
 
     async def another(self) -> None:
-        """Let others have their turn, and begin the next."""
+        """Let other clients go first, and continue in a later turn."""
         seconds = thread_time() - self._begin
         self._turns.spend(seconds)
         self._since = self._turns.served(self._since, seconds)
@@ -181,5 +178,5 @@ class TurnShare:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Count what it took."""
+        """Note the CPU time that was used."""
         self._turns.spend(thread_time() - self._begin)

@@ -1,4 +1,4 @@
-"""Listening sockets: bound, and set up for streaming, which connections inherit."""
+"""Opens the listening sockets. Connections inherit their options, which are set for streaming."""
 
 import socket
 from collections.abc import Iterable
@@ -11,8 +11,8 @@ from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
 
 NOTSENT_LOWAT = 16 * 1024
-"""Bytes the kernel takes beyond what it can send at once. Without it a stuck reader first swallows
-megabytes unseen.
+"""Bytes the kernel takes beyond what it can send at once. Without this limit, it would first take
+megabytes for a reader that is stuck.
 """
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
@@ -20,7 +20,7 @@ log = structlog.get_logger("eventhub.server")
 
 
 def listen(settings: Settings) -> list[list[socket.socket]]:
-    """For each worker, a socket bound to each address of the host. Raises ConfigurationError."""
+    """Return for each worker a socket on each address of the host. Raises ConfigurationError."""
     sockets: list[list[socket.socket]] = []  # by address
     try:
         for family, _, _, _, address in socket.getaddrinfo(
@@ -33,20 +33,24 @@ def listen(settings: Settings) -> list[list[socket.socket]]:
         for sock in chain.from_iterable(sockets):
             sock.close()
         raise ConfigurationError(
-            f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; choose others with --host and --port"
+            f"cannot listen on port {settings.port} of {settings.host}: {error.strerror}; "
+            "choose others with --host and --port"
         ) from None
     return [list(own) for own in zip(*sockets, strict=True)]
 
 
 def announce(settings: Settings, sockets: Iterable[socket.socket]) -> None:
-    """Say where the server listens."""
+    """Log where the server listens."""
     for host, port in sorted({sock.getsockname()[:2] for sock in sockets}):
         shown = f"[{host}]" if ":" in host else host
         scheme = "https" if settings.tls.certificate else "http"
         log.info(
-            "listening", url=f"{scheme}://{shown}:{port}", broker=settings.broker_shown, channels=list(settings.channels),
+            "listening",
+            url=f"{scheme}://{shown}:{port}",
+            broker=settings.broker_shown,
+            channels=list(settings.channels),
             configuration=str(settings.file.resolve()) if settings.file else None,
-        )  # fmt: skip
+        )
 
 
 def _bound(family: int, address: Any, settings: Settings, *, shared: bool = False) -> socket.socket:
@@ -66,10 +70,12 @@ def _bound(family: int, address: Any, settings: Settings, *, shared: bool = Fals
 
 
 def _tune(sock: socket.socket, settings: Settings) -> None:
-    """Let back-pressure show early, and let the kernel end what nobody looks at once a heartbeat (server/connections/liveness.py).
+    """Set the options that accepted connections inherit.
 
-    TCP_USER_TIMEOUT ends connections whose window stays closed although the peer answers probes, so it has to leave slow readers
-    their time. For a listening socket: those that it accepts inherit all of it.
+    They make back-pressure visible early. They also let the kernel close dead connections that
+    have no heartbeat (server/connections/liveness.py). TCP_USER_TIMEOUT also closes a connection
+    whose window stays closed although the peer answers probes, so it is long enough for slow
+    readers.
     """
     seconds = max(1, round(settings.heartbeat))
     longest = max(settings.heartbeat, settings.limits.stalled_seconds) + 2 * settings.heartbeat
@@ -81,10 +87,11 @@ def _tune(sock: socket.socket, settings: Settings) -> None:
 
 
 def _share(sockets: list[socket.socket], settings: Settings) -> None:
-    """Add sockets of the same address for the other workers: the kernel spreads connections over them.
+    """Add sockets of the same address for the other workers. The kernel spreads connections.
 
-    The first was bound without SO_REUSEPORT: with it, a second EventHub on the same port would start and take half of the connections. All
-    listen at once, so that none can slip in later; who connects before its worker has started waits.
+    The first socket was bound without SO_REUSEPORT. With it, a second EventHub on the same port
+    would start and take half of the connections. All sockets listen at once, so none can be added
+    later. A connection that arrives before its worker has started waits.
     """
     first = sockets[0]
     first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

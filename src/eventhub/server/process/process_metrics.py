@@ -1,6 +1,7 @@
-"""What this process takes of its machine, and may take: memory, CPU time, open files. Read when metrics are scraped; Linux has it all.
+"""Memory, CPU time and open files of this process, and their limits, read at each scrape.
 
-Names and meanings of `process_…` are those of Prometheus's client libraries.
+Only Linux has all of them. Names and meanings of `process_…` are those of Prometheus's client
+libraries.
 """
 
 import asyncio
@@ -14,30 +15,30 @@ from eventhub.observability.metrics import Reading
 from eventhub.server.security.connection_limits import descriptors
 
 UNLIMITED = 1 << 62
-"""Of the first version of control groups: what is beyond it is no limit (it says the largest
-multiple of a page).
+"""Control groups version 1 show "no limit" as the largest multiple of a page. Above this value
+there is no limit.
 """
 
 
 class ProcessMetrics:
-    """This process and its machine. `root` is where /proc and /sys are."""
+    """Reads the figures. `root` is the directory of /proc and /sys."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
         self._proc = root / "proc" / "self"
-        self._started = (
-            _started(self._proc) if self._linux else 0.0
-        )  # once: clocks are set, and it would seem to have started again
+        # Read once: if the clock is set, the process must not seem to have restarted.
+        self._started = _started(self._proc) if self._linux else 0.0
 
     async def readings(self) -> AsyncIterator[Reading]:
-        """What it takes now, for metrics."""
+        """Yield the figures of this moment."""
         yield "process_cpu_seconds_total", "User and system CPU time", {(): time.process_time()}, ()
         yield "process_max_fds", "Files it may have open", {(): descriptors()}, ()
         if self._linux:
             memory = int((self._proc / "statm").read_text().split()[1]) * resource.getpagesize()
+            # The directory's size is the number of its files since Linux 6.2, and 0 before.
             files = (self._proc / "fd").stat().st_size or await asyncio.to_thread(
                 count, self._proc / "fd"
-            )  # it says so since Linux 6.2
+            )
             yield "process_resident_memory_bytes", "Resident memory", {(): memory}, ()
             yield (
                 "process_start_time_seconds",
@@ -55,9 +56,10 @@ class ProcessMetrics:
 
 
 def memory_limit(root: Path) -> int | None:
-    """Bytes that the control group of this process may take, of both versions, or any that it is in. None without a limit.
+    """Return the memory limit of this process's control groups in bytes; None if there is none.
 
-    Source: cgroups(7) and Linux's Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst.
+    Reads both versions of control groups, and all parents. Source: cgroups(7) and Linux's
+    Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/memory.rst.
     """
     found = []
     try:
@@ -74,7 +76,7 @@ def memory_limit(root: Path) -> int | None:
 
 
 def _limits(mount: Path, group: str, name: str) -> list[int]:
-    """Those of the group and of all that it is in. What a container does not see of them is missing."""
+    """Return the limits of a group and its parents, as far as a container can see them."""
     found = []
     path = Path(group.lstrip("/"))
     for place in (path, *path.parents):
@@ -95,7 +97,7 @@ def _started(proc: Path) -> float:
 
 
 def age(process: int) -> float | None:
-    """Seconds since a process began, where that can be known."""
+    """Return the seconds since a process started, if known."""
     try:
         return time.time() - _started(Path("/proc") / str(process))
     except OSError:
@@ -103,5 +105,5 @@ def age(process: int) -> float | None:
 
 
 def count(directory: Path) -> int:
-    """How many files are in it. For 20,000 it takes ten milliseconds and more: not for the loop's thread."""
+    """Count the files in a directory. 20,000 files take 10 ms, so do not call it on the loop."""
     return sum(1 for _ in directory.iterdir())

@@ -1,4 +1,8 @@
-"""uvicorn's server as we run it: how it starts, and how it ends."""
+"""Starts and stops uvicorn's server.
+
+A stop goes through these steps: drain, stop listening, refuse publishing, let uvicorn end the rest.
+A second signal skips to the last step (`hurried`).
+"""
 
 import asyncio
 import gc
@@ -22,21 +26,21 @@ from eventhub.server.process.process_metrics import age
 from eventhub.server.process.supervisor import WorkerSlot
 
 GARBAGE = 20_000
-"""Objects made since the last garbage collection that call for the next. Python's 700 are few where
-every handshake makes fifty.
+"""New objects after which Python collects garbage. Its default of 700 is low: every handshake makes
+fifty objects.
 """
 END_SECONDS = 10.0
-"""From the end of the drain. What has not ended then (a task, a thread) is given up."""
+"""After the drain, for tasks and threads to end. Then the process exits without them."""
 HASTE_SECONDS = 1
-"""For requests under way, where everybody waits for this node to start again."""
+"""For running requests if no other node remains: all clients then wait for the restart."""
 HURRY_SECONDS = 3.0
-"""The same, from a second signal."""
+"""The same as END_SECONDS, after a second signal."""
 
 log = structlog.get_logger("eventhub.server")
 
 
 class Server(uvicorn.Server):
-    """uvicorn, draining before it shuts down. With a seat it is one of several workers."""
+    """uvicorn's server, which drains before it stops. With a slot it is one of several workers."""
 
     def __init__(
         self, config: uvicorn.Config, manager: ConnectionManager, slot: WorkerSlot | None
@@ -47,10 +51,10 @@ class Server(uvicorn.Server):
         self._hurry = asyncio.Event()
         self.failed = False
         self.hurried = False
-        """A second signal came: it ended without waiting for anybody."""
+        """A second signal came, so the server stopped without waiting for clients."""
 
     async def on_tick(self, counter: int) -> bool:
-        """A node whose hub has ended takes connections it cannot serve: better to end, and be started again."""
+        """Stop if the hub has ended: this node could accept connections, but not serve them."""
         if self._manager.hub.ended:
             log.critical("hub_ended")
             self.failed = True
@@ -58,19 +62,24 @@ class Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say where."""
+        """Start to listen and log it."""
         await super().startup([])
-        for sock in sockets or []:  # uvicorn would wait a minute for a TLS handshake
+        # uvicorn itself would wait a minute for a TLS handshake.
+        handshake_seconds = self._manager.settings.limits.head_seconds
+        for sock in sockets or []:
             server = await asyncio.get_running_loop().create_server(
-                self._protocol, sock=sock, ssl=self.config.ssl, backlog=self.config.backlog,
-                ssl_handshake_timeout=self._manager.settings.limits.head_seconds if self.config.ssl else None,
-            )  # fmt: skip
+                self._protocol,
+                sock=sock,
+                ssl=self.config.ssl,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=handshake_seconds if self.config.ssl else None,
+            )
             self.servers.append(server)
         self._manager.drain.start_seconds = age(
             self._slot.supervisor if self._slot else os.getpid()
         )
         gc.collect()
-        gc.freeze()  # what is here now stays: no collection need look at it again
+        gc.freeze()  # objects that exist now stay, so no collection need look at them
         gc.set_threshold(GARBAGE)
         if self._slot is None:
             announce(self._manager.settings, sockets or [])
@@ -78,7 +87,7 @@ class Server(uvicorn.Server):
             asyncio.get_running_loop().add_reader(
                 self._slot.lifeline, self._orphaned, self._slot.lifeline
             )
-            self._slot.taken()
+            self._slot.serving()
 
     def _protocol(self) -> asyncio.Protocol:
         protocol: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
@@ -87,16 +96,16 @@ class Server(uvicorn.Server):
         )
 
     def _orphaned(self, lifeline: int) -> None:
-        """The supervisor is gone: nobody would replace this worker, or stop it."""
+        """Stop because the supervisor is gone: nothing would replace or stop this worker."""
         asyncio.get_running_loop().remove_reader(lifeline)
         log.error("supervisor_gone")
         self.should_exit = True
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """The first signal drains, the second ends at once.
+        """Drain at the first signal and stop at once at the second.
 
-        Not SIGHUP, which a terminal that closes may send several times; and of workers the supervisor decides, as whoever stops it may
-        have sent the signal to all (systemd, a shell).
+        A second SIGHUP does not count, since a closing terminal may send several. For workers the
+        supervisor decides, since systemd or a shell may send one signal to all processes.
         """
         if not self.should_exit:
             super().handle_exit(sig, frame)
@@ -105,11 +114,12 @@ class Server(uvicorn.Server):
             asyncio.get_running_loop().call_soon_threadsafe(self._hasten)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Say goodbye and flush, then stop accepting, and let uvicorn end what is left.
+        """Drain, then stop listening, and let uvicorn end the rest.
 
-        Among others it listens meanwhile: probes and scrapes see that it is not ready, producers are served, and who comes to stay is told
-        when to come again. A node that knows no other stops accepting before the first goodbye: a refused connection is tried again by
-        everybody, and an `EventSource` gives up for good at a 503.
+        With other nodes, this one listens during the drain: probes see that it is not ready,
+        producers are served, and new subscribers are told when to come back. A node that is alone
+        stops listening before the first goodbye: every client retries a refused connection, while
+        an `EventSource` gives up for ever at a 503.
         """
         self._manager.drain.begin(len(self._slot.mailboxes) if self._slot else 1)
         log.info("draining", alone=self._manager.drain.alone)
@@ -118,15 +128,15 @@ class Server(uvicorn.Server):
         self._manager.drain.close()
         if self.hurried:
             self._manager.drain.cut_off()
-        if self._slot is None:  # the supervisor sees to it that workers end
+        if self._slot is None:  # the supervisor kills workers that do not end
             _give_up_after(END_SECONDS)
         await super().shutdown()
         log.info("stopped")
-        # uvicorn would raise them again: an orderly stop is a success
+        # uvicorn would raise them again, but an orderly stop is a success.
         self._captured_signals.clear()
 
     async def _wait_tasks_to_complete(self) -> None:
-        """Uvicorn waits for what is under way; not after a second signal."""
+        """Wait for running requests, as uvicorn does, but not after a second signal."""
         await race(super()._wait_tasks_to_complete(), self._hurried())
         for task in self.server_state.tasks if self.hurried else ():
             task.cancel()
@@ -136,9 +146,8 @@ class Server(uvicorn.Server):
         kept = [connection for connection in connections if isinstance(connection, HttpProtocol)]
         idle = [connection for connection in kept if not self._last_call(connection)]
         if self._manager.drain.alone:
-            await asyncio.sleep(
-                LAST_CALL_SECONDS if kept else 0
-            )  # they are served meanwhile, and so is everybody else
+            # All connections are served meanwhile.
+            await asyncio.sleep(LAST_CALL_SECONDS if kept else 0)
             self._stop_listening()
             self.config.timeout_graceful_shutdown = HASTE_SECONDS
             await self._manager.drain.run()
@@ -152,7 +161,7 @@ class Server(uvicorn.Server):
             server.close()
 
     def _last_call(self, connection: HttpProtocol) -> bool:
-        """The others shall have theirs, whatever is wrong with this one."""
+        """Return whether a last request is due. A fault ends only this call."""
         due = False
 
         def call() -> None:
@@ -165,16 +174,16 @@ class Server(uvicorn.Server):
     def _hasten(self) -> None:
         if not self._hurry.is_set():
             self._hurry.set()
-            _give_up_after(
-                HURRY_SECONDS
-            )  # not in the signal's handler: it may interrupt who holds the lock that starting a thread takes
+            # Starting a thread takes a lock, which the code that a signal interrupts may hold. So
+            # this does not run in the signal's handler.
+            _give_up_after(HURRY_SECONDS)
 
     async def _hurried(self) -> None:
         await self._hurry.wait()
 
 
 def _give_up_after(seconds: float) -> None:
-    """End this process then, whatever it waits for: on a thread, as the event loop may be what waits."""
+    """Exit after this time, whatever hangs. Runs in a thread, since the event loop may hang."""
     timer = threading.Timer(seconds, _give_up)
     timer.daemon = True
     timer.start()

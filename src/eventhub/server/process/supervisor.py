@@ -1,8 +1,9 @@
-"""Several workers on one machine: starts them, replaces those that die, passes signals on, and ends when they have ended.
+"""Starts several workers, replaces those that die, passes signals on, and ends after them.
 
-Workers are forked, so a replacement is there in a moment and shares its memory with the others; that is sound because there is nothing here
-that a fork would break: no thread, no event loop, no signal handler. All that happens arrives as a signal, and is waited for in one place.
-A worker keeps SIGINT and SIGHUP blocked: a terminal sends them to all, and the supervisor alone says when to stop.
+Workers are forked, so a replacement starts quickly and shares memory with the others. Forking is
+safe because the supervisor has no thread, no event loop and no signal handler. Everything arrives
+as a signal, and one place waits for signals. A worker keeps SIGINT and SIGHUP blocked: a terminal
+sends them to all processes, but only the supervisor decides when to stop.
 """
 
 import gc
@@ -21,91 +22,90 @@ import structlog
 from eventhub.server.process.worker_metrics import WorkerSocket
 
 ATTEMPTS = 5
-"""So often in a row may a worker end before it was ready. Then nothing but a new configuration will
-help.
-"""
+"""Attempts in a row that end before the worker is ready. Then the supervisor gives up."""
 STEADY_SECONDS = 30
-"""After so long a life the pauses begin anew."""
+"""After a life of this length, the pauses start from the shortest again."""
 PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 5.0
-"""Between a death and the replacement, doubled each time. Connections to that worker wait
-meanwhile, so it is never long.
+"""From a death to the replacement, doubled each time. It stays short, because connections to that
+worker wait.
 """
 MARGIN_SECONDS = 5
-"""Beyond what a drain takes, for a worker to end."""
+"""For a worker to end after its drain."""
 READY: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1)
-"""From a worker that serves. A real-time signal: two that come together stay two. Without them
-(macOS) there can be one worker only.
+"""Sent by a worker that serves. Real-time signals are queued, so none is lost. macOS has none, and
+can run one worker only.
 """
 BEAT: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1) + 1
-"""From a worker whose event loop turns, every BEAT_SECONDS."""
+"""Sent by a worker every BEAT_SECONDS while its event loop runs."""
 BEAT_SECONDS = 1.0
 HANG_SECONDS = 10.0
-"""A worker that has been silent for so long serves nobody, and keeps those who connect to it
-waiting.
-"""
+"""A worker that has been silent for so long is killed: connections to it would only wait."""
 STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 SIGNALS = {signal.SIGCHLD, READY, BEAT, *STOP}
 FOREVER = 1e6
-"""Seconds, for a wait that wants a number."""
+"""Seconds, for a wait without an end."""
 
 log = structlog.get_logger("eventhub.supervisor")
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSlot:
-    """What a worker is given, and its replacement after it. The supervisor keeps it open, so that what waits in it is not lost."""
+    """What a worker gets, and after it its replacement.
+
+    The supervisor keeps the sockets open, so waiting connections are not lost.
+    """
 
     number: int
     sockets: Sequence[socket.socket]
-    """It accepts connections from these."""
+    """The listening sockets of this worker."""
     mailboxes: Sequence[WorkerSocket]
-    """All workers', by number."""
+    """The mailboxes of all workers, by number."""
     supervisor: int
-    """Its process id."""
+    """The process id of the supervisor."""
     lifeline: int
     """A pipe that ends when the supervisor does."""
 
-    def taken(self) -> None:
-        """The worker serves, and takes SIGTERM from now on."""
+    def serving(self) -> None:
+        """Tell the supervisor that the worker serves, and accept SIGTERM from now on."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         if os.getppid() == self.supervisor:
             os.kill(self.supervisor, READY)
 
     def beat(self) -> None:
-        """The worker is alive: said from what serves, so that it is true."""
+        """Tell the supervisor that the worker is alive. Call it on the event loop that serves."""
         if os.getppid() == self.supervisor:
             os.kill(self.supervisor, BEAT)
 
     def close(self) -> None:
-        """Accept nothing any more."""
+        """Stop accepting connections."""
         for sock in self.sockets:
             sock.close()
 
 
 class Worker:
-    """A seat, and how those who sat there fared."""
+    """A slot and the history of the processes that had it."""
 
     def __init__(self, slot: WorkerSlot) -> None:
         self.slot = slot
         self.due: float | None = 0.0
-        """When to start it."""
+        """When to start the next process; None while one runs."""
         self.ready = False
         self.attempts = 0
         self.heard = 0.0
-        """When it last said that it was alive."""
+        """When the process last reported that it is alive."""
         self._deaths = 0
         self._started = 0.0
 
     def starts(self, now: float) -> None:
-        """Note it."""
+        """Note that a process starts now."""
         self.due, self.ready, self._started = None, False, now
 
     def hangs(self, now: float) -> bool:
-        """It serves, and is not heard of any more."""
+        """Return whether the process has served and is now silent."""
         return self.ready and now - self.heard >= HANG_SECONDS
 
     def died(self, now: float, jitter: float) -> float:
-        """Note it; the pause before the next."""
+        """Note that the process has died, and return the pause before the next one."""
         self.attempts = 0 if self.ready else self.attempts + 1
         self._deaths = 1 if now - self._started >= STEADY_SECONDS else self._deaths + 1
         pause: float = jitter * min(
@@ -116,9 +116,10 @@ class Worker:
 
 
 class Supervisor:
-    """The workers, one for each list of listening sockets. `work` serves from a seat, in a process of its own.
+    """Runs one worker for each list of listening sockets.
 
-    `drain_seconds`: how long a drain of theirs may take.
+    `work` serves in a process of its own. `announce` is called once all workers serve.
+    `drain_seconds` is how long a drain of a worker may take.
     """
 
     def __init__(
@@ -144,21 +145,18 @@ class Supervisor:
         self._looked = time.monotonic()
 
     def run(self) -> bool:
-        """Until all workers have ended; whether they did so in good order."""
-        signal.signal(
-            signal.SIGCHLD, signal.SIG_DFL
-        )  # whoever started this may have ignored it, and then it would not come
+        """Run until all workers have ended, and return whether they ended in good order."""
+        # The parent process may ignore SIGCHLD, and then it would not arrive.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signals = SIGNALS
-        if (
-            signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        ):  # nohup; once blocked, even what is ignored would come
+        # nohup ignores SIGHUP. A blocked signal would arrive although it is ignored.
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
             signals = SIGNALS - {signal.SIGHUP}
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        # what is here now is shared with all workers as long as nobody writes to it, as a
-        # collection would
+        # Workers share this memory as long as nothing writes to it, as a collection would.
         gc.freeze()
         while self._deadline is None or self._running:
-            caught = signal.sigtimedwait(signals, self._patience())
+            caught = signal.sigtimedwait(signals, self._wait_seconds())
             if caught is None:
                 self._on_time()
             elif caught.si_signo == signal.SIGCHLD:
@@ -166,17 +164,15 @@ class Supervisor:
             elif caught.si_signo == READY:
                 self._ready(caught.si_pid)
             elif caught.si_signo == BEAT:
-                self._beats(caught.si_pid)
+                self._on_beat(caught.si_pid)
             elif self._deadline is None:
                 self._stop()
-            elif (
-                caught.si_signo != signal.SIGHUP
-            ):  # the second; a terminal that closes may send that one several times
+            elif caught.si_signo != signal.SIGHUP:  # a closing terminal may send several SIGHUP
                 self._kill()
-            self._look()
+            self._kill_hanging()
         return self._orderly
 
-    def _patience(self) -> float:
+    def _wait_seconds(self) -> float:
         moments = [worker.due for worker in self._workers if worker.due is not None]
         if self._deadline is not None:
             moments = [self._deadline]
@@ -231,16 +227,15 @@ class Supervisor:
             self._announced = True
             self._announce()
 
-    def _beats(self, pid: int) -> None:
+    def _on_beat(self, pid: int) -> None:
         if (worker := self._running.get(pid)) is not None:
             worker.heard = time.monotonic()
 
-    def _look(self) -> None:
-        """Kill who hangs: that it is replaced follows."""
+    def _kill_hanging(self) -> None:
+        """Kill workers that hang. They are then replaced like any that died."""
         now = time.monotonic()
-        if (
-            now - self._looked > 2 * BEAT_SECONDS
-        ):  # it was us who slept: Ctrl-Z stops everybody, and we may go on first
+        # After Ctrl-Z, which stops all processes, the supervisor may go on before its workers.
+        if now - self._looked > 2 * BEAT_SECONDS:
             for worker in self._running.values():
                 worker.heard = now
         self._looked = now
@@ -252,11 +247,14 @@ class Supervisor:
                     pid=pid,
                     silent_for=round(now - worker.heard, 1),
                 )
-                worker.heard = now  # once is enough
+                worker.heard = now  # one signal is enough
                 os.kill(pid, signal.SIGKILL)
 
     def _reap(self) -> None:
-        """All that have ended: signals of one kind that come together are one. As process 1 of a container it inherits strangers."""
+        """Collect all processes that have ended, since several SIGCHLD may arrive as one.
+
+        As process 1 of a container, the supervisor also inherits foreign processes.
+        """
         with suppress(ChildProcessError):
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 if (worker := self._running.pop(found[0], None)) is not None:
@@ -285,7 +283,7 @@ class Supervisor:
     def _stop(self) -> None:
         self._deadline = time.monotonic() + self._drain_seconds + MARGIN_SECONDS
         for worker in self._workers:
-            worker.slot.close()  # here, too: nobody would serve what the kernel still accepted
+            worker.slot.close()  # otherwise the kernel would accept connections for nobody
         for pid in self._running:
             os.kill(pid, signal.SIGTERM)
 

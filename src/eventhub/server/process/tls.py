@@ -1,8 +1,9 @@
-"""TLS by EventHub itself: its certificate and its clients' authorities, read again when their files change.
+"""The server's TLS certificate and its clients' authorities, loaded again when their files change.
 
-The context that listens stays for the life of the process. At each handshake it hands over to the newest that could be made of the files,
-so a replacement is whole: nothing is loaded into a context in use, which a key of another certificate would break, and authorities can be
-taken away, which `load_verify_locations` cannot do.
+The listening context stays for the life of the process. At each handshake it is replaced by the
+newest context that could be made of the files. So nothing is loaded into a context in use, which a
+key of another certificate would break, and authorities can be removed, which
+`load_verify_locations` cannot do.
 """
 
 import asyncio
@@ -24,16 +25,18 @@ from eventhub.errors import ConfigurationError
 from eventhub.observability.metrics import Reading
 
 LOOK_SECONDS = 5.0
-"""Between looks at the files. They are looked at because nothing tells of a change on every file
-system that secrets are mounted from.
-"""
+"""Between two looks at the files: not every file system of mounted secrets reports changes."""
 
 log = structlog.get_logger("eventhub.server")
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """PEM files. `key` is None where the certificate's file holds it; `clients` are authorities, one of which must vouch for a client."""
+    """PEM files.
+
+    `key` is None if the certificate's file holds the key. `clients` holds the authorities that may
+    sign a client's certificate.
+    """
 
     certificate: Path
     key: Path | None
@@ -41,7 +44,7 @@ class CertificateFiles:
 
     @classmethod
     def of(cls, settings: Settings, directory: Path) -> Self | None:
-        """Those of the settings, relative to `directory`; None without TLS."""
+        """Return the files of the settings, relative to `directory`; None without TLS."""
         if (certificate := settings.tls.certificate) is None:
             return None
         key, clients = (
@@ -50,31 +53,35 @@ class CertificateFiles:
         return cls(directory / certificate, key, clients)
 
     def state(self) -> tuple[bytes, ...]:
-        """Differs when their contents do, of `clients` in the last place. Digests, since a key need not stay in memory."""
+        """Return digests of the contents, that of `clients` last.
+
+        Digests, since the key need not stay in memory.
+        """
         return tuple(map(_digest, (self.certificate, self.key, self.clients)))
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedCertificate:
-    """What was made of the files."""
+    """A context made of the files."""
 
     context: ssl.SSLContext
     not_after: datetime
-    """The end of the certificate, without those of its chain."""
+    """The end of the certificate. The rest of its chain may end earlier."""
 
     @classmethod
     def of(cls, files: CertificateFiles) -> Self:
-        """Raises ConfigurationError, which names the file and its fault."""
+        """Load the files. Raises ConfigurationError, which names the file and its fault."""
         context = _empty_context()
         try:
             not_after = load_pem_x509_certificate(
                 files.certificate.read_bytes()
             ).not_valid_after_utc
             context.load_cert_chain(files.certificate, files.key, password=_no_password)
-        # SSLError is an OSError; the library has errors of its own for versions and algorithms
+        # SSLError is an OSError. cryptography raises its own errors for versions and algorithms.
         except Exception as error:
             raise ConfigurationError(
-                f"tls: {files.certificate} and {files.key or 'the key in it'} cannot be used: {_fault(error)}"
+                f"tls: {files.certificate} and {files.key or 'the key in it'} cannot be used: "
+                f"{_fault(error)}"
             ) from None
         if files.clients is not None:
             _insist_on_clients(context, files.clients)
@@ -82,10 +89,10 @@ class LoadedCertificate:
 
 
 class Certificates:
-    """The files' newest usable state. `context` is to listen with."""
+    """The newest usable certificate of the files. Listen with `context`."""
 
     def __init__(self, files: CertificateFiles) -> None:
-        """Raises ConfigurationError."""
+        """Raise ConfigurationError if the files cannot be used."""
         self._files = files
         self._state = files.state()
         self._loaded = LoadedCertificate.of(files)
@@ -94,19 +101,21 @@ class Certificates:
         self.context.sni_callback = self._hand_over
 
     async def run(self) -> None:
-        """Look every few seconds, until cancelled."""
+        """Look at the files every LOOK_SECONDS until cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             await asyncio.to_thread(self.look)
 
     def look(self) -> None:
-        """Take the files where they have changed. If they cannot be used that is logged, once, and what was there stays."""
+        """Load the files if they have changed.
+
+        If they cannot be used, that is logged once and the loaded certificate stays.
+        """
         state = self._files.state()
         if state == self._state:
             return
-        self._state = (
-            state  # before they are read again: what changes while they are shows at the next look
-        )
+        # Set before loading: a change during the load is then seen at the next look.
+        self._state = state
         try:
             self._loaded = LoadedCertificate.of(self._files)
         except ConfigurationError as error:
@@ -117,7 +126,7 @@ class Certificates:
         log.info("certificate_loaded", not_after=self._loaded.not_after.isoformat())
 
     async def readings(self) -> AsyncIterator[Reading]:
-        """When the certificate in use ends, for metrics."""
+        """Yield the end of the certificate in use, for metrics."""
         end = self._loaded.not_after.timestamp()
         yield (
             "eventhub_certificate_not_after_timestamp_seconds",
@@ -129,9 +138,10 @@ class Certificates:
     def _hand_over(
         self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext
     ) -> int | None:
-        """Called in each handshake, with or without a server's name.
+        """Choose the context of a handshake. OpenSSL calls this with or without a server name.
 
-        A session that is taken up again shows no certificate; an older one may be of a client whose authority is there no more.
+        A resumed session shows no client certificate, so a session from before the last change of
+        the authorities is refused: its client's authority may have been removed.
         """
         if connection.session_reused and _began(connection) <= self._clients_since:
             return ssl.ALERT_DESCRIPTION_UNKNOWN_CA
@@ -140,13 +150,13 @@ class Certificates:
 
 
 def open_certificates(settings: Settings, directory: Path) -> Certificates | None:
-    """Those of the settings; None without TLS. Raises ConfigurationError for what cannot be used."""
+    """Return the certificates of the settings; None without TLS. Raises ConfigurationError."""
     files = CertificateFiles.of(settings, directory)
     return Certificates(files) if files else None
 
 
 def check_certificate(settings: Settings, directory: Path) -> None:
-    """Raises ConfigurationError for what cannot be used."""
+    """Raise ConfigurationError if the TLS files cannot be used."""
     open_certificates(settings, directory)
 
 
@@ -160,9 +170,8 @@ def _empty_context() -> ssl.SSLContext:
 
 def _insist_on_clients(context: ssl.SSLContext, authorities: Path) -> None:
     context.verify_mode = ssl.CERT_REQUIRED
-    context.options |= (
-        ssl.OP_NO_TICKET
-    )  # workers share the keys of tickets and do not replace files at the same moment
+    # Workers share the keys of tickets, but do not load changed files at the same moment.
+    context.options |= ssl.OP_NO_TICKET
     context.num_tickets = 0
     try:
         context.load_verify_locations(authorities)
@@ -173,7 +182,7 @@ def _insist_on_clients(context: ssl.SSLContext, authorities: Path) -> None:
 
 
 def _digest(file: Path | None) -> bytes:
-    """What cannot be read counts as empty."""
+    """Return the digest of a file. An unreadable file counts as empty."""
     content = b""
     with suppress(OSError):
         content = file.read_bytes() if file else b""
@@ -181,14 +190,14 @@ def _digest(file: Path | None) -> bytes:
 
 
 def _began(connection: ssl.SSLObject) -> int:
-    """When the session that it takes up again was made, in Unix time."""
+    """Return when the resumed session was made, in Unix time."""
     session = connection.session
     assert session is not None
     return session.time
 
 
 def _no_password() -> str:
-    """Without it, OpenSSL would ask the terminal."""
+    """Answer OpenSSL's question for a password, which it would otherwise ask the terminal."""
     return ""
 
 

@@ -1,7 +1,8 @@
-"""The workers of one machine to one another: each answers with its metrics, so that a scrape of any one gives those of all.
+"""Gathers the metrics of all workers, so that a scrape of any worker returns them all.
 
-A question is a datagram in the sibling's mailbox. It carries the way to answer: one end of a stream of its own. All of it is inherited from
-the supervisor and nothing is in the file system, so there is nothing to protect, to find or to clean up.
+A worker asks another with a datagram to its mailbox. The datagram carries one end of a stream for
+the answer. All sockets are inherited from the supervisor, so there is nothing in the file system to
+protect or to clean up.
 """
 
 import asyncio
@@ -15,19 +16,19 @@ from typing import Self
 from eventhub.observability.metrics import Dump, Metrics, exposition
 
 ANSWER_SECONDS = 1.0
-"""A sibling that takes longer is left out, and counted."""
+"""A worker that takes longer is left out and counted as unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSocket:
-    """Where one worker is asked. The kernel bounds it; who finds it full counts the worker as unreachable."""
+    """One worker's mailbox. The kernel bounds it; a worker with a full mailbox is unreachable."""
 
     put: socket.socket
     take: socket.socket
 
     @classmethod
     def open(cls) -> Self:
-        """An empty one."""
+        """Open an empty mailbox."""
         put, take = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
         for sock in (put, take):
             sock.settimeout(0)
@@ -35,7 +36,7 @@ class WorkerSocket:
 
 
 class WorkerMetrics:
-    """All workers, seen from number `own`."""
+    """All workers, as seen by worker number `own`."""
 
     def __init__(self, own: int, mailboxes: Sequence[WorkerSocket], metrics: Metrics) -> None:
         self._own = own
@@ -44,7 +45,7 @@ class WorkerMetrics:
         self._scrape: asyncio.Task[bytes] | None = None
 
     async def run(self) -> None:
-        """Answer until cancelled."""
+        """Answer questions of other workers until cancelled."""
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             mailbox = self._mailboxes[self._own].take
@@ -55,7 +56,10 @@ class WorkerMetrics:
                 loop.remove_reader(mailbox)
 
     async def scrape(self) -> bytes:
-        """The metrics of all, in the Prometheus text format. Whoever asks while one is under way gets that."""
+        """Return the metrics of all workers in the Prometheus text format.
+
+        Concurrent calls share one scrape.
+        """
         if self._scrape is None:
             self._scrape = asyncio.create_task(self._scraped())
             self._scrape.add_done_callback(self._over)
@@ -64,7 +68,7 @@ class WorkerMetrics:
     def _over(self, scrape: asyncio.Task[bytes]) -> None:
         self._scrape = None
         if not scrape.cancelled():
-            scrape.exception()  # whoever asked has it, or has gone
+            scrape.exception()  # the callers have it, or have gone
 
     async def _scraped(self) -> bytes:
         others = [number for number in range(len(self._mailboxes)) if number != self._own]
@@ -77,9 +81,8 @@ class WorkerMetrics:
         )
 
     async def _ask(self, number: int) -> Dump | None:
-        with suppress(
-            OSError, TimeoutError, ValueError
-        ):  # ValueError: it ended in the middle of its answer
+        # ValueError: the other worker ended in the middle of its answer.
+        with suppress(OSError, TimeoutError, ValueError):
             ours, theirs = socket.socketpair()
             with ours:
                 with theirs:
@@ -99,7 +102,7 @@ class WorkerMetrics:
 
     async def _answer(self, asker: socket.socket) -> None:
         asker.settimeout(0)
-        with asker, suppress(OSError, TimeoutError):  # it is no longer there, or waits no longer
+        with asker, suppress(OSError, TimeoutError):  # it has ended, or stopped waiting
             async with asyncio.timeout(ANSWER_SECONDS):
                 await asyncio.get_running_loop().sock_sendall(
                     asker, json.dumps(await self._metrics.dump()).encode()
@@ -107,7 +110,7 @@ class WorkerMetrics:
 
 
 async def _all(sock: socket.socket) -> bytes:
-    """What comes until it ends."""
+    """Read until the end of the stream."""
     sock.settimeout(0)
     data = bytearray()
     while part := await asyncio.get_running_loop().sock_recv(sock, 65536):

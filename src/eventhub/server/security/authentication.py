@@ -1,4 +1,4 @@
-"""Who comes in: from the credentials of a request to a principal."""
+"""Turns the credential of a request into a principal."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -31,19 +31,20 @@ from eventhub.server.security.jwks import KeySet
 
 SCHEME = b"bearer "
 OFFER = "eventhub.bearer."
-"""How the subprotocol that holds a credential begins, for browsers, which cannot set headers. It is
-never the one that is selected.
+"""Prefix of the subprotocol that carries a credential. Browsers cannot set headers, so they use it.
+
+It is never selected.
 """
 PARAMETER = b"access_token"
 """RFC 6750, 2.3."""
 
 ADDRESSES = 10_000
-"""Whose bad credentials are counted; beyond it those that sent none for longest are forgotten."""
+"""Addresses whose bad credentials are counted. Beyond it the longest inactive one is forgotten."""
 Headers = Mapping[bytes, bytes]
 
 
 class Authentication:
-    """Turns credentials into principals. `clock` gives milliseconds since the Unix epoch."""
+    """Checks credentials. `clock` returns milliseconds since the Unix epoch."""
 
     def __init__(
         self,
@@ -52,13 +53,13 @@ class Authentication:
         clock: Callable[[], int],
         bad_credentials: float = 20,
     ) -> None:
-        """Raises ConfigurationError for a key that cannot be used."""
+        """Raise ConfigurationError if a key cannot be used."""
         self.settings = auth
         self._clock = clock
         self._bad_credentials = bad_credentials
         self._failures: OrderedDict[str, TokenBucket] = OrderedDict()  # by address
         self.nobody = STRANGER if auth.configured else ANYONE
-        """Who it is without a credential."""
+        """The principal of a request without a credential."""
         self._fixed = [
             load_verification_key(number, key, directory)
             for number, key in enumerate(auth.tokens.keys)
@@ -76,13 +77,16 @@ class Authentication:
 
     @property
     def blocks(self) -> Blocks:
-        """Who is shut out."""
+        """The blocks of operators."""
         return self._authenticator.blocks
 
     def identify(
         self, headers: Headers, offered: Iterable[str] = (), address: str = ""
     ) -> Principal:
-        """Who sent a request with these headers, offering these subprotocols. Raises EventHubError, UnknownKey."""
+        """Return the principal of a request with these headers and offered subprotocols.
+
+        Raises EventHubError and UnknownKey.
+        """
         if self.nobody is ANYONE:
             return ANYONE
         credential = _credential(headers, offered)
@@ -91,7 +95,7 @@ class Authentication:
     async def admit(
         self, headers: Headers, offered: Iterable[str] = (), address: str = ""
     ) -> Principal:
-        """As `identify`, fetching keys where that may help. Raises EventHubError."""
+        """Like `identify`, but fetch keys for a token with an unknown key. Raises EventHubError."""
         try:
             return self.identify(headers, offered, address)
         except UnknownKey:
@@ -102,20 +106,25 @@ class Authentication:
             raise self.unknown(error, refreshed=refreshed) from None
 
     async def admit_operator(self, headers: Headers, address: str = "") -> Principal:
-        """As `admit`. Raises Forbidden, too, for whoever is no operator."""
+        """Like `admit`, but raise Forbidden if the principal is no operator."""
         principal = await self.admit(headers, address=address)
         if not principal.known and self.nobody is STRANGER:
             raise Unauthorized(
-                "this needs an operator's API key, and none was sent; expected Authorization: Bearer …"
+                "this needs an operator's API key, and none was sent; "
+                "expected Authorization: Bearer …"
             )
         if not principal.operator:
             raise Forbidden(
-                f"{principal.kind} {principal.name!r} is no operator; expected an API key with operator: true"
+                f"{principal.kind} {principal.name!r} is no operator; "
+                "expected an API key with operator: true"
             )
         return principal
 
     def authenticate(self, credential: str, address: str = "") -> Principal:
-        """Whose credential it is, which came from this address. Raises InvalidToken, TokenExpired, Revoked, RateLimited, UnknownKey."""
+        """Return the principal of a credential that came from this address.
+
+        Raises InvalidToken, TokenExpired, Revoked, RateLimited and UnknownKey.
+        """
         if self.nobody is ANYONE:
             raise InvalidToken("this server has no authentication configured, and takes no tokens")
         wait = (
@@ -135,11 +144,11 @@ class Authentication:
             raise
 
     def check(self, principal: Principal) -> None:
-        """What may have changed since it was admitted. Raises TokenExpired, Revoked."""
+        """Check a principal again that was admitted before. Raises TokenExpired and Revoked."""
         self._authenticator.check(principal)
 
     def _failed(self, address: str) -> None:
-        """To check one takes long, a millisecond if it is large."""
+        """Count a bad credential: checking one takes a millisecond if it is large."""
         now, key = self._clock(), address_key(address)
         if (failures := self._failures.pop(key, None)) is None:
             failures = TokenBucket(self._bad_credentials, 5 * self._bad_credentials)
@@ -149,11 +158,18 @@ class Authentication:
             self._failures.popitem(last=False)
 
     async def refresh(self) -> bool:
-        """Look for a key that was not known; False when that cannot be done so soon again. Ask again afterwards, in any case."""
+        """Fetch the key set because of an unknown key.
+
+        Returns False if the last fetch was too recent. Check the token again in any case.
+        """
         return self.key_set is None or await self.key_set.refresh()
 
     def unknown(self, error: UnknownKey, *, refreshed: bool) -> EventHubError:
-        """What whoever sent a token with this key is told. That it is bad would make clients give up, who may only be too early."""
+        """Return the error for a token with an unknown key.
+
+        If the key set may be outdated, the error does not call the token invalid: its client may
+        only be too early and must not give up.
+        """
         if self.key_set is not None and (self.key_set.failing or not refreshed):
             why = (
                 "cannot be had now"
@@ -164,7 +180,10 @@ class Authentication:
         return InvalidToken(str(error))
 
     def move_query_token(self, query: bytes, headers: Headers) -> tuple[bytes, Headers]:
-        """A query string without its credential, and headers that hold it instead. Raises InvalidRequest."""
+        """Move a credential from the query string to the headers, and return both.
+
+        Raises InvalidRequest.
+        """
         if PARAMETER not in query:
             return query, headers
         check_query(query)
@@ -174,7 +193,8 @@ class Authentication:
             return query, headers
         if not self.settings.query:
             raise InvalidRequest(
-                "a credential is in the address, where logs would keep it; expected it in the header Authorization"
+                "a credential is in the address, where logs would keep it; "
+                "expected it in the header Authorization"
             )
         if len(found) > 1 or b"authorization" in headers:
             raise InvalidRequest("more than one credential was sent; expected one")
@@ -182,27 +202,30 @@ class Authentication:
         return rest, {**headers, b"authorization": SCHEME + found[0].encode("utf-8", "replace")}
 
     def unready(self) -> str | None:
-        """Why tokens cannot be verified now, or None."""
+        """Return why tokens cannot be verified now, or None."""
         return self.key_set.trouble if self.key_set else None
 
     def _replace(self, keys: Iterable[VerificationKey]) -> None:
         assert self._verifier is not None
-        if (
-            found := list(keys)
-        ) != self._fetched:  # otherwise everybody would have to be verified anew
+        found = list(keys)
+        # Unchanged keys keep the verified tokens: otherwise every token would be verified again.
+        if found != self._fetched:
             self._fetched = found
             self._verifier.replace([*self._fixed, *found])
             self._authenticator.forget()
 
 
 def address_of(scope: Mapping[str, Any]) -> str:
-    """The client's address in an ASGI scope, "" where there is none."""
+    """Return the client's address of an ASGI scope, or "" if there is none."""
     client = scope["client"]
     return client[0] if client else ""
 
 
 def _credential(headers: Headers, offered: Iterable[str]) -> str | None:
-    """From the Authorization header (RFC 6750, 2.1) or an offered subprotocol. Raises Unauthorized, InvalidRequest."""
+    """Return the credential of the Authorization header or of an offered subprotocol, if any.
+
+    Raises Unauthorized, InvalidRequest and InvalidToken. Source: RFC 6750, 2.1.
+    """
     value = headers.get(b"authorization")
     found = None if value is None else _bearer(value)
     if offered and (
@@ -220,9 +243,8 @@ def _credential(headers: Headers, offered: Iterable[str]) -> str | None:
 
 def _bearer(value: bytes) -> str:
     if value[: len(SCHEME)].lower() != SCHEME:
-        scheme, space, _ = value.partition(
-            b" "
-        )  # without a space it is a credential, and not to be shown
+        # Without a space the value is a credential, which must not be shown.
+        scheme, space, _ = value.partition(b" ")
         received = f"the scheme {scheme[:20].decode('latin-1')!r}" if space else "no scheme"
         raise Unauthorized(f"Authorization has {received}; expected Bearer")
     return value[len(SCHEME) :].strip().decode("latin-1")
@@ -247,7 +269,7 @@ def _api_key(settings: KeySettings) -> ApiKey:
 def load_verification_key(
     number: int, settings: VerificationKeySettings, directory: Path
 ) -> VerificationKey:
-    """A configured key, which is item `number`. Raises ConfigurationError."""
+    """Return item `number` of auth.tokens.keys. Raises ConfigurationError."""
     where = f"auth.tokens.keys.{number}"
     if settings.secret is not None:
         data = settings.secret.get_secret_value().encode()

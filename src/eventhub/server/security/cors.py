@@ -1,4 +1,7 @@
-"""What scripts of listed pages may send and read (Fetch, 3.3): nothing more is decided here than browsers ask to be told."""
+"""The CORS headers that let scripts of listed pages send requests and read responses.
+
+Source: Fetch, 3.3. Which page may connect at all is decided in origin_check.py.
+"""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -10,30 +13,28 @@ from eventhub.server.messages.security_headers import ALWAYS
 
 METHODS = b"GET, HEAD, POST, PUT, DELETE"
 READABLE = b"Idempotent-Replayed, Preference-Applied, Retry-After, WWW-Authenticate"
-"""Headers of answers that a script may read, besides those that it always may."""
+"""Response headers that a script may read, besides those that it always may."""
 PREFLIGHT_SECONDS = b"600"
 
 Headers = list[tuple[bytes, bytes]]
 
 
 class Cors:
-    """The headers of answers to listed pages."""
+    """Adds CORS headers to responses for listed pages."""
 
     def __init__(self, listed: Origins) -> None:
         self._listed = listed
 
     @property
     def on(self) -> bool:
-        """There are listed pages."""
+        """Whether any page is listed."""
         return not self._listed.empty
 
     def watch(self, scope: Scope, send: Send) -> Send:
-        """Let the page that asks read the answer, if it is listed."""
+        """Let the requesting page read the response if it is listed."""
         origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
-        shared = [
-            (b"vary", b"Origin"),
-            *self._shared(origin),
-        ]  # for caches, which may give it to another page
+        # Vary tells caches not to give the response to another page.
+        shared = [(b"vary", b"Origin"), *self._shared(origin)]
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -43,10 +44,9 @@ class Cors:
         return watched
 
     async def preflight(self, headers: Mapping[bytes, bytes], send: Send) -> None:
-        """Tell a page that may connect that it may send what it asks for.
+        """Allow everything that a listed page asks for in its preflight request.
 
-        Whatever headers those are: libraries that trace, or that stand in for EventSource, add their own. A listed page may do all that
-        ours may.
+        All headers are allowed: libraries for tracing, or in place of EventSource, add their own.
         """
         answer = [
             *ALWAYS,
@@ -55,9 +55,8 @@ class Cors:
         ]
         if wanted := headers.get(b"access-control-request-headers"):
             answer.append((b"access-control-allow-headers", wanted))
-        if (
-            headers.get(b"access-control-request-private-network") == b"true"
-        ):  # from a public page to a machine of a private network
+        # A public page connects to a machine of a private network.
+        if headers.get(b"access-control-request-private-network") == b"true":
             answer.append((b"access-control-allow-private-network", b"true"))
         await send(
             {"type": "http.response.start", "status": HTTPStatus.NO_CONTENT, "headers": answer}
@@ -68,9 +67,8 @@ class Cors:
         if origin is None or not self._listed.cover(text := origin.decode("latin-1")):
             return []
         exposed = (b"access-control-expose-headers", READABLE)
-        if self._listed.name(
-            text
-        ):  # such a page may send cookies, which a proxy in between may want
+        # A page that is listed by name may send cookies, which a proxy may need.
+        if self._listed.name(text):
             return [
                 (b"access-control-allow-origin", origin),
                 (b"access-control-allow-credentials", b"true"),
@@ -83,5 +81,5 @@ class Cors:
 
 
 def is_preflight(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether OPTIONS with these headers is a browser's own question what a page may send."""
+    """Return whether OPTIONS with these headers is a browser's CORS preflight."""
     return b"origin" in headers and b"access-control-request-method" in headers

@@ -1,4 +1,4 @@
-"""Who the client is behind proxies: X-Forwarded-For and X-Forwarded-Proto, believed only from those the configuration names."""
+"""Finds the client behind proxies: X-Forwarded-For and X-Forwarded-Proto of trusted proxies."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,21 +9,22 @@ from eventhub.common.addresses import Network, canonical, networks, parse_addres
 
 Headers = Iterable[tuple[bytes, bytes]]
 _PORT = re.compile(r"(?:\[([^]]*)\]|([^:]*))(?::[0-9]*)?")
-"""An address with or without a port: `192.0.2.1:4711`, `[2001:db8::1]:4711`; of IPv6 without
-brackets nothing fits.
+"""An address with or without a port: `192.0.2.1:4711`, `[2001:db8::1]:4711`. IPv6 without brackets
+does not match.
 """
 
 
 class ForwardedAddresses:
-    """The proxies that are trusted, as networks."""
+    """Reads forwarded addresses. `trusted` are the networks of trusted proxies."""
 
     def __init__(self, trusted: Sequence[Network]) -> None:
         self._trusted = [found for network in trusted for found in networks(network)]
 
     def client(self, peer: str, headers: Headers) -> str:
-        """The address of the client: the last one that no trusted proxy has, `peer` being who connected to us.
+        """Return the client's address: the last forwarded one that is no trusted proxy's.
 
-        It is the last trusted one where what stands before it is no address (`unknown`, `_hidden`).
+        `peer` is the address of the connection. Where an entry is no address (`unknown`,
+        `_hidden`), the search ends and the trusted proxy after it counts as the client.
         """
         peer = canonical(peer)
         if not self.trusts(peer):
@@ -36,14 +37,14 @@ class ForwardedAddresses:
                 continue  # an element of a list may be empty (RFC 9110, 5.6.1)
             address = _host(text)
             if address is None:
-                break  # nobody to believe beyond it
+                break  # entries before it cannot be trusted
             peer = address
             if not self.trusts(peer):
                 break
         return peer
 
     def apply(self, scope: Scope) -> None:
-        """Put the client's address and scheme into an ASGI scope."""
+        """Set the client's address and scheme in an ASGI scope."""
         if not scope.get("client"):
             return
         peer, port = canonical(scope["client"][0]), scope["client"][1]
@@ -59,7 +60,7 @@ class ForwardedAddresses:
         scope["client"] = (self.client(peer, scope["headers"]), 0)
 
     def trusts(self, address: str) -> bool:
-        """Whether this is the address of such a proxy."""
+        """Return whether this is the address of a trusted proxy."""
         if not self._trusted:
             return False
         known = parse_address(address)  # a UNIX socket has none
@@ -67,7 +68,7 @@ class ForwardedAddresses:
 
 
 def _host(text: str) -> str | None:
-    """An address without its port."""
+    """Return an address without its port, or None if it is no address."""
     found = _PORT.fullmatch(text)
     address = parse_address(text if found is None else found[1] or found[2] or "")
     return None if address is None else str(address)

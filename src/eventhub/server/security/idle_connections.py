@@ -1,4 +1,4 @@
-"""Keep-alive connections that wait for their next request, in the order in which they are closed."""
+"""Keep-alive connections that wait for their next request, and when they are closed."""
 
 from itertools import islice
 from typing import Protocol

@@ -1,7 +1,9 @@
-"""A JSON Web Key Set (RFC 7517) at a URL: fetched at the start, from time to time, and when a token names a key that is not in it.
+"""Fetches a JSON Web Key Set (RFC 7517) from a URL.
 
-Bounded in every way: one fetch at a time and one in COOLDOWN seconds, however many unknown keys strangers name; SECONDS and BYTES a fetch;
-what cannot be had or read leaves the keys as they are. A fetch that does not end is given up, and is the only one until it has ended.
+It is fetched at the start, every REFRESH seconds, and when a token names an unknown key. There is
+one fetch at a time and one in COOLDOWN seconds, however many unknown keys tokens name. A fetch is
+bounded by SECONDS and BYTES. A failed fetch keeps the known keys. A fetch that hangs is abandoned,
+and no other begins until it has ended.
 """
 
 import asyncio
@@ -30,30 +32,29 @@ COOLDOWN = 10.0
 SECONDS = 5.0
 BYTES = 256 * 1024
 ALGORITHMS = {("RSA", None): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
-"""By `kty` and `crv`. Symmetric keys have no place in a document that is public."""
+"""By `kty` and `crv`. A public document must not hold symmetric keys."""
 
 log = structlog.get_logger("eventhub.jwks")
 
 
 class KeySet:
-    """The keys at `url`, given to `replace` whenever they have been fetched."""
+    """Keeps the keys of `url`. Calls `replace` with them after each fetch."""
 
     def __init__(self, url: str, replace: Callable[[Sequence[VerificationKey]], None]) -> None:
         self._url, self._replace = url, replace
         self._wanted = asyncio.Event()
         self._fetched = asyncio.Event()
-        self._next = 0.0  # on the monotonic clock: no fetch before
-        self._fetching = True  # as soon as it runs
-        self._fetch: Future[bytes] | None = (
-            None  # the last one, which may be under way when nobody waits for it any more
-        )
+        self._next = 0.0  # no fetch before this time of the monotonic clock
+        self._fetching = True  # `run` begins with a fetch
+        # The last fetch. It may go on after it has been abandoned.
+        self._fetch: Future[bytes] | None = None
         self.trouble: str | None = "the JSON Web Key Set has not been fetched yet"
-        """Why there are no keys, until there are some."""
+        """Why there are no keys; None as soon as there are some."""
         self.failing = True
-        """They could not be had the last time: a key that is not known may well be good."""
+        """The last fetch failed, so an unknown key may be valid."""
 
     async def refresh(self) -> bool:
-        """Fetch them now, or find that this was just done (False). Waits for SECONDS at most."""
+        """Fetch now, and wait for SECONDS at most. False if the last fetch was too recent."""
         if not self._fetching:
             if time.monotonic() < self._next:
                 return False
@@ -64,7 +65,7 @@ class KeySet:
         return True
 
     async def run(self) -> None:
-        """Keep the keys until cancelled."""
+        """Fetch the keys again and again until cancelled."""
         delay, longest = RETRY
         while True:
             self._fetching = True
@@ -72,8 +73,7 @@ class KeySet:
             self._next = time.monotonic() + COOLDOWN
             try:
                 keys = list(read(await self._document()))
-            # whatever is wrong with who answers there, or with the answer, costs no more than its
-            # keys
+            # A bad server or document must not end this loop.
             except Exception as error:
                 log.error("jwks_unavailable", reason=str(error)[:200] or type(error).__name__)
                 self.failing = True
@@ -91,17 +91,16 @@ class KeySet:
 
     async def _document(self) -> bytes:
         """Raises OSError, ValueError, HTTPException."""
-        if self._fetch is not None and not self._fetch.done():  # threads would add up
+        if self._fetch is not None and not self._fetch.done():  # one thread at a time
             raise TimeoutError("the fetch before this one has not ended yet")
         self._fetch = run_in_daemon_thread(partial(_fetch, self._url), "jwks")
         try:
-            async with asyncio.timeout(
-                2 * SECONDS
-            ):  # a head that dribbles has no end of its own, nor has looking a name up
+            # Neither a slow response head nor a name lookup has a timeout of its own.
+            async with asyncio.timeout(2 * SECONDS):
                 return await asyncio.wrap_future(self._fetch)
         finally:
             if self._fetch.done():
-                self._fetch = None  # its error would keep the connection
+                self._fetch = None  # its exception would keep the connection alive
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -110,12 +109,11 @@ class KeySet:
 
 
 def read(document: bytes) -> Iterator[VerificationKey]:
-    """The keys of a document that can be used; the others are left out. Raises ValueError when it is no key set."""
+    """Yield the usable keys of a document. Raises ValueError if it is no key set."""
     try:
         check_depth(document, TOKEN_DEPTH)
-        found = json.loads(
-            document.decode("utf-8-sig")
-        )  # of bytes it would take UTF-16, in which depth cannot be counted
+        # From bytes, json would also accept UTF-16, whose depth was not checked.
+        found = json.loads(document.decode("utf-8-sig"))
     except TooDeep as error:
         raise ValueError(error.message) from None
     if (
@@ -150,12 +148,12 @@ def _usable(key: dict[str, Any]) -> VerificationKey | None:
         return check_key(
             key_id if isinstance(key_id, str) else None, algorithm, jwt.PyJWK(key, algorithm).key
         )
-    except Exception:  # of a stranger's document; libraries raise more kinds than they say
+    except Exception:  # libraries raise undocumented exceptions for foreign input
         return None
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows no way from https to anything less: who answers there could give keys of their own."""
+    """Refuses redirects from https to http, where an attacker could answer with other keys."""
 
     def redirect_request(
         self,
@@ -176,12 +174,11 @@ def _fetch(url: str) -> bytes:
     deadline = time.monotonic() + SECONDS
     document = b""
     opener = urllib.request.build_opener(_Redirects)
-    with opener.open(url, timeout=SECONDS) as response:  # http and https alone pass the settings
+    with opener.open(url, timeout=SECONDS) as response:  # settings allow http and https only
         while len(document) <= BYTES and (part := response.read1(BYTES)):
             document += part
-            if (
-                time.monotonic() > deadline
-            ):  # the time-out is for each read, and a server that sends a byte now and then has no end
+            # The timeout is for each read; a slow server could go on for ever.
+            if time.monotonic() > deadline:
                 raise TimeoutError(f"the document did not come within {SECONDS:g} seconds")
     if len(document) > BYTES:
         raise ValueError(f"the document has more than {BYTES} bytes")

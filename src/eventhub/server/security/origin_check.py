@@ -1,4 +1,4 @@
-"""Which web pages may connect and publish: whoever shows a page to a visitor would otherwise act in the visitor's place."""
+"""Decides which web pages may connect. Otherwise any page could act in its visitor's name."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,21 +10,19 @@ from eventhub.errors import OriginNotAllowed
 from eventhub.observability.log_setup import printable
 
 ELSEWHERE = (b"cross-site", b"same-site")
-"""Where a page of another origin is (Fetch Metadata, 2.3): same-site is another port of this host."""
+"""Sec-Fetch-Site of other origins (Fetch Metadata, 2.3): same-site is another port of this host."""
 AHEAD = (b"sec-purpose", b"purpose", b"x-moz", b"x-purpose")
-"""What browsers say, and have said, of what is fetched although nobody has asked for it yet (Fetch,
-3.8).
-"""
+"""Headers with which browsers mark a prefetch (Fetch, 3.8)."""
 AGAIN_SECONDS = 600.0
-"""A refused origin is logged again after so long."""
+"""After this time a refused origin is logged again."""
 REMEMBERED = 100
-"""Refused origins that are logged in that time; more are not."""
+"""Refused origins logged in that time at most."""
 
 log = structlog.get_logger("eventhub.origins")
 
 
 class OriginCheck:
-    """The check of RFC 6455, 10.2, for every transport. `clock` gives seconds."""
+    """The check of RFC 6455, 10.2, for every transport. `clock` returns seconds."""
 
     def __init__(
         self, patterns: Sequence[str], clock: Callable[[], float] = time.monotonic
@@ -34,18 +32,19 @@ class OriginCheck:
         self._logged: dict[str, float] = {}  # when, by origin; the oldest first
 
     def check(self, headers: Mapping[bytes, bytes]) -> None:
-        """Raises OriginNotAllowed for a page of an origin that is neither this host's nor listed, and for what no visitor asked for."""
+        """Raise OriginNotAllowed for a prefetch and for a page of an unlisted foreign origin."""
         for name in AHEAD:
             if headers.get(name, b"").startswith((b"prefetch", b"preview")):
                 raise OriginNotAllowed(
                     "the browser fetches this ahead of a visit; expected a visitor to ask for it"
                 )
         if (origin := headers.get(b"origin")) is None:
-            # <img src="…/sse?member=eve">, a prefetch and a link name no origin, and eve would
-            # stand in presence
+            # <img src="…/sse?member=eve"> and a link send no Origin, and eve would appear in
+            # presence.
             if headers.get(b"sec-fetch-site") in ELSEWHERE and not self.listed.any:
                 raise OriginNotAllowed(
-                    "a page of another origin leads here without saying which it is; expected a CORS request"
+                    "a page of another origin leads here without saying which it is; "
+                    "expected a CORS request"
                 )
             return
         text, host = origin.decode("latin-1"), headers.get(b"host", b"").decode("latin-1")
@@ -54,12 +53,13 @@ class OriginCheck:
             self._note(text, host)
             why = ", which files and sandboxed frames of any page have" if text == OPAQUE else ""
             raise OriginNotAllowed(
-                f"the page's origin is {text[:200]!r}{why}; expected that of the host {host[:80]!r}, for which the request is, "
+                f"the page's origin is {text[:200]!r}{why}; expected that of the host "
+                f"{host[:80]!r}, for which the request is, "
                 "or one that `origins` in the configuration lists"
             )
 
     def _note(self, origin: str, host: str) -> None:
-        """For whoever wonders why a page cannot connect: browsers do not tell it."""
+        """Log a refused origin for the operator: browsers do not tell their users why."""
         now = self._clock()
         while self._logged and now - next(iter(self._logged.values())) >= AGAIN_SECONDS:
             del self._logged[next(iter(self._logged))]

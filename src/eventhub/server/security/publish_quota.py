@@ -1,8 +1,9 @@
-"""How many events per second a principal may publish to channels of one type, at all nodes together.
+"""Limits the events a second that a principal may publish to one channel type, on all nodes.
 
-Every node has a bucket for each that publishes, and tells the others what was taken from it, a few times a second; they take that from
-theirs, into debt if need be. So nobody waits for anybody, the average is kept, and only a burst at several nodes in one moment is counted
-at each on its own. What is told may be lost: then a little more is let through.
+Every node has a bucket for each principal that publishes. A few times a second it tells the others
+what was taken from its buckets, and they take the same from theirs, into debt if necessary. So no
+publish waits for another node, and the average is kept. Only a burst on several nodes at the same
+moment is counted on each node alone. If a message is lost, a little more is let through.
 """
 
 import asyncio
@@ -23,42 +24,45 @@ from eventhub.events.channels import ChannelType
 TOPIC = b"rates"
 TELL_SECONDS = 0.25
 BUCKETS = 100_000
-"""Beyond it the one that was not used for longest is forgotten."""
+"""Buckets kept. Beyond it the least recently used one is forgotten."""
 OWED_SECONDS = 60
-"""How much may be published at once, as the time in which it would be allowed."""
+"""The largest array, as the seconds in which its events would be allowed."""
 MESSAGE_ENTRIES = 150
-"""Of 1.4 KB at most: names have 200 characters, which JSON may escape."""
+"""Entries in one message, of up to 1.4 KB each: JSON may escape the 200 characters of a name."""
 RATE = "rate of the API key or the channel type, otherwise limits.publish_rate"
-"""Where it is set."""
+"""Where the rate is set, for error messages."""
 KEY_LENGTH = 300
-"""Characters of a name with its kind, or of a channel type's, that another node may tell."""
+"""Characters that another node may send as a principal or channel type."""
 LARGEST_COUNT, SMALLEST_RATE, LARGEST_RATE = 1_000_000, 1e-6, 1e9
-"""What another node may tell. Beyond it are times that are no numbers any more."""
+"""Bounds of what another node may send. Beyond them the arithmetic overflows."""
 
 
 class QuotaNodes(Protocol):
-    """This node and the others, as they are needed here."""
+    """The cluster, as it is needed here."""
 
     @property
     def others(self) -> set[str]:
-        """Those that are there."""
+        """The nodes that are present."""
         ...
 
     def listen(self, topic: bytes, hear: OnMessage) -> None:
-        """Hear what others tell."""
+        """Call `hear` with the messages of other nodes."""
         ...
 
     async def tell(self, topic: bytes, body: bytes) -> None:
-        """Tell all others. Raises BrokerUnavailable."""
+        """Send to all other nodes. Raises BrokerUnavailable."""
         ...
 
 
 Key = tuple[str, str]
-"""Whose, and of which channel type."""
+"""Principal or address, and channel type."""
 
 
 class Charge:
-    """What one principal pays for publishing to channels of one type. It holds no bucket: one that is full may be forgotten meanwhile."""
+    """What one principal pays for publishing to one channel type.
+
+    It looks its bucket up each time, because a full bucket may be forgotten.
+    """
 
     __slots__ = ("_key", "_rate", "_rates")
 
@@ -66,27 +70,32 @@ class Charge:
         self._rates, self._key, self._rate = rates, key, rate
 
     def check(self) -> None:
-        """Raises RateLimited where nothing may be published now."""
+        """Raise RateLimited if nothing may be published now."""
         if wait := self.wait():
             raise RateLimited(
-                f"more than {self._rate:g} events per second were published to channels of type {self._key[1]!r} ({RATE})",
+                f"more than {self._rate:g} events per second were published "
+                f"to channels of type {self._key[1]!r} ({RATE})",
                 retry_after=wait,
             )
 
     def wait(self) -> float:
-        """Seconds until something may be published."""
+        """Return the seconds until something may be published."""
         return self._rates.bucket(self._key, self._rate).wait(self._rates.clock())
 
     @property
     def burst(self) -> int:
-        """As many as a stream had better publish at a time."""
+        """How many events a stream should publish at a time."""
         return max(1, int(self._rate))
 
     def pay(self, count: int) -> None:
-        """So many events are published. More than may be published at once is owed. Raises PayloadTooLarge when that would take long."""
+        """Take `count` events from the bucket, into debt if necessary.
+
+        Raises PayloadTooLarge if the debt would last longer than OWED_SECONDS.
+        """
         if count > (most := max(1, int(self._rate * OWED_SECONDS))):
             raise PayloadTooLarge(
-                f"the array has {count} events; at {self._rate:g} per second ({RATE}) at most {most} are allowed, or send a stream"
+                f"the array has {count} events; at {self._rate:g} per second ({RATE}) "
+                f"at most {most} are allowed, or send a stream"
             )
         self._rates.bucket(self._key, self._rate).spend(count, self._rates.clock())
         if self._rates.shared:
@@ -94,23 +103,26 @@ class Charge:
 
 
 class PublishQuota:
-    """The buckets of this node. `default` is the rate where neither key nor channel type has one; None: no limit."""
+    """The buckets of this node.
+
+    `default` is the rate if neither API key nor channel type sets one; None means no limit.
+    """
 
     def __init__(self, nodes: QuotaNodes, default: float | None, clock: Callable[[], int]) -> None:
         self.clock = clock
         self.shared = True
-        """There are other nodes, as of the last look."""
+        """There are other nodes, as far as known."""
         self._nodes = nodes
         self._default = default
         self._buckets: OrderedDict[Key, TokenBucket] = OrderedDict()
         self._news: dict[Key, tuple[int, float]] = {}
-        nodes.listen(TOPIC, self._hear)
+        nodes.listen(TOPIC, self._on_message)
 
     def __len__(self) -> int:
         return len(self._buckets)
 
     def charge_for(self, principal: Principal, address: str, kind: ChannelType) -> Charge | None:
-        """What publishing costs them, or None where it is free."""
+        """Return the charge for publishing; None if there is no limit."""
         rate = principal.rate or kind.rate or self._default
         if rate is None:
             return None
@@ -121,11 +133,11 @@ class PublishQuota:
         return Charge(self, key, rate)
 
     def note(self, key: Key, count: int, rate: float) -> None:
-        """So much was taken here."""
+        """Note what was taken here, for the other nodes."""
         self._news[key] = (self._news.get(key, (0, rate))[0] + count, rate)
 
     async def run(self) -> None:
-        """Tell the other nodes until cancelled."""
+        """Send what was taken to the other nodes until cancelled."""
         while True:
             await asyncio.sleep(TELL_SECONDS)
             for message in self.messages():
@@ -135,7 +147,7 @@ class PublishQuota:
             self.shared = bool(self._nodes.others)
 
     def messages(self) -> Iterator[bytes]:
-        """What is to be told to the other nodes now, if there are any."""
+        """Yield the messages for the other nodes, if there are any."""
         news, self._news = self._news, {}
         entries = (
             [(*key, count, rate) for key, (count, rate) in news.items()]
@@ -145,7 +157,7 @@ class PublishQuota:
         for begin in range(0, len(entries), MESSAGE_ENTRIES):
             yield orjson.dumps(entries[begin : begin + MESSAGE_ENTRIES])
 
-    def _hear(self, message: bytes) -> None:
+    def _on_message(self, message: bytes) -> None:
         now = self.clock()
         for name, kind, count, rate in orjson.loads(message):
             if not (
@@ -158,11 +170,10 @@ class PublishQuota:
             self.bucket((name, kind), float(rate)).spend(count, now)
 
     def bucket(self, key: Key, rate: float) -> TokenBucket:
-        """The one with this key, a full one where there is none."""
+        """Return the bucket of this key. A new bucket is full."""
         if (bucket := self._buckets.get(key)) is None:
-            bucket = self._buckets[key] = TokenBucket(
-                rate, max(1.0, rate) - 0.5
-            )  # so that a second's worth may come at once, and not one more
+            # One second's events may come at once, and not one more.
+            bucket = self._buckets[key] = TokenBucket(rate, max(1.0, rate) - 0.5)
             if len(self._buckets) > BUCKETS:
                 self._buckets.popitem(last=False)
         else:
@@ -170,7 +181,7 @@ class PublishQuota:
         return bucket
 
     def forget(self) -> None:
-        """Buckets that are full need not be kept; those unused for longest are looked at."""
+        """Drop full buckets, which need not be kept, from the least recently used."""
         now = self.clock()
         while self._buckets and next(iter(self._buckets.values())).idle(now):
             self._buckets.popitem(last=False)
