@@ -12,7 +12,7 @@ from eventhub.server.security.authentication import address_of
 
 Scrape = Callable[[], Awaitable[bytes]]
 """Returns the metrics in the Prometheus text format."""
-Excluded = Annotated[Literal["broker"] | None, Query(description="What is not asked for this time")]
+Excluded = Annotated[Literal["broker"] | None, Query(description="A part that is not checked")]
 
 
 def add_health_routes(api: FastAPI, manager: ConnectionManager, scrape: Scrape) -> None:
@@ -23,7 +23,9 @@ def add_health_routes(api: FastAPI, manager: ConnectionManager, scrape: Scrape) 
         return {"status": "ok"}
 
     @api.get(
-        "/readyz", summary="This node can do its work now; 503 names what cannot", tags=["operate"]
+        "/readyz",
+        summary="This node can serve clients now; 503 says what is missing",
+        tags=["operate"],
     )
     async def readyz(response: Response, exclude: Excluded = None) -> dict[str, Any]:
         reasons = {part: why for part, why in manager.unready().items() if part != exclude}

@@ -17,7 +17,7 @@ PAGES = {
 
 
 def mount(api: FastAPI) -> None:
-    """Serve the pages at their paths, and all their files below /static."""
+    """Serve the pages at their paths, and the files that they load below /static."""
     directory = web_directory()
     api.mount("/static", with_headers(StaticFiles(directory=directory), PAGE), name="static")
     headers = {name.decode(): value.decode() for name, value in PAGE}
@@ -26,7 +26,7 @@ def mount(api: FastAPI) -> None:
 
 
 def web_directory() -> Path:
-    """Where the files are."""
+    """The directory of the pages and their files."""
     package = Path(__file__).resolve().parents[2]
     installed = package / "web"
     return installed if installed.is_dir() else package.parents[1] / "web"

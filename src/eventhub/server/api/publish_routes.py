@@ -18,7 +18,7 @@ HEADERS = {
     "ce-subject": "CloudEvents subject",
     "ce-type": "CloudEvents type",
     "traceparent": "W3C Trace Context",
-    "Prefer": "handling=lenient: take what fits, answer 200 and count the rest (RFC 7240)",
+    "Prefer": "handling=lenient: store what is valid, answer 200, count the rest (RFC 7240)",
 }
 
 
@@ -70,7 +70,7 @@ def _parameters() -> list[dict[str, Any]]:
         "in": "query",
         "required": False,
         "schema": {"enum": list(Handling)},
-        "description": "As Prefer, for producers that can only set an address",
+        "description": "The same as Prefer, for producers that cannot set headers",
     }
     return [*headers, handling]
 
@@ -81,7 +81,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
     problem = {PROBLEM_TYPE: {"schema": {"$ref": f"{MODELS}/Problem"}}}
     return {
         200: {
-            "description": "What became of a stream, as NDJSON; what became of events that were"
+            "description": "The results of a stream, as NDJSON; the results of events that were"
             " sent with lenient handling",
             "content": lines | batch,
         },

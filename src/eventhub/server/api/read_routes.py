@@ -51,7 +51,7 @@ def _add_history(api: FastAPI, manager: ConnectionManager) -> None:
 
 
 def _add_presence(api: FastAPI, manager: ConnectionManager) -> None:
-    @api.get("/v1/channels/{channel}/presence", summary="Who is there", tags=["read"])
+    @api.get("/v1/channels/{channel}/presence", summary="The members of a channel", tags=["read"])
     async def presence(request: Request, channel: Channel) -> dict[str, Any]:
         check_parameters(request)
         channel_type = await _authorize(manager, request, Action.PRESENCE, channel)

@@ -137,6 +137,6 @@ def _parse_items(array: bytes, body: bytes, start: int) -> list[Any]:
     try:
         items: list[Any] = parse(array)
     except InvalidJson:
-        # Parse it again for an error that says where in the body; this copies what precedes it.
+        # Parse it again for an error with its position in the body; this copies the bytes before.
         items = parse(array, body[:start])
     return items

@@ -1,4 +1,4 @@
-"""The response to an NDJSON stream: what became of its lines.
+"""The response to an NDJSON stream: which lines were stored or refused.
 
 A body of known length is answered at its end, with a status. While a body of unknown length goes
 on, the response reports progress. Progress is cumulative, so a report that the producer has not
@@ -72,7 +72,7 @@ class NdjsonResponse:
         events: Sequence[tuple[int, NewEvent]],
         outcomes: Sequence[Receipt | EventHubError],
     ) -> None:
-        """Count what became of these events, each with the number of its line."""
+        """Count the outcomes of these events, each with the number of its line."""
         for (line, _), outcome in zip(events, outcomes, strict=True):
             if isinstance(outcome, EventHubError):
                 self.refuse(line, outcome)

@@ -46,7 +46,7 @@ async def send_results(
 
 
 class BatchResults:
-    """The encoded results of an array, and what its status depends on."""
+    """The encoded results of an array, and the facts that its status depends on."""
 
     __slots__ = ("_encoded_error", "_error", "encoded", "rejected", "replayed", "retryable")
 
