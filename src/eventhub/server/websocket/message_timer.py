@@ -12,19 +12,15 @@ class MessageTimer:
     A message has `allowed` seconds, and a second more for each LEAST_RATE bytes that have come.
     """
 
-    __slots__ = ("_allowed", "_deadlines", "_started", "first_due")
+    __slots__ = ("_allowed", "_deadlines", "first_due", "started")
 
     def __init__(self, deadlines: Deadlines, allowed: float) -> None:
         self._deadlines = deadlines
         self._allowed = allowed
-        self._started = 0.0  # when the message under way began; 0.0 without one
+        self.started = 0.0
+        """When the message under way began; 0.0 without one."""
         self.first_due = False
         """The client has sent no message yet, and must."""
-
-    @property
-    def running(self) -> bool:
-        """A message is under way."""
-        return bool(self._started)
 
     def expect_first(self, seconds: float, late: Callable[[], None]) -> None:
         """Call `late` unless the first message comes within so many seconds."""
@@ -42,10 +38,10 @@ class MessageTimer:
         `check` is called when the time may be up; it has to call `expired`.
         """
         if pending is None:
-            self._started = 0.0
+            self.started = 0.0
             self._deadlines.clear((self, "message"))
-        elif not self._started:
-            self._started = now
+        elif not self.started:
+            self.started = now
             self._deadlines.after((self, "message"), self._allowed, check)
 
     def expired(
@@ -56,13 +52,13 @@ class MessageTimer:
         `throttled`: the server did not read meanwhile, so the time starts again.
         """
         if pending is None:
-            self._started = 0.0
+            self.started = 0.0
             return False
         if throttled:
-            self._started = now
-        due = self._started + self._allowed + pending / LEAST_RATE
+            self.started = now
+        due = self.started + self._allowed + pending / LEAST_RATE
         if due <= now:
-            self._started = 0.0
+            self.started = 0.0
             return True
         self._deadlines.set((self, "message"), due, check)
         return False
@@ -71,5 +67,5 @@ class MessageTimer:
         """The connection has closed."""
         if self.first_due:
             self._deadlines.clear((self, "first"))
-        if self._started:
+        if self.started:
             self._deadlines.clear((self, "message"))

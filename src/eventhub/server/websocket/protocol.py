@@ -223,7 +223,8 @@ class WebSocketProtocol(asyncio.Protocol):
         elif self.state is WebSocketState.CLOSING:
             return
         elif opcode == TEXT:
-            self._reader.message_received()
+            if self._reader.message_timer.first_due:
+                self._reader.message_timer.first_received()
             if self._session is not None:
                 self._session.receive(payload)
         elif opcode == PING:

@@ -24,18 +24,14 @@ class ReadThrottle:
     in the kernel, and after that at the client. Nothing is lost.
     """
 
-    __slots__ = ("_bucket", "_frames", "_served", "_timer")
+    __slots__ = ("_bucket", "_served", "_timer", "frames")
 
     def __init__(self, bucket: TokenBucket) -> None:
         self._bucket = bucket
-        self._frames: Frames | None = None
+        self.frames: Frames | None = None
+        """What waits. While anything does, the socket must not be read."""
         self._served = 0.0  # the client's place among those that wait for a turn
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def holding(self) -> bool:
-        """Frames wait, so the socket must not be read."""
-        return self._frames is not None
 
     def charge(self, parser: FrameParser, cpu_seconds: float, now: float) -> float:
         """Charge for the frames parsed since the last charge. Returns the seconds to pause, or 0.0.
@@ -48,11 +44,11 @@ class ReadThrottle:
 
     def hold(self, frames: Frames) -> None:
         """Keep frames, behind those that wait already: TLS may have decrypted more than was read."""
-        self._frames = frames if self._frames is None else chain(self._frames, frames)
+        self.frames = frames if self.frames is None else chain(self.frames, frames)
 
     def release(self) -> Frames | None:
         """The frames that waited."""
-        frames, self._frames = self._frames, None
+        frames, self.frames = self.frames, None
         return frames
 
     def pause(
@@ -71,6 +67,6 @@ class ReadThrottle:
 
     def stop(self) -> None:
         """The connection has closed: drop what waits."""
-        self._frames = None
+        self.frames = None
         if self._timer is not None:
             self._timer.cancel()

@@ -46,8 +46,8 @@ class FrameReader:
     """The frames of one connection, from `start` to `stop`. Before and after, bytes are dropped."""
 
     __slots__ = (
-        "_connection", "_loop", "_manager", "_message_timer", "_parser", "_throttle", "_transport",
-        "heard",
+        "_connection", "_loop", "_manager", "_parser", "_throttle", "_transport",
+        "heard", "message_timer",
     )  # fmt: skip
 
     def __init__(
@@ -63,7 +63,7 @@ class FrameReader:
         self._connection = connection
         self._parser: FrameParser | None = None
         self._throttle = ReadThrottle(manager.command_bucket())
-        self._message_timer = MessageTimer(manager.deadlines, manager.settings.limits.body_seconds)
+        self.message_timer = MessageTimer(manager.deadlines, manager.settings.limits.body_seconds)
         self.heard = False
         """Bytes came since the last heartbeat, or the socket was not read."""
 
@@ -79,7 +79,7 @@ class FrameReader:
         """The connection has closed."""
         self._parser = None
         self._throttle.stop()
-        self._message_timer.stop()
+        self.message_timer.stop()
         del self._connection  # the two refer to each other, and would wait for garbage collection
 
     # Input
@@ -90,29 +90,24 @@ class FrameReader:
         if self._parser is None:
             return
         frames = self._parser.feed(data)
-        if self._throttle.holding:
+        if self._throttle.frames is not None:
             self._throttle.hold(frames)
         elif self._manager.turns.over:
             self._wait_for_turn(frames, len(data))
         else:
             self._serve(self._parser, frames)
 
-    def message_received(self) -> None:
-        """A whole message came."""
-        if self._message_timer.first_due:
-            self._message_timer.first_received()
-
     def expect_first_message(self) -> None:
         """End the connection unless a message comes within `limits.first_frame_seconds`."""
         seconds = self._manager.settings.limits.first_frame_seconds
-        self._message_timer.expect_first(
+        self.message_timer.expect_first(
             seconds, self._contained("deadline", self._first_message_is_late)
         )
 
     @property
     def paused(self) -> bool:
         """The socket is not to be read: frames wait, or there is no room for answers."""
-        return self._throttle.holding or not self._connection.accepts_commands
+        return self._throttle.frames is not None or not self._connection.accepts_commands
 
     def pause_or_resume(self) -> None:
         """Stop or go on reading the socket, as `paused` says."""
@@ -144,7 +139,7 @@ class FrameReader:
                     return
             if parser.frames and (wait := self._throttle.charge(parser, 0, self._loop.time())):
                 self._pause(frames, wait)  # fragments of a message that is not complete
-            elif (parser.pending is not None) != self._message_timer.running:
+            elif (parser.pending is not None) != bool(self.message_timer.started):
                 self._track_message(parser)
         except ProtocolViolation as violation:
             self._connection.close(violation.code, violation.reason)
@@ -184,7 +179,7 @@ class FrameReader:
             return
         self.heard = True  # the client may have sent more, which was not read
         self._serve(self._parser, frames)
-        if not self._throttle.holding:
+        if self._throttle.frames is None:
             self.pause_or_resume()
 
     # Private: deadlines
@@ -192,22 +187,22 @@ class FrameReader:
     def _track_message(self, parser: FrameParser) -> None:
         """A message has begun and is not complete, or the one that had begun is."""
         check = self._contained("deadline", self._check_message)
-        self._message_timer.track(parser.pending, self._loop.time(), check)
+        self.message_timer.track(parser.pending, self._loop.time(), check)
 
     def _check_message(self) -> None:
         """A message that has begun may be late."""
-        late = self._message_timer.expired(
+        late = self.message_timer.expired(
             self._parser.pending if self._parser is not None else None,
             self._loop.time(),
             self._contained("deadline", self._check_message),
-            throttled=self._throttle.holding or self._connection.full,
+            throttled=self._throttle.frames is not None or self._connection.full,
         )
         if late:
             seconds = self._manager.settings.limits.body_seconds
             self._connection.fail(too_slow("the message", seconds))
 
     def _first_message_is_late(self) -> None:
-        self._message_timer.first_received()
+        self.message_timer.first_received()
         self._connection.fail(no_first_message(self._manager.settings.limits.first_frame_seconds))
 
     def _contained(self, where: str, act: Callable[[], None]) -> Callable[[], None]:

@@ -54,14 +54,14 @@ def test_a_complete_message_starts_no_clock(
     timer: MessageTimer, deadlines: ManualDeadlines
 ) -> None:
     timer.track(None, 1.0, nothing)
-    assert (timer.running, deadlines.due) == (False, {})
+    assert (bool(timer.started), deadlines.due) == (False, {})
 
 
 def test_a_message_that_has_begun_starts_the_clock_once(
     timer: MessageTimer, deadlines: ManualDeadlines
 ) -> None:
     timer.track(3, 1.0, nothing)
-    assert (timer.running, list(deadlines.due.values())) == (True, [ALLOWED])
+    assert (bool(timer.started), list(deadlines.due.values())) == (True, [ALLOWED])
     timer.track(4, 2.0, nothing)
     assert timer.expired(4, 1.0 + ALLOWED + 1, nothing, throttled=False), "it began at 1, not at 2"
 
@@ -71,7 +71,7 @@ def test_the_end_of_a_message_stops_the_clock(
 ) -> None:
     timer.track(3, 1.0, nothing)
     timer.track(None, 2.0, nothing)
-    assert (timer.running, deadlines.due) == (False, {})
+    assert (bool(timer.started), deadlines.due) == (False, {})
 
 
 def test_bytes_that_came_buy_time(timer: MessageTimer, deadlines: ManualDeadlines) -> None:
@@ -80,7 +80,7 @@ def test_bytes_that_came_buy_time(timer: MessageTimer, deadlines: ManualDeadline
     assert not timer.expired(pending, 1.0 + ALLOWED, nothing, throttled=False)
     assert list(deadlines.due.values()) == [1.0 + ALLOWED + 7]
     assert timer.expired(pending, 1.0 + ALLOWED + 7, nothing, throttled=False)
-    assert not timer.running
+    assert not timer.started
 
 
 def test_time_in_which_the_server_did_not_read_does_not_count(
@@ -95,7 +95,7 @@ def test_time_in_which_the_server_did_not_read_does_not_count(
 def test_a_message_that_was_completed_meanwhile_is_not_late(timer: MessageTimer) -> None:
     timer.track(1, 1.0, nothing)
     assert not timer.expired(None, 100.0, nothing, throttled=False)
-    assert not timer.running
+    assert not timer.started
 
 
 def test_a_closed_connection_leaves_no_deadline(

@@ -80,14 +80,14 @@ def test_a_pause_is_worth_waking_up_for(throttle: ReadThrottle) -> None:
 
 
 def test_frames_wait_in_order_and_are_released_once(throttle: ReadThrottle) -> None:
-    assert not throttle.holding
+    assert throttle.frames is None
     throttle.hold(iter([(1, b"a")]))
     throttle.hold(iter([(1, b"b")]))
-    assert throttle.holding
+    assert throttle.frames is not None
     released = throttle.release()
     assert released is not None
     assert list(released) == [(1, b"a"), (1, b"b")]
-    assert (throttle.holding, throttle.release()) == (False, None)
+    assert (throttle.frames, throttle.release()) == (None, None)
 
 
 def test_a_client_that_used_its_turn_waits_behind_others(throttle: ReadThrottle) -> None:
@@ -103,4 +103,4 @@ def test_a_closed_connection_drops_its_frames_and_its_timer(throttle: ReadThrott
     throttle.hold(iter([(1, b"a")]))
     throttle.pause(1.0, loop, nothing)
     throttle.stop()
-    assert (throttle.holding, loop.cancelled) == (False, 1)
+    assert (throttle.frames, loop.cancelled) == (None, 1)
