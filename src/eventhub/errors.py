@@ -1,26 +1,28 @@
 """The error tree, and the one table of wire codes.
 
 EventHubError
-├── InvalidJson, TooDeep, InvalidRequest, InvalidFrame, InvalidChannel, InvalidSince, TooManySubscriptions   400
-├── Unauthorized, InvalidToken, TokenExpired                                                                401
-├── Forbidden, OriginNotAllowed, Revoked                                                                    403
-├── UnknownChannel, NotFound                                                                                404
-├── MethodNotAllowed                                                                                        405
-├── SlowConsumer, PingTimeout, RequestTimeout                                                               408
-├── AlreadySubscribed, NotSubscribed                                                                        409
-├── PayloadTooLarge                                                                                         413
-├── UnsupportedMediaType                                                                                    415
-├── MisdirectedRequest                                                                                      421
-├── InvalidEvent, IdempotencyConflict                                                                       422
-├── UpgradeRequired                                                                                         426
-├── RateLimited, TooManyConnections                                                                         429
-├── HeadTooLarge                                                                                            431
-├── Internal                                                                                                500
-├── Disconnected, BrokerUnavailable, KeysUnavailable                                                         503
-└── TooManyChannels, NodeFull, ShuttingDown                                                                 503
+├── InvalidJson, TooDeep, InvalidRequest, InvalidFrame                            400
+├── InvalidChannel, InvalidSince, TooManySubscriptions                            400
+├── Unauthorized, InvalidToken, TokenExpired                                      401
+├── Forbidden, OriginNotAllowed, Revoked                                          403
+├── UnknownChannel, NotFound                                                      404
+├── MethodNotAllowed                                                              405
+├── SlowConsumer, PingTimeout, RequestTimeout                                     408
+├── AlreadySubscribed, NotSubscribed                                              409
+├── PayloadTooLarge                                                               413
+├── UnsupportedMediaType                                                          415
+├── MisdirectedRequest                                                            421
+├── InvalidEvent, IdempotencyConflict                                             422
+├── UpgradeRequired                                                               426
+├── RateLimited, TooManyConnections                                               429
+├── HeadTooLarge                                                                  431
+├── Internal                                                                      500
+├── Disconnected, BrokerUnavailable, KeysUnavailable                              503
+└── TooManyChannels, NodeFull, ShuttingDown                                       503
 
-ConfigurationError stands apart: it is for start-up and has no wire code. A WebSocket close code is 4000 + the HTTP status.
-Messages say what was received and what was expected, and never hold a payload.
+ConfigurationError stands apart: it occurs at start-up and has no wire code. A WebSocket close code
+is 4000 + the HTTP status. Messages say what was received and what was expected, and never hold a
+payload.
 """
 
 from collections.abc import Sequence
@@ -30,24 +32,24 @@ from typing import ClassVar, Self
 
 TABLE: dict[str, type["EventHubError"]] = {}
 TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
-"""RFC 9110, 15.5, where older Pythons have other words."""
+"""Titles of RFC 9110, 15.5, where older Pythons have others."""
 
 
 class EventHubError(Exception):
-    """An error with a stable `code` for the wire, the `status` it answers with over HTTP, and optional `details`.
+    """An error with a stable `code` for the wire, an HTTP `status` and optional `details`.
 
-    `retry_after`: seconds after which it is worth trying again, where that is known.
+    `retry_after` is the number of seconds to wait before another attempt, where that is known.
     """
 
     code: ClassVar[str]
     status: ClassVar[int]
     retry_after: float | None = None
     limit: str | None = None
-    """The setting below `limits` that refused, if one did."""
+    """The setting below `limits` that caused the refusal, if one did."""
     id: str | None = None
-    """The event that is in the way, where there is one."""
+    """The event that caused the refusal, if one did."""
     counted = False
-    """Its limit's refusals have been counted up for it."""
+    """Whether the refusal has been counted in the metrics of its limit."""
 
     def __init_subclass__(cls, code: str, status: int, limit: str | None = None) -> None:
         cls.code, cls.status, cls.limit = code, status, limit
@@ -75,7 +77,10 @@ class EventHubError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Of an HTTP response: Retry-After in whole seconds (RFC 9110, 10.2.3), and the challenge that a 401 needs (RFC 6750, 3)."""
+        """Headers of an HTTP response.
+
+        Retry-After is in whole seconds (RFC 9110, 10.2.3). A 401 needs a challenge (RFC 6750, 3).
+        """
         found = {} if self.retry_after is None else {"retry-after": str(ceil(self.retry_after))}
         if self.status == HTTPStatus.UNAUTHORIZED:
             found["www-authenticate"] = (
@@ -84,17 +89,17 @@ class EventHubError(Exception):
         return found
 
     def with_limit(self, limit: str) -> Self:
-        """Name the limit, where one class of errors serves several."""
+        """Set the limit that was exceeded, for a class that serves several limits. Returns self."""
         self.limit = limit
         return self
 
     def detached(self) -> Self:
-        """To be kept: without the frames that raised it, and what they had in hand, such as an event as it was parsed."""
+        """Drop the traceback, whose frames keep objects such as a parsed event. Returns self."""
         self.__cause__ = self.__context__ = None
         return self.with_traceback(None)
 
     def as_dict(self) -> dict[str, object]:
-        """The fields that every transport shows: code, message and, where there are any, id, details and retry_after."""
+        """The fields that every transport shows: code, message; id, details, retry_after if set."""
         fields: dict[str, object] = {"code": self.code, "message": self.message}
         if self.id is not None:
             fields["id"] = self.id
@@ -133,7 +138,7 @@ class InvalidRequest(EventHubError, code="invalid_request", status=400):
 
 
 class InvalidFrame(EventHubError, code="invalid_frame", status=400):
-    """A WebSocket message of an unknown type, or whose fields do not fit."""
+    """A WebSocket message of an unknown type, or with wrong fields."""
 
 
 class InvalidChannel(EventHubError, code="invalid_channel", status=400):
@@ -141,7 +146,7 @@ class InvalidChannel(EventHubError, code="invalid_channel", status=400):
 
 
 class InvalidSince(EventHubError, code="invalid_since", status=400):
-    """`since` is none of its forms."""
+    """`since` has an unknown form."""
 
 
 class TooManySubscriptions(
@@ -151,7 +156,7 @@ class TooManySubscriptions(
 
 
 class Unauthorized(EventHubError, code="unauthorized", status=401):
-    """It needs a token or an API key, and none was sent."""
+    """A token or an API key is needed, and none was sent."""
 
 
 class InvalidToken(EventHubError, code="invalid_token", status=401):
@@ -159,11 +164,11 @@ class InvalidToken(EventHubError, code="invalid_token", status=401):
 
 
 class TokenExpired(EventHubError, code="token_expired", status=401):
-    """The token or API key was good, and is no longer."""
+    """The token or API key has expired."""
 
 
 class Forbidden(EventHubError, code="forbidden", status=403):
-    """Not granted, or not taken from clients by this channel type."""
+    """Not granted, or not allowed for this kind of publisher by the channel type."""
 
 
 class OriginNotAllowed(EventHubError, code="origin_not_allowed", status=403):
@@ -171,7 +176,7 @@ class OriginNotAllowed(EventHubError, code="origin_not_allowed", status=403):
 
 
 class Revoked(EventHubError, code="revoked", status=403):
-    """An operator has shut this principal or token out."""
+    """An operator has blocked this principal or token."""
 
 
 class UnknownChannel(EventHubError, code="unknown_channel", status=404):
@@ -187,11 +192,11 @@ class MethodNotAllowed(EventHubError, code="method_not_allowed", status=405):
 
 
 class SlowConsumer(EventHubError, code="slow_consumer", status=408):
-    """The reader was too slow for a channel that disconnects."""
+    """The reader was too slow for a channel whose policy is to disconnect."""
 
 
 class PingTimeout(EventHubError, code="ping_timeout", status=408):
-    """The client is not there: nothing came from it, or it took nothing, for too long (server/connections/liveness.py)."""
+    """The client sent nothing, or took nothing, for too long (server/connections/liveness.py)."""
 
 
 class RequestTimeout(EventHubError, code="request_timeout", status=408):
@@ -199,7 +204,7 @@ class RequestTimeout(EventHubError, code="request_timeout", status=408):
 
 
 class AlreadySubscribed(EventHubError, code="already_subscribed", status=409):
-    """The connection is subscribed to the channel."""
+    """The connection is already subscribed to the channel."""
 
 
 class NotSubscribed(EventHubError, code="not_subscribed", status=409):
@@ -227,7 +232,7 @@ class RateLimited(EventHubError, code="rate_limited", status=429, limit="publish
 
 
 class TooManyConnections(EventHubError, code="too_many_connections", status=429):
-    """As many connections are open from the client's address, or for its principal, as may be."""
+    """Too many connections are open from the client's address, or for its principal."""
 
 
 class HeadTooLarge(EventHubError, code="head_too_large", status=431):
@@ -239,12 +244,13 @@ class InvalidEvent(EventHubError, code="invalid_event", status=422):
 
 
 class IdempotencyConflict(EventHubError, code="idempotency_conflict", status=422):
-    """The idempotency key was used with different data, by the event `id` if its broker knows it yet."""
+    """The idempotency key was used with different data, by the event `id` if that is known yet."""
 
     def __init__(self, first: str | None) -> None:
         holder = f"event {first}" if first else "an event that is still being stored"
         super().__init__(
-            f"the idempotency key was used before, by {holder}, with different data; use a new key for a new event"
+            f"the idempotency key was used before, by {holder}, with different data; "
+            "use a new key for a new event"
         )
         self.id = first
 
@@ -258,19 +264,19 @@ class BrokerUnavailable(EventHubError, code="broker_unavailable", status=503):
 
 
 class KeysUnavailable(EventHubError, code="keys_unavailable", status=503):
-    """The keys that would tell whether a token is good cannot be had now."""
+    """The keys that verify the token cannot be fetched now."""
 
 
 class TooManyChannels(EventHubError, code="too_many_channels", status=503, limit="channels"):
-    """The broker holds as many channels as it may."""
+    """The broker holds as many channels as its limit allows."""
 
 
 class Disconnected(EventHubError, code="disconnected", status=503):
-    """An operator has ended the connection; another may be made."""
+    """An operator has ended the connection. The client may connect again."""
 
 
 class NodeFull(EventHubError, code="node_full", status=503, limit="connections"):
-    """This node has as many connections as it may."""
+    """This node has as many connections as its limit allows."""
 
 
 class ShuttingDown(EventHubError, code="shutting_down", status=503):
@@ -288,4 +294,4 @@ class ShuttingDown(EventHubError, code="shutting_down", status=503):
 
 
 class ConfigurationError(Exception):
-    """A setting that cannot be used; the server does not start."""
+    """A setting that cannot be used: the server does not start."""

@@ -11,7 +11,7 @@ from eventhub.config.fields import Moment, Patterns
 from eventhub.config.sections import Section
 
 
-def _hashed(value: Any) -> Any:
+def _reject_key(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(PREFIX):
         raise ValueError(
             "this is the key itself; expected its hash, which `eventhub key new` prints, too"
@@ -22,53 +22,54 @@ def _hashed(value: Any) -> Any:
 class KeySettings(Section):
     """An API key; `eventhub key new` makes one."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Who holds it")
-    hash: Annotated[str, BeforeValidator(_hashed)] = Field(
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="Name of the key's holder")
+    hash: Annotated[str, BeforeValidator(_reject_key)] = Field(
         pattern=r"^sha256:[0-9a-f]{64}$",
-        description="SHA-256 of the key; the key itself is stored nowhere",
+        description="SHA-256 of the key. The key itself is stored nowhere",
     )
     subscribe: Patterns = Field(
         default=[],
-        description="Channels to listen to, as patterns: chat.lobby, chat.*, iot.greenhouse.>, >",
+        description="Channels it may subscribe to, as patterns: chat.lobby, chat.*, "
+        "iot.greenhouse.>, >",
     )
-    publish: Patterns = Field(default=[], description="Channels to publish to, as patterns")
+    publish: Patterns = Field(default=[], description="Channels it may publish to, as patterns")
     presence: Patterns = Field(
-        default=[], description="Channels to see and be seen in, as patterns"
+        default=[], description="Channels whose presence it may see and take part in, as patterns"
     )
     expires: Moment | None = Field(
         default=None,
-        description="Until when it is good, such as 2027-01-31; without it, until it is removed",
+        description="When it expires, such as 2027-01-31. By default, never",
     )
     rate: float | None = Field(
         default=None,
         gt=0,
-        description="Events per second of each channel type, instead of the type's rate",
+        description="Events per second to each channel type, instead of the type's rate",
     )
-    operator: bool = Field(
-        default=False, description="May use the admin interface and read metrics"
-    )
+    operator: bool = Field(default=False, description="Allow the admin interface and the metrics")
 
 
 class VerificationKeySettings(Section):
-    """What tokens are verified with. Several at once make rotation possible."""
+    """A key that verifies tokens. Several at once make rotation possible."""
 
     id: str | None = Field(
         default=None,
         min_length=1,
         max_length=200,
-        description="The kid of tokens signed with it; none: for tokens without",
+        description="The kid of its tokens. By default, it verifies tokens without a kid",
     )
     algorithm: Literal["HS256", "RS256", "ES256", "EdDSA"] = Field(
-        description="The one algorithm it is used with"
+        description="The one algorithm that it is used with"
     )
-    secret: SecretStr | None = Field(default=None, description="For HS256: at least 32 bytes")
+    secret: SecretStr | None = Field(
+        default=None, description="For HS256: a secret of at least 32 bytes"
+    )
     file: Path | None = Field(
         default=None,
-        description="The PEM of a public key, or a file with the secret and nothing else",
+        description="PEM file of a public key, or a file that holds only the secret",
     )
 
     @model_validator(mode="after")
-    def _one_source(self) -> Self:
+    def _check_source(self) -> Self:
         if (self.secret is None) == (self.file is None):
             raise ValueError("expected either secret or file")
         if self.secret is not None and self.algorithm != "HS256":
@@ -82,31 +83,36 @@ class TokenSettings(Section):
     """JSON Web Tokens that are accepted (PROTOCOL.md, "Authentication")."""
 
     keys: list[VerificationKeySettings] = Field(
-        default=[], max_length=100, description="Keys that tokens are verified with"
+        default=[], max_length=100, description="Keys that verify tokens"
     )
     jwks: str | None = Field(
         default=None,
         pattern=r"^https?://[^/\s@]+(/\S*)?$",
-        description="URL of a JSON Web Key Set; needs issuer and audience; fetched again for unknown keys",
+        description="URL of a JSON Web Key Set. Needs issuer and audience. Fetched again for an "
+        "unknown key",
     )
     issuer: str | None = Field(default=None, description="The iss that tokens must have")
     audience: str | None = Field(
         default=None,
-        description="The aud that tokens must have; without it, tokens with an aud are refused",
+        description="The aud that tokens must have. By default, tokens with an aud are refused",
     )
-    leeway: float = Field(default=5, ge=0, le=300, description="Seconds that clocks may differ")
+    leeway: float = Field(
+        default=5, ge=0, le=300, description="Accepted difference of clocks, in seconds"
+    )
     warning: float = Field(
         default=30,
         gt=0,
         le=3600,
-        description="Seconds before a token expires that its connection is told; at most half of what was left when it was taken",
+        description="Seconds before a token expires at which its connection is warned: at most "
+        "half of the time that was left when it was accepted",
     )
 
     @model_validator(mode="after")
-    def _jwks_is_for_us(self) -> Self:
+    def _check_jwks_and_warning(self) -> Self:
         if self.warning <= self.leeway:
             raise ValueError(
-                f"warning is {self.warning:g}; expected more than leeway, {self.leeway:g}, as a token is taken so much longer"
+                f"warning is {self.warning:g}; expected more than leeway, {self.leeway:g}, "
+                "as a token is taken so much longer"
             )
         if self.jwks and not (self.issuer and self.audience):
             raise ValueError("jwks needs issuer and audience: its keys sign tokens for others, too")
@@ -114,18 +120,23 @@ class TokenSettings(Section):
 
 
 class AuthSettings(Section):
-    """Who may publish and listen. With neither keys nor tokens, everybody may do everything, and only on this machine."""
+    """Who may publish and subscribe.
+
+    Without keys and tokens, every client may do everything, and only this machine can connect.
+    """
 
     keys: list[KeySettings] = Field(default=[], max_length=10_000, description="API keys")
     tokens: TokenSettings = TokenSettings()
     query: bool = Field(
         default=False,
-        description="Take credentials from ?access_token=, too; they end up in the logs of proxies",
+        description="Also accept credentials in ?access_token=, which proxies write to their logs",
     )
-    public_metrics: bool = Field(default=False, description="/metrics needs no operator's key")
+    public_metrics: bool = Field(
+        default=False, description="Allow /metrics without an operator's key"
+    )
 
     @model_validator(mode="after")
-    def _keys_differ(self) -> Self:
+    def _check_unique_keys(self) -> Self:
         for field in ("name", "hash"):
             count = Counter(getattr(key, field) for key in self.keys)
             if twice := [value for value, times in count.items() if times > 1]:
@@ -134,5 +145,5 @@ class AuthSettings(Section):
 
     @property
     def configured(self) -> bool:
-        """Somebody can prove who they are."""
+        """Whether any credential is accepted."""
         return bool(self.keys or self.tokens.keys or self.tokens.jwks)

@@ -33,17 +33,19 @@ OriginPattern = Annotated[
 
 
 def _host(value: Any) -> Any:
-    """An address or a name, and nothing beside it."""
+    """An address or a name, without anything else."""
     if not isinstance(value, str) or parse_address(value) is not None or _HOST.fullmatch(value):
         return value
     if "/" in value or value.startswith("unix:"):
         raise ValueError(
-            "is no address; it listens on TCP alone, on an address such as 127.0.0.1 or 0.0.0.0, without a scheme or a path"
+            "is no address; it listens on TCP alone, on an address such as 127.0.0.1 or 0.0.0.0, "
+            "without a scheme or a path"
         )
     _, colon, port = value.rpartition(":")
     if colon and port.isdecimal():
         raise ValueError(
-            f"holds a port; expected the address alone, and the port apart (port, --port {port}, EVENTHUB_PORT)"
+            "holds a port; expected the address alone, and the port apart "
+            f"(port, --port {port}, EVENTHUB_PORT)"
         )
     if value.startswith("["):
         raise ValueError("stands in brackets; expected the address alone, such as ::1")
@@ -51,7 +53,10 @@ def _host(value: Any) -> Any:
 
 
 def _network(value: Any) -> Any:
-    """An address or a network. A name or * would be refused as "not a valid IPv6 network"."""
+    """An address or a network.
+
+    pydantic would refuse a name or * as "not a valid IPv6 network".
+    """
     if not isinstance(value, str):
         return value
     try:
@@ -75,9 +80,7 @@ def _network(value: Any) -> Any:
 
 
 _HOST = re.compile(r"|(?!.*\.[0-9]+\.?$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
-"""A host's name (RFC 1123, 2.1), which does not end as an IPv4 address does; nothing stands for
-every address.
-"""
+"""A host name (RFC 1123, 2.1), which does not end like an IPv4 address. Empty: every address."""
 Host = Annotated[str, BeforeValidator(_host)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -87,7 +90,7 @@ Milliseconds = Annotated[
 
 
 def split_commas(value: Any) -> Any:
-    """One value, or several separated by commas as variables have them, is a list."""
+    """A list from one value, or from several separated by commas, as variables have them."""
     if not isinstance(value, str):
         return value
     if value.startswith("["):
@@ -96,7 +99,7 @@ def split_commas(value: Any) -> Any:
 
 
 def _moment(value: Any) -> Any:
-    """A date is its first moment, in UTC."""
+    """A date means its first moment, in UTC."""
     if isinstance(value, str) and len(value) == len("2027-01-31"):
         value = date.fromisoformat(value)
     if isinstance(value, date) and not isinstance(value, datetime):
@@ -112,7 +115,6 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_moment, json_schema_input_typ
 def require_mapping(value: Any) -> Any:
     """Raise ValueError for a scalar or a list where a section is expected."""
     if not isinstance(value, (Mapping, BaseModel)):
-        raise ValueError(
-            f"expected keys such as payload, as in {{payload: {value if isinstance(value, str) else 'chat'}}}"
-        )
+        example = value if isinstance(value, str) else "chat"
+        raise ValueError(f"expected keys such as payload, as in {{payload: {example}}}")
     return value

@@ -14,23 +14,23 @@ from eventhub.events.channels import PublisherKind, SlowReaderPolicy
 
 
 class Section(BaseModel):
-    """A part of the configuration."""
+    """A section of the settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class HistorySettings(Section):
-    """How much a channel's log keeps."""
+    """How much of a channel's history is retained."""
 
     events: int = Field(
         default=1000,
         ge=0,
         le=1_000_000,
-        description="Events retained per channel; 0 keeps no history",
+        description="Events retained per channel; 0 for no history",
     )
     age: Milliseconds | None = Field(
         default=None,
-        description="How long events are retained, such as 24h; without it, however old",
+        description="How long events are retained, such as 24h. By default, age does not matter",
     )
 
 
@@ -39,13 +39,15 @@ class ChannelSettings(Section):
 
     payload: str = Field(
         default="json",
-        description="chat, log, reading, json (anything), a JSON Schema file, or package.module:Model",
+        description="chat, log, reading, json (any JSON), a JSON Schema file, or "
+        "package.module:Model",
     )
     history: HistorySettings = HistorySettings()
-    presence: bool = Field(default=False, description="Keep a list of who is there")
+    presence: bool = Field(default=False, description="Keep a list of members")
     slow: SlowReaderPolicy = Field(
         default=SlowReaderPolicy.DISCONNECT,
-        description="What happens to a reader whose buffer is full: disconnect, drop, or latest (the newest event of each key)",
+        description="What to do when a reader's buffer is full: disconnect, drop, or latest (the "
+        "newest event of each key)",
     )
     publish: Annotated[list[PublisherKind], BeforeValidator(split_commas)] = Field(
         default=[PublisherKind.PRODUCER],
@@ -53,12 +55,14 @@ class ChannelSettings(Section):
     )
     anonymous: Annotated[list[Action], BeforeValidator(split_commas)] = Field(
         default=[],
-        description="What anyone may do without a token, where `auth` is configured: subscribe, publish, presence",
+        description="What clients without a credential may do, where `auth` is configured: "
+        "subscribe, publish, presence",
     )
     rate: float | None = Field(
         default=None,
         gt=0,
-        description="Events per second that one principal may publish; without it, limits.publish_rate",
+        description="Events per second that one principal may publish. By default, "
+        "limits.publish_rate",
     )
 
 
@@ -69,38 +73,43 @@ class ShutdownSettings(Section):
         default=10,
         ge=0,
         le=3600,
-        description="Where other nodes take the clients, they are sent away evenly over so long, in no second more than "
-        "1.1 / spread of them unless it gets two seconds late; a hundred a second at least: small crowds leave at once",
+        description="When other nodes take the clients, they are disconnected evenly over this "
+        "time: at most 1.1 / spread of them in a second, unless it gets two seconds late, and at "
+        "least a hundred a second, so a small number leaves at once",
     )
     grace: float = Field(
         default=5,
         gt=0,
-        description="Longest wait after that for buffers to be flushed; one connection gets five at most",
+        description="Longest wait after that for buffers to be flushed. One connection gets five "
+        "at most",
     )
     reconnect_within: float = Field(
         default=5,
         gt=0,
-        description="Where other nodes take them, clients are told to come back within this time, each at its own moment",
+        description="When other nodes take the clients, each is told to reconnect at its own "
+        "moment within this time",
     )
 
 
 class TlsSettings(Section):
-    """TLS, where no proxy does it."""
+    """TLS, if no proxy terminates it."""
 
     certificate: Path | None = Field(
-        default=None, description="PEM file of the certificate and its chain; without it, no TLS"
+        default=None,
+        description="PEM file of the certificate and its chain. By default, there is no TLS",
     )
     key: Path | None = Field(
         default=None,
-        description="PEM file of its private key, where the certificate's file does not hold it",
+        description="PEM file of the private key, if the certificate's file does not hold it",
     )
     clients: Path | None = Field(
         default=None,
-        description="PEM file of authorities; clients without a certificate of theirs are refused",
+        description="PEM file of authorities. Clients without a certificate of one of them are "
+        "refused",
     )
 
     @model_validator(mode="after")
-    def _goes_with_certificate(self) -> Self:
+    def _check_certificate(self) -> Self:
         if self.key is not None and self.certificate is None:
             raise ValueError("there is a key and no certificate; expected both, or neither")
         if self.clients is not None and self.certificate is None:
@@ -118,7 +127,7 @@ class LogSettings(Section):
 
     level: Level = Field(
         default="info",
-        description="What is less important is not logged; operators can change it while it runs",
+        description="Lowest level that is logged. Operators can change it at run time",
     )
     format: Literal["auto", "json", "console"] = Field(
         default="auto", description="auto: console on a terminal, json elsewhere"
@@ -128,21 +137,23 @@ class LogSettings(Section):
         default=1.0,
         ge=0,
         le=1,
-        description="Share of requests that have one; those answered with 5xx always have",
+        description="Share of requests that get a line. Those answered with 5xx always do",
     )
 
 
 class TracingSettings(Section):
-    """OpenTelemetry traces (docs/tracing.md). The image has what they need; elsewhere it is an extra, otel."""
+    """OpenTelemetry traces (docs/tracing.md). They need the extra `otel`, which the image has."""
 
     endpoint: str | None = Field(
         default=None,
         pattern=r"^https?://[^/\s@?#]+(/[^\s?#]*)?$",
-        description="Base URL of a collector that takes OTLP over HTTP, such as http://localhost:4318; without it, nothing is traced",
+        description="Base URL of a collector that takes OTLP over HTTP, such as "
+        "http://localhost:4318. By default, there are no traces",
     )
     sample: float = Field(
         default=0.01,
         ge=0,
         le=1,
-        description="Share of publishes without a traceparent that begin a trace; a sampled one is followed",
+        description="Share of publishes without a traceparent that begin a trace. A sampled "
+        "traceparent is always followed",
     )

@@ -1,7 +1,9 @@
-"""Variables that Kubernetes sets in every pod for each Service ("service links"): those of one named `eventhub` look like settings.
+"""Service links: variables that Kubernetes sets in every pod for each Service.
 
-For a Service of one port they are EVENTHUB_SERVICE_HOST, EVENTHUB_SERVICE_PORT, EVENTHUB_SERVICE_PORT_HTTP, EVENTHUB_PORT,
-EVENTHUB_PORT_8000_TCP, and that with _PROTO, _PORT and _ADDR. A Service named `eventhub-web` has EVENTHUB_WEB_SERVICE_HOST, and so on.
+Those of a Service named `eventhub` look like settings. With one port they are
+EVENTHUB_SERVICE_HOST, EVENTHUB_SERVICE_PORT, EVENTHUB_SERVICE_PORT_HTTP, EVENTHUB_PORT,
+EVENTHUB_PORT_8000_TCP, and the last one with _PROTO, _PORT and _ADDR. A Service named
+`eventhub-web` has EVENTHUB_WEB_SERVICE_HOST, and so on.
 """
 
 import re
@@ -22,13 +24,16 @@ _SHAPES = [
         (r"_PORT_\d+_(?:TCP|UDP|SCTP)_ADDR", r"[0-9A-Fa-f:.]+"),
     )
 ]
-"""What stands behind the Service's name, and the value. A variable with another value is somebody's
-own.
+"""What follows the Service's name, and the form of the value. A variable with a value of any other
+form was set by a person.
 """
 
 
 def service_links(environment: Mapping[str, str], prefix: str) -> list[str]:
-    """The variables of whole families, of Services whose name begins so: both HOST and PORT must be there."""
+    """The variables of Services whose name begins with `prefix`.
+
+    A Service is recognized by its HOST and PORT, which must both be set.
+    """
     services = [
         name.removesuffix(HOST)
         for name, value in environment.items()
@@ -45,7 +50,7 @@ def service_links(environment: Mapping[str, str], prefix: str) -> list[str]:
 
 
 def looks_like_link(value: object) -> bool:
-    """Whether a value is one that only such a variable has: `tcp://10.0.0.1:8000`."""
+    """Whether a value has the form that only a service link has: `tcp://10.0.0.1:8000`."""
     return isinstance(value, str) and _URL.fullmatch(value) is not None
 
 

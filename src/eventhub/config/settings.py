@@ -61,10 +61,11 @@ class Settings(BaseSettings):
         default=1,
         ge=1,
         le=256,
-        description="Processes that serve; more than one needs a broker that they can share",
+        description="Worker processes. More than one needs a broker that they can share",
     )
     insecure: bool = Field(
-        default=False, description="Listen beyond loopback although no authentication is configured"
+        default=False,
+        description="Allow a host other than loopback although no authentication is configured",
     )
     broker: str = Field(
         default="memory://",
@@ -80,13 +81,15 @@ class Settings(BaseSettings):
     )
     origins: Annotated[list[OriginPattern], NoDecode, BeforeValidator(split_commas)] = Field(
         default=[],
-        description="Origins of other hosts' pages that may connect and publish, such as https://app.example, https://*.example.com (all "
-        "names below it), capacitor://localhost or moz-extension://*; null for files, and for sandboxed frames of any page; * for all. "
-        "A server without `auth` on a loopback address answers to their hosts, too",
+        description="Origins of other hosts' pages that may connect and publish, such as "
+        "https://app.example, https://*.example.com (all names below it), capacitor://localhost "
+        "or moz-extension://*; null for files and for sandboxed frames of any page; * for all. A "
+        "server without `auth` on a loopback address answers to their hosts, too",
     )
     proxies: Annotated[list[Network], NoDecode, BeforeValidator(split_commas)] = Field(
         default=[],
-        description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto are believed (Forwarded is not read)",
+        description="Addresses or networks of reverse proxies whose X-Forwarded-For and -Proto "
+        "are trusted (Forwarded is not read)",
     )
     auth: AuthSettings = AuthSettings()
     tls: TlsSettings = TlsSettings()
@@ -96,7 +99,7 @@ class Settings(BaseSettings):
     )
     native: bool = Field(
         default=True,
-        description="Write to many WebSockets with the native extension, where it was built",
+        description="Write to many WebSockets with the native extension, if it is installed",
     )
     heartbeat: float = Field(default=25, ge=0.05, le=3600, description="Seconds between heartbeats")
     limits: LimitSettings = LimitSettings()
@@ -112,30 +115,31 @@ class Settings(BaseSettings):
         *args: PydanticBaseSettingsSource,  # noqa: ARG003
         **kwargs: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What it is called with, and nothing else: the environment is read by config/loader.py, which leaves out what is not meant for us."""
+        """The arguments only. `loader.py` reads the environment, without foreign variables."""
         return (init_settings,)
 
     @model_validator(mode="after")
-    def _sizes_fit(self) -> Self:
+    def _check_sizes(self) -> Self:
         if self.limits.event_bytes > self.limits.body_bytes:
             raise ValueError(
-                f"limits.event_bytes is {self.limits.event_bytes}; expected at most limits.body_bytes"
+                f"limits.event_bytes is {self.limits.event_bytes}; "
+                "expected at most limits.body_bytes"
             )
         return self
 
     @property
     def file(self) -> Path | None:
-        """The file that was read, if there was one."""
+        """The file that was read, if any."""
         return self._file
 
     def read_from(self, file: Path | None) -> "Settings":
-        """These, which were read from this file."""
+        """Note the file that these settings were read from. Returns self."""
         self._file = file
         return self
 
     @property
     def broker_shown(self) -> str:
-        """The broker's address without what it may hold of a secret."""
+        """The broker's URL without its secrets."""
         return without_secrets(self.broker)
 
     @property
@@ -146,11 +150,14 @@ class Settings(BaseSettings):
 
 
 def without_secrets(text: str) -> str:
-    """A URL without user, password and options, whatever characters those hold; other texts as they are."""
+    """A URL without user, password and options, whatever characters these hold.
+
+    Other texts stay as they are.
+    """
     scheme, separator, rest = text.partition("://")
     if not separator or scheme == "sqlite":
         return text
     login, at, host = rest.rpartition("@")
-    if "?" in login:  # whether it is in the password or begins the options cannot be told
+    if "?" in login:  # it may be in the password or begin the options
         return f"{scheme}://***"
     return f"{scheme}://{'***@' if at else ''}{host.partition('?')[0]}"

@@ -1,4 +1,4 @@
-"""Documents that are made from the code: the settings page and the JSON Schema of eventhub.yaml."""
+"""Documents made from the settings: docs/settings.md and the JSON Schema of eventhub.yaml."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,17 +9,25 @@ from eventhub.config.settings import PREFIX, Settings
 
 HEAD = """# Settings
 
-Keys of `eventhub.yaml`, which is beside where the server starts, or where `--config` or `EVENTHUB_CONFIG` says. Each is also an
-environment variable, which wins over the file; the command line wins over both. In a variable, lists and mappings are JSON; a mapping is
-merged with the file's, key by key. Unknown keys and variables are refused, but for those that Kubernetes sets for a Service named
-`eventhub` (`EVENTHUB_SERVICE_HOST`, `EVENTHUB_PORT=tcp://…`): a warning names them. `eventhub check` says whether a configuration can be
-used (it opens no database and connects to no broker); `eventhub schema` prints its JSON Schema, for editors:
+The server reads `eventhub.yaml` in the directory where it starts, or the file that `--config` or
+`EVENTHUB_CONFIG` names. Each key is also an environment variable, which wins over the file. The
+command line wins over both. In a variable, lists and mappings are JSON; a mapping is merged with
+the file's, key by key. Unknown keys and variables are refused, except those that Kubernetes sets
+for a Service named `eventhub` (`EVENTHUB_SERVICE_HOST`, `EVENTHUB_PORT=tcp://…`): a warning names
+them.
+
+`eventhub check` tells whether a configuration can be used. It opens no database and connects to no
+broker. `eventhub schema` prints the JSON Schema of the file, for editors:
 
 ```yaml
 # yaml-language-server: $schema=eventhub.schema.json
 broker: memory://
 channels:
-  chat:   {payload: chat,    history: {events: 500, age: 24h},  presence: true, publish: [client, producer]}
+  chat:
+    payload: chat
+    history: {events: 500, age: 24h}
+    presence: true
+    publish: [client, producer]
   logs:   {payload: log,     history: {events: 10000, age: 1h}, publish: [producer]}
   iot:    {payload: reading, history: {events: 1000, age: 7d},  slow: latest,   publish: [producer]}
   orders: {payload: schemas/order.json}          # JSON Schema 2020-12, relative to this file
@@ -29,7 +37,7 @@ channels:
 """
 
 
-BELOW = (
+REPEATED = (
     (
         "A channel type",
         "Below `channels.NAME`:",
@@ -41,19 +49,19 @@ BELOW = (
         (("", KeySettings),),
     ),
     (
-        "A key that tokens are verified with",
+        "A key that verifies tokens",
         "An item of `auth.tokens.keys`:",
         (("", VerificationKeySettings),),
     ),
 )
-"""Sections that are there any number of times."""
+"""Sections that can occur any number of times."""
 
 
 def settings_page() -> str:
-    """docs/settings.md."""
+    """The content of docs/settings.md."""
     rows = ["| key | variable | default | meaning |", "|---|---|---|---|", *_rows("", Settings)]
     parts = [HEAD + "\n".join(rows)]
-    for title, where, models in BELOW:
+    for title, where, models in REPEATED:
         table = [
             "| key | default | meaning |",
             "|---|---|---|",
@@ -64,7 +72,7 @@ def settings_page() -> str:
 
 
 def settings_schema() -> dict[str, Any]:
-    """JSON Schema of eventhub.yaml."""
+    """The JSON Schema of eventhub.yaml."""
     schema = Settings.model_json_schema(mode="validation")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
