@@ -95,7 +95,7 @@ class Session:
     def hello(self) -> None:
         """Write `hello`, the first message of a WebSocket."""
         limits = self._limits.as_dict()
-        self._write("hello", None, {"session": self.id, "version": __version__, "limits": limits})
+        self._reply("hello", None, {"session": self.id, "version": __version__, "limits": limits})
 
     def receive(self, message: bytes) -> None:
         """Handle a text message of the client. An error is answered, never raised."""
@@ -172,16 +172,16 @@ class Session:
 
     def expiring(self, seconds: float) -> None:
         """The credential expires, and the connection closes, unless `auth` renews it in time."""
-        self._write("expiring", None, {"expires_in": round(seconds, 3)})
+        self._reply("expiring", None, {"expires_in": round(seconds, 3)})
 
     def error(self, error: EventHubError, ref: Ref = None) -> None:
         """Answer with an error."""
         self._channels.refused(error)
-        self._write("error", ref, error.as_dict())
+        self._reply("error", ref, error.as_dict())
 
     def goodbye(self, error: ShuttingDown) -> None:
         """The connection closes next. The client comes back after `error.retry_after` seconds."""
-        self._write("goodbye", None, error.as_goodbye())
+        self._reply("goodbye", None, error.as_goodbye())
         for subscriber in self._subscriptions.values():
             # The member is expected on another node in a moment, so neither its leave nor its
             # join is announced (presence/roster.py, rule 4).
@@ -194,7 +194,7 @@ class Session:
             return
         time = format_time(outcome.time)
         fields = {"channel": channel, "id": str(outcome.position), "time": time}
-        self._write("published", ref, fields)
+        self._reply("published", ref, fields)
 
     # Commands
 
@@ -210,7 +210,7 @@ class Session:
                 self._deferred.start()
                 self._identity.authenticate(command.token, partial(self._decided, command.ref))
             case Ping():
-                self._write("pong", command.ref, {})
+                self._reply("pong", command.ref, {})
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
         channel = command.channel
@@ -221,7 +221,7 @@ class Session:
         if (ref := self._answers_due.pop(channel, None)) is not None:
             why = f"unsubscribed from {channel!r} before the subscription had begun"
             self.error(NotSubscribed(why), ref)
-        self._write("unsubscribed", command.ref, {"channel": channel, "reason": "client"})
+        self._reply("unsubscribed", command.ref, {"channel": channel, "reason": "client"})
 
     def _publish(self, command: Publish) -> None:
         try:
@@ -245,7 +245,7 @@ class Session:
         fields = {"channel": subscriber.channel, **start.as_dict()}
         if command.presence:
             fields |= self._channels.watch(subscriber)
-        self._write("subscribed", command.ref, fields, start.position)
+        self._reply("subscribed", command.ref, fields, start.position)
 
     # Authentication
 
@@ -272,7 +272,7 @@ class Session:
             fields: dict[str, Any] = {"principal": outcome.name}
             if outcome.expires is not None:
                 fields["expires_in"] = max(0, outcome.expires - self._channels.now()) / 1000
-            self._write("authenticated", ref, fields)
+            self._reply("authenticated", ref, fields)
             self._end_forbidden()
         for message in deferred:
             self.receive(message)
@@ -286,9 +286,9 @@ class Session:
                 self._channels.unsubscribe(self._subscriptions.pop(channel))
                 if (ref := self._answers_due.pop(channel, None)) is not None:
                     self.error(error, ref)
-                self._write("unsubscribed", None, {"channel": channel, "reason": error.code})
+                self._reply("unsubscribed", None, {"channel": channel, "reason": error.code})
 
-    def _write(
+    def _reply(
         self, kind: str, ref: Ref, fields: dict[str, Any], position: Position | None = None
     ) -> None:
         if self._closed:
