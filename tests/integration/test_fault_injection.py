@@ -94,16 +94,16 @@ _PLACES: dict[str, list[str]] = {
         "server/connections/scatter_gather.py:ScatterGather._on_message:spawn",
     ],
     "watcher": [
-        "hub/cluster.py:Cluster.hear:_note",
+        "hub/cluster.py:Cluster.on_message:_note",
         "presence/notifier.py:PresenceWatchers._tell_crowd:_write",
         "presence/notifier.py:PresenceWatchers._tell_each:_write",
         "presence/notifier.py:PresenceWatchers._write:write_all",
-        "presence/notifier.py:PresenceWatchers.drained:_call",
-        "presence/notifier.py:PresenceWatchers.tell:_call",
+        "presence/notifier.py:PresenceWatchers.drained:_wake_for",
+        "presence/notifier.py:PresenceWatchers.on_change:_wake_for",
     ],
     "rates": [
         "server/app.py:Application._lifespan:create_task",
-        "server/security/publish_quota.py:PublishQuota.run:tell",
+        "server/security/publish_quota.py:PublishQuota.run:broadcast",
     ],
     "first message": [
         "server/connections/deadlines.py:Deadlines._expire:call_soon",
@@ -163,6 +163,7 @@ _PLACES: dict[str, list[str]] = {
     ],
 }
 _REASONS = {
+    "hub/cluster.py:Cluster.attend:broadcast": "one message of the node itself; its loop is begun again (Faults.kept)",
     "events/arrays.py:_scan:_end": "one body's bytes: what it raises, the request that sent them is answered",
     "events/arrays.py:pieces:_end": "one body's bytes: what it raises, the request that sent them is answered",
     "brokers/nats/broker.py:NatsBroker.run:_serve": "a fault costs this connection to the server (test_nats_link.py)",
@@ -188,7 +189,7 @@ _REASONS = {
     "brokers/sqlite/writer.py:WriterThread._recover:_call": "hands over names of channels",
     "brokers/sqlite/writer.py:WriterThread._refuse:_call": "hands over an error",
     "brokers/sqlite/writer.py:WriterThread._subscribe:_call": "hands over a position",
-    "server/connections/block_replication.py:BlockReplication.send:tell": "rows that were checked where they came in; its loop is begun again (Faults.kept)",
+    "server/connections/block_replication.py:BlockReplication.send:broadcast": "rows that were checked where they came in; its loop is begun again (Faults.kept)",
     "server/app.py:Application._lifespan:set_exception_handler": "counts and logs, and suppresses what that raises",
     "server/app.py:_beat:beat": "a signal to the supervisor; its loop is begun again (Faults.kept)",
     "server/process/tls.py:Certificates.run:to_thread": "reads files; its loop is begun again (Faults.kept)",

@@ -1,4 +1,4 @@
-"""What nodes tell one another through the broker: who is present, and messages under topics."""
+"""Messages between nodes through the broker: presence, and messages under topics."""
 
 import asyncio
 import secrets
@@ -17,37 +17,37 @@ from eventhub.presence.notifier import PresenceWatchers
 from eventhub.presence.roster import PresenceChange, Roster
 
 PRESENCE_SECONDS = 0.25
-"""Between two messages to other nodes about who came and went here."""
+"""Between two broadcasts of the members that joined and left here."""
 GATHER_SECONDS = 0.1
-"""For so long what changes in a channel is gathered, before its watchers are told."""
+"""Changes of a channel are gathered for this long before its watchers are told."""
 TURN_SECONDS = 0.002
-"""Of telling watchers, or of forgetting a lost node's members, in one turn of the loop, and
-whatever one channel or slice takes.
+"""One turn of the loop for telling watchers, or for forgetting a lost node's members. What one
+channel or slice takes comes on top.
 """
 REST = 3
-"""So many times as long as telling took it rests: others have three quarters of the core, however
-many come and go.
+"""After telling watchers, rest this many times as long as it took: three quarters of the core are
+left for other work.
 """
 
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
-"""What reading a message raises that is of another version, or of no node at all."""
+"""Errors while reading a message of another version, or of no node at all."""
 
 log = structlog.get_logger("eventhub.nodes")
 
 
 class Cluster:
-    """This node among the others. `attend` and `notify` must be running."""
+    """The other nodes, as this node sees them. `attend` and `notify` must be running."""
 
     def __init__(
         self, broker: Broker, broke: Callable[[Subscriber, Exception], None], faults: Faults
     ) -> None:
         self.own = secrets.token_hex(4)
-        """This node's id, unique to this run of it."""
+        """This node's id. Unique to this run of it."""
         self._broker = broker
         self._faults = faults
         self._roster = Roster(self.own)
         self._news = asyncio.Event()
-        """Watchers are to be told something."""
+        """Set while watchers have something to be told."""
         self._watchers = PresenceWatchers(self._roster, self._news.set, broke)
         self._listeners: dict[bytes, OnMessage] = {}
 
@@ -55,23 +55,26 @@ class Cluster:
 
     @property
     def others(self) -> set[str]:
-        """The ids of the other nodes that are there, as far as this one knows."""
+        """The ids of the other nodes, as far as this one knows."""
         return self._roster.nodes
 
-    def listen(self, topic: bytes, hear: OnMessage) -> None:
-        """Give `hear` what other nodes tell under this topic. It may raise anything that a stranger's message can cause."""
-        self._listeners[topic] = hear
+    def listen(self, topic: bytes, on_message: OnMessage) -> None:
+        """Call `on_message` with every message of other nodes under a topic.
 
-    async def tell(self, topic: bytes, body: bytes) -> None:
-        """Tell all other nodes, at most once: it may be lost. Raises BrokerUnavailable."""
+        It may raise any error that a message of an unknown sender can cause.
+        """
+        self._listeners[topic] = on_message
+
+    async def broadcast(self, topic: bytes, body: bytes) -> None:
+        """Send a message to all other nodes. It arrives at most once. Raises BrokerUnavailable."""
         await self._broker.broadcast(b"%b %b %b" % (topic, self.own.encode(), body))
 
-    def hear(self, message: bytes) -> None:
-        """What the broker brings, this node's own messages among it. Raises nothing: it is called in the broker's task."""
+    def on_message(self, message: bytes) -> None:
+        """Take in a broadcast, perhaps this node's own. Does not raise: the broker's task calls it."""
         changes: list[PresenceChange] = []
         try:
             if message.startswith(b"{"):
-                changes = self._roster.hear(message, _elapsed())
+                changes = self._roster.on_message(message, _elapsed())
             else:
                 self._pass_on(message)
         except UNREADABLE as error:
@@ -83,50 +86,50 @@ class Cluster:
 
     def _pass_on(self, message: bytes) -> None:
         topic, node, body = (*message.split(b" ", 2), b"", b"")[:3]
-        hear = self._listeners.get(topic)
-        if hear is not None and node != self.own.encode():
-            hear(body)
+        on_message = self._listeners.get(topic)
+        if on_message is not None and node != self.own.encode():
+            on_message(body)
 
     # Presence
 
     def members(self, channel: str) -> list[str]:
-        """Ids, in the order of arrival."""
+        """Member ids, in the order of arrival."""
         return self._roster.members(channel)
 
     def join(self, subscriber: Subscriber) -> None:
-        """It is present in its channel from now on."""
+        """A subscriber's member is present from now on."""
         if subscriber.member and self._roster.join(subscriber.channel, subscriber.member):
-            self._watchers.tell(PresenceChange(subscriber.channel, subscriber.member, joined=True))
+            self._watchers.on_change(
+                PresenceChange(subscriber.channel, subscriber.member, joined=True)
+            )
 
     def leave(self, subscriber: Subscriber) -> None:
-        """It is present no more."""
+        """A subscriber's member is no longer present."""
         if subscriber.member and self._roster.leave(subscriber.channel, subscriber.member):
-            self._watchers.tell(PresenceChange(subscriber.channel, subscriber.member, joined=False))
+            self._watchers.on_change(
+                PresenceChange(subscriber.channel, subscriber.member, joined=False)
+            )
 
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:
-        """The members of its channel as message fields; what changes is written to it from now on."""
+        """The members as message fields. Changes are written to the subscriber from now on."""
         return self._watchers.add(subscriber)
 
     def drained(self, subscriber: Subscriber) -> None:
-        """Its writer has room again."""
+        """A subscriber's writer has room again."""
         self._watchers.drained(subscriber)
 
     def unwatch(self, subscriber: Subscriber) -> None:
-        """Tell it nothing more."""
+        """Tell a subscriber nothing more."""
         self._watchers.discard(subscriber)
 
     async def attend(self) -> None:
-        """Tell the others who came and went here, and find out who has gone with a node that is silent; until cancelled."""
+        """Broadcast the changes of this node, and forget silent nodes, until cancelled."""
         while True:
             await asyncio.sleep(PRESENCE_SECONDS)
-            with suppress(
-                BrokerUnavailable
-            ):  # other nodes see by the numbers that they missed something, and ask
+            with suppress(BrokerUnavailable):  # other nodes see the missing number, and ask
                 for message in self._roster.messages(_elapsed()):
                     await self._broker.broadcast(message)
-                    await asyncio.sleep(
-                        0
-                    )  # a broker in this process has not let others have their turn
+                    await asyncio.sleep(0)  # the memory broker never yields to the loop
             begin = time.perf_counter()
             for change in self._roster.expire(_elapsed()):
                 self._note(change)
@@ -135,7 +138,7 @@ class Cluster:
                     begin = time.perf_counter()
 
     async def notify(self) -> None:
-        """Tell watchers what has changed, at a pace that leaves others most of the core; until cancelled."""
+        """Tell watchers of changes, at a pace that leaves most of the core free, until cancelled."""
         while True:
             if not self._watchers.due:
                 self._news.clear()
@@ -143,7 +146,7 @@ class Cluster:
             await asyncio.sleep(GATHER_SECONDS)
             try:
                 await self._tell_watchers()
-            except Exception as error:  # in one channel: the others go on
+            except Exception as error:  # of one channel: the others go on
                 self._faults.note("watchers", error)
 
     async def _tell_watchers(self) -> None:
@@ -154,13 +157,13 @@ class Cluster:
                 begin = time.perf_counter()
 
     def _note(self, change: PresenceChange) -> None:
-        """Of a member elsewhere. An error of ours shall cost the broker's task nothing."""
+        """A member elsewhere has changed. An error must not end the broker's task."""
         try:
-            self._watchers.tell(change)
+            self._watchers.on_change(change)
         except Exception as error:
             self._faults.note("presence", error, channel=change.channel)
 
 
 def _elapsed() -> int:
-    """Milliseconds on a clock that is never set."""
+    """Milliseconds of a monotonic clock."""
     return time.monotonic_ns() // 1_000_000

@@ -62,7 +62,7 @@ class Hub:
         try:
             async with asyncio.TaskGroup() as group:
                 self._tasks.group = group
-                group.create_task(self._broker.run(deliver, gap, nodes.hear), name="broker")
+                group.create_task(self._broker.run(deliver, gap, nodes.on_message), name="broker")
                 group.create_task(kept("presence", nodes.attend), name="presence")
                 group.create_task(kept("watchers", nodes.notify), name="watchers")
                 self.started.set()

@@ -1,15 +1,15 @@
-"""Who is told of members that come and go, and when. No clock of its own, no await.
+"""Tells watchers of a channel which members join and leave, and when. No clock, no await.
 
 The rules:
 
-1. What changes in a channel is gathered, and told to all of its watchers at once: one write for each. Whoever came and went
-   meanwhile is not mentioned, so a client that comes and goes all the time is told of once a gathering, or not at all.
-2. A watcher is told what changed since it began to watch: `subscribed` had what was before.
-3. Where much has changed at once, or a watcher had no room when others were told, a `presence` message with the whole list takes
-   the place of `join` and `leave`. No watcher is ended for having no room: the list is short, and told once it has drained.
-4. A crowd is told its number, and names where they are few, once in CROWD_SECONDS: a channel of ten thousand that told each of
-   its members of each would send a hundred million messages to fill.
-5. `flush` pauses after each channel, and in a large one after each SLICE of watchers.
+1. The changes of a channel are gathered and sent to all its watchers together: one write for each. A
+   member that joined and left in between is not mentioned.
+2. A watcher is told what changed since it began to watch. `subscribed` had the members before that.
+3. After many changes, or when a watcher had no room, a `presence` message with all members replaces
+   `join` and `leave`. No watcher is disconnected for having no room.
+4. A crowd is told its number of members, and their names if they are few, once in CROWD_SECONDS.
+   Otherwise ten thousand members of a channel would be sent a hundred million messages.
+5. `flush` pauses after each channel, and in a crowd after every SLICE watchers.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,45 +23,41 @@ from eventhub.delivery.writes import Write, write_all
 from eventhub.presence.roster import PresenceChange, Roster
 
 CROWD = 200
-"""Members, or watchers, beyond which a channel's watchers hear of changes now and then; and of the
-number alone, if members are so many.
-"""
+"""With more members or watchers, a channel is a crowd. With more members, it is told no names."""
 CROWD_SECONDS = 1.0
 SLICE = 250
-"""Watchers told in one go."""
+"""Watchers that are written to without a pause."""
 CHANGES = 32
-"""Changes that are told one by one. Beyond it the whole list is hardly longer."""
+"""With more changes, watchers are sent all members."""
 BEGINNINGS = 8
-"""Moments within a gathering at which watchers may have begun; those who begin later get the whole
-list.
-"""
+"""Parts of the gathered changes: each new watcher begins one. Later watchers are sent all members."""
 
 News = dict[str, bool]
-"""Members that came (True) or went since a moment, without those who did both."""
+"""Members that joined (True) or left (False), without those that did both."""
 
 
 class ChannelWatchers:
-    """The watchers of one channel, and what they are to be told."""
+    """The watchers of one channel, and the changes to tell them."""
 
     __slots__ = ("_listed", "behind", "crowded", "news", "told", "watching")
 
     def __init__(self) -> None:
         self.watching: dict[Subscriber, int] = {}
-        """Those to tell, and the part of the news with which each began."""
+        """Each watcher, and the part of `news` with which it began."""
         self.news: list[News] = [{}]
-        """What has changed since they were last told, in parts: a watcher that comes begins a new
-        one. Not kept for a crowd.
+        """Changes that have not been sent, in parts. A new watcher begins a part. Not kept for a
+        crowd.
         """
         self.behind: dict[Subscriber, None] = {}
-        """Those who need the whole list."""
+        """Watchers that must be sent all members."""
         self.crowded = False
-        """They have been told as a crowd, and do not know all names."""
+        """The watchers have been told as a crowd, and do not know all names."""
         self.told = 0.0
-        """When that was."""
+        """When the crowd was last told, in seconds."""
         self._listed: bytearray | None = None
 
     def note(self, member: str, *, joined: bool) -> None:
-        """A member came or went."""
+        """A member joined or left."""
         if self.crowded:
             self._listed = None
             return
@@ -72,7 +68,7 @@ class ChannelWatchers:
         _add(self.news[-1], member, joined=joined)
 
     def begin(self, subscriber: Subscriber) -> None:
-        """It knows what is true now."""
+        """Add a watcher that knows all members of this moment."""
         if self.news[-1] and len(self.news) < BEGINNINGS:
             self.news.append({})
         elif self.news[-1]:
@@ -80,7 +76,7 @@ class ChannelWatchers:
         self.watching[subscriber] = len(self.news) - 1
 
     def since(self, part: int) -> News:
-        """What has changed since this part of the news began."""
+        """The changes since a part began."""
         changed: News = {}
         for news in self.news[part:]:
             for member, joined in news.items():
@@ -88,21 +84,22 @@ class ChannelWatchers:
         return changed
 
     def listed(self, members: Callable[[], list[str]]) -> bytes:
-        """The list of members as JSON. Kept while nobody goes: a crowd that comes asks for it as often as it has members."""
+        """All members as JSON. Kept until one leaves: a crowd that joins asks for it again and again."""
         if self._listed is None:
             self._listed = bytearray(orjson.dumps([{"id": member} for member in members()])[1:-1])
         return b"[%b]" % bytes(self._listed)
 
     def forget(self) -> None:
-        """The news have been told, or are about to be."""
+        """The changes have been sent, or are about to be."""
         self.news = [{}]
         self.watching = dict.fromkeys(self.watching, 0)
 
 
 class PresenceWatchers:
-    """The subscribers that asked for presence, by channel. `wake` is called when there is something to tell: call `flush` soon.
+    """The subscribers that asked for presence, by channel.
 
-    `broke` ends a connection that could not be written to, but not from inside the call.
+    `wake` is called when there is something to tell: call `flush` soon. `broke` closes a
+    connection that could not be written to, but not from inside the call.
     """
 
     def __init__(
@@ -114,79 +111,79 @@ class PresenceWatchers:
         self._broke = broke
         self._roster = roster
         self._wake = wake
-        self._audiences: dict[str, ChannelWatchers] = {}
-        self._due: dict[str, None] = {}  # channels with something to tell
+        self._channels: dict[str, ChannelWatchers] = {}
+        self._due: dict[str, None] = {}  # channels with changes to send
 
     def add(self, subscriber: Subscriber) -> dict[str, Any]:
-        """Tell it what changes from now on. What is true now, as message fields."""
-        audience = self._audiences.setdefault(subscriber.channel, ChannelWatchers())
-        audience.begin(subscriber)
-        audience.crowded = audience.crowded or self._is_crowd(subscriber.channel, audience)
-        return self._fields(subscriber.channel, audience)
+        """Tell a subscriber of changes from now on. Returns the members as message fields."""
+        watchers = self._channels.setdefault(subscriber.channel, ChannelWatchers())
+        watchers.begin(subscriber)
+        watchers.crowded = watchers.crowded or self._is_crowd(subscriber.channel, watchers)
+        return self._fields(subscriber.channel, watchers)
 
     def discard(self, subscriber: Subscriber) -> None:
-        """Tell it nothing more."""
-        if (audience := self._audiences.get(subscriber.channel)) is not None:
-            audience.watching.pop(subscriber, None)
-            audience.behind.pop(subscriber, None)
-            if not audience.watching:
-                del self._audiences[subscriber.channel]
+        """Tell a subscriber nothing more."""
+        if (watchers := self._channels.get(subscriber.channel)) is not None:
+            watchers.watching.pop(subscriber, None)
+            watchers.behind.pop(subscriber, None)
+            if not watchers.watching:
+                del self._channels[subscriber.channel]
                 self._due.pop(subscriber.channel, None)
 
     def drained(self, subscriber: Subscriber) -> None:
-        """It has room again."""
-        audience = self._audiences.get(subscriber.channel)
-        if audience is not None and subscriber in audience.behind:
-            self._call(subscriber.channel)
+        """A subscriber's writer has room again."""
+        watchers = self._channels.get(subscriber.channel)
+        if watchers is not None and subscriber in watchers.behind:
+            self._wake_for(subscriber.channel)
 
-    def tell(self, change: PresenceChange) -> None:
-        """A member came or went."""
-        if (audience := self._audiences.get(change.channel)) is not None:
-            audience.note(change.member, joined=change.joined)
-            self._call(change.channel)
+    def on_change(self, change: PresenceChange) -> None:
+        """A member joined or left."""
+        if (watchers := self._channels.get(change.channel)) is not None:
+            watchers.note(change.member, joined=change.joined)
+            self._wake_for(change.channel)
 
     @property
     def due(self) -> bool:
-        """There is something to tell."""
+        """Whether `flush` has something to send."""
         return bool(self._due)
 
     def flush(self, now: float) -> Iterator[None]:
-        """Tell all that is due, at `now` in seconds; a crowd only when its time has come."""
+        """Send what is due at `now` in seconds. A crowd is told once in CROWD_SECONDS."""
         for channel in list(self._due):
-            audience = self._audiences.get(channel)
-            if audience is None or channel not in self._due:
-                continue  # the last of them left meanwhile
-            crowd = self._is_crowd(channel, audience)
-            if (crowd or audience.crowded) and now < audience.told + CROWD_SECONDS:
+            watchers = self._channels.get(channel)
+            if watchers is None or channel not in self._due:
+                continue  # the last watcher has left meanwhile
+            crowd = self._is_crowd(channel, watchers)
+            if (crowd or watchers.crowded) and now < watchers.told + CROWD_SECONDS:
                 continue
             del self._due[channel]
-            if crowd or audience.crowded:
-                audience.crowded, audience.told = crowd, now
-                yield from self._tell_crowd(channel, audience)
+            if crowd or watchers.crowded:
+                watchers.crowded, watchers.told = crowd, now
+                yield from self._tell_crowd(channel, watchers)
             else:
-                self._tell_each(channel, audience)
+                self._tell_each(channel, watchers)
             yield
 
-    def _call(self, channel: str) -> None:
+    def _wake_for(self, channel: str) -> None:
         if not self._due:
             self._wake()
         self._due[channel] = None
 
-    def _tell_each(self, channel: str, audience: ChannelWatchers) -> None:
-        """Each gets what is new to it, in one write: changes, or the whole list."""
-        fields = {"channel": channel, **self._fields(channel, audience)}
+    def _tell_each(self, channel: str, watchers: ChannelWatchers) -> None:
+        """Send each watcher its changes, or all members, in one write."""
+        fields = {"channel": channel, **self._fields(channel, watchers)}
         changes: dict[int, News] = {}
         ready: dict[tuple[int | None, Encoding], list[Write]] = {}
-        for subscriber, part in audience.watching.items():
+        for subscriber, part in watchers.watching.items():
             if part not in changes:
-                changes[part] = audience.since(part)
-            whole = subscriber in audience.behind or len(changes[part]) > CHANGES
+                changes[part] = watchers.since(part)
+            whole = subscriber in watchers.behind or len(changes[part]) > CHANGES
             if not whole and not changes[part]:
                 continue
             if subscriber.writer.full:
-                audience.behind[subscriber] = None
+                watchers.behind[subscriber] = None
                 continue
-            audience.behind.pop(subscriber, None)
+            watchers.behind.pop(subscriber, None)
             ready.setdefault((None if whole else part, subscriber.writer.encoding), []).append(
                 subscriber.writer.write
             )
@@ -196,57 +193,55 @@ class PresenceWatchers:
                 if told is None
                 else _changes(channel, changes[told], encoding)
             )
-            self._write(audience, writes, message)
-        audience.forget()
+            self._write(watchers, writes, message)
+        watchers.forget()
 
-    def _tell_crowd(self, channel: str, audience: ChannelWatchers) -> Iterator[None]:
-        """All get the same, slice by slice. What changes meanwhile is news again."""
-        watching = list(audience.watching)
-        audience.forget()
-        fields = {"channel": channel, **self._fields(channel, audience)}
+    def _tell_crowd(self, channel: str, watchers: ChannelWatchers) -> Iterator[None]:
+        """Send all watchers the same, slice by slice. Later changes are sent next time."""
+        watching = list(watchers.watching)
+        watchers.forget()
+        fields = {"channel": channel, **self._fields(channel, watchers)}
         messages: dict[Encoding, bytes] = {}
         for begin in range(0, len(watching), SLICE):
             if begin:
                 yield
             ready: dict[Encoding, list[Write]] = {}
             for subscriber in watching[begin : begin + SLICE]:
-                if subscriber not in audience.watching:
+                if subscriber not in watchers.watching:
                     continue
                 if subscriber.writer.full:
-                    audience.behind[subscriber] = None
+                    watchers.behind[subscriber] = None
                     continue
-                audience.behind.pop(subscriber, None)
+                watchers.behind.pop(subscriber, None)
                 ready.setdefault(subscriber.writer.encoding, []).append(subscriber.writer.write)
             for encoding, writes in ready.items():
                 if encoding not in messages:
                     messages[encoding] = encoding.message("presence", fields)
-                self._write(audience, writes, messages[encoding])
+                self._write(watchers, writes, messages[encoding])
 
-    def _write(self, audience: ChannelWatchers, writes: list[Write], message: bytes) -> None:
+    def _write(self, watchers: ChannelWatchers, writes: list[Write], message: bytes) -> None:
         for failed, error in write_all(writes, message) or ():
-            for subscriber in [each for each in audience.watching if each.writer.write == failed]:
-                audience.watching.pop(subscriber)
+            for subscriber in [each for each in watchers.watching if each.writer.write == failed]:
+                watchers.watching.pop(subscriber)
                 self._broke(subscriber, error)
 
-    def _fields(self, channel: str, audience: ChannelWatchers) -> dict[str, Any]:
-        """How many members there are, and who, unless they are a crowd."""
+    def _fields(self, channel: str, watchers: ChannelWatchers) -> dict[str, Any]:
+        """The number of members, and their ids if they are few."""
         count = self._roster.count(channel)
         if count > CROWD:
             return {"count": count}
         return {
             "count": count,
-            "members": orjson.Fragment(audience.listed(lambda: self._roster.members(channel))),
+            "members": orjson.Fragment(watchers.listed(lambda: self._roster.members(channel))),
         }
 
-    def _is_crowd(self, channel: str, audience: ChannelWatchers) -> bool:
-        return len(audience.watching) > CROWD or self._roster.count(channel) > CROWD
+    def _is_crowd(self, channel: str, watchers: ChannelWatchers) -> bool:
+        return len(watchers.watching) > CROWD or self._roster.count(channel) > CROWD
 
 
 def _add(news: News, member: str, *, joined: bool) -> None:
-    if (
-        news.pop(member, joined) == joined
-    ):  # otherwise it came and went, or went and came, before anybody was told
-        news[member] = joined
+    if news.pop(member, joined) == joined:
+        news[member] = joined  # otherwise both changes cancel out
 
 
 def _changes(channel: str, news: News, encoding: Encoding) -> bytes:

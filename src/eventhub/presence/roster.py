@@ -1,14 +1,18 @@
-"""Who is in which channel, on all nodes. A member is one id, however many connections it has. No I/O.
+"""Who is present in which channel, on all nodes. No I/O.
 
-Every node keeps the members of every node: its own, counted, and those that others tell. Nothing is stored at the broker, which only
-carries messages from each node to all, at most once. The rules:
+A member is one id, however many connections it has. Every node keeps the members of every node. The
+broker stores nothing: it carries messages from each node to all, at most once. The rules:
 
-1. A node tells what changed, in numbered batches. Who sees a number missing, or does not know the node, asks it for everything.
-2. Everything comes in parts, numbered like the last batch before it; it replaces what was known of that node. Members of a part are
-   there at once, those that no part named have gone with the last one: no message is more than a batch of work.
-3. A node that says nothing tells its number instead, every BEAT; one that is silent for SILENCE is gone, and its members with it. A node
-   hears itself, too: while it does not, for DEAF, it is the one that hears nothing, and that time is nobody's silence.
-4. Members whose connections a node sent away, as it is about to stop, stay its own until it is silent: by then they are another's, too.
+1. A node broadcasts its changes in numbered batches. A node that sees a number missing, or does not
+   know the sender, asks it for all its members.
+2. All members are sent in parts, numbered like the last batch before them, and replace what was
+   known of that node. The members of a part are present at once. Members that no part named are
+   gone after the last part. So no message is more work than one batch.
+3. A node without changes sends its number every BEAT. A node that is silent for SILENCE is gone,
+   and its members with it. A node receives its own messages, too: when none has come for DEAF, this
+   node receives nothing, and that time counts as no other node's silence.
+4. When a node is about to stop, it keeps the members of the connections that it sent away until it
+   is silent. By then they are members on another node.
 """
 
 from collections.abc import Iterator
@@ -18,25 +22,23 @@ import orjson
 
 MEMBER_LENGTH = 64
 NODE_LENGTH = 64
-"""Characters of a node's id, which questions to it repeat."""
+"""Characters of a node's id."""
 BEAT = 2_000
-"""Milliseconds between two messages of a node at most."""
+"""Milliseconds: a node sends a message at least this often."""
 SILENCE = 7_000
-"""Milliseconds of silence after which a node is gone: three beats and a bit."""
+"""Milliseconds of silence after which a node is gone: a little more than three beats."""
 DEAF = BEAT + 500
-"""Milliseconds without any message, not even this node's own: the broker was away, or this process
-got no core.
+"""Milliseconds without any message, not even from this node itself: the broker was away, or this
+process got no CPU time.
 """
 ASK_AGAIN = 1_000
-"""Milliseconds between two questions to the same node."""
+"""Milliseconds between two requests to the same node for all its members."""
 BATCH = 250
-"""Members in one message: 160 KB at most, with the longest names and with ids that JSON has to
-escape.
-"""
+"""Members in one message: at most 160 KB, with the longest names and with ids that JSON escapes."""
 
 
 class PresenceChange(NamedTuple):
-    """A member that came to a channel, or left it, on whichever node."""
+    """A member joined or left a channel, on any node."""
 
     channel: str
     member: str
@@ -44,7 +46,7 @@ class PresenceChange(NamedTuple):
 
 
 class OtherNode:
-    """What is known of another node."""
+    """What this node knows of another node. `heard` and `asked` are times in milliseconds."""
 
     __slots__ = ("asked", "heard", "incoming", "number", "rooms")
 
@@ -52,41 +54,40 @@ class OtherNode:
         self.heard = now
         self.asked = now - ASK_AGAIN
         self.number: int | None = None
-        """Of its last batch; None until everything of it is known."""
+        """The number of its last batch. None until all its members are known."""
         self.rooms: dict[str, set[str]] = {}
         self.incoming: tuple[int, int, dict[str, set[str]]] | None = None
-        """Everything, as far as it has come: its number, the next part's, the rooms."""
+        """All its members, as far as they have come: the number, the next part, the members."""
 
 
 class Roster:
-    """Members by channel. `node` is this node's id, unique to this run of it."""
+    """The members of every channel. `node` is this node's id, unique to this run of it."""
 
     def __init__(self, node: str) -> None:
         self._node = node
-        self._rooms: dict[
-            str, dict[str, int]
-        ] = {}  # how many hold a member: subscriptions here, and other nodes
-        self._own: dict[str, dict[str, int]] = {}  # of those, subscriptions here
-        self._news: dict[tuple[str, str], bool] = {}  # what other nodes do not know yet
+        self._members: dict[str, dict[str, int]] = {}
+        """By channel, with the number of subscriptions here and of other nodes that have them."""
+        self._own: dict[str, dict[str, int]] = {}  # subscriptions here
+        self._news: dict[tuple[str, str], bool] = {}  # changes to broadcast
         self._number = 0
-        self._peers: dict[str, OtherNode] = {}
-        self._questions: list[str | None] = [None]  # to everybody, at first
+        self._others: dict[str, OtherNode] = {}
+        self._questions: list[str | None] = [None]  # nodes to ask, None for all
         self._asked = False
-        self._told = -BEAT
-        self._heard = 0  # when any message came, of whichever node
+        self._last_sent = -BEAT
+        self._last_message = 0  # when any node's message came
 
     # This node's members
 
     def join(self, channel: str, member: str) -> bool:
-        """True when the member was nowhere before."""
+        """A subscription here begins. True when the member was not present before."""
         own = self._own.setdefault(channel, {})
         own[member] = own.get(member, 0) + 1
         if own[member] == 1:
             self._note(channel, member, joined=True)
-        return self._hold(channel, member)
+        return self._add(channel, member)
 
     def leave(self, channel: str, member: str) -> bool:
-        """True when the member is nowhere any more."""
+        """A subscription here ends. True when the member is no longer present."""
         own = self._own[channel]
         own[member] -= 1
         if not own[member]:
@@ -94,60 +95,66 @@ class Roster:
             if not own:
                 del self._own[channel]
             self._note(channel, member, joined=False)
-        return self._release(channel, member)
+        return self._remove(channel, member)
 
     def members(self, channel: str) -> list[str]:
-        """In the order of their arrival, as this node heard of it."""
-        return list(self._rooms.get(channel, ()))
+        """Member ids, in the order in which this node learned of them."""
+        return list(self._members.get(channel, ()))
 
     def count(self, channel: str) -> int:
-        """How many members there are."""
-        return len(self._rooms.get(channel, ()))
+        """The number of members."""
+        return len(self._members.get(channel, ()))
 
     # Other nodes
 
     @property
     def nodes(self) -> set[str]:
-        """Those that have been heard of, and lately."""
-        return set(self._peers)
+        """The ids of the other nodes that are not silent."""
+        return set(self._others)
 
-    def hear(self, message: bytes, now: int) -> list[PresenceChange]:
-        """Take in what a node told all; `now` in milliseconds. What no node can have written raises an error of one kind or another."""
-        told = orjson.loads(message)
-        _check(told)
-        self._listen(now)
-        node = told["node"]
+    def on_message(self, message: bytes, now: int) -> list[PresenceChange]:
+        """Take in a broadcast at `now` in milliseconds. Returns the changes.
+
+        A message that no node can have written raises an error of any kind, before any change.
+        """
+        fields = orjson.loads(message)
+        _check(fields)
+        self._note_message(now)
+        node = fields["node"]
         if node == self._node:
             return []
-        if "ask" in told:
-            self._asked = self._asked or told["ask"] in (None, self._node)
+        if "ask" in fields:
+            self._asked = self._asked or fields["ask"] in (None, self._node)
             return []
-        peer = self._peers.get(node)
-        if peer is None:
-            peer = self._peers[node] = OtherNode(now)
-        peer.heard = now
-        if "rooms" in told:
-            return self._take_part(peer, told)
-        news = told.get("news", ())
-        if peer.number is None or told["number"] != peer.number + bool(news):
-            self._ask(node, peer, now)
+        other = self._others.get(node)
+        if other is None:
+            other = self._others[node] = OtherNode(now)
+        other.heard = now
+        if "rooms" in fields:
+            return self._take_part(other, fields)
+        news = fields.get("news", ())
+        if other.number is None or fields["number"] != other.number + bool(news):
+            self._ask(node, other, now)
             return []
-        peer.number = told["number"]
+        other.number = fields["number"]
         return [
             change
             for channel, member, joined in news
-            for change in self._apply(peer, channel, member, joined=joined)
+            for change in self._apply(other, channel, member, joined=joined)
         ]
 
     def expire(self, now: int) -> Iterator[PresenceChange]:
-        """Forget nodes that have been silent for too long, member by member: other calls may come in between."""
-        if now - self._heard > DEAF:
+        """Forget nodes that have been silent for SILENCE, one member at a time.
+
+        Other methods may be called between two members.
+        """
+        if now - self._last_message > DEAF:
             return
-        for node in [node for node, peer in self._peers.items() if now - peer.heard > SILENCE]:
-            yield from self._drop(node)
+        for node in [node for node, other in self._others.items() if now - other.heard > SILENCE]:
+            yield from self._forget(node)
 
     def messages(self, now: int) -> Iterator[bytes]:
-        """What is to be told to all other nodes now."""
+        """The messages to broadcast now."""
         for node in self._questions:
             yield self._message(ask=node)
         self._questions = []
@@ -159,17 +166,17 @@ class Roster:
         if self._asked:
             self._asked = False
             yield from self._everything()
-        elif not news and now - self._told < BEAT:
+        elif not news and now - self._last_sent < BEAT:
             return
         elif not news:
             yield self._message(number=self._number)
-        self._told = now
+        self._last_sent = now
 
-    def _listen(self, now: int) -> None:
-        if (deaf := now - self._heard) > DEAF:
-            for peer in self._peers.values():
-                peer.heard += deaf
-        self._heard = now
+    def _note_message(self, now: int) -> None:
+        if (deaf := now - self._last_message) > DEAF:
+            for other in self._others.values():
+                other.heard += deaf
+        self._last_message = now
 
     def _everything(self) -> Iterator[bytes]:
         members = [(channel, member) for channel, own in self._own.items() for member in own]
@@ -185,98 +192,98 @@ class Roster:
     def _message(self, **fields: Any) -> bytes:
         return orjson.dumps({"node": self._node, **fields})
 
-    def _take_part(self, peer: OtherNode, told: dict[str, Any]) -> list[PresenceChange]:
-        number, part = told["number"], told["part"]
+    def _take_part(self, other: OtherNode, fields: dict[str, Any]) -> list[PresenceChange]:
+        number, part = fields["number"], fields["part"]
         rooms: dict[str, set[str]] = {}
         if part > 0:
-            if peer.incoming is None or peer.incoming[:2] != (number, part):
-                return []  # a part was lost: its next number shows it
-            rooms = peer.incoming[2]
+            if other.incoming is None or other.incoming[:2] != (number, part):
+                return []  # a part was lost: the next batch shows it
+            rooms = other.incoming[2]
         changes: list[PresenceChange] = []
-        for channel, members in told["rooms"].items():
+        for channel, members in fields["rooms"].items():
             rooms.setdefault(channel, set()).update(members)
             for member in members:
-                changes += self._apply(peer, channel, member, joined=True)
-        if not told["last"]:
-            peer.incoming = (number, part + 1, rooms)
+                changes += self._apply(other, channel, member, joined=True)
+        if not fields["last"]:
+            other.incoming = (number, part + 1, rooms)
             return changes
-        peer.incoming, peer.number = None, number
+        other.incoming, other.number = None, number
         gone = [
             (channel, member)
-            for channel, members in peer.rooms.items()
+            for channel, members in other.rooms.items()
             for member in members - rooms.get(channel, set())
         ]
         return changes + [
-            change for place in sorted(gone) for change in self._apply(peer, *place, joined=False)
+            change for place in sorted(gone) for change in self._apply(other, *place, joined=False)
         ]
 
     def _apply(
-        self, peer: OtherNode, channel: str, member: str, *, joined: bool
+        self, other: OtherNode, channel: str, member: str, *, joined: bool
     ) -> list[PresenceChange]:
-        if (member in peer.rooms.get(channel, ())) == joined:
+        if (member in other.rooms.get(channel, ())) == joined:
             return []
         if joined:
-            peer.rooms.setdefault(channel, set()).add(member)
-            changed = self._hold(channel, member)
+            other.rooms.setdefault(channel, set()).add(member)
+            changed = self._add(channel, member)
         else:
-            peer.rooms[channel].remove(member)
-            if not peer.rooms[channel]:
-                del peer.rooms[channel]
-            changed = self._release(channel, member)
+            other.rooms[channel].remove(member)
+            if not other.rooms[channel]:
+                del other.rooms[channel]
+            changed = self._remove(channel, member)
         return [PresenceChange(channel, member, joined)] if changed else []
 
-    def _drop(self, node: str) -> Iterator[PresenceChange]:
-        peer = self._peers.pop(node, None)
-        while peer is not None and peer.rooms:  # should it come back meanwhile, it is another peer
-            channel, members = peer.rooms.popitem()
+    def _forget(self, node: str) -> Iterator[PresenceChange]:
+        other = self._others.pop(node, None)
+        while other is not None and other.rooms:  # a node that comes back meanwhile is a new object
+            channel, members = other.rooms.popitem()
             for member in members:
-                if self._release(channel, member):
+                if self._remove(channel, member):
                     yield PresenceChange(channel, member, joined=False)
 
-    def _ask(self, node: str, peer: OtherNode, now: int) -> None:
-        peer.number = None
-        if now - peer.asked >= ASK_AGAIN:
-            peer.asked = now
+    def _ask(self, node: str, other: OtherNode, now: int) -> None:
+        other.number = None
+        if now - other.asked >= ASK_AGAIN:
+            other.asked = now
             self._questions.append(node)
 
     def _note(self, channel: str, member: str, *, joined: bool) -> None:
-        if (
-            self._news.pop((channel, member), joined) == joined
-        ):  # otherwise it came and went before anybody was told
-            self._news[channel, member] = joined
+        if self._news.pop((channel, member), joined) == joined:
+            self._news[channel, member] = joined  # otherwise both changes cancel out
 
-    def _hold(self, channel: str, member: str) -> bool:
-        room = self._rooms.setdefault(channel, {})
+    def _add(self, channel: str, member: str) -> bool:
+        room = self._members.setdefault(channel, {})
         room[member] = room.get(member, 0) + 1
         return room[member] == 1
 
-    def _release(self, channel: str, member: str) -> bool:
-        room = self._rooms[channel]
+    def _remove(self, channel: str, member: str) -> bool:
+        room = self._members[channel]
         room[member] -= 1
         if room[member]:
             return False
         del room[member]
         if not room:
-            del self._rooms[channel]
+            del self._members[channel]
         return True
 
 
-def _check(told: Any) -> None:
-    """Before anything of it is taken in: half of a message would leave members that nobody can take back."""
-    news, rooms = told.get("news", []), told.get("rooms", {})
+def _check(fields: Any) -> None:
+    """Raise an error unless the whole message is valid: half of one would leave stale members."""
+    news, rooms = fields.get("news", []), fields.get("rooms", {})
     changes = [(str, str, bool)] * len(news)
     if not (
-        isinstance(told["node"], str)
-        and 0 < len(told["node"]) <= NODE_LENGTH
-        and ("ask" in told or type(told["number"]) is int)
+        isinstance(fields["node"], str)
+        and 0 < len(fields["node"]) <= NODE_LENGTH
+        and ("ask" in fields or type(fields["number"]) is int)
         and [tuple(map(type, change)) for change in news] == changes
         and all(
             type(members) is list and all(type(member) is str for member in members)
             for members in rooms.values()
         )
         and (
-            "rooms" not in told
-            or (type(told["part"]) is int and told["part"] >= 0 and type(told["last"]) is bool)
+            "rooms" not in fields
+            or (
+                type(fields["part"]) is int and fields["part"] >= 0 and type(fields["last"]) is bool
+            )
         )
     ):
         raise ValueError(

@@ -582,15 +582,15 @@ def test_whatever_a_listener_raises_the_hub_goes_on(fault: Exception) -> None:
 
     async def scenario(node: Node) -> None:
         node.hub.nodes.listen(b"topic", hear)
-        node.hub.nodes.hear(b"topic other 1")
+        node.hub.nodes.on_message(b"topic other 1")
 
     run(scenario)
 
 
 def test_whatever_reading_a_roster_raises_the_hub_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario(node: Node) -> None:
-        monkeypatch.setattr(Roster, "hear", _fault)
-        node.hub.nodes.hear(
+        monkeypatch.setattr(Roster, "on_message", _fault)
+        node.hub.nodes.on_message(
             b'{"node":"n2","number":1,"part":0,"last":true,"rooms":{"drop.a":["ana"]}}'
         )
         assert node.hub.members("drop.a") == []
@@ -602,8 +602,8 @@ def test_an_error_of_ours_over_members_elsewhere_costs_the_hub_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def scenario(node: Node) -> None:
-        monkeypatch.setattr(PresenceWatchers, "tell", _fault)
-        node.hub.nodes.hear(
+        monkeypatch.setattr(PresenceWatchers, "on_change", _fault)
+        node.hub.nodes.on_message(
             b'{"node":"n2","number":1,"part":0,"last":true,"rooms":{"drop.a":["ana"]}}'
         )
         assert node.hub.members("drop.a") == ["ana"]
@@ -718,7 +718,7 @@ def test_of_a_crowd_whoever_leaves_while_it_is_served_gets_nothing_more() -> Non
 )
 def test_a_broadcast_that_no_node_sent_is_passed_over(message: bytes) -> None:
     async def scenario(node: Node) -> None:
-        node.hub.nodes.hear(message)
+        node.hub.nodes.on_message(message)
         wire = node.subscribe("drop.a")
         await until(lambda: wire.told("subscribed") == 1)
 

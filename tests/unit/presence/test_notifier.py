@@ -60,12 +60,12 @@ class Room:
     def come(self, *members: str) -> None:
         for member in members:
             if self.roster.join("chat.a", member):
-                self.watchers.tell(PresenceChange("chat.a", member, joined=True))
+                self.watchers.on_change(PresenceChange("chat.a", member, joined=True))
 
     def go(self, *members: str) -> None:
         for member in members:
             if self.roster.leave("chat.a", member):
-                self.watchers.tell(PresenceChange("chat.a", member, joined=False))
+                self.watchers.on_change(PresenceChange("chat.a", member, joined=False))
 
     def watch(self) -> tuple[Wire, Subscriber, dict[str, Any]]:
         wire = Wire()
@@ -319,7 +319,7 @@ def test_a_pause_comes_behind_every_channel() -> None:
     for number in range(10):
         watchers.add(Subscriber(f"chat.{number}", Latest(), Wire(), lambda *_: None, watching=True))
         roster.join(f"chat.{number}", "ana")
-        watchers.tell(PresenceChange(f"chat.{number}", "ana", joined=True))
+        watchers.on_change(PresenceChange(f"chat.{number}", "ana", joined=True))
     assert len(list(watchers.flush(0))) == 10
 
 

@@ -81,7 +81,7 @@ def test_a_channel_that_all_have_left_holds_nothing() -> None:
     for number in range(100):
         roster.join(f"chat.{number}", "ana")
         roster.leave(f"chat.{number}", "ana")
-    assert roster._rooms == {}
+    assert roster._members == {}
 
 
 def test_an_id_is_as_long_as_the_protocol_says() -> None:
@@ -144,7 +144,7 @@ class Nodes:
                 self.sent += 1
                 for other, hearer in self.rosters.items():
                     if chance is None or chance.random() >= lost:
-                        self.changes[other] += hearer.hear(message, self.now)
+                        self.changes[other] += hearer.on_message(message, self.now)
             self.changes[name] += roster.expire(self.now)
 
     def pass_by(self, milliseconds: int) -> None:
@@ -287,10 +287,10 @@ def test_a_node_that_cannot_keep_up_asks_only_now_and_then() -> None:
     nodes = Nodes()
     hearer = nodes.rosters["n1"]
     for number in range(100):
-        hearer.hear(orjson.dumps({"node": "n9", "number": number * 2, "news": []}), nodes.now)
+        hearer.on_message(orjson.dumps({"node": "n9", "number": number * 2, "news": []}), nodes.now)
     questions = [message for message in hearer.messages(nodes.now) if b"ask" in message]
     assert len(questions) == 1
-    hearer.hear(orjson.dumps({"node": "n9", "number": 1}), nodes.now + ASK_AGAIN)
+    hearer.on_message(orjson.dumps({"node": "n9", "number": 1}), nodes.now + ASK_AGAIN)
     assert any(b"ask" in message for message in hearer.messages(nodes.now + ASK_AGAIN))
 
 
@@ -298,10 +298,10 @@ def test_a_part_that_is_lost_spoils_nothing() -> None:
     nodes = Nodes()
     for number in range(3 * BATCH):
         nodes.rosters["n0"].join("chat.a", f"m{number}")
-    nodes.rosters["n0"].hear(orjson.dumps({"node": "n1", "ask": None}), nodes.now)
+    nodes.rosters["n0"].on_message(orjson.dumps({"node": "n1", "ask": None}), nodes.now)
     told = list(nodes.rosters["n0"].messages(nodes.now))
     for message in [part for part in told if b'"part":1' not in part]:
-        nodes.rosters["n1"].hear(message, nodes.now)
+        nodes.rosters["n1"].on_message(message, nodes.now)
     nodes.exchange()
     assert nodes.members()[1] == {f"m{number}" for number in range(3 * BATCH)}
 
@@ -317,13 +317,15 @@ def test_a_lost_node_is_forgotten_member_by_member_and_may_come_back_meanwhile()
         assert nodes.now <= begin + SILENCE + BEAT
         nodes.now += 250
         for message in hearer.messages(nodes.now):
-            hearer.hear(message, nodes.now)  # it is not the one that is deaf
+            hearer.on_message(message, nodes.now)  # it is not the one that is deaf
         forgetting = hearer.expire(nodes.now)
         first = next(forgetting, None)
     assert set(hearer.members("chat.a")) == {"ana", "bob", "cem"} - {first.member}
-    lost.hear(orjson.dumps({"node": "n1", "ask": None}), nodes.now)
+    lost.on_message(orjson.dumps({"node": "n1", "ask": None}), nodes.now)
     back = [
-        change for message in lost.messages(nodes.now) for change in hearer.hear(message, nodes.now)
+        change
+        for message in lost.messages(nodes.now)
+        for change in hearer.on_message(message, nodes.now)
     ]
     assert (back, list(forgetting)) == (
         [PresenceChange("chat.a", first.member, joined=True)],
@@ -336,9 +338,9 @@ def test_no_message_is_more_than_a_batch_of_work() -> None:
     nodes = Nodes()
     for number in range(4 * BATCH):
         nodes.rosters["n0"].join(f"chat.{number % 7}", f"m{number}")
-    nodes.rosters["n0"].hear(orjson.dumps({"node": "n1", "ask": None}), nodes.now)
+    nodes.rosters["n0"].on_message(orjson.dumps({"node": "n1", "ask": None}), nodes.now)
     parts = [
-        nodes.rosters["n1"].hear(message, nodes.now)
+        nodes.rosters["n1"].on_message(message, nodes.now)
         for message in nodes.rosters["n0"].messages(nodes.now)
     ]
     assert sum(map(len, parts)) == 4 * BATCH
@@ -402,7 +404,7 @@ def test_whatever_is_lost_all_nodes_agree_in_the_end_and_have_told_no_lie(
 def test_of_a_message_that_no_node_wrote_nothing_is_taken_in(fields: dict[str, object]) -> None:
     roster = Roster("n1")
     with pytest.raises((ValueError, LookupError, TypeError, AttributeError)):
-        roster.hear(orjson.dumps(fields), 0)
+        roster.on_message(orjson.dumps(fields), 0)
     assert roster.nodes == set()
     assert roster.members("chat.a") == []
 
@@ -428,6 +430,6 @@ HALF = [
 def test_nothing_of_a_message_that_cannot_be_read_is_taken_in(fields: dict[str, Any]) -> None:
     roster = Roster("n1")
     with pytest.raises(UNREADABLE):
-        roster.hear(orjson.dumps({"node": "n9", "number": 1, **fields}), 0)
+        roster.on_message(orjson.dumps({"node": "n9", "number": 1, **fields}), 0)
     assert roster.members("chat.a") == []
     assert roster.nodes == set()

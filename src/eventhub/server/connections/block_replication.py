@@ -38,7 +38,7 @@ class BlockReplication:
         """Repeat the decisions until cancelled."""
         known: set[str] = set()
         with suppress(BrokerUnavailable):
-            await self._hub.nodes.tell(TOPIC, QUESTION)
+            await self._hub.nodes.broadcast(TOPIC, QUESTION)
         for second in count():
             with suppress(TimeoutError):
                 async with asyncio.timeout(1):
@@ -63,7 +63,7 @@ class BlockReplication:
         rows = [decision.as_row() for decision in decisions]
         for begin in range(0, len(rows), ROWS):
             with suppress(BrokerUnavailable):
-                await self._hub.nodes.tell(TOPIC, orjson.dumps(rows[begin : begin + ROWS]))
+                await self._hub.nodes.broadcast(TOPIC, orjson.dumps(rows[begin : begin + ROWS]))
 
     def _on_message(self, message: bytes) -> None:
         if message == QUESTION:

@@ -45,11 +45,11 @@ class QuotaNodes(Protocol):
         """The nodes that are present."""
         ...
 
-    def listen(self, topic: bytes, hear: OnMessage) -> None:
+    def listen(self, topic: bytes, on_message: OnMessage) -> None:
         """Call `hear` with the messages of other nodes."""
         ...
 
-    async def tell(self, topic: bytes, body: bytes) -> None:
+    async def broadcast(self, topic: bytes, body: bytes) -> None:
         """Send to all other nodes. Raises BrokerUnavailable."""
         ...
 
@@ -142,7 +142,7 @@ class PublishQuota:
             await asyncio.sleep(TELL_SECONDS)
             for message in self.messages():
                 with suppress(BrokerUnavailable):
-                    await self._nodes.tell(TOPIC, message)
+                    await self._nodes.broadcast(TOPIC, message)
             self.forget()
             self.shared = bool(self._nodes.others)
 

@@ -41,7 +41,7 @@ class Node:
         self.ether = Ether()
         self.hub = Hub(ChannelTypes({}), self.ether, Metrics(()))
         self.assembly = ScatterGather(self.hub, lambda question: {"count": question["begin"]})
-        self.hub.nodes.hear(b'{"node":"n2","number":1}')
+        self.hub.nodes.on_message(b'{"node":"n2","number":1}')
 
     async def told(self) -> dict[str, Any]:
         """The next message of the assembly."""
@@ -52,7 +52,7 @@ class Node:
 
     def tell(self, **fields: Any) -> None:
         """The other node says so."""
-        self.hub.nodes.hear(b"assembly n2 " + orjson.dumps({"node": "n2", **fields}))
+        self.hub.nodes.on_message(b"assembly n2 " + orjson.dumps({"node": "n2", **fields}))
 
 
 def run(scenario: Callable[[Node], Awaitable[None]]) -> None:
@@ -124,7 +124,7 @@ def test_a_question_whose_number_no_node_gave_is_left(number: Any) -> None:
 
 def test_a_number_too_deep_to_be_sent_back_ends_no_node() -> None:
     async def scenario(node: Node) -> None:
-        node.hub.nodes.hear(
+        node.hub.nodes.on_message(
             b'assembly n2 {"node":"n2","ask":'
             + b"[" * 500
             + b"]" * 500

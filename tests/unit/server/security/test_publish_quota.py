@@ -37,11 +37,11 @@ class Network:
         self.listeners: list[OnMessage] = []
         self.rates = [PublishQuota(self, default, lambda: self.now) for _ in range(count)]
 
-    def listen(self, topic: bytes, hear: OnMessage) -> None:
+    def listen(self, topic: bytes, on_message: OnMessage) -> None:
         assert topic == b"rates"
-        self.listeners.append(hear)
+        self.listeners.append(on_message)
 
-    async def tell(self, topic: bytes, body: bytes) -> None:
+    async def broadcast(self, topic: bytes, body: bytes) -> None:
         raise AssertionError
 
     def pass_on(self) -> int:
