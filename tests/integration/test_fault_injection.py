@@ -206,7 +206,6 @@ _REASONS = {
     "server/process/worker_metrics.py:WorkerMetrics.run:add_reader": "a sibling's question is one byte and a socket; what it raises the loop notes",
     "server/process/worker_metrics.py:WorkerMetrics.scrape:add_done_callback": "forgets the scrape that has ended",
     "server/process/worker_metrics.py:WorkerMetrics.scrape:create_task": "a scrape; those who asked for it have what it raises",
-    "session/session.py:Session._end_forbidden:_write": "a loop over one connection's subscriptions; a fault ends that connection",
     "server/websocket/asgi.py:AsgiWebSocket._read:contained": "a loop over what one connection sent, each message contained",
 }
 """Why nothing shared is at risk, of those that are not made to raise here."""

@@ -78,7 +78,9 @@ class ScatterGather:
         return NodeAnswers(found, complete=others <= found.keys())
 
     async def _broadcast(self, message: dict[str, Any]) -> None:
-        await self._hub.nodes.broadcast(TOPIC, orjson.dumps({"node": self._hub.nodes.own, **message}))
+        await self._hub.nodes.broadcast(
+            TOPIC, orjson.dumps({"node": self._hub.nodes.own, **message})
+        )
 
     def _on_message(self, message: bytes) -> None:
         received = orjson.loads(message)
