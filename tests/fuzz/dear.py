@@ -56,7 +56,7 @@ from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket.frames import FrameParser
 from eventhub.session.interfaces import SessionLimits
 from tests.credentials import SECRET, token
-from tests.unit.server.connections.test_manager import build
+from tests.unit.server.connections.manager_builder import build
 from tests.unit.server.security.test_authentication import authentication as made_guard
 from tests.unit.session.test_session import Client, Line, Node
 

@@ -12,7 +12,7 @@ from eventhub.server.http.protocol import HttpProtocol, protocol_for
 from eventhub.server.http.request_handler import RequestHandler
 from eventhub.server.http.state import PARSING, TRANSITIONS, HttpState, HttpTrigger
 from tests.loop import in_loop
-from tests.unit.server.connections.test_manager import build
+from tests.unit.server.connections.manager_builder import build
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 DECLINED = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"

@@ -20,7 +20,7 @@ from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 from tests.clients import masked
 from tests.loop import in_loop
-from tests.unit.server.connections.test_manager import build
+from tests.unit.server.connections.manager_builder import build
 
 HEADERS = [
     (b"host", b"localhost"),

@@ -16,7 +16,7 @@ from eventhub.server.websocket.state import (
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 from tests.clients import masked
 from tests.loop import in_loop
-from tests.unit.server.connections.test_manager import build
+from tests.unit.server.connections.manager_builder import build
 from tests.unit.server.websocket.test_protocol import HEADERS, Transport
 
 ORIGIN = (b"origin", b"https://elsewhere.example")

@@ -1,0 +1,192 @@
+"""server/connections/credential_expiry.py: when a credential ends, and when a stranger must go."""
+
+import math
+from typing import Any
+
+import pytest
+
+from tests.credentials import SECRET
+from tests.loop import in_loop
+from tests.unit.server.connections.token_node import (
+    END,
+    FIRST_SECONDS,
+    KEY,
+    Holder,
+    Node,
+    codes,
+    good,
+)
+
+
+@in_loop
+async def test_a_connection_is_warned_and_ends_with_its_token() -> None:
+    node = Node()
+    holder = node.connect(node.authentication.authenticate(good()))
+    node.reach(END - 31)
+    assert holder.heard() == []
+    node.reach(END - 30)
+    assert holder.heard() == [{"type": "expiring", "expires_in": 30.0}]
+    node.reach(END - 1)
+    assert (holder.heard(), holder.failed) == ([], [])
+    node.reach(END)
+    assert codes(holder) == ["token_expired"]
+    assert (len(list(node.registry)), len(node.manager.deadlines)) == (0, 0)
+
+
+@in_loop
+async def test_a_new_token_in_time_keeps_the_connection() -> None:
+    node = Node()
+    holder = node.connect(node.authentication.authenticate(good()))
+    node.reach(END - 30)
+    holder.heard()
+    assert [message["type"] for message in node.auth(holder, good(exp=END + 1000))] == [
+        "authenticated"
+    ]
+    node.reach(END + 500)
+    assert (holder.heard(), holder.failed) == ([], [])
+    node.reach(END + 1000)
+    assert codes(holder) == ["token_expired"]
+
+
+@in_loop
+async def test_a_token_that_ends_earlier_ends_the_connection_earlier() -> None:
+    node = Node()
+    holder = node.connect(node.authentication.authenticate(good(exp=END + 1000)))
+    node.auth(holder, good())
+    node.reach(END)
+    assert codes(holder) == ["token_expired"]
+
+
+def warning_at(seconds: float, leeway: float = 0) -> dict[str, Any]:
+    """The `auth` of a node that warns so long before the end."""
+    key = {"algorithm": "HS256", "secret": SECRET.decode()}
+    return {"tokens": {"keys": [key], "leeway": leeway, "warning": seconds}}
+
+
+@in_loop
+@pytest.mark.parametrize("leeway", [0, 5])
+@pytest.mark.parametrize("lifetime", [1, 2, 10, 59, 61, 600])
+async def test_a_short_token_is_warned_of_after_half_of_its_life(
+    lifetime: int, leeway: int
+) -> None:
+    node = Node(auth=warning_at(30, leeway))
+    begin = END - 600
+    holder = node.connect(node.authentication.authenticate(good(exp=begin + lifetime)))
+    left = min(30, (lifetime + leeway) / 2)
+    due = begin + lifetime + leeway - left
+    node.reach(due - 0.01)
+    assert holder.heard() == []
+    node.reach(due + 0.25)
+    assert holder.heard() == [{"type": "expiring", "expires_in": pytest.approx(left, abs=0.25)}]
+
+
+@in_loop
+@pytest.mark.parametrize("lifetime", [1, 2, 10, 60])
+async def test_a_client_that_renews_when_it_is_warned_asks_for_a_token_once_in_half_a_life(
+    lifetime: int,
+) -> None:
+    node = Node(auth=warning_at(30))
+    begin, asked = END - 600, 0
+    holder = node.connect(node.authentication.authenticate(good(exp=begin + lifetime)))
+    for tick in range(4 * 60):
+        node.reach(begin + tick / 4)
+        if any(message["type"] == "expiring" for message in holder.heard()):
+            asked += 1
+            node.auth(holder, good(exp=begin + math.ceil(tick / 4) + lifetime))
+    assert holder.failed == []
+    assert asked <= 60 / (lifetime / 2)
+
+
+@in_loop
+@pytest.mark.parametrize("earlier", [0, 1])
+async def test_a_client_that_answers_with_a_token_that_ends_no_later_is_not_warned_again(
+    earlier: int,
+) -> None:
+    node = Node(auth=warning_at(30))
+    holder = node.connect(node.authentication.authenticate(good(exp=END)))
+    node.reach(END - 30)
+    assert [message["type"] for message in holder.heard()] == ["expiring"]
+    for _ in range(20):
+        said = [message["type"] for message in node.auth(holder, good(exp=END - earlier))]
+        assert said == ["authenticated"]
+        node.reach(node.clock() / 1000 + 1)
+        assert holder.heard() == []
+    node.reach(END - earlier)
+    assert codes(holder) == ["token_expired"]
+
+
+@in_loop
+async def test_api_keys_end_as_tokens_do() -> None:
+    node = Node()
+    holder = node.connect(node.authentication.authenticate(KEY + "s"))
+    node.reach(END)
+    assert codes(holder) == ["token_expired"]
+    forever = node.connect(node.authentication.authenticate(KEY))
+    node.reach(END * 2)
+    assert forever.failed == []
+
+
+@in_loop
+async def test_a_connection_without_a_session_ends_without_a_warning() -> None:
+    node = Node()
+    holder = Holder(transport="producer", manager=node.manager)
+    node.manager.opened(
+        holder, node.registry.new_identity(node.authentication.authenticate(good()), "")
+    )
+    node.reach(END - 30)
+    assert holder.failed == []
+    node.reach(END)
+    assert codes(holder) == ["token_expired"]
+
+
+@in_loop
+async def test_a_closed_connection_has_no_deadline() -> None:
+    node = Node()
+    holder = node.connect(node.authentication.authenticate(good()))
+    holder.leave()
+    holder.leave()
+    node.reach(END)
+    assert (
+        holder.failed,
+        holder.data,
+        len(node.manager.deadlines),
+        len(node.manager.connection_limits.principals),
+    ) == ([], b"", 0, 0)
+
+
+CLOSED: dict[str, Any] = {"channels": {"a": {}}}
+
+
+OPEN: dict[str, Any] = {"channels": {"a": {"anonymous": ["subscribe"]}}}
+
+
+@in_loop
+async def test_where_strangers_may_do_nothing_they_are_dismissed_unless_they_authenticate() -> None:
+    node = Node(**CLOSED)
+    start = node.clock.now / 1000
+    stranger, later = node.connect(), node.connect()
+    node.reach(start + FIRST_SECONDS - 1)
+    node.auth(later, good())
+    assert stranger.failed == []
+    node.reach(start + FIRST_SECONDS)
+    assert codes(stranger) == ["unauthorized"]
+    assert "within 30 seconds" in stranger.failed[0].message
+    assert later.failed == []
+
+
+@in_loop
+async def test_a_bad_token_does_not_move_the_deadline_of_a_stranger() -> None:
+    node = Node(**CLOSED)
+    stranger = node.connect()
+    node.reach(node.clock.now / 1000 + FIRST_SECONDS - 1)
+    node.auth(stranger, "bad")
+    node.reach(node.clock.now / 1000 + 1)
+    assert codes(stranger) == ["unauthorized"]
+
+
+@in_loop
+async def test_strangers_may_stay_where_they_may_do_something_or_without_authentication() -> None:
+    for node in (Node(**OPEN), Node(**CLOSED, auth={"keys": [], "tokens": {}})):
+        stranger = node.connect(node.authentication.nobody)
+        node.reach(END * 2)
+        assert stranger.failed == []
