@@ -1,4 +1,4 @@
-"""A connection's way out, for HTTP: an answer's head and body are one write, and a connection is closed so that its answer arrives."""
+"""The transport that HTTP answers are written to: one write for head and body, and a safe close."""
 
 import asyncio
 from typing import Any
@@ -7,12 +7,13 @@ from eventhub.server.connections.rejected_connection import LINGER_SECONDS
 
 
 class CoalescingTransport:
-    """A transport for HTTP: a response's head waits for what follows in the same turn of the loop, so that both are one write.
+    """Holds a response's head until its body follows in the same turn of the event loop.
 
-    uvicorn writes them apart and uvloop sends each at once, which is a system call and a wake-up of the client too many.
+    uvloop sends each write at once: two would cost a system call and a wake-up of the client more.
 
-    Closed while a body is `unread` it lingers (RFC 9112, 9.6): bytes that nobody has read would make the kernel reset the connection, and
-    the client would not see the answer.
+    If it is closed while a request's body is `unread`, it ends our half and waits for a moment
+    (RFC 9112, 9.6). Otherwise the kernel would reset the connection because of the unread bytes,
+    and the client would not see the answer.
     """
 
     __slots__ = ("_head", "_lingers", "_loop", "raw", "unread")

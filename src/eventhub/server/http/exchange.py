@@ -1,4 +1,4 @@
-"""One request and its answer: what an ASGI application receives and sends, as bytes on the connection."""
+"""One request and its answer: turns ASGI messages into bytes of HTTP/1.1 (RFC 9112)."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -18,20 +18,22 @@ STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
 UNKNOWN = -1
-"""Length of an answer's body that nobody has said."""
+"""The length of an answer's body is not known."""
 
 log = structlog.get_logger("eventhub.http")
 
 
 class Exchange:
-    """The answer's framing is decided when it begins: its Content-Length, chunks, or for HTTP/1.0 the end of the connection.
+    """The framing of the answer is decided when it begins.
 
-    `receive` raises `fault`, an EventHubError, where the rest of the body cannot come: what is said of it is up to the application.
+    It is its Content-Length, or chunks, or for HTTP/1.0 the end of the connection. When the rest
+    of the request's body cannot come, `receive` raises `fault`; the application answers.
     """
 
     __slots__ = (
-        "_chunked", "_date", "_done", "_ended", "_expects", "_flow", "_half_closed", "_head_only", "_left", "_news", "_transport",
-        "begun", "body", "complete", "disconnected", "fault", "keep_alive", "more_body", "scope",
+        "_body_left", "_changed", "_chunked", "_date", "_done", "_ended", "_expects", "_flow",
+        "_half_closed", "_head_only", "_transport", "begun", "body", "complete", "disconnected",
+        "fault", "keep_alive", "more_body", "scope",
     )  # fmt: skip
 
     def __init__(
@@ -44,7 +46,7 @@ class Exchange:
     ) -> None:
         self.scope = scope
         self.keep_alive = False
-        """The connection goes on behind the answer."""
+        """The connection stays open behind the answer."""
         self.body = bytearray()
         self.more_body = True
         self.fault: EventHubError | None = None
@@ -58,19 +60,19 @@ class Exchange:
         self._expects = False
         self._half_closed = False
         self._ended = False  # the application has been told that the body is complete
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._head_only = scope["method"] == "HEAD"
         self._chunked = False
-        self._left = 0  # bytes of the answer's body that must follow
+        self._body_left = 0  # bytes of the answer's body that must follow
 
     def expect(self) -> None:
         """The client waits for 100 before it sends the body (RFC 9110, 10.1.1)."""
         self._expects = True
 
     async def run(self, app: ASGIApp, ran: Callable[[], None]) -> None:
-        """Let the application answer. Whatever it does, the client gets an answer or the end of its connection.
+        """Let the application answer. If it does not, send an error or close the connection.
 
-        `ran` is called first: it runs.
+        `ran` is called as soon as this runs.
         """
         ran()
         try:
@@ -80,65 +82,66 @@ class Exchange:
         finally:
             if not self.complete and not self.disconnected:
                 await self._fail()
-            self._done = _nothing  # it knows us
+            self._done = _nothing  # it refers to the connection, which refers to this
 
     # Input: the connection
 
     def arrived(self) -> None:
         """More of the body, or its end."""
-        self._news.set()
+        self._changed.set()
 
     def half_closed(self) -> None:
         """The client will send no more; it may read on."""
         self._half_closed = True
-        self._news.set()
+        self._changed.set()
 
     def spoil(self, fault: EventHubError) -> None:
         """The rest of the body cannot come."""
         self.keep_alive = False
         self.fault = fault
-        self._news.set()
+        self._changed.set()
 
     def disconnect(self) -> None:
         """The client is gone."""
         self.disconnected = not self.complete
-        self._news.set()
+        self._changed.set()
 
     # The application's side
 
     async def receive(self) -> Message:
-        """A piece of the body, to its end, which comes once; then what becomes of the connection. Raises `fault`."""
+        """The next part of the body, once its end, and then what happens to the connection.
+
+        Raises `fault`.
+        """
         if self._expects:
             self._expects = False
-            if (
-                self.more_body and not self.body and not self._transport.is_closing()
-            ):  # otherwise it has not waited
+            # a client that has sent some of the body did not wait
+            if self.more_body and not self.body and not self._transport.is_closing():
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if not self.disconnected and not self.complete:
             self._flow.resume_reading()
-            if not self._news.is_set():
-                await self._news.wait()
-            self._news.clear()
+            if not self._changed.is_set():
+                await self._changed.wait()
+            self._changed.clear()
         if self.disconnected or self.complete:
             return {"type": "http.disconnect"}
         if self.fault is not None:
             if not self.body:
-                self._news.set()  # whoever asks again is told again
+                self._changed.set()  # the next call raises it again
                 raise self.fault
-            self._news.set()
-        elif (
-            self._half_closed and self._ended
-        ):  # not before: the body's end may come without a byte of it
+            self._changed.set()
+        # the end of the body comes first, even without a byte
+        elif self._half_closed and self._ended:
             self._half_closed = False
             return {"type": HALF_CLOSED}
         elif self._half_closed:
-            self._news.set()
+            self._changed.set()
         self._ended = not self.more_body
         body, self.body = bytes(self.body), bytearray()
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
     async def send(self, message: Message) -> None:
-        """The answer's head, or a piece of its body."""
+        """Send the answer's head, or a part of its body."""
         if self._flow.write_paused and not self.disconnected:
             await self._flow.drain()
         if self.disconnected:
@@ -153,28 +156,28 @@ class Exchange:
     def _send_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.begun = True
         if self._expects and self.more_body and not self.body:
-            # what comes next could be that body, or another request: it is up to the client
+            # the client decides whether it sends that body or its next request
             self.keep_alive = False
-        length, said = None, b""
+        length, connection = None, b""
         lines = [STATUS_LINES[status]]
         for name, value in headers:
             if name == b"content-length":
                 length = int(value)
             elif name == b"connection":
-                said = value.lower()
+                connection = value.lower()
             lines.append(b"%b: %b\r\n" % (name, value))
         old = self.scope["http_version"] == "1.0"
         if self._head_only or status in BODYLESS:
-            self._left = 0
+            self._body_left = 0
         elif length is not None:
-            self._left = length
-        # which knows no chunks (RFC 9112, 6.1): the end of the connection is the end of the answer
+            self._body_left = length
+        # HTTP/1.0 has no chunks (RFC 9112, 6.1): the end of the connection ends the answer
         elif old:
-            self._left, self.keep_alive = UNKNOWN, False
+            self._body_left, self.keep_alive = UNKNOWN, False
         else:
-            self._left, self._chunked = UNKNOWN, True
+            self._body_left, self._chunked = UNKNOWN, True
             lines.append(b"transfer-encoding: chunked\r\n")
-        if b"close" in said:
+        if b"close" in connection:
             self.keep_alive = False
         elif not self.keep_alive:
             lines.append(b"connection: close\r\n")
@@ -192,14 +195,14 @@ class Exchange:
             chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             self._transport.write(chunk if more else chunk + b"0\r\n\r\n")
         else:
-            if self._left != UNKNOWN:
-                self._left -= len(body)
-                if self._left < 0 or (self._left and not more):
+            if self._body_left != UNKNOWN:
+                self._body_left -= len(body)
+                if self._body_left < 0 or (self._body_left and not more):
                     raise RuntimeError("the answer's body has another length than its head says")
             self._transport.write(body)
         if not more:
             self.complete = True
-            self._news.set()
+            self._changed.set()
             if not self.keep_alive:
                 self._transport.close()
             self._done()
@@ -212,4 +215,4 @@ class Exchange:
 
 
 def _nothing() -> None:
-    """Nobody waits for the end of this exchange any more."""
+    """Do nothing: the exchange has ended."""

@@ -35,7 +35,7 @@ class ExchangeQueue:
         self._flow = flow
         self._unanswered: deque[Exchange] = deque()
         self.newest: Exchange | None = None
-        """The exchange of the newest request, answered or not. None while the connection is idle."""
+        """The exchange of the newest request, answered or not. None while the connection idles."""
 
     def __bool__(self) -> bool:
         """An answer is due."""

@@ -1,4 +1,4 @@
-"""The reading side of an HTTP connection: parses requests, within bounds, and in slices of CPU time.
+"""The reading side of an HTTP connection: parses requests, within limits of bytes and CPU time.
 
 It finds where requests begin and end. `protocol.py` decides what becomes of them.
 """
@@ -74,8 +74,8 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_chunked", "_connection", "_exchanges", "_flow", "_held", "_ignored", "_manager", "_parser",
-        "_transport", "head",
+        "_chunked", "_connection", "_exchanges", "_flow", "_held", "_ignored", "_manager",
+        "_parser", "_transport", "head",
     )  # fmt: skip
 
     def __init__(

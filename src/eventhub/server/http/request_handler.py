@@ -1,4 +1,4 @@
-"""The requests of one HTTP connection: what each step of a request does, by the states of `state.py`.
+"""The requests of one HTTP connection. Each step of a request follows the states of `state.py`.
 
 `protocol.py` is the connection to asyncio and uvicorn. `reader.py` finds the steps.
 """
@@ -95,7 +95,10 @@ class RequestHandler:
             self._reader.feed(data)
 
     def half_closed(self, *, secure: bool) -> bool:
-        """The client sends no more. Returns whether answers are due. Under TLS there are no halves."""
+        """The client sends no more. Returns whether answers are due.
+
+        Under TLS a connection has no halves: it ends.
+        """
         self._reader.flush()
         if secure or self._transport.is_closing():
             return False

@@ -1,22 +1,22 @@
-"""Every rule of an HTTP connection's state stands in this file (RFC 9112). No I/O.
+"""The states of an HTTP connection's input, and all their transitions (RFC 9112). No I/O.
 
-The state is that of the input. Answers are sent in the order of their requests meanwhile.
+Independent of these states, answers are sent in the order of their requests.
 """
 
 from enum import Enum, auto
 
 
 class HttpState(Enum):
-    """What is done with the next bytes from the client, and how long they are waited for."""
+    """What the server does with the next bytes, and how long it waits for them."""
 
     START = auto()
     """Connected. A first head must be complete within `limits.head_seconds`."""
     HEAD = auto()
     """A request has begun. Its head must be complete within `limits.head_seconds`."""
     BODY = auto()
-    """A body arrives. How long it may take is up to the application that reads it."""
+    """A body arrives. The application that reads it limits the time."""
     RECEIVED = auto()
-    """The newest request is complete, its answer is not. The next request may begin (pipelining)."""
+    """The newest request is complete, its answer is not. The next may begin (pipelining)."""
     DISCARDING = auto()
     """The answer was complete before the body. The rest is discarded, for a moment."""
     IDLE = auto()
@@ -52,7 +52,8 @@ TRANSITIONS: dict[HttpState, dict[HttpTrigger, HttpState]] = {
         **_ANYWHERE,
     },
     HttpState.HEAD: {
-        HttpTrigger.REQUEST_BEGUN: HttpState.HEAD,  # an Upgrade was declined: the head is parsed without it
+        # an Upgrade was declined: the head is parsed again, without it
+        HttpTrigger.REQUEST_BEGUN: HttpState.HEAD,
         HttpTrigger.HEAD_COMPLETE: HttpState.BODY,
         **_ANYWHERE,
     },
@@ -84,7 +85,7 @@ TRANSITIONS: dict[HttpState, dict[HttpTrigger, HttpState]] = {
     HttpState.ENDED: _ANYWHERE,
     HttpState.DETACHED: {HttpTrigger.STOPPED: HttpState.DETACHED},
 }
-"""The next state by state and trigger. A trigger that is missing here cannot happen in that state."""
+"""The next state by state and trigger. A trigger that is missing cannot happen in that state."""
 
 PARSING = frozenset(
     {

@@ -1,4 +1,4 @@
-"""The two timers of an HTTP connection: one for a head, one for what is waited for between requests."""
+"""The two timers of an HTTP connection: one for a request's head, one between requests."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 LAST_CALL_SECONDS = 1.0
 """What an idle connection has for another request when the server stops: it may be on its way."""
 DISCARDING_SECONDS = 1.0
-"""What the rest of a body has once its request was answered. If it was all, the connection stays."""
+"""What the rest of a body has once its request was answered. Then the connection closes."""
 
 
 class RequestTimers:

@@ -1,1 +1,1 @@
-"""HTTP messages: what their heads may say, and answers that several parts give."""
+"""HTTP messages: rules for request heads, and responses that several folders send."""

@@ -1,4 +1,4 @@
-"""A refused request's response: one error as a problem document (RFC 9457). Nothing else builds one.
+"""A refused request's response: one error as a problem document (RFC 9457). It is built only here.
 
 `ProblemResponse` is for FastAPI, `send_problem` for other ASGI applications, and `encode_problem`
 for a connection that has no ASGI application yet.

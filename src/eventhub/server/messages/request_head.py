@@ -1,6 +1,6 @@
-"""The rules for the head of a request: its version, what it may say once, how its body is framed, what its Upgrade asks for.
+"""The rules for a request's head: version, fields that may come once, framing, Upgrade. No I/O.
 
-The parser knows the grammar; these rules stand above it (RFC 9110, RFC 9112). No I/O.
+The parser checks the grammar; these rules come after it (RFC 9110, RFC 9112).
 """
 
 from collections.abc import Sequence
@@ -11,25 +11,24 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 VERSIONS = ("1.1", "1.0")
 SPACE = b" \t"
-"""Optional white space, which is no part of a value (RFC 9110, 5.5)."""
+"""Optional white space around a value (RFC 9110, 5.5)."""
 SINGLE = {
     name.lower().encode(): name
     for name in (
-        "Authorization", "ce-source", "ce-subject", "ce-type", "Content-Length", "Content-Type", "Host", "Idempotency-Key", "Last-Event-ID",
-        "Origin", "Sec-Fetch-Dest", "Sec-Fetch-Site", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Transfer-Encoding",
+        "Authorization", "ce-source", "ce-subject", "ce-type", "Content-Length", "Content-Type",
+        "Host", "Idempotency-Key", "Last-Event-ID", "Origin", "Sec-Fetch-Dest", "Sec-Fetch-Site",
+        "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Transfer-Encoding",
     )
 }  # fmt: skip
-"""Fields that are sent once. Of two, a proxy in between may have looked at the other one than we
-do.
-"""
+"""Fields that may come once. Of two, a proxy may have checked the one that we do not use."""
 UPGRADE = (b"upgrade", b"http2-settings")
-"""What asks for another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1)."""
+"""Fields that ask for another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1)."""
 MAX_PARAMETERS = 256
-"""Of a query string: a channel each, and what they have in common."""
+"""Parameters of a query string: one for each channel, and a few more."""
 
 
 def check(version: str, headers: Headers) -> None:
-    """Raises InvalidRequest for a head that could be understood in two ways, or whose body could."""
+    """Raise InvalidRequest for a head, or a body's framing, that has two meanings."""
     if version not in VERSIONS:
         raise InvalidRequest(f"the request is HTTP/{version}; expected HTTP/1.1 or HTTP/1.0")
     fields = dict(headers)
@@ -42,20 +41,21 @@ def check(version: str, headers: Headers) -> None:
     coding = fields.get(b"transfer-encoding")
     if coding is None:
         return
-    if (
-        coding.lower() != b"chunked"
-    ):  # RFC 9112, 6.1 suggests 501, which asks clients to try again: it will not help them
+    # RFC 9112, 6.1 suggests 501. Clients retry on that, and it would not help.
+    if coding.lower() != b"chunked":
         raise InvalidRequest(
-            f"Transfer-Encoding is {coding[:40].decode('latin-1')!r}; expected chunked and nothing else"
+            f"Transfer-Encoding is {coding[:40].decode('latin-1')!r}; "
+            "expected chunked and nothing else"
         )
     if version == "1.0":
         raise InvalidRequest(
-            "the request is HTTP/1.0 and has a Transfer-Encoding; expected Content-Length (RFC 9112, 6.1)"
+            "the request is HTTP/1.0 and has a Transfer-Encoding; "
+            "expected Content-Length (RFC 9112, 6.1)"
         )
 
 
 def check_query(query: bytes) -> None:
-    """Before anything parses it. Raises InvalidRequest for a query string of too many parameters."""
+    """Raise InvalidRequest for too many parameters, before the query string is parsed."""
     if query.count(b"&") >= MAX_PARAMETERS:
         raise InvalidRequest(
             f"the query string has more than {MAX_PARAMETERS} parameters, which is the limit"
@@ -63,7 +63,7 @@ def check_query(query: bytes) -> None:
 
 
 def check_single(headers: Headers) -> None:
-    """Raises InvalidRequest for a field that is repeated and must not be."""
+    """Raise InvalidRequest for a repeated field of SINGLE."""
     seen: set[bytes] = set()
     for name, _ in headers:
         if name in seen and name in SINGLE:
@@ -72,7 +72,7 @@ def check_single(headers: Headers) -> None:
 
 
 def combined(headers: Headers) -> dict[bytes, bytes]:
-    """Values by name; those of a repeated field joined with commas (RFC 9110, 5.3)."""
+    """Values by name. A repeated field's values are joined with commas (RFC 9110, 5.3)."""
     found = dict(headers)
     if len(found) != len(headers):
         found = {}
@@ -93,8 +93,8 @@ def has_body(headers: Headers) -> bool:
 
 
 def wants_websocket(method: bytes, version: str, headers: Headers) -> bool:
-    """It is the opening handshake of a WebSocket (RFC 6455, 4.1). Whatever else an Upgrade asks for is declined."""
-    if method != b"GET" or version == "1.0":  # which has no Upgrade (RFC 9110, 7.8)
+    """Whether it opens a WebSocket (RFC 6455, 4.1). Any other Upgrade is declined."""
+    if method != b"GET" or version == "1.0":  # HTTP/1.0 has no Upgrade (RFC 9110, 7.8)
         return False
     return b"websocket" in {
         token.strip(SPACE).lower() for token in combined(headers).get(b"upgrade", b"").split(b",")
@@ -102,7 +102,7 @@ def wants_websocket(method: bytes, version: str, headers: Headers) -> bool:
 
 
 def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
-    """The head as if no Upgrade had been sent, to be parsed again: the parser takes none back."""
+    """The head without its Upgrade, to be parsed again: the parser cannot decline one."""
     lines = [b"%b %b HTTP/%b\r\n" % (method, url, version.encode())]
     lines += [b"%b: %b\r\n" % field for field in headers if field[0] not in UPGRADE]
     return b"".join(lines) + b"\r\n"

@@ -1,73 +1,69 @@
-"""What browsers are told about every answer: how not to read it, and from where not to use it. Constants, as the hot path sends them."""
+"""Security headers of responses. They are constants because the hot path sends them."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from eventhub.errors import EventHubError
 
 SAFE = (
-    (b"x-content-type-options", b"nosniff"),  # JSON is no script, whoever asks for it as one
-    (
-        b"cross-origin-resource-policy",
-        b"same-origin",
-    ),  # not in <script>, <img> or <iframe> elsewhere; CORS (`origins`) stands above it
+    (b"x-content-type-options", b"nosniff"),  # JSON must not run as a script
+    # no <script>, <img> or <iframe> of another site; CORS (`origins`) takes precedence
+    (b"cross-origin-resource-policy", b"same-origin"),
 )
 
 ALWAYS = (
-    (
-        b"cache-control",
-        b"no-store",
-    ),  # what is for one principal is for no cache, wherever its credential was (RFC 6750, 2.3)
+    # a response for one principal must not be cached (RFC 6750, 2.3)
+    (b"cache-control", b"no-store"),
     *SAFE,
 )
-"""On every answer."""
+"""On every response."""
 
 LIVE = (
-    # A proxy that compresses holds events back until it has a block of them; no-transform forbids
-    # it to (RFC 9111, 5.2.2.6).
+    # A proxy that compresses holds back events until a block is full. no-transform forbids it
+    # (RFC 9111, 5.2.2.6).
     (b"cache-control", b"no-store, no-transform"),
-    (b"x-accel-buffering", b"no"),  # nginx would collect the stream
+    (b"x-accel-buffering", b"no"),  # nginx must not buffer the stream
     *SAFE,
 )
-"""On every answer that is written bit by bit."""
+"""On every response that is a stream."""
 
 REPLAYED = (b"idempotent-replayed", b"true")
-"""On the answer to a publish of which something was there already."""
+"""On the response to a publish that was, in part at least, stored before."""
 APPLIED = ((b"preference-applied", b"handling=lenient"),)
-"""On the answer to a publish whose refused events are counted and not an error (RFC 7240, 3)."""
+"""On the response to a publish whose refused events are counted, not an error (RFC 7240, 3)."""
 
 PAGE = (
     (
         b"content-security-policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-        b"base-uri 'none'; frame-ancestors 'none'",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
-    (b"x-frame-options", b"DENY"),  # frame-ancestors, for what knows no policy
+    (b"x-frame-options", b"DENY"),  # frame-ancestors, for browsers without CSP
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (
         b"permissions-policy",
         b"camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     ),
-    (b"cache-control", b"no-cache"),  # revalidated by ETag: a new version is seen at once
+    (b"cache-control", b"no-cache"),  # revalidated by ETag, so a new version is used at once
 )
-"""On pages and their files, besides."""
+"""Besides, on web pages and their files."""
 
 
 def headers_of(error: EventHubError) -> list[tuple[bytes, bytes]]:
-    """What an error's answer says in its head."""
+    """The headers of an error's response."""
     return [(name.encode(), value.encode()) for name, value in error.headers.items()]
 
 
 def with_headers(app: ASGIApp, headers: tuple[tuple[bytes, bytes], ...]) -> ASGIApp:
-    """The application, each of its responses with these, where it does not say otherwise."""
+    """The application with these headers on each response that does not set them itself."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
         async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                said = {name for name, _ in message["headers"]}
+                present = {name for name, _ in message["headers"]}
                 message["headers"] = [
                     *message["headers"],
-                    *(header for header in headers if header[0] not in said),
+                    *(header for header in headers if header[0] not in present),
                 ]
             await send(message)
 

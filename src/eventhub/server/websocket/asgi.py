@@ -1,4 +1,7 @@
-"""The WebSocket session over standard ASGI messages: for other servers and test clients. Slower than the fast lane, otherwise the same."""
+"""The WebSocket session over ASGI messages, for other servers and test clients.
+
+It is slower than `protocol.py`, and otherwise does the same.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -29,7 +32,7 @@ from eventhub.session.session import Session
 
 
 class AsgiWriter(Outbox):
-    """Tells its client why it ends, unless the client is too slow to be told."""
+    """Sends its client the error that ends it, unless the client reads too slowly."""
 
     __slots__ = ("on_error",)
     on_error: Callable[[EventHubError], None]
@@ -41,7 +44,7 @@ class AsgiWriter(Outbox):
 
 
 class AsgiWebSocket:
-    """One connection. The server below it does the framing, the pings and the close handshake."""
+    """One connection. The ASGI server does the framing, the pings and the close handshake."""
 
     transport = "websocket"
     _session: Session
@@ -118,7 +121,7 @@ class AsgiWebSocket:
 
     @property
     def why(self) -> str:
-        """What ended it."""
+        """Why it ended."""
         return self._outbox.error.code if self._outbox.error is not None else self._close[1]
 
     def buffered(self) -> int:
@@ -126,17 +129,17 @@ class AsgiWebSocket:
         return self._outbox.size
 
     def beat(self) -> None:
-        """The server below pings."""
+        """Nothing: the ASGI server pings."""
 
     def goodbye(self, error: ShuttingDown) -> None:
-        """Say so, flush, close."""
+        """Send the error, flush, close."""
         self._session.goodbye(error)
         self._close = (SERVICE_RESTART, error.code)
         self._outbox.close()
         self._manager.end_session(self._session)
 
     def abort(self) -> None:
-        """Give up what is buffered; the server below does the rest."""
+        """Drop what is buffered. The ASGI server closes."""
         self._outbox.discard()
 
     async def _read(self, query: bytes, receive: Receive) -> None:

@@ -16,10 +16,8 @@ NORMAL, GOING_AWAY, PROTOCOL_ERROR, NO_STATUS, INVALID_DATA, SERVICE_RESTART = (
     1012,
 )
 CONTROL_LENGTH = 125
-BREATH = 64
-"""So many frames without a message, fragments, make a pause in which whoever paces the client can
-stop.
-"""
+FRAGMENTS_PER_PAUSE = 64
+"""After so many fragments the parser yields an empty frame, so that its caller can stop reading."""
 
 
 class ProtocolViolation(Exception):
@@ -36,11 +34,11 @@ class MessageTooLong(Exception):
 
 
 class FrameParser:
-    """Bytes in; complete messages and control frames out, as (opcode, payload). Holds at most one message of `limit` bytes.
+    """Turns bytes into complete messages and control frames, as (opcode, payload).
 
-    Text is UTF-8; what cannot become it any more is a Violation at once, not when its message is complete (8.1).
-
-    `deflate`: permessage-deflate was negotiated, without context takeover by the client.
+    It holds at most one message of `limit` bytes. Text that cannot be UTF-8 raises
+    ProtocolViolation at once, before its message is complete (8.1). `deflate`: permessage-deflate
+    was negotiated, without context takeover by the client.
     """
 
     __slots__ = (
@@ -60,34 +58,31 @@ class FrameParser:
         self._limit = limit
         self._deflate = deflate
         self._buffer: bytes | bytearray = b""
-        self._missing = 0  # bytes to come before the frame in the buffer can be complete
+        self._missing = 0  # bytes that the frame in the buffer still needs
         self._fragments: bytearray | None = None
         self._first = CONTINUATION  # the first byte of the message under way
-        self._text: codecs.IncrementalDecoder | None = (
-            None  # has decoded what came of a text message, where it came in parts
-        )
-        self._checked = 0  # bytes of it that are of the frame in the buffer
+        self._text: codecs.IncrementalDecoder | None = None  # checks a text message in parts
+        self._checked = 0  # bytes of the frame in the buffer that it has checked
         self.frames = 0
-        """Frames taken from the input; whoever counts them may set it back."""
+        """Frames parsed. The caller may reset it."""
         self.size = 0
-        """Bytes of their payloads, and of what was unpacked of them; the same."""
+        """Bytes of their payloads, compressed and decompressed. The caller may reset it."""
 
     @property
     def pending(self) -> int | None:
-        """Bytes of a frame or message that has begun and is not complete; None when there is none."""
+        """Bytes of an incomplete frame or message; None without one."""
         if self._fragments is not None:
             return len(self._fragments) + len(self._buffer)
         return len(self._buffer) or None
 
     def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Raises Violation or MessageTooLong, after which the parser is of no more use.
+        """Parse bytes. Raises ProtocolViolation or MessageTooLong; then the parser is done.
 
-        In a long run of fragments there is an empty CONTINUATION now and then, which means nothing.
+        Between many fragments it yields an empty CONTINUATION, which the caller ignores.
         """
         if self._buffer:
-            if (
-                len(data) < self._missing
-            ):  # a large message in small pieces is not looked at, nor copied, again for each
+            # do not parse, nor copy, a large message again for each small part
+            if len(data) < self._missing:
                 if isinstance(self._buffer, bytes):
                     self._buffer = bytearray(self._buffer)
                 self._buffer += data
@@ -118,7 +113,7 @@ class FrameParser:
             self.size += length
             if (message := self._assemble(first, payload)) is not None:
                 yield message
-            elif self.frames % BREATH == 0:
+            elif self.frames % FRAGMENTS_PER_PAUSE == 0:
                 yield CONTINUATION, b""
         self._buffer = data[at:]
         if self._missing:
@@ -163,7 +158,7 @@ class FrameParser:
             raise MessageTooLong
 
     def _check_part(self) -> None:
-        """Check what came of the frame in the buffer, if it is text, as far as this has not been done."""
+        """Check the text of the incomplete frame in the buffer, from where the last check ended."""
         buffer = self._buffer
         first = self._first if buffer[0] & 0x0F == CONTINUATION else buffer[0]
         if first & (0x0F | COMPRESSED) != TEXT or buffer[0] & 0x0F >= CLOSE:
@@ -201,7 +196,7 @@ class FrameParser:
         return self._first & 0x0F, self._whole(self._first, message)
 
     def _whole(self, first: int, message: bytes) -> bytes:
-        """The message as it was before compression, at most `limit` bytes of it, UTF-8 if it is text."""
+        """The decompressed message of at most `limit` bytes. A text is checked for UTF-8."""
         self._text, self._checked = None, 0
         if first & COMPRESSED:
             message = self._inflate(message)
@@ -225,9 +220,10 @@ class FrameParser:
 
 
 def accept_deflate(offers: str) -> bool:
-    """Whether one of the client's offers can be taken as `server_no_context_takeover; client_no_context_takeover` (RFC 7692, 7.1).
+    """Whether the server can accept one of the client's offers of compression (RFC 7692, 7.1).
 
-    An offer that limits the server's window cannot: the frames are shared with clients that did not.
+    It accepts with `server_no_context_takeover; client_no_context_takeover`. It declines an offer
+    that limits the server's window: frames are shared with clients that did not limit it.
     """
     for offer in offers.split(","):
         name, *parameters = (part.strip().lower() for part in offer.split(";"))
@@ -244,7 +240,10 @@ def accept_deflate(offers: str) -> bool:
 
 
 def close_code(payload: bytes) -> int:
-    """The code of a close frame's payload, NO_STATUS where there is none (7.1.5). Raises Violation."""
+    """The code in a close frame's payload, NO_STATUS without one (7.1.5).
+
+    Raises ProtocolViolation for an invalid code or reason.
+    """
     if not payload:
         return NO_STATUS
     code = int.from_bytes(payload[:2])
@@ -257,12 +256,12 @@ def close_code(payload: bytes) -> int:
 
 
 def close_payload(code: int, reason: str) -> bytes:
-    """A close frame's payload, its reason cut to what fits."""
+    """A close frame's payload. A long reason is cut."""
     return code.to_bytes(2) + reason.encode()[: CONTROL_LENGTH - 2].decode(errors="ignore").encode()
 
 
 def check_utf8(payload: bytes) -> None:
-    """Raises Violation (8.1)."""
+    """Raise ProtocolViolation unless the payload is UTF-8 (8.1)."""
     try:
         payload.decode()
     except UnicodeDecodeError:
@@ -277,7 +276,7 @@ def _not_utf8() -> ProtocolViolation:
 
 
 def _header(length: int) -> int:
-    """Bytes of a client's frame before its payload, by the 7-bit length (5.2)."""
+    """The header size of a client's frame, by its 7-bit length (5.2)."""
     return 8 if length == 126 else 14 if length == 127 else 6
 
 

@@ -25,14 +25,14 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class HandshakeRequest(NamedTuple):
-    """What a client asks for that speaks the protocol, whoever it is and wherever it wants to go."""
+    """A valid handshake request. Path and credentials are not checked yet."""
 
     key: str
     offered: list[str]
     extensions: str
 
     def answer(self, *, deflate: bool) -> bytes:
-        """The response that accepts it."""
+        """The 101 response."""
         lines = [
             "HTTP/1.1 101 Switching Protocols",
             "Upgrade: websocket",
@@ -45,7 +45,7 @@ class HandshakeRequest(NamedTuple):
 
 
 class HandshakeResult(NamedTuple):
-    """What both sides agreed on, and the bytes that say so."""
+    """What both sides agreed on, and the 101 response that says so."""
 
     query: bytes
     principal: Principal
@@ -56,7 +56,10 @@ class HandshakeResult(NamedTuple):
 def negotiate(
     manager: ConnectionManager, method: str, url: bytes, headers: Headers, client: str = ""
 ) -> HandshakeResult:
-    """Answer an upgrade request of the client at this address. Raises EventHubError, UnknownKey."""
+    """Decide about an upgrade request of the client at this address.
+
+    Raises EventHubError to refuse it, and UnknownKey when its token's key must be fetched first.
+    """
     try:
         address = httptools.parse_url(url)
     except httptools.HttpParserError:
@@ -79,9 +82,11 @@ def not_here(path: str) -> NotFound:
 
 
 def is_shown(error: EventHubError, headers: Headers) -> bool:
-    """Whether a client sees the status of a refusal. Browsers show their pages only what comes behind 101; they alone send an Origin.
+    """Whether a client sees the HTTP status of a refusal.
 
-    A fault of this node's stays a status for them, too: a load balancer may try another node.
+    A web page does not: browsers show it only what comes behind a 101 response. Only browsers send
+    Origin. A fault of this node is sent as a status even to them, so that a load balancer may try
+    another node.
     """
     return error.status >= HTTPStatus.INTERNAL_SERVER_ERROR or not any(
         name == b"origin" for name, _ in headers
@@ -89,7 +94,7 @@ def is_shown(error: EventHubError, headers: Headers) -> bool:
 
 
 def opening_of_page(error: EventHubError, method: str, headers: Headers) -> bytes | None:
-    """The answer behind which a page can be told why it is refused; None where the status says it."""
+    """The 101 response before an error message to a web page; None where the status is enough."""
     if is_shown(error, headers):
         return None
     try:
@@ -99,7 +104,7 @@ def opening_of_page(error: EventHubError, method: str, headers: Headers) -> byte
 
 
 def _opening(method: str, headers: Headers) -> HandshakeRequest:
-    """Raises InvalidRequest."""
+    """Parse the handshake's headers. Raises InvalidRequest (4.2.1)."""
     found = _joined(headers)
     if method != "GET" or found.get(b"sec-websocket-version") != "13":
         raise InvalidRequest("expected a GET with Sec-WebSocket-Version: 13")
@@ -111,7 +116,7 @@ def _opening(method: str, headers: Headers) -> HandshakeRequest:
 
 
 def _joined(headers: Headers) -> dict[bytes, str]:
-    """Values by name; those of a repeated header joined (RFC 9110, 5.3)."""
+    """Values by name. A repeated header's values are joined (RFC 9110, 5.3)."""
     found: dict[bytes, str] = {}
     for name, value in headers:
         text = value.decode("latin-1").strip()

@@ -296,5 +296,5 @@ class WebSocketProtocol(asyncio.Protocol):
         self.state = TRANSITIONS[self.state][trigger]
 
     def _contained(self, where: str, act: Callable[[], None]) -> Callable[[], None]:
-        """A callback for the loop, a turn or a deadline: a fault in it ends this connection only."""
+        """A callback for the event loop. A fault in it ends this connection only."""
         return partial(self._manager.contained, self, where, act)

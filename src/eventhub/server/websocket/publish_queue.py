@@ -1,4 +1,7 @@
-"""Events that clients publish over one connection: in order, grouped while a publish is under way, bounded."""
+"""The bounded queue of events that one client publishes.
+
+They are published in order. Those that come while a publish is under way are the next batch.
+"""
 
 import time
 from collections.abc import Callable
@@ -11,13 +14,13 @@ from eventhub.observability.tracing import PublishSpan, trace_id_of
 from eventhub.session.commands import Ref
 
 BACKLOG = 64
-"""Beyond it the connection reads no more until some are answered."""
+"""Events that may wait. Beyond that, the connection reads no more until some are answered."""
 
 Answer = Callable[[Ref, str, Receipt | EventHubError], None]
 
 
 class PublishQueue:
-    """A connection's publishes. `session` is what the connection is called in logs, `fail` ends it."""
+    """The publishes of one connection. `fail` ends it. `session` is its id in logs."""
 
     __slots__ = ("_answer", "_busy", "_fail", "_hub", "_session", "_waiting")
 
@@ -37,7 +40,7 @@ class PublishQueue:
         return len(self._waiting) < BACKLOG
 
     def add(self, ref: Ref, event: NewEvent) -> bool:
-        """Publish soon. False when the backlog is full: add no more until `roomy`."""
+        """Publish soon. Returns False when the queue is full: add no more until `roomy`."""
         trace = None
         if (tracing := self._hub.tracing) is not None:
             trace = tracing.publish(event.channel, event.attributes, "websocket")

@@ -18,10 +18,10 @@ Frames = Iterator[tuple[int, bytes]]
 
 
 class ReadThrottle:
-    """Makes one client wait for two reasons: it is over `limits.commands`, or others have their turn.
+    """Makes one client wait: because it is over `limits.commands`, or because others have a turn.
 
-    While frames are held here, the caller must not read the socket. What the client sends then waits
-    in the kernel, and after that at the client. Nothing is lost.
+    While frames are held here, the caller must not read the socket. What the client sends then
+    waits in the kernel, and after that at the client. Nothing is lost.
     """
 
     __slots__ = ("_bucket", "_served", "_timer", "frames")
@@ -43,7 +43,7 @@ class ReadThrottle:
         return self._bucket.charge(count, now * 1000)
 
     def hold(self, frames: Frames) -> None:
-        """Keep frames, behind those that wait already: TLS may have decrypted more than was read."""
+        """Keep frames, behind those that wait already: TLS may have decrypted several reads."""
         self.frames = frames if self.frames is None else chain(self.frames, frames)
 
     def release(self) -> Frames | None:

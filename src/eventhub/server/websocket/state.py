@@ -1,4 +1,4 @@
-"""Every rule of a WebSocket connection's state stands in this file (RFC 6455, chapter 7). No I/O."""
+"""The states of a WebSocket connection and all their transitions (RFC 6455, chapter 7). No I/O."""
 
 from enum import Enum, auto
 
@@ -11,7 +11,7 @@ class WebSocketState(Enum):
     OPEN = auto()
     """101 was sent. Messages are commands of the session."""
     CLOSING = auto()
-    """The server sent a close frame. Only the client's close frame still counts (RFC 6455, 7.1.1)."""
+    """The server sent a close frame. Only the client's close frame counts now (RFC 6455, 7.1.1)."""
     CLOSED = auto()
     """Nothing is parsed any more. The TCP connection is closing or has closed."""
 
@@ -37,7 +37,8 @@ TRANSITIONS: dict[WebSocketState, dict[WebSocketTrigger, WebSocketState]] = {
     WebSocketState.HANDSHAKE: {
         WebSocketTrigger.ACCEPTED: WebSocketState.OPEN,
         WebSocketTrigger.REFUSED: WebSocketState.CLOSED,
-        WebSocketTrigger.CLOSE_SENT: WebSocketState.CLOSING,  # refused behind a 101: browsers hide any other status
+        # refused behind a 101 response: browsers hide any other status from a page
+        WebSocketTrigger.CLOSE_SENT: WebSocketState.CLOSING,
         WebSocketTrigger.LOST: WebSocketState.CLOSED,
     },
     WebSocketState.OPEN: {
@@ -56,4 +57,4 @@ TRANSITIONS: dict[WebSocketState, dict[WebSocketTrigger, WebSocketState]] = {
         WebSocketTrigger.LOST: WebSocketState.CLOSED,
     },
 }
-"""The next state by state and trigger. A trigger that is missing here cannot happen in that state."""
+"""The next state by state and trigger. A trigger that is missing cannot happen in that state."""

@@ -14,8 +14,8 @@ from websockets.frames import Close, Frame, Opcode
 
 from eventhub.delivery.encoding import BINARY, CLOSE, PING, PONG, TEXT
 from eventhub.server.websocket.frames import (
-    BREATH,
     CONTROL_LENGTH,
+    FRAGMENTS_PER_PAUSE,
     INVALID_DATA,
     NO_STATUS,
     PROTOCOL_ERROR,
@@ -522,7 +522,7 @@ def test_a_long_run_of_fragments_can_be_stopped_in_between_and_goes_on() -> None
     data = frame(TEXT, b"a", fin=False) + frame(0, b"", fin=False) * 200 + frame(0, b"b")
     stream = parser.feed(data)
     assert next(stream) == (0, b"")
-    assert parser.frames == BREATH
+    assert parser.frames == FRAGMENTS_PER_PAUSE
     assert [message for message in stream if message[0]] == [(TEXT, b"ab")]
     assert parser.frames == 202
     assert parser.pending is None
