@@ -110,7 +110,7 @@ _PLACES: dict[str, list[str]] = {
         "server/connections/deadlines.py:Deadlines._expire:contain",
         "server/connections/deadlines.py:Deadlines.set:call_at",
         "server/connections/credential_expiry.py:CredentialExpiry._after:deadlines.after",
-        "server/websocket/asgi.py:AsgiWebSocket._read:deadlines.after",
+        "server/websocket/asgi.py:AsgiWebSocket._subscribe:deadlines.after",
         "server/websocket/message_timer.py:MessageTimer.expect_first:deadlines.after",
     ],
     "goodbye": [

@@ -55,8 +55,8 @@ class AsgiWebSocket:
         on_full = partial(manager.contained, self, "congested", self._congested)
         on_drained = partial(manager.contained, self, "drained", self._drained)
         self._outbox = AsgiWriter(LINES, manager.settings.limits.buffer_bytes, on_full, on_drained)
-        self._room = asyncio.Event()
-        self._room.set()
+        self._may_read = asyncio.Event()
+        self._may_read.set()
         self._close = (SERVICE_RESTART, "")
 
     async def run(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,6 +64,7 @@ class AsgiWebSocket:
         await receive()  # websocket.connect
         manager = self._manager
         offered = scope.get("subprotocols", ())
+        subprotocol = SUBPROTOCOL if SUBPROTOCOL in offered else None
         try:
             if scope["path"] != WEBSOCKET_PATH:
                 raise not_here(scope["path"])
@@ -85,33 +86,21 @@ class AsgiWebSocket:
             )
             with manager.connection_limits.counted(scope):
                 manager.opened(self, identity, self._session)
-                await self._serve(
-                    query, SUBPROTOCOL if SUBPROTOCOL in offered else None, receive, send
-                )
-        except EventHubError as error:  # nothing of what was accepted raises one
-            self._manager.hub.refused(error)
+                await self._serve(query, subprotocol, receive, send)
+        except EventHubError as error:  # an accepted connection raises none
+            manager.hub.refused(error)
             if not is_shown(error, scope["headers"]):
-                await send(
-                    {
-                        "type": "websocket.accept",
-                        "subprotocol": SUBPROTOCOL if SUBPROTOCOL in offered else None,
-                    }
-                )
-                await send(
-                    {
-                        "type": "websocket.send",
-                        "text": orjson.dumps({"type": "error", **error.as_dict()}).decode(),
-                    }
-                )
+                text = orjson.dumps({"type": "error", **error.as_dict()}).decode()
+                await send({"type": "websocket.accept", "subprotocol": subprotocol})
+                await send({"type": "websocket.send", "text": text})
             await send({"type": "websocket.close", "code": error.close_code, "reason": error.code})
 
     async def _serve(
         self, query: bytes, subprotocol: str | None, receive: Receive, send: Send
     ) -> None:
         try:
-            await send(
-                {"type": "websocket.accept", "subprotocol": subprotocol}
-            )  # which fails when the client has gone
+            # raises when the client has disconnected
+            await send({"type": "websocket.accept", "subprotocol": subprotocol})
             await race(self._send(send), self._read(query, receive))
         finally:
             self._manager.deadlines.clear((self, "first"))
@@ -144,25 +133,9 @@ class AsgiWebSocket:
 
     async def _read(self, query: bytes, receive: Receive) -> None:
         self._session.hello()
-        seconds = self._manager.settings.limits.first_frame_seconds
-        try:
-            wanted = StreamQuery(query)
-            wanted.subscribe(self._session)
-            if not wanted.channels:
-                dismiss = partial(
-                    self._manager.contained,
-                    self,
-                    "deadline",
-                    lambda: self.fail(no_first_message(seconds)),
-                )
-                self._manager.deadlines.after((self, "first"), seconds, dismiss)
-        except EventHubError as error:
-            self.fail(error)
-        bucket, clock, turns = (
-            self._manager.command_bucket(),
-            asyncio.get_running_loop().time,
-            self._manager.turns,
-        )
+        self._subscribe(query)
+        bucket, turns = self._manager.command_bucket(), self._manager.turns
+        clock = asyncio.get_running_loop().time
         served = 0.0
         while (message := await receive())["type"] == "websocket.receive":
             self._manager.deadlines.clear((self, "first"))
@@ -175,13 +148,24 @@ class AsgiWebSocket:
             turns.spend(seconds)
             served = turns.served(served, seconds)
             count = commands(1, len(message.get("text") or b""), seconds)
-            if wait := bucket.charge(
-                count, clock() * 1000
-            ):  # the server below reads no more meanwhile
+            if wait := bucket.charge(count, clock() * 1000):
                 self._manager.hub.delayed("commands")
-                await asyncio.sleep(wait)
-            await self._room.wait()
+                await asyncio.sleep(wait)  # the ASGI server reads no more meanwhile
+            await self._may_read.wait()
         self._outbox.close()
+
+    def _subscribe(self, query: bytes) -> None:
+        """Subscribe to the channels of the query string. Without any, a message must come soon."""
+        seconds = self._manager.settings.limits.first_frame_seconds
+        try:
+            wanted = StreamQuery(query)
+            wanted.subscribe(self._session)
+            if not wanted.channels:
+                fail = partial(self.fail, no_first_message(seconds))
+                late = partial(self._manager.contained, self, "deadline", fail)
+                self._manager.deadlines.after((self, "first"), seconds, late)
+        except EventHubError as error:
+            self.fail(error)
 
     def _receive(self, message: Any) -> None:
         text = message.get("text")
@@ -209,25 +193,25 @@ class AsgiWebSocket:
         await send({"type": "websocket.close", "code": code, "reason": reason})
 
     def _congested(self) -> None:
-        self._regulate()
+        self._pause_or_resume_reading()
         if self._outbox.full:
             self._session.congested()
 
     def _drained(self) -> None:
-        self._regulate()
+        self._pause_or_resume_reading()
         if not self._outbox.full:
             self._session.drained()
 
     def _submit(self, ref: Ref, event: NewEvent) -> None:
         self._publish_queue.add(ref, event)
-        self._regulate()
+        self._pause_or_resume_reading()
 
     def _published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
         self._session.published(ref, channel, outcome)
-        self._regulate()
+        self._pause_or_resume_reading()
 
-    def _regulate(self) -> None:
+    def _pause_or_resume_reading(self) -> None:
         if self._outbox.full or not self._publish_queue.roomy:
-            self._room.clear()
+            self._may_read.clear()
         else:
-            self._room.set()
+            self._may_read.set()
