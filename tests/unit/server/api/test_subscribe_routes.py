@@ -1,4 +1,4 @@
-"""server/api/subscribe_routes.py: requests for streams that are refused, and the WebSocket's path."""
+"""server/api/subscribe_routes.py: refused streams, and the WebSocket's path."""
 
 import pytest
 

@@ -278,7 +278,8 @@ def test_the_first_refusals_of_an_array_have_details_and_all_have_a_result() -> 
     )
     assert {error["code"] for error in errors} == {"invalid_event"}
     assert {error["message"] for error in errors[:DETAILED_REFUSALS]} == {
-        "the event does not fit its channel type: 42 faults, at most 20 are listed; its schema is at /v1/types/chat"
+        "the event does not fit its channel type: 42 faults, at most 20 are listed; its schema is"
+        " at /v1/types/chat"
     }
     assert {error["message"] for error in errors[DETAILED_REFUSALS:]} == {
         "the event does not fit its channel type; its schema is at /v1/types/chat"
@@ -358,9 +359,7 @@ def test_a_long_array_is_stored_in_order_in_groups_between_which_others_publish(
     assert list(log.values()).index(b'"other"') == EVENTS_PER_GROUP
 
 
-def test_an_array_that_is_stored_in_part_has_a_result_for_each_item_and_its_key_stores_the_rest() -> (
-    None
-):
+def test_an_array_that_is_stored_in_part_has_all_results_and_its_key_stores_the_rest() -> None:
     node, broker = grouped()
     body = json.dumps([json.loads(EVENT)] * (3 * EVENTS_PER_GROUP))
     broker.fault, broker.good = BrokerUnavailable("away"), 1

@@ -1,4 +1,4 @@
-"""server/publish/handling.py: the handling that a producer asks for, and the status of the response."""
+"""server/publish/handling.py: the handling that a producer asks for, and the status."""
 
 from http import HTTPStatus
 
@@ -25,11 +25,16 @@ from eventhub.server.publish.handling import (
 @pytest.mark.parametrize(
     "prefer",
     [
-        b"handling=lenient", b"Handling = Lenient", b'handling="lenient"',
-        b"respond-async, handling=lenient", b"handling=lenient; x=1, wait=5",
-        b'foo="a, handling=strict", handling=lenient', b"handling=lenient, handling=strict", b',,foo="unfinished\\"",handling=lenient',
+        b"handling=lenient",
+        b"Handling = Lenient",
+        b'handling="lenient"',
+        b"respond-async, handling=lenient",
+        b"handling=lenient; x=1, wait=5",
+        b'foo="a, handling=strict", handling=lenient',
+        b"handling=lenient, handling=strict",
+        b',,foo="unfinished\\"",handling=lenient',
     ],
-)  # fmt: skip
+)
 def test_a_preference_for_lenient_handling_is_understood(prefer: bytes) -> None:
     assert handling_of(prefer, b"") is Handling.LENIENT
 
@@ -37,11 +42,21 @@ def test_a_preference_for_lenient_handling_is_understood(prefer: bytes) -> None:
 @pytest.mark.parametrize(
     "prefer",
     [
-        None, b"", b"handling", b"handling=", b"handling=strict", b"handling=other", b"lenient",
-        b'foo="handling=lenient', b"xhandling=lenient",
-        b'foo="a, handling=lenient"', b"handling=strict, handling=lenient", b"\xff\x00", b'"' * 30_000,
+        None,
+        b"",
+        b"handling",
+        b"handling=",
+        b"handling=strict",
+        b"handling=other",
+        b"lenient",
+        b'foo="handling=lenient',
+        b"xhandling=lenient",
+        b'foo="a, handling=lenient"',
+        b"handling=strict, handling=lenient",
+        b"\xff\x00",
+        b'"' * 30_000,
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_ignored(prefer: bytes | None) -> None:
     assert handling_of(prefer, b"") is Handling.STRICT
 
@@ -75,12 +90,20 @@ STRICT, LENIENT = Handling.STRICT, Handling.LENIENT
 @pytest.mark.parametrize(
     ("accepted", "rejected", "later", "handling", "status"),
     [
-        (2, 0, None, STRICT, 201), (1, 1, None, STRICT, 207), (0, 2, None, STRICT, 422), (0, 0, None, STRICT, 201),
-        (2, 0, None, LENIENT, 200), (1, 1, None, LENIENT, 200), (0, 2, None, LENIENT, 200), (0, 0, None, LENIENT, 200),
-        (1, 1, BrokerUnavailable("away"), STRICT, 207), (0, 2, BrokerUnavailable("away"), STRICT, 503),
-        (1, 1, BrokerUnavailable("away"), LENIENT, 503), (0, 1, RateLimited("fast"), LENIENT, 429),
+        (2, 0, None, STRICT, 201),
+        (1, 1, None, STRICT, 207),
+        (0, 2, None, STRICT, 422),
+        (0, 0, None, STRICT, 201),
+        (2, 0, None, LENIENT, 200),
+        (1, 1, None, LENIENT, 200),
+        (0, 2, None, LENIENT, 200),
+        (0, 0, None, LENIENT, 200),
+        (1, 1, BrokerUnavailable("away"), STRICT, 207),
+        (0, 2, BrokerUnavailable("away"), STRICT, 503),
+        (1, 1, BrokerUnavailable("away"), LENIENT, 503),
+        (0, 1, RateLimited("fast"), LENIENT, 429),
     ],
-)  # fmt: skip
+)
 def test_the_status_follows_from_what_was_stored_and_refused(
     accepted: int, rejected: int, later: EventHubError | None, handling: Handling, status: int
 ) -> None:
