@@ -140,7 +140,7 @@ _PLACES: dict[str, list[str]] = {
         "server/connections/turns.py:LoopTurns._come_back:call_soon",
         "server/connections/turns.py:LoopTurns._go_on:call_soon",
         "server/connections/turns.py:LoopTurns._pass:call_soon",
-        "server/connections/turns.py:LoopTurns.another:later",
+        "server/connections/turns.py:LoopTurns.next_turn:later",
         "server/websocket/read_throttle.py:ReadThrottle.pause:call_later",
         "server/websocket/read_throttle.py:ReadThrottle.queue:later",
     ],

@@ -14,7 +14,7 @@ from eventhub.server.startup_checks import check_auth, check_exposure, check_wor
 
 
 def check(config: ConfigFile = None) -> None:
-    """Say whether the configuration can be used, and what is wrong with it."""
+    """Check the configuration and report what is wrong with it."""
     settings, file = load_settings(config, {})
     directory = directory_of(file)
     try:

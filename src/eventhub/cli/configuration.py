@@ -23,7 +23,7 @@ IGNORED_REASON = (
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", help=f"Configuration file; otherwise ${CONFIG_VARIABLE}, or ./{DEFAULT_FILE}"
+        "--config", help=f"Configuration file; by default ${CONFIG_VARIABLE}, then ./{DEFAULT_FILE}"
     ),
 ]
 

@@ -11,7 +11,7 @@ from eventhub.events.event import parse_age
 GRANT_HINT = "grant it something with --publish, --subscribe or --presence and a channel pattern"
 
 ChannelPatterns = Annotated[
-    list[str] | None, typer.Option(help="A channel pattern that is granted; any number of times")
+    list[str] | None, typer.Option(help="Channel pattern to grant; may be repeated")
 ]
 
 

@@ -14,22 +14,22 @@ from eventhub.config.auth_settings import KeySettings
 
 
 def new_api_key(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Who holds it")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the key's holder")],
     publish: ChannelPatterns = None,
     subscribe: ChannelPatterns = None,
     presence: ChannelPatterns = None,
     expires: Annotated[
         str | None,
-        typer.Option(help="After how long it ends, such as 90d; otherwise when it is removed"),
+        typer.Option(help="Lifetime, such as 90d; without it the key does not expire"),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(help="Events per second of each channel type")
+        float | None, typer.Option(help="Events per second to each channel type")
     ] = None,
     operator: Annotated[
-        bool | None, typer.Option("--operator", help="May use the admin interface and read metrics")
+        bool | None, typer.Option("--operator", help="Allow the admin interface and metrics")
     ] = None,
 ) -> None:
-    """Make an API key, and what the configuration holds of it."""
+    """Make an API key and its entry for the configuration."""
     key = new_key()
     entry = _entry(
         {

@@ -21,20 +21,21 @@ from eventhub.server.security.authentication import Authentication, load_verific
 
 
 def new_token(
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Whose it is (sub)")],
+    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Subject of the token (sub)")],
     publish: ChannelPatterns = None,
     subscribe: ChannelPatterns = None,
     presence: ChannelPatterns = None,
-    lifetime: Annotated[str, typer.Option("--expires", help="After how long it ends")] = "1h",
+    lifetime: Annotated[str, typer.Option("--expires", help="Lifetime")] = "1h",
     key_id: Annotated[
-        str | None, typer.Option("--id", help="Which of auth.tokens.keys; otherwise the first")
+        str | None,
+        typer.Option("--id", help="Id of one of auth.tokens.keys; by default the first"),
     ] = None,
     signing_key: Annotated[
-        Path | None, typer.Option("--key", help="PEM of the private key, for all but HS256")
+        Path | None, typer.Option("--key", help="PEM file of the private key; HS256 needs none")
     ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Sign a token that the configuration's keys verify: for trying out, and for scripts."""
+    """Sign a token that the configured keys verify, for tests and scripts."""
     settings, file = load_settings(config, {})
     key = _choose_key(settings.auth.tokens, key_id, file)
     if not is_name(subject):

@@ -21,14 +21,14 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on")] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes that serve; more than one needs a broker that they can share"),
+        typer.Option(help="Number of worker processes; several need a broker that they can share"),
     ] = None,
     broker: Annotated[
-        str | None, typer.Option(help="Where events are stored and announced")
+        str | None, typer.Option(help="Broker that stores and announces events, as a URL")
     ] = None,
     insecure: Annotated[
         bool | None,
-        typer.Option("--insecure", help="Listen beyond loopback without authentication"),
+        typer.Option("--insecure", help="Allow other machines without authentication"),
     ] = None,
 ) -> None:
     """Start the server."""

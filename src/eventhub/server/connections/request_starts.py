@@ -24,14 +24,14 @@ class RequestStarts:
         self._started = 0  # requests that have not run yet
 
     def start(self, run: Callable[[], None]) -> None:
-        """Start a request with `run`, now or in a later turn. It calls `ran` when it runs."""
+        """Start a request with `run`, now or later. It calls `note_running` when it runs."""
         if self._started < AT_ONCE:
             self._started += 1
             run()
         else:
             self._turns.later(lambda: self._start_later(run))
 
-    def ran(self) -> None:
+    def note_running(self) -> None:
         """Note that a started request has begun to run."""
         self._started -= 1
 

@@ -76,14 +76,14 @@ class LoopTurns:
             self._spent += seconds
             self._come_back()
 
-    def served(self, since: float, seconds: float) -> float:
-        """Return a client's new position after so much CPU time. `since` is its last position."""
+    def advanced_position(self, since: float, seconds: float) -> float:
+        """Return a client's position after so much CPU time. `since` is its last position."""
         return max(since, self._clock) + (seconds if seconds >= WORTH_COUNTING else 0.0)
 
     def later(self, act: Callable[[], None], since: float = 0.0, size: int = BURST) -> None:
         """Call `act` in a later turn. It notes the CPU time it uses with `spend`.
 
-        `since` is its client's position, as `served` returned it. `size` is in bytes of input.
+        `since` is its client's position, of `advanced_position`. `size` is in bytes of input.
         """
         self._come_back()
         if size <= SMALL:
@@ -95,7 +95,7 @@ class LoopTurns:
         self._number += 1
         heappush(self._waiting, (done, self._number, start, act))
 
-    async def another(self, since: float = 0.0, size: int = BURST) -> None:
+    async def next_turn(self, since: float = 0.0, size: int = BURST) -> None:
         """Wait for a later turn."""
         mine = self._loop.create_future()
         self.later(lambda: self._give(mine), since, size)
@@ -166,12 +166,12 @@ class TurnShare:
         """Whether the share is used up."""
         return thread_time() - self._begin >= SLICE_SECONDS
 
-    async def another(self) -> None:
+    async def next_turn(self) -> None:
         """Let other clients go first, and continue in a later turn."""
         seconds = thread_time() - self._begin
         self._turns.spend(seconds)
-        self._since = self._turns.served(self._since, seconds)
-        await self._turns.another(self._since)
+        self._since = self._turns.advanced_position(self._since, seconds)
+        await self._turns.next_turn(self._since)
         self._begin = thread_time()
 
     def __enter__(self) -> Self:

@@ -114,6 +114,6 @@ class ExchangeQueue:
         self._unanswered.clear()
 
     def _run(self, exchange: Exchange) -> None:
-        task = self._loop.create_task(exchange.run(self._app, self._starts.ran))
+        task = self._loop.create_task(exchange.run(self._app, self._starts.note_running))
         task.add_done_callback(self._tasks.discard)
         self._tasks.add(task)

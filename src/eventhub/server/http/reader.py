@@ -232,7 +232,7 @@ class RequestReader:
         turns = self._manager.turns
         turns.spend(seconds)
         go_on = self._connection.contain(self._go_on)
-        turns.later(go_on, turns.served(0.0, seconds), len(data))
+        turns.later(go_on, turns.advanced_position(0.0, seconds), len(data))
 
     def _go_on(self) -> None:
         if not self._held:

@@ -55,7 +55,7 @@ class BatchDecoder:
         Raises EventHubError if the body is no JSON array, or has more items than limits.batch.
         """
         if self._turns.over:
-            await self._turns.another(size=len(body))
+            await self._turns.next_turn(size=len(body))
         with TurnShare(self._turns) as share:
             if len(body) <= PART_BYTES and body.count(b",") <= PART_COMMAS:
                 await self._decode_array(body, b"", 0, share)
@@ -64,7 +64,7 @@ class BatchDecoder:
                     if part is not None:
                         await self._decode_part(part, body, share)
                     if share.over:
-                        await share.another()
+                        await share.next_turn()
         return self._outcomes
 
     async def _decode_part(self, part: ArrayPart, body: bytes, share: TurnShare) -> None:
@@ -82,7 +82,7 @@ class BatchDecoder:
             self._request.check_count(len(self._outcomes))
             return
         if share.over:
-            await share.another()
+            await share.next_turn()
         items = _parse_items(array, body, start)
         self._request.check_count(len(self._outcomes) + len(items))
         # An item is popped when it is decoded: while others have their turn, a garbage collection
@@ -91,7 +91,7 @@ class BatchDecoder:
         while items:
             size = self._decode_item(items.pop())
             if (size > CHECK_BYTES or len(self._outcomes) % CHECK_ITEMS == 0) and share.over:
-                await share.another()
+                await share.next_turn()
 
     def _decode_item(self, value: Any) -> int:
         """Accept or refuse an item. Its size in bytes; 0 if it was refused without encoding it."""

@@ -147,7 +147,7 @@ class PublishEndpoint:
     async def _decode_large(self, request: PublishRequest, body: bytes) -> NewEvent:
         """Decode an event that may take long, in a turn that has time for it."""
         if self._manager.turns.over:
-            await self._manager.turns.another(size=len(body))
+            await self._manager.turns.next_turn(size=len(body))
         with TurnShare(self._manager.turns):
             return request.decode(body)
 
@@ -173,8 +173,8 @@ class PublishEndpoint:
         while len(outcomes) < len(events):
             if outcomes:  # a group counts as a slice: brokers that wait spend the time of others
                 turns.spend(SLICE_SECONDS)
-                since = turns.served(since, SLICE_SECONDS)
-                await turns.another(since)
+                since = turns.advanced_position(since, SLICE_SECONDS)
+                await turns.next_turn(since)
             group = events[len(outcomes) : len(outcomes) + EVENTS_PER_GROUP]
             try:
                 outcomes += await request.publish(hub, group)

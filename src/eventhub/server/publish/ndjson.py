@@ -149,7 +149,7 @@ class NdjsonPublish:
             if self._response.ended:
                 return  # a producer that was disconnected stores nothing more
             begin += await self._take_group(lines[begin : begin + LINES_PER_GROUP], size, share)
-            await share.another()
+            await share.next_turn()
 
     async def _take_group(self, lines: list[bytes | None], size: int, share: TurnShare) -> int:
         """Store at most `size` events of these lines as one publish. How many lines were taken."""

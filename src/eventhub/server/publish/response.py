@@ -65,7 +65,7 @@ class BatchResults:
         time, time_text = -1, ""  # the events of an array mostly share one time
         for number, outcome in enumerate(outcomes, 1):
             if number % RESULTS_PER_CHECK == 0 and share.over:
-                await share.another()
+                await share.next_turn()
             if isinstance(outcome, EventHubError):
                 self.encoded.append(self._encode_error(outcome))
                 continue

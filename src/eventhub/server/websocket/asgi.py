@@ -140,13 +140,13 @@ class AsgiWebSocket:
         while (message := await receive())["type"] == "websocket.receive":
             self._manager.deadlines.clear((self, "first"))
             if turns.over:
-                await turns.another(served, len(message.get("text") or b""))
+                await turns.next_turn(served, len(message.get("text") or b""))
             begin = thread_time()
             if self._outbox.error is None:
                 self._manager.contained(self, "message", partial(self._receive, message))
             seconds = thread_time() - begin
             turns.spend(seconds)
-            served = turns.served(served, seconds)
+            served = turns.advanced_position(served, seconds)
             count = commands(1, len(message.get("text") or b""), seconds)
             if wait := bucket.charge(count, clock() * 1000):
                 self._manager.hub.delayed("commands")

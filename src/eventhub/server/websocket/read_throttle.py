@@ -63,7 +63,7 @@ class ReadThrottle:
 
     def served(self, turns: LoopTurns, cpu_seconds: float) -> None:
         """The client used so much of its turn."""
-        self._served = turns.served(self._served, cpu_seconds)
+        self._served = turns.advanced_position(self._served, cpu_seconds)
 
     def stop(self) -> None:
         """The connection has closed: drop what waits."""

@@ -23,7 +23,7 @@ class Requests:
         self.starts.start(lambda: self.loop.call_soon(self.run, number))
 
     def run(self, number: int) -> None:
-        self.starts.ran()
+        self.starts.note_running()
         self.ran.append(number)
 
 

@@ -49,7 +49,7 @@ class Crowd:
     def work(self, name: str, pieces: int) -> None:
         self.done.append(name)
         self.turns.spend(self.seconds)
-        self.stand[name] = self.turns.served(self.stand.get(name, 0.0), self.seconds)
+        self.stand[name] = self.turns.advanced_position(self.stand.get(name, 0.0), self.seconds)
         if pieces > 1:
             self.wait(name, pieces - 1)
 
@@ -126,7 +126,7 @@ def test_the_time_is_shared_evenly_whatever_a_piece_takes() -> None:
     def work(name: str, seconds: float) -> None:
         used[name] += seconds
         crowd.turns.spend(seconds)
-        crowd.stand[name] = crowd.turns.served(crowd.stand.get(name, 0.0), seconds)
+        crowd.stand[name] = crowd.turns.advanced_position(crowd.stand.get(name, 0.0), seconds)
         crowd.turns.later(partial(work, name, seconds), crowd.stand[name])
 
     crowd.turns.later(partial(work, "short", SLICE_SECONDS))
@@ -179,7 +179,7 @@ async def test_coroutines_get_a_turn_each_and_one_that_was_cancelled_does_not_ho
 
     async def work(name: str) -> None:
         for _ in range(2):
-            await turns.another()
+            await turns.next_turn()
             order.append(name)
 
     tasks = [asyncio.ensure_future(work(name)) for name in "abc"]
@@ -202,7 +202,7 @@ async def test_a_slice_is_over_after_its_time_and_counts_it(
         now[0] += SLICE_SECONDS * 1.1
         assert piece.over
     assert turns._spent == pytest.approx(SLICE_SECONDS * 1.1)
-    await asyncio.wait_for(piece.another(), 5)
+    await asyncio.wait_for(piece.next_turn(), 5)
     assert not piece.over
 
 
@@ -214,7 +214,7 @@ async def test_coroutines_share_a_turn_while_there_is_time_and_everything_else_h
     order: list[str] = []
 
     async def work(name: str) -> None:
-        await turns.another()
+        await turns.next_turn()
         order.append(name)
         turns.spend(TURN_SECONDS / 2)
 

@@ -30,9 +30,9 @@ class CountingTurns(LoopTurns):
 
     asked = 0
 
-    async def another(self, since: float = 0.0, size: int = BURST) -> None:
+    async def next_turn(self, since: float = 0.0, size: int = BURST) -> None:
         self.asked += 1
-        await super().another(since, size)
+        await super().next_turn(since, size)
 
 
 class Batch:

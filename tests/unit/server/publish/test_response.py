@@ -80,7 +80,7 @@ def test_results_are_encoded_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def __init__(self, turns: object) -> None: ...
 
-        async def another(self) -> None:
+        async def next_turn(self) -> None:
             turns.append(1)
 
     monkeypatch.setattr("eventhub.server.publish.response.TurnShare", Over)

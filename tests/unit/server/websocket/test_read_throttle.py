@@ -36,7 +36,7 @@ class ManualTurns:
     def later(self, act: Callable[[], None], since: float, size: int) -> None:
         self.queued.append((since, size))
 
-    def served(self, since: float, seconds: float) -> float:
+    def advanced_position(self, since: float, seconds: float) -> float:
         return since + seconds
 
 
