@@ -72,7 +72,7 @@ _PLACES: dict[str, list[str]] = {
     "page": [
         "hub/repairs.py:Repairs._try:call_later",
         "hub/repairs.py:Repairs.add:call_later",
-        "hub/history.py:HistoryReader._keep:call_later",
+        "hub/history.py:_later:call_later",
         "hub/history.py:HistoryReader._read:_give",
         "hub/history.py:HistoryReader.ask:call_soon",
     ],

@@ -1,4 +1,4 @@
-"""A JSON array in pieces of whole items, so that nothing has to be parsed that takes long. No I/O."""
+"""Splits a JSON array into parts of whole items, so that each is quick to parse. No I/O."""
 
 import re
 from collections.abc import Generator, Iterator
@@ -8,15 +8,13 @@ from typing import NamedTuple
 from eventhub.errors import InvalidJson, TooDeep
 
 WINDOW = 256 * 1024
-"""An item with more bytes is looked at bracket by bracket: one expression would look at all of it
-at once.
-"""
+"""An item with more bytes is scanned bracket by bracket: one expression would take too long."""
 DEEPEST = 1023
-"""Levels of an item that the parser takes within an array, which is one more."""
+"""Levels of an item. The array is one level more, and the parser allows 1024."""
 STEPS = 2000
-"""Brackets that are looked at before the caller may do something else."""
+"""Brackets scanned before the caller may do something else."""
 
-# Expressions that never go back (`*+`, `++`), so that each byte is looked at once for all levels.
+# Possessive expressions (`*+`) never go back: each byte is read once, whatever the nesting.
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _FLAT = rb'[^"\[\]{}]*+(?:' + _TEXT + rb'[^"\[\]{}]*+)*+'
 _SCALAR = re.compile(rb'[^"\[\]{},]*+')
@@ -24,7 +22,7 @@ _TOKEN = re.compile(_TEXT + rb'|[\[\]{}"]', re.DOTALL)
 
 
 class ArrayPart(NamedTuple):
-    """Bytes `start` to `end` of a body: items with the commas between them; `alone`: one item."""
+    """Bytes `start` to `end` of a body: items with commas between them. `alone`: one item."""
 
     start: int
     end: int
@@ -32,14 +30,12 @@ class ArrayPart(NamedTuple):
 
 
 def pieces(body: bytes, size: int, commas: int, depth: int) -> Iterator[ArrayPart | None]:
-    """The items of an array, up to `size` bytes and `commas` of them at a time, or one that has more.
+    """Split an array into parts of at most `size` bytes and `commas` commas, or of one large item.
 
-    None: nothing yet, but it took a while.
+    Yields None after some work without a result. The caller parses each part; errors between the
+    parts are found here. The end of an item that nests deeper than `depth` takes longer to find.
 
-    Whether a piece is JSON is for its parser to say; what no parser of a piece would see is refused here. The end of an item that nests
-    deeper than `depth` takes longer to find.
-
-    Raises InvalidJson, and TooDeep for what nests without end.
+    Raises InvalidJson, and TooDeep for an item that nests deeper than DEEPEST.
     """
     several, one = _expressions(depth)
     start = body.index(b"[") + 1
@@ -68,7 +64,7 @@ def pieces(body: bytes, size: int, commas: int, depth: int) -> Iterator[ArrayPar
 
 
 def place(body: bytes, at: int) -> str:
-    """Where a byte is, for people."""
+    """The line and column of a byte."""
     line = body.rfind(b"\n", 0, at) + 1
     number, column = body.count(b"\n", 0, at) + 1, len(body[line:at].decode(errors="replace")) + 1
     return f"line {number}, column {column}"
@@ -76,7 +72,7 @@ def place(body: bytes, at: int) -> str:
 
 @lru_cache(maxsize=4)
 def _expressions(depth: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
-    """Items that are each followed by a comma, and one item."""
+    """Expressions for items that each end with a comma, and for one item."""
     inner = _FLAT
     for _ in range(depth - 1):
         inner = _FLAT + rb"(?:[\[{]" + inner + rb"[\]}]" + _FLAT + rb")*+"
@@ -95,12 +91,12 @@ def _expressions(depth: int) -> tuple[re.Pattern[bytes], re.Pattern[bytes]]:
 
 def _end(expression: re.Pattern[bytes], body: bytes, start: int, end: int) -> int:
     found = expression.match(body, start, end)
-    assert found is not None  # it matches nothing, too
+    assert found is not None  # the expression also matches the empty text
     return found.end()
 
 
 def _scan(body: bytes, start: int) -> Generator[None, None, int]:
-    """Where an item ends, which no expression may look at."""
+    """Find the end of an item that is too large or too deep for an expression."""
     end = _end(_SCALAR, body, start, len(body))
     depth = 0
     if body[end : end + 1] in (b",", b"]"):
@@ -113,11 +109,12 @@ def _scan(body: bytes, start: int) -> Generator[None, None, int]:
                 depth += 1
                 if depth > DEEPEST:
                     raise TooDeep(
-                        f"an item of the array nests deeper than {DEEPEST} levels, beyond which no end is looked for"
+                        f"an item of the array nests deeper than {DEEPEST} levels, "
+                        "beyond which no end is looked for"
                     )
             case b"]" | b"}":
                 depth -= 1
-            case b'"':  # a text without an end
+            case b'"':  # a string without an end
                 break
         end = token.start()
         if depth < 0:

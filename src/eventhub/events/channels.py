@@ -1,4 +1,4 @@
-"""Channel types: names, resolution, retention and what is promised to whom. Declared in the configuration, resolved by the first token."""
+"""Channel types. The configuration declares them; a channel's first token names its type."""
 
 import difflib
 import re
@@ -35,7 +35,10 @@ class PublisherKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What a channel's log keeps: at most `events`, none older than `age` milliseconds (None: however old). 0 events: no history."""
+    """What a channel's log keeps: at most `events`, none older than `age` milliseconds.
+
+    0 events means no history, an age of None no age limit.
+    """
 
     events: int
     age: int | None
@@ -43,7 +46,7 @@ class Retention:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelType:
-    """Everything that holds for the channels whose name begins with `name`."""
+    """The settings of all channels whose first token is `name`."""
 
     name: str
     payload: str
@@ -53,7 +56,7 @@ class ChannelType:
     slow: SlowReaderPolicy
     publish: frozenset[PublisherKind]
     anonymous: frozenset[Action] = frozenset()
-    """What anyone may do, where authentication is configured."""
+    """What a client without credentials may do where authentication is configured."""
     rate: float | None = None
     """Events per second from one principal; None: `limits.publish_rate`."""
 
@@ -63,12 +66,12 @@ class ChannelType:
             allowed = " and ".join(sorted(self.publish)) or "nobody"
             how = "over a WebSocket" if publisher is PublisherKind.CLIENT else "over HTTP"
             raise Forbidden(
-                f"channel type {self.name!r} takes events from {allowed}, not from a {publisher}, which publishes {how} "
-                f"(channels.{self.name}.publish)"
+                f"channel type {self.name!r} takes events from {allowed}, not from a {publisher}, "
+                f"which publishes {how} (channels.{self.name}.publish)"
             )
 
     def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
-        """As the schema's. Raises InvalidJson, TooDeep or InvalidEvent, which says where the schema is."""
+        """As `Schema.canonical`. InvalidEvent also says where the schema is."""
         try:
             return self.schema.canonical(body, detailed=detailed)
         except InvalidEvent as error:
@@ -77,7 +80,7 @@ class ChannelType:
             ) from error.__cause__
 
     def misfit(self) -> InvalidEvent:
-        """What is said of an event that the schema's `fits` has found wrong."""
+        """The error for an event that the schema's `fits` rejects."""
         return InvalidEvent(f"{MISFIT}{self._whose_schema}")
 
     @property
@@ -92,7 +95,7 @@ class ChannelType:
             return ""
         try:
             data = orjson.loads(event.data)
-        except orjson.JSONDecodeError:  # not written by a schema of ours
+        except orjson.JSONDecodeError:  # stored by something else
             return ""
         value = data.get(self.schema.conflation_key) if isinstance(data, dict) else None
         return "" if value is None else str(value)
@@ -147,5 +150,6 @@ def check_name(channel: str) -> None:
         )
         hint = "; an address names several by repeating channel=" if "," in channel else hint
         raise InvalidChannel(
-            f"channel is {channel!r}; expected tokens of A-Z a-z 0-9 _ - joined by dots, such as 'chat.lobby'{hint}"
+            f"channel is {channel!r}; expected tokens of A-Z a-z 0-9 _ - joined by dots, "
+            f"such as 'chat.lobby'{hint}"
         )

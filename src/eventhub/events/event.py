@@ -1,4 +1,4 @@
-"""Values: positions, events, and where a reader wants to begin. Their text forms are the protocol's (PROTOCOL.md, "Words")."""
+"""Positions, events, and where a reader begins. Text forms are those of PROTOCOL.md ("Words")."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,10 @@ OFFSET_END = 2**63
 # Position, NewEvent and Event are named tuples, not dataclasses: they are built for every event,
 # and a frozen dataclass costs 4x as much.
 class Position(NamedTuple):
-    """Where an event stands in its channel. Offsets strictly increase within an epoch; offset 0 is before the first event."""
+    """An event's place in its channel.
+
+    Offsets strictly increase within an epoch. Offset 0 is before the first event.
+    """
 
     epoch: str
     offset: int
@@ -29,8 +32,8 @@ class Position(NamedTuple):
 class NewEvent(NamedTuple):
     """An event on its way to the broker.
 
-    `data` is canonical JSON, `time` milliseconds since the Unix epoch, `key` an idempotency key: the same key and data in the same channel
-    is the same event.
+    `data` is canonical JSON, `time` milliseconds since the Unix epoch. `key` is an idempotency key:
+    the same key and data in the same channel are the same event.
     """
 
     channel: str
@@ -41,7 +44,7 @@ class NewEvent(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A stored event. `previous` is the offset of the event before it in the channel: what makes a hole visible."""
+    """A stored event. `previous` is the offset of the event before it: it makes a hole visible."""
 
     channel: str
     epoch: str
@@ -57,7 +60,10 @@ class Event(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """What a stored event got. `replayed`: the idempotency key was known, and this is the first event's receipt."""
+    """Where and when an event was stored.
+
+    `replayed`: the idempotency key was known, and this is the first event's receipt.
+    """
 
     position: Position
     time: int
@@ -68,7 +74,7 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 def build_many(kind: type[Row], rows: Iterable[tuple[Any, ...]]) -> list[Row]:
-    """Named tuples of complete rows, in a third of the time that calling `kind` for each takes."""
+    """Named tuples of complete rows. Three times as fast as calling `kind` for each."""
     return list(map(partial(tuple.__new__, kind), rows))
 
 
@@ -101,11 +107,12 @@ Since = Position | Latest | Earliest | Last | Age
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """A piece of a channel's log, read at one moment.
+    """A page of a channel's log, read at one moment.
 
-    `events` follow `start` without a hole; `end` is the end of the log at that moment. `lost` says why the events between the `since` asked
-    for and `start` cannot be had: `expired` (retention), `reset` (the position is not of this log) or `unreadable` (what is stored there is
-    no event); None when nothing is missing.
+    `events` follow `start` without a hole. `end` is the end of the log at that moment. `lost` says
+    why events between the `since` that was asked for and `start` are missing: `expired`
+    (retention), `reset` (the position is not of this log), `unreadable` (what is stored is no
+    event), or None when none is missing.
     """
 
     start: Position
@@ -115,20 +122,20 @@ class HistoryPage:
     _joined: dict[object, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     def joined(self, key: object, join: Callable[[Sequence[Event]], bytes]) -> bytes:
-        """Its events' wire bytes, by their encoding. Built once for all who read the same slice: after a node was lost, thousands do."""
+        """The wire bytes of the events. Built once for all readers of the page and each `key`."""
         if (data := self._joined.get(key)) is None:
             data = self._joined[key] = join(self.events)
         return data
 
     @property
     def reached(self) -> Position:
-        """Where a reader stands after `events`."""
+        """The position of a reader after `events`."""
         return self.events[-1].position if self.events else self.start
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Events after `after` and before `before` will not be delivered; the reader now stands at `position`."""
+    """Events after `after` and before `before` are not delivered; the reader is at `position`."""
 
     after: Position | None
     before: Position
@@ -137,15 +144,15 @@ class Gap:
     skipped: int | None = None
 
     @classmethod
-    def of(cls, since: Since, piece: HistoryPage) -> "Gap":
-        """The gap of a slice that lost something, read for `since`."""
+    def of(cls, since: Since, page: HistoryPage) -> "Gap":
+        """The gap of a page that was read for `since` and misses events."""
         before = (
-            piece.events[0].position
-            if piece.events
-            else Position(piece.end.epoch, piece.end.offset + 1)
+            page.events[0].position
+            if page.events
+            else Position(page.end.epoch, page.end.offset + 1)
         )
         return cls(
-            since if isinstance(since, Position) else None, before, piece.start, piece.lost or ""
+            since if isinstance(since, Position) else None, before, page.start, page.lost or ""
         )
 
 
@@ -157,7 +164,7 @@ _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
 def parse_since(text: str, name: str = "since") -> Since:
-    """A `since` for one channel. Raises InvalidSince, naming the forms, and the parameter or header by its `name`."""
+    """Parse a `since` for one channel. Raises InvalidSince, which names the parameter `name`."""
     if text == "latest":
         return Latest()
     if text == "earliest":
@@ -169,22 +176,25 @@ def parse_since(text: str, name: str = "since") -> Since:
     if found := _AGE.fullmatch(text):
         return Age(int(found[1]) * _UNITS[found[2]])
     raise InvalidSince(
-        f"{name} is {text[:80]!r}; expected an event id such as 'k3x9-41', 'latest', 'earliest', '-20' or '10m' "
-        f"(units {' '.join(_UNITS)}){_since_hint(text)}"
+        f"{name} is {text[:80]!r}; expected an event id such as 'k3x9-41', 'latest', 'earliest', "
+        f"'-20' or '10m' (units {' '.join(_UNITS)}){_since_hint(text)}"
     )
 
 
 def _since_hint(text: str) -> str:
-    """What its sender most likely meant."""
+    """What the sender most likely meant."""
     if "@" in text:
-        return "; channel@id stands only in an address of a stream or a WebSocket, which names the channels"
+        return (
+            "; channel@id stands only in an address of a stream or a WebSocket, "
+            "which names the channels"
+        )
     if text.startswith((" ", "+")):
         return "; an age has no sign, and a + in an address is a space (%2B is one)"
     return "; a date or a time is not taken" if _DATE.match(text) else ""
 
 
 def parse_cursor(text: str, name: str = "since") -> dict[str, Since]:
-    """A cursor of several channels, `a@k3x9-41,b@k3x9-7`, by channel. Raises InvalidSince."""
+    """Parse a cursor of several channels such as `a@k3x9-41,b@k3x9-7`. Raises InvalidSince."""
     cursor: dict[str, Since] = {}
     for part in text.split(","):
         channel, separator, since = part.partition("@")
@@ -197,7 +207,7 @@ def parse_cursor(text: str, name: str = "since") -> dict[str, Since]:
 
 
 def parse_age(text: str) -> int:
-    """An age such as `24h` in milliseconds. Raises ValueError."""
+    """Parse an age such as `24h` to milliseconds. Raises ValueError."""
     if not (found := _AGE.fullmatch(text)):
         raise ValueError(
             f"an age is {text!r}; expected a number with a unit: ms, s, m, h or d, such as '24h'"

@@ -1,4 +1,4 @@
-"""Reading and writing JSON: stricter about numbers than orjson, with errors a publisher understands."""
+"""Reading and writing JSON: stricter about numbers than orjson, with better errors."""
 
 import json
 from contextlib import suppress

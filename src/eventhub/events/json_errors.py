@@ -1,4 +1,4 @@
-"""Why a text is not JSON, and what its sender most likely meant. Never quotes it."""
+"""Says why a text is not JSON, and what its sender most likely meant. Never quotes the text."""
 
 import re
 
@@ -10,16 +10,19 @@ _WORDS = frozenset(
     ("True", "False", "None", "NaN", "Infinity", "undefined", "NULL", "TRUE", "FALSE")
 )
 _COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x78\x9c")
-_SEVERAL = "; one event a line is sent with Content-Type: application/x-ndjson, by curl with --data-binary @file or -T file"
+_SEVERAL = (
+    "; one event a line is sent with Content-Type: application/x-ndjson, "
+    "by curl with --data-binary @file or -T file"
+)
 _LINES = "; where each line is an event, an event itself has no line breaks (jq -c removes them)"
 _CSV = "; CSV is not taken; several values stand in an array, [ and ] around them"
 _ENDS = frozenset(("}", "]", "},", "],"))
-"""Last lines of what is written over several."""
+"""Last lines of a JSON text with line breaks."""
 _BREAKS = ", as its -d removes line breaks"
 
 
 def what_is_wrong(body: bytes, error: orjson.JSONDecodeError, prefix: bytes = b"") -> str:
-    """What was received, what was expected, and what to do about it. `prefix`: what stands before it, where it is a part."""
+    """The message of InvalidJson. `prefix` is the text before `body` where it is a part of one."""
     if not body.strip():
         return "expected JSON, received nothing"
     if body.startswith(_COMPRESSED):
@@ -29,7 +32,10 @@ def what_is_wrong(body: bytes, error: orjson.JSONDecodeError, prefix: bytes = b"
     try:
         text = body.decode()
     except UnicodeDecodeError as fault:
-        return f"expected JSON in UTF-8: byte {len(prefix) + fault.start + 1} does not fit; other formats, such as MessagePack, are not taken"
+        return (
+            f"expected JSON in UTF-8: byte {len(prefix) + fault.start + 1} does not fit; "
+            "other formats, such as MessagePack, are not taken"
+        )
     line, column = error.lineno, error.colno
     if prefix:
         column += (
@@ -63,7 +69,7 @@ def _hint(text: str, error: orjson.JSONDecodeError) -> str:
 
 
 def _behind(before: str, text: str, position: int) -> str:
-    """Of what stands behind a whole value."""
+    """The hint for text after a complete value."""
     rest = text[position:].strip()
     if rest == "," or rest.startswith(":"):
         return _LINES
@@ -83,7 +89,10 @@ def _beginning(text: str) -> str:
     if "," in text.partition("\n")[0] and "\n" in text and _LETTERS.match(text):
         return _CSV
     if _FORM.fullmatch(text):
-        return "; this is a form (application/x-www-form-urlencoded): have a webhook send application/json, and curl -d '{…}'"
+        return (
+            "; this is a form (application/x-www-form-urlencoded): "
+            "have a webhook send application/json, and curl -d '{…}'"
+        )
     if text.startswith("<"):
         return "; this is XML or HTML"
     if text.startswith("\ufeff"):

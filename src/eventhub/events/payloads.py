@@ -1,4 +1,4 @@
-"""The built-in payload models. Unknown fields are refused, and nothing is coerced: a number is not a text."""
+"""The built-in payload models. Unknown fields are rejected, and nothing is coerced."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -8,7 +8,7 @@ Text64 = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class Payload(BaseModel):
-    """What the built-in payloads share. `conflation_key` names the field that tells series apart for `slow: latest`."""
+    """The base of the built-in payloads. `conflation_key` names a field, for `slow: latest`."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     conflation_key: ClassVar[str | None] = None

@@ -1,4 +1,4 @@
-"""Payload schemas. Each turns bytes into canonical JSON, or raises an error that says where it fails.
+"""Payload schemas. Each turns bytes into canonical JSON, or raises an error with pointers.
 
 A schema is a pydantic model, a JSON Schema document, or "any JSON".
 """

@@ -1,4 +1,4 @@
-"""The JSON Schema of what a pydantic model's events are stored as, which readers get."""
+"""The JSON Schema of a pydantic model's events as they are stored and delivered."""
 
 from typing import Any
 
@@ -7,20 +7,20 @@ from pydantic_core.core_schema import DataclassField, ModelField, TypedDictField
 
 
 class StoredJsonSchema(GenerateJsonSchema):
-    """For `mode="serialization"` with `exclude_unset`: a field that was not sent is not written, whatever its default."""
+    """For `mode="serialization"` with `exclude_unset`: a field that was not sent is not written."""
 
     def field_is_required(
         self,
         field: ModelField | DataclassField | TypedDictField,
         total: bool,  # noqa: FBT001  # as in pydantic
     ) -> bool:
-        """A model may ask for defaults to be required, which are not written."""
+        """A field with a default is not required, whatever the model says: it is not written."""
         if field["type"] == "typed-dict-field":
             return field.get("required", total) and super().field_is_required(field, total)
         return field["schema"]["type"] != "default" and super().field_is_required(field, total)
 
     def ser_schema(self, schema: Any) -> JsonSchemaValue | None:
-        """A serializer that does not say what it returns may return anything, and not what the field is."""
+        """Any JSON for a serializer without a return type: it may return anything."""
         if (
             schema["type"] in ("function-plain", "function-wrap")
             and schema.get("return_schema") is None

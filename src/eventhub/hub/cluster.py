@@ -70,7 +70,7 @@ class Cluster:
         await self._broker.broadcast(b"%b %b %b" % (topic, self.own.encode(), body))
 
     def on_message(self, message: bytes) -> None:
-        """Take in a broadcast, perhaps this node's own. Does not raise: the broker's task calls it."""
+        """Take in a broadcast, perhaps this node's own. Does not raise."""
         changes: list[PresenceChange] = []
         try:
             if message.startswith(b"{"):
@@ -138,7 +138,7 @@ class Cluster:
                     begin = time.perf_counter()
 
     async def notify(self) -> None:
-        """Tell watchers of changes, at a pace that leaves most of the core free, until cancelled."""
+        """Tell watchers of changes, and leave most of the core free, until cancelled."""
         while True:
             if not self._watchers.due:
                 self._news.clear()

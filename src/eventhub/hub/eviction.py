@@ -1,7 +1,7 @@
-"""Connections that are to be ended, because their readers are too slow: from a turn of the loop of their own, one after another.
+"""Closes connections that must end, one after another, from a turn of the loop of its own.
 
-A feed finds them while it passes an event on. To end a connection takes it out of that feed, and of
-others, so whoever is found waits here until the feed has done. Many may be found at once.
+A feed finds them while it passes an event on. Closing a connection removes its subscribers from
+that feed and others, so the subscriber waits here until the feed is done. Many may be found at once.
 """
 
 from collections import OrderedDict
@@ -12,13 +12,14 @@ from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError
 
 SLICE = 50
-"""Connections ended in one turn of the loop: each may have many subscriptions."""
+"""Connections closed in one turn of the loop: each may have many subscriptions."""
 
 
 class EvictionQueue:
-    """Subscribers whose connections are to be ended, each once. `soon` calls back from the loop, never from inside the call.
+    """Subscribers whose connections are to be closed, each once.
 
-    `note` is told of a connection that could not be ended for its error: it is cut off instead.
+    `soon` calls back from the loop, never from inside the call. `note` logs a connection that
+    could not be closed with its error: it is aborted instead.
     """
 
     def __init__(
@@ -28,26 +29,26 @@ class EvictionQueue:
         self._note = note
         self._due: OrderedDict[Subscriber, EventHubError] = (
             OrderedDict()
-        )  # bounded: subscriptions of this node
+        )  # subscribers of this node
         self._awake = False
 
     def __len__(self) -> int:
         return len(self._due)
 
     def add(self, subscriber: Subscriber, error: EventHubError) -> None:
-        """End its connection for this error."""
+        """Close a subscriber's connection because of this error."""
         self._due.setdefault(subscriber, error)
         if not self._awake:
             self._awake = True
             self._soon(self._go_on)
 
     def discard(self, subscriber: Subscriber) -> None:
-        """It has left: its connection is gone, or needs no ending any more."""
+        """A subscriber has left: its connection need not be closed any more."""
         self._due.pop(subscriber, None)
 
     def _go_on(self) -> None:
         for _ in range(min(SLICE, len(self._due))):
-            if self._due:  # others may leave while one is ended
+            if self._due:  # others may leave while one is closed
                 self._end(*self._due.popitem(last=False))
         self._awake = bool(self._due)
         if self._awake:
@@ -57,5 +58,5 @@ class EvictionQueue:
         for end in (partial(subscriber.writer.fail, error), subscriber.writer.abort):
             try:
                 return end()
-            except Exception as fault:  # the others shall have theirs
+            except Exception as fault:  # the others are closed as well
                 self._note("ending", fault, session=subscriber.session, channel=subscriber.channel)

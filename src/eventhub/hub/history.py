@@ -1,4 +1,7 @@
-"""History for feeds. Who asks for what is being read, or has just been read, gets the same slice: thousands may come back at once."""
+"""Reads pages of history for feeds. Readers that ask for the same page share one read.
+
+Thousands of readers may come back at once, all from the same position.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,25 +17,32 @@ from eventhub.events.event import Age, Earliest, HistoryPage, Last, Position
 
 PAGE_EVENTS = 256
 READERS = 50
-"""Readers of one slice that get it in one turn of the loop."""
+"""Readers of a page that get it in one turn of the loop."""
 RETRY_SECONDS = 0.5
-SLICES, SLICE_SECONDS = 32, 2.0
-"""Slices kept for those who ask for the same soon after, and for how long: a crowd that comes back
-takes a few seconds to arrive.
+CACHED_PAGES, CACHE_SECONDS = 32, 2.0
+"""Pages kept for readers that ask for the same a little later, and for how long: a crowd that comes
+back takes a few seconds to arrive.
 """
 
 Asked = tuple[Feed, Position | Earliest | Last | Age, int]
-"""What is read: a feed's history, since when, and in which generation of the feed."""
+"""What is read: the history of a feed, since when, in which generation of the feed."""
 
 Spawn = Callable[[Coroutine[Any, Any, None], str, Callable[[EventHubError], None]], None]
+Later = Callable[[float, Callable[[], None]], object]
+"""Calls back after so many seconds."""
 
 log = structlog.get_logger("eventhub.reads")
 
 
-class HistoryReader:
-    """What is being read, and what was. `give` gets each answer from the loop, never from inside `ask`; `wanted`: the feed still serves.
+def _later(seconds: float, act: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(seconds, act)
 
-    `lose` is told for each reader that there will be no answer.
+
+class HistoryReader:
+    """The reads that are running, and the pages read a moment ago.
+
+    `give` gets each page, never from inside `ask`. `lose` gets each reader whose page cannot be
+    read. `wanted`: the feed still has subscribers.
     """
 
     def __init__(
@@ -42,21 +52,22 @@ class HistoryReader:
         give: Callable[[Asked, Subscriber | None, HistoryPage], None],
         wanted: Callable[[Feed], bool],
         lose: Callable[[Asked, Subscriber | None, Exception], None],
+        *,
+        later: Later = _later,
     ) -> None:
         self._broker = broker
         self._spawn = spawn
         self._give = give
         self._wanted = wanted
         self._lose = lose
-        self._readers: dict[
-            Asked, list[Subscriber | None]
-        ] = {}  # bounded: one read at a time of each subscriber
-        self._slices: dict[Asked, HistoryPage] = {}
+        self._later = later
+        self._readers: dict[Asked, list[Subscriber | None]] = {}  # at most one for each subscriber
+        self._cached: dict[Asked, HistoryPage] = {}
 
     def ask(self, asked: Asked, subscriber: Subscriber | None) -> None:
-        """For this reader, or for all of the feed that are live."""
-        if subscriber is not None and (piece := self._slices.get(asked)) is not None:
-            asyncio.get_running_loop().call_soon(self._give, asked, subscriber, piece)
+        """Read a page for one subscriber, or for the live ones of the feed when it is None."""
+        if subscriber is not None and (page := self._cached.get(asked)) is not None:
+            asyncio.get_running_loop().call_soon(self._give, asked, subscriber, page)
         elif (readers := self._readers.get(asked)) is not None:
             readers.append(subscriber)
         else:
@@ -68,29 +79,32 @@ class HistoryReader:
     async def _read(self, asked: Asked) -> None:
         readers = self._readers[asked]
         try:
-            piece = await self._slice(asked, readers)
+            page = await self._page(asked, readers)
         except Exception as error:
             for subscriber in readers:
                 self._lose(asked, subscriber, error)
             return
         finally:
             del self._readers[asked]
-        if piece is None:
+        if page is None:
             return
-        self._keep(asked, piece)
-        for number, subscriber in enumerate(readers):
-            self._give(asked, subscriber, piece)
-            if number % READERS == READERS - 1:
-                await asyncio.sleep(0)  # a crowd that comes back: others have their turn
+        self._keep(asked, page)
+        for number, subscriber in enumerate(readers, 1):
+            self._give(asked, subscriber, page)
+            if number % READERS == 0:
+                await asyncio.sleep(0)  # with many readers, others have their turn in between
 
-    def _keep(self, asked: Asked, piece: HistoryPage) -> None:
-        """For those who ask next. What came since they read from where it ends, so only one with events may be kept: they must get on."""
-        if piece.events and len(self._slices) < SLICES:
-            self._slices[asked] = piece
-            asyncio.get_running_loop().call_later(SLICE_SECONDS, self._slices.pop, asked, None)
+    def _keep(self, asked: Asked, page: HistoryPage) -> None:
+        """Keep a page for a moment. Not an empty one: its readers would make no progress."""
+        if page.events and len(self._cached) < CACHED_PAGES:
+            self._cached[asked] = page
+            self._later(CACHE_SECONDS, lambda: self._forget(asked))
 
-    async def _slice(self, asked: Asked, readers: list[Subscriber | None]) -> HistoryPage | None:
-        """Read until it can be read, or nobody wants it any more."""
+    def _forget(self, asked: Asked) -> None:
+        self._cached.pop(asked, None)
+
+    async def _page(self, asked: Asked, readers: list[Subscriber | None]) -> HistoryPage | None:
+        """Try until a page has been read. None when nobody wants it any more."""
         feed, since, _ = asked
         while self._wanted(feed) and any(
             reader is None or reader.state is not SubscriberState.GONE for reader in readers

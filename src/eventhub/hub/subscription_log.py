@@ -1,4 +1,4 @@
-"""What the log says of subscriptions at level debug. At other levels each of these costs a look at the level."""
+"""Logs subscriptions at level debug. At other levels a call only looks at the level."""
 
 import logging
 from contextlib import suppress
@@ -17,7 +17,7 @@ _levels = logging.getLogger(NAME)
 
 
 def began(subscriber: Subscriber, start: SubscriptionStart) -> None:
-    """It knows where it stands."""
+    """A subscription has begun."""
     if _levels.isEnabledFor(logging.DEBUG):
         _say(
             "subscribed", session=subscriber.session, channel=subscriber.channel, **start.as_dict()
@@ -25,7 +25,7 @@ def began(subscriber: Subscriber, start: SubscriptionStart) -> None:
 
 
 def ended(subscriber: Subscriber) -> None:
-    """Nothing is written for it any more."""
+    """A subscription has ended."""
     if _levels.isEnabledFor(logging.DEBUG):
         _say(
             "unsubscribed",
@@ -36,12 +36,12 @@ def ended(subscriber: Subscriber) -> None:
 
 
 def missed(channel: str, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
-    """A gap was told: to one, or to all who are live."""
+    """A gap was sent to one subscriber, or to all live ones."""
     if _levels.isEnabledFor(logging.DEBUG):
         whose = {"session": subscriber.session} if subscriber is not None else {}
         _say("gap", channel=channel, readers=readers, **whose, **gap_fields(gap))
 
 
 def _say(event: str, **fields: Any) -> None:
-    with suppress(Exception):  # nobody is served less because it cannot be logged
+    with suppress(Exception):  # a failing log must not disturb a subscription
         log.debug(event, **fields)

@@ -678,7 +678,7 @@ def test_a_slice_that_is_kept_never_hides_what_came_since(monkeypatch: pytest.Mo
 
 
 def test_a_slice_is_kept_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads_module, "SLICE_SECONDS", 0)
+    monkeypatch.setattr(reads_module, "CACHE_SECONDS", 0)
 
     async def scenario(node: Node) -> None:
         first, *_ = await node.publish("drop.a", *"abc")
@@ -686,7 +686,7 @@ def test_a_slice_is_kept_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> N
         for asked in (1, 2):
             wire = node.subscribe("drop.a", first.position)
             await until(lambda wire=wire: wire.told("event") == 2)  # type: ignore[misc]  # mypy: lambdas with defaults
-            await until(lambda: not node.hub.feeds._history._slices)
+            await until(lambda: not node.hub.feeds._history._cached)
             assert node.broker.asked == asked
 
     run(scenario)

@@ -1,0 +1,228 @@
+"""history.py: one read for all readers of the same page, again while the broker is away, shared for
+a moment.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.delivery.feed import Feed
+from eventhub.delivery.subscriber import Subscriber, SubscriberState
+from eventhub.errors import BrokerUnavailable, EventHubError
+from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
+from eventhub.hub import history
+from eventhub.hub.history import CACHE_SECONDS, CACHED_PAGES, READERS, Asked, HistoryReader
+from tests.builders import CHAT, FeedDesk, channel_type
+
+ONE = Event("chat.a", "e", 1, 0, 0, b"1")
+
+
+class Log:
+    """A broker's history: how often it was read, and what it answers."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.away = 0
+        self.failure: Exception | None = None
+        self.events: list[Event] = [ONE]
+
+    async def history(
+        self, channel: str, since: Position | Earliest | Last | Age, limit: int
+    ) -> HistoryPage:
+        self.reads += 1
+        await asyncio.sleep(0)
+        if self.away:
+            self.away -= 1
+            raise BrokerUnavailable("away")
+        if self.failure is not None:
+            raise self.failure
+        return HistoryPage(Position("e", 0), self.events, Position("e", len(self.events)))
+
+
+class Desk:
+    """A reader of history, and what became of each question."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self.feed = Feed("chat.a", channel_type("chat", CHAT), DeliveryCounters(), FeedDesk())
+        self.given: list[Subscriber | None] = []
+        self.lost: list[tuple[Subscriber | None, str]] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.wanted = True
+        self.tasks: list[asyncio.Task[None]] = []
+        self.reader = HistoryReader(
+            self.log,  # type: ignore[arg-type]  # as much of a broker as is asked
+            self._spawn,
+            lambda _, subscriber, __: self.given.append(subscriber),
+            lambda _: self.wanted,
+            self._lose,
+            later=lambda seconds, act: self.timers.append((seconds, act)),
+        )
+
+    def ask(self, subscriber: Subscriber | None, *, offset: int = 0) -> None:
+        """Ask for a page."""
+        self.reader.ask((self.feed, Position("e", offset), 0), subscriber)
+
+    async def done(self) -> None:
+        """Until nothing is being read."""
+        await asyncio.gather(*self.tasks)
+        await asyncio.sleep(0)
+
+    def _spawn(
+        self, work: Coroutine[Any, Any, None], where: str, failed: Callable[[EventHubError], None]
+    ) -> None:
+        assert where == "history"
+        self.tasks.append(asyncio.create_task(work))
+
+    def _lose(self, _: Asked, subscriber: Subscriber | None, error: Exception) -> None:
+        self.lost.append((subscriber, type(error).__name__))
+
+
+def reader() -> Subscriber:
+    """A subscriber that is catching up."""
+    return Subscriber("chat.a", Earliest(), None, lambda *_: None)  # type: ignore[arg-type]  # never written to
+
+
+def run(scenario: Callable[[Desk], Awaitable[None]]) -> Desk:
+    async def main() -> Desk:
+        desk = Desk()
+        await scenario(desk)
+        return desk
+
+    return asyncio.run(main())
+
+
+def test_readers_of_the_same_page_share_one_read() -> None:
+    async def scenario(desk: Desk) -> None:
+        readers = [reader(), None, reader()]
+        for subscriber in readers:
+            desk.ask(subscriber)
+        assert desk.given == [], "never from inside the call"
+        await desk.done()
+        assert desk.given == readers
+        assert desk.log.reads == 1
+
+    run(scenario)
+
+
+def test_another_position_is_another_read() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.ask(reader(), offset=0)
+        desk.ask(reader(), offset=1)
+        await desk.done()
+
+    assert run(scenario).log.reads == 2
+
+
+def test_a_page_is_kept_for_a_moment() -> None:
+    async def scenario(desk: Desk) -> None:
+        first, second, third = reader(), reader(), reader()
+        desk.ask(first)
+        await desk.done()
+        desk.ask(second)
+        assert desk.given == [first], "never from inside the call"
+        await desk.done()
+        assert (desk.given, desk.log.reads) == ([first, second], 1)
+        ((seconds, forget),) = desk.timers
+        assert seconds == CACHE_SECONDS
+        forget()
+        desk.ask(third)
+        await desk.done()
+        assert (desk.given, desk.log.reads) == ([first, second, third], 2)
+
+    run(scenario)
+
+
+def test_a_page_for_the_live_subscribers_is_always_read() -> None:
+    async def scenario(desk: Desk) -> None:
+        for _ in range(2):
+            desk.ask(None)
+            await desk.done()
+
+    assert run(scenario).log.reads == 2
+
+
+def test_an_empty_page_is_not_kept() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.log.events = []
+        for _ in range(2):
+            desk.ask(reader())
+            await desk.done()
+
+    desk = run(scenario)
+    assert (desk.log.reads, desk.timers) == (2, [])
+
+
+def test_the_pages_that_are_kept_are_bounded() -> None:
+    async def scenario(desk: Desk) -> None:
+        for offset in range(CACHED_PAGES + 5):
+            desk.ask(reader(), offset=offset)
+        await desk.done()
+
+    assert len(run(scenario).timers) == CACHED_PAGES
+
+
+def test_a_broker_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "RETRY_SECONDS", 0)
+
+    async def scenario(desk: Desk) -> None:
+        desk.log.away = 3
+        desk.ask(reader())
+        await desk.done()
+
+    desk = run(scenario)
+    assert (desk.log.reads, len(desk.given), desk.lost) == (4, 1, [])
+
+
+@pytest.mark.parametrize("gone", ["the readers", "the feed"])
+def test_a_broker_that_is_away_is_not_asked_for_what_nobody_wants(
+    monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    monkeypatch.setattr(history, "RETRY_SECONDS", 0)
+
+    async def scenario(desk: Desk) -> None:
+        desk.log.away = 1_000_000
+        subscriber = reader()
+        desk.ask(subscriber)
+        await asyncio.sleep(0)
+        if gone == "the feed":
+            desk.wanted = False
+        else:
+            subscriber.state = SubscriberState.GONE
+        await desk.done()
+
+    desk = run(scenario)
+    assert (desk.given, desk.lost) == ([], [])
+
+
+def test_every_reader_is_told_of_a_page_that_cannot_be_read() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.log.failure = ZeroDivisionError()
+        readers = [reader(), None]
+        for subscriber in readers:
+            desk.ask(subscriber)
+        await desk.done()
+        assert desk.lost == [(subscriber, "ZeroDivisionError") for subscriber in readers]
+        desk.log.failure = None
+        desk.ask(readers[0])
+        await desk.done()
+        assert desk.given == [readers[0]], "the next question is a new read"
+
+    run(scenario)
+
+
+def test_many_readers_get_their_page_in_several_turns_of_the_loop() -> None:
+    async def scenario(desk: Desk) -> None:
+        for _ in range(2 * READERS + 1):
+            desk.ask(reader())
+        seen: set[int] = set()
+        while not desk.tasks[0].done():
+            seen.add(len(desk.given))
+            await asyncio.sleep(0)
+        assert {READERS, 2 * READERS} <= seen
+        assert len(desk.given) == 2 * READERS + 1
+
+    run(scenario)
