@@ -1,7 +1,7 @@
 """Closes connections that must end, one after another, from a turn of the loop of its own.
 
 A feed finds them while it passes an event on. Closing a connection removes its subscribers from
-that feed and others, so the subscriber waits here until the feed is done. Many may be found at once.
+that feed and others, so the subscriber waits here until the feed is done.
 """
 
 from collections import OrderedDict

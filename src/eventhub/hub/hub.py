@@ -131,7 +131,7 @@ class Hub:
         feed.join(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Write nothing more to a subscriber. Takes every step, even if one fails, and never raises."""
+        """Write nothing more to a subscriber. Every step is taken, even if one fails. Never raises."""
         for step in (
             subscription_log.ended,
             self.feeds.leave,
@@ -172,7 +172,7 @@ class Hub:
         return {"count": 0, "members": []}
 
     def members(self, channel: str) -> list[str]:
-        """Member ids in order of arrival, none without presence. Raises InvalidChannel, UnknownChannel."""
+        """Member ids in order of arrival. Raises InvalidChannel, UnknownChannel."""
         self.types.resolve(channel)
         return self.nodes.members(channel)
 

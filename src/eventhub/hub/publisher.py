@@ -49,7 +49,7 @@ class Publisher:
         self.refused(error)
 
     def refused(self, error: EventHubError) -> None:
-        """Count an error for the limit that caused it, once however often the error is passed on."""
+        """Count an error for the limit that caused it, only the first time it is passed on."""
         if error.limit is not None and not error.counted:
             error.counted = True
             self._metrics.refused(error.limit)

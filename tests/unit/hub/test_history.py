@@ -47,7 +47,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.log = Log()
-        self.feed = Feed("chat.a", channel_type("chat", CHAT), DeliveryCounters(), FeedDesk())
+        self.feed = Feed("chat.a", channel_type(schema=CHAT), DeliveryCounters(), FeedDesk())
         self.given: list[Subscriber | None] = []
         self.lost: list[tuple[Subscriber | None, str]] = []
         self.timers: list[tuple[float, Callable[[], None]]] = []
