@@ -27,9 +27,7 @@ class EvictionQueue:
     ) -> None:
         self._soon = soon
         self._note = note
-        self._due: OrderedDict[Subscriber, EventHubError] = (
-            OrderedDict()
-        )  # subscribers of this node
+        self._due: OrderedDict[Subscriber, EventHubError] = OrderedDict()
         self._awake = False
 
     def __len__(self) -> int:

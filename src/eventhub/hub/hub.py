@@ -131,7 +131,7 @@ class Hub:
         feed.join(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Write nothing more to a subscriber. Every step is taken, even if one fails. Never raises."""
+        """Write nothing more to a subscriber. Every step is taken; errors are logged."""
         for step in (
             subscription_log.ended,
             self.feeds.leave,
