@@ -117,7 +117,7 @@ class Holder:
 
 
 class Node:
-    """A gateway whose clock a test sets."""
+    """A connection manager whose clock a test sets."""
 
     def __init__(self, **fields: Any) -> None:
         auth = {
