@@ -31,7 +31,8 @@ class Exchange:
     """
 
     __slots__ = (
-        "_body_left", "_changed", "_chunked", "_date", "_done", "_ended", "_expects", "_flow",
+        "_awaits_continue", "_body_left", "_changed", "_chunked", "_default_headers", "_done",
+        "_end_received", "_flow",
         "_half_closed", "_head_only", "_transport", "begun", "body", "complete", "disconnected",
         "fault", "keep_alive", "more_body", "scope",
     )  # fmt: skip
@@ -41,7 +42,7 @@ class Exchange:
         scope: Scope,
         transport: CoalescingTransport,
         flow: FlowControl,
-        date: Iterable[tuple[bytes, bytes]],
+        default_headers: Iterable[tuple[bytes, bytes]],
         done: Callable[[], None],
     ) -> None:
         self.scope = scope
@@ -55,19 +56,19 @@ class Exchange:
         self.complete = False
         self._transport = transport
         self._flow = flow
-        self._date = date
+        self._default_headers = default_headers
         self._done = done
-        self._expects = False
+        self._awaits_continue = False
         self._half_closed = False
-        self._ended = False  # the application has been told that the body is complete
+        self._end_received = False  # the application has been told that the body is complete
         self._changed = asyncio.Event()
         self._head_only = scope["method"] == "HEAD"
         self._chunked = False
         self._body_left = 0  # bytes of the answer's body that must follow
 
-    def expect(self) -> None:
+    def expect_continue(self) -> None:
         """The client waits for 100 before it sends the body (RFC 9110, 10.1.1)."""
-        self._expects = True
+        self._awaits_continue = True
 
     async def run(self, app: ASGIApp, ran: Callable[[], None]) -> None:
         """Let the application answer. If it does not, send an error or close the connection.
@@ -86,23 +87,23 @@ class Exchange:
 
     # Input: the connection
 
-    def arrived(self) -> None:
-        """More of the body, or its end."""
+    def body_changed(self) -> None:
+        """More of the body came, or its end."""
         self._changed.set()
 
     def half_closed(self) -> None:
-        """The client will send no more; it may read on."""
+        """The client sends no more. It may still read."""
         self._half_closed = True
         self._changed.set()
 
-    def spoil(self, fault: EventHubError) -> None:
-        """The rest of the body cannot come."""
+    def fail_body(self, fault: EventHubError) -> None:
+        """The rest of the body cannot come: `receive` raises this error."""
         self.keep_alive = False
         self.fault = fault
         self._changed.set()
 
     def disconnect(self) -> None:
-        """The client is gone."""
+        """The connection has closed."""
         self.disconnected = not self.complete
         self._changed.set()
 
@@ -113,8 +114,8 @@ class Exchange:
 
         Raises `fault`.
         """
-        if self._expects:
-            self._expects = False
+        if self._awaits_continue:
+            self._awaits_continue = False
             # a client that has sent some of the body did not wait
             if self.more_body and not self.body and not self._transport.is_closing():
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -131,12 +132,12 @@ class Exchange:
                 raise self.fault
             self._changed.set()
         # the end of the body comes first, even without a byte
-        elif self._half_closed and self._ended:
+        elif self._half_closed and self._end_received:
             self._half_closed = False
             return {"type": HALF_CLOSED}
         elif self._half_closed:
             self._changed.set()
-        self._ended = not self.more_body
+        self._end_received = not self.more_body
         body, self.body = bytes(self.body), bytearray()
         return {"type": "http.request", "body": body, "more_body": self.more_body}
 
@@ -151,11 +152,13 @@ class Exchange:
         if self.begun:
             self._send_body(message.get("body", b""), more=message.get("more_body", False))
         else:
-            self._send_head(message["status"], [*self._date, *message.get("headers", ())])
+            self._send_head(
+                message["status"], [*self._default_headers, *message.get("headers", ())]
+            )
 
     def _send_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         self.begun = True
-        if self._expects and self.more_body and not self.body:
+        if self._awaits_continue and self.more_body and not self.body:
             # the client decides whether it sends that body or its next request
             self.keep_alive = False
         length, connection = None, b""

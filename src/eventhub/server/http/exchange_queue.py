@@ -83,7 +83,7 @@ class ExchangeQueue:
         exchange.body += body
         if len(exchange.body) > HIGH_WATER_LIMIT:
             self._flow.pause_reading()
-        exchange.arrived()
+        exchange.body_changed()
 
     def close_behind_last(self) -> None:
         """Close the connection behind the last answer."""
@@ -99,7 +99,7 @@ class ExchangeQueue:
         """The client ended its half within the newest body. Returns whether its answer is due."""
         if self.newest is None or self.newest.complete:
             return False
-        self.newest.spoil(
+        self.newest.fail_body(
             InvalidRequest(
                 "the connection's half ended before the body did; "
                 "nothing of an unfinished event is stored"

@@ -178,7 +178,7 @@ class RequestHandler:
             keep_alive and admission.probe is None and not self._manager.hub.draining
         )
         if head.expects_continue and version != "1.0":
-            exchange.expect()
+            exchange.expect_continue()
         self._move(HttpTrigger.HEAD_COMPLETE)
         self._transport.unread = True
         if admission.probe:
@@ -198,7 +198,7 @@ class RequestHandler:
                 self._transport.close()
                 return
         if not exchange.complete:
-            exchange.arrived()
+            exchange.body_changed()
         elif self._state is HttpState.IDLE:
             self._wait()
 
@@ -231,7 +231,7 @@ class RequestHandler:
         self._reader.end()
         exchange = self._exchanges.newest
         if exchange is not None and self._transport.unread:
-            exchange.spoil(error)
+            exchange.fail_body(error)
             if exchange.complete:
                 self._transport.close()
             return

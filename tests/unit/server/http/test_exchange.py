@@ -184,8 +184,8 @@ def part(body: bytes, *, more: bool) -> Message:
 def test_what_came_of_a_body_is_received_before_its_fault_which_stays() -> None:
     made, _, _ = exchange("POST")
     made.body += b"ab"
-    made.arrived()
-    made.spoil(CLOSED)
+    made.body_changed()
+    made.fail_body(CLOSED)
     assert received(made, 3) == [part(b"ab", more=True), CLOSED.message, CLOSED.message]
     assert not made.keep_alive
 
@@ -194,7 +194,7 @@ def test_a_client_that_ends_its_half_is_told_of_behind_the_body_and_then_its_end
     made, _, _ = exchange("POST")
     made.body += b"ab"
     made.more_body = False
-    made.arrived()
+    made.body_changed()
     made.half_closed()
     assert received(made, 2) == [part(b"ab", more=False), {"type": HALF_CLOSED}]
     made.disconnect()
@@ -204,16 +204,16 @@ def test_a_client_that_ends_its_half_is_told_of_behind_the_body_and_then_its_end
 def test_the_end_of_a_body_is_told_once_and_before_the_end_of_the_clients_half() -> None:
     made, _, _ = exchange("POST")
     made.body += b"ab"
-    made.arrived()
+    made.body_changed()
     assert received(made, 1) == [part(b"ab", more=True)]
     # the last chunk and the end of the half come while the application does something else
     made.more_body = False
-    made.arrived()
+    made.body_changed()
     made.half_closed()
     assert received(made, 2) == [part(b"", more=False), {"type": HALF_CLOSED}]
     made, _, _ = exchange("POST")  # a body that has no byte
     made.more_body = False
-    made.arrived()
+    made.body_changed()
     made.half_closed()
     assert received(made, 2) == [part(b"", more=False), {"type": HALF_CLOSED}]
 
@@ -227,13 +227,13 @@ def test_nothing_is_sent_to_a_client_that_has_gone() -> None:
 
 def test_100_is_sent_to_whoever_waits_for_it_and_to_nobody_else() -> None:
     made, transport, _ = exchange("POST")
-    made.expect()
+    made.expect_continue()
     made.body += b"already"
-    made.arrived()
+    made.body_changed()
     received(made, 1)
     assert transport.written == b""
     made, transport, _ = exchange("POST")
-    made.expect()
+    made.expect_continue()
     asyncio.run(_first_step(made.receive))
     assert transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -246,6 +246,6 @@ async def _first_step(receive: Callable[[], Awaitable[Any]]) -> None:
 
 def test_an_answer_instead_of_100_ends_the_connection() -> None:
     made, transport, _ = exchange("POST")
-    made.expect()
+    made.expect_continue()
     asyncio.run(made.run(answering(b"no", headers=length(2), status=413), ran))
     assert transport.closed, "what comes next could be the body, or another request"
