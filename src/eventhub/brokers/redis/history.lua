@@ -1,9 +1,12 @@
 -- Reads a page of one channel's log.
 --
--- ARGV: what `since` is (position, earliest, last, age), its epoch, its number, most events, most bytes, now, age kept (-1: any),
--- milliseconds until unused metadata expire, "keep" to remember where a channel without events stands (beyond KEPT, that is).
--- Returns epoch, end, start, what was lost ("" nothing), then ID, body and p (or "") of each event.
-local kind, number, limit, page_bytes = ARGV[1], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+-- ARGV: the kind of `since` (position, earliest, last, age), its epoch, its number, most events,
+-- most bytes, now, retention age (-1: any), milliseconds until unused metadata expire, and "keep"
+-- to store the position of a channel without events, which is else known for KEPT.
+-- Returns epoch, end, start, what was lost ("": nothing), then ID, body and p (or "") of each
+-- event.
+local kind, number = ARGV[1], tonumber(ARGV[3])
+local limit, page_bytes = tonumber(ARGV[4]), tonumber(ARGV[5])
 local now, age, ttl = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 
 if not absent then
@@ -26,7 +29,8 @@ end
 local trimmed = first and previous(first) or tip
 local offset, lost = trimmed, ''
 
--- Before what is left of the log. Where that is all of it, nothing is missing after a place that the channel stood at without events.
+-- What was lost for a position before the first event. While the log is complete, nothing is
+-- missing after a position that the channel had without events.
 local function before_first(position)
   local oldest = base or first and first[2][5] == 'b' and tonumber(first[2][6])
   if not oldest then
@@ -37,7 +41,8 @@ local function before_first(position)
   return position < oldest and 'expired' or ''
 end
 
--- The run that a position beyond `trimmed` is in, or the hole. A later run's first event is in the log: it is beyond `trimmed`, too.
+-- Where to read from for a position beyond `trimmed`: in its run, or after the jump that it lies
+-- in. The first event of a later run is in the log, because it is beyond `trimmed`, too.
 local function locate(position)
   local begin = start
   while position < begin do
@@ -53,7 +58,7 @@ local function locate(position)
   return position, ''
 end
 
--- What precedes the last `count` events. Reads one event a run, none where all are of the last.
+-- The offset before the last `count` events. Reads one event per run, and none within the last run.
 local function before_last(count)
   local begin, last = start, tip
   while last > trimmed do
@@ -105,6 +110,7 @@ while limit > 0 and size < page_bytes and next <= tip do
     end
   end
   next = id(entries[#entries]) + 1
-  count = math.max(1, math.min(2 * count, 256, math.floor((page_bytes - size) * #page / 3 / (size + 1)))) -- no more than likely fit
+  local likely_to_fit = math.floor((page_bytes - size) * #page / 3 / (size + 1))
+  count = math.max(1, math.min(2 * count, 256, likely_to_fit))
 end
 return page

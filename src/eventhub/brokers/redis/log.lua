@@ -1,15 +1,24 @@
--- One channel in Redis: what publish.lua and history.lua share. Put before each of them.
+-- One channel in Redis: the code that publish.lua and history.lua share. codec.py puts it in front.
 --
--- KEYS[1], metadata, a hash: epoch; tip, the newest offset; start, where the run of consecutive offsets that ends at tip begins; lineage, the
--- server's replication id when tip was written; due, when the log is next trimmed by age; first, the offset of the log's first event; base,
--- while there was none.
--- KEYS[2], the log, a stream: the ID is offset-time, field e the event. Offsets are consecutive, but for jumps (publish.lua): the first event
--- after one also has p, the offset before it, and s, where the run that ended at p begins. The log's first event has p, and b, its base.
--- KEYS[3], the epoch that all channels begin with. It is lost with what they hold, so a server that lost everything makes another one.
+-- KEYS[1]: metadata, a hash.
+--   epoch
+--   tip      the newest offset
+--   start    where the run of consecutive offsets that ends at tip begins
+--   lineage  the server's replication id when tip was written
+--   due      when the log is next trimmed by age
+--   first    the offset of the log's first event
+--   base     as long as there was no event
+-- KEYS[2]: the log, a stream. The ID is offset-time, field e the event. Offsets are consecutive,
+--   except for jumps (publish.lua). The first event after a jump also has p, the offset before it,
+--   and s, where the run that ended at p begins. The log's first event has p, and b, its base.
+-- KEYS[3]: the epoch that all channels begin with. It is lost together with the channels, so a
+--   server that lost everything makes another one.
 --
--- A channel without metadata stands at the server's clock, in microseconds, rounded down to a STEP: reading stores nothing, and every node
--- gives the same position. Metadata live for longer than KEPT after the last event. So in a channel that has none, nothing was published
--- since `base`, KEPT ago: no event stands between a STEP from there on and the first event, whose offset is the clock's as well.
+-- The position of a channel without metadata is the server's clock in microseconds, rounded down
+-- to a STEP. Reading stores nothing, and every node gives the same position. Metadata outlive the
+-- last event by more than KEPT. So nothing was published to a channel without metadata since
+-- `base`, KEPT ago: no event lies between a STEP after `base` and the first event, whose offset is
+-- the clock's, too.
 local STEP, KEPT = 14400000000, 86400000000
 local meta, log = KEYS[1], KEYS[2]
 
@@ -22,12 +31,13 @@ local function micros()
   return time[1] * 1000000 + time[2]
 end
 
--- A new one with every start of a server and every change of the master: then offsets given out before may be lost.
+-- It changes with every start of a server and every change of the master. Offsets given out before
+-- may then be lost.
 local function lineage()
   return string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
 end
 
-local function entry_at(offset) -- the first at or after it
+local function entry_at(offset) -- the first entry at or after the offset
   return redis.call('XRANGE', log, text(offset), '+', 'COUNT', 1)[1]
 end
 
@@ -61,7 +71,8 @@ end
 
 local known = redis.call('HMGET', meta, 'epoch', 'tip', 'start', 'lineage', 'due', 'first', 'base')
 local epoch, tip, start, base = known[1], tonumber(known[2]), tonumber(known[3]), tonumber(known[7])
-local absent = not epoch -- never published to, or forgotten: whatever is left of the log belongs to nothing
+-- Nothing was ever published, or the metadata expired: the rest of a log then has no meaning.
+local absent = not epoch
 if absent then
   local now = micros()
   epoch = redis.call('GET', KEYS[3])

@@ -1,7 +1,5 @@
-"""brokers/sqlite/logs.py: what a transaction will change, without a database."""
+"""brokers/sqlite/logs.py: what is known of channels and keys, without a database."""
 
-from eventhub.brokers.idempotency import KEY_AGE
-from eventhub.brokers.sqlite.database import DatabaseOrigin
 from eventhub.brokers.sqlite.logs import (
     STRIDE,
     UNDECLARED,
@@ -9,48 +7,9 @@ from eventhub.brokers.sqlite.logs import (
     SqliteLogs,
 )
 from eventhub.brokers.sqlite.write_transaction import WriteTransaction
-from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels, UnknownChannel
+from eventhub.errors import UnknownChannel
 from eventhub.events.channels import Retention
-from eventhub.events.event import NewEvent, Receipt
-
-NOW = 1_795_000_000_000
-
-
-FRESH = DatabaseOrigin("e", NOW, 0, fresh=True)
-
-
-def logs(
-    origin: DatabaseOrigin = FRESH,
-    events: int = 80,
-    age: int | None = None,
-    max_channels: int = 100,
-    max_keys: int = 100,
-) -> SqliteLogs:
-    return SqliteLogs(origin, lambda channel: Retention(events, age), max_channels, max_keys)
-
-
-def new(
-    channel: str = "a", data: bytes = b"1", key: str | None = None, time: int = NOW
-) -> NewEvent:
-    return NewEvent(channel, data, time, None, key)
-
-
-def publish(
-    known: SqliteLogs, *events: NewEvent, now: int = NOW, commit: bool = True
-) -> list[Receipt | EventHubError]:
-    write = WriteTransaction(known, now, {"a"})
-    results = write.publish(events)
-    if commit:
-        write.apply()
-    return results
-
-
-def offsets(results: list[Receipt | EventHubError]) -> list[int]:
-    return [result.position.offset for result in results if isinstance(result, Receipt)]
-
-
-def test_the_first_opening_counts_from_one() -> None:
-    assert offsets(publish(logs(), new(), new(), new())) == [1, 2, 3]
+from tests.unit.brokers.sqlite.transactions import FRESH, NOW, logs, new, offsets, publish
 
 
 def test_a_later_opening_begins_a_range_and_joins_what_was_there() -> None:
@@ -73,43 +32,10 @@ def test_a_later_opening_begins_a_range_and_joins_what_was_there() -> None:
     assert [row[0] for row in write.rows] == [7, 7, 8], "a new channel gets a row that none has"
 
 
-def test_a_transaction_that_failed_changes_nothing() -> None:
-    known = logs()
-    publish(known, new())
-    assert offsets(publish(known, new(key="k"), new("b"), commit=False)) == [2, 1]
-    (again,) = publish(known, new(key="k", data=b"2"))
-    assert isinstance(again, Receipt)
-    assert (again.position.offset, again.replayed) == (2, False)
-    assert "b" not in known.channels
-
-
-def test_a_key_is_known_within_its_transaction_and_for_ten_minutes_after() -> None:
-    known = logs()
-    first, same, other = publish(known, new(key="k"), new(key="k"), new(key="k", data=b"2"))
-    assert isinstance(first, Receipt)
-    assert same == first._replace(replayed=True)
-    assert isinstance(other, IdempotencyConflict)
-    assert publish(known, new(key="k"), now=NOW + KEY_AGE) == [same]
-    assert offsets(publish(known, new(key="k", time=NOW + KEY_AGE + 1), now=NOW + KEY_AGE + 1)) == [
-        2
-    ]
-
-
 def test_beyond_their_bound_the_oldest_keys_are_forgotten() -> None:
     known = logs(max_keys=2)
     publish(known, new(key="1"), new(key="2"), new(key="3"))
     assert list(known.keys) == [("a", "2"), ("a", "3")]
-
-
-def test_channels_beyond_the_bound_are_refused_and_the_others_go_on() -> None:
-    known = logs(max_channels=2)
-    results = publish(known, new("a"), new("b"), new("c"), new("a"))
-    assert [isinstance(result, TooManyChannels) for result in results] == [
-        False,
-        False,
-        True,
-        False,
-    ]
 
 
 def test_rows_are_deleted_when_an_eighth_is_in_excess() -> None:
@@ -125,13 +51,6 @@ def test_what_is_too_old_is_found_in_channels_that_nobody_touches() -> None:
     publish(known, new("a"), new("b", time=NOW + 1))
     known.expire(NOW + 1001)
     assert list(known.excessive) == ["a"]
-
-
-def test_without_retention_nothing_is_stored_and_the_end_moves_on() -> None:
-    known = logs(events=0)
-    write = WriteTransaction(known, NOW, {"a"})
-    write.publish([new(), new()])
-    assert (write.rows, write.changed["a"].trimmed, len(write.announced)) == ([], 2, 2)
 
 
 def test_a_clock_that_was_set_back_reuses_nothing() -> None:
