@@ -1,1 +1,1 @@
-"""The HTTP interface but for publishing and streams."""
+"""The HTTP interface: its routes, its documents, and the path of every request."""

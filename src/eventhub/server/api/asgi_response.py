@@ -5,7 +5,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class AsgiResponse(Response):
-    """Has the application send the response."""
+    """Lets the application send the response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""What FastAPI's routes raise becomes a problem response."""
+"""Turns the exceptions of routes into problem responses."""
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError

@@ -1,1 +1,1 @@
-"""POST and PUT to a channel."""
+"""Publishing over HTTP: one event, a JSON array or a stream of NDJSON lines."""

@@ -15,10 +15,11 @@ from eventhub.server.publish.request import PublishRequest
 async def read_body(
     registry: ConnectionRegistry, request: PublishRequest, receive: Receive
 ) -> bytes:
-    """The whole body. Raises PayloadTooLarge, RequestTimeout, ConnectionResetError, RateLimited.
+    """Return the whole body.
 
-    A body in several chunks is held until the last one arrives: until then it counts among its
-    principal's connections.
+    Until its last chunk arrives, a body in several chunks counts among its principal's connections.
+    Raises PayloadTooLarge, RequestTimeout, TooManyConnections; ConnectionResetError if the client
+    leaves.
     """
     limits = request.limits
     if (length := int(request.headers.get(b"content-length", b"0"))) > limits.body_bytes:
@@ -37,7 +38,7 @@ async def read_body(
 async def _read_chunk(
     receive: Receive, body: bytearray, limits: LimitSettings, deadline: float
 ) -> bool:
-    """Add the next chunk to the body. Whether another follows.
+    """Add the next chunk to the body, and return whether another follows.
 
     `deadline`, on the loop's clock, is for a small body: a larger one has more time, at LEAST_RATE
     bytes a second.

@@ -1,7 +1,7 @@
 """POST and PUT /v1/channels/{channel}, the hot path: a plain ASGI application.
 
 It decides which of the three kinds of body was sent (one event, a JSON array, NDJSON), and turns
-what is raised into a response.
+errors into responses.
 """
 
 import asyncio
@@ -192,7 +192,7 @@ class PublishEndpoint:
         await send_results(send, request, outcomes, self._manager.turns)
 
     def _log_lenient(self, request: PublishRequest, code: str, reason: str) -> None:
-        """Log that a lenient body is not JSON: its producer takes 200 for success and loses it."""
+        """Log that a lenient body is not JSON: its producer loses it, and sees status 200."""
         now, name = time.monotonic(), request.channel_type.name
         if code == "invalid_json" and now >= self._quiet_until.get(name, now):
             self._quiet_until[name] = now + LENIENT_LOG_SECONDS

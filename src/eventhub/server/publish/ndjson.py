@@ -152,7 +152,7 @@ class NdjsonPublish:
             await share.next_turn()
 
     async def _take_group(self, lines: list[bytes | None], size: int, share: TurnShare) -> int:
-        """Store at most `size` events of these lines as one publish. How many lines were taken."""
+        """Store at most `size` events of these lines together. Return how many lines were taken."""
         request = self._request
         request.begin_trace()
         most = len(lines)

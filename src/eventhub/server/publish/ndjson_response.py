@@ -154,12 +154,12 @@ class NdjsonResponse:
         await send({"type": "http.response.body", "body": self._take_result()})
 
     def _extensions(self) -> dict[str, Any]:
-        """What a problem document says besides: which lines are decided, and which were refused."""
+        """The members of a problem document about lines: the progress, and the refusals."""
         refused = [orjson.loads(refusal) for refusal in self._refusals]
         return {"progress": self._counts()} | ({"refused": refused} if refused else {})
 
     def _take_result(self) -> bytes:
-        """The last lines of the response."""
+        """The last refusals, then the counts and how the stream ended."""
         outcome: dict[str, Any] = {"done": self.error is None}
         if self.error is not None:
             outcome["error"] = self.error.as_dict()

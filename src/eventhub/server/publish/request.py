@@ -49,7 +49,10 @@ _KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
 
 
 class PublishRequest:
-    """What applies to every event of one request. Raises EventHubError if its head is refused."""
+    """The parts of a request that apply to each of its events.
+
+    The constructor raises EventHubError if the head is refused.
+    """
 
     __slots__ = (
         "_now",

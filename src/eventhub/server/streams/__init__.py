@@ -1,1 +1,1 @@
-"""Server-Sent Events and NDJSON."""
+"""Subscribing over HTTP: streams of Server-Sent Events and of NDJSON lines."""
