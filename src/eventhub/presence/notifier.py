@@ -2,8 +2,8 @@
 
 The rules:
 
-1. The changes of a channel are gathered and sent to all its watchers together: one write for each. A
-   member that joined and left in between is not mentioned.
+1. The changes of a channel are gathered and sent to all its watchers together, one write for each.
+   A member that joined and left in between is not mentioned.
 2. A watcher is told what changed since it began to watch. `subscribed` had the members before that.
 3. After many changes, or when a watcher had no room, a `presence` message with all members replaces
    `join` and `leave`. No watcher is disconnected for having no room.
@@ -30,7 +30,7 @@ SLICE = 250
 CHANGES = 32
 """With more changes, watchers are sent all members."""
 BEGINNINGS = 8
-"""Parts of the gathered changes: each new watcher begins one. Later watchers are sent all members."""
+"""Parts of the gathered changes. A watcher begins one; later watchers are sent all members."""
 
 News = dict[str, bool]
 """Members that joined (True) or left (False), without those that did both."""
@@ -84,7 +84,7 @@ class ChannelWatchers:
         return changed
 
     def listed(self, members: Callable[[], list[str]]) -> bytes:
-        """All members as JSON. Kept until one leaves: a crowd that joins asks for it again and again."""
+        """All members as JSON. Kept until a member leaves: a crowd that joins asks often."""
         if self._listed is None:
             self._listed = bytearray(orjson.dumps([{"id": member} for member in members()])[1:-1])
         return b"[%b]" % bytes(self._listed)
