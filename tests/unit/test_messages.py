@@ -127,7 +127,7 @@ def test_a_host_is_an_address_or_a_name(host: str) -> None:
 @pytest.mark.parametrize(
     ("proxy", "said"),
     [
-        ("*", "such as 10.0.0.7 or 10.0.0.0/8; 0.0.0.0/0 and ::/0 believe whoever connects"), ("nginx", "expected the address of a proxy"),
+        ("*", "such as 10.0.0.7 or 10.0.0.0/8; 0.0.0.0/0 and ::/0 trust every peer"), ("nginx", "expected the address of a proxy"),
         ("10.0.0.1/8", "has bits set beyond its prefix; expected 10.0.0.0/8"), ("10.0.0.0/33", "expected the address of a proxy"),
     ],
 )  # fmt: skip

@@ -67,7 +67,7 @@ def _network(value: Any) -> Any:
         network = ip_network(value, strict=False)
     except ValueError:
         every = (
-            "; 0.0.0.0/0 and ::/0 believe whoever connects, who may then claim to be anybody"
+            "; 0.0.0.0/0 and ::/0 trust every peer, which can then claim any address"
             if value == "*"
             else ""
         )

@@ -157,7 +157,7 @@ class NatsSession:
             for opening in asyncio.as_completed(
                 [tasks.create_task(open_one(channel)) for channel in closed]
             ):
-                # Called here and not in the tasks: once this task is cancelled, nobody listens.
+                # Called here and not in the tasks: no gap may be told once this task is cancelled.
                 if (opened := await opening) is not None:
                     self._gap(opened)
         return next(

@@ -1,8 +1,8 @@
 """Publishing to Redis: events published to one channel at about the same time share a script call.
 
-A channel has at most one call under way, so its events stay in order whatever is refused and sent
-again. Channels do not wait for each other. Under load the calls grow by themselves. Bounds: the
-events and bytes of a call (`channel_queue.py`), and the bytes of all waiting events.
+A channel has at most one call under way, so its events stay in order even when some are refused
+and sent again. Channels do not wait for each other. Under load the calls grow by themselves.
+Bounds: the events and bytes of a call (`channel_queue.py`), and the bytes of all waiting events.
 """
 
 import asyncio

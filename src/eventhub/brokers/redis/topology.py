@@ -143,7 +143,7 @@ class ClusterMasters:
             if found:
                 self._remember(found)
                 return found
-        raise NoMaster(f"no node of the cluster says who serves its slots{reason}")
+        raise NoMaster(f"no node of the cluster names the masters of its slots{reason}")
 
     def close(self) -> None:
         for client in self._clients.values():

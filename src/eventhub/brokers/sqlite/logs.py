@@ -12,8 +12,8 @@ The rules:
    and is applied or dropped.
 3. A log may hold somewhat more than its retention (`SqliteLog.slack`), so that many rows are
    deleted at a time. Readers do not see them.
-4. A channel is forgotten only when there is no room for another one, it has no rows and nobody is
-   subscribed. `floor` then rises to its tip. A new channel begins there, so a position from the
+4. A channel is forgotten only when there is no room for another one, it has no rows and no
+   subscriber. `floor` then rises to its tip. A new channel begins there, so a position from the
    forgotten log has expired and never matches a log that only looks the same.
 """
 
