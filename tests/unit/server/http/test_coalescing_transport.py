@@ -129,9 +129,7 @@ def test_two_heads_are_both_sent() -> None:
     run(scenario)
 
 
-def test_a_connection_closed_while_a_body_is_under_way_sends_its_end_and_reads_on_for_a_moment() -> (
-    None
-):
+def test_a_connection_closed_within_a_body_ends_its_half_and_discards_for_a_moment() -> None:
     transport, joining, clock = lingering()
     assert (transport.writes, transport.ended, transport.closed, joining.is_closing()) == (
         [HEAD],
@@ -164,7 +162,7 @@ def test_a_tls_connection_lingers_without_sending_its_end() -> None:
     assert transport.closed
 
 
-def test_a_connection_that_is_gone_does_not_linger() -> None:
+def test_a_closed_connection_does_not_linger() -> None:
     transport, clock = Transport(), Clock()
     joining = CoalescingTransport(
         cast(asyncio.Transport, transport), cast(asyncio.AbstractEventLoop, clock)

@@ -121,7 +121,7 @@ def test_an_answer_without_a_body_has_no_coding(status: int) -> None:
 
 
 @pytest.mark.parametrize("headers", [[], [(b"connection", b"Close")]])
-def test_a_connection_that_does_not_go_on_says_so_once_and_is_closed(
+def test_a_connection_that_is_not_kept_says_so_once_and_is_closed(
     headers: list[tuple[bytes, bytes]],
 ) -> None:
     made, transport, _ = exchange(keep=bool(headers))
@@ -156,7 +156,7 @@ def test_an_application_that_gives_no_answer_is_a_fault_of_the_server(
         answering(),
     ],
 )
-def test_an_answer_that_does_not_end_as_it_said_ends_the_connection(app: ASGIApp) -> None:
+def test_an_answer_of_another_length_than_announced_ends_the_connection(app: ASGIApp) -> None:
     made, transport, _ = exchange()
     asyncio.run(made.run(app, ran))
     assert transport.closed
@@ -181,7 +181,7 @@ def part(body: bytes, *, more: bool) -> Message:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
-def test_what_came_of_a_body_is_received_before_its_fault_which_stays() -> None:
+def test_the_received_part_of_a_body_comes_before_its_fault_which_is_raised_again() -> None:
     made, _, _ = exchange("POST")
     made.body += b"ab"
     made.body_changed()
@@ -190,7 +190,7 @@ def test_what_came_of_a_body_is_received_before_its_fault_which_stays() -> None:
     assert not made.keep_alive
 
 
-def test_a_client_that_ends_its_half_is_told_of_behind_the_body_and_then_its_end() -> None:
+def test_the_application_learns_of_the_body_then_of_the_half_close_then_of_the_end() -> None:
     made, _, _ = exchange("POST")
     made.body += b"ab"
     made.more_body = False
@@ -201,7 +201,7 @@ def test_a_client_that_ends_its_half_is_told_of_behind_the_body_and_then_its_end
     assert received(made, 1) == [{"type": "http.disconnect"}]
 
 
-def test_the_end_of_a_body_is_told_once_and_before_the_end_of_the_clients_half() -> None:
+def test_the_end_of_a_body_is_received_once_and_before_the_half_close() -> None:
     made, _, _ = exchange("POST")
     made.body += b"ab"
     made.body_changed()
@@ -218,14 +218,14 @@ def test_the_end_of_a_body_is_told_once_and_before_the_end_of_the_clients_half()
     assert received(made, 2) == [part(b"", more=False), {"type": HALF_CLOSED}]
 
 
-def test_nothing_is_sent_to_a_client_that_has_gone() -> None:
+def test_nothing_is_sent_to_a_client_that_has_disconnected() -> None:
     made, transport, done = exchange()
     made.disconnect()
     asyncio.run(made.run(answering(b"ok"), ran))
     assert (transport.written, transport.closed, done) == (b"", False, [])
 
 
-def test_100_is_sent_to_whoever_waits_for_it_and_to_nobody_else() -> None:
+def test_100_continue_is_sent_only_to_a_client_that_waits_for_it() -> None:
     made, transport, _ = exchange("POST")
     made.expect_continue()
     made.body += b"already"

@@ -425,7 +425,7 @@ def test_other_text_is_a_violation_of_its_own_code(payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("bad", [b"\xc0", b"\xed\xa0\x80", b"\xf4\x90", b"\x80"])
-def test_text_that_cannot_become_utf_8_is_not_waited_for(bad: bytes) -> None:
+def test_text_that_cannot_become_utf_8_is_a_violation_at_once(bad: bytes) -> None:
     text = "até 🦊".encode() + bad
     for chunks in (
         [frame(TEXT, text, fin=False)],
@@ -509,7 +509,7 @@ def test_a_compressed_message_larger_than_the_limit_is_never_inflated_beyond_it(
     ("first", "payload", "code"),
     [(0xC1, b"\xff\xff\xff", 1007), (0xC0, b"", 1002), (0xC9, b"", 1002), (0xE1, b"", 1002)],
 )
-def test_what_is_not_compressed_as_negotiated_is_a_violation(
+def test_a_message_that_is_not_compressed_as_negotiated_is_a_violation(
     first: int, payload: bytes, code: int
 ) -> None:
     with pytest.raises(ProtocolViolation) as violation:
@@ -517,7 +517,7 @@ def test_what_is_not_compressed_as_negotiated_is_a_violation(
     assert violation.value.code == code
 
 
-def test_a_long_run_of_fragments_can_be_stopped_in_between_and_goes_on() -> None:
+def test_many_fragments_can_be_paused_in_between() -> None:
     parser = FrameParser(LIMIT)
     data = frame(TEXT, b"a", fin=False) + frame(0, b"", fin=False) * 200 + frame(0, b"b")
     stream = parser.feed(data)
@@ -528,7 +528,7 @@ def test_a_long_run_of_fragments_can_be_stopped_in_between_and_goes_on() -> None
     assert parser.pending is None
 
 
-def test_what_is_pending_is_known() -> None:
+def test_the_size_of_an_incomplete_message_is_known() -> None:
     parser, whole = FrameParser(LIMIT), frame(TEXT, b"abc")
     for data, pending in ((b"", None), (whole[:-1], 8), (whole[-1:], None)):
         list(parser.feed(data))

@@ -1,6 +1,4 @@
-"""wire.py: how much of what a client sent is looked at in one turn of the loop, and what it pays
-for.
-"""
+"""server/websocket/protocol.py and its reader: what is served in one turn, and what is charged."""
 
 import asyncio
 from collections.abc import Callable
@@ -34,7 +32,7 @@ LONG_PING = masked(b'{"type":"ping"}' + b" " * SMALL)
 
 
 class Transport(asyncio.Transport):
-    """One that keeps what is written, and knows whether it is read from."""
+    """Keeps what is written, and notes whether it is read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,9 +69,7 @@ class Transport(asyncio.Transport):
 
 @pytest.fixture
 def seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Sets how much CPU time each message takes: of a clock that goes on when a frame is done, and
-    not otherwise.
-    """
+    """Sets the CPU time of each message. The clock moves only when a frame is done."""
     now, step = [0.0], [0.0]
 
     def clock() -> float:
@@ -102,7 +98,7 @@ async def turn() -> None:
 
 
 @in_loop
-async def test_a_burst_of_dear_messages_is_worked_off_a_slice_a_turn_and_not_read_meanwhile(
+async def test_a_burst_of_expensive_messages_is_served_a_slice_a_turn_and_nothing_is_read_meanwhile(
     seconds: Callable[[float], None],
 ) -> None:
     ((client, transport),) = clients(1, commands=1_000_000)
@@ -152,7 +148,7 @@ async def test_a_small_message_goes_before_the_bursts_of_others(
 
 
 @in_loop
-async def test_ordinary_messages_are_answered_in_the_turn_in_which_they_came(
+async def test_ordinary_messages_are_answered_at_once(
     seconds: Callable[[float], None],
 ) -> None:
     crowd = clients(10)
@@ -163,7 +159,7 @@ async def test_ordinary_messages_are_answered_in_the_turn_in_which_they_came(
 
 
 @in_loop
-async def test_the_pace_counts_the_time_that_messages_take(
+async def test_the_limit_of_commands_counts_cpu_time(
     seconds: Callable[[float], None],
 ) -> None:
     ((client, transport),) = clients(1, commands=200)
@@ -177,7 +173,7 @@ async def test_the_pace_counts_the_time_that_messages_take(
 
 
 @in_loop
-async def test_the_pace_counts_the_bytes_that_messages_have(
+async def test_the_limit_of_commands_counts_bytes(
     seconds: Callable[[float], None],
 ) -> None:
     ((client, transport),) = clients(1, commands=10)
@@ -189,7 +185,7 @@ async def test_the_pace_counts_the_bytes_that_messages_have(
 
 
 @in_loop
-async def test_a_client_that_has_gone_while_it_waited_for_its_turn_is_forgotten(
+async def test_a_client_that_disconnects_while_it_waits_for_its_turn_is_not_served(
     seconds: Callable[[float], None],
 ) -> None:
     ((client, transport),) = clients(1, commands=1_000_000)
@@ -210,7 +206,7 @@ ENDS: dict[str, Callable[[WebSocketProtocol], None]] = {
 
 @in_loop
 @pytest.mark.parametrize("end", ENDS)
-async def test_a_crowd_that_goes_leaves_its_channels_a_few_a_turn_and_gets_nothing_more(
+async def test_many_clients_that_disconnect_unsubscribe_over_several_turns_and_get_nothing_more(
     end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crowd, channels, a_slice = clients(10, commands=1_000_000), 20, 4

@@ -114,7 +114,7 @@ def test_a_publish_is_stored_and_answered_with_its_receipt() -> None:
     run(scenario)
 
 
-def test_publishes_are_stored_and_answered_in_order_over_groups() -> None:
+def test_publishes_are_stored_and_answered_in_order_over_batches() -> None:
     async def scenario(publisher: Publisher) -> None:
         for ref in range(10):
             publisher.add(ref)
@@ -128,7 +128,7 @@ def test_publishes_are_stored_and_answered_in_order_over_groups() -> None:
     run(scenario)
 
 
-def test_what_comes_while_a_publish_is_under_way_is_one_group() -> None:
+def test_events_that_come_during_a_publish_are_one_batch() -> None:
     async def scenario(publisher: Publisher) -> None:
         publisher.broker.gate.clear()
         publisher.add(0)
@@ -146,7 +146,7 @@ def test_what_comes_while_a_publish_is_under_way_is_one_group() -> None:
     run(scenario)
 
 
-def test_what_comes_together_is_one_group() -> None:
+def test_events_that_come_together_are_one_batch() -> None:
     async def scenario(publisher: Publisher) -> None:
         for ref in range(5):
             publisher.add(ref)
@@ -167,7 +167,7 @@ def test_after_everything_is_answered_it_begins_again() -> None:
     run(scenario)
 
 
-def test_beyond_the_backlog_it_asks_for_no_more_until_some_are_taken() -> None:
+def test_a_full_queue_takes_no_more_until_some_are_published() -> None:
     async def scenario(publisher: Publisher) -> None:
         publisher.broker.gate.clear()
         publisher.add(0)
@@ -185,7 +185,7 @@ def test_beyond_the_backlog_it_asks_for_no_more_until_some_are_taken() -> None:
     run(scenario)
 
 
-def test_an_owner_that_looks_when_answered_sees_the_room() -> None:
+def test_there_is_room_again_when_an_answer_comes() -> None:
     async def scenario(publisher: Publisher) -> None:
         seen: list[bool] = []
         done = asyncio.Event()
@@ -205,7 +205,7 @@ def test_an_owner_that_looks_when_answered_sees_the_room() -> None:
     run(scenario)
 
 
-def test_one_that_is_refused_is_answered_in_its_place_among_the_others() -> None:
+def test_a_refused_event_is_answered_in_order() -> None:
     async def scenario(publisher: Publisher) -> None:
         publisher.add(1, key="k")
         publisher.add(2, key="k")
@@ -218,7 +218,7 @@ def test_one_that_is_refused_is_answered_in_its_place_among_the_others() -> None
 
 
 @pytest.mark.parametrize("closing", [True, False])
-def test_an_error_of_the_whole_group_is_the_answer_to_each(closing: bool) -> None:  # noqa: FBT001  # a parameter
+def test_an_error_of_the_whole_batch_is_the_answer_to_each(closing: bool) -> None:  # noqa: FBT001  # a parameter
     async def scenario(publisher: Publisher) -> None:
         publisher.hub.closing = closing
         publisher.broker.fault = BrokerUnavailable("away")
@@ -244,7 +244,7 @@ def test_after_an_error_the_next_are_stored() -> None:
     run(scenario)
 
 
-def test_what_is_added_from_inside_an_answer_is_published_too() -> None:
+def test_an_event_that_is_added_by_an_answer_is_published_too() -> None:
     async def scenario(publisher: Publisher) -> None:
         done = asyncio.Event()
 
@@ -301,9 +301,7 @@ class EverySecond:
     ) -> None: ...
 
 
-def test_those_of_a_group_that_are_traced_carry_their_context_and_end_with_their_own_outcome() -> (
-    None
-):
+def test_traced_events_of_a_batch_carry_their_context_and_end_with_their_own_outcome() -> None:
     async def scenario(publisher: Publisher) -> None:
         tracing = EverySecond()
         publisher.hub.tracing = GuardedTracing(tracing, publisher.hub.faults)

@@ -1,5 +1,6 @@
-"""server/http/protocol.py: how much of a body in tiny chunks one turn parses. The rest is tested
-with a real server.
+"""server/http/reader.py: how much of a body in tiny chunks one turn parses.
+
+The rest is tested with a real server (integration/test_http.py).
 """
 
 import asyncio
