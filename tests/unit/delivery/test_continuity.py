@@ -1,0 +1,78 @@
+"""continuity.py: what follows, what is a duplicate, what the recent events cover."""
+
+from eventhub.delivery.continuity import Continuity
+from eventhub.events.event import Event, HistoryPage, Position
+
+
+def at(offset: int, epoch: str = "e") -> Position:
+    """A position."""
+    return Position(epoch, offset)
+
+
+def event(offset: int, previous: int | None = None, epoch: str = "e") -> Event:
+    """An announcement."""
+    return Event("chat.a", epoch, offset, offset - 1 if previous is None else previous, 0, b"1")
+
+
+def opened(offset: int) -> Continuity:
+    """A log that the broker opened at an offset."""
+    log = Continuity()
+    log.open(at(offset))
+    return log
+
+
+def test_the_next_event_follows_and_an_old_one_is_a_duplicate() -> None:
+    log = opened(3)
+    assert log.is_current
+    assert log.follows(event(4))
+    assert not log.follows(event(5))
+    assert not log.follows(event(4, epoch="f"))
+    assert log.has(event(3))
+    assert not log.has(event(4))
+    assert not log.has(event(3, epoch="f"))
+
+
+def test_a_hole_restarts_the_recent_events_in_a_new_generation() -> None:
+    log = opened(3)
+    log.restart(event(6))
+    assert (log.head, log.delivered, log.generation) == (at(6), at(3), 1)
+    assert not log.is_current
+    assert not log.covers(at(3))
+    assert log.covers(at(5))
+
+
+def test_an_opening_after_a_gap_does_not_say_where_the_log_ends() -> None:
+    log = Continuity()
+    log.end()
+    log.open(at(3))
+    assert (log.head, log.delivered) == (None, at(3))
+
+
+def test_only_a_page_of_this_generation_says_where_the_log_ends() -> None:
+    page = HistoryPage(at(0), [event(3)], at(3))
+    for generation, head in ((0, None), (1, at(3))):
+        log = opened(3)
+        log.end()
+        log.reached_end(page, generation)
+        assert log.head == head
+
+
+def test_a_gap_stays_unverified_until_a_page_asked_for_since_then() -> None:
+    page = HistoryPage(at(0), [event(3)], at(3))
+    log = opened(3)
+    log.end()
+    log.unverified_since = log.generation
+    log.reached_end(page, 0)
+    assert log.unverified_since == 1
+    log.reached_end(page, 1)
+    assert log.unverified_since == 0
+
+
+def test_a_position_between_two_events_is_not_covered() -> None:
+    log = opened(0)
+    log.restart(event(5, previous=2))
+    log.head = at(9)
+    log.remember(event(9, previous=5))
+    assert log.covers(at(2))
+    assert log.covers(at(5))
+    assert not log.covers(at(7))
