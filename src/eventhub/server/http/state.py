@@ -9,6 +9,8 @@ from enum import Enum, auto
 class HttpState(Enum):
     """What the server does with the next bytes, and how long it waits for them."""
 
+    __hash__ = object.__hash__  # by identity: Enum hashes the name, in Python, for each look-up
+
     START = auto()
     """Connected. A first head must be complete within `limits.head_seconds`."""
     HEAD = auto()
@@ -31,6 +33,8 @@ class HttpState(Enum):
 
 class HttpTrigger(Enum):
     """What moves a connection to its next state."""
+
+    __hash__ = object.__hash__  # by identity: Enum hashes the name, in Python, for each look-up
 
     REQUEST_BEGUN = auto()
     HEAD_COMPLETE = auto()
