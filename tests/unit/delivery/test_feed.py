@@ -275,7 +275,7 @@ def test_an_announcement_repeated_after_a_gap_of_the_broker_is_not_written_again
     assert ana.told() == [*STARTED, *ids(1, 3)]
 
 
-def test_announcements_after_a_gap_of_the_broker_go_on_and_a_page_asked_for_since_ends_the_doubt() -> (
+def test_announcements_after_a_gap_of_the_broker_go_on_and_a_page_asked_for_since_ends_the_unverified_state() -> (
     None
 ):
     node = Node()
@@ -302,7 +302,7 @@ def test_a_hole_is_mended_page_by_page() -> None:
     assert ana.told() == [*STARTED, *ids(1, 9)]
 
 
-def test_announcements_during_the_mending_are_passed_on_behind_it() -> None:
+def test_announcements_while_history_is_read_are_passed_on_behind_it() -> None:
     node = Node()
     ana = node.join()
     node.lose()
@@ -314,7 +314,7 @@ def test_announcements_during_the_mending_are_passed_on_behind_it() -> None:
     assert node.desk.asked == 1
 
 
-def test_the_line_waits_for_room_and_goes_on_from_the_tail_then_from_history(
+def test_the_line_waits_for_room_and_goes_on_from_the_recent_events_then_from_history(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 5)
@@ -359,7 +359,7 @@ def test_what_history_no_longer_has_when_there_is_room_again_is_a_gap(
     assert ana.told()[-2:] == ids(5, 6)
 
 
-def test_a_second_hole_during_the_mending_is_mended_too() -> None:
+def test_a_second_hole_while_history_is_read_is_mended_too() -> None:
     node = Node()
     ana = node.join()
     node.lose()
@@ -713,7 +713,7 @@ def test_a_reader_begins_where_it_asked(since: Since, position: int, first: int)
     assert ana.state is SubscriberState.LIVE
 
 
-def test_a_held_reader_goes_page_by_page_and_is_told_only_then_that_it_has_begun() -> None:
+def test_a_reader_catching_up_goes_page_by_page_and_is_told_only_then_that_it_has_begun() -> None:
     node = Node(past=5)
     ana = node.join(Earliest())
     assert ana.told() == []
@@ -748,7 +748,7 @@ def test_a_tail_that_ends_before_a_page_is_not_used_again() -> None:
     assert ana.told() == ["subscribed a-1, head a-4", *ids(2, 4)]
 
 
-def test_a_held_reader_takes_the_rest_from_the_tail() -> None:
+def test_a_reader_catching_up_takes_the_rest_from_the_recent_events() -> None:
     node = Node(past=2)
     ana = node.join(Earliest())
     node.look()
@@ -759,7 +759,7 @@ def test_a_held_reader_takes_the_rest_from_the_tail() -> None:
     assert node.desk.asked == 1
 
 
-def test_a_position_the_tail_reaches_back_to_needs_no_history() -> None:
+def test_a_position_the_recent_events_reach_back_to_needs_no_history() -> None:
     node = Node(past=2)
     node.join(Earliest())
     node.publish(3)
@@ -769,7 +769,7 @@ def test_a_position_the_tail_reaches_back_to_needs_no_history() -> None:
     assert node.counters.resumed == 1
 
 
-def test_the_tail_is_forgotten_when_nobody_is_held() -> None:
+def test_the_recent_events_are_forgotten_when_nobody_catches_up() -> None:
     node = Node(past=2)
     node.join(Earliest())
     node.publish()
@@ -832,7 +832,7 @@ def test_a_position_that_has_expired_is_told_with_both_ends() -> None:
     assert node.counters.resumed == 0
 
 
-def test_a_held_reader_slower_than_retention_is_told_what_it_missed() -> None:
+def test_a_reader_catching_up_slower_than_retention_is_told_what_it_missed() -> None:
     node = Node(past=4)
     ana = node.join(Earliest())
     node.answer(limit=2)
@@ -846,7 +846,7 @@ def test_a_held_reader_slower_than_retention_is_told_what_it_missed() -> None:
     ]
 
 
-def test_what_retention_removed_is_still_read_from_the_tail() -> None:
+def test_what_retention_removed_is_still_read_from_the_recent_events() -> None:
     node = Node(past=2)
     ana = node.join(Earliest())
     node.look()
@@ -856,7 +856,7 @@ def test_what_retention_removed_is_still_read_from_the_tail() -> None:
     assert ana.told() == ["subscribed a-0, head a-2", *ids(1, 5)]
 
 
-def test_held_readers_do_not_hold_up_live_ones() -> None:
+def test_readers_catching_up_do_not_hold_up_live_ones() -> None:
     node = Node(past=1)
     ana = node.join()
     node.join(Earliest())
@@ -864,7 +864,7 @@ def test_held_readers_do_not_hold_up_live_ones() -> None:
     assert ana.told() == ["subscribed a-1, head a-1", *ids(2, 3)]
 
 
-def test_a_held_reader_waits_for_the_mending_and_misses_nothing() -> None:
+def test_a_reader_catching_up_waits_for_the_history_and_misses_nothing() -> None:
     node = Node(past=2)
     ana = node.join(Earliest())
     node.look()
@@ -877,7 +877,9 @@ def test_a_held_reader_waits_for_the_mending_and_misses_nothing() -> None:
     assert ana.told() == ["subscribed a-0, head a-2", *ids(1, 5)]
 
 
-def test_a_held_reader_that_has_read_ahead_of_the_line_is_not_given_events_twice() -> None:
+def test_a_reader_catching_up_that_has_read_ahead_of_the_live_ones_is_not_given_events_twice() -> (
+    None
+):
     node = Node(past=1)
     ana = node.join(Earliest())
     bob = node.join()
@@ -925,7 +927,7 @@ def test_a_reader_that_finds_the_log_where_the_head_is_reads_once() -> None:
     assert node.desk.asked == 1
 
 
-def test_a_held_reader_is_told_of_a_log_lost_while_it_read() -> None:
+def test_a_reader_catching_up_is_told_of_a_log_lost_while_it_read() -> None:
     node = Node(past=3)
     ana = node.join(Earliest())
     node.answer(limit=2)
@@ -942,7 +944,7 @@ def test_a_held_reader_is_told_of_a_log_lost_while_it_read() -> None:
     assert ana.state is SubscriberState.LIVE
 
 
-def test_a_tail_that_overflows_is_read_from_history_instead(
+def test_recent_events_that_overflow_are_read_from_history_instead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recent_module, "RECENT_EVENTS", 2)
@@ -957,7 +959,7 @@ def test_a_tail_that_overflows_is_read_from_history_instead(
     assert ana.told() == ["subscribed a-0, head a-1", *ids(1, 5)]
 
 
-def test_the_bytes_of_events_that_left_the_tail_no_longer_count(
+def test_the_bytes_of_events_that_left_the_recent_events_no_longer_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recent_module, "RECENT_BYTES", 20)
@@ -971,7 +973,7 @@ def test_the_bytes_of_events_that_left_the_tail_no_longer_count(
     assert node.join(at(9)).told() == ["subscribed a-9, head a-12", *ids(10, 12)]
 
 
-def test_the_tail_is_bounded_in_bytes_but_keeps_the_newest_event(
+def test_the_recent_events_are_bounded_in_bytes_but_keep_the_newest_event(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recent_module, "RECENT_BYTES", 10)
@@ -989,7 +991,7 @@ def test_the_tail_is_bounded_in_bytes_but_keeps_the_newest_event(
     assert ana.told() == ["subscribed a-0, head a-1", *ids(1, 6)]
 
 
-def test_a_tail_that_overflows_while_the_line_is_mended_does_not_turn_the_head_back(
+def test_recent_events_that_overflow_while_the_feed_reads_history_do_not_turn_the_head_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(recent_module, "RECENT_EVENTS", 2)
@@ -1004,7 +1006,7 @@ def test_a_tail_that_overflows_while_the_line_is_mended_does_not_turn_the_head_b
     assert ana.told() == [*STARTED, *ids(1, 6)]
 
 
-def test_latest_begins_at_the_line_while_the_line_is_being_mended() -> None:
+def test_latest_begins_at_the_delivered_position_while_the_feed_reads_history() -> None:
     node = Node()
     node.join()
     node.publish()
@@ -1018,7 +1020,7 @@ def test_latest_begins_at_the_line_while_the_line_is_being_mended() -> None:
     assert node.desk.asked == 1
 
 
-def test_a_position_waits_until_the_line_is_mended() -> None:
+def test_a_position_waits_while_the_feed_reads_history() -> None:
     node = Node()
     node.join()
     node.publish()
@@ -1087,7 +1089,7 @@ def test_events_before_joining_are_not_written_to_who_joins() -> None:
     assert bob.told() == ["subscribed a-1, head a-1", "a-2"]
 
 
-def test_a_reader_that_turns_live_from_the_tail_gets_no_pending_event_twice() -> None:
+def test_a_reader_that_turns_live_from_the_recent_events_gets_no_pending_event_twice() -> None:
     node = Node(past=1)
     ana, bob = node.join(), node.join(Earliest())
     node.look()
@@ -1150,7 +1152,7 @@ def test_a_gap_is_told_in_each_encoding() -> None:
     ]
 
 
-def test_who_left_live_gets_nothing_more() -> None:
+def test_a_reader_that_left_live_gets_nothing_more() -> None:
     node = Node()
     ana = node.join()
     node.publish()
@@ -1161,7 +1163,7 @@ def test_who_left_live_gets_nothing_more() -> None:
     assert len(node.feed) == 0
 
 
-def test_who_left_held_gets_nothing_of_the_page_under_way() -> None:
+def test_a_reader_that_left_while_catching_up_gets_nothing_of_the_page_under_way() -> None:
     node = Node(past=2)
     ana = node.join(Earliest())
     node.leave(ana)
@@ -1171,7 +1173,7 @@ def test_who_left_held_gets_nothing_of_the_page_under_way() -> None:
     assert len(node.feed) == 0
 
 
-def test_who_left_lagging_gets_nothing_when_it_has_drained() -> None:
+def test_a_reader_that_left_while_lagging_gets_nothing_when_it_has_drained() -> None:
     node = Node()
     ana = node.join()
     ana.congest()
@@ -1474,7 +1476,7 @@ def test_latest_who_lagged_over_a_loss_of_the_log_stands_in_the_new_one() -> Non
     assert ana.told() == [*STARTED, gap("a-0", "b-1", "b-0", "conflated 0"), "b-1"]
 
 
-def test_a_reader_may_lag_while_the_line_is_mended() -> None:
+def test_a_reader_may_lag_while_the_feed_reads_history() -> None:
     node = Node(SlowReaderPolicy.DROP)
     ana, bob = node.join(), node.join()
     node.lose()
@@ -1498,7 +1500,9 @@ def test_a_reader_that_turns_live_with_a_full_writer_lags_at_once() -> None:
     assert ana.told() == [*STARTED, gap("a-0", "a-3", "a-2", "slow 2")]
 
 
-def test_a_held_reader_whose_full_writer_was_told_of_before_it_turns_live_lags_at_once() -> None:
+def test_a_reader_catching_up_whose_full_writer_was_told_of_before_it_turns_live_lags_at_once() -> (
+    None
+):
     node = Node(SlowReaderPolicy.DISCONNECT, past=1)
     ana = node.join(Earliest(), Wire(room=2))
     node.lose()
