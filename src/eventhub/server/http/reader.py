@@ -1,6 +1,6 @@
 """The reading side of an HTTP connection: parses requests, within limits of bytes and CPU time.
 
-It finds where requests begin and end. `protocol.py` decides what becomes of them.
+It finds where requests begin and end. `request_handler.py` decides what becomes of them.
 """
 
 from collections.abc import Callable

@@ -174,9 +174,8 @@ class RequestHandler:
             admission.check(scope["raw_path"])
         headers = self._server_state.default_headers
         exchange = Exchange(scope, self._transport, self._flow, headers, self._answered)
-        exchange.keep_alive = (
-            keep_alive and admission.probe is None and not self._manager.hub.draining
-        )
+        kept = admission.probe is None and not self._manager.hub.draining
+        exchange.keep_alive = keep_alive and kept
         if head.expects_continue and version != "1.0":
             exchange.expect_continue()
         self._move(HttpTrigger.HEAD_COMPLETE)
