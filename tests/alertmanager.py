@@ -68,7 +68,7 @@ class Alertmanager:
         self._client.post("alerts", json=body).raise_for_status()
 
     def until(self, holds: Callable[[Groups], bool]) -> None:
-        """Wait until it holds of what will be told, which is without alerts that others keep back."""
+        """Wait until it holds of what will be told, without alerts that others keep back."""
         deadline = time.monotonic() + SECONDS
         while not holds(groups := self._groups()):
             assert time.monotonic() < deadline, groups

@@ -141,7 +141,8 @@ def upgrade(
     """
     sock = raw(port, receive_buffer=receive_buffer, source=source)
     sock.sendall(
-        f"GET /v1/ws{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET /v1/ws{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         + behind
     )
@@ -192,7 +193,8 @@ class NdjsonProducer:
     def __init__(self, port: int, channel: str, head: str = "") -> None:
         self.sock = raw(port)
         self.sock.sendall(
-            f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n{head}"
+            f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: application/x-ndjson\r\n{head}"
             "Transfer-Encoding: chunked\r\n\r\n".encode()
         )
         self.answer = b""

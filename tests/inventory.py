@@ -8,15 +8,19 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parent.parent / "src" / "eventhub"
 SCHEDULES = {
-    "_call", "_wake_for", "_soon", "_spawn", "add_done_callback", "add_reader", "call_at", "call_later", "call_soon",
-    "call_soon_threadsafe", "create_task", "later", "run_in_executor", "set_exception_handler", "spawn", "to_thread",
+    "_call", "_wake_for", "_soon", "_spawn", "add_done_callback", "add_reader", "call_at",
+    "call_later", "call_soon",
+    "call_soon_threadsafe", "create_task", "later", "run_in_executor", "set_exception_handler",
+    "spawn", "to_thread",
 }  # fmt: skip
 """Calls that have something done later, by the loop, a task or a thread of the process."""
 DEADLINES = {"after", "set"}
 """The same, of what is called `deadlines`."""
 CALLS = {
-    "_end", "_fail", "_give", "_keep", "_lose", "_note", "_send", "_serve", "_write", "abort", "beat", "broke", "buffered", "contain",
-    "contained", "decided", "deliver", "fail", "failed", "gap", "goodbye", "on_message", "last_call", "_last_call", "retire", "send_away",
+    "_end", "_fail", "_give", "_keep", "_lose", "_note", "_send", "_serve", "_write", "abort",
+    "beat", "broke", "buffered", "contain",
+    "contained", "decided", "deliver", "fail", "failed", "gap", "goodbye", "on_message",
+    "last_call", "_last_call", "retire", "send_away",
     "started", "tell", "broadcast", "write", "write_all",
 }  # fmt: skip
 """Calls of one connection's, reader's or peer's code, where they stand in a loop: one must not cost

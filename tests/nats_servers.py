@@ -23,7 +23,7 @@ START_SECONDS = 30
 
 
 def program() -> str:
-    """Path of nats-server. Skips the test where there is none, unless EVENTHUB_TEST_REQUIRE is set."""
+    """Path of nats-server. Without it, skips the test unless EVENTHUB_TEST_REQUIRE is set."""
     found = shutil.which(SETTINGS.get("EVENTHUB_TEST_NATS_SERVER", "nats-server"))
     if found is None:
         if SETTINGS.get("EVENTHUB_TEST_REQUIRE"):
@@ -143,7 +143,8 @@ def ask(port: int, subject: str, body: str = "") -> dict[str, Any]:
         stream = connection.makefile("rb")
         stream.readline()
         connection.sendall(
-            f'CONNECT {{"verbose":false}}\r\nSUB r 1\r\nPUB $JS.API.{subject} r {len(body)}\r\n{body}\r\n'.encode()
+            'CONNECT {"verbose":false}\r\nSUB r 1\r\n'
+            f"PUB $JS.API.{subject} r {len(body)}\r\n{body}\r\n".encode()
         )
         while not (line := stream.readline()).startswith(b"MSG"):
             assert line

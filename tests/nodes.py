@@ -74,7 +74,7 @@ class Reader:
     started: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Read until cancelled; connect again at once to another node whenever a connection ends."""
+        """Read until cancelled; connect at once to another node whenever a connection ends."""
         for node in itertools.cycle(random.sample(list(self.nodes), len(self.nodes))):
             with suppress(OSError, InvalidHandshake, WebSocketException, TimeoutError):
                 async with connect(
@@ -195,7 +195,7 @@ class Trial:
         )
 
     def missing(self) -> list[tuple[int, str, str]]:
-        """Acknowledged events that a reader neither got nor was told of a gap that may hold them."""
+        """Acknowledged events that a reader neither got nor was told of: no gap may hold them."""
         found = []
         for number, reader in enumerate(self.readers):
             got = {
@@ -261,7 +261,7 @@ async def trial(
     channels: int = 3,
     pause: float = 0.005,
 ) -> AsyncIterator[Trial]:
-    """At work inside; on leaving, the load ends, everything settles, and the books must be clean."""
+    """At work inside; on leaving, the load ends, all settles, and the books must be clean."""
     names = [f"chat.room{number}" for number in range(channels)]
     running = Trial(nodes, readers=readers, publishers=publishers, channels=names, pause=pause)
     async with AsyncExitStack() as stack:

@@ -105,8 +105,10 @@ class Collector:
 def _spans(request: Any) -> list[Span]:
     return [
         Span(
-            span.name, span.kind, span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex(), span.start_time_unix_nano,
-            span.end_time_unix_nano, span.status.code == 2, _plain(span.attributes), _plain(of.resource.attributes),
+            span.name, span.kind, span.trace_id.hex(), span.span_id.hex(),
+            span.parent_span_id.hex(), span.start_time_unix_nano,
+            span.end_time_unix_nano, span.status.code == 2, _plain(span.attributes),
+            _plain(of.resource.attributes),
         )
         for of in request.resource_spans
         for scope in of.scope_spans

@@ -51,7 +51,7 @@ class Prometheus:
         self._since = time.time()
 
     def query(self, expression: str) -> list[Series]:
-        """The labels and value of each series now. Fails the test for an expression that is none."""
+        """The labels and value of each series now. Fails the test for an invalid expression."""
         return [
             (item["metric"], float(item["value"][1]))
             for item in self._get("query", query=expression)["result"]

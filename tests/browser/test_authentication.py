@@ -14,7 +14,8 @@ ACCEPT = """
         socket.say({ type: "error", ref, code, message: `it is ${code}` });
     };
     const settled = () => new Promise((resolve) => setTimeout(resolve));
-    const sent = (socket) => socket.sent.map(({ type, token, channel }) => token ?? channel ?? type);
+    const sent = (socket) =>
+        socket.sent.map(({ type, token, channel }) => token ?? channel ?? type);
 """
 
 
@@ -28,7 +29,12 @@ def test_the_token_goes_first_and_nothing_waits_for_its_answer(run: Evaluate) ->
         socket().drop();
         clock.advance(1);
         socket().hello();
-        return {{ early, first: sockets[0].sent[0], sent: sockets.map(sent), urls: sockets.map(({{ url }}) => url) }};
+        return {{
+            early,
+            first: sockets[0].sent[0],
+            sent: sockets.map(sent),
+            urls: sockets.map(({{ url }}) => url),
+        }};
     """)
     assert seen["early"] == 0
     assert seen["first"] == {"type": "auth", "ref": "token-1", "token": "t1"}
@@ -51,7 +57,9 @@ def test_without_a_token_nothing_is_said_about_one(run: Evaluate, token: str) ->
 def test_a_function_is_asked_for_each_connection_before_it_is_made(run: Evaluate) -> None:
     seen = run(f"""{ACCEPT}
         let count = 0;
-        const {{ hub, socket, sockets, clock }} = await start({{ token: async () => `t${{(count += 1)}}` }});
+        const {{ hub, socket, sockets, clock }} = await start({{
+            token: async () => `t${{(count += 1)}}`,
+        }});
         const early = [sockets.length, hub.status.state];
         await settled();
         hub.subscribe("a.b");
@@ -75,7 +83,10 @@ def test_a_function_that_fails_is_told_and_asked_again_later(run: Evaluate, fail
         let asked = 0;
         const fails = {fails};
         const token = () => {{ asked += 1; return fails(); }};
-        const {{ hub, sockets, clock, statuses }} = await start({{ token, onTokenError: ({{ message }}) => told.push(message) }});
+        const {{ hub, sockets, clock, statuses }} = await start({{
+            token,
+            onTokenError: ({{ message }}) => told.push(message),
+        }});
         await settled();
         const state = hub.status.state;
         clock.advance(1);
@@ -85,12 +96,14 @@ def test_a_function_that_fails_is_told_and_asked_again_later(run: Evaluate, fail
     assert seen == {"state": "waiting", "asked": 2, "told": ["no network"] * 2, "sockets": 0}
 
 
-def test_a_function_that_never_answers_is_given_up_like_a_silent_server_and_its_late_answer_is_ignored(
+def test_a_function_that_never_answers_is_given_up_and_its_late_answer_is_ignored(
     run: Evaluate,
 ) -> None:
     seen = run(f"""{ACCEPT}
         const answers = [];
-        const {{ hub, sockets, clock }} = await start({{ token: () => new Promise((resolve) => answers.push(resolve)) }});
+        const {{ hub, sockets, clock }} = await start({{
+            token: () => new Promise((resolve) => answers.push(resolve)),
+        }});
         await settled();
         clock.advance(10);
         const state = hub.status.state;
@@ -127,20 +140,30 @@ def test_a_refused_token_is_a_stop_that_says_why_and_a_new_one_leads_out(
     run: Evaluate, code: str, token: str
 ) -> None:
     seen = run(f"""{ACCEPT}
-        const {{ hub, socket, sockets, clock, wake, log, handlers }} = await start({{ token: {token} }});
+        const {{ hub, socket, sockets, clock, wake, log, handlers }} = await start({{
+            token: {token},
+        }});
         hub.subscribe("a.b", handlers);
         await settled();
         socket().hello();
         refused(socket(), "{code}");
         const status = hub.status;
-        socket().say({{ type: "error", ref: 1, code: "unauthorized", message: "of the subscription behind it" }});
+        const message = "of the subscription behind it";
+        socket().say({{ type: "error", ref: 1, code: "unauthorized", message }});
         clock.advance(3600);
         wake();
         const stayed = sockets.length;
         hub.setToken("t2");
         socket().hello();
         accepted(socket());
-        return {{ status, stayed, closed: sockets[0].closed, sent: sockets.map(sent), state: hub.status.state, log }};
+        return {{
+            status,
+            stayed,
+            closed: sockets[0].closed,
+            sent: sockets.map(sent),
+            state: hub.status.state,
+            log,
+        }};
     """)
     assert seen["status"] == {"state": "stopped", "reason": f"it is {code}", "code": code}
     assert (seen["stayed"], seen["closed"], seen["state"]) == (1, True, "open")
@@ -196,7 +219,10 @@ def test_an_expiring_token_is_renewed_through_the_function_on_the_same_connectio
         let count = 0;
         const warned = [];
         const token = () => `t${{(count += 1)}}`;
-        const {{ socket, sockets, clock }} = await start({{ token, onExpiring: ({{ expires_in }}) => warned.push(expires_in) }});
+        const {{ socket, sockets, clock }} = await start({{
+            token,
+            onExpiring: ({{ expires_in }}) => warned.push(expires_in),
+        }});
         await settled();
         socket().hello();
         accepted(socket(), {{ expires_in: 60 }});
@@ -213,7 +239,9 @@ def test_short_lived_tokens_are_renewed_at_half_their_time_and_the_same_one_is_n
 ) -> None:
     seen = run(f"""{ACCEPT}
         let count = 0;
-        const {{ socket, clock }} = await start({{ token: () => `t${{Math.min(2, (count += 1))}}` }});
+        const {{ socket, clock }} = await start({{
+            token: () => `t${{Math.min(2, (count += 1))}}`,
+        }});
         await settled();
         socket().hello();
         const asked = [];
@@ -234,7 +262,10 @@ def test_short_lived_tokens_are_renewed_at_half_their_time_and_the_same_one_is_n
 def test_a_string_that_expires_is_told_and_not_sent_again(run: Evaluate) -> None:
     seen = run(f"""{ACCEPT}
         const warned = [];
-        const {{ hub, socket, clock }} = await start({{ token: "t1", onExpiring: ({{ expires_in }}) => warned.push(expires_in) }});
+        const {{ hub, socket, clock }} = await start({{
+            token: "t1",
+            onExpiring: ({{ expires_in }}) => warned.push(expires_in),
+        }});
         socket().hello();
         accepted(socket());
         clock.advance(14);
@@ -269,7 +300,11 @@ def test_somebody_elses_token_gets_a_connection_of_its_own(run: Evaluate) -> Non
         await settled();
         refused(socket(), "forbidden");
         socket().hello();
-        return {{ sent: sockets.map(sent), closed: sockets.map(({{ closed }}) => closed), state: hub.status.state }};
+        return {{
+            sent: sockets.map(sent),
+            closed: sockets.map(({{ closed }}) => closed),
+            state: hub.status.state,
+        }};
     """)
     assert seen == {
         "sent": [["t1", "a.b", "t2"], ["t2", "a.b"]],

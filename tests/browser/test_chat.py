@@ -314,7 +314,9 @@ def test_missed_messages_arrive_and_are_counted(server: EventHubServer, identity
 RECORD_STATES = """() => {
     const status = document.querySelector("#status");
     window.states = [];
-    new MutationObserver(() => states.push(status.dataset.state)).observe(status, { attributeFilter: ["data-state"] });
+    new MutationObserver(() => states.push(status.dataset.state)).observe(status, {
+        attributeFilter: ["data-state"],
+    });
 }"""
 
 
@@ -360,7 +362,10 @@ def test_a_page_opened_without_a_network_says_offline(
 
 HIDE = """(hidden) => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-    Object.defineProperty(document, "visibilityState", { value: hidden ? "hidden" : "visible", configurable: true });
+    Object.defineProperty(document, "visibilityState", {
+        value: hidden ? "hidden" : "visible",
+        configurable: true,
+    });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
 

@@ -37,11 +37,15 @@ def test_resumes_each_channel_from_where_it_stood(run: Evaluate) -> None:
     since = run("""
         const { hub, socket, clock } = await start();
         const channels = ["a.position", "a.event", "a.gap"];
-        for (const channel of [...channels, "a.unanswered"]) hub.subscribe(channel, { since: "-5" });
+        for (const channel of [...channels, "a.unanswered"])
+            hub.subscribe(channel, { since: "-5" });
         socket().hello();
         for (const channel of channels) accept(socket(), channel, "k-10");
         socket().say(event("a.event", "k-12"));
-        const gap = { type: "gap", channel: "a.gap", after: "k-10", before: "k-21", position: "k-20", reason: "slow" };
+        const gap = {
+            type: "gap", channel: "a.gap", after: "k-10", before: "k-21",
+            position: "k-20", reason: "slow",
+        };
         socket().say(gap);
         socket().drop();
         clock.advance(1);
@@ -97,7 +101,10 @@ def test_a_new_log_begins_again_after_a_reset(run: Evaluate) -> None:
         clock.advance(1);
         socket().hello();
         accept(socket(), "a.b", "k-9", { head: "n-2", recovered: false });
-        socket().say({ type: "gap", channel: "a.b", after: "k-9", before: "n-1", position: "n-0", reason: "reset" });
+        socket().say({
+            type: "gap", channel: "a.b", after: "k-9", before: "n-1",
+            position: "n-0", reason: "reset",
+        });
         socket().say(event("a.b", "n-1"), event("a.b", "n-2"), event("a.b", "n-3"));
         return log;
     """)
@@ -151,7 +158,8 @@ def test_what_was_not_answered_goes_out_again_with_its_key_and_in_order(run: Eva
         socket().hello();
         const answered = hub.publish("a.b", 1);
         hub.publish("a.b", 2);
-        socket().say({ type: "published", ref: socket().sent[0].ref, channel: "a.b", id: "k-1", time: "now" });
+        const { ref } = socket().sent[0];
+        socket().say({ type: "published", ref, channel: "a.b", id: "k-1", time: "now" });
         await answered;
         socket().drop();
         hub.publish("a.b", 3);
@@ -195,7 +203,9 @@ def test_a_refused_publish_rejects_with_code_and_details(run: Evaluate) -> None:
         socket().hello();
         const result = outcome(hub.publish("a.b", {}));
         const details = [{ pointer: "/text", message: "required" }];
-        socket().say({ type: "error", ref: 1, code: "invalid_event", message: "does not fit", details });
+        socket().say({
+            type: "error", ref: 1, code: "invalid_event", message: "does not fit", details,
+        });
         return result;
     """)
     details = [{"pointer": "/text", "message": "required"}]
@@ -208,11 +218,14 @@ def test_a_publish_met_by_a_shutdown_waits_for_the_next_server(run: Evaluate) ->
         socket().hello();
         const result = outcome(hub.publish("a.b", 1));
         socket().say({ type: "error", ref: 1, code: "shutting_down", message: "about to stop" });
-        socket().say({ type: "goodbye", code: "shutting_down", message: "about to stop", reconnect_in: 0 });
+        socket().say({
+            type: "goodbye", code: "shutting_down", message: "about to stop", reconnect_in: 0,
+        });
         socket().drop(1012);
         clock.advance(0);
         socket().hello();
-        socket().say({ type: "published", ref: socket().sent[0].ref, channel: "a.b", id: "k-1", time: "now" });
+        const { ref } = socket().sent[0];
+        socket().say({ type: "published", ref, channel: "a.b", id: "k-1", time: "now" });
         return result;
     """)
     assert result["value"]["id"] == "k-1"
@@ -234,7 +247,8 @@ def waits(run: Evaluate, options: str, closings: str) -> Any:
     return run(f"""
         const {{ socket, clock, statuses }} = await start({options});
         {closings}
-        return statuses.filter(({{ state }}) => state === "waiting").map(({{ seconds }}) => seconds);
+        const waiting = statuses.filter(({{ state }}) => state === "waiting");
+        return waiting.map(({{ seconds }}) => seconds);
     """)
 
 
@@ -276,7 +290,9 @@ def test_a_goodbye_says_when_to_come_back(run: Evaluate) -> None:
     seen = run("""
         const { socket, sockets, clock, statuses } = await start();
         socket().hello();
-        socket().say({ type: "goodbye", code: "shutting_down", message: "about to stop", reconnect_in: 1.7 });
+        socket().say({
+            type: "goodbye", code: "shutting_down", message: "about to stop", reconnect_in: 1.7,
+        });
         socket().drop(1012);
         const status = statuses.at(-1);
         clock.advance(1.6);
@@ -290,7 +306,9 @@ def test_a_goodbye_says_when_to_come_back(run: Evaluate) -> None:
 def test_a_goodbye_counts_once(run: Evaluate) -> None:
     closings = """
         socket().hello();
-        socket().say({ type: "goodbye", code: "shutting_down", message: "about to stop", reconnect_in: 9 });
+        socket().say({
+            type: "goodbye", code: "shutting_down", message: "about to stop", reconnect_in: 9,
+        });
         socket().drop(1012);
         clock.advance(9);
         socket().drop();
@@ -300,7 +318,8 @@ def test_a_goodbye_counts_once(run: Evaluate) -> None:
 
 def state_after(run: Evaluate, steps: str) -> Any:
     return run(
-        f"const {{ hub, socket, clock, wake, unplug }} = await start(); {steps} return hub.status.state;"
+        "const { hub, socket, clock, wake, unplug } = await start(); "
+        f"{steps} return hub.status.state;"
     )
 
 
@@ -327,7 +346,13 @@ def test_a_stop_says_why_rejects_what_waits_and_can_be_overcome(run: Evaluate) -
         const later = outcome(hub.publish("a.b", 2));
         hub.connect();
         socket().hello();
-        return { status, lost: await lost, later: await later, sockets: sockets.length, state: hub.status.state };
+        return {
+            status,
+            lost: await lost,
+            later: await later,
+            sockets: sockets.length,
+            state: hub.status.state,
+        };
     """)
     assert seen["status"] == {"state": "stopped", "reason": "not from here", "code": "forbidden"}
     assert (seen["lost"]["code"], seen["later"]["code"]) == ("stopped", "stopped")
@@ -375,7 +400,10 @@ def test_a_busy_connection_is_not_pinged(run: Evaluate) -> None:
         const { hub, socket, clock } = await start();
         hub.subscribe("a.b");
         socket().hello();
-        for (let count = 0; count < 10; count += 1) { clock.advance(10); socket().say(event("a.b", `k-${count}`)); }
+        for (let count = 0; count < 10; count += 1) {
+            clock.advance(10);
+            socket().say(event("a.b", `k-${count}`));
+        }
         return socket().sent.map(({ type }) => type);
     """)
     assert sent == ["subscribe"]
@@ -446,19 +474,24 @@ def test_without_a_network_it_is_offline_at_once(run: Evaluate) -> None:
 def test_while_offline_it_tries_quietly_and_is_offline_all_the_while(run: Evaluate) -> None:
     seen = run(
         LOSE_THE_NETWORK
-        + "clock.advance(0.5); socket().drop(); clock.advance(1); return [statuses.at(-1), sockets.length];"
+        + (
+            "clock.advance(0.5); socket().drop(); clock.advance(1); "
+            "return [statuses.at(-1), sockets.length];"
+        )
     )
     assert seen == [{"state": "offline"}, 3]
 
 
 def test_a_server_that_needs_no_network_is_found_while_offline(run: Evaluate) -> None:
-    assert run(LOSE_THE_NETWORK + "clock.advance(0.5); socket().hello(); return statuses.map(({ state }) => state);") == [
-        "connecting", "open", "offline", "open",
-    ]  # fmt: skip
+    script = "clock.advance(0.5); socket().hello(); return statuses.map(({ state }) => state);"
+    assert run(LOSE_THE_NETWORK + script) == ["connecting", "open", "offline", "open"]
 
 
 def test_a_failure_while_offline_is_no_countdown(run: Evaluate) -> None:
-    script = "const kit = await start(); kit.online = false; kit.socket().drop(); return kit.statuses.at(-1);"
+    script = (
+        "const kit = await start(); kit.online = false; kit.socket().drop(); "
+        "return kit.statuses.at(-1);"
+    )
     assert run(script) == {"state": "offline"}
 
 
@@ -493,7 +526,10 @@ def test_what_is_published_offline_goes_out_later(run: Evaluate) -> None:
 
 
 def test_trying_while_offline_is_shown(run: Evaluate) -> None:
-    script = "hub.connect(); const tried = hub.status.state; socket().drop(); return [tried, hub.status.state];"
+    script = (
+        "hub.connect(); const tried = hub.status.state; socket().drop(); "
+        "return [tried, hub.status.state];"
+    )
     assert run(LOSE_THE_NETWORK + script) == ["connecting", "offline"]
 
 
@@ -564,7 +600,8 @@ def test_a_subscription_the_broker_cannot_serve_now_is_asked_for_again(run: Eval
         const { hub, socket, clock, log, handlers } = await start();
         hub.subscribe("a.b", handlers);
         socket().hello();
-        const refuse = () => socket().say({ type: "error", ref: 1, code: "broker_unavailable", message: "later" });
+        const refuse = () =>
+            socket().say({ type: "error", ref: 1, code: "broker_unavailable", message: "later" });
         refuse();
         clock.advance(0.6);
         refuse();
@@ -595,7 +632,10 @@ def test_a_reconnect_and_a_repeated_request_do_not_ask_twice(run: Evaluate) -> N
 def test_cursors_outlive_the_page_when_there_is_storage(run: Evaluate) -> None:
     since = run("""
         const kept = new Map();
-        const storage = { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => kept.set(name, value) };
+        const storage = {
+            getItem: (name) => kept.get(name) ?? null,
+            setItem: (name, value) => kept.set(name, value),
+        };
         const first = await start({ storage });
         first.hub.subscribe("a.b", { since: "-5" });
         first.socket().hello();
@@ -644,6 +684,12 @@ def test_close_is_final(run: Evaluate) -> None:
         kit.hub.close();
         kit.socket().drop();
         kit.clock.advance(100);
-        return [kit.hub.status.state, kit.sockets.length, kit.socket().closed, kit.unwatched, (await lost).code];
+        return [
+            kit.hub.status.state,
+            kit.sockets.length,
+            kit.socket().closed,
+            kit.unwatched,
+            (await lost).code,
+        ];
     """)
     assert seen == ["stopped", 1, True, True, "stopped"]

@@ -207,7 +207,10 @@ def test_roles_and_names_tell_the_page(server: EventHubServer, identity: Visit) 
 
 FIELD = """
     const { fields } = await import("/static/pages/docs/schema-fields.js");
-    const $defs = { Name: { type: "string", maxLength: 9 }, Loop: { properties: { it: { $ref: "#/$defs/Loop" } } } };
+    const $defs = {
+        Name: { type: "string", maxLength: 9 },
+        Loop: { properties: { it: { $ref: "#/$defs/Loop" } } },
+    };
     const whole = (value) => ({ properties: { it: value }, $defs });
 """
 

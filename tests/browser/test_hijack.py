@@ -20,20 +20,24 @@ from tests.harness import EventHubServer, free_port
 BLOCKED = "chrome-error://chromewebdata/"
 EVENT = '{"sender":"eve","text":"x"}'
 TRIES = """
-    const late = () => new Promise((_, reject) => setTimeout(() => reject(new Error("nothing happened")), 30_000));
+    const late = () => new Promise((_, reject) =>
+        setTimeout(() => reject(new Error("nothing happened")), 30_000));
     const within = (steps) => Promise.race([steps, late()]);
     const socket = (url, protocols) => within(new Promise((resolve) => {
         const socket = new WebSocket(url, protocols);
         let said = "";
-        socket.onmessage = ({ data }) => (JSON.parse(data).type === "hello" ? resolve("open") : (said = JSON.parse(data).code));
+        socket.onmessage = ({ data }) =>
+            (JSON.parse(data).type === "hello" ? resolve("open") : (said = JSON.parse(data).code));
         socket.onclose = ({ code }) => resolve([said, code]);
     }));
     const source = (url, options) => within(new Promise((resolve) => {
         const source = new EventSource(url, options);
         source.addEventListener("subscribed", () => { source.close(); resolve("open"); });
-        source.onerror = () => resolve(source.readyState === EventSource.CLOSED ? "closed" : "trying again");
+        source.onerror = () =>
+            resolve(source.readyState === EventSource.CLOSED ? "closed" : "trying again");
     }));
-    const asked = (url, options) => within(fetch(url, options).then(({ status, type }) => `${type} ${status}`, ({ name }) => name));
+    const asked = (url, options) => within(
+        fetch(url, options).then(({ status, type }) => `${type} ${status}`, ({ name }) => name));
     const element = (name, fields) => within(new Promise((resolve) => {
         const made = Object.assign(document.createElement(name), fields);
         made.onload = () => resolve("load");
@@ -98,12 +102,24 @@ def test_no_event_source_opens_and_it_does_not_try_again(foreign: Foreign, path:
 
 PUBLISHING = {
     "simple": "await asked(url, { method: 'POST', mode: 'no-cors', body: event });",
-    "text/plain": "await asked(url, { method: 'POST', body: event, headers: { 'Content-Type': 'text/plain' } });",
-    "json": "await asked(url, { method: 'POST', body: event, headers: { 'Content-Type': 'application/json' } });",
+    "text/plain": (
+        "await asked(url, { method: 'POST', body: event, "
+        "headers: { 'Content-Type': 'text/plain' } });"
+    ),
+    "json": (
+        "await asked(url, { method: 'POST', body: event, "
+        "headers: { 'Content-Type': 'application/json' } });"
+    ),
     "put": "await asked(url, { method: 'PUT', body: event });",
     "credentials": "await asked(url, { method: 'POST', body: event, credentials: 'include' });",
-    "ndjson": "await asked(url, { method: 'POST', mode: 'no-cors', body: new Blob([event + '\\n'], { type: 'application/x-ndjson' }) });",
-    "no referrer": "await asked(url, { method: 'POST', mode: 'no-cors', body: event, referrerPolicy: 'no-referrer' });",
+    "ndjson": (
+        "await asked(url, { method: 'POST', mode: 'no-cors', "
+        "body: new Blob([event + '\\n'], { type: 'application/x-ndjson' }) });"
+    ),
+    "no referrer": (
+        "await asked(url, { method: 'POST', mode: 'no-cors', body: event, "
+        "referrerPolicy: 'no-referrer' });"
+    ),
     "beacon": "navigator.sendBeacon(url, event);",
 }
 """Ways to send an event from a page."""
@@ -117,7 +133,8 @@ def test_nothing_is_published_whatever_kind_of_request_brings_it(
     with WsClient(f"{foreign.server.ws_url}?channel={path.rpartition('/')[2]}") as listener:
         listener.until("subscribed")
         foreign.run(
-            f"const url = `${{base}}{path}`; {PUBLISHING[way]} await asked(`${{base}}/v1/types?after`, {{ mode: 'no-cors' }});"
+            f"const url = `${{base}}{path}`; "
+            f"{PUBLISHING[way]} await asked(`${{base}}/v1/types?after`, {{ mode: 'no-cors' }});"
         )
         listener.send(
             type="publish",
@@ -197,17 +214,24 @@ ASKING = {
     "prefetch rule": "rule({ prefetch: [{ source: 'list', urls: [url] }] });",
     "prerender": "rule({ prerender: [{ source: 'list', urls: [url] }] });",
     "fetch": "fetch(url, { mode: 'no-cors' }).catch(() => {});",
-    "fetch as EventSource": "fetch(url, { mode: 'no-cors', headers: { Accept: 'text/event-stream' } }).catch(() => {});",
+    "fetch as EventSource": (
+        "fetch(url, { mode: 'no-cors', headers: { Accept: 'text/event-stream' } }).catch(() => {});"
+    ),
     "event source": "new EventSource(url);",
     "window": "open(url);",
     "window without referrer": "open(url, '_blank', 'noreferrer');",
-    "form": "const form = add('form', { action: url, target: '_blank' }); form.innerHTML = '<input name=member value=eve>'; form.submit();",
+    "form": (
+        "const form = add('form', { action: url, target: '_blank' }); "
+        "form.innerHTML = '<input name=member value=eve>'; form.submit();"
+    ),
     "navigation": "location.href = url;",
 }
 """Ways in which a page has its visitor's browser ask for an address."""
 HELPERS = """
-    const add = (name, fields) => document.body.appendChild(Object.assign(document.createElement(name), fields));
-    const rule = (rules) => add("script", { type: "speculationrules", text: JSON.stringify(rules) });
+    const add = (name, fields) =>
+        document.body.appendChild(Object.assign(document.createElement(name), fields));
+    const rule = (rules) =>
+        add("script", { type: "speculationrules", text: JSON.stringify(rules) });
 """
 
 
@@ -303,15 +327,25 @@ def test_a_listed_page_connects_reads_and_publishes(listed: Foreign) -> None:
         assert (
             listed.run(f"return source(`${{base}}/v1/channels/chat.a/sse`, {options});") == "open"
         )
-    added = "'Cache-Control': 'no-cache', 'X-Requested-With': 'XMLHttpRequest', baggage: 'a=b', tracestate: 'a=b', 'Last-Event-ID': ''"
+    added = (
+        "'Cache-Control': 'no-cache', 'X-Requested-With': 'XMLHttpRequest', baggage: 'a=b', "
+        "tracestate: 'a=b', 'Last-Event-ID': ''"
+    )
     for credentials in ("include", "omit"):
-        asked = f"asked(`${{base}}/v1/channels/chat.a`, {{ credentials: '{credentials}', headers: {{ {added} }} }})"
+        asked = (
+            "asked(`${base}/v1/channels/chat.a`, "
+            f"{{ credentials: '{credentials}', headers: {{ {added} }} }})"
+        )
         assert listed.run(f"return {asked};") == "cors 200"
     headers = "{ 'Idempotency-Key': 'k', Authorization: 'Bearer x' }"
-    sent = f"asked(`${{base}}/v1/channels/chat.a`, {{ method: 'POST', body: event, headers: {headers} }})"
+    sent = (
+        "asked(`${base}/v1/channels/chat.a`, "
+        f"{{ method: 'POST', body: event, headers: {headers} }})"
+    )
     assert listed.run(f"return {sent};") == "cors 201"
     read = listed.run(
-        "return (await (await fetch(`${base}/v1/channels/chat.a`)).json()).events.map(({ data }) => data.text);"
+        "const { events } = await (await fetch(`${base}/v1/channels/chat.a`)).json();"
+        " return events.map(({ data }) => data.text);"
     )
     assert read == ["x"] == said(listed.server, "chat.a")
 
@@ -320,7 +354,8 @@ def test_a_listed_page_imports_the_client_module(listed: Foreign) -> None:
     script = """
         const { EventHub } = await import(`${base}/static/eventhub.js`);
         const hub = new EventHub(ws);
-        const followed = within(new Promise((resolve) => hub.subscribe("chat.module", { onEvent: ({ data }) => resolve(data.text) })));
+        const followed = within(new Promise((resolve) =>
+            hub.subscribe("chat.module", { onEvent: ({ data }) => resolve(data.text) })));
         await within(hub.publish("chat.module", JSON.parse(event)));
         return followed;
     """
@@ -345,7 +380,9 @@ def attack(page: Page) -> dict[str, Any]:
             post: await asked(url, {{ method: "POST", body: event }}),
             history: await asked(url),
             page: await asked("/chat"),
-            forwarded: await asked(url, {{ headers: {{ "X-Forwarded-Host": "localhost", "X-Forwarded-For": "127.0.0.1" }} }}),
+            forwarded: await asked(url, {{
+                headers: {{ "X-Forwarded-Host": "localhost", "X-Forwarded-For": "127.0.0.1" }},
+            }}),
         }};
     }}""",
         EVENT,

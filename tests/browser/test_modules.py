@@ -14,7 +14,10 @@ OUTBOX = """
 
 
 def test_an_event_before_its_answer_is_known_by_sender_and_text(run: Evaluate) -> None:
-    script = 'mine("a"); mine("b"); return ["k-1", "k-2"].map((id) => outbox.claim(event(id, "b"))?.key);'
+    script = (
+        'mine("a"); mine("b"); '
+        'return ["k-1", "k-2"].map((id) => outbox.claim(event(id, "b"))?.key);'
+    )
     assert run(OUTBOX + script) == ["b", None]
 
 
@@ -26,7 +29,10 @@ def test_an_event_after_its_answer_is_known_by_its_id(run: Evaluate) -> None:
     script = """
         const first = mine("a"), second = mine("a");
         outbox.acknowledge(second, "k-2");
-        return [outbox.claim(event("k-2", "a")) === second, outbox.claim(event("k-1", "a")) === first];
+        return [
+            outbox.claim(event("k-2", "a")) === second,
+            outbox.claim(event("k-1", "a")) === first,
+        ];
     """
     assert run(OUTBOX + script) == [True, True]
 
@@ -34,7 +40,10 @@ def test_an_event_after_its_answer_is_known_by_its_id(run: Evaluate) -> None:
 def test_an_acknowledged_message_is_not_taken_for_another_event(run: Evaluate) -> None:
     assert run(
         OUTBOX
-        + 'outbox.acknowledge(mine("a"), "k-2"); return outbox.claim(event("k-1", "a")) === undefined;'
+        + (
+            'outbox.acknowledge(mine("a"), "k-2"); '
+            'return outbox.claim(event("k-1", "a")) === undefined;'
+        )
     )
 
 
@@ -160,10 +169,12 @@ def test_short_data_takes_one_line(run: Evaluate, data: str, expected: str) -> N
     ("given", "socket"),
     [
         ("http://hub.example", "ws://hub.example/v1/ws"), ("https://hub.example/", "wss://hub.example/v1/ws"),
-        ("https://hub.example:8443/hub//", "wss://hub.example:8443/hub/v1/ws"), ("http://hub.example/v1/ws", "ws://hub.example/v1/ws"),
+        ("https://hub.example:8443/hub//", "wss://hub.example:8443/hub/v1/ws"),
+        ("http://hub.example/v1/ws", "ws://hub.example/v1/ws"),
         ("ws://hub.example", "ws://hub.example/v1/ws"), ("wss://hub.example/v1/ws?channel=a", "wss://hub.example/v1/ws?channel=a"),
         ("wss://hub.example/socket", "wss://hub.example/socket"), ("HTTPS://hub.example#x", "wss://hub.example/v1/ws"),
-        ("/v1/ws", "wss://page.example/v1/ws"), ("/hub/", "wss://page.example/hub/v1/ws"), ("//hub.example", "wss://hub.example/v1/ws"),
+        ("/v1/ws", "wss://page.example/v1/ws"), ("/hub/", "wss://page.example/hub/v1/ws"),
+        ("//hub.example", "wss://hub.example/v1/ws"),
     ],
 )  # fmt: skip
 def test_the_address_of_a_server_leads_to_its_websocket(
@@ -181,7 +192,8 @@ def test_the_address_of_a_server_leads_to_its_websocket(
 def test_an_address_that_leads_nowhere_is_an_error_at_once(run: Evaluate, given: str) -> None:
     fault = run(f"""
         const {{ EventHub }} = await import("/static/eventhub.js");
-        try {{ new EventHub({given!r}); return "none"; }} catch (error) {{ return `${{error.name}}: ${{error.message}}`; }}
+        try {{ new EventHub({given!r}); return "none"; }}
+        catch (error) {{ return `${{error.name}}: ${{error.message}}`; }}
     """)
     assert fault.startswith("TypeError: the server's address is ")
     assert "expected https://hub.example" in fault

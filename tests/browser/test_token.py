@@ -65,7 +65,8 @@ def named(visitor: Visitor, path: str, name: str = "Ana M.") -> Page:
 
 def kept(page: Page) -> dict[str, Any]:
     found: dict[str, Any] = page.evaluate(
-        "() => ({ tab: { ...sessionStorage }, browser: { ...localStorage }, cookies: document.cookie })"
+        "() => ({ tab: { ...sessionStorage }, browser: { ...localStorage }, "
+        "cookies: document.cookie })"
     )
     return found
 
@@ -241,12 +242,13 @@ def test_the_field_fits_a_phone_and_has_its_roles(
     expect(field(page)).to_be_in_viewport()
     expect(page.get_by_role("button", name="Use it")).to_be_in_viewport()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    expect(page.locator("#token")).to_match_aria_snapshot("""
+    told = "It stays in this tab until you close it. Leave it empty to continue without a token."
+    expect(page.locator("#token")).to_match_aria_snapshot(f"""
         - alert: /That token is not accepted/
         - text: Token or API key
         - textbox "Token or API key"
         - button "Use it"
-        - paragraph: It stays in this tab until you close it. Leave it empty to continue without a token.
+        - paragraph: {told}
     """)
 
 
@@ -286,7 +288,8 @@ def test_the_http_module_sends_the_token_in_a_header(modules: Page) -> None:
     seen = modules.evaluate("""async () => {
         const { Http } = await import("/static/client/http.js");
         const calls = [];
-        const fetch = async (path, { method = "GET", headers, body }) => calls.push([method, path, headers, body ?? null]);
+        const fetch = async (path, { method = "GET", headers, body }) =>
+            calls.push([method, path, headers, body ?? null]);
         const http = new Http({ token: async () => "t1", fetch });
         await http.history("a.b", { since: "-5" });
         await http.presence("a/b");

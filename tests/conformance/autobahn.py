@@ -20,8 +20,10 @@ CONFIG = (
     "{compression: true, limits: {event_bytes: 16777216, body_bytes: 16777216, commands: 1000000}}"
 )
 GROUPS = {
-    "1": "Framing", "2": "Pings and pongs", "3": "Reserved bits", "4": "Opcodes", "5": "Fragmentation", "6": "UTF-8",
-    "7": "Closing", "9": "Limits, to 16 MiB", "10": "Auto-fragmentation", "12": "permessage-deflate, payloads",
+    "1": "Framing", "2": "Pings and pongs", "3": "Reserved bits", "4": "Opcodes",
+    "5": "Fragmentation", "6": "UTF-8",
+    "7": "Closing", "9": "Limits, to 16 MiB", "10": "Auto-fragmentation",
+    "12": "permessage-deflate, payloads",
     "13": "permessage-deflate, parameters",
 }  # fmt: skip
 SIZES = [*range(1, 9), *range(11, 14)]
@@ -60,8 +62,10 @@ clients that did not ask for that.
 """
 
 PATIENT = """\
-from autobahntestsuite.fuzzing import FuzzingProtocol as one; kill, close = one.killAfter, one.closeAfter
-one.killAfter = lambda self, seconds: kill(self, 10 * seconds); one.closeAfter = lambda self, seconds: close(self, 2 * seconds)"""
+from autobahntestsuite.fuzzing import FuzzingProtocol as one
+kill, close = one.killAfter, one.closeAfter
+one.killAfter = lambda self, seconds: kill(self, 10 * seconds)
+one.closeAfter = lambda self, seconds: close(self, 2 * seconds)"""
 """A second, after which Autobahn gives a case up or ends it, may be too short on a busy machine."""
 
 

@@ -50,12 +50,16 @@ NGINX = """
 events {{}}
 http {{
   access_log off;
-  gzip on; gzip_proxied any; gzip_min_length 1; gzip_types text/event-stream application/x-ndjson application/json;
-  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
+  gzip on; gzip_proxied any; gzip_min_length 1;
+  gzip_types text/event-stream application/x-ndjson application/json;
+  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi;
   uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
   server {{
     listen 127.0.0.1:{port};
-    location / {{ proxy_pass http://127.0.0.1:{target}; proxy_http_version 1.1; proxy_request_buffering off; }}
+    location / {{
+      proxy_pass http://127.0.0.1:{target}; proxy_http_version 1.1; proxy_request_buffering off;
+    }}
   }}
 }}
 pid {directory}/nginx.pid;
@@ -123,7 +127,8 @@ class Cutter(Proxy):
             self._refuse = False
             await reader.readuntil(b"\r\n\r\n")
             writer.write(
-                b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n"
+                b"Connection: close\r\n\r\n"
             )
             writer.close()
         else:
@@ -283,7 +288,7 @@ def in_node(urls: dict[str, str], taken: Taken) -> Iterator[None]:
 
 
 class _Files(SimpleHTTPRequestHandler):
-    """The page and the modules that it imports, some of which leave out what their names end with."""
+    """The page and the modules that it imports, some by less than their whole names."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, directory=str(HERE), **options)

@@ -27,7 +27,8 @@ from tests.harness import EventHubServer
 
 EXAMPLES = int(SETTINGS.get("EVENTHUB_TEST_EXAMPLES", "12"))
 CHECKS = [
-    not_a_server_error, status_code_conformance, content_type_conformance, response_headers_conformance, response_schema_conformance,
+    not_a_server_error, status_code_conformance, content_type_conformance,
+    response_headers_conformance, response_schema_conformance,
 ]  # fmt: skip
 KEY = "ehk_everything-0123456789"
 CHANNELS = """
@@ -38,7 +39,8 @@ channels:
 """
 AUTH = f"""
 auth:
-  keys: [{{name: all, hash: "{hash_key(KEY)}", publish: ['>'], subscribe: ['>'], presence: ['>'], operator: true}}]
+  keys: [{{name: all, hash: "{hash_key(KEY)}", publish: ['>'], subscribe: ['>'],
+           presence: ['>'], operator: true}}]
   tokens: {{keys: [{{algorithm: HS256, secret: "{SECRET.decode()}"}}]}}
 """
 CREDENTIALS = st.sampled_from(
@@ -55,10 +57,13 @@ CREDENTIALS = st.sampled_from(
 NAMES = st.sampled_from(["chat.lobby", "iot.a.b", "free", "nothing.x"])
 OPERATIONS = [
     "DELETE /v1/admin/blocks", "GET /asyncapi.json", "GET /livez", "GET /metrics", "GET /readyz",
-    "GET /v1/admin/blocks", "GET /v1/admin/connections", "GET /v1/admin/log", "GET /v1/channels/{channel}",
-    "GET /v1/channels/{channel}/ndjson", "GET /v1/channels/{channel}/presence", "GET /v1/channels/{channel}/sse",
+    "GET /v1/admin/blocks", "GET /v1/admin/connections", "GET /v1/admin/log",
+    "GET /v1/channels/{channel}",
+    "GET /v1/channels/{channel}/ndjson", "GET /v1/channels/{channel}/presence",
+    "GET /v1/channels/{channel}/sse",
     "GET /v1/sse", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/ws", "POST /v1/admin/blocks",
-    "POST /v1/admin/disconnect", "POST /v1/channels/{channel}", "PUT /v1/admin/log", "PUT /v1/channels/{channel}",
+    "POST /v1/admin/disconnect", "POST /v1/channels/{channel}", "PUT /v1/admin/log",
+    "PUT /v1/channels/{channel}",
 ]  # fmt: skip
 STREAMS = ("/sse", "/ndjson")
 RESTRICTED = ("GET /v1/channels/{channel}", "GET /v1/sse")

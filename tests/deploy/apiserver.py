@@ -127,7 +127,8 @@ class ApiServer:
         group = given["apiVersion"]
         root = f"/apis/{group}" if "/" in group else f"/api/{group}"
         namespace = given["metadata"].get("namespace")
-        return f"{root}{f'/namespaces/{namespace}' if namespace else ''}/{self._plural(root, given['kind'])}"
+        within = f"/namespaces/{namespace}" if namespace else ""
+        return f"{root}{within}/{self._plural(root, given['kind'])}"
 
     def _discover(self, root: str, kind: str) -> str:
         known = self._client.get(root).raise_for_status().json()["resources"]

@@ -20,7 +20,7 @@ HERE = Path(__file__).parent / "crds"
 
 @cache
 def validator(kind: str) -> jsonschema_rs.Draft4Validator:
-    """Of one kind, in its version v1. Raises FileNotFoundError for a kind that has no schema here."""
+    """Of one kind, in its version v1. Raises FileNotFoundError where no schema of it is here."""
     return jsonschema_rs.Draft4Validator(json.loads((HERE / f"{kind}.json").read_text()))
 
 

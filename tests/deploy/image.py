@@ -31,7 +31,7 @@ SLIM = [
     ),
     '--customize-hook=find "$1"/usr/lib/python3* -name __pycache__ -prune -exec rm -r {} +',
 ]
-"""As the slim image of Python is: without documents, and without bytecode of the standard library."""
+"""As the slim image of Python: without documents, and without the standard library's bytecode."""
 PACKAGES = {
     "base": "python3,ca-certificates",
     "builder": "python3-venv,python3-pip,python3-dev,gcc,libc6-dev,zlib1g-dev,ca-certificates",
@@ -254,6 +254,7 @@ def built() -> Iterator[Images]:
 def _run(*command: str, seconds: float) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     assert done.returncode == 0, (
-        f"{' '.join(command[:12])} … ended with {done.returncode}:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        f"{' '.join(command[:12])} … ended with {done.returncode}:\n{done.stdout[-2000:]}\n"
+        f"{done.stderr[-4000:]}"
     )
     return done.stdout

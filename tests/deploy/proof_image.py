@@ -135,13 +135,17 @@ def test_the_native_extension_is_in_it_and_everything_it_starts_with_is_compiled
 ) -> None:
     code = (
         "import eventhub._native, eventhub.cli, os, sys\n"
-        "print([m for m, at in sys.modules.items() if (c := getattr(at, '__cached__', None)) and not os.path.exists(c)])"
+        "print([m for m, at in sys.modules.items() "
+        "if (c := getattr(at, '__cached__', None)) and not os.path.exists(c)])"
     )
     assert images.python(code).strip() == "[]"
 
 
 def test_what_is_installed_is_what_the_bill_of_materials_lists(images: Images) -> None:
-    code = "import importlib.metadata as m, json; print(json.dumps([(d.name, d.version) for d in m.distributions()]))"
+    code = (
+        "import importlib.metadata as m, json; "
+        "print(json.dumps([(d.name, d.version) for d in m.distributions()]))"
+    )
     installed = {
         canonicalize_name(name): version for name, version in json.loads(images.python(code))
     }
@@ -152,7 +156,8 @@ def test_what_is_installed_is_what_the_bill_of_materials_lists(images: Images) -
 def test_its_size_and_the_time_it_takes_to_be_ready(images: Images, mounted: list[str]) -> None:
     whole, base = images.size("eventhub"), images.size("base")
     record(
-        f"size: {whole:.0f} MB, of which {whole - base:.0f} MB are EventHub and what it needs, the rest the base"
+        f"size: {whole:.0f} MB, of which {whole - base:.0f} MB are EventHub and what it needs, the "
+        "rest the base"
     )
     assert whole - base < 130
     seconds, work = [], []
@@ -169,9 +174,11 @@ def test_its_size_and_the_time_it_takes_to_be_ready(images: Images, mounted: lis
             )
             work.append(1000 * ticks / os.sysconf("SC_CLK_TCK"))
     record(
-        f"ready {statistics.median(seconds):.0f} ms after `podman run` (median of {STARTS}, the best {min(seconds):.0f} ms)"
+        f"ready {statistics.median(seconds):.0f} ms after `podman run` (median of {STARTS}, the "
+        f"best {min(seconds):.0f} ms)"
     )
     record(
-        f"its process took {statistics.median(work):.0f} ms of a core until then (the best {min(work):.0f} ms)"
+        f"its process took {statistics.median(work):.0f} ms of a core until then (the best "
+        f"{min(work):.0f} ms)"
     )
     assert min(seconds) < 10_000

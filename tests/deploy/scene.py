@@ -38,7 +38,8 @@ CONNECTIONS = 20
 CHANNELS = 20
 HISTORY = 1024 * 1024
 ALONE = f"""
-limits: {{history_bytes: {HISTORY}, buffer_bytes: 16384, connections: {CONNECTIONS}, channels: {CHANNELS}, head_seconds: 300}}
+limits: {{history_bytes: {HISTORY}, buffer_bytes: 16384, connections: {CONNECTIONS},
+          channels: {CHANNELS}, head_seconds: 300}}
 channels:
   strict: {{history: {{events: 100000}}, slow: disconnect}}
   newest: {{history: {{events: 100000}}, slow: latest}}

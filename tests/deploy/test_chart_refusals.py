@@ -77,7 +77,10 @@ UNWORKABLE: dict[str, tuple[str, Object, str]] = {
     "a key in a variable": (
         "memory",
         {"env": [{"name": "OTEL_EXPORTER_OTLP_HEADERS", "value": "api-key=s3cret"}]},
-        "env has the value of OTEL_EXPORTER_OTLP_HEADERS, where everybody reads it; expected secret: {name, key}",
+        (
+            "env has the value of OTEL_EXPORTER_OTLP_HEADERS, where everybody reads it; "
+            "expected secret: {name, key}"
+        ),
     ),
     "a password in a variable": (
         "memory",
@@ -118,7 +121,10 @@ UNWORKABLE: dict[str, tuple[str, Object, str]] = {
     "clients as one machine": (
         "sqlite",
         {"service": {"externalTrafficPolicy": "Cluster"}},
-        "service.externalTrafficPolicy is Cluster, so clients would come from addresses of machines",
+        (
+            "service.externalTrafficPolicy is Cluster, so clients would come from addresses of "
+            "machines"
+        ),
     ),
     "metrics behind a door": (
         "redis",
@@ -301,8 +307,12 @@ def test_every_value_has_a_schema_and_every_schema_a_value() -> None:
             for key in set(values) & set(schema["properties"]):
                 yield from keys(values[key], schema["properties"][key], f"{path}.{key}")
 
-    assert sorted(keys(DEFAULTS, SCHEMA, "")) == sorted([".global", ".resources.limits.cpu", ".resources.limits.ephemeral-storage",
-                                                        ".resources.requests.ephemeral-storage"])  # fmt: skip
+    assert sorted(keys(DEFAULTS, SCHEMA, "")) == [
+        ".global",
+        ".resources.limits.cpu",
+        ".resources.limits.ephemeral-storage",
+        ".resources.requests.ephemeral-storage",
+    ]
 
 
 def test_the_page_of_values_is_that_of_their_comments() -> None:

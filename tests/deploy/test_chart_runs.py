@@ -188,7 +188,10 @@ def test_pods_keep_those_who_come_while_the_broker_is_away_and_serve_them_when_i
     with RedisServer(tmp_path / "redis") as redis:
         server = EventHubServer(
             tmp_path / "hub",
-            f"host: 127.0.0.1\nport: 0\nbroker: {redis.url}\nchannels: {{chat: {{payload: chat}}}}\n",
+            (
+                f"host: 127.0.0.1\nport: 0\nbroker: {redis.url}\n"
+                "channels: {chat: {payload: chat}}\n"
+            ),
         )
         server.start()
         try:
@@ -220,7 +223,9 @@ def test_prometheus_can_read_metrics_with_what_the_monitor_names_and_gives_its_k
         endpoint["tlsConfig"]["ca"]["secret"],
     )
     bearer = {
-        "Authorization": f"{endpoint['authorization']['type']} {known[reference['name']][reference['key']]}"
+        "Authorization": (
+            f"{endpoint['authorization']['type']} {known[reference['name']][reference['key']]}"
+        )
     }
     trust = ssl.create_default_context(cadata=known[authority["name"]][authority["key"]])
     named = {"sni_hostname": endpoint["tlsConfig"]["serverName"]}

@@ -34,7 +34,8 @@ def run(commands: str, server: EventHubServer) -> str:
     text = re.sub("localhost:8000", f"localhost:{server.port}", commands)
     return subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", text],
-        cwd=server.config.parent, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=60, check=True,
+        cwd=server.config.parent, env={**os.environ, "PATH": path}, capture_output=True, text=True,
+        timeout=60, check=True,
     ).stdout  # fmt: skip
 
 

@@ -76,7 +76,10 @@ def test_every_alert_fires_at_nodes_in_its_trouble_and_every_panel_and_runbook_h
 ) -> None:
     prometheus = scene.prometheus
     # a machine that is short of cores is late and answers scrapes late: then these two are true
-    healthy = f'ALERTS{{instance="127.0.0.1:{scene.one.port}",alertname!~"EventHubLoopSaturated|EventHubNodeDown"}}'
+    healthy = (
+        f'ALERTS{{instance="127.0.0.1:{scene.one.port}",'
+        'alertname!~"EventHubLoopSaturated|EventHubNodeDown"}'
+    )
     prometheus.until('rate(eventhub_events_published_total{job="events",type="chat"}[15s]) > 0', 2)
     with ThreadPoolExecutor() as pool:
         for trouble in [

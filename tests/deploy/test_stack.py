@@ -96,7 +96,10 @@ def test_a_streamed_line_arrives_before_the_request_ends(stack: Stack, method: s
 
 def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(stack: Stack) -> None:
     with raw(stack.front.port, source="127.0.0.5") as sock:
-        head = f"Host: 127.0.0.1:{stack.front.port}\r\nX-Forwarded-For: 192.0.2.7\r\nConnection: close\r\n"
+        head = (
+            f"Host: 127.0.0.1:{stack.front.port}\r\nX-Forwarded-For: 192.0.2.7\r\n"
+            "Connection: close\r\n"
+        )
         sock.sendall(f"GET /v1/types/chat HTTP/1.1\r\n{head}\r\n".encode())
         assert sock.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
     seen = [line for node in stack.nodes for line in node.lines()]

@@ -41,12 +41,16 @@ class Panel:
 
     def line(self, points: Iterable[Point], colour: str, dashes: str = "none") -> str:
         path = " ".join(f"{self.x(moment)},{self.y(value)}" for moment, value in points)
-        return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"/>'
+        return (
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" '
+            f'stroke-dasharray="{dashes}"/>'
+        )
 
     def bars(self, counts: Counter[int], colour: str) -> str:
         """One for each second since the beginning."""
         parts = (
-            f'<rect x="{self.x(self._begin + second)}" y="{self.y(count)}" width="{self.x(self._begin + 1) - LEFT - 1:.1f}" '
+            f'<rect x="{self.x(self._begin + second)}" y="{self.y(count)}" '
+            f'width="{self.x(self._begin + 1) - LEFT - 1:.1f}" '
             f'height="{round(self.y(0) - self.y(count), 1)}" fill="{colour}"/>'
             for second, count in sorted(counts.items())
         )
@@ -87,7 +91,8 @@ def drawing(
     parts = [crowds.axes("clients at each node", 500), moves.axes("clients in each second", 50)]
     for restart in restarts:
         parts.append(
-            f'<rect x="{crowds.x(restart.ended)}" y="{TOPS[0]}" width="{crowds.x(restart.ready) - crowds.x(restart.ended):.1f}" '
+            f'<rect x="{crowds.x(restart.ended)}" y="{TOPS[0]}" '
+            f'width="{crowds.x(restart.ready) - crowds.x(restart.ended):.1f}" '
             f'height="{HEIGHT}" fill="#eeeeee"/>'
         )
         parts.append(
@@ -115,7 +120,6 @@ def drawing(
         parts.append(text(x, TOPS[1] - 12, words, colour))
     size = f'width="{WIDTH}" height="{TOPS[1] + HEIGHT + 40}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13">\n<rect {size} fill="#ffffff"/>\n'
-        + "\n".join(parts)
-        + "\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="13">\n'
+        f'<rect {size} fill="#ffffff"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )

@@ -84,7 +84,10 @@ async def keeps_a_connection_when_the_server_stops(world: World) -> None:
 
 
 async def produces_until_it_is_shut_out(world: World) -> None:
-    head = "POST /v1/channels/json.other HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\nContent-Type: application/x-ndjson\n"
+    head = (
+        "POST /v1/channels/json.other HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n"
+        "Content-Type: application/x-ndjson\n"
+    )
     async with connection(
         world, f"{head}Authorization: {bearer('known')['Authorization']}\n\n2\n1\n\n"
     ) as (reader, _):

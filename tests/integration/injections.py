@@ -141,7 +141,7 @@ class World:
             assert _offset(json.loads(line)) == offset
 
     async def undisturbed(self) -> None:
-        """Everybody beside is connected, and gets an event that is published now, and nothing else."""
+        """All beside are connected, and get an event that is published now, and nothing else."""
         self.published += 1
         assert await self.post(BESIDE, self.published) == 201
         for client in self.beside:
@@ -293,7 +293,10 @@ async def a_transport_that_takes_nothing(world: World) -> None:
 async def a_stream(world: World) -> None:
     world.armed = False
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-    head = "GET /v1/sse?channel=json.victim&channel=json.other HTTP/1.1\r\nHost: localhost\r\nConnection: close"
+    head = (
+        "GET /v1/sse?channel=json.victim&channel=json.other HTTP/1.1\r\nHost: localhost\r\n"
+        "Connection: close"
+    )
     writer.write(f"{head}\r\n\r\n".encode())
     await reader.readuntil(b"json.other")
     world.armed = True
@@ -714,7 +717,8 @@ def main() -> None:
     options = parser.parse_args()
     raise_descriptors()
     sys.stdout.write(
-        "| injected | raised | counted | published beside | delivered beside | lost, ended, told |\n|---|---|---|---|---|---|\n"
+        "| injected | raised | counted | published beside | delivered beside "
+        "| lost, ended, told |\n|---|---|---|---|---|---|\n"
     )
     begin = time.monotonic()
     for name in options.names or INJECTIONS:

@@ -213,9 +213,12 @@ def main() -> None:
         proof = prove(Path(directory) / "events.db", arguments.kills)
         print(  # noqa: T201
             f"{proof.kills} kills: {len(proof.acknowledged)} events, all there, once and in order. "
-            f"{proof.unanswered} were under way when a kill came; {proof.stored_unanswered} of them had been stored, the others were not, "
-            f"and with its key each is there once. {proof.deduplicated} acknowledged events were published again: none was stored again. "
-            f"Opening took {max(proof.seconds) * 1000:.0f} ms at most, {sum(proof.seconds) / len(proof.seconds) * 1000:.0f} ms on average."
+            f"{proof.unanswered} were under way when a kill came; "
+            f"{proof.stored_unanswered} of them had been stored, the others were not, "
+            f"and with its key each is there once. {proof.deduplicated} acknowledged events were "
+            "published again: none was stored again. "
+            f"Opening took {max(proof.seconds) * 1000:.0f} ms at most, "
+            f"{sum(proof.seconds) / len(proof.seconds) * 1000:.0f} ms on average."
         )
 
 

@@ -82,14 +82,22 @@ class Restart:
             "goodbyes over": f"{self.goodbyes[-1] - self.goodbyes[0]:.2f} s",
             "last goodbye to exit": f"{self.ended - self.goodbyes[-1]:.2f} s",
             "exit to ready": f"{self.ready - self.ended:.2f} s",
-            "away: median, 95 %, longest": f"{median(away):.2f} s, {away[len(away) * 95 // 100]:.2f} s, {away[-1]:.2f} s",
+            "away: median, 95 %, longest": (
+                f"{median(away):.2f} s, {away[len(away) * 95 // 100]:.2f} s, {away[-1]:.2f} s"
+            ),
             "back over": f"{seconds:.2f} s",
             "clients that obey: how many, back over": f"{len(obeyed):,}, {span:.2f} s",
-            "of them in the busiest second, mean over that time": f"{busiest(obeyed, 1):,}, {len(obeyed) / max(1, span):,.0f}",
-            "in the busiest tenth of a second, mean": f"{busiest(obeyed, 0.1):,}, {len(obeyed) / max(1, 10 * span):,.0f}",
+            "of them in the busiest second, mean over that time": (
+                f"{busiest(obeyed, 1):,}, {len(obeyed) / max(1, span):,.0f}"
+            ),
+            "in the busiest tenth of a second, mean": (
+                f"{busiest(obeyed, 0.1):,}, {len(obeyed) / max(1, 10 * span):,.0f}"
+            ),
             "refused (503), cut off": f"{roll.refused}, {roll.cut}",
             "events, deliveries": f"{roll.events:,}, {roll.deliveries:,}",
-            "lost, twice, out of order, gaps": f"{roll.lost}, {roll.duplicates}, {roll.disorder}, {roll.gaps}",
+            "lost, twice, out of order, gaps": (
+                f"{roll.lost}, {roll.duplicates}, {roll.disorder}, {roll.gaps}"
+            ),
             "publishes repeated": f"{roll.retries}",
         }
         return "\n".join(f"| {name} | {value} |" for name, value in rows.items())

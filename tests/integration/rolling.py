@@ -48,7 +48,8 @@ proxies: [127.0.0.1/32]
 limits: {{connections_per_address: 20000}}
 shutdown: {{spread: {spread}, reconnect_within: {reconnect_within}}}
 channels:
-  chat: {{payload: chat, history: {{events: 100000, age: 1h}}, presence: true, publish: [client, producer]}}
+  chat: {{payload: chat, history: {{events: 100000, age: 1h}}, presence: true,
+          publish: [client, producer]}}
 """
 
 
@@ -136,7 +137,10 @@ class Roll:
                 "each client was told, and nobody else"
             )
             most, share = busiest(restart.goodbyes, 1), restart.share(self.plan)
-            told = f"{most} clients of {restart.node} were sent away in {1 + restart.stall:.1f} seconds; {share:.0f} may be in one"
+            told = (
+                f"{most} clients of {restart.node} were sent away in {1 + restart.stall:.1f} "
+                f"seconds; {share:.0f} may be in one"
+            )
             assert most <= PLAY * share * (1 + restart.stall), told
 
     def __str__(self) -> str:
@@ -150,18 +154,25 @@ class Roll:
             "exit to ready",
         )
         rows = [
-            (one.node, f"{one.clients:,}", f"{one.goodbyes[-1] - one.goodbyes[0]:.1f} s", busiest(one.goodbyes, 1),
-             f"{one.share(self.plan):.0f}", f"{one.ended - one.begun:.1f} s", f"{one.ready - one.ended:.1f} s")
+            (one.node, f"{one.clients:,}", f"{one.goodbyes[-1] - one.goodbyes[0]:.1f} s",
+             busiest(one.goodbyes, 1),
+             f"{one.share(self.plan):.0f}", f"{one.ended - one.begun:.1f} s",
+             f"{one.ready - one.ended:.1f} s")
             for one in self.restarts
         ]  # fmt: skip
         table = "\n".join(
             f"| {' | '.join(map(str, row))} |" for row in (head, ["---"] * len(head), *rows)
         )
         return (
-            f"{table}\n\n{self.events:,} events, {self.deliveries:,} deliveries. Lost {self.lost}, twice {self.duplicates}, out of order "
-            f"{self.disorder}, gaps {self.gaps}, stored twice {self.stored_twice}; publishes never acknowledged {self.unacknowledged}, "
-            f"repeated {self.retries}; connections that ended without a goodbye {self.cut}; comings and goings seen in presence "
-            f"{len(self.presence)}; clients that met a node which was about to stop {self.refused}; most that came back in a second "
+            f"{table}\n\n"
+            f"{self.events:,} events, {self.deliveries:,} deliveries. Lost {self.lost}, twice "
+            f"{self.duplicates}, out of order "
+            f"{self.disorder}, gaps {self.gaps}, stored twice {self.stored_twice}; "
+            f"publishes never acknowledged {self.unacknowledged}, "
+            f"repeated {self.retries}; connections that ended without a goodbye {self.cut}; "
+            "comings and goings seen in presence "
+            f"{len(self.presence)}; clients that met a node which was about to stop "
+            f"{self.refused}; most that came back in a second "
             f"{busiest(self.returns, 1)}."
         )
 

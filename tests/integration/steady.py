@@ -95,12 +95,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             read(readers, seconds)
         passed = time.monotonic() - begin
         print(  # noqa: T201
-            "| reader | KB/s asked | KB/s read | gaps told | after the time |\n|---|---|---|---|---|"
+            "| reader | KB/s asked | KB/s read | gaps told | after the time |\n"
+            "|---|---|---|---|---|"
         )
         for case, reader in zip(CASES, readers, strict=True):
             ended = reader.ended or "still there"
             print(  # noqa: T201
-                f"| {case.name} | {case.pace / 1000:g} | {reader.taken / passed / 1000:.1f} | {reader.gaps} | {ended} |"
+                f"| {case.name} | {case.pace / 1000:g} | {reader.taken / passed / 1000:.1f} | "
+                f"{reader.gaps} | {ended} |"
             )
             reader.sock.close()
     return int(any(reader.ended for reader in readers))

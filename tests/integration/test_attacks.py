@@ -38,7 +38,10 @@ from tests.witness import Witness, resident
 
 Start = Callable[..., EventHubServer]
 FOE = "127.0.0.66"
-CHANNELS = "channels: {witness: {publish: [client, producer]}, chat: {payload: chat, publish: [client, producer]}}\n"
+CHANNELS = (
+    "channels: {witness: {publish: [client, producer]}, "
+    "chat: {payload: chat, publish: [client, producer]}}\n"
+)
 POST = b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\n"
 
 
@@ -199,7 +202,10 @@ auth:
 
 
 def authorized(name: str, length: int, path: str = "/v1/channels/chat.a") -> bytes:
-    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KNOWN[name]}\r\nContent-Length: {length}\r\n\r\n".encode()
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {KNOWN[name]}\r\nContent-Length: {length}\r\n\r\n".encode()
+    )
 
 
 def test_bodies_under_way_count_among_the_connections_of_their_principal(start: Start) -> None:
@@ -329,7 +335,10 @@ def test_a_node_without_descriptors_keeps_those_it_has_and_comes_back(start: Sta
 def test_full_watchers_of_one_channel_cost_nobody_anything_and_hear_of_its_members_once_they_read(
     start: Start,
 ) -> None:
-    config = "limits: {buffer_bytes: 65536}\nchannels: {witness: {}, logs: {}, chat: {payload: chat, presence: true}}\n"
+    config = (
+        "limits: {buffer_bytes: 65536}\n"
+        "channels: {witness: {}, logs: {}, chat: {payload: chat, presence: true}}\n"
+    )
     hub = start(config)
     lines = json.dumps([{"pad": "x" * 2000}] * 200)
     assert http.post(f"{hub.url}/v1/channels/logs.long", content=lines).status_code == 201
@@ -477,8 +486,10 @@ def test_compressed_bombs_are_inflated_to_the_limit_and_no_further(start: Start)
 
 
 HANDSHAKE = (
-    b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+    b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 )
 
 
@@ -499,8 +510,10 @@ def test_a_line_that_never_ends_is_not_kept(start: Start) -> None:
 
 
 NAMES = [
-    "a\nb", "a\r\nX-Evil: yes", "\x1b[31mred\x1b[0m", "\x00", "a%00b", "%0a%0d", "%1b%5b31m", "%252e%252e", "..", "chat..a", ".chat",
-    "chat.", "x" * 201, "chat." + "x" * 5000, "chat.\u202ea", "chat.a b", "<script>", '"}', "chat.{}", "chat.a;b", "chat.%s%n", "${jndi:ldap://x}",
+    "a\nb", "a\r\nX-Evil: yes", "\x1b[31mred\x1b[0m", "\x00", "a%00b", "%0a%0d", "%1b%5b31m",
+    "%252e%252e", "..", "chat..a", ".chat",
+    "chat.", "x" * 201, "chat." + "x" * 5000, "chat.\u202ea", "chat.a b", "<script>", '"}',
+    "chat.{}", "chat.a;b", "chat.%s%n", "${jndi:ldap://x}",
 ]  # fmt: skip
 
 
@@ -529,7 +542,8 @@ def test_hostile_names_reach_no_log_no_label_and_no_header(
         ):
             with raw(hub.port) as sock:
                 sock.sendall(
-                    f"{path.format(quoted)} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+                    f"{path.format(quoted)} HTTP/1.1\r\nHost: localhost\r\n"
+                    "Connection: close\r\nContent-Length: 0\r\n\r\n".encode()
                 )
                 head, _, body = everything(sock).partition(b"\r\n\r\n")
             assert 400 <= int(head[9:12]) < 500, (name, path, head)

@@ -33,7 +33,8 @@ log: {{access: true, level: debug, format: json}}
 auth:
   query: true
   keys:
-  - {{name: backend, hash: "{hash_key(BACKEND)}", publish: ['>'], subscribe: ['>'], presence: ['>']}}
+  - {{name: backend, hash: "{hash_key(BACKEND)}", publish: ['>'], subscribe: ['>'],
+      presence: ['>']}}
   - {{name: operator, hash: "{hash_key(OPERATOR)}", operator: true}}
   - {{name: reader, hash: "{hash_key(READER)}", subscribe: ['>']}}
   tokens:
@@ -318,7 +319,8 @@ def test_strangers_may_do_what_the_channel_type_allows_to_anyone(
     with WsClient(server.ws_url) as client:
         client.subscribe(opened)
         for command in (
-            {"type": "subscribe", "channel": closed}, {"type": "publish", "channel": opened, "data": 1},
+            {"type": "subscribe", "channel": closed},
+            {"type": "publish", "channel": opened, "data": 1},
             {"type": "subscribe", "channel": opened + "x", "member": "ana"},
             {"type": "subscribe", "channel": opened + "x", "presence": True},
         ):  # fmt: skip
@@ -448,8 +450,10 @@ def test_a_stream_of_a_producer_ends_with_its_token_and_says_what_is_stored(
     line = json.dumps(MESSAGE).encode() + b"\n"
     with raw(server.port) as sock:
         sock.sendall(
-            f"POST /v1/channels/{channel('chat')} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ana(6)}\r\n"
-            f"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n{len(line):x}\r\n".encode()
+            f"POST /v1/channels/{channel('chat')} HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {ana(6)}\r\n"
+            "Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+            f"{len(line):x}\r\n".encode()
             + line
             + b"\r\n"
         )
@@ -495,7 +499,8 @@ def test_tokens_of_the_command_line_work(server: EventHubServer, channel: Channe
 def fetching(issuer: JwksServer) -> str:
     return (
         "log: {access: true, level: debug, format: json}\nlimits: {bad_credentials: 100000}\n"
-        f"auth: {{tokens: {{jwks: '{issuer.url}', issuer: i, audience: a}}, public_metrics: true}}\n"
+        f"auth: {{tokens: {{jwks: '{issuer.url}', issuer: i, audience: a}}, "
+        "public_metrics: true}\n"
         "channels: {chat: {payload: chat, publish: [client, producer]}}"
     )
 
@@ -577,8 +582,8 @@ def test_an_event_source_that_waits_for_the_keys_when_the_server_stops_comes_bac
         server = start(fetching(issuer), ready=503)
         with raw(server.port) as sock:
             sock.sendall(
-                b"GET /v1/channels/chat.a/sse HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\n\r\n"
-                % theirs().encode()
+                b"GET /v1/channels/chat.a/sse HTTP/1.1\r\nHost: localhost\r\n"
+                b"Authorization: Bearer %b\r\n\r\n" % theirs().encode()
             )
             assert issuer.asked.wait(10)
             assert server.stop() == 0
@@ -589,7 +594,7 @@ def test_an_event_source_that_waits_for_the_keys_when_the_server_stops_comes_bac
 
 
 @pytest.mark.parametrize("lane", LANES)
-def test_while_the_key_set_is_away_clients_are_told_to_come_back_and_its_keys_are_used_as_soon_as_it_is_there(
+def test_while_the_key_set_is_away_clients_are_told_to_come_back_until_it_is_there(
     start: Start, lane: str
 ) -> None:
     with JwksServer() as issuer:
@@ -647,8 +652,10 @@ def test_strangers_who_name_keys_and_leave_do_no_harm(start: Start) -> None:
             sock = raw(server.port)
             text = theirs(number % 2 + 1)
             sock.sendall(
-                f"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nAuthorization: Bearer {text}\r\n"
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+                "GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Authorization: Bearer {text}\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                "Sec-WebSocket-Version: 13\r\n\r\n".encode()
                 + masked(b'{"type":"ping"}')
             )
             gone.append(sock)

@@ -157,7 +157,10 @@ def test_fragments_with_pings_between_them_are_one_message(hub: EventHubServer) 
         assert json.loads(frame(sock)[1]) == {"type": "pong", "ref": 1}
 
 
-HEAD = "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{more}\r\n"
+HEAD = (
+    "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "{more}\r\n"
+)
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 VERSION = "Sec-WebSocket-Version: 13\r\n"
 

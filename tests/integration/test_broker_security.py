@@ -368,7 +368,10 @@ def test_nats_with_a_credentials_file_that_is_renewed_in_place(tmp_path: Path) -
 def test_nats_that_asks_for_certificates(
     tmp_path: Path, authority: Authority, stranger: Authority, door: Pair
 ) -> None:
-    config = f'tls {{ cert_file: "{door.certificate}", key_file: "{door.key}", ca_file: "{authority.file}", verify: true }}'
+    config = (
+        f'tls {{ cert_file: "{door.certificate}", key_file: "{door.key}", '
+        f'ca_file: "{authority.file}", verify: true }}'
+    )
     own, other = authority.issue("eventhub"), stranger.issue("eventhub")
     with nats(tmp_path, config) as server:
         trusting = f"ca={authority.file}"
@@ -413,7 +416,8 @@ class KeyPair:
             {**body, "nats": {**fields, "type": kind, "version": 2}},
         ]
         signed = ".".join(_base64(json.dumps(part).encode()) for part in parts)
-        return f"{signed}.{_base64(nkeys.from_seed(bytearray(self.seed.encode())).sign(signed.encode()))}"
+        signature = nkeys.from_seed(bytearray(self.seed.encode())).sign(signed.encode())
+        return f"{signed}.{_base64(signature)}"
 
 
 def _base64(data: bytes) -> str:

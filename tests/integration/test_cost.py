@@ -26,7 +26,8 @@ auth:
 QUIET = AUTH + "channels: {raw: {publish: [client, producer], anonymous: [subscribe]}}\n"
 OPEN = (
     AUTH
-    + "channels: {raw: {publish: [client, producer]}, wall: {publish: [client], anonymous: [publish]}}\n"
+    + "channels: {raw: {publish: [client, producer]}, "
+    + "wall: {publish: [client], anonymous: [publish]}}\n"
 )
 LARGE = {"type": "publish", "channel": "raw.a", "data": "x" * 60_000}
 
@@ -100,9 +101,8 @@ def test_what_is_unpacked_is_what_counts(start: Start) -> None:
             head += sock.recv(1)
         assert b"permessage-deflate" in head
         frame(sock)
-        sock.sendall(
-            bomb * 40
-        )  # as frames all could come at once; by their bytes, unpacked, they are a hundred and sixty
+        # as frames all could come at once; by their bytes, unpacked, they are a hundred and sixty
+        sock.sendall(bomb * 40)
         deadline = time.monotonic() + SECONDS
         while metric(hub.url, 'eventhub_refused_total{limit="commands"}') < 1:
             assert time.monotonic() < deadline, "it is not made to wait"

@@ -33,7 +33,10 @@ def curl(document: str, words: str) -> str:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
     """Strangers may read and publish logs; the operator may do everything."""
-    config = f"channels: {{logs: {{payload: log, anonymous: [subscribe, publish]}}}}\nauth: {{keys: [{KEY}]}}"
+    config = (
+        "channels: {logs: {payload: log, anonymous: [subscribe, publish]}}\n"
+        f"auth: {{keys: [{KEY}]}}"
+    )
     with EventHubServer(tmp_path_factory.mktemp("documents"), config) as server:
         yield server
 

@@ -163,50 +163,113 @@ _PLACES: dict[str, list[str]] = {
     ],
 }
 _REASONS = {
-    "hub/cluster.py:Cluster.attend:broadcast": "one message of the node itself; its loop is begun again (Faults.kept)",
-    "events/arrays.py:_scan:_end": "one body's bytes: what it raises, the request that sent them is answered",
-    "events/arrays.py:pieces:_end": "one body's bytes: what it raises, the request that sent them is answered",
-    "brokers/nats/broker.py:NatsBroker.run:_serve": "a fault costs this connection to the server (test_nats_link.py)",
-    "brokers/nats/idempotency_keys.py:IdempotencyKeys.claim:_write": "one publish tries again; its caller has what it raises",
-    "brokers/nats/client.py:GuardedClient.connect:add_done_callback": "sets an event, and reads what ended a loop of the client library",
-    "brokers/nats/session.py:NatsSession.reopen:create_task": "one channel's log each; what it raises is logged, and the others are opened",
-    "brokers/redis/shards.py:ShardMap._shard:create_task": "a shard's own loops, each of which is begun again (Shard._keep)",
-    "brokers/redis/broker.py:RedisBroker._refresh:_keep": "a channel that cannot be kept raises in contract/test_unwritable.py",
-    "brokers/redis/broker.py:RedisBroker.run:create_task": "reads the topology again, whatever it was answered (test_redis.py)",
-    "brokers/redis/link.py:RedisLink.data_received:_give": "contains what whoever waits makes of an answer",
-    "brokers/redis/link.py:RedisLink.write:call_soon": "writes bytes that are packed already",
-    "brokers/redis/publisher.py:RedisPublisher._send_again:call_later": "`_schedule`, which appends to a list",
-    "brokers/redis/publisher.py:RedisPublisher._send_scheduled:_send": "an event that cannot be written down raises in contract/test_unwritable.py",
-    "brokers/redis/publisher.py:RedisPublisher._schedule:call_soon": "an event that cannot be written down raises in contract/test_unwritable.py",
-    "brokers/redis/shard.py:Shard._probe_arrives:create_task": "a question to the server; its one caller awaits it",
-    "brokers/redis/subscriptions.py:ShardSubscriptions._subscribe:write": "bytes of a channel's name, which is checked where it comes in",
-    "brokers/redis/shard.py:Shard.run:create_task": "`_keep` begins each loop again, whatever it raised",
-    "brokers/redis/codec.py:announce:deliver": "records that cannot be read: test_unreadable.py, and contract/test_unreadable.py",
-    "brokers/sqlite/broker.py:SqliteBroker.run:run_in_executor": (
-        "the writer's own thread; each publish that raises there fails alone (contract/test_unwritable.py)"
+    "hub/cluster.py:Cluster.attend:broadcast": (
+        "one message of the node itself; its loop is begun again (Faults.kept)"
     ),
-    "brokers/sqlite/writer.py:WriterThread._publish:_call": "each publish that raises fails alone (contract/test_unwritable.py)",
+    "events/arrays.py:_scan:_end": (
+        "one body's bytes: what it raises, the request that sent them is answered"
+    ),
+    "events/arrays.py:pieces:_end": (
+        "one body's bytes: what it raises, the request that sent them is answered"
+    ),
+    "brokers/nats/broker.py:NatsBroker.run:_serve": (
+        "a fault costs this connection to the server (test_nats_link.py)"
+    ),
+    "brokers/nats/idempotency_keys.py:IdempotencyKeys.claim:_write": (
+        "one publish tries again; its caller has what it raises"
+    ),
+    "brokers/nats/client.py:GuardedClient.connect:add_done_callback": (
+        "sets an event, and reads what ended a loop of the client library"
+    ),
+    "brokers/nats/session.py:NatsSession.reopen:create_task": (
+        "one channel's log each; what it raises is logged, and the others are opened"
+    ),
+    "brokers/redis/shards.py:ShardMap._shard:create_task": (
+        "a shard's own loops, each of which is begun again (Shard._keep)"
+    ),
+    "brokers/redis/broker.py:RedisBroker._refresh:_keep": (
+        "a channel that cannot be kept raises in contract/test_unwritable.py"
+    ),
+    "brokers/redis/broker.py:RedisBroker.run:create_task": (
+        "reads the topology again, whatever it was answered (test_redis.py)"
+    ),
+    "brokers/redis/link.py:RedisLink.data_received:_give": (
+        "contains what whoever waits makes of an answer"
+    ),
+    "brokers/redis/link.py:RedisLink.write:call_soon": "writes bytes that are packed already",
+    "brokers/redis/publisher.py:RedisPublisher._send_again:call_later": (
+        "`_schedule`, which appends to a list"
+    ),
+    "brokers/redis/publisher.py:RedisPublisher._send_scheduled:_send": (
+        "an event that cannot be written down raises in contract/test_unwritable.py"
+    ),
+    "brokers/redis/publisher.py:RedisPublisher._schedule:call_soon": (
+        "an event that cannot be written down raises in contract/test_unwritable.py"
+    ),
+    "brokers/redis/shard.py:Shard._probe_arrives:create_task": (
+        "a question to the server; its one caller awaits it"
+    ),
+    "brokers/redis/subscriptions.py:ShardSubscriptions._subscribe:write": (
+        "bytes of a channel's name, which is checked where it comes in"
+    ),
+    "brokers/redis/shard.py:Shard.run:create_task": (
+        "`_keep` begins each loop again, whatever it raised"
+    ),
+    "brokers/redis/codec.py:announce:deliver": (
+        "records that cannot be read: test_unreadable.py, and contract/test_unreadable.py"
+    ),
+    "brokers/sqlite/broker.py:SqliteBroker.run:run_in_executor": (
+        "the writer's own thread; each publish that raises there fails alone "
+        "(contract/test_unwritable.py)"
+    ),
+    "brokers/sqlite/writer.py:WriterThread._publish:_call": (
+        "each publish that raises fails alone (contract/test_unwritable.py)"
+    ),
     "brokers/sqlite/writer.py:WriterThread._recover:_call": "hands over names of channels",
     "brokers/sqlite/writer.py:WriterThread._refuse:_call": "hands over an error",
     "brokers/sqlite/writer.py:WriterThread._subscribe:_call": "hands over a position",
-    "server/connections/block_replication.py:BlockReplication.send:broadcast": "rows that were checked where they came in; its loop is begun again (Faults.kept)",
-    "server/app.py:Application._lifespan:set_exception_handler": "counts and logs, and suppresses what that raises",
+    "server/connections/block_replication.py:BlockReplication.send:broadcast": (
+        "rows that were checked where they came in; its loop is begun again (Faults.kept)"
+    ),
+    "server/app.py:Application._lifespan:set_exception_handler": (
+        "counts and logs, and suppresses what that raises"
+    ),
     "server/app.py:_beat:beat": "a signal to the supervisor; its loop is begun again (Faults.kept)",
-    "server/process/tls.py:Certificates.run:to_thread": "reads files; its loop is begun again (Faults.kept)",
-    "server/connections/manager.py:ConnectionManager.end_session:later": "contains what it goes on with",
-    "server/http/request_handler.py:RequestHandler._answered:call_soon": "moves a connection from one place in a dictionary to another",
+    "server/process/tls.py:Certificates.run:to_thread": (
+        "reads files; its loop is begun again (Faults.kept)"
+    ),
+    "server/connections/manager.py:ConnectionManager.end_session:later": (
+        "contains what it goes on with"
+    ),
+    "server/http/request_handler.py:RequestHandler._answered:call_soon": (
+        "moves a connection from one place in a dictionary to another"
+    ),
     "server/http/reader.py:RequestReader._parse:fail": (
         "a loop over what one connection sent; asyncio closes that one for what it raises"
     ),
     "server/http/exchange_queue.py:ExchangeQueue._run:add_done_callback": "`discard` of a set",
-    "server/process/server.py:Server.handle_exit:call_soon_threadsafe": "the second signal, which ends the process on purpose",
-    "server/process/server.py:Server.startup:add_reader": "the supervisor is gone, which ends the process on purpose",
-    "server/process/worker_metrics.py:WorkerMetrics._asked:contained": "contains the answer to a sibling",
+    "server/process/server.py:Server.handle_exit:call_soon_threadsafe": (
+        "the second signal, which ends the process on purpose"
+    ),
+    "server/process/server.py:Server.startup:add_reader": (
+        "the supervisor is gone, which ends the process on purpose"
+    ),
+    "server/process/worker_metrics.py:WorkerMetrics._asked:contained": (
+        "contains the answer to a sibling"
+    ),
     "server/process/worker_metrics.py:WorkerMetrics._asked:create_task": "runs what is contained",
-    "server/process/worker_metrics.py:WorkerMetrics.run:add_reader": "a sibling's question is one byte and a socket; what it raises the loop notes",
-    "server/process/worker_metrics.py:WorkerMetrics.scrape:add_done_callback": "forgets the scrape that has ended",
-    "server/process/worker_metrics.py:WorkerMetrics.scrape:create_task": "a scrape; those who asked for it have what it raises",
-    "server/websocket/asgi.py:AsgiWebSocket._read:contained": "a loop over what one connection sent, each message contained",
+    "server/process/worker_metrics.py:WorkerMetrics.run:add_reader": (
+        "a sibling's question is one byte and a socket; what it raises the loop notes"
+    ),
+    "server/process/worker_metrics.py:WorkerMetrics.scrape:add_done_callback": (
+        "forgets the scrape that has ended"
+    ),
+    "server/process/worker_metrics.py:WorkerMetrics.scrape:create_task": (
+        "a scrape; those who asked for it have what it raises"
+    ),
+    "server/websocket/asgi.py:AsgiWebSocket._read:contained": (
+        "a loop over what one connection sent, each message contained"
+    ),
 }
 """Why nothing shared is at risk, of those that are not made to raise here."""
 PLACES = {place: name for name, found in _PLACES.items() for place in found}

@@ -88,7 +88,8 @@ def test_a_full_node_is_alive_and_can_be_scraped_but_is_not_ready(start: Start) 
         assert b"\r\nconnection: close\r\n" in answer.lower()
         with raw(hub.port) as sock:
             sock.sendall(
-                b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+                b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n"
+                b"Upgrade: websocket\r\n\r\n"
             )
             assert refused(everything(sock)) == (b"503", "node_full", True)
         inside[0].close()
@@ -131,9 +132,8 @@ def test_who_asks_a_full_node_for_metrics_and_does_not_read_them_keeps_no_place(
             stack.enter_context(upgrade(hub.port))
         files = metric(hub.url, "process_open_fds")
         took, deadline = UNREAD_SECONDS, time.monotonic() + 4 * SECONDS
-        while (
-            took >= UNREAD_SECONDS
-        ):  # it has their places before their time is up: a busy machine may need another look at that
+        # it has their places before their time is up: a busy machine may need another look
+        while took >= UNREAD_SECONDS:
             assert time.monotonic() < deadline
             unread = [
                 stack.enter_context(raw(hub.port, receive_buffer=2304))
@@ -206,7 +206,10 @@ def test_a_client_is_one_however_a_proxy_writes_its_address(start: Start, lane: 
     neighbour's among them.
     """
     hub = start(
-        "proxies: [127.0.0.1, 10.0.0.0/8]\nlimits: {connections_per_address: 2}\nlog: {access: true, format: json}",
+        (
+            "proxies: [127.0.0.1, 10.0.0.0/8]\nlimits: {connections_per_address: 2}\n"
+            "log: {access: true, format: json}"
+        ),
         lane=lane,
     )
     ways = [
@@ -369,8 +372,9 @@ def test_a_body_that_dribbles_is_given_up(start: Start) -> None:
 
 TIGHT = """
 limits:
-  {event_bytes: 300, body_bytes: 2000, batch: 3, depth: 4, page: 5, subscriptions: 1, connections: 6, channels: 3,
-   commands: 30, head_seconds: 3, body_seconds: 3, first_frame_seconds: 3, connections_per_address: 4}
+  {event_bytes: 300, body_bytes: 2000, batch: 3, depth: 4, page: 5, subscriptions: 1,
+   connections: 6, channels: 3, commands: 30, head_seconds: 3, body_seconds: 3,
+   first_frame_seconds: 3, connections_per_address: 4}
 channels: {any: {publish: [client, producer]}}
 """
 
@@ -419,8 +423,10 @@ def test_each_limit_counts_what_it_refuses(start: Start) -> None:
     while metric(hub.url, "eventhub_connections"):
         time.sleep(0.02)  # between looks at another process
     expected = {
-        "event_bytes": 3, "body_bytes": 1, "batch": 1, "depth": 2, "page": 1, "channels": 2, "head_seconds": 1, "body_seconds": 1,
-        "first_frame_seconds": 1, "subscriptions": 2, "connections_per_address": 1, "connections": 0, "connections_per_principal": 0,
+        "event_bytes": 3, "body_bytes": 1, "batch": 1, "depth": 2, "page": 1, "channels": 2,
+        "head_seconds": 1, "body_seconds": 1,
+        "first_frame_seconds": 1, "subscriptions": 2, "connections_per_address": 1,
+        "connections": 0, "connections_per_principal": 0,
     }  # fmt: skip
     assert {limit: refusals(hub, limit) for limit in expected} == expected
     assert refusals(hub, "commands") >= 1

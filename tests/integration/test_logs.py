@@ -43,7 +43,10 @@ def until(
 @pytest.fixture(scope="module")
 def debugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
     """A server at level debug, shared: look at the lines of your own sessions."""
-    config = "log: {level: debug, format: json, access: true}\nchannels: {chat: {payload: json, history: {events: 1}}}"
+    config = (
+        "log: {level: debug, format: json, access: true}\n"
+        "channels: {chat: {payload: json, history: {events: 1}}}"
+    )
     with EventHubServer(tmp_path_factory.mktemp("debug"), config) as server:
         yield server
 
@@ -188,8 +191,10 @@ def test_a_share_of_none_leaves_only_faults(start: Start) -> None:
 
 def config(broker: str = "memory://") -> str:
     return (
-        f"broker: {broker}\nlog: {{format: json}}\nauth: {{keys: [{{name: root, hash: '{hash_key(OPERATOR)}', operator: true}}]}}\n"
-        "channels: {chat: {payload: json, publish: [client, producer], anonymous: [subscribe, publish, presence], presence: true}}"
+        f"broker: {broker}\nlog: {{format: json}}\n"
+        f"auth: {{keys: [{{name: root, hash: '{hash_key(OPERATOR)}', operator: true}}]}}\n"
+        "channels: {chat: {payload: json, publish: [client, producer], "
+        "anonymous: [subscribe, publish, presence], presence: true}}"
     )
 
 
@@ -274,7 +279,8 @@ channels:
   chat: {{payload: chat, publish: [client, producer], presence: true, history: {{events: 3}}}}
 auth:
   query: true
-  keys: [{{name: ana, hash: "{hash_key(KEY)}", publish: [">"], subscribe: [">"], presence: [">"], operator: true}}]
+  keys: [{{name: ana, hash: "{hash_key(KEY)}", publish: [">"], subscribe: [">"],
+           presence: [">"], operator: true}}]
   tokens: {{keys: [{{algorithm: HS256, secret: "{TOKEN_SECRET}"}}]}}
 """
 

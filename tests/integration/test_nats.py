@@ -318,7 +318,10 @@ def test_tls_is_used_and_insisted_on(tmp_path: Path, server: Server) -> None:
     if openssl is None:
         pytest.skip("openssl is not installed")
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    request = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=x -addext subjectAltName=IP:127.0.0.1"
+    request = (
+        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=x "
+        "-addext subjectAltName=IP:127.0.0.1"
+    )
     subprocess.run(
         [openssl, *request.split(), "-keyout", key, "-out", cert], check=True, capture_output=True
     )

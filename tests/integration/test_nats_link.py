@@ -86,9 +86,8 @@ def test_who_waits_hears_at_once_that_the_client_library_reads_no_more() -> None
 
     async def scenario(link: NatsLink) -> None:
         await link.listen(subject, ignore)
-        await link.request(
-            "INFO"
-        )  # which is behind the subscription: the client library's ping overtakes what is not flushed
+        # which is behind the subscription: the library's ping overtakes what is not flushed
+        await link.request("INFO")
         link._replies.expect("t", answers.append)
         await asyncio.to_thread(send, server.port, b"PUB %s \xff 0\r\n" % subject.encode())
         await asyncio.wait_for(link.closed.wait(), 30)

@@ -30,7 +30,8 @@ broker: {broker}
 log: {{level: warning}}
 shutdown: {{grace: 2, reconnect_within: 0.2}}
 channels:
-  chat: {{payload: chat, history: {{events: 100000, age: 1h}}, presence: true, publish: [client, producer]}}
+  chat: {{payload: chat, history: {{events: 100000, age: 1h}}, presence: true,
+          publish: [client, producer]}}
 """
 
 

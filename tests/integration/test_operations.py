@@ -39,7 +39,8 @@ def test_the_openapi_document_describes_publishing(hub: EventHubServer) -> None:
 def test_types_serve_their_schemas(hub: EventHubServer) -> None:
     types = {kind["name"]: kind for kind in http.get(f"{hub.url}/v1/types").json()["types"]}
     assert types["chat"] == {
-        "name": "chat", "payload": "chat", "history": {"events": 500, "age": 86400.0}, "presence": True,
+        "name": "chat", "payload": "chat", "history": {"events": 500, "age": 86400.0},
+        "presence": True,
         "slow": "disconnect", "publish": ["client", "producer"],
     }  # fmt: skip
     schemas = http.get(f"{hub.url}/v1/types/iot").json()["schemas"]
@@ -50,7 +51,8 @@ def test_types_serve_their_schemas(hub: EventHubServer) -> None:
 
 
 PAGE_HEADERS = {
-    "x-frame-options": "DENY", "referrer-policy": "no-referrer", "cross-origin-opener-policy": "same-origin", "cache-control": "no-cache",
+    "x-frame-options": "DENY", "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin", "cache-control": "no-cache",
 }  # fmt: skip
 
 
@@ -81,8 +83,10 @@ def test_no_answer_can_be_taken_for_a_script_or_sets_a_cookie(
     base = lane_hub.url
     own = f"{base}/v1/channels/{channel('chat')}"
     asked = [f"{base}{path}" for path in (
-        "/", "/chat", "/explore", "/docs", "/static/pages/chat/chat.js", "/openapi.json", "/asyncapi.json", "/livez", "/readyz", "/metrics",
-        "/v1/types", "/v1/types/chat", "/v1/types/none", "/v1/ws", "/v1/sse", "/nothing", "/static/nothing",
+        "/", "/chat", "/explore", "/docs", "/static/pages/chat/chat.js", "/openapi.json",
+        "/asyncapi.json", "/livez", "/readyz", "/metrics",
+        "/v1/types", "/v1/types/chat", "/v1/types/none", "/v1/ws", "/v1/sse", "/nothing",
+        "/static/nothing",
     )]  # fmt: skip
     answers = [http.get(url) for url in (*asked, own, f"{own}/presence", f"{own}?since=x")]
     answers += [
@@ -108,7 +112,8 @@ def test_no_answer_can_be_taken_for_a_script_or_sets_a_cookie(
 
 
 UPGRADE = {
-    "connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "connection": "upgrade", "upgrade": "websocket", "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
 }  # fmt: skip
 
 
@@ -185,7 +190,8 @@ def test_a_port_in_use_is_told_and_ends_the_server(hub: EventHubServer, tmp_path
 
 
 ASKED = (
-    "authorization, baggage, cache-control, content-type, idempotency-key, last-event-id, prefer, sentry-trace, traceparent, tracestate, "
+    "authorization, baggage, cache-control, content-type, idempotency-key, last-event-id, prefer, "
+    "sentry-trace, traceparent, tracestate, "
     "x-requested-with"
 )
 """Headers of pages: what PROTOCOL.md names, and what tracing libraries and polyfills of EventSource
@@ -395,8 +401,10 @@ def test_a_handshake_with_a_strange_address_is_refused(start: Start) -> None:
     ):
         with raw(hub.port) as sock:
             sock.sendall(
-                f"{line} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+                f"{line} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\n"
+                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                "Sec-WebSocket-Version: 13\r\n\r\n".encode()
             )
             assert exactly(sock, 13) in (b"HTTP/1.1 400 ", b"HTTP/1.1 404 ", b"HTTP/1.1 405 "), line
     hub.stop()
@@ -409,7 +417,8 @@ def test_an_upgrade_behind_an_unanswered_request_never_mixes_with_its_answer(
     with raw(hub.port) as sock:
         sock.sendall(
             b"GET /v1/channels/chat.mixed/ndjson?since=earliest HTTP/1.1\r\nHost: localhost\r\n\r\n"
-            b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"GET /v1/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         got = exactly(sock, 12)

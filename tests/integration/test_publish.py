@@ -432,7 +432,10 @@ def test_json_schema_and_model_types_validate(start: Callable[..., EventHubServe
         "required": ["sku"],
         "properties": {"sku": {"type": "string"}, "n": {"type": "integer"}},
     }
-    config = "channels: {orders: {payload: order.json}, any: {}, trades: {payload: 'eventhub.events.payloads:Reading'}}"
+    config = (
+        "channels: {orders: {payload: order.json}, any: {}, "
+        "trades: {payload: 'eventhub.events.payloads:Reading'}}"
+    )
     hub = start(config, files={"order.json": json.dumps(schema)})
     assert post(hub, "orders.a", '{"sku":"x", "n": 3}').status_code == 201
     refused = post(hub, "orders.a", '{"sku":5,"n":"x"}')

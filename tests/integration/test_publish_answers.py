@@ -154,7 +154,8 @@ def test_whoever_expects_a_100_gets_it_and_then_the_answer(
 @pytest.mark.parametrize("framing", ["Content-Length: 31", "Transfer-Encoding: chunked"])
 @pytest.mark.parametrize(
     ("channel_name", "field", "status"),
-    [("nothing.a", "X: 1", 404), ("logs.a", "Idempotency-Key: a b", 400), ("logs.a", "Origin: http://evil.example", 403),
+    [("nothing.a", "X: 1", 404), ("logs.a", "Idempotency-Key: a b", 400),
+     ("logs.a", "Origin: http://evil.example", 403),
      ("logs.a", "Content-Encoding: gzip", 415)],
 )  # fmt: skip
 def test_what_is_wrong_before_any_line_has_its_own_status_for_lines_as_well(
@@ -295,8 +296,10 @@ def test_a_websocket_message_that_is_no_object_is_told_what_one_is(
 @pytest.mark.parametrize(
     ("content", "accepted", "rejected"),
     [
-        (b'{"value":1}', 1, 0), (b'{"value":"x"}', 0, 1), (b"nope", 0, 1), (b"", 0, 1), (b'"' + b"x" * 70_000 + b'"', 0, 1),
-        (b"[" * 70 + b"]" * 70, 0, 1), (b'[{"value":1},{"value":"x"}]', 1, 1), (b'["x",1]', 0, 2), (b'[{"value":1},', 0, 1),
+        (b'{"value":1}', 1, 0), (b'{"value":"x"}', 0, 1), (b"nope", 0, 1), (b"", 0, 1),
+        (b'"' + b"x" * 70_000 + b'"', 0, 1),
+        (b"[" * 70 + b"]" * 70, 0, 1), (b'[{"value":1},{"value":"x"}]', 1, 1), (b'["x",1]', 0, 2),
+        (b'[{"value":1},', 0, 1),
     ],
 )  # fmt: skip
 def test_a_lenient_publish_takes_what_fits_and_counts_the_rest(
@@ -362,8 +365,10 @@ def test_a_lenient_conflict_is_counted_too(hub: EventHubServer, channel: Channel
 @pytest.mark.parametrize(
     ("target", "content", "headers", "status"),
     [
-        ("nothing.a", "1", {}, 404), ("iot.a", "1", {"Content-Encoding": "gzip"}, 415), ("iot.a", "1", {"Idempotency-Key": "a b"}, 400),
-        ("iot.a", "[" + "1," * 10_000 + "1]", {}, 413), ("iot.a", " " * (4 * 1024 * 1024 + 1), {}, 413),
+        ("nothing.a", "1", {}, 404), ("iot.a", "1", {"Content-Encoding": "gzip"}, 415),
+        ("iot.a", "1", {"Idempotency-Key": "a b"}, 400),
+        ("iot.a", "[" + "1," * 10_000 + "1]", {}, 413),
+        ("iot.a", " " * (4 * 1024 * 1024 + 1), {}, 413),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_lenient_request_is_an_error(

@@ -1,4 +1,4 @@
-"""The Redis broker and real faults: every acknowledged event is delivered, or the reader is told."""
+"""The Redis broker and real faults: an acknowledged event arrives, or the reader is told."""
 
 import asyncio
 import signal

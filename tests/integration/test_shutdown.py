@@ -131,7 +131,8 @@ def test_a_producer_mid_stream_is_told_what_is_stored(start: Start) -> None:
     hub = start()
     with raw(hub.port) as sock:
         sock.sendall(
-            b"POST /v1/channels/logs.a HTTP/1.1\r\nHost: [::1]\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"POST /v1/channels/logs.a HTTP/1.1\r\nHost: [::1]\r\n"
+            b"Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         line = b'{"level":"info","message":"a"}\n'
         sock.sendall(b"%x\r\n%b\r\n" % (len(line), line))
@@ -163,7 +164,8 @@ def test_a_client_that_does_not_go_is_cut_off_within_the_bound(start: Start) -> 
 
 def test_a_stream_that_does_not_read_is_cut_off_within_the_bound(start: Start) -> None:
     hub = start(
-        "{limits: {buffer_bytes: 4194304, body_bytes: 8388608}, shutdown: {grace: 0.5}, channels: {big: {history: {events: 0}}}}"
+        "{limits: {buffer_bytes: 4194304, body_bytes: 8388608}, shutdown: {grace: 0.5}, "
+        "channels: {big: {history: {events: 0}}}}"
     )
     with raw(hub.port, receive_buffer=4096) as sock:
         sock.sendall(b"GET /v1/channels/big.a/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -266,7 +268,7 @@ def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(
             assert int(refused.headers["retry-after"]) in range(4, 21)
 
 
-def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_as_it_would_never_come_back_from_an_error(
+def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_not_an_error(
     among_others: Start,
 ) -> None:
     hub = among_others("shutdown: {grace: 60}\nchannels: {chat: {payload: json, presence: true}}")
@@ -354,7 +356,8 @@ def test_a_second_signal_does_not_wait_for_requests_either(start: Start) -> None
     hub = start()
     with raw(hub.port) as sock:
         sock.sendall(
-            b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+            b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+            b"Expect: 100-continue\r\n\r\n"
         )
         assert sock.recv(12) == b"HTTP/1.1 100"
         assert hub.process is not None

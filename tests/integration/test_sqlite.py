@@ -211,8 +211,10 @@ def test_a_second_process_is_refused_by_name_and_gets_it_when_the_first_has_ende
     disk: Disk,
 ) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from eventhub.brokers.sqlite import SqliteBroker; "
-        "broker = SqliteBroker(Path(sys.argv[1]), None, lambda: 0); print('open', flush=True); sys.stdin.read()"
+        "import sys, time; from pathlib import Path; "
+        "from eventhub.brokers.sqlite import SqliteBroker; "
+        "broker = SqliteBroker(Path(sys.argv[1]), None, lambda: 0); print('open', flush=True); "
+        "sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(disk.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

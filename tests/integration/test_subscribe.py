@@ -460,7 +460,8 @@ def test_a_page_sees_why_it_is_refused_and_other_clients_see_a_status(
 
 def test_a_refused_page_that_does_not_close_keeps_no_connection(hub: EventHubServer) -> None:
     head = (
-        f"GET /v1/ws?channel=chat.a HTTP/1.1\r\nHost: 127.0.0.1:{hub.port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET /v1/ws?channel=chat.a HTTP/1.1\r\nHost: 127.0.0.1:{hub.port}\r\n"
+        "Upgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nOrigin: http://evil.example\r\n\r\n"
     )
     with raw(hub.port) as sock:

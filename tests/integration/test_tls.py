@@ -167,7 +167,8 @@ def test_a_stalled_reader_over_tls_is_bounded_and_given_up(
     sock = trust.wrap_socket(raw(secure.port, receive_buffer=4096), server_hostname="127.0.0.1")
     with sock:
         sock.sendall(
-            b"GET /v1/ws?channel=strict.slow HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"GET /v1/ws?channel=strict.slow HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\n"
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         assert b" 101 " in sock.recv(4096)

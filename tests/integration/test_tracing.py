@@ -210,9 +210,7 @@ def install_command() -> str:
     return str(command)
 
 
-def test_the_command_that_installs_the_extra_works_in_a_checkout_and_installs_all_that_it_declares() -> (
-    None
-):
+def test_the_command_for_the_extra_works_in_a_checkout_and_installs_all_it_declares() -> None:
     command = install_command().replace(".venv/bin/pip", f"{sys.executable} -m pip")
     # All of it is here already, in these versions: nothing is fetched.
     subprocess.run(
@@ -233,7 +231,10 @@ def test_the_command_that_installs_the_extra_works_in_a_checkout_and_installs_al
 
 def test_without_the_extra_it_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "eventhub.yaml").write_text("tracing: {endpoint: 'http://127.0.0.1:4318'}")
-    hide = "import sys; sys.modules['opentelemetry.exporter'] = None; from eventhub.cli import app; app()"
+    hide = (
+        "import sys; sys.modules['opentelemetry.exporter'] = None; from eventhub.cli import app; "
+        "app()"
+    )
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("EVENTHUB_")
     }

@@ -26,7 +26,8 @@ broker: "%s"
 log: {format: json}
 auth: {public_metrics: true}
 channels:
-  json: {payload: json, history: {events: 1000}, publish: [client, producer], anonymous: [publish, subscribe]}
+  json: {payload: json, history: {events: 1000}, publish: [client, producer],
+         anonymous: [publish, subscribe]}
 """
 GARBAGE = b'\xff\x00{"a":'
 
@@ -122,7 +123,10 @@ def on_sqlite(directory: Path) -> Iterator[Store]:
     def spoil(channel: str) -> None:
         connection = sqlite3.connect(path, timeout=30)
         with connection:
-            newest = "SELECT c.id, max(offset) FROM events JOIN channels c ON c.id = events.channel WHERE c.name = ?"
+            newest = (
+                "SELECT c.id, max(offset) FROM events JOIN channels c ON c.id = events.channel "
+                "WHERE c.name = ?"
+            )
             row = connection.execute(newest, [channel]).fetchone()
             connection.execute(
                 "UPDATE events SET data = ? WHERE channel = ? AND offset = ?", [GARBAGE, *row]

@@ -376,7 +376,10 @@ def test_workers_listen_on_every_address_of_a_name(start: Start) -> None:
 
 
 def test_workers_that_cannot_start_are_given_up(tmp_path: Path) -> None:
-    broken = "import os, pydantic\nos.register_at_fork(after_in_child=lambda: os._exit(7))\nclass Model(pydantic.BaseModel): ...\n"
+    broken = (
+        "import os, pydantic\nos.register_at_fork(after_in_child=lambda: os._exit(7))\n"
+        "class Model(pydantic.BaseModel): ...\n"
+    )
     (tmp_path / "broken.py").write_text(broken)
     (tmp_path / "eventhub.yaml").write_text("{port: 0, channels: {a: {payload: 'broken:Model'}}}")
     done = ending(tmp_path, "tests.workers", "serve", "--workers", "2")
@@ -387,7 +390,7 @@ def test_workers_that_cannot_start_are_given_up(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_workers_that_look_at_the_dearest_arrays_of_ten_producers_answer_others_and_are_not_taken_for_hung(
+def test_workers_busy_with_the_dearest_arrays_answer_others_and_are_not_taken_for_hung(
     start: Start,
 ) -> None:
     hub = start("workers: 2", lane="workers")
