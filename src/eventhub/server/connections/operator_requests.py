@@ -58,6 +58,8 @@ class ConnectionFilter(Selector):
 class BlockTargetRequest(Selector):
     """A principal or a token: exactly one of these."""
 
+    model_config = ConfigDict(title="Whom")  # the schema's title in the OpenAPI document
+
     @model_validator(mode="after")
     def _one(self) -> Self:
         if len(self.targets) != 1:
@@ -74,6 +76,8 @@ class BlockTargetRequest(Selector):
 
 class BlockRequest(BlockTargetRequest):
     """Whom to block, and for how long."""
+
+    model_config = ConfigDict(title="Block")
 
     duration: str = Field(
         default="1h", alias="for", description="Such as 15m, 1h or 30d, which is the most"
