@@ -1,4 +1,7 @@
-"""Builds the native fan-out where a C compiler and Python's headers are; without them the wheel is pure Python and works, slower."""
+"""Builds the native fan-out where a C compiler and Python's headers are.
+
+Without them the wheel is pure Python and works, slower.
+"""
 
 import os
 import shlex
@@ -17,7 +20,7 @@ class NativeHook(BuildHookInterface):
     """PURE=1 in the environment builds without."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile against the stable ABI of Python 3.11: one wheel serves that and every later one."""
+        """Compile against the stable ABI of Python 3.11: one wheel serves it and later ones."""
         root = Path(self.root)
         if os.environ.get("PURE"):
             return

@@ -1,4 +1,4 @@
-"""The dashboard for sizing: the cost of a connection and a delivery, the room that is left, growth."""
+"""The dashboard for sizing: the cost of a connection and a delivery, the room left, growth."""
 
 from deploy.dashboards.panels import NODE, PROCESS, Panel, graph, page, runbook, summary
 
@@ -139,11 +139,13 @@ ROOM: list[Panel] = [
         "Over all processes. The p99 rises long before the CPU is fully used: it shows how much "
         "room is really left." + runbook("EventHubLoopSaturated"),
         (
-            "histogram_quantile(0.5, sum by (le) (rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))",
+            "histogram_quantile(0.5, "
+            "sum by (le) (rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))",
             "p50",
         ),
         (
-            "histogram_quantile(0.99, sum by (le) (rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))",
+            "histogram_quantile(0.99, "
+            "sum by (le) (rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))",
             "p99",
         ),
         limit=0.25,
@@ -154,7 +156,8 @@ ROOM: list[Panel] = [
         "Each connection is one. Raise the limit (ulimit -n, LimitNOFILE) before "
         "limits.connections.",
         (
-            "max by (pod, instance, worker) (process_open_fds{@nodes}) / max by (pod, instance, worker) (process_max_fds{@nodes})",
+            "max by (pod, instance, worker) (process_open_fds{@nodes})"
+            " / max by (pod, instance, worker) (process_max_fds{@nodes})",
             PROCESS,
         ),
         limit=0.8,
@@ -187,7 +190,8 @@ GROWTH: list[Panel] = [
         "Most memory of a node",
         "bytes",
         "In the time range shown.",
-        f"max_over_time(max(sum by (pod, instance) (process_resident_memory_bytes{{@nodes}}))[{PEAKS}])",
+        "max_over_time(max("
+        f"sum by (pod, instance) (process_resident_memory_bytes{{@nodes}}))[{PEAKS}])",
     ),
     summary(
         "Connections in 30 days",

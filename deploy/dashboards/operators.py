@@ -9,7 +9,8 @@ GLANCE: list[Panel] = [
         "Ready nodes, as a share of the nodes that Prometheus has reached within a day. Below "
         "100 %: see Nodes below." + runbook("EventHubNodeDown"),
         "sum(min by (pod, instance) (eventhub_ready{@nodes}))"
-        " / count(up{@nodes} and on (job, instance) max_over_time(eventhub_build_info{@nodes}[24h])) or vector(0)",
+        " / count(up{@nodes} and "
+        "on (job, instance) max_over_time(eventhub_build_info{@nodes}[24h])) or vector(0)",
         ("red", None),
         ("green", 1),
     ),
@@ -38,7 +39,8 @@ GLANCE: list[Panel] = [
         "Delivery lag, p99",
         "s",
         "From accepting an event to writing it to sockets." + runbook("EventHubDeliveryLag"),
-        "histogram_quantile(0.99, sum by (le) (rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
+        "histogram_quantile(0.99, "
+        "sum by (le) (rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
         ("green", None),
         ("orange", 0.25),
         ("red", 1),
@@ -49,7 +51,8 @@ GLANCE: list[Panel] = [
         "Share of the published events that were not stored. Errors below shows the causes."
         + runbook("EventHubPublishesRejected"),
         "sum(rate(eventhub_events_rejected_total{@types}[@])) / "
-        "sum(rate(eventhub_events_published_total{@types}[@]) or rate(eventhub_events_rejected_total{@types}[@]))",
+        "sum(rate(eventhub_events_published_total{@types}[@])"
+        " or rate(eventhub_events_rejected_total{@types}[@]))",
         ("green", None),
         ("orange", 0.01),
         ("red", 0.05),
@@ -60,7 +63,8 @@ GLANCE: list[Panel] = [
         "Share of the deliveries that slow readers missed; each reader was told."
         + runbook("EventHubEventsDropped"),
         "sum(rate(eventhub_events_dropped_total{@types}[@])) / "
-        "sum(rate(eventhub_events_delivered_total{@types}[@]) or rate(eventhub_events_dropped_total{@types}[@]))",
+        "sum(rate(eventhub_events_delivered_total{@types}[@])"
+        " or rate(eventhub_events_dropped_total{@types}[@]))",
         ("green", None),
         ("orange", 0.01),
         ("red", 0.05),
@@ -85,11 +89,13 @@ LATENCY: list[Panel] = [
         "From accepting an event to writing it to sockets. One type alone: check its payloads or "
         "readers. All types: check broker, CPU or clocks." + runbook("EventHubDeliveryLag"),
         (
-            "histogram_quantile(0.5, sum by (type, le) (rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
+            "histogram_quantile(0.5, "
+            "sum by (type, le) (rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
             "{{type}} p50",
         ),
         (
-            "histogram_quantile(0.99, sum by (type, le) (rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
+            "histogram_quantile(0.99, "
+            "sum by (type, le) (rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
             "{{type}} p99",
         ),
         limit=1,
@@ -100,7 +106,9 @@ LATENCY: list[Panel] = [
         "One node alone: check its CPU, its connection to the broker, or its clock (if another "
         "node accepted the event, lag is measured between two clocks).",
         (
-            "histogram_quantile(0.99, sum by (pod, instance, le) (rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
+            "histogram_quantile(0.99, "
+            "sum by (pod, instance, le) ("
+            "rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
             NODE,
         ),
         limit=1,
@@ -111,7 +119,8 @@ LATENCY: list[Panel] = [
         "Time that producers wait, from the whole request to its answer. Above one second, check "
         "the broker." + runbook("EventHubPublishSlow"),
         (
-            "histogram_quantile(0.99, sum by (type, le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
+            "histogram_quantile(0.99, "
+            "sum by (type, le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
             "{{type}}",
         ),
         limit=1,
@@ -204,8 +213,10 @@ ERRORS: list[Panel] = [
         "Share of the readers that came back with a position and found missed events no longer "
         "stored. Raise the retention of this type." + runbook("EventHubRetentionTooShort"),
         (
-            'sum by (type) (rate(eventhub_gaps_total{@types,reason="expired"}[@])) / sum by (type) ('
-            'rate(eventhub_gaps_total{@types,reason="expired"}[@]) or rate(eventhub_resumed_total{@types}[@]))',
+            'sum by (type) (rate(eventhub_gaps_total{@types,reason="expired"}[@]))'
+            " / sum by (type) ("
+            'rate(eventhub_gaps_total{@types,reason="expired"}[@])'
+            " or rate(eventhub_resumed_total{@types}[@]))",
             "{{type}}",
         ),
         limit=0.05,
@@ -245,7 +256,9 @@ SATURATION: list[Panel] = [
         "How late a process runs its timers. High with CPU near 1: too much work. High with low "
         "CPU: it is throttled, or swaps." + runbook("EventHubLoopSaturated"),
         (
-            "histogram_quantile(0.99, sum by (pod, instance, worker, le) (rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))",
+            "histogram_quantile(0.99, "
+            "sum by (pod, instance, worker, le) ("
+            "rate(eventhub_loop_delay_seconds_bucket{@nodes}[@])))",
             PROCESS,
         ),
         limit=0.25,
@@ -256,7 +269,8 @@ SATURATION: list[Panel] = [
         "Empty if the control group has no limit. At 100 % the kernel kills the process."
         + runbook("EventHubMemoryNearLimit"),
         (
-            "sum by (pod, instance) (process_resident_memory_bytes{@nodes}) / max by (pod, instance) (eventhub_memory_limit_bytes{@nodes})",
+            "sum by (pod, instance) (process_resident_memory_bytes{@nodes})"
+            " / max by (pod, instance) (eventhub_memory_limit_bytes{@nodes})",
             NODE,
         ),
         limit=0.85,
@@ -274,7 +288,8 @@ SATURATION: list[Panel] = [
         "Empty with other brokers. At 100 % the largest channels lose their oldest half."
         + runbook("EventHubHistoryNearLimit"),
         (
-            "sum by (pod, instance) (eventhub_history_bytes{@nodes}) / sum by (pod, instance) (eventhub_history_bytes_limit{@nodes})",
+            "sum by (pod, instance) (eventhub_history_bytes{@nodes})"
+            " / sum by (pod, instance) (eventhub_history_bytes_limit{@nodes})",
             NODE,
         ),
         limit=0.9,
@@ -295,11 +310,13 @@ BROKER: list[Panel] = [
         "From handing events to the broker until they are stored. Rises first when the broker is "
         "short of CPU, disk or network." + runbook("EventHubPublishSlow"),
         (
-            "histogram_quantile(0.5, sum by (le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))",
+            "histogram_quantile(0.5, "
+            "sum by (le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))",
             "p50",
         ),
         (
-            "histogram_quantile(0.99, sum by (le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))",
+            "histogram_quantile(0.99, "
+            "sum by (le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))",
             "p99",
         ),
         limit=0.5,
@@ -348,7 +365,8 @@ RUNNING: list[Panel] = [
         "Empty if a proxy does TLS. Below two weeks, renewal does not work."
         + runbook("EventHubCertificateExpiry"),
         (
-            "min by (pod, instance) (eventhub_certificate_not_after_timestamp_seconds{@nodes}) - time()",
+            "min by (pod, instance) (eventhub_certificate_not_after_timestamp_seconds{@nodes})"
+            " - time()",
             NODE,
         ),
     ),

@@ -66,7 +66,10 @@ class Page:
 
 
 def page(name: str, text: str, begin: str, rows: Sequence[tuple[str, Sequence[Panel]]]) -> Page:
-    """A dashboard of rows, each a title and its panels. It opens with the time range from `begin`."""
+    """A dashboard of rows, each a title and its panels.
+
+    It opens with the time range from `begin`.
+    """
     found = (
         dashboard.Dashboard(f"EventHub / {name.capitalize()}")
         .uid(f"eventhub-{name}")
@@ -151,7 +154,10 @@ def figure(
 
 
 def summary(title: str, unit: str, text: str, expr: str) -> stat.Panel:
-    """One number for the whole time range, from one query. A line would run the query for each point."""
+    """One number for the whole time range, from one query.
+
+    A line would run the query for each point.
+    """
     found = (
         stat.Panel()
         .title(title)

@@ -15,7 +15,8 @@ GLANCE: list[Panel] = [
         "Share of the published events that were not stored."
         + runbook("EventHubPublishesRejected"),
         "sum(rate(eventhub_events_rejected_total{@types}[@])) / "
-        "sum(rate(eventhub_events_published_total{@types}[@]) or rate(eventhub_events_rejected_total{@types}[@]))",
+        "sum(rate(eventhub_events_published_total{@types}[@])"
+        " or rate(eventhub_events_rejected_total{@types}[@]))",
         ("green", None),
         ("orange", 0.01),
         ("red", 0.05),
@@ -34,7 +35,8 @@ GLANCE: list[Panel] = [
         "Delivery lag, p99",
         "s",
         "From accepting an event to writing it to subscribers." + runbook("EventHubDeliveryLag"),
-        "histogram_quantile(0.99, sum by (le) (rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
+        "histogram_quantile(0.99, "
+        "sum by (le) (rate(eventhub_publish_to_socket_seconds_bucket{@types}[@])))",
         ("green", None),
         ("orange", 0.25),
         ("red", 1),
@@ -49,7 +51,8 @@ GLANCE: list[Panel] = [
         "Readers per event",
         "short",
         "Deliveries for each event. 0: no subscribers.",
-        "sum(rate(eventhub_events_delivered_total{@types}[@])) / sum(rate(eventhub_events_published_total{@types}[@]))",
+        "sum(rate(eventhub_events_delivered_total{@types}[@]))"
+        " / sum(rate(eventhub_events_published_total{@types}[@]))",
     ),
 ]
 
@@ -92,7 +95,8 @@ REFUSALS: list[Panel] = [
         "producer that changed last." + runbook("EventHubPublishesRejected"),
         (
             "sum by (type) (rate(eventhub_events_rejected_total{@types}[@])) / sum by (type) ("
-            "rate(eventhub_events_published_total{@types}[@]) or rate(eventhub_events_rejected_total{@types}[@]))",
+            "rate(eventhub_events_published_total{@types}[@])"
+            " or rate(eventhub_events_rejected_total{@types}[@]))",
             "{{type}}",
         ),
         limit=0.05,
@@ -103,7 +107,8 @@ REFUSALS: list[Panel] = [
         "publish_rate: the principal exceeds its rate. Sizes: send smaller batches. "
         "bad_credentials: a key that expired or was removed.",
         (
-            'sum by (limit) (rate(eventhub_refused_total{@nodes,limit=~"publish_rate|event_bytes|body_bytes|batch|depth|bad_credentials|'
+            "sum by (limit) (rate(eventhub_refused_total{@nodes,limit=~"
+            '"publish_rate|event_bytes|body_bytes|batch|depth|bad_credentials|'
             'body_seconds|channels|connections_per_principal"}[@]))',
             "{{limit}}",
         ),
@@ -111,7 +116,8 @@ REFUSALS: list[Panel] = [
     listing(
         "Refused in this time, by channel type and code",
         "Number of events that were not stored. PROTOCOL.md, Errors, explains the codes.",
-        "sort_desc(sum by (type, code) (increase(eventhub_events_rejected_total{@types}[$__range])))",
+        "sort_desc("
+        "sum by (type, code) (increase(eventhub_events_rejected_total{@types}[$__range])))",
     ),
 ]
 
@@ -122,15 +128,18 @@ LATENCY: list[Panel] = [
         "From the whole request, with all its events, to its answer. A large batch waits longer in "
         "total and less per event." + runbook("EventHubPublishSlow"),
         (
-            "histogram_quantile(0.5, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
+            "histogram_quantile(0.5, "
+            "sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
             "p50",
         ),
         (
-            "histogram_quantile(0.9, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
+            "histogram_quantile(0.9, "
+            "sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
             "p90",
         ),
         (
-            "histogram_quantile(0.99, sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
+            "histogram_quantile(0.99, "
+            "sum by (le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
             "p99",
         ),
         limit=1,
@@ -141,7 +150,8 @@ LATENCY: list[Panel] = [
         "One type alone: large payloads or an expensive schema. All types: the broker (next panel) "
         "or CPU." + runbook("EventHubPublishSlow"),
         (
-            "histogram_quantile(0.99, sum by (type, le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
+            "histogram_quantile(0.99, "
+            "sum by (type, le) (rate(eventhub_publish_seconds_bucket{@types}[@])))",
             "{{type}}",
         ),
         limit=1,
@@ -152,7 +162,8 @@ LATENCY: list[Panel] = [
         "From handing events to the broker to its answer. If this is most of the wait, check the "
         "broker.",
         (
-            "histogram_quantile(0.99, sum by (pod, instance, le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))",
+            "histogram_quantile(0.99, "
+            "sum by (pod, instance, le) (rate(eventhub_broker_publish_seconds_bucket{@nodes}[@])))",
             NODE,
         ),
         limit=0.5,

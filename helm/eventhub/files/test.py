@@ -1,4 +1,7 @@
-"""Publishes an event and waits for it. Variables: URL, CHANNEL, EVENT; KEY, where one is needed; CERTIFICATE of the server, with TLS."""
+"""Publishes an event and waits for it.
+
+Variables: URL, CHANNEL, EVENT; KEY, where one is needed; CERTIFICATE of the server, with TLS.
+"""
 
 import json
 import os
