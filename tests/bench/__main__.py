@@ -25,7 +25,8 @@ def main() -> None:
     ]
     if not cases:
         raise SystemExit(
-            f"--only is {options.only!r}; expected the beginning of one of {', '.join(case.name for case in CASES)}"
+            f"--only is {options.only!r}; "
+            f"expected the beginning of one of {', '.join(case.name for case in CASES)}"
         )
     results: dict[str, Any] = {"machine": machine.describe(), "cases": {}}
     if options.json and options.json.exists():

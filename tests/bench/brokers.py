@@ -85,7 +85,8 @@ async def measure(name: str, broker: Broker, yardstick: float = 0.0) -> None:
             await asyncio.sleep(0.01)
         wall, cpu = time.perf_counter() - begin, time.process_time() - cpu
         say(
-            f"{name}: {200 * 256 / wall:,.0f} events/s published and heard, {200 * 256 / cpu:,.0f} for a second of the node's CPU time"
+            f"{name}: {200 * 256 / wall:,.0f} events/s published and heard, "
+            f"{200 * 256 / cpu:,.0f} for a second of the node's CPU time"
         )
 
 

@@ -70,7 +70,8 @@ def come_back(program: Path, redis: RedisServer, pid: int, port: int, ids: list[
         assert metric(url, "eventhub_gaps_total") == 0
         assert metric(url, "eventhub_resumed_total") == resumed
         sys.stdout.write(
-            f"{resumed:,} clients resumed from {len(ids)} positions and had {due:,} events in {seconds:.1f} s; "
+            f"{resumed:,} clients resumed from {len(ids)} positions and "
+            f"had {due:,} events in {seconds:.1f} s; "
             f"Redis was asked for history {reads(redis) - asked} times\n"
         )
     finally:

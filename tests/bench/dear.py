@@ -99,7 +99,10 @@ def measured(server: EventHubServer, kind: str) -> str:
         delays = sorted(witness.delays[count:])
         paced = metric(server.url, 'eventhub_refused_total{limit="commands"}')
     middle, late = statistics.median(delays), delays[int(len(delays) * 0.99)]
-    return f"| {kind} | {middle * 1000:.1f} ms | {late * 1000:.1f} ms | {delays[-1] * 1000:.1f} ms | {paced:,.0f} | {share:.0%} |"
+    return (
+        f"| {kind} | {middle * 1000:.1f} ms | {late * 1000:.1f} ms | {delays[-1] * 1000:.1f} ms "
+        f"| {paced:,.0f} | {share:.0%} |"
+    )
 
 
 def busy(pid: int) -> float:
@@ -143,7 +146,10 @@ def attack(port: int, kind: str) -> None:
         source = f"127.0.1.{number + 1}"
         socks.append(upgrade(port, source=source) if websocket else raw(port, source=source))
     channel = "union.a" if kind.endswith("union") else "chat.a"
-    head = f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nContent-Type: "
+    head = (
+        f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: localhost\r\n"
+        f"Authorization: Bearer {KEY}\r\nContent-Type: "
+    )
     pending = {}
     for number, sock in enumerate(socks):
         body = bodies[number % len(bodies)]

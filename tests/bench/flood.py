@@ -33,13 +33,14 @@ FREE = 1200
 the strangers' own process.
 """
 FLOODERS, ATTEMPTS, TURN = 50, 10, 0.01
-"""Connections that send without a pause, and attempts to connect in each turn of so many seconds."""
+"""Connections that send without a pause; attempts to connect in each turn of so many seconds."""
 HEARTBEAT = 120
 """Seconds: most strangers answer no pings, and shall be there until the end of a round all the
 same.
 """
 HANDSHAKE = (
-    b"GET /v1/ws?channel=crowd.foes HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /v1/ws?channel=crowd.foes HTTP/1.1\r\nHost: localhost\r\n"
+    b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 PINGS = masked(b"", opcode=9) * 1000
@@ -69,14 +70,15 @@ def main() -> None:
                 sizes[-1].append(resident(door))
     report(count, quiet, flooded, sizes)
     sys.stdout.write(
-        f"Refused at their address's limit: {refused:,.0f} attempts. Made to wait for sending too fast: {held:,.0f} times.\n"
+        f"Refused at their address's limit: {refused:,.0f} attempts. "
+        f"Made to wait for sending too fast: {held:,.0f} times.\n"
     )
 
 
 def report(
     count: int, quiet: list[Reading], flooded: list[Reading], sizes: list[list[float]]
 ) -> None:
-    """The medians, and the size of the server at the beginning, under the last flood, and after it."""
+    """The medians, and the size of the server at first, under the last flood, and after it."""
     for name in ("p50_us", "p99_us", "p999_us"):
         for word, middle in (
             ("median", statistics.median),
@@ -86,7 +88,8 @@ def report(
                 middle([reading[name] for reading in readings]) for readings in (quiet, flooded)
             )
             sys.stdout.write(
-                f"{name}, {word}: quiet {calm:,.0f}, beside {count:,} strangers {rough:,.0f}: {rough / calm:.2f} times\n"
+                f"{name}, {word}: quiet {calm:,.0f}, "
+                f"beside {count:,} strangers {rough:,.0f}: {rough / calm:.2f} times\n"
             )
     ratios = ", ".join(
         f"{rough['p99_us'] / calm['p99_us']:.2f}"
@@ -98,11 +101,13 @@ def report(
         for name in ("missing", "surplus", "closed", "failed")
     )
     sys.stdout.write(
-        f"p99 by rounds: {ratios}. Events missing or too many, honest connections refused or closed: {missing:.0f}.\n"
+        f"p99 by rounds: {ratios}. "
+        f"Events missing or too many, honest connections refused or closed: {missing:.0f}.\n"
     )
     begun, full, after = sizes[0][0], sizes[-1][1], sizes[-1][2]
     sys.stdout.write(
-        f"Server: {begun:.0f} MiB at first, {full:.0f} under the last flood, {after:.0f} after it.\n"
+        f"Server: {begun:.0f} MiB at first, {full:.0f} under the last flood, "
+        f"{after:.0f} after it.\n"
     )
 
 

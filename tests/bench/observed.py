@@ -56,12 +56,13 @@ def main() -> None:
 
 
 def report(subscribers: int, rounds: list[list[float]]) -> None:
-    """Medians of rounds: CPU microseconds of a delivery, and how they compare with nothing at all."""
+    """Medians of rounds: CPU microseconds of a delivery, also as a ratio to nothing at all."""
     for number, state in enumerate(STATES):
         cost = statistics.median(one[number] for one in rounds)
         ratios = [one[number] / one[0] for one in rounds]
         sys.stdout.write(
-            f"{subscribers:,} subscribers, {state}: {cost:.3f} us a delivery, {statistics.median(ratios):.4f} times "
+            f"{subscribers:,} subscribers, {state}: {cost:.3f} us a delivery, "
+            f"{statistics.median(ratios):.4f} times "
             f"({min(ratios):.4f} to {max(ratios):.4f})\n"
         )
 

@@ -24,7 +24,10 @@ def section(case: dict[str, Any]) -> str:
         for variant in case["variants"].values()
         for run in variant["runs"]
     )
-    note = f"Medians of {runs} run{'s' * (runs > 1)} each, {case['begun']}; others took at most {disturbed:.0f} % of a core."
+    note = (
+        f"Medians of {runs} run{'s' * (runs > 1)} each, {case['begun']}; "
+        f"others took at most {disturbed:.0f} % of a core."
+    )
     return "\n\n".join([f"### {case['title']}", table(case), " ".join([*_conclusions(case), note])])
 
 
@@ -43,7 +46,10 @@ def _conclusions(case: dict[str, Any]) -> Iterator[str]:
     if case["kind"] != "fanout":
         return
     if "ratio" in case:
-        yield f"**{HUB} is at {case['ratio']:.2f} of the limit** (single rounds: {case['ratio_least']:.2f} to {case['ratio_most']:.2f})."
+        yield (
+            f"**{HUB} is at {case['ratio']:.2f} of the limit** "
+            f"(single rounds: {case['ratio_least']:.2f} to {case['ratio_most']:.2f})."
+        )
     if "net" in case:
         share = f", {case['net_ratio']:.2f} of the limit" if "net_ratio" in case else ""
         yield f"Without the publish requests a delivery costs {case['net']:.3g} µs{share}."

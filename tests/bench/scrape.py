@@ -56,8 +56,10 @@ def measure(program: Path, door: Door) -> None:
         cpu = (metric(url, "process_cpu_seconds_total") - before) / (SCRAPES + 1)
     places = statistics.quantiles(seconds, n=100)
     sys.stdout.write(
-        f"{open_:,.0f} connections in {channels:,.0f} channels: a scrape of {size:,} bytes took {min(seconds) * 1000:.1f} ms at least, "
-        f"{places[49] * 1000:.1f} in the middle, {places[98] * 1000:.1f} at the 99th percentile; {cpu * 1000:.1f} ms of CPU time\n"
+        f"{open_:,.0f} connections in {channels:,.0f} channels: "
+        f"a scrape of {size:,} bytes took {min(seconds) * 1000:.1f} ms at least, "
+        f"{places[49] * 1000:.1f} in the middle, {places[98] * 1000:.1f} at the 99th percentile; "
+        f"{cpu * 1000:.1f} ms of CPU time\n"
     )
     quiet, scraped = list[Reading](), list[Reading]()
     for _ in range(ROUNDS):
@@ -73,7 +75,8 @@ def measure(program: Path, door: Door) -> None:
             for readings in (quiet, scraped)
         )
         sys.stdout.write(
-            f"  {name.removesuffix('_us')}: {calm:.2f} ms alone, {rough:.2f} ms beside {1 / EVERY:.0f} scrapes a second\n"
+            f"  {name.removesuffix('_us')}: {calm:.2f} ms alone, {rough:.2f} ms "
+            f"beside {1 / EVERY:.0f} scrapes a second\n"
         )
 
 

@@ -88,7 +88,8 @@ class EventHub:
         shutil.copy(HERE / "payload.py", directory)
         with ExitStack() as stack:
             if self.sample is not None:
-                config += f"tracing: {{endpoint: '{stack.enter_context(Collector()).url}', sample: {self.sample}}}\n"
+                collector = stack.enter_context(Collector())
+                config += f"tracing: {{endpoint: '{collector.url}', sample: {self.sample}}}\n"
             server = EventHubServer(directory, config, lane=self.lane)
             with cores.pinned(cores.SERVER):
                 server.start()
@@ -123,7 +124,7 @@ def two_nodes(directory: Path) -> Iterator[Door]:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`climit`: writes `frames` frames of `size` bytes to each of `subscribers` sockets at a time."""
+    """`climit`: writes `frames` frames of `size` bytes to each of `subscribers` sockets at once."""
 
     program: Path
     subscribers: int
@@ -201,12 +202,18 @@ load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
 daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/error.log;
 events {{ worker_connections 12000; }}
 http {{
-  access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi; keepalive_requests 1000000000;
+  access_log off;
+  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+  fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
+  scgi_temp_path {directory}/scgi; keepalive_requests 1000000000;
   server {{
     listen 127.0.0.1:{port};
-    location ~ /sub/(.*)$ {{ nchan_subscriber websocket; nchan_channel_id $1; nchan_subscriber_first_message newest; }}
-    location ~ /pub/(.*)$ {{ nchan_publisher; nchan_channel_id $1; nchan_message_buffer_length 1000; }}
+    location ~ /sub/(.*)$ {{
+      nchan_subscriber websocket; nchan_channel_id $1; nchan_subscriber_first_message newest;
+    }}
+    location ~ /pub/(.*)$ {{
+      nchan_publisher; nchan_channel_id $1; nchan_message_buffer_length 1000;
+    }}
     location / {{ return 200; }}
   }}
 }}
@@ -217,7 +224,7 @@ http {{
 def _program(
     command: list[str], port: int | None = None, **environment: str
 ) -> Iterator[tuple[int, int]]:
-    """A server that takes its port as the last word, or has one already: its process id and port."""
+    """Process id and port of a server that takes its port as the last word, or has one already."""
     words = command if port else [*command, str(free_port())]
     port = port or int(words[-1])
     with cores.pinned(cores.SERVER):

@@ -45,7 +45,7 @@ async def publish(
 
 
 async def told(node: Node, channel: str, bad: list[Position], good: list[Position]) -> None:
-    """What history says of a log that begins and ends with an event, and is unreadable in between."""
+    """What history says of a log that is unreadable between its first and its last event."""
     first, last = good
     history = node.broker.history
     piece = await history(channel, Earliest(), 10)

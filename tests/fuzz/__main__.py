@@ -17,8 +17,9 @@ SECONDS = 3600
 LENGTH = 2048
 DONE = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+) ft: (\d+) corp: (\d+)/\S+.*exec/s: (\d+)")
 RUNS = {
-    "frames": 100_000, "commands": 80_000, "bodies": 150_000, "streams": 40_000, "words": 400_000, "handshake": 150_000,
-    "encoders": 100_000, "credentials": 100_000, "key_sets": 50_000, "queries": 50_000,
+    "frames": 100_000, "commands": 80_000, "bodies": 150_000, "streams": 40_000, "words": 400_000,
+    "handshake": 150_000, "encoders": 100_000, "credentials": 100_000, "key_sets": 50_000,
+    "queries": 50_000,
 }  # fmt: skip
 """Executions by target. Named here, because what the targets test must not be imported before it is
 instrumented.
@@ -48,7 +49,8 @@ def run(name: str, runs: int, found: Path) -> str:
     log = _child(name, [*options, str(found), str(corpus)])
     figures = DONE.search(log)
     assert figures is not None, log[-2000:]
-    return f"| {name} | {' | '.join(f'{int(figures[n]):,}' for n in (1, 5, 2, 3))} | {len(list(corpus.iterdir()))} |"
+    counts = " | ".join(f"{int(figures[n]):,}" for n in (1, 5, 2, 3))
+    return f"| {name} | {counts} | {len(list(corpus.iterdir()))} |"
 
 
 def _child(name: str, options: list[str]) -> str:

@@ -13,9 +13,9 @@ REPLY = 20 * 1024
 each.
 """
 CODES = {
-    "invalid_json", "too_deep", "invalid_frame", "invalid_channel", "unknown_channel", "invalid_since", "already_subscribed", "forbidden",
-    "not_subscribed", "too_many_subscriptions", "invalid_event",
-    "invalid_token",
+    "invalid_json", "too_deep", "invalid_frame", "invalid_channel", "unknown_channel",
+    "invalid_since", "already_subscribed", "forbidden", "not_subscribed", "too_many_subscriptions",
+    "invalid_event", "invalid_token",
 }  # fmt: skip
 
 

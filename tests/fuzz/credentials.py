@@ -30,7 +30,7 @@ def authenticator() -> Authenticator:
 
 
 def credentials(data: bytes) -> None:
-    """A token is accepted when its signature, time and claims are, and refused in words otherwise."""
+    """A token is accepted if its signature, time and claims are, and refused in words otherwise."""
     source = Source(data)
     flags = source.byte()
     parts = source.rest().split(b"\x00", 2)

@@ -135,7 +135,7 @@ def node() -> ChannelTypes:
 
 
 def framed(data: bytes, first: int = 0x81) -> bytes:
-    """A client's frame whose mask changes nothing, as masking in Python would be most of the time."""
+    """A client's frame whose mask changes nothing: masking in Python would be most of the time."""
     size = len(data)
     length = (
         bytes((0x80 | size,))
@@ -358,8 +358,8 @@ ENTRANCES: dict[str, tuple[Callable[[bytes], None], int]] = {
 }
 
 JSON_HEADS = (
-    "", "[", '{"a":[', '{"data":', '{"sender":"a","text":[', '{"level":"info","message":"m","fields":{',
-    '{"value":[', "{", '{"l":[',
+    "", "[", '{"a":[', '{"data":', '{"sender":"a","text":[',
+    '{"level":"info","message":"m","fields":{', '{"value":[', "{", '{"l":[',
 )  # fmt: skip
 PING = '{"type":"ping"}¦'.encode()
 LINE = Recipe("", "1¦", "")
@@ -376,16 +376,17 @@ which are all taken.
 """
 PUBLISH = '{"type":"publish","channel":'
 MESSAGES = (
-    '{"type":"ping",', '{"type":"ping","x":[', PUBLISH + '"json.a","data":[', PUBLISH + '"chat.a","data":{',
-    PUBLISH + '"json.a","data":1,"attributes":{', '{"type":"subscribe","channel":"', '{"type":"auth","token":"',
-    "[", '{"ref":[', PUBLISH + '"form.a","data":{"l":[', '{"type":"unsubscribe","channel":[',
+    '{"type":"ping",', '{"type":"ping","x":[', PUBLISH + '"json.a","data":[',
+    PUBLISH + '"chat.a","data":{', PUBLISH + '"json.a","data":1,"attributes":{',
+    '{"type":"subscribe","channel":"', '{"type":"auth","token":"', "[", '{"ref":[',
+    PUBLISH + '"form.a","data":{"l":[', '{"type":"unsubscribe","channel":[',
     PUBLISH + '"log.a","data":{',
 )  # fmt: skip
 ITEMS = (
-    "[],", "{},", "1,", "1e5,", '"",', '"~",', '"~":1,', '"x~":[[]],', '"a":1,', "[[],[]],", '{"k":~},',
-    "12345678901234567890,", "0.1234567890123,", "null,", "[" * 28 + "]" * 28 + ",", "\\u00e9",
-    "\\ud83d\\ude00", "\\\\", "é", "[", "{", '"[",', '{"a":{"b":[]}},', "true,", '[""],', "-0.0,", "1E400,",
-    '"\\"",', " ",
+    "[],", "{},", "1,", "1e5,", '"",', '"~",', '"~":1,', '"x~":[[]],', '"a":1,', "[[],[]],",
+    '{"k":~},', "12345678901234567890,", "0.1234567890123,", "null,", "[" * 28 + "]" * 28 + ",",
+    "\\u00e9", "\\ud83d\\ude00", "\\\\", "é", "[", "{", '"[",', '{"a":{"b":[]}},', "true,", '[""],',
+    "-0.0,", "1E400,", '"\\"",', " ",
 )  # fmt: skip
 TAILS = ("", "]", "}", "]}", "}}", "]}}", '"}', '"]}', '"', "1]", "1]}", ",1]}")
 LINES = ("x¦", "¦", "1¦", "[]¦", "{¦", '"¦', "[" * 40 + "¦", '{"a":~}¦', "\r¦", " ¦")
@@ -404,8 +405,8 @@ QUERIES = (
     "member=a&",
 )
 STREAMS = (
-    "channel=json.a&since=", "channel=json.a¦", "channel=json.a&channel=chat.a¦", "since=", "channel=json.a&member=",
-    "channel=json.a&lastEventId=",
+    "channel=json.a&since=", "channel=json.a¦", "channel=json.a&channel=chat.a¦", "since=",
+    "channel=json.a&member=", "channel=json.a&lastEventId=",
 )  # fmt: skip
 JOIN = '{"type":"subscribe","channel":"json.'
 COMMANDS = (

@@ -14,8 +14,9 @@ from tests.fuzz.words import handshake, words
 
 CORPUS = Path(__file__).parent / "corpus"
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    "frames": frames, "commands": commands, "bodies": bodies, "streams": streams, "words": words, "handshake": handshake,
-    "encoders": encoders, "credentials": credentials, "key_sets": key_sets, "queries": queries,
+    "frames": frames, "commands": commands, "bodies": bodies, "streams": streams, "words": words,
+    "handshake": handshake, "encoders": encoders, "credentials": credentials, "key_sets": key_sets,
+    "queries": queries,
 }  # fmt: skip
 
 

@@ -26,7 +26,8 @@ from tests.fuzz.source import Source
 from tests.unit.session.test_session import Client
 
 NAMES = (
-    b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions", b"sec-websocket-protocol", b"x",
+    b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions",
+    b"sec-websocket-protocol", b"x",
 )  # fmt: skip
 USUAL = [(b"sec-websocket-version", b"13"), (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ==")]
 ANSWER = {
