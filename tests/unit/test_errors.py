@@ -79,16 +79,16 @@ def test_close_codes_that_clients_reconnect_on_are_those_of_faults_that_pass() -
         code for code, kind in TABLE.items() if kind.status in (408, 429) or kind.status >= 500
     }
     assert again == {
-        "slow_consumer", "ping_timeout", "request_timeout", "internal", "broker_unavailable", "too_many_channels", "shutting_down",
-        "rate_limited",
-        "too_many_connections", "node_full", "disconnected", "keys_unavailable",
+        "slow_consumer", "ping_timeout", "request_timeout", "internal", "broker_unavailable",
+        "too_many_channels", "shutting_down", "rate_limited", "too_many_connections", "node_full",
+        "disconnected", "keys_unavailable",
     }  # fmt: skip
 
 
 def test_a_limit_is_named_by_the_class_or_where_it_is_one_of_several_by_the_error() -> None:
     assert {code: kind.limit for code, kind in TABLE.items() if kind.limit} == {
-        "too_deep": "depth", "too_many_subscriptions": "subscriptions", "too_many_channels": "channels", "node_full": "connections",
-        "rate_limited": "publish_rate",
+        "too_deep": "depth", "too_many_subscriptions": "subscriptions",
+        "too_many_channels": "channels", "node_full": "connections", "rate_limited": "publish_rate",
     }  # fmt: skip
     error = errors.PayloadTooLarge("too large")
     assert error.with_limit("batch") is error
@@ -117,7 +117,8 @@ def test_fields_are_code_and_message_and_details_only_where_there_are_any() -> N
 
 def test_a_problem_document_without_details_has_no_such_field() -> None:
     assert InvalidJson("no").as_problem() == {
-        "type": "about:blank", "title": "Bad Request", "status": 400, "code": "invalid_json", "detail": "no",
+        "type": "about:blank", "title": "Bad Request", "status": 400, "code": "invalid_json",
+        "detail": "no",
     }  # fmt: skip
 
 

@@ -73,7 +73,8 @@ def test_what_patterns_cover(pattern: str, covered: list[str], others: list[str]
 
 @pytest.mark.parametrize(
     "pattern",
-    ["", ".", "a.", "a..b", ">.a", "a.>.b", "a>", "a*", "*a", "**", ">>", "a b", "a\n", "\na", "é", "a/b", "a.*b", "x" * 201, ".*", "a|b"],
+    ["", ".", "a.", "a..b", ">.a", "a.>.b", "a>", "a*", "*a", "**", ">>", "a b", "a\n", "\na", "é",
+     "a/b", "a.*b", "x" * 201, ".*", "a|b"],
 )  # fmt: skip
 def test_what_is_no_pattern_is_refused(pattern: str) -> None:
     with pytest.raises(ValueError, match="expected a channel pattern such as"):

@@ -19,7 +19,10 @@ def test_grants_are_by_action() -> None:
 
 
 def test_a_stranger_is_told_to_say_who_it_is() -> None:
-    expected = r"publishing to 'chat\.lobby' needs a token or an API key, and none was sent; expected Authorization: Bearer"
+    expected = (
+        r"publishing to 'chat\.lobby' needs a token or an API key, and none was sent; "
+        r"expected Authorization: Bearer"
+    )
     with pytest.raises(Unauthorized, match=expected):
         STRANGER.authorize(Action.PUBLISH, "chat.lobby", NO_ONE)
 

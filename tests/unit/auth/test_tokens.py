@@ -182,8 +182,8 @@ def test_keys_that_a_token_brings_along_are_not_looked_at() -> None:
 @pytest.mark.parametrize(
     "header",
     [
-        {"crit": ["b64"], "b64": False}, {"crit": []}, {"crit": None}, {"crit": "exp"}, {"crit": ["exp"]}, {"b64": False},
-        {"crit": ["https://x"], "https://x": 1},
+        {"crit": ["b64"], "b64": False}, {"crit": []}, {"crit": None}, {"crit": "exp"},
+        {"crit": ["exp"]}, {"b64": False}, {"crit": ["https://x"], "https://x": 1},
     ],
 )  # fmt: skip
 def test_critical_extensions_are_refused(header: dict[str, Any]) -> None:
@@ -276,7 +276,7 @@ def test_the_depth_of_a_token_is_bounded_by_us_and_not_by_the_interpreter(
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le"])
 @pytest.mark.parametrize("where", ["header", "claims"])
 def test_a_token_is_utf_8(encoding: str, where: str) -> None:
-    """Python's parser would take all of these, in which brackets cannot be counted. RFC 7519, 7.1."""
+    """RFC 7519, 7.1. Python's parser would take all of these; brackets cannot be counted there."""
     header, payload = json.dumps(HS256), json.dumps(claims())
     text = (
         signed(header.encode(encoding), claims())
@@ -422,8 +422,10 @@ def test_a_token_for_somebody_else_is_refused_where_no_audience_is_configured() 
 @pytest.mark.parametrize(
     "channels",
     [
-        5, "chat.*", ["chat.*"], True, {"subscribe": "chat.*"}, {"subscribe": [5]}, {"subscribe": ["a b"]}, {"subscribe": [None]},
-        {"admin": ["chat.*"]}, {"subscribe": {"chat": 1}}, {"subscribe": [f"a{n}" for n in range(101)]}, {"subscribe": None},
+        5, "chat.*", ["chat.*"], True, {"subscribe": "chat.*"}, {"subscribe": [5]},
+        {"subscribe": ["a b"]}, {"subscribe": [None]}, {"admin": ["chat.*"]},
+        {"subscribe": {"chat": 1}}, {"subscribe": [f"a{n}" for n in range(101)]},
+        {"subscribe": None},
     ],
 )  # fmt: skip
 def test_grants_that_are_none_are_refused(channels: Any) -> None:
@@ -433,8 +435,10 @@ def test_grants_that_are_none_are_refused(channels: Any) -> None:
 @pytest.mark.parametrize(
     ("channels", "what"),
     [
-        (["chat.*"], "channels is an array; expected an object"), ("chat.*", "channels is a text; expected an object"),
-        ({"read": ["chat.*"]}, "channels has 'read'; expected "), ({"publish": "chat.*"}, "channels.publish is no array; expected"),
+        (["chat.*"], "channels is an array; expected an object"),
+        ("chat.*", "channels is a text; expected an object"),
+        ({"read": ["chat.*"]}, "channels has 'read'; expected "),
+        ({"publish": "chat.*"}, "channels.publish is no array; expected"),
     ],
 )  # fmt: skip
 def test_grants_that_are_none_are_told_with_what_there_is(channels: Any, what: str) -> None:

@@ -23,7 +23,8 @@ def test_check_lists_the_variables_that_it_ignores() -> None:
         "the built-in sample configuration: good; channel types chat, logs, iot\n",
     )
     assert result.stderr.startswith(
-        f"eventhub: ignored {', '.join(sorted(LINKS))}: Kubernetes set them for a Service named eventhub"
+        f"eventhub: ignored {', '.join(sorted(LINKS))}: "
+        "Kubernetes set them for a Service named eventhub"
     )
 
 
@@ -61,7 +62,8 @@ def test_check_warns_if_auth_has_no_keys(tmp_path: Path) -> None:
         ("port: x\nhost: 5", "port: "),
         (
             "proxies: [10.0.0.0/33]",
-            "proxies.0: expected the address of a proxy or a network, such as 10.0.0.7 or 10.0.0.0/8, received '10.0.0.0/33'",
+            "proxies.0: expected the address of a proxy or a network, "
+            "such as 10.0.0.7 or 10.0.0.0/8, received '10.0.0.0/33'",
         ),
         ("channels: {a: {payload: nonsense}}", "channels.a: payload is 'nonsense'"),
         (

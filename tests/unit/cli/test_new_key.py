@@ -56,9 +56,11 @@ def test_the_entry_of_an_operator_key_says_operator() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("a b",), "name: "), (("a", "--publish", "a b"), "publish: expected a channel pattern"), (("a", "--rate", "0"), "rate: "),
-        (("a", "--rate", "nan"), "rate: "), (("a", "--expires", "soon"), "an age is 'soon'"),
-        (("a", "--expires", "9" * 30 + "d"), "an age is "), (("a", "--expires", "4000000d"), "before the year 10000"),
+        (("a b",), "name: "), (("a", "--publish", "a b"), "publish: expected a channel pattern"),
+        (("a", "--rate", "0"), "rate: "), (("a", "--rate", "nan"), "rate: "),
+        (("a", "--expires", "soon"), "an age is 'soon'"),
+        (("a", "--expires", "9" * 30 + "d"), "an age is "),
+        (("a", "--expires", "4000000d"), "before the year 10000"),
     ],
 )  # fmt: skip
 def test_options_that_the_configuration_would_refuse_are_refused(

@@ -70,8 +70,9 @@ def test_a_new_token_is_signed_with_the_private_key(tmp_path: Path, algorithm: s
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("ana", "--id", "b"), "has no key b"), (("ana", "--expires", "soon"), "an age is 'soon'"), (("",), "SUBJECT has 0 characters"),
-        (("x" * 201,), "SUBJECT has 201 characters"), (("a\nb",), "SUBJECT"), (("ana", "--publish", "a b"), "expected a channel pattern"),
+        (("ana", "--id", "b"), "has no key b"), (("ana", "--expires", "soon"), "an age is 'soon'"),
+        (("",), "SUBJECT has 0 characters"), (("x" * 201,), "SUBJECT has 201 characters"),
+        (("a\nb",), "SUBJECT"), (("ana", "--publish", "a b"), "expected a channel pattern"),
         (("ana", "--expires", "4000000d"), "before the year 10000"),
     ],
 )  # fmt: skip

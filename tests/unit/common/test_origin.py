@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from eventhub.common.origin import Origin, Origins, check_pattern, is_of_host, parse_origin
 
 NO_ORIGIN = [
-    "", "null", "*", "hub.example:8000", "http://", "http://.", "://x", "http://evil.example/hub.example:8000", "http://user@hub.example",
-    "http://hub.example:8000:8000", "http://[::1", "http://]", "http://[hub.example:8000]", "http://hub.example:", "http://hub.example?x",
-    "http://hub.example\n", "http://a b", "\xff\xfe", "1http://x", "http://x:123456",
+    "", "null", "*", "hub.example:8000", "http://", "http://.", "://x",
+    "http://evil.example/hub.example:8000", "http://user@hub.example",
+    "http://hub.example:8000:8000", "http://[::1", "http://]", "http://[hub.example:8000]",
+    "http://hub.example:", "http://hub.example?x", "http://hub.example\n", "http://a b", "\xff\xfe",
+    "1http://x", "http://x:123456",
 ]  # fmt: skip
 
 
@@ -38,16 +40,19 @@ def test_an_origin_has_one_form(text: str, shown: str) -> None:
 
 
 SAME = [
-    ("http://localhost", "localhost"), ("http://localhost", "localhost:80"), ("http://localhost:80", "LocalHost"),
-    ("https://hub.example", "hub.example:443"), ("https://hub.example", "hub.example"), ("http://hub.example.", "hub.example:80"),
-    ("http://hub.example:8000", "hub.example.:8000"), ("http://[::1]", "[::1]:80"), ("http://[::1]:8000", "[0:0:0:0:0:0:0:1]:8000"),
-    ("http://127.0.0.1:8000", "127.0.0.1:8000"),
+    ("http://localhost", "localhost"), ("http://localhost", "localhost:80"),
+    ("http://localhost:80", "LocalHost"), ("https://hub.example", "hub.example:443"),
+    ("https://hub.example", "hub.example"), ("http://hub.example.", "hub.example:80"),
+    ("http://hub.example:8000", "hub.example.:8000"), ("http://[::1]", "[::1]:80"),
+    ("http://[::1]:8000", "[0:0:0:0:0:0:0:1]:8000"), ("http://127.0.0.1:8000", "127.0.0.1:8000"),
 ]  # fmt: skip
 OTHER = [
-    ("http://localhost", "localhost:443"), ("https://localhost", "localhost:80"), ("http://localhost", "localhost:8000"),
-    ("http://localhost:8000", "localhost"), ("http://hub.example", "hub.example.evil"), ("http://hub.example", ""),
-    ("http://hub.example", "hub.example, evil"), ("http://hub.example", "user@hub.example"), ("capacitor://localhost", "localhost"),
-    ("file://", ""), ("chrome-extension://localhost", "localhost:80"),
+    ("http://localhost", "localhost:443"), ("https://localhost", "localhost:80"),
+    ("http://localhost", "localhost:8000"), ("http://localhost:8000", "localhost"),
+    ("http://hub.example", "hub.example.evil"), ("http://hub.example", ""),
+    ("http://hub.example", "hub.example, evil"), ("http://hub.example", "user@hub.example"),
+    ("capacitor://localhost", "localhost"), ("file://", ""),
+    ("chrome-extension://localhost", "localhost:80"),
 ]  # fmt: skip
 
 
@@ -132,9 +137,10 @@ BELOW = [
     "https://app.example.com.",
 ]
 NOT_BELOW = [
-    "https://example.com", "https://evil-example.com", "https://evilexample.com", "https://example.com.evil.com", "http://app.example.com",
-    "https://app.example.com:8443", "https://.example.com", "https://app.example.com/x.example.com",
-    "https://x@app.example.com", "null", "*", "",
+    "https://example.com", "https://evil-example.com", "https://evilexample.com",
+    "https://example.com.evil.com", "http://app.example.com", "https://app.example.com:8443",
+    "https://.example.com", "https://app.example.com/x.example.com", "https://x@app.example.com",
+    "null", "*", "",
 ]  # fmt: skip
 
 

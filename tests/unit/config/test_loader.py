@@ -152,7 +152,8 @@ def test_the_file_sets_every_kind_of_key(write: Write) -> None:
             shutdown: {grace: 2}
             log: {level: debug, format: json, access: true}
             channels:
-              orders: {payload: log, presence: true, slow: drop, publish: [], history: {events: 0, age: 90s}}
+              orders: {payload: log, presence: true, slow: drop, publish: [],
+                       history: {events: 0, age: 90s}}
             """
         )
     )
@@ -225,7 +226,8 @@ def test_nested_keys_are_joined_by_two_underscores(
     monkeypatch.setenv("EVENTHUB_CHANNELS__CHAT__HISTORY__AGE", "5m")
     settings = load(
         write(
-            "limits: {batch: 7, depth: 6}\nchannels: {chat: {payload: chat, history: {events: 9}}, logs: {}}"
+            "limits: {batch: 7, depth: 6}\n"
+            "channels: {chat: {payload: chat, history: {events: 9}}, logs: {}}"
         )
     )
     assert (settings.limits.depth, settings.limits.batch) == (5, 7)
@@ -394,13 +396,14 @@ def test_the_variable_that_names_the_file_and_those_of_others_are_no_keys(
         ),
         (
             "channels: {a: {zzz: 1}}",
-            "channels.a.zzz: unknown key; expected one of anonymous, history, payload, presence, publish, rate, slow",
+            "channels.a.zzz: unknown key; "
+            "expected one of anonymous, history, payload, presence, publish, rate, slow",
         ),
         (
             "zzz: 1",
             "zzz: unknown key; expected one of "
-            "auth, broker, channels, compression, heartbeat, host, insecure, limits, log, native, origins, port, proxies, shutdown, tls, "
-            "tracing, workers",
+            "auth, broker, channels, compression, heartbeat, host, insecure, limits, log, native, "
+            "origins, port, proxies, shutdown, tls, tracing, workers",
         ),
     ],
 )
@@ -563,8 +566,10 @@ def test_everything_about_authentication_can_be_set(write: Write) -> None:
               query: true
               public_metrics: true
               keys:
-              - {{name: backend, hash: '{HASH}', publish: [chat.*, iot.a.>], subscribe: chat.lobby, presence: '>', expires: 2027-01-31}}
-              - {{name: ops, hash: '{HASH[:-1]}1', operator: true, rate: 2.5, expires: '2027-01-31T12:00:00+02:00'}}
+              - {{name: backend, hash: '{HASH}', publish: [chat.*, iot.a.>],
+                  subscribe: chat.lobby, presence: '>', expires: 2027-01-31}}
+              - {{name: ops, hash: '{HASH[:-1]}1', operator: true, rate: 2.5,
+                  expires: '2027-01-31T12:00:00+02:00'}}
               tokens:
                 keys: [{{algorithm: ES256, id: a, file: public.pem}}, {TOKEN_KEY}]
                 jwks: https://issuer.example:8443/keys?x=y
@@ -750,7 +755,8 @@ def test_a_fault_of_yaml_does_not_show_the_line(write: Write, content: str) -> N
 def test_a_fault_of_several_keys_does_not_show_the_others(write: Write) -> None:
     found = fault(
         write(
-            f"auth: {{tokens: {{keys: [{TOKEN_KEY}]}}}}\nlimits: {{event_bytes: 4096, body_bytes: 1024}}"
+            f"auth: {{tokens: {{keys: [{TOKEN_KEY}]}}}}\n"
+            "limits: {event_bytes: 4096, body_bytes: 1024}"
         )
     )
     assert found.endswith(": limits.event_bytes is 4096; expected at most limits.body_bytes")
@@ -759,10 +765,12 @@ def test_a_fault_of_several_keys_does_not_show_the_others(write: Write) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("EVENTHUB_AUTH", "s3cret"), ("EVENTHUB_AUTH", '{"tokens": {"secret": "s3cret'), ("EVENTHUB_AUTH", '["s3cret"]'),
-        ("EVENTHUB_AUTH__KEYS", "s3cret"), ("EVENTHUB_AUTH__KEYS", '[{"hash": "s3cret"}]'), ("EVENTHUB_AUTH__TOKENS", "s3cret"),
-        ("EVENTHUB_AUTH__TOKENS__KEYS", '[{"algorithm": "HS256", "secret": ["s3cret"]}]'), ("EVENTHUB_AUTH__TOKENS__KEYS", "{s3cret"),
-        ("EVENTHUB_AUTH__TOKENS__JWKS", "s3cret"), ("EVENTHUB_AUTH__TOKENS__LEEWAY", "s3cret"), ("EVENTHUB_AUTH__QUERY", "s3cret"),
+        ("EVENTHUB_AUTH", "s3cret"), ("EVENTHUB_AUTH", '{"tokens": {"secret": "s3cret'),
+        ("EVENTHUB_AUTH", '["s3cret"]'), ("EVENTHUB_AUTH__KEYS", "s3cret"),
+        ("EVENTHUB_AUTH__KEYS", '[{"hash": "s3cret"}]'), ("EVENTHUB_AUTH__TOKENS", "s3cret"),
+        ("EVENTHUB_AUTH__TOKENS__KEYS", '[{"algorithm": "HS256", "secret": ["s3cret"]}]'),
+        ("EVENTHUB_AUTH__TOKENS__KEYS", "{s3cret"), ("EVENTHUB_AUTH__TOKENS__JWKS", "s3cret"),
+        ("EVENTHUB_AUTH__TOKENS__LEEWAY", "s3cret"), ("EVENTHUB_AUTH__QUERY", "s3cret"),
         ("EVENTHUB_AUTH__TOKENS__SECRET", "s3cret"),
     ],
 )  # fmt: skip
@@ -791,9 +799,10 @@ def test_authentication_can_come_from_the_environment(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     "content",
     [
-        "a: b: c", "a: [", "a: {", "'", "\t a", "a: &x [*y]", "? [a]\n: b", "? {a: 1}\n: b", b"\xff\xfe", b"host: \xff", b"a: \x00", "%",
-        "a: !!python/object:os.x {}",
-        "port: !!int abc", "heartbeat: !!float x", "host: 2026-13-45", "host: 2026-11-22T99:00:00Z", "port: 0b_", "host: !!timestamp x",
+        "a: b: c", "a: [", "a: {", "'", "\t a", "a: &x [*y]", "? [a]\n: b", "? {a: 1}\n: b",
+        b"\xff\xfe", b"host: \xff", b"a: \x00", "%", "a: !!python/object:os.x {}",
+        "port: !!int abc", "heartbeat: !!float x", "host: 2026-13-45", "host: 2026-11-22T99:00:00Z",
+        "port: 0b_", "host: !!timestamp x",
     ],
 )  # fmt: skip
 def test_a_file_that_is_not_yaml_is_refused(write: Write, content: str | bytes) -> None:

@@ -161,11 +161,15 @@ def _brief(message: dict[str, str]) -> str:
         case "event":
             return message["id"]
         case "subscribed":
-            return f"subscribed {message['position']}, head {message['head']}{'' if message['recovered'] else ', not recovered'}"
+            recovered = "" if message["recovered"] else ", not recovered"
+            return f"subscribed {message['position']}, head {message['head']}{recovered}"
         case _:
             assert message["channel"] == CHANNEL
             skipped = f" {message['skipped']}" if "skipped" in message else ""
-            return f"gap {message['after']} < {message['before']} @{message['position']} {message['reason']}{skipped}"
+            return (
+                f"gap {message['after']} < {message['before']} "
+                f"@{message['position']} {message['reason']}{skipped}"
+            )
 
 
 def at(offset: int, epoch: str = "a") -> Position:
@@ -275,9 +279,7 @@ def test_an_announcement_repeated_after_a_gap_of_the_broker_is_not_written_again
     assert ana.told() == [*STARTED, *ids(1, 3)]
 
 
-def test_announcements_after_a_gap_of_the_broker_go_on_and_a_page_asked_for_since_ends_the_unverified_state() -> (
-    None
-):
+def test_after_a_broker_gap_announcements_go_on_and_a_page_ends_the_unverified_state() -> None:
     node = Node()
     ana = node.join()
     node.publish()

@@ -704,8 +704,9 @@ class World:
 
 
 STEPS = {
-    "nothing": 1, "publish": 2, "publish_and_deliver": 8, "deliver": 3, "open": 1, "look": 2, "answer": 6,
-    "flush": 2, "slice": 6, "tick": 2, "subscribe": 4, "resume": 2, "unsubscribe": 1, "consume": 4,
+    "nothing": 1, "publish": 2, "publish_and_deliver": 8, "deliver": 3, "open": 1, "look": 2,
+    "answer": 6, "flush": 2, "slice": 6, "tick": 2, "subscribe": 4, "resume": 2, "unsubscribe": 1,
+    "consume": 4,
 }  # fmt: skip
 TROUBLE = {
     "deliver_again": 1,

@@ -336,8 +336,9 @@ def test_wrong_arguments_of_the_native_way_are_type_errors(arguments: tuple[Any,
 
 def test_a_tls_connection_has_no_way_past_its_transport(tmp_path: Path) -> None:
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
-         "-days", "2", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-subj", "/CN=localhost", "-days", "2", "-keyout", tmp_path / "key.pem",
+         "-out", tmp_path / "cert.pem"],
         check=True, capture_output=True,
     )  # fmt: skip
     server, client = (

@@ -62,8 +62,9 @@ def test_tokens_joined_by_dots_are_a_name(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "chat.", ".chat", "chat..lobby", "chat lobby", " chat", "chat ", "chat\n", "\nchat", "chat/lobby", "chat:x", "chat*",
-     "chat.>", "ação", "chat.é", "chat.٣", "🦊", "chat\x00", "chat%2Elobby", 'chat"', "a,b", "a@b", "chat.\ud800"],
+    ["", ".", "..", "chat.", ".chat", "chat..lobby", "chat lobby", " chat", "chat ", "chat\n",
+     "\nchat", "chat/lobby", "chat:x", "chat*", "chat.>", "ação", "chat.é", "chat.٣", "🦊",
+     "chat\x00", "chat%2Elobby", 'chat"', "a,b", "a@b", "chat.\ud800"],
 )  # fmt: skip
 def test_anything_else_is_no_name(name: str) -> None:
     with pytest.raises(InvalidChannel, match="expected tokens of A-Z a-z 0-9 _ - joined by dots"):
@@ -127,7 +128,8 @@ def test_a_malformed_name_of_a_declared_type_is_malformed() -> None:
 def test_the_nearest_type_is_suggested() -> None:
     with pytest.raises(
         UnknownChannel,
-        match=r"channel 'chta\.lobby' is of type 'chta', which is not declared; did you mean 'chat'\?",
+        match=r"channel 'chta\.lobby' is of type 'chta', which is not declared; "
+        r"did you mean 'chat'\?",
     ):
         TYPES.resolve("chta.lobby")
 

@@ -112,11 +112,14 @@ def test_an_age_is_found_again(number: int, unit: str) -> None:
 
 
 MALFORMED = [
-    "", " ", "-", "--1", "-0", "-01", "-1.5", "-1e3", "- 20", "+20", "20", "-1000000000", "-20 ", " -20", "-20\n", "-\u0662",
+    "", " ", "-", "--1", "-0", "-01", "-1.5", "-1e3", "- 20", "+20", "20", "-1000000000", "-20 ",
+    " -20", "-20\n", "-\u0662",
     "Latest", "EARLIEST", "latest ", "latest\n", "oldest", "now", "null",
-    "k3x9-", "-k3x9", "k3x9", "k3x9--1", "k3x9-01", "k3x9-1.0", "k3x9-+1", "k3x9-1 ", "k3x9-1\n", "K3X9-1", "k_x-1", "k.x-1", "é-1",
-    "k3x9-\u0661", "k3x9-9223372036854775808", "k3x9-99999999999999999999", "k" * 17 + "-1", "k3x9-1-2", "k3x9-0x1",
-    "10", "10 m", "10M", "10min", "10w", "10y", "m", "1.5h", "1h30m", "-10m", "10m\n", "1000000000s", "\u0661m", "10mss",
+    "k3x9-", "-k3x9", "k3x9", "k3x9--1", "k3x9-01", "k3x9-1.0", "k3x9-+1", "k3x9-1 ", "k3x9-1\n",
+    "K3X9-1", "k_x-1", "k.x-1", "é-1", "k3x9-\u0661", "k3x9-9223372036854775808",
+    "k3x9-99999999999999999999", "k" * 17 + "-1", "k3x9-1-2", "k3x9-0x1",
+    "10", "10 m", "10M", "10min", "10w", "10y", "m", "1.5h", "1h30m", "-10m", "10m\n",
+    "1000000000s", "\u0661m", "10mss",
     "chat.lobby@k3x9-41", "a@k3x9-1,b@k3x9-2", "@", ",",
     "\x00", "k3x9-1\x00", "🦊", "x" * 100_000,
 ]  # fmt: skip
@@ -136,8 +139,10 @@ def test_a_malformed_since_is_refused_with_the_forms_named(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "hint"),
     [
-        ("10 m", "(units ms s m h d)"), ("5w", "(units ms s m h d)"), ("2026-11-29T20:00:00Z", "; a date or a time is not taken"),
-        ("20:00", "; a date or a time is not taken"), ("chat.lobby@k3x9-41", "or a WebSocket, which names the channels"),
+        ("10 m", "(units ms s m h d)"), ("5w", "(units ms s m h d)"),
+        ("2026-11-29T20:00:00Z", "; a date or a time is not taken"),
+        ("20:00", "; a date or a time is not taken"),
+        ("chat.lobby@k3x9-41", "or a WebSocket, which names the channels"),
         (" 10m", "a + in an address is a space (%2B is one)"),
     ],
 )  # fmt: skip

@@ -19,20 +19,29 @@ def said(body: bytes) -> str:
     [
         ("", "received nothing"), (" \n", "received nothing"),
         (SECRET, 'a text on its own is JSON in double quotes, as in "hello"'),
-        (f"{SECRET} and more = x", 'as in "hello"'), (f"'{SECRET}'", 'as in "hello"'), (f"\u201c{SECRET}\u201d", 'as in "hello"'),
-        (f"a={SECRET}&c=d", "this is a form (application/x-www-form-urlencoded)"), (f"payload=%7B{SECRET}%7D\n", "this is a form"),
+        (f"{SECRET} and more = x", 'as in "hello"'), (f"'{SECRET}'", 'as in "hello"'),
+        (f"\u201c{SECRET}\u201d", 'as in "hello"'),
+        (f"a={SECRET}&c=d", "this is a form (application/x-www-form-urlencoded)"),
+        (f"payload=%7B{SECRET}%7D\n", "this is a form"),
         (f"<a>{SECRET}</a>", "XML or HTML"), ("\ufeff{}", "send it without one"),
-        (f"{{'{SECRET}':1}}", "names and texts stand in double quotes"), (f"{{{SECRET}:1}}", "names and texts stand in double quotes"),
+        (f"{{'{SECRET}':1}}", "names and texts stand in double quotes"),
+        (f"{{{SECRET}:1}}", "names and texts stand in double quotes"),
         (f'{{"a": {SECRET}}}', "names and texts stand in double quotes"),
         ('{"a":True}', "JSON writes true, false and null"), ('{"a":NaN}', "has no NaN"),
-        ('{"a":1}\n{"a":2}\n', "one event a line is sent with Content-Type: application/x-ndjson, by curl with --data-binary"),
-        ('{"a":1}{"a":2}', "by curl with --data-binary @file or -T file, as its -d removes line breaks"),
+        ('{"a":1}\n{"a":2}\n',
+         "one event a line is sent with Content-Type: application/x-ndjson, "
+         "by curl with --data-binary"),
+        ('{"a":1}{"a":2}',
+         "by curl with --data-binary @file or -T file, as its -d removes line breaks"),
         (f'"{SECRET}" 1', "-T file"),
-        ("{", "an event itself has no line breaks"), ('{"a":1,', "no line breaks"), (f'  "{SECRET}": 1,', "no line breaks"),
-        ("}", "no line breaks"), ("  1,", "no line breaks"),
-        (f'{{"a":"{SECRET}', "; its end is missing"), ('{\n "a": 1,\n', "; its end is missing"), ('{"a":1', "; its end is missing"),
-        (f"time,level\n1,{SECRET}", "CSV is not taken"), ("1,2\n3,4\n", "CSV is not taken"), (f"21.5,{SECRET}", "CSV is not taken"),
-        ("[object Object]", "send JSON.stringify(…) of it"), ('{"a":[object Object]}', "send JSON.stringify(…) of it"),
+        ("{", "an event itself has no line breaks"), ('{"a":1,', "no line breaks"),
+        (f'  "{SECRET}": 1,', "no line breaks"), ("}", "no line breaks"),
+        ("  1,", "no line breaks"),
+        (f'{{"a":"{SECRET}', "; its end is missing"),
+        ('{\n "a": 1,\n', "; its end is missing"), ('{"a":1', "; its end is missing"),
+        (f"time,level\n1,{SECRET}", "CSV is not taken"), ("1,2\n3,4\n", "CSV is not taken"),
+        (f"21.5,{SECRET}", "CSV is not taken"), ("[object Object]", "send JSON.stringify(…) of it"),
+        ('{"a":[object Object]}', "send JSON.stringify(…) of it"),
     ],
 )  # fmt: skip
 def test_what_was_likely_meant_is_said(body: str, hint: str) -> None:
@@ -61,8 +70,8 @@ def test_other_faults_are_told_by_their_place(body: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        SECRET, f"a={SECRET}", f'{{"{SECRET}" 1}}', f"<{SECRET}>", f'"{SECRET}', f'"{SECRET}" x', f"{{{SECRET}",
-        f"'{SECRET}'", f"[{SECRET}]",
+        SECRET, f"a={SECRET}", f'{{"{SECRET}" 1}}', f"<{SECRET}>", f'"{SECRET}', f'"{SECRET}" x',
+        f"{{{SECRET}", f"'{SECRET}'", f"[{SECRET}]",
     ],
 )  # fmt: skip
 def test_the_text_is_never_shown(body: str) -> None:

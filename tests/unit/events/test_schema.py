@@ -313,9 +313,7 @@ def test_a_fault_in_a_field_of_several_types_points_at_the_field_itself() -> Non
     assert set(pointers(ORDER, b'{"item":"a","note":[]}')) == {"/note"}
 
 
-def test_a_text_that_should_hold_json_but_does_not_is_a_fault_of_the_event_and_not_of_the_body() -> (
-    None
-):
+def test_a_text_that_should_hold_json_but_does_not_is_a_fault_of_the_event() -> None:
     assert pointers(ORDER, b'{"item":"a","options":"{bad"}') == ["/options"]
 
 
@@ -424,9 +422,9 @@ def test_of_thousands_of_fields_those_that_are_unknown_are_named_before_a_model_
     monkeypatch.setattr(schema, "_validate", never)
     error = refused(schema, orjson.dumps({"sender": "ana", **{f"x{n}": [[]] for n in range(5000)}}))
     known = schema is CHAT
-    assert (
-        error.message
-        == f"the event does not fit its channel type: {5001 - known} faults, at most {MAX_FAULTS} are listed"
+    assert error.message == (
+        f"the event does not fit its channel type: {5001 - known} faults, "
+        f"at most {MAX_FAULTS} are listed"
     )
     assert (
         [fault["pointer"] for fault in error.details] == [f"/x{n}" for n in range(MAX_FAULTS)]
@@ -435,9 +433,7 @@ def test_of_thousands_of_fields_those_that_are_unknown_are_named_before_a_model_
     )
 
 
-def test_unknown_fields_are_not_looked_for_where_code_of_a_model_sees_them_first_or_they_are_allowed() -> (
-    None
-):
+def test_unknown_fields_are_not_looked_for_where_allowed_or_seen_first_by_code_of_a_model() -> None:
     class Gathered(BaseModel, extra="forbid"):
         values: dict[str, int]
 
@@ -495,7 +491,8 @@ def test_of_an_event_with_many_values_the_faults_are_not_looked_for_where_all_wo
     monkeypatch.setattr(FORM, "_validator", Judge)
     error = refused(FORM, orjson.dumps({"count": 1, "rows": [1] * 1000}))
     assert error.message == (
-        "the event does not fit its channel type; its faults are listed where it has at most 200 values, and it has up to 1003"
+        "the event does not fit its channel type; "
+        "its faults are listed where it has at most 200 values, and it has up to 1003"
     )
 
 
@@ -585,8 +582,8 @@ def write(content: bytes) -> Callable[[Path], object]:
         write(b'{"$ref":"#/nowhere"}'),
     ],
     ids=[
-        "missing", "a directory", "not JSON", "empty", "not UTF-8", "a number", "an array", "a text", "null", "unknown type", "bad keyword",
-        "bad pattern", "dangling reference",
+        "missing", "a directory", "not JSON", "empty", "not UTF-8", "a number", "an array",
+        "a text", "null", "unknown type", "bad keyword", "bad pattern", "dangling reference",
     ],
 )  # fmt: skip
 def test_a_schema_file_that_cannot_be_used_is_a_configuration_error(
@@ -634,7 +631,8 @@ def test_an_import_path_that_cannot_be_used_is_a_configuration_error(payload: st
 def test_an_unknown_payload_is_a_configuration_error_that_names_what_there_is(payload: str) -> None:
     with pytest.raises(
         ConfigurationError,
-        match=r"did you mean \w+\?|expected one of chat, log, reading, json, a \.json file, or package\.module:Model",
+        match=r"did you mean \w+\?|expected one of chat, log, reading, json, "
+        r"a \.json file, or package\.module:Model",
     ):
         load_schema(payload, HERE)
 

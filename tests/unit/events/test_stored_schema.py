@@ -101,9 +101,10 @@ LEAST = {
     "party": {"name": "y"},
 }
 MOST = {
-    **LEAST, "amount": 1e5, "leg": {"size": 1, "price": 2}, "venue": {"name": "x", "code": 1}, "party": {"name": "y", "rank": 1}, "side": 2,
-    "took": "PT5S", "ticket": "12345678123456781234567812345678", "tags": ["a"], "secret": "s", "hidden": 5, "in": 9, "options": "[1,2]",
-    "day": "2026-01-02", "ordinal": "2026-01-02",
+    **LEAST, "amount": 1e5, "leg": {"size": 1, "price": 2}, "venue": {"name": "x", "code": 1},
+    "party": {"name": "y", "rank": 1}, "side": 2, "took": "PT5S",
+    "ticket": "12345678123456781234567812345678", "tags": ["a"], "secret": "s", "hidden": 5,
+    "in": 9, "options": "[1,2]", "day": "2026-01-02", "ordinal": "2026-01-02",
 }  # fmt: skip
 NULLS = {**LEAST, "ticket": None}
 
@@ -145,7 +146,8 @@ def test_a_serializer_that_does_not_say_what_it_returns_may_return_anything() ->
     ("name", "payload"),
     [
         ("chat", {"sender": "ana", "text": "oi"}), ("log", {"level": "info", "message": "x"}),
-        ("log", {"level": "info", "message": "x", "fields": {"a": None}, "logger": None}), ("reading", {"value": 1, "unit": None}),
+        ("log", {"level": "info", "message": "x", "fields": {"a": None}, "logger": None}),
+        ("reading", {"value": 1, "unit": None}),
     ],
 )  # fmt: skip
 def test_the_built_in_payloads_fit_theirs(name: str, payload: Any) -> None:

@@ -1,4 +1,4 @@
-"""endings.py: connections are ended one after another, from the loop, whatever ending one leads to."""
+"""endings.py: connections are ended one by one, from the loop, whatever ending one leads to."""
 
 from collections.abc import Callable
 from functools import partial

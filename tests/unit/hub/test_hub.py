@@ -1,4 +1,4 @@
-"""hub.py: feeds come and go with their subscribers, follow the broker, and publishing is counted."""
+"""hub.py: feeds come and go with their subscribers and follow the broker; publishing is counted."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -67,7 +67,8 @@ def test_where_nobody_looks_a_fact_is_a_line_of_json(monkeypatch: pytest.MonkeyP
     (line,) = lines(output)
     moment = datetime.fromisoformat(line.pop("timestamp"))
     assert line == {
-        "event": "listening", "url": "http://x", "channels": ["chat"], "port": 8000, "level": "info", "logger": "eventhub.test",
+        "event": "listening", "url": "http://x", "channels": ["chat"], "port": 8000,
+        "level": "info", "logger": "eventhub.test",
     }  # fmt: skip
     assert moment.utcoffset() == timedelta(0)
 

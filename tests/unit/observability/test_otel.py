@@ -83,8 +83,9 @@ def test_a_sampled_producer_is_followed_and_its_context_passed_on_unchanged() ->
         assert (store.name, store.kind, store.parent_id) == ("store", INTERNAL, publish.span_id)
         assert publish.begin <= begin == store.begin <= store.end <= publish.end
         assert publish.attributes == {
-            "messaging.system": "eventhub", "messaging.operation.name": "publish", "messaging.operation.type": "send",
-            "messaging.destination.name": "chat.lobby", "messaging.destination.template": "chat.>", "messaging.message.id": "a-7",
+            "messaging.system": "eventhub", "messaging.operation.name": "publish",
+            "messaging.operation.type": "send", "messaging.destination.name": "chat.lobby",
+            "messaging.destination.template": "chat.>", "messaging.message.id": "a-7",
             "network.protocol.name": "http",
         }  # fmt: skip
         assert {key: publish.resource[key] for key in ("service.name", "service.instance.id")} == {

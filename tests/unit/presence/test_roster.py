@@ -232,9 +232,7 @@ def test_members_of_a_silent_node_vanish_within_the_bound() -> None:
     assert nodes.changes["n1"][-1] == PresenceChange("chat.a", "ana", joined=False)
 
 
-def test_while_the_broker_is_away_nobody_is_gone_and_who_went_meanwhile_vanishes_within_the_bound() -> (
-    None
-):
+def test_while_the_broker_is_away_nobody_is_gone_and_who_went_vanishes_within_the_bound() -> None:
     nodes = Nodes(3)
     for name, roster in nodes.rosters.items():
         roster.join("chat.a", name)

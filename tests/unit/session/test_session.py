@@ -276,8 +276,9 @@ def test_an_error_carries_the_ref_of_its_message(message: dict[str, Any], code: 
 
 @pytest.mark.parametrize(
     "message",
-    [b"", b" ", b"{", b"ping", b'{"type":"ping"} {}', b'{"type":"ping","ref":NaN}', b'\xef\xbb\xbf{"type":"ping"}', b'{"type":"\xff"}',
-     rb'{"type":"ping","ref":"\ud800"}', b"'ping'", b"\x00"],
+    [b"", b" ", b"{", b"ping", b'{"type":"ping"} {}', b'{"type":"ping","ref":NaN}',
+     b'\xef\xbb\xbf{"type":"ping"}', b'{"type":"\xff"}', rb'{"type":"ping","ref":"\ud800"}',
+     b"'ping'", b"\x00"],
 )  # fmt: skip
 def test_a_message_that_is_not_json_is_answered_without_a_ref(message: bytes) -> None:
     (reply,) = Client().raw(message)
@@ -303,8 +304,9 @@ def test_a_message_that_is_no_object_is_told_what_it_is(message: bytes, name: st
 
 @pytest.mark.parametrize(
     ("given_type", "shown"),
-    [("pong", "'pong'"), ("", "''"), ("Ping", "'Ping'"), ("x" * 60_000, "'xxx"), (5, "a JSON number"), (True, "a JSON boolean"),
-     ([], "a JSON array"), ({}, "a JSON object"), (None, "missing")],
+    [("pong", "'pong'"), ("", "''"), ("Ping", "'Ping'"), ("x" * 60_000, "'xxx"),
+     (5, "a JSON number"), (True, "a JSON boolean"), ([], "a JSON array"), ({}, "a JSON object"),
+     (None, "missing")],
 )  # fmt: skip
 def test_an_unknown_type_is_shown_and_the_known_ones_are_named(given_type: Any, shown: str) -> None:
     reply = Client().refused(type=given_type)
@@ -319,8 +321,8 @@ def test_an_unknown_type_is_shown_and_the_known_ones_are_named(given_type: Any, 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_unknown_field_is_an_error_that_points_at_it(name: str) -> None:
     needed: dict[str, dict[str, Any]] = {
-        "subscribe": {"channel": "chat"}, "unsubscribe": {"channel": "chat"}, "publish": {"channel": "free", "data": 1},
-        "auth": {"token": "x"}, "ping": {},
+        "subscribe": {"channel": "chat"}, "unsubscribe": {"channel": "chat"},
+        "publish": {"channel": "free", "data": 1}, "auth": {"token": "x"}, "ping": {},
     }  # fmt: skip
     client = Client()
     assert client.invalid(type=name, **needed[name], **{"a/b": 1}) == ["/a~1b"]
@@ -671,7 +673,8 @@ def test_a_publish_is_submitted_canonical_with_its_ref_and_the_time() -> None:
     client = Client()
     assert (
         client.raw(
-            b'{"type":"publish", "channel":"chat.a", "data": {"sender": "ana", "text": "oi"}, "ref": 9}'
+            b'{"type":"publish", "channel":"chat.a", '
+            b'"data": {"sender": "ana", "text": "oi"}, "ref": 9}'
         )
         == []
     )
@@ -854,9 +857,7 @@ def test_closing_leaves_every_channel_once() -> None:
     assert all(call[0] not in ("congested", "drained") for call in client.node.calls)
 
 
-def test_closing_takes_as_many_calls_as_it_is_given_time_for_and_says_nothing_from_the_first_on() -> (
-    None
-):
+def test_closing_takes_the_calls_it_has_time_for_and_says_nothing_from_the_first_on() -> None:
     client = Client()
     for name in "abc":
         client.send(type="subscribe", channel=f"chat.{name}")

@@ -15,7 +15,10 @@ def credentials(
     jwt: str = "-----BEGIN NATS USER JWT-----\ney.ey.s-_\n------END NATS USER JWT------",
     seed: str = SEED,
 ) -> str:
-    return f"{jwt}\n\n*** IMPORTANT ***\n\n-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    return (
+        f"{jwt}\n\n*** IMPORTANT ***\n\n"
+        f"-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
 
 
 def test_a_credentials_file_is_read_each_time(tmp_path: Path) -> None:

@@ -39,9 +39,7 @@ def test_what_was_not_answered_is_lost_with_the_connection() -> None:
     on_a_link(scenario)
 
 
-def test_an_answer_that_is_not_redis_ends_the_connection_and_one_that_nobody_can_take_costs_no_other() -> (
-    None
-):
+def test_what_is_not_redis_ends_the_link_and_an_answer_nobody_can_take_costs_no_other() -> None:
     async def scenario(link: RedisLink, wire: Wire, pushed: list[Any]) -> None:
         link.data_received(b"HTTP/1.1 400 Bad Request\r\n")
         assert wire.aborted

@@ -19,7 +19,7 @@ from eventhub.events.event import NewEvent, Position, Receipt
 
 
 class Server:
-    """Takes script calls and answers when a test says so. A CommandRouter, and the link that it gives."""
+    """Takes script calls and answers when a test says so: a CommandRouter and the link it gives."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[list[NewEvent], Callable[[Any], None]]] = []

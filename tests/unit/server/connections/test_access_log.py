@@ -90,8 +90,8 @@ def test_a_line_is_written_once_when_the_answer_begins_with_what_is_known_by_the
     }
     (line,) = lines([START, BODY, BODY], scope, session="s1", trace_id="t1")
     assert line == {
-        "event": "request", "log_level": "info", "method": "GET", "path": "/v1/sse", "status": 200, "client": "192.0.2.1",
-        "session": "s1", "trace_id": "t1",
+        "event": "request", "log_level": "info", "method": "GET", "path": "/v1/sse", "status": 200,
+        "client": "192.0.2.1", "session": "s1", "trace_id": "t1",
     }  # fmt: skip
 
 

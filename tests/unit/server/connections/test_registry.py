@@ -89,9 +89,7 @@ async def test_a_counted_request_counts_among_the_connections_of_its_principal()
 
 
 @in_loop
-async def test_a_stranger_is_counted_once_it_authenticates_and_stays_a_stranger_above_the_limit() -> (
-    None
-):
+async def test_a_stranger_is_counted_once_it_authenticates_and_stays_one_above_the_limit() -> None:
     node = Node(limits={"connections_per_principal": 1})
     first, second = node.connect(), node.connect()
     for _ in range(3):

@@ -171,9 +171,7 @@ def test_the_others_go_on_when_one_raises() -> None:
 
 
 @in_loop
-async def test_coroutines_get_a_turn_each_and_one_that_was_cancelled_does_not_hold_the_others_up() -> (
-    None
-):
+async def test_coroutines_get_a_turn_each_and_a_cancelled_one_does_not_hold_others_up() -> None:
     turns = LoopTurns(asyncio.get_running_loop())
     order: list[str] = []
 
@@ -207,9 +205,7 @@ async def test_a_slice_is_over_after_its_time_and_counts_it(
 
 
 @in_loop
-async def test_coroutines_share_a_turn_while_there_is_time_and_everything_else_has_its_turns_between_two() -> (
-    None
-):
+async def test_coroutines_share_a_turn_while_there_is_time_and_all_else_runs_between_two() -> None:
     turns = LoopTurns(asyncio.get_running_loop())
     order: list[str] = []
 

@@ -13,7 +13,7 @@ HEAD, BODY = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", b"ok"
 
 
 class Transport:
-    """Remembers what is written, and whether it was closed. Under TLS its end cannot be sent alone."""
+    """Remembers what is written, and whether it was closed. Under TLS, no end is sent alone."""
 
     def __init__(self, *, tls: bool = False) -> None:
         self.writes: list[bytes] = []

@@ -102,7 +102,7 @@ def test_a_head_without_its_upgrade_is_otherwise_the_same() -> None:
         (b"content-length", b"3"),
     ]
     head = without_upgrade(b"POST", b"/a?b=%20c", "1.1", fields)
-    assert (
-        head
-        == b"POST /a?b=%20c HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade, HTTP2-Settings\r\ncontent-length: 3\r\n\r\n"
+    assert head == (
+        b"POST /a?b=%20c HTTP/1.1\r\nhost: localhost\r\n"
+        b"connection: Upgrade, HTTP2-Settings\r\ncontent-length: 3\r\n\r\n"
     )

@@ -259,8 +259,10 @@ def test_keys_come_from_files_beside_the_configuration(tmp_path: Path) -> None:
 def test_a_key_that_cannot_be_used_is_named_by_its_place(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"s3cret")
     for file, algorithm, message in (
-        ("missing.pem", "ES256", "cannot be read: No such file"), (".", "RS256", "cannot be read: Is a directory"),
-        ("short", "HS256", "6 bytes; expected at least 32"), ("short", "EdDSA", "not the PEM of a public key"),
+        ("missing.pem", "ES256", "cannot be read: No such file"),
+        (".", "RS256", "cannot be read: Is a directory"),
+        ("short", "HS256", "6 bytes; expected at least 32"),
+        ("short", "EdDSA", "not the PEM of a public key"),
     ):  # fmt: skip
         keys = [TOKENS["keys"][0], {"algorithm": algorithm, "id": "x", "file": file}]
         with pytest.raises(
@@ -361,9 +363,7 @@ async def test_a_key_set_that_was_just_looked_at_says_nothing_of_keys_that_are_n
         task.cancel()
 
 
-def test_bad_credentials_of_one_address_are_looked_at_so_often_and_good_ones_that_are_known_always() -> (
-    None
-):
+def test_bad_credentials_of_an_address_are_limited_and_good_ones_that_are_known_never() -> None:
     clock = [1_000_000]
     found = Authentication(
         AuthSettings.model_validate({"keys": KEYS, "tokens": TOKENS}),

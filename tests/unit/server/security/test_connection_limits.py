@@ -238,7 +238,8 @@ def test_counts_are_those_of_a_list_and_keys_are_held_while_somebody_is_there(
 def test_a_server_lets_itself_open_as_many_files_as_it_may() -> None:
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 512)); "
-        "from eventhub.server.security.connection_limits import raise_descriptors; print(raise_descriptors(), resource.getrlimit(resource.RLIMIT_NOFILE))"
+        "from eventhub.server.security.connection_limits import raise_descriptors; "
+        "print(raise_descriptors(), resource.getrlimit(resource.RLIMIT_NOFILE))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True

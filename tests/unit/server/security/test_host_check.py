@@ -17,13 +17,16 @@ def hosts(**fields: Any) -> HostCheck:
 
 
 LOCAL = [
-    None, b"", b"localhost", b"localhost:8000", b"LocalHost:8000", b"localhost.:8000", b"app.localhost:8000", b"127.0.0.1:8000",
-    b"127.0.0.1", b"[::1]:8000", b"[::1]", b"192.0.2.1:80",
+    None, b"", b"localhost", b"localhost:8000", b"LocalHost:8000", b"localhost.:8000",
+    b"app.localhost:8000", b"127.0.0.1:8000", b"127.0.0.1", b"[::1]:8000", b"[::1]",
+    b"192.0.2.1:80",
 ]  # fmt: skip
 FOREIGN = [
-    b"evil.example:8000", b"evil.example", b"localhost.evil.example", b"127.0.0.1.evil.example:8000", b"evillocalhost", b"x", b"2130706433",
-    b"0.0.0.0:8000", b"[::]:8000", b"[::ffff:0.0.0.0]", b"[::ffff:127.0.0.1]:8000", b"[::ffff:7f00:1]",
-    b"0x7f.1:8000", b"[evil.example]:8000", b":8000", b".", b"user@localhost", b"\xff\xfe", b"a" * 10_000,
+    b"evil.example:8000", b"evil.example", b"localhost.evil.example",
+    b"127.0.0.1.evil.example:8000", b"evillocalhost", b"x", b"2130706433", b"0.0.0.0:8000",
+    b"[::]:8000", b"[::ffff:0.0.0.0]", b"[::ffff:127.0.0.1]:8000", b"[::ffff:7f00:1]",
+    b"0x7f.1:8000", b"[evil.example]:8000", b":8000", b".", b"user@localhost", b"\xff\xfe",
+    b"a" * 10_000,
 ]  # fmt: skip
 
 

@@ -64,16 +64,21 @@ def test_of_one_id_there_may_be_several_keys() -> None:
     "key",
     [
         {"kty": "oct", "k": "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB", "kid": "a"},
-        {"kty": "oct", "k": "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB", "kid": "a", "alg": "HS256", "crv": "P-256"},
-        jwk("RS256", alg="HS256"), jwk("RS256", alg="RS512"), jwk("RS256", alg="none"), jwk("RS256", alg=None), jwk("RS256", alg=["RS256"]),
-        jwk("RS256", use="enc"), jwk("RS256", use=None), jwk("RS256", key_ops=["encrypt"]), jwk("RS256", key_ops=[]),
-        jwk("RS256", key_ops="verify"), jwk("RS256", d="AQAB"), jwk("ES256", d="AQAB"), jwk("EdDSA", d="AQAB"),
-        jwk("RS256", n="AQAB"), jwk("RS256", n=5), jwk("RS256", n=None), jwk("RS256", n=""), jwk("RS256", n="é"), jwk("RS256", e="AA"),
-        jwk("RS256", e="Ag"), jwk("RS256", e=[]), jwk("RS256", e="A" * 4000), jwk("ES256", x="AA"), jwk("ES256", x=jwk("ES256")["y"]),
-        jwk("ES256", y={}), jwk("ES256", crv="P-384"), jwk("ES256", crv="P-521"), jwk("ES256", crv="secp256k1"), jwk("ES256", crv=None),
-        jwk("ES256", crv=["P-256"]), jwk("ES256", kty="RSA"), jwk("RS256", kty="EC"), jwk("EdDSA", crv="Ed448"), jwk("EdDSA", crv="X25519"),
-        jwk("EdDSA", x="AA"), jwk("EdDSA", x="!!"), jwk("RS256", kty=["RSA"]), jwk("RS256", kty={}), jwk("RS256", kty=None),
-        {}, [], None, 5, "key", True, [[]], {"kid": "a"},
+        {"kty": "oct", "k": "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB", "kid": "a",
+         "alg": "HS256", "crv": "P-256"},
+        jwk("RS256", alg="HS256"), jwk("RS256", alg="RS512"), jwk("RS256", alg="none"),
+        jwk("RS256", alg=None), jwk("RS256", alg=["RS256"]), jwk("RS256", use="enc"),
+        jwk("RS256", use=None), jwk("RS256", key_ops=["encrypt"]), jwk("RS256", key_ops=[]),
+        jwk("RS256", key_ops="verify"), jwk("RS256", d="AQAB"), jwk("ES256", d="AQAB"),
+        jwk("EdDSA", d="AQAB"), jwk("RS256", n="AQAB"), jwk("RS256", n=5), jwk("RS256", n=None),
+        jwk("RS256", n=""), jwk("RS256", n="é"), jwk("RS256", e="AA"), jwk("RS256", e="Ag"),
+        jwk("RS256", e=[]), jwk("RS256", e="A" * 4000), jwk("ES256", x="AA"),
+        jwk("ES256", x=jwk("ES256")["y"]), jwk("ES256", y={}), jwk("ES256", crv="P-384"),
+        jwk("ES256", crv="P-521"), jwk("ES256", crv="secp256k1"), jwk("ES256", crv=None),
+        jwk("ES256", crv=["P-256"]), jwk("ES256", kty="RSA"), jwk("RS256", kty="EC"),
+        jwk("EdDSA", crv="Ed448"), jwk("EdDSA", crv="X25519"), jwk("EdDSA", x="AA"),
+        jwk("EdDSA", x="!!"), jwk("RS256", kty=["RSA"]), jwk("RS256", kty={}),
+        jwk("RS256", kty=None), {}, [], None, 5, "key", True, [[]], {"kid": "a"},
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_left_out_and_the_others_are_taken(key: Any) -> None:
@@ -83,9 +88,11 @@ def test_what_cannot_be_used_is_left_out_and_the_others_are_taken(key: Any) -> N
 @pytest.mark.parametrize(
     "document",
     [
-        b"", b"{", b"[]", b"{}", b"null", b'{"keys":{}}', b'{"keys":null}', b'{"keys":"a"}', b"<html>", b"\xff\xfe\x00", b"\x00",
-        b'{"keys":[' + b",".join([b"{}"] * 101) + b"]}", b'{"keys":' + b"[" * 100_000 + b"]" * 100_000 + b"}", b"[" * BYTES,
-        b'{"keys":' + b"1" * 5000 + b"}", b'{"keys":[],"x":' + b"[" * 32 + b"]" * 32 + b"}", '{"keys":[]}'.encode("utf-16"),
+        b"", b"{", b"[]", b"{}", b"null", b'{"keys":{}}', b'{"keys":null}', b'{"keys":"a"}',
+        b"<html>", b"\xff\xfe\x00", b"\x00", b'{"keys":[' + b",".join([b"{}"] * 101) + b"]}",
+        b'{"keys":' + b"[" * 100_000 + b"]" * 100_000 + b"}", b"[" * BYTES,
+        b'{"keys":' + b"1" * 5000 + b"}", b'{"keys":[],"x":' + b"[" * 32 + b"]" * 32 + b"}",
+        '{"keys":[]}'.encode("utf-16"),
     ],
 )  # fmt: skip
 def test_what_is_no_key_set_is_refused(document: bytes) -> None:
@@ -235,8 +242,14 @@ BAD = {
     "a line without end": raw(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000),
     "headers without end": raw(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 1000),
     "half a body": raw(b'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"keys":[]'),
-    "broken chunks": raw(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"key\r\nzz\r\n'),
-    "chunks that end early": raw(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"key'),
+    "broken chunks": raw(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b'5\r\n{"key\r\nzz\r\n'
+    ),
+    "chunks that end early": raw(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b'5\r\n{"key'
+    ),
     "too much": document(b'{"keys":[]}' + b" " * BYTES),
     "much too much": raw(b"HTTP/1.1 200 OK\r\n\r\n" + b" " * 50 * BYTES),
     "HTML": document(b"<html>maintenance</html>"),

@@ -21,8 +21,9 @@ def check(given: dict[bytes, bytes], origins: Sequence[str] = ()) -> None:
 
 @pytest.mark.parametrize(
     ("origin", "host"),
-    [(None, b"hub.example:8000"), (None, None), (b"http://hub.example:8000", b"hub.example:8000"), (b"https://hub.example", b"hub.example"),
-     (b"http://localhost", b"localhost:80"), (b"https://hub.example", b"HUB.example:443"), (b"http://[::1]:8000", b"[::1]:8000")],
+    [(None, b"hub.example:8000"), (None, None), (b"http://hub.example:8000", b"hub.example:8000"),
+     (b"https://hub.example", b"hub.example"), (b"http://localhost", b"localhost:80"),
+     (b"https://hub.example", b"HUB.example:443"), (b"http://[::1]:8000", b"[::1]:8000")],
 )  # fmt: skip
 def test_pages_of_this_host_and_clients_that_are_no_pages_may_connect(
     origin: bytes | None, host: bytes | None
@@ -31,9 +32,11 @@ def test_pages_of_this_host_and_clients_that_are_no_pages_may_connect(
 
 
 FOREIGN = [
-    b"http://evil.example", b"http://hub.example:8001", b"http://hub.example", b"http://hub.example:8000.evil.example", b"null", b"", b"file://",
-    b"hub.example:8000", b"http://evil.example/hub.example:8000", b"http://user@hub.example:8000", b"\xff\xfe", b"*",
-    b"http://hub.example:8000:8000", b"http://[::1", b"http://]", b"http://[hub.example:8000]", b"http://x" * 10_000,
+    b"http://evil.example", b"http://hub.example:8001", b"http://hub.example",
+    b"http://hub.example:8000.evil.example", b"null", b"", b"file://", b"hub.example:8000",
+    b"http://evil.example/hub.example:8000", b"http://user@hub.example:8000", b"\xff\xfe", b"*",
+    b"http://hub.example:8000:8000", b"http://[::1", b"http://]", b"http://[hub.example:8000]",
+    b"http://x" * 10_000,
 ]  # fmt: skip
 
 
@@ -98,8 +101,8 @@ def test_a_person_may_type_the_address_of_a_stream_and_own_pages_may_embed_it() 
 
 
 AHEAD = [
-    (b"sec-purpose", b"prefetch"), (b"sec-purpose", b"prefetch;prerender"), (b"purpose", b"prefetch"), (b"x-moz", b"prefetch"),
-    (b"x-purpose", b"preview"),
+    (b"sec-purpose", b"prefetch"), (b"sec-purpose", b"prefetch;prerender"),
+    (b"purpose", b"prefetch"), (b"x-moz", b"prefetch"), (b"x-purpose", b"preview"),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""server/websocket/state.py: each transition of the table is reached, and the connection follows it."""
+"""server/websocket/state.py: every transition of the table is reached and followed."""
 
 from collections.abc import Callable
 from typing import Any
