@@ -119,7 +119,7 @@ def test_each_station_of_an_event_names_its_files() -> None:
         "parse",
         "validate",
         "store",
-        "order",
+        "check order",
         "fan out",
         "send",
     ]
