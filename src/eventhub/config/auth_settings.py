@@ -55,7 +55,8 @@ class VerificationKeySettings(Section):
         default=None,
         min_length=1,
         max_length=200,
-        description="The kid of its tokens. By default, it verifies tokens without a kid",
+        description="The kid of its tokens. If absent, the key verifies only tokens that have no "
+        "kid",
     )
     algorithm: Literal["HS256", "RS256", "ES256", "EdDSA"] = Field(
         description="The one algorithm that it is used with"
@@ -103,8 +104,8 @@ class TokenSettings(Section):
         default=30,
         gt=0,
         le=3600,
-        description="Seconds before a token expires at which its connection is warned: at most "
-        "half of the time that was left when it was accepted",
+        description="The connection is warned this many seconds before its token expires, or "
+        "when half of the time is over that was left at acceptance, if that is later",
     )
 
     @model_validator(mode="after")
@@ -112,7 +113,7 @@ class TokenSettings(Section):
         if self.warning <= self.leeway:
             raise ValueError(
                 f"warning is {self.warning:g}; expected more than leeway, {self.leeway:g}, "
-                "as a token is taken so much longer"
+                "because a token is accepted that much longer"
             )
         if self.jwks and not (self.issuer and self.audience):
             raise ValueError("jwks needs issuer and audience: its keys sign tokens for others, too")

@@ -39,8 +39,8 @@ class LimitSettings(Section):
     connections: int = Field(
         default=100_000,
         ge=1,
-        description="Connections per process. Never more than its limit of open files, less 512 "
-        "or an eighth",
+        description="Connections per process. Never more than its limit of open files less an "
+        "eighth, or less 512 if that is smaller",
     )
     connections_per_address: int = Field(
         default=1000,
@@ -64,15 +64,15 @@ class LimitSettings(Section):
     commands: int = Field(
         default=200,
         ge=1,
-        description="Frames per second that a WebSocket client may send, and twice as many at "
-        "once. The server reads further frames later. A frame counts once for each 16 KiB, "
+        description="Frames per second that a WebSocket client may send; a burst may have twice "
+        "as many. The server reads further frames later. A frame counts once for each 16 KiB, "
         "uncompressed, or for each quarter of a millisecond of CPU time, whichever is more",
     )
     bad_credentials: int = Field(
         default=20,
         ge=1,
-        description="Invalid tokens and keys per second from one address, and five times as many "
-        "at once",
+        description="Invalid tokens and keys per second from one address; a burst may have five "
+        "times as many",
     )
     head_seconds: float = Field(
         default=10,
@@ -82,8 +82,9 @@ class LimitSettings(Section):
     keep_alive_seconds: float = Field(
         default=75,
         gt=0,
-        description="How long an idle connection is kept: longer than load balancers keep theirs, "
-        "mostly 60 s. When a new connection finds no room, the one that is idle longest is closed",
+        description="How long an idle connection is kept. Keep it longer than your load "
+        "balancer's idle timeout (usually 60 s). When a new connection finds no room, the one that "
+        "is idle longest is closed",
     )
     body_seconds: float = Field(
         default=30,
@@ -100,6 +101,6 @@ class LimitSettings(Section):
         default=300,
         gt=0,
         le=86_400,
-        description="A reader that takes nothing of its waiting data for so long is disconnected. "
-        "A slow reader is not",
+        description="A reader that reads nothing of its waiting data for this time is "
+        "disconnected. A slow reader is not",
     )

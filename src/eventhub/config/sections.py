@@ -73,21 +73,22 @@ class ShutdownSettings(Section):
         default=10,
         ge=0,
         le=3600,
-        description="When other nodes take the clients, they are disconnected evenly over this "
-        "time: at most 1.1 / spread of them in a second, unless it gets two seconds late, and at "
-        "least a hundred a second, so a small number leaves at once",
+        description="When other nodes take over, clients are sent away evenly over this many "
+        "seconds, but at least 100 per second, so a small number leaves at once. Above that, no "
+        "second takes more than 1.1 / spread of them, except when the drain is two seconds late: "
+        "then all leave",
     )
     grace: float = Field(
         default=5,
         gt=0,
-        description="Longest wait after that for buffers to be flushed. One connection gets five "
-        "at most",
+        description="Longest wait after that for buffers to be flushed. At most five seconds per "
+        "connection",
     )
     reconnect_within: float = Field(
         default=5,
         gt=0,
-        description="When other nodes take the clients, each is told to reconnect at its own "
-        "moment within this time",
+        description="When other nodes take over, the server tells each client to reconnect at its "
+        "own moment within this time",
     )
 
 

@@ -81,10 +81,12 @@ class Settings(BaseSettings):
     )
     origins: Annotated[list[OriginPattern], NoDecode, BeforeValidator(split_commas)] = Field(
         default=[],
-        description="Origins of other hosts' pages that may connect and publish, such as "
-        "https://app.example, https://*.example.com (all names below it), capacitor://localhost "
-        "or moz-extension://*; null for files and for sandboxed frames of any page; * for all. A "
-        "server without `auth` on a loopback address answers to their hosts, too",
+        description="Origins of other hosts' pages that may connect and publish. "
+        "`https://app.example` is one origin. `https://*.example.com` is every name below "
+        "example.com. Apps and extensions have origins like `capacitor://localhost` or "
+        "`moz-extension://*`. `null` is files, and sandboxed frames of any page. `*` is all "
+        "origins. Without `auth` on a loopback address, the server also accepts these hosts in "
+        "`Host`",
     )
     proxies: Annotated[list[Network], NoDecode, BeforeValidator(split_commas)] = Field(
         default=[],
