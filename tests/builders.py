@@ -10,9 +10,9 @@ from eventhub.delivery.encoding import LINES, Encoding
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError, InvalidToken
-from eventhub.events.channels import ChannelType, PublisherKind, Retention, SlowReaderPolicy
+from eventhub.events.builtin_payloads import ChatMessage, Reading
+from eventhub.events.channel_types import ChannelType, PublisherKind, Retention, SlowReaderPolicy
 from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position
-from eventhub.events.payloads import ChatMessage, Reading
 from eventhub.events.schema import ModelSchema
 from eventhub.session.interfaces import Decided
 

@@ -16,7 +16,7 @@ from eventhub.brokers.base import Broker
 from eventhub.delivery.encoding import LINES, Encoding
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.events.channels import (
+from eventhub.events.channel_types import (
     ChannelType,
     ChannelTypes,
     PublisherKind,

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from eventhub.brokers.redis import RedisBroker
 from eventhub.errors import EventHubError
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import NewEvent, Receipt
 from tests.checker import Node, Reader
 

@@ -20,7 +20,7 @@ from eventhub.brokers.base import Broker
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.sqlite import SqliteBroker
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, NewEvent
 from eventhub.hub.hub import Hub
 from tests import nats_servers, redis_servers

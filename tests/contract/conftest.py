@@ -17,7 +17,7 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.sqlite import SqliteBroker
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event
 from tests import nats_servers, redis_servers
 

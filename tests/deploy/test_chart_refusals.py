@@ -8,7 +8,7 @@ import jsonschema_rs
 import pytest
 import yaml
 
-from eventhub.events.payloads import BUILT_IN
+from eventhub.events.builtin_payloads import BUILT_IN
 from tests.deploy.chart import CHART, CI, Object, ci, merged, refusal, render
 from tests.deploy.switches import ALL
 from tests.deploy.values_page import documented, values_page

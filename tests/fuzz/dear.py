@@ -30,7 +30,8 @@ from eventhub.auth.tokens import TokenVerifier, UnknownKey
 from eventhub.auth.verification_keys import VerificationKey
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError
-from eventhub.events.channels import (
+from eventhub.events.builtin_payloads import BUILT_IN
+from eventhub.events.channel_types import (
     ChannelType,
     ChannelTypes,
     PublisherKind,
@@ -38,7 +39,6 @@ from eventhub.events.channels import (
     SlowReaderPolicy,
 )
 from eventhub.events.event import Latest
-from eventhub.events.payloads import BUILT_IN
 from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
 from eventhub.hub.cluster import Cluster
 from eventhub.presence.notifier import CROWD
@@ -53,7 +53,7 @@ from eventhub.server.publish.ndjson import NdjsonPublish
 from eventhub.server.publish.request import PublishRequest
 from eventhub.server.security.authentication import Authentication
 from eventhub.server.streams.query import StreamQuery
-from eventhub.server.websocket.frames import FrameParser
+from eventhub.server.websocket.frame_parser import FrameParser
 from eventhub.session.interfaces import SessionLimits
 from tests.credentials import SECRET, token
 from tests.unit.server.connections.manager_builder import build

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable
 from websockets.frames import Frame
 
 from eventhub.delivery.encoding import BINARY, CLOSE, COMPRESSED, TEXT
-from eventhub.server.websocket.frames import (
+from eventhub.server.websocket.frame_parser import (
     INVALID_DATA,
     PROTOCOL_ERROR,
     FrameParser,

@@ -6,7 +6,7 @@ import hashlib
 import orjson
 
 from eventhub.errors import EventHubError, InvalidChannel, InvalidSince
-from eventhub.events.channels import check_name
+from eventhub.events.channel_types import check_name
 from eventhub.events.event import (
     Age,
     Earliest,

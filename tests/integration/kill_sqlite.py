@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eventhub.brokers.sqlite import SqliteBroker
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, Event, NewEvent, Receipt
 
 TASKS = 16

@@ -18,7 +18,7 @@ import pytest
 
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, NewEvent, Receipt
 from eventhub.hub.hub import Hub
 from tests.authority import Authority, Pair

@@ -61,8 +61,8 @@ _PLACES: dict[str, list[str]] = {
     "write": [
         "delivery/fanout.py:Fanout._report:broke",
         "delivery/fanout.py:Fanout.settle:write",
-        "hub/flusher.py:Flusher._flush:call_soon",
-        "hub/flusher.py:Flusher.add:call_soon",
+        "hub/fanout_schedule.py:FanoutSchedule._flush:call_soon",
+        "hub/fanout_schedule.py:FanoutSchedule.add:call_soon",
         "delivery/writes.py:write_all_plainly:write",
     ],
     "feed": [

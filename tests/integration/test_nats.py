@@ -21,7 +21,7 @@ from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.message import STAMPS
 from eventhub.brokers.nats.sequence_tracker import SequenceTracker
 from eventhub.errors import BrokerUnavailable, PayloadTooLarge
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, Event, NewEvent, Position, Receipt
 from eventhub.hub.hub import Hub
 from tests import SETTINGS, nats_servers

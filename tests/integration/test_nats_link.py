@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.nats.link import NatsLink
 from eventhub.errors import BrokerUnavailable
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import NewEvent
 from eventhub.hub.hub import Hub
 from tests import nats_servers

@@ -434,7 +434,7 @@ def test_json_schema_and_model_types_validate(start: Callable[..., EventHubServe
     }
     config = (
         "channels: {orders: {payload: order.json}, any: {}, "
-        "trades: {payload: 'eventhub.events.payloads:Reading'}}"
+        "trades: {payload: 'eventhub.events.builtin_payloads:Reading'}}"
     )
     hub = start(config, files={"order.json": json.dumps(schema)})
     assert post(hub, "orders.a", '{"sku":"x", "n": 3}').status_code == 201

@@ -17,7 +17,7 @@ import pytest
 from eventhub.brokers.sqlite import SqliteBroker, writer
 from eventhub.brokers.sqlite.store import PROBE_BYTES
 from eventhub.errors import BrokerUnavailable, ConfigurationError
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, Event, Last, NewEvent, Position, Receipt
 from tests import SETTINGS
 from tests.integration.kill_sqlite import prove

@@ -18,7 +18,7 @@ from eventhub.errors import (
     InvalidEvent,
     InvalidToken,
 )
-from eventhub.events.channels import check_name
+from eventhub.events.channel_types import check_name
 from tests.builders import channel_type
 
 SECRET = b"x" * 32

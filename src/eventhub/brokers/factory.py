@@ -12,7 +12,7 @@ from eventhub.brokers.base import Broker
 from eventhub.common.clock import unix_milliseconds
 from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
-from eventhub.events.channels import ChannelTypes, Retention
+from eventhub.events.channel_types import ChannelTypes, Retention
 
 Synchronous = Literal["FULL", "NORMAL"]
 SYNCHRONOUS: dict[str, Synchronous] = {"full": "FULL", "normal": "NORMAL"}

@@ -14,7 +14,7 @@ from eventhub.brokers.base import PAGE_BYTES, Deliver, OnGap, OnMessage
 from eventhub.brokers.idempotency import KEY_AGE, data_digest
 from eventhub.brokers.retained import RetainedEvents
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
     Age,
     Earliest,

@@ -18,7 +18,7 @@ from eventhub.config.sections import ChannelSettings, Section
 from eventhub.config.service_links import looks_like_link, service_links
 from eventhub.config.settings import PREFIX, SAMPLE_CHANNELS, Settings
 from eventhub.errors import ConfigurationError, TooDeep
-from eventhub.events.channels import ChannelType, ChannelTypes, Retention
+from eventhub.events.channel_types import ChannelType, ChannelTypes, Retention
 from eventhub.events.schema_loader import load_schema
 
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from eventhub.auth.grants import Action
 from eventhub.config.fields import Milliseconds, split_commas
-from eventhub.events.channels import PublisherKind, SlowReaderPolicy
+from eventhub.events.channel_types import PublisherKind, SlowReaderPolicy
 
 
 class Section(BaseModel):

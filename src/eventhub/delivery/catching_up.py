@@ -13,8 +13,8 @@ otherwise                                      read the next page
 from typing import Protocol
 
 from eventhub.delivery.continuity import Continuity
-from eventhub.delivery.output import ChannelOutput
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
+from eventhub.delivery.subscriber_output import ChannelOutput
 from eventhub.events.event import Age, Earliest, Gap, HistoryPage, Last, Latest, Position, Since
 
 

@@ -47,9 +47,9 @@ from eventhub.delivery.encoding import Encoding
 from eventhub.delivery.fanout import DeliveryCounters, Fanout
 from eventhub.delivery.feed_io import FeedIO
 from eventhub.delivery.lagging import LaggingSubscribers
-from eventhub.delivery.output import ChannelOutput
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
-from eventhub.events.channels import ChannelType
+from eventhub.delivery.subscriber_output import ChannelOutput
+from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position, Since
 
 

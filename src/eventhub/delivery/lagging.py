@@ -9,11 +9,11 @@ latest       keep the newest of a key    send a gap, then the newest of each key
 from collections.abc import Callable
 
 from eventhub.delivery.continuity import Continuity
-from eventhub.delivery.output import ChannelOutput
 from eventhub.delivery.recent import LatestByKey
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
+from eventhub.delivery.subscriber_output import ChannelOutput
 from eventhub.errors import SlowConsumer
-from eventhub.events.channels import SlowReaderPolicy
+from eventhub.events.channel_types import SlowReaderPolicy
 from eventhub.events.event import Event, Gap, Position
 
 

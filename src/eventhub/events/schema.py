@@ -11,6 +11,7 @@ import orjson
 from pydantic import FailFast, TypeAdapter, ValidationError
 
 from eventhub.errors import EventHubError, InvalidEvent, TooDeep
+from eventhub.events.builtin_payloads import BUILT_IN
 from eventhub.events.json_codec import (
     DOUBLE_DIGITS,
     dump,
@@ -20,7 +21,6 @@ from eventhub.events.json_codec import (
     parse_array,
     too_deep,
 )
-from eventhub.events.payloads import BUILT_IN
 from eventhub.events.stored_schema import StoredJsonSchema
 from eventhub.events.validation_errors import (
     MAX_FAULTS,

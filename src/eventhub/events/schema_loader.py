@@ -9,7 +9,7 @@ from typing import Any, get_origin
 import orjson
 
 from eventhub.errors import ConfigurationError
-from eventhub.events.payloads import BUILT_IN
+from eventhub.events.builtin_payloads import BUILT_IN
 from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
 
 

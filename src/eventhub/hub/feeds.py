@@ -9,13 +9,13 @@ from eventhub.common.faults import internal
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError
-from eventhub.events.channels import ChannelType
+from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position
 from eventhub.hub import subscription_log
 from eventhub.hub.announcements import Announcements
 from eventhub.hub.backpressure import Backpressure
 from eventhub.hub.eviction import EvictionQueue
-from eventhub.hub.flusher import Flusher
+from eventhub.hub.fanout_schedule import FanoutSchedule
 from eventhub.hub.history import Asked, HistoryReader
 from eventhub.hub.repairs import Repairs
 from eventhub.hub.tasks import Tasks
@@ -40,7 +40,7 @@ class Feeds:
         self._backpressure = backpressure
         self._feeds: dict[str, Feed] = {}
         self._history = HistoryReader(broker, tasks.spawn, self._give, self._serves, self._lose)
-        self._flusher = Flusher(self._wrote, self._progressed, self._repair)
+        self._schedule = FanoutSchedule(self._wrote, self._progressed, self._repair)
         self._evictions = EvictionQueue(_soon, self._faults.note)
         self.repairs = Repairs(self._feeds.__contains__, self._resume, self.give_up)
         self.announcements = Announcements(broker, tasks, self._feeds.get, self.give_up)
@@ -156,7 +156,7 @@ class Feeds:
 
     def dirty(self, feed: Feed) -> None:
         """FeedIO: write soon."""
-        self._flusher.add(feed)
+        self._schedule.add(feed)
 
     def fell_behind(self, feed: Feed) -> None:
         """FeedIO: publishers of this node wait."""

@@ -8,7 +8,7 @@ from eventhub.brokers.base import Broker
 from eventhub.common.clock import unix_milliseconds
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, ShuttingDown
-from eventhub.events.channels import ChannelTypes
+from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import Age, Earliest, HistoryPage, Last, NewEvent, Position, Receipt
 from eventhub.hub import subscription_log
 from eventhub.hub.backpressure import Backpressure

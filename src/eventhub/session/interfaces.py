@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from eventhub.auth.principal import Principal
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, PayloadTooLarge
-from eventhub.events.channels import ChannelType, ChannelTypes
+from eventhub.events.channel_types import ChannelType, ChannelTypes
 from eventhub.events.event import NewEvent
 from eventhub.session.commands import Ref
 

@@ -27,7 +27,7 @@ from eventhub.errors import (
     ShuttingDown,
     TooManySubscriptions,
 )
-from eventhub.events.channels import NAME_LENGTH, PublisherKind
+from eventhub.events.channel_types import NAME_LENGTH, PublisherKind
 from eventhub.events.event import (
     Latest,
     NewEvent,

@@ -8,7 +8,7 @@ import pytest
 from eventhub.brokers.memory import EVENT_OVERHEAD, MemoryBroker
 from eventhub.brokers.retained import RetainedEvents
 from eventhub.errors import TooManyChannels
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt
 
 NOW = 1_795_000_000_000

@@ -15,7 +15,7 @@ from eventhub.config.auth_settings import AuthSettings, KeySettings
 from eventhub.config.loader import channel_types, ignored_variables, load
 from eventhub.config.settings import SAMPLE_CHANNELS, Settings
 from eventhub.errors import ConfigurationError
-from eventhub.events.channels import PublisherKind, Retention, SlowReaderPolicy
+from eventhub.events.channel_types import PublisherKind, Retention, SlowReaderPolicy
 from eventhub.events.schema import AnySchema, ModelSchema
 from tests.builders import LINKS
 

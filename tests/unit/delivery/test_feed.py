@@ -15,7 +15,7 @@ from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
 from eventhub.errors import EventHubError, SlowConsumer
-from eventhub.events.channels import SlowReaderPolicy
+from eventhub.events.channel_types import SlowReaderPolicy
 from eventhub.events.event import Age, Earliest, Event, Last, Latest, Position, Since
 from eventhub.events.schema import ModelSchema
 from tests.builders import CHAT, READING, FeedDesk, ModelLog, channel_type

@@ -23,7 +23,7 @@ from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
 from eventhub.errors import EventHubError, SlowConsumer
-from eventhub.events.channels import SlowReaderPolicy
+from eventhub.events.channel_types import SlowReaderPolicy
 from eventhub.events.event import Earliest, Event, Last, Latest, Position, Since, parse_since
 from tests.builders import FeedDesk, ModelLog, Read, channel_type
 

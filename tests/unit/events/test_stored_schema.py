@@ -25,7 +25,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
-from eventhub.events.payloads import BUILT_IN
+from eventhub.events.builtin_payloads import BUILT_IN
 from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
 from eventhub.events.schema_loader import load_schema
 

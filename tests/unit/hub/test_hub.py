@@ -22,7 +22,7 @@ from eventhub.errors import (
     SlowConsumer,
     UnknownChannel,
 )
-from eventhub.events.channels import (
+from eventhub.events.channel_types import (
     ChannelType,
     ChannelTypes,
     PublisherKind,
@@ -42,7 +42,7 @@ from eventhub.events.event import (
 )
 from eventhub.events.schema import AnySchema
 from eventhub.hub import announcements as announcements_module
-from eventhub.hub import flusher as flusher_module
+from eventhub.hub import fanout_schedule as schedule_module
 from eventhub.hub import history as reads_module
 from eventhub.hub import repairs as repairs_module
 from eventhub.hub.hub import READ_SLICE, Hub
@@ -277,8 +277,8 @@ def test_a_hub_that_does_not_run_is_not_ready() -> None:
 
 
 def test_large_audiences_share_the_turns_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flusher_module, "TICK_WRITES", 4)
-    monkeypatch.setattr(flusher_module, "SLICE_WRITES", 2)
+    monkeypatch.setattr(schedule_module, "TICK_WRITES", 4)
+    monkeypatch.setattr(schedule_module, "SLICE_WRITES", 2)
 
     async def scenario(node: Node) -> None:
         large = [node.subscribe("drop.large") for _ in range(50)]
@@ -318,7 +318,7 @@ def test_whatever_is_pushed_a_turn_of_the_loop_has_a_bounded_number_of_writes(
     monkeypatch: pytest.MonkeyPatch, events: str
 ) -> None:
     for name, bound in {"TICK_WRITES": 4, "SLICE_WRITES": 2}.items():
-        monkeypatch.setattr(flusher_module, name, bound)
+        monkeypatch.setattr(schedule_module, name, bound)
     monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 12)
     monkeypatch.setattr(recent_module, "RECENT_EVENTS", 3)
 
@@ -346,7 +346,7 @@ def test_whatever_is_pushed_a_turn_of_the_loop_has_a_bounded_number_of_writes(
         counting.cancel()
         for wire in wires:
             assert [orjson.loads(line)["data"] for line in wire.lines[1:]] == expected
-        assert max(turns) == flusher_module.TICK_WRITES
+        assert max(turns) == schedule_module.TICK_WRITES
         assert not node.hub.backpressure
 
     run(scenario)

@@ -25,7 +25,8 @@ from eventhub.errors import (
     SlowConsumer,
     UnknownChannel,
 )
-from eventhub.events.channels import (
+from eventhub.events.builtin_payloads import ChatMessage
+from eventhub.events.channel_types import (
     ChannelType,
     ChannelTypes,
     PublisherKind,
@@ -33,7 +34,6 @@ from eventhub.events.channels import (
     SlowReaderPolicy,
 )
 from eventhub.events.event import Age, Earliest, Last, Latest, NewEvent, Position, Receipt, Since
-from eventhub.events.payloads import ChatMessage
 from eventhub.events.schema import AnySchema, ModelSchema
 from eventhub.events.validation_errors import MAX_FAULTS
 from eventhub.session.commands import COMMANDS, Publish, Ref, Subscribe

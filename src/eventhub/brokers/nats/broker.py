@@ -20,7 +20,7 @@ from eventhub.brokers.nats.streams import NatsStreams
 from eventhub.brokers.nats.subjects import Subjects
 from eventhub.brokers.nats.url import NatsUrl
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
     Age,
     Earliest,

@@ -25,7 +25,7 @@ from eventhub.brokers.nats.streams import NatsStream
 from eventhub.brokers.nats.subjects import NANOSECONDS
 from eventhub.brokers.records import RecordReader
 from eventhub.errors import BrokerUnavailable
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, HistoryPage, Position
 
 

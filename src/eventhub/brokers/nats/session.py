@@ -24,7 +24,7 @@ from eventhub.brokers.nats.streams import NatsStreams
 from eventhub.brokers.nats.subjects import Subjects
 from eventhub.brokers.records import RecordReader
 from eventhub.errors import BrokerUnavailable
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, Position
 
 log = structlog.get_logger("eventhub.brokers.nats")

@@ -23,7 +23,7 @@ from eventhub.brokers.nats.answers import JetStreamError
 from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.subjects import Subjects
 from eventhub.errors import BrokerUnavailable
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 
 KEYS = "keys"
 SUBJECTS_OVERLAP = 10065

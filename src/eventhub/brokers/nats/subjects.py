@@ -8,7 +8,7 @@ events for GRACE longer than the type's age.
 from typing import Any
 
 from eventhub.brokers.idempotency import data_digest
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 
 GRACE = 15 * 60
 """Seconds."""

@@ -28,7 +28,7 @@ from eventhub.brokers.redis.subscriptions import ShardSubscription
 from eventhub.brokers.redis.topology import NoMaster, Topology, topology
 from eventhub.brokers.redis.url import Deployment, ServerAddress, parse
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Age, Earliest, HistoryPage, Last, NewEvent, Position, Receipt
 
 log = structlog.get_logger("eventhub.brokers.redis")

@@ -16,7 +16,7 @@ import orjson
 from eventhub.brokers.base import PAGE_BYTES
 from eventhub.brokers.idempotency import KEY_AGE, data_digest
 from eventhub.brokers.records import RecordReader, event
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, NewEvent, Position
 
 SLOTS = 16384

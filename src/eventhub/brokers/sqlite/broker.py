@@ -21,7 +21,7 @@ from eventhub.brokers.sqlite.writer import (
     WriterThread,
 )
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
     Age,
     Earliest,

@@ -18,7 +18,7 @@ import orjson
 from eventhub.brokers.base import PAGE_BYTES
 from eventhub.brokers.records import RecordReader, event
 from eventhub.brokers.sqlite.database import open_reader
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
 
 EVER = -(2**62)

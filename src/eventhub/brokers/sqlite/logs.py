@@ -24,7 +24,7 @@ from typing import NamedTuple
 from eventhub.brokers.idempotency import KEY_AGE
 from eventhub.brokers.sqlite.database import DatabaseOrigin
 from eventhub.errors import EventHubError
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Position
 
 STRIDE = 2**20

@@ -17,7 +17,7 @@ from eventhub.brokers.sqlite.database import (
 from eventhub.brokers.sqlite.logs import KnownKey, SqliteLog, SqliteLogs
 from eventhub.brokers.sqlite.write_transaction import WriteTransaction
 from eventhub.errors import ConfigurationError, EventHubError
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, NewEvent, Position, Receipt
 
 TRIM_ROWS = 1000

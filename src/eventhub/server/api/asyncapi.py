@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from eventhub import __version__
-from eventhub.events.channels import NAME_LENGTH, ChannelType, ChannelTypes, PublisherKind
+from eventhub.events.channel_types import NAME_LENGTH, ChannelType, ChannelTypes, PublisherKind
 from eventhub.session.commands import COMMANDS
 
 TEXT: dict[str, Any] = {"type": "string"}

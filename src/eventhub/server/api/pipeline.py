@@ -2,6 +2,7 @@
 
 The steps, in this order: headers, the client's address behind proxies, the access log, HEAD, CORS,
 the query string, the Host header, a credential in the query string, CORS preflight, dispatch.
+POST and PUT of a channel go straight to `PublishEndpoint`, past FastAPI, which only documents them.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

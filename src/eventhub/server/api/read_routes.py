@@ -8,7 +8,7 @@ from fastapi import FastAPI, Path, Query, Request, Response
 from eventhub.auth.grants import Action
 from eventhub.delivery.encoding import event_json, gap_fields
 from eventhub.errors import NotFound
-from eventhub.events.channels import ChannelType
+from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Gap, HistoryPage, Last, Latest, parse_since
 from eventhub.server.api.parameters import Channel, check_parameters
 from eventhub.server.connections.manager import ConnectionManager

@@ -10,7 +10,7 @@ from eventhub.server.api.error_handlers import add_error_handlers
 from eventhub.server.api.health_routes import Scrape, add_health_routes
 from eventhub.server.api.openapi import Problem, complete_document
 from eventhub.server.api.operator_routes import add_operator_routes
-from eventhub.server.api.publish_routes import add_publish_routes
+from eventhub.server.api.publish_openapi import add_publish_routes
 from eventhub.server.api.read_routes import add_read_routes
 from eventhub.server.api.subscribe_routes import add_subscribe_routes
 from eventhub.server.connections.manager import ConnectionManager

@@ -4,7 +4,7 @@ import secrets
 from typing import Protocol
 
 from eventhub.auth.principal import Principal
-from eventhub.events.channels import ChannelType
+from eventhub.events.channel_types import ChannelType
 from eventhub.server.connections.connection import Connection
 from eventhub.server.security.connection_limits import Slot
 from eventhub.server.security.publish_quota import Charge

@@ -9,7 +9,7 @@ from eventhub.auth.principal import Principal
 from eventhub.auth.tokens import UnknownKey
 from eventhub.common.faults import internal
 from eventhub.errors import Disconnected, EventHubError, Forbidden, Revoked
-from eventhub.events.channels import ChannelType
+from eventhub.events.channel_types import ChannelType
 from eventhub.hub.hub import Hub
 from eventhub.server.connections.connection import Connection
 from eventhub.server.connections.credential_expiry import CredentialExpiry

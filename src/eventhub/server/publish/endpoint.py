@@ -43,7 +43,7 @@ log = structlog.get_logger("eventhub.publish")
 
 
 class PublishEndpoint:
-    """The ASGI application behind the route."""
+    """The ASGI application that `RequestPipeline` hands each POST and PUT of a channel to."""
 
     def __init__(self, manager: ConnectionManager) -> None:
         self._manager = manager

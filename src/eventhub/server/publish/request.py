@@ -19,7 +19,7 @@ from eventhub.errors import (
     PayloadTooLarge,
     UnsupportedMediaType,
 )
-from eventhub.events.channels import ChannelType, PublisherKind
+from eventhub.events.channel_types import ChannelType, PublisherKind
 from eventhub.events.event import ATTRIBUTE_LENGTH, NewEvent, Receipt, build_many
 from eventhub.hub.hub import Hub
 from eventhub.observability.tracing import Attributes, PublishSpan, parent_of

@@ -19,7 +19,7 @@ from eventhub.brokers.base import OnMessage
 from eventhub.common.addresses import address_key
 from eventhub.common.token_bucket import TokenBucket
 from eventhub.errors import BrokerUnavailable, PayloadTooLarge, RateLimited
-from eventhub.events.channels import ChannelType
+from eventhub.events.channel_types import ChannelType
 
 TOPIC = b"rates"
 TELL_SECONDS = 0.25

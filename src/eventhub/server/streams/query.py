@@ -3,7 +3,7 @@
 from urllib.parse import parse_qsl
 
 from eventhub.errors import InvalidRequest, InvalidSince
-from eventhub.events.channels import NAME_LENGTH
+from eventhub.events.channel_types import NAME_LENGTH
 from eventhub.events.event import Latest, Position, Since, parse_cursor, parse_since
 from eventhub.presence.roster import MEMBER_LENGTH
 from eventhub.server.messages.request_head import check_query

@@ -24,7 +24,7 @@ from eventhub.server.messages.request_head import combined
 from eventhub.server.security.authentication import address_of
 from eventhub.server.streams.outbox import Outbox
 from eventhub.server.streams.query import StreamQuery
-from eventhub.server.websocket.frames import SERVICE_RESTART
+from eventhub.server.websocket.frame_parser import SERVICE_RESTART
 from eventhub.server.websocket.handshake import SUBPROTOCOL, WEBSOCKET_PATH, is_shown, not_here
 from eventhub.server.websocket.publish_queue import PublishQueue
 from eventhub.session.commands import Ref

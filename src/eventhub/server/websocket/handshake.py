@@ -14,7 +14,7 @@ from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest, NotFound
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.request_head import combined
-from eventhub.server.websocket.frames import accept_deflate
+from eventhub.server.websocket.frame_parser import accept_deflate
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 WEBSOCKET_PATH = "/v1/ws"

@@ -1,7 +1,7 @@
 """One WebSocket connection: an asyncio protocol outside, a session inside.
 
-It follows the states of `state.py`. `upgrade.py` opens it, `frames.py` parses. Each frame is built
-once for all its readers and written straight to the transport.
+It follows the states of `state.py`. `upgrade.py` opens it, `frame_parser.py` parses. Each frame is
+built once for all its readers and written straight to the transport.
 """
 
 import asyncio
@@ -28,7 +28,12 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.rejected_connection import LINGER_SECONDS
 from eventhub.server.security.connection_limits import Slot
 from eventhub.server.streams.outbox import CLOSE_SECONDS
-from eventhub.server.websocket.frames import NO_STATUS, SERVICE_RESTART, close_code, close_payload
+from eventhub.server.websocket.frame_parser import (
+    NO_STATUS,
+    SERVICE_RESTART,
+    close_code,
+    close_payload,
+)
 from eventhub.server.websocket.publish_queue import PublishQueue
 from eventhub.server.websocket.reader import FrameReader
 from eventhub.server.websocket.state import TRANSITIONS, WebSocketState, WebSocketTrigger

@@ -6,7 +6,7 @@ from itertools import chain
 
 from eventhub.common.token_bucket import TokenBucket, commands
 from eventhub.server.connections.turns import BURST, LoopTurns
-from eventhub.server.websocket.frames import FrameParser
+from eventhub.server.websocket.frame_parser import FrameParser
 
 MIN_PAUSE_SECONDS = 0.1
 """The shortest pause of a client over the limit. Waking up for each single frame would cost more

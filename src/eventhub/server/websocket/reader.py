@@ -13,7 +13,7 @@ from eventhub.server.connections.connection import SessionConnection
 from eventhub.server.connections.limit_errors import no_first_message, too_large, too_slow
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.turns import BURST, SLICE_SECONDS
-from eventhub.server.websocket.frames import FrameParser, MessageTooLong, ProtocolViolation
+from eventhub.server.websocket.frame_parser import FrameParser, MessageTooLong, ProtocolViolation
 from eventhub.server.websocket.message_timer import MessageTimer
 from eventhub.server.websocket.read_throttle import Frames, ReadThrottle
 

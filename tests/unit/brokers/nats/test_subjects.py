@@ -1,7 +1,7 @@
 """brokers/nats/subjects.py: what streams are configured to keep."""
 
 from eventhub.brokers.nats.subjects import GRACE, UNRETAINED_SECONDS, Subjects
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 
 
 def test_storage_outlasts_retention() -> None:

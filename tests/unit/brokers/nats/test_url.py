@@ -5,7 +5,7 @@ import pytest
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.nats.url import NatsUrl
 from eventhub.errors import ConfigurationError
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 
 
 def test_servers_and_options() -> None:

@@ -11,7 +11,7 @@ from eventhub.brokers.redis.codec import (
     read_page,
     slot,
 )
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, NewEvent, Position
 
 

@@ -16,7 +16,7 @@ from eventhub.brokers.sqlite import SqliteBroker, broker, writer
 from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
 from eventhub.brokers.sqlite.store import SqliteStore
 from eventhub.errors import BrokerUnavailable, ConfigurationError
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, Event, HistoryPage, NewEvent
 
 NOW = 1_795_000_000_000

@@ -8,7 +8,7 @@ from eventhub.brokers.sqlite.logs import (
 )
 from eventhub.brokers.sqlite.write_transaction import WriteTransaction
 from eventhub.errors import UnknownChannel
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from tests.unit.brokers.sqlite.transactions import FRESH, NOW, logs, new, offsets, publish
 
 

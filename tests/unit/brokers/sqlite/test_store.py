@@ -15,7 +15,7 @@ from eventhub.brokers.sqlite.database import open_reader
 from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
 from eventhub.brokers.sqlite.store import SqliteStore
 from eventhub.errors import TooManyChannels
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Age, Earliest, HistoryPage, Last, NewEvent, Position, Receipt
 
 

@@ -6,7 +6,7 @@ from eventhub.brokers.sqlite.logs import (
 )
 from eventhub.brokers.sqlite.write_transaction import WriteTransaction
 from eventhub.errors import EventHubError
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import NewEvent, Receipt
 
 NOW = 1_795_000_000_000

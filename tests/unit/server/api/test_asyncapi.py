@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from eventhub.events.channels import ChannelTypes, PublisherKind
+from eventhub.events.channel_types import ChannelTypes, PublisherKind
 from eventhub.events.schema import AnySchema, ModelSchema
 from eventhub.server.api.asyncapi import document
 from tests.builders import channel_type

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from eventhub.brokers.memory import MemoryBroker
-from eventhub.events.channels import ChannelTypes, Retention
+from eventhub.events.channel_types import ChannelTypes, Retention
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
 from eventhub.server.connections import scatter_gather as assembly_module

@@ -19,7 +19,7 @@ from eventhub.config.loader import channel_types
 from eventhub.config.settings import Settings
 from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent
 from eventhub.events import schema, validation_errors
-from eventhub.events.channels import Retention
+from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, NewEvent, Receipt
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics

@@ -7,7 +7,7 @@ from eventhub.auth.grants import EVERYTHING
 from eventhub.auth.principal import STRANGER, CredentialKind, Principal
 from eventhub.brokers.base import OnMessage
 from eventhub.errors import PayloadTooLarge, RateLimited
-from eventhub.events.channels import ChannelType, PublisherKind, Retention, SlowReaderPolicy
+from eventhub.events.channel_types import ChannelType, PublisherKind, Retention, SlowReaderPolicy
 from eventhub.events.schema import AnySchema
 from eventhub.server.security import publish_quota as rates_module
 from eventhub.server.security.publish_quota import OWED_SECONDS, Charge, PublishQuota

@@ -14,7 +14,7 @@ from eventhub.config.loader import channel_types
 from eventhub.config.settings import Settings
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError, InvalidRequest, InvalidSince, UnknownChannel
-from eventhub.events.channels import ChannelTypes
+from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import Age, Earliest, Last, Latest, Position, Since
 from eventhub.server.streams.query import StreamQuery
 from eventhub.session.interfaces import SessionLimits

@@ -10,7 +10,7 @@ import pytest
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import InvalidFrame
 from eventhub.server.websocket.asgi import AsgiWebSocket
-from eventhub.server.websocket.frames import SERVICE_RESTART
+from eventhub.server.websocket.frame_parser import SERVICE_RESTART
 from eventhub.server.websocket.handshake import SUBPROTOCOL, WEBSOCKET_PATH
 from tests.loop import in_loop
 from tests.unit.server.connections.manager_builder import build

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from eventhub.common.token_bucket import COMMAND_BYTES, COMMAND_SECONDS, TokenBucket
-from eventhub.server.websocket.frames import FrameParser
+from eventhub.server.websocket.frame_parser import FrameParser
 from eventhub.server.websocket.read_throttle import MIN_PAUSE_SECONDS, ReadThrottle
 
 RATE, BURST = 10, 20

@@ -16,7 +16,7 @@ SLICE_WRITES = 250
 """Writes of one channel before the next channel has its turn."""
 
 
-class Flusher:
+class FanoutSchedule:
     """The feeds with something to write, in the order in which they are served.
 
     `wrote` gets the events that have reached everybody, and the seconds that took. `progressed`

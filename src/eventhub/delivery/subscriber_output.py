@@ -8,7 +8,7 @@ from eventhub.delivery.encoding import Encoding, gap_fields, joined
 from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.feed_io import FeedIO
 from eventhub.delivery.subscriber import Subscriber
-from eventhub.events.channels import ChannelType
+from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Event, Gap, HistoryPage, Position
 
 

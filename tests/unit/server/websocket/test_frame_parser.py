@@ -1,5 +1,5 @@
-"""server/websocket/frames.py against RFC 6455; frames are built by the websockets library where it
-agrees to build them.
+"""server/websocket/frame_parser.py against RFC 6455; frames are built by the websockets library
+where it agrees to build them.
 """
 
 import struct
@@ -13,7 +13,7 @@ from websockets.exceptions import ProtocolError
 from websockets.frames import Close, Frame, Opcode
 
 from eventhub.delivery.encoding import BINARY, CLOSE, PING, PONG, TEXT
-from eventhub.server.websocket.frames import (
+from eventhub.server.websocket.frame_parser import (
     CONTROL_LENGTH,
     FRAGMENTS_PER_PAUSE,
     INVALID_DATA,

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from eventhub.errors import Forbidden, InvalidChannel, UnknownChannel
-from eventhub.events.channels import (
+from eventhub.events.builtin_payloads import Reading
+from eventhub.events.channel_types import (
     NAME_LENGTH,
     ChannelType,
     ChannelTypes,
@@ -19,7 +20,6 @@ from eventhub.events.channels import (
     check_name,
 )
 from eventhub.events.event import Event
-from eventhub.events.payloads import Reading
 from eventhub.events.schema import AnySchema, ModelSchema, Schema
 
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from eventhub.events.payloads import BUILT_IN, ChatMessage, LogRecord, Payload, Reading
+from eventhub.events.builtin_payloads import BUILT_IN, ChatMessage, LogRecord, Payload, Reading
 
 CHAT = {"sender": "ana", "text": "oi"}
 LOG = {"level": "info", "message": "started"}

@@ -1,4 +1,7 @@
-"""Publishing to a channel: the route and its documentation. server/publish does the work."""
+"""Publishing in the OpenAPI document, and in the routes, so that other methods are answered 405.
+
+No publish comes here: `pipeline.py` hands it to `PublishEndpoint` before any route is looked up.
+"""
 
 from typing import Any
 

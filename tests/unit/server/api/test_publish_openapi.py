@@ -1,4 +1,4 @@
-"""server/api/publish_routes.py: the documentation of publishing."""
+"""server/api/publish_openapi.py: the documentation of publishing."""
 
 from tests.unit.server.api.requests import request
 
