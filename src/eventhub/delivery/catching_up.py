@@ -2,12 +2,15 @@
 
 Where the subscriber is                        Next step
 reading                                        wait for the page
-position unknown, since is `latest`            start at `delivered`
+the feed is OPENING                            wait
+position unknown, `since` is `latest`          start at `delivered`
 position is `delivered`                        turn live
-the feed is not current, or the writer full    wait: `resume` or `drained` comes
-position unknown, the recent events cover it   start there
+the feed is not current, or the writer full    wait
+position unknown, recent events cover `since`  start there
 the recent events cover its position           write them, turn live
 otherwise                                      read the next page
+
+One that waits goes on when `Feed._resume` or `Feed.drained` calls `advance` again.
 """
 
 from typing import Protocol
@@ -46,7 +49,7 @@ class CatchingUpSubscribers:
         self.subscribers: dict[Subscriber, None] = {}
 
     def discard(self, subscriber: Subscriber) -> None:
-        """It has turned live, or left. Without any left, recent events are no longer needed."""
+        """It has turned live or gone. When none remains, a current feed needs no recent events."""
         self.subscribers.pop(subscriber, None)
         if not self.subscribers and self._log.is_current:
             self._log.recent.clear()

@@ -24,10 +24,12 @@ class Continuity:
         self.delivered_count = 0
         """Events given to the live subscribers so far."""
         self.recent = RecentEvents()
-        """Announced events without a hole, up to `head`. They may begin later than needed."""
+        """Announced events without a hole, up to `head`. The oldest may be newer than some reader
+        needs.
+        """
         self.generation = 0
-        """How often continuity has ended. A page asked for in an older generation may be older
-        than an announcement that was lost.
+        """How often continuity has ended. Pages requested in an older generation cannot tell where
+        the log ends.
         """
         self.unverified_since = 0
         """The generation in which the broker reported a gap, 0 when no gap is open."""
@@ -68,8 +70,8 @@ class Continuity:
     def remember(self, event: Event) -> None:
         """Keep an announced event, and drop the oldest ones beyond the bounds.
 
-        Dropping events starts a new generation: a page asked for before may end before the events
-        that are left begin.
+        Dropping events starts a new generation: of a page requested before that, there may be a
+        hole between its end and the oldest kept event.
         """
         self.generation += self.recent.add(event)
 
@@ -85,8 +87,8 @@ class Continuity:
     def covers(self, position: Position) -> bool:
         """Whether `recent` has every event after `position` up to `head`.
 
-        False for a position that is not the position of an event: a broker may skip offsets where
-        a log lost its end. History then says `reset`.
+        False if no event has this position: a broker may skip offsets where a log lost its end.
+        History then says `reset`.
         """
         head = self.head
         if head is None or position.epoch != head.epoch:

@@ -18,8 +18,8 @@ QUEUED_BYTES = 256 * 1024
 WRITE_BYTES = 16 * 1024
 """Copying this many bytes costs about as much as the rest of one write."""
 MAX_REMOVED = 1000
-"""Removed subscribers are forgotten when nothing is queued. Above this number, those that no queued
-write concerns are forgotten at once.
+"""Entries of `_removed` are deleted when the queue is empty; above this number also earlier, if no
+queued write needs them.
 """
 
 
@@ -65,7 +65,7 @@ class QueuedWrite:
         self.targets = targets
         self.at = 0  # the next target
         self.events = events
-        """The events that have reached everybody once this write is done."""
+        """Events that are complete (every encoding written) when this write is done."""
         self._places: dict[Write, int] | None = None
 
     def awaits(self, write: Write) -> bool:
@@ -102,7 +102,7 @@ class Fanout:
         self._pending_bytes = self._queued_bytes = 0
         self._queue: deque[QueuedWrite] = deque()
         self._queued_count = 0  # writes queued so far
-        self._removed: dict[Write, int] = {}  # and the last write that each must not get
+        self._removed: dict[Write, int] = {}  # value: number of the last queued write to withhold
         self.written: list[Event] = []
         """Events that have reached everybody since the owner last took this list."""
 
@@ -161,7 +161,7 @@ class Fanout:
         worth = 1 + len(data) // WRITE_BYTES
         count = max(1, limit // worth)
         targets = queued.targets[queued.at : queued.at + count]
-        queued.at += count  # first, so that no failure below writes to a subscriber twice
+        queued.at += count  # advance before writing: after an error, nobody is written to twice
         if self._removed:
             targets = [write for write in targets if self._removed.get(write, -1) < queued.number]
         failures = write_all(targets, data)
@@ -228,7 +228,7 @@ class Fanout:
                 self._owner.broke(key, error)
 
     def _forget_removed(self) -> None:
-        """Forget removed subscribers that no queued write concerns."""
+        """Delete the entries of `_removed` that no queued write needs."""
         if not self._queue:
             self._removed.clear()
         elif len(self._removed) > MAX_REMOVED:

@@ -9,17 +9,18 @@ subscribers. The state follows from them:
     OPENING  `delivered` is None       remember it     -> OPENING   -                -
     CURRENT  `delivered` is `head`     deliver it      -> READING   -                -
     READING  a page is being read      remember it     -> READING   deliver it       -
-    BEHIND   the live queue is full    remember it     -> BEHIND    deliver a part   -> READING
+    BEHIND   the live queue is full    remember it     -> BEHIND    deliver a part   see below
 
-Every input but the next event ends in `_resume`. If the recent events begin early enough, it
-delivers them: -> CURRENT. Otherwise it asks for the next page of history: -> READING.
+A gap, a hole, a page, room and the broker's start end in `_resume`. If the recent events begin
+early enough, it delivers them: -> CURRENT. Otherwise it asks for the next page: -> READING.
 
 Each subscriber (subscriber.py):
 
     State        Where it is kept   Ends when
     CATCHING_UP  catching_up.py     it stands at exactly `delivered`: LIVE
     LIVE         fanout.py          its writer is full: LAGGING
-    LAGGING      lagging.py         its writer has drained: LIVE; or by policy, its connection: GONE
+    LAGGING      lagging.py         its writer has drained: LIVE
+                                    the policy closes its connection: GONE
     GONE         nowhere            never
 
 The rules:
@@ -28,12 +29,12 @@ The rules:
    `head` shows a hole.
 2. A hole, or the broker's `gap`, ends continuity: events are delivered only after history has been
    read from `delivered` up to the recent announcements.
-3. After the broker's `gap` the feed is unverified until a page that was asked for later has been
+3. After the broker's `gap` the feed is unverified until a page requested after the gap has been
    read. An announcement proves that nothing before it is missing, not that nothing came after it.
 4. Only a page asked for after continuity last ended may say where the log ends (`generation`).
 5. Events that history no longer has are sent as a gap, with both ends, to those who miss them.
 6. `subscribed` comes before the first event of a subscription.
-7. A subscriber found full while events are queued gets all that was queued before it lags.
+7. If a full subscriber has queued events, they are written to it first. Then it lags.
 8. An error while one subscriber is served closes that connection only (`_serve`, `broke`). An event
    that cannot be encoded is sent as a gap.
 """
@@ -109,7 +110,7 @@ class Feed:
             if not ready or self._catching_up.subscribers:
                 log.remember(event)
             elif log.recent.events:
-                log.recent.clear()  # nobody needs them, and they would no longer reach `head`
+                log.recent.clear()  # this event is not added, so the list would have a hole
             if ready:
                 self._deliver_live(event)
         elif not log.has(event):

@@ -21,7 +21,7 @@ from eventhub.brokers.redis.codec import (
 )
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, Reply, ignore, pack
 from eventhub.brokers.redis.publisher import RedisPublisher
-from eventhub.brokers.redis.replies import PASSING, RETRY_SECONDS
+from eventhub.brokers.redis.replies import RETRY_SECONDS, TEMPORARY_ERRORS
 from eventhub.brokers.redis.shard import Shard
 from eventhub.brokers.redis.shards import ShardMap
 from eventhub.brokers.redis.subscriptions import ShardSubscription
@@ -141,7 +141,7 @@ class RedisBroker:
     # ShardOwner
 
     def gap(self, channel: str) -> None:
-        """A channel is announced again after it may not have been."""
+        """Announcements of this channel may have been lost; they arrive again now."""
         self._gap(channel)
 
     def changed(self) -> None:
@@ -161,7 +161,7 @@ class RedisBroker:
         return self._shards.link(channel, redirect)
 
     def refused(self, channel: str, error: ErrorReply) -> None:
-        """A command got a passing refusal."""
+        """A command got a temporary refusal."""
         if error.code == "NOSCRIPT":
             for shard in self._shards:
                 shard.load_scripts()
@@ -218,7 +218,7 @@ class RedisBroker:
             except LinkLost:
                 redirect = None
             except ErrorReply as error:
-                if error.code not in PASSING:
+                if error.code not in TEMPORARY_ERRORS:
                     raise BrokerUnavailable(f"Redis answered {error.code}") from None
                 self.refused(channel, error)
                 redirect = None

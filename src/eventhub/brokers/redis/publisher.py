@@ -1,8 +1,9 @@
 """Publishing to Redis: events published to one channel at about the same time share a script call.
 
 A channel has at most one call under way, so its events stay in order even when some are refused
-and sent again. Channels do not wait for each other. Under load the calls grow by themselves.
-Bounds: the events and bytes of a call (`channel_queue.py`), and the bytes of all waiting events.
+and sent again. Channels do not wait for each other. Under load more events wait, so each
+call carries more. Bounds: the events and bytes of a call (`channel_queue.py`), and the bytes of all
+waiting events.
 """
 
 import asyncio
@@ -17,8 +18,8 @@ from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, Reply, 
 from eventhub.brokers.redis.replies import (
     NOT_STORED,
     OUTCOME_UNKNOWN,
-    PASSING,
     RETRY_SECONDS,
+    TEMPORARY_ERRORS,
     publish_error,
     read_results,
 )
@@ -42,7 +43,7 @@ class CommandRouter(Protocol):
         ...
 
     def refused(self, channel: str, error: ErrorReply) -> None:
-        """A command got a passing refusal."""
+        """A command got a temporary refusal."""
         ...
 
     def arguments(self, channel: str, events: Sequence[NewEvent]) -> Sequence[str | bytes | int]:
@@ -138,8 +139,8 @@ class RedisPublisher:
     def _arguments(self, channel: str, queue: ChannelQueue) -> Sequence[str | bytes | int] | None:
         """The arguments for the events in `queue.sent`.
 
-        None when they cannot be encoded: an event that cannot be encoded alone fails, and the
-        others wait again. When each can be encoded alone, all of them fail.
+        None if encoding fails. Then each event is tried by itself: those that fail are refused and
+        the others are queued again. If each works by itself, all are refused.
         """
         try:
             return self._router.arguments(channel, [event for event, _, _ in queue.sent])
@@ -186,9 +187,10 @@ class RedisPublisher:
 
     def _settle(self, channel: str, queue: ChannelQueue, reply: Reply) -> None:
         sent, queue.sent = queue.sent, []
-        if isinstance(reply, ErrorReply) and reply.code in PASSING:
+        if isinstance(reply, ErrorReply) and reply.code in TEMPORARY_ERRORS:
             return self._send_again(channel, queue, sent, reply)
-        if isinstance(reply, LinkLost):  # with a key it is safe to send the event again
+        if isinstance(reply, LinkLost):
+            # An event with an idempotency key may be sent again; it is stored only once.
             queue.waiting.extendleft(item for item in reversed(sent) if item[0].key is not None)
             sent = [item for item in sent if item[0].key is None]
         if isinstance(reply, list):
@@ -239,7 +241,11 @@ class RedisPublisher:
 
 
 def _results(call: PublishCall) -> Sequence[Receipt | EventHubError]:
-    """The results of a call that is over. Raises an error that concerns all of them."""
+    """The results of a call that is over.
+
+    Raises BrokerUnavailable if that is the result of every event, or the encoding error if there is
+    one and no event was stored.
+    """
     results = [result for result in call.results if result is not None]
     if isinstance(error := results[0], BrokerUnavailable) and all(
         isinstance(result, BrokerUnavailable) for result in results

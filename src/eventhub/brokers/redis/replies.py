@@ -1,4 +1,4 @@
-"""What Redis' replies to publish.lua mean, and which refusals pass. No I/O."""
+"""What Redis' replies to publish.lua mean, and which refusals are temporary. No I/O."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from eventhub.brokers.redis.link import ErrorReply, LinkLost, Reply
 from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict
 from eventhub.events.event import NewEvent, Position, Receipt
 
-PASSING = frozenset(
+TEMPORARY_ERRORS = frozenset(
     {
         "MOVED",
         "TRYAGAIN",
@@ -24,7 +24,7 @@ PASSING = frozenset(
 is over.
 """
 RETRY_SECONDS = 0.05
-"""How long to wait before a command that got a passing refusal is sent again."""
+"""How long to wait before a command that got a temporary refusal is sent again."""
 OUTCOME_UNKNOWN = (
     "whether the event is stored is not known "
     "(events with an idempotency key may be published again)"

@@ -79,11 +79,11 @@ class Shard:
         )
 
     def add(self, subscription: ShardSubscription) -> None:
-        """Announce its channel from here, once `established` is set or a `gap` tells it."""
+        """Receive its announcements, from when `established` is set or a gap is reported."""
         self._subscriptions.add(subscription)
 
     def remove(self, subscription: ShardSubscription) -> None:
-        """Stop announcing its channel."""
+        """Stop receiving its announcements."""
         self._subscriptions.remove(subscription)
 
     def load_scripts(self) -> None:

@@ -1,15 +1,15 @@
-"""The subscriptions at one server: which are confirmed, and what becomes of each push. No I/O.
+"""The subscriptions at one server: which are confirmed, how each push is handled. Awaits nothing.
 
 A subscription is in one of these states:
 
-| state     | confirmed | leaving | next                                                      |
-|-----------|-----------|---------|-----------------------------------------------------------|
-| requested | no        | no      | the server confirms: `established` is set, or a gap told  |
-| confirmed | yes       | no      | removed: leaving; ended by the server: requested          |
-| leaving   | -         | yes     | the server confirms the UNSUBSCRIBE: gone                 |
+| state         | next                                                                             |
+|---------------|----------------------------------------------------------------------------------|
+| requested     | the server confirms -> confirmed: `established` is set, or a gap is reported     |
+| confirmed     | removed -> unsubscribing; ended by the server -> requested                       |
+| unsubscribing | the server confirms the UNSUBSCRIBE -> gone                                      |
 
-While a topic is leaving, its messages and confirmations belong to the removed subscription. A
-subscriber that has come back meanwhile has read history beyond them.
+While a topic is unsubscribing, its messages and confirmations belong to the removed subscription.
+They are ignored: a subscriber that has returned reads the log only after its own confirmation.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ class ShardOwner(Protocol):
     """The broker, as its shards see it. All methods return at once."""
 
     def gap(self, channel: str) -> None:
-        """A channel is announced again after it may not have been."""
+        """Announcements of this channel may have been lost; they arrive again now."""
         ...
 
     def changed(self) -> None:
@@ -77,7 +77,7 @@ class ShardSubscriptions:
         self._subscribe(self._by_topic)
 
     def disconnected(self) -> None:
-        """The connection is lost: nothing is confirmed any more."""
+        """The connection is lost: all subscriptions are only requested."""
         self._link = None
         self._leaving.clear()
         self.unconfirm()
@@ -88,13 +88,13 @@ class ShardSubscriptions:
             subscription.confirmed = False
 
     def add(self, subscription: ShardSubscription) -> None:
-        """Announce its channel, once `established` is set or a `gap` tells it."""
+        """Receive its announcements, from when `established` is set or a gap is reported."""
         subscription.confirmed = False
         self._by_topic[subscription.topic] = subscription
         self._subscribe([subscription.topic])
 
     def remove(self, subscription: ShardSubscription) -> None:
-        """Stop announcing its channel."""
+        """Stop receiving its announcements."""
         self._by_topic.pop(subscription.topic, None)
         if subscription.confirmed:  # otherwise the confirmation is answered with UNSUBSCRIBE
             self._unsubscribe(subscription.topic)
@@ -129,7 +129,7 @@ class ShardSubscriptions:
             return
         try:
             subscription.take(data)
-        except Exception as error:  # not from a node: history tells what it replaced
+        except Exception as error:  # not sent by a node: report a gap, so that history is read
             log.warning(
                 "unreadable_announcement",
                 channel=subscription.channel,

@@ -1,16 +1,16 @@
 """Shares the event loop's time between clients: how much input a turn processes, in which order.
 
-Without it a turn would last as long as all input that was read in it, which was seconds for ten
-bursts of messages that are expensive to parse. The rules:
+Without it one turn would process all input that was read: in a test, ten bursts of messages that
+are expensive to parse took seconds. The rules:
 
 1. A turn has TURN_SECONDS of CPU time for clients' input. Work that has begun is finished; the rest
    waits for later turns.
 2. Waiting clients share the time evenly (start-time fair queueing). Each client has a position on a
-   virtual clock of CPU time: how much it has been served, or the clock's time when it arrives. The
-   client that would finish first goes first.
-3. Input of at most SMALL bytes goes first, in order of arrival, and for half of a turn while larger
-   input waits. So a client that sends a message now and then is served at once, however many
-   clients work off a burst. With even shares it would wait for a round of them all.
+   virtual clock of CPU time: the CPU time it was given so far, but at least the clock's time on
+   arrival. The client that would finish first goes first.
+3. Input of at most SMALL bytes goes first, in order of arrival. While larger input waits, it may
+   use at most half of a turn. So a client that sends a message now and then is served at once,
+   however many clients work off a burst. With even shares it would wait for a round of them all.
 4. Between two such turns the loop makes GAP turns for everything else: what was published is
    stored, fanned out and written before the next piece of a burst begins.
 """
@@ -29,7 +29,9 @@ TURN_SECONDS = 0.002
 WORTH_COUNTING = 0.0001
 """Less CPU time than this is not counted."""
 BURST = 4096
-"""Bytes of input that are assumed to need a whole slice. Fewer need a part of one."""
+"""An input of this many bytes counts as a whole slice, as does a larger one; a smaller one as a
+proportional part.
+"""
 SMALL = 512
 """Bytes of input at most that go before all larger input: one message or two."""
 GAP = 4
@@ -81,9 +83,10 @@ class LoopTurns:
         return max(since, self._clock) + (seconds if seconds >= WORTH_COUNTING else 0.0)
 
     def later(self, act: Callable[[], None], since: float = 0.0, size: int = BURST) -> None:
-        """Call `act` in a later turn. It notes the CPU time it uses with `spend`.
+        """Call `act` in a later turn. `act` must report its CPU time with `spend`.
 
-        `since` is its client's position, of `advanced_position`. `size` is in bytes of input.
+        `since` is its client's position, as returned by `advanced_position`. `size` is in bytes of
+        input.
         """
         self._come_back()
         if size <= SMALL:
@@ -146,7 +149,7 @@ class LoopTurns:
         _, _, start, act = heappop(self._waiting)
         self._clock = max(self._clock, start)
         if not self._waiting:
-            # A client that was served must not come after one that arrives next.
+            # Nobody waits: a client that was served goes before one that arrives after it.
             self._clock = max(self._clock, self._latest)
         return act
 

@@ -31,11 +31,13 @@ from eventhub.server.security.authentication import address_of
 
 METHODS = ("POST", "PUT")
 LENIENT_LOG_SECONDS = 600.0
-"""How often `lenient_body_refused` is logged for one channel type, at most."""
+"""Seconds between two log lines `lenient_body_refused` for one channel type, at least."""
 SMALL_EVENT_BYTES = 4096
-"""Up to this size an event is decoded at once, whatever else the turn of the loop has done."""
+"""Events of up to this size are decoded without waiting for a turn."""
 EVENTS_PER_GROUP = 500
-"""Events of an array that are stored in one turn of the loop, which takes half a millisecond."""
+"""Events of an array that are stored in one turn of the loop. Storing one group takes half a
+millisecond.
+"""
 BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))
 """Either says that a body follows (RFC 9112, 6)."""
 
@@ -171,7 +173,7 @@ class PublishEndpoint:
             return await request.publish(hub, events)
         outcomes: list[Receipt | EventHubError] = []
         while len(outcomes) < len(events):
-            if outcomes:  # a group counts as a slice: brokers that wait spend the time of others
+            if outcomes:  # a group counts as a slice: while a broker waits, others use CPU time
                 turns.spend(SLICE_SECONDS)
                 since = turns.advanced_position(since, SLICE_SECONDS)
                 await turns.next_turn(since)
@@ -192,7 +194,7 @@ class PublishEndpoint:
         await send_results(send, request, outcomes, self._manager.turns)
 
     def _log_lenient(self, request: PublishRequest, code: str, reason: str) -> None:
-        """Log that a lenient body is not JSON: its producer loses it, and sees status 200."""
+        """Warn that a lenient body was not JSON: its events are lost, but the producer sees 200."""
         now, name = time.monotonic(), request.channel_type.name
         if code == "invalid_json" and now >= self._quiet_until.get(name, now):
             self._quiet_until[name] = now + LENIENT_LOG_SECONDS

@@ -1,4 +1,6 @@
-"""The reading side of a WebSocket connection: serves its frames within limits, and stops reading.
+"""The reading side of a WebSocket connection.
+
+It serves frames within limits, and pauses reading when a limit is reached.
 
 It decides when frames are served. `protocol.py` decides what a frame does.
 """
@@ -65,7 +67,9 @@ class FrameReader:
         self._throttle = ReadThrottle(manager.command_bucket())
         self.message_timer = MessageTimer(manager.deadlines, manager.settings.limits.body_seconds)
         self.heard = False
-        """Bytes came since the last heartbeat, or the socket was not read."""
+        """True if bytes came since the last heartbeat, or if the socket was not read, so that
+        silence proves nothing.
+        """
 
     def start(self, *, deflate: bool = False) -> None:
         """Parse what comes from now on."""
@@ -80,7 +84,7 @@ class FrameReader:
         self._parser = None
         self._throttle.stop()
         self.message_timer.stop()
-        del self._connection  # the two refer to each other, and would wait for garbage collection
+        del self._connection  # break the reference cycle, so that both are freed at once
 
     # Input
 
@@ -185,7 +189,7 @@ class FrameReader:
     # Private: deadlines
 
     def _track_message(self, parser: FrameParser) -> None:
-        """A message has begun and is not complete, or the one that had begun is."""
+        """Start the timer of an incomplete message, or stop it when the message is complete."""
         check = self._contained("deadline", self._check_message)
         self.message_timer.track(parser.pending, self._loop.time(), check)
 

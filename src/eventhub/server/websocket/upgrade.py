@@ -30,7 +30,10 @@ class UpgradeRequest(NamedTuple):
 
 
 class Upgrade:
-    """One request, which is answered at once, or when the key that its token names was fetched."""
+    """One upgrade request.
+
+    It is answered at once, or, if its token names an unknown key, after the keys are fetched.
+    """
 
     __slots__ = ("_connection", "_manager", "_request", "_transport")
 
@@ -47,7 +50,9 @@ class Upgrade:
         self._request = request
 
     def answer(self, *, refreshed: bool | None = None) -> None:
-        """Accept or refuse. `refreshed`: what `Authentication.refresh` returned, None before that.
+        """Accept or refuse the request.
+
+        `refreshed`: the result of `Authentication.refresh`; None if it was not called yet.
 
         A fault refuses the request, or ends the connection if it was accepted already.
         """
@@ -84,7 +89,7 @@ class Upgrade:
             connection.data_received(request.tail)
 
     def _subscribe(self, session: Session, query: bytes) -> None:
-        """Subscribe to the channels of the query string. Without any, a message must come soon."""
+        """Subscribe to the query's channels. If it names none, a message must come soon."""
         try:
             wanted = StreamQuery(query)
             wanted.subscribe(session)
