@@ -74,7 +74,7 @@ class ShutdownSettings(Section):
         ge=0,
         le=3600,
         description="When other nodes take over, clients are sent away evenly over this many "
-        "seconds, but at least 100 per second, so a small number leaves at once. Above that, no "
+        "seconds, but at least 100 per second, so a small number needs less time. Above that, no "
         "second takes more than 1.1 / spread of them, except when the drain is two seconds late: "
         "then all leave",
     )
