@@ -230,9 +230,9 @@ class NoOthers:
 
     def spend(self, seconds: float) -> None: ...
 
-    async def another(self, since: float = 0.0) -> None: ...
+    async def next_turn(self, since: float = 0.0) -> None: ...
 
-    def served(self, since: float, seconds: float) -> float:
+    def advanced_position(self, since: float, seconds: float) -> float:
         return since
 
 
