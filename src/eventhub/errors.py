@@ -93,7 +93,7 @@ class EventHubError(Exception):
         self.limit = limit
         return self
 
-    def detached(self) -> Self:
+    def without_traceback(self) -> Self:
         """Drop the traceback, whose frames keep objects such as a parsed event. Returns self."""
         self.__cause__ = self.__context__ = None
         return self.with_traceback(None)

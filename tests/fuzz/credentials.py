@@ -15,7 +15,7 @@ from eventhub.auth.principal import CredentialKind
 from eventhub.auth.tokens import TokenVerifier, UnknownKey
 from eventhub.auth.verification_keys import load_key
 from eventhub.errors import EventHubError
-from eventhub.server.messages.request_head import combined
+from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.security.jwks import read
 from tests.fuzz.bodies import NOW, manager
 from tests.fuzz.source import Source
@@ -79,7 +79,7 @@ def key_sets(data: bytes) -> None:
 def queries(data: bytes) -> None:
     """A credential in an address is refused, or nothing of it is left there."""
     source = Source(data)
-    headers = combined([(b"authorization", source.rest())]) if source.byte() & 1 else {}
+    headers = headers_by_name([(b"authorization", source.rest())]) if source.byte() & 1 else {}
     try:
         rest, lifted = manager().authentication.move_query_token(data, headers)
     except EventHubError as error:

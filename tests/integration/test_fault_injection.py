@@ -137,9 +137,9 @@ _PLACES: dict[str, list[str]] = {
         "server/websocket/publish_queue.py:PublishQueue.add:spawn",
     ],
     "pace": [
-        "server/connections/turns.py:LoopTurns._come_back:call_soon",
+        "server/connections/turns.py:LoopTurns._schedule_turn:call_soon",
         "server/connections/turns.py:LoopTurns._go_on:call_soon",
-        "server/connections/turns.py:LoopTurns._pass:call_soon",
+        "server/connections/turns.py:LoopTurns._skip_turns:call_soon",
         "server/connections/turns.py:LoopTurns.next_turn:later",
         "server/websocket/read_throttle.py:ReadThrottle.pause:call_later",
         "server/websocket/read_throttle.py:ReadThrottle.queue:later",

@@ -68,7 +68,7 @@ class QueuedWrite:
         """Events that are complete (every encoding written) when this write is done."""
         self._places: dict[Write, int] | None = None
 
-    def awaits(self, write: Write) -> bool:
+    def still_to_write(self, write: Write) -> bool:
         """Whether this subscriber has not been written to yet."""
         if self._places is None:
             self._places = {target: place for place, target in enumerate(self.targets)}
@@ -158,8 +158,8 @@ class Fanout:
                 return 0
         queued = self._queue[0]
         data = queued.data
-        worth = 1 + len(data) // WRITE_BYTES
-        count = max(1, limit // worth)
+        cost = 1 + len(data) // WRITE_BYTES
+        count = max(1, limit // cost)
         targets = queued.targets[queued.at : queued.at + count]
         queued.at += count  # advance before writing: after an error, nobody is written to twice
         if self._removed:
@@ -169,7 +169,7 @@ class Fanout:
             self._finish(queued)
         if failures:
             self._report(failures)
-        return len(targets) * worth or 1
+        return len(targets) * cost or 1
 
     def settle(self, key: Hashable, encoding: Encoding) -> None:
         """Write everything queued for one subscriber now. The caller removes it next."""
@@ -178,7 +178,11 @@ class Fanout:
         removed = self._removed.get(write, -1)
         try:
             for queued in self._queue:
-                if queued.encoding is encoding and queued.number > removed and queued.awaits(write):
+                if (
+                    queued.encoding is encoding
+                    and queued.number > removed
+                    and queued.still_to_write(write)
+                ):
                     write(queued.data)
         except Exception as error:
             self._owner.broke(key, error)

@@ -115,7 +115,7 @@ class RedisBroker:
 
     async def broadcast(self, message: bytes) -> None:
         if (link := self.link(NODES)) is None:
-            raise BrokerUnavailable(self.trouble() or "there is no connection to Redis")
+            raise BrokerUnavailable(self.unavailable_reason() or "there is no connection to Redis")
         link.send(pack(self._pubsub.publish, self._names.topic(NODES), message), ignore)
 
     async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
@@ -136,21 +136,21 @@ class RedisBroker:
             await asyncio.sleep(0)  # aborted transports close in the next turn of the loop
 
     def unready(self) -> str | None:
-        return self.trouble()
+        return self.unavailable_reason()
 
     # ShardOwner
 
-    def gap(self, channel: str) -> None:
+    def may_have_missed(self, channel: str) -> None:
         """Announcements of this channel may have been lost; they arrive again now."""
         self._gap(channel)
 
-    def changed(self) -> None:
+    def connection_changed(self) -> None:
         """A connection was made or lost."""
         self._connections_changed.set()
         self._connections_changed.clear()
         self._publisher.resume()
 
-    def doubt(self) -> None:
+    def masters_may_have_changed(self) -> None:
         """Other servers may be the masters now."""
         self._in_doubt.set()
 
@@ -175,9 +175,9 @@ class RedisBroker:
         retention, now = self._retention(channel), self._clock()
         return publish_arguments(self._names, channel, events, retention, now, self._pubsub.publish)
 
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why Redis cannot be used, or None."""
-        return self._lookup_trouble or self._shards.trouble()
+        return self._lookup_trouble or self._shards.unavailable_reason()
 
     # Private: commands
 
@@ -192,7 +192,7 @@ class RedisBroker:
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError:
-            reason = self.trouble() or "no answer in time"
+            reason = self.unavailable_reason() or "no answer in time"
             raise BrokerUnavailable(f"Redis does not answer: {reason}") from None
 
     async def _read(
@@ -242,7 +242,7 @@ class RedisBroker:
             found = await masters.masters(in_doubt=in_doubt)
             self._lookup_trouble = ""
             if self._shards.arrange(found, tasks):
-                self.changed()
+                self.connection_changed()
         except NoMaster as error:
             self._lookup_trouble = str(error)
         except Exception as error:  # an answer that is malformed
@@ -270,7 +270,7 @@ class RedisBroker:
             wanted = [found for channel, found in self._wanted.items() if channel != NODES]
             for first in range(0, len(wanted), REFRESH_CHANNELS):
                 for subscription in wanted[first : first + REFRESH_CHANNELS]:
-                    self._keep(subscription.channel, keep=subscription.since <= oldest)
+                    self._keep(subscription.channel, keep=subscription.began_at <= oldest)
                 await asyncio.sleep(RETRY_SECONDS)  # let other work have its turn
 
     def _keep(self, channel: str, *, keep: bool) -> None:

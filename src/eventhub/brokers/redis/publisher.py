@@ -50,7 +50,7 @@ class CommandRouter(Protocol):
         """The arguments of publish.lua."""
         ...
 
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why nothing can be sent, or None."""
         ...
 
@@ -99,7 +99,7 @@ class RedisPublisher:
     def _enqueue(self, item: QueuedEvent) -> None:
         event = item[0]
         if (queue := self._queues.get(event.channel)) is None:
-            queue = self._queues[event.channel] = ChannelQueue(self._forget)
+            queue = self._queues[event.channel] = ChannelQueue(self._release_bytes)
             self._schedule(event.channel)
         queue.waiting.append(item)
         self._waiting_bytes += len(event.data) + EVENT_OVERHEAD
@@ -155,7 +155,7 @@ class RedisPublisher:
                     _, call, index = item
                     call.encode_error = reason
                     call.settle(index, internal())
-                    self._forget(item)
+                    self._release_bytes(item)
             return None
 
     def _encode_error(self, channel: str, item: QueuedEvent) -> Exception | None:
@@ -166,7 +166,7 @@ class RedisPublisher:
             return error
         return None
 
-    def _forget(self, item: QueuedEvent) -> None:
+    def _release_bytes(self, item: QueuedEvent) -> None:
         self._waiting_bytes -= len(item[0].data) + EVENT_OVERHEAD
 
     # Replies
@@ -174,7 +174,7 @@ class RedisPublisher:
     def _on_reply(self, channel: str, queue: ChannelQueue, reply: Reply) -> None:
         sent = queue.sent
         try:
-            self._settle(channel, queue, reply)
+            self._handle_reply(channel, queue, reply)
         except Exception:  # an unreadable reply: the callers are told, and the queue goes on
             log.exception("redis_reply_unreadable", channel=channel)
             unknown = BrokerUnavailable(f"{OUTCOME_UNKNOWN}: Redis answered something unexpected")
@@ -182,10 +182,10 @@ class RedisPublisher:
                 _, call, index = item
                 if call.results[index] is None:
                     call.settle(index, unknown)
-                    self._forget(item)
+                    self._release_bytes(item)
             self._send(channel, queue)
 
-    def _settle(self, channel: str, queue: ChannelQueue, reply: Reply) -> None:
+    def _handle_reply(self, channel: str, queue: ChannelQueue, reply: Reply) -> None:
         sent, queue.sent = queue.sent, []
         if isinstance(reply, ErrorReply) and reply.code in TEMPORARY_ERRORS:
             return self._send_again(channel, queue, sent, reply)
@@ -202,7 +202,7 @@ class RedisPublisher:
             for _, call, index in sent:
                 call.settle(index, error)
         for item in sent:
-            self._forget(item)
+            self._release_bytes(item)
         self._send(channel, queue)
 
     def _send_again(
@@ -226,7 +226,7 @@ class RedisPublisher:
             for _, of_call, index in queue.sent
             if of_call is call
         }
-        reason = self._router.trouble() or "no answer in time"
+        reason = self._router.unavailable_reason() or "no answer in time"
         for index, result in enumerate(call.results):
             if result is None:
                 outcome = OUTCOME_UNKNOWN if index in sent else NOT_STORED

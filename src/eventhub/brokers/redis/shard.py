@@ -67,7 +67,7 @@ class Shard:
         finally:
             self._subscriptions.unconfirm()
 
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why this shard does not work, or None."""
         return next(
             (
@@ -116,8 +116,8 @@ class Shard:
                     "redis_lost", address=str(self.address), connection=connection, reason=reason
                 )
             self._troubles[connection] = reason
-            self._owner.changed()
-            self._owner.doubt()
+            self._owner.connection_changed()
+            self._owner.masters_may_have_changed()
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))
             delay = min(2 * delay, longest)
 
@@ -125,7 +125,7 @@ class Shard:
         if self._troubles[connection]:
             self._troubles[connection] = ""
             log.info("redis_connected", address=str(self.address), connection=connection)
-            self._owner.changed()
+            self._owner.connection_changed()
 
     # Commands
 

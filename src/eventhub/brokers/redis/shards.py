@@ -45,11 +45,11 @@ class ShardMap:
         link = None if shard is None else shard.commands
         return None if link is None or link.lost.done() else link
 
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         """Why some channel cannot be served, or None."""
         if None in self._owners:
             return "some of the cluster's slots have no master"
-        return next((trouble for shard in self if (trouble := shard.trouble())), None)
+        return next((reason for shard in self if (reason := shard.unavailable_reason())), None)
 
     def arrange(self, masters: Sequence[Master], tasks: asyncio.TaskGroup) -> bool:
         """Keep one shard for each master, and each subscription at the shard with its slot.

@@ -29,33 +29,35 @@ log = structlog.get_logger("eventhub.brokers.redis")
 class ShardSubscription:
     """A subscription to one channel, at whichever server has the channel.
 
-    `take` gets what is published. `established` is set once a server first confirms. `since` is
-    when the subscription began, in the loop's seconds.
+    `on_announcement` gets what is published. `established` is set once a server first confirms.
+    `began_at` is when the subscription began, in the loop's seconds.
     """
 
-    __slots__ = ("channel", "confirmed", "established", "since", "take", "topic")
+    __slots__ = ("began_at", "channel", "confirmed", "established", "on_announcement", "topic")
 
-    def __init__(self, channel: str, topic: bytes, take: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, channel: str, topic: bytes, on_announcement: Callable[[bytes], None]
+    ) -> None:
         self.channel = channel
         self.topic = topic
-        self.take = take
+        self.on_announcement = on_announcement
         self.confirmed = False
         self.established = asyncio.Event()
-        self.since = asyncio.get_running_loop().time()
+        self.began_at = asyncio.get_running_loop().time()
 
 
 class ShardOwner(Protocol):
     """The broker, as its shards see it. All methods return at once."""
 
-    def gap(self, channel: str) -> None:
+    def may_have_missed(self, channel: str) -> None:
         """Announcements of this channel may have been lost; they arrive again now."""
         ...
 
-    def changed(self) -> None:
+    def connection_changed(self) -> None:
         """A connection was made or lost."""
         ...
 
-    def doubt(self) -> None:
+    def masters_may_have_changed(self) -> None:
         """Other servers may be the masters now."""
         ...
 
@@ -69,7 +71,7 @@ class ShardSubscriptions:
         self._owner, self._probe, self._commands = owner, probe, commands
         self._link: RedisLink | None = None
         self._by_topic: dict[bytes, ShardSubscription] = {}
-        self._leaving: Counter[bytes] = Counter()  # UNSUBSCRIBEs without a confirmation
+        self._unsubscribing: Counter[bytes] = Counter()  # UNSUBSCRIBEs without a confirmation
 
     def connected(self, link: RedisLink) -> None:
         """Subscribe to everything over a new connection."""
@@ -79,7 +81,7 @@ class ShardSubscriptions:
     def disconnected(self) -> None:
         """The connection is lost: all subscriptions are only requested."""
         self._link = None
-        self._leaving.clear()
+        self._unsubscribing.clear()
         self.unconfirm()
 
     def unconfirm(self) -> None:
@@ -111,24 +113,24 @@ class ShardSubscriptions:
         elif kind in (b"subscribe", b"ssubscribe"):
             if topic == self._probe.topic:
                 self._probe.arrive()
-            elif topic not in self._leaving:
+            elif topic not in self._unsubscribing:
                 self._on_confirmed(topic)
         elif kind == b"refused":
             self._on_refused(push[1])
-        elif topic in self._leaving:
-            self._leaving -= Counter((topic,))
+        elif topic in self._unsubscribing:
+            self._unsubscribing -= Counter((topic,))
         elif (subscription := self._by_topic.get(topic)) is not None:
             subscription.confirmed = False  # the server ended it, because its slot moved
-            self._owner.doubt()
+            self._owner.masters_may_have_changed()
 
     def _on_message(self, topic: bytes, data: bytes) -> None:
-        if topic in self._leaving:
+        if topic in self._unsubscribing:
             return
         if (subscription := self._by_topic.get(topic)) is None:
             self._probe.on_message(data)
             return
         try:
-            subscription.take(data)
+            subscription.on_announcement(data)
         except Exception as error:  # not sent by a node: report a gap, so that history is read
             log.warning(
                 "unreadable_announcement",
@@ -136,7 +138,7 @@ class ShardSubscriptions:
                 size=len(data),
                 reason=type(error).__name__,
             )
-            self._owner.gap(subscription.channel)
+            self._owner.may_have_missed(subscription.channel)
 
     def _on_confirmed(self, topic: bytes) -> None:
         if (subscription := self._by_topic.get(topic)) is None:
@@ -144,14 +146,14 @@ class ShardSubscriptions:
         elif not subscription.confirmed:
             subscription.confirmed = True
             if subscription.established.is_set():
-                self._owner.gap(subscription.channel)
+                self._owner.may_have_missed(subscription.channel)
             else:
                 subscription.established.set()
 
     def _on_refused(self, code: str) -> None:
         self.refusal = f"; subscribing was answered {code}"
-        self._owner.doubt()
-        if self._leaving and self._link is not None:
+        self._owner.masters_may_have_changed()
+        if self._unsubscribing and self._link is not None:
             self._link.close(f"unsubscribing was answered {code}")
 
     def _subscribe(self, topics: Iterable[bytes]) -> None:
@@ -165,5 +167,5 @@ class ShardSubscriptions:
 
     def _unsubscribe(self, topic: bytes) -> None:
         if self._link is not None:
-            self._leaving[topic] += 1
+            self._unsubscribing[topic] += 1
             self._link.write(pack(self._commands.unsubscribe, topic))

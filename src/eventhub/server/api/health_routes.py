@@ -7,7 +7,7 @@ from fastapi import FastAPI, Query, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.messages.request_head import combined
+from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.security.authentication import address_of
 
 Scrape = Callable[[], Awaitable[bytes]]
@@ -36,6 +36,6 @@ def add_health_routes(api: FastAPI, manager: ConnectionManager, scrape: Scrape) 
     async def metrics(request: Request) -> Response:
         if not manager.settings.auth.public_metrics:
             await manager.authentication.admit_operator(
-                combined(request.scope["headers"]), address_of(request.scope)
+                headers_by_name(request.scope["headers"]), address_of(request.scope)
             )
         return Response(await scrape(), media_type=CONTENT_TYPE_LATEST)

@@ -16,7 +16,7 @@ from eventhub.server.connections.operator_requests import (
     Verbosity,
 )
 from eventhub.server.connections.operators import Operators
-from eventhub.server.messages.request_head import combined
+from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.security.authentication import address_of
 
 BODY_BYTES = 4096
@@ -26,7 +26,9 @@ Body = TypeVar("Body", bound=BaseModel)
 async def _authorize(request: Request) -> Principal:
     """FastAPI calls this before it parses the query string."""
     operators: Operators = request.app.state.operators
-    return await operators.authorize(combined(request.scope["headers"]), address_of(request.scope))
+    return await operators.authorize(
+        headers_by_name(request.scope["headers"]), address_of(request.scope)
+    )
 
 
 Operator = Annotated[Principal, Depends(_authorize)]

@@ -12,7 +12,12 @@ from eventhub.server.api.drain_responses import serve_request
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.asgi_extensions import ABORT
 from eventhub.server.messages.problem import send_problem
-from eventhub.server.messages.request_head import check_query, check_single, combined, stripped
+from eventhub.server.messages.request_head import (
+    check_query,
+    check_single,
+    headers_by_name,
+    stripped,
+)
 from eventhub.server.publish.endpoint import METHODS
 from eventhub.server.publish.request import PREFIX
 from eventhub.server.security.authentication import PARAMETER
@@ -54,7 +59,9 @@ class RequestPipeline:
             send = self._cors.watch(scope, send)
         try:
             scope = self._checked(scope)
-            if scope["method"] == "OPTIONS" and is_preflight(headers := combined(scope["headers"])):
+            if scope["method"] == "OPTIONS" and is_preflight(
+                headers := headers_by_name(scope["headers"])
+            ):
                 self._manager.origin_check.check(headers)
                 await self._cors.preflight(headers, send)
                 return
@@ -81,7 +88,7 @@ class RequestPipeline:
         if PARAMETER not in scope["query_string"]:
             return scope
         query, headers = self._manager.authentication.move_query_token(
-            scope["query_string"], combined(scope["headers"])
+            scope["query_string"], headers_by_name(scope["headers"])
         )
         return {**scope, "query_string": query, "headers": list(headers.items())}
 

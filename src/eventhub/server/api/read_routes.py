@@ -12,7 +12,7 @@ from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Gap, HistoryPage, Last, Latest, parse_since
 from eventhub.server.api.parameters import Channel, check_parameters
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.messages.request_head import combined
+from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.security.authentication import address_of
 
 Since = Annotated[
@@ -91,7 +91,7 @@ async def _authorize(
     """The channel's type, if the request may do this there. Raises EventHubError."""
     channel_type = manager.hub.types.resolve(channel)
     principal = await manager.authentication.admit(
-        combined(request.scope["headers"]), address=address_of(request.scope)
+        headers_by_name(request.scope["headers"]), address=address_of(request.scope)
     )
     principal.authorize(action, channel, channel_type.anonymous)
     return channel_type

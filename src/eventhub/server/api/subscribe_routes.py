@@ -11,7 +11,7 @@ from eventhub.server.api.asgi_response import AsgiResponse
 from eventhub.server.api.parameters import Channel
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.problem import ProblemResponse
-from eventhub.server.messages.request_head import combined
+from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.security.authentication import address_of
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.streams.response import MEDIA_TYPES, StreamResponse
@@ -75,7 +75,7 @@ async def _open_stream(
     channel: str | None,
     last_event_id: str | None,
 ) -> Response:
-    manager.origin_check.check(headers := combined(request.scope["headers"]))
+    manager.origin_check.check(headers := headers_by_name(request.scope["headers"]))
     principal = await manager.authentication.admit(headers, address=address_of(request.scope))
     query = StreamQuery(request.scope["query_string"], channel, last_event_id)
     if not query.channels:

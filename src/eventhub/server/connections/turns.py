@@ -11,8 +11,8 @@ are expensive to parse took seconds. The rules:
 3. Input of at most SMALL bytes goes first, in order of arrival. While larger input waits, it may
    use at most half of a turn. So a client that sends a message now and then is served at once,
    however many clients work off a burst. With even shares it would wait for a round of them all.
-4. Between two such turns the loop makes GAP turns for everything else: what was published is
-   stored, fanned out and written before the next piece of a burst begins.
+4. Between two such turns the loop makes LOOP_TURNS_BETWEEN turns for everything else: what was
+   published is stored, fanned out and written before the next piece of a burst begins.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ proportional part.
 """
 SMALL = 512
 """Bytes of input at most that go before all larger input: one message or two."""
-GAP = 4
+LOOP_TURNS_BETWEEN = 4
 """Turns of the loop between two of these: a publish is read in one turn, stored in the next, and
 written one or two turns later.
 """
@@ -76,7 +76,7 @@ class LoopTurns:
         """Note that so much CPU time of this turn was used."""
         if seconds >= WORTH_COUNTING:
             self._spent += seconds
-            self._come_back()
+            self._schedule_turn()
 
     def advanced_position(self, since: float, seconds: float) -> float:
         """Return a client's position after so much CPU time. `since` is its last position."""
@@ -88,7 +88,7 @@ class LoopTurns:
         `since` is its client's position, as returned by `advanced_position`. `size` is in bytes of
         input.
         """
-        self._come_back()
+        self._schedule_turn()
         if size <= SMALL:
             self._small.append(act)
             return
@@ -109,15 +109,15 @@ class LoopTurns:
             turn.set_result(None)
             self._given = True
 
-    def _come_back(self) -> None:
+    def _schedule_turn(self) -> None:
         if not self._due:
             self._due = True
-            self._loop.call_soon(self._pass, GAP)
+            self._loop.call_soon(self._skip_turns, LOOP_TURNS_BETWEEN)
 
-    def _pass(self, left: int) -> None:
+    def _skip_turns(self, left: int) -> None:
         """Leave `left` turns, including this one, to everything else."""
         if left > 1:
-            self._loop.call_soon(self._pass, left - 1)
+            self._loop.call_soon(self._skip_turns, left - 1)
         else:
             self._next()
 
@@ -141,7 +141,7 @@ class LoopTurns:
             else:
                 self._due = False
                 if self._waiting or self._small or self._spent:
-                    self._come_back()
+                    self._schedule_turn()
 
     def _take_next(self) -> Callable[[], None]:
         if self._small and (self._spent < TURN_SECONDS / 2 or not self._waiting):

@@ -37,7 +37,7 @@ class Admission:
             self.slot = self._limits.connect(address)
             self._counted = True
         except NodeFull as error:
-            self.full = error.detached()
+            self.full = error.without_traceback()
             self.probe = self._limits.health_probes.enter(address or "", give_way)
             if self.probe is None:
                 raise

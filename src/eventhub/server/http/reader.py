@@ -218,7 +218,7 @@ class RequestReader:
         """What a callback raised, or why the bytes cannot be parsed."""
         cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
         if isinstance(cause, EventHubError):
-            return cause.detached()
+            return cause.without_traceback()
         if isinstance(cause, Exception):
             self._manager.hub.faults.note("http", cause)
             return internal()

@@ -71,7 +71,7 @@ def check_single(headers: Headers) -> None:
         seen.add(name)
 
 
-def combined(headers: Headers) -> dict[bytes, bytes]:
+def headers_by_name(headers: Headers) -> dict[bytes, bytes]:
     """Values by name. A repeated field's values are joined with commas (RFC 9110, 5.3)."""
     found = dict(headers)
     if len(found) != len(headers):
@@ -97,7 +97,8 @@ def wants_websocket(method: bytes, version: str, headers: Headers) -> bool:
     if method != b"GET" or version == "1.0":  # HTTP/1.0 has no Upgrade (RFC 9110, 7.8)
         return False
     return b"websocket" in {
-        token.strip(SPACE).lower() for token in combined(headers).get(b"upgrade", b"").split(b",")
+        token.strip(SPACE).lower()
+        for token in headers_by_name(headers).get(b"upgrade", b"").split(b",")
     }
 
 

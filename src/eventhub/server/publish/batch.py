@@ -130,7 +130,7 @@ class BatchDecoder:
         if self._refusals > DETAILED_REFUSALS:  # items with the same message share one error
             error = self._shared_errors.setdefault((type(error), error.message), error)
             error.details = []
-        self._outcomes.append(error.detached())
+        self._outcomes.append(error.without_traceback())
 
 
 def _parse_items(array: bytes, body: bytes, start: int) -> list[Any]:

@@ -20,10 +20,10 @@ from eventhub.server.connections.access_log import note
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.turns import SLICE_SECONDS, TurnShare
 from eventhub.server.messages.problem import send_problem
-from eventhub.server.messages.request_head import combined
+from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.publish.batch import BatchDecoder
 from eventhub.server.publish.body import read_body
-from eventhub.server.publish.handling import about_event, retryable
+from eventhub.server.publish.handling import is_event_fault, retryable
 from eventhub.server.publish.ndjson import NdjsonPublish
 from eventhub.server.publish.request import PREFIX, PublishRequest
 from eventhub.server.publish.response import send_receipt, send_results
@@ -54,7 +54,7 @@ class PublishEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request: PublishRequest | None = None
         try:
-            headers = combined(scope["headers"])
+            headers = headers_by_name(scope["headers"])
             principal = await self._manager.authentication.admit(headers, address=address_of(scope))
             request = PublishRequest(self._manager, scope, headers, principal)
             if self._manager.access_log.on:
@@ -67,7 +67,7 @@ class PublishEndpoint:
             if request is not None:
                 request.end_trace((error,))
             self._manager.hub.rejected(scope["path"][len(PREFIX) :], error)
-            await send_problem(send, error.detached())
+            await send_problem(send, error.without_traceback())
         except ConnectionError:
             pass  # the producer left before its body was complete: nothing is stored
 
@@ -79,8 +79,8 @@ class PublishEndpoint:
         try:
             await stream.run(scope, receive, send)
         finally:
-            if request.is_lenient and stream.wholly_refused is not None:
-                self._log_lenient(request, *stream.wholly_refused)
+            if request.is_lenient and stream.body_error is not None:
+                self._log_lenient(request, *stream.body_error)
 
     async def _publish_body(
         self, request: PublishRequest, scope: Scope, receive: Receive, send: Send
@@ -115,7 +115,7 @@ class PublishEndpoint:
                 " with the same Idempotency-Key"
             ) from None
         except EventHubError as error:
-            if not (request.is_lenient and about_event(error)):
+            if not (request.is_lenient and is_event_fault(error)):
                 raise
             self._manager.hub.rejected(request.channel, error)
             self._log_lenient(request, error.code, error.message)
@@ -184,7 +184,7 @@ class PublishEndpoint:
                 if not outcomes:
                     raise
                 hub.rejected(request.channel, error)
-                outcomes += [error.detached()] * (len(events) - len(outcomes))
+                outcomes += [error.without_traceback()] * (len(events) - len(outcomes))
         return outcomes
 
     async def _send_results(

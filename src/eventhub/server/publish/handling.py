@@ -44,7 +44,7 @@ def handling_of(prefer: bytes | None, query: bytes) -> Handling:
     return from_header or from_query or Handling.STRICT
 
 
-def about_event(error: EventHubError) -> bool:
+def is_event_fault(error: EventHubError) -> bool:
     """Whether the event is at fault, and not the request."""
     return error.code in EVENT_CODES or error.limit == "event_bytes"
 

@@ -76,7 +76,7 @@ class NdjsonPublish:
         return "done" if self._response.ended else ""
 
     @property
-    def wholly_refused(self) -> tuple[str, str] | None:
+    def body_error(self) -> tuple[str, str] | None:
         """Code and message of the first refused line, if no line was stored."""
         return None if self._response.accepted else self._response.first_refusal
 

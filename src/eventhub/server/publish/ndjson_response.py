@@ -90,7 +90,7 @@ class NdjsonResponse:
     def end(self, error: EventHubError | None) -> None:
         """The stream ends here. Only the first call counts."""
         if not self.ended:
-            self.ended, self.error = True, error.detached() if error is not None else None
+            self.ended, self.error = True, error.without_traceback() if error is not None else None
             self._first_line.set()
             self._progress_made.set()
 

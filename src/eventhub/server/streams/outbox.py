@@ -80,7 +80,7 @@ class Outbox:
 
     def fail(self, error: EventHubError) -> None:
         """Close for this error. Only the first one is kept in `error`."""
-        self.error = self.error or error.detached()
+        self.error = self.error or error.without_traceback()
         if not self._closed:
             self.close()
             self.on_fail()

@@ -20,7 +20,7 @@ from eventhub.events.event import NewEvent, Receipt
 from eventhub.server.connections.access_log import note
 from eventhub.server.connections.limit_errors import no_first_message, too_large
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.messages.request_head import combined
+from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.security.authentication import address_of
 from eventhub.server.streams.outbox import Outbox
 from eventhub.server.streams.query import StreamQuery
@@ -69,7 +69,7 @@ class AsgiWebSocket:
             if scope["path"] != WEBSOCKET_PATH:
                 raise not_here(scope["path"])
             query, headers = manager.authentication.move_query_token(
-                scope["query_string"], combined(scope["headers"])
+                scope["query_string"], headers_by_name(scope["headers"])
             )
             manager.host_check.check(headers.get(b"host"))
             manager.origin_check.check(headers)

@@ -13,7 +13,7 @@ import httptools
 from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest, NotFound
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.messages.request_head import combined
+from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.websocket.frame_parser import accept_deflate
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -67,7 +67,9 @@ def negotiate(
     path = unquote((address.path or b"/").decode("latin-1"))
     if path != WEBSOCKET_PATH:
         raise not_here(path)
-    query, given = manager.authentication.move_query_token(address.query or b"", combined(headers))
+    query, given = manager.authentication.move_query_token(
+        address.query or b"", headers_by_name(headers)
+    )
     opening = _opening(method, headers)
     manager.host_check.check(given.get(b"host"))
     manager.origin_check.check(given)

@@ -58,7 +58,7 @@ class PublishQueue:
             try:
                 outcomes = await self._hub.publish([event for _, event, *_ in batch], traces)
             except EventHubError as error:
-                outcomes = [error.detached()] * len(batch)
+                outcomes = [error.without_traceback()] * len(batch)
             except Exception as error:
                 ids = {found for _, event, *_ in batch if (found := trace_id_of(event.attributes))}
                 self._hub.faults.note(

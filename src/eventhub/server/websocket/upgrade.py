@@ -21,12 +21,12 @@ from eventhub.session.session import Session
 
 
 class UpgradeRequest(NamedTuple):
-    """What the client sent. `tail`: bytes that came right behind the head."""
+    """What the client sent. `bytes_after_head`: bytes that came right behind the head."""
 
     method: str
     url: bytes
     headers: list[tuple[bytes, bytes]]
-    tail: bytes
+    bytes_after_head: bytes
 
 
 class Upgrade:
@@ -85,8 +85,8 @@ class Upgrade:
             self._log_access(HTTPStatus.SWITCHING_PROTOCOLS, client, identity.id)
         connection.open(session, result.answer, deflate=result.deflate)
         self._subscribe(session, result.query)
-        if request.tail:
-            connection.data_received(request.tail)
+        if request.bytes_after_head:
+            connection.data_received(request.bytes_after_head)
 
     def _subscribe(self, session: Session, query: bytes) -> None:
         """Subscribe to the query's channels. If it names none, a message must come soon."""
@@ -127,8 +127,8 @@ class Upgrade:
         if opening is None:
             self._connection.refuse(encode_problem(error))
         else:
-            told = WEBSOCKET.message("error", error.as_dict())
-            self._connection.refuse_page(opening + told, error)
+            error_frame = WEBSOCKET.message("error", error.as_dict())
+            self._connection.refuse_page(opening + error_frame, error)
 
     def _client(self) -> str:
         peer = self._transport.get_extra_info("peername") or ("",)

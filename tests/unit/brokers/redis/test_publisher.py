@@ -37,7 +37,7 @@ class Server:
         self._events = list(events)
         return []
 
-    def trouble(self) -> str | None:
+    def unavailable_reason(self) -> str | None:
         return None if self.up else "away"
 
     def send(self, command: bytes, done: Callable[[Any], None]) -> None:

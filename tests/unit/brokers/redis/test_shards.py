@@ -16,13 +16,13 @@ HALF = SLOTS // 2
 class Owner:
     """Takes what shards tell."""
 
-    def gap(self, channel: str) -> None:
+    def may_have_missed(self, channel: str) -> None:
         raise AssertionError(channel)
 
-    def changed(self) -> None:
+    def connection_changed(self) -> None:
         """Of no interest here."""
 
-    doubt = changed
+    masters_may_have_changed = connection_changed
 
 
 class IdleShard(Shard):
@@ -81,7 +81,7 @@ def test_a_slot_without_a_master_is_a_trouble() -> None:
         shards = ShardMap(IdleShard, {})
         async with asyncio.TaskGroup() as tasks:
             shards.arrange([Master(LOW, (range(1, SLOTS),))], tasks)
-            assert shards.trouble() == "some of the cluster's slots have no master"
+            assert shards.unavailable_reason() == "some of the cluster's slots have no master"
             shards.arrange([], tasks)
 
     asyncio.run(main())

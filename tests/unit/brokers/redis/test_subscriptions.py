@@ -15,13 +15,13 @@ from tests.unit.brokers.redis.links import Wire, on_a_link
 class Owner:
     """Nothing here moves."""
 
-    def gap(self, channel: str) -> None:
+    def may_have_missed(self, channel: str) -> None:
         raise AssertionError(channel)
 
-    def changed(self) -> None:
+    def connection_changed(self) -> None:
         raise AssertionError
 
-    doubt = changed
+    masters_may_have_changed = connection_changed
 
 
 def test_what_was_published_before_leaving_is_not_announced_after_coming_back() -> None:

@@ -5,7 +5,7 @@ the loop begins.
 from itertools import pairwise
 
 from eventhub.server.connections.request_starts import AT_ONCE, RequestStarts
-from eventhub.server.connections.turns import GAP, LoopTurns
+from eventhub.server.connections.turns import LOOP_TURNS_BETWEEN, LoopTurns
 from tests.unit.server.connections.test_turns import Loop
 
 MANY = 10 * AT_ONCE
@@ -39,7 +39,9 @@ def test_requests_that_are_ready_at_once_run_in_many_turns_and_in_order() -> Non
     assert requests.ran == list(range(MANY))
     assert max(in_turns) <= AT_ONCE + 1
     busy = [number for number, some in enumerate(in_turns) if some]
-    assert all(later - sooner >= GAP for sooner, later in pairwise(busy[1:])), in_turns
+    assert all(later - sooner >= LOOP_TURNS_BETWEEN for sooner, later in pairwise(busy[1:])), (
+        in_turns
+    )
 
 
 def test_a_request_on_a_quiet_loop_waits_for_nothing() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from eventhub.server.connections.turns import (
     BURST,
-    GAP,
+    LOOP_TURNS_BETWEEN,
     SLICE_SECONDS,
     SMALL,
     TURN_SECONDS,
@@ -59,7 +59,7 @@ class Crowd:
     def turn(self) -> list[str]:
         """All that is done until everything else has had its turns."""
         self.done = []
-        for _ in range(GAP):
+        for _ in range(LOOP_TURNS_BETWEEN):
             self.loop.turn()
         return self.done
 
@@ -154,7 +154,7 @@ def test_everything_else_has_turns_of_the_loop_between_two_pieces() -> None:
     crowd.wait("ana", 2)
     crowd.turn()
     crowd.done = []
-    for _ in range(GAP - 1):
+    for _ in range(LOOP_TURNS_BETWEEN - 1):
         crowd.loop.turn()
     assert crowd.done == []
     crowd.loop.turn()
@@ -218,7 +218,7 @@ async def test_coroutines_share_a_turn_while_there_is_time_and_all_else_runs_bet
     while not all(task.done() for task in tasks):
         await asyncio.sleep(0)
         order.append(".")
-    pieces = "".join(order).strip(".").split("." * (GAP - 1))
+    pieces = "".join(order).strip(".").split("." * (LOOP_TURNS_BETWEEN - 1))
     assert [piece.replace(".", "") for piece in pieces] == ["ab", "cd"]
 
 

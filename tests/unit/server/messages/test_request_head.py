@@ -7,8 +7,8 @@ from eventhub.server.messages.request_head import (
     SINGLE,
     check,
     check_single,
-    combined,
     has_body,
+    headers_by_name,
     stripped,
     wants_websocket,
     without_upgrade,
@@ -58,7 +58,7 @@ def test_a_field_that_is_sent_once_is_named_when_it_comes_twice(name: bytes) -> 
 
 
 def test_values_of_a_field_that_is_repeated_are_joined_in_order() -> None:
-    assert combined([HOST, (b"accept", b"a"), (b"accept", b"b, c")]) == {
+    assert headers_by_name([HOST, (b"accept", b"a"), (b"accept", b"b, c")]) == {
         b"host": b"localhost",
         b"accept": b"a, b, c",
     }

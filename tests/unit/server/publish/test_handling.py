@@ -15,8 +15,8 @@ from eventhub.errors import (
 )
 from eventhub.server.publish.handling import (
     Handling,
-    about_event,
     handling_of,
+    is_event_fault,
     retryable,
     status_of,
 )
@@ -112,7 +112,7 @@ def test_the_status_follows_from_what_was_stored_and_refused(
 
 def test_errors_are_about_the_event_or_retryable_or_about_the_request() -> None:
     assert [
-        about_event(error)
+        is_event_fault(error)
         for error in (
             InvalidEvent("x"),
             InvalidJson("x"),
@@ -120,7 +120,7 @@ def test_errors_are_about_the_event_or_retryable_or_about_the_request() -> None:
         )
     ] == [True] * 3
     assert [
-        about_event(error)
+        is_event_fault(error)
         for error in (
             PayloadTooLarge("x").with_limit("body_bytes"),
             InvalidRequest("x"),

@@ -13,7 +13,7 @@ from eventhub.delivery.encoding import CLOSE
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import InvalidFrame
 from eventhub.events.event import NewEvent
-from eventhub.server.connections.turns import GAP, SLICE_SECONDS, SMALL, TURN_SECONDS
+from eventhub.server.connections.turns import LOOP_TURNS_BETWEEN, SLICE_SECONDS, SMALL, TURN_SECONDS
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 from tests.clients import masked
@@ -93,7 +93,7 @@ def clients(count: int, **limits: Any) -> list[tuple[WebSocketProtocol, Transpor
 
 
 async def turn() -> None:
-    for _ in range(GAP):
+    for _ in range(LOOP_TURNS_BETWEEN):
         await asyncio.sleep(0)
 
 
