@@ -189,7 +189,7 @@ class FeedDesk:
         self.asked += 1
         self.reads.append(Read(feed, subscriber, since, generation))
 
-    def dirty(self, feed: Feed) -> None:
+    def has_writes(self, feed: Feed) -> None:
         """FeedIO: note a feed to flush."""
         self.woken += 1
         self.unwritten[feed] = None
@@ -209,7 +209,7 @@ class FeedDesk:
         """FeedIO: note a connection to end."""
         self.failing.append((subscriber, error))
 
-    def broke(self, subscriber: Subscriber, error: Exception) -> None:
+    def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
         """FeedIO: no fault of a feed may hide."""
         raise error
 

@@ -18,10 +18,10 @@ DEADLINES = {"after", "set"}
 """The same, of what is called `deadlines`."""
 CALLS = {
     "_end", "_fail", "_give", "_keep", "_lose", "_note", "_send", "_serve", "_write", "abort",
-    "beat", "broke", "buffered", "contain",
+    "beat", "buffered", "contain",
     "contained", "decided", "deliver", "fail", "failed", "gap", "goodbye", "on_message",
     "last_call", "_last_call", "retire", "send_away",
-    "started", "tell", "broadcast", "write", "write_all",
+    "serving_failed", "started", "tell", "broadcast", "write", "write_all",
 }  # fmt: skip
 """Calls of one connection's, reader's or peer's code, where they stand in a loop: one must not cost
 the next.

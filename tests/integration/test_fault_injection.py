@@ -59,7 +59,7 @@ _PLACES: dict[str, list[str]] = {
         "hub/eviction.py:EvictionQueue.add:_soon",
     ],
     "write": [
-        "delivery/fanout.py:Fanout._report:broke",
+        "delivery/fanout.py:Fanout._report:serving_failed",
         "delivery/fanout.py:Fanout.settle:write",
         "hub/fanout_schedule.py:FanoutSchedule._flush:call_soon",
         "hub/fanout_schedule.py:FanoutSchedule.add:call_soon",

@@ -40,10 +40,12 @@ class CatchingUpOwner(Protocol):
 class CatchingUpSubscribers:
     """The subscribers of one channel in state CATCHING_UP."""
 
-    __slots__ = ("_log", "_output", "_owner", "subscribers")
+    __slots__ = ("_continuity", "_output", "_owner", "subscribers")
 
-    def __init__(self, log: Continuity, output: ChannelOutput, owner: CatchingUpOwner) -> None:
-        self._log = log
+    def __init__(
+        self, continuity: Continuity, output: ChannelOutput, owner: CatchingUpOwner
+    ) -> None:
+        self._continuity = continuity
         self._output = output
         self._owner = owner
         self.subscribers: dict[Subscriber, None] = {}
@@ -51,31 +53,34 @@ class CatchingUpSubscribers:
     def discard(self, subscriber: Subscriber) -> None:
         """It has turned live or gone. When none remains, a current feed needs no recent events."""
         self.subscribers.pop(subscriber, None)
-        if not self.subscribers and self._log.is_current:
-            self._log.recent.clear()
+        if not self.subscribers and self._continuity.is_current:
+            self._continuity.recent.clear()
 
     def advance(self, subscriber: Subscriber) -> None:
         """Take a subscriber's next step, as in the table above."""
-        log, since = self._log, subscriber.since
+        continuity, since = self._continuity, subscriber.since
         if subscriber.reading or subscriber.state is not SubscriberState.CATCHING_UP:
             return
-        if log.delivered is None:
+        if continuity.delivered is None:
             return
         if subscriber.position is None and isinstance(since, Latest):
-            self._start(subscriber, SubscriptionStart(log.delivered, log.delivered, recovered=True))
-        if subscriber.position == log.delivered:
+            self._start(
+                subscriber,
+                SubscriptionStart(continuity.delivered, continuity.delivered, recovered=True),
+            )
+        if subscriber.position == continuity.delivered:
             self._owner.turn_live(subscriber)
             return
-        if not log.is_current or subscriber.writer.full:
+        if not continuity.is_current or subscriber.writer.full:
             return
-        if subscriber.position is None and isinstance(since, Position) and log.covers(since):
-            self._start(subscriber, SubscriptionStart(since, log.delivered, recovered=True))
-        if subscriber.position is None or not log.covers(subscriber.position):
+        if subscriber.position is None and isinstance(since, Position) and continuity.covers(since):
+            self._start(subscriber, SubscriptionStart(since, continuity.delivered, recovered=True))
+        if subscriber.position is None or not continuity.covers(subscriber.position):
             subscriber.reading = True
             self._owner.read(subscriber, subscriber.position or _in_past(since))
             return
-        self._output.write_events(subscriber, log.recent.after(subscriber.position))
-        subscriber.position = log.delivered
+        self._output.write_events(subscriber, continuity.recent.after(subscriber.position))
+        subscriber.position = continuity.delivered
         self._owner.turn_live(subscriber)
 
     def page(self, subscriber: Subscriber, since: Since, page: HistoryPage) -> None:
@@ -91,8 +96,8 @@ class CatchingUpSubscribers:
             self._output.write_gap(subscriber, Gap.of(since, page))
         self._output.write_page(subscriber, page)
         subscriber.position = page.reached
-        log = self._log
-        if page.reached == page.end and log.is_current and not log.reaches(page.end):
+        continuity = self._continuity
+        if page.reached == page.end and continuity.is_current and not continuity.reaches(page.end):
             self._owner.gap()  # the log goes further than the announcements did
         self.advance(subscriber)
 

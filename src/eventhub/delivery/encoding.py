@@ -149,22 +149,24 @@ def sse_message(message: dict[str, Any], cursor: str | None) -> bytes:
 def joined(
     encoding: Encoding,
     events: Iterable[Event],
-    unwritable: Callable[[Encoding, Event, Exception], bytes],
+    replacement_for: Callable[[Encoding, Event, Exception], bytes],
 ) -> bytes:
-    """The bytes of several events. `unwritable` replaces an event that cannot be encoded."""
+    """The bytes of several events. `replacement_for` replaces an event that cannot be encoded."""
     try:
         return b"".join(map(encoding.event, events))
     except Exception:  # encoding one by one costs more, so only now
-        return b"".join([_event_or_replacement(encoding, event, unwritable) for event in events])
+        return b"".join(
+            [_event_or_replacement(encoding, event, replacement_for) for event in events]
+        )
 
 
 def _event_or_replacement(
-    encoding: Encoding, event: Event, unwritable: Callable[[Encoding, Event, Exception], bytes]
+    encoding: Encoding, event: Event, replacement_for: Callable[[Encoding, Event, Exception], bytes]
 ) -> bytes:
     try:
         return encoding.event(event)
     except Exception as error:
-        return unwritable(encoding, event, error)
+        return replacement_for(encoding, event, error)
 
 
 WEBSOCKET = WebSocketEncoding()

@@ -26,11 +26,11 @@ queued write needs them.
 class FanoutOwner(Protocol):
     """The feed, which decides what to do about errors. Neither call raises."""
 
-    def broke(self, key: Any, error: Exception) -> None:
+    def serving_failed(self, key: Any, error: Exception) -> None:
         """A write to this subscriber failed. It misses something, so its connection must close."""
         ...
 
-    def unwritable(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
+    def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
         """The bytes that replace an event which cannot be encoded."""
         ...
 
@@ -185,7 +185,7 @@ class Fanout:
                 ):
                     write(queued.data)
         except Exception as error:
-            self._owner.broke(key, error)
+            self._owner.serving_failed(key, error)
 
     def broadcast(self, encode: Callable[[Encoding], bytes]) -> int:
         """Queue one message for all live subscribers. Returns how many there are."""
@@ -201,7 +201,7 @@ class Fanout:
         events, self._pending, self._pending_bytes = self._pending, [], 0
         last = len(self._live) - 1
         for number, (encoding, writes) in enumerate(self._live.items()):
-            data = joined(encoding, events, self._owner.unwritable)
+            data = joined(encoding, events, self._owner.replacement_for)
             self._counters.delivered += len(writes) * len(events)
             self._append(encoding, data, writes, events if number == last else [])
 
@@ -229,7 +229,7 @@ class Fanout:
                 if write == failed
             ]
             for key in keys:  # none when it has been removed since the write was queued
-                self._owner.broke(key, error)
+                self._owner.serving_failed(key, error)
 
     def _forget_removed(self) -> None:
         """Delete the entries of `_removed` that no queued write needs."""

@@ -35,8 +35,8 @@ The rules:
 5. Events that history no longer has are sent as a gap, with both ends, to those who miss them.
 6. `subscribed` comes before the first event of a subscription.
 7. If a full subscriber has queued events, they are written to it first. Then it lags.
-8. An error while one subscriber is served closes that connection only (`_serve`, `broke`). An event
-   that cannot be encoded is sent as a gap.
+8. An error while one subscriber is served closes that connection only (`_serve`,
+   `serving_failed`). An event that cannot be encoded is sent as a gap.
 """
 
 from collections.abc import Callable, Iterable
@@ -65,25 +65,29 @@ class Feed:
         "_reading",
         "behind",
         "channel",
-        "kind",
+        "channel_type",
+        "continuity",
         "live",
-        "log",
     )
 
     def __init__(
-        self, channel: str, kind: ChannelType, counters: DeliveryCounters, io: FeedIO["Feed"]
+        self,
+        channel: str,
+        channel_type: ChannelType,
+        counters: DeliveryCounters,
+        io: FeedIO["Feed"],
     ) -> None:
         self.channel = channel
-        self.kind = kind
-        self.log = Continuity()
+        self.channel_type = channel_type
+        self.continuity = Continuity()
         self.live = Fanout(counters, self)
         self.behind = False
         """Events wait until the queue of the live subscribers has room."""
         self._io = io
         self._reading = False  # a page for the live subscribers is being read
-        self._output = ChannelOutput(channel, kind, counters, io)
-        self._catching_up = CatchingUpSubscribers(self.log, self._output, self)
-        self._lagging = LaggingSubscribers(self.log, self._output, self.turn_live)
+        self._output = ChannelOutput(channel, channel_type, counters, io)
+        self._catching_up = CatchingUpSubscribers(self.continuity, self._output, self)
+        self._lagging = LaggingSubscribers(self.continuity, self._output, self.turn_live)
 
     def __len__(self) -> int:
         return len(self._catching_up.subscribers) + len(self._lagging.subscribers) + len(self.live)
@@ -98,29 +102,31 @@ class Feed:
 
     def opened(self, position: Position) -> None:
         """From now on the broker announces every event after `position`."""
-        self.log.open(position)
+        self.continuity.open(position)
         self._resume()
 
     def deliver(self, event: Event) -> None:
         """Take an announcement."""
-        log = self.log
-        if log.follows(event):
-            ready = log.delivered == log.head and (self.live.has_room or self._has_room())
-            log.head = event.position
+        continuity = self.continuity
+        if continuity.follows(event):
+            ready = continuity.delivered == continuity.head and (
+                self.live.has_room or self._has_room()
+            )
+            continuity.head = event.position
             if not ready or self._catching_up.subscribers:
-                log.remember(event)
-            elif log.recent.events:
-                log.recent.clear()  # this event is not added, so the list would have a hole
+                continuity.remember(event)
+            elif continuity.recent.events:
+                continuity.recent.clear()  # this event is not added, so the list would have a hole
             if ready:
                 self._deliver_live(event)
-        elif not log.has(event):
-            log.restart(event)
+        elif not continuity.has(event):
+            continuity.restart(event)
             self._resume()
 
     def gap(self) -> None:
         """The broker, or a subscriber's page, shows that announcements may be missing."""
-        self.log.end()
-        self.log.unverified_since = self.log.generation
+        self.continuity.end()
+        self.continuity.unverified_since = self.continuity.generation
         self._resume()
 
     def page(
@@ -135,10 +141,10 @@ class Feed:
             self._serve(partial(self._catching_up.page, since=since, page=page), subscriber)
             return
         self._reading = False
-        if since == self.log.delivered:  # otherwise announcements moved it in the meantime
+        if since == self.continuity.delivered:  # otherwise announcements moved it in the meantime
             self._deliver_page(since, page)
         if page.reached == page.end:
-            self.log.reached_end(page, generation)
+            self.continuity.reached_end(page, generation)
         self._resume()
 
     def flushed(self) -> None:
@@ -180,55 +186,55 @@ class Feed:
 
     def read(self, subscriber: Subscriber, since: Position | Earliest | Last | Age) -> None:
         """Read a page of history for a subscriber that is catching up."""
-        self._io.read(self, subscriber, since, self.log.generation)
+        self._io.read(self, subscriber, since, self.continuity.generation)
 
     # Errors, also of `live`
 
-    def broke(self, subscriber: Subscriber, error: Exception) -> None:
+    def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
         """Serving a subscriber failed: close its connection."""
         if subscriber.state is not SubscriberState.GONE:
             self.leave(subscriber)
-            self._io.broke(subscriber, error)
+            self._io.serving_failed(subscriber, error)
 
-    def unwritable(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
+    def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
         """The bytes that replace an event which cannot be encoded."""
-        return self._output.unwritable(encoding, event, error)
+        return self._output.replacement_for(encoding, event, error)
 
     def _serve(self, step: Callable[[Subscriber], None], subscriber: Subscriber) -> None:
         try:
             step(subscriber)
         except Exception as error:
-            self.broke(subscriber, error)
+            self.serving_failed(subscriber, error)
 
     # Delivery to the live subscribers
 
     def _resume(self) -> None:
         """Deliver what is waiting, or ask for the history that is missing."""
-        log = self.log
-        if log.delivered is None:
+        continuity = self.continuity
+        if continuity.delivered is None:
             return
-        if log.covers(log.delivered):
-            if not self._deliver_while_room(log.recent.after(log.delivered)):
+        if continuity.covers(continuity.delivered):
+            if not self._deliver_while_room(continuity.recent.after(continuity.delivered)):
                 return
-            if not log.unverified_since:
+            if not continuity.unverified_since:
                 for subscriber in list(self._catching_up.subscribers):
                     self._serve(self._catching_up.advance, subscriber)
                 return
         if not self._reading and self._has_room():
             self._reading = True
-            self._io.read(self, None, log.delivered, log.generation)
+            self._io.read(self, None, continuity.delivered, continuity.generation)
 
     def _deliver_live(self, event: Event) -> None:
-        log = self.log
-        log.delivered = event.position
-        log.delivered_count += 1
+        continuity = self.continuity
+        continuity.delivered = event.position
+        continuity.delivered_count += 1
         if self._lagging.subscribers:
             self._lagging.skip(event)
         if self.live:
             idle = not self.live.due
             self.live.push(event)
             if idle:
-                self._io.dirty(self)
+                self._io.has_writes(self)
 
     def _deliver_while_room(self, events: Iterable[Event]) -> bool:
         """Deliver events while the queue has room. False when some are left."""
@@ -242,16 +248,16 @@ class Feed:
         if page.lost:
             self._deliver_gap(Gap.of(since, page))
         if self._deliver_while_room(page.events):
-            self.log.delivered = page.reached
+            self.continuity.delivered = page.reached
 
     def _deliver_gap(self, gap: Gap) -> None:
-        self.log.delivered = gap.position
+        self.continuity.delivered = gap.position
         if self._lagging.subscribers:
             self._lagging.skip(None)
         idle = not self.live.due
         readers = self.live.broadcast(partial(self._output.gap_message, gap=gap))
         if readers and idle:
-            self._io.dirty(self)
+            self._io.has_writes(self)
         self._output.counters.gaps[gap.reason] += readers
         self._io.missed(self.channel, gap, None, readers)
 

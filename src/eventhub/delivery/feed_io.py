@@ -25,7 +25,7 @@ class FeedIO(Protocol[FeedT]):
         """
         ...
 
-    def dirty(self, feed: FeedT) -> None:
+    def has_writes(self, feed: FeedT) -> None:
         """Events are queued for the live subscribers.
 
         From the end of this tick on, call `feed.live.advance` until it returns 0, and
@@ -52,7 +52,7 @@ class FeedIO(Protocol[FeedT]):
         """
         ...
 
-    def broke(self, subscriber: Subscriber, error: Exception) -> None:
+    def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
         """Close the connection because of an unexpected error. Does not raise."""
         ...
 

@@ -20,12 +20,12 @@ from eventhub.events.event import Event, Gap, Position
 class LaggingSubscribers:
     """The subscribers of one channel in state LAGGING."""
 
-    __slots__ = ("_log", "_output", "_turn_live", "latest", "subscribers")
+    __slots__ = ("_continuity", "_output", "_turn_live", "latest", "subscribers")
 
     def __init__(
-        self, log: Continuity, output: ChannelOutput, turn_live: Callable[[Subscriber], None]
+        self, continuity: Continuity, output: ChannelOutput, turn_live: Callable[[Subscriber], None]
     ) -> None:
-        self._log = log
+        self._continuity = continuity
         self._output = output
         self._turn_live = turn_live
         self.subscribers: dict[Subscriber, None] = {}
@@ -35,7 +35,10 @@ class LaggingSubscribers:
         """Its writer is full, and holds everything up to `delivered`."""
         self.subscribers[subscriber] = None
         subscriber.state = SubscriberState.LAGGING
-        subscriber.position, subscriber.mark = self._log.delivered, self._log.delivered_count
+        subscriber.position, subscriber.mark = (
+            self._continuity.delivered,
+            self._continuity.delivered_count,
+        )
 
     def discard(self, subscriber: Subscriber) -> None:
         """It has turned live, or left."""
@@ -45,24 +48,24 @@ class LaggingSubscribers:
 
     def skip(self, event: Event | None) -> None:
         """`delivered` moved past an event, or past a gap when `event` is None."""
-        match self._output.kind.slow:
+        match self._output.channel_type.slow:
             case SlowReaderPolicy.DISCONNECT:
                 self._disconnect_all()
             case SlowReaderPolicy.LATEST if event is not None:
-                key = self._output.kind.conflation_key(event)
-                self.latest.add(key, self._log.delivered_count, event)
+                key = self._output.channel_type.conflation_key(event)
+                self.latest.add(key, self._continuity.delivered_count, event)
 
     def catch_up(self, subscriber: Subscriber) -> None:
         """Its writer has room again: say what it missed, and let it turn live."""
-        position, delivered = subscriber.position, self._log.delivered
+        position, delivered = subscriber.position, self._continuity.delivered
         assert position is not None  # it was live
         assert delivered is not None
         if position == delivered:
             self._turn_live(subscriber)
-        elif self._output.kind.slow is SlowReaderPolicy.LATEST:
+        elif self._output.channel_type.slow is SlowReaderPolicy.LATEST:
             self._conflate(subscriber, position, delivered)
         else:
-            skipped = self._log.delivered_count - subscriber.mark
+            skipped = self._continuity.delivered_count - subscriber.mark
             gap = Gap(position, _after(delivered), delivered, "slow", skipped)
             self._output.write_gap(subscriber, gap)
             self._turn_live(subscriber)
@@ -80,7 +83,7 @@ class LaggingSubscribers:
 
     def _conflate(self, subscriber: Subscriber, position: Position, delivered: Position) -> None:
         latest = self.latest.since(subscriber.mark)
-        skipped = self._log.delivered_count - subscriber.mark - len(latest)
+        skipped = self._continuity.delivered_count - subscriber.mark - len(latest)
         stands = position if latest else delivered
         gap = Gap(position, _after(delivered), stands, "conflated", skipped)
         self._output.write_gap(subscriber, gap)

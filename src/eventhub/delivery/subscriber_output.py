@@ -15,13 +15,13 @@ from eventhub.events.event import Event, Gap, HistoryPage, Position
 class ChannelOutput:
     """One channel's messages, for one subscriber at a time. `Fanout` writes to all live ones."""
 
-    __slots__ = ("channel", "counters", "io", "kind")
+    __slots__ = ("channel", "channel_type", "counters", "io")
 
     def __init__(
-        self, channel: str, kind: ChannelType, counters: DeliveryCounters, io: FeedIO[Any]
+        self, channel: str, channel_type: ChannelType, counters: DeliveryCounters, io: FeedIO[Any]
     ) -> None:
         self.channel = channel
-        self.kind = kind
+        self.channel_type = channel_type
         self.counters = counters
         self.io = io
 
@@ -42,14 +42,14 @@ class ChannelOutput:
         """Tell one subscriber which events it will not get."""
         subscriber.writer.write(self.gap_message(subscriber.writer.encoding, gap))
         self.counters.gaps[gap.reason] += 1
-        self.counters.skipped[self.kind.slow] += gap.skipped or 0
+        self.counters.skipped[self.channel_type.slow] += gap.skipped or 0
         self.io.missed(self.channel, gap, subscriber, 1)
 
     def gap_message(self, encoding: Encoding, gap: Gap) -> bytes:
         """The bytes of a `gap` message."""
         return encoding.message("gap", {"channel": self.channel, **gap_fields(gap)}, gap.position)
 
-    def unwritable(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
+    def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
         """The gap message that replaces an event which cannot be encoded."""
         self.io.unwritable(event, error)
         self.counters.gaps["unreadable"] += 1
@@ -58,4 +58,4 @@ class ChannelOutput:
         return self.gap_message(encoding, Gap(after, before, event.position, "unreadable"))
 
     def _joined(self, encoding: Encoding, events: Iterable[Event]) -> bytes:
-        return joined(encoding, events, self.unwritable)
+        return joined(encoding, events, self.replacement_for)

@@ -39,7 +39,10 @@ class Cluster:
     """The other nodes, as this node sees them. `attend` and `notify` must be running."""
 
     def __init__(
-        self, broker: Broker, broke: Callable[[Subscriber, Exception], None], faults: Faults
+        self,
+        broker: Broker,
+        serving_failed: Callable[[Subscriber, Exception], None],
+        faults: Faults,
     ) -> None:
         self.own = secrets.token_hex(4)
         """This node's id. Unique to this run of it."""
@@ -48,7 +51,7 @@ class Cluster:
         self._roster = Roster(self.own)
         self._news = asyncio.Event()
         """Set while watchers have something to be told."""
-        self._watchers = PresenceWatchers(self._roster, self._news.set, broke)
+        self._watchers = PresenceWatchers(self._roster, self._news.set, serving_failed)
         self._listeners: dict[bytes, OnMessage] = {}
 
     # Messages

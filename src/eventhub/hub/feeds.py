@@ -54,10 +54,10 @@ class Feeds:
 
     # Subscribers
 
-    def open(self, channel: str, kind: ChannelType) -> Feed:
+    def open(self, channel: str, channel_type: ChannelType) -> Feed:
         """The feed of a channel. Made, and announced by the broker, when there is none."""
         if (feed := self._feeds.get(channel)) is None:
-            feed = Feed(channel, kind, self._metrics.counters[kind.name], self)
+            feed = Feed(channel, channel_type, self._metrics.counters[channel_type.name], self)
             self._feeds[channel] = feed
             self.announcements.update(channel)
         return feed
@@ -137,7 +137,7 @@ class Feeds:
         self.gap(channel)
         feed = self._feeds.get(channel)
         if feed is not None and (feed.live.due or feed.behind):
-            self.dirty(feed)  # the flush that failed had already removed it from the queue
+            self.has_writes(feed)  # the flush that failed had already removed it from the queue
 
     def _serves(self, feed: Feed) -> bool:
         return self._feeds.get(feed.channel) is feed
@@ -154,7 +154,7 @@ class Feeds:
         """FeedIO: read a page of history."""
         self._history.ask((feed, since, generation), subscriber)
 
-    def dirty(self, feed: Feed) -> None:
+    def has_writes(self, feed: Feed) -> None:
         """FeedIO: write soon."""
         self._schedule.add(feed)
 
@@ -175,7 +175,7 @@ class Feeds:
         """FeedIO: close a connection soon."""
         self._evictions.add(subscriber, error)
 
-    def broke(self, subscriber: Subscriber, error: Exception) -> None:
+    def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
         """FeedIO: close a connection soon because of an unexpected error."""
         self._faults.note(
             "subscriber", error, session=subscriber.session, channel=subscriber.channel
@@ -192,7 +192,9 @@ class Feeds:
         now = unix_milliseconds()
         try:
             self._metrics.flushed(
-                feed.kind.name, (max(0, now - event.time) / 1000 for event in events), seconds
+                feed.channel_type.name,
+                (max(0, now - event.time) / 1000 for event in events),
+                seconds,
             )
         except Exception as error:
             self._faults.note("metrics", error)

@@ -39,7 +39,7 @@ class Hub:
         self.backpressure = Backpressure()
         self.publisher = Publisher(broker, metrics, self.faults)
         self.feeds = Feeds(broker, metrics, self.tracing, self._tasks, self.backpressure)
-        self.nodes = Cluster(broker, self.feeds.broke, self.faults)
+        self.nodes = Cluster(broker, self.feeds.serving_failed, self.faults)
         self.started = asyncio.Event()
         self.draining = False
         """About to stop, and not ready: open connections are served, new ones are rejected."""
@@ -122,11 +122,11 @@ class Hub:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Serve a subscriber. Raises InvalidChannel, UnknownChannel, ShuttingDown."""
-        kind = self.types.resolve(subscriber.channel)
+        channel_type = self.types.resolve(subscriber.channel)
         if self.closing:
             raise ShuttingDown("this server is about to stop; connect again in a moment")
-        feed = self.feeds.open(subscriber.channel, kind)
-        if kind.presence:
+        feed = self.feeds.open(subscriber.channel, channel_type)
+        if channel_type.presence:
             self.nodes.join(subscriber)
         feed.join(subscriber)
 
@@ -197,11 +197,11 @@ class Hub:
             {(): self._broker.unready() is None},
             (),
         )
-        channels = {(kind.name,): 0 for kind in self.types}
+        channels = {(channel_type.name,): 0 for channel_type in self.types}
         subscriptions = dict(channels)
         for number, feed in enumerate(self.feeds, 1):
-            channels[(feed.kind.name,)] += 1
-            subscriptions[(feed.kind.name,)] += len(feed)
+            channels[(feed.channel_type.name,)] += 1
+            subscriptions[(feed.channel_type.name,)] += len(feed)
             if number % READ_SLICE == 0:
                 await asyncio.sleep(0)
         yield "eventhub_channels", "Channels with subscribers on this node", channels, ("type",)

@@ -98,7 +98,7 @@ class ChannelWatchers:
 class PresenceWatchers:
     """The subscribers that asked for presence, by channel.
 
-    `wake` is called when there is something to tell: call `flush` soon. `broke` closes a
+    `wake` is called when there is something to tell: call `flush` soon. `serving_failed` closes a
     connection that could not be written to, but not from inside the call.
     """
 
@@ -106,9 +106,9 @@ class PresenceWatchers:
         self,
         roster: Roster,
         wake: Callable[[], None],
-        broke: Callable[[Subscriber, Exception], None],
+        serving_failed: Callable[[Subscriber, Exception], None],
     ) -> None:
-        self._broke = broke
+        self._serving_failed = serving_failed
         self._roster = roster
         self._wake = wake
         self._channels: dict[str, ChannelWatchers] = {}
@@ -223,7 +223,7 @@ class PresenceWatchers:
         for failed, error in write_all(writes, message) or ():
             for subscriber in [each for each in watchers.watching if each.writer.write == failed]:
                 watchers.watching.pop(subscriber)
-                self._broke(subscriber, error)
+                self._serving_failed(subscriber, error)
 
     def _fields(self, channel: str, watchers: ChannelWatchers) -> dict[str, Any]:
         """The number of members, and their ids if they are few."""

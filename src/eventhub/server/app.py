@@ -53,7 +53,7 @@ class Application:
         certificates: Certificates | None = None,
     ) -> None:
         types = channel_types(settings, directory)
-        metrics = Metrics(kind.name for kind in types)
+        metrics = Metrics(channel_type.name for channel_type in types)
         self._telemetry = open_telemetry(settings, metrics)
         broker = open_broker(settings, types, directory)
         self.hub = Hub(types, broker, metrics, self._telemetry)

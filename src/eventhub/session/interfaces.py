@@ -107,6 +107,6 @@ class ClientIdentity(Protocol):
         """Take the principal of a credential. Calls `decided`, perhaps before this returns."""
         ...
 
-    def charge(self, kind: ChannelType) -> None:
+    def charge(self, channel_type: ChannelType) -> None:
         """Count an event that is about to be published. Raises RateLimited."""
         ...

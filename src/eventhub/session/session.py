@@ -225,11 +225,13 @@ class Session:
 
     def _publish(self, command: Publish) -> None:
         try:
-            kind = self._channels.types.resolve(command.channel)
-            kind.admit(PublisherKind.CLIENT)
-            self._identity.principal.authorize(Action.PUBLISH, command.channel, kind.anonymous)
-            self._identity.charge(kind)
-            data = kind.canonical(orjson.dumps(command.data))
+            channel_type = self._channels.types.resolve(command.channel)
+            channel_type.admit(PublisherKind.CLIENT)
+            self._identity.principal.authorize(
+                Action.PUBLISH, command.channel, channel_type.anonymous
+            )
+            self._identity.charge(channel_type)
+            data = channel_type.canonical(orjson.dumps(command.data))
         except EventHubError as error:
             self._channels.rejected(command.channel, error)
             raise

@@ -49,11 +49,11 @@ class Audience:
         while self.fanout.advance(1000):
             pass
 
-    def broke(self, key: Reader, error: Exception) -> None:
+    def serving_failed(self, key: Reader, error: Exception) -> None:
         self.failed.append(key)
         self.remove(key)
 
-    def unwritable(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
+    def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
         return b'{"data":0}\n'
 
     def push(self, count: int = 1) -> None:

@@ -327,7 +327,7 @@ def test_the_line_waits_for_room_and_goes_on_from_the_recent_events_then_from_hi
     assert not node.feed.behind
     node.publish(2)
     assert node.feed.behind
-    assert (node.feed.log.delivered, node.feed.log.head) == (at(3), at(5))
+    assert (node.feed.continuity.delivered, node.feed.continuity.head) == (at(3), at(5))
     assert b"a-1" not in b"".join(ana.wire.data), "nothing is written by a push"
     late = node.join()
     resumed = node.join(at(1))
@@ -341,7 +341,7 @@ def test_the_line_waits_for_room_and_goes_on_from_the_recent_events_then_from_hi
     assert node.reads == ["a-8"], "the tail reaches back to a-10"
     node.settle()
     assert [ana.news(), late.news()[-3:], resumed.news()[-3:]] == [ids(9, 11)] * 3
-    assert node.feed.log.delivered == node.feed.log.head == at(11)
+    assert node.feed.continuity.delivered == node.feed.continuity.head == at(11)
 
 
 def test_what_history_no_longer_has_when_there_is_room_again_is_a_gap(
@@ -776,7 +776,7 @@ def test_the_recent_events_are_forgotten_when_nobody_catches_up() -> None:
     node.join(Earliest())
     node.publish()
     node.settle()
-    assert not node.feed.log.recent.events
+    assert not node.feed.continuity.recent.events
     node.publish(3)
     bob = node.join(at(3))
     assert bob.told() == []

@@ -223,7 +223,7 @@ class Promise:
         assert position == (after if self.survivors else self.line)
 
     def _line(self, before: Position) -> Position:
-        line = self.feed.log.delivered
+        line = self.feed.continuity.delivered
         assert line is not None
         assert before == Position(line.epoch, line.offset + 1)
         assert line != self.at, "nothing was skipped"
@@ -507,10 +507,11 @@ class World:
             read.subscriber is None
             and channel.feed is read.feed
             and piece.lost
-            and read.since == read.feed.log.delivered
+            and read.since == read.feed.continuity.delivered
         ):
             channel.untold |= {
-                event.position for event in channel.between(read.feed.log.delivered, piece.start)
+                event.position
+                for event in channel.between(read.feed.continuity.delivered, piece.start)
             }
         self.answering = read
         read.answer()
@@ -599,7 +600,7 @@ class World:
             channel.untold.clear()
             for _ in range(self.pick([0, 2, 2, 2, 1])):
                 channel.open()
-        line = channel.feed.log.delivered
+        line = channel.feed.continuity.delivered
 
         def started(subscriber: Subscriber, start: SubscriptionStart) -> None:
             self.check_start(channel, since, line, start)
@@ -635,7 +636,7 @@ class World:
                 assert start.position == since
             case Latest():
                 assert channel.feed is not None
-                assert start.position == channel.feed.log.delivered
+                assert start.position == channel.feed.continuity.delivered
                 assert line is None or channel.order(line) <= channel.order(start.position)
             case _:
                 assert self.answering is not None
@@ -656,9 +657,11 @@ class World:
                 )
                 assert not feed.behind or feed.live.due, "waits for room that is there"
                 going_on = feed.behind or (feed, None) in under_way
-                assert not channel.opened or feed.log.delivered == feed.log.head or going_on, (
-                    "a hole is forgotten"
-                )
+                assert (
+                    not channel.opened
+                    or feed.continuity.delivered == feed.continuity.head
+                    or going_on
+                ), "a hole is forgotten"
         for person in self.people:
             if (connection := person.connection) is not None and not connection.notices:
                 for subscriber, promise in connection.subscriptions.values():
@@ -693,7 +696,9 @@ class World:
         for channel in self.channels:
             assert (
                 channel.feed is None
-                or channel.feed.log.delivered == channel.feed.log.head == channel.log.end
+                or channel.feed.continuity.delivered
+                == channel.feed.continuity.head
+                == channel.log.end
             )
         for person in self.people:
             for subscriber, promise in (
@@ -720,10 +725,10 @@ TROUBLE = {
 
 
 def _check_bounds(feed: Feed) -> None:
-    size = sum(len(event.data) for event in feed.log.recent.events)
-    assert size == feed.log.recent._size
-    assert len(feed.log.recent.events) <= recent_module.RECENT_EVENTS
-    assert size <= recent_module.RECENT_BYTES or len(feed.log.recent.events) == 1
+    size = sum(len(event.data) for event in feed.continuity.recent.events)
+    assert size == feed.continuity.recent._size
+    assert len(feed.continuity.recent.events) <= recent_module.RECENT_EVENTS
+    assert size <= recent_module.RECENT_BYTES or len(feed.continuity.recent.events) == 1
     assert (
         len(feed._lagging.latest._kept) <= recent_module.KEYS
         if feed._lagging.subscribers
@@ -741,7 +746,8 @@ def _check_state(
         case SubscriberState.LAGGING:
             assert connection.full, "lags for ever"
         case SubscriberState.CATCHING_UP if (
-            promise.channel.opened and promise.feed.log.delivered == promise.feed.log.head
+            promise.channel.opened
+            and promise.feed.continuity.delivered == promise.feed.continuity.head
         ):
             assert reading or connection.full, "held for ever"
 

@@ -19,7 +19,9 @@ class IdentityOwner(Protocol):
         """Check a new credential of this connection."""
         ...
 
-    def charge_for(self, identity: "ConnectionIdentity", kind: ChannelType) -> Charge | None:
+    def charge_for(
+        self, identity: "ConnectionIdentity", channel_type: ChannelType
+    ) -> Charge | None:
         """Return the charge for publishing to this channel type; None if it is free."""
         ...
 
@@ -79,12 +81,12 @@ class ConnectionIdentity:
         """
         self._owner.renew(self, credential, decided)
 
-    def charge(self, kind: ChannelType) -> None:
+    def charge(self, channel_type: ChannelType) -> None:
         """Count an event that is about to be published. Raises RateLimited."""
-        if charge_for := self.charge_for(kind):
+        if charge_for := self.charge_for(channel_type):
             charge_for.check()
             charge_for.pay(1)
 
-    def charge_for(self, kind: ChannelType) -> Charge | None:
+    def charge_for(self, channel_type: ChannelType) -> Charge | None:
         """Return the charge for publishing to this channel type; None if it is free."""
-        return self._owner.charge_for(self, kind)
+        return self._owner.charge_for(self, channel_type)

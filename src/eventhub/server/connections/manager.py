@@ -232,7 +232,7 @@ def _session_limits(settings: Settings, hub: Hub) -> SessionLimits:
     """Return the limits of sessions. A stranger that may publish nothing gets smaller messages."""
     limits = settings.limits
     strangers_publish = not settings.auth.configured or any(
-        Action.PUBLISH in kind.anonymous for kind in hub.types
+        Action.PUBLISH in channel_type.anonymous for channel_type in hub.types
     )
     stranger_bytes = limits.event_bytes if strangers_publish else limits.stranger_bytes
     return SessionLimits(

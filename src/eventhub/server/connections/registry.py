@@ -42,7 +42,7 @@ class ConnectionRegistry:
         self._slots = slots
         self._publish_quota = publish_quota
         self._spawn, self._clock, self._faults = hub.spawn, hub.now, hub.faults
-        strangers_may_act = any(kind.anonymous for kind in hub.types)
+        strangers_may_act = any(channel_type.anonymous for channel_type in hub.types)
         self._expiry = CredentialExpiry(
             deadlines,
             self,
@@ -135,9 +135,9 @@ class ConnectionRegistry:
 
     # What an identity asks for
 
-    def charge_for(self, identity: ConnectionIdentity, kind: ChannelType) -> Charge | None:
+    def charge_for(self, identity: ConnectionIdentity, channel_type: ChannelType) -> Charge | None:
         """Return the charge for publishing to this channel type; None if it is free."""
-        return self._publish_quota.charge_for(identity.principal, identity.address, kind)
+        return self._publish_quota.charge_for(identity.principal, identity.address, channel_type)
 
     def renew(self, identity: ConnectionIdentity, credential: str, decided: Decided) -> None:
         """Check a credential that came over the connection."""

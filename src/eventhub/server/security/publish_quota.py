@@ -121,14 +121,16 @@ class PublishQuota:
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def charge_for(self, principal: Principal, address: str, kind: ChannelType) -> Charge | None:
+    def charge_for(
+        self, principal: Principal, address: str, channel_type: ChannelType
+    ) -> Charge | None:
         """Return the charge for publishing; None if there is no limit."""
-        rate = principal.rate or kind.rate or self._default
+        rate = principal.rate or channel_type.rate or self._default
         if rate is None:
             return None
         key = (
             principal.identity if principal.known else f"address:{address_key(address)}",
-            kind.name,
+            channel_type.name,
         )
         return Charge(self, key, rate)
 
