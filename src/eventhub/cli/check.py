@@ -32,4 +32,5 @@ def check(config: ConfigFile = None) -> None:
     if ignored := ignored_variables():
         warn(f"ignored {', '.join(ignored)}: {IGNORED_REASON}")
     source = file or "the built-in sample configuration"
-    typer.echo(f"{source}: good; channel types {', '.join(kind.name for kind in types)}")
+    names = ", ".join(channel_type.name for channel_type in types)
+    typer.echo(f"{source}: good; channel types {names}")

@@ -28,12 +28,7 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.rejected_connection import LINGER_SECONDS
 from eventhub.server.security.connection_limits import Slot
 from eventhub.server.streams.outbox import CLOSE_SECONDS
-from eventhub.server.websocket.frame_parser import (
-    NO_STATUS,
-    SERVICE_RESTART,
-    close_code,
-    close_payload,
-)
+from eventhub.server.websocket import frame_parser
 from eventhub.server.websocket.publish_queue import PublishQueue
 from eventhub.server.websocket.reader import FrameReader
 from eventhub.server.websocket.state import TRANSITIONS, WebSocketState, WebSocketTrigger
@@ -188,7 +183,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def goodbye(self, error: ShuttingDown) -> None:
         if self._session is not None:
             self._session.goodbye(error)
-            self.close(SERVICE_RESTART, error.code)
+            self.close(frame_parser.SERVICE_RESTART, error.code)
 
     def fail(self, error: EventHubError) -> None:
         """End the connection. The client is sent the error if there is room for it."""
@@ -248,7 +243,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self.why = reason
         if self._transport.is_closing():
             return
-        self._transport.write(frame(close_payload(code, reason), CLOSE))
+        self._transport.write(frame(frame_parser.close_payload(code, reason), CLOSE))
         self._move(WebSocketTrigger.CLOSE_SENT)
         self._close_timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
@@ -280,11 +275,11 @@ class WebSocketProtocol(asyncio.Protocol):
     # Private: the end
 
     def _close_received(self, payload: bytes) -> None:
-        code = close_code(payload)
+        code = frame_parser.close_code(payload)
         self._end_session()
         self.why = self.why or f"client, {code}"
         if self.state is WebSocketState.OPEN:
-            echo = b"" if code == NO_STATUS else close_payload(code, "")
+            echo = b"" if code == frame_parser.NO_STATUS else frame_parser.close_payload(code, "")
             self._transport.write(frame(echo, CLOSE))
         self._move(WebSocketTrigger.CLOSE_RECEIVED)
         self._reader.stop()
