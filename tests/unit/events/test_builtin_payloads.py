@@ -1,4 +1,4 @@
-"""payloads.py: what the built-in models take, to the bound, and what they refuse."""
+"""builtin_payloads.py: what the built-in models take, to the bound, and what they refuse."""
 
 from typing import Any
 
