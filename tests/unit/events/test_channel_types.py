@@ -1,4 +1,4 @@
-"""channels.py: names, the types they resolve to, and what holds for them."""
+"""channel_types.py: names, the types they resolve to, and what holds for them."""
 
 import re
 
