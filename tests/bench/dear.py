@@ -7,6 +7,7 @@ have a key: nobody else gets that far.
 """
 
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -141,33 +142,48 @@ def attack(port: int, kind: str) -> None:
     websocket = kind.endswith("messages")
     size = 4_000_000 if kind.startswith("arrays") else EVENT
     bodies = [recipe.made(size) for recipe in recipes]
-    socks = []
-    for number in range(STRANGERS):
+
+    def connect(number: int) -> socket.socket:
         source = f"127.0.1.{number + 1}"
-        socks.append(upgrade(port, source=source) if websocket else raw(port, source=source))
+        sock = upgrade(port, source=source) if websocket else raw(port, source=source)
+        sock.setblocking(False)  # noqa: FBT003  # the library's signature
+        return sock
+
     channel = "union.a" if kind.endswith("union") else "chat.a"
     head = (
         f"POST /v1/channels/{channel} HTTP/1.1\r\nHost: localhost\r\n"
         f"Authorization: Bearer {KEY}\r\nContent-Type: "
     )
-    pending = {}
-    for number, sock in enumerate(socks):
+    pending = []
+    for number in range(STRANGERS):
         body = bodies[number % len(bodies)]
         if websocket:
-            pending[sock] = b"".join(map(masked, body[:size].split("¦".encode()))) * 8
+            pending.append(b"".join(map(masked, body[:size].split("¦".encode()))) * 8)
         else:
             media = "application/x-ndjson" if kind.startswith("streams") else "application/json"
-            pending[sock] = f"{head}{media}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
-        sock.setblocking(False)  # noqa: FBT003  # the library's signature
+            length = f"{media}\r\nContent-Length: {len(body)}\r\n\r\n"
+            pending.append((head + length).encode() + body)
+    socks = [connect(number) for number in range(STRANGERS)]
     print("at work", flush=True)  # noqa: T201
-    sent = dict.fromkeys(socks, 0)
+    sent = [0] * STRANGERS
     while True:
-        for sock, data in pending.items():
-            with suppress(BlockingIOError):
-                sent[sock] += sock.send(data[sent[sock] % len(data) :])
-            with suppress(BlockingIOError):
-                sock.recv(1 << 20)
+        for number, data in enumerate(pending):
+            try:
+                exchange(socks[number], data, sent, number)
+            except OSError:  # the server has ended it
+                socks[number].close()
+                with suppress(OSError):  # the next turn tries again
+                    socks[number], sent[number] = connect(number), 0
         time.sleep(0.002)  # between turns
+
+
+def exchange(sock: socket.socket, data: bytes, sent: list[int], number: int) -> None:
+    """Send and read what is possible at once. Raises OSError if the connection has ended."""
+    with suppress(BlockingIOError):
+        sent[number] += sock.send(data[sent[number] % len(data) :])
+    with suppress(BlockingIOError):
+        if not sock.recv(1 << 20):
+            raise ConnectionResetError
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""A search for inputs that cost much to look at, guided by CPU time a byte: `python -m
-tests.fuzz.dear --seconds 60`.
+"""A search for inputs that cost much to look at, guided by CPU time beside that of a harmless
+input: `python -m tests.fuzz.dear --seconds 60`.
 
 An input is a recipe: a head, an item that is repeated until the size is reached, and a tail. `~` in
 an item is its number, so that names differ. Its cost is the CPU time that it takes over that of a
@@ -12,6 +12,7 @@ import asyncio
 import base64
 import gc
 import json
+import logging
 import random
 import zlib
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from time import monotonic, thread_time
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import structlog
 from fastapi.exceptions import RequestValidationError
 
 from eventhub.auth.grants import Action, Grants
@@ -56,6 +58,7 @@ from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket.frame_parser import FrameParser
 from eventhub.session.interfaces import SessionLimits
 from tests.credentials import SECRET, token
+from tests.fuzz import dear_requests
 from tests.unit.server.connections.manager_builder import build
 from tests.unit.server.security.test_authentication import authentication as made_guard
 from tests.unit.session.test_session import Client, Line, Node
@@ -355,6 +358,10 @@ ENTRANCES: dict[str, tuple[Callable[[bytes], None], int]] = {
     "token in a header": (header_token, HEAD),
     "credential": (credential, TOKEN),
     "claims": (claims, TOKEN),
+    "history": (dear_requests.history, HEAD - 100),
+    "operators' connections": (dear_requests.connections, HEAD - 100),
+    "operators' blocks": (dear_requests.unblock, HEAD - 100),
+    "operators' bodies": (dear_requests.disconnect, BODY_BYTES),
 }
 
 JSON_HEADS = (
@@ -374,6 +381,16 @@ ITEMIZED: dict[str, tuple[Callable[[bytes], None], Recipe]] = {
 """What is paid for by its items, and costs by them: beside it stands one of the smallest items,
 which are all taken.
 """
+REQUESTS = {
+    "history": dear_requests.default_page,
+    "operators' connections": dear_requests.connections_list,
+    "operators' blocks": dear_requests.block_removed,
+    "operators' bodies": dear_requests.disconnected,
+}
+"""Whole requests. Beside them stand a publish of as many bytes, and what else is asked for there in
+the ordinary way.
+"""
+RECORD_BODY = Recipe('{"rows":[', RECORDS.item, "]}")
 PUBLISH = '{"type":"publish","channel":'
 MESSAGES = (
     '{"type":"ping",', '{"type":"ping","x":[', PUBLISH + '"json.a","data":[',
@@ -407,6 +424,23 @@ QUERIES = (
 STREAMS = (
     "channel=json.a&since=", "channel=json.a¦", "channel=json.a&channel=chat.a¦", "since=",
     "channel=json.a&member=", "channel=json.a&lastEventId=",
+)  # fmt: skip
+PAGES = (
+    "json.a?", "json.a?since=", "json.a?since=-", "json.a?limit=", "json.a?limit=1000&since=",
+    "json.a?since=-1000&limit=1000", "json.a?limit=1000", "json.a?since=latest&limit=1000&",
+    "json.a?limit=1000&since=a-", "json.a?since=2026-", "json.", "%6a", "json.a/presence?", "",
+)  # fmt: skip
+PAGE_ITEMS = (
+    "", "&", "=", "a=b&", "%41=1&", "since=1&", "limit=1&", "0", "9", "-1", "10m", "%20", "+",
+    "%f0%9f%98%80", "%", "a.", "/", "~", "@", "%2f", "%00", ";", "x~=1&", "json.a@a-1,",
+)  # fmt: skip
+SELECTORS = (
+    "", "subject=", "subject=a&", "key=", "token=", "address=", "address=::", "address=1:",
+    "limit=", "limit=1000", "limit=1000&", "subject=a&key=", "address=%5B",
+)  # fmt: skip
+SELECTOR_ITEMS = (
+    "", "&", "=", "a=b&", "%41=1&", "x~=1&", "subject=a&", "limit=1&", "0", "1", ":", "1:", "0:",
+    "a", "%20", "+", "%f0%9f%98%80", "%", ".", "/", "%00", "%", ";",
 )  # fmt: skip
 JOIN = '{"type":"subscribe","channel":"json.'
 COMMANDS = (
@@ -447,7 +481,11 @@ def ingredients(entrance: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[
             )
         case "commands":
             return ("", *COMMANDS[:3]), COMMANDS, ("", "}")
-        case "operator":
+        case "history":
+            return PAGES, PAGE_ITEMS, ("", "1", "&limit=1000", "&since=-1")
+        case "operators' connections" | "operators' blocks":
+            return SELECTORS, SELECTOR_ITEMS, ("", "1", "&limit=1000", "=")
+        case "operator" | "operators' bodies":
             return (
                 ("{", '{"subject":"', '{"for":"', '{"key":"a","for":', "[", '{"subject":["'),
                 ITEMS,
@@ -520,15 +558,48 @@ def seconds(act: Callable[[bytes], None], data: bytes, rounds: int = 3) -> float
     return best
 
 
+def harmless_seconds(entrance: str, size: int, frames: int, rounds: int) -> float:
+    """CPU time of a harmless input of so many bytes, and for commands of so many frames."""
+    if entrance in REQUESTS:
+        beside = seconds(dear_requests.publish, RECORD_BODY.made(size), rounds)
+        return max(beside, seconds(REQUESTS[entrance], RECORD_BODY.made(size), rounds))
+    harmless, records = ITEMIZED.get(entrance, (message, RECORDS))
+    beside = seconds(harmless, records.made(size), rounds)
+    if entrance == "commands":  # paid for by its frames, as long as they are small
+        beside = max(beside, seconds(commands, PING * frames, rounds))
+    return beside
+
+
 def ratio(entrance: str, recipe: Recipe, rounds: int = 3) -> float:
-    """How many times as dear an input is as a harmless message of its size."""
+    """How many times as dear an input is as a harmless one of its size."""
     act, size = ENTRANCES[entrance]
     data = recipe.made(size)[:size]
-    harmless, records = ITEMIZED.get(entrance, (message, RECORDS))
-    beside = seconds(harmless, records.made(len(data)), rounds)
-    if entrance == "commands":  # paid for by its frames, as long as they are small
-        beside = max(beside, seconds(commands, PING * data.count("¦".encode()), rounds))
+    beside = harmless_seconds(entrance, len(data), data.count("¦".encode()), rounds)
     return seconds(act, data, rounds) / beside
+
+
+class Scales:
+    """Ratios while a search lasts: harmless inputs of nearly the same size are measured once."""
+
+    def __init__(self, entrance: str) -> None:
+        self._entrance = entrance
+        self._beside: dict[tuple[int, int], float] = {}
+
+    def weigh(self, recipe: Recipe, rounds: int) -> float:
+        """How many times as dear an input is as a harmless one of about its size."""
+        act, size = ENTRANCES[self._entrance]
+        data = recipe.made(size)[:size]
+        frames = data.count("¦".encode()) if self._entrance == "commands" else 0
+        known = _rounded(len(data)), _rounded(frames)
+        if known not in self._beside:
+            self._beside[known] = harmless_seconds(self._entrance, *known, 3)
+        return seconds(act, data, rounds) / self._beside[known]
+
+
+def _rounded(count: int) -> int:
+    """To its four leading bits."""
+    cut = max(0, count.bit_length() - 4)
+    return count >> cut << cut
 
 
 def search(
@@ -536,8 +607,8 @@ def search(
 ) -> tuple[int, list[tuple[float, Recipe]]]:
     """The dearest that are found in so many seconds, and how many were tried."""
     dice = random.Random(entrance)
-    act, size = ENTRANCES[entrance]
-    found = {recipe: seconds(act, recipe.made(size)[:size], 1) for recipe in known}
+    scales = Scales(entrance)
+    found = {recipe: scales.weigh(recipe, 1) for recipe in known}
     best, tried, end = list(found), 0, monotonic() + lasting
     for recipe in recipes(entrance, dice, best):
         if monotonic() > end:
@@ -545,9 +616,9 @@ def search(
         tried += 1
         if recipe in found:
             continue
-        cost = seconds(act, recipe.made(size)[:size], 1)
+        cost = scales.weigh(recipe, 1)
         if len(best) < 3 * KEPT or cost > min(map(found.__getitem__, best)):
-            found[recipe] = min(cost, seconds(act, recipe.made(size)[:size], 2))
+            found[recipe] = min(cost, scales.weigh(recipe, 2))
             best.append(recipe)
             best.sort(key=found.__getitem__, reverse=True)
             del best[3 * KEPT :]
@@ -579,11 +650,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="for each entrance")
     parser.add_argument("--keep", action="store_true", help="write the dearest down")
     asked = parser.parse_args()
+    logging.disable()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     gc.freeze()
     gc.set_threshold(GARBAGE)  # as the server has it
     kept = corpus()
     print(  # noqa: T201
-        "| entrance | tried | dearest, to a harmless message | what it repeats |\n|---|---|---|---|"
+        "| entrance | tried | dearest, to a harmless input | what it repeats |\n|---|---|---|---|"
     )
     for name in asked.entrances:
         tried, found = search(name, asked.seconds, kept.get(name, []))

@@ -13,6 +13,7 @@ from eventhub.errors import InvalidRequest
 from eventhub.server.connections.liveness import outgoing
 from eventhub.server.http.head import IncomingHead
 from eventhub.server.messages.asgi_extensions import ABORT, COUNTED
+from eventhub.server.messages.request_head import check_encoding
 
 ASGI = {"version": "3.0", "spec_version": "2.3"}
 
@@ -43,6 +44,7 @@ class ConnectionScope:
 
     def of_request(self, method: str, version: str, head: IncomingHead) -> Scope:
         """The scope of a request. Raises InvalidRequest for an address that is no URL."""
+        check_encoding(head.url)
         try:
             url = httptools.parse_url(head.url)
             raw_path = url.path or b"/"

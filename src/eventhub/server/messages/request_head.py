@@ -3,6 +3,7 @@
 The parser checks the grammar; these rules come after it (RFC 9110, RFC 9112).
 """
 
+import re
 from collections.abc import Sequence
 
 from eventhub.errors import InvalidRequest
@@ -25,6 +26,7 @@ UPGRADE = (b"upgrade", b"http2-settings")
 """Fields that ask for another protocol (RFC 9110, 7.8; RFC 7540, 3.2.1)."""
 MAX_PARAMETERS = 256
 """Parameters of a query string: one for each channel, and a few more."""
+_BARE_PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
 def check(version: str, headers: Headers) -> None:
@@ -54,8 +56,20 @@ def check(version: str, headers: Headers) -> None:
         )
 
 
+def check_encoding(address: bytes) -> None:
+    """Raise InvalidRequest for a % without two hexadecimal digits (RFC 3986, 2.1).
+
+    `urllib` would keep it, but takes 9 ms of CPU time for 32 KB of nothing else.
+    """
+    if b"%" in address and _BARE_PERCENT.search(address):
+        raise InvalidRequest(
+            "the address has a % without two hexadecimal digits; expected %25 for a % itself"
+        )
+
+
 def check_query(query: bytes) -> None:
-    """Raise InvalidRequest for too many parameters, before the query string is parsed."""
+    """Raise InvalidRequest for too many parameters or a bare %, before the query is parsed."""
+    check_encoding(query)
     if query.count(b"&") >= MAX_PARAMETERS:
         raise InvalidRequest(
             f"the query string has more than {MAX_PARAMETERS} parameters, which is the limit"

@@ -45,6 +45,8 @@ ATTRIBUTE_HEADERS = {
     b"ce-type": "type",
     b"traceparent": "traceparent",
 }
+MAX_ENCODED = 12
+"""Bytes of a character, percent-encoded: four bytes of UTF-8."""
 _KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
 
 
@@ -256,6 +258,11 @@ def _attributes(headers: Mapping[bytes, bytes]) -> dict[str, str] | None:
 
 def _attribute(header: bytes, value: bytes) -> str:
     """Percent-decoded, as the CloudEvents HTTP binding encodes non-ASCII characters (3.1.3.2)."""
+    if len(value) > MAX_ENCODED * ATTRIBUTE_LENGTH:  # decoding a long one costs much CPU time
+        raise InvalidRequest(
+            f"the header {header.decode()} has {len(value)} bytes; expected 1 to"
+            f" {ATTRIBUTE_LENGTH} characters"
+        )
     try:
         text = unquote(value.decode("utf-8"), errors="strict")
     except UnicodeDecodeError:

@@ -13,7 +13,7 @@ import httptools
 from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError, InvalidRequest, NotFound
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.messages.request_head import headers_by_name
+from eventhub.server.messages.request_head import check_encoding, headers_by_name
 from eventhub.server.websocket.frame_parser import accept_deflate
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -60,6 +60,7 @@ def negotiate(
 
     Raises EventHubError to refuse it, and UnknownKey when its token's key must be fetched first.
     """
+    check_encoding(url)
     try:
         address = httptools.parse_url(url)
     except httptools.HttpParserError:

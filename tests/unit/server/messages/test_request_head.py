@@ -6,6 +6,8 @@ from eventhub.errors import InvalidRequest
 from eventhub.server.messages.request_head import (
     SINGLE,
     check,
+    check_encoding,
+    check_query,
     check_single,
     has_body,
     headers_by_name,
@@ -106,3 +108,12 @@ def test_a_head_without_its_upgrade_is_otherwise_the_same() -> None:
         b"POST /a?b=%20c HTTP/1.1\r\nhost: localhost\r\n"
         b"connection: Upgrade, HTTP2-Settings\r\ncontent-length: 3\r\n\r\n"
     )
+
+
+@pytest.mark.parametrize("address", [b"/a%", b"/a%4", b"/a?b=%zz", b"/%%41", b"%" * 31_000])
+def test_a_percent_sign_that_encodes_nothing_is_refused(address: bytes) -> None:
+    with pytest.raises(InvalidRequest, match="expected %25 for a % itself"):
+        check_encoding(address)
+    with pytest.raises(InvalidRequest, match="expected %25 for a % itself"):
+        check_query(address)
+    check_encoding(b"/v1/channels/chat.a?since=%2d20&b=%C3%A9%25")

@@ -45,6 +45,7 @@ def request(
         ({b"idempotency-key": b"x" * 1000}, InvalidRequest),
         ({b"ce-source": b"\xff"}, InvalidRequest),
         ({b"ce-source": b""}, InvalidRequest),
+        ({b"ce-source": b"%" * 30_000}, InvalidRequest),
     ],
 )
 def test_a_head_is_refused(headers: dict[bytes, bytes], error: type[EventHubError]) -> None:
