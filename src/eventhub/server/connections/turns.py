@@ -32,8 +32,8 @@ BURST = 4096
 """An input of this many bytes counts as a whole slice, as does a larger one; a smaller one as a
 proportional part.
 """
-SMALL = 512
-"""Bytes of input at most that go before all larger input: one message or two."""
+SMALL = 2048
+"""Bytes of input at most that go before all larger input: a few ordinary messages."""
 LOOP_TURNS_BETWEEN = 4
 """Turns of the loop between two of these: a publish is read in one turn, stored in the next, and
 written one or two turns later.

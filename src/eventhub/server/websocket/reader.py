@@ -49,7 +49,7 @@ class FrameReader:
 
     __slots__ = (
         "_connection", "_loop", "_manager", "_parser", "_throttle", "_transport",
-        "heard", "message_timer",
+        "_waiting_bytes", "heard", "message_timer",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,7 @@ class FrameReader:
         self._connection = connection
         self._parser: FrameParser | None = None
         self._throttle = ReadThrottle(manager.command_bucket())
+        self._waiting_bytes = 0  # of the frames that were read and not served, if not compressed
         self.message_timer = MessageTimer(manager.deadlines, manager.settings.limits.body_seconds)
         self.heard = False
         """True if bytes came since the last heartbeat, or if the socket was not read, so that
@@ -95,9 +96,12 @@ class FrameReader:
             return
         frames = self._parser.feed(data)
         if self._throttle.frames is not None:
+            self._waiting_bytes += len(data)
             self._throttle.hold(frames)
-        elif self._manager.turns.over:
-            self._wait_for_turn(frames, len(data))
+            return
+        self._waiting_bytes = len(data)
+        if self._manager.turns.over:
+            self._wait_for_turn(frames)
         else:
             self._serve(self._parser, frames)
 
@@ -131,6 +135,7 @@ class FrameReader:
         try:
             for opcode, payload in frames:
                 receive(opcode, payload)
+                self._waiting_bytes -= len(payload)
                 if self._parser is None:
                     return
                 before, now = now, thread_time()
@@ -168,9 +173,10 @@ class FrameReader:
         else:
             self._go_on()
 
-    def _wait_for_turn(self, frames: Frames, size: int = BURST) -> None:
+    def _wait_for_turn(self, frames: Frames) -> None:
         self._throttle.hold(frames)
-        self._queue_for_turn(size)
+        # compressed messages are longer than what was read: their rest counts as a burst
+        self._queue_for_turn(self._waiting_bytes if self._waiting_bytes > 0 else BURST)
         self.pause_or_resume()
 
     def _queue_for_turn(self, size: int) -> None:

@@ -256,3 +256,17 @@ async def test_many_clients_that_disconnect_unsubscribe_over_several_turns_and_g
     assert all(client._session is None for client, _ in crowd)
     assert crowd[0][1].written == written
     running.cancel()
+
+
+@in_loop
+async def test_the_last_small_part_of_a_burst_goes_before_the_bursts_of_others(
+    seconds: Callable[[float], None],
+) -> None:
+    *crowd, (honest, transport) = clients(11, commands=1_000_000)
+    seconds(SLICE_SECONDS)
+    for client, _ in crowd:
+        client.data_received(PING * 400)
+    honest.data_received(PING * 5)
+    for answered in range(1, 6):
+        await turn()
+        assert transport.pongs >= answered
