@@ -4,6 +4,7 @@ import pytest
 
 from eventhub.errors import InvalidRequest
 from eventhub.server.messages.request_head import (
+    MAX_ENCODED,
     SINGLE,
     check,
     check_encoding,
@@ -110,10 +111,16 @@ def test_a_head_without_its_upgrade_is_otherwise_the_same() -> None:
     )
 
 
-@pytest.mark.parametrize("address", [b"/a%", b"/a%4", b"/a?b=%zz", b"/%%41", b"%" * 31_000])
+@pytest.mark.parametrize("address", [b"/a%", b"/a%4", b"/a?b=%zz", b"/%%41", b"%" * 4_000])
 def test_a_percent_sign_that_encodes_nothing_is_refused(address: bytes) -> None:
     with pytest.raises(InvalidRequest, match="expected %25 for a % itself"):
         check_encoding(address)
     with pytest.raises(InvalidRequest, match="expected %25 for a % itself"):
         check_query(address)
     check_encoding(b"/v1/channels/chat.a?since=%2d20&b=%C3%A9%25")
+
+
+def test_an_address_with_too_many_encoded_bytes_is_refused_before_it_is_decoded() -> None:
+    check_query(b"limit=" + b"%20" * MAX_ENCODED)
+    with pytest.raises(InvalidRequest, match="4097 percent-encoded bytes; expected 4096 at most"):
+        check_query(b"limit=" + b"%20" * (MAX_ENCODED + 1))
