@@ -194,8 +194,8 @@ def test_answers_cannot_be_embedded(foreign: Foreign, name: str) -> None:
         "/v1/channels/chat.embedded",
         "/v1/types",
         "/openapi.json",
-        "/static/pages/shared/base.css",
-        "/static/pages/shared/favicon.svg",
+        "/static/pages/common/base.css",
+        "/static/pages/common/favicon.svg",
     ):
         fields = f"{{ {where}: `${{base}}{path}`, rel: 'stylesheet' }}"
         assert foreign.run(f"return element('{name}', {fields});") == "error", path

@@ -327,6 +327,6 @@ def test_a_token_is_taken_out_of_a_fragment(
     modules: Page, fragment: str, found: str | None, left: str
 ) -> None:
     script = (
-        "async (fragment) => (await import('/static/pages/shared/token.js')).takeToken(fragment)"
+        "async (fragment) => (await import('/static/pages/common/token.js')).takeToken(fragment)"
     )
     assert modules.evaluate(script, fragment) == {"token": found, "fragment": left}

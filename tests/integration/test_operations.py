@@ -63,7 +63,7 @@ def test_pages_come_with_security_headers(lane_hub: EventHubServer) -> None:
         "/explore",
         "/docs",
         "/static/eventhub.js",
-        "/static/pages/shared/base.css",
+        "/static/pages/common/base.css",
     ):
         response = http.get(lane_hub.url + path)
         assert response.status_code == 200, path

@@ -2,9 +2,9 @@
 
 import { TOKEN_ERRORS } from "../../client/errors.js";
 import { EventHub } from "../../client/eventhub.js";
-import { byId } from "../shared/dom.js";
-import { StatusView } from "../shared/status.js";
-import { Token } from "../shared/token.js";
+import { byId } from "../common/dom.js";
+import { StatusView } from "../common/status.js";
+import { Token } from "../common/token.js";
 import { AWAKE_INTERVAL, Absence } from "./absence.js";
 import { Composer } from "./composer.js";
 import { describeGap } from "./gaps.js";

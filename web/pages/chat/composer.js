@@ -1,6 +1,6 @@
 // The field in which the person writes a message.
 
-import { byId } from "../shared/dom.js";
+import { byId } from "../common/dom.js";
 
 export class Composer {
   #text = byId("text");

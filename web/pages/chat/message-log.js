@@ -1,7 +1,7 @@
 // The messages on the page: the newest of the channel, below them the ones being sent. The log
 // scrolls to new messages only while the person is at the bottom.
 
-import { byId, clone } from "../shared/dom.js";
+import { byId, clone } from "../common/dom.js";
 import { messageRow, showDelivered, showFailed, showPending, showTime } from "./message-row.js";
 
 const LIMIT = 500;

@@ -1,6 +1,6 @@
 // One message on the page: sender, text, time, and whether it is pending, delivered or failed.
 
-import { clone } from "../shared/dom.js";
+import { clone } from "../common/dom.js";
 import { showName } from "./people.js";
 
 // toLocaleString() would look the format up for each message.

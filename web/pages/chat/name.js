@@ -1,6 +1,6 @@
 // The person's name: asked for first, remembered in this browser, changeable.
 
-import { byId } from "../shared/dom.js";
+import { byId } from "../common/dom.js";
 
 const KEY = "eventhub.name";
 const MAX_LENGTH = 64;

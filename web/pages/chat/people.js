@@ -1,6 +1,6 @@
 // The members beside the conversation, and the colour and initial of each name.
 
-import { byId, clone } from "../shared/dom.js";
+import { byId, clone } from "../common/dom.js";
 
 const COLOURS = 8;
 

@@ -1,8 +1,8 @@
 // The API page: the server's OpenAPI document and its channel types, without external requests.
 
-import { describeRules, describeType } from "../shared/channel-type.js";
-import { byId, link } from "../shared/dom.js";
-import { sampleChannel } from "../shared/samples.js";
+import { describeRules, describeType } from "../common/channel-type.js";
+import { byId, link } from "../common/dom.js";
+import { sampleChannel } from "../common/samples.js";
 import { groups, schemas } from "./openapi.js";
 import { fields, typeWords } from "./schema-fields.js";
 import { entry, fieldTable, operation, paragraph, section } from "./view.js";

@@ -1,7 +1,7 @@
 // The elements of the API page: tables, operations, entries. Their data come from openapi.js and
 // schema-fields.js.
 
-import { clone, link } from "../shared/dom.js";
+import { clone, link } from "../common/dom.js";
 
 const NAME = { key: "name", title: "Name" };
 const IN = { key: "in", title: "In" };

@@ -3,10 +3,10 @@
 import { TOKEN_ERRORS } from "../../client/errors.js";
 import { EventHub } from "../../client/eventhub.js";
 import { Http } from "../../client/http.js";
-import { byId } from "../shared/dom.js";
-import { sampleChannel, samplePayloads } from "../shared/samples.js";
-import { StatusView } from "../shared/status.js";
-import { Token } from "../shared/token.js";
+import { byId } from "../common/dom.js";
+import { sampleChannel, samplePayloads } from "../common/samples.js";
+import { StatusView } from "../common/status.js";
+import { Token } from "../common/token.js";
 import { EventTable, pretty } from "./event-table.js";
 
 const query = new URLSearchParams(location.search);

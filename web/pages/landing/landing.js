@@ -1,7 +1,7 @@
 // The landing page: the channel types of this server, and commands for a terminal.
 
-import { describeType } from "../shared/channel-type.js";
-import { byId, clone, link } from "../shared/dom.js";
+import { describeType } from "../common/channel-type.js";
+import { byId, clone, link } from "../common/dom.js";
 import { SAMPLE_TYPES, terminalLines } from "./terminal-lines.js";
 
 /** A channel type with a form: its channels are not known here, so the person names one. */

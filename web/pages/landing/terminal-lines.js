@@ -1,6 +1,6 @@
 // Commands for a terminal that work on this server as they are. No I/O.
 
-import { sampleChannel, samplePayloads } from "../shared/samples.js";
+import { sampleChannel, samplePayloads } from "../common/samples.js";
 
 /** The sample configuration's channel types, for a server whose types are unknown. */
 export const SAMPLE_TYPES = [
