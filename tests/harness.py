@@ -1,5 +1,6 @@
 """A real EventHub server in a process of its own."""
 
+import itertools
 import json
 import os
 import random
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -39,16 +41,27 @@ FORKED = ("fast", "asgi")
 """Lanes that change nothing while they are imported."""
 
 
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, below those that the system gives to connections:
-    it is still free after a restart.
-
-    No two processes of pytest-xdist are given the same: one could take what the other is about to
-    listen on.
+def _ports() -> Iterator[int]:
+    """Ports below those that the system gives to connections, so that each is still free after a
+    restart; each process of pytest-xdist has its own, in random order.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
+    ports = list(range(12_000 + worker, 32_000, SHARES))
+    random.shuffle(ports)
+    return itertools.cycle(ports)
+
+
+PORTS = _ports()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on.
+
+    Nobody else is given it before more than a thousand others: not another process of pytest-xdist,
+    and not this one, which may start several servers later or start one again.
+    """
     while True:
-        port = random.randrange(12_000 + worker, 32_000, SHARES)
+        port = next(PORTS)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 

@@ -3,12 +3,14 @@ ended by pid.
 """
 
 import atexit
+import itertools
 import json
 import shutil
 import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -19,7 +21,9 @@ import pytest
 from tests import SETTINGS
 from tests.harness import free_port
 
-START_SECONDS = 30
+START_SECONDS = 60
+LEADERLESS_SECONDS = 0.5
+"""Without a leader nobody answers: the server is asked again after so long."""
 
 
 def program() -> str:
@@ -62,16 +66,22 @@ class Server:
 
     def wait(self) -> None:
         """Until it takes connections."""
+        assert self._process is not None
         end = time.monotonic() + START_SECONDS
         while True:
+            assert self._process.poll() is None, f"it has ended: {self.log()}"
             with (
                 suppress(OSError),
                 socket.create_connection(("127.0.0.1", self.port), 1) as connection,
             ):
                 if connection.recv(5) == b"INFO ":
                     return
-            assert time.monotonic() < end, Path(self.directory, "log").read_text()
+            assert time.monotonic() < end, f"it takes no connections: {self.log()}"
             time.sleep(0.02)
+
+    def log(self) -> str:
+        """Its last lines."""
+        return "\n".join(Path(self.directory, "log").read_text().splitlines()[-20:])
 
     def kill(self) -> None:
         """kill -9."""
@@ -118,11 +128,19 @@ class Cluster:
             server.launch()
         for server in self.servers:
             server.wait()
-        end = time.monotonic() + START_SECONDS
-        while not all(_peers(server.port) >= 3 for server in self.servers):
-            assert time.monotonic() < end, "the cluster has no leader"
-            time.sleep(0.1)
+        for server in self.servers:
+            self._until(lambda server=server: _led(server.port))  # type: ignore[misc]
+        names = itertools.count()
+        self._until(lambda: _has_room(self.servers[0].port, f"probe{next(names)}"))
         return self
+
+    def _until(self, true: Callable[[], bool]) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not true():
+            assert time.monotonic() < end, "the cluster has no leader: " + "\n\n".join(
+                server.log() for server in self.servers
+            )
+            time.sleep(0.05)
 
     def purge(self, prefix: str) -> None:
         """Empty the streams with this prefix."""
@@ -136,10 +154,10 @@ class Cluster:
         return self.servers[int(name[1:])]
 
 
-def ask(port: int, subject: str, body: str = "") -> dict[str, Any]:
+def ask(port: int, subject: str, body: str = "", patience: float = 10) -> dict[str, Any]:
     """Ask a server's JetStream, with a bare client of our own."""
-    with socket.create_connection(("127.0.0.1", port), 10) as connection:
-        connection.settimeout(10)
+    with socket.create_connection(("127.0.0.1", port), patience) as connection:
+        connection.settimeout(patience)
         stream = connection.makefile("rb")
         stream.readline()
         connection.sendall(
@@ -152,24 +170,25 @@ def ask(port: int, subject: str, body: str = "") -> dict[str, Any]:
         return answer
 
 
-def _peers(port: int) -> int:
-    """How many servers the JetStream cluster seems to have: a stream with that many replicas can be
-    made.
+def _led(port: int) -> bool:
+    """Whether this server reaches a leader of the JetStream cluster: nobody else answers."""
+    with suppress(OSError, AssertionError):
+        return "error" not in ask(port, "INFO", patience=LEADERLESS_SECONDS)
+    return False
+
+
+def _has_room(port: int, name: str) -> bool:
+    """Whether a stream with three replicas can be made: the leader has heard from each server.
+
+    Each attempt has a name of its own: one that is made, deleted and made again is without a leader
+    for many seconds.
     """
-    with suppress(OSError, AssertionError, ValueError):
-        for replicas in (3, 1):
-            body = json.dumps(
-                {
-                    "name": f"probe{replicas}",
-                    "subjects": [f"probe{replicas}"],
-                    "num_replicas": replicas,
-                    "storage": "memory",
-                }
-            )
-            if "error" not in ask(port, f"STREAM.CREATE.probe{replicas}", body):
-                ask(port, f"STREAM.DELETE.probe{replicas}")
-                return replicas
-    return 0
+    with suppress(OSError, AssertionError):
+        body = {"name": name, "subjects": [name], "num_replicas": 3, "storage": "memory"}
+        if "error" not in ask(port, f"STREAM.CREATE.{name}", json.dumps(body)):
+            ask(port, f"STREAM.DELETE.{name}")
+            return True
+    return False
 
 
 @cache
