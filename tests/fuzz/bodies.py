@@ -13,6 +13,7 @@ import orjson
 
 from eventhub.auth.principal import ANYONE
 from eventhub.common.faults import Faults
+from eventhub.common.strict_json import dump
 from eventhub.config.settings import Settings
 from eventhub.errors import EventHubError
 from eventhub.events.builtin_payloads import BUILT_IN
@@ -24,7 +25,6 @@ from eventhub.events.channel_types import (
     SlowReaderPolicy,
 )
 from eventhub.events.event import NewEvent, Position, Receipt
-from eventhub.events.json_codec import dump
 from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.ndjson import NdjsonPublish

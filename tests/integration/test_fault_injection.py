@@ -32,7 +32,7 @@ _PLACES: dict[str, list[str]] = {
         "server/process/server.py:Server._drain:_last_call",
     ],
     "request": [
-        "server/http/exchange_queue.py:ExchangeQueue._run:create_task",
+        "server/http/request_queue.py:RequestQueue._run:create_task",
     ],
     CALLBACK: [
         "server/http/reader.py:RequestReader._hold:later",
@@ -40,8 +40,8 @@ _PLACES: dict[str, list[str]] = {
         "server/http/timers.py:RequestTimers.start_head:call_later",
         "server/http/timers.py:RequestTimers.start_wait:call_later",
         "server/publish/ndjson.py:NdjsonPublish.fail:call_later",
-        "server/http/coalescing_transport.py:CoalescingTransport.close:call_later",
-        "server/http/coalescing_transport.py:CoalescingTransport.write:call_soon",
+        "server/http/response_transport.py:ResponseTransport.close:call_later",
+        "server/http/response_transport.py:ResponseTransport.write:call_soon",
         "server/connections/rejected_connection.py:RejectedConnection.__init__:call_later",
         "server/streams/response.py:StreamResponse._probe:call_later",
         "server/websocket/protocol.py:WebSocketProtocol.close:call_later",
@@ -63,7 +63,7 @@ _PLACES: dict[str, list[str]] = {
         "delivery/fanout.py:Fanout.settle:write",
         "hub/fanout_schedule.py:FanoutSchedule._flush:call_soon",
         "hub/fanout_schedule.py:FanoutSchedule.add:call_soon",
-        "delivery/writes.py:write_all_plainly:write",
+        "delivery/bulk_write.py:write_all_plainly:write",
     ],
     "feed": [
         "delivery/feed.py:Feed._resume:_serve",
@@ -80,7 +80,7 @@ _PLACES: dict[str, list[str]] = {
         "hub/announcements.py:Announcements.update:spawn",
     ],
     "operator": [
-        "hub/feeds.py:_soon:call_soon",
+        "hub/feed_registry.py:_soon:call_soon",
         "server/connections/drain.py:Drain.cut_off:contain",
         "server/connections/registry.py:ConnectionRegistry.disconnect:_fail",
     ],
@@ -247,7 +247,7 @@ _REASONS = {
     "server/http/reader.py:RequestReader._parse:fail": (
         "a loop over what one connection sent; asyncio closes that one for what it raises"
     ),
-    "server/http/exchange_queue.py:ExchangeQueue._run:add_done_callback": "`discard` of a set",
+    "server/http/request_queue.py:RequestQueue._run:add_done_callback": "`discard` of a set",
     "server/process/server.py:Server.handle_exit:call_soon_threadsafe": (
         "the second signal, which ends the process on purpose"
     ),

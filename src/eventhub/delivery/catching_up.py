@@ -17,7 +17,7 @@ from typing import Protocol
 
 from eventhub.delivery.continuity import Continuity
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
-from eventhub.delivery.subscriber_output import ChannelOutput
+from eventhub.delivery.unicast import Unicast
 from eventhub.events.event import Age, Earliest, Gap, HistoryPage, Last, Latest, Position, Since
 
 
@@ -40,13 +40,11 @@ class CatchingUpOwner(Protocol):
 class CatchingUpSubscribers:
     """The subscribers of one channel in state CATCHING_UP."""
 
-    __slots__ = ("_continuity", "_output", "_owner", "subscribers")
+    __slots__ = ("_continuity", "_owner", "_unicast", "subscribers")
 
-    def __init__(
-        self, continuity: Continuity, output: ChannelOutput, owner: CatchingUpOwner
-    ) -> None:
+    def __init__(self, continuity: Continuity, unicast: Unicast, owner: CatchingUpOwner) -> None:
         self._continuity = continuity
-        self._output = output
+        self._unicast = unicast
         self._owner = owner
         self.subscribers: dict[Subscriber, None] = {}
 
@@ -79,7 +77,7 @@ class CatchingUpSubscribers:
             subscriber.reading = True
             self._owner.read(subscriber, subscriber.position or _in_past(since))
             return
-        self._output.write_events(subscriber, continuity.recent.after(subscriber.position))
+        self._unicast.write_events(subscriber, continuity.recent.after(subscriber.position))
         subscriber.position = continuity.delivered
         self._owner.turn_live(subscriber)
 
@@ -93,8 +91,8 @@ class CatchingUpSubscribers:
             start = SubscriptionStart(position, page.end, recovered=page.lost is None)
             self._start(subscriber, start)
         if page.lost:
-            self._output.write_gap(subscriber, Gap.of(since, page))
-        self._output.write_page(subscriber, page)
+            self._unicast.write_gap(subscriber, Gap.of(since, page))
+        self._unicast.write_page(subscriber, page)
         subscriber.position = page.reached
         continuity = self._continuity
         if page.reached == page.end and continuity.is_current and not continuity.reaches(page.end):
@@ -104,8 +102,8 @@ class CatchingUpSubscribers:
     def _start(self, subscriber: Subscriber, start: SubscriptionStart) -> None:
         subscriber.position = start.position
         if start.recovered and isinstance(subscriber.since, Position):
-            self._output.counters.resumed += 1
-        self._output.io.began(subscriber, start)
+            self._unicast.counters.resumed += 1
+        self._unicast.io.began(subscriber, start)
         started, subscriber.started = subscriber.started, None
         if started is not None:
             started(subscriber, start)

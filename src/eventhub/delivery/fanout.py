@@ -9,8 +9,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Hashable
 from typing import Any, Protocol
 
+from eventhub.delivery.bulk_write import Failure, Write, write_all
 from eventhub.delivery.encoding import Encoding, joined
-from eventhub.delivery.writes import Failure, Write, write_all
 from eventhub.events.event import Event
 
 QUEUED_BYTES = 256 * 1024

@@ -49,7 +49,7 @@ from eventhub.delivery.fanout import DeliveryCounters, Fanout
 from eventhub.delivery.feed_io import FeedIO
 from eventhub.delivery.lagging import LaggingSubscribers
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
-from eventhub.delivery.subscriber_output import ChannelOutput
+from eventhub.delivery.unicast import Unicast
 from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position, Since
 
@@ -61,8 +61,8 @@ class Feed:
         "_catching_up",
         "_io",
         "_lagging",
-        "_output",
         "_reading",
+        "_unicast",
         "behind",
         "channel",
         "channel_type",
@@ -85,9 +85,9 @@ class Feed:
         """Events wait until the queue of the live subscribers has room."""
         self._io = io
         self._reading = False  # a page for the live subscribers is being read
-        self._output = ChannelOutput(channel, channel_type, counters, io)
-        self._catching_up = CatchingUpSubscribers(self.continuity, self._output, self)
-        self._lagging = LaggingSubscribers(self.continuity, self._output, self.turn_live)
+        self._unicast = Unicast(channel, channel_type, counters, io)
+        self._catching_up = CatchingUpSubscribers(self.continuity, self._unicast, self)
+        self._lagging = LaggingSubscribers(self.continuity, self._unicast, self.turn_live)
 
     def __len__(self) -> int:
         return len(self._catching_up.subscribers) + len(self._lagging.subscribers) + len(self.live)
@@ -198,7 +198,7 @@ class Feed:
 
     def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
         """The bytes that replace an event which cannot be encoded."""
-        return self._output.replacement_for(encoding, event, error)
+        return self._unicast.replacement_for(encoding, event, error)
 
     def _serve(self, step: Callable[[Subscriber], None], subscriber: Subscriber) -> None:
         try:
@@ -255,10 +255,10 @@ class Feed:
         if self._lagging.subscribers:
             self._lagging.skip(None)
         idle = not self.live.due
-        readers = self.live.broadcast(partial(self._output.gap_message, gap=gap))
+        readers = self.live.broadcast(partial(self._unicast.gap_message, gap=gap))
         if readers and idle:
             self._io.has_writes(self)
-        self._output.counters.gaps[gap.reason] += readers
+        self._unicast.counters.gaps[gap.reason] += readers
         self._io.missed(self.channel, gap, None, readers)
 
     def _has_room(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from eventhub.delivery.continuity import Continuity
 from eventhub.delivery.recent import LatestByKey
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
-from eventhub.delivery.subscriber_output import ChannelOutput
+from eventhub.delivery.unicast import Unicast
 from eventhub.errors import SlowConsumer
 from eventhub.events.channel_types import SlowReaderPolicy
 from eventhub.events.event import Event, Gap, Position
@@ -20,13 +20,13 @@ from eventhub.events.event import Event, Gap, Position
 class LaggingSubscribers:
     """The subscribers of one channel in state LAGGING."""
 
-    __slots__ = ("_continuity", "_output", "_turn_live", "latest", "subscribers")
+    __slots__ = ("_continuity", "_turn_live", "_unicast", "latest", "subscribers")
 
     def __init__(
-        self, continuity: Continuity, output: ChannelOutput, turn_live: Callable[[Subscriber], None]
+        self, continuity: Continuity, unicast: Unicast, turn_live: Callable[[Subscriber], None]
     ) -> None:
         self._continuity = continuity
-        self._output = output
+        self._unicast = unicast
         self._turn_live = turn_live
         self.subscribers: dict[Subscriber, None] = {}
         self.latest = LatestByKey()
@@ -48,11 +48,11 @@ class LaggingSubscribers:
 
     def skip(self, event: Event | None) -> None:
         """`delivered` moved past an event, or past a gap when `event` is None."""
-        match self._output.channel_type.slow:
+        match self._unicast.channel_type.slow:
             case SlowReaderPolicy.DISCONNECT:
                 self._disconnect_all()
             case SlowReaderPolicy.LATEST if event is not None:
-                key = self._output.channel_type.conflation_key(event)
+                key = self._unicast.channel_type.conflation_key(event)
                 self.latest.add(key, self._continuity.delivered_count, event)
 
     def catch_up(self, subscriber: Subscriber) -> None:
@@ -62,33 +62,33 @@ class LaggingSubscribers:
         assert delivered is not None
         if position == delivered:
             self._turn_live(subscriber)
-        elif self._output.channel_type.slow is SlowReaderPolicy.LATEST:
+        elif self._unicast.channel_type.slow is SlowReaderPolicy.LATEST:
             self._conflate(subscriber, position, delivered)
         else:
             skipped = self._continuity.delivered_count - subscriber.mark
             gap = Gap(position, _after(delivered), delivered, "slow", skipped)
-            self._output.write_gap(subscriber, gap)
+            self._unicast.write_gap(subscriber, gap)
             self._turn_live(subscriber)
 
     def _disconnect_all(self) -> None:
         closing, self.subscribers = self.subscribers, {}
-        self._output.counters.disconnected += len(closing)
+        self._unicast.counters.disconnected += len(closing)
         error = SlowConsumer(
-            f"the connection's outgoing buffer is full and channel {self._output.channel!r} "
+            f"the connection's outgoing buffer is full and channel {self._unicast.channel!r} "
             "has more to send"
         )
         for subscriber in closing:
             subscriber.state = SubscriberState.GONE
-            self._output.io.fail(subscriber, error)
+            self._unicast.io.fail(subscriber, error)
 
     def _conflate(self, subscriber: Subscriber, position: Position, delivered: Position) -> None:
         latest = self.latest.since(subscriber.mark)
         skipped = self._continuity.delivered_count - subscriber.mark - len(latest)
         stands = position if latest else delivered
         gap = Gap(position, _after(delivered), stands, "conflated", skipped)
-        self._output.write_gap(subscriber, gap)
+        self._unicast.write_gap(subscriber, gap)
         for count, event in latest:
-            self._output.write_events(subscriber, (event,))
+            self._unicast.write_events(subscriber, (event,))
             subscriber.position, subscriber.mark = event.position, count
             if subscriber.writer.full:
                 return  # `catch_up` conflates the rest again

@@ -10,9 +10,7 @@ import jsonschema_rs
 import orjson
 from pydantic import FailFast, TypeAdapter, ValidationError
 
-from eventhub.errors import EventHubError, InvalidEvent, TooDeep
-from eventhub.events.builtin_payloads import BUILT_IN
-from eventhub.events.json_codec import (
+from eventhub.common.strict_json import (
     DOUBLE_DIGITS,
     dump,
     has_digits,
@@ -21,6 +19,8 @@ from eventhub.events.json_codec import (
     parse_array,
     too_deep,
 )
+from eventhub.errors import EventHubError, InvalidEvent, TooDeep
+from eventhub.events.builtin_payloads import BUILT_IN
 from eventhub.events.stored_schema import StoredJsonSchema
 from eventhub.events.validation_errors import (
     MAX_FAULTS,

@@ -8,8 +8,8 @@ from typing import Any
 import jsonschema_rs
 from pydantic import ValidationError
 
+from eventhub.common.strict_json import parse
 from eventhub.errors import InvalidEvent
-from eventhub.events.json_codec import parse
 
 MISFIT = "the event does not fit its channel type"
 MAX_FAULTS = 20

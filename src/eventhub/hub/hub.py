@@ -13,7 +13,7 @@ from eventhub.events.event import Age, Earliest, HistoryPage, Last, NewEvent, Po
 from eventhub.hub import subscription_log
 from eventhub.hub.backpressure import Backpressure
 from eventhub.hub.cluster import Cluster
-from eventhub.hub.feeds import Feeds
+from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.hub.publisher import Publisher
 from eventhub.hub.tasks import Tasks
 from eventhub.observability.metrics import Metrics, Reading
@@ -38,7 +38,7 @@ class Hub:
         self.spawn = self._tasks.spawn
         self.backpressure = Backpressure()
         self.publisher = Publisher(broker, metrics, self.faults)
-        self.feeds = Feeds(broker, metrics, self.tracing, self._tasks, self.backpressure)
+        self.feeds = FeedRegistry(broker, metrics, self.tracing, self._tasks, self.backpressure)
         self.nodes = Cluster(broker, self.feeds.serving_failed, self.faults)
         self.started = asyncio.Event()
         self.draining = False

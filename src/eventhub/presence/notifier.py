@@ -17,9 +17,9 @@ from typing import Any
 
 import orjson
 
+from eventhub.delivery.bulk_write import Write, write_all
 from eventhub.delivery.encoding import Encoding
 from eventhub.delivery.subscriber import Subscriber
-from eventhub.delivery.writes import Write, write_all
 from eventhub.presence.roster import PresenceChange, Roster
 
 CROWD = 200

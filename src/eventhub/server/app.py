@@ -16,8 +16,9 @@ from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
-from eventhub.server.api import pages, routes
-from eventhub.server.api.pipeline import RequestPipeline
+from eventhub.server.api import pages
+from eventhub.server.api.fastapi_app import build_fastapi_app
+from eventhub.server.api.router import RequestRouter
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.security_headers import ALWAYS, with_headers
 from eventhub.server.process.loop_lag import measure_loop_lag
@@ -74,12 +75,12 @@ class Application:
         self._workers = WorkerMetrics(slot.number, slot.mailboxes, metrics) if slot else None
         publish = PublishEndpoint(self.manager)
         scrape = self._workers.scrape if self._workers else metrics.scrape
-        api = routes.build(self.manager, publish, scrape, self._lifespan)
+        api = build_fastapi_app(self.manager, publish, scrape, self._lifespan)
         pages.mount(api)
-        self._pipeline = RequestPipeline(self.manager, publish, with_headers(api, ALWAYS))
+        self._router = RequestRouter(self.manager, publish, with_headers(api, ALWAYS))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._pipeline(scope, receive, send)
+        await self._router(scope, receive, send)
 
     @asynccontextmanager
     async def _lifespan(self, api: object) -> AsyncIterator[None]:

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from eventhub.common.nesting import check_depth
+from eventhub.common.strict_json import parse
 from eventhub.errors import InvalidFrame, InvalidJson
 from eventhub.events.event import ATTRIBUTE_LENGTH, ATTRIBUTES
-from eventhub.events.json_codec import parse
 from eventhub.events.validation_errors import model_details, unknown_fields
 from eventhub.presence.roster import MEMBER_LENGTH
 

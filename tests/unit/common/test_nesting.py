@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from eventhub.common.nesting import check_depth
+from eventhub.common.strict_json import parse
 from eventhub.errors import InvalidJson, TooDeep
-from eventhub.events.json_codec import parse
 
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import AliasChoices, AliasPath, BaseModel, Field, Json, model_validator
 
+from eventhub.common.strict_json import dump, parse
 from eventhub.errors import ConfigurationError, EventHubError, InvalidEvent, InvalidJson
 from eventhub.events.builtin_payloads import ChatMessage
-from eventhub.events.json_codec import dump, parse
 from eventhub.events.schema import DIALECT, AnySchema, FileSchema, ModelSchema, Schema
 from eventhub.events.schema_loader import load_schema
 from eventhub.events.validation_errors import MAX_FAULTS, pointer

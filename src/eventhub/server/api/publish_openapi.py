@@ -1,6 +1,6 @@
 """Publishing in the OpenAPI document, and in the routes, so that other methods are answered 405.
 
-No publish comes here: `pipeline.py` hands it to `PublishEndpoint` before any route is looked up.
+No publish comes here: `router.py` hands it to `PublishEndpoint` before any route is looked up.
 """
 
 from typing import Any

@@ -14,10 +14,10 @@ from eventhub.errors import EventHubError
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.rejected_connection import RejectedConnection
 from eventhub.server.http.admission import Admission
-from eventhub.server.http.coalescing_transport import CoalescingTransport
 from eventhub.server.http.flow_control import HIGH_WATER_LIMIT, HeldFlowControl
 from eventhub.server.http.head import IncomingHead
 from eventhub.server.http.request_handler import RequestHandler
+from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.http.scope import ConnectionScope, address
 from eventhub.server.messages.problem import encode_problem
 from eventhub.server.websocket.protocol import WebSocketProtocol
@@ -55,7 +55,7 @@ class HttpProtocol(asyncio.Protocol):
             self._reject(transport, encode_problem(error))
             return
         self._connections.add(self)
-        self.transport = CoalescingTransport(transport, self.loop)
+        self.transport = ResponseTransport(transport, self.loop)
         self._flow = HeldFlowControl(transport)
         self._secure = transport.get_extra_info("sslcontext") is not None
         if self._secure:  # uvloop's own limit for TLS is eight times as much

@@ -13,11 +13,11 @@ from eventhub.common.faults import internal
 from eventhub.errors import EventHubError, MethodNotAllowed
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.turns import SLICE_SECONDS
-from eventhub.server.http.coalescing_transport import CoalescingTransport
-from eventhub.server.http.exchange_queue import ExchangeQueue
 from eventhub.server.http.flow_control import HeldFlowControl
 from eventhub.server.http.head import HEAD_BYTES, IncomingHead, head_too_large
 from eventhub.server.http.malformed import malformed
+from eventhub.server.http.request_queue import RequestQueue
+from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.messages import request_head
 
 PIECE_BYTES = 8 * 1024
@@ -74,22 +74,22 @@ class RequestReader:
     """
 
     __slots__ = (
-        "_chunked", "_connection", "_exchanges", "_flow", "_held", "_ignored", "_manager",
-        "_parser", "_transport", "head",
+        "_chunked", "_connection", "_flow", "_held", "_ignored", "_manager", "_parser",
+        "_requests", "_transport", "head",
     )  # fmt: skip
 
     def __init__(
         self,
         manager: ConnectionManager,
-        transport: CoalescingTransport,
+        transport: ResponseTransport,
         flow: HeldFlowControl,
-        exchanges: ExchangeQueue,
+        requests: RequestQueue,
         connection: RequestReceiver,
     ) -> None:
         self._manager = manager
         self._transport = transport
         self._flow = flow
-        self._exchanges = exchanges
+        self._requests = requests
         self._connection = connection
         self._parser: Any = self._new_parser()  # None once stopped
         self.head = NO_HEAD
@@ -180,7 +180,7 @@ class RequestReader:
 
     def on_body(self, body: bytes) -> None:
         self._ignored = 0
-        self._exchanges.body_received(body)
+        self._requests.body_received(body)
 
     def on_message_complete(self) -> None:
         if not self._parser.should_upgrade():
@@ -240,5 +240,5 @@ class RequestReader:
         data, self._held = self._held, b""
         self._flow.held = False
         self._connection.data_received(data)
-        if not self._exchanges.backlogged and not self._transport.raw.is_closing():
+        if not self._requests.backlogged and not self._transport.raw.is_closing():
             self._flow.resume_reading()

@@ -14,12 +14,12 @@ from uvicorn.server import ServerState
 from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.http.admission import HEALTH_PROBE_SECONDS, UNREAD_SECONDS, Admission
-from eventhub.server.http.coalescing_transport import CoalescingTransport
-from eventhub.server.http.exchange import Exchange
-from eventhub.server.http.exchange_queue import ExchangeQueue
 from eventhub.server.http.flow_control import HeldFlowControl
 from eventhub.server.http.head import IncomingHead, head_too_late
 from eventhub.server.http.reader import RequestReader
+from eventhub.server.http.request_queue import RequestQueue
+from eventhub.server.http.request_response import RequestResponse
+from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.http.scope import ConnectionScope
 from eventhub.server.http.state import PARSING, TRANSITIONS, WAITING, HttpState, HttpTrigger
 from eventhub.server.http.timers import DISCARDING_SECONDS, LAST_CALL_SECONDS, RequestTimers
@@ -52,7 +52,7 @@ class RequestHandler:
     """
 
     __slots__ = (
-        "_admission", "_exchanges", "_final_response", "_flow", "_loop", "_manager", "_reader",
+        "_admission", "_final_response", "_flow", "_loop", "_manager", "_reader", "_requests",
         "_scope", "_server_state", "_shell", "_state", "_timers", "_transport",
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ class RequestHandler:
         self,
         manager: ConnectionManager,
         admission: Admission,
-        transport: CoalescingTransport,
+        transport: ResponseTransport,
         flow: HeldFlowControl,
         scope: ConnectionScope,
         app: ASGIApp,
@@ -77,8 +77,8 @@ class RequestHandler:
         self._loop = loop
         self._shell = shell
         self._state = HttpState.START
-        self._exchanges = ExchangeQueue(app, manager.request_starts, server_state.tasks, loop, flow)
-        self._reader = RequestReader(manager, transport, flow, self._exchanges, self)
+        self._requests = RequestQueue(app, manager.request_starts, server_state.tasks, loop, flow)
+        self._reader = RequestReader(manager, transport, flow, self._requests, self)
         self._timers = RequestTimers(loop)
         self._final_response = b""  # sent behind the answers that are due
         self._start_head_timer(HEALTH_PROBE_SECONDS if admission.full else None)
@@ -108,9 +108,9 @@ class RequestHandler:
         self._move(HttpTrigger.STOPPED)
         if self._transport.unread:
             self._transport.unread = False  # no more of the body comes
-            return self._exchanges.body_broke_off()
-        if self._exchanges:
-            self._exchanges.half_closed()
+            return self._requests.body_broke_off()
+        if self._requests:
+            self._requests.half_closed()
             return True
         if in_head:
             error = InvalidRequest("the connection's half ended before the request's head did")
@@ -125,7 +125,7 @@ class RequestHandler:
         self._timers.stop_head()
         self._move(HttpTrigger.DETACHED)
         self._reader.stop()
-        self._exchanges.disconnect()
+        self._requests.disconnect()
         del self._shell  # the two refer to each other, and would wait for garbage collection
 
     def last_call(self) -> bool:
@@ -134,8 +134,8 @@ class RequestHandler:
         Then the connection closes behind that answer, which says so unless it has begun (RFC 9112,
         9.6). Otherwise it closes after LAST_CALL_SECONDS.
         """
-        if self._exchanges:
-            self._exchanges.close_behind_last()
+        if self._requests:
+            self._requests.close_behind_last()
             return True
         if self._state in WAITING:
             self._stop_waiting()
@@ -145,8 +145,8 @@ class RequestHandler:
 
     def shutdown(self) -> None:
         """The server stops: close behind the answer that is due, or now."""
-        if self._exchanges:
-            self._exchanges.close_behind_last()
+        if self._requests:
+            self._requests.close_behind_last()
         else:
             self._transport.close()
 
@@ -159,7 +159,7 @@ class RequestHandler:
 
     def request_begun(self) -> None:
         self._stop_waiting()
-        self._exchanges.check_room()
+        self._requests.check_room()
         self._move(HttpTrigger.REQUEST_BEGUN)
         if not self._timers.head_runs:
             self._start_head_timer()
@@ -170,43 +170,43 @@ class RequestHandler:
         self._timers.stop_head()
         scope = self._scope.of_request(method, version, head)
         admission = self._admission
-        if not self._exchanges:
+        if not self._requests:
             admission.check(scope["raw_path"])
         headers = self._server_state.default_headers
-        exchange = Exchange(scope, self._transport, self._flow, headers, self._answered)
+        request = RequestResponse(scope, self._transport, self._flow, headers, self._answered)
         kept = admission.probe is None and not self._manager.hub.draining
-        exchange.keep_alive = keep_alive and kept
+        request.keep_alive = keep_alive and kept
         if head.expects_continue and version != "1.0":
-            exchange.expect_continue()
+            request.expect_continue()
         self._move(HttpTrigger.HEAD_COMPLETE)
         self._transport.unread = True
         if admission.probe:
             admission.probe.asked = True
-        self._exchanges.add(exchange)
+        self._requests.add(request)
 
     def request_complete(self, *, keep_alive: bool) -> None:
-        exchange = self._exchanges.newest
-        if exchange is None:
+        request = self._requests.newest
+        if request is None:
             return
         self._transport.unread = False
-        exchange.more_body = False
+        request.more_body = False
         self._move(HttpTrigger.REQUEST_COMPLETE)
-        if exchange.keep_alive and not keep_alive:  # a trailer said Connection: close
-            exchange.keep_alive = False
-            if exchange.complete:
+        if request.keep_alive and not keep_alive:  # a trailer said Connection: close
+            request.keep_alive = False
+            if request.response_complete:
                 self._transport.close()
                 return
-        if not exchange.complete:
-            exchange.body_changed()
+        if not request.response_complete:
+            request.body_changed()
         elif self._state is HttpState.IDLE:
             self._wait()
 
     def upgrade(self, head: IncomingHead, tail: bytes) -> None:
         """Hand the connection over to a WebSocket."""
         self._timers.stop_head()
-        if self._admission.full and not self._exchanges:
+        if self._admission.full and not self._requests:
             self.fail(self._admission.full)
-        elif self._exchanges:
+        elif self._requests:
             self.fail(InvalidRequest("an upgrade behind an unanswered request"))
         elif request_head.has_body(head.headers):
             self.fail(InvalidRequest("the handshake of a WebSocket has a body; expected none"))
@@ -223,20 +223,20 @@ class RequestHandler:
             return
         self._timers.stop_head()
         self._stop_waiting()
-        if self._admission.full and not self._exchanges:
+        if self._admission.full and not self._requests:
             self._shell.reject_probe()
             return
         self._move(HttpTrigger.STOPPED)
         self._reader.end()
-        exchange = self._exchanges.newest
-        if exchange is not None and self._transport.unread:
-            exchange.fail_body(error)
-            if exchange.complete:
+        request = self._requests.newest
+        if request is not None and self._transport.unread:
+            request.fail_body(error)
+            if request.response_complete:
                 self._transport.close()
             return
         self._manager.hub.refused(error)
         self._final_response = encode_problem(error)
-        if not self._exchanges:
+        if not self._requests:
             self._send_final_response()
 
     def contain(self, act: Callable[[], None]) -> Callable[[], None]:
@@ -246,8 +246,8 @@ class RequestHandler:
     # Private: answers
 
     def _answered(self) -> None:
-        """The first exchange's answer is complete."""
-        self._exchanges.remove_first()
+        """The answer of the first request is complete."""
+        self._requests.remove_first()
         if self._admission.probe:
             # later: by then what the kernel takes is written
             self._loop.call_soon(self._admission.probe_answered)
@@ -257,8 +257,8 @@ class RequestHandler:
         self._flow.resume_reading()
         if self._transport.is_closing():
             return
-        if self._exchanges:
-            self._exchanges.start_first()
+        if self._requests:
+            self._requests.start_first()
         elif self._final_response:
             self._send_final_response()
         elif HttpTrigger.ANSWERED in TRANSITIONS[self._state]:  # else the next request has begun
@@ -285,7 +285,7 @@ class RequestHandler:
             self._timers.start_wait(DISCARDING_SECONDS, self._transport.close)
         else:
             self._timers.stop_wait()
-            self._exchanges.newest = None
+            self._requests.newest = None
             self._reader.forget()
             self._manager.connection_limits.idle.enter(
                 self._shell, self._admission.slot, self._loop

@@ -7,10 +7,10 @@ no turn is long whatever the array holds.
 from collections.abc import Callable
 from typing import Any
 
+from eventhub.common.strict_json import dump, parse
 from eventhub.errors import EventHubError, InvalidJson
 from eventhub.events.arrays import ArrayPart, pieces
 from eventhub.events.event import NewEvent
-from eventhub.events.json_codec import dump, parse
 from eventhub.server.connections.limit_errors import too_large
 from eventhub.server.connections.turns import LoopTurns, TurnShare
 from eventhub.server.publish.handling import CHECK_BYTES, CHECK_ITEMS, DETAILED_REFUSALS

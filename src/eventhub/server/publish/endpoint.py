@@ -45,7 +45,7 @@ log = structlog.get_logger("eventhub.publish")
 
 
 class PublishEndpoint:
-    """The ASGI application that `RequestPipeline` hands each POST and PUT of a channel to."""
+    """The ASGI application that `RequestRouter` hands each POST and PUT of a channel to."""
 
     def __init__(self, manager: ConnectionManager) -> None:
         self._manager = manager

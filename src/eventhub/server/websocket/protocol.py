@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from eventhub.delivery.bulk_write import Write
 from eventhub.delivery.encoding import (
     BINARY,
     CLOSE,
@@ -20,7 +21,6 @@ from eventhub.delivery.encoding import (
     WebSocketEncoding,
     frame,
 )
-from eventhub.delivery.writes import Write
 from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer, UnsupportedMediaType
 from eventhub.events.event import NewEvent
 from eventhub.server.connections.liveness import Liveness, outgoing

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 
-from eventhub.delivery.writes import ClosableWriter, Pipe, PlainPipe
+from eventhub.delivery.bulk_write import ClosableWriter, Pipe, PlainPipe
 from eventhub.server.connections.manager import ConnectionManager
 
 READ_BYTES = 32 * 1024

@@ -1,4 +1,4 @@
-"""server/http/exchange_queue.py: requests of one connection are answered in order."""
+"""server/http/request_queue.py: requests of one connection are answered in order."""
 
 import asyncio
 from typing import Any
@@ -9,10 +9,10 @@ from starlette.types import Receive, Scope, Send
 from eventhub.errors import RateLimited
 from eventhub.server.connections.request_starts import RequestStarts
 from eventhub.server.connections.turns import LoopTurns
-from eventhub.server.http.coalescing_transport import CoalescingTransport
-from eventhub.server.http.exchange import Exchange
-from eventhub.server.http.exchange_queue import PIPELINE, ExchangeQueue
 from eventhub.server.http.flow_control import HIGH_WATER_LIMIT, HeldFlowControl
+from eventhub.server.http.request_queue import PIPELINE, RequestQueue
+from eventhub.server.http.request_response import RequestResponse
+from eventhub.server.http.response_transport import ResponseTransport
 from tests.loop import in_loop
 from tests.unit.server.http.test_state import Transport
 
@@ -36,23 +36,23 @@ class Requests:
         loop = asyncio.get_running_loop()
         self.transport = ReadTransport()
         self.flow = HeldFlowControl(self.transport)
-        self.coalescing = CoalescingTransport(self.transport, loop)
+        self.coalescing = ResponseTransport(self.transport, loop)
         self.called: list[str] = []
         tasks: set[asyncio.Task[None]] = set()
         starts = RequestStarts(LoopTurns(loop))
-        self.queue = ExchangeQueue(self.app, starts, tasks, loop, self.flow)
+        self.queue = RequestQueue(self.app, starts, tasks, loop, self.flow)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.called.append(scope["path"])
         await send({"type": "http.response.start", "status": 204, "headers": []})
         await send({"type": "http.response.body"})
 
-    def add(self, path: str) -> Exchange:
+    def add(self, path: str) -> RequestResponse:
         scope: Any = {"method": "GET", "path": path, "http_version": "1.1"}
-        exchange = Exchange(scope, self.coalescing, self.flow, (), lambda: None)
-        exchange.keep_alive = True
-        self.queue.add(exchange)
-        return exchange
+        request = RequestResponse(scope, self.coalescing, self.flow, (), lambda: None)
+        request.keep_alive = True
+        self.queue.add(request)
+        return request
 
 
 async def turns() -> None:
@@ -92,14 +92,14 @@ async def test_too_many_requests_behind_one_another_are_refused() -> None:
 @in_loop
 async def test_much_of_a_body_pauses_reading_and_is_a_backlog() -> None:
     requests = Requests()
-    exchange = requests.add("/a")
+    request = requests.add("/a")
     requests.queue.body_received(b"x" * HIGH_WATER_LIMIT)
     assert (requests.transport.reading, requests.queue.backlogged) == (True, False)
     requests.queue.body_received(b"x")
     assert (requests.transport.reading, requests.queue.backlogged) == (False, True)
-    exchange.complete = True
+    request.response_complete = True
     requests.queue.body_received(b"x")
-    assert len(exchange.body) == HIGH_WATER_LIMIT + 1, "of an answered request no more is kept"
+    assert len(request.body) == HIGH_WATER_LIMIT + 1, "of an answered request no more is kept"
 
 
 @in_loop
@@ -114,16 +114,16 @@ async def test_only_the_last_answer_closes_the_connection() -> None:
 async def test_a_body_that_broke_off_is_due_an_answer_unless_it_has_one() -> None:
     requests = Requests()
     assert not requests.queue.body_broke_off()
-    exchange = requests.add("/a")
+    request = requests.add("/a")
     assert requests.queue.body_broke_off()
-    assert exchange.fault is not None
-    exchange.complete = True
+    assert request.fault is not None
+    request.response_complete = True
     assert not requests.queue.body_broke_off()
 
 
 @in_loop
 async def test_a_closed_connection_leaves_no_request_behind() -> None:
     requests = Requests()
-    exchange = requests.add("/a")
+    request = requests.add("/a")
     requests.queue.disconnect()
-    assert (bool(requests.queue), exchange.disconnected) == (False, True)
+    assert (bool(requests.queue), request.disconnected) == (False, True)

@@ -8,8 +8,8 @@ import structlog
 from starlette.types import ASGIApp, Message, Scope
 
 from eventhub.errors import EventHubError, Internal
-from eventhub.server.http.coalescing_transport import CoalescingTransport
 from eventhub.server.http.flow_control import FlowControl
+from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.messages.asgi_extensions import HALF_CLOSED
 from eventhub.server.messages.problem import send_problem
 
@@ -23,24 +23,25 @@ UNKNOWN = -1
 log = structlog.get_logger("eventhub.http")
 
 
-class Exchange:
-    """The framing of the answer is decided when it begins.
+class RequestResponse:
+    """The ASGI `receive` and `send` of one request.
 
-    It is its Content-Length, or chunks, or for HTTP/1.0 the end of the connection. When the rest
-    of the request's body cannot come, `receive` raises `fault`; the application answers.
+    The head of the answer decides its framing: Content-Length, chunks, or for HTTP/1.0 the end of
+    the connection. When the rest of the request's body cannot come, `receive` raises `fault`, and
+    the application answers.
     """
 
     __slots__ = (
         "_awaits_continue", "_body_left", "_changed", "_chunked", "_default_headers", "_done",
-        "_end_received", "_flow",
-        "_half_closed", "_head_only", "_transport", "begun", "body", "complete", "disconnected",
-        "fault", "keep_alive", "more_body", "scope",
+        "_end_received", "_flow", "_half_closed", "_head_only", "_transport", "body",
+        "disconnected", "fault", "keep_alive", "more_body", "response_begun", "response_complete",
+        "scope",
     )  # fmt: skip
 
     def __init__(
         self,
         scope: Scope,
-        transport: CoalescingTransport,
+        transport: ResponseTransport,
         flow: FlowControl,
         default_headers: Iterable[tuple[bytes, bytes]],
         done: Callable[[], None],
@@ -52,8 +53,8 @@ class Exchange:
         self.more_body = True
         self.fault: EventHubError | None = None
         self.disconnected = False
-        self.begun = False
-        self.complete = False
+        self.response_begun = False
+        self.response_complete = False
         self._transport = transport
         self._flow = flow
         self._default_headers = default_headers
@@ -81,7 +82,7 @@ class Exchange:
         except Exception:
             log.exception("request_failed", path=self.scope["path"])
         finally:
-            if not self.complete and not self.disconnected:
+            if not self.response_complete and not self.disconnected:
                 await self._fail()
             self._done = _nothing  # it refers to the connection, which refers to this
 
@@ -104,7 +105,7 @@ class Exchange:
 
     def disconnect(self) -> None:
         """The connection has closed."""
-        self.disconnected = not self.complete
+        self.disconnected = not self.response_complete
         self._changed.set()
 
     # The application's side
@@ -119,12 +120,12 @@ class Exchange:
             # a client that has sent some of the body did not wait
             if self.more_body and not self.body and not self._transport.is_closing():
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if not self.disconnected and not self.complete:
+        if not self.disconnected and not self.response_complete:
             self._flow.resume_reading()
             if not self._changed.is_set():
                 await self._changed.wait()
             self._changed.clear()
-        if self.disconnected or self.complete:
+        if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         if self.fault is not None:
             if not self.body:
@@ -147,9 +148,10 @@ class Exchange:
             await self._flow.drain()
         if self.disconnected:
             return
-        if self.complete or (message["type"] == "http.response.start") is self.begun:
+        is_head = message["type"] == "http.response.start"
+        if self.response_complete or is_head is self.response_begun:
             raise RuntimeError(f"{message['type']} does not come here")
-        if self.begun:
+        if self.response_begun:
             self._send_body(message.get("body", b""), more=message.get("more_body", False))
         else:
             self._send_head(
@@ -157,7 +159,7 @@ class Exchange:
             )
 
     def _send_head(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-        self.begun = True
+        self.response_begun = True
         if self._awaits_continue and self.more_body and not self.body:
             # the client decides whether it sends that body or its next request
             self.keep_alive = False
@@ -204,18 +206,18 @@ class Exchange:
                     raise RuntimeError("the answer's body has another length than its head says")
             self._transport.write(body)
         if not more:
-            self.complete = True
+            self.response_complete = True
             self._changed.set()
             if not self.keep_alive:
                 self._transport.close()
             self._done()
 
     async def _fail(self) -> None:
-        if self.begun:
+        if self.response_begun:
             self._transport.close()
         else:
             await send_problem(self.send, Internal("a fault of the server; its log says more"))
 
 
 def _nothing() -> None:
-    """Do nothing: the exchange has ended."""
+    """Do nothing: the answer is complete."""

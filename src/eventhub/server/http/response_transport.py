@@ -1,4 +1,4 @@
-"""The transport that HTTP answers are written to: one write for head and body, and a safe close."""
+"""The transport that HTTP responses are written to: one write for head and body, safe close."""
 
 import asyncio
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from eventhub.server.connections.rejected_connection import LINGER_SECONDS
 
 
-class CoalescingTransport:
+class ResponseTransport:
     """Holds a response's head until its body follows in the same turn of the event loop.
 
     uvloop sends each write at once: two would cost a system call and a wake-up of the client more.

@@ -1,4 +1,4 @@
-"""writes.py and _native.c: one contract for both ways, over real sockets and both event loops."""
+"""bulk_write.py and _native.c: one contract for both, over real sockets and both event loops."""
 
 import asyncio
 import gc
@@ -14,8 +14,8 @@ from typing import Any, cast
 import pytest
 import uvloop
 
-from eventhub.delivery import writes
-from eventhub.delivery.writes import Pipe, PlainPipe, Write, write_all_plainly
+from eventhub.delivery import bulk_write
+from eventhub.delivery.bulk_write import Pipe, PlainPipe, Write, write_all_plainly
 from eventhub.server.websocket.transport_setup import pipe
 
 BIG = b"x" * 300_000
@@ -106,7 +106,7 @@ def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> b
         "eventhub._native was not built; is there a C compiler, and python3-dev?"
     )
     if request.param == "plain":
-        monkeypatch.setattr(writes, "write_all", write_all_plainly)
+        monkeypatch.setattr(bulk_write, "write_all", write_all_plainly)
     return str(request.param) == "native"
 
 
@@ -135,7 +135,7 @@ def run(request: pytest.FixtureRequest, native: bool) -> Run:  # noqa: FBT001  #
 def test_everybody_gets_the_bytes(run: Run) -> None:
     async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
         peers = [await opened() for _ in range(300)]  # more than one batch of the native way
-        writes.write_all([peer.write for peer in peers], b"hello")
+        bulk_write.write_all([peer.write for peer in peers], b"hello")
         for peer in peers:
             assert await peer.received(5) == b"hello"
 
@@ -146,12 +146,12 @@ def test_a_reply_and_what_follows_it_keep_their_order(run: Run) -> None:
     async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
         peer = await opened()
         peer.write(b"1")
-        writes.write_all([peer.write], b"2")
+        bulk_write.write_all([peer.write], b"2")
         peer.write(b"3")
-        writes.write_all([peer.write], b"4")
-        writes.write_all([peer.write], b"5")
+        bulk_write.write_all([peer.write], b"4")
+        bulk_write.write_all([peer.write], b"5")
         assert await peer.received(5) == b"12345"
-        writes.write_all([peer.write], b"6")
+        bulk_write.write_all([peer.write], b"6")
         peer.write(b"7")
         assert await peer.received(2) == b"67"
 
@@ -161,14 +161,14 @@ def test_a_reply_and_what_follows_it_keep_their_order(run: Run) -> None:
 def test_what_a_socket_does_not_take_follows_in_order_and_the_protocol_is_told(run: Run) -> None:
     async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
         slow, quick = await opened(), await opened()
-        writes.write_all([slow.write, quick.write], BIG)
-        writes.write_all([slow.write], b"end")
+        bulk_write.write_all([slow.write, quick.write], BIG)
+        bulk_write.write_all([slow.write], b"end")
         assert slow.paused
         assert quick.paused
         assert await slow.received(len(BIG) + 3) == BIG + b"end"
         assert await quick.received(len(BIG)) == BIG
         assert not slow.paused
-        writes.write_all([slow.write], b"again")
+        bulk_write.write_all([slow.write], b"again")
         assert await slow.received(5) == b"again"
 
     run(scenario)
@@ -178,7 +178,7 @@ def test_a_stalled_socket_holds_nobody_up(run: Run) -> None:
     async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
         stalled, quick = await opened(), await opened()
         for _ in range(50):
-            writes.write_all([stalled.write, quick.write], b"x" * 10_000)
+            bulk_write.write_all([stalled.write, quick.write], b"x" * 10_000)
             assert await quick.received(10_000) == b"x" * 10_000
         assert stalled.paused
         assert stalled.transport.get_write_buffer_size() > 100_000
@@ -190,7 +190,7 @@ def test_a_connection_listed_twice_gets_the_bytes_twice_in_order(run: Run) -> No
     async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
         peer = await opened()
         data = bytes(range(256)) * 1000
-        writes.write_all([peer.write, peer.write], data)
+        bulk_write.write_all([peer.write, peer.write], data)
         assert await peer.received(2 * len(data)) == data * 2
 
     run(scenario)
@@ -206,7 +206,7 @@ def test_a_reused_descriptor_delivers_nothing_to_a_stranger(run: Run) -> None:
         while not strangers or strangers[-1].descriptor() != number:
             strangers.append(await opened())
             assert len(strangers) < 50, "the descriptor was not used again"
-        writes.write_all([gone.write] * 10, b"secret")
+        bulk_write.write_all([gone.write] * 10, b"secret")
         assert strangers[-1].unread() == b""
 
     run(scenario)
@@ -216,10 +216,10 @@ def test_a_peer_that_has_gone_ends_its_connection_and_no_other(run: Run) -> None
     async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
         gone, here = await opened(), await opened()
         gone.far.close()
-        writes.write_all([gone.write, here.write], BIG)
+        bulk_write.write_all([gone.write, here.write], BIG)
         async with asyncio.timeout(10):
             await gone.lost.wait()
-        writes.write_all([gone.write, here.write], b"on")
+        bulk_write.write_all([gone.write, here.write], b"on")
         assert await here.received(len(BIG) + 2) == BIG + b"on"
 
     run(scenario)
@@ -237,7 +237,7 @@ def test_any_order_of_writes_arrives_in_that_order(run: Run) -> None:
                 peers[chosen[0]].write(data)
                 due[chosen[0]] += data
             else:
-                writes.write_all([peers[index].write for index in chosen], data)
+                bulk_write.write_all([peers[index].write for index in chosen], data)
                 for index in chosen:
                     due[index] += data
             if choice.random() < 0.3:
@@ -254,7 +254,7 @@ def test_any_order_of_writes_arrives_in_that_order(run: Run) -> None:
 def test_other_callables_are_called(run: Run) -> None:
     async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
         peer, got = await opened(), list[bytes]()
-        writes.write_all([got.append, peer.write, got.append], b"x")
+        bulk_write.write_all([got.append, peer.write, got.append], b"x")
         assert got == [b"x", b"x"]
         assert await peer.received(1) == b"x"
 
@@ -269,11 +269,11 @@ def test_one_that_raises_is_reported_and_all_others_are_served(run: Run) -> None
             raise RuntimeError("broken")
 
         behind = await opened()
-        failures = writes.write_all([peer.write, broken, behind.write], b"x")
+        failures = bulk_write.write_all([peer.write, broken, behind.write], b"x")
         assert [(write, str(error)) for write, error in failures] == [(broken, "broken")]
         assert failures[0][1].__traceback__ is not None
         assert [await peer.received(1), await behind.received(1)] == [b"x", b"x"]
-        assert writes.write_all([peer.write, behind.write], b"y") == []
+        assert bulk_write.write_all([peer.write, behind.write], b"y") == []
 
     run(scenario)
 
@@ -288,7 +288,7 @@ def test_a_transport_that_raises_is_reported_and_all_others_are_served(run: Run)
                 if not first.native or Pipe is None
                 else Pipe(broken, closed.descriptor())
             )
-            failures = writes.write_all([first.write, way, last.write], b"x")
+            failures = bulk_write.write_all([first.write, way, last.write], b"x")
             raised = transport == "write" or first.native
             assert [(write, str(error)) for write, error in failures] == (
                 [(way, transport)] if raised else []
@@ -306,7 +306,7 @@ def test_what_is_no_error_is_raised_behind_what_could_be_written(run: Run) -> No
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            writes.write_all([peer.write, interrupted], b"x")
+            bulk_write.write_all([peer.write, interrupted], b"x")
         assert await peer.received(1) == b"x"
 
     run(scenario)
@@ -315,7 +315,7 @@ def test_what_is_no_error_is_raised_behind_what_could_be_written(run: Run) -> No
 def test_a_closed_connection_is_not_kept_in_memory(run: Run) -> None:
     async def scenario(opened: Callable[[], Awaitable[Peer]]) -> None:
         peer = await Peer(native=Pipe is not None).open()
-        writes.write_all([peer.write], b"x")
+        bulk_write.write_all([peer.write], b"x")
         await peer.close()
         remembered = weakref.ref(peer)
         del peer
@@ -359,7 +359,7 @@ def test_a_tls_connection_has_no_way_past_its_transport(tmp_path: Path) -> None:
         )
         near = await accepted
         assert isinstance(pipe(cast(asyncio.Transport, near.transport), native=True), PlainPipe)
-        writes.write_all([near.transport.write], b"through")
+        bulk_write.write_all([near.transport.write], b"through")
         assert await reader.readexactly(7) == b"through"
         writer.close()
         near.close()

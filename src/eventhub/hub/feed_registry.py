@@ -23,7 +23,7 @@ from eventhub.observability.metrics import Metrics
 from eventhub.observability.tracing import GuardedTracing
 
 
-class Feeds:
+class FeedRegistry:
     """A feed for each channel with subscribers on this node."""
 
     def __init__(

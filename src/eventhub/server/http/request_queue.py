@@ -8,14 +8,14 @@ from starlette.types import ASGIApp
 
 from eventhub.errors import InvalidRequest, RateLimited
 from eventhub.server.connections.request_starts import RequestStarts
-from eventhub.server.http.exchange import Exchange
 from eventhub.server.http.flow_control import HIGH_WATER_LIMIT, HeldFlowControl
+from eventhub.server.http.request_response import RequestResponse
 
 PIPELINE = 16
 """Requests that may wait behind one another on a connection."""
 
 
-class ExchangeQueue:
+class RequestQueue:
     """The first is being answered. The others wait, and the socket is not read meanwhile."""
 
     __slots__ = ("_app", "_flow", "_loop", "_starts", "_tasks", "_unanswered", "newest")
@@ -33,9 +33,9 @@ class ExchangeQueue:
         self._tasks = tasks
         self._loop = loop
         self._flow = flow
-        self._unanswered: deque[Exchange] = deque()
-        self.newest: Exchange | None = None
-        """The exchange of the newest request, answered or not. None while the connection idles."""
+        self._unanswered: deque[RequestResponse] = deque()
+        self.newest: RequestResponse | None = None
+        """The newest request, answered or not. None while the connection idles."""
 
     def __bool__(self) -> bool:
         """An answer is due."""
@@ -57,10 +57,10 @@ class ExchangeQueue:
             newest is not None and len(newest.body) > HIGH_WATER_LIMIT
         )
 
-    def add(self, exchange: Exchange) -> None:
+    def add(self, request: RequestResponse) -> None:
         """Answer a request, behind those before it."""
-        self.newest = exchange
-        self._unanswered.append(exchange)
+        self.newest = request
+        self._unanswered.append(request)
         if len(self._unanswered) == 1:
             self.start_first()
         else:
@@ -77,13 +77,13 @@ class ExchangeQueue:
 
     def body_received(self, body: bytes) -> None:
         """A part of the newest request's body came. It is dropped if the request was answered."""
-        exchange = self.newest
-        if exchange is None or exchange.complete:
+        request = self.newest
+        if request is None or request.response_complete:
             return
-        exchange.body += body
-        if len(exchange.body) > HIGH_WATER_LIMIT:
+        request.body += body
+        if len(request.body) > HIGH_WATER_LIMIT:
             self._flow.pause_reading()
-        exchange.body_changed()
+        request.body_changed()
 
     def close_behind_last(self) -> None:
         """Close the connection behind the last answer."""
@@ -97,7 +97,7 @@ class ExchangeQueue:
 
     def body_broke_off(self) -> bool:
         """The client ended its half within the newest body. Returns whether its answer is due."""
-        if self.newest is None or self.newest.complete:
+        if self.newest is None or self.newest.response_complete:
             return False
         self.newest.fail_body(
             InvalidRequest(
@@ -109,11 +109,11 @@ class ExchangeQueue:
 
     def disconnect(self) -> None:
         """The connection has closed."""
-        for exchange in self._unanswered:
-            exchange.disconnect()
+        for request in self._unanswered:
+            request.disconnect()
         self._unanswered.clear()
 
-    def _run(self, exchange: Exchange) -> None:
-        task = self._loop.create_task(exchange.run(self._app, self._starts.note_running))
+    def _run(self, request: RequestResponse) -> None:
+        task = self._loop.create_task(request.run(self._app, self._starts.note_running))
         task.add_done_callback(self._tasks.discard)
         self._tasks.add(task)

@@ -1,5 +1,5 @@
-"""server/http/exchange.py: how an answer is framed, what a body's end or fault is told as, and that
-a client is never left without an end.
+"""server/http/request_response.py: the framing of an answer, and the end or fault of a body. Each
+answer comes to an end.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from eventhub.errors import InvalidRequest
-from eventhub.server.http.coalescing_transport import CoalescingTransport
-from eventhub.server.http.exchange import Exchange
+from eventhub.server.http.request_response import RequestResponse
+from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.messages.asgi_extensions import HALF_CLOSED
 
 DATE = [(b"date", b"now")]
@@ -44,15 +44,15 @@ class Transport:
         """Nothing is paused."""
 
 
-def exchange(
+def begun_request(
     method: str = "GET", version: str = "1.1", *, keep: bool = True
-) -> tuple[Exchange, Transport, list[str]]:
+) -> tuple[RequestResponse, Transport, list[str]]:
     """One on a connection of its own; what was called when it was done."""
     transport, done = Transport(), list[str]()
     scope = {"type": "http", "method": method, "http_version": version, "path": "/"}
     flow = FlowControl(cast(asyncio.Transport, transport))
-    made = Exchange(
-        scope, cast(CoalescingTransport, transport), flow, DATE, lambda: done.append("done")
+    made = RequestResponse(
+        scope, cast(ResponseTransport, transport), flow, DATE, lambda: done.append("done")
     )
     made.keep_alive = keep
     return made, transport, done
@@ -104,7 +104,7 @@ def test_an_answer_is_framed_as_its_client_understands(
     fields: list[str],
     body: bytes,
 ) -> None:
-    made, transport, done = exchange(method, version)
+    made, transport, done = begun_request(method, version)
     asyncio.run(made.run(answering(*bodies, headers=headers), ran))
     given, _, rest = transport.written.partition(b"\r\n\r\n")
     own = [f"{name.decode()}: {value.decode()}" for name, value in headers]
@@ -114,7 +114,7 @@ def test_an_answer_is_framed_as_its_client_understands(
 
 @pytest.mark.parametrize("status", [204, 304])
 def test_an_answer_without_a_body_has_no_coding(status: int) -> None:
-    made, transport, _ = exchange()
+    made, transport, _ = begun_request()
     asyncio.run(made.run(answering(b"", status=status), ran))
     assert b"transfer-encoding" not in transport.written
     assert transport.written.endswith(b"\r\n\r\n")
@@ -124,7 +124,7 @@ def test_an_answer_without_a_body_has_no_coding(status: int) -> None:
 def test_a_connection_that_is_not_kept_says_so_once_and_is_closed(
     headers: list[tuple[bytes, bytes]],
 ) -> None:
-    made, transport, _ = exchange(keep=bool(headers))
+    made, transport, _ = begun_request(keep=bool(headers))
     asyncio.run(made.run(answering(b"", headers=headers), ran))
     assert transport.written.lower().count(b"connection: close") == 1
     assert transport.closed
@@ -142,7 +142,7 @@ async def failing(scope: Scope, receive: Receive, send: Send) -> None:
 def test_an_application_that_gives_no_answer_is_a_fault_of_the_server(
     app: ASGIApp, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    made, transport, done = exchange()
+    made, transport, done = begun_request()
     asyncio.run(made.run(app, ran))
     assert transport.closed or (transport.written.startswith(b"HTTP/1.1 500 ") and done == ["done"])
     assert b"\r\nb: c" not in transport.written
@@ -157,12 +157,12 @@ def test_an_application_that_gives_no_answer_is_a_fault_of_the_server(
     ],
 )
 def test_an_answer_of_another_length_than_announced_ends_the_connection(app: ASGIApp) -> None:
-    made, transport, _ = exchange()
+    made, transport, _ = begun_request()
     asyncio.run(made.run(app, ran))
     assert transport.closed
 
 
-def received(made: Exchange, count: int) -> list[Message | str]:
+def received(made: RequestResponse, count: int) -> list[Message | str]:
     """What the application receives, so many times; an error as its message."""
 
     async def main() -> list[Message | str]:
@@ -182,7 +182,7 @@ def part(body: bytes, *, more: bool) -> Message:
 
 
 def test_the_received_part_of_a_body_comes_before_its_fault_which_is_raised_again() -> None:
-    made, _, _ = exchange("POST")
+    made, _, _ = begun_request("POST")
     made.body += b"ab"
     made.body_changed()
     made.fail_body(CLOSED)
@@ -191,7 +191,7 @@ def test_the_received_part_of_a_body_comes_before_its_fault_which_is_raised_agai
 
 
 def test_the_application_learns_of_the_body_then_of_the_half_close_then_of_the_end() -> None:
-    made, _, _ = exchange("POST")
+    made, _, _ = begun_request("POST")
     made.body += b"ab"
     made.more_body = False
     made.body_changed()
@@ -202,7 +202,7 @@ def test_the_application_learns_of_the_body_then_of_the_half_close_then_of_the_e
 
 
 def test_the_end_of_a_body_is_received_once_and_before_the_half_close() -> None:
-    made, _, _ = exchange("POST")
+    made, _, _ = begun_request("POST")
     made.body += b"ab"
     made.body_changed()
     assert received(made, 1) == [part(b"ab", more=True)]
@@ -211,7 +211,7 @@ def test_the_end_of_a_body_is_received_once_and_before_the_half_close() -> None:
     made.body_changed()
     made.half_closed()
     assert received(made, 2) == [part(b"", more=False), {"type": HALF_CLOSED}]
-    made, _, _ = exchange("POST")  # a body that has no byte
+    made, _, _ = begun_request("POST")  # a body that has no byte
     made.more_body = False
     made.body_changed()
     made.half_closed()
@@ -219,20 +219,20 @@ def test_the_end_of_a_body_is_received_once_and_before_the_half_close() -> None:
 
 
 def test_nothing_is_sent_to_a_client_that_has_disconnected() -> None:
-    made, transport, done = exchange()
+    made, transport, done = begun_request()
     made.disconnect()
     asyncio.run(made.run(answering(b"ok"), ran))
     assert (transport.written, transport.closed, done) == (b"", False, [])
 
 
 def test_100_continue_is_sent_only_to_a_client_that_waits_for_it() -> None:
-    made, transport, _ = exchange("POST")
+    made, transport, _ = begun_request("POST")
     made.expect_continue()
     made.body += b"already"
     made.body_changed()
     received(made, 1)
     assert transport.written == b""
-    made, transport, _ = exchange("POST")
+    made, transport, _ = begun_request("POST")
     made.expect_continue()
     asyncio.run(_first_step(made.receive))
     assert transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -245,7 +245,7 @@ async def _first_step(receive: Callable[[], Awaitable[Any]]) -> None:
 
 
 def test_an_answer_instead_of_100_ends_the_connection() -> None:
-    made, transport, _ = exchange("POST")
+    made, transport, _ = begun_request("POST")
     made.expect_continue()
     asyncio.run(made.run(answering(b"no", headers=length(2), status=413), ran))
     assert transport.closed, "what comes next could be the body, or another request"

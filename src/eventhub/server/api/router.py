@@ -1,8 +1,9 @@
-"""Prepares every ASGI request, refuses bad ones, and hands the rest to what answers them.
+"""Routes every ASGI request, after it has checked and prepared it.
 
 The steps, in this order: headers, the client's address behind proxies, the access log, HEAD, CORS,
-the query string, the Host header, a credential in the query string, CORS preflight, dispatch.
-POST and PUT of a channel go straight to `PublishEndpoint`, past FastAPI, which only documents them.
+the query string, the Host header, a credential in the query string, CORS preflight, the route.
+POST and PUT of a channel go to `PublishEndpoint`. Every other HTTP request goes to FastAPI
+(`fastapi_app.py`), which only documents publishing.
 """
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -25,8 +26,8 @@ from eventhub.server.security.cors import Cors, is_preflight
 from eventhub.server.websocket.asgi import AsgiWebSocket
 
 
-class RequestPipeline:
-    """The path of a request. `publish` answers publishing, `api` every other HTTP request."""
+class RequestRouter:
+    """`publish` answers publishing, `api` every other HTTP request."""
 
     def __init__(self, manager: ConnectionManager, publish: ASGIApp, api: ASGIApp) -> None:
         self._manager = manager
@@ -69,7 +70,7 @@ class RequestPipeline:
             await send_problem(send, error)
             return
         await serve_request(
-            self._dispatch,
+            self._route,
             self._manager.drain.shutting_down,
             self._manager.hub.faults,
             scope,
@@ -92,7 +93,7 @@ class RequestPipeline:
         )
         return {**scope, "query_string": query, "headers": list(headers.items())}
 
-    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] in METHODS and scope["path"].startswith(PREFIX):
             await self._publish(scope, receive, send)
         else:

@@ -1,4 +1,4 @@
-"""Writes a channel's events and gaps to one subscriber, and counts them."""
+"""Delivers a channel's events and gaps to one subscriber. `fanout.py` delivers to all live ones."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -12,8 +12,8 @@ from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Event, Gap, HistoryPage, Position
 
 
-class ChannelOutput:
-    """One channel's messages, for one subscriber at a time. `Fanout` writes to all live ones."""
+class Unicast:
+    """Encodes the messages of one channel for one subscriber at a time, and counts them."""
 
     __slots__ = ("channel", "channel_type", "counters", "io")
 

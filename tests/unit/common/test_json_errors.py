@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from eventhub.events.json_errors import what_is_wrong
+from eventhub.common.json_errors import what_is_wrong
 
 SECRET = "s3cret"  # the payload of these texts
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 
+from eventhub.common.json_errors import what_is_wrong
 from eventhub.errors import InvalidJson, TooDeep
-from eventhub.events.json_errors import what_is_wrong
 
 LONG_DIGITS = 20
 """An integer with fewer characters, its sign included, fits into 64 bits."""

@@ -1,4 +1,4 @@
-"""server/http/coalescing_transport.py: one write for a head and what follows, and an end that lets
+"""server/http/response_transport.py: one write for a head and what follows, and an end that lets
 the answer arrive.
 """
 
@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from eventhub.server.connections.rejected_connection import LINGER_SECONDS
-from eventhub.server.http.coalescing_transport import CoalescingTransport
+from eventhub.server.http.response_transport import ResponseTransport
 
 HEAD, BODY = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", b"ok"
 
@@ -61,7 +61,7 @@ class Clock:
 def lingering(*, tls: bool = False) -> tuple[Transport, Any, Clock]:
     """A connection that was closed while a body was under way."""
     transport, clock = Transport(tls=tls), Clock()
-    joining = CoalescingTransport(
+    joining = ResponseTransport(
         cast(asyncio.Transport, transport), cast(asyncio.AbstractEventLoop, clock)
     )
     joining.unread = True
@@ -75,7 +75,7 @@ def run(scenario: Callable[[Transport, Any], Awaitable[None]]) -> None:
         transport = Transport()
         await scenario(
             transport,
-            CoalescingTransport(cast(asyncio.Transport, transport), asyncio.get_running_loop()),
+            ResponseTransport(cast(asyncio.Transport, transport), asyncio.get_running_loop()),
         )
 
     asyncio.run(main())
@@ -164,7 +164,7 @@ def test_a_tls_connection_lingers_without_sending_its_end() -> None:
 
 def test_a_closed_connection_does_not_linger() -> None:
     transport, clock = Transport(), Clock()
-    joining = CoalescingTransport(
+    joining = ResponseTransport(
         cast(asyncio.Transport, transport), cast(asyncio.AbstractEventLoop, clock)
     )
     joining.unread = transport.closed = True

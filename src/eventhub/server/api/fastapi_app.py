@@ -1,4 +1,4 @@
-"""The HTTP interface: a FastAPI application out of the routes of this folder."""
+"""The FastAPI application: the routes of this folder. `router.py` sends publishes past it."""
 
 from typing import Any
 
@@ -21,8 +21,10 @@ DESCRIPTION = (
 )
 
 
-def build(manager: ConnectionManager, publish: ASGIApp, scrape: Scrape, lifespan: Any) -> FastAPI:
-    """The FastAPI application, whose OpenAPI document lists the routes in this order."""
+def build_fastapi_app(
+    manager: ConnectionManager, publish: ASGIApp, scrape: Scrape, lifespan: Any
+) -> FastAPI:
+    """Build the application. Its OpenAPI document lists the routes in this order."""
     problem = "A problem: what was received, and what was expected"
     api = FastAPI(
         title="EventHub",
