@@ -10,7 +10,7 @@ import hypothesis
 import pytest
 
 from tests import SETTINGS
-from tests.harness import EventHubServer
+from tests.harness.eventhub import EventHubServer
 
 Start = Callable[..., EventHubServer]
 

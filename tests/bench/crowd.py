@@ -11,8 +11,8 @@ from pathlib import Path
 from tests.bench import cores
 from tests.bench.servers import EventHub
 from tests.bench.tools import build
-from tests.clients import http, metric
-from tests.redis_servers import RedisServer
+from tests.harness.clients import http, metric
+from tests.harness.redis_servers import RedisServer
 
 CLIENTS, POSITIONS, EVENTS = 10_000, 3, 40
 """Clients stopped at one of so many positions, the last EVENTS before the end."""

@@ -19,10 +19,10 @@ from pathlib import Path
 
 from eventhub.auth.keys import hash_key
 from tests.bench import cores
-from tests.clients import masked, metric
 from tests.fuzz.dear import EVENT, MESSAGES, PUBLISH, RECORDS, Recipe, corpus
-from tests.harness import EventHubServer
-from tests.witness import Witness
+from tests.harness.clients import masked, metric
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.witness import Witness
 
 STRANGERS, SECONDS = 10, 5.0
 KEY = "ehk_producer-0123456789"
@@ -133,7 +133,7 @@ def foes(port: int, kind: str) -> Iterator[None]:
 
 def attack(port: int, kind: str) -> None:
     """What the strangers do, until they are killed."""
-    from tests.clients import raw, upgrade  # beside what they send
+    from tests.harness.clients import raw, upgrade  # beside what they send
 
     os.sched_setscheduler(
         0, os.SCHED_IDLE, os.sched_param(0)

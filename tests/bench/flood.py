@@ -23,7 +23,7 @@ from tests.bench import cores
 from tests.bench.load import Door, Load, Reading, run
 from tests.bench.servers import EventHub
 from tests.bench.tools import build
-from tests.clients import masked, metric
+from tests.harness.clients import masked, metric
 
 ROUNDS = 5
 HONEST = Load(100, publishers=2, rate=50, warm=1, seconds=6)

@@ -23,7 +23,7 @@ from eventhub.server.connections.manager import ConnectionManager
 from tests.bench.load import Load, run
 from tests.bench.servers import EventHub
 from tests.bench.tools import build
-from tests.harness import COMMANDS
+from tests.harness.eventhub import COMMANDS
 
 SECONDS, ROUNDS, PERIOD = 30, 3, 0.05
 STATES = (

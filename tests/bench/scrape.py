@@ -11,13 +11,13 @@ from pathlib import Path
 
 import httpx
 
-from tests.background import repeated
 from tests.bench import cores
 from tests.bench.cases import MOST
 from tests.bench.load import Door, Load, Reading, beside, run
 from tests.bench.servers import EventHub
 from tests.bench.tools import build
-from tests.clients import metric
+from tests.harness.clients import metric
+from tests.harness.eventhub.background import repeated
 
 HONEST = Load(50, publishers=2, rate=100, warm=1, seconds=4)
 CHANNELS = 1000

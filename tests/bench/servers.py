@@ -19,9 +19,10 @@ import jwt
 
 from tests.bench import cores
 from tests.bench.load import Door
-from tests.harness import START_SECONDS, EventHubServer, free_port
-from tests.otlp import Collector
-from tests.redis_servers import RedisServer
+from tests.harness.eventhub import START_SECONDS, EventHubServer
+from tests.harness.eventhub.otlp import Collector
+from tests.harness.eventhub.ports import free_port
+from tests.harness.redis_servers import RedisServer
 
 HERE = Path(__file__).parent
 NODE_MODULES = HERE.parent / "conformance" / "node_modules"

@@ -19,7 +19,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.harness import EventHubServer
+from tests.harness.eventhub import EventHubServer
 
 WEB = Path(__file__).parents[2] / "web"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Visitor, settled
-from tests.clients import http
-from tests.harness import EventHubServer
+from tests.harness.clients import http
+from tests.harness.eventhub import EventHubServer
 
 Visit = Callable[..., Visitor]
 HOSTILE = [

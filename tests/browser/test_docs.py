@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Evaluate, Visitor
-from tests.clients import http
-from tests.harness import EventHubServer
+from tests.harness.clients import http
+from tests.harness.eventhub import EventHubServer
 
 Visit = Callable[..., Visitor]
 PATH = "/docs"

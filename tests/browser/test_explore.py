@@ -6,8 +6,8 @@ from collections.abc import Callable
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Visitor
-from tests.clients import http
-from tests.harness import EventHubServer
+from tests.harness.clients import http
+from tests.harness.eventhub import EventHubServer
 
 Visit = Callable[..., Visitor]
 

@@ -13,9 +13,10 @@ from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.elsewhere import Elsewhere
-from tests.clients import SECONDS, WsClient, http
 from tests.conftest import Start
-from tests.harness import EventHubServer, free_port
+from tests.harness.clients import SECONDS, WsClient, http
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.ports import free_port
 
 BLOCKED = "chrome-error://chromewebdata/"
 EVENT = '{"sender":"eve","text":"x"}'

@@ -13,9 +13,9 @@ from playwright.sync_api import Page, expect
 from websockets.sync.client import connect
 
 from tests.browser.conftest import Visitor
-from tests.clients import http
 from tests.conftest import Start
-from tests.harness import EventHubServer
+from tests.harness.clients import http
+from tests.harness.eventhub import EventHubServer
 
 Visit = Callable[..., Visitor]
 

@@ -13,10 +13,10 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.test_landing import Visit, line, shell
-from tests.clients import WsClient, http, ndjson, sse
 from tests.deploy.nginx import Nginx
-from tests.haproxy import HAProxy
-from tests.harness import EventHubServer
+from tests.harness.clients import WsClient, http, ndjson, sse
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.haproxy import HAProxy
 
 PAGE = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 

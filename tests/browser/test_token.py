@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import Visitor, settled
-from tests.harness import EventHubServer
+from tests.harness.eventhub import EventHubServer
 
 Visit = Callable[..., Visitor]
 SECRET = "a secret of at least thirty-two bytes"

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-from tests.harness import EventHubServer
+from tests.harness.eventhub import EventHubServer
 
 ROOT = Path(__file__).parents[2] / ".autobahn"
 PYTHON = ROOT / "usr/bin/python2.7"

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.clients import SECONDS, exactly, http, raw
 from tests.conformance.recorded import H2C, RECORDED
-from tests.harness import EventHubServer
-from tests.http import END, answers, asked, everything, head
+from tests.harness.clients import SECONDS, exactly, http, raw
+from tests.harness.eventhub import EventHubServer
+from tests.harness.http import END, answers, asked, everything, head
 
 HERE = Path(__file__).parent / "bodies"
 NDJSON = "application/x-ndjson"

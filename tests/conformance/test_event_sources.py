@@ -25,11 +25,12 @@ from httpx_sse import connect_sse
 from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.conftest import ARGUMENTS
-from tests.clients import SECONDS, http, metric
 from tests.deploy.nginx import Nginx
-from tests.harness import EventHubServer, free_port
-from tests.proxy import Proxy
-from tests.redis_servers import program
+from tests.harness.clients import SECONDS, http, metric
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.ports import free_port
+from tests.harness.eventhub.programs import program
+from tests.harness.eventhub.proxy import Proxy
 
 HERE = Path(__file__).parent
 IN_BROWSER = ["Chromium", "event-source-polyfill", "reconnecting-eventsource", "fetch-event-source"]

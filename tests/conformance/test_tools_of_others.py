@@ -5,8 +5,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.clients import http, wait_for
-from tests.harness import EventHubServer
+from tests.harness.clients import http, wait_for
+from tests.harness.eventhub import EventHubServer
 
 HERE = Path(__file__).parent
 

@@ -14,8 +14,8 @@ import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.server import ServerState
 
-from tests.inventory import SOURCE
-from tests.loop import in_loop
+from tests.harness.eventhub.inventory import SOURCE
+from tests.harness.loop import in_loop
 
 IMPORTS = {
     "uvicorn": {""},

@@ -4,7 +4,7 @@ import re
 import socket
 import threading
 
-from tests.clients import http
+from tests.harness.clients import http
 
 STOPPING = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 READY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

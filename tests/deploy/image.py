@@ -17,9 +17,10 @@ from typing import Self
 
 import httpx
 
-from tests.clients import http
-from tests.harness import START_SECONDS, free_port
-from tests.redis_servers import program
+from tests.harness.clients import http
+from tests.harness.eventhub import START_SECONDS
+from tests.harness.eventhub.ports import free_port
+from tests.harness.eventhub.programs import program
 
 ROOT = Path(__file__).parents[2]
 SUITE = "bookworm"

@@ -12,8 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.harness import START_SECONDS, free_port
-from tests.redis_servers import program
+from tests.harness.eventhub import START_SECONDS
+from tests.harness.eventhub.ports import free_port
+from tests.harness.eventhub.programs import program
 
 CONF = Path(__file__).parents[2] / "deploy/nginx.conf"
 

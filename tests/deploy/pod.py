@@ -12,8 +12,8 @@ from pathlib import Path
 import nkeys  # type: ignore[import-untyped]  # has no types
 
 from eventhub.auth.keys import hash_key, new_key
-from tests.authority import Authority
 from tests.deploy.chart import Object, Values, merged, one
+from tests.harness.certificates import Authority
 
 KEY = new_key()
 FIRST = {

@@ -16,9 +16,9 @@ from packaging.utils import canonicalize_name
 
 from eventhub.auth.keys import hash_key
 from tests import SETTINGS
-from tests.clients import WsClient, http
 from tests.deploy.image import Container, Images, built
 from tests.deploy.sbom import versions
+from tests.harness.clients import WsClient, http
 
 pytestmark = pytest.mark.timeout(1800)
 KEY = "ehk_image-0123456789"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from eventhub.errors import TABLE
-from tests.alertmanager import Alertmanager
+from tests.deploy.alertmanager import Alertmanager
 from tests.deploy.expressions import (
     ALERTS,
     CHART,
@@ -19,7 +19,7 @@ from tests.deploy.expressions import (
     of_dashboards,
     of_runbooks,
 )
-from tests.prometheus import promtool
+from tests.deploy.prometheus import promtool
 
 CASES: list[dict[str, Any]] = [
     case

@@ -19,12 +19,13 @@ import yaml
 from typer.testing import CliRunner
 
 from eventhub.cli import app
-from tests.clients import SECONDS, http
 from tests.deploy.chart import CHART, CI, Object, Values, ci, merged, one, pods, render, render_all
 from tests.deploy.pod import KEY, Container, Secrets, cluster_secrets, first, rendered_secrets
 from tests.deploy.switches import ALL
-from tests.harness import EventHubServer, free_port
-from tests.redis_servers import RedisServer
+from tests.harness.clients import SECONDS, http
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.ports import free_port
+from tests.harness.redis_servers import RedisServer
 
 INSECURE: Object = ALL["a trusted network"]
 SERVED: dict[str, Object] = {

@@ -13,7 +13,7 @@ import pytest
 from deploy.dashboards.__main__ import DIRECTORY, PAGES
 from deploy.dashboards.panels import RUNBOOKS as ADDRESS
 from tests.deploy.expressions import DASHBOARDS, RUNBOOKS, of_dashboards, panels
-from tests.prometheus import promtool
+from tests.deploy.prometheus import promtool
 
 VARIABLES = ["datasource", "namespace", "job", "instance", "type"]
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from eventhub.config.settings import Settings
-from tests.clients import NdjsonProducer, WsClient, http, raw, sse
 from tests.deploy.failing import STOPPING, Failing, assert_all_come_back
 from tests.deploy.transports import MESSAGE, assert_all_receive_at_once
-from tests.haproxy import CONFIG, HAProxy
-from tests.harness import EventHubServer
-from tests.redis_servers import RedisServer, wait_for
+from tests.harness.clients import NdjsonProducer, WsClient, http, raw, sse
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.haproxy import CONFIG, HAProxy
+from tests.harness.redis_servers import RedisServer, wait_for
 
 NODE = "broker: {}\nproxies: [127.0.0.1]\nlog: {{access: true}}\nheartbeat: 1"
 

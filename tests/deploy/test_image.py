@@ -10,8 +10,8 @@ from packaging.utils import canonicalize_name
 
 from tests.deploy.image import LOCKED_DOWN, ROOT
 from tests.deploy.sbom import hashes, versions
+from tests.harness.eventhub.programs import program
 from tests.pythons import claimed
-from tests.redis_servers import program
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

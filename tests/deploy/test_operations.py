@@ -13,12 +13,13 @@ import pytest
 import yaml
 
 from eventhub.config.settings import Settings
-from tests.background import repeated
-from tests.clients import WsClient, http
 from tests.conftest import Start
 from tests.deploy.chart import ci, one, render
-from tests.harness import EventHubServer
-from tests.redis_servers import RedisServer, program, wait_for
+from tests.harness.clients import WsClient, http
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.background import repeated
+from tests.harness.eventhub.programs import program
+from tests.harness.redis_servers import RedisServer, wait_for
 
 GUIDE = Path("docs/operations.md")
 TEXT = GUIDE.read_text()

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.deploy.expressions import ALERTS, DASHBOARDS, Expression, of_dashboards, of_runbooks
+from tests.deploy.prometheus import Prometheus
 from tests.deploy.scene import Scene
-from tests.prometheus import Prometheus
 
 LIMIT = "eventhub_memory_limit_bytes"
 

@@ -18,14 +18,16 @@ import pytest
 import yaml
 
 from eventhub.config.settings import Settings
-from tests.clients import WsClient, http, raw, sse
 from tests.deploy.failing import STOPPING, Failing, assert_all_come_back
 from tests.deploy.nginx import CONF, Nginx
+from tests.deploy.prometheus import Prometheus
 from tests.deploy.transports import MESSAGE, assert_all_receive_at_once
-from tests.harness import EventHubServer, free_port
-from tests.nodes import trial
-from tests.prometheus import Prometheus
-from tests.redis_servers import RedisServer, program, wait_for
+from tests.harness.clients import WsClient, http, raw, sse
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.ports import free_port
+from tests.harness.eventhub.programs import program
+from tests.harness.nodes import trial
+from tests.harness.redis_servers import RedisServer, wait_for
 
 DEPLOY = CONF.parent
 COMPOSE = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text())

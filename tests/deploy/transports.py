@@ -1,6 +1,6 @@
 """What a proxy must let through: the same of each that we configure."""
 
-from tests.clients import WsClient, http, ndjson, sse
+from tests.harness.clients import WsClient, http, ndjson, sse
 
 MESSAGE = {"sender": "ana", "text": "oi"}
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench import cores
-from tests.clients import WsClient, http, masked, upgrade
-from tests.harness import EventHubServer
+from tests.harness.clients import WsClient, http, masked, upgrade
+from tests.harness.eventhub import EventHubServer
 
 CONFIG = """
 log: {level: warning}

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.clients import SECONDS, WsClient, http
-from tests.harness import EventHubServer
-from tests.redis_servers import RedisServer
+from tests.harness.clients import SECONDS, WsClient, http
+from tests.harness.eventhub import EventHubServer
+from tests.harness.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from statistics import median
 
 from eventhub.server.security.connection_limits import raise_descriptors
-from tests.clients import busiest
-from tests.crowd import Crowd
-from tests.harness import EventHubServer
+from tests.harness.clients import busiest
+from tests.harness.eventhub import EventHubServer
+from tests.harness.nodes import Publisher, until
+from tests.integration.crowd import Crowd
 from tests.integration.rolling import SETTLE_SECONDS, Plan, Roll, _judge
-from tests.nodes import Publisher, until
 
 CHANNELS = 20
 STUBBORN = 10

@@ -20,13 +20,13 @@ import httpx
 from eventhub.server.connections.drain_pace import BURST_SECONDS, LEAST_PACE
 from eventhub.server.process.loop_lag import measure_loop_lag
 from eventhub.server.security.connection_limits import raise_descriptors
-from tests.clients import busiest, metric
-from tests.crowd import Crowd
-from tests.haproxy import HAProxy
-from tests.harness import EventHubServer
+from tests.harness.clients import busiest, metric
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.haproxy import HAProxy
+from tests.harness.nodes import Publisher, until
+from tests.harness.redis_servers import RedisServer
+from tests.integration.crowd import Crowd
 from tests.integration.drawing import drawing
-from tests.nodes import Publisher, until
-from tests.redis_servers import RedisServer
 
 NODES = 3
 MEMBERS = 20

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.background import repeated
-from tests.clients import http, raw
-from tests.harness import EventHubServer
-from tests.steady import WEBSOCKET, Steady, get, read
+from tests.harness.clients import http, raw
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.background import repeated
+from tests.integration.steady_readers import WEBSOCKET, Steady, get, read
 
 CONFIG = """
 channels:

@@ -15,9 +15,9 @@ from redis import Redis
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from eventhub.auth.keys import hash_key, new_key
-from tests.clients import WsClient, exactly, http, raw
-from tests.harness import EventHubServer
-from tests.redis_servers import RedisServer
+from tests.harness.clients import WsClient, exactly, http, raw
+from tests.harness.eventhub import EventHubServer
+from tests.harness.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
 OPERATOR, PRODUCER, SLOW, SLOW_TOO = new_key(), new_key(), new_key(), new_key()

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from eventhub.auth.keys import hash_key
-from tests.clients import (
+from tests.harness.clients import (
     SECONDS,
     WsClient,
     close_code,
@@ -30,11 +30,11 @@ from tests.clients import (
     raw,
     upgrade,
 )
-from tests.harness import EventHubServer
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.witness import Witness, resident
 from tests.integration.test_tls import CONFIG as TLS
 from tests.integration.test_tls import authority as authority
 from tests.integration.test_tls import files as files
-from tests.witness import Witness, resident
 
 Start = Callable[..., EventHubServer]
 FOE = "127.0.0.66"

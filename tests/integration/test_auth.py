@@ -16,10 +16,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from eventhub.auth.keys import hash_key
-from tests.clients import WsClient, frame, http, masked, raw, upgrade
-from tests.credentials import SECRET, jwk, private, public_pem, token
-from tests.harness import EventHubServer
-from tests.jwks_server import JwksServer
+from tests.harness.clients import WsClient, frame, http, masked, raw, upgrade
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.credentials import SECRET, jwk, private, public_pem, token
+from tests.harness.eventhub.jwks_server import JwksServer
 
 Start = Callable[..., EventHubServer]
 Channel = Callable[[str], str]

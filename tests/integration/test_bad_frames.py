@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients import WsClient, exactly, frame, http, masked, metric, raw, upgrade
-from tests.harness import EventHubServer
+from tests.harness.clients import WsClient, exactly, frame, http, masked, metric, raw, upgrade
+from tests.harness.eventhub import EventHubServer
 
 Channel = Callable[[str], str]
 Start = Callable[..., EventHubServer]

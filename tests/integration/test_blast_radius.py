@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.clients import SECONDS, NdjsonProducer, WsClient, http, metric
-from tests.credentials import jwk, token
-from tests.crowd import Crowd
-from tests.harness import EventHubServer
-from tests.jwks_server import JwksServer
+from tests.harness.clients import SECONDS, NdjsonProducer, WsClient, http, metric
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.credentials import jwk, token
+from tests.harness.eventhub.jwks_server import JwksServer
+from tests.integration.crowd import Crowd
 
 Start = Callable[..., EventHubServer]
 MODELS = '''

@@ -21,10 +21,10 @@ from eventhub.brokers.redis import RedisBroker
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, NewEvent, Receipt
 from eventhub.hub.hub import Hub
-from tests.authority import Authority, Pair
-from tests.checker import CLEAN, Books, Node, on_nodes, until
-from tests.nats_servers import Server
-from tests.redis_servers import RedisServer, cluster, tls_options, wait_for
+from tests.harness.certificates import Authority, Pair
+from tests.harness.nats_servers import Server
+from tests.harness.redis_servers import RedisServer, cluster, tls_options, wait_for
+from tests.integration.checker import CLEAN, Books, Node, on_nodes, until
 
 CHANNELS = ("log.a", "brief.a")
 SECONDS = 30

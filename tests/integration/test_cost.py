@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from eventhub.auth.keys import hash_key
-from tests.clients import SECONDS, WsClient, close_code, frame, masked, metric, raw, upgrade
-from tests.credentials import SECRET, token
-from tests.harness import EventHubServer
+from tests.harness.clients import SECONDS, WsClient, close_code, frame, masked, metric, raw, upgrade
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.credentials import SECRET, token
 from tests.integration.test_attacks import HANDSHAKE
 
 Start = Callable[..., EventHubServer]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from eventhub.auth.keys import hash_key, new_key
-from tests.clients import http, wait_for
-from tests.harness import EventHubServer
+from tests.harness.clients import http, wait_for
+from tests.harness.eventhub import EventHubServer
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATOR = new_key()

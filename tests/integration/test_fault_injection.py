@@ -1,9 +1,9 @@
 """A fault is injected wherever something shared calls what belongs to one connection, and nobody
 else notices.
 
-The places come from the code's syntax (tests/inventory.py): one that PLACES does not name fails a
-test. `make injections` is the long form, beside a thousand clients; RESULTS.md says what came of
-it.
+The places come from the code's syntax (tests/harness/inventory.py): one that PLACES does not name
+fails a test. `make injections` is the long form, beside a thousand clients; RESULTS.md says what
+came of it.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ import pytest
 import structlog
 
 from eventhub.server.connections.turns import LoopTurns
+from tests.harness.eventhub.inventory import SOURCE, places
 from tests.integration.everything import everything
 from tests.integration.injections import INJECTIONS, PATIENCE, Fault, injected, world
-from tests.inventory import SOURCE, places
 
 CALLBACK = "raises below, in the loop, while clients do everything that they can"
 _PLACES: dict[str, list[str]] = {
@@ -356,7 +356,7 @@ class Failing:
 
 
 def place_of(frame: FrameType, call: str) -> str:
-    """As tests/inventory.py names it."""
+    """As tests/harness/inventory.py names it."""
     file = Path(frame.f_code.co_filename)
     if not file.is_relative_to(SOURCE):
         return ""

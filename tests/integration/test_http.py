@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from eventhub.auth.keys import hash_key
-from tests.clients import WsClient, exactly, http, raw
-from tests.harness import EventHubServer
-from tests.http import END, Answer, answers, asked, chunked, everything, head, post, said
+from tests.harness.clients import WsClient, exactly, http, raw
+from tests.harness.eventhub import EventHubServer
+from tests.harness.http import END, Answer, answers, asked, chunked, everything, head, post, said
 
 Start = Callable[..., EventHubServer]
 KEY = "ehk_http" + "0" * 40

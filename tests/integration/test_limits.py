@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from eventhub.server.http.admission import HEALTH_PROBE_SECONDS, UNREAD_SECONDS
 from eventhub.server.security.connection_limits import HEALTH_PROBES
-from tests.clients import (
+from tests.harness.clients import (
     SECONDS,
     WsClient,
     close_code,
@@ -27,7 +27,7 @@ from tests.clients import (
     sse,
     upgrade,
 )
-from tests.harness import EventHubServer
+from tests.harness.eventhub import EventHubServer
 
 Start = Callable[..., EventHubServer]
 UPLOAD = (

@@ -14,10 +14,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from eventhub.auth.keys import hash_key, new_key
-from tests.clients import WsClient, close_code, frame, http, masked, ndjson, sse, upgrade
-from tests.harness import EventHubServer
-from tests.nats_servers import Server as NatsServer
-from tests.redis_servers import RedisServer
+from tests.harness.clients import WsClient, close_code, frame, http, masked, ndjson, sse, upgrade
+from tests.harness.eventhub import EventHubServer
+from tests.harness.nats_servers import Server as NatsServer
+from tests.harness.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
 Line = dict[str, Any]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.clients import SECONDS, NdjsonProducer, WsClient, http, metric, ndjson, sse
-from tests.harness import EventHubServer
-from tests.redis_servers import RedisServer
+from tests.harness.clients import SECONDS, NdjsonProducer, WsClient, http, metric, ndjson, sse
+from tests.harness.eventhub import EventHubServer
+from tests.harness.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
 CONDITIONAL = {"eventhub_memory_limit_bytes"}

@@ -24,10 +24,11 @@ from eventhub.errors import BrokerUnavailable, PayloadTooLarge
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, Event, NewEvent, Position, Receipt
 from eventhub.hub.hub import Hub
-from tests import SETTINGS, nats_servers
-from tests.checker import CLEAN, Books, Node, on_nodes, until
-from tests.nats_servers import Cluster, Server
-from tests.proxy import Proxy
+from tests import SETTINGS
+from tests.harness.eventhub import nats_servers
+from tests.harness.eventhub.proxy import Proxy
+from tests.harness.nats_servers import Cluster, Server
+from tests.integration.checker import CLEAN, Books, Node, on_nodes, until
 
 CHANNELS = ("log.a", "log.b", "log.c.d")
 ROUNDS = int(SETTINGS.get("EVENTHUB_TEST_ROUNDS", "1"))

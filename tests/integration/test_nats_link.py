@@ -18,8 +18,8 @@ from eventhub.errors import BrokerUnavailable
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import NewEvent
 from eventhub.hub.hub import Hub
-from tests import nats_servers
-from tests.checker import until
+from tests.harness.eventhub import nats_servers
+from tests.integration.checker import until
 
 INFO = (
     b'INFO {"server_id":"x","version":"2.9.10","proto":1,"headers":true,"max_payload":67108864}\r\n'

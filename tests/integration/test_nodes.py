@@ -15,12 +15,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import SETTINGS, nats_servers
-from tests.clients import WsClient, http
-from tests.harness import EventHubServer
-from tests.nodes import Books, Trial, trial
-from tests.proxy import Proxy
-from tests.redis_servers import RedisServer
+from tests import SETTINGS
+from tests.harness.clients import WsClient, http
+from tests.harness.eventhub import EventHubServer, nats_servers
+from tests.harness.eventhub.proxy import Proxy
+from tests.harness.nodes import Books, Trial, trial
+from tests.harness.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
 ROUNDS = int(SETTINGS.get("EVENTHUB_TEST_ROUNDS", "1"))

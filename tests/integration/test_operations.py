@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.clients import WsClient, exactly, http, raw
-from tests.harness import EventHubServer
+from tests.harness.clients import WsClient, exactly, http, raw
+from tests.harness.eventhub import EventHubServer
 
 Channel = Callable[[str], str]
 Start = Callable[..., EventHubServer]

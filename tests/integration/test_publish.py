@@ -9,8 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.clients import SECONDS, NdjsonProducer, WsClient, exactly, http, metric, raw
-from tests.harness import EventHubServer
+from tests.harness.clients import SECONDS, NdjsonProducer, WsClient, exactly, http, metric, raw
+from tests.harness.eventhub import EventHubServer
 
 Channel = Callable[[str], str]
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from tests.clients import http, ndjson, wait_for
-from tests.harness import EventHubServer
+from tests.harness.clients import http, ndjson, wait_for
+from tests.harness.eventhub import EventHubServer
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()

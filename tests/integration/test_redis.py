@@ -15,10 +15,10 @@ from eventhub.brokers.redis import broker, shard
 from eventhub.brokers.redis.codec import slot
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.event import Age, Earliest, Last, Position
-from tests.checker import CLEAN, Books, until
-from tests.proxy import Proxy
-from tests.redis_nodes import CHANNEL, RedisNode, nodes
-from tests.redis_servers import RedisServer, cluster, wait_for
+from tests.harness.eventhub.proxy import Proxy
+from tests.harness.redis_servers import RedisServer, cluster, wait_for
+from tests.integration.checker import CLEAN, Books, until
+from tests.integration.redis_nodes import CHANNEL, RedisNode, nodes
 
 NOTICED_SECONDS = 20
 """Until a node says that it is not ready."""

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients import (
+from tests.harness.clients import (
     SECONDS,
     WsClient,
     busiest,
@@ -26,8 +26,8 @@ from tests.clients import (
     sse,
     upgrade,
 )
-from tests.harness import EventHubServer
-from tests.redis_servers import RedisServer
+from tests.harness.eventhub import EventHubServer
+from tests.harness.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
 HANDSHAKE = (

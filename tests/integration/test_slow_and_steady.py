@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.authority import Authority
-from tests.background import repeated
-from tests.clients import SECONDS, close_code, http, metric, raw
-from tests.harness import EventHubServer
-from tests.steady import WEBSOCKET, Steady, get, read
+from tests.harness.certificates import Authority
+from tests.harness.clients import SECONDS, close_code, http, metric, raw
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.background import repeated
+from tests.integration.steady_readers import WEBSOCKET, Steady, get, read
 
 Start = Callable[..., EventHubServer]
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.clients import SECONDS, WsClient, frame, http, metric, raw, upgrade
-from tests.harness import EventHubServer
+from tests.harness.clients import SECONDS, WsClient, frame, http, metric, raw, upgrade
+from tests.harness.eventhub import EventHubServer
 
 Start = Callable[..., EventHubServer]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.clients import (
+from tests.harness.clients import (
     WsClient,
     close_code,
     frame,
@@ -26,7 +26,7 @@ from tests.clients import (
     upgrade,
     wait_for,
 )
-from tests.harness import EventHubServer
+from tests.harness.eventhub import EventHubServer
 
 Channel = Callable[[str], str]
 Start = Callable[..., EventHubServer]

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 from websockets.exceptions import ConnectionClosed, InvalidMessage
 
 from eventhub.cli import app
-from tests.authority import Authority, Pair
-from tests.clients import SECONDS, WsClient, http, metric, raw, sse
-from tests.harness import EventHubServer
+from tests.harness.certificates import Authority, Pair
+from tests.harness.clients import SECONDS, WsClient, http, metric, raw, sse
+from tests.harness.eventhub import EventHubServer
 
 Start = Callable[..., EventHubServer]
 TLS = "tls: {certificate: cert.pem, key: key.pem}"

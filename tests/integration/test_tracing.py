@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from eventhub.observability.tracing import parent_of
-from tests.clients import WsClient, http, metric, ndjson
-from tests.harness import EventHubServer
-from tests.otlp import Collector
-from tests.redis_servers import RedisServer
+from tests.harness.clients import WsClient, http, metric, ndjson
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventhub.otlp import Collector
+from tests.harness.redis_servers import RedisServer
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from tests.clients import WsClient, http, metric, ndjson, sse
-from tests.harness import EventHubServer
-from tests.nats_servers import Server as NatsServer
-from tests.redis_servers import RedisServer
+from tests.harness.clients import WsClient, http, metric, ndjson, sse
+from tests.harness.eventhub import EventHubServer
+from tests.harness.nats_servers import Server as NatsServer
+from tests.harness.redis_servers import RedisServer
 
 CONFIG = """
 broker: "%s"

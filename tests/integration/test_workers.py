@@ -18,8 +18,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from websockets.exceptions import ConnectionClosed
 
-from tests.clients import SECONDS, WsClient, busiest, frame, goodbyes, http, raw, upgrade
-from tests.harness import EventHubServer
+from tests.harness.clients import SECONDS, WsClient, busiest, frame, goodbyes, http, raw, upgrade
+from tests.harness.eventhub import EventHubServer
 
 Start = Callable[..., EventHubServer]
 Families = dict[str, Any]
@@ -359,7 +359,13 @@ def test_a_port_in_use_is_told_though_workers_share_theirs(
     hub: EventHubServer, tmp_path: Path, workers: int
 ) -> None:
     done = ending(
-        tmp_path, "tests.workers", "serve", "--workers", str(workers), "--port", str(hub.port)
+        tmp_path,
+        "tests.harness.eventhub.workers",
+        "serve",
+        "--workers",
+        str(workers),
+        "--port",
+        str(hub.port),
     )
     assert done.returncode == 2
     assert "Address already in use; choose others with --host and --port" in done.stderr
@@ -382,7 +388,7 @@ def test_workers_that_cannot_start_are_given_up(tmp_path: Path) -> None:
     )
     (tmp_path / "broken.py").write_text(broken)
     (tmp_path / "eventhub.yaml").write_text("{port: 0, channels: {a: {payload: 'broken:Model'}}}")
-    done = ending(tmp_path, "tests.workers", "serve", "--workers", "2")
+    done = ending(tmp_path, "tests.harness.eventhub.workers", "serve", "--workers", "2")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1
     assert {event["exit_code"] for event in events if event["event"] == "worker_ended"} == {7}

@@ -19,7 +19,7 @@ from eventhub.errors import (
     InvalidToken,
 )
 from eventhub.events.channel_types import check_name
-from tests.builders import channel_type
+from tests.harness.builders import channel_type
 
 SECRET = b"x" * 32
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import LINKS
 from tests.unit.cli.runner import AUTH, Started, refused, run
+from tests.unit.service_links import LINKS
 
 
 def test_check_accepts_the_built_in_sample() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import LINKS
 from tests.unit.cli.runner import Started, refused, run
+from tests.unit.service_links import LINKS
 
 
 def test_serve_warns_once_about_ignored_variables(started: Started) -> None:

@@ -17,7 +17,7 @@ from eventhub.config.settings import SAMPLE_CHANNELS, Settings
 from eventhub.errors import ConfigurationError
 from eventhub.events.channel_types import PublisherKind, Retention, SlowReaderPolicy
 from eventhub.events.schema import AnySchema, ModelSchema
-from tests.builders import LINKS
+from tests.unit.service_links import LINKS
 
 Write = Callable[[str | bytes], Path]
 

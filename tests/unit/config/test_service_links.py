@@ -3,7 +3,7 @@
 import pytest
 
 from eventhub.config.service_links import looks_like_link, service_links
-from tests.builders import LINKS
+from tests.unit.service_links import LINKS
 
 
 def found(**variables: str) -> list[str]:

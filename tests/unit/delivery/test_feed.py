@@ -18,7 +18,7 @@ from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.events.channel_types import SlowReaderPolicy
 from eventhub.events.event import Age, Earliest, Event, Last, Latest, Position, Since
 from eventhub.events.schema import ModelSchema
-from tests.builders import CHAT, READING, FeedDesk, ModelLog, channel_type
+from tests.harness.builders import CHAT, READING, FeedDesk, ModelLog, channel_type
 
 CHANNEL = "chat.lobby"
 STARTED = ["subscribed a-0, head a-0"]

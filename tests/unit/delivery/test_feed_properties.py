@@ -25,7 +25,7 @@ from eventhub.delivery.subscriber import Subscriber, SubscriberState, Subscripti
 from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.events.channel_types import SlowReaderPolicy
 from eventhub.events.event import Earliest, Event, Last, Latest, Position, Since, parse_since
-from tests.builders import FeedDesk, ModelLog, Read, channel_type
+from tests.harness.builders import FeedDesk, ModelLog, Read, channel_type
 
 T = TypeVar("T")
 

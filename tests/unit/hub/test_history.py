@@ -15,7 +15,7 @@ from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
 from eventhub.hub import history
 from eventhub.hub.history import CACHE_SECONDS, CACHED_PAGES, READERS, Asked, HistoryReader
-from tests.builders import CHAT, FeedDesk, channel_type
+from tests.harness.builders import CHAT, FeedDesk, channel_type
 
 ONE = Event("chat.a", "e", 1, 0, 0, b"1")
 

@@ -40,7 +40,7 @@ from eventhub.session.commands import COMMANDS, Publish, Ref, Subscribe
 from eventhub.session.deferred import DEFERRED_MESSAGES
 from eventhub.session.interfaces import SessionLimits
 from eventhub.session.session import Session
-from tests.builders import Guest
+from tests.harness.builders import Guest
 
 PROTOCOL = (Path(__file__).parents[3] / "PROTOCOL.md").read_text(encoding="utf-8")
 thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])

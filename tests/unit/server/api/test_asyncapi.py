@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from eventhub.events.channel_types import ChannelTypes, PublisherKind
 from eventhub.events.schema import AnySchema, ModelSchema
 from eventhub.server.api.asyncapi import document
-from tests.builders import channel_type
+from tests.harness.builders import channel_type
 
 
 class Money(BaseModel):

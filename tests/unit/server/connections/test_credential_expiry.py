@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.credentials import SECRET
-from tests.loop import in_loop
+from tests.harness.eventhub.credentials import SECRET
+from tests.harness.loop import in_loop
 from tests.unit.server.connections.token_node import (
     END,
     FIRST_SECONDS,

@@ -19,7 +19,7 @@ from eventhub.server.connections.drain_pace import (
     at_a_pace,
     reconnect_delay,
 )
-from tests.loop import in_loop
+from tests.harness.loop import in_loop
 
 
 def told(clients: int, spread: float, *, until: float, step: float = STEP_SECONDS) -> list[int]:

@@ -11,7 +11,7 @@ from eventhub.errors import Internal
 from eventhub.server.connections.connection import TRANSPORTS
 from eventhub.server.connections.manager import BEATS, READ_SLICE, ConnectionManager
 from eventhub.session.interfaces import SessionLimits
-from tests.builders import Nowhere
+from tests.harness.builders import Nowhere
 from tests.unit.server.connections.manager_builder import OpenConnection, build, drain, run
 
 Values = dict[tuple[str, ...], float]

@@ -13,9 +13,9 @@ from eventhub.auth.principal import STRANGER, CredentialKind
 from eventhub.errors import TooManyConnections
 from eventhub.server.security import jwks
 from eventhub.session.deferred import DEFERRED_MESSAGES
-from tests.credentials import jwk, private, token
-from tests.jwks_server import JwksServer, reply
-from tests.loop import in_loop
+from tests.harness.eventhub.credentials import jwk, private, token
+from tests.harness.eventhub.jwks_server import JwksServer, reply
+from tests.harness.loop import in_loop
 from tests.unit.server.connections.token_node import (
     END,
     KEY,

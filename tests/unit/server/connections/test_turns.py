@@ -18,7 +18,7 @@ from eventhub.server.connections.turns import (
     LoopTurns,
     TurnShare,
 )
-from tests.loop import in_loop
+from tests.harness.loop import in_loop
 
 
 class Loop:

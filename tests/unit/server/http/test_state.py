@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 from eventhub.server.http.protocol import HttpProtocol, protocol_for
 from eventhub.server.http.request_handler import RequestHandler
 from eventhub.server.http.state import PARSING, TRANSITIONS, HttpState, HttpTrigger
-from tests.loop import in_loop
+from tests.harness.loop import in_loop
 from tests.unit.server.connections.manager_builder import build
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -15,7 +15,7 @@ from eventhub.config.sections import TlsSettings
 from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
 from eventhub.server.process.tls import Certificates, check_certificate, open_certificates
-from tests.authority import Authority, Pair
+from tests.harness.certificates import Authority, Pair
 
 
 @pytest.fixture(scope="module")

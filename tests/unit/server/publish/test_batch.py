@@ -19,7 +19,7 @@ from eventhub.server.connections.turns import BURST, SLICE_SECONDS, LoopTurns
 from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS, BatchDecoder
 from eventhub.server.publish.handling import DETAILED_REFUSALS
 from eventhub.server.publish.request import PublishRequest
-from tests.loop import in_loop
+from tests.harness.loop import in_loop
 from tests.unit.server.connections.manager_builder import build
 
 CHAT = {"sender": "ana", "text": "oi"}

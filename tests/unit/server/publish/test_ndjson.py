@@ -20,8 +20,8 @@ from eventhub.events.event import NewEvent, Position, Receipt
 from eventhub.server.connections.turns import SLICE_SECONDS, LoopTurns
 from eventhub.server.publish.handling import Handling
 from eventhub.server.publish.ndjson import BLANK_LINES, KEYED_LINES, LINES_PER_GROUP, NdjsonPublish
-from tests.builders import channel_type
-from tests.loop import in_loop
+from tests.harness.builders import channel_type
+from tests.harness.loop import in_loop
 
 LIMIT = 8
 

@@ -10,7 +10,7 @@ from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent, Inva
 from eventhub.events.event import NewEvent, Position, Receipt
 from eventhub.server.publish.handling import DETAILED_REFUSALS, Handling
 from eventhub.server.publish.ndjson_response import NdjsonResponse
-from tests.loop import in_loop
+from tests.harness.loop import in_loop
 
 EVENT = NewEvent("logs.a", b"1", 0)
 

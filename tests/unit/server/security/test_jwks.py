@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from eventhub.auth.tokens import TokenVerifier
 from eventhub.server.security import jwks as module
 from eventhub.server.security.jwks import BYTES, KeySet, read
-from tests.credentials import jwk, private, token
-from tests.jwks_server import JwksServer, Respond, reply
-from tests.loop import in_loop
+from tests.harness.eventhub.credentials import jwk, private, token
+from tests.harness.eventhub.jwks_server import JwksServer, Respond, reply
+from tests.harness.loop import in_loop
 
 
 def ids(*keys: Any) -> list[str | None]:

@@ -19,7 +19,7 @@ from eventhub.events.event import Age, Earliest, Last, Latest, Position, Since
 from eventhub.server.streams.query import StreamQuery
 from eventhub.session.interfaces import SessionLimits
 from eventhub.session.session import Session
-from tests.builders import Guest, Nowhere
+from tests.harness.builders import Guest, Nowhere
 
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -17,7 +17,7 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.asgi_extensions import HALF_CLOSED
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.streams.response import StreamResponse
-from tests.loop import in_loop
+from tests.harness.loop import in_loop
 
 
 class Client:

@@ -12,7 +12,7 @@ from eventhub.errors import InvalidFrame
 from eventhub.server.websocket.asgi import AsgiWebSocket
 from eventhub.server.websocket.frame_parser import SERVICE_RESTART
 from eventhub.server.websocket.handshake import SUBPROTOCOL, WEBSOCKET_PATH
-from tests.loop import in_loop
+from tests.harness.loop import in_loop
 from tests.unit.server.connections.manager_builder import build
 
 PING = '{"type":"ping"}'

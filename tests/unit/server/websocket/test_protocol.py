@@ -16,8 +16,8 @@ from eventhub.events.event import NewEvent
 from eventhub.server.connections.turns import LOOP_TURNS_BETWEEN, SLICE_SECONDS, SMALL, TURN_SECONDS
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
-from tests.clients import masked
-from tests.loop import in_loop
+from tests.harness.clients import masked
+from tests.harness.loop import in_loop
 from tests.unit.server.connections.manager_builder import build
 
 HEADERS = [

@@ -14,8 +14,8 @@ from eventhub.server.websocket.state import (
     WebSocketTrigger,
 )
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
-from tests.clients import masked
-from tests.loop import in_loop
+from tests.harness.clients import masked
+from tests.harness.loop import in_loop
 from tests.unit.server.connections.manager_builder import build
 from tests.unit.server.websocket.test_protocol import HEADERS, Transport
 

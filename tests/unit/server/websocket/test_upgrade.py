@@ -10,8 +10,8 @@ from eventhub.server.websocket import upgrade
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.state import WebSocketState
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
-from tests.clients import masked
-from tests.loop import in_loop
+from tests.harness.clients import masked
+from tests.harness.loop import in_loop
 from tests.unit.server.connections.manager_builder import build
 from tests.unit.server.websocket.test_protocol import HEADERS, PING, Transport
 

@@ -1,36 +1,30 @@
 """A real EventHub server in a process of its own."""
 
-import itertools
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
-from tests.clients import http
-from tests.forked import Forked
+from tests.harness.clients import http
+from tests.harness.eventhub.ports import free_port
+from tests.harness.forked import Forked
 
 START_SECONDS = 60
-SHARES = 16
-"""So many processes of pytest-xdist have ports of their own."""
 COMMANDS = {
     "fast": ["eventhub", "serve"],
     "started": ["eventhub", "serve"],
-    "workers": ["tests.workers", "serve"],
+    "workers": ["tests.harness.eventhub.workers", "serve"],
     "echo": ["tests.conformance.echo", "serve"],
     "asgi": [
         "uvicorn",
-        "tests.asgi:app",
+        "tests.harness.asgi:app",
         "--ws",
         "websockets-sansio",
         "--timeout-graceful-shutdown",
@@ -39,31 +33,6 @@ COMMANDS = {
 }
 FORKED = ("fast", "asgi")
 """Lanes that change nothing while they are imported."""
-
-
-def _ports() -> Iterator[int]:
-    """Ports below those that the system gives to connections, so that each is still free after a
-    restart; each process of pytest-xdist has its own, in random order.
-    """
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % SHARES
-    ports = list(range(12_000 + worker, 32_000, SHARES))
-    random.shuffle(ports)
-    return itertools.cycle(ports)
-
-
-PORTS = _ports()
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on.
-
-    Nobody else is given it before more than a thousand others: not another process of pytest-xdist,
-    and not this one, which may start several servers later or start one again.
-    """
-    while True:
-        port = next(PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 class EventHubServer:

@@ -6,7 +6,7 @@ from http.client import HTTPResponse
 from io import BytesIO
 from typing import Any, cast
 
-from tests.clients import raw
+from tests.harness.clients import raw
 
 END = b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 """A last request: the server closes behind its answer, so that nothing has to wait for a time."""

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-SOURCE = Path(__file__).parent.parent / "src" / "eventhub"
+SOURCE = Path(__file__).parents[2] / "src" / "eventhub"
 SCHEDULES = {
     "_call", "_wake_for", "_soon", "_spawn", "add_done_callback", "add_reader", "call_at",
     "call_later", "call_soon",

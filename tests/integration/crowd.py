@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from tests.clients import masked
+from tests.harness.clients import masked
 
 CLOSE, PING, PONG = 8, 9, 10
 DIALS = 200

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
-from tests.harness import free_port
-from tests.redis_servers import program, wait_for
+from tests.harness.eventhub.ports import free_port
+from tests.harness.eventhub.programs import program
+from tests.harness.redis_servers import wait_for
 
-CONFIG = Path(__file__).parents[1] / "deploy/haproxy.cfg"
+CONFIG = Path(__file__).parents[2] / "deploy/haproxy.cfg"
 
 
 class Node(Protocol):

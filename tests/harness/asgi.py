@@ -1,4 +1,6 @@
-"""EventHub as a plain ASGI application, for another server than ours: `uvicorn tests.asgi:app`."""
+"""EventHub as a plain ASGI application, for another server than ours:
+`uvicorn tests.harness.asgi:app`.
+"""
 
 import os
 from pathlib import Path

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import httpx
 
-from tests.harness import free_port
-from tests.redis_servers import program
+from tests.harness.eventhub.ports import free_port
+from tests.harness.eventhub.programs import program
 
 SECONDS = 20
 Groups = list[list[str]]

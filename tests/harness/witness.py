@@ -13,8 +13,8 @@ from typing import Self
 
 import httpx
 
-from tests.clients import SECONDS, WsClient
-from tests.harness import EventHubServer
+from tests.harness.clients import SECONDS, WsClient
+from tests.harness.eventhub import EventHubServer
 
 PAUSE = 0.01
 """Seconds between events."""

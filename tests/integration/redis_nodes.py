@@ -9,7 +9,7 @@ from eventhub.brokers.redis import RedisBroker
 from eventhub.errors import EventHubError
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import NewEvent, Receipt
-from tests.checker import Node, Reader
+from tests.integration.checker import Node, Reader
 
 RETENTION = Retention(100_000, 3_600_000)
 CHANNEL = "chat.a"

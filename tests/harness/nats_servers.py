@@ -16,24 +16,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests import SETTINGS
-from tests.harness import free_port
+from tests.harness.eventhub.ports import free_port
+from tests.harness.eventhub.programs import program
 
+PROGRAM = SETTINGS.get("EVENTHUB_TEST_NATS_SERVER", "nats-server")
 START_SECONDS = 60
 LEADERLESS_SECONDS = 0.5
 """Without a leader nobody answers: the server is asked again after so long."""
-
-
-def program() -> str:
-    """Path of nats-server. Without it, skips the test unless EVENTHUB_TEST_REQUIRE is set."""
-    found = shutil.which(SETTINGS.get("EVENTHUB_TEST_NATS_SERVER", "nats-server"))
-    if found is None:
-        if SETTINGS.get("EVENTHUB_TEST_REQUIRE"):
-            pytest.fail("nats-server is not installed (Debian: apt-get install nats-server)")
-        pytest.skip("nats-server is not installed (Debian: apt-get install nats-server)")
-    return found
 
 
 class Server:
@@ -53,7 +43,14 @@ class Server:
     def launch(self) -> None:
         with Path(self.directory, "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [program(), "-a", "127.0.0.1", "-p", str(self.port), *self._options],
+                [
+                    program(PROGRAM),
+                    "-a",
+                    "127.0.0.1",
+                    "-p",
+                    str(self.port),
+                    *self._options,
+                ],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,

@@ -6,7 +6,7 @@ import time
 import zlib
 from collections.abc import Sequence
 
-from tests.clients import SECONDS, masked
+from tests.harness.clients import SECONDS, masked
 
 PACE = 20_000
 """Bytes a second that they read."""
