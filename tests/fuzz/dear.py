@@ -30,6 +30,7 @@ from eventhub.auth.grants import Action, Grants
 from eventhub.auth.principal import ANYONE
 from eventhub.auth.tokens import TokenVerifier, UnknownKey
 from eventhub.auth.verification_keys import VerificationKey
+from eventhub.common.machine import Machine
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError
 from eventhub.events.builtin_payloads import BUILT_IN
@@ -247,7 +248,7 @@ class Room(Node):
 
     def __init__(self) -> None:
         super().__init__(types=node())
-        self.nodes = Cluster(None, None, None)  # type: ignore[arg-type]  # as much as one node needs
+        self.nodes = Cluster(None, None, None, Machine())  # type: ignore[arg-type]  # as much as one node needs
         for number in range(CROWD - 1):
             self.nodes.join(
                 Subscriber(

@@ -1,8 +1,6 @@
 """Messages between nodes through the broker: presence, and messages under topics."""
 
 import asyncio
-import secrets
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -11,6 +9,7 @@ import structlog
 
 from eventhub.brokers.base import Broker, OnMessage
 from eventhub.common.faults import Faults
+from eventhub.common.machine import Machine
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import BrokerUnavailable
 from eventhub.presence.notifier import PresenceWatchers
@@ -43,11 +42,13 @@ class Cluster:
         broker: Broker,
         serving_failed: Callable[[Subscriber, Exception], None],
         faults: Faults,
+        machine: Machine,
     ) -> None:
-        self.own = secrets.token_hex(4)
+        self.own = machine.node
         """This node's id. Unique to this run of it."""
         self._broker = broker
         self._faults = faults
+        self._monotonic = machine.monotonic
         self._roster = Roster(self.own)
         self._news = asyncio.Event()
         """Set while watchers have something to be told."""
@@ -77,7 +78,7 @@ class Cluster:
         changes: list[PresenceChange] = []
         try:
             if message.startswith(b"{"):
-                changes = self._roster.on_message(message, _elapsed())
+                changes = self._roster.on_message(message, self._milliseconds())
             else:
                 self._pass_on(message)
         except UNREADABLE as error:
@@ -130,15 +131,15 @@ class Cluster:
         while True:
             await asyncio.sleep(PRESENCE_SECONDS)
             with suppress(BrokerUnavailable):  # other nodes see the missing number, and ask
-                for message in self._roster.messages(_elapsed()):
+                for message in self._roster.messages(self._milliseconds()):
                     await self._broker.broadcast(message)
                     await asyncio.sleep(0)  # the memory broker never yields to the loop
-            begin = time.perf_counter()
-            for change in self._roster.expire(_elapsed()):
+            begin = self._monotonic()
+            for change in self._roster.expire(self._milliseconds()):
                 self._note(change)
-                if time.perf_counter() - begin > TURN_SECONDS:
+                if self._monotonic() - begin > TURN_SECONDS:
                     await asyncio.sleep(0)
-                    begin = time.perf_counter()
+                    begin = self._monotonic()
 
     async def notify(self) -> None:
         """Tell watchers of changes, and leave most of the core free, until cancelled."""
@@ -153,11 +154,11 @@ class Cluster:
                 self._faults.note("watchers", error)
 
     async def _tell_watchers(self) -> None:
-        begin = time.perf_counter()
-        for _ in self._watchers.flush(time.monotonic()):
-            if (took := time.perf_counter() - begin) > TURN_SECONDS:
+        begin = self._monotonic()
+        for _ in self._watchers.flush(self._monotonic()):
+            if (took := self._monotonic() - begin) > TURN_SECONDS:
                 await asyncio.sleep(REST * took)
-                begin = time.perf_counter()
+                begin = self._monotonic()
 
     def _note(self, change: PresenceChange) -> None:
         """A member elsewhere has changed. An error must not end the broker's task."""
@@ -166,7 +167,5 @@ class Cluster:
         except Exception as error:
             self._faults.note("presence", error, channel=change.channel)
 
-
-def _elapsed() -> int:
-    """Milliseconds of a monotonic clock."""
-    return time.monotonic_ns() // 1_000_000
+    def _milliseconds(self) -> int:
+        return int(self._monotonic() * 1000)

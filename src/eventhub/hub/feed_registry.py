@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from eventhub.brokers.base import Broker
 from eventhub.common.clock import unix_milliseconds
 from eventhub.common.faults import internal
+from eventhub.common.machine import Machine
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError
@@ -33,6 +34,7 @@ class FeedRegistry:
         tracing: GuardedTracing | None,
         tasks: Tasks,
         backpressure: Backpressure,
+        machine: Machine,
     ) -> None:
         self._metrics = metrics
         self._faults = metrics.faults
@@ -42,7 +44,9 @@ class FeedRegistry:
         self._history = HistoryReader(broker, tasks.spawn, self._give, self._serves, self._lose)
         self._schedule = FanoutSchedule(self._wrote, self._progressed, self._repair)
         self._evictions = EvictionQueue(_soon, self._faults.note)
-        self.repairs = Repairs(self._feeds.__contains__, self._resume, self.give_up)
+        self.repairs = Repairs(
+            self._feeds.__contains__, self._resume, self.give_up, machine.monotonic
+        )
         self.announcements = Announcements(broker, tasks, self._feeds.get, self.give_up)
 
     def __iter__(self) -> Iterator[Feed]:

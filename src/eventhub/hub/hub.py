@@ -6,6 +6,7 @@ from typing import Any
 
 from eventhub.brokers.base import Broker
 from eventhub.common.clock import unix_milliseconds
+from eventhub.common.machine import Machine
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.events.channel_types import ChannelTypes
@@ -27,8 +28,14 @@ class Hub:
     """Everything that sessions and requests ask of this node. `run` must be running."""
 
     def __init__(
-        self, types: ChannelTypes, broker: Broker, metrics: Metrics, tracing: Tracing | None = None
+        self,
+        types: ChannelTypes,
+        broker: Broker,
+        metrics: Metrics,
+        tracing: Tracing | None = None,
+        machine: Machine | None = None,
     ) -> None:
+        machine = machine or Machine()
         self.types = types
         self.metrics = metrics
         self.faults = metrics.faults
@@ -38,8 +45,10 @@ class Hub:
         self.spawn = self._tasks.spawn
         self.backpressure = Backpressure()
         self.publisher = Publisher(broker, metrics, self.faults)
-        self.feeds = FeedRegistry(broker, metrics, self.tracing, self._tasks, self.backpressure)
-        self.nodes = Cluster(broker, self.feeds.serving_failed, self.faults)
+        self.feeds = FeedRegistry(
+            broker, metrics, self.tracing, self._tasks, self.backpressure, machine
+        )
+        self.nodes = Cluster(broker, self.feeds.serving_failed, self.faults, machine)
         self.started = asyncio.Event()
         self.draining = False
         """About to stop, and not ready: open connections are served, new ones are rejected."""

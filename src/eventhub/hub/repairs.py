@@ -7,7 +7,6 @@ after RETRY_SECONDS, later: given up, its connections close and come back
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 
 RETRY_SECONDS = 0.5
@@ -15,17 +14,22 @@ REPAIRS, REPAIRS_SECONDS = 3, 10.0
 
 
 class Repairs:
-    """The channels that failed. `serves`: the channel has subscribers."""
+    """The channels that failed.
+
+    `serves`: the channel has subscribers. `monotonic` gives seconds.
+    """
 
     def __init__(
         self,
         serves: Callable[[str], bool],
         repair: Callable[[str], None],
         give_up: Callable[[str], None],
+        monotonic: Callable[[], float],
     ) -> None:
         self._serves = serves
         self._repair = repair
         self._give_up = give_up
+        self._monotonic = monotonic
         self._broken: set[str] = set()
         self._tried: dict[str, tuple[float, int]] = {}  # when the first time was, and how often
 
@@ -42,7 +46,7 @@ class Repairs:
 
     def _try(self, channel: str) -> None:
         self._broken.discard(channel)
-        now = time.monotonic()
+        now = self._monotonic()
         first, tries = self._tried.pop(channel, (now, 0))
         if now - first > REPAIRS_SECONDS:
             first, tries = now, 0

@@ -1,6 +1,7 @@
 """repairs.py: a channel that failed is repaired soon, a few times, and given up after that."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -16,7 +17,9 @@ class Channels:
         self.repaired: list[str] = []
         self.given_up: list[str] = []
         self.served = True
-        self.repairs = Repairs(lambda _: self.served, self.repaired.append, self.given_up.append)
+        self.repairs = Repairs(
+            lambda _: self.served, self.repaired.append, self.given_up.append, time.monotonic
+        )
 
     async def fail(self, channel: str) -> None:
         """A channel fails, and what is due is done."""
