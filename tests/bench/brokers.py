@@ -23,7 +23,7 @@ from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, NewEvent
 from eventhub.hub.hub import Hub
-from tests.harness.eventhub import nats_servers, redis_servers
+from tests.harness import nats_servers, redis_servers
 
 DATA = b'{"pad":"' + b"x" * 118 + b'"}'
 PUBLISHERS = 64

@@ -22,7 +22,7 @@ from tests.bench import cores
 from tests.fuzz.dear import EVENT, MESSAGES, PUBLISH, RECORDS, Recipe, corpus
 from tests.harness.clients import masked, metric
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.witness import Witness
+from tests.harness.witness import Witness
 
 STRANGERS, SECONDS = 10, 5.0
 KEY = "ehk_producer-0123456789"

@@ -16,8 +16,8 @@ from tests.bench.cases import MOST
 from tests.bench.load import Door, Load, Reading, beside, run
 from tests.bench.servers import EventHub
 from tests.bench.tools import build
+from tests.harness.background import repeated
 from tests.harness.clients import metric
-from tests.harness.eventhub.background import repeated
 
 HONEST = Load(50, publishers=2, rate=100, warm=1, seconds=4)
 CHANNELS = 1000

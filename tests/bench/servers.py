@@ -20,8 +20,8 @@ import jwt
 from tests.bench import cores
 from tests.bench.load import Door
 from tests.harness.eventhub import START_SECONDS, EventHubServer
-from tests.harness.eventhub.otlp import Collector
-from tests.harness.eventhub.ports import free_port
+from tests.harness.otlp import Collector
+from tests.harness.ports import free_port
 from tests.harness.redis_servers import RedisServer
 
 HERE = Path(__file__).parent

@@ -16,7 +16,7 @@ from tests.browser.elsewhere import Elsewhere
 from tests.conftest import Start
 from tests.harness.clients import SECONDS, WsClient, http
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.ports import free_port
+from tests.harness.ports import free_port
 
 BLOCKED = "chrome-error://chromewebdata/"
 EVENT = '{"sender":"eve","text":"x"}'

@@ -16,7 +16,7 @@ from tests.browser.test_landing import Visit, line, shell
 from tests.deploy.nginx import Nginx
 from tests.harness.clients import WsClient, http, ndjson, sse
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.haproxy import HAProxy
+from tests.harness.haproxy import HAProxy
 
 PAGE = (Path(__file__).parents[2] / "docs/operations.md").read_text()
 

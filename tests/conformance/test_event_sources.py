@@ -28,9 +28,9 @@ from tests.browser.conftest import ARGUMENTS
 from tests.deploy.nginx import Nginx
 from tests.harness.clients import SECONDS, http, metric
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.ports import free_port
-from tests.harness.eventhub.programs import program
-from tests.harness.eventhub.proxy import Proxy
+from tests.harness.ports import free_port
+from tests.harness.programs import program
+from tests.harness.proxy import Proxy
 
 HERE = Path(__file__).parent
 IN_BROWSER = ["Chromium", "event-source-polyfill", "reconnecting-eventsource", "fetch-event-source"]

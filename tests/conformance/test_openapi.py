@@ -22,8 +22,8 @@ from schemathesis.specs.openapi.checks import (
 from eventhub.auth.keys import hash_key
 from tests import SETTINGS
 from tests.harness.clients import SECONDS, http
+from tests.harness.credentials import SECRET, token
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.credentials import SECRET, token
 
 EXAMPLES = int(SETTINGS.get("EVENTHUB_TEST_EXAMPLES", "12"))
 CHECKS = [

@@ -19,7 +19,7 @@ from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event
-from tests.harness.eventhub import nats_servers, redis_servers
+from tests.harness import nats_servers, redis_servers
 
 PATIENCE = 30
 """Seconds: of tests, and of brokers where nothing is said about theirs."""

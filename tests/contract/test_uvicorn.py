@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.server import ServerState
 
-from tests.harness.eventhub.inventory import SOURCE
+from tests.harness.inventory import SOURCE
 from tests.harness.loop import in_loop
 
 IMPORTS = {

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import httpx
 
-from tests.harness.eventhub.ports import free_port
-from tests.harness.eventhub.programs import program
+from tests.harness.ports import free_port
+from tests.harness.programs import program
 
 SECONDS = 20
 Groups = list[list[str]]

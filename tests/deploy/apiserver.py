@@ -15,7 +15,7 @@ from typing import Any, Self
 import httpx
 
 from tests.deploy.chart import ROOT, Object
-from tests.harness.eventhub.ports import free_port
+from tests.harness.ports import free_port
 
 PROGRAMS = ROOT / ".apiserver"
 START_SECONDS = 120

@@ -19,8 +19,8 @@ import httpx
 
 from tests.harness.clients import http
 from tests.harness.eventhub import START_SECONDS
-from tests.harness.eventhub.ports import free_port
-from tests.harness.eventhub.programs import program
+from tests.harness.ports import free_port
+from tests.harness.programs import program
 
 ROOT = Path(__file__).parents[2]
 SUITE = "bookworm"

@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Self
 
 from tests.harness.eventhub import START_SECONDS
-from tests.harness.eventhub.ports import free_port
-from tests.harness.eventhub.programs import program
+from tests.harness.ports import free_port
+from tests.harness.programs import program
 
 CONF = Path(__file__).parents[2] / "deploy/nginx.conf"
 

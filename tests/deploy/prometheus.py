@@ -13,8 +13,8 @@ from typing import Any, Self
 import httpx
 import pytest
 
-from tests.harness.eventhub.ports import free_port
-from tests.harness.eventhub.programs import program
+from tests.harness.ports import free_port
+from tests.harness.programs import program
 
 START_SECONDS = 30
 Series = tuple[dict[str, str], float]

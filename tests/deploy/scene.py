@@ -19,11 +19,11 @@ import yaml
 from eventhub.auth.keys import hash_key
 from tests.deploy.expressions import CHART
 from tests.deploy.prometheus import Prometheus
+from tests.harness.background import repeated
 from tests.harness.certificates import Authority
 from tests.harness.clients import WsClient, frame, http, metric, raw, upgrade
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.background import repeated
-from tests.harness.eventhub.ports import free_port
+from tests.harness.ports import free_port
 from tests.harness.redis_servers import RedisServer
 
 BACKEND, OPERATOR = "ehk_backend-0123456789", "ehk_operator-0123456789"

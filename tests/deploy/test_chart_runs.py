@@ -24,7 +24,7 @@ from tests.deploy.pod import KEY, Container, Secrets, cluster_secrets, first, re
 from tests.deploy.switches import ALL
 from tests.harness.clients import SECONDS, http
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.ports import free_port
+from tests.harness.ports import free_port
 from tests.harness.redis_servers import RedisServer
 
 INSECURE: Object = ALL["a trusted network"]

@@ -16,7 +16,7 @@ import yaml
 
 from eventhub.config.settings import Settings
 from tests.deploy.image import ROOT
-from tests.harness.eventhub.programs import program
+from tests.harness.programs import program
 
 DCLINT = ROOT / "tests/conformance/node_modules/dclint"
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())

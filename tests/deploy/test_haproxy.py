@@ -13,7 +13,7 @@ from tests.deploy.failing import STOPPING, Failing, assert_all_come_back
 from tests.deploy.transports import MESSAGE, assert_all_receive_at_once
 from tests.harness.clients import NdjsonProducer, WsClient, http, raw, sse
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.haproxy import CONFIG, HAProxy
+from tests.harness.haproxy import CONFIG, HAProxy
 from tests.harness.redis_servers import RedisServer, wait_for
 
 NODE = "broker: {}\nproxies: [127.0.0.1]\nlog: {{access: true}}\nheartbeat: 1"

@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from tests.deploy.image import LOCKED_DOWN, ROOT
 from tests.deploy.sbom import hashes, versions
-from tests.harness.eventhub.programs import program
+from tests.harness.programs import program
 from tests.pythons import claimed
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

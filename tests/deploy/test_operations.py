@@ -15,10 +15,10 @@ import yaml
 from eventhub.config.settings import Settings
 from tests.conftest import Start
 from tests.deploy.chart import ci, one, render
+from tests.harness.background import repeated
 from tests.harness.clients import WsClient, http
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.background import repeated
-from tests.harness.eventhub.programs import program
+from tests.harness.programs import program
 from tests.harness.redis_servers import RedisServer, wait_for
 
 GUIDE = Path("docs/operations.md")

@@ -24,9 +24,9 @@ from tests.deploy.prometheus import Prometheus
 from tests.deploy.transports import MESSAGE, assert_all_receive_at_once
 from tests.harness.clients import WsClient, http, raw, sse
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.ports import free_port
-from tests.harness.eventhub.programs import program
 from tests.harness.nodes import trial
+from tests.harness.ports import free_port
+from tests.harness.programs import program
 from tests.harness.redis_servers import RedisServer, wait_for
 
 DEPLOY = CONF.parent

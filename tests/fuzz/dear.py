@@ -59,7 +59,7 @@ from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket.frame_parser import FrameParser
 from eventhub.session.interfaces import SessionLimits
 from tests.fuzz import dear_requests
-from tests.harness.eventhub.credentials import SECRET, token
+from tests.harness.credentials import SECRET, token
 from tests.unit.server.connections.manager_builder import build
 from tests.unit.server.security.test_authentication import authentication as made_guard
 from tests.unit.session.test_session import Client, Line, Node

@@ -13,14 +13,14 @@ from typing import Any, Self
 import httpx
 
 from tests.harness.clients import http
-from tests.harness.eventhub.ports import free_port
 from tests.harness.forked import Forked
+from tests.harness.ports import free_port
 
 START_SECONDS = 60
 COMMANDS = {
     "fast": ["eventhub", "serve"],
     "started": ["eventhub", "serve"],
-    "workers": ["tests.harness.eventhub.workers", "serve"],
+    "workers": ["tests.harness.workers", "serve"],
     "echo": ["tests.conformance.echo", "serve"],
     "asgi": [
         "uvicorn",

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, Self
 
-from tests.harness.eventhub.ports import free_port
-from tests.harness.eventhub.programs import program
+from tests.harness.ports import free_port
+from tests.harness.programs import program
 from tests.harness.redis_servers import wait_for
 
 CONFIG = Path(__file__).parents[2] / "deploy/haproxy.cfg"

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from tests import SETTINGS
-from tests.harness.eventhub.ports import free_port
-from tests.harness.eventhub.programs import program
+from tests.harness.ports import free_port
+from tests.harness.programs import program
 
 PROGRAM = SETTINGS.get("EVENTHUB_TEST_NATS_SERVER", "nats-server")
 START_SECONDS = 60

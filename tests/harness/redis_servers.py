@@ -18,8 +18,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from tests.harness.certificates import Authority, Pair
-from tests.harness.eventhub.ports import free_port
-from tests.harness.eventhub.programs import program
+from tests.harness.ports import free_port
+from tests.harness.programs import program
 
 START_SECONDS = 30
 Options = Sequence[str | int]

@@ -34,7 +34,7 @@ from eventhub.server.http.protocol import HttpProtocol, protocol_for
 from eventhub.server.process.server import Server
 from eventhub.server.security.connection_limits import raise_descriptors
 from eventhub.server.websocket.protocol import WebSocketProtocol
-from tests.harness.eventhub.credentials import SECRET, token
+from tests.harness.credentials import SECRET, token
 from tests.integration.crowd import Client, Crowd
 
 PATIENCE = 30

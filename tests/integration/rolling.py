@@ -22,7 +22,7 @@ from eventhub.server.process.loop_lag import measure_loop_lag
 from eventhub.server.security.connection_limits import raise_descriptors
 from tests.harness.clients import busiest, metric
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.haproxy import HAProxy
+from tests.harness.haproxy import HAProxy
 from tests.harness.nodes import Publisher, until
 from tests.harness.redis_servers import RedisServer
 from tests.integration.crowd import Crowd

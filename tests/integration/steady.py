@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.harness.background import repeated
 from tests.harness.clients import http, raw
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.background import repeated
 from tests.integration.steady_readers import WEBSOCKET, Steady, get, read
 
 CONFIG = """

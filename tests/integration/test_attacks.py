@@ -31,7 +31,7 @@ from tests.harness.clients import (
     upgrade,
 )
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.witness import Witness, resident
+from tests.harness.witness import Witness, resident
 from tests.integration.test_tls import CONFIG as TLS
 from tests.integration.test_tls import authority as authority
 from tests.integration.test_tls import files as files

@@ -17,9 +17,9 @@ from websockets.typing import Subprotocol
 
 from eventhub.auth.keys import hash_key
 from tests.harness.clients import WsClient, frame, http, masked, raw, upgrade
+from tests.harness.credentials import SECRET, jwk, private, public_pem, token
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.credentials import SECRET, jwk, private, public_pem, token
-from tests.harness.eventhub.jwks_server import JwksServer
+from tests.harness.jwks_server import JwksServer
 
 Start = Callable[..., EventHubServer]
 Channel = Callable[[str], str]

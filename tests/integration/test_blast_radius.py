@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.harness.clients import SECONDS, NdjsonProducer, WsClient, http, metric
+from tests.harness.credentials import jwk, token
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.credentials import jwk, token
-from tests.harness.eventhub.jwks_server import JwksServer
+from tests.harness.jwks_server import JwksServer
 from tests.integration.crowd import Crowd
 
 Start = Callable[..., EventHubServer]

@@ -12,8 +12,8 @@ import pytest
 
 from eventhub.auth.keys import hash_key
 from tests.harness.clients import SECONDS, WsClient, close_code, frame, masked, metric, raw, upgrade
+from tests.harness.credentials import SECRET, token
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.credentials import SECRET, token
 from tests.integration.test_attacks import HANDSHAKE
 
 Start = Callable[..., EventHubServer]

@@ -15,12 +15,12 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.harness.background import repeated
 from tests.harness.clients import SECONDS, WsClient, http, metric
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.background import repeated
-from tests.harness.eventhub.programs import program
-from tests.harness.eventhub.proxy import Proxy
 from tests.harness.loop import in_loop
+from tests.harness.programs import program
+from tests.harness.proxy import Proxy
 
 Start = Callable[..., EventHubServer]
 

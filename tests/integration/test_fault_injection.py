@@ -17,7 +17,7 @@ import pytest
 import structlog
 
 from eventhub.server.connections.turns import LoopTurns
-from tests.harness.eventhub.inventory import SOURCE, places
+from tests.harness.inventory import SOURCE, places
 from tests.integration.everything import everything
 from tests.integration.injections import INJECTIONS, PATIENCE, Fault, injected, world
 

@@ -25,9 +25,9 @@ from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, Event, NewEvent, Position, Receipt
 from eventhub.hub.hub import Hub
 from tests import SETTINGS
-from tests.harness.eventhub import nats_servers
-from tests.harness.eventhub.proxy import Proxy
+from tests.harness import nats_servers
 from tests.harness.nats_servers import Cluster, Server
+from tests.harness.proxy import Proxy
 from tests.integration.checker import CLEAN, Books, Node, on_nodes, until
 
 CHANNELS = ("log.a", "log.b", "log.c.d")

@@ -18,7 +18,7 @@ from eventhub.errors import BrokerUnavailable
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import NewEvent
 from eventhub.hub.hub import Hub
-from tests.harness.eventhub import nats_servers
+from tests.harness import nats_servers
 from tests.integration.checker import until
 
 INFO = (

@@ -15,7 +15,7 @@ from eventhub.brokers.redis import broker, shard
 from eventhub.brokers.redis.codec import slot
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.event import Age, Earliest, Last, Position
-from tests.harness.eventhub.proxy import Proxy
+from tests.harness.proxy import Proxy
 from tests.harness.redis_servers import RedisServer, cluster, wait_for
 from tests.integration.checker import CLEAN, Books, until
 from tests.integration.redis_nodes import CHANNEL, RedisNode, nodes

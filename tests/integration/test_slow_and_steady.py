@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.harness.background import repeated
 from tests.harness.certificates import Authority
 from tests.harness.clients import SECONDS, close_code, http, metric, raw
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.background import repeated
 from tests.integration.steady_readers import WEBSOCKET, Steady, get, read
 
 Start = Callable[..., EventHubServer]

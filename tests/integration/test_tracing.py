@@ -17,7 +17,7 @@ import pytest
 from eventhub.observability.tracing import parent_of
 from tests.harness.clients import WsClient, http, metric, ndjson
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventhub.otlp import Collector
+from tests.harness.otlp import Collector
 from tests.harness.redis_servers import RedisServer
 
 ROOT = Path(__file__).resolve().parents[2]

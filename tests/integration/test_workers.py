@@ -360,7 +360,7 @@ def test_a_port_in_use_is_told_though_workers_share_theirs(
 ) -> None:
     done = ending(
         tmp_path,
-        "tests.harness.eventhub.workers",
+        "tests.harness.workers",
         "serve",
         "--workers",
         str(workers),
@@ -388,7 +388,7 @@ def test_workers_that_cannot_start_are_given_up(tmp_path: Path) -> None:
     )
     (tmp_path / "broken.py").write_text(broken)
     (tmp_path / "eventhub.yaml").write_text("{port: 0, channels: {a: {payload: 'broken:Model'}}}")
-    done = ending(tmp_path, "tests.harness.eventhub.workers", "serve", "--workers", "2")
+    done = ending(tmp_path, "tests.harness.workers", "serve", "--workers", "2")
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert done.returncode == 1
     assert {event["exit_code"] for event in events if event["event"] == "worker_ended"} == {7}

@@ -13,7 +13,7 @@ from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.auth.tokens import TokenVerifier, UnknownKey
 from eventhub.auth.verification_keys import load_key
 from eventhub.errors import InvalidToken, Revoked, TokenExpired
-from tests.harness.eventhub.credentials import SECRET, token
+from tests.harness.credentials import SECRET, token
 
 KEY = "ehk_0123456789"
 

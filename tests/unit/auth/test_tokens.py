@@ -16,7 +16,7 @@ from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.auth.tokens import TOKEN_BYTES, TOKEN_DEPTH, TokenVerifier, UnknownKey
 from eventhub.auth.verification_keys import ALGORITHMS, VerificationKey, load_key
 from eventhub.errors import EventHubError, InvalidToken, TokenExpired
-from tests.harness.eventhub.credentials import (
+from tests.harness.credentials import (
     SECRET,
     claims,
     part,

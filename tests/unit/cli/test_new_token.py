@@ -8,7 +8,7 @@ from eventhub.auth.grants import Action
 from eventhub.config.loader import load
 from eventhub.hub.hub import Hub
 from eventhub.server.security.authentication import Authentication
-from tests.harness.eventhub.credentials import private, private_pem, public_pem
+from tests.harness.credentials import private, private_pem, public_pem
 from tests.unit.cli.runner import AUTH, refused, run
 
 

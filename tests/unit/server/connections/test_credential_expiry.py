@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.eventhub.credentials import SECRET
+from tests.harness.credentials import SECRET
 from tests.harness.loop import in_loop
 from tests.unit.server.connections.token_node import (
     END,

@@ -13,8 +13,8 @@ from eventhub.auth.principal import STRANGER, CredentialKind
 from eventhub.errors import TooManyConnections
 from eventhub.server.security import jwks
 from eventhub.session.deferred import DEFERRED_MESSAGES
-from tests.harness.eventhub.credentials import jwk, private, token
-from tests.harness.eventhub.jwks_server import JwksServer, reply
+from tests.harness.credentials import jwk, private, token
+from tests.harness.jwks_server import JwksServer, reply
 from tests.harness.loop import in_loop
 from tests.unit.server.connections.token_node import (
     END,

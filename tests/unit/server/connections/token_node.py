@@ -20,7 +20,7 @@ from eventhub.server.connections.deadlines import Deadlines
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.security.authentication import Authentication
 from eventhub.session.session import Session
-from tests.harness.eventhub.credentials import SECRET, token
+from tests.harness.credentials import SECRET, token
 
 KEY = "ehk_ana-0123456789"
 

@@ -25,8 +25,8 @@ from eventhub.server.messages.request_head import MAX_PARAMETERS
 from eventhub.server.security import authentication as module
 from eventhub.server.security import jwks
 from eventhub.server.security.authentication import OFFER, Authentication
-from tests.harness.eventhub.credentials import SECRET, jwk, private, public_pem, token
-from tests.harness.eventhub.jwks_server import JwksServer, reply
+from tests.harness.credentials import SECRET, jwk, private, public_pem, token
+from tests.harness.jwks_server import JwksServer, reply
 from tests.harness.loop import in_loop
 
 KEY, OPERATOR, OLD = "ehk_backend-0123456789", "ehk_operator-0123456789", "ehk_old-0123456789"

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from eventhub.auth.tokens import TokenVerifier
 from eventhub.server.security import jwks as module
 from eventhub.server.security.jwks import BYTES, KeySet, read
-from tests.harness.eventhub.credentials import jwk, private, token
-from tests.harness.eventhub.jwks_server import JwksServer, Respond, reply
+from tests.harness.credentials import jwk, private, token
+from tests.harness.jwks_server import JwksServer, Respond, reply
 from tests.harness.loop import in_loop
 
 
