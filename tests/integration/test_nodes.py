@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 from tests import SETTINGS
+from tests.harness import nats_servers
 from tests.harness.clients import WsClient, http
-from tests.harness.eventhub import EventHubServer, nats_servers
+from tests.harness.eventhub import EventHubServer
 from tests.harness.nodes import Books, Trial, trial
 from tests.harness.proxy import Proxy
 from tests.harness.redis_servers import RedisServer
