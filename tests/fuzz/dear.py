@@ -184,7 +184,7 @@ def request(payload: str) -> PublishRequest:
 
 def event(payload: str, data: bytes) -> None:
     """A whole body of a POST."""
-    request(payload).decode(data)
+    request(payload).decoder.decode(data)
 
 
 def form(data: bytes) -> None:

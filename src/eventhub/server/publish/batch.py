@@ -71,20 +71,20 @@ class BatchDecoder:
         start, end, alone = part
         if alone and (error := self._size_error(body[start:end])) is not None:
             self._refuse(error)
-            self._request.check_count(len(self._outcomes))
+            self._request.decoder.check_count(len(self._outcomes))
         else:
             await self._decode_array(b"[%b]" % body[start:end], body, start - 1, share)
 
     async def _decode_array(self, array: bytes, body: bytes, start: int, share: TurnShare) -> None:
         """Decode an array that begins at `start` of the body: all at once, or else item by item."""
-        if (events := self._request.decode_all(array, len(self._outcomes))) is not None:
+        if (events := self._request.decoder.decode_all(array, len(self._outcomes))) is not None:
             self._outcomes += events
-            self._request.check_count(len(self._outcomes))
+            self._request.decoder.check_count(len(self._outcomes))
             return
         if share.over:
             await share.next_turn()
         items = _parse_items(array, body, start)
-        self._request.check_count(len(self._outcomes) + len(items))
+        self._request.decoder.check_count(len(self._outcomes) + len(items))
         # An item is popped when it is decoded: while others have their turn, a garbage collection
         # would otherwise visit all items again.
         items.reverse()
@@ -105,7 +105,7 @@ class BatchDecoder:
         try:
             item = dump(value)
             size = len(item)
-            event = self._request.decode(item, len(self._outcomes), detailed=detailed)
+            event = self._request.decoder.decode(item, len(self._outcomes), detailed=detailed)
             self._outcomes.append(event)
         except EventHubError as error:
             self._refuse(error)

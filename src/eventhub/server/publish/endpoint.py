@@ -105,7 +105,7 @@ class PublishEndpoint:
         """Store the body's events and send the response. Raises EventHubError."""
         request.begin_trace()
         if request.is_traced:
-            note(scope, trace_id=trace_id_of(request.attributes))
+            note(scope, trace_id=request.trace_id)
         try:
             is_batch = body.lstrip(b" \t\r\n")[:1] == b"[" and not request.is_cloudevent
             await (self._publish_batch if is_batch else self._publish_event)(request, body, send)
@@ -122,7 +122,7 @@ class PublishEndpoint:
             await self._send_results(request, (error,), send)
         except Exception as error:
             self._manager.hub.faults.note(
-                "publish", error, channel=request.channel, trace_id=trace_id_of(request.attributes)
+                "publish", error, channel=request.channel, trace_id=request.trace_id
             )
             raise internal() from None
 
@@ -134,7 +134,7 @@ class PublishEndpoint:
                 " body in chunks"
             )
         if len(body) <= SMALL_EVENT_BYTES:
-            event = request.decode(body)
+            event = request.decoder.decode(body)
         else:
             event = await self._decode_large(request, body)
         (outcome,) = await request.publish(self._manager.hub, (event,))
@@ -151,7 +151,7 @@ class PublishEndpoint:
         if self._manager.turns.over:
             await self._manager.turns.next_turn(size=len(body))
         with TurnShare(self._manager.turns):
-            return request.decode(body)
+            return request.decoder.decode(body)
 
     async def _publish_batch(self, request: PublishRequest, body: bytes, send: Send) -> None:
         rejected = partial(self._manager.hub.rejected, request.channel)

@@ -195,7 +195,7 @@ class NdjsonPublish:
             if not line or line.isspace():
                 return None
             detailed = self._response.rejected < DETAILED_REFUSALS
-            return self._request.decode(line, self._lines_read, detailed=detailed)
+            return self._request.decoder.decode(line, self._lines_read, detailed=detailed)
         except EventHubError as error:
             self._manager.hub.rejected(self._request.channel, error)
             self._response.refuse(self._lines_read, error)

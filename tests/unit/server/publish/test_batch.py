@@ -17,6 +17,7 @@ from eventhub.events.event import NewEvent
 from eventhub.events.schema import ModelSchema
 from eventhub.server.connections.turns import BURST, SLICE_SECONDS, LoopTurns
 from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS, BatchDecoder
+from eventhub.server.publish.decoder import EventDecoder
 from eventhub.server.publish.handling import DETAILED_REFUSALS
 from eventhub.server.publish.request import PublishRequest
 from tests.harness.loop import in_loop
@@ -260,15 +261,15 @@ async def test_many_small_items_are_decoded_in_groups(
     slow()
     batch = Batch("json")
     sizes: list[int] = []
-    whole = PublishRequest.decode_all
+    whole = EventDecoder.decode_all
 
-    def decode_all(request: PublishRequest, array: bytes, first: int = 0) -> list[NewEvent] | None:
-        found = whole(request, array, first)
+    def decode_all(decoder: EventDecoder, array: bytes, first: int = 0) -> list[NewEvent] | None:
+        found = whole(decoder, array, first)
         sizes.append(len(found or ()))
         return found
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PublishRequest, "decode_all", decode_all)
+        patch.setattr(EventDecoder, "decode_all", decode_all)
         found = await batch.take(b"[%b]" % body)
     assert [each.data for each in found if isinstance(each, NewEvent)] == [
         orjson.dumps(item) for item in orjson.loads(b"[%b]" % body)

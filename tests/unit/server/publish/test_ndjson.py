@@ -32,6 +32,13 @@ def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eventhub.server.connections.turns.thread_time", lambda: 0.0)
 
 
+class FakeDecoder:
+    """Makes an event of every line."""
+
+    def decode(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
+        return NewEvent("logs.a", body, 0)
+
+
 class FakeRequest:
     """A request for which every line is an event."""
 
@@ -41,9 +48,7 @@ class FakeRequest:
     headers: Mapping[bytes, bytes] = {}
     key: str | None = None
     limits = SimpleNamespace(event_bytes=LIMIT)
-
-    def decode(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
-        return NewEvent(self.channel, body, 0)
+    decoder = FakeDecoder()
 
     def begin_trace(self) -> None: ...
 

@@ -1,0 +1,95 @@
+"""Decodes the JSON of a publish request into events that fit the channel type.
+
+`batch.py` and `ndjson.py` call it for each part of an array and for each line.
+"""
+
+from collections.abc import Callable
+from itertools import repeat
+
+from eventhub.common.nesting import check_depth
+from eventhub.config.limit_settings import LimitSettings
+from eventhub.errors import PayloadTooLarge
+from eventhub.events.channel_types import ChannelType
+from eventhub.events.event import NewEvent, build_many
+from eventhub.observability.tracing import Attributes
+from eventhub.server.connections.limit_errors import too_large
+
+
+class EventDecoder:
+    """Decodes the events of one request."""
+
+    __slots__ = ("_channel", "_channel_type", "_key", "_limits", "_now", "_part", "attributes")
+
+    def __init__(
+        self,
+        channel: str,
+        channel_type: ChannelType,
+        limits: LimitSettings,
+        now: Callable[[], int],
+        key: str | None,
+        part: str,
+    ) -> None:
+        """`part` is what the body consists of, for the keys of parts: `item` or `line`."""
+        self._channel = channel
+        self._channel_type = channel_type
+        self._limits = limits
+        self._now = now
+        self._key = key
+        self._part = part
+        self.attributes: Attributes = None
+        """The attributes of each event that is decoded from now on."""
+
+    def decode(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
+        """Validate one event. Raises EventHubError.
+
+        `index` is its place in an array or a stream. `detailed`: the error lists the faults.
+        """
+        if len(body) > self._limits.event_bytes:
+            raise too_large(
+                f"the event has {len(body)} bytes", "event_bytes", self._limits.event_bytes
+            )
+        check_depth(body, self._limits.depth, "limits.depth")
+        data = self._channel_type.canonical(body, detailed=detailed)
+        key = self._key if index is None or self._key is None else self._key_of_part(index)
+        return NewEvent(self._channel, data, self._now(), self.attributes, key)
+
+    def decode_all(self, array: bytes, first: int = 0) -> list[NewEvent] | None:
+        """Validate the items of a JSON array together. None if any of them is refused.
+
+        `first` is the place of the first item, where the array is a part of a longer one.
+        """
+        if (found := self._channel_type.schema.canonical_all(array)) is None:
+            return None
+        size, depth = self._limits.event_bytes, self._limits.depth
+        if any(len(data) > size or data.count(b"{") + data.count(b"[") > depth for data in found):
+            return None
+        keys = (
+            repeat(None)
+            if self._key is None
+            else map(self._key_of_part, range(first, first + len(found)))
+        )
+        rows = zip(
+            repeat(self._channel),
+            found,
+            repeat(self._now()),
+            repeat(self.attributes),
+            keys,
+            strict=False,  # all but `found` have no end
+        )
+        return build_many(NewEvent, rows)
+
+    def check_count(self, count: int) -> None:
+        """Raises PayloadTooLarge if an array has more events than limits.batch."""
+        if count > self._limits.batch:
+            raise PayloadTooLarge(
+                f"the array has more than {self._limits.batch} events, which is the limit"
+                " (limits.batch); send fewer, or a stream"
+            ).with_limit("batch")
+
+    def _key_of_part(self, index: int) -> str:
+        """The key of an item or a line.
+
+        The space in it makes it different from every producer's key. The word makes the key of an
+        item different from that of a line.
+        """
+        return f"{self._key} {self._part} {index}"

@@ -1,0 +1,117 @@
+"""The headers of a publish request that say what its events are, parsed and checked."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from starlette.types import Scope
+
+from eventhub.errors import InvalidRequest, UnsupportedMediaType
+from eventhub.events.event import ATTRIBUTE_LENGTH
+from eventhub.observability.tracing import parent_of
+from eventhub.session.commands import KEY_LENGTH
+
+NDJSON_TYPES = frozenset(
+    b"application/" + name
+    for name in (b"x-ndjson", b"ndjson", b"jsonl", b"x-jsonl", b"jsonlines", b"x-jsonlines")
+)
+CLOUDEVENT_HEADERS = frozenset((b"ce-specversion", b"ce-id"))
+"""Every CloudEvent in binary mode has both (CloudEvents HTTP binding, 3.1). With either of them,
+the whole body is the data of one event.
+"""
+ATTRIBUTE_HEADERS = {
+    b"ce-source": "source",
+    b"ce-subject": "subject",
+    b"ce-type": "type",
+    b"traceparent": "traceparent",
+}
+MAX_ENCODED = 12
+"""Bytes of a character, percent-encoded: four bytes of UTF-8."""
+_KEY = re.compile(rb"[!-~]{1,%d}" % KEY_LENGTH)
+
+
+def media_type_of(headers: Mapping[bytes, bytes]) -> bytes:
+    """The media type of the body, in lower case and without parameters."""
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+
+
+def is_cloudevent(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the whole body is the data of one CloudEvent."""
+    return not CLOUDEVENT_HEADERS.isdisjoint(headers)
+
+
+def check_body_type(media_type: bytes, headers: Mapping[bytes, bytes]) -> None:
+    """Raises UnsupportedMediaType for a compressed body and for other CloudEvents than binary."""
+    if codings := _content_codings(headers.get(b"content-encoding", b"")):
+        raise UnsupportedMediaType(
+            f"the body's Content-Encoding is {codings}; expected a body that is not compressed,"
+            " without Content-Encoding"
+        )
+    if media_type.startswith(b"application/cloudevents"):
+        raise UnsupportedMediaType(
+            f"the body is {media_type.decode('latin-1')[:60]}: CloudEvents in structured"
+            " or batch mode; expected binary mode: the data as application/json, and the"
+            " attributes in the headers ce-id, ce-source, ce-specversion and ce-type"
+        )
+    if media_type in NDJSON_TYPES and is_cloudevent(headers):
+        raise UnsupportedMediaType(
+            "the body is NDJSON, but a header ce-id or ce-specversion says that it is one"
+            " CloudEvent; expected its data as application/json, or NDJSON without these two"
+            " headers"
+        )
+
+
+def prefer_of(scope: Scope, headers: Mapping[bytes, bytes]) -> bytes | None:
+    """All Prefer headers, joined with commas. None without one."""
+    if b"prefer" not in headers:
+        return None
+    return b",".join(value for name, value in scope["headers"] if name == b"prefer")
+
+
+def idempotency_key_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The Idempotency-Key. Raises InvalidRequest."""
+    if (key := headers.get(b"idempotency-key")) is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise InvalidRequest(
+            f"Idempotency-Key is {key[:40].decode('latin-1')!r}, {len(key)} bytes; expected 1 to"
+            f" {KEY_LENGTH} visible ASCII characters"
+        )
+    return key.decode("ascii")
+
+
+def attributes_of(headers: Mapping[bytes, bytes]) -> dict[str, str] | None:
+    """The attributes of each event, None without any. Raises InvalidRequest."""
+    attributes = {}
+    for header, name in ATTRIBUTE_HEADERS.items():
+        if (value := headers.get(header)) is None:
+            continue
+        if header == b"traceparent" and parent_of({name: value.decode("latin-1")}) is None:
+            continue  # a malformed traceparent is ignored (W3C Trace Context, 3.2.3)
+        attributes[name] = _attribute(header, value)
+    return attributes or None
+
+
+def _content_codings(value: bytes) -> str:
+    """The codings of a Content-Encoding (RFC 9110, 8.4) but for `identity`, which does nothing."""
+    names = (name.strip().lower() for name in value.decode("latin-1").split(","))
+    return ", ".join(name[:40] for name in names if name not in ("", "identity"))
+
+
+def _attribute(header: bytes, value: bytes) -> str:
+    """Percent-decoded, as the CloudEvents HTTP binding encodes non-ASCII characters (3.1.3.2)."""
+    if len(value) > MAX_ENCODED * ATTRIBUTE_LENGTH:  # decoding a long one costs much CPU time
+        raise InvalidRequest(
+            f"the header {header.decode()} has {len(value)} bytes; expected 1 to"
+            f" {ATTRIBUTE_LENGTH} characters"
+        )
+    try:
+        text = unquote(value.decode("utf-8"), errors="strict")
+    except UnicodeDecodeError:
+        raise InvalidRequest(f"the header {header.decode()} is not UTF-8") from None
+    if not 1 <= len(text) <= ATTRIBUTE_LENGTH:
+        raise InvalidRequest(
+            f"the header {header.decode()} has {len(text)} characters; expected 1 to"
+            f" {ATTRIBUTE_LENGTH}"
+        )
+    return text

@@ -1,0 +1,39 @@
+"""server/publish/headers.py: body types, attributes."""
+
+import pytest
+
+from eventhub.server.publish.headers import (
+    NDJSON_TYPES,
+    attributes_of,
+    check_body_type,
+    is_cloudevent,
+    media_type_of,
+)
+
+TRACEPARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+def test_content_coding_identity_is_no_coding() -> None:
+    check_body_type(b"application/json", {b"content-encoding": b"Identity, identity"})
+
+
+@pytest.mark.parametrize(
+    "media_type", [b"application/x-ndjson", b"Application/JSONL; charset=utf-8"]
+)
+def test_ndjson_has_several_media_types(media_type: bytes) -> None:
+    assert media_type_of({b"content-type": media_type}) in NDJSON_TYPES
+    assert media_type_of({b"content-type": b"application/json"}) not in NDJSON_TYPES
+
+
+def test_a_cloudevent_is_known_by_its_headers() -> None:
+    assert is_cloudevent({b"ce-specversion": b"1.0"})
+    assert not is_cloudevent({b"ce-source": b"a"})
+
+
+def test_attributes_are_percent_decoded() -> None:
+    assert attributes_of({b"ce-source": b"caf%C3%A9"}) == {"source": "café"}
+
+
+def test_a_traceparent_is_an_attribute_unless_it_is_malformed() -> None:
+    assert attributes_of({b"traceparent": TRACEPARENT}) == {"traceparent": TRACEPARENT.decode()}
+    assert attributes_of({b"traceparent": b"nonsense"}) is None
