@@ -27,6 +27,11 @@ class Wire:
         return b"".join(self.data).decode().splitlines()
 
     @property
+    def failed(self) -> list[str]:
+        """The codes of its errors."""
+        return [error.code for error in self.errors]
+
+    @property
     def messages(self) -> list[dict[str, Any]]:
         """Of the encoding LINES."""
         return [json.loads(line) for line in self.lines]
@@ -44,4 +49,4 @@ class Wire:
 
     def told(self, kind: str) -> int:
         """How many messages of this type it was given."""
-        return sum(f'"type":"{kind}"' in line for line in self.lines)
+        return sum(data.count(f'"type":"{kind}"'.encode()) for data in self.data)

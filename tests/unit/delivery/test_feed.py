@@ -2,7 +2,6 @@
 `Reader.told`.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import orjson
@@ -10,40 +9,19 @@ import pytest
 
 from eventhub.delivery import fanout as fanout_module
 from eventhub.delivery import recent as recent_module
-from eventhub.delivery.encoding import EVENT_STREAM, LINES, WEBSOCKET, Encoding
+from eventhub.delivery.encoding import EVENT_STREAM, LINES, WEBSOCKET
 from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
-from eventhub.errors import EventHubError, SlowConsumer
+from eventhub.errors import SlowConsumer
 from eventhub.events.channel_types import SlowReaderPolicy
 from eventhub.events.event import Age, Earliest, Event, Last, Latest, Position, Since
 from eventhub.events.schema import ModelSchema
 from tests.harness.builders import CHAT, READING, FeedDesk, ModelLog, channel_type
+from tests.harness.wire import Wire
 
 CHANNEL = "chat.lobby"
 STARTED = ["subscribed a-0, head a-0"]
-
-
-class Wire:
-    """A writer that is full when the test says so, or from its `room`th write on."""
-
-    def __init__(self, encoding: Encoding = LINES, room: int = 1_000_000) -> None:
-        self.encoding = encoding
-        self.full = False
-        self.room = room
-        self.data: list[bytes] = []
-        self.errors: list[EventHubError] = []
-        self.on_fail: Callable[[], None] = lambda: None
-
-    def write(self, data: bytes) -> None:
-        self.data.append(data)
-        self.full = self.full or len(self.data) >= self.room
-
-    def fail(self, error: EventHubError) -> None:
-        self.errors.append(error)
-        self.on_fail()
-
-    def abort(self) -> None: ...
 
 
 class Reader:

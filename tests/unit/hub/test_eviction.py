@@ -3,36 +3,14 @@
 from collections.abc import Callable
 from functools import partial
 
-from eventhub.delivery.encoding import LINES, Encoding
 from eventhub.delivery.subscriber import Subscriber
-from eventhub.errors import EventHubError, SlowConsumer
+from eventhub.errors import SlowConsumer
 from eventhub.events.event import Latest
 from eventhub.hub import eviction as endings_module
 from eventhub.hub.eviction import EvictionQueue
+from tests.harness.wire import Wire
 
 ERROR = SlowConsumer("full")
-
-
-class Wire:
-    """A writer that does what a test says when it is ended."""
-
-    encoding: Encoding = LINES
-    full = True
-
-    def __init__(self) -> None:
-        self.failed: list[EventHubError] = []
-        self.aborted = False
-        self.on_fail: Callable[[], None] = lambda: None
-
-    def write(self, data: bytes) -> None:
-        raise AssertionError(data)
-
-    def fail(self, error: EventHubError) -> None:
-        self.failed.append(error)
-        self.on_fail()
-
-    def abort(self) -> None:
-        self.aborted = True
 
 
 class Loop:
@@ -61,7 +39,7 @@ class Loop:
         return bool(due)
 
     def ended(self) -> list[int]:
-        return [len(wire.failed) for wire in self.wires]
+        return [len(wire.errors) for wire in self.wires]
 
 
 def test_nothing_is_ended_from_inside_the_call_and_each_once() -> None:
@@ -71,7 +49,7 @@ def test_nothing_is_ended_from_inside_the_call_and_each_once() -> None:
     assert loop.ended() == [0, 0]
     assert loop.turn()
     assert loop.ended() == [1, 1]
-    assert loop.wires[0].failed == [ERROR]
+    assert loop.wires[0].errors == [ERROR]
     assert not loop.turn()
 
 
@@ -80,8 +58,9 @@ def test_ends_that_lead_to_ends_are_no_recursion() -> None:
     for number, wire in enumerate(loop.wires[:-1]):
         wire.on_fail = partial(loop.add, number + 1)
     loop.add(0)
-    while loop.turn():
-        pass
+    for _ in loop.wires:
+        assert loop.turn()
+    assert not loop.turn()
     assert loop.ended() == [1] * 5000
 
 

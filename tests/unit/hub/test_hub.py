@@ -11,7 +11,7 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.common.faults import internal
 from eventhub.delivery import fanout as fanout_module
 from eventhub.delivery import recent as recent_module
-from eventhub.delivery.encoding import LINES, Encoding
+from eventhub.delivery.encoding import LINES
 from eventhub.delivery.fanout import Fanout
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
@@ -49,33 +49,24 @@ from eventhub.hub.hub import READ_SLICE, Hub
 from eventhub.observability.metrics import Metrics
 from eventhub.presence.notifier import PresenceWatchers
 from eventhub.presence.roster import Roster
+from tests.harness.wire import Wire
 
 
-class Wire:
+class Owned(Wire):
     """A writer whose owner leaves as soon as it fails, as connections do."""
 
-    encoding: Encoding = LINES
-
     def __init__(self, node: "Node") -> None:
+        super().__init__()
         self.node = node
-        self.full = False
-        self.lines: list[str] = []
-        self.failed: list[str] = []
         self.subscribers: list[Subscriber] = []
-
-    def write(self, data: bytes) -> None:
-        self.lines += data.decode().splitlines()
-
-    def fail(self, error: EventHubError) -> None:
-        self.failed.append(error.code)
-        for subscriber in self.subscribers:
-            self.node.hub.unsubscribe(subscriber)
+        self.on_fail = self._leave
 
     def abort(self) -> None:
         self.fail(internal())
 
-    def told(self, kind: str) -> int:
-        return sum(f'"type":"{kind}"' in line for line in self.lines)
+    def _leave(self) -> None:
+        for subscriber in self.subscribers:
+            self.node.hub.unsubscribe(subscriber)
 
 
 class Flaky(MemoryBroker):
@@ -130,9 +121,9 @@ class Node:
         self.hub = Hub(types, self.broker, self.metrics)
 
     def subscribe(
-        self, channel: str, since: Since | None = None, member: str = "", wire: Wire | None = None
-    ) -> Wire:
-        wire = wire or Wire(self)
+        self, channel: str, since: Since | None = None, member: str = "", wire: Owned | None = None
+    ) -> Owned:
+        wire = wire or Owned(self)
         subscriber = Subscriber(channel, since or Latest(), wire, self._started, member)
         self.hub.subscribe(subscriber)
         wire.subscribers.append(subscriber)
@@ -295,7 +286,7 @@ def test_large_audiences_share_the_turns_of_the_loop(monkeypatch: pytest.MonkeyP
     run(scenario)
 
 
-class Counted(Wire):
+class Counted(Owned):
     """Counts the writes to all that have the same `turns`, in each turn of the loop."""
 
     def __init__(self, node: Node, turns: list[int]) -> None:

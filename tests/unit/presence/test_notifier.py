@@ -10,13 +10,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from eventhub.delivery.encoding import LINES, WEBSOCKET, Encoding
+from eventhub.delivery.encoding import LINES, WEBSOCKET
 from eventhub.delivery.subscriber import Subscriber
-from eventhub.errors import EventHubError
 from eventhub.events.event import Latest
 from eventhub.presence import notifier as watchers_module
 from eventhub.presence.notifier import CROWD_SECONDS, PresenceWatchers
 from eventhub.presence.roster import PresenceChange, Roster
+from tests.harness.wire import Wire
 
 CROWD, SLICE, CHANGES, BEGINNINGS = 6, 2, 4, 3
 
@@ -25,24 +25,8 @@ def _raise(subscriber: Subscriber, error: Exception) -> None:
     raise error
 
 
-class Wire:
-    """A writer that remembers."""
-
-    encoding: Encoding = LINES
-
-    def __init__(self) -> None:
-        self.full = False
-        self.writes = 0
-        self.messages: list[dict[str, Any]] = []
-
-    def write(self, data: bytes) -> None:
-        self.writes += 1
-        self.messages += map(json.loads, data.splitlines())
-
-    def fail(self, error: EventHubError) -> None:
-        raise AssertionError("nobody is ended for presence")
-
-    def abort(self) -> None: ...
+def _nobody_is_ended() -> None:
+    raise AssertionError("for presence")
 
 
 class Room:
@@ -69,6 +53,7 @@ class Room:
 
     def watch(self) -> tuple[Wire, Subscriber, dict[str, Any]]:
         wire = Wire()
+        wire.on_fail = _nobody_is_ended
         subscriber = Subscriber("chat.a", Latest(), wire, lambda *_: None, watching=True)
         fields = self.watchers.add(subscriber)
         return (
@@ -124,7 +109,7 @@ def test_changes_are_gathered_and_told_in_one_write() -> None:
     assert (wire.messages, room.woken) == ([], 1)
     room.flush()
     assert wire.messages == [change("join", "bob"), change("leave", "ana")]
-    assert wire.writes == 1
+    assert len(wire.data) == 1
     assert not room.watchers.due
     room.come("cem")
     assert room.woken == 2
@@ -396,7 +381,7 @@ class Lists(RuleBasedStateMachine):
                     case "leave":
                         assert known is not None
                         known = [member for member in known if member != message["member"]["id"]]
-            wire.messages.clear()
+            wire.data.clear()
             self.lists[subscriber] = (wire, known)
 
     def teardown(self) -> None:
