@@ -18,8 +18,9 @@ DEADLINES = {"after", "set"}
 """The same, of what is called `deadlines`."""
 CALLS = {
     "_end", "_fail", "_give", "_keep", "_lose", "_note", "_send", "_serve", "_write", "abort",
-    "beat", "buffered", "contain",
-    "contained", "decided", "deliver", "fail", "failed", "gap", "goodbye", "on_message",
+    "buffered", "contain",
+    "contained", "decided", "deliver", "fail", "failed", "gap", "goodbye", "heartbeat",
+    "on_message",
     "last_call", "_last_call", "retire", "send_away",
     "serving_failed", "started", "tell", "broadcast", "write", "write_all",
 }  # fmt: skip

@@ -508,7 +508,7 @@ INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {
         "eventhub.server.websocket.reader:FrameReader._first_message_is_late",
         silence,
     ),
-    "heartbeat": ("eventhub.server.websocket.protocol:WebSocketProtocol.beat", a_heartbeat),
+    "heartbeat": ("eventhub.server.websocket.protocol:WebSocketProtocol.heartbeat", a_heartbeat),
     "message in parts": (
         "eventhub.server.websocket.reader:FrameReader._check_message",
         a_message_in_parts,

@@ -234,7 +234,9 @@ _REASONS = {
     "server/app.py:Application._lifespan:set_exception_handler": (
         "counts and logs, and suppresses what that raises"
     ),
-    "server/app.py:_beat:beat": "a signal to the supervisor; its loop is begun again (Faults.kept)",
+    "server/app.py:_send_heartbeats:heartbeat": (
+        "a signal to the supervisor; its loop is begun again (Faults.kept)"
+    ),
     "server/process/tls.py:Certificates.run:to_thread": (
         "reads files; its loop is begun again (Faults.kept)"
     ),

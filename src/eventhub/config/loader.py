@@ -143,8 +143,8 @@ def _yaml_fault(error: Exception) -> str:
     if not isinstance(error, yaml.MarkedYAMLError):
         return str(error)
     mark = error.problem_mark or error.context_mark
-    told = ", ".join(part for part in (error.context, error.problem) if part)
-    return f"{told}, line {mark.line + 1}, column {mark.column + 1}" if mark else told
+    problem = ", ".join(part for part in (error.context, error.problem) if part)
+    return f"{problem}, line {mark.line + 1}, column {mark.column + 1}" if mark else problem
 
 
 def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

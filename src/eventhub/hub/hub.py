@@ -194,8 +194,8 @@ class Hub:
             reasons["hub"] = "ended" if self.ended else "not started"
         if self.draining:
             reasons["server"] = "about to stop"
-        if why := self._broker.unready():
-            reasons["broker"] = why
+        if reason := self._broker.unready():
+            reasons["broker"] = reason
         return reasons
 
     async def readings(self) -> AsyncIterator[Reading]:

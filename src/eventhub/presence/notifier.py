@@ -27,24 +27,24 @@ CROWD = 200
 CROWD_SECONDS = 1.0
 SLICE = 250
 """Watchers that are written to without a pause."""
-CHANGES = 32
+MAX_CHANGES = 32
 """With more changes, watchers are sent all members."""
 BEGINNINGS = 8
 """Parts of the gathered changes. A watcher begins one; later watchers are sent all members."""
 
-News = dict[str, bool]
+Changes = dict[str, bool]
 """Members that joined (True) or left (False), without those that did both."""
 
 
 class ChannelWatchers:
     """The watchers of one channel, and the changes to tell them."""
 
-    __slots__ = ("_listed", "behind", "crowded", "news", "told", "watching")
+    __slots__ = ("_listed", "behind", "changes", "crowded", "last_told", "watching")
 
     def __init__(self) -> None:
         self.watching: dict[Subscriber, int] = {}
-        """Each watcher, and the part of `news` with which it began."""
-        self.news: list[News] = [{}]
+        """Each watcher, and the part of `changes` with which it began."""
+        self.changes: list[Changes] = [{}]
         """Changes that have not been sent, in parts. A new watcher begins a part. Not kept for a
         crowd.
         """
@@ -52,7 +52,7 @@ class ChannelWatchers:
         """Watchers that must be sent all members."""
         self.crowded = False
         """The watchers have been told as a crowd, and do not know all names."""
-        self.told = 0.0
+        self.last_told = 0.0
         """When the crowd was last told, in seconds."""
         self._listed: bytearray | None = None
 
@@ -65,21 +65,21 @@ class ChannelWatchers:
             self._listed += (b"," if self._listed else b"") + _named(member)
         else:
             self._listed = None
-        _add(self.news[-1], member, joined=joined)
+        _add(self.changes[-1], member, joined=joined)
 
     def begin(self, subscriber: Subscriber) -> None:
         """Add a watcher that knows all members of this moment."""
-        if self.news[-1] and len(self.news) < BEGINNINGS:
-            self.news.append({})
-        elif self.news[-1]:
+        if self.changes[-1] and len(self.changes) < BEGINNINGS:
+            self.changes.append({})
+        elif self.changes[-1]:
             self.behind[subscriber] = None
-        self.watching[subscriber] = len(self.news) - 1
+        self.watching[subscriber] = len(self.changes) - 1
 
-    def since(self, part: int) -> News:
+    def since(self, part: int) -> Changes:
         """The changes since a part began."""
-        changed: News = {}
-        for news in self.news[part:]:
-            for member, joined in news.items():
+        changed: Changes = {}
+        for changes in self.changes[part:]:
+            for member, joined in changes.items():
                 _add(changed, member, joined=joined)
         return changed
 
@@ -91,7 +91,7 @@ class ChannelWatchers:
 
     def forget(self) -> None:
         """The changes have been sent, or are about to be."""
-        self.news = [{}]
+        self.changes = [{}]
         self.watching = dict.fromkeys(self.watching, 0)
 
 
@@ -154,11 +154,11 @@ class PresenceWatchers:
             if watchers is None or channel not in self._due:
                 continue  # the last watcher has left meanwhile
             crowd = self._is_crowd(channel, watchers)
-            if (crowd or watchers.crowded) and now < watchers.told + CROWD_SECONDS:
+            if (crowd or watchers.crowded) and now < watchers.last_told + CROWD_SECONDS:
                 continue
             del self._due[channel]
             if crowd or watchers.crowded:
-                watchers.crowded, watchers.told = crowd, now
+                watchers.crowded, watchers.last_told = crowd, now
                 yield from self._tell_crowd(channel, watchers)
             else:
                 self._tell_each(channel, watchers)
@@ -172,12 +172,12 @@ class PresenceWatchers:
     def _tell_each(self, channel: str, watchers: ChannelWatchers) -> None:
         """Send each watcher its changes, or all members, in one write."""
         fields = {"channel": channel, **self._fields(channel, watchers)}
-        changes: dict[int, News] = {}
+        changes: dict[int, Changes] = {}
         ready: dict[tuple[int | None, Encoding], list[Write]] = {}
         for subscriber, part in watchers.watching.items():
             if part not in changes:
                 changes[part] = watchers.since(part)
-            whole = subscriber in watchers.behind or len(changes[part]) > CHANGES
+            whole = subscriber in watchers.behind or len(changes[part]) > MAX_CHANGES
             if not whole and not changes[part]:
                 continue
             if subscriber.writer.full:
@@ -187,11 +187,11 @@ class PresenceWatchers:
             ready.setdefault((None if whole else part, subscriber.writer.encoding), []).append(
                 subscriber.writer.write
             )
-        for (told, encoding), writes in ready.items():
+        for (first, encoding), writes in ready.items():
             message = (
                 encoding.message("presence", fields)
-                if told is None
-                else _changes(channel, changes[told], encoding)
+                if first is None
+                else _change_messages(channel, changes[first], encoding)
             )
             self._write(watchers, writes, message)
         watchers.forget()
@@ -239,17 +239,17 @@ class PresenceWatchers:
         return len(watchers.watching) > CROWD or self._roster.count(channel) > CROWD
 
 
-def _add(news: News, member: str, *, joined: bool) -> None:
-    if news.pop(member, joined) == joined:
-        news[member] = joined  # otherwise both changes cancel out
+def _add(changes: Changes, member: str, *, joined: bool) -> None:
+    if changes.pop(member, joined) == joined:
+        changes[member] = joined  # otherwise both changes cancel out
 
 
-def _changes(channel: str, news: News, encoding: Encoding) -> bytes:
+def _change_messages(channel: str, changes: Changes, encoding: Encoding) -> bytes:
     return b"".join(
         encoding.message(
             "join" if joined else "leave", {"channel": channel, "member": {"id": member}}
         )
-        for member, joined in news.items()
+        for member, joined in changes.items()
     )
 
 

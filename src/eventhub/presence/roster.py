@@ -8,7 +8,7 @@ broker stores nothing: it carries messages from each node to all, at most once. 
 2. All members are sent in parts, numbered like the last batch before them, and replace what was
    known of that node. The members of a part are present at once. Members that no part named are
    gone after the last part. So no message is more work than one batch.
-3. A node without changes sends its number every BEAT. A node that is silent for SILENCE is gone,
+3. A node without changes sends its number every HEARTBEAT. A node that is silent for SILENCE is gone,
    and its members with it. A node receives its own messages, too: when none has come for DEAF, this
    node receives nothing, and that time counts as no other node's silence.
 4. When a node is about to stop, it keeps the members of the connections that it sent away until it
@@ -23,11 +23,11 @@ import orjson
 MEMBER_LENGTH = 64
 NODE_LENGTH = 64
 """Characters of a node's id."""
-BEAT = 2_000
+HEARTBEAT = 2_000
 """Milliseconds: a node sends a message at least this often."""
 SILENCE = 7_000
 """Milliseconds of silence after which a node is gone: a little more than three beats."""
-DEAF = BEAT + 500
+DEAF = HEARTBEAT + 500
 """Milliseconds without any message, not even from this node itself: the broker was away, or this
 process got no CPU time.
 """
@@ -48,14 +48,14 @@ class PresenceChange(NamedTuple):
 class OtherNode:
     """What this node knows of another node. `heard` and `asked` are times in milliseconds."""
 
-    __slots__ = ("asked", "heard", "incoming", "number", "rooms")
+    __slots__ = ("asked", "heard", "incoming", "members", "number")
 
     def __init__(self, now: int) -> None:
         self.heard = now
         self.asked = now - ASK_AGAIN
         self.number: int | None = None
         """The number of its last batch. None until all its members are known."""
-        self.rooms: dict[str, set[str]] = {}
+        self.members: dict[str, set[str]] = {}
         self.incoming: tuple[int, int, dict[str, set[str]]] | None = None
         """All its members, as far as they have come: the number, the next part, the members."""
 
@@ -68,12 +68,12 @@ class Roster:
         self._members: dict[str, dict[str, int]] = {}
         """By channel, with the number of subscriptions here and of other nodes that have them."""
         self._own: dict[str, dict[str, int]] = {}  # subscriptions here
-        self._news: dict[tuple[str, str], bool] = {}  # changes to broadcast
+        self._changes: dict[tuple[str, str], bool] = {}  # changes to broadcast
         self._number = 0
         self._others: dict[str, OtherNode] = {}
         self._questions: list[str | None] = [None]  # nodes to ask, None for all
         self._asked = False
-        self._last_sent = -BEAT
+        self._last_sent = -HEARTBEAT
         self._last_message = 0  # when any node's message came
 
     # This node's members
@@ -132,14 +132,14 @@ class Roster:
         other.heard = now
         if "rooms" in fields:
             return self._take_part(other, fields)
-        news = fields.get("news", ())
-        if other.number is None or fields["number"] != other.number + bool(news):
+        changes = fields.get("news", ())
+        if other.number is None or fields["number"] != other.number + bool(changes):
             self._ask(node, other, now)
             return []
         other.number = fields["number"]
         return [
             change
-            for channel, member, joined in news
+            for channel, member, joined in changes
             for change in self._apply(other, channel, member, joined=joined)
         ]
 
@@ -158,17 +158,17 @@ class Roster:
         for node in self._questions:
             yield self._message(ask=node)
         self._questions = []
-        news = [(channel, member, joined) for (channel, member), joined in self._news.items()]
-        self._news = {}
-        for begin in range(0, len(news), BATCH):
+        changes = [(*place, joined) for place, joined in self._changes.items()]
+        self._changes = {}
+        for begin in range(0, len(changes), BATCH):
             self._number += 1
-            yield self._message(number=self._number, news=news[begin : begin + BATCH])
+            yield self._message(number=self._number, news=changes[begin : begin + BATCH])
         if self._asked:
             self._asked = False
             yield from self._everything()
-        elif not news and now - self._last_sent < BEAT:
+        elif not changes and now - self._last_sent < HEARTBEAT:
             return
-        elif not news:
+        elif not changes:
             yield self._message(number=self._number)
         self._last_sent = now
 
@@ -182,11 +182,11 @@ class Roster:
         members = [(channel, member) for channel, own in self._own.items() for member in own]
         parts = [members[begin : begin + BATCH] for begin in range(0, len(members), BATCH)] or [[]]
         for index, part in enumerate(parts):
-            rooms: dict[str, list[str]] = {}
+            by_channel: dict[str, list[str]] = {}
             for channel, member in part:
-                rooms.setdefault(channel, []).append(member)
+                by_channel.setdefault(channel, []).append(member)
             yield self._message(
-                number=self._number, part=index, last=index == len(parts) - 1, rooms=rooms
+                number=self._number, part=index, last=index == len(parts) - 1, rooms=by_channel
             )
 
     def _message(self, **fields: Any) -> bytes:
@@ -194,24 +194,24 @@ class Roster:
 
     def _take_part(self, other: OtherNode, fields: dict[str, Any]) -> list[PresenceChange]:
         number, part = fields["number"], fields["part"]
-        rooms: dict[str, set[str]] = {}
+        received: dict[str, set[str]] = {}
         if part > 0:
             if other.incoming is None or other.incoming[:2] != (number, part):
                 return []  # a part was lost: the next batch shows it
-            rooms = other.incoming[2]
+            received = other.incoming[2]
         changes: list[PresenceChange] = []
         for channel, members in fields["rooms"].items():
-            rooms.setdefault(channel, set()).update(members)
+            received.setdefault(channel, set()).update(members)
             for member in members:
                 changes += self._apply(other, channel, member, joined=True)
         if not fields["last"]:
-            other.incoming = (number, part + 1, rooms)
+            other.incoming = (number, part + 1, received)
             return changes
         other.incoming, other.number = None, number
         gone = [
             (channel, member)
-            for channel, members in other.rooms.items()
-            for member in members - rooms.get(channel, set())
+            for channel, members in other.members.items()
+            for member in members - received.get(channel, set())
         ]
         return changes + [
             change for place in sorted(gone) for change in self._apply(other, *place, joined=False)
@@ -220,22 +220,23 @@ class Roster:
     def _apply(
         self, other: OtherNode, channel: str, member: str, *, joined: bool
     ) -> list[PresenceChange]:
-        if (member in other.rooms.get(channel, ())) == joined:
+        if (member in other.members.get(channel, ())) == joined:
             return []
         if joined:
-            other.rooms.setdefault(channel, set()).add(member)
+            other.members.setdefault(channel, set()).add(member)
             changed = self._add(channel, member)
         else:
-            other.rooms[channel].remove(member)
-            if not other.rooms[channel]:
-                del other.rooms[channel]
+            other.members[channel].remove(member)
+            if not other.members[channel]:
+                del other.members[channel]
             changed = self._remove(channel, member)
         return [PresenceChange(channel, member, joined)] if changed else []
 
     def _forget(self, node: str) -> Iterator[PresenceChange]:
         other = self._others.pop(node, None)
-        while other is not None and other.rooms:  # a node that comes back meanwhile is a new object
-            channel, members = other.rooms.popitem()
+        # a node that comes back meanwhile is a new object
+        while other is not None and other.members:
+            channel, members = other.members.popitem()
             for member in members:
                 if self._remove(channel, member):
                     yield PresenceChange(channel, member, joined=False)
@@ -247,37 +248,37 @@ class Roster:
             self._questions.append(node)
 
     def _note(self, channel: str, member: str, *, joined: bool) -> None:
-        if self._news.pop((channel, member), joined) == joined:
-            self._news[channel, member] = joined  # otherwise both changes cancel out
+        if self._changes.pop((channel, member), joined) == joined:
+            self._changes[channel, member] = joined  # otherwise both changes cancel out
 
     def _add(self, channel: str, member: str) -> bool:
-        room = self._members.setdefault(channel, {})
-        room[member] = room.get(member, 0) + 1
-        return room[member] == 1
+        members = self._members.setdefault(channel, {})
+        members[member] = members.get(member, 0) + 1
+        return members[member] == 1
 
     def _remove(self, channel: str, member: str) -> bool:
-        room = self._members[channel]
-        room[member] -= 1
-        if room[member]:
+        members = self._members[channel]
+        members[member] -= 1
+        if members[member]:
             return False
-        del room[member]
-        if not room:
+        del members[member]
+        if not members:
             del self._members[channel]
         return True
 
 
 def _check(fields: Any) -> None:
     """Raise an error unless the whole message is valid: half of one would leave stale members."""
-    news, rooms = fields.get("news", []), fields.get("rooms", {})
-    changes = [(str, str, bool)] * len(news)
+    changes, by_channel = fields.get("news", []), fields.get("rooms", {})
+    types = [(str, str, bool)] * len(changes)
     if not (
         isinstance(fields["node"], str)
         and 0 < len(fields["node"]) <= NODE_LENGTH
         and ("ask" in fields or type(fields["number"]) is int)
-        and [tuple(map(type, change)) for change in news] == changes
+        and [tuple(map(type, change)) for change in changes] == types
         and all(
             type(members) is list and all(type(member) is str for member in members)
-            for members in rooms.values()
+            for members in by_channel.values()
         )
         and (
             "rooms" not in fields

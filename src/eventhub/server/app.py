@@ -23,7 +23,7 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.security_headers import ALWAYS, with_headers
 from eventhub.server.process.loop_lag import measure_loop_lag
 from eventhub.server.process.process_metrics import ProcessMetrics
-from eventhub.server.process.supervisor import BEAT_SECONDS, WorkerSlot
+from eventhub.server.process.supervisor import HEARTBEAT_SECONDS, WorkerSlot
 from eventhub.server.process.tls import Certificates
 from eventhub.server.process.worker_metrics import WorkerMetrics
 from eventhub.server.publish.endpoint import PublishEndpoint
@@ -120,17 +120,17 @@ class Application:
         if self._workers:
             tasks["siblings"] = self._workers.run
         if self._slot:
-            tasks["seat"] = partial(_beat, self._slot)
+            tasks["seat"] = partial(_send_heartbeats, self._slot)
         if self._certificates:
             tasks["certificates"] = self._certificates.run
         return tasks
 
 
-async def _beat(slot: WorkerSlot) -> None:
+async def _send_heartbeats(slot: WorkerSlot) -> None:
     """Tell the supervisor, again and again, that this worker is alive."""
     while True:
-        slot.beat()
-        await asyncio.sleep(BEAT_SECONDS)
+        slot.heartbeat()
+        await asyncio.sleep(HEARTBEAT_SECONDS)
 
 
 def open_telemetry(settings: Settings, metrics: Metrics) -> "Telemetry | None":

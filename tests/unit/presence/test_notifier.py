@@ -18,7 +18,7 @@ from eventhub.presence.notifier import CROWD_SECONDS, PresenceWatchers
 from eventhub.presence.roster import PresenceChange, Roster
 from tests.harness.wire import Wire
 
-CROWD, SLICE, CHANGES, BEGINNINGS = 6, 2, 4, 3
+CROWD, SLICE, MAX_CHANGES, BEGINNINGS = 6, 2, 4, 3
 
 
 def _raise(subscriber: Subscriber, error: Exception) -> None:
@@ -76,7 +76,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("CROWD", CROWD),
         ("SLICE", SLICE),
-        ("CHANGES", CHANGES),
+        ("MAX_CHANGES", MAX_CHANGES),
         ("BEGINNINGS", BEGINNINGS),
     ):
         monkeypatch.setattr(watchers_module, name, value)
@@ -175,7 +175,7 @@ def test_who_begins_when_others_have_begun_at_many_moments_gets_the_whole_list()
 def test_many_changes_at_once_are_one_list() -> None:
     room = Room()
     wire, _, _ = room.watch()
-    members = [f"m{number}" for number in range(CHANGES + 1)]
+    members = [f"m{number}" for number in range(MAX_CHANGES + 1)]
     room.come(*members)
     room.flush()
     assert wire.messages == [whole(*members)]

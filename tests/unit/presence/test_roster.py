@@ -16,7 +16,7 @@ from eventhub.hub.cluster import UNREADABLE
 from eventhub.presence.roster import (
     ASK_AGAIN,
     BATCH,
-    BEAT,
+    HEARTBEAT,
     MEMBER_LENGTH,
     SILENCE,
     PresenceChange,
@@ -155,7 +155,7 @@ class Nodes:
     def exchange(self) -> None:
         """Long enough for everybody to know everything."""
         for _ in range(4):
-            self.tick(BEAT // 2)
+            self.tick(HEARTBEAT // 2)
 
     def members(self, channel: str = "chat.a") -> list[set[str]]:
         return [set(roster.members(channel)) for roster in self.rosters.values()]
@@ -225,9 +225,9 @@ def test_members_of_a_silent_node_vanish_within_the_bound() -> None:
     nodes.rosters["n0"].join("chat.a", "ana")
     nodes.exchange()
     del nodes.rosters["n0"]
-    nodes.pass_by(SILENCE - BEAT)
+    nodes.pass_by(SILENCE - HEARTBEAT)
     assert nodes.members() == [{"ana"}]
-    nodes.pass_by(BEAT + 250)
+    nodes.pass_by(HEARTBEAT + 250)
     assert nodes.members() == [set()]
     assert nodes.changes["n1"][-1] == PresenceChange("chat.a", "ana", joined=False)
 
@@ -242,11 +242,11 @@ def test_while_the_broker_is_away_nobody_is_gone_and_who_went_vanishes_within_th
     for _ in range(4 * SILENCE // 250):
         nodes.tick(250, lost=1, chance=random.Random())
     assert nodes.members() == [set(dead.nodes) | {"n0"}] * 2
-    nodes.pass_by(SILENCE - BEAT)
+    nodes.pass_by(SILENCE - HEARTBEAT)
     assert {name: len(nodes.changes[name]) for name in nodes.rosters} == {
         name: told[name] for name in nodes.rosters
     }
-    nodes.pass_by(2 * BEAT)
+    nodes.pass_by(2 * HEARTBEAT)
     assert [nodes.changes[name][told[name] :] for name in nodes.rosters] == [
         [PresenceChange("chat.a", "n0", joined=False)]
     ] * 2
@@ -267,7 +267,7 @@ def test_an_idle_node_says_little_and_a_busy_one_speaks_in_batches() -> None:
     nodes = Nodes()
     before = nodes.sent
     for _ in range(100):
-        nodes.tick(BEAT // 10)
+        nodes.tick(HEARTBEAT // 10)
     assert nodes.sent - before <= 2 * 11
     for number in range(BATCH + 1):
         nodes.rosters["n0"].join("chat.a", f"m{number}")
@@ -312,7 +312,7 @@ def test_a_lost_node_is_forgotten_member_by_member_and_may_come_back_meanwhile()
     lost, hearer = nodes.rosters.pop("n0"), nodes.rosters["n1"]
     first, begin = None, nodes.now
     while first is None:
-        assert nodes.now <= begin + SILENCE + BEAT
+        assert nodes.now <= begin + SILENCE + HEARTBEAT
         nodes.now += 250
         for message in hearer.messages(nodes.now):
             hearer.on_message(message, nodes.now)  # it is not the one that is deaf
@@ -369,7 +369,7 @@ def test_whatever_is_lost_all_nodes_agree_in_the_end_and_have_told_no_lie(
         if chance.random() < 0.03 and len(nodes.rosters) > 1:
             del nodes.rosters[name], own[name], nodes.changes[name]
     for _ in range(12):
-        nodes.tick(BEAT)
+        nodes.tick(HEARTBEAT)
     present = {member for counter in own.values() for member, count in counter.items() if count}
     assert nodes.members() == [present] * len(nodes.rosters)
     for name in nodes.rosters:

@@ -212,9 +212,9 @@ class SqliteBroker:
             async with asyncio.timeout(self._timeout):
                 yield
         except TimeoutError:
-            why = self._writer.complaint() or "the server is overloaded"
+            reason = self._writer.complaint() or "the server is overloaded"
             raise BrokerUnavailable(
-                f"no answer within {self._timeout:g} s ({why}); {outcome}"
+                f"no answer within {self._timeout:g} s ({reason}); {outcome}"
             ) from None
 
 

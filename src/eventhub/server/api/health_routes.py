@@ -28,7 +28,7 @@ def add_health_routes(api: FastAPI, manager: ConnectionManager, scrape: Scrape) 
         tags=["operate"],
     )
     async def readyz(response: Response, exclude: Excluded = None) -> dict[str, Any]:
-        reasons = {part: why for part, why in manager.unready().items() if part != exclude}
+        reasons = {part: reason for part, reason in manager.unready().items() if part != exclude}
         response.status_code = 503 if reasons else 200
         return {"status": "not ready" if reasons else "ok", "reasons": reasons}
 

@@ -30,11 +30,11 @@ class SessionConnection(Connection, Protocol):
     """An open connection that the connection manager serves."""
 
     @property
-    def why(self) -> str:
+    def end_reason(self) -> str:
         """What ended it: an error code of PROTOCOL.md or a few words; "" if the peer just left."""
         ...
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Send a heartbeat, which keeps proxies from closing it; end it if its peer is gone."""
         ...
 

@@ -140,7 +140,7 @@ class ConnectionManager:
                     "closed",
                     session=identity.id,
                     transport=connection.transport,
-                    reason=connection.why or "gone",
+                    reason=connection.end_reason or "gone",
                     seconds=max(0, self.hub.now() - identity.opened) / 1000,
                 )
         self.drain.connection_closed()
@@ -186,7 +186,7 @@ class ConnectionManager:
             due = self._heartbeats.take(time.monotonic())
             for number, connection in enumerate(due, 1):
                 if connection in self._connections:
-                    self.contained(connection, "heartbeat", connection.beat)
+                    self.contained(connection, "heartbeat", connection.heartbeat)
                 if number % BEATS == 0:
                     await asyncio.sleep(0)
 

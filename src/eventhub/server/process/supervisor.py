@@ -35,13 +35,13 @@ READY: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1)
 """Sent by a worker that serves. Real-time signals are queued, so none is lost. macOS has none, and
 can run one worker only.
 """
-BEAT: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1) + 1
-"""Sent by a worker every BEAT_SECONDS while its event loop runs."""
-BEAT_SECONDS = 1.0
+HEARTBEAT: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1) + 1
+"""Sent by a worker every HEARTBEAT_SECONDS while its event loop runs."""
+HEARTBEAT_SECONDS = 1.0
 HANG_SECONDS = 10.0
 """A worker that has been silent for so long is killed: connections to it would only wait."""
 STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-SIGNALS = {signal.SIGCHLD, READY, BEAT, *STOP}
+SIGNALS = {signal.SIGCHLD, READY, HEARTBEAT, *STOP}
 FOREVER = 1e6
 """Seconds, for a wait without an end."""
 
@@ -71,10 +71,10 @@ class WorkerSlot:
         if os.getppid() == self.supervisor:
             os.kill(self.supervisor, READY)
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Tell the supervisor that the worker is alive. Call it on the event loop that serves."""
         if os.getppid() == self.supervisor:
-            os.kill(self.supervisor, BEAT)
+            os.kill(self.supervisor, HEARTBEAT)
 
     def close(self) -> None:
         """Stop accepting connections."""
@@ -163,8 +163,8 @@ class Supervisor:
                 self._reap()
             elif caught.si_signo == READY:
                 self._ready(caught.si_pid)
-            elif caught.si_signo == BEAT:
-                self._on_beat(caught.si_pid)
+            elif caught.si_signo == HEARTBEAT:
+                self._on_heartbeat(caught.si_pid)
             elif self._deadline is None:
                 self._stop()
             elif caught.si_signo != signal.SIGHUP:  # a closing terminal may send several SIGHUP
@@ -176,7 +176,7 @@ class Supervisor:
         moments = [worker.due for worker in self._workers if worker.due is not None]
         if self._deadline is not None:
             moments = [self._deadline]
-        return min(BEAT_SECONDS, max(0.0, min(moments, default=FOREVER) - time.monotonic()))
+        return min(HEARTBEAT_SECONDS, max(0.0, min(moments, default=FOREVER) - time.monotonic()))
 
     def _on_time(self) -> None:
         now = time.monotonic()
@@ -227,7 +227,7 @@ class Supervisor:
             self._announced = True
             self._announce()
 
-    def _on_beat(self, pid: int) -> None:
+    def _on_heartbeat(self, pid: int) -> None:
         if (worker := self._running.get(pid)) is not None:
             worker.heard = time.monotonic()
 
@@ -235,7 +235,7 @@ class Supervisor:
         """Kill workers that hang. They are then replaced like any that died."""
         now = time.monotonic()
         # After Ctrl-Z, which stops all processes, the supervisor may go on before its workers.
-        if now - self._looked > 2 * BEAT_SECONDS:
+        if now - self._looked > 2 * HEARTBEAT_SECONDS:
             for worker in self._running.values():
                 worker.heard = now
         self._looked = now

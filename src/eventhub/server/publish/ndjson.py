@@ -69,7 +69,7 @@ class NdjsonPublish:
             self._manager.closed(self)
 
     @property
-    def why(self) -> str:
+    def end_reason(self) -> str:
         """What ended the stream."""
         if self._response.error is not None:
             return self._response.error.code
@@ -84,7 +84,7 @@ class NdjsonPublish:
         """Bytes waiting to be sent."""
         return self._response.buffered()
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Does nothing: TCP keep-alive finds a producer that has gone."""
 
     def goodbye(self, error: ShuttingDown) -> None:

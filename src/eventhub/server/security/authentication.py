@@ -171,12 +171,12 @@ class Authentication:
         only be too early and must not give up.
         """
         if self.key_set is not None and (self.key_set.failing or not refreshed):
-            why = (
+            state = (
                 "cannot be had now"
                 if self.key_set.failing
                 else "was looked at a moment ago, and will be again"
             )
-            return KeysUnavailable(f"{error}, and the JSON Web Key Set that may hold it {why}")
+            return KeysUnavailable(f"{error}, and the JSON Web Key Set that may hold it {state}")
         return InvalidToken(str(error))
 
     def move_query_token(self, query: bytes, headers: Headers) -> tuple[bytes, Headers]:

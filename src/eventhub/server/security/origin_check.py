@@ -51,9 +51,9 @@ class OriginCheck:
         parsed = parse_origin(text)
         if not (parsed is not None and is_of_host(parsed, host)) and not self.listed.cover(text):
             self._note(text, host)
-            why = ", which files and sandboxed frames of any page have" if text == OPAQUE else ""
+            hint = ", which files and sandboxed frames of any page have" if text == OPAQUE else ""
             raise OriginNotAllowed(
-                f"the page's origin is {text[:200]!r}{why}; expected that of the host "
+                f"the page's origin is {text[:200]!r}{hint}; expected that of the host "
                 f"{host[:80]!r}, for which the request is, "
                 "or one that `origins` in the configuration lists"
             )

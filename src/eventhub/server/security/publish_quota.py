@@ -115,7 +115,7 @@ class PublishQuota:
         self._nodes = nodes
         self._default = default
         self._buckets: OrderedDict[Key, TokenBucket] = OrderedDict()
-        self._news: dict[Key, tuple[int, float]] = {}
+        self._unsent: dict[Key, tuple[int, float]] = {}
         nodes.listen(TOPIC, self._on_message)
 
     def __len__(self) -> int:
@@ -136,7 +136,7 @@ class PublishQuota:
 
     def note(self, key: Key, count: int, rate: float) -> None:
         """Note what was taken here, for the other nodes."""
-        self._news[key] = (self._news.get(key, (0, rate))[0] + count, rate)
+        self._unsent[key] = (self._unsent.get(key, (0, rate))[0] + count, rate)
 
     async def run(self) -> None:
         """Send what was taken to the other nodes until cancelled."""
@@ -150,9 +150,9 @@ class PublishQuota:
 
     def messages(self) -> Iterator[bytes]:
         """Yield the messages for the other nodes, if there are any."""
-        news, self._news = self._news, {}
+        spent, self._unsent = self._unsent, {}
         entries = (
-            [(*key, count, rate) for key, (count, rate) in news.items()]
+            [(*key, count, rate) for key, (count, rate) in spent.items()]
             if self._nodes.others
             else []
         )

@@ -99,7 +99,7 @@ class StreamResponse:
             self._manager.closed(self)
 
     @property
-    def why(self) -> str:
+    def end_reason(self) -> str:
         """What ended the stream."""
         return self._outbox.error.code if self._outbox.error is not None else self._end_code
 
@@ -107,7 +107,7 @@ class StreamResponse:
         """Bytes waiting to be sent."""
         return self._outbox.size
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Check whether the client takes what is sent. `_send` sends the heartbeats by itself."""
         if self._outbox.error is not None:
             return  # the stream is ending

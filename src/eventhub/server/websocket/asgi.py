@@ -109,7 +109,7 @@ class AsgiWebSocket:
             self._manager.closed(self)
 
     @property
-    def why(self) -> str:
+    def end_reason(self) -> str:
         """Why it ended."""
         return self._outbox.error.code if self._outbox.error is not None else self._close[1]
 
@@ -117,7 +117,7 @@ class AsgiWebSocket:
         """Bytes waiting to be sent."""
         return self._outbox.size
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Nothing: the ASGI server pings."""
 
     def goodbye(self, error: ShuttingDown) -> None:

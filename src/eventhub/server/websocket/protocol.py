@@ -41,8 +41,22 @@ class WebSocketProtocol(asyncio.Protocol):
     """One connection (RFC 6455). It is the writer of its session."""
 
     __slots__ = (
-        "_close_timer", "_connections", "_liveness", "_loop", "_manager", "_pipe", "_publish_queue",
-        "_reader", "_session", "_transport", "encoding", "full", "slot", "state", "why", "write",
+        "_close_timer",
+        "_connections",
+        "_liveness",
+        "_loop",
+        "_manager",
+        "_pipe",
+        "_publish_queue",
+        "_reader",
+        "_session",
+        "_transport",
+        "encoding",
+        "end_reason",
+        "full",
+        "slot",
+        "state",
+        "write",
     )  # fmt: skip
     transport = "websocket"
 
@@ -65,7 +79,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._publish_queue: PublishQueue | None = None  # made for the first publish
         self._close_timer: asyncio.TimerHandle | None = None
         self._liveness = Liveness(self._loop.time())
-        self.why = ""
+        self.end_reason = ""
         self.encoding: WebSocketEncoding = WEBSOCKET
         self.full = False
         self._pipe = pipe(transport, native=manager.settings.native)
@@ -162,7 +176,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def buffered(self) -> int:
         return self._transport.get_write_buffer_size()
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         if self.state is not WebSocketState.OPEN or self._transport.is_closing():
             return
         out = outgoing(self._transport)
@@ -193,7 +207,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self.close(error.close_code, error.code)
 
     def abort(self) -> None:
-        self.why = "cut off"
+        self.end_reason = "cut off"
         self._transport.abort()
 
     # Input: the session
@@ -240,7 +254,7 @@ class WebSocketProtocol(asyncio.Protocol):
         if self.state in (WebSocketState.CLOSING, WebSocketState.CLOSED):
             return
         self._end_session()
-        self.why = reason
+        self.end_reason = reason
         if self._transport.is_closing():
             return
         self._transport.write(frame(frame_parser.close_payload(code, reason), CLOSE))
@@ -277,7 +291,7 @@ class WebSocketProtocol(asyncio.Protocol):
     def _close_received(self, payload: bytes) -> None:
         code = frame_parser.close_code(payload)
         self._end_session()
-        self.why = self.why or f"client, {code}"
+        self.end_reason = self.end_reason or f"client, {code}"
         if self.state is WebSocketState.OPEN:
             echo = b"" if code == frame_parser.NO_STATUS else frame_parser.close_payload(code, "")
             self._transport.write(frame(echo, CLOSE))

@@ -35,7 +35,7 @@ async def drain(manager: ConnectionManager) -> None:
 class OpenConnection:
     """An open connection that records its calls."""
 
-    why = "told to"
+    end_reason = "told to"
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class OpenConnection:
     def buffered(self) -> int:
         return self.size
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         self.beats += 1
         if self.on_beat is not None:
             self.on_beat()

@@ -85,7 +85,7 @@ class Holder:
     data: bytes = b""
     failed: list[EventHubError] = field(default_factory=list)
     manager: ConnectionManager | None = None
-    why: str = ""
+    end_reason: str = ""
     session: Session | None = None
 
     def write(self, data: bytes) -> None:
@@ -109,7 +109,7 @@ class Holder:
     def buffered(self) -> int:
         return 0
 
-    def beat(self) -> None: ...
+    def heartbeat(self) -> None: ...
 
     def goodbye(self, error: ShuttingDown) -> None: ...
 

@@ -87,7 +87,7 @@ async def test_an_error_is_sent_and_ends_the_stream() -> None:
     body = await client.serve(lambda: client.response.fail(TokenExpired("it has expired")))
     assert b"token_expired" in body
     assert client.messages[-1] == {"type": "http.response.body", "body": b""}
-    assert client.response.why == "token_expired"
+    assert client.response.end_reason == "token_expired"
 
 
 @in_loop

@@ -173,7 +173,7 @@ async def test_a_goodbye_is_sent_before_the_connection_closes() -> None:
     await client.opened()
     client.websocket.goodbye(client.manager.drain.shutting_down())
     assert (await client.closed()) == (SERVICE_RESTART, "shutting_down")
-    assert client.websocket.why == "shutting_down"
+    assert client.websocket.end_reason == "shutting_down"
 
 
 @in_loop
