@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from tests.harness.inventory import SOURCE
 from tests.harness.loop import in_loop
+from tests.harness.transport import RecordedTransport
 
 IMPORTS = {
     "uvicorn": {""},
@@ -37,18 +38,6 @@ STATE = {"connections": set, "tasks": set, "default_headers": list}
 """What all connections share."""
 PROTOCOL = ["config", "server_state", "app_state", "_loop"]
 """Parameters of a protocol class; the server gives the first three by name."""
-
-
-class Transport(asyncio.Transport):
-    """Notes whether it is read."""
-
-    reading = True
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
 
 
 def application() -> None: ...
@@ -154,7 +143,7 @@ async def test_every_tick_gives_the_date_header() -> None:
 @in_loop
 async def test_flow_control_pauses_reading_and_makes_writers_wait() -> None:
     assert HIGH_WATER_LIMIT == 65536
-    transport = Transport()
+    transport = RecordedTransport()
     flow = FlowControl(transport)
     flow.pause_reading()
     assert (flow.read_paused, transport.reading) == (True, False)

@@ -7,11 +7,12 @@ import pytest
 
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink
 from eventhub.brokers.redis.url import ServerAddress
-from tests.unit.brokers.redis.links import Wire, on_a_link
+from tests.harness.transport import RecordedTransport
+from tests.unit.brokers.redis.links import on_a_link
 
 
 def test_commands_of_a_tick_are_written_together_and_answered_in_order() -> None:
-    async def scenario(link: RedisLink, wire: Wire, pushed: list[Any]) -> None:
+    async def scenario(link: RedisLink, wire: RecordedTransport, pushed: list[Any]) -> None:
         calls = asyncio.gather(link.call("A"), link.call("B", 1), return_exceptions=True)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -27,7 +28,7 @@ def test_commands_of_a_tick_are_written_together_and_answered_in_order() -> None
 
 
 def test_what_was_not_answered_is_lost_with_the_connection() -> None:
-    async def scenario(link: RedisLink, wire: Wire, pushed: list[Any]) -> None:
+    async def scenario(link: RedisLink, wire: RecordedTransport, pushed: list[Any]) -> None:
         call = asyncio.ensure_future(link.call("A"))
         await asyncio.sleep(0)
         link.connection_lost(None)
@@ -40,7 +41,7 @@ def test_what_was_not_answered_is_lost_with_the_connection() -> None:
 
 
 def test_what_is_not_redis_ends_the_link_and_an_answer_nobody_can_take_costs_no_other() -> None:
-    async def scenario(link: RedisLink, wire: Wire, pushed: list[Any]) -> None:
+    async def scenario(link: RedisLink, wire: RecordedTransport, pushed: list[Any]) -> None:
         link.data_received(b"HTTP/1.1 400 Bad Request\r\n")
         assert wire.aborted
         assert isinstance(link.lost.result(), LinkLost)
@@ -57,7 +58,7 @@ def test_what_is_not_redis_ends_the_link_and_an_answer_nobody_can_take_costs_no_
 
 
 def test_an_error_that_answers_no_command_is_pushed() -> None:
-    async def scenario(link: RedisLink, wire: Wire, pushed: list[Any]) -> None:
+    async def scenario(link: RedisLink, wire: RecordedTransport, pushed: list[Any]) -> None:
         link.data_received(b"-NOPERM not you, hush\r\n")
         assert pushed == [[b"refused", "NOPERM"]]
 

@@ -9,7 +9,8 @@ from eventhub.brokers.redis.codec import (
 from eventhub.brokers.redis.link import RedisLink
 from eventhub.brokers.redis.probe import AnnouncementProbe
 from eventhub.brokers.redis.subscriptions import ShardSubscription, ShardSubscriptions
-from tests.unit.brokers.redis.links import Wire, on_a_link
+from tests.harness.transport import RecordedTransport
+from tests.unit.brokers.redis.links import on_a_link
 
 
 class Owner:
@@ -25,7 +26,7 @@ class Owner:
 
 
 def test_what_was_published_before_leaving_is_not_announced_after_coming_back() -> None:
-    async def scenario(link: RedisLink, wire: Wire, pushed: list[Any]) -> None:
+    async def scenario(link: RedisLink, wire: RecordedTransport, pushed: list[Any]) -> None:
         subscriptions = ShardSubscriptions(Owner(), AnnouncementProbe(), PUBSUB)
         subscriptions.connected(link)
         taken: list[bytes] = []
@@ -48,7 +49,7 @@ def test_what_was_published_before_leaving_is_not_announced_after_coming_back() 
 
 
 def test_a_probe_arrives_on_its_own_topic_only() -> None:
-    async def scenario(link: RedisLink, wire: Wire, pushed: list[Any]) -> None:
+    async def scenario(link: RedisLink, wire: RecordedTransport, pushed: list[Any]) -> None:
         probe = AnnouncementProbe()
         subscriptions = ShardSubscriptions(Owner(), probe, PUBSUB)
         subscriptions.connected(link)
@@ -67,14 +68,14 @@ def test_a_probe_arrives_on_its_own_topic_only() -> None:
 
 
 def test_what_is_not_confirmed_is_requested_again() -> None:
-    async def scenario(link: RedisLink, wire: Wire, pushed: list[Any]) -> None:
+    async def scenario(link: RedisLink, wire: RecordedTransport, pushed: list[Any]) -> None:
         subscriptions = ShardSubscriptions(Owner(), AnnouncementProbe(), PUBSUB)
         subscriptions.connected(link)
         for topic in (b"t", b"u"):
             subscriptions.add(ShardSubscription("many.a", topic, pushed.append))
         subscriptions.on_push([b"subscribe", b"t", 1])
         await asyncio.sleep(0)
-        wire.written = b""
+        wire.writes.clear()
         subscriptions.subscribe_again()
         await asyncio.sleep(0)
         assert wire.written == b"*2\r\n$9\r\nSUBSCRIBE\r\n$1\r\nu\r\n"

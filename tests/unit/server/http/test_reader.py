@@ -16,28 +16,10 @@ from eventhub.server.connections.request_starts import RequestStarts
 from eventhub.server.connections.turns import LoopTurns
 from eventhub.server.http.protocol import HttpProtocol
 from eventhub.server.http.reader import PIECE_BYTES
+from tests.harness.transport import RecordedTransport
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKS = 40_000
-
-
-class Transport:
-    """Remembers whether it is read."""
-
-    reading = True
-
-    def get_extra_info(self, name: str) -> None: ...
-
-    def abort(self) -> None: ...
-
-    def is_closing(self) -> bool:
-        return False
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
 
 
 def test_a_read_full_of_tiny_chunks_is_parsed_in_many_turns_and_nothing_is_read_meanwhile(
@@ -51,7 +33,7 @@ def test_a_read_full_of_tiny_chunks_is_parsed_in_many_turns_and_nothing_is_read_
 
 
 async def _parse() -> None:
-    loop, transport, bodies = asyncio.get_running_loop(), Transport(), list[bytes]()
+    loop, transport, bodies = asyncio.get_running_loop(), RecordedTransport(), list[bytes]()
     done = asyncio.Event()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

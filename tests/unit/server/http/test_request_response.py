@@ -14,6 +14,7 @@ from eventhub.errors import InvalidRequest
 from eventhub.server.http.request_response import RequestResponse
 from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.messages.asgi_extensions import HALF_CLOSED
+from tests.harness.transport import RecordedTransport
 
 DATE = [(b"date", b"now")]
 CLOSED = InvalidRequest("the body ended")
@@ -23,34 +24,13 @@ def ran() -> None:
     """Nobody counts requests that run."""
 
 
-class Transport:
-    """Remembers what is written, and whether it was closed."""
-
-    def __init__(self) -> None:
-        self.written = b""
-        self.closed = False
-
-    def write(self, data: bytes) -> None:
-        assert not self.closed
-        self.written += data
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def resume_reading(self) -> None:
-        """Nothing is paused."""
-
-
 def begun_request(
     method: str = "GET", version: str = "1.1", *, keep: bool = True
-) -> tuple[RequestResponse, Transport, list[str]]:
+) -> tuple[RequestResponse, RecordedTransport, list[str]]:
     """One on a connection of its own; what was called when it was done."""
-    transport, done = Transport(), list[str]()
+    transport, done = RecordedTransport(), list[str]()
     scope = {"type": "http", "method": method, "http_version": version, "path": "/"}
-    flow = FlowControl(cast(asyncio.Transport, transport))
+    flow = FlowControl(transport)
     made = RequestResponse(
         scope, cast(ResponseTransport, transport), flow, DATE, lambda: done.append("done")
     )

@@ -4,85 +4,39 @@ the answer arrive.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 from eventhub.server.connections.rejected_connection import LINGER_SECONDS
 from eventhub.server.http.response_transport import ResponseTransport
+from tests.harness.clock import Clock
+from tests.harness.transport import RecordedTransport
 
 HEAD, BODY = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", b"ok"
 
 
-class Transport:
-    """Remembers what is written, and whether it was closed. Under TLS, no end is sent alone."""
-
-    def __init__(self, *, tls: bool = False) -> None:
-        self.writes: list[bytes] = []
-        self.closed = False
-        self.ended = False
-        self._tls = tls
-
-    def can_write_eof(self) -> bool:
-        return not self._tls
-
-    def write_eof(self) -> None:
-        self.ended = True
-
-    def write(self, data: bytes) -> None:
-        self.writes.append(data)
-
-    def close(self) -> None:
-        self.closed = True
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-
-class Clock:
-    """A loop whose time a test lets pass."""
-
-    def __init__(self) -> None:
-        self.timers: list[tuple[float, Callable[[], None]]] = []
-
-    def call_soon(self, callback: Callable[[], None]) -> None:
-        self.timers.append((0, callback))
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
-        self.timers.append((seconds, callback))
-
-    def turn(self, seconds: float = 0) -> None:
-        due, self.timers = (
-            [t for t in self.timers if t[0] <= seconds],
-            [t for t in self.timers if t[0] > seconds],
-        )
-        for _, callback in due:
-            callback()
-
-
-def lingering(*, tls: bool = False) -> tuple[Transport, Any, Clock]:
+def lingering(*, tls: bool = False) -> tuple[RecordedTransport, Any, Clock]:
     """A connection that was closed while a body was under way."""
-    transport, clock = Transport(tls=tls), Clock()
-    joining = ResponseTransport(
-        cast(asyncio.Transport, transport), cast(asyncio.AbstractEventLoop, clock)
-    )
+    transport, clock = RecordedTransport(can_end=not tls), Clock()
+    joining = ResponseTransport(transport, clock.loop)
     joining.unread = True
     joining.write(HEAD)
     joining.close()
     return transport, joining, clock
 
 
-def run(scenario: Callable[[Transport, Any], Awaitable[None]]) -> None:
+def run(scenario: Callable[[RecordedTransport, Any], Awaitable[None]]) -> None:
     async def main() -> None:
-        transport = Transport()
+        transport = RecordedTransport()
         await scenario(
             transport,
-            ResponseTransport(cast(asyncio.Transport, transport), asyncio.get_running_loop()),
+            ResponseTransport(transport, asyncio.get_running_loop()),
         )
 
     asyncio.run(main())
 
 
 def test_a_head_and_what_follows_at_once_are_one_write() -> None:
-    async def scenario(transport: Transport, joining: Any) -> None:
+    async def scenario(transport: RecordedTransport, joining: Any) -> None:
         joining.write(HEAD)
         joining.write(BODY)
         joining.write(BODY)
@@ -93,7 +47,7 @@ def test_a_head_and_what_follows_at_once_are_one_write() -> None:
 
 
 def test_a_head_that_nothing_follows_goes_out_in_the_next_turn() -> None:
-    async def scenario(transport: Transport, joining: Any) -> None:
+    async def scenario(transport: RecordedTransport, joining: Any) -> None:
         joining.write(HEAD)
         assert transport.writes == []
         await asyncio.sleep(0)
@@ -105,7 +59,7 @@ def test_a_head_that_nothing_follows_goes_out_in_the_next_turn() -> None:
 
 
 def test_a_head_goes_out_before_its_connection_is_closed_and_never_after() -> None:
-    async def scenario(transport: Transport, joining: Any) -> None:
+    async def scenario(transport: RecordedTransport, joining: Any) -> None:
         joining.write(HEAD)
         joining.close()
         assert (transport.writes, transport.closed, joining.is_closing()) == ([HEAD], True, True)
@@ -119,7 +73,7 @@ def test_a_head_goes_out_before_its_connection_is_closed_and_never_after() -> No
 def test_two_heads_are_both_sent() -> None:
     """100 Continue, and then the answer."""
 
-    async def scenario(transport: Transport, joining: Any) -> None:
+    async def scenario(transport: RecordedTransport, joining: Any) -> None:
         joining.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         joining.write(HEAD)
         joining.write(BODY)
@@ -137,9 +91,9 @@ def test_a_connection_closed_within_a_body_ends_its_half_and_discards_for_a_mome
         False,
         True,
     )
-    clock.turn(LINGER_SECONDS / 2)
+    clock.advance(LINGER_SECONDS / 2)
     assert not transport.closed
-    clock.turn(LINGER_SECONDS)
+    clock.advance(LINGER_SECONDS)
     assert transport.closed
 
 
@@ -151,22 +105,20 @@ def test_a_connection_that_lingers_writes_nothing_more_and_lingers_once() -> Non
     assert (transport.writes, transport.closed, len(clock.timers)) == ([HEAD], False, 2), (
         "the head's turn, and the end"
     )
-    clock.turn()
+    clock.advance()
     assert transport.writes == [HEAD]
 
 
 def test_a_tls_connection_lingers_without_sending_its_end() -> None:
     transport, joining, clock = lingering(tls=True)
     assert (transport.ended, transport.closed, joining.is_closing()) == (False, False, True)
-    clock.turn(LINGER_SECONDS)
+    clock.advance(LINGER_SECONDS)
     assert transport.closed
 
 
 def test_a_closed_connection_does_not_linger() -> None:
-    transport, clock = Transport(), Clock()
-    joining = ResponseTransport(
-        cast(asyncio.Transport, transport), cast(asyncio.AbstractEventLoop, clock)
-    )
+    transport, clock = RecordedTransport(), Clock()
+    joining = ResponseTransport(transport, clock.loop)
     joining.unread = transport.closed = True
     joining.close()
     assert (transport.ended, clock.timers) == (False, [])

@@ -12,6 +12,7 @@ from eventhub.server.http.protocol import HttpProtocol, protocol_for
 from eventhub.server.http.request_handler import RequestHandler
 from eventhub.server.http.state import PARSING, TRANSITIONS, HttpState, HttpTrigger
 from tests.harness.loop import in_loop
+from tests.harness.transport import RecordedTransport
 from tests.unit.server.connections.manager_builder import build
 
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -19,46 +20,12 @@ DECLINED = b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: h2c\r\nConnection: Up
 HEAD_OF_POST = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
 
 
-class Transport(asyncio.Transport):
-    """Keeps what is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.closed = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return {"peername": ("127.0.0.1", 50_000)}.get(name)
-
-    def write(self, data: Any) -> None:
-        self.written += bytes(data)
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None: ...
-
-    def close(self) -> None:
-        self.closed = True
-
-    abort = close
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None: ...
-
-
 class Connection:
     """A connection, whose application answers when it is told to."""
 
     def __init__(self) -> None:
         self.manager = build()
-        self.transport = Transport()
+        self.transport = RecordedTransport()
         self.proceed = asyncio.Event()
         bound: Any = protocol_for(self.manager)
         config: Any = type("Config", (), {"loaded_app": self.app})

@@ -18,6 +18,7 @@ from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 from tests.harness.clients import masked
 from tests.harness.loop import in_loop
+from tests.harness.transport import RecordedTransport
 from tests.unit.server.connections.manager_builder import build
 
 HEADERS = [
@@ -31,36 +32,8 @@ PING = masked(b'{"type":"ping"}')
 LONG_PING = masked(b'{"type":"ping"}' + b" " * SMALL)
 
 
-class Transport(asyncio.Transport):
-    """Keeps what is written, and notes whether it is read."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.written = b""
-        self.reading = True
-        self.closed = False
-
-    def can_write_eof(self) -> bool:
-        return True
-
-    def write_eof(self) -> None: ...
-
-    def close(self) -> None:
-        self.closed = True
-
-    def write(self, data: Any) -> None:
-        self.written += bytes(data)
-
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None: ...
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
+class Transport(RecordedTransport):
+    """Counts the pongs that are written."""
 
     @property
     def pongs(self) -> int:
