@@ -8,9 +8,10 @@ broker stores nothing: it carries messages from each node to all, at most once. 
 2. All members are sent in parts, numbered like the last batch before them, and replace what was
    known of that node. The members of a part are present at once. Members that no part named are
    gone after the last part. So no message is more work than one batch.
-3. A node without changes sends its number every HEARTBEAT. A node that is silent for SILENCE is gone,
-   and its members with it. A node receives its own messages, too: when none has come for DEAF, this
-   node receives nothing, and that time counts as no other node's silence.
+3. A node without changes sends its number every HEARTBEAT. After SILENCE without a message from a
+   node, the node and its members are removed. A node also receives its own messages. When it has
+   received none for DEAF, its own connection is at fault, and it does not count that time as the
+   silence of other nodes.
 4. When a node is about to stop, it keeps the members of the connections that it sent away until it
    is silent. By then they are members on another node.
 """

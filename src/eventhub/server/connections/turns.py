@@ -119,11 +119,8 @@ class LoopTurns:
         if left > 1:
             self._loop.call_soon(self._skip_turns, left - 1)
         else:
-            self._next()
-
-    def _next(self) -> None:
-        self._spent = 0.0
-        self._go_on()
+            self._spent = 0.0
+            self._go_on()
 
     def _go_on(self) -> None:
         """Work until the time of this turn is up or nothing waits."""
