@@ -1,245 +1,210 @@
-"""server/websocket/protocol.py and its reader: what is served in one turn, and what is charged."""
+"""server/websocket/protocol.py: opening, frames, back-pressure, and what closing cleans up."""
 
-import asyncio
-from collections.abc import Callable
-from itertools import pairwise
-from operator import sub
 from typing import Any
 
 import pytest
 
 from eventhub.config.limit_settings import LimitSettings
-from eventhub.delivery.encoding import CLOSE
-from eventhub.delivery.subscriber import Subscriber
+from eventhub.delivery.encoding import BINARY, COMPRESSED, DEFLATE, PING, PONG, TEXT, WEBSOCKET
 from eventhub.errors import InvalidFrame
 from eventhub.events.event import NewEvent
-from eventhub.server.connections.turns import LOOP_TURNS_BETWEEN, SLICE_SECONDS, SMALL, TURN_SECONDS
-from eventhub.server.websocket.protocol import WebSocketProtocol
-from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
+from eventhub.server.websocket.publish_queue import BACKLOG
+from eventhub.server.websocket.state import WebSocketState
+from eventhub.session.session import Session
 from tests.harness.clients import masked
-from tests.harness.loop import in_loop
-from tests.harness.transport import RecordedTransport
-from tests.unit.server.connections.manager_builder import build
+from tests.harness.virtual_time import in_virtual_time, turns
+from tests.unit.server.websocket.client import PING_COMMAND, opened
 
-HEADERS = [
-    (b"host", b"localhost"),
-    (b"upgrade", b"websocket"),
-    (b"connection", b"Upgrade"),
-    (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
-    (b"sec-websocket-version", b"13"),
-]
-PING = masked(b'{"type":"ping"}')
-LONG_PING = masked(b'{"type":"ping"}' + b" " * SMALL)
+OFFER = (b"sec-websocket-extensions", b"permessage-deflate")
+EVENT = {"sender": "ana", "text": "hi"}
 
 
-class Transport(RecordedTransport):
-    """Counts the pongs that are written."""
+@in_virtual_time
+async def test_an_open_connection_is_counted_and_greeted_behind_the_101() -> None:
+    client = opened()
+    assert client.transport.written.startswith(b"HTTP/1.1 101 ")
+    assert client.types[0] == "hello"
+    assert client.connections == {client.protocol}
+    assert client.open_connections == 1
+    client.lose()
 
-    @property
-    def pongs(self) -> int:
-        return self.written.count(b'"pong"')
+
+@in_virtual_time
+async def test_the_outgoing_buffer_has_the_configured_bound() -> None:
+    client = opened(limits=LimitSettings(buffer_bytes=100_000))
+    assert client.transport.limits == (100_000, 25_000)
+    client.lose()
+
+
+@in_virtual_time
+async def test_messages_are_compressed_both_ways_only_if_that_was_negotiated() -> None:
+    compressed = opened(b"/v1/ws", OFFER, compression=True)
+    assert compressed.protocol.encoding is DEFLATE
+    compressed.send(masked(b"\xabV*\xa9,HU\xb2R*\xc8\xccKW\xaa\x05\x00", TEXT | COMPRESSED))
+    assert compressed.types[-1] == "pong"
+    plain = opened()
+    assert plain.protocol.encoding is WEBSOCKET
+    plain.send(masked(b"anything", TEXT | COMPRESSED))
+    assert plain.close_frames[0][0] == 1002
+    compressed.lose()
+    plain.lose()
+
+
+@in_virtual_time
+async def test_a_ping_is_answered_with_its_payload_unless_the_buffer_is_full() -> None:
+    client = opened()
+    client.send(masked(b"abc", PING))
+    assert client.frames[-1] == (PONG, b"abc")
+    client.protocol.pause_writing()
+    client.send(masked(b"def", PING))
+    assert (PONG, b"def") not in client.frames
+    client.lose()
+
+
+@in_virtual_time
+async def test_frames_that_ask_for_nothing_are_ignored() -> None:
+    client = opened()
+    sent = client.transport.written
+    client.send(masked(b"unasked", PONG), masked(b'{"type":"pi', TEXT, final=False))
+    assert client.transport.written == sent
+    client.send(masked(b'ng"}', 0))
+    assert client.types[-1] == "pong"
+    assert client.protocol.state is WebSocketState.OPEN
+    client.lose()
+
+
+@in_virtual_time
+async def test_a_binary_message_ends_the_connection() -> None:
+    client = opened()
+    client.send(masked(b"{}", BINARY), PING_COMMAND)
+    assert (client.types[-1], client.messages[-1]["code"]) == ("error", "unsupported_media_type")
+    assert client.close_frames == [(4415, "unsupported_media_type")]
+    client.lose()
+
+
+@in_virtual_time
+async def test_a_fault_while_a_frame_is_served_ends_the_connection_and_is_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = opened()
+    monkeypatch.setattr(Session, "receive", lambda *_: 1 / 0)
+    client.send(PING_COMMAND)
+    assert client.manager.hub.faults.counts == {"message": 1}
+    assert client.close_frames == [(4500, "internal")]
+    assert client.transport.ended, "the rest cannot be parsed"
+    client.lose()
+
+
+# Back-pressure
 
 
 @pytest.fixture
-def seconds(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Sets the CPU time of each message. The clock moves only when a frame is done."""
-    now, step = [0.0], [0.0]
-
-    def clock() -> float:
-        now[0] += step[0]
-        return now[0]
-
-    monkeypatch.setattr("eventhub.server.websocket.reader.thread_time", clock)
-    return lambda each: step.__setitem__(0, each)
+def subscriptions(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What subscriptions are told about their connection's buffer."""
+    told: list[str] = []
+    monkeypatch.setattr(Session, "congested", lambda _: told.append("congested"))
+    monkeypatch.setattr(Session, "drained", lambda _: told.append("drained"))
+    return told
 
 
-def clients(count: int, **limits: Any) -> list[tuple[WebSocketProtocol, Transport]]:
-    manager = build(limits=LimitSettings(**limits), native=False)
-    found = []
-    for _ in range(count):
-        transport = Transport()
-        protocol = WebSocketProtocol(manager, transport, set(), None)
-        request = UpgradeRequest("GET", b"/v1/ws", HEADERS, b"")
-        Upgrade(manager, transport, protocol, request).answer()
-        found.append((protocol, transport))
-    return found
-
-
-async def turn() -> None:
-    for _ in range(LOOP_TURNS_BETWEEN):
-        await asyncio.sleep(0)
-
-
-@in_loop
-async def test_a_burst_of_expensive_messages_is_served_a_slice_a_turn_and_nothing_is_read_meanwhile(
-    seconds: Callable[[float], None],
+@in_virtual_time
+async def test_a_client_that_does_not_read_is_not_read_until_it_does(
+    subscriptions: list[str],
 ) -> None:
-    ((client, transport),) = clients(1, commands=1_000_000)
-    seconds(SLICE_SECONDS * 0.6)
-    client.data_received(PING * 10)
-    assert (transport.pongs, transport.reading) == (2, False)
-    done = []
-    for _ in range(6):
-        await turn()
-        done.append(transport.pongs)
-    assert done[-1] == 10
-    assert all(later - earlier <= 4 for earlier, later in pairwise(done))
-    assert transport.reading
+    client = opened()
+    client.protocol.pause_writing()
+    assert subscriptions == [], "later: asyncio calls this inside a write"
+    await turns()
+    assert (client.transport.reading, subscriptions) == (False, ["congested"])
+    client.protocol.resume_writing()
+    assert subscriptions == ["congested"]
+    await turns()
+    assert (client.transport.reading, subscriptions) == (True, ["congested", "drained"])
+    client.lose()
 
 
-@in_loop
-async def test_many_clients_share_a_turn_and_each_gets_its_piece(
-    seconds: Callable[[float], None],
+@in_virtual_time
+async def test_a_buffer_that_fills_and_drains_within_a_turn_disturbs_no_subscription(
+    subscriptions: list[str],
 ) -> None:
-    crowd = clients(10, commands=1_000_000)
-    seconds(SLICE_SECONDS)
-    for client, _ in crowd:
-        client.data_received(LONG_PING * 4)
-    a_turn = round(TURN_SECONDS / SLICE_SECONDS)
-    assert sum(transport.pongs for _, transport in crowd) <= a_turn
-    for number in range(2, 22):
-        await turn()
-        done = [transport.pongs for _, transport in crowd]
-        assert sum(done) <= number * a_turn
-        assert max(done) - min(done) <= 2
-    assert sum(done) == 40
+    client = opened()
+    client.protocol.pause_writing()
+    client.protocol.resume_writing()
+    client.protocol.pause_writing()
+    await turns()
+    assert "drained" not in subscriptions
+    client.protocol.resume_writing()
+    await turns()
+    assert client.transport.reading
+    client.lose()
+    told = list(subscriptions)
+    client.protocol.pause_writing()
+    client.protocol.resume_writing()
+    await turns()
+    assert subscriptions == told, "it has closed"
 
 
-@in_loop
-async def test_a_small_message_goes_before_the_bursts_of_others(
-    seconds: Callable[[float], None],
+@in_virtual_time
+async def test_a_buffer_that_has_drained_again_congests_nothing(subscriptions: list[str]) -> None:
+    client = opened()
+    client.protocol.pause_writing()
+    client.protocol.full = False
+    await turns()
+    assert (client.transport.reading, subscriptions) == (True, [])
+    client.lose()
+
+
+@in_virtual_time
+async def test_a_client_with_many_publishes_under_way_is_not_read_until_they_are_answered(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    *crowd, (honest, transport) = clients(11, commands=1_000_000)
-    seconds(SLICE_SECONDS)
-    for client, _ in crowd:
-        client.data_received(PING * 400)
-    await turn()
-    honest.data_received(PING)
-    assert transport.pongs == 0
-    await turn()
-    assert transport.pongs == 1
+    client = opened(limits=LimitSettings(commands=1_000_000))
+    work: list[Any] = []
+    monkeypatch.setattr(client.manager.hub, "spawn", lambda coroutine, *_: work.append(coroutine))
+    for number in range(BACKLOG):
+        assert client.transport.reading, number
+        client.command(type="publish", channel="chat.a", data=EVENT, ref=str(number))
+    assert not client.transport.reading
+    monkeypatch.setattr(client.manager.hub, "publish", publish_nothing)
+    (publishing,) = work
+    await publishing
+    assert client.transport.reading
+    answers = [message["ref"] for message in client.messages if message["type"] == "error"]
+    assert answers == [str(number) for number in range(BACKLOG)]
+    client.lose()
 
 
-@in_loop
-async def test_ordinary_messages_are_answered_at_once(
-    seconds: Callable[[float], None],
+async def publish_nothing(events: list[NewEvent], traces: Any = ()) -> list[InvalidFrame]:
+    return [InvalidFrame("refused") for _ in events]
+
+
+@in_virtual_time
+async def test_a_publish_that_is_answered_after_the_end_writes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    crowd = clients(10)
-    seconds(0.000002)
-    for client, transport in crowd:
-        client.data_received(PING * 20)
-        assert (transport.pongs, transport.reading) == (20, True)
+    client = opened()
+    monkeypatch.setattr(client.manager.hub, "spawn", lambda work, *_: work.close())
+    client.command(type="publish", channel="chat.a", data=EVENT)
+    client.lose()
+    sent = client.transport.written
+    client.protocol._published("1", "chat.a", InvalidFrame("refused"))
+    assert client.transport.written == sent
 
 
-@in_loop
-async def test_the_limit_of_commands_counts_cpu_time(
-    seconds: Callable[[float], None],
+@in_virtual_time
+async def test_a_full_buffer_and_a_full_queue_both_hold_the_client_back(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ((client, transport),) = clients(1, commands=200)
-    seconds(0.0125)  # fifty commands' worth
-    client.data_received(PING * 20)
-    for _ in range(20):
-        await turn()
-    assert 8 <= transport.pongs <= 9, "four hundred at once"
-    assert not transport.reading
-    client.connection_lost(None)
-
-
-@in_loop
-async def test_the_limit_of_commands_counts_bytes(
-    seconds: Callable[[float], None],
-) -> None:
-    ((client, transport),) = clients(1, commands=10)
-    seconds(0)
-    client.data_received(masked(b'{"type":"ping"' + b" " * 60_000 + b"}") * 10)
-    assert 5 <= transport.pongs <= 6, "twenty at once, of 16 KiB each"
-    assert not transport.reading
-    client.connection_lost(None)
-
-
-@in_loop
-async def test_a_client_that_disconnects_while_it_waits_for_its_turn_is_not_served(
-    seconds: Callable[[float], None],
-) -> None:
-    ((client, transport),) = clients(1, commands=1_000_000)
-    seconds(SLICE_SECONDS)
-    client.data_received(PING * 5)
-    client.connection_lost(None)
-    for _ in range(5):
-        await turn()
-    assert transport.pongs == 1
-
-
-ENDS: dict[str, Callable[[WebSocketProtocol], None]] = {
-    "reset, or ended under TLS": lambda client: client.connection_lost(None),
-    "closed": lambda client: client.data_received(masked((1000).to_bytes(2), CLOSE)),
-    "ended by the server": lambda client: client.fail(InvalidFrame("anything")),
-}
-
-
-@in_loop
-@pytest.mark.parametrize("end", ENDS)
-async def test_many_clients_that_disconnect_unsubscribe_over_several_turns_and_get_nothing_more(
-    end: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    crowd, channels, a_slice = clients(10, commands=1_000_000), 20, 4
-    hub = crowd[0][0]._manager.hub
-    running = asyncio.create_task(hub.run())
-    await hub.started.wait()
-    for client, _ in crowd:
-        client.data_received(
-            b"".join(
-                masked(b'{"type":"subscribe","channel":"chat.%d"}' % channel)
-                for channel in range(channels)
-            )
-        )
-    while sum(transport.written.count(b'"subscribed"') for _, transport in crowd) < 10 * channels:
-        await turn()
-    now, left, unsubscribe = [0.0], [0], hub.unsubscribe
-
-    def counted(subscriber: Subscriber) -> None:
-        now[0] += 1.001 * SLICE_SECONDS / a_slice
-        left[0] += 1
-        unsubscribe(subscriber)
-
-    monkeypatch.setattr("eventhub.server.connections.turns.thread_time", lambda: now[0])
-    monkeypatch.setattr("eventhub.server.websocket.reader.thread_time", lambda: now[0])
-    monkeypatch.setattr(hub, "unsubscribe", counted)
-    while crowd[0][0]._manager.turns.over:
-        await turn()
-    for client, _ in crowd:
-        ENDS[end](client)
-    assert left[0] == a_slice, "the first begins, the others wait for their turn"
-    written = crowd[0][1].written
-    await hub.publish(
-        [
-            NewEvent(f"chat.{channel}", b'{"user":"ana","text":"hi"}', hub.now())
-            for channel in range(channels)
-        ]
-    )
-    a_turn = a_slice * round(TURN_SECONDS / SLICE_SECONDS)
-    done = [left[0]]
-    while done[-1] < 10 * channels and len(done) < 100:
-        await turn()
-        done.append(left[0])
-    assert (done[-1], [more for more in map(sub, done[1:], done) if more > a_turn]) == (
-        10 * channels,
-        [],
-    )
-    assert all(client._session is None for client, _ in crowd)
-    assert crowd[0][1].written == written
-    running.cancel()
-
-
-@in_loop
-async def test_the_last_small_part_of_a_burst_goes_before_the_bursts_of_others(
-    seconds: Callable[[float], None],
-) -> None:
-    *crowd, (honest, transport) = clients(11, commands=1_000_000)
-    seconds(SLICE_SECONDS)
-    for client, _ in crowd:
-        client.data_received(PING * 400)
-    honest.data_received(PING * 5)
-    for answered in range(1, 6):
-        await turn()
-        assert transport.pongs >= answered
+    client = opened()
+    monkeypatch.setattr(client.manager.hub, "spawn", lambda work, *_: work.close())
+    assert client.protocol.accepts_commands
+    client.protocol.full = True
+    assert not client.protocol.accepts_commands
+    client.protocol.full = False
+    client.command(type="publish", channel="chat.a", data=EVENT)
+    assert client.protocol.accepts_commands
+    queue = client.protocol._publish_queue
+    assert queue is not None
+    queue._waiting *= BACKLOG
+    assert not client.protocol.accepts_commands
+    client.lose()

@@ -17,9 +17,8 @@ from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 from tests.harness.clients import masked
 from tests.harness.loop import in_loop
 from tests.unit.server.connections.manager_builder import build
-from tests.unit.server.websocket.test_protocol import HEADERS, Transport
+from tests.unit.server.websocket.client import HEADERS, ORIGIN, Transport
 
-ORIGIN = (b"origin", b"https://elsewhere.example")
 CLOSE_FRAME = masked((1000).to_bytes(2), CLOSE)
 UNMASKED = b"\x81\x01a"
 
