@@ -101,7 +101,7 @@ async def test_the_first_error_is_the_reason_and_sends_the_only_close_frame() ->
     client.send(masked((1000).to_bytes(2), CLOSE))
     client.protocol.fail(RateLimited("third"))
     assert client.close_frames == [(4400, "invalid_frame")]
-    assert client.protocol.why == "invalid_frame"
+    assert client.protocol.end_reason == "invalid_frame"
     client.lose()
 
 
@@ -109,7 +109,7 @@ async def test_the_first_error_is_the_reason_and_sends_the_only_close_frame() ->
 async def test_a_connection_that_is_cut_off_sends_no_close_frame() -> None:
     client = opened()
     client.protocol.abort()
-    assert (client.protocol.why, client.transport.aborted) == ("cut off", True)
+    assert (client.protocol.end_reason, client.transport.aborted) == ("cut off", True)
     client.protocol.close(1000, "later")
     assert (client.close_frames, client.protocol.state) == ([], WebSocketState.OPEN)
     client.lose()
@@ -117,7 +117,7 @@ async def test_a_connection_that_is_cut_off_sends_no_close_frame() -> None:
 
 @in_virtual_time
 @pytest.mark.parametrize(
-    ("sent", "answered", "why"),
+    ("sent", "answered", "reason"),
     [
         ((1000).to_bytes(2) + b"bye", [(1000, "")], "client, 1000"),
         ((3456).to_bytes(2), [(3456, "")], "client, 3456"),
@@ -126,11 +126,11 @@ async def test_a_connection_that_is_cut_off_sends_no_close_frame() -> None:
     ids=["a reason", "a code of its own", "no code"],
 )
 async def test_a_close_frame_is_answered_with_its_code(
-    sent: bytes, answered: list[tuple[int, str]], why: str
+    sent: bytes, answered: list[tuple[int, str]], reason: str
 ) -> None:
     client = opened()
     client.send(masked(sent, CLOSE), PING_COMMAND)
-    assert (client.close_frames, client.protocol.why) == (answered, why)
+    assert (client.close_frames, client.protocol.end_reason) == (answered, reason)
     assert (client.transport.closed, client.transport.pongs) == (True, 0)
     client.send(PING_COMMAND)
     assert client.transport.pongs == 0
