@@ -14,19 +14,7 @@ from eventhub.server.http.request_queue import PIPELINE, RequestQueue
 from eventhub.server.http.request_response import RequestResponse
 from eventhub.server.http.response_transport import ResponseTransport
 from tests.harness.loop import in_loop
-from tests.unit.server.http.test_state import Transport
-
-
-class ReadTransport(Transport):
-    """Notes whether it is read."""
-
-    reading = True
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
+from tests.harness.transport import RecordedTransport
 
 
 class Requests:
@@ -34,7 +22,7 @@ class Requests:
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.transport = ReadTransport()
+        self.transport = RecordedTransport()
         self.flow = HeldFlowControl(self.transport)
         self.coalescing = ResponseTransport(self.transport, loop)
         self.called: list[str] = []
