@@ -20,6 +20,7 @@ from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event
 from tests.harness import nats_servers, redis_servers
+from tests.harness.clock import Clock
 
 PATIENCE = 30
 """Seconds: of tests, and of brokers where nothing is said about theirs."""
@@ -29,16 +30,6 @@ RETENTION = {
     "brief": Retention(1000, 60_000),
     "many": Retention(10_000, None),
 }
-
-
-class Clock:
-    """Milliseconds, moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_795_000_000_000
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @dataclass(eq=False)

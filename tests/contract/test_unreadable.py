@@ -38,7 +38,7 @@ async def publish(
     node: Node, channel: str, data: bytes, attributes: dict[str, str] | None = None, late: int = 0
 ) -> Position:
     (receipt,) = await node.broker.publish(
-        [NewEvent(channel, data, node.clock.now + late, attributes)]
+        [NewEvent(channel, data, node.clock() + late, attributes)]
     )
     assert isinstance(receipt, Receipt)
     return receipt.position

@@ -31,7 +31,7 @@ async def publish(
     try:
         async with asyncio.timeout(5):
             (result,) = await node.broker.publish(
-                [NewEvent(channel, b"1", node.clock.now, attributes)]
+                [NewEvent(channel, b"1", node.clock(), attributes)]
             )
     except Exception as error:
         return error

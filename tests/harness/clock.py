@@ -1,6 +1,7 @@
 """Time that passes when a test says so."""
 
 import asyncio
+import heapq
 import itertools
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,8 +15,8 @@ ENDLESS = 100_000
 class Timer:
     """As asyncio.TimerHandle, for who cancels it."""
 
-    def __init__(self, when: float, order: int, call: Callable[[], object]) -> None:
-        self.when, self.order, self.call = when, order, call
+    def __init__(self, when: float, call: Callable[[], object]) -> None:
+        self.when, self.call = when, call
         self.cancelled = False
 
     def cancel(self) -> None:
@@ -29,15 +30,11 @@ class Clock:
 
     def __init__(self, now: float = START) -> None:
         self.now = now
-        self._timers: list[Timer] = []
+        self._queue: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
 
     def __call__(self) -> int:
         return round(self.now * 1000)
-
-    def time(self) -> float:
-        """Seconds, as loops tell it."""
-        return self.now
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -45,15 +42,18 @@ class Clock:
         return cast(asyncio.AbstractEventLoop, self)
 
     @property
-    def timers(self) -> list[Timer]:
-        """Those that wait, soonest first."""
-        self._timers = [timer for timer in self._timers if not timer.cancelled]
-        self._timers.sort(key=lambda timer: (timer.when, timer.order))
-        return self._timers
+    def waits(self) -> list[float]:
+        """In how many seconds each timer is due, soonest first."""
+        queue = sorted(entry[:2] for entry in self._queue if not entry[2].cancelled)
+        return [when - self.now for when, _ in queue]
+
+    def time(self) -> float:
+        """Seconds, as loops tell it."""
+        return self.now
 
     def call_at(self, when: float, callback: Callable[..., object], /, *arguments: Any) -> Timer:
-        timer = Timer(when, next(self._order), lambda: callback(*arguments))
-        self._timers.append(timer)
+        timer = Timer(when, lambda: callback(*arguments))
+        heapq.heappush(self._queue, (when, next(self._order), timer))
         return timer
 
     def call_later(
@@ -69,12 +69,27 @@ class Clock:
         return self.reach(self.now + seconds)
 
     def reach(self, moment: float) -> int:
-        """Let time pass up to this moment."""
-        for called in range(ENDLESS):
-            if not self.timers or self.timers[0].when > moment:
-                self.now = moment
-                return called
-            timer = self.timers.pop(0)
+        """As `advance`, up to this moment."""
+        called = 0
+        while timer := self._next(moment):
             self.now = max(self.now, timer.when)
             timer.call()
-        raise AssertionError(f"{ENDLESS} timers were called and there are more: {self.timers[:3]}")
+            called += 1
+            assert called < ENDLESS, "timers go round in circles"
+        self.now = moment
+        return called
+
+    def turn(self) -> int:
+        """One turn of the loop: what is due is called, and not what that calls soon."""
+        due = list(iter(lambda: self._next(self.now), None))
+        for timer in due:
+            if not timer.cancelled:
+                timer.call()
+        return len(due)
+
+    def _next(self, moment: float) -> Timer | None:
+        while self._queue and self._queue[0][0] <= moment:
+            timer = heapq.heappop(self._queue)[2]
+            if not timer.cancelled:
+                return timer
+        return None

@@ -19,7 +19,7 @@ def test_timers_are_called_in_order_at_their_time() -> None:
     assert clock.advance(3) == 3
     assert called == [("soon", 100), ("at", 101), ("later", 102)]
     assert (clock.now, clock.time(), clock()) == (103, 103, 103_000)
-    assert [timer.when for timer in clock.timers] == [103.5]
+    assert clock.waits == [0.5]
 
 
 def test_a_timer_may_set_another_that_is_due_as_well() -> None:
@@ -42,5 +42,21 @@ def test_timers_that_go_round_in_circles_end_the_test() -> None:
         clock.call_soon(again)
 
     again()
-    with pytest.raises(AssertionError, match="timers were called"):
+    with pytest.raises(AssertionError, match="in circles"):
         clock.advance()
+
+
+def test_a_turn_calls_what_was_due_when_it_began() -> None:
+    clock, called = Clock(0), list[str]()
+    later = clock.call_soon(called.append, "cancelled meanwhile")
+
+    def first() -> None:
+        called.append("first")
+        clock.call_soon(called.append, "second")
+        clock.call_later(1, called.append, "later")
+
+    later.cancel()
+    clock.call_soon(first)
+    assert (clock.turn(), called) == (1, ["first"])
+    assert (clock.turn(), called) == (1, ["first", "second"])
+    assert (clock.turn(), clock.waits) == (0, [1])

@@ -109,7 +109,7 @@ async def test_a_client_that_answers_with_a_token_that_ends_no_later_is_not_warn
     for _ in range(20):
         said = [message["type"] for message in node.auth(holder, good(exp=END - earlier))]
         assert said == ["authenticated"]
-        node.reach(node.clock() / 1000 + 1)
+        node.reach(node.clock.now + 1)
         assert holder.heard() == []
     node.reach(END - earlier)
     assert codes(holder) == ["token_expired"]
@@ -163,7 +163,7 @@ OPEN: dict[str, Any] = {"channels": {"a": {"anonymous": ["subscribe"]}}}
 @in_loop
 async def test_where_strangers_may_do_nothing_they_are_dismissed_unless_they_authenticate() -> None:
     node = Node(**CLOSED)
-    start = node.clock.now / 1000
+    start = node.clock.now
     stranger, later = node.connect(), node.connect()
     node.reach(start + FIRST_SECONDS - 1)
     node.auth(later, good())
@@ -178,9 +178,9 @@ async def test_where_strangers_may_do_nothing_they_are_dismissed_unless_they_aut
 async def test_a_bad_token_does_not_move_the_deadline_of_a_stranger() -> None:
     node = Node(**CLOSED)
     stranger = node.connect()
-    node.reach(node.clock.now / 1000 + FIRST_SECONDS - 1)
+    node.reach(node.clock.now + FIRST_SECONDS - 1)
     node.auth(stranger, "bad")
-    node.reach(node.clock.now / 1000 + 1)
+    node.reach(node.clock.now + 1)
     assert codes(stranger) == ["unauthorized"]
 
 

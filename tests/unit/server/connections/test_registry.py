@@ -107,7 +107,7 @@ async def test_blocked_principals_are_disconnected_and_told_not_to_come_back() -
         node.connect(node.authentication.authenticate(text)) for text in (good(), KEY, good("ben"))
     )
     target = BlockTarget("subject", "ana")
-    node.authentication.blocks.decide(target, node.clock.now, END * 1000)
+    node.authentication.blocks.decide(target, node.clock(), END * 1000)
     assert node.registry.disconnect(target, blocked=True) == 1
     assert (codes(by_token), codes(by_key), codes(other)) == (["revoked"], [], [])
     assert node.auth(node.connect(), good())[0]["code"] == "revoked"

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from eventhub.server.connections.request_starts import AT_ONCE, RequestStarts
 from eventhub.server.connections.turns import LOOP_TURNS_BETWEEN, LoopTurns
-from tests.unit.server.connections.test_turns import Loop
+from tests.harness.clock import Clock
 
 MANY = 10 * AT_ONCE
 
@@ -15,12 +15,12 @@ class Requests:
     """Ready at once; each runs in the turn behind its start."""
 
     def __init__(self) -> None:
-        self.loop = Loop()
-        self.starts = RequestStarts(LoopTurns(self.loop))  # type: ignore[arg-type]  # all that is used of one
+        self.clock = Clock()
+        self.starts = RequestStarts(LoopTurns(self.clock.loop))
         self.ran: list[int] = []
 
     def come(self, number: int) -> None:
-        self.starts.start(lambda: self.loop.call_soon(self.run, number))
+        self.starts.start(lambda: self.clock.call_soon(self.run, number))
 
     def run(self, number: int) -> None:
         self.starts.note_running()
@@ -32,9 +32,9 @@ def test_requests_that_are_ready_at_once_run_in_many_turns_and_in_order() -> Non
     for number in range(MANY):
         requests.come(number)
     in_turns = []
-    while requests.loop.soon:
+    while requests.clock.waits:
         before = len(requests.ran)
-        requests.loop.turn()
+        requests.clock.turn()
         in_turns.append(len(requests.ran) - before)
     assert requests.ran == list(range(MANY))
     assert max(in_turns) <= AT_ONCE + 1
@@ -48,8 +48,8 @@ def test_a_request_on_a_quiet_loop_waits_for_nothing() -> None:
     requests = Requests()
     for number in range(MANY):
         requests.come(number)
-        assert len(requests.loop.soon) == 1  # its own turn, and none that the starts ask for
-        requests.loop.turn()
+        assert len(requests.clock.waits) == 1  # its own turn, and none that the starts ask for
+        requests.clock.turn()
         assert requests.ran[-1] == number
 
 
@@ -57,8 +57,8 @@ def test_one_that_comes_while_others_wait_is_not_behind_all_of_them() -> None:
     requests = Requests()
     for number in range(MANY):
         requests.come(number)
-    requests.loop.turn()
+    requests.clock.turn()
     requests.come(-1)
-    requests.loop.turn()
+    requests.clock.turn()
     assert -1 in requests.ran
     assert len(requests.ran) < MANY

@@ -3,7 +3,6 @@ rest.
 """
 
 import asyncio
-from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -18,30 +17,16 @@ from eventhub.server.connections.turns import (
     LoopTurns,
     TurnShare,
 )
+from tests.harness.clock import Clock
 from tests.harness.loop import in_loop
-
-
-class Loop:
-    """Turns of a loop, one after another."""
-
-    def __init__(self) -> None:
-        self.soon: list[Callable[[], None]] = []
-
-    def call_soon(self, act: Callable[..., None], *arguments: int) -> None:
-        self.soon.append(partial(act, *arguments))
-
-    def turn(self) -> None:
-        acts, self.soon = self.soon, []
-        for act in acts:
-            act()
 
 
 class Crowd:
     """Clients that each have several pieces of work, of which each takes a while."""
 
     def __init__(self, seconds: float) -> None:
-        self.loop = Loop()
-        self.turns = LoopTurns(self.loop)  # type: ignore[arg-type]  # all that is used of one
+        self.clock = Clock()
+        self.turns = LoopTurns(self.clock.loop)
         self.seconds = seconds
         self.done: list[str] = []
         self.stand: dict[str, float] = {}
@@ -60,7 +45,7 @@ class Crowd:
         """All that is done until everything else has had its turns."""
         self.done = []
         for _ in range(LOOP_TURNS_BETWEEN):
-            self.loop.turn()
+            self.clock.turn()
         return self.done
 
 
@@ -69,7 +54,7 @@ def test_a_turn_that_did_little_is_never_over_and_costs_no_callback() -> None:
     for _ in range(1000):
         crowd.work("ping", 1)
     assert not crowd.turns.over
-    assert crowd.loop.soon == []
+    assert crowd.clock.waits == []
 
 
 def test_a_turn_is_over_when_its_time_is_up_and_the_next_begins_anew() -> None:
@@ -89,7 +74,7 @@ def test_what_is_left_goes_on_in_turns_to_come_each_client_a_piece_at_a_time() -
     turns = [crowd.turn() for _ in range(7)]
     assert turns == [["ana"], ["ben"], ["cem"], ["ana"], ["ben"], ["cem"], []]
     assert not crowd.turns.over
-    assert crowd.loop.soon == []
+    assert crowd.clock.waits == []
 
 
 def test_small_pieces_share_a_turn() -> None:
@@ -155,9 +140,9 @@ def test_everything_else_has_turns_of_the_loop_between_two_pieces() -> None:
     crowd.turn()
     crowd.done = []
     for _ in range(LOOP_TURNS_BETWEEN - 1):
-        crowd.loop.turn()
+        crowd.clock.turn()
     assert crowd.done == []
-    crowd.loop.turn()
+    crowd.clock.turn()
     assert crowd.done == ["ana"]
 
 

@@ -1,6 +1,5 @@
 """A node whose clock a test sets, and its credentials."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from eventhub.server.connections.deadlines import Deadlines
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.security.authentication import Authentication
 from eventhub.session.session import Session
+from tests.harness.clock import Clock
 from tests.harness.credentials import SECRET, token
 
 KEY = "ehk_ana-0123456789"
@@ -36,43 +36,6 @@ FIRST_SECONDS = Settings().limits.first_frame_seconds
 
 END = 2_000_000_000
 """In seconds: when tokens here, and the key `short`, end."""
-
-
-@dataclass
-class Clock:
-    """Milliseconds, set by the test."""
-
-    now: int = (END - 600) * 1000
-
-    def __call__(self) -> int:
-        return self.now
-
-
-class Loop:
-    """A loop whose time is that of the clock."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self.timers: list[tuple[float, Callable[[int], object], int]] = []
-
-    def time(self) -> float:
-        return self.clock.now / 1000
-
-    def call_at(self, when: float, callback: Callable[..., object], /, *arguments: Any) -> None:
-        self.timers.append((when, callback, *arguments))
-
-    def call_soon(self, callback: Callable[..., object], /, *arguments: Any) -> None:
-        self.call_at(self.time(), callback, *arguments)
-
-    def run(self, until: float) -> None:
-        while due := sorted(
-            (timer for timer in self.timers if timer[0] <= until), key=lambda timer: timer[0]
-        ):
-            self.timers.remove(due[0])
-            when, callback, second = due[0]
-            self.clock.now = max(self.clock.now, int(when * 1000))
-            callback(second)
-        self.clock.now = int(until * 1000)
 
 
 @dataclass(eq=False)
@@ -125,7 +88,7 @@ class Node:
             "tokens": {"keys": [{"algorithm": "HS256", "secret": SECRET.decode()}], "leeway": 0},
             **fields.pop("auth", {}),
         }
-        self.clock = Clock()
+        self.clock = Clock(END - 600)
         settings = Settings(auth=auth, **fields)
         types = channel_types(settings, Path())
         self.hub = Hub(
@@ -136,8 +99,7 @@ class Node:
         self.hub.now = self.clock  # type: ignore[method-assign]  # the hub's is that of the machine
         self.authentication = Authentication(settings.auth, Path(), self.clock)
         self.manager = ConnectionManager(settings, self.hub, self.authentication)
-        self.loop = Loop(self.clock)
-        self.manager.deadlines = Deadlines(self.loop, self.hub.faults)
+        self.manager.deadlines = Deadlines(self.clock, self.hub.faults)
         self.registry = self.manager.registry
 
     def connect(self, principal: Principal = STRANGER) -> Holder:
@@ -160,7 +122,7 @@ class Node:
 
     def reach(self, second: float) -> None:
         """It is so late."""
-        self.loop.run(second)
+        self.clock.reach(second)
 
 
 def good(sub: str = "ana", exp: int = END, **more: Any) -> str:

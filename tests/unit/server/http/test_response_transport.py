@@ -102,7 +102,7 @@ def test_a_connection_that_lingers_writes_nothing_more_and_lingers_once() -> Non
     joining.write(HEAD)
     joining.write(BODY)
     joining.close()
-    assert (transport.writes, transport.closed, len(clock.timers)) == ([HEAD], False, 2), (
+    assert (transport.writes, transport.closed, len(clock.waits)) == ([HEAD], False, 2), (
         "the head's turn, and the end"
     )
     clock.advance()
@@ -121,4 +121,4 @@ def test_a_closed_connection_does_not_linger() -> None:
     joining = ResponseTransport(transport, clock.loop)
     joining.unread = transport.closed = True
     joining.close()
-    assert (transport.ended, clock.timers) == (False, [])
+    assert (transport.ended, clock.waits) == (False, [])

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 
 from eventhub.errors import OriginNotAllowed
 from eventhub.server.security.origin_check import AGAIN_SECONDS, REMEMBERED, OriginCheck
+from tests.harness.clock import Clock
 
 
 def headers(origin: bytes | None, host: bytes | None = b"hub.example:8000") -> dict[bytes, bytes]:
@@ -116,13 +117,6 @@ def test_what_a_browser_fetches_ahead_is_no_visit_from_wherever(
             check({**fetched(site, b"document"), name: value}, origins)
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def refuse(checked: OriginCheck, *origins: bytes) -> list[str]:
     """The origins that were logged."""
     with capture_logs() as lines:
@@ -134,8 +128,8 @@ def refuse(checked: OriginCheck, *origins: bytes) -> list[str]:
 
 
 def test_a_refused_origin_is_logged_once_in_a_while() -> None:
-    clock = Clock()
-    checked = OriginCheck([], clock)
+    clock = Clock(0)
+    checked = OriginCheck([], clock.time)
     assert refuse(checked, b"https://a.example", b"https://b.example", b"https://a.example") == [
         "https://a.example",
         "https://b.example",
@@ -150,8 +144,8 @@ def test_a_refused_origin_is_logged_once_in_a_while() -> None:
 
 
 def test_whoever_sends_ever_other_origins_fills_no_log() -> None:
-    clock = Clock()
-    checked = OriginCheck([], clock)
+    clock = Clock(0)
+    checked = OriginCheck([], clock.time)
     logged = [
         refuse(checked, *(b"https://%d.example" % number for number in range(part, part + 500)))
         for part in (0, 500)

@@ -8,23 +8,9 @@ import pytest
 from eventhub.common.token_bucket import COMMAND_BYTES, COMMAND_SECONDS, TokenBucket
 from eventhub.server.websocket.frame_parser import FrameParser
 from eventhub.server.websocket.read_throttle import MIN_PAUSE_SECONDS, ReadThrottle
+from tests.harness.clock import Clock
 
 RATE, BURST = 10, 20
-
-
-class ManualLoop:
-    """A loop whose timers a test looks at."""
-
-    def __init__(self) -> None:
-        self.timers: list[tuple[float, Callable[[], None]]] = []
-        self.cancelled = 0
-
-    def call_later(self, seconds: float, then: Callable[[], None]) -> "ManualLoop":
-        self.timers.append((seconds, then))
-        return self
-
-    def cancel(self) -> None:
-        self.cancelled += 1
 
 
 class ManualTurns:
@@ -73,10 +59,10 @@ def test_a_charge_counts_each_frame_once(throttle: ReadThrottle) -> None:
 
 
 def test_a_pause_is_worth_waking_up_for(throttle: ReadThrottle) -> None:
-    loop: Any = ManualLoop()
-    throttle.pause(0.001, loop, nothing)
-    throttle.pause(2.0, loop, nothing)
-    assert [seconds for seconds, _ in loop.timers] == [MIN_PAUSE_SECONDS, 2.0]
+    clock = Clock(0)
+    throttle.pause(0.001, clock.loop, nothing)
+    throttle.pause(2.0, clock.loop, nothing)
+    assert clock.waits == [MIN_PAUSE_SECONDS, 2.0]
 
 
 def test_frames_wait_in_order_and_are_released_once(throttle: ReadThrottle) -> None:
@@ -99,8 +85,8 @@ def test_a_client_that_used_its_turn_waits_behind_others(throttle: ReadThrottle)
 
 
 def test_a_closed_connection_drops_its_frames_and_its_timer(throttle: ReadThrottle) -> None:
-    loop: Any = ManualLoop()
+    clock = Clock()
     throttle.hold(iter([(1, b"a")]))
-    throttle.pause(1.0, loop, nothing)
+    throttle.pause(1.0, clock.loop, nothing)
     throttle.stop()
-    assert (throttle.frames, loop.cancelled) == (None, 1)
+    assert (throttle.frames, clock.waits) == (None, [])
