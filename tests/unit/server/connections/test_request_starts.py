@@ -20,7 +20,10 @@ class Requests:
         self.ran: list[int] = []
 
     def come(self, number: int) -> None:
-        self.starts.start(lambda: self.clock.call_soon(self.run, number))
+        def start() -> None:
+            self.clock.call_soon(self.run, number)
+
+        self.starts.start(start)
 
     def run(self, number: int) -> None:
         self.starts.note_running()
