@@ -1,6 +1,6 @@
-"""From a credential, an API key or a token, to a principal.
+"""Turns a credential, which is an API key or a token, into a principal.
 
-Verified credentials are remembered, because checking a signature takes long.
+It remembers verified credentials, because checking a signature takes long.
 """
 
 import hashlib
@@ -15,7 +15,9 @@ from eventhub.errors import InvalidToken, TokenExpired
 
 REMEMBERED = 10_000
 REMEMBERED_BYTES = 8 * 1024 * 1024
-"""Size of the remembered credentials. A principal, with its grants, grows with its credential."""
+"""Total size of the remembered credentials. A long credential has a large principal, with many
+grants.
+"""
 
 
 class Authenticator:
@@ -54,7 +56,7 @@ class Authenticator:
         return found[0]
 
     def check(self, principal: Principal) -> None:
-        """Check what may change after verification. Raises TokenExpired, Revoked."""
+        """Check the expiry and the blocks again. Raises TokenExpired, Revoked."""
         now = self._clock()
         if principal.expires is not None and principal.expires <= now:
             raise TokenExpired(f"the {principal.kind} has expired; expected a new one")
@@ -65,8 +67,8 @@ class Authenticator:
             return self._keys.find(credential)
         if self._tokens is None:
             raise InvalidToken(
-                f"the credential is not an API key, which would begin with {PREFIX}; "
-                "this server takes no tokens"
+                f"the credential is not an API key (they begin with {PREFIX}); "
+                "this server accepts no tokens"
             )
         return self._tokens.verify(credential)
 

@@ -1,4 +1,4 @@
-"""The principals that an operator has blocked, and until when.
+"""Which principals an operator has blocked, and until when.
 
 All nodes have the same decisions: the latest decision holds, and each node repeats what it knows.
 """
@@ -11,11 +11,11 @@ from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.errors import Revoked
 
 BLOCKS = 10_000
-"""At most so many. Beyond it, the one that ends first is dropped."""
+"""Most blocks that a node keeps. A further one replaces the block that ends first."""
 
 LATEST = 253_370_764_800_000
-"""Milliseconds since 1970 at which the year 9999 begins. A later time from another node is refused:
-a decision made after it would have no date.
+"""The start of the year 9999, in milliseconds since 1970. Later times from other nodes are refused,
+because dates end with that year.
 """
 NAME_LENGTH = 200
 
@@ -40,13 +40,13 @@ class BlockTarget:
         return f"{self.kind} {self.value!r}"
 
     def fits(self, principal: Principal) -> bool:
-        """Whether it means this principal."""
+        """Whether the principal is this target."""
         return self in _targets(principal)
 
 
 @dataclass(frozen=True, slots=True)
 class BlockDecision:
-    """What holds for a target until `until`. It was decided at `since`.
+    """An operator's decision about a target, made at `since` and valid until `until`.
 
     Both are in milliseconds since the Unix epoch.
     """
@@ -103,7 +103,7 @@ class Blocks:
         return decision
 
     def merge(self, decisions: Iterable[BlockDecision]) -> list[BlockTarget]:
-        """Take in decisions of this node or another. Returns the newly blocked targets."""
+        """Merge decisions of this node or another. Returns the newly blocked targets."""
         newly_blocked = []
         for decision in decisions:
             known = self._decisions.get(decision.target)
@@ -128,7 +128,7 @@ class Blocks:
         for target in _targets(principal):
             decision = self._decisions.get(target)
             if decision is not None and decision.blocked and decision.until > now:
-                raise Revoked(f"an operator has shut out the {target}")
+                raise Revoked(f"an operator has blocked the {target}")
 
 
 def _time(value: Any) -> int:

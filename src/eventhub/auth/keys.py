@@ -15,7 +15,7 @@ from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.errors import InvalidToken
 
 PREFIX = "ehk_"
-"""Every key begins so, which people and secret scanners recognize."""
+"""Every key begins with this, so that people and secret scanners recognize it."""
 HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -33,7 +33,7 @@ def new_key() -> str:
 
 
 def hash_key(key: str) -> str:
-    """The hash that the settings hold."""
+    """The key's hash, for the settings."""
     return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -52,6 +52,4 @@ class KeyRing:
             if hmac.compare_digest(candidate.hash, digest):
                 assert candidate.principal.kind is CredentialKind.KEY
                 return candidate.principal
-        raise InvalidToken(
-            f"the API key, which begins with {PREFIX}, is none of the configured ones"
-        )
+        raise InvalidToken(f"the API key ({PREFIX}…) is none of the configured keys")

@@ -43,7 +43,7 @@ class Principal:
         return self.kind is not CredentialKind.ANONYMOUS
 
     def authorize(self, action: Action, channel: str, anyone: AbstractSet[Action]) -> None:
-        """Check an action. `anyone` holds what anyone may do in channels of this type.
+        """Check an action. `anyone` lists what every client may do in channels of this type.
 
         Raises Unauthorized for an anonymous client that needs a credential, Forbidden for a known
         principal without the grant.
@@ -81,8 +81,6 @@ _PHRASES = {
 }
 
 STRANGER = Principal(CredentialKind.ANONYMOUS, "", NOTHING)
-"""An anonymous client where authentication is configured: it may do what channel types allow to
-anyone.
-"""
+"""An anonymous client where authentication is configured. Channel types say what it may do."""
 ANYONE = Principal(CredentialKind.ANONYMOUS, "", EVERYTHING, operator=True)
 """Every client where no authentication is configured."""

@@ -40,11 +40,11 @@ _TOKEN = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
 
 
 class UnknownKey(LookupError):
-    """The token names a key that is not known, or not yet known. Its text is a sentence."""
+    """The token names a key that this node does not know, or not yet. The text is a sentence."""
 
 
 class TokenVerifier:
-    """Verifies tokens with `keys`, which may be replaced.
+    """Verifies tokens with `keys`.
 
     `leeway` is the accepted difference of clocks, in seconds.
     """
@@ -132,8 +132,8 @@ class TokenVerifier:
 def _header(token: str) -> dict[str, Any]:
     """The header of a token in compact form (RFC 7515, 7.1). Raises InvalidToken.
 
-    A text of any other form is refused before any costly step. The claims are parsed after their
-    signature has been checked, but their depth is checked here.
+    Any other form is refused before any costly step. The claims are parsed later, after the
+    signature check, but their depth is checked here.
     """
     try:
         if found := _TOKEN.fullmatch(token):

@@ -48,7 +48,7 @@ def load_key(key_id: str | None, algorithm: str, data: bytes) -> VerificationKey
     try:
         material = load_pem_public_key(data)
     except (ValueError, TypeError):
-        raise ValueError(f"it is not the PEM of a public key, which {algorithm} needs") from None
+        raise ValueError(f"it is not the PEM of a public key; {algorithm} needs one") from None
     return check_key(key_id, algorithm, material)
 
 
@@ -74,5 +74,5 @@ def check_key(key_id: str | None, algorithm: str, material: object) -> Verificat
         "EdDSA": "an Ed25519 key",
     }
     raise ValueError(
-        f"{algorithm} needs {expected.get(algorithm, 'another key')}, and this is another kind"
+        f"the key is of another kind; {algorithm} needs {expected.get(algorithm, 'another key')}"
     )

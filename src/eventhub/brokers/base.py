@@ -19,7 +19,7 @@ from eventhub.events.event import (
 )
 
 PAGE_BYTES = 256 * 1024
-"""A page of history ends with the event that brings its data to this size."""
+"""A page of history ends with the event that makes its data this large or larger."""
 
 Deliver = Callable[[Event], None]
 OnGap = Callable[[str], None]
@@ -40,9 +40,9 @@ class Broker(Protocol):
         IdempotencyConflict when the data differs. The conflict names the first event, unless that
         is still being stored.
 
-        Raises BrokerUnavailable, within seconds, when the fate of all events is unknown: each may
-        be stored or not. A retry with the same keys stores each event once. A cancelled call
-        leaves the same doubt and does not disturb other calls.
+        Raises BrokerUnavailable, within seconds, when no result is known: each event may be stored
+        or not. A retry with the same keys stores each event once. After a cancelled call, too, each
+        event may be stored or not. Other calls are not affected.
         """
         ...
 
@@ -53,8 +53,8 @@ class Broker(Protocol):
 
         Only at the channel's end is the page empty. Events beyond retention are never returned,
         whether or not they have been deleted. A position that this log never gave is answered with
-        `reset`, wherever it lies. In a channel without events, a position may be answered with a
-        different but equivalent one: no event lies between the two.
+        `reset`, even inside the log's range. In a channel without events, a position may be
+        answered with a different but equivalent one: no event lies between the two.
 
         An `Age` compares the events' times, which come from the clocks of nodes. After a clock was
         set back, the page may hold older events or leave out younger ones, but it always holds

@@ -1,4 +1,4 @@
-"""Idempotency keys: what every broker agrees on."""
+"""Idempotency keys: the rules that all brokers share."""
 
 from hashlib import blake2b
 

@@ -29,10 +29,10 @@ from eventhub.events.event import (
 from eventhub.observability.metrics import Reading
 
 EVENT_OVERHEAD = 250
-"""Bytes an event costs beyond its data."""
+"""Bytes that an event takes in addition to its data."""
 SWEEP_SECONDS = 30
 RESCAN_MILLISECONDS = 1000
-"""After a search found no channel to forget: how long until the next search."""
+"""Pause after a search that found no channel to forget."""
 
 
 class Ledger:

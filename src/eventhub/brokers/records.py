@@ -14,7 +14,7 @@ import structlog
 from eventhub.events.event import OFFSET_END, Event, HistoryPage, Position
 
 LATEST = 253_370_764_800_000
-"""Milliseconds since 1970 at which the year 9999 begins. Later times have no date."""
+"""The start of the year 9999, in milliseconds since 1970. Later times have no date."""
 QUIET_SECONDS = 1.0
 """Time between two log lines: each reader meets the same record."""
 
@@ -72,7 +72,7 @@ def event(
 ) -> Event:
     """A stored event. Raises ValueError for what EventHub cannot have stored.
 
-    Its readers would receive invalid JSON, or nothing.
+    Readers of such an event would receive invalid JSON, or nothing.
     """
     if (
         type(offset) is not int

@@ -70,7 +70,7 @@ def test_what_is_neither_is_refused(credential: str) -> None:
 
 
 def test_a_server_without_keys_for_tokens_says_so() -> None:
-    with pytest.raises(InvalidToken, match="this server takes no tokens"):
+    with pytest.raises(InvalidToken, match="this server accepts no tokens"):
         build().authenticate(token())
 
 

@@ -1,4 +1,4 @@
-"""auth/blocks.py: who is shut out, until when."""
+"""auth/blocks.py: who is blocked, and until when."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_a_target_means_those_of_its_kind_and_no_others(
 def test_whoever_is_shut_out_is_told_by_what() -> None:
     blocks = Blocks()
     blocks.decide(BlockTarget("token", "t1"), 0, 1000)
-    with pytest.raises(Revoked, match="an operator has shut out the token 't1'"):
+    with pytest.raises(Revoked, match="an operator has blocked the token 't1'"):
         blocks.check(ANA, 0)
 
 

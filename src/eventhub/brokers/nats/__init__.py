@@ -1,7 +1,6 @@
 """NATS JetStream: any number of nodes, with the logs in streams.
 
-`streams.py` says how positions map to streams. Nothing else in the broker opens a connection than
-`link.py`.
+`streams.py` says how positions map to streams. `link.py` alone opens connections.
 """
 
 from eventhub.brokers.nats.broker import NatsBroker

@@ -10,7 +10,7 @@ from nats.errors import Error
 from eventhub.errors import BrokerUnavailable
 
 NO_RESPONDERS = 503
-"""No stream listens on the subject, or none that has a leader. Nothing was stored."""
+"""No stream with a leader listens on the subject. Nothing was stored."""
 NOT_SENT = -1
 NO_MESSAGE = 10037
 NOT_FOUND = 10059

@@ -37,8 +37,8 @@ from eventhub.errors import BrokerUnavailable
 REQUEST_SECONDS = 2.0
 SUBSCRIPTION_MESSAGES = 65_536
 SUBSCRIPTION_BYTES = 64 * 1024 * 1024
-"""What a subscription holds while the event loop is busy. The client library drops messages beyond
-it and `on_slow` is called.
+"""Bounds of a subscription while the event loop is busy. Beyond them the client library drops
+messages and `on_slow` is called.
 """
 API = "$JS.API."
 

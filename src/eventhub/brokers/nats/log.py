@@ -31,7 +31,7 @@ from eventhub.events.event import Event, HistoryPage, Position
 
 @dataclass(slots=True)
 class LogReader:
-    """A consumer. From its begin on, the channel had `total` messages when it was made."""
+    """A consumer. When it was made, `total` messages of the channel lay ahead of it."""
 
     name: str
     total: int

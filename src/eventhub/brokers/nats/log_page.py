@@ -105,7 +105,7 @@ class LogPage:
     async def _last(self, count: int) -> HistoryPage:
         """Look back until one message more than `count` is found.
 
-        How many there were so far tells how far to look back next.
+        The number found so far decides how far to look back next.
         """
         if count == 0:
             return self._page(self._end.offset, [])

@@ -128,7 +128,8 @@ class NatsSession:
     async def reopen(self, channels: Iterable[str]) -> str | None:
         """Open the channels that are not open, with a `gap` for each.
 
-        Returns why some could not be opened, or None. Raises BrokerUnavailable like `tick`.
+        Returns the reason if some could not be opened, else None. Raises BrokerUnavailable like
+        `tick`.
         """
         await self._drop_stale()
         closed = [
@@ -169,7 +170,7 @@ class NatsSession:
         )
 
     async def tick(self) -> str | None:
-        """Check the link and the streams. Returns why something does not work, or None.
+        """Check the link and the streams. Returns the reason if something does not work, else None.
 
         Raises BrokerUnavailable when the link can no longer be used.
         """
@@ -229,7 +230,7 @@ class NatsSession:
     async def _failing_types(self, channels: Sequence[str]) -> dict[str, str]:
         """Channel types whose stream cannot be used, with the reason.
 
-        Found with one question for each type: each may take seconds.
+        It asks once for each type, because an answer may take seconds.
         """
         failures: dict[str, str] = {}
         for channel_type, channel in {_channel_type(name): name for name in channels}.items():

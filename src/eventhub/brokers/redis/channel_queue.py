@@ -22,9 +22,9 @@ class PublishCall:
         self.left = count
         self.done = done
         self.over = False
-        """The caller has gone, or its time is over."""
+        """The caller has gone, or its time limit has passed."""
         self.encode_error: Exception | None = None
-        """Why the newest of its events that cannot be encoded cannot."""
+        """The error of its newest event that cannot be encoded."""
 
     def settle(self, index: int, result: Receipt | EventHubError) -> None:
         """Take the result of one event."""

@@ -101,7 +101,7 @@ class KeyNames:
 
 
 def lifetimes(retention: Retention) -> tuple[int, int]:
-    """Milliseconds until an unused log and its metadata expire; 0 for never.
+    """Milliseconds until an unused log and its metadata expire; 0 means never.
 
     The metadata outlive the log, because a log without metadata is a new one.
     """

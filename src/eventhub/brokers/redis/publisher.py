@@ -30,7 +30,7 @@ from eventhub.events.event import NewEvent, Receipt
 
 WAITING_BYTES = 64 * 1024 * 1024
 EVENT_OVERHEAD = 300
-"""Bytes a waiting event costs beyond its data."""
+"""Bytes that a waiting event takes in addition to its data."""
 
 log = structlog.get_logger("eventhub.brokers.redis")
 
@@ -139,8 +139,8 @@ class RedisPublisher:
     def _arguments(self, channel: str, queue: ChannelQueue) -> Sequence[str | bytes | int] | None:
         """The arguments for the events in `queue.sent`.
 
-        None if encoding fails. Then each event is tried by itself: those that fail are refused and
-        the others are queued again. If each works by itself, all are refused.
+        None if encoding fails. Then each event is encoded alone: an event that fails is refused,
+        the others are queued again. If none fails alone, all are refused.
         """
         try:
             return self._router.arguments(channel, [event for event, _, _ in queue.sent])

@@ -1,7 +1,7 @@
 """One master at one address: its two connections, and the probes that show whether both work.
 
-Commands and announcements have a connection each, so neither waits for the other, and either may
-fail alone. Every second a probe is published over the first connection and must arrive over the
+Commands have one connection and announcements another, so neither waits for the other, and either
+may fail alone. Every second a probe is published over the first connection and must arrive over the
 second. A server that is no longer a master is left as well. Half-open connections, stalled proxies
 and stopped servers are noticed within `PROBE_SECONDS + ANSWER_SECONDS`.
 """

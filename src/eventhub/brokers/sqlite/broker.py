@@ -34,11 +34,11 @@ from eventhub.events.event import (
 )
 
 QUEUE_BYTES = 64 * 1024 * 1024
-"""Size of the publishes that wait for the writer. At this size further ones wait for room, up to
+"""Bytes of publishes that wait for the writer. At this size, further publishes wait for room, up to
 the time limit.
 """
 EVENT_OVERHEAD = 250
-"""Bytes a waiting event costs beyond its data."""
+"""Bytes that a waiting event takes in addition to its data."""
 READERS = 2
 
 
@@ -193,7 +193,7 @@ class SqliteBroker:
         self._opened.set()
 
     def doubted(self, channels: Sequence[str]) -> None:
-        """Tell a gap: not everything that was stored may have been announced."""
+        """Report a gap: stored events may not have been announced."""
         for channel in channels:
             self._gap(channel)
 

@@ -1,7 +1,7 @@
 """Inserting many rows with few statements.
 
-Each step of a statement releases the interpreter's lock and has to get it back, which takes up to
-5 ms while the event loop is busy. So a hundred rows are written in one step.
+Each step of a statement releases the interpreter's lock. While the event loop is busy, it takes up
+to 5 ms to get the lock back. So one step writes a hundred rows.
 """
 
 import sqlite3

@@ -124,7 +124,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 def is_damaged(error: sqlite3.Error) -> bool:
-    """Whether the database stays unusable, however long one waits."""
+    """Whether the database stays unusable, so that waiting does not help."""
     return primary(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 

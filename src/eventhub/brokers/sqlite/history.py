@@ -1,8 +1,8 @@
 """Reading a channel's log on separate threads and connections. It never waits for the writer.
 
 Events beyond retention are left out, whether or not they have been deleted. One statement finds the
-begin of a page by binary search. SQLite puts a page together in one row: a thread releases the
-interpreter's lock for each row that it fetches, and gets it back after up to 5 ms while the event
+begin of a page by binary search. SQLite joins a page into one row. A thread releases the
+interpreter's lock for each row that it fetches, and may wait 5 ms to get it back while the event
 loop is busy.
 """
 

@@ -143,7 +143,7 @@ class SqliteLogs:
         )
 
     def forgettable(self, subscribed: Iterable[str], limit: int) -> list[SqliteLog]:
-        """At most `limit` channels without rows and subscribers."""
+        """At most `limit` channels that have neither rows nor subscribers."""
         kept = set(subscribed)
         found = (log for log in self.channels.values() if log.rows == 0 and log.name not in kept)
         return [log for log, _ in zip(found, range(limit), strict=False)]

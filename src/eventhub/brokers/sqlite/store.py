@@ -269,7 +269,7 @@ class SqliteStore:
         return min(first - self._oldest_key, TRIM_ROWS) if first - self._oldest_key > 0 else 0
 
     def _surplus(self) -> int:
-        """How many unused pages are not to be kept."""
+        """How many unused pages to give back."""
         unused: int = self._open.execute("PRAGMA freelist_count").fetchone()[0]
         pages: int = self._open.execute("PRAGMA page_count").fetchone()[0]
         return max(0, unused - FREE_PAGES - (pages - unused) // 8)

@@ -100,11 +100,11 @@ class ConnectionRegistry:
     def disconnect(self, target: BlockTarget, *, blocked: bool) -> int:
         """End the connections of a target, and return how many there were.
 
-        `blocked`: the target is shut out, so its clients are told not to come back.
+        `blocked`: the target is blocked, so the error tells its clients not to come back.
         """
         found = [identity for identity in self._identities if target.fits(identity.principal)]
         error = (
-            Revoked(f"an operator has shut out the {target}")
+            Revoked(f"an operator has blocked the {target}")
             if blocked
             else Disconnected(f"an operator has disconnected the {target}")
         )
