@@ -12,8 +12,8 @@ import structlog
 from eventhub.errors import Internal
 
 QUIET_SECONDS = 1.0
-"""Time between two log lines of faults at one place, so that a client which causes them again and
-again does not fill the log.
+"""Time between two log lines of faults at one place. Without it, a client could fill the log by
+repeating one fault.
 """
 
 log = structlog.get_logger("eventhub.faults")
@@ -41,9 +41,9 @@ class Faults:
             self._log(where, "fault", error, fields)
 
     def model_failed(self, channel: str, error: BaseException) -> None:
-        """Log that a channel type's own model raised an error that no model should.
+        """Log that a channel type's own model raised an unexpected error.
 
-        It is the author's fault, and not counted as one of the server.
+        The fault is the model's, so it is not counted as one of the server.
         """
         with suppress(Exception):
             kind = channel.partition(".")[0]

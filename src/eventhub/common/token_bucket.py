@@ -6,17 +6,17 @@ REFUSING = (
     "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds",
     "first_frame_seconds", "stalled_seconds",
 )  # fmt: skip
-"""Settings below `limits` beyond which requests are refused or delayed. The other settings bound
-buffers and retention.
+"""Settings below `limits` that refuse or delay requests. The other settings bound buffers and
+retention.
 """
 
 COMMAND_BYTES = 16 * 1024
 COMMAND_SECONDS = 0.00025
-"""One command of `limits.commands` stands for so many bytes, uncompressed, and so much CPU time."""
+"""Uncompressed bytes, and CPU time, that count as one command of `limits.commands`."""
 
 
 def commands(frames: int, size: int, seconds: float) -> float:
-    """How many commands a client's frames count for: more when they are large or take long."""
+    """How many commands these frames count as. Large or slow frames count as several."""
     return max(frames, size / COMMAND_BYTES, seconds / COMMAND_SECONDS)
 
 
@@ -24,9 +24,9 @@ class TokenBucket:
     """`rate` tokens a second on average, and `burst` at once after a pause.
 
     The only state is the time at which the bucket will be full again. Tokens can be taken while the
-    level is positive, and may drive it into debt: so a batch larger than `burst` waits its turn and
-    is not refused for ever. Over any time `t` at most `burst + rate * t` tokens are taken, plus the
-    debt of the last taking.
+    level is positive, and may take it below zero (a debt). So a batch larger than `burst` is
+    possible: later takers wait until the debt is paid. Over any time `t` at most `burst + rate * t`
+    tokens are taken, plus the debt of the last taking.
     """
 
     __slots__ = ("_burst", "_full", "_rate")
@@ -37,12 +37,12 @@ class TokenBucket:
         self._full = 0.0
 
     def charge(self, count: float, now_ms: float) -> float:
-        """Take `count` tokens, which have been used. Returns the seconds to wait before more."""
+        """Take `count` tokens for work that is done. Returns the seconds to wait before more."""
         self.spend(count, now_ms)
         return self.wait(now_ms)
 
     def spend(self, count: float, now_ms: float) -> None:
-        """Take `count` tokens, which have been used."""
+        """Take `count` tokens for work that is done."""
         full = self._full
         self._full = (full if full > now_ms else now_ms) + count * 1000 / self._rate
 

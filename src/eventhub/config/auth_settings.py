@@ -14,7 +14,7 @@ from eventhub.config.sections import Section
 def _reject_key(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(PREFIX):
         raise ValueError(
-            "this is the key itself; expected its hash, which `eventhub key new` prints, too"
+            "this is the key itself; expected its hash, which `eventhub key new` also prints"
         )
     return value
 

@@ -49,7 +49,7 @@ class CatchingUpSubscribers:
         self.subscribers: dict[Subscriber, None] = {}
 
     def discard(self, subscriber: Subscriber) -> None:
-        """It has turned live or gone. When none remains, a current feed needs no recent events."""
+        """It has turned live or left. After the last one, recent events are not needed."""
         self.subscribers.pop(subscriber, None)
         if not self.subscribers and self._continuity.is_current:
             self._continuity.recent.clear()

@@ -1,4 +1,4 @@
-"""How much of a channel's log this node has seen and delivered, whoever subscribes to it."""
+"""How much of a channel's log this node has seen and delivered. Knows no subscribers."""
 
 from eventhub.delivery.recent import RecentEvents
 from eventhub.events.event import Event, HistoryPage, Position
@@ -70,8 +70,8 @@ class Continuity:
     def remember(self, event: Event) -> None:
         """Keep an announced event, and drop the oldest ones beyond the bounds.
 
-        Dropping events starts a new generation: of a page requested before that, there may be a
-        hole between its end and the oldest kept event.
+        Dropping events starts a new generation. A page requested earlier may end before the oldest
+        kept event, with a hole between them.
         """
         self.generation += self.recent.add(event)
 

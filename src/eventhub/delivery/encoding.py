@@ -12,7 +12,7 @@ TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 COMPRESSED = 0x40
 """The RSV1 bit: the message is compressed (RFC 7692, 6)."""
 COMPRESS_FROM = 96
-"""Bytes of a payload. Compression makes a smaller one larger."""
+"""Smallest payload that is compressed. Compression makes smaller ones larger."""
 COMPRESSION_LEVEL = 3
 
 

@@ -18,8 +18,8 @@ QUEUED_BYTES = 256 * 1024
 WRITE_BYTES = 16 * 1024
 """Copying this many bytes costs about as much as the rest of one write."""
 MAX_REMOVED = 1000
-"""Entries of `_removed` are deleted when the queue is empty; above this number also earlier, if no
-queued write needs them.
+"""Entries of `_removed` are deleted when the queue is empty. Above this number, entries that no
+queued write needs are deleted earlier.
 """
 
 

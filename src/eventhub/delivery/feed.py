@@ -1,4 +1,4 @@
-"""One channel on one node: which event goes to whom, in which order. No I/O.
+"""One channel on one node: which subscriber gets which event, in which order. No I/O.
 
 Events and pages of history come in, bytes go out to writers. Two tables say what happens.
 
@@ -32,7 +32,7 @@ The rules:
 3. After the broker's `gap` the feed is unverified until a page requested after the gap has been
    read. An announcement proves that nothing before it is missing, not that nothing came after it.
 4. Only a page asked for after continuity last ended may say where the log ends (`generation`).
-5. Events that history no longer has are sent as a gap, with both ends, to those who miss them.
+5. Subscribers that need events which history no longer has get a gap, with both ends.
 6. `subscribed` comes before the first event of a subscription.
 7. If a full subscriber has queued events, they are written to it first. Then it lags.
 8. An error while one subscriber is served closes that connection only (`_serve`,

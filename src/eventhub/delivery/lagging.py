@@ -1,4 +1,4 @@
-"""Live subscribers whose writer is full. The channel type's policy says what becomes of them.
+"""Live subscribers whose writer is full. The channel type's policy says what happens to them.
 
 Policy       An event passes             The writer has drained
 disconnect   close the connection        -
@@ -32,7 +32,7 @@ class LaggingSubscribers:
         self.latest = LatestByKey()
 
     def add(self, subscriber: Subscriber) -> None:
-        """Its writer is full, and holds everything up to `delivered`."""
+        """The subscriber's writer is full. Everything up to `delivered` was written to it."""
         self.subscribers[subscriber] = None
         subscriber.state = SubscriberState.LAGGING
         subscriber.position, subscriber.mark = (
@@ -41,7 +41,7 @@ class LaggingSubscribers:
         )
 
     def discard(self, subscriber: Subscriber) -> None:
-        """It has turned live, or left."""
+        """The subscriber has turned live, or left."""
         self.subscribers.pop(subscriber, None)
         if not self.subscribers:
             self.latest.clear()
@@ -56,7 +56,7 @@ class LaggingSubscribers:
                 self.latest.add(key, self._continuity.delivered_count, event)
 
     def catch_up(self, subscriber: Subscriber) -> None:
-        """Its writer has room again: say what it missed, and let it turn live."""
+        """The subscriber's writer has room again: report what it missed, and let it turn live."""
         position, delivered = subscriber.position, self._continuity.delivered
         assert position is not None  # it was live
         assert delivered is not None

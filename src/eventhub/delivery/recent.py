@@ -50,9 +50,9 @@ class RecentEvents:
 
 
 class LatestByKey:
-    """The newest event of each conflation key, and the number it was delivered as.
+    """The newest event of each conflation key, and its number in the order of delivery.
 
-    Ordered by that number, so that the key which has been silent for longest comes first.
+    They are ordered by that number: the key that has been silent for longest comes first.
     """
 
     __slots__ = ("_kept", "_size")

@@ -68,7 +68,7 @@ class Subscriber:
     """One subscriber of one channel.
 
     `started` is called once, before anything of the channel is written. `member` is its id in
-    presence, "" when it has none. `watching`: it is told of other members. `session` names its
+    presence, "" when it has none. `watching`: it gets the changes of presence. `session` names its
     connection in logs.
     """
 

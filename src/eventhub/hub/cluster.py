@@ -18,18 +18,18 @@ from eventhub.presence.roster import PresenceChange, Roster
 PRESENCE_SECONDS = 0.25
 """Between two broadcasts of the members that joined and left here."""
 GATHER_SECONDS = 0.1
-"""Changes of a channel are gathered for this long before its watchers are told."""
+"""Changes of a channel are gathered for this long before they are sent to its watchers."""
 TURN_SECONDS = 0.002
-"""One turn of the loop for telling watchers, or for forgetting a lost node's members. What one
-channel or slice takes comes on top.
+"""Time in one turn of the loop for sending to watchers, or for removing a lost node's members. The
+channel or slice that has begun is finished.
 """
 REST = 3
-"""After telling watchers, rest this many times as long as it took: three quarters of the core are
-left for other work.
+"""After sending to watchers, pause this many times as long as it took. So three quarters of the
+core are left for other work.
 """
 
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, OverflowError)
-"""Errors while reading a message of another version, or of no node at all."""
+"""Errors that a message of another version, or of a foreign sender, may cause."""
 
 log = structlog.get_logger("eventhub.nodes")
 
@@ -51,7 +51,7 @@ class Cluster:
         self._monotonic = machine.monotonic
         self._roster = Roster(self.own)
         self._news = asyncio.Event()
-        """Set while watchers have something to be told."""
+        """Set while something is due to be sent to watchers."""
         self._watchers = PresenceWatchers(self._roster, self._news.set, serving_failed)
         self._listeners: dict[bytes, OnMessage] = {}
 
@@ -59,7 +59,7 @@ class Cluster:
 
     @property
     def others(self) -> set[str]:
-        """The ids of the other nodes, as far as this one knows."""
+        """The ids of the other nodes that this node knows."""
         return self._roster.nodes
 
     def listen(self, topic: bytes, on_message: OnMessage) -> None:
@@ -101,7 +101,7 @@ class Cluster:
         return self._roster.members(channel)
 
     def join(self, subscriber: Subscriber) -> None:
-        """A subscriber's member is present from now on."""
+        """The subscriber's member is present from now on."""
         if subscriber.member and self._roster.join(subscriber.channel, subscriber.member):
             self._watchers.on_change(
                 PresenceChange(subscriber.channel, subscriber.member, joined=True)

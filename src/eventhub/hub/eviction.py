@@ -1,7 +1,7 @@
-"""Closes connections that must end, one after another, from a turn of the loop of its own.
+"""Closes connections that must end, one after another, in a separate turn of the loop.
 
-A feed finds them while it passes an event on. Closing a connection removes its subscribers from
-that feed and others, so the subscriber waits here until the feed is done.
+A feed decides this while it delivers an event. Closing the connection at once would remove
+subscribers from the feed in the middle of its work, so the subscriber waits here.
 """
 
 from collections import OrderedDict

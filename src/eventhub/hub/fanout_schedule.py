@@ -19,8 +19,8 @@ SLICE_WRITES = 250
 class FanoutSchedule:
     """The feeds with something to write, in the order in which they are served.
 
-    `wrote` gets the events that have reached everybody, and the seconds that took. `progressed`
-    is called after each part. `failed` gets an error of one feed: the others are served as ever.
+    `wrote` gets the events that have reached everybody, and the seconds that took. `progressed` is
+    called after each part. `failed` gets an error of one feed; the other feeds are not affected.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class FanoutSchedule:
         self._scheduled = False
 
     def add(self, feed: Feed) -> None:
-        """Write soon: two ticks later, so that what arrives together is written together."""
+        """Write in two ticks, so that events that arrive together are written together."""
         self._dirty.setdefault(feed, time.perf_counter())
         if not self._scheduled:
             self._scheduled = True

@@ -82,7 +82,7 @@ class FeedRegistry:
     def give_up(self, channel: str) -> None:
         """Close every connection of a channel that cannot be served.
 
-        They come back, and resume, to a new feed.
+        Their clients reconnect, and resume at a new feed.
         """
         if (feed := self._feeds.pop(channel, None)) is not None:
             self._closed(channel)
@@ -121,7 +121,7 @@ class FeedRegistry:
                 self._repair(feed.channel, error)
 
     def _lose(self, asked: Asked, subscriber: Subscriber | None, error: Exception) -> None:
-        """A page cannot be read, and another try would not help: close who waits for it."""
+        """A page cannot be read, and another try would not help: close its readers."""
         feed, since, _ = asked
         self._faults.note("history", error, channel=feed.channel, since=str(since))
         if not self._serves(feed):

@@ -17,11 +17,11 @@ from eventhub.events.event import Age, Earliest, HistoryPage, Last, Position
 
 PAGE_EVENTS = 256
 READERS = 50
-"""Readers of a page that get it in one turn of the loop."""
+"""How many readers of one page get it in one turn of the loop."""
 RETRY_SECONDS = 0.5
 CACHED_PAGES, CACHE_SECONDS = 32, 2.0
-"""Pages kept for readers that ask for the same a little later, and for how long: a crowd that comes
-back takes a few seconds to arrive.
+"""How many pages are kept for later readers, and for how long: a crowd that reconnects takes a few
+seconds to arrive.
 """
 
 Asked = tuple[Feed, Position | Earliest | Last | Age, int]
@@ -104,7 +104,7 @@ class HistoryReader:
         self._cached.pop(asked, None)
 
     async def _page(self, asked: Asked, readers: list[Subscriber | None]) -> HistoryPage | None:
-        """Try until a page has been read. None when nobody wants it any more."""
+        """Try until a page has been read. None when no subscriber needs it any more."""
         feed, since, _ = asked
         while self._wanted(feed) and any(
             reader is None or reader.state is not SubscriberState.GONE for reader in readers

@@ -57,14 +57,14 @@ class Hub:
 
     @property
     def ended(self) -> bool:
-        """The hub has run and runs no more: this node is of no use."""
+        """The hub has ended: this node can serve nobody."""
         return self._tasks.ended
 
     async def run(self) -> None:
         """Serve until cancelled.
 
-        Only an error of the broker's task ends the hub, and so the node: it can promise nothing
-        without the broker. All other work goes through `spawn`.
+        Only an error of the broker's task ends the hub, and so the node, because nothing can be
+        promised without the broker. All other work goes through `spawn`.
         """
         nodes, kept = self.nodes, self.faults.kept
         deliver, gap = self.feeds.deliver, self.feeds.gap
@@ -105,7 +105,7 @@ class Hub:
         return await self.publisher.publish(events, traces)
 
     def answered(self, channel: str, seconds: float) -> None:
-        """A publish was answered this many seconds after all of it had arrived."""
+        """A publish was answered this many seconds after its last byte had arrived."""
         self.publisher.answered(channel, seconds)
 
     def rejected(self, channel: str, error: EventHubError) -> None:
@@ -117,7 +117,7 @@ class Hub:
         self.publisher.refused(error)
 
     def delayed(self, limit: str) -> None:
-        """A limit, one of REFUSING, made somebody wait."""
+        """A limit, one of REFUSING, delayed a client."""
         self.publisher.delayed(limit)
 
     async def history(
@@ -140,7 +140,7 @@ class Hub:
         feed.join(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
-        """Write nothing more to a subscriber. Every step is taken; errors are logged."""
+        """Write nothing more to a subscriber. An error in one step is logged and stops no other."""
         for step in (
             subscription_log.ended,
             self.feeds.leave,
@@ -174,7 +174,7 @@ class Hub:
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:
         """The members of a subscriber's channel as message fields.
 
-        From now on the subscriber is told of every change.
+        From now on the subscriber gets every change.
         """
         if self.types.resolve(subscriber.channel).presence:
             return self.nodes.watch(subscriber)

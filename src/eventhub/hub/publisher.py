@@ -1,4 +1,4 @@
-"""Stores and announces events through the broker, and counts what became of them."""
+"""Stores and announces events through the broker, and counts the results."""
 
 import time
 from collections.abc import Sequence
@@ -29,16 +29,16 @@ class Publisher:
                 results = await self._store_traced(events, traces)
             else:
                 results = await self._broker.publish(events)
-        finally:  # also when the broker refuses: that is an answer, too
+        finally:  # a refusal of the broker is an answer, too
             self._metrics.stored(time.perf_counter() - begin)
         try:
             self._count(events, results)
-        except Exception as error:  # the events are stored, whatever the counting does
+        except Exception as error:  # the events are stored even if counting them fails
             self._faults.note("metrics", error)
         return results
 
     def answered(self, channel: str, seconds: float) -> None:
-        """A publish was answered this many seconds after all of it had arrived."""
+        """A publish was answered this many seconds after its last byte had arrived."""
         self._metrics.answered(channel.partition(".")[0], seconds)
 
     def rejected(self, channel: str, error: EventHubError) -> None:
@@ -55,7 +55,7 @@ class Publisher:
             self._metrics.refused(error.limit)
 
     def delayed(self, limit: str) -> None:
-        """A limit, one of REFUSING, made somebody wait."""
+        """A limit, one of REFUSING, delayed a client."""
         self._metrics.refused(limit)
 
     async def _store_traced(

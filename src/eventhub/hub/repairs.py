@@ -1,4 +1,4 @@
-"""Repairs channels after an unexpected error: history says what is missing.
+"""Repairs channels after an unexpected error: their feeds read what is missing from history.
 
 State     Next
 whole     an error: broken
