@@ -19,7 +19,8 @@ import jwt
 
 from tests.bench import cores
 from tests.bench.load import Door
-from tests.harness.eventhub import START_SECONDS, EventHubServer
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventually import eventually
 from tests.harness.otlp import Collector
 from tests.harness.ports import free_port
 from tests.harness.redis_servers import RedisServer
@@ -236,7 +237,13 @@ def _program(
             env={**os.environ, **environment},
         )
     try:
-        _wait(f"http://127.0.0.1:{port}/")
+        url = f"http://127.0.0.1:{port}/"
+        eventually(
+            f"{words[0]} to answer",
+            lambda: httpx.get(url, timeout=1),
+            lambda answer: True,
+            not_yet=(httpx.TransportError,),
+        )
         yield process.pid, port
     finally:
         process.kill()
@@ -261,17 +268,3 @@ def _counter(text: str, name: str, label: str = "") -> float:
     found = re.search(rf'^{name}\{{{label}type="bench"\}} (\S+)', text, re.MULTILINE)
     assert found is not None, f"/metrics has no {name} for the channel type"
     return float(found[1])
-
-
-def _wait(url: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            httpx.get(url, timeout=1)
-        except httpx.TransportError:
-            time.sleep(
-                0.02
-            )  # between attempts to connect: nothing can be waited on before the port is open
-        else:
-            return
-    raise RuntimeError(f"{url} did not answer in {START_SECONDS} seconds")

@@ -5,16 +5,16 @@ No kubelet: nothing is run.
 import json
 import secrets
 import subprocess
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import httpx
 
 from tests.deploy.chart import ROOT, Object
+from tests.harness.eventually import eventually
 from tests.harness.ports import free_port
 
 PROGRAMS = ROOT / ".apiserver"
@@ -113,6 +113,7 @@ class ApiServer:
         self.apply(definition)
         name = definition["metadata"]["name"]
         self._until(
+            f"{name} to be established",
             lambda: (
                 "Established"
                 in str(
@@ -120,7 +121,7 @@ class ApiServer:
                         f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
                     ).json()
                 )
-            )
+            ),
         )
 
     def _path(self, given: Object) -> str:
@@ -146,14 +147,19 @@ class ApiServer:
                 subprocess.Popen(command, stdout=output, stderr=output, cwd=self._directory)
             )
 
-    def _until(self, true: Any) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not true():
-            if time.monotonic() > deadline or any(
-                process.poll() is not None for process in self._processes
-            ):
-                raise RuntimeError((self._directory / "kube-apiserver.log").read_text()[-3000:])
-            time.sleep(0.2)  # the server says nothing when it is ready: it has to be asked
+    def _until(self, what: str, look: Callable[[], object]) -> None:
+        """The server says nothing when it is ready: it has to be asked."""
+
+        def looked() -> object:
+            for process in self._processes:
+                assert process.poll() is None, f"{process.args!r} has ended"
+            return look()
+
+        try:
+            eventually(what, looked, seconds=START_SECONDS)
+        except AssertionError as failure:
+            failure.add_note((self._directory / "kube-apiserver.log").read_text()[-3000:])
+            raise
 
     def _ready(self) -> bool:
         try:
@@ -197,7 +203,7 @@ class ApiServer:
                 **emulated,
             },
         )
-        self._until(self._ready)
+        self._until("kube-apiserver to be ready", self._ready)
         return self
 
     def __exit__(

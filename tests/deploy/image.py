@@ -18,7 +18,7 @@ from typing import Self
 import httpx
 
 from tests.harness.clients import http
-from tests.harness.eventhub import START_SECONDS
+from tests.harness.eventually import eventually
 from tests.harness.ports import free_port
 from tests.harness.programs import program
 
@@ -202,11 +202,11 @@ class Container:
             *self._command,
             options=[*self._options, "--env", f"EVENTHUB_PORT={self.port}"],
         )
-        while not self._ready():
-            assert time.monotonic() - began < START_SECONDS, self._images.log(self.name)
-            time.sleep(
-                0.01
-            )  # between attempts to connect: nothing can be waited on before the port is open
+        try:
+            eventually("the container to be ready", self._ready)
+        except AssertionError as failure:
+            failure.add_note(self._images.log(self.name))
+            raise
         self.seconds = time.monotonic() - began
 
     def stop(self) -> int:

@@ -4,31 +4,26 @@ with its context.
 
 import re
 import socket
-import subprocess
-import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from tests.harness.eventhub import START_SECONDS
 from tests.harness.ports import free_port
+from tests.harness.process import ServerProcess
 from tests.harness.programs import program
 
 CONF = Path(__file__).parents[2] / "deploy/nginx.conf"
 
 
-class Nginx:
+class Nginx(ServerProcess):
     """Before nodes on these ports of 127.0.0.1, of which there are as many as in the file. `below`:
     more directives for the server.
     """
 
     def __init__(self, directory: Path, ports: Sequence[int], below: str = "") -> None:
+        super().__init__("nginx", directory / "nginx.log")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
-        self.log = directory / "nginx.log"
         nodes = iter(ports)
         text = re.sub(
             r"server eventhub-\d:8000",
@@ -51,25 +46,15 @@ class Nginx:
             "stderr",
         ]
         self._command += ["-g", "daemon off; user root;"]
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Self:
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-                return self
-            time.sleep(0.02)  # between attempts to connect
-        self.__exit__(None, None, None)
-        raise RuntimeError(f"nginx does not listen:\n{self.log.read_text()}")
+    def command(self) -> list[str]:
+        return self._command
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._process is not None:
-            self._process.terminate()  # its workers with it
-            self._process.wait(timeout=10)
+    def is_ready(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+
+    def kill(self) -> None:
+        """Its workers with it, which SIGKILL would leave."""
+        if self.process is not None:
+            self.stop()

@@ -7,16 +7,15 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import pytest
 
 from tests.harness.ports import free_port
+from tests.harness.process import ServerProcess
 from tests.harness.programs import program
 
-START_SECONDS = 30
 Series = tuple[dict[str, str], float]
 
 
@@ -28,12 +27,12 @@ def promtool(*arguments: str | Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-class Prometheus:
+class Prometheus(ServerProcess):
     """`scrape` are items of scrape_configs, `rules` the text of a rules file."""
 
     def __init__(self, directory: Path, scrape: list[dict[str, Any]], rules: str) -> None:
+        super().__init__("prometheus", directory / "prometheus.log")
         self.url = f"http://127.0.0.1:{free_port()}"
-        self._log = directory / "prometheus.log"
         (directory / "rules.yaml").write_text(rules)
         timing = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
         config = {"global": timing, "rule_files": ["rules.yaml"], "scrape_configs": scrape}
@@ -47,7 +46,6 @@ class Prometheus:
         self._command += [f"--storage.tsdb.path={directory / 'data'}", "--log.level=warn"]
         self._client = httpx.Client(base_url=f"{self.url}/api/v1", trust_env=False, timeout=10)
         self._data = directory / "data"
-        self._process: subprocess.Popen[bytes] | None = None
         self._since = time.time()
 
     def query(self, expression: str) -> list[Series]:
@@ -68,17 +66,15 @@ class Prometheus:
         found: list[str] = self._get(f"label/{label}/values", **{"match[]": series})
         return found
 
-    def until(self, expression: str, count: int = 1, seconds: float = 30) -> list[Series]:
+    def until(self, expression: str, count: int = 1) -> list[Series]:
         """Until it gives so many series; evaluation goes by the clock of scrapes, on which nobody
         can wait.
         """
-        deadline = time.monotonic() + seconds
-        while len(found := self.query(expression)) < count:
-            assert time.monotonic() < deadline, (
-                f"{expression} gave {found} for {seconds} seconds; expected {count} series"
-            )
-            time.sleep(0.1)
-        return found
+        return self.eventually(
+            f"{count} series of {expression}",
+            lambda: self.query(expression),
+            lambda found: len(found) >= count,
+        )
 
     def _get(self, path: str, **parameters: str) -> Any:
         answer = self._client.get(path, params=parameters)
@@ -86,30 +82,13 @@ class Prometheus:
             pytest.fail(f"{parameters}: {answer.text}")
         return answer.json()["data"]
 
-    def __enter__(self) -> Self:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self._process.poll() is None:
-            try:
-                if self._client.get(f"{self.url}/-/ready").status_code == 200:
-                    return self
-            except httpx.TransportError:
-                pass
-            time.sleep(0.05)  # between attempts to connect
-        self.__exit__(None, None, None)
-        raise RuntimeError(
-            f"Prometheus was not ready in {START_SECONDS} seconds:\n{self._log.read_text()}"
-        )
+    def command(self) -> list[str]:
+        return self._command
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def is_ready(self) -> bool:
+        return self._client.get(f"{self.url}/-/ready").status_code == 200
+
+    def __exit__(self, *failure: Any) -> None:
+        super().__exit__(*failure)
         self._client.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
         shutil.rmtree(self._data, ignore_errors=True)

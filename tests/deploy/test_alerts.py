@@ -95,7 +95,7 @@ def test_alertmanager_makes_one_message_of_an_outage_and_keeps_back_what_follows
             ["EventHubPublishesFail"],
             ["EventHubBrokerLost", "EventHubBrokerLost", "EventHubDown"],
         ]
-        alertmanager.until(lambda groups: sorted(groups, key=len) == told)
+        alertmanager.until(f"{told} to be told", lambda groups: sorted(groups, key=len) == told)
 
 
 def test_the_alerts_that_are_kept_back_exist() -> None:

@@ -1,6 +1,7 @@
 """deploy/haproxy.cfg before two real nodes."""
 
 import json
+import operator
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,7 +15,7 @@ from tests.deploy.transports import MESSAGE, assert_all_receive_at_once
 from tests.harness.clients import NdjsonProducer, WsClient, http, raw, sse
 from tests.harness.eventhub import EventHubServer
 from tests.harness.haproxy import CONFIG, HAProxy
-from tests.harness.redis_servers import RedisServer, wait_for
+from tests.harness.redis_servers import RedisServer
 
 NODE = "broker: {}\nproxies: [127.0.0.1]\nlog: {{access: true}}\nheartbeat: 1"
 
@@ -80,7 +81,7 @@ def test_who_comes_while_no_node_is_ready_comes_back(tmp_path: Path) -> None:
         node = running.enter_context(EventHubServer(tmp_path, NODE.format(redis.url)))
         front = running.enter_context(HAProxy(tmp_path, [node]))
         redis.kill()
-        wait_for(lambda: not front.is_up("node1"))
+        front.eventually("node1 to be down", lambda: front.is_up("node1"), operator.not_)
         assert_all_come_back(front.url, 503)
 
 

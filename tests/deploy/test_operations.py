@@ -19,7 +19,7 @@ from tests.harness.background import repeated
 from tests.harness.clients import WsClient, http
 from tests.harness.eventhub import EventHubServer
 from tests.harness.programs import program
-from tests.harness.redis_servers import RedisServer, wait_for
+from tests.harness.redis_servers import RedisServer
 
 GUIDE = Path("docs/operations.md")
 TEXT = GUIDE.read_text()
@@ -62,11 +62,10 @@ def test_the_limits_of_each_worker_are_shown_to_an_operator(start: Start) -> Non
     auth = f"auth: {{keys: [{{name: ops, hash: 'sha256:{digest}', operator: true}}]}}"
     server = start(f"workers: 2\n{auth}", lane="workers")
     operator = {"Authorization": "Bearer ehk_operator"}
-    wait_for(
-        lambda: (
-            'eventhub_connections_limit{worker="1"}'
-            in http.get(f"{server.url}/metrics", headers=operator).text
-        )
+    server.eventually(
+        "the second worker to be seen",
+        lambda: http.get(f"{server.url}/metrics", headers=operator).text,
+        lambda seen: 'eventhub_connections_limit{worker="1"}' in seen,
     )
     assert_limits_are_shown(run(f"OPERATOR=ehk_operator\n{LOOK}", server), workers=2)
     with pytest.raises(subprocess.CalledProcessError):

@@ -27,7 +27,7 @@ from tests.harness.eventhub import EventHubServer
 from tests.harness.nodes import trial
 from tests.harness.ports import free_port
 from tests.harness.programs import program
-from tests.harness.redis_servers import RedisServer, wait_for
+from tests.harness.redis_servers import RedisServer
 
 DEPLOY = CONF.parent
 COMPOSE = yaml.safe_load((DEPLOY.parent / "compose.yaml").read_text())
@@ -138,7 +138,9 @@ def test_metrics_are_not_for_clients(stack: Stack) -> None:
 def test_no_credential_is_logged(stack: Stack) -> None:
     assert http.get(f"{stack.front.url}/v1/types?access_token=s3cret").status_code in (200, 400)
     http.get(f"{stack.front.url}/livez")
-    wait_for(lambda: "GET /livez" in stack.front.log.read_text())  # nginx logs after its answer
+    stack.front.eventually(  # nginx logs after its answer
+        "GET /livez to be logged", stack.front.log.read_text, lambda seen: "GET /livez" in seen
+    )
     assert "s3cret" not in stack.front.log.read_text()
 
 

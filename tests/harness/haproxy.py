@@ -6,14 +6,13 @@ import csv
 import io
 import re
 import socket
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol
 
 from tests.harness.ports import free_port
+from tests.harness.process import ServerProcess
 from tests.harness.programs import program
-from tests.harness.redis_servers import wait_for
 
 CONFIG = Path(__file__).parents[2] / "deploy/haproxy.cfg"
 
@@ -24,13 +23,14 @@ class Node(Protocol):
     port: int
 
 
-class HAProxy:
+class HAProxy(ServerProcess):
     """Spreads connections over those nodes whose /readyz is green. `below`: more directives for the
     frontend.
     """
 
     def __init__(self, directory: Path, nodes: Sequence[Node], below: str = "") -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        super().__init__("haproxy", directory / "log")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.ws_url = f"ws://127.0.0.1:{self.port}/v1/ws"
@@ -56,8 +56,6 @@ class HAProxy:
                     r"(\n    bind .*\n)", lambda found: found[1] + below, self._config.read_text()
                 )
             )
-        self._log = directory / "log"
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def connections(self) -> dict[str, int]:
@@ -68,18 +66,11 @@ class HAProxy:
         """Whether it sends anybody there."""
         return self._rows()[name]["status"].startswith("UP")
 
-    def __enter__(self) -> Self:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [program("haproxy"), "-db", "-f", str(self._config)], stdout=log, stderr=log
-            )
-        wait_for(lambda: all(map(self.is_up, self._rows())), lambda: self._log.read_text()[-2000:])
-        return self
+    def command(self) -> list[str]:
+        return [program("haproxy"), "-db", "-f", str(self._config)]
 
-    def __exit__(self, *_: object) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+    def is_ready(self) -> bool:
+        return all(map(self.is_up, self._rows()))
 
     def _rows(self) -> dict[str, dict[str, str]]:
         with socket.socket(socket.AF_UNIX) as sock:

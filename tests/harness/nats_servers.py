@@ -7,85 +7,42 @@ import itertools
 import json
 import shutil
 import socket
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from tests import SETTINGS
 from tests.harness.ports import free_port
+from tests.harness.process import ServerProcess
 from tests.harness.programs import program
 
 PROGRAM = SETTINGS.get("EVENTHUB_TEST_NATS_SERVER", "nats-server")
-START_SECONDS = 60
 LEADERLESS_SECONDS = 0.5
 """Without a leader nobody answers: the server is asked again after so long."""
 
 
-class Server:
-    """One nats-server process; it can be killed and started again on the same port and storage."""
+class Server(ServerProcess):
+    """One nats-server; it can be killed and started again on the same port and storage."""
 
     def __init__(self, *options: str, jetstream: bool = True) -> None:
-        self.port = free_port()
         self.directory = tempfile.mkdtemp(prefix="eventhub-nats-")
+        super().__init__("nats-server", Path(self.directory, "log"))
+        self.port = free_port()
         self._options = [*options, *(["-js", "-sd", self.directory] if jetstream else [])]
-        self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.remove)
 
     @property
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
 
-    def launch(self) -> None:
-        with Path(self.directory, "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    program(PROGRAM),
-                    "-a",
-                    "127.0.0.1",
-                    "-p",
-                    str(self.port),
-                    *self._options,
-                ],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
+    def command(self) -> list[str]:
+        return [program(PROGRAM), "-a", "127.0.0.1", "-p", str(self.port), *self._options]
 
-    def start(self) -> "Server":
-        self.launch()
-        self.wait()
-        return self
-
-    def wait(self) -> None:
-        """Until it takes connections."""
-        assert self._process is not None
-        end = time.monotonic() + START_SECONDS
-        while True:
-            assert self._process.poll() is None, f"it has ended: {self.log()}"
-            with (
-                suppress(OSError),
-                socket.create_connection(("127.0.0.1", self.port), 1) as connection,
-            ):
-                if connection.recv(5) == b"INFO ":
-                    return
-            assert time.monotonic() < end, f"it takes no connections: {self.log()}"
-            time.sleep(0.02)
-
-    def log(self) -> str:
-        """Its last lines."""
-        return "\n".join(Path(self.directory, "log").read_text().splitlines()[-20:])
-
-    def kill(self) -> None:
-        """kill -9."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    def is_ready(self) -> bool:
+        with socket.create_connection(("127.0.0.1", self.port), 1) as connection:
+            return connection.recv(5) == b"INFO "
 
     def wipe(self) -> None:
         """Lose the storage of a server that does not run."""
@@ -126,18 +83,13 @@ class Cluster:
         for server in self.servers:
             server.wait()
         for server in self.servers:
-            self._until(lambda server=server: _led(server.port))  # type: ignore[misc]
+            server.eventually("a leader of JetStream", partial(_led, server.port))
         names = itertools.count()
-        self._until(lambda: _has_room(self.servers[0].port, f"probe{next(names)}"))
+        first = self.servers[0]
+        first.eventually(
+            "room for three replicas", lambda: _has_room(first.port, f"probe{next(names)}")
+        )
         return self
-
-    def _until(self, true: Callable[[], bool]) -> None:
-        end = time.monotonic() + START_SECONDS
-        while not true():
-            assert time.monotonic() < end, "the cluster has no leader: " + "\n\n".join(
-                server.log() for server in self.servers
-            )
-            time.sleep(0.05)
 
     def purge(self, prefix: str) -> None:
         """Empty the streams with this prefix."""

@@ -4,14 +4,12 @@ ends with its context.
 
 import atexit
 import shutil
-import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -19,16 +17,18 @@ from redis.retry import Retry
 
 from tests.harness.certificates import Authority, Pair
 from tests.harness.ports import free_port
+from tests.harness.process import NOT_YET, ServerProcess
 from tests.harness.programs import program
 
-START_SECONDS = 30
 Options = Sequence[str | int]
 
 
-class RedisServer:
+class RedisServer(ServerProcess):
     """One server process. Its port and directory stay over restarts. With `tls` (from
     `tls_options`) it has a port for that as well.
     """
+
+    not_yet = (*NOT_YET, redis.RedisError)
 
     def __init__(
         self,
@@ -39,9 +39,9 @@ class RedisServer:
         tls: Options = (),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
+        super().__init__(name, directory / "log")
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
-        self._log = directory / "log"
         self._command = [program(name)]
         if config:
             (directory / "redis.conf").write_text(config)
@@ -61,13 +61,12 @@ class RedisServer:
             "no",
         )
         self._command += [str(option) for option in (*fixed, *options)]
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Self:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        wait_for(lambda: self.call("PING") == b"PONG", lambda: self._log.read_text()[-2000:])
-        return self
+    def command(self) -> list[str]:
+        return self._command
+
+    def is_ready(self) -> bool:
+        return bool(self.call("PING") == b"PONG")
 
     def call(self, *command: str | bytes | int) -> Any:
         """Over a connection of its own, by a client that nobody here wrote."""
@@ -80,26 +79,25 @@ class RedisServer:
         finally:
             client.close()
 
-    def kill(self) -> None:
-        """kill -9."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+    def follows(self) -> None:
+        """Wait until it has all of its master."""
+        self.eventually(
+            "a link to the master",
+            lambda: self.call("INFO", "replication"),
+            lambda seen: b"master_link_status:up" in seen,
+        )
 
-    def signal(self, number: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
+    def knows_its_master(self) -> None:
+        """Wait until it does, as a sentinel."""
+        self.eventually(
+            "a master that is well",
+            lambda: self.call("INFO", "sentinel"),
+            lambda seen: b"status=ok" in seen,
+        )
 
     def remove(self) -> None:
         self.kill()
-        shutil.rmtree(self._log.parent, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
+        shutil.rmtree(self.log.parent, ignore_errors=True)
 
 
 def tls_options(pair: Pair, authority: Authority, *, clients: bool = False) -> Options:
@@ -119,21 +117,6 @@ def tls_options(pair: Pair, authority: Authority, *, clients: bool = False) -> O
         "--tls-replication",
         "yes",
     ]
-
-
-def wait_for(condition: Callable[[], bool], explain: Callable[[], str] = str) -> None:
-    """Until `condition` holds: of servers, which have nothing to wait on. Errors of connections
-    mean not yet.
-    """
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if condition():
-                return
-        except (redis.RedisError, OSError):
-            pass
-        time.sleep(0.02)
-    raise RuntimeError(f"not in {START_SECONDS} seconds: {explain()}")
 
 
 @contextmanager
@@ -176,19 +159,19 @@ def cluster(
             node.call("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
             node.call("CLUSTER", "MEET", "127.0.0.1", nodes[0].tls_port or nodes[0].port, buses[0])
         for node in nodes:
-            wait_for(lambda node=node: b"cluster_state:ok" in node.call("CLUSTER", "INFO"))  # type: ignore[misc]
+            node.eventually(
+                "a whole cluster",
+                partial(node.call, "CLUSTER", "INFO"),
+                lambda seen: b"cluster_state:ok" in seen,
+            )
         for master, replica in zip(nodes, nodes[masters:], strict=False):
             name = master.call("CLUSTER", "MYID")
-            wait_for(
-                lambda replica=replica, name=name: (  # type: ignore[misc]
-                    replica.call("CLUSTER", "REPLICATE", name) == b"OK"
-                )
+            replica.eventually(
+                "a master to be known",
+                partial(replica.call, "CLUSTER", "REPLICATE", name),
+                lambda seen: seen == b"OK",
             )
-            wait_for(
-                lambda replica=replica: (  # type: ignore[misc]
-                    b"master_link_status:up" in replica.call("INFO", "replication")
-                )
-            )
+            replica.follows()
         yield nodes
 
 

@@ -23,7 +23,7 @@ from eventhub.events.event import Earliest, NewEvent, Receipt
 from eventhub.hub.hub import Hub
 from tests.harness.certificates import Authority, Pair
 from tests.harness.nats_servers import Server
-from tests.harness.redis_servers import RedisServer, cluster, tls_options, wait_for
+from tests.harness.redis_servers import RedisServer, cluster, tls_options
 from tests.integration.checker import CLEAN, Books, Node, on_nodes, until
 
 CHANNELS = ("log.a", "brief.a")
@@ -127,7 +127,7 @@ def test_sentinels_and_their_master_over_tls(
     with RedisServer(tmp_path / "master", tls=tls) as master:
         config = f"sentinel monitor it 127.0.0.1 {master.tls_port} 1\n"
         with RedisServer(tmp_path / "sentinel", "--sentinel", config=config, tls=tls) as sentinel:
-            wait_for(lambda: b"status=ok" in sentinel.call("INFO", "sentinel"))
+            sentinel.knows_its_master()
             options = f"?ssl_ca_certs={authority.file}{shown(authority.issue('eventhub'))}"
             round_over(redis_node(f"rediss+sentinel://127.0.0.1:{sentinel.tls_port}/it/0{options}"))
             says(
@@ -258,7 +258,7 @@ def test_users_of_sentinels_and_master_with_the_documented_rights_are_enough(
     with RedisServer(tmp_path / "master") as master:
         config = f"sentinel monitor it 127.0.0.1 {master.port} 1\n"
         with RedisServer(tmp_path / "sentinel", "--sentinel", config=config) as sentinel:
-            wait_for(lambda: b"status=ok" in sentinel.call("INFO", "sentinel"))
+            sentinel.knows_its_master()
             admit(master, RULES[0])
             assert sentinel.call("ACL", "SETUSER", "eventhub", *RULES[2].split()) == b"OK"
             login = "sentinel_username=eventhub&sentinel_password=secret"

@@ -355,7 +355,7 @@ def test_a_publish_that_waits_for_a_stalled_broker_is_answered_when_the_server_s
 ) -> None:
     with RedisServer(tmp_path / "redis") as redis, ThreadPoolExecutor(1) as other:
         hub = start(CONFIG.format(broker=redis.url))
-        redis.signal(signal.SIGSTOP)
+        redis.send_signal(signal.SIGSTOP)
         try:
             waiting = other.submit(
                 http.post, f"{hub.url}/v1/channels/chat.a", content='{"sender":"a","text":"b"}'
@@ -366,7 +366,7 @@ def test_a_publish_that_waits_for_a_stalled_broker_is_answered_when_the_server_s
             assert hub.stop() == 0
             answer = waiting.result(10)
         finally:
-            redis.signal(signal.SIGCONT)
+            redis.send_signal(signal.SIGCONT)
         assert (
             answer.status_code,
             answer.json()["code"] in {"shutting_down", "broker_unavailable"},

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from eventhub.brokers.redis.codec import slot
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.event import Age, Earliest, Last, Position
 from tests.harness.proxy import Proxy
-from tests.harness.redis_servers import RedisServer, cluster, wait_for
+from tests.harness.redis_servers import RedisServer, cluster
 from tests.integration.checker import CLEAN, Books, until
 from tests.integration.redis_nodes import CHANNEL, RedisNode, nodes
 
@@ -184,13 +185,13 @@ def test_a_node_that_gets_no_core_for_a_while_does_not_take_its_server_for_lost(
 
 def test_a_stopped_server_shows_within_seconds(own_server: RedisServer) -> None:
     async def fault(running: list[RedisNode], books: Books) -> None:
-        own_server.signal(signal.SIGSTOP)
+        own_server.send_signal(signal.SIGSTOP)
         try:
             async with asyncio.timeout(NOTICED_SECONDS):
                 for node in running:
                     await node.becomes(ready=False)
         finally:
-            own_server.signal(signal.SIGCONT)
+            own_server.send_signal(signal.SIGCONT)
         for node in running:
             await node.becomes(ready=True)
 
@@ -544,7 +545,12 @@ def test_a_failover_by_sentinels_is_survived_and_what_it_lost_is_told(
                         await node.becomes(ready=False)
                 else:
                     sentinels[0].call("SENTINEL", "FAILOVER", "it")
-                    await asyncio.to_thread(wait_for, lambda: master.call("ROLE")[0] == b"slave")
+                    await asyncio.to_thread(
+                        master.eventually,
+                        "a master that follows another",
+                        lambda: master.call("ROLE")[0],
+                        lambda seen: seen == b"slave",
+                    )
                 for node in running:
                     await node.becomes(ready=True)
                 await books.more()
@@ -560,13 +566,17 @@ def test_a_failover_by_sentinels_is_survived_and_what_it_lost_is_told(
         replica = stack.enter_context(
             RedisServer(tmp_path / "b", "--replicaof", f"127.0.0.1 {master.port}")
         )
-        wait_for(lambda: b"master_link_status:up" in replica.call("INFO", "replication"))
+        replica.follows()
         sentinels = [
             stack.enter_context(sentinel(tmp_path / f"s{number}", master)) for number in range(3)
         ]
         for each in sentinels:
-            wait_for(lambda each=each: len(each.call("SENTINEL", "SENTINELS", "it")) == 2)  # type: ignore[misc]
-            wait_for(lambda each=each: len(each.call("SENTINEL", "REPLICAS", "it")) == 1)  # type: ignore[misc]
+            for others, count in (("SENTINELS", 2), ("REPLICAS", 1)):
+                each.eventually(
+                    f"{count} {others}",
+                    partial(each.call, "SENTINEL", others, "it"),
+                    lambda seen, count=count: len(seen) == count,  # type: ignore[misc]
+                )
         url = f"redis+sentinel://{','.join(f'127.0.0.1:{each.port}' for each in sentinels)}/it/0"
         asyncio.run(main())
 

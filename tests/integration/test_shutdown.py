@@ -417,7 +417,7 @@ def test_a_broker_that_hangs_holds_no_goodbye_up(start: Start, tmp_path: Path) -
         hub = start(f"broker: {redis.url}")
         with WsClient(f"{hub.ws_url}?channel=chat.a") as client:
             client.until("subscribed")
-            redis.signal(signal.SIGSTOP)
+            redis.send_signal(signal.SIGSTOP)
             try:
                 begin = time.monotonic()
                 thread = stopping(hub)
@@ -427,7 +427,7 @@ def test_a_broker_that_hangs_holds_no_goodbye_up(start: Start, tmp_path: Path) -
                 )
                 thread.join()
             finally:
-                redis.signal(signal.SIGCONT)
+                redis.send_signal(signal.SIGCONT)
     assert "Traceback" not in hub.log.read_text()
 
 
