@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
-.PHONY: serve test pytest pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
@@ -56,6 +56,9 @@ dearest: $(VENV)/test.stamp ## The dearest inputs that are known, measured once 
 
 schemathesis: $(VENV)/test.stamp ## More made-up requests against the OpenAPI document, some minutes
 	EVENTHUB_TEST_EXAMPLES=300 $(BIN)/pytest --timeout 900 tests/conformance/test_openapi.py
+
+mutants: $(VENV)/test.stamp ## Faults that no test notices: `make mutants AREA=auth`, or all areas (tests/mutation/README.md)
+	$(BIN)/python -m tests.mutation $(AREA)
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

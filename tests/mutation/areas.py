@@ -1,0 +1,77 @@
+"""The areas: what is mutated, and the tests that must notice."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.mutation.settings import ROOT
+
+PACKAGE = Path("src/eventhub")
+UNIT = Path("tests/unit")
+
+
+@dataclass(frozen=True)
+class Area:
+    """Sources below src/eventhub and tests below tests, as files, folders or patterns."""
+
+    sources: tuple[str, ...]
+    tests: tuple[str, ...]
+    deselect: str = ""
+    """What pytest's -k leaves out."""
+
+    def files(self) -> list[str]:
+        return sorted(set(_python(PACKAGE, self.sources)))
+
+    def test_paths(self) -> list[str]:
+        return [f"tests/{each}" for each in self.tests if (ROOT / "tests" / each).exists()]
+
+
+def _python(folder: Path, patterns: tuple[str, ...]) -> Iterator[str]:
+    for pattern in patterns:
+        for path in sorted((ROOT / folder).glob(pattern)):
+            found = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+            yield from (str(each.relative_to(ROOT)) for each in found)
+
+
+CONTRACT = ("contract/test_broker.py", "contract/test_unreadable.py", "contract/test_unwritable.py")
+SERVERS = "nats or redis"
+
+AREAS = {
+    "feed": Area(("delivery",), ("unit/delivery",)),
+    "session": Area(("session",), ("unit/session",)),
+    "fanout": Area(("hub",), ("unit/hub",)),
+    "presence": Area(("presence",), ("unit/presence",)),
+    "auth": Area(("auth",), ("unit/auth", "unit/server/security")),
+    "events": Area(("events",), ("unit/events",)),
+    "common": Area(("common",), ("unit/common",)),
+    "frames": Area(
+        ("server/websocket/frame_parser.py", "server/websocket/state.py", "delivery/encoding.py"),
+        ("unit/server/websocket", "unit/delivery/test_encoding.py"),
+    ),
+    "publish": Area(("server/publish",), ("unit/server/publish",)),
+    "websocket": Area(("server/websocket",), ("unit/server/websocket",)),
+    "http": Area(("server/http", "server/messages"), ("unit/server/http", "unit/server/messages")),
+    "streams": Area(("server/streams",), ("unit/server/streams",)),
+    "api": Area(("server/api",), ("unit/server/api", "unit/server/publish")),
+    "connections": Area(("server/connections",), ("unit/server/connections",)),
+    "security": Area(("server/security",), ("unit/server/security",)),
+    "memory": Area(
+        ("brokers/memory.py", "brokers/retained.py", "brokers/idempotency.py"),
+        ("unit/brokers/test_memory.py", "unit/brokers/test_retained.py", *CONTRACT),
+        SERVERS,
+    ),
+    "sqlite": Area(("brokers/sqlite",), ("unit/brokers/sqlite", *CONTRACT), SERVERS),
+    "redis": Area(("brokers/redis",), ("unit/brokers/redis", *CONTRACT), "nats"),
+    "nats": Area(("brokers/nats",), ("unit/brokers/nats", *CONTRACT), "redis"),
+    "config": Area(("config",), ("unit/config", "unit/cli")),
+    "metrics": Area(("observability",), ("unit/observability",)),
+    "process": Area(("server/process", "server/startup_checks.py"), ("unit/server/process",)),
+}
+
+
+def area_of(file: str) -> str:
+    """The first area that mutates the file."""
+    for name, area in AREAS.items():
+        if file in area.files():
+            return name
+    raise KeyError(f"{file} is in no area of {Path(__file__).name}")
