@@ -1,4 +1,4 @@
-"""Whether one TCP connection counts among the node's, or only asks a full node for its health."""
+"""Whether one TCP connection has a slot of the node, or is only a health probe of a full node."""
 
 from collections.abc import Callable
 
@@ -6,15 +6,15 @@ from eventhub.errors import NodeFull
 from eventhub.server.security.connection_limits import ConnectionLimits, HealthProbe, Slot
 
 PROBED_PATHS = (b"/livez", b"/metrics")
-"""What a full node still answers. Not /readyz: a full node wants no more clients."""
+"""Paths that a full node still answers. Not /readyz: a full node wants no more clients."""
 HEALTH_PROBE_SECONDS = 1.0
-"""What a connection to a full node has for its request."""
+"""Time that a health probe has for its request."""
 UNREAD_SECONDS = 2.0
-"""What it then has to read the answer."""
+"""Time that it then has to read the answer."""
 
 
 class Admission:
-    """The place of one connection, from `enter` to `leave`."""
+    """The slot of one connection, from `enter` to `leave`."""
 
     __slots__ = ("_counted", "_limits", "full", "probe", "slot")
 
@@ -24,7 +24,7 @@ class Admission:
         self.slot: Slot | None = None
         """Its slot among the connections of its address; None for a proxy's."""
         self.full: NodeFull | None = None
-        """Why it is a health probe."""
+        """The error for other requests, if it is a health probe."""
         self.probe: HealthProbe | None = None
 
     def enter(self, address: str | None, give_way: Callable[[], None]) -> None:
@@ -48,18 +48,18 @@ class Admission:
             raise self.full
 
     def leave(self) -> None:
-        """Stop counting it. It may not be counted."""
+        """Stop counting the connection. Does nothing if it is not counted."""
         if self._counted:
             self._counted = False
             self._limits.disconnect(self.slot)
 
     def hand_over(self) -> Slot | None:
-        """The slot, for another protocol that will count the connection out."""
+        """The slot, for another protocol that will free it."""
         self._counted = False
         return self.slot
 
     def probe_answered(self) -> None:
-        """The health probe has its answer. Until it has read that, it is the first to give way."""
+        """The health probe has its answer. Until it has read it, it is the first to give way."""
         if self.probe:
             self._limits.health_probes.answered(self.probe)
 

@@ -6,7 +6,7 @@ __all__ = ["HIGH_WATER_LIMIT", "FlowControl", "HeldFlowControl"]
 
 
 class HeldFlowControl(FlowControl):
-    """Reads nothing while bytes that were read before wait to be parsed."""
+    """Reads nothing while bytes from an earlier read wait to be parsed."""
 
     held = False
 

@@ -1,4 +1,4 @@
-"""What is said to a client whose bytes are not HTTP/1.1."""
+"""The error for a client whose bytes are not HTTP/1.1."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """One HTTP connection, as asyncio and uvicorn see it: built, read, closed, or handed over.
 
-What its requests do is in `request_handler.py`.
+`request_handler.py` handles its requests.
 """
 
 import asyncio
@@ -101,14 +101,14 @@ class HttpProtocol(asyncio.Protocol):
     def retire(self) -> None:
         """Close an idle connection. A client that sends a request meanwhile may send it again.
 
-        Such a request is not parsed, so nothing of it was done, and the kernel sends no reset.
+        Such a request is not parsed, so it has no effect, and the kernel sends no reset.
         """
         self.contained(self._retire)  # called for other connections, which need the place
 
     # Input: the requests
 
     def contained(self, act: Callable[[], None]) -> None:
-        """Do what a timer or a turn does; a fault ends this connection only."""
+        """Run the work of a timer or a turn. A fault ends this connection only."""
         try:
             act()
         except Exception as error:

@@ -1,6 +1,6 @@
 """The reading side of an HTTP connection: parses requests, within limits of bytes and CPU time.
 
-It finds where requests begin and end. `request_handler.py` decides what becomes of them.
+It finds where requests begin and end. `request_handler.py` handles them.
 """
 
 from collections.abc import Callable
@@ -21,14 +21,14 @@ from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.messages import request_head
 
 PIECE_BYTES = 8 * 1024
-"""Of a body in chunks, parsed before the clock is looked at: chunks may be of a byte each."""
+"""Bytes of a chunked body that are parsed before the clock is read: a chunk may have one byte."""
 DISCARDED_BYTES = 1024 * 1024
-"""What a client may send behind bytes that are no request before it is cut off."""
+"""Bytes that a client may send after a malformed request before it is cut off."""
 NO_HEAD = IncomingHead()
 
 
 class RequestReceiver(Protocol):
-    """The connection whose requests are read. What it raises stops the parser."""
+    """The connection whose requests are read. An exception that it raises stops the parser."""
 
     @property
     def parses(self) -> bool:
@@ -58,7 +58,7 @@ class RequestReceiver(Protocol):
         ...
 
     def fail(self, error: EventHubError) -> None:
-        """What came is no request, or no body."""
+        """The bytes are no request, or no body."""
         ...
 
     def contain(self, act: Callable[[], None]) -> Callable[[], None]:
@@ -124,12 +124,12 @@ class RequestReader:
                 self._connection.fail(head_too_large())
 
     def flush(self) -> None:
-        """Parse what waits for a later turn: the client sends no more."""
+        """Parse the bytes that wait for a later turn: the client sends no more."""
         while self._held:
             self._go_on()
 
     def discard(self, size: int) -> None:
-        """Ignore so many bytes, and cut off a client that sends many."""
+        """Ignore this many bytes, and cut off a client that sends too many."""
         self._ignored += size
         if self._ignored > DISCARDED_BYTES:
             self._transport.raw.abort()
@@ -215,7 +215,7 @@ class RequestReader:
         return parser
 
     def _error_of(self, error: httptools.HttpParserError, data: bytes) -> EventHubError:
-        """What a callback raised, or why the bytes cannot be parsed."""
+        """The exception of a callback, or the error of the parser."""
         cause = error.__context__ if isinstance(error, httptools.HttpParserCallbackError) else None
         if isinstance(cause, EventHubError):
             return cause.without_traceback()
@@ -226,7 +226,7 @@ class RequestReader:
         return malformed(error, data, self._parser, self.head, in_body=in_body)
 
     def _hold(self, data: bytes, seconds: float) -> None:
-        """Parse the rest in a later turn; so much CPU time was used in this one."""
+        """Parse the rest in a later turn. `seconds` of CPU time were used in this one."""
         self._held, self._flow.held = data, True
         self._flow.pause_reading()
         turns = self._manager.turns

@@ -31,15 +31,17 @@ from eventhub.server.security.jwks import KeySet
 
 SCHEME = b"bearer "
 OFFER = "eventhub.bearer."
-"""Prefix of the subprotocol that carries a credential. Browsers cannot set headers, so they use it.
+"""Prefix of the subprotocol that carries a credential, for browsers, which cannot set headers.
 
-It is never selected.
+The server never selects it.
 """
 PARAMETER = b"access_token"
 """RFC 6750, 2.3."""
 
 ADDRESSES = 10_000
-"""Addresses whose bad credentials are counted. Beyond it the longest inactive one is forgotten."""
+"""Addresses whose bad credentials are counted. Beyond this number, the address that has been
+inactive longest is forgotten.
+"""
 Headers = Mapping[bytes, bytes]
 
 
@@ -126,7 +128,9 @@ class Authentication:
         Raises InvalidToken, TokenExpired, Revoked, RateLimited and UnknownKey.
         """
         if self.nobody is ANYONE:
-            raise InvalidToken("this server has no authentication configured, and takes no tokens")
+            raise InvalidToken(
+                "this server has no authentication configured, and accepts no credentials"
+            )
         wait = (
             failures.wait(self._clock())
             if self._failures and (failures := self._failures.get(address_key(address)))
@@ -144,11 +148,11 @@ class Authentication:
             raise
 
     def check(self, principal: Principal) -> None:
-        """Check a principal again that was admitted before. Raises TokenExpired and Revoked."""
+        """Check again a principal that was admitted before. Raises TokenExpired and Revoked."""
         self._authenticator.check(principal)
 
     def _failed(self, address: str) -> None:
-        """Count a bad credential: checking one takes a millisecond if it is large."""
+        """Count a bad credential. Checking a large one takes a millisecond."""
         now, key = self._clock(), address_key(address)
         if (failures := self._failures.pop(key, None)) is None:
             failures = TokenBucket(self._bad_credentials, 5 * self._bad_credentials)
@@ -167,14 +171,14 @@ class Authentication:
     def unknown(self, error: UnknownKey, *, refreshed: bool) -> EventHubError:
         """Return the error for a token with an unknown key.
 
-        If the key set may be outdated, the error does not call the token invalid: its client may
-        only be too early and must not give up.
+        If the key set may be outdated, the error does not call the token invalid: the key may be
+        new, and the client must try again.
         """
         if self.key_set is not None and (self.key_set.failing or not refreshed):
             state = (
-                "cannot be had now"
+                "cannot be fetched now"
                 if self.key_set.failing
-                else "was looked at a moment ago, and will be again"
+                else "was fetched a moment ago and will be fetched again"
             )
             return KeysUnavailable(f"{error}, and the JSON Web Key Set that may hold it {state}")
         return InvalidToken(str(error))
@@ -193,7 +197,7 @@ class Authentication:
             return query, headers
         if not self.settings.query:
             raise InvalidRequest(
-                "a credential is in the address, where logs would keep it; "
+                "a credential is in the address, which logs record; "
                 "expected it in the header Authorization"
             )
         if len(found) > 1 or b"authorization" in headers:
@@ -202,7 +206,7 @@ class Authentication:
         return rest, {**headers, b"authorization": SCHEME + found[0].encode("utf-8", "replace")}
 
     def unready(self) -> str | None:
-        """Return why tokens cannot be verified now, or None."""
+        """Return the reason if tokens cannot be verified now, else None."""
         return self.key_set.trouble if self.key_set else None
 
     def _replace(self, keys: Iterable[VerificationKey]) -> None:

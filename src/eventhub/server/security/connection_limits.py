@@ -15,13 +15,13 @@ from eventhub.server.security.forwarded import ForwardedAddresses
 from eventhub.server.security.idle_connections import IdleConnections
 
 RESERVE = 512
-"""Descriptors kept for the broker, files and refusals, or an eighth of all where there are few."""
+"""Descriptors that are kept for the broker, files and refusals. Where there are few, an eighth."""
 HEALTH_PROBES = 16
-"""Connections above the limit, for health probes: a full node must not be taken for a dead one."""
+"""Connections above the limit, for health probes: a full node must not look dead."""
 
 
 class Slot:
-    """What all connections of one key share, from `SlotCounter.enter` to `leave`."""
+    """The place that all connections of one key share, from `SlotCounter.enter` to `leave`."""
 
     __slots__ = ("count", "key")
 
@@ -87,10 +87,11 @@ class HealthProbe:
 
 
 class HealthProbes:
-    """At most HEALTH_PROBES. When full, a new probe replaces an unanswered one.
+    """At most HEALTH_PROBES connections.
 
-    It is the oldest unanswered probe of the address with the most probes. So a probe that asks at
-    once is answered, however many connections stay silent or do not read their answers.
+    When full, a new probe replaces the oldest unanswered probe of the address with the most probes.
+    So a probe that asks at once is answered, even if many connections stay silent or do not read
+    their answers.
     """
 
     __slots__ = ("_probes",)
@@ -115,7 +116,7 @@ class HealthProbes:
         return probe
 
     def answered(self, probe: HealthProbe) -> None:
-        """Note that its response has been written. It is then the newest of the unanswered ones."""
+        """Note that the response was written. It is now the newest of the unanswered probes."""
         if probe in self._probes:
             self.leave(probe)
             probe.asked = False

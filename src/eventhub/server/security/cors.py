@@ -1,6 +1,6 @@
 """The CORS headers that let scripts of listed pages send requests and read responses.
 
-Source: Fetch, 3.3. Which page may connect at all is decided in origin_check.py.
+Source: Fetch, 3.3. `origin_check.py` decides which pages may connect.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from eventhub.server.messages.security_headers import ALWAYS
 
 METHODS = b"GET, HEAD, POST, PUT, DELETE"
 READABLE = b"Idempotent-Replayed, Preference-Applied, Retry-After, WWW-Authenticate"
-"""Response headers that a script may read, besides those that it always may."""
+"""Response headers that a script may read, in addition to those that every script may read."""
 PREFLIGHT_SECONDS = b"600"
 
 Headers = list[tuple[bytes, bytes]]

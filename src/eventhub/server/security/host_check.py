@@ -1,10 +1,10 @@
 """Refuses DNS rebinding where a loopback address is the server's only protection.
 
 Without authentication on a loopback address, every client on the machine may do everything. A
-browser is such a client, for any page that it shows. If the name of http://evil.example:8000 is
-made to resolve to 127.0.0.1, the page has our own origin, because its Origin and Host agree. The
-name reveals it: an address cannot be rebound, and nobody can register a name below localhost
-(RFC 6761, 6.3).
+browser is such a client, for any page that it shows. If an attacker lets evil.example resolve to
+127.0.0.1, the page of http://evil.example:8000 has our own origin, because its Origin and Host
+agree. The name in Host reveals the attack: an address cannot be rebound, and nobody can register a
+name below localhost (RFC 6761, 6.3).
 """
 
 from ipaddress import ip_address
@@ -26,7 +26,7 @@ class HostCheck:
         self._good: set[bytes] = set()
 
     def check(self, host: bytes | None) -> None:
-        """Raise MisdirectedRequest for a foreign host name. Without a Host it is no browser."""
+        """Raise MisdirectedRequest for a foreign host name. Browsers always send a Host."""
         if self.open or not host or host in self._good:
             return
         name = _name(host.decode("latin-1"))
@@ -51,10 +51,11 @@ def _is_local(name: str) -> bool:
 
 
 def _is_address(name: str) -> bool:
-    """Return whether the name is an address that browsers protect as they should.
+    """Return whether the name is an address that browsers protect from other sites.
 
-    0.0.0.0 and [::ffff:127.0.0.1] lead here, too, but a browser does not treat them as loopback: it
-    would not say that another page embeds the request (Fetch Metadata, 2).
+    They do not protect 0.0.0.0 and [::ffff:127.0.0.1]. These reach this machine, too, but a browser
+    does not treat them as loopback, and does not send the headers that show an embedded request
+    (Fetch Metadata, 2).
     """
     try:
         address = ip_address(name)

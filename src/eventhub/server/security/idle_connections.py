@@ -13,7 +13,7 @@ class IdleConnection(Protocol):
     """A connection that waits for its next request."""
 
     def retire(self) -> None:
-        """Close it and count it out at once. A request that is on its way is not answered."""
+        """Close it and free its slot at once. A request that is on its way is not answered."""
         ...
 
 

@@ -49,9 +49,9 @@ class KeySet:
         # The last fetch. It may go on after it has been abandoned.
         self._fetch: Future[bytes] | None = None
         self.trouble: str | None = "the JSON Web Key Set has not been fetched yet"
-        """Why there are no keys; None as soon as there are some."""
+        """The reason why there are no keys; None once there are some."""
         self.failing = True
-        """The last fetch failed, so an unknown key may be valid."""
+        """The last fetch failed, so a key that is unknown here may be valid."""
 
     async def refresh(self) -> bool:
         """Fetch now, and wait for SECONDS at most. False if the last fetch was too recent."""
@@ -78,7 +78,7 @@ class KeySet:
                 log.error("jwks_unavailable", reason=str(error)[:200] or type(error).__name__)
                 self.failing = True
                 if self.trouble:
-                    self.trouble = f"the JSON Web Key Set cannot be had: {type(error).__name__}"
+                    self.trouble = f"the JSON Web Key Set cannot be fetched: {type(error).__name__}"
                 pause, delay = delay, min(2 * delay, longest)
             else:
                 self._replace(keys)

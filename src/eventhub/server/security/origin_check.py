@@ -1,4 +1,4 @@
-"""Decides which web pages may connect. Otherwise any page could act in its visitor's name."""
+"""Decides which web pages may connect. Without it, any page could act in its visitor's name."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,14 +36,14 @@ class OriginCheck:
         for name in AHEAD:
             if headers.get(name, b"").startswith((b"prefetch", b"preview")):
                 raise OriginNotAllowed(
-                    "the browser fetches this ahead of a visit; expected a visitor to ask for it"
+                    "the browser prefetches this; expected a request that a visitor caused"
                 )
         if (origin := headers.get(b"origin")) is None:
             # <img src="…/sse?member=eve"> and a link send no Origin, and eve would appear in
             # presence.
             if headers.get(b"sec-fetch-site") in ELSEWHERE and not self.listed.any:
                 raise OriginNotAllowed(
-                    "a page of another origin leads here without saying which it is; "
+                    "a page of another origin sent this request without an Origin; "
                     "expected a CORS request"
                 )
             return

@@ -1,9 +1,9 @@
-"""Limits the events a second that a principal may publish to one channel type, on all nodes.
+"""Limits the events per second that a principal may publish to one channel type, on all nodes.
 
-Every node has a bucket for each principal that publishes. A few times a second it tells the others
-what was taken from its buckets, and they take the same from theirs, into debt if necessary. So no
-publish waits for another node, and the average is kept. Only a burst on several nodes at the same
-moment is counted on each node alone. If a message is lost, a little more is let through.
+Every node has a bucket for each principal that publishes. A few times a second, it sends the other
+nodes the counts that were taken from its buckets. They take the same from theirs, below zero if
+necessary. So no publish waits for another node, and the average rate is kept. A burst may pass on
+several nodes at the same moment. If a message is lost, a few more events pass.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ from eventhub.events.channel_types import ChannelType
 TOPIC = b"rates"
 TELL_SECONDS = 0.25
 BUCKETS = 100_000
-"""Buckets kept. Beyond it the least recently used one is forgotten."""
+"""Most buckets that are kept. A further one replaces the least recently used one."""
 OWED_SECONDS = 60
-"""The largest array, as the seconds in which its events would be allowed."""
+"""The largest array, in seconds: the time in which the rate would allow its events."""
 MESSAGE_ENTRIES = 150
 """Entries in one message, of up to 1.4 KB each: JSON may escape the 200 characters of a name."""
 RATE = "rate of the API key or the channel type, otherwise limits.publish_rate"
@@ -88,7 +88,7 @@ class Charge:
         return max(1, int(self._rate))
 
     def pay(self, count: int) -> None:
-        """Take `count` events from the bucket, into debt if necessary.
+        """Take `count` events from the bucket, below zero if necessary.
 
         Raises PayloadTooLarge if the debt would last longer than OWED_SECONDS.
         """

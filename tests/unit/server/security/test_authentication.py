@@ -335,7 +335,7 @@ async def test_while_the_key_set_cannot_be_had_a_token_is_not_called_bad(
         with pytest.raises(KeysUnavailable) as refused:
             await found.admit(theirs("one", 1))
         assert refused.value.retry_after == 1
-        assert found.unready() == "the JSON Web Key Set cannot be had: HTTPError"
+        assert found.unready() == "the JSON Web Key Set cannot be fetched: HTTPError"
         assert (
             await found.admit(bearer(token(header={"kid": "own"}, iss="i", aud="a")))
         ).name == "ana"
@@ -357,7 +357,7 @@ async def test_a_key_set_that_was_just_looked_at_says_nothing_of_keys_that_are_n
         task = asyncio.create_task(found.key_set.run())
         assert (await found.admit(theirs("one", 1))).name == "ana"
         server.keys[:] = [jwk("RS256", "two", 2)]
-        with pytest.raises(KeysUnavailable, match="was looked at a moment ago"):
+        with pytest.raises(KeysUnavailable, match="was fetched a moment ago"):
             await found.admit(theirs("two", 2))
         assert len(server.requests) == 1
         task.cancel()

@@ -287,7 +287,7 @@ async def test_a_server_that_is_not_there_is_asked_again_until_it_is() -> None:
         port = first.port
     async with running(f"http://127.0.0.1:{port}/jwks.json") as (keys, fetched):
         await keys.refresh()
-        assert keys.trouble == "the JSON Web Key Set cannot be had: URLError"
+        assert keys.trouble == "the JSON Web Key Set cannot be fetched: URLError"
         with JwksServer(jwk("EdDSA", "a"), port=port):
             await until(lambda: fetched)
 
@@ -343,7 +343,7 @@ def test_a_head_that_does_not_end_has_one_thread_and_does_not_hold_the_end_up(
             while len(lines) < 4:
                 await keys.refresh()
                 assert len(fetching()) <= 1
-            assert keys.trouble == "the JSON Web Key Set cannot be had: TimeoutError"
+            assert keys.trouble == "the JSON Web Key Set cannot be fetched: TimeoutError"
             assert keys.failing
 
     with JwksServer(jwk("RS256", "a")) as server, structlog.testing.capture_logs() as lines:
@@ -416,7 +416,7 @@ async def test_a_redirection_is_followed_but_not_from_https_to_less() -> None:
 @in_loop
 async def test_an_address_that_is_none_does_not_end_the_server(url: str) -> None:
     async with running(url) as (keys, _):
-        await until(lambda: keys.trouble is not None and "cannot be had" in keys.trouble)
+        await until(lambda: keys.trouble is not None and "cannot be fetched" in keys.trouble)
 
 
 @in_loop

@@ -113,7 +113,7 @@ def test_what_a_browser_fetches_ahead_is_no_visit_from_wherever(
     name: bytes, value: bytes, origins: list[str]
 ) -> None:
     for site in (b"none", b"same-origin", b"cross-site"):
-        with pytest.raises(OriginNotAllowed, match="ahead of a visit"):
+        with pytest.raises(OriginNotAllowed, match="the browser prefetches this"):
             check({**fetched(site, b"document"), name: value}, origins)
 
 
