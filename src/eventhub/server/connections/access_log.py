@@ -20,7 +20,7 @@ KNOWN = "eventhub.access"
 FAULT = 500
 """From this status on, responses are always logged: they are faults of the server."""
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
-"""Machines ask these every second or so. A line for each 200 would be most of the log."""
+"""Machines request these about every second. Their 200 responses would fill the log."""
 STATUSES = {"websocket.accept": 101, "websocket.close": 403}
 """Status by message type, for responses whose message has none."""
 

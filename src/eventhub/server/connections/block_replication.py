@@ -1,4 +1,4 @@
-"""Keeps the decisions of operators about who is blocked the same on all nodes.
+"""Keeps the blocks of operators the same on all nodes.
 
 Messages between nodes may be lost, so every node repeats all decisions from time to time, and at
 once when another node appears or asks. Decisions are merged, so their order does not matter.

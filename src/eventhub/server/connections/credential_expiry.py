@@ -37,7 +37,7 @@ class CredentialExpiry:
 
     `clock` returns milliseconds since the Unix epoch. `warning` is how many seconds before the end
     of a credential its client is warned. `stranger_seconds` is how long a stranger may stay without
-    a credential; None where strangers may stay.
+    a credential. None means for ever.
     """
 
     def __init__(
@@ -57,10 +57,10 @@ class CredentialExpiry:
     def set(self, identity: ConnectionIdentity) -> None:
         """Set the deadline for the principal that the connection has now.
 
-        A client asks for a new token when it is warned. A token that lives for less than twice the
-        warning is warned of when half of its life is over. If its client were warned at once, it
-        would ask for the next token at once, and so on. A client that answers with a token that
-        ends no later has already been warned of that end.
+        A client asks for a new token when it is warned. For a token that lives for less than twice
+        the warning, the warning comes after half of its life: an immediate warning would make the
+        client ask for tokens again and again. A token that ends no later than the one before causes
+        no second warning.
         """
         self.clear(identity)
         if (expires := identity.principal.expires) is not None:

@@ -1,4 +1,4 @@
-"""Calls what is to happen to a connection unless its deadline is cleared first."""
+"""Calls a function when the deadline of a connection passes, unless it is cleared first."""
 
 import math
 from collections.abc import Callable, Hashable
@@ -9,13 +9,13 @@ from eventhub.common.faults import Faults
 from eventhub.common.scheduler import Scheduler
 
 TICKS = 4
-"""In a second."""
+"""Ticks in a second."""
 SLICE = 200
 """Deadlines called in one turn of the loop. The others follow in the next turn."""
 HORIZON = 3600
-"""Seconds. A deadline that is further away is set again when they are over.
+"""Seconds that one timer covers. A deadline that is further away is set again after them.
 
-So there is a bounded number of timers, however many deadlines are set and cleared.
+This bounds the number of timers, however many deadlines are set and cleared.
 """
 
 Expired = Callable[[], None]
@@ -25,7 +25,7 @@ class Deadlines:
     """One deadline for each key, such as (connection, purpose). It is a tick late at most.
 
     One timer serves all deadlines of a tick, and a deadline is two entries in dictionaries. A timer
-    for each connection would cost more than what it guards.
+    for each connection would cost more.
     """
 
     __slots__ = ("_due", "_faults", "_loop", "_ticks")
@@ -48,7 +48,7 @@ class Deadlines:
         self._due[tick][key] = expired
 
     def after(self, key: Hashable, seconds: float, expired: Expired) -> None:
-        """Call `expired` so many seconds from now."""
+        """Call `expired` after this many seconds."""
         self.set(key, self._loop.time() + seconds, expired)
 
     def clear(self, key: Hashable) -> None:

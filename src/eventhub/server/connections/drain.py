@@ -26,7 +26,7 @@ from eventhub.server.connections.connection import SessionConnection
 from eventhub.server.connections.drain_pace import all_at_once, at_a_pace, reconnect_delay
 
 FLUSH_SECONDS = 0.5
-"""Longest wait for flushes while nobody is served. A client that is cut off resumes."""
+"""Longest wait for flushes while no client is served. A client that is cut off resumes later."""
 
 log = structlog.get_logger("eventhub.connections")
 
@@ -53,9 +53,9 @@ class Drain:
         self.start_seconds: float | None = None
         """Seconds from the start of this process until it listened, if known."""
         self.alone = False
-        """The node stops and no other node remains, so new connections are served as before."""
+        """The node stops and no other node remains. So it serves new connections as before."""
         self._sent_at_once: int | None = None
-        """How many clients were sent away at once; None before that."""
+        """How many clients were sent away together; None before that."""
 
     @property
     def refusing(self) -> bool:
@@ -71,8 +71,8 @@ class Drain:
         """Send all clients away. Waits until they are gone or the grace period is over.
 
         With other nodes, a share leaves each second, each client is served until its own goodbye,
-        and other requests are served until `close`. Alone, all leave at once, since a client that
-        comes back finds nobody until this node has started again. The process must then end soon.
+        and other requests are served until `close`. Alone, all leave at once, because no other node
+        can serve them until this node has started again. The process must then end soon.
         """
         leaving = list(self._connections)
         # Clients that came together, as those of one region do, must not leave together.

@@ -1,4 +1,4 @@
-"""At which pace a stopping node sends its clients away, and when they may come back.
+"""How fast a stopping node sends its clients away, and when they may come back.
 
 Knows nothing of connections or of messages.
 """
@@ -8,26 +8,28 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 LEAST_PACE = 100
-"""Clients a second at least: other nodes can take so many at once."""
+"""Clients that leave per second, at least. Other nodes can accept this many."""
 STEP_SECONDS = 0.02
-"""Between two steps: about as precise as a busy loop keeps time."""
+"""Seconds between two steps. A busy event loop is not more precise."""
 BURST_SECONDS = 0.1
-"""After a stall, so much of it is made up for at once. The rest makes the drain late.
+"""The part of a stall for which clients leave at once. The rest of the stall makes the drain late.
 
-Until LATE_SECONDS, no second sees more than a tenth more clients leave than planned.
+Unless the drain is LATE_SECONDS late, at most a tenth more clients than planned leave in a second.
 """
 LATE_SECONDS = 2.0
-"""The most that the drain may be late. Then all remaining clients leave at once: the process may be
-killed before the next step.
+"""If the drain is this late, all remaining clients leave at once, because the process may be killed
+soon.
 """
 RETURN_PACE = 2000
-"""Clients a second that come back to a restarted node: two fifths of what one core accepts."""
+"""Clients per second that come back to a restarted node. One core accepts two and a half times as
+many.
+"""
 LEAST_AWAY, MOST_AWAY, UNKNOWN_AWAY = 0.3, 10.0, 1.0
-"""Bounds, in seconds, of how long the next start is expected to take, and the default."""
+"""Expected duration of the next start in seconds: at least, at most, and if nothing is known."""
 MARGIN_SECONDS = 0.3
-"""From the last goodbye to the end of the process, and from there to the next start."""
+"""Seconds from the last goodbye until the process has ended and the next one has begun."""
 SLICE = 250
-"""Clients sent away in one turn of the loop where all leave at once."""
+"""Clients sent away in one turn of the loop, when all leave at once."""
 
 Client = TypeVar("Client")
 
@@ -46,7 +48,7 @@ class DrainPace:
         self._last = now - STEP_SECONDS
 
     def due(self, now: float) -> int:
-        """Return how many clients are to have left by now."""
+        """Return how many clients must have left by now."""
         if now >= self._end:
             return self._clients
         elapsed = min(now - self._last, BURST_SECONDS)

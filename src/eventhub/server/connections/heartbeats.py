@@ -1,8 +1,8 @@
 """Decides when each connection's heartbeat is due: one in each period. Has no clock of its own.
 
-All connections have the same period, so the order of the dictionary is the order in time. The
-heartbeats are spread over the period as the arrivals of the connections were. An arrival costs
-several times what a heartbeat costs, so a node that coped with the arrivals copes with these.
+All connections have the same period, so the order of the dictionary is the order in time. A
+connection's heartbeats follow its arrival, so they are spread as the arrivals were. A heartbeat
+costs much less than an arrival, so a node that managed the arrivals manages the heartbeats.
 """
 
 import math
@@ -10,8 +10,8 @@ from itertools import takewhile
 from typing import Generic, TypeVar
 
 STEPS = 100
-"""Of a period. Heartbeats that are due within one step are sent together: a step late at most, and
-never early.
+"""Steps of a period. Heartbeats that are due within one step are sent together, at most one step
+late and never early.
 """
 
 Key = TypeVar("Key")

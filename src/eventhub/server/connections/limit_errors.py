@@ -5,7 +5,7 @@ from eventhub.server.connections.liveness import LEAST_RATE
 
 
 def too_large(what: str, setting: str, limit: int) -> PayloadTooLarge:
-    """`what` says how large something is, such as "the body has 70000 bytes"."""
+    """Something is too large. `what` says how large, such as "the body has 70000 bytes"."""
     return PayloadTooLarge(
         f"{what}; at most {limit} bytes are allowed (limits.{setting})"
     ).with_limit(setting)

@@ -7,8 +7,8 @@ A peer is alive while it sends or takes bytes. These rules are checked once a he
    peer owes no answer. Instead, each acknowledgement of more bytes is a sign of life. The same is
    true while our outgoing buffer is full: our side then does not read and would see no answer.
 3. The window of a slow reader opens in steps (at least 64 KiB on loopback, a sixteenth of its
-   receive buffer elsewhere), so nothing may be taken for a while. A peer that takes nothing of the
-   waiting bytes for `stalled` seconds is dead.
+   receive buffer elsewhere), so the peer may take nothing for a while. A peer that takes nothing of
+   the waiting bytes for `stalled` seconds is dead.
 4. Once a ping has been taken, its answer is due at the next heartbeat, and a second later for each
    KiB between this ping and the last answered one, because these bytes may lie unread in buffers.
    For that, each ping carries its place in the stream. Buffers are bounded: once BUFFERS_BYTES more
@@ -28,13 +28,14 @@ from typing import NamedTuple
 from eventhub.errors import PingTimeout
 
 LEAST_RATE = 1024
-"""Bytes per second that a peer must send or take on average once its time is up."""
+"""Bytes per second that a peer must send or take on average after its fixed time is over."""
 BUFFERS_BYTES = 32 * 1024 * 1024
-"""More than the buffers between us and a client hold. A receive buffer has 6 MiB by default."""
+"""More bytes than the buffers on the way to a client hold. A receive buffer has 6 MiB by default.
+"""
 PLACE_BYTES = 8
 """Size of a place in the stream, which is the payload of a ping."""
 REPEATED = 2
-"""Unanswered probes or retransmissions from which the peer's kernel counts as silent."""
+"""After this many unanswered probes or retransmissions, the peer's kernel counts as silent."""
 _TCP_INFO = struct.Struct("=2xBB52xI60xQ")
 """Fields of `struct tcp_info` (linux/tcp.h): tcpi_retransmits, tcpi_probes, tcpi_last_ack_recv in
 milliseconds, tcpi_bytes_acked.
@@ -96,7 +97,7 @@ class Liveness:
         reads: bool,
         full: bool,
     ) -> PingTimeout | None:
-        """Return why the peer is dead, or None while it is alive.
+        """Return the error if the peer is dead, or None while it is alive.
 
         `heard`: it has sent something since the last call. `reads`: our side reads, so it would see
         an answer. `full`: our outgoing buffer is full.

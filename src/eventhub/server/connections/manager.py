@@ -170,7 +170,7 @@ class ConnectionManager:
     def contained(
         self, connection: SessionConnection, where: str, work: Callable[[], None]
     ) -> None:
-        """Do work of one connection from shared code: a timer, the loop, a sweep.
+        """Call `work`, which concerns one connection, from code that all share, such as a timer.
 
         An exception ends that connection only. `where` names the place in metrics and logs.
         """
@@ -193,7 +193,7 @@ class ConnectionManager:
     # Health and metrics
 
     def unready(self) -> dict[str, str]:
-        """Return what keeps this node from working now, and why."""
+        """Return the parts that do not work now, each with the reason."""
         trouble = self.authentication.unready()
         return self.hub.unready() | ({"auth": trouble} if trouble else {})
 

@@ -75,7 +75,7 @@ class BlockTargetRequest(Selector):
 
 
 class BlockRequest(BlockTargetRequest):
-    """Whom to block, and for how long."""
+    """The target to block, and for how long."""
 
     model_config = ConfigDict(title="Block")
 
@@ -103,7 +103,7 @@ Plain = str | int | None
 class ConnectionsReply(BaseModel):
     """A node's answer about its connections.
 
-    A node of another version may have other fields in its rows, but no larger ones.
+    A node of another version may send other fields in its rows, but no larger fields.
     """
 
     open: Number

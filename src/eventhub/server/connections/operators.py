@@ -95,13 +95,13 @@ class Operators:
     async def block(
         self, target: BlockTarget, milliseconds: int, operator: Principal
     ) -> dict[str, Any]:
-        """End the connections of the target on all nodes, and refuse new ones for so long.
+        """End the connections of the target on all nodes, and refuse new ones for this time.
 
         Raises InvalidRequest if the target fits the operator.
         """
         if target.fits(operator):
             raise InvalidRequest(
-                f"the {target} is the operator's own, who could take nothing back; expected another"
+                f"the {target} is this operator, who could not undo it; expected another target"
             )
         now = self._hub.now()
         decision = self._blocks.decide(target, now, now + milliseconds)
@@ -110,7 +110,7 @@ class Operators:
         return {**_shown(decision), **await self._disconnect(target, blocked=True)}
 
     async def unblock(self, target: BlockTarget, operator: Principal) -> bool:
-        """Lift a block on all nodes. Returns False if the target is not blocked."""
+        """Remove a block on all nodes. Returns False if the target is not blocked."""
         now = self._hub.now()
         if all(decision.target != target for decision in self._current_blocks(now)):
             return False

@@ -25,8 +25,8 @@ from eventhub.session.session import Session
 class ConnectionRegistry:
     """Knows the identity of every open connection.
 
-    `slots` counts the connections of each principal. `stranger_seconds` is how long a stranger may
-    stay without a credential, where strangers may do nothing.
+    `slots` counts the connections of each principal. Where strangers may do nothing, one may stay
+    for `stranger_seconds` without a credential.
     """
 
     def __init__(

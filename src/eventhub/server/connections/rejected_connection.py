@@ -1,4 +1,4 @@
-"""A connection that is refused before it has sent a request, or while it waits for one."""
+"""A connection that the server closes before its first request, or between two requests."""
 
 import asyncio
 

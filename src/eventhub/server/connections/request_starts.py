@@ -1,7 +1,7 @@
 """Decides how many requests start in one turn of the event loop.
 
-Requests of many connections that are ready at once would otherwise make one long turn, in which
-nothing else is served. A request on a quiet loop starts at once, and costs a counter.
+Without it, requests that many connections send at once would make one long turn, in which nothing
+else is served. On a quiet loop, a request starts at once; that costs only a counter.
 """
 
 from collections.abc import Callable

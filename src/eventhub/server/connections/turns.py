@@ -9,8 +9,9 @@ are expensive to parse took seconds. The rules:
    virtual clock of CPU time: the CPU time it was given so far, but at least the clock's time on
    arrival. The client that would finish first goes first.
 3. Input of at most SMALL bytes goes first, in order of arrival. While larger input waits, it may
-   use at most half of a turn. So a client that sends a message now and then is served at once,
-   however many clients work off a burst. With even shares it would wait for a round of them all.
+   use at most half of a turn. So a client that sends a message now and then is served at once, even
+   while many others work off bursts. With even shares it would have to wait for a turn of each of
+   them.
 4. Between two such turns the loop makes LOOP_TURNS_BETWEEN turns for everything else: what was
    published is stored, fanned out and written before the next piece of a burst begins.
 """
@@ -29,13 +30,13 @@ TURN_SECONDS = 0.002
 WORTH_COUNTING = 0.0001
 """Less CPU time than this is not counted."""
 BURST = 4096
-"""An input of this many bytes counts as a whole slice, as does a larger one; a smaller one as a
-proportional part.
+"""An input of this many bytes or more counts as a whole slice, a smaller one as a proportional
+part.
 """
 SMALL = 2048
-"""Bytes of input at most that go before all larger input: a few ordinary messages."""
+"""Input of at most this many bytes, a few ordinary messages, goes before all larger input."""
 LOOP_TURNS_BETWEEN = 4
-"""Turns of the loop between two of these: a publish is read in one turn, stored in the next, and
+"""Turns of the loop between two such turns: a publish is read in one turn, stored in the next, and
 written one or two turns later.
 """
 
@@ -73,13 +74,13 @@ class LoopTurns:
         return self._spent >= TURN_SECONDS or bool(self._waiting) or bool(self._small)
 
     def spend(self, seconds: float) -> None:
-        """Note that so much CPU time of this turn was used."""
+        """Note that work used this much CPU time of this turn."""
         if seconds >= WORTH_COUNTING:
             self._spent += seconds
             self._schedule_turn()
 
     def advanced_position(self, since: float, seconds: float) -> float:
-        """Return a client's position after so much CPU time. `since` is its last position."""
+        """Return a client's position after this much CPU time. `since` is its last position."""
         return max(since, self._clock) + (seconds if seconds >= WORTH_COUNTING else 0.0)
 
     def later(self, act: Callable[[], None], since: float = 0.0, size: int = BURST) -> None:
