@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from tests.fuzz.source import Source
-from tests.unit.session.test_session import Client
+from tests.unit.session.session_client import Client
 
 REPLY = 20 * 1024
 """More than any answer to one command has: 20 faults with a pointer and a message of 300 characters

@@ -62,7 +62,7 @@ from tests.fuzz import dear_requests
 from tests.harness.credentials import SECRET, token
 from tests.unit.server.connections.manager_builder import build
 from tests.unit.server.security.test_authentication import authentication as made_guard
-from tests.unit.session.test_session import Client, Line, Node
+from tests.unit.session.session_client import Client, Line, Node
 
 FILE = Path(__file__).parent / "dear.json"
 KEPT = 4

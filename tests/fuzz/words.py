@@ -23,7 +23,7 @@ from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket.handshake import GUID, negotiate
 from tests.fuzz.bodies import manager
 from tests.fuzz.source import Source
-from tests.unit.session.test_session import Client
+from tests.unit.session.session_client import Client
 
 NAMES = (
     b"host", b"origin", b"sec-websocket-key", b"sec-websocket-version", b"sec-websocket-extensions",

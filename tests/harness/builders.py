@@ -178,6 +178,7 @@ class FeedDesk:
         self.asked = 0
         self.woken = 0
         self.unwritten: dict[Feed, None] = {}
+        self.behind: list[Feed] = []
         self.failing: list[tuple[Subscriber, EventHubError]] = []
         self.begun: list[tuple[Subscriber, SubscriptionStart]] = []
         self.gaps: list[tuple[Gap, Subscriber | None, int]] = []
@@ -195,7 +196,8 @@ class FeedDesk:
         self.unwritten[feed] = None
 
     def fell_behind(self, feed: Feed) -> None:
-        """FeedIO: the tests' publishers do not wait."""
+        """FeedIO: note that publishers are to wait."""
+        self.behind.append(feed)
 
     def began(self, subscriber: Subscriber, start: SubscriptionStart) -> None:
         """FeedIO: note where one begins."""

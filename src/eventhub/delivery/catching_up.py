@@ -57,11 +57,9 @@ class CatchingUpSubscribers:
     def advance(self, subscriber: Subscriber) -> None:
         """Take a subscriber's next step, as in the table above."""
         continuity, since = self._continuity, subscriber.since
-        if subscriber.reading or subscriber.state is not SubscriberState.CATCHING_UP:
+        if subscriber.reading or continuity.delivered is None:
             return
-        if continuity.delivered is None:
-            return
-        if subscriber.position is None and isinstance(since, Latest):
+        if isinstance(since, Latest):
             self._start(
                 subscriber,
                 SubscriptionStart(continuity.delivered, continuity.delivered, recovered=True),
@@ -78,7 +76,6 @@ class CatchingUpSubscribers:
             self._owner.read(subscriber, subscriber.position or _in_past(since))
             return
         self._unicast.write_events(subscriber, continuity.recent.after(subscriber.position))
-        subscriber.position = continuity.delivered
         self._owner.turn_live(subscriber)
 
     def page(self, subscriber: Subscriber, since: Since, page: HistoryPage) -> None:
@@ -105,8 +102,8 @@ class CatchingUpSubscribers:
             self._unicast.counters.resumed += 1
         self._unicast.io.began(subscriber, start)
         started, subscriber.started = subscriber.started, None
-        if started is not None:
-            started(subscriber, start)
+        assert started is not None  # a subscription starts once
+        started(subscriber, start)
 
 
 def _in_past(since: Since) -> Position | Earliest | Last | Age:

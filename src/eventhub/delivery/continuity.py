@@ -52,7 +52,7 @@ class Continuity:
     def open(self, position: Position) -> None:
         """The broker announces every event after `position`."""
         self.delivered = position
-        if self.head is None and self.generation == 0:  # no gap was reported in the meantime
+        if self.generation == 0:  # neither an announcement nor a gap came in the meantime
             self.head = position
 
     def end(self) -> None:
@@ -75,8 +75,8 @@ class Continuity:
         """
         self.generation += self.recent.add(event)
 
-    def reached_end(self, page: HistoryPage, generation: int) -> None:
-        """A page for the live subscribers reached the end of the log."""
+    def verify(self, page: HistoryPage, generation: int) -> None:
+        """A page for the live subscribers, requested in `generation`, says where the log ends."""
         at_end = generation == self.generation and self.delivered == page.end
         if at_end and not self.covers(page.end):
             self.head = page.end

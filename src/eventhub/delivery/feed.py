@@ -143,8 +143,7 @@ class Feed:
         self._reading = False
         if since == self.continuity.delivered:  # otherwise announcements moved it in the meantime
             self._deliver_page(since, page)
-        if page.reached == page.end:
-            self.continuity.reached_end(page, generation)
+        self.continuity.verify(page, generation)
         self._resume()
 
     def flushed(self) -> None:
@@ -214,8 +213,7 @@ class Feed:
         if continuity.delivered is None:
             return
         if continuity.covers(continuity.delivered):
-            if not self._deliver_while_room(continuity.recent.after(continuity.delivered)):
-                return
+            self._deliver_while_room(continuity.recent.after(continuity.delivered))
             if not continuity.unverified_since:
                 for subscriber in list(self._catching_up.subscribers):
                     self._serve(self._catching_up.advance, subscriber)
@@ -236,24 +234,20 @@ class Feed:
             if idle:
                 self._io.has_writes(self)
 
-    def _deliver_while_room(self, events: Iterable[Event]) -> bool:
-        """Deliver events while the queue has room. False when some are left."""
+    def _deliver_while_room(self, events: Iterable[Event]) -> None:
         for event in events:
             if not self._has_room():
-                return False
+                return
             self._deliver_live(event)
-        return True
 
     def _deliver_page(self, since: Since, page: HistoryPage) -> None:
         if page.lost:
             self._deliver_gap(Gap.of(since, page))
-        if self._deliver_while_room(page.events):
-            self.continuity.delivered = page.reached
+        self._deliver_while_room(page.events)
 
     def _deliver_gap(self, gap: Gap) -> None:
         self.continuity.delivered = gap.position
-        if self._lagging.subscribers:
-            self._lagging.skip(None)
+        self._lagging.skip(None)
         idle = not self.live.due
         readers = self.live.broadcast(partial(self._unicast.gap_message, gap=gap))
         if readers and idle:

@@ -141,7 +141,7 @@ class Session:
         )
         self._channels.subscribe(subscriber)
         self._subscriptions[channel] = subscriber
-        if subscriber.started is not None and command.ref is not None:
+        if subscriber.started is not None:
             self._answers_due[channel] = command.ref
 
     def congested(self) -> None:
@@ -161,7 +161,6 @@ class Session:
         again.
         """
         self._closed = True
-        self._answers_due.clear()
         while self._subscriptions and not over():
             self._channels.unsubscribe(self._subscriptions.popitem()[1])
         for subscriber in self._subscriptions.values():

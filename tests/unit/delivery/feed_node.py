@@ -70,9 +70,10 @@ class Node:
         schema: ModelSchema = READING,
         opened: bool = True,
         past: int = 0,
+        desk: FeedDesk | None = None,
     ) -> None:
         self.log = ModelLog(CHANNEL, keep=keep)
-        self.desk = FeedDesk()
+        self.desk = desk or FeedDesk()
         self.counters = DeliveryCounters()
         self.feed = Feed(CHANNEL, channel_type(slow, schema), self.counters, self.desk)
         self.lose(past)

@@ -2,11 +2,16 @@
 
 import pytest
 
-from eventhub.delivery.subscriber import SubscriberState
+from eventhub.delivery.catching_up import CatchingUpSubscribers
+from eventhub.delivery.continuity import Continuity
+from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
+from eventhub.delivery.unicast import Unicast
 from eventhub.events.channel_types import SlowReaderPolicy
-from eventhub.events.event import Earliest, Last, Since
+from eventhub.events.event import Age, Earliest, Last, Latest, Position, Since
+from tests.harness.builders import FeedDesk, channel_type
 from tests.harness.wire import Wire
-from tests.unit.delivery.feed_node import Node, at, ids
+from tests.unit.delivery.feed_node import CHANNEL, Node, at, ids
 
 
 @pytest.mark.parametrize(
@@ -202,3 +207,75 @@ def test_a_reader_whose_writer_filled_while_it_caught_up_lags_as_soon_as_it_is_l
     node.publish()
     assert len(ana.wire.errors) == 1
     assert ana.told() == ["subscribed a-0, head a-2", *ids(1, 2)]
+
+
+def test_recent_events_are_kept_until_the_last_reader_has_caught_up() -> None:
+    node = Node(past=2)
+    ana, bob = node.join(Earliest()), node.join(Earliest())
+    for read in node.desk.reads:
+        read.look(node.log)
+    node.publish(3)
+    node.leave(ana)
+    node.settle()
+    assert bob.told() == ["subscribed a-0, head a-2", *ids(1, 5)]
+    assert node.desk.asked == 2
+
+
+def test_a_subscription_that_reads_several_pages_begins_and_is_counted_once() -> None:
+    node = Node(past=5)
+    ana = node.join(at(1))
+    node.settle(limit=2)
+    assert ana.told() == ["subscribed a-1, head a-5", *ids(2, 5)]
+    assert node.desk.begun == [(ana.subscriber, SubscriptionStart(at(1), at(5), recovered=True))]
+    assert node.counters.resumed == 1
+
+
+def test_a_page_for_one_reader_does_not_end_the_read_for_the_live_ones() -> None:
+    node = Node(past=1)
+    node.join(Earliest())
+    ana = node.join()
+    node.lose()
+    node.publish()
+    assert node.reads == ["Earliest()", "a-1"]
+    node.answer()
+    assert node.reads == ["a-1"]
+    node.settle()
+    assert ana.told() == ["subscribed a-1, head a-1", *ids(2, 3)]
+
+
+def test_a_drained_writer_changes_nothing_for_a_live_reader() -> None:
+    node = Node(past=2)
+    ana, bob = node.join(), node.join(at(0))
+    node.settle()
+    ana.drain()
+    bob.drain()
+    node.publish()
+    assert ana.told() == ["subscribed a-2, head a-2", "a-3"]
+    assert bob.told() == ["subscribed a-0, head a-2", *ids(1, 3)]
+    assert node.desk.asked == 1
+
+
+class Owner:
+    """A feed that takes notes."""
+
+    def __init__(self) -> None:
+        self.live: list[Subscriber] = []
+
+    def read(self, subscriber: Subscriber, since: Position | Earliest | Last | Age) -> None:
+        raise AssertionError("no history is needed")
+
+    def turn_live(self, subscriber: Subscriber) -> None:
+        self.live.append(subscriber)
+
+    def gap(self) -> None:
+        raise AssertionError("nothing is missing")
+
+
+def test_a_reader_that_stands_at_the_delivered_position_turns_live_once() -> None:
+    continuity, owner = Continuity(), Owner()
+    continuity.open(at(3))
+    unicast = Unicast(CHANNEL, channel_type(), DeliveryCounters(), FeedDesk())
+    catching_up = CatchingUpSubscribers(continuity, unicast, owner)
+    subscriber = Subscriber(CHANNEL, Latest(), Wire(), lambda _, __: None)
+    catching_up.advance(subscriber)
+    assert owner.live == [subscriber]

@@ -2,6 +2,7 @@
 
 from eventhub.delivery.subscriber import SubscriberState
 from eventhub.events.event import Earliest, Last
+from tests.harness.wire import Wire
 from tests.unit.delivery.feed_node import Node, at, gap, ids
 
 
@@ -164,3 +165,41 @@ def test_a_log_that_is_reset_while_a_reader_catches_up_is_a_gap() -> None:
         "b-1",
     ]
     assert ana.state is SubscriberState.LIVE
+
+
+def test_after_a_reset_a_reader_does_not_jump_to_the_position_it_asked_for() -> None:
+    node = Node(past=2)
+    ana = node.join(at(4), Wire(room=3))  # `subscribed`, the gap and one event
+    node.answer(limit=1)
+    node.publish(3)  # the recent events now reach from a-3 to a-5
+    ana.drain()
+    node.settle()
+    assert ana.told() == [
+        "subscribed a-4, head a-2, not recovered",
+        gap("a-4", "a-1", "a-0", "reset"),
+        *ids(1, 5),
+    ]
+
+
+def test_a_page_before_the_last_does_not_show_that_announcements_were_lost() -> None:
+    node = Node(past=3)
+    ana = node.join(Earliest())
+    [late] = node.lose()
+    node.answer(limit=2)
+    assert node.reads == ["a-2"], "the announcement may still come"
+    node.feed.deliver(late)
+    node.settle()
+    assert ana.told() == ["subscribed a-0, head a-4", *ids(1, 4)]
+    assert node.desk.asked == 2
+
+
+def test_a_page_beyond_the_head_causes_no_second_read_while_the_feed_reads_history() -> None:
+    node = Node(past=2)
+    ana = node.join(Earliest())
+    node.lose()
+    node.publish()
+    node.lose()
+    assert node.reads == ["Earliest()", "a-2"]
+    node.settle()
+    assert ana.told() == ["subscribed a-0, head a-5", *ids(1, 5)]
+    assert node.desk.asked == 2

@@ -69,6 +69,7 @@ def test_latest_keeps_nothing_when_nobody_lags() -> None:
     ana.drain()
     assert node.feed._lagging.latest._kept == {}
     node.publish(subject="y")
+    assert node.feed._lagging.latest._kept == {}
     ana.news()
     ana.congest()
     node.publish(subject="z")

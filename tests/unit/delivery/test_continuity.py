@@ -53,7 +53,7 @@ def test_only_a_page_of_this_generation_says_where_the_log_ends() -> None:
     for generation, head in ((0, None), (1, at(3))):
         log = opened(3)
         log.end()
-        log.reached_end(page, generation)
+        log.verify(page, generation)
         assert log.head == head
 
 
@@ -62,9 +62,9 @@ def test_a_gap_stays_unverified_until_a_page_asked_for_since_then() -> None:
     log = opened(3)
     log.end()
     log.unverified_since = log.generation
-    log.reached_end(page, 0)
+    log.verify(page, 0)
     assert log.unverified_since == 1
-    log.reached_end(page, 1)
+    log.verify(page, 1)
     assert log.unverified_since == 0
 
 
@@ -76,3 +76,25 @@ def test_a_position_between_two_events_is_not_covered() -> None:
     assert log.covers(at(2))
     assert log.covers(at(5))
     assert not log.covers(at(7))
+
+
+def test_while_the_head_is_unknown_a_delivered_event_is_still_a_duplicate() -> None:
+    log = opened(3)
+    log.end()
+    assert log.has(event(3))
+    assert not log.has(event(4))
+
+
+def test_an_event_between_delivered_and_head_is_a_duplicate() -> None:
+    log = opened(3)
+    log.restart(event(6))
+    assert log.has(event(5))
+    assert log.has(event(6))
+    assert not log.has(event(7))
+
+
+def test_a_page_that_delivery_has_passed_does_not_move_the_head_back() -> None:
+    log = opened(2)
+    log.head = log.delivered = at(3)
+    log.verify(HistoryPage(at(0), [event(2)], at(2)), 0)
+    assert log.head == at(3)

@@ -274,3 +274,58 @@ def test_events_are_handed_back_once_the_last_of_all_has_them() -> None:
     while audience.fanout.advance(1):
         seen.append(len(audience.fanout.written))
     assert seen == [0, 0, 2]
+
+
+def test_events_pushed_while_a_write_is_under_way_wait_and_are_joined() -> None:
+    audience = Audience(2)
+    audience.push()
+    audience.fanout.advance(1)
+    audience.push()
+    audience.fanout.advance(1)
+    audience.push()
+    audience.finish()
+    assert [len(reader.writes) for reader in audience.readers] == [2, 2]
+    assert [reader.told() for reader in audience.readers] == [[1, 2, 3]] * 2
+
+
+def test_there_is_work_until_the_last_reader_has_been_written_to() -> None:
+    audience = Audience(2)
+    assert not audience.fanout.due
+    audience.push()
+    assert audience.fanout.due
+    audience.fanout.advance(1)
+    assert audience.fanout.due
+    audience.fanout.advance(1)
+    assert not audience.fanout.due
+
+
+@pytest.mark.parametrize("written", [0, 1, 2])
+def test_a_reader_that_lags_gets_nothing_that_was_queued_before_it_joined(written: int) -> None:
+    audience = Audience(3)
+    audience.push()
+    late = audience.add()
+    for _ in range(written):
+        audience.fanout.advance(1)
+    audience.fanout.settle(late, LINES)
+    assert late.told() == []
+
+
+def test_readers_that_leave_while_nothing_is_queued_are_not_remembered() -> None:
+    audience = Audience(3)
+    for reader in audience.readers:
+        assert audience.remove(reader)
+    assert audience.fanout._removed == {}
+
+
+def test_an_encoding_that_nobody_reads_any_more_is_not_built() -> None:
+    audience = Audience(1)
+    stream = Reader()
+    audience.fanout.add(stream, EVENT_STREAM, stream.write)
+    assert audience.fanout.keys() == [audience.readers[0], stream]
+    audience.remove(audience.readers[0])
+    audience.push()
+    audience.finish()
+    assert (audience.fanout._queued_count, len(stream.writes)) == (1, 1)
+    assert audience.fanout
+    audience.fanout.remove(stream, EVENT_STREAM)
+    assert not audience.fanout

@@ -18,6 +18,7 @@ def test_a_live_reader_gets_each_event_once_and_in_order() -> None:
     node.feed.deliver(event)
     assert ana.told() == [*STARTED, *ids(1, 3)]
     assert node.desk.asked == 0
+    assert node.feed.continuity.delivered_count == 3
 
 
 def test_a_repeated_old_announcement_is_ignored() -> None:

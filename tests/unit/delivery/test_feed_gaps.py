@@ -3,7 +3,7 @@
 import pytest
 
 from eventhub.delivery.encoding import EVENT_STREAM, LINES, WEBSOCKET
-from eventhub.events.event import Age, Earliest, Last, Since
+from eventhub.events.event import Age, Earliest, Gap, Last, Since
 from tests.harness.wire import Wire
 from tests.unit.delivery.feed_node import CHANNEL, STARTED, Node, at, gap, ids
 
@@ -33,7 +33,12 @@ def test_after_a_reset_live_readers_get_one_gap_with_both_ends() -> None:
         == bob.told()
         == [*STARTED, *ids(1, 2), gap("a-2", "b-1", "b-0", "reset"), "b-1", "b-2"]
     )
-    assert node.counters.gaps == {"reset": 2}
+    missed = Gap(at(2), at(1, "b"), at(0, "b"), "reset")
+    assert node.desk.gaps == [(missed, None, 2)]
+    node.log.reset("c")
+    node.feed.gap()
+    node.settle()
+    assert node.counters.gaps == {"reset": 4}
 
 
 def test_after_a_reset_to_an_empty_log_the_gap_names_its_end() -> None:
@@ -83,6 +88,7 @@ def test_a_gap_is_written_after_the_pending_events() -> None:
     node.feed.gap()
     node.answer()
     assert ana.told() == [*STARTED, "a-1", gap("a-1", "a-3", "a-2", "expired"), "a-3"]
+    assert node.desk.woken == 1
 
 
 def test_only_readers_that_miss_events_get_a_gap() -> None:

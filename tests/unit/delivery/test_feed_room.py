@@ -113,3 +113,31 @@ def test_recent_events_that_overflow_during_a_history_read_do_not_move_the_head_
     node.answer()
     node.settle()
     assert ana.told() == [*STARTED, *ids(1, 6)]
+
+
+def test_publishers_are_told_once_to_wait_until_the_queue_has_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 5)
+    node = Node()
+    readers = [node.join(), node.join()]
+    node.publish(5)
+    assert (node.feed.behind, node.desk.behind) == (True, [node.feed])
+    node.desk.slice()  # one of the two readers is written to
+    assert (node.feed.behind, node.desk.behind) == (True, [node.feed])
+    node.desk.flush()
+    assert (node.feed.behind, node.desk.behind) == (False, [node.feed])
+    assert [reader.told() for reader in readers] == [[*STARTED, *ids(1, 5)]] * 2
+
+
+def test_no_history_is_read_for_the_live_readers_while_the_queue_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fanout_module, "QUEUED_BYTES", 1)
+    node = Node()
+    ana = node.join()
+    node.publish()
+    node.feed.gap()
+    assert node.reads == []
+    assert ana.told() == [*STARTED, "a-1"]
+    assert node.reads == ["a-1"]

@@ -4,7 +4,7 @@ import pytest
 
 from eventhub.delivery.encoding import EVENT_STREAM, LINES, WEBSOCKET
 from eventhub.delivery.subscriber import SubscriberState
-from eventhub.events.event import Earliest, Last, Latest, Since
+from eventhub.events.event import Earliest, Gap, Last, Latest, Since
 from tests.harness.wire import Wire
 from tests.unit.delivery.feed_node import STARTED, Node, at, ids
 
@@ -94,11 +94,13 @@ def test_a_new_reader_gets_its_events_after_the_last_one_left() -> None:
 
 def test_subscribers_are_counted_in_every_state() -> None:
     node = Node(past=1)
-    held, lagging, _live = node.join(Earliest()), node.join(), node.join()
+    held, lagging, live = node.join(Earliest()), node.join(), node.join()
     lagging.congest()
     assert (held.state, lagging.state) == (SubscriberState.CATCHING_UP, SubscriberState.LAGGING)
     assert len(node.feed) == 3
     assert len(node.feed.live) == 1
+    expected = [reader.subscriber for reader in (held, lagging, live)]
+    assert node.feed.subscribers == expected
 
 
 @pytest.mark.parametrize(
@@ -126,3 +128,22 @@ def test_recovered_readers_are_counted() -> None:
         node.join(since)
     node.settle()
     assert node.counters.resumed == 2
+
+
+def test_without_live_readers_nothing_is_queued() -> None:
+    node = Node(past=1)
+    node.join(Earliest())
+    node.publish(2)
+    assert node.desk.woken == 0
+    assert not node.feed.live.due
+
+
+def test_a_gap_that_no_live_reader_misses_wakes_nobody() -> None:
+    node = Node()
+    node.join(at(7, "old"))
+    node.log.reset("b")
+    node.feed.gap()
+    node.desk.reads.pop(0)  # the reader's own page is late
+    node.answer()
+    assert node.desk.woken == 0
+    assert node.desk.gaps == [(Gap(at(0), at(1, "b"), at(0, "b"), "reset"), None, 0)]

@@ -70,6 +70,9 @@ def test_a_disconnected_reader_may_leave_from_inside_fail() -> None:
     assert cid.told() == [*STARTED, *ids(1, 2)]
     assert node.counters.disconnected == 2
     assert len(node.feed) == 1
+    cid.congest()
+    node.publish()
+    assert node.counters.disconnected == 3
 
 
 def test_disconnect_closes_when_there_is_a_gap_to_send() -> None:

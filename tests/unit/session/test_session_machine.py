@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.event import Position, Receipt
-from tests.unit.session.test_session import LIMITS, NOW, Client
+from tests.unit.session.session_client import LIMITS, NOW, Client
 
 CHANNELS = st.sampled_from(["chat.a", "chat.b", "free.c", "free.d", "logs.e", "nope.f", "chat..g"])
 BAD = st.sampled_from(

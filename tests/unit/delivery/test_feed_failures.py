@@ -1,0 +1,75 @@
+"""A subscriber whose writer fails: only its own connection is closed."""
+
+import pytest
+
+from eventhub.delivery.subscriber import Subscriber, SubscriberState
+from eventhub.events.event import Earliest
+from tests.harness.builders import FeedDesk
+from tests.harness.wire import Wire
+from tests.unit.delivery.feed_node import STARTED, Node, ids
+
+
+class NotingDesk(FeedDesk):
+    """FeedIO that notes whose connection is to be closed because of an unexpected error."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures: list[tuple[Subscriber, str]] = []
+
+    def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
+        self.failures.append((subscriber, str(error)))
+
+
+class BrokenWire(Wire):
+    """A writer that raises from its second write on."""
+
+    def write(self, data: bytes) -> None:
+        if self.data:
+            raise ZeroDivisionError("a fault of ours")
+        super().write(data)
+
+
+@pytest.fixture
+def desk() -> NotingDesk:
+    return NotingDesk()
+
+
+def test_a_page_that_cannot_be_written_closes_only_its_reader(desk: NotingDesk) -> None:
+    node = Node(past=2, desk=desk)
+    broken = node.join(Earliest(), BrokenWire())
+    ana = node.join(Earliest())
+    node.settle()
+    node.publish()
+    assert ana.told() == ["subscribed a-0, head a-2", *ids(1, 3)]
+    assert desk.failures == [(broken.subscriber, "a fault of ours")]
+    assert broken.state is SubscriberState.GONE
+    assert len(node.feed) == 1
+
+
+def test_an_event_that_cannot_be_written_closes_only_its_reader(desk: NotingDesk) -> None:
+    node = Node(desk=desk)
+    broken, ana = node.join(wire=BrokenWire()), node.join()
+    node.publish()
+    assert ana.told() == [*STARTED, "a-1"]
+    node.publish()
+    assert ana.told() == [*STARTED, *ids(1, 2)]
+    assert desk.failures == [(broken.subscriber, "a fault of ours")]
+    assert len(node.feed) == 1
+
+
+def test_a_reader_whose_queued_events_cannot_be_written_does_not_lag(desk: NotingDesk) -> None:
+    node = Node(desk=desk)
+    broken = node.join(wire=BrokenWire())
+    node.publish()
+    broken.congest()
+    assert broken.state is SubscriberState.GONE
+    assert desk.failures == [(broken.subscriber, "a fault of ours")]
+    assert len(node.feed) == 0
+
+
+def test_a_failure_is_reported_once(desk: NotingDesk) -> None:
+    node = Node(desk=desk)
+    ana = node.join()
+    for _ in range(2):
+        node.feed.serving_failed(ana.subscriber, ZeroDivisionError("again"))
+    assert desk.failures == [(ana.subscriber, "again")]

@@ -1,0 +1,194 @@
+"""The commands that a client may send, and what is wrong with those that do not fit."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eventhub.events.validation_errors import MAX_FAULTS
+from eventhub.session.commands import COMMANDS, Publish
+from tests.unit.session.session_client import (
+    PROTOCOL,
+    Client,
+)
+
+thorough = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def test_the_commands_are_those_of_the_protocol() -> None:
+    table = PROTOCOL.partition("### Client to server")[2].partition("### ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", table, re.MULTILINE))
+    assert list(rows) == list(COMMANDS)
+    for name, fields in rows.items():
+        documented = set(re.findall(r"`(\w+)`", fields)) - {"latest"}
+        assert documented == set(COMMANDS[name].model_fields) - {"type", "ref"}
+
+
+@pytest.mark.parametrize(
+    "ref", [0, 1, -1, 2**53, 2**63, 2**64 - 1, "", "a", "x" * 64, "🦊" * 64, '"\n']
+)
+def test_an_integer_or_a_string_is_repeated_as_ref(ref: Any) -> None:
+    assert Client().send(type="ping", ref=ref) == [{"type": "pong", "ref": ref}]
+
+
+def test_no_ref_and_a_null_ref_are_the_same() -> None:
+    assert Client().send(type="ping", ref=None) == Client().send(type="ping") == [{"type": "pong"}]
+
+
+@pytest.mark.parametrize("ref", [True, False, 1.0, 1.5, [], {}, "x" * 65], ids=repr)
+def test_any_other_ref_is_an_invalid_frame_and_is_not_repeated(ref: Any) -> None:
+    client = Client()
+    reply = client.refused(type="ping", ref=ref)
+    assert reply["code"] == "invalid_frame"
+    assert "ref" not in reply
+
+
+def test_an_integer_beyond_64_bits_is_no_ref() -> None:
+    (reply,) = Client().raw(b'{"type":"ping","ref":18446744073709551616}')
+    assert (reply["code"], "ref" in reply) == ("invalid_json", False)
+
+
+@pytest.mark.parametrize("ref", [True, 1.5, "x" * 65], ids=repr)
+def test_a_fault_of_the_ref_points_at_the_ref(ref: Any) -> None:
+    assert set(Client().invalid(type="ping", ref=ref)) == {"/ref"}
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"type": "nonsense"}, "invalid_frame"),
+        ({}, "invalid_frame"),
+        ({"type": "ping", "x": 1}, "invalid_frame"),
+        ({"type": "subscribe", "channel": "zzz"}, "unknown_channel"),
+        ({"type": "subscribe", "channel": "a b"}, "invalid_channel"),
+        ({"type": "subscribe", "channel": "chat", "since": "x"}, "invalid_since"),
+        ({"type": "unsubscribe", "channel": "chat"}, "not_subscribed"),
+        ({"type": "publish", "channel": "logs", "data": 1}, "forbidden"),
+        ({"type": "publish", "channel": "chat", "data": 1}, "invalid_event"),
+    ],
+)
+def test_an_error_carries_the_ref_of_its_message(message: dict[str, Any], code: str) -> None:
+    reply = Client().refused(**message, ref="r1")
+    assert (reply["ref"], reply["code"]) == ("r1", code)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_an_unknown_field_is_an_error_that_points_at_it(name: str) -> None:
+    needed: dict[str, dict[str, Any]] = {
+        "subscribe": {"channel": "chat"}, "unsubscribe": {"channel": "chat"},
+        "publish": {"channel": "free", "data": 1}, "auth": {"token": "x"}, "ping": {},
+    }  # fmt: skip
+    client = Client()
+    assert client.invalid(type=name, **needed[name], **{"a/b": 1}) == ["/a~1b"]
+    assert client.node.calls == []
+    assert client.submitted == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"type": "subscribe"}, "/channel"),
+        ({"type": "subscribe", "channel": 5}, "/channel"),
+        ({"type": "subscribe", "channel": None}, "/channel"),
+        ({"type": "subscribe", "channel": "chat", "since": 20}, "/since"),
+        ({"type": "subscribe", "channel": "chat", "presence": "yes"}, "/presence"),
+        ({"type": "subscribe", "channel": "chat", "presence": 1}, "/presence"),
+        ({"type": "subscribe", "channel": "chat", "presence": None}, "/presence"),
+        ({"type": "subscribe", "channel": "chat", "member": ""}, "/member"),
+        ({"type": "subscribe", "channel": "chat", "member": "x" * 65}, "/member"),
+        ({"type": "subscribe", "channel": "chat", "member": 5}, "/member"),
+        ({"type": "unsubscribe"}, "/channel"),
+        ({"type": "unsubscribe", "channel": ["chat"]}, "/channel"),
+        ({"type": "publish", "channel": "free"}, "/data"),
+        ({"type": "publish", "data": 1}, "/channel"),
+        ({"type": "publish", "channel": "free", "data": 1, "key": ""}, "/key"),
+        ({"type": "publish", "channel": "free", "data": 1, "key": "x" * 129}, "/key"),
+        ({"type": "publish", "channel": "free", "data": 1, "key": "a b"}, "/key"),
+        ({"type": "publish", "channel": "free", "data": 1, "key": "é"}, "/key"),
+        ({"type": "publish", "channel": "free", "data": 1, "key": "a\n"}, "/key"),
+        ({"type": "publish", "channel": "free", "data": 1, "key": 5}, "/key"),
+        ({"type": "publish", "channel": "free", "data": 1, "attributes": []}, "/attributes"),
+        (
+            {"type": "publish", "channel": "free", "data": 1, "attributes": {"source": ""}},
+            "/attributes/source",
+        ),
+        (
+            {"type": "publish", "channel": "free", "data": 1, "attributes": {"source": "x" * 257}},
+            "/attributes/source",
+        ),
+        (
+            {"type": "publish", "channel": "free", "data": 1, "attributes": {"source": 5}},
+            "/attributes/source",
+        ),
+        (
+            {"type": "publish", "channel": "free", "data": 1, "attributes": {"source": None}},
+            "/attributes/source",
+        ),
+    ],
+)
+def test_the_error_points_at_what_does_not_fit(fields: dict[str, Any], where: str) -> None:
+    client = Client()
+    assert client.invalid(**fields) == [where]
+    assert client.submitted == []
+
+
+def test_the_error_points_at_an_unknown_attribute() -> None:
+    assert Client().invalid(type="publish", channel="free", data=1, attributes={"a~b": "x"}) == [
+        "/attributes/a~0b"
+    ]
+
+
+@pytest.mark.parametrize("where", ["", "/attributes"])
+def test_of_thousands_of_unknown_fields_the_first_are_named_without_validation(
+    where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_: Any) -> None:
+        raise AssertionError("this costs too much to be done here")
+
+    monkeypatch.setattr(Publish, "model_validate", never)
+    build_many: dict[str, Any] = {f"x{number}": 1 for number in range(5000)}
+    found = Client().invalid(
+        type="publish",
+        channel="free",
+        data=1,
+        **({"attributes": build_many} if where else build_many),
+    )
+    assert found == [f"{where}/x{number}" for number in range(20)]
+
+
+def test_the_faults_of_a_message_are_bounded() -> None:
+    assert len(Client().invalid(type="ping", **{f"x{n}": 1 for n in range(500)})) == MAX_FAULTS
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=8), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+
+
+@thorough
+@given(
+    st.fixed_dictionaries(
+        {
+            "type": st.sampled_from([*COMMANDS]),
+            "channel": st.sampled_from(["chat", "free", "logs", "zzz"]) | values,
+        },
+        optional=dict.fromkeys(
+            ("ref", "since", "presence", "member", "data", "key", "attributes"), values
+        ),
+    )
+)
+def test_any_fields_are_answered_and_never_raise(fields: dict[str, Any]) -> None:
+    client = Client()
+    try:
+        message = json.dumps(fields, allow_nan=False).encode()
+    except ValueError:
+        return
+    known = {"error", "pong", "subscribed", "unsubscribed"}
+    assert all(reply["type"] in known for reply in client.raw(message))
