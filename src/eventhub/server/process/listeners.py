@@ -11,8 +11,8 @@ from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
 
 NOTSENT_LOWAT = 16 * 1024
-"""Bytes the kernel takes beyond what it can send at once. Without this limit, it would first take
-megabytes for a reader that is stuck.
+"""Bytes that the kernel accepts in addition to those that it can send at once. Without this limit,
+it would accept megabytes for a reader that is stuck.
 """
 TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 

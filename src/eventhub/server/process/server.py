@@ -30,9 +30,9 @@ GARBAGE = 20_000
 fifty objects.
 """
 END_SECONDS = 10.0
-"""After the drain, for tasks and threads to end. Then the process exits without them."""
+"""Seconds for tasks and threads to end after the drain. Then the process exits without them."""
 HASTE_SECONDS = 1
-"""For running requests if no other node remains: all clients then wait for the restart."""
+"""Seconds for running requests if no other node remains: all clients then wait for the restart."""
 HURRY_SECONDS = 3.0
 """The same as END_SECONDS, after a second signal."""
 
@@ -79,7 +79,7 @@ class Server(uvicorn.Server):
             self._slot.supervisor if self._slot else os.getpid()
         )
         gc.collect()
-        gc.freeze()  # objects that exist now stay, so no collection need look at them
+        gc.freeze()  # objects that exist now are never freed, so collections should not visit them
         gc.set_threshold(GARBAGE)
         if self._slot is None:
             announce(self._manager.settings, sockets or [])
@@ -183,7 +183,7 @@ class Server(uvicorn.Server):
 
 
 def _give_up_after(seconds: float) -> None:
-    """Exit after this time, whatever hangs. Runs in a thread, since the event loop may hang."""
+    """Exit after this time, in a thread, since the event loop may hang."""
     timer = threading.Timer(seconds, _give_up)
     timer.daemon = True
     timer.start()

@@ -22,15 +22,16 @@ import structlog
 from eventhub.server.process.worker_metrics import WorkerSocket
 
 ATTEMPTS = 5
-"""Attempts in a row that end before the worker is ready. Then the supervisor gives up."""
+"""After this many attempts in a row that end before the worker is ready, the supervisor gives up.
+"""
 STEADY_SECONDS = 30
 """After a life of this length, the pauses start from the shortest again."""
 PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 5.0
-"""From a death to the replacement, doubled each time. It stays short, because connections to that
-worker wait.
+"""Pause between a death and the replacement, doubled each time. It stays short, because connections
+to that worker wait.
 """
 MARGIN_SECONDS = 5
-"""For a worker to end after its drain."""
+"""Seconds for a worker to end after its drain."""
 READY: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1)
 """Sent by a worker that serves. Real-time signals are queued, so none is lost. macOS has none, and
 can run one worker only.
@@ -39,7 +40,7 @@ HEARTBEAT: int = getattr(signal, "SIGRTMIN", signal.SIGUSR1) + 1
 """Sent by a worker every HEARTBEAT_SECONDS while its event loop runs."""
 HEARTBEAT_SECONDS = 1.0
 HANG_SECONDS = 10.0
-"""A worker that has been silent for so long is killed: connections to it would only wait."""
+"""A worker that has been silent for this long is killed: connections to it would only wait."""
 STOP = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 SIGNALS = {signal.SIGCHLD, READY, HEARTBEAT, *STOP}
 FOREVER = 1e6
@@ -50,7 +51,7 @@ log = structlog.get_logger("eventhub.supervisor")
 
 @dataclass(frozen=True, slots=True)
 class WorkerSlot:
-    """What a worker gets, and after it its replacement.
+    """The things that a worker gets, and later its replacement.
 
     The supervisor keeps the sockets open, so waiting connections are not lost.
     """

@@ -25,7 +25,8 @@ from eventhub.errors import ConfigurationError
 from eventhub.observability.metrics import Reading
 
 LOOK_SECONDS = 5.0
-"""Between two looks at the files: not every file system of mounted secrets reports changes."""
+"""Seconds between two looks at the files. Not every file system of mounted secrets reports changes.
+"""
 
 log = structlog.get_logger("eventhub.server")
 
@@ -55,7 +56,7 @@ class CertificateFiles:
     def state(self) -> tuple[bytes, ...]:
         """Return digests of the contents, that of `clients` last.
 
-        Digests, since the key need not stay in memory.
+        Digests, so that the key need not stay in memory.
         """
         return tuple(map(_digest, (self.certificate, self.key, self.clients)))
 

@@ -1,7 +1,7 @@
 """Decoding a JSON array into events, item by item, in turns of the event loop.
 
 An array that is large or that has many items is cut into parts first (events/arrays.py), so that
-no turn is long whatever the array holds.
+every turn is short, whatever the array holds.
 """
 
 from collections.abc import Callable
@@ -46,7 +46,7 @@ class BatchDecoder:
         self._outcomes: list[NewEvent | EventHubError] = []
         self._refusals = 0
         self._misfit: EventHubError | None = None
-        """Of every item after DETAILED_REFUSALS that does not fit the schema."""
+        """The error of every item after DETAILED_REFUSALS that does not fit the schema."""
         self._shared_errors: dict[tuple[type[EventHubError], str], EventHubError] = {}
 
     async def decode(self, body: bytes) -> list[NewEvent | EventHubError]:

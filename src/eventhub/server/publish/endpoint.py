@@ -35,7 +35,7 @@ LENIENT_LOG_SECONDS = 600.0
 SMALL_EVENT_BYTES = 4096
 """Events of up to this size are decoded without waiting for a turn."""
 EVENTS_PER_GROUP = 500
-"""Events of an array that are stored in one turn of the loop. Storing one group takes half a
+"""Events of an array that are stored in one turn of the loop. Storing this many takes half a
 millisecond.
 """
 BODY_HEADERS = frozenset((b"content-length", b"transfer-encoding"))

@@ -14,12 +14,11 @@ PARAMETER = "handling"
 EVENT_CODES = ("invalid_json", "too_deep", "invalid_event", "idempotency_conflict")
 """Codes of faults of the event itself: if it is sent again, it is refused again."""
 DETAILED_REFUSALS = 100
-"""The first refusals of a request are answered with all details. For the rest, the faults are not
-even listed.
+"""Number of refusals of a request that get details. For later ones, the faults are not collected.
 """
 CHECK_ITEMS, CHECK_BYTES = 8, 512
-"""After this many items or lines, or one of this size, check whether the turn's share of time is
-used up.
+"""After this many items or lines, or one of this size, check whether the share of the turn is used
+up.
 """
 _PREFERENCE = re.compile(rb'(?:[^,"]++|"(?:[^"\\]++|\\.)*+"?)++', re.DOTALL)
 

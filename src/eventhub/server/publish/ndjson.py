@@ -103,7 +103,7 @@ class NdjsonPublish:
         self._abort()
 
     def _end_after_group(self, error: EventHubError) -> None:
-        """End once the group that is being stored is decided: the producer goes on after it."""
+        """End once the group under way is decided. The producer continues after it."""
         self._pending_end = self._pending_end or error
         if not self._storing:
             self._response.end(self._pending_end)

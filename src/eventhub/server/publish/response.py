@@ -14,7 +14,7 @@ from eventhub.server.publish.handling import retryable, status_of
 from eventhub.server.publish.request import PublishRequest
 
 RESULTS_PER_CHECK = 256
-"""After this many results of an array, check whether the turn's share of time is used up."""
+"""After this many results of an array, check whether the share of the turn is used up."""
 
 
 async def send_receipt(send: Send, channel: str, receipt: Receipt) -> None:

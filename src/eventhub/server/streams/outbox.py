@@ -12,13 +12,13 @@ from eventhub.delivery.encoding import LINES, Encoding, event_id, sse_event, sse
 from eventhub.errors import EventHubError
 
 CHUNK_BYTES = 64 * 1024
-"""What `take` returns at once, but for the rest of its last message."""
+"""`take` returns at most this many bytes, and the rest of the last message."""
 CLOSE_SECONDS = 5.0
-"""How long the sender has for the rest of the buffer after `close`."""
+"""After `close`, the sender has this long for the rest of the buffer."""
 
 
 class Outbox:
-    """A writer for feeds. It is `full` beyond `bound` bytes, until a quarter of them is left.
+    """A writer for feeds. Above `bound` bytes it is `full`, until a quarter of them is left.
 
     `on_full` and `on_drained` are called by the event loop, never from inside `write`.
     """
@@ -54,7 +54,7 @@ class Outbox:
         """Bytes in the buffer."""
         self.error: EventHubError | None = None
         self.on_fail: Callable[[], None] = lambda: None
-        """Called by the first `fail`: the connection subscribes to nothing more."""
+        """Called by the first `fail`. The connection then makes no more subscriptions."""
         self.on_timeout: Callable[[], None] = lambda: None
         """Called when the buffer could not be sent within CLOSE_SECONDS, or by `abort`."""
         self._bound = bound
@@ -79,7 +79,7 @@ class Outbox:
             self._loop.call_soon(self._on_full)
 
     def fail(self, error: EventHubError) -> None:
-        """Close for this error. Only the first one is kept in `error`."""
+        """Close for this error. `error` keeps only the first one."""
         self.error = self.error or error.without_traceback()
         if not self._closed:
             self.close()
@@ -106,7 +106,7 @@ class Outbox:
             self._close_timer.cancel()
 
     def wake_sender(self) -> None:
-        """Have `take` return at once, if only b""."""
+        """Make `take` return at once, even if it returns b""."""
         self._wake_due = True
         self._wake.set()
 

@@ -62,7 +62,7 @@ class StreamQuery:
             session.subscribe(command, self._since_of(channel))
 
     def positions(self) -> dict[str, str]:
-        """The position that each channel is to begin after, where one was given."""
+        """The positions after which channels begin, where the query string gives one."""
         begins = {channel: self._since_of(channel) for channel in self.channels}
         return {
             channel: str(since) for channel, since in begins.items() if isinstance(since, Position)
@@ -97,7 +97,8 @@ class _Parameters:
                         " channels have different positions"
                     )
                 case _ if is_event_source and _is_last_event_id(name):
-                    # A library may add its own to a query string that has one: the last one wins.
+                    # A library may add its own `lastEventId` to one in the query string: the last
+                    # one wins.
                     self.last_event_id = value or self.last_event_id
                 case _ if is_event_source and name in CACHE_BUSTERS:
                     pass

@@ -29,9 +29,9 @@ HEARTBEATS = {"sse": b": heartbeat\n", "ndjson": b"\n"}
 of it without data, which is not JSON.
 """
 FIRST_PROBE_SECONDS = 0.1
-"""Between the first two probes of a client that may have gone; each pause is twice the last one."""
+"""Pause between the first two probes of a client that may have gone. Each next pause is doubled."""
 RECONNECT_MILLISECONDS = 1000, 3000
-"""A random time between these is the client's delay, so that not all reconnect at one moment."""
+"""A client reconnects after a random time between these, so that not all come at one moment."""
 
 
 class StreamResponse:
@@ -62,7 +62,7 @@ class StreamResponse:
         self._session = manager.session(self._outbox, _refuse_publish, identity)
         self._outbox.on_fail = partial(manager.end_session, self._session)
         if manager.drain.refusing:
-            return  # nobody subscribes on a node that is about to stop: `__call__` says goodbye
+            return  # a node that is about to stop accepts no subscription: `__call__` says goodbye
         try:
             query.subscribe(self._session)
         except BaseException:
@@ -108,7 +108,7 @@ class StreamResponse:
         return self._outbox.size
 
     def heartbeat(self) -> None:
-        """Check whether the client takes what is sent. `_send` sends the heartbeats by itself."""
+        """Check whether the client takes the bytes. `_send` sends the heartbeats by itself."""
         if self._outbox.error is not None:
             return  # the stream is ending
         out = self._outgoing()
@@ -154,8 +154,8 @@ class StreamResponse:
         """Return when the client has disconnected.
 
         A client that has closed its half of the connection may have gone, or may still read, as
-        `printf … | nc -N` does. Only sending tells: to a client that has gone, the second heartbeat
-        fails.
+        `printf … | nc -N` does. Only sending shows which: the second heartbeat to a client that has
+        gone fails.
         """
         with suppress(EventHubError):  # the request has a body, and that is malformed
             while (kind := (await receive())["type"]) != "http.disconnect":
@@ -187,7 +187,7 @@ def abort_of(scope: Scope) -> Callable[[], None]:
 
 
 def outgoing_of(scope: Scope) -> Callable[[], OutgoingBytes]:
-    """The function that tells which bytes the client has taken; (0, 0) if the server offers none.
+    """The function that returns the bytes taken by the client; (0, 0) if the server offers none.
 
     Such a server checks by itself whether its clients read.
     """

@@ -1,6 +1,6 @@
 """The WebSocket session over ASGI messages, for other servers and test clients.
 
-It is slower than `protocol.py`, and otherwise does the same.
+It does the same as `protocol.py`, but more slowly.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from eventhub.session.session import Session
 
 
 class AsgiWriter(Outbox):
-    """Sends its client the error that ends it, unless the client reads too slowly."""
+    """Sends the error that ends it to the client, unless the client reads too slowly."""
 
     __slots__ = ("on_error",)
     on_error: Callable[[EventHubError], None]
@@ -118,7 +118,7 @@ class AsgiWebSocket:
         return self._outbox.size
 
     def heartbeat(self) -> None:
-        """Nothing: the ASGI server pings."""
+        """Does nothing: the ASGI server pings."""
 
     def goodbye(self, error: ShuttingDown) -> None:
         """Send the error, flush, close."""

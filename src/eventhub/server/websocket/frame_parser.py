@@ -17,7 +17,8 @@ NORMAL, GOING_AWAY, PROTOCOL_ERROR, NO_STATUS, INVALID_DATA, SERVICE_RESTART = (
 )
 CONTROL_LENGTH = 125
 FRAGMENTS_PER_PAUSE = 64
-"""After so many fragments the parser yields an empty frame, so that its caller can stop reading."""
+"""After this many fragments the parser yields an empty frame, so that its caller can stop reading.
+"""
 
 
 class ProtocolViolation(Exception):

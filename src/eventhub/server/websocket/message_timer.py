@@ -1,4 +1,4 @@
-"""Times what a client owes: its first message, and the rest of a message that has begun."""
+"""Limits the time for a client's first message, and for the rest of a message that has begun."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ class MessageTimer:
         """The client has sent no message yet, and must."""
 
     def expect_first(self, seconds: float, late: Callable[[], None]) -> None:
-        """Call `late` unless the first message comes within so many seconds."""
+        """Call `late` unless the first message comes within this many seconds."""
         self.first_due = True
         self._deadlines.after((self, "first"), seconds, late)
 
@@ -47,9 +47,9 @@ class MessageTimer:
     def expired(
         self, pending: int | None, now: float, check: Callable[[], None], *, throttled: bool
     ) -> bool:
-        """Whether the message is late. If not, `check` is called again when it may be.
+        """Whether the message is late. If not, `check` is called again at the next possible moment.
 
-        `throttled`: the server did not read meanwhile, so the time starts again.
+        `throttled`: the server has not read meanwhile, so the time starts again.
         """
         if pending is None:
             self.started = 0.0

@@ -124,7 +124,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self.close(error.close_code, error.code)
 
     def give_up(self) -> None:
-        """A fault stopped the handshake: take back what it did."""
+        """A fault stopped the handshake: undo its steps."""
         self._end_session()
         self._manager.closed(self)
 
@@ -154,7 +154,7 @@ class WebSocketProtocol(asyncio.Protocol):
             lambda: manager.closed(self),
             lambda: manager.connection_limits.disconnect(self.slot),
         )
-        for step in steps:  # a fault in one must not keep the others from being done
+        for step in steps:  # a fault in one must not prevent the others
             manager.hub.faults.contain("connection_lost", step)
 
     def pause_writing(self) -> None:
@@ -168,7 +168,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._loop.call_soon(self._contained("drained", self._drained))
 
     def shutdown(self) -> None:
-        """The server stops, and this connection did not close after its goodbye."""
+        """The server stops, and this connection has not closed after its goodbye."""
         self._transport.close()
 
     # Input: the connection manager
@@ -213,7 +213,7 @@ class WebSocketProtocol(asyncio.Protocol):
     # Input: the session
 
     def submit(self, ref: Ref, event: NewEvent) -> None:
-        """Publish an event of the client. `ref`: what the client calls it."""
+        """Publish an event of the client. `ref` is the client's name for the command."""
         if self._publish_queue is None:
             assert self._session is not None  # which received the command
             fail = partial(self._manager.registry.fail, self)
@@ -262,7 +262,7 @@ class WebSocketProtocol(asyncio.Protocol):
         self._close_timer = self._loop.call_later(CLOSE_SECONDS, self._transport.abort)
 
     def stop_parsing(self) -> None:
-        """Not even the client's close frame can be read: end our half, and let it end its own."""
+        """The client's close frame cannot be read either: end our half, and wait for its end."""
         self._move(WebSocketTrigger.UNREADABLE)
         self._reader.stop()
         if self._transport.can_write_eof() and not self._transport.is_closing():

@@ -1,6 +1,6 @@
 """The bounded queue of events that one client publishes.
 
-They are published in order. Those that come while a publish is under way are the next batch.
+They are published in order. Events that arrive during a publish become the next batch.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Holds received frames that must wait, and charges the client for those that were served."""
+"""Holds received frames that must wait, and charges the client for the frames that were served."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -18,10 +18,10 @@ Frames = Iterator[tuple[int, bytes]]
 
 
 class ReadThrottle:
-    """Makes one client wait: because it is over `limits.commands`, or because others have a turn.
+    """Makes one client wait if it is over `limits.commands`, or until its turn.
 
-    While frames are held here, the caller must not read the socket. What the client sends then
-    waits in the kernel, and after that at the client. Nothing is lost.
+    While frames are held here, the caller must not read the socket. Further bytes then wait in the
+    kernel, and when it is full, at the client. Nothing is lost.
     """
 
     __slots__ = ("_bucket", "_served", "_timer", "frames")
@@ -29,7 +29,7 @@ class ReadThrottle:
     def __init__(self, bucket: TokenBucket) -> None:
         self._bucket = bucket
         self.frames: Frames | None = None
-        """What waits. While anything does, the socket must not be read."""
+        """The frames that wait. While there are any, the socket must not be read."""
         self._served = 0.0  # the client's place among those that wait for a turn
         self._timer: asyncio.TimerHandle | None = None
 
@@ -62,7 +62,7 @@ class ReadThrottle:
         turns.later(then, self._served, size)
 
     def served(self, turns: LoopTurns, cpu_seconds: float) -> None:
-        """The client used so much of its turn."""
+        """The client used this much of its turn."""
         self._served = turns.advanced_position(self._served, cpu_seconds)
 
     def stop(self) -> None:

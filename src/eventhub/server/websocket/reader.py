@@ -73,11 +73,11 @@ class FrameReader:
         """
 
     def start(self, *, deflate: bool = False) -> None:
-        """Parse what comes from now on."""
+        """Parse bytes from now on."""
         self._parser = FrameParser(self._manager.session_limits.message_bytes, deflate=deflate)
 
     def stop(self) -> None:
-        """Drop what comes from now on."""
+        """Drop bytes from now on."""
         self._parser = None
 
     def discard(self) -> None:

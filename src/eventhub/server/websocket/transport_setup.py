@@ -7,11 +7,11 @@ from eventhub.delivery.bulk_write import ClosableWriter, Pipe, PlainPipe
 from eventhub.server.connections.manager import ConnectionManager
 
 READ_BYTES = 32 * 1024
-"""The least receive buffer of a socket, and so the most that one read brings."""
+"""The smallest receive buffer of a socket. One read returns at most this much."""
 
 
 def pipe(transport: asyncio.Transport, *, native: bool) -> ClosableWriter:
-    """The writer of a connection: native where that was built and the socket is not encrypted."""
+    """The writer of a connection. Native if the C module was built and the socket has no TLS."""
     sock = transport.get_extra_info("socket")
     encrypted = transport.get_extra_info("sslcontext") is not None
     if not native or Pipe is None or sock is None or encrypted:
@@ -20,7 +20,7 @@ def pipe(transport: asyncio.Transport, *, native: bool) -> ClosableWriter:
 
 
 def set_buffer_sizes(transport: asyncio.Transport, manager: ConnectionManager) -> None:
-    """`limits.buffer_bytes` for what is written, room for half a message for what is read."""
+    """Allow `limits.buffer_bytes` of outgoing bytes, and half a message of incoming bytes."""
     buffer_bytes = manager.settings.limits.buffer_bytes
     transport.set_write_buffer_limits(high=buffer_bytes, low=buffer_bytes // 4)
     if (sock := transport.get_extra_info("socket")) is not None:
