@@ -53,6 +53,7 @@ class GuardedClient:
             name="eventhub",
             allow_reconnect=False,
             max_reconnect_attempts=1,
+            reconnect_time_wait=0,  # it tries a server that is not there twice
             connect_timeout=CONNECT_SECONDS,
             skip_subject_validation=True,  # all subjects are made by this broker
             # Where the client's own bounds make it wait, a cancellation can get lost, and a ping

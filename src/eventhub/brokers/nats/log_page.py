@@ -44,7 +44,7 @@ def _empty_page(
         sequence, stamp = divmod(since.offset, STAMPS)
         if since.epoch != epoch or since.offset > offset_of(last + 1, 0):
             lost = "reset"
-        elif first > sequence + 1 if stamp == 0 else first != sequence + 1:
+        elif first > sequence if stamp == 0 else first != sequence + 1:
             lost = "expired"
     return HistoryPage(here, [], here, lost)
 
