@@ -69,6 +69,7 @@ class Broker(Protocol):
         """Start announcing the channel's events to this node.
 
         Returns the position that the first announcement will follow. Raises BrokerUnavailable.
+        After an error, the channel is announced only if it was before.
         """
         ...
 

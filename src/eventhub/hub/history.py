@@ -78,6 +78,7 @@ class HistoryReader:
 
     async def _read(self, asked: Asked) -> None:
         readers = self._readers[asked]
+        begun = len(readers)
         try:
             page = await self._page(asked, readers)
         except Exception as error:
@@ -88,7 +89,13 @@ class HistoryReader:
             del self._readers[asked]
         if page is None:
             return
-        self._keep(asked, page)
+        if _may_come_true(asked, page):
+            # Who asked meanwhile may stand there by now: the event may have been stored.
+            readers, late = readers[:begun], readers[begun:]
+            for subscriber in late:
+                self.ask(asked, subscriber)
+        else:
+            self._keep(asked, page)
         for number, subscriber in enumerate(readers, 1):
             self._give(asked, subscriber, page)
             if number % READERS == 0:
@@ -115,3 +122,13 @@ class HistoryReader:
                 log.warning("history_unavailable", channel=feed.channel, reason=error.message)
                 await asyncio.sleep(RETRY_SECONDS)
         return None
+
+
+def _may_come_true(asked: Asked, page: HistoryPage) -> bool:
+    """Whether the log did not give the position that was asked for, and may give it next.
+
+    A client may name a position beyond the end. A page that says so is wrong as soon as another
+    reader has got the event at that position.
+    """
+    since = asked[1]
+    return page.lost == "reset" and isinstance(since, Position) and since.epoch == page.end.epoch

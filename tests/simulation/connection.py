@@ -1,0 +1,171 @@
+"""The node's end of a client's connection: the writer of a real session, over a model of TCP.
+
+It behaves as `WebSocketProtocol` does: its buffer is full above a bound and has room again below a
+quarter of it, its owner is told in a later turn, and nothing is read while the buffer is full.
+"""
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from eventhub.auth.principal import ANYONE, Principal
+from eventhub.delivery.encoding import LineEncoding
+from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer
+from eventhub.events.channel_types import ChannelType
+from eventhub.events.event import NewEvent, Receipt
+from eventhub.server.websocket.publish_queue import PublishQueue
+from eventhub.session.commands import Ref
+from eventhub.session.interfaces import Decided, SessionLimits
+from eventhub.session.session import Session
+from tests.simulation.pipe import Pipe
+
+if TYPE_CHECKING:
+    from tests.simulation.client import Line
+    from tests.simulation.node import Node
+
+LIMITS = SessionLimits(65536, 128, 25.0, 32, 65536)
+ENCODINGS = LineEncoding(), LineEncoding()
+"""Two that write the same: subscribers of one channel are written to by encoding."""
+
+
+class Identity:
+    """Anyone (`ClientIdentity`)."""
+
+    principal: Principal = ANYONE
+
+    def __init__(self, name: str) -> None:
+        self.id = name
+
+    def authenticate(self, credential: str, decided: Decided) -> None:
+        raise AssertionError("nobody sends a credential")
+
+    def charge(self, channel_type: ChannelType) -> None: ...
+
+
+class Connection:
+    """The writer of one session (`ConnectionWriter`)."""
+
+    def __init__(self, node: "Node", line: "Line", bound: int, encoding: LineEncoding) -> None:
+        self.encoding = encoding
+        self.full = False
+        self.credit = float("inf")
+        """Writes that the client is ready to receive."""
+        self.breaks = False
+        """The next write of an event raises, as a faulty connection would."""
+        self._node = node
+        self._line = line
+        self._bound = bound
+        self._loop = node.loop
+        self._pipe = Pipe(self._loop, line.delay)
+        self._queue: deque[bytes | None] = deque()
+        self._size = 0
+        self._commands: deque[bytes] = deque()
+        self._closed = False
+        self._session = Session(node.hub, self, LIMITS, self._submit, Identity(line.name))
+        self._publishes = PublishQueue(node.hub, self._published, self.fail, line.name)
+        node.connections[self] = None
+
+    @property
+    def channels(self) -> list[str]:
+        """With a subscription."""
+        return [] if self._closed else self._session.channels
+
+    # What the client does
+
+    def receive(self, message: bytes) -> None:
+        self._commands.append(message)
+        self._read()
+
+    def grant(self, credit: float) -> None:
+        """The client reads so many writes more."""
+        self.credit = credit
+        self._pump()
+
+    def gone(self) -> None:
+        """The client has closed its end."""
+        self._queue.clear()
+        self._end()
+
+    # ConnectionWriter
+
+    def write(self, data: bytes) -> None:
+        if self._closed:
+            return
+        if self.breaks and data.startswith(b'{"type":"event"'):
+            self.breaks = False
+            raise OSError("a fault of this connection")
+        self._queue.append(data)
+        self._size += len(data)
+        self._pump()
+        if self._size > self._bound and not self.full:
+            self.full = True
+            self._line.was_full = True
+            self._loop.call_soon(self._congested)
+
+    def fail(self, error: EventHubError) -> None:
+        if not self.full and not isinstance(error, SlowConsumer):
+            self._session.error(error)
+        self._close()
+
+    def abort(self) -> None:
+        self._queue.clear()
+        self._close()
+
+    def goodbye(self, error: ShuttingDown) -> None:
+        """The node stops."""
+        if not self._closed:
+            self._session.goodbye(error)
+            self._close()
+
+    # Private
+
+    def _close(self) -> None:
+        """Close behind what is buffered."""
+        if not self._closed:
+            self._end()
+            self._queue.append(None)
+            self._pump()
+            self._loop.call_later(5.0, self._abort_closing)
+
+    def _abort_closing(self) -> None:
+        self._queue.clear()
+        self._pipe.send(self._line.lost)
+
+    def _end(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._node.connections.pop(self, None)
+            self._session.close()
+
+    def _read(self) -> None:
+        while self._commands and not self._closed and not self.full and self._publishes.roomy:
+            self._session.receive(self._commands.popleft())
+
+    def _pump(self) -> None:
+        while self._queue and self.credit > 0:
+            self.credit -= 1
+            data = self._queue.popleft()
+            if data is None:
+                self._pipe.send(self._line.lost)
+                return
+            self._size -= len(data)
+            self._pipe.send(self._line.receive, data)
+        if self.full and self._size <= self._bound // 4:
+            self.full = False
+            self._loop.call_soon(self._drained)
+
+    def _congested(self) -> None:
+        if self.full and not self._closed:
+            self._session.congested()
+
+    def _drained(self) -> None:
+        self._read()
+        if not self.full and not self._closed:
+            self._session.drained()
+
+    def _submit(self, ref: Ref, event: NewEvent) -> None:
+        self._publishes.add(ref, event)
+
+    def _published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
+        if not self._closed:
+            self._session.published(ref, channel, outcome)
+        self._read()

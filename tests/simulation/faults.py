@@ -1,0 +1,213 @@
+"""What may happen in a step of a run, good and bad."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from eventhub.errors import BrokerUnavailable
+from eventhub.events.channel_types import SlowReaderPolicy
+from eventhub.events.event import NewEvent
+from tests.simulation.client import Client, Publish
+from tests.simulation.log import Log
+from tests.simulation.node import EPOCH, Node
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Faults:
+    """The hand that moves clients, nodes and the broker."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self._chance = world.chance
+        self._store = world.store
+        self._births = 0
+        pick = self._chance.pick
+        self.weights: dict[str, float] = dict(STEPS)
+        for name, weight in TROUBLE.items():
+            if self._chance.happens(0.5):
+                self.weights[name] = weight * pick((1, 1, 3))
+
+    def heal(self) -> None:
+        """Nothing goes wrong any more."""
+        self._store.weather.calm()
+        for node in self._world.living:
+            node.broker.heal()
+            node.thaw()
+        self._world.start_node()  # the others may be about to stop
+        for client in self._world.clients:
+            client.speed = 0.05
+            if client.line is None:
+                client.connect()
+            else:
+                client.line.grant(float("inf"))
+
+    def publish_last(self) -> None:
+        """An event for each channel, from elsewhere: with it everybody sees what is missing."""
+        for channel in self._world.channels:
+            self._store.publish([NewEvent(channel, b"-1", EPOCH)])
+
+    # Clients
+
+    def publish(self) -> None:
+        client = self._client()
+        channel = self._channel()
+        for _ in range(self._chance.pick((1, 1, 1, 4))):
+            number = len(self._world.publishes)
+            publish = Publish(channel, number, self._chance.pick("xyz"), f"k{number}")
+            self._world.publishes.append(publish)
+            client.publish(publish)
+
+    def publish_elsewhere(self) -> None:
+        """Events of a node that is not simulated."""
+        channel = self._channel()
+        for _ in range(self._chance.pick((1, 2, 8))):
+            subject = {"subject": self._chance.pick("xyz")}
+            with suppress(BrokerUnavailable):
+                self._store.publish([NewEvent(channel, b"-1", EPOCH, subject)])
+
+    def subscribe(self) -> None:
+        forms = ["latest", "latest", "earliest", "-1", "-3", "1s"]
+        channel = self._channel()
+        log = self._store.log(channel)
+        forms += [str(place) for place in list(log.events)[-4:]]
+        forms += [f"{log.epoch}-{log.tip + 2}", "other-3"]
+        self._client().subscribe(channel, self._chance.pick(forms))
+
+    def unsubscribe(self) -> None:
+        self._client().unsubscribe(self._channel())
+
+    def reconnect(self) -> None:
+        client = self._client()
+        client.disconnect()
+        self._world.later(self._chance.between(0, 1), client.connect)
+
+    def stop_reading(self) -> None:
+        if (line := self._client().line) is not None:
+            line.grant(self._chance.pick((0, 1, 3)))
+
+    def read_on(self) -> None:
+        if (line := self._client().line) is not None:
+            line.grant(float("inf"))
+
+    def break_down(self) -> None:
+        if (line := self._client().line) is not None:
+            self._world.note(line.name, "breaks down")
+            line.break_down()
+
+    # Nodes
+
+    def start(self) -> None:
+        if len(self._world.living) < 3:
+            self._world.start_node()
+
+    def kill(self) -> None:
+        node = self._node()
+        if node is None or len(self._world.living) == 1:
+            return
+        self._world.note("dies", node.name)
+        node.die()
+
+    def stop(self) -> None:
+        node = self._node()
+        if node is not None and len(self._world.serving) > 1 and not node.stopping:
+            self._world.note("stops", node.name)
+            node.call(node.stop)
+
+    def freeze(self) -> None:
+        node = self._node()
+        if node is not None and not node.process.frozen:
+            seconds = self._chance.pick((0.5, 3.0, 9.0))
+            self._world.note("freezes", node.name, seconds)
+            node.process.frozen = True
+            self._world.later(seconds, node.thaw)
+
+    def jump(self) -> None:
+        if (node := self._node()) is not None:
+            node.skew += self._chance.pick((-60_000, -1000, 1000, 60_000))
+
+    # The broker
+
+    def cut(self) -> None:
+        if (node := self._node()) is not None and not node.broker.cut_off:
+            seconds = self._chance.pick((0.2, 1.0, 4.0, 10.0))
+            self._world.note("cut off", node.name, seconds)
+            node.broker.cut()
+            self._world.later(seconds, node.broker.heal)
+
+    def lose(self) -> None:
+        self._store.weather.loses = self._chance.pick((0, 0.1, 0.5))
+
+    def deafen(self) -> None:
+        self._store.weather.deafens = self._chance.pick((0, 0.2, 0.6))
+
+    def repeat(self) -> None:
+        self._store.weather.repeats = self._chance.pick((0, 0.1, 0.5))
+
+    def fail(self) -> None:
+        self._store.weather.fails = self._chance.pick((0, 0.1, 0.5))
+
+    def slow_down(self) -> None:
+        self._store.weather.disk = self._chance.pick((0.01, 0.3, 3.0))
+
+    def delay(self) -> None:
+        self._store.weather.delay = self._chance.pick((0.01, 0.1, 1.0))
+
+    def trim(self) -> None:
+        self._log().trim(self._chance.pick((0, 1, 2, 4)))
+
+    def reset(self) -> None:
+        log = self._log()
+        log.reset(self._store.epoch())
+        self._world.note("reset", log.channel, log.epoch)
+        self._tell(log.channel)
+
+    def lose_end(self) -> None:
+        log = self._log()
+        log.lose_end(self._chance.number(1, 3))
+        self._world.note("lost its end", log.channel, log.end)
+        self._tell(log.channel)
+
+    def bear(self) -> None:
+        """A channel that nobody has used."""
+        self._births += 1
+        if self._births <= 3:
+            kind = self._chance.pick(tuple(SlowReaderPolicy))
+            self._world.channels.append(f"{kind.value}.b{self._births}")
+
+    # Private
+
+    def _client(self) -> Client:
+        return self._chance.pick(self._world.clients)
+
+    def _channel(self) -> str:
+        return self._chance.pick(self._world.channels)
+
+    def _log(self) -> Log:
+        return self._store.log(self._channel())
+
+    def _node(self) -> Node | None:
+        living = self._world.living
+        return self._chance.pick(living) if living else None
+
+    def _tell(self, channel: str) -> None:
+        """Some brokers notice at once that a log has changed, some with the next event."""
+        if self._chance.happens(0.5):
+            for link in self._store.links.values():
+                if channel in link.channels and not link.cut_off:
+                    link.report_gap(channel)
+
+
+STEPS = {
+    "publish": 8, "publish_elsewhere": 4, "subscribe": 8, "unsubscribe": 2, "reconnect": 2,
+    "stop_reading": 2, "read_on": 2, "start": 1,
+}  # fmt: skip
+TROUBLE = {
+    "kill": 0.5, "stop": 0.5, "freeze": 0.5, "jump": 0.5, "cut": 1, "lose": 1, "deafen": 1,
+    "repeat": 1, "fail": 1, "slow_down": 1, "delay": 1, "trim": 1, "reset": 0.5, "lose_end": 0.5,
+    "bear": 1, "break_down": 0.3,
+}  # fmt: skip
+ACTIONS: dict[str, Callable[[Faults], None]] = {
+    name: getattr(Faults, name) for name in (*STEPS, *TROUBLE)
+}

@@ -1,0 +1,153 @@
+"""An event loop whose time is simulated, and processes on it that can stop or die at any callback.
+
+Time passes only when nothing is ready. Callbacks of the same moment run in the order in which they
+were scheduled, so a run depends on nothing but its seed.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar, copy_context
+from heapq import heappop, heappush
+from typing import Any, cast
+
+STEPS = 500_000
+"""Callbacks of a whole run. A run that needs more does not come to rest."""
+
+
+class Process:
+    """What runs in its context stops when it is frozen, and never goes on after its death."""
+
+    def __init__(self) -> None:
+        self.dead = False
+        self.frozen = False
+        self.held: list[asyncio.Handle] = []
+        """What became ready while it was frozen."""
+        self.context = copy_context()
+        self.context.run(_PROCESS.set, self)
+
+
+_PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
+
+
+class SimulatedLoop:
+    """As much of an event loop as tasks, futures and timers need."""
+
+    def __init__(self) -> None:
+        self._asyncio = cast(asyncio.AbstractEventLoop, self)
+        self.errors: list[BaseException] = []
+        """Exceptions of callbacks."""
+        self.steps = 0
+        self._now = 0.0
+        self._number = 0
+        self._ready: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+
+    def run_until(self, moment: float) -> None:
+        """Run everything that is due until then. Raises the first error of a callback."""
+        asyncio._set_running_loop(self._asyncio)
+        try:
+            self._run_ready()
+            while self._timers and self._timers[0][0] <= moment:
+                when, _, timer = heappop(self._timers)
+                if not timer.cancelled():
+                    self._now = max(self._now, when)
+                    self._ready.append(timer)
+                    self._run_ready()
+        finally:
+            asyncio._set_running_loop(None)
+        self._now = moment
+
+    def finish(self) -> None:
+        """Run what is ready, whatever it raises, and forget the rest."""
+        asyncio._set_running_loop(self._asyncio)
+        try:
+            while self._ready:
+                self._ready.popleft()._run()
+        finally:
+            asyncio._set_running_loop(None)
+        self._timers.clear()
+
+    def thaw(self, process: Process) -> None:
+        """A frozen process goes on with what it missed, in order."""
+        process.frozen = False
+        self._ready.extend(process.held)
+        process.held = []
+
+    # What asyncio calls
+
+    def time(self) -> float:
+        return self._now
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self._asyncio, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        timer = asyncio.TimerHandle(when, callback, args, self._asyncio, context)
+        self._number += 1
+        heappush(self._timers, (when, self._number, timer))
+        return timer
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self._asyncio)
+
+    def create_task(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+    ) -> asyncio.Task[Any]:
+        return asyncio.Task(coro, loop=self._asyncio, name=name or "task", context=context)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        self.errors.append(error or RuntimeError(context["message"]))
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """It is skipped when its time comes."""
+
+    def _run_ready(self) -> None:
+        ready = self._ready
+        while ready:
+            handle = ready.popleft()
+            process = handle._context.get(_PROCESS)  # type: ignore[attr-defined]  # asyncio keeps it to itself
+            if handle.cancelled() or (process is not None and process.dead):
+                continue
+            if process is not None and process.frozen:
+                process.held.append(handle)
+                continue
+            self.steps += 1
+            if self.steps > STEPS:
+                raise AssertionError("no rest: callbacks without end")
+            handle._run()
+            if self.errors:
+                raise self.errors[0]

@@ -1,0 +1,113 @@
+"""A node: a real hub on the model broker, and its connections."""
+
+import asyncio
+from collections.abc import Callable
+
+from eventhub.common.machine import Machine
+from eventhub.errors import ShuttingDown
+from eventhub.events.channel_types import (
+    ChannelType,
+    ChannelTypes,
+    PublisherKind,
+    Retention,
+    SlowReaderPolicy,
+)
+from eventhub.events.schema import AnySchema
+from eventhub.hub.hub import Hub
+from eventhub.observability.metrics import Metrics
+from tests.simulation.broker import ModelBroker
+from tests.simulation.connection import Connection
+from tests.simulation.loop import Process
+from tests.simulation.store import Store
+
+EPOCH = 1_795_000_000_000
+"""Milliseconds since 1970 when every run begins."""
+
+
+def _type(policy: SlowReaderPolicy) -> ChannelType:
+    return ChannelType(
+        policy.value,
+        "json",
+        AnySchema(),
+        Retention(1000, None),
+        presence=policy is not SlowReaderPolicy.DISCONNECT,
+        slow=policy,
+        publish=frozenset(PublisherKind),
+    )
+
+
+TYPES = ChannelTypes({policy.value: _type(policy) for policy in SlowReaderPolicy})
+
+
+class Node:
+    """One run of a node."""
+
+    def __init__(self, store: Store, name: str, ended: Callable[["Node"], None]) -> None:
+        self.name = name
+        self.process = Process()
+        self.skew = 0
+        """Milliseconds by which its wall clock is wrong."""
+        self.connections: dict[Connection, None] = {}
+        self.stopping = False
+        self.loop = store.loop
+        self.began = store.loop.time()
+        self._store = store
+        self._on_end = ended
+        self.broker = ModelBroker(store, name, self.process.context, self.now)
+        machine = Machine(store.loop.time, name)
+        self.hub = Hub(TYPES, self.broker, Metrics(kind.name for kind in TYPES), None, machine)
+        self.hub.now = self.now  # type: ignore[method-assign]  # its machine's wall clock
+        self._task: asyncio.Task[None] | None = None
+        store.links[name] = self.broker
+        self.call(self._start)
+
+    @property
+    def serves(self) -> bool:
+        """Whether clients may come."""
+        return not self.process.dead and not self.stopping
+
+    def now(self) -> int:
+        return EPOCH + int(self.loop.time() * 1000) + self.skew
+
+    def call(self, act: Callable[..., object], *arguments: object) -> None:
+        """Do something in this node's process, soon."""
+        self.loop.call_soon(act, *arguments, context=self.process.context)
+
+    def thaw(self) -> None:
+        """Go on after a freeze, if there was one."""
+        if self.process.frozen:
+            self.broker.mark_trouble()
+            self.loop.thaw(self.process)
+
+    def stop(self) -> None:
+        """Send the clients away, one after the other, then end."""
+        self.stopping = self.hub.draining = True
+        for number, connection in enumerate(list(self.connections)):
+            self.loop.call_later(0.1 * number, connection.goodbye, ShuttingDown("it stops"))
+        self.loop.call_later(0.1 * len(self.connections) + 0.5, self._end)
+
+    def die(self) -> None:
+        """Nothing of this process happens any more."""
+        self.process.dead = True
+        self._store.links.pop(self.name, None)
+        self._on_end(self)
+
+    def _end(self) -> None:
+        self.hub.closing = True
+        for connection in list(self.connections):
+            connection.abort()
+        if self._task is not None:
+            self._task.cancel()
+
+    def clean_up(self) -> None:
+        """End what a dead process left behind: without noise, and unseen."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def _start(self) -> None:
+        self._task = self.loop.create_task(self.hub.run(), context=self.process.context)
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        assert task.cancelled(), f"{self.name} ended: {task.exception()}"
+        self.die()

@@ -1,0 +1,87 @@
+"""What must hold once nothing goes wrong any more, and once everybody has left."""
+
+from typing import TYPE_CHECKING
+
+from eventhub.delivery import recent
+from eventhub.hub.history import CACHED_PAGES
+from tests.simulation.node import TYPES, Node
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+QUIET_SECONDS = 14.0
+"""The longest silence of a lost node, a beat, and what has to be asked for again."""
+
+
+def check(world: "World") -> None:
+    """Everybody has everything, and is told who is there."""
+    for client in world.clients:
+        assert client.line is not None, f"{client.name} does not come back"
+        assert not client.unanswered, f"{client.name} waits for {list(client.unanswered)}"
+        assert set(client.line.promises) == set(client.wanted), f"{client.name} is not subscribed"
+        for channel, promise in client.line.promises.items():
+            assert promise.at is not None, f"{client.name} waits for subscribed of {channel}"
+            promise.complete()
+    _check_publishes(world)
+    _check_presence(world)
+    for node in world.living:
+        _check_node(node)
+
+
+def check_empty(world: "World") -> None:
+    """Nothing is left of what was."""
+    for node in world.living:
+        feeds = node.hub.feeds
+        assert not list(feeds), f"{node.name} has feeds without subscribers"
+        assert not feeds.announcements.channels, "channels are announced that nobody reads"
+        assert not node.broker.channels, "the broker announces channels that nobody reads"
+        assert not feeds._history._cached
+        assert not node.connections
+        for channel in world.channels:
+            assert node.hub.nodes.members(channel) == [], "members are left"
+
+
+def _check_publishes(world: "World") -> None:
+    for publish in world.publishes:
+        log = world.store.logs[publish.channel]
+        stored = [
+            event
+            for event in log.events.values()
+            if event.data == b"%d" % publish.data and event.position not in log.lost
+        ]
+        epochs = [event.epoch for event in stored]
+        assert len(epochs) == len(set(epochs)), f"{publish} is stored twice"
+        if publish.acknowledged is not None:
+            event = log.events.get(publish.acknowledged)
+            assert event is not None, f"{publish} is acknowledged and was never stored"
+            assert event.data == b"%d" % publish.data, f"{publish} is acknowledged as {event}"
+
+
+def _check_presence(world: "World") -> None:
+    for channel in [name for name in world.channels if TYPES.resolve(name).presence]:
+        truth = world.witness.truth(channel)
+        for node in world.living:
+            members = node.hub.nodes.members(channel)
+            assert set(members) == truth, f"{node.name} has {members} in {channel}, not {truth}"
+        for client in world.clients:
+            assert client.line is not None
+            told = client.line.members.get(channel)
+            if channel in client.wanted and told is not None:
+                assert told == truth, f"{client.name} was told {told} of {channel}, not {truth}"
+
+
+def _check_node(node: Node) -> None:
+    """Nothing is under way, and nothing has grown."""
+    feeds = node.hub.feeds
+    assert feeds.announcements.settled
+    assert not feeds._history._readers, "pages are being read"
+    assert len(feeds._history._cached) <= CACHED_PAGES
+    assert not feeds._evictions
+    assert not feeds.repairs.pending
+    assert not node.hub.backpressure, f"publishers wait for {node.hub.backpressure.channels}"
+    for feed in feeds:
+        assert feed.continuity.is_current, f"{feed.channel} is not current"
+        assert not feed.live.due
+        assert len(feed.continuity.recent.events) <= recent.RECENT_EVENTS
+    expected = {"subscriber": node.hub.faults.counts["subscriber"]}
+    assert dict(node.hub.faults.counts) in ({}, expected), node.hub.faults.counts

@@ -1,0 +1,77 @@
+"""The machine on which the model broker keeps its logs, and how well everything works."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from eventhub.errors import BrokerUnavailable, EventHubError
+from eventhub.events.event import Event, HistoryPage, NewEvent, Receipt
+from tests.harness.builders import Asked
+from tests.simulation.chance import Chance
+from tests.simulation.log import Log
+from tests.simulation.loop import SimulatedLoop
+
+if TYPE_CHECKING:
+    from tests.simulation.broker import ModelBroker
+
+
+class Weather:
+    """How bad things are: probabilities, and the seconds of the longest delay."""
+
+    def __init__(self) -> None:
+        self.calm()
+
+    def calm(self) -> None:
+        """Nothing goes wrong any more."""
+        self.loses = self.repeats = self.fails = self.deafens = 0.0
+        self.delay = self.disk = 0.01
+
+
+class Store:
+    """The machine with the logs."""
+
+    def __init__(self, loop: SimulatedLoop, chance: Chance, note: Callable[..., None]) -> None:
+        self.loop = loop
+        self.chance = chance
+        self.note = note
+        self.weather = Weather()
+        self.keep: Callable[[str], int] = lambda channel: 1000
+        self.step = 1
+        self.logs: dict[str, Log] = {}
+        self.links: dict[str, ModelBroker] = {}
+        """By node."""
+        self._epochs = 0
+
+    def log(self, channel: str) -> Log:
+        if (log := self.logs.get(channel)) is None:
+            log = self.logs[channel] = Log(channel, self.epoch(), self.keep(channel))
+        return log
+
+    def epoch(self) -> str:
+        """A new one."""
+        self._epochs += 1
+        return f"e{self._epochs}"
+
+    def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        """Store and announce each event. Fails somewhere in between when the weather is bad."""
+        answers = []
+        fails = self.chance.happens(self.weather.fails)
+        survive = self.chance.number(0, len(events)) if fails else len(events)
+        for new in events[:survive]:
+            stored = self.log(new.channel).append(new, self.chance.number(1, self.step))
+            answers.append(stored.answer)
+            if stored.announcement is not None:
+                self.note("stored", stored.answer, new.channel, new.key)
+                self._announce(stored.announcement)
+        if fails:
+            raise BrokerUnavailable("it failed while it was publishing")
+        return answers
+
+    def read(self, channel: str, since: Asked, limit: int, now: int) -> HistoryPage:
+        if self.chance.happens(self.weather.fails):
+            raise BrokerUnavailable("it failed while it was reading")
+        return self.log(channel).page(since, limit, now)
+
+    def _announce(self, event: Event) -> None:
+        for link in self.links.values():
+            if event.channel in link.channels:
+                link.announce(event)

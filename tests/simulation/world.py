@@ -1,0 +1,156 @@
+"""A run: nodes on a model broker, clients, and what happens to them, all from one seed."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from contextvars import Context
+from hashlib import sha256
+from typing import Any
+from unittest.mock import patch
+
+from tests.simulation import rest
+from tests.simulation.chance import Chance
+from tests.simulation.client import Client, Publish
+from tests.simulation.faults import ACTIONS, Faults
+from tests.simulation.loop import SimulatedLoop
+from tests.simulation.node import TYPES, Node
+from tests.simulation.presence import PresenceWitness
+from tests.simulation.store import Store
+
+Entry = tuple[float, tuple[Any, ...]]
+
+BOUNDS = {
+    "eventhub.delivery.recent.RECENT_EVENTS": (2, 4, 1024),
+    "eventhub.delivery.recent.KEYS": (10_000,),
+    "eventhub.delivery.fanout.QUEUED_BYTES": (1, 30, 256 * 1024),
+    "eventhub.hub.history.PAGE_EVENTS": (1, 3, 256),
+    "eventhub.presence.roster.BATCH": (1, 2, 250),
+    "eventhub.presence.notifier.CROWD": (2, 200, 200),
+    "eventhub.presence.notifier.MAX_CHANGES": (1, 32),
+    "eventhub.presence.notifier.BEGINNINGS": (2, 8),
+}
+"""Bounds of the product that a run chooses among, so that small runs reach them."""
+
+
+class World:
+    """Everything in one run. `run` raises AssertionError when a promise is broken."""
+
+    def __init__(self, seed: int) -> None:
+        self.trace: list[Entry] = []
+        self.chance = Chance(seed)
+        self.loop = SimulatedLoop()
+        self.store = Store(self.loop, self.chance, self.note)
+        self.nodes: list[Node] = []
+        """Those that run, or did."""
+        self.clients = [Client(self, number) for number in range(self.chance.number(2, 5))]
+        self.channels = [f"{kind.name}.a" for kind in TYPES]
+        self.publishes: list[Publish] = []
+        self.witness = PresenceWitness(self)
+        self.faults = Faults(self)
+
+    # What everybody asks
+
+    def note(self, *what: Any) -> None:
+        """Write down what happens."""
+        self.trace.append((self.loop.time(), what))
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something outside of all processes."""
+        self.loop.call_later(seconds, act, context=Context())
+
+    @property
+    def living(self) -> list[Node]:
+        return [node for node in self.nodes if not node.process.dead]
+
+    @property
+    def serving(self) -> list[Node]:
+        """The nodes that clients can reach."""
+        return [node for node in self.nodes if node.serves]
+
+    def hash(self) -> str:
+        """Of the trace."""
+        return sha256("\n".join(self.lines()).encode()).hexdigest()
+
+    def lines(self) -> list[str]:
+        """The trace as text."""
+        return [
+            f"{moment:9.3f}  {'  '.join(str(part) for part in what)}" for moment, what in self.trace
+        ]
+
+    # The run
+
+    def run(self) -> None:
+        """Everything from the first node to the last check."""
+        with ExitStack() as stack:
+            for name, values in BOUNDS.items():
+                stack.enter_context(patch(name, self.chance.pick(values)))
+            try:
+                self._begin()
+                self._steps()
+                self._heal()
+                self._end()
+            finally:
+                self._clean_up()
+
+    def start_node(self) -> None:
+        node = Node(self.store, f"n{len(self.nodes)}", self._lose_lines)
+        self.nodes.append(node)
+        self.note("starts", node.name)
+
+    def pass_by(self, seconds: float, step: float = 0.25) -> None:
+        """Let time pass, and look in between."""
+        end = self.loop.time() + seconds
+        while self.loop.time() < end:
+            self.loop.run_until(min(end, self.loop.time() + step))
+            self.witness.look()
+
+    def _lose_lines(self, node: Node) -> None:
+        """A process has ended: its clients notice sooner or later."""
+        for client in self.clients:
+            if (line := client.line) is not None and line.node is node:
+                self.later(self.chance.between(0, 2), line.lost)
+
+    def _begin(self) -> None:
+        keep = {
+            name: self.chance.pick((1000, 1000, 5, 1, 0))
+            for name in ("drop", "disconnect", "latest")
+        }
+        self.store.keep = lambda channel: keep[channel.partition(".")[0]]
+        self.store.step = self.chance.pick((1, 1, 3))
+        for _ in range(self.chance.number(1, 3)):
+            self.start_node()
+        self.loop.run_until(0.1)
+        for client in self.clients:
+            self.later(self.chance.between(0, 0.5), client.connect)
+
+    def _steps(self) -> None:
+        pause = self.chance.pick((0.02, 0.1, 0.2))
+        for _ in range(self.chance.number(30, 120)):
+            name = self.chance.weighted(self.faults.weights)
+            ACTIONS[name](self.faults)
+            self.pass_by(self.chance.between(0, 2 * pause))
+
+    def _heal(self) -> None:
+        """Nothing goes wrong any more, and everybody reads."""
+        self.note("heals")
+        self.faults.heal()
+        self.pass_by(rest.QUIET_SECONDS)
+        self.faults.publish_last()
+        self.pass_by(3.0)
+        rest.check(self)
+
+    def _end(self) -> None:
+        """Everybody leaves: nothing may be left."""
+        for client in self.clients:
+            client.wanted.clear()
+            client.disconnect()
+        self.pass_by(3.0)
+        rest.check_empty(self)
+
+    def _clean_up(self) -> None:
+        """Let coroutines end, whose processes died."""
+        self.loop.errors.clear()
+        for node in self.nodes:
+            node.process.dead = False
+            self.loop.thaw(node.process)
+            node.clean_up()
+        self.loop.finish()
