@@ -8,7 +8,7 @@ import pytest
 
 from tests.simulation.world import World
 
-GROUPS, SEEDS = 10, 100
+GROUPS, SEEDS = 20, 50
 
 
 @pytest.mark.parametrize("group", range(GROUPS))

@@ -28,6 +28,7 @@ class Log:
         self.away = 0
         self.failure: Exception | None = None
         self.events: list[Event] = [ONE]
+        self.lost: str | None = None
 
     async def history(
         self, channel: str, since: Position | Earliest | Last | Age, limit: int
@@ -39,7 +40,8 @@ class Log:
             raise BrokerUnavailable("away")
         if self.failure is not None:
             raise self.failure
-        return HistoryPage(Position("e", 0), self.events, Position("e", len(self.events)))
+        end = Position("e", len(self.events))
+        return HistoryPage(Position("e", 0), self.events, end, self.lost)
 
 
 class Desk:
@@ -154,6 +156,45 @@ def test_an_empty_page_is_not_kept() -> None:
 
     desk = run(scenario)
     assert (desk.log.reads, desk.timers) == (2, [])
+
+
+def test_a_page_that_a_position_lies_beyond_the_end_is_not_kept() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.log.lost = "reset"
+        for _ in range(2):  # by the second time, the event at that position may have been stored
+            desk.ask(reader(), offset=2)
+            await desk.done()
+
+    assert run(scenario).log.reads == 2
+
+
+def test_who_asks_while_such_a_page_is_read_gets_a_newer_one() -> None:
+    async def scenario(desk: Desk) -> None:
+        first, *later = readers = [reader(), reader(), None]
+        desk.log.lost = "reset"
+        desk.ask(first, offset=2)
+        while not desk.log.reads:  # noqa: ASYNC110  # turns of the loop
+            await asyncio.sleep(0)
+        for subscriber in later:
+            desk.ask(subscriber, offset=2)
+        while first not in desk.given:  # noqa: ASYNC110  # turns of the loop
+            await asyncio.sleep(0)
+        assert desk.given == [first]
+        desk.log.lost = None
+        await desk.done()
+        assert (desk.given, desk.log.reads) == (readers, 2)
+
+    run(scenario)
+
+
+def test_a_page_of_a_new_epoch_is_kept_for_positions_of_the_old_one() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.log.lost = "reset"
+        for _ in range(2):
+            desk.reader.ask((desk.feed, Position("old", 2), 0), reader())
+            await desk.done()
+
+    assert run(scenario).log.reads == 1
 
 
 def test_the_pages_that_are_kept_are_bounded() -> None:
