@@ -8,11 +8,11 @@ from typing import NamedTuple
 from eventhub.errors import InvalidJson, TooDeep
 
 WINDOW = 256 * 1024
-"""An item with more bytes is scanned bracket by bracket: one expression would take too long."""
+"""A larger item is scanned bracket by bracket, because one expression would take too long."""
 DEEPEST = 1023
-"""Levels of an item. The array is one level more, and the parser allows 1024."""
+"""Most levels of an item. The array adds one, and the parser allows 1024."""
 STEPS = 2000
-"""Brackets scanned before the caller may do something else."""
+"""Brackets that are scanned before the caller may do other work."""
 
 # Possessive expressions (`*+`) never go back: each byte is read once, whatever the nesting.
 _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
@@ -110,7 +110,7 @@ def _scan(body: bytes, start: int) -> Generator[None, None, int]:
                 if depth > DEEPEST:
                     raise TooDeep(
                         f"an item of the array nests deeper than {DEEPEST} levels, "
-                        "beyond which no end is looked for"
+                        "which is the limit for finding its end"
                     )
             case b"]" | b"}":
                 depth -= 1

@@ -71,7 +71,7 @@ class ChannelType:
             )
 
     def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
-        """As `Schema.canonical`. InvalidEvent also says where the schema is."""
+        """Like `Schema.canonical`. The message of InvalidEvent also says where the schema is."""
         try:
             return self.schema.canonical(body, detailed=detailed)
         except InvalidEvent as error:

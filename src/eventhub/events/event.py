@@ -109,10 +109,10 @@ Since = Position | Latest | Earliest | Last | Age
 class HistoryPage:
     """A page of a channel's log, read at one moment.
 
-    `events` follow `start` without a hole. `end` is the end of the log at that moment. `lost` says
-    why events between the `since` that was asked for and `start` are missing: `expired`
-    (retention), `reset` (the position is not of this log), `unreadable` (what is stored is no
-    event), or None when none is missing.
+    `events` follow `start` without a hole. `end` is the end of the log at that moment. `lost` is
+    the reason if events between the requested `since` and `start` are missing: `expired`
+    (retention), `reset` (the position is not of this log) or `unreadable` (the stored data is no
+    event). It is None when none is missing.
     """
 
     start: Position
@@ -182,7 +182,7 @@ def parse_since(text: str, name: str = "since") -> Since:
 
 
 def _since_hint(text: str) -> str:
-    """What the sender most likely meant."""
+    """A hint at what the sender probably meant."""
     if "@" in text:
         return (
             "; channel@id stands only in an address of a stream or a WebSocket, "

@@ -41,8 +41,8 @@ from eventhub.events.validation_errors import (
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MANY_VALUES = 200
-"""An event with more values gets no details from a JSON Schema: jsonschema_rs builds all of them,
-for 30 µs each.
+"""An event with more values gets no details from a JSON Schema, because jsonschema_rs builds all
+details, for 30 µs each.
 """
 MANY_FIELDS = 64
 """An event with more fields is checked for unknown ones before its model sees it."""
@@ -53,12 +53,12 @@ value first: pydantic copies its input into each of its errors, and 64 KiB of su
 
 
 class Schema(Protocol):
-    """What events of a channel type must look like."""
+    """The form that events of a channel type must have."""
 
     accepted: dict[str, Any]
-    """What publishers may send, as JSON Schema 2020-12."""
+    """The form that publishers may send, as JSON Schema 2020-12."""
     stored: dict[str, Any]
-    """What is stored and delivered, as JSON Schema 2020-12."""
+    """The form that is stored and delivered, as JSON Schema 2020-12."""
     conflation_key: str | None
     """The field that conflates: a slow reader gets the newest event for each of its values."""
 
@@ -242,7 +242,7 @@ class AnySchema:
         return dump(parse(body))
 
     def fits(self, value: Any) -> bool | None:
-        return None  # it may nest too deep, and only `canonical` reports that
+        return None  # it may nest too deeply; only `canonical` reports that
 
     def canonical_all(self, body: bytes) -> list[bytes] | None:
         values = parse_array(body)

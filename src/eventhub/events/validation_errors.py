@@ -15,7 +15,7 @@ MISFIT = "the event does not fit its channel type"
 MAX_FAULTS = 20
 """Details listed in one error."""
 MANY_FAULTS = 200
-"""Above this number pydantic's details are counted, not listed: it builds all of them or none."""
+"""If there are more faults, they are only counted: pydantic builds all details or none."""
 POINTER_LENGTH = 300
 """Characters of a pointer or a message, so that an answer is never many times the request."""
 NOT_PERMITTED = "Extra inputs are not permitted"
@@ -90,7 +90,7 @@ def schema_detail(error: jsonschema_rs.ValidationError) -> dict[str, str]:
 def unknown_fields(
     value: Any, known: frozenset[str], expected: str = NOT_PERMITTED
 ) -> list[dict[str, str]]:
-    """The first unknown fields of an object that has far more fields than are known.
+    """The first unknown fields of an object that has far more fields than its model.
 
     Empty for any other value: the model lists its unknown fields itself.
     """
@@ -121,7 +121,7 @@ def explain(error: ValidationError, body: bytes, known: frozenset[str] | None) -
 
 
 def model_failure(error: BaseException, body: bytes) -> InvalidEvent:
-    """The error for a model that raised anything else. Raises InvalidJson for a body that is none.
+    """The error for a model that raised anything else. Raises InvalidJson if the body is not JSON.
 
     It names only the type. `Faults.model_failed` logs `error` itself, which may show a payload.
     """

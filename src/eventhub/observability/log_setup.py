@@ -61,7 +61,7 @@ def set_level(level: Level) -> None:
     ours = logging.getLevelNamesMapping()[level.upper()]
     logging.getLogger(OURS).setLevel(ours)
     logging.getLogger().setLevel(max(logging.INFO, ours))
-    # What uvicorn logs at info, we log ourselves.
+    # EventHub itself logs the facts that uvicorn logs at info.
     logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, ours))
 
 

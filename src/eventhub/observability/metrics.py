@@ -77,7 +77,7 @@ class Metrics:
         self._broker.observe(seconds)
 
     def delayed(self, seconds: float) -> None:
-        """Observe the seconds by which the event loop was late."""
+        """Observe how many seconds late the event loop was."""
         self._delays.observe(seconds)
 
     def spans_dropped(self, count: int) -> None:

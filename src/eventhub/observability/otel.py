@@ -40,12 +40,12 @@ from eventhub.observability.tracing import (
 )
 
 EXPORT_SECONDS = 5
-"""For one batch, retries included."""
+"""Seconds for one batch, including retries."""
 FLUSH_SECONDS = 2.0
-"""At shutdown, for the remaining spans."""
+"""Seconds at shutdown for the remaining spans."""
 TRACES = 32
-"""Spans made in one fan-out, one for each trace. Further ones are dropped and counted, since making
-them would hold up the event loop.
+"""Most spans of one fan-out, one for each trace. More would block the event loop, so they are
+dropped and counted.
 """
 
 log = structlog.get_logger("eventhub.tracing")

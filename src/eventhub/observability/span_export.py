@@ -30,7 +30,7 @@ class CountingExporter(SpanExporter):
     def __init__(self, exporter: SpanExporter, endpoint: str, dropped: Dropped) -> None:
         self._exporter, self._endpoint, self._dropped = exporter, endpoint, dropped
         self._failing = False
-        # Log lines may have context variables of the process; a new thread starts without them.
+        # Log lines may use context variables of the process, which a new thread does not have.
         self._context = copy_context()
         self.exported = 0
         """Spans that left the queue."""

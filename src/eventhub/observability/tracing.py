@@ -1,4 +1,4 @@
-"""Traces, as publishing and fan-out see them. Spans are made in otel.py.
+"""The interface through which publishing and fan-out make traces. Spans are made in otel.py.
 
 An event's attribute `traceparent` is the context it was created in (OpenTelemetry, "Messaging
 spans", context propagation). A producer's traceparent is passed on unchanged. If there is none, the

@@ -1,1 +1,1 @@
-"""Who is in a channel, and who is told of changes."""
+"""The members of channels, and the subscribers that get their changes."""

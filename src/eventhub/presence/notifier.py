@@ -4,11 +4,11 @@ The rules:
 
 1. The changes of a channel are gathered and sent to all its watchers together, one write for each.
    A member that joined and left in between is not mentioned.
-2. A watcher is told what changed since it began to watch. `subscribed` had the members before that.
+2. A watcher gets the changes since it began to watch. `subscribed` had the members before that.
 3. After many changes, or when a watcher had no room, a `presence` message with all members replaces
    `join` and `leave`. No watcher is disconnected for having no room.
-4. A crowd is told its number of members, and their names if they are few, once in CROWD_SECONDS.
-   Otherwise ten thousand members of a channel would be sent a hundred million messages.
+4. A crowd gets the number of members, and their names if they are few, once in CROWD_SECONDS. With
+   single messages, ten thousand members would cause a hundred million messages.
 5. `flush` pauses after each channel, and in a crowd after every SLICE watchers.
 """
 
@@ -23,17 +23,19 @@ from eventhub.delivery.subscriber import Subscriber
 from eventhub.presence.roster import PresenceChange, Roster
 
 CROWD = 200
-"""With more members or watchers, a channel is a crowd. With more members, it is told no names."""
+"""With more members or watchers, a channel is a crowd. With more members, its messages have no
+names.
+"""
 CROWD_SECONDS = 1.0
 SLICE = 250
-"""Watchers that are written to without a pause."""
+"""Watchers that get a message without a pause."""
 MAX_CHANGES = 32
 """With more changes, watchers are sent all members."""
 BEGINNINGS = 8
 """Parts of the gathered changes. A watcher begins one; later watchers are sent all members."""
 
 Changes = dict[str, bool]
-"""Members that joined (True) or left (False), without those that did both."""
+"""Members that joined (True) or left (False). A member that did both is not in it."""
 
 
 class ChannelWatchers:
@@ -51,9 +53,9 @@ class ChannelWatchers:
         self.behind: dict[Subscriber, None] = {}
         """Watchers that must be sent all members."""
         self.crowded = False
-        """The watchers have been told as a crowd, and do not know all names."""
+        """The watchers got only the number of members, and do not know all names."""
         self.last_told = 0.0
-        """When the crowd was last told, in seconds."""
+        """When the crowd last got a message, in seconds."""
         self._listed: bytearray | None = None
 
     def note(self, member: str, *, joined: bool) -> None:
@@ -148,7 +150,7 @@ class PresenceWatchers:
         return bool(self._due)
 
     def flush(self, now: float) -> Iterator[None]:
-        """Send what is due at `now` in seconds. A crowd is told once in CROWD_SECONDS."""
+        """Send what is due at `now` in seconds. A crowd gets one message in CROWD_SECONDS."""
         for channel in list(self._due):
             watchers = self._channels.get(channel)
             if watchers is None or channel not in self._due:

@@ -3,11 +3,11 @@
 A member is one id, however many connections it has. Every node keeps the members of every node. The
 broker stores nothing: it carries messages from each node to all, at most once. The rules:
 
-1. A node broadcasts its changes in numbered batches. A node that sees a number missing, or does not
-   know the sender, asks it for all its members.
-2. All members are sent in parts, numbered like the last batch before them, and replace what was
-   known of that node. The members of a part are present at once. Members that no part named are
-   gone after the last part. So no message is more work than one batch.
+1. A node broadcasts its changes in numbered batches. If a number is missing, or the sender is
+   unknown, the receiver asks the sender for all its members.
+2. A node sends all its members in parts, with the number of its last batch. They replace the
+   earlier list of that node. The members of a part are present at once. After the last part,
+   members that no part named are gone. So no message is more work than one batch.
 3. A node without changes sends its number every HEARTBEAT. After SILENCE without a message from a
    node, the node and its members are removed. A node also receives its own messages. When it has
    received none for DEAF, its own connection is at fault, and it does not count that time as the
@@ -27,7 +27,7 @@ NODE_LENGTH = 64
 HEARTBEAT = 2_000
 """Milliseconds: a node sends a message at least this often."""
 SILENCE = 7_000
-"""Milliseconds of silence after which a node is gone: a little more than three beats."""
+"""Milliseconds of silence after which a node is gone: a little more than three heartbeats."""
 DEAF = HEARTBEAT + 500
 """Milliseconds without any message, not even from this node itself: the broker was away, or this
 process got no CPU time.
@@ -58,7 +58,7 @@ class OtherNode:
         """The number of its last batch. None until all its members are known."""
         self.members: dict[str, set[str]] = {}
         self.incoming: tuple[int, int, dict[str, set[str]]] | None = None
-        """All its members, as far as they have come: the number, the next part, the members."""
+        """The parts of its members that have come: their number, the next part, the members."""
 
 
 class Roster:
@@ -75,7 +75,7 @@ class Roster:
         self._questions: list[str | None] = [None]  # nodes to ask, None for all
         self._asked = False
         self._last_sent = -HEARTBEAT
-        self._last_message = 0  # when any node's message came
+        self._last_message = 0  # when the last message of any node came
 
     # This node's members
 
@@ -269,7 +269,7 @@ class Roster:
 
 
 def _check(fields: Any) -> None:
-    """Raise an error unless the whole message is valid: half of one would leave stale members."""
+    """Raise an error unless the whole message is valid: half of it would leave stale members."""
     changes, by_channel = fields.get("news", []), fields.get("rooms", {})
     types = [(str, str, bool)] * len(changes)
     if not (

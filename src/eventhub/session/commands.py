@@ -101,7 +101,7 @@ def fields_of(message: bytes, depth: int) -> dict[str, Any]:
     except InvalidJson:
         if message.lstrip().startswith(b"{"):
             raise
-        raise InvalidJson(f"the message is no JSON; {_EXPECTED}") from None
+        raise InvalidJson(f"the message is not JSON; {_EXPECTED}") from None
     if not isinstance(fields, dict):
         raise InvalidFrame(f"the message is a JSON {json_kind(fields)}; {_EXPECTED}")
     return fields

@@ -21,7 +21,7 @@ class DeferredMessages:
         self.active = True
 
     def add(self, message: bytes) -> bool:
-        """Keep a message. False when there are too many: all are dropped."""
+        """Keep a message. Returns False if there are too many; then all are dropped."""
         self._messages.append(message)
         self._bytes += len(message)
         if len(self._messages) <= DEFERRED_MESSAGES and self._bytes <= self._size:

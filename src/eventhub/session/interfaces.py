@@ -1,4 +1,4 @@
-"""What a session needs from its surroundings: limits, the hub, and who is at the other end."""
+"""The surroundings of a session: its limits, the hub, and the identity of its client."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class SessionLimits:
     heartbeat: float
     depth: int
     stranger_bytes: int
-    """The size of a message before a token or an API key was accepted."""
+    """The largest message before a token or an API key was accepted."""
 
     def as_dict(self) -> dict[str, float]:
         """The limits that `hello` names."""

@@ -157,8 +157,7 @@ class Session:
     def close(self, over: Callable[[], bool] = lambda: False) -> bool:
         """The connection closes: write nothing more, and end its subscriptions.
 
-        Stops when `over` returns true. Returns whether no subscription is left; otherwise call it
-        again.
+        Stops when `over` returns true. Returns whether all are ended; if not, call it again.
         """
         self._closed = True
         while self._subscriptions and not over():
