@@ -1,5 +1,6 @@
 """Servers for integration tests."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +29,14 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     ):  # nohup: servers would inherit that it is ignored; a handler they do not
         signal.signal(signal.SIGHUP, lambda number, frame: None)
+    gc.disable()  # while tests are imported, of which nothing goes
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported by now stays: no collection of garbage looks through it again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,13 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import uvicorn.main  # noqa: F401  # imported for those that are forked
-
-import eventhub.cli
-import eventhub.server.app  # noqa: F401
-
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload([__name__])
+_context.set_forkserver_preload([__name__, "tests.harness.warm"])
 
 
 class Forked:

@@ -210,7 +210,7 @@ def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(
     among_others: Start,
 ) -> None:
     hub = among_others("shutdown: {grace: 60}")
-    with httpx.Client(timeout=SECONDS, trust_env=False) as kept:
+    with httpx.Client(verify=False, timeout=SECONDS, trust_env=False) as kept:
         assert "connection" not in kept.get(f"{hub.url}/livez").headers
         with draining(hub):
             stored = kept.post(f"{hub.url}/v1/channels/chat.a", content=EVENT)
@@ -287,7 +287,7 @@ def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_not_an_error(
 
 def test_a_kept_connection_is_answered_once_more_though_nobody_else_is_there(start: Start) -> None:
     hub = start()
-    with httpx.Client(timeout=SECONDS, trust_env=False) as kept:
+    with httpx.Client(verify=False, timeout=SECONDS, trust_env=False) as kept:
         kept.get(f"{hub.url}/livez")
         thread = stopping(hub)
         while "draining" not in hub.log.read_text():

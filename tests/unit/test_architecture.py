@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,14 @@ ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs" / "decisions").rglob("*.md"))]
 GLOSSARY = re.findall(r"^\| `(\w+)` \| `(\w+/)` \| ", ARCHITECTURE, re.MULTILINE)
 """Class and folder."""
-MODULES = {
-    path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))
-}
+
+
+@cache
+def modules() -> dict[Path, ast.Module]:
+    """The source, parsed once and only where these tests run."""
+    return {
+        path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(SOURCE.rglob("*.py"))
+    }
 
 
 def module_name(path: Path) -> str:
@@ -32,7 +38,7 @@ def folder(path: Path) -> str:
 
 def classes(path: Path) -> dict[str, list[str]]:
     """Public classes by name, with the names of their bases."""
-    found = (node for node in MODULES[path].body if isinstance(node, ast.ClassDef))
+    found = (node for node in modules()[path].body if isinstance(node, ast.ClassDef))
     return {
         node.name: [ast.unparse(base) for base in node.bases]
         for node in found
@@ -43,7 +49,9 @@ def classes(path: Path) -> dict[str, list[str]]:
 def imports(path: Path) -> set[tuple[str, str]]:
     """Module and name of each `from … import …`."""
     found = (
-        node for node in ast.walk(MODULES[path]) if isinstance(node, ast.ImportFrom) and node.module
+        node
+        for node in ast.walk(modules()[path])
+        if isinstance(node, ast.ImportFrom) and node.module
     )
     return {(node.module or "", name.name) for node in found for name in node.names}
 
@@ -53,12 +61,12 @@ def shared_classes() -> set[tuple[str, str]]:
     of the settings.
     """
     users: dict[tuple[str, str], set[str]] = {}
-    for path in MODULES:
+    for path in modules():
         for imported in imports(path):
             users.setdefault(imported, set()).add(folder(path))
     return {
         (name, folder(path))
-        for path in MODULES
+        for path in modules()
         if path.name != "errors.py"
         for name, bases in classes(path).items()
         if "Section" not in bases and users.get((module_name(path), name), set()) - {folder(path)}
@@ -68,7 +76,7 @@ def shared_classes() -> set[tuple[str, str]]:
 def test_the_glossary_has_each_class_that_another_folder_imports_and_no_other() -> None:
     without_row = sorted(shared_classes() - set(GLOSSARY))
     assert not without_row, f"no row in ARCHITECTURE.md: {without_row}"
-    existing = {(name, folder(path)) for path in MODULES for name in classes(path)}
+    existing = {(name, folder(path)) for path in modules() for name in classes(path)}
     without_class = sorted(set(GLOSSARY) - existing)
     assert not without_class, f"a row in ARCHITECTURE.md, and no class: {without_class}"
     twice = sorted({row for row in GLOSSARY if GLOSSARY.count(row) > 1})
@@ -77,7 +85,7 @@ def test_the_glossary_has_each_class_that_another_folder_imports_and_no_other() 
 
 def test_each_folder_of_the_source_is_a_layer() -> None:
     layers = ARCHITECTURE.partition("## The layers")[2].partition("## The three hard ideas")[0]
-    for path in MODULES:
+    for path in modules():
         if name := folder(path).rstrip("/"):
             assert f"`{name}/`" in layers or f"`{name}`" in layers, path
 
@@ -92,7 +100,7 @@ def test_each_file_and_folder_that_is_named_exists(page: Path) -> None:
 def members(name: str) -> set[str]:
     """The methods and annotated fields of the classes with this name."""
     found: set[str] = set()
-    for tree in MODULES.values():
+    for tree in modules().values():
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and node.name == name:
                 for part in node.body:
