@@ -18,6 +18,7 @@ COMMANDS = {
     "fast": ["eventhub", "serve"],
     "started": ["eventhub", "serve"],
     "workers": ["tests.harness.workers", "serve"],
+    "unforked workers": ["tests.harness.workers", "serve"],
     "echo": ["tests.conformance.echo", "serve"],
     "asgi": [
         "uvicorn",
@@ -28,8 +29,8 @@ COMMANDS = {
         "5",
     ],
 }
-FORKED = ("fast", "asgi")
-"""Lanes that change nothing while they are imported."""
+UNFORKED = ("started", "unforked workers")
+"""Lanes that inherit what the test has, such as signals that are ignored."""
 
 
 class EventHubServer(ServerProcess):
@@ -37,7 +38,7 @@ class EventHubServer(ServerProcess):
     restarts.
 
     It is forked from a process that has imported everything; `lane="started"` starts it as its
-    users do. `lane="asgi"` runs the same application under plain uvicorn, whose WebSocket
+    users do, and `lane="unforked workers"` so, too. `lane="asgi"` runs the same application under plain uvicorn, whose WebSocket
     implementation nobody here wrote; `lane="workers"` lets the memory broker have several workers;
     `lane="echo"` has sessions that say back what they hear. `client` asks whether it is ready,
     `ready` is the answer that is waited for.
@@ -73,9 +74,9 @@ class EventHubServer(ServerProcess):
         return {**others, "EVENTHUB_CONFIG": str(self.config)}
 
     def spawn(self, output: int) -> subprocess.Popen[bytes] | Forked:
-        if self.lane in FORKED:
-            return Forked(self._words(), self.environment(), self.log)
-        return super().spawn(output)
+        if self.lane in UNFORKED:
+            return super().spawn(output)
+        return Forked(self._words(), self.environment(), self.log)
 
     def is_ready(self) -> bool:
         return self._client.get(f"{self.url}/readyz").status_code == self.ready

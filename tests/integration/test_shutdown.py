@@ -52,12 +52,12 @@ def publish(hub: EventHubServer, channel: str, *texts: str) -> list[str]:
 
 
 @pytest.fixture
-def start(start: Start) -> Start:
-    """As users start it, not forked: its end is looked at here."""
+def start_unforked(start: Start) -> Start:
+    """As users start it, for tests that look at how its process ends."""
     return partial(start, lane="started")
 
 
-@pytest.fixture(params=["started", "asgi"])
+@pytest.fixture(params=["fast", "asgi"])
 def lane(request: pytest.FixtureRequest) -> str:
     assert isinstance(request.param, str)
     return request.param
@@ -107,8 +107,8 @@ def test_each_client_is_told_a_moment_of_its_own(start: Start) -> None:
     assert len(moments) >= 10, "half a millisecond apart, told in milliseconds"
 
 
-def test_streams_say_goodbye_and_end(start: Start) -> None:
-    hub = start()
+def test_streams_say_goodbye_and_end(start_unforked: Start) -> None:
+    hub = start_unforked()
     with (
         sse(f"{hub.url}/v1/channels/chat.a/sse") as blocks,
         ndjson(f"{hub.url}/v1/channels/chat.a/ndjson") as lines,
@@ -152,8 +152,8 @@ def test_a_producer_mid_stream_is_told_what_is_stored(start: Start) -> None:
     assert 0 < last["error"]["retry_after"] <= 11, "from ten seconds on a start is not believed"
 
 
-def test_a_client_that_does_not_go_is_cut_off_within_the_bound(start: Start) -> None:
-    hub = start("{limits: {buffer_bytes: 65536}, shutdown: {grace: 0.5}}")
+def test_a_client_that_does_not_go_is_cut_off_within_the_bound(start_unforked: Start) -> None:
+    hub = start_unforked("{limits: {buffer_bytes: 65536}, shutdown: {grace: 0.5}}")
     with upgrade(hub.port, "?channel=chat.a", receive_buffer=4096) as sock:
         frame(sock)
         begin = time.monotonic()
@@ -181,8 +181,8 @@ def test_a_stream_that_does_not_read_is_cut_off_within_the_bound(start: Start) -
     assert "Traceback" not in log
 
 
-def test_sigint_stops_as_well(start: Start) -> None:
-    hub = start()
+def test_sigint_stops_as_well(start_unforked: Start) -> None:
+    hub = start_unforked()
     with WsClient(hub.ws_url) as client:
         client.until("hello")
         assert hub.process is not None
@@ -352,8 +352,8 @@ def test_a_second_signal_ends_it_at_once_and_says_so_by_its_exit_code(among_othe
     assert '"event": "stopped"' in hub.log.read_text(), "in good order: files are closed"
 
 
-def test_a_second_signal_does_not_wait_for_requests_either(start: Start) -> None:
-    hub = start()
+def test_a_second_signal_does_not_wait_for_requests_either(start_unforked: Start) -> None:
+    hub = start_unforked()
     with raw(hub.port) as sock:
         sock.sendall(
             b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
@@ -389,8 +389,8 @@ def test_what_does_not_end_is_given_up(
     assert '"event": "end_hangs"' in hub.log.read_text()
 
 
-def test_a_terminal_that_closes_is_a_reason_to_drain(start: Start) -> None:
-    hub = start()
+def test_a_terminal_that_closes_is_a_reason_to_drain(start_unforked: Start) -> None:
+    hub = start_unforked()
     with WsClient(hub.ws_url) as client:
         client.until("hello")
         assert hub.process is not None
@@ -402,7 +402,7 @@ def test_a_terminal_that_closes_is_a_reason_to_drain(start: Start) -> None:
 def test_under_nohup_it_is_none(start: Start) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which processes inherit
     try:
-        hubs = [start(f"workers: {workers}", lane="workers") for workers in (1, 2)]
+        hubs = [start(f"workers: {workers}", lane="unforked workers") for workers in (1, 2)]
     finally:
         signal.signal(signal.SIGHUP, before)
     for hub in hubs:
@@ -445,8 +445,8 @@ def test_after_a_restart_readers_are_told_that_the_memory_log_is_gone(
         assert client.events(1)[0]["data"]["text"] == "after"
 
 
-def test_after_kill_9_the_server_starts_again_on_the_same_port(start: Start) -> None:
-    hub = start()
+def test_after_kill_9_the_server_starts_again_on_the_same_port(start_unforked: Start) -> None:
+    hub = start_unforked()
     with WsClient(hub.ws_url) as client:
         client.until("hello")
         hub.kill()
