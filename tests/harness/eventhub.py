@@ -37,11 +37,12 @@ class EventHubServer(ServerProcess):
     """`eventhub serve` with a configuration of its own, on a port that stays the same over
     restarts.
 
-    It is forked from a process that has imported everything; `lane="started"` starts it as its
-    users do, and `lane="unforked workers"` so, too. `lane="asgi"` runs the same application under plain uvicorn, whose WebSocket
-    implementation nobody here wrote; `lane="workers"` lets the memory broker have several workers;
-    `lane="echo"` has sessions that say back what they hear. `client` asks whether it is ready,
-    `ready` is the answer that is waited for.
+    It is forked from a process that has imported everything. `lane="started"` starts it as its
+    users do; `lane="asgi"` runs the same application under plain uvicorn, whose WebSocket
+    implementation nobody here wrote; `lane="workers"` lets the memory broker have several workers,
+    as does `lane="unforked workers"`, started as its users do; `lane="echo"` has sessions that say
+    back what they hear. `client` asks whether it is ready, `ready` is the answer that is waited
+    for.
     """
 
     ready = 200
