@@ -1,0 +1,224 @@
+"""docs/bounds.md gives the same figures as the constants in the code."""
+
+import re
+from functools import reduce
+from operator import mul
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pytest
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "bounds.md"
+ROWS = dict(re.findall(r"^\| (.+?) \| (.+?) \| .+ \|$", PAGE.read_text(encoding="utf-8"), re.M))
+"""The second column by the first."""
+WORDS = {"one": 1, "two": 2, "four": 4, "five": 5, "six": 6, "ten": 10, "eleven": 11}
+UNITS = {
+    "KiB": 1024,
+    "MiB": 1024**2,
+    "ms": 0.001,
+    "second": 1,
+    "seconds": 1,
+    "minutes": 60,
+    "hours": 3600,
+}
+MILLISECONDS = 0.001
+Factor = str | float
+"""A constant's name below `eventhub`, or a number."""
+FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
+    "connections of a process": {"512": ("server.security.connection_limits:RESERVE",)},
+    "connections to a full node": {
+        "16": ("server.security.connection_limits:HEALTH_PROBES",),
+        "one second": ("server.http.admission:HEALTH_PROBE_SECONDS",),
+        "two seconds": ("server.http.admission:UNREAD_SECONDS",),
+    },
+    "refused connections and closed idle ones": {
+        "64": ("server.connections.rejected_connection:LINGERING",),
+        "one second": ("server.connections.rejected_connection:LINGER_SECONDS",),
+    },
+    "channels of one SSE": {"32": ("server.api.subscribe_routes:STREAM_CHANNELS",)},
+    "deadlines": {"four timers": ("server.connections.deadlines:TICKS",)},
+    "heartbeats": {"500": ("server.connections.manager:BEATS",)},
+    "verified credentials": {
+        "10,000": ("auth.authenticator:REMEMBERED",),
+        "8 MiB": ("auth.authenticator:REMEMBERED_BYTES",),
+    },
+    "a token": {
+        "8 KiB": ("auth.tokens:TOKEN_BYTES",),
+        "32 levels": ("auth.tokens:TOKEN_DEPTH",),
+        "100 patterns": ("auth.grants:PATTERNS",),
+    },
+    "a key set": {
+        "100 keys": ("auth.tokens:KEYS",),
+        "256 KiB": ("server.security.jwks:BYTES",),
+        "five seconds": ("server.security.jwks:SECONDS",),
+        "ten seconds": ("server.security.jwks:COOLDOWN",),
+    },
+    "messages after an `auth`": {"64": ("session.deferred:DEFERRED_MESSAGES",)},
+    "bad credentials": {"10,000": ("server.security.authentication:ADDRESSES",)},
+    "publish rates": {"100,000": ("server.security.publish_quota:BUCKETS",)},
+    "blocks by operators": {"10,000": ("auth.blocks:BLOCKS",)},
+    "questions to all nodes": {
+        "16": ("server.connections.scatter_gather:QUESTIONS",),
+        "two seconds": ("server.connections.scatter_gather:ANSWER_SECONDS",),
+        "200 KiB": ("server.connections.scatter_gather:ANSWER_BYTES",),
+    },
+    "refused origins": {
+        "100": ("server.security.origin_check:REMEMBERED",),
+        "ten minutes": ("server.security.origin_check:AGAIN_SECONDS",),
+    },
+    "accepted host names": {"100": ("server.security.host_check:REMEMBERED",)},
+    "the head of a request": {
+        "32 KiB": ("server.http.head:HEAD_BYTES",),
+        "256 header": ("server.http.head:HEAD_FIELDS",),
+    },
+    "a path or a query string": {"4,096": ("server.messages.request_head:MAX_ENCODED",)},
+    "a query string": {"256": ("server.messages.request_head:MAX_PARAMETERS",)},
+    "requests that wait": {"16": ("server.http.request_queue:PIPELINE",)},
+    "bytes beside head and body": {"32 KiB": ("server.http.head:HEAD_BYTES",)},
+    "bytes after malformed data": {"1 MiB": ("server.http.reader:DISCARDED_BYTES",)},
+    "an NDJSON body": {"100": ("server.publish.handling:DETAILED_REFUSALS",)},
+    "lines of a stream": {"50,000": ("server.publish.ndjson:KEYED_LINES",)},
+    "refusals of one array": {"100": ("server.publish.handling:DETAILED_REFUSALS",)},
+    "faults that are listed": {
+        "20": ("events.validation_errors:MAX_FAULTS",),
+        "200 faults": ("events.validation_errors:MANY_FAULTS",),
+        "200 values": ("events.schema:MANY_VALUES",),
+    },
+    "frames of a WebSocket client": {
+        "16 KiB": ("common.token_bucket:COMMAND_BYTES",),
+        "0.25 ms": ("common.token_bucket:COMMAND_SECONDS",),
+    },
+    "data that a WebSocket client sends": {
+        "64 KiB": (2, "server.websocket.transport_setup:READ_BYTES"),
+    },
+    "publishes of one connection": {"64": ("server.websocket.publish_queue:BACKLOG",)},
+    "requests that begin": {"16": ("server.connections.request_starts:AT_ONCE",)},
+    "work on messages": {
+        "0.5 ms": ("server.connections.turns:SLICE_SECONDS",),
+        "2 ms": ("server.connections.turns:TURN_SECONDS",),
+        "four turns": ("server.connections.turns:LOOP_TURNS_BETWEEN",),
+    },
+    "a chunked body": {"8 KiB": ("server.http.reader:PIECE_BYTES",)},
+    "an array": {
+        "32 KiB": ("server.publish.batch:PART_BYTES",),
+        "2,000 commas": ("server.publish.batch:PART_COMMAS",),
+        "500 events": ("server.publish.endpoint:EVENTS_PER_GROUP",),
+    },
+    "a fan-out": {
+        "1,000 writes": ("hub.fanout_schedule:TICK_WRITES",),
+        "16 KiB": ("delivery.fanout:WRITE_BYTES",),
+    },
+    "presence messages": {
+        "2 ms": ("hub.cluster:TURN_SECONDS",),
+        "250 watchers": ("presence.notifier:SLICE",),
+    },
+    "ending connections": {"50": ("hub.eviction:SLICE",)},
+    "unsubscribing": {
+        "0.5 ms": ("server.connections.turns:SLICE_SECONDS",),
+        "2 ms": ("server.connections.turns:TURN_SECONDS",),
+    },
+    "events that wait to be sent": {"256 KiB": ("delivery.fanout:QUEUED_BYTES",)},
+    "recent events": {
+        "1,024 events": ("delivery.recent:RECENT_EVENTS",),
+        "1 MiB": ("delivery.recent:RECENT_BYTES",),
+    },
+    "newest events by key": {
+        "10,000 keys": ("delivery.recent:KEYS",),
+        "4 MiB": ("delivery.recent:KEYS_BYTES",),
+    },
+    "history pages": {
+        "32 pages": ("hub.history:CACHED_PAGES",),
+        "two seconds": ("hub.history:CACHE_SECONDS",),
+    },
+    "presence changes": {
+        "32 changes": ("presence.notifier:MAX_CHANGES",),
+        "8 different": ("presence.notifier:BEGINNINGS",),
+    },
+    "memory and SQLite: idempotency keys": {
+        "ten minutes": ("brokers.idempotency:KEY_AGE", MILLISECONDS),
+    },
+    "SQLite: publishes that wait": {"64 MiB": ("brokers.sqlite.broker:QUEUE_BYTES",)},
+    "SQLite: one transaction": {"4 MiB": ("brokers.sqlite.writer:GROUP_BYTES",)},
+    "SQLite: write-ahead log": {
+        "8 MiB": ("brokers.sqlite.database:CHECKPOINT_BYTES",),
+        "64 MiB": ("brokers.sqlite.store:WAL_BYTES",),
+    },
+    "SQLite: unused pages": {
+        "2 MiB": ("brokers.sqlite.store:FREE_PAGES", "brokers.sqlite.database:PAGE_SIZE"),
+    },
+    "SQLite: history reads": {"two threads": ("brokers.sqlite.broker:READERS",)},
+    "Redis: one script call": {
+        "256 events": ("brokers.redis.channel_queue:CALL_EVENTS",),
+        "1 MiB": ("brokers.redis.channel_queue:CALL_BYTES",),
+    },
+    "Redis: events that wait": {"64 MiB": ("brokers.redis.publisher:WAITING_BYTES",)},
+    "a page of history": {"256 KiB": ("brokers.base:PAGE_BYTES",)},
+    "Redis: keys that reading stores": {"six hours": ("brokers.redis.broker:KEEP_SECONDS",)},
+    "NATS: events that are sent": {
+        "1,024 messages": ("brokers.nats.pending_replies:WINDOW",),
+        "8 MiB": ("brokers.nats.pending_replies:WINDOW_BYTES",),
+    },
+    "NATS: publishes that wait": {"128 MiB": ("brokers.nats.broker:WAITING_BYTES",)},
+    "NATS: announcements of one subscription": {
+        "65,536 messages": ("brokers.nats.link:SUBSCRIPTION_MESSAGES",),
+        "64 MiB": ("brokers.nats.link:SUBSCRIPTION_BYTES",),
+    },
+    "NATS: a stream": {"15 minutes": ("brokers.nats.subjects:GRACE",)},
+    "NATS: idempotency keys": {
+        "1,000,000": ("brokers.nats.subjects:MAX_KEYS",),
+        "eleven minutes": ("brokers.nats.subjects:KEY_SECONDS",),
+    },
+    "NATS: early announcements": {"1,024": ("brokers.nats.sequence_tracker:MAX_EARLY",)},
+    "log lines about faults": {"one per second": ("common.faults:QUIET_SECONDS",)},
+    "requests of other workers": {"one second": ("server.process.worker_metrics:ANSWER_SECONDS",)},
+    "spans that wait": {
+        "2,048": ("observability.span_export:QUEUE_SPANS",),
+        "32 traces": ("observability.otel:TRACES",),
+    },
+}
+"""By the begin of a row: each of its figures, and the constants that it is the product of."""
+OTHERS = {
+    "memory and SQLite: idempotency keys": "100,000 is the default of two arguments (`max_keys`)",
+    "Redis: keys of a channel": "11 minutes is the sum of KEY_AGE and SLACK",
+}
+"""Rows with figures that are no product of constants."""
+CASES = [(row, figure) for row, figures in FIGURES.items() for figure in figures]
+
+
+def first_column(begin: str) -> str:
+    """The first column of the one row that begins so."""
+    matching = [begin] if begin in ROWS else [first for first in ROWS if first.startswith(begin)]
+    assert len(matching) == 1, f"{len(matching)} rows of docs/bounds.md begin with {begin!r}"
+    return matching[0]
+
+
+def value(figure: str) -> float:
+    """A figure as a number: seconds, bytes or a count."""
+    number, _, unit = figure.partition(" ")
+    amount = WORDS[number] if number in WORDS else float(number.replace(",", ""))
+    return amount * UNITS.get(unit, 1)
+
+
+def constant(factor: Factor) -> float:
+    return float(resolve_name(f"eventhub.{factor}")) if isinstance(factor, str) else factor
+
+
+@pytest.mark.parametrize(("row", "figure"), CASES)
+def test_a_figure_of_the_page_is_that_of_the_code(row: str, figure: str) -> None:
+    assert figure in ROWS[first_column(row)]
+    assert value(figure) == pytest.approx(reduce(mul, map(constant, FIGURES[row][figure])))
+
+
+def test_every_number_of_the_page_is_compared() -> None:
+    compared = {first_column(row): numbers(" ".join(FIGURES[row])) for row in FIGURES}
+    exempt = {first_column(row) for row in OTHERS}
+    missing = {
+        first: left
+        for first, text in ROWS.items()
+        if first not in exempt and (left := numbers(text) - compared.get(first, set()))
+    }
+    assert not missing, f"add these figures to FIGURES: {missing}"
+
+
+def numbers(text: str) -> set[str]:
+    return set(re.findall(r"\d+(?:[,.]\d+)*", text))
