@@ -444,9 +444,9 @@ def test_subscribing_to_ever_new_channels_leaves_nothing_behind(start: Start) ->
 def test_a_flood_of_frames_is_taken_at_its_pace(start: Start, data: bytes) -> None:
     hub = start(CHANNELS + "limits: {commands: 100}")
     with attacked(hub, 40) as witness, ExitStack() as stack:
-        socks = [stack.enter_context(upgrade(hub.port, source=FOE)) for _ in range(100)]
-        before, deadline = len(witness.delays), time.monotonic() + 4 * SECONDS
-        flood(socks, data, 3)
+        socks = [stack.enter_context(upgrade(hub.port, source=FOE)) for _ in range(40)]
+        before, deadline = len(witness.delays), time.monotonic() + 8 * SECONDS
+        flood(socks, data, 2)
         while len(witness.delays) < before + 10:
             assert time.monotonic() < deadline, (
                 "the honest one is served meanwhile; `make flood` measures how soon"

@@ -241,6 +241,8 @@ def test_a_new_certificate_is_used_without_a_restart_and_no_connection_ends(
         assert http.post(f"{hub.url}/v1/channels/chat.a", content=SAID).status_code == 201
         assert len({event["id"] for event in reader.events(said + 1)}) == said + 1
         assert metric(hub.url, END) - old_end == pytest.approx(3 * 86_400, abs=60)
+        # The new one serves before the line about it is written.
+        eventually(lambda: logged(hub, "certificate_"))
         assert [line["event"] for line in logged(hub, "certificate_")] == ["certificate_loaded"]
 
 
