@@ -8,15 +8,18 @@ MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
-.PHONY: serve test pytest pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest proofs nodes-proof chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
 
-test: lint pytest ## Everything CI runs, but for the image, the other Pythons and the dearest inputs
-pytest: $(VENV)/test.stamp $(TOOLS) $(AUTOBAHN)
-	-@$(BIN)/pytest --collect-only -qq >/dev/null # compiles all tests, which otherwise each of the six would do; what is wrong they tell
+test: lint pytest ## Everything CI runs, but for the proofs, the image, the other Pythons and the dearest inputs
+pytest: $(VENV)/tests.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
+
+proofs: nodes-proof autobahn schemathesis chart-versions ## What `make test` does in a short form, in a longer one, about ten minutes
+nodes-proof: $(VENV)/test.stamp
+	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=3 $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 
 pythons: $(VENV)/test.stamp ## Unit and contract tests under each other Python that is claimed and found: on PATH, in $PYTHONS, of pyenv
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/python -m tests.pythons
@@ -55,7 +58,9 @@ dearest: $(VENV)/test.stamp ## The dearest inputs that are known, measured once 
 	$(BIN)/pytest tests/fuzz/proof_dear.py
 
 schemathesis: $(VENV)/test.stamp ## More made-up requests against the OpenAPI document, some minutes
-	EVENTHUB_TEST_EXAMPLES=300 $(BIN)/pytest --timeout 900 tests/conformance/test_openapi.py
+	EVENTHUB_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --timeout 900 tests/conformance/test_openapi.py
+proofs: EXAMPLES = 60
+EXAMPLES = 300
 
 mutants: $(VENV)/test.stamp ## Faults that no test notices: `make mutants AREA=auth`, or all areas (tests/mutation/README.md)
 	$(BIN)/python -m tests.mutation $(AREA)
@@ -102,8 +107,10 @@ wheel: $(VENV)/test.stamp ## One for this platform, with the native fan-out, and
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	PURE=1 $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
-chart-proof: $(VENV)/test.stamp $(TOOLS) ## The chart on every version of Kubernetes that it takes, and before checkov (tests/deploy/RESULTS.md), two minutes
+chart-versions: $(VENV)/test.stamp $(TOOLS) ## The chart on every version of Kubernetes that it takes
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_KUBERNETES=all $(BIN)/pytest tests/deploy/test_chart.py
+
+chart-proof: chart-versions ## And before checkov (tests/deploy/RESULTS.md), two minutes
 	test -x .checkov/bin/checkov || { $(PYTHON) -m venv .checkov && .checkov/bin/pip install --quiet checkov==3.3.30; }
 	rm -rf .checkov/rendered && mkdir .checkov/rendered
 	for file in helm/eventhub/ci/*.yaml; do tests/conformance/node_modules/.bin/helm template hub helm/eventhub -n events -f $$file --skip-tests \
@@ -129,6 +136,10 @@ $(VENV)/test.stamp: requirements/dev.txt pyproject.toml hatch_build.py src/event
 	$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@ $(VENV)/serve.stamp
+
+$(VENV)/tests.stamp: $(VENV)/test.stamp $(shell find tests -name node_modules -prune -o -name '*.py' -print) # compiles all tests, which otherwise each of the six processes would do; what is wrong they tell
+	-@$(BIN)/pytest --collect-only -qq >/dev/null
+	@touch $@
 
 $(TOOLS): tests/conformance/package-lock.json | system # judges of others, from npm
 	cd tests/conformance && npm ci --ignore-scripts --no-audit --no-fund --silent
