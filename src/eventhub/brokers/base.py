@@ -46,6 +46,11 @@ class Broker(Protocol):
         """
         ...
 
+    @property
+    def publish_now(self) -> Callable[[NewEvent], Receipt | EventHubError] | None:
+        """As `publish`, for one event and without waiting; None for a broker that has to wait."""
+        ...
+
     async def history(
         self, channel: str, since: Position | Earliest | Last | Age, limit: int
     ) -> HistoryPage:

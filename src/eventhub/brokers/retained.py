@@ -39,6 +39,10 @@ class RetainedEvents:
         """Add events at the newer end."""
         self._places.extend(events)
 
+    def append(self, event: Event) -> None:
+        """Add an event at the newer end."""
+        self._places.append(event)
+
     def pop_oldest(self) -> Event:
         """Forget the oldest event."""
         oldest = self[0]

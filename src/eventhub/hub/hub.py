@@ -41,6 +41,7 @@ class Hub:
         self.faults = metrics.faults
         self.tracing = None if tracing is None else GuardedTracing(tracing, self.faults)
         self._broker = broker
+        self._publishes_now = broker.publish_now is not None
         self._tasks = Tasks(self.faults)
         self.spawn = self._tasks.spawn
         self.backpressure = Backpressure()
@@ -103,6 +104,15 @@ class Hub:
                 "with the same idempotency key if there is one"
             )
         return await self.publisher.publish(events, traces)
+
+    @property
+    def publishes_now(self) -> bool:
+        """Whether `publish_now` may be called: the broker does not wait, nor do publishers."""
+        return self._publishes_now and not self.backpressure and not self.closing
+
+    def publish_now(self, event: NewEvent) -> Receipt | EventHubError:
+        """Store and announce a validated event without waiting. Only while `publishes_now`."""
+        return self.publisher.publish_now(event)
 
     def answered(self, channel: str, seconds: float) -> None:
         """A publish was answered this many seconds after its last byte had arrived."""

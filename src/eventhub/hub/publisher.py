@@ -37,6 +37,21 @@ class Publisher:
             self._faults.note("metrics", error)
         return results
 
+    def publish_now(self, event: NewEvent) -> Receipt | EventHubError:
+        """Store and announce an event with a broker that does not wait."""
+        assert self._broker.publish_now is not None
+        begin = time.perf_counter()
+        result = self._broker.publish_now(event)
+        try:
+            self._metrics.stored(time.perf_counter() - begin)
+            if isinstance(result, EventHubError):
+                self.rejected(event.channel, result)
+            elif not result.replayed:
+                self._metrics.published(event.channel.partition(".")[0], 1)
+        except Exception as error:  # the event is stored, whatever the counting does
+            self._faults.note("metrics", error)
+        return result
+
     def answered(self, channel: str, seconds: float) -> None:
         """A publish was answered this many seconds after its last byte had arrived."""
         self._metrics.answered(channel.partition(".")[0], seconds)

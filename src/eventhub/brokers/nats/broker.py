@@ -49,6 +49,8 @@ class NatsBroker:
     `url.py` describes the URL. `timeout` bounds every call, in seconds.
     """
 
+    publish_now = None  # it waits for its server
+
     def __init__(
         self,
         url: str,

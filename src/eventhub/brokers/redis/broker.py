@@ -56,6 +56,8 @@ class RedisBroker:
     bounds every call, in seconds.
     """
 
+    publish_now = None  # it waits for its server
+
     def __init__(
         self,
         url: str,

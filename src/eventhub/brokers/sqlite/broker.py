@@ -52,6 +52,8 @@ class SqliteBroker:
     unusable file; a full or failing disk is retried.
     """
 
+    publish_now = None  # it waits for its writer thread
+
     def __init__(
         self,
         path: Path,

@@ -93,7 +93,7 @@ class ConnectionManager:
     @cached_property
     def request_starts(self) -> RequestStarts:
         """Spreads the starts of requests over turns of the loop."""
-        return RequestStarts(self.turns)
+        return RequestStarts(self.turns, asyncio.get_running_loop())
 
     def command_bucket(self) -> TokenBucket:
         """Return the bucket that bounds the commands of a new connection."""

@@ -14,12 +14,14 @@ from eventhub.errors import EventHubError
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.rejected_connection import RejectedConnection
 from eventhub.server.http.admission import Admission
+from eventhub.server.http.connection_parts import ConnectionParts
 from eventhub.server.http.flow_control import HIGH_WATER_LIMIT, HeldFlowControl
 from eventhub.server.http.head import IncomingHead
 from eventhub.server.http.request_handler import RequestHandler
 from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.http.scope import ConnectionScope, address
 from eventhub.server.messages.problem import encode_problem
+from eventhub.server.publish.direct import DirectPublish
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 
@@ -28,6 +30,7 @@ class HttpProtocol(asyncio.Protocol):
     """One connection. uvicorn's server builds it, with uvicorn's arguments."""
 
     manager: ConnectionManager  # set on a subclass by `protocol_for`
+    direct: DirectPublish  # likewise
     rejected: set[RejectedConnection]  # likewise
 
     def __init__(
@@ -64,10 +67,11 @@ class HttpProtocol(asyncio.Protocol):
         scope = ConnectionScope(
             transport, self.client, self._app_state, secure=self._secure, counted=counted
         )
-        self._requests = RequestHandler(
-            self.manager, self._admission, self.transport, self._flow, scope, self._app,
-            self._server_state, self.loop, self,
+        parts = ConnectionParts(
+            self.manager, self.direct, self._app, self._server_state, self.loop, self._admission,
+            self.transport, self._flow, scope,
         )  # fmt: skip
+        self._requests = RequestHandler(parts, self)
 
     def data_received(self, data: bytes) -> None:
         self._requests.data_received(data)
@@ -157,4 +161,5 @@ class HttpProtocol(asyncio.Protocol):
 
 def protocol_for(manager: ConnectionManager) -> type[HttpProtocol]:
     """The class to give to uvicorn, which passes no arguments of ours."""
-    return type("BoundHttpProtocol", (HttpProtocol,), {"manager": manager, "rejected": set()})
+    members = {"manager": manager, "direct": DirectPublish(manager), "rejected": set()}
+    return type("BoundHttpProtocol", (HttpProtocol,), members)

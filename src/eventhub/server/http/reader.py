@@ -49,8 +49,16 @@ class RequestReceiver(Protocol):
         """A request's head is complete."""
         ...
 
+    def body_received(self, body: bytes) -> None:
+        """A part of the request's body came."""
+        ...
+
     def request_complete(self, *, keep_alive: bool) -> None:
         """The request is complete."""
+        ...
+
+    def fed(self) -> None:
+        """All that was read is parsed, or waits for a later turn."""
         ...
 
     def upgrade(self, head: IncomingHead, tail: bytes) -> None:
@@ -122,6 +130,13 @@ class RequestReader:
         else:
             if self._ignored > HEAD_BYTES:
                 self._connection.fail(head_too_large())
+            else:
+                self._connection.fed()
+
+    @property
+    def holds(self) -> bool:
+        """Bytes wait for a later turn: what comes now is parsed behind them."""
+        return bool(self._held)
 
     def flush(self) -> None:
         """Parse the bytes that wait for a later turn: the client sends no more."""
@@ -180,7 +195,7 @@ class RequestReader:
 
     def on_body(self, body: bytes) -> None:
         self._ignored = 0
-        self._requests.body_received(body)
+        self._connection.body_received(body)
 
     def on_message_complete(self) -> None:
         if not self._parser.should_upgrade():

@@ -3,45 +3,21 @@
 `protocol.py` is the connection to asyncio and uvicorn. `reader.py` finds the steps.
 """
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
-
-from starlette.types import ASGIApp
-from uvicorn.server import ServerState
 
 from eventhub.errors import EventHubError, InvalidRequest
-from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.http.admission import HEALTH_PROBE_SECONDS, UNREAD_SECONDS, Admission
-from eventhub.server.http.flow_control import HeldFlowControl
+from eventhub.server.http.admission import HEALTH_PROBE_SECONDS, UNREAD_SECONDS
+from eventhub.server.http.connection_parts import ConnectionParts, RequestShell
 from eventhub.server.http.head import IncomingHead, head_too_late
+from eventhub.server.http.publish_lane import LaneRequest, PublishLane
 from eventhub.server.http.reader import RequestReader
 from eventhub.server.http.request_queue import RequestQueue
-from eventhub.server.http.request_response import RequestResponse
-from eventhub.server.http.response_transport import ResponseTransport
-from eventhub.server.http.scope import ConnectionScope
 from eventhub.server.http.state import PARSING, TRANSITIONS, WAITING, HttpState, HttpTrigger
 from eventhub.server.http.timers import DISCARDING_SECONDS, LAST_CALL_SECONDS, RequestTimers
 from eventhub.server.messages import request_head
+from eventhub.server.messages.asgi_extensions import OFFER
 from eventhub.server.messages.problem import encode_problem
-from eventhub.server.security.idle_connections import IdleConnection
-
-
-class RequestShell(IdleConnection, Protocol):
-    """The connection to asyncio, as its requests see it."""
-
-    def contained(self, act: Callable[[], None]) -> None:
-        """Call it; a fault ends this connection only."""
-        ...
-
-    def reject_probe(self) -> None:
-        """Reject a health probe that asked for something else, or too late."""
-        ...
-
-    def hand_over(self, head: IncomingHead, tail: bytes) -> None:
-        """Let a WebSocket have the connection. `tail`: the bytes behind the request."""
-        ...
 
 
 class RequestHandler:
@@ -52,36 +28,29 @@ class RequestHandler:
     """
 
     __slots__ = (
-        "_admission", "_final_response", "_flow", "_loop", "_manager", "_reader", "_requests",
-        "_scope", "_server_state", "_shell", "_state", "_timers", "_transport",
+        "_admission", "_final_response", "_flow", "_lane", "_loop", "_manager", "_parts", "_reader",
+        "_requests", "_shell", "_state", "_timers", "_transport",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        manager: ConnectionManager,
-        admission: Admission,
-        transport: ResponseTransport,
-        flow: HeldFlowControl,
-        scope: ConnectionScope,
-        app: ASGIApp,
-        server_state: ServerState,
-        loop: asyncio.AbstractEventLoop,
-        shell: RequestShell,
-    ) -> None:
-        self._manager = manager
-        self._admission = admission
-        self._transport = transport
-        self._flow = flow
-        self._scope = scope
-        self._server_state = server_state
-        self._loop = loop
+    def __init__(self, parts: ConnectionParts, shell: RequestShell) -> None:
+        self._parts = parts
+        self._manager = parts.manager
+        self._admission = parts.admission
+        self._transport = parts.transport
+        self._flow = parts.flow
+        self._loop = parts.loop
         self._shell = shell
         self._state = HttpState.START
-        self._requests = RequestQueue(app, manager.request_starts, server_state.tasks, loop, flow)
-        self._reader = RequestReader(manager, transport, flow, self._requests, self)
-        self._timers = RequestTimers(loop)
+        tasks = parts.server_state.tasks
+        starts = parts.manager.request_starts
+        self._requests = RequestQueue(parts.app, starts, tasks, parts.loop, parts.flow)
+        self._lane = PublishLane(parts, self._requests)
+        self._reader = RequestReader(
+            parts.manager, parts.transport, parts.flow, self._requests, self
+        )
+        self._timers = RequestTimers(parts.loop)
         self._final_response = b""  # sent behind the answers that are due
-        self._start_head_timer(HEALTH_PROBE_SECONDS if admission.full else None)
+        self._start_head_timer(HEALTH_PROBE_SECONDS if parts.admission.full else None)
 
     # Input: the connection
 
@@ -91,7 +60,10 @@ class RequestHandler:
             return
         if self._state is HttpState.ENDED:
             self._reader.discard(len(data))
-        else:
+            return
+        if self._state is HttpState.IDLE and not self._reader.holds:
+            data = self._lane.answer_known(data, self._shell)
+        if data:
             self._reader.feed(data)
 
     def half_closed(self, *, secure: bool) -> bool:
@@ -161,30 +133,37 @@ class RequestHandler:
         self._stop_waiting()
         self._requests.check_room()
         self._move(HttpTrigger.REQUEST_BEGUN)
-        if not self._timers.head_runs:
-            self._start_head_timer()
 
     def head_received(
         self, method: str, version: str, head: IncomingHead, *, keep_alive: bool
     ) -> None:
         self._timers.stop_head()
-        scope = self._scope.of_request(method, version, head)
-        admission = self._admission
-        if not self._requests:
-            admission.check(scope["raw_path"])
-        headers = self._server_state.default_headers
-        request = RequestResponse(scope, self._transport, self._flow, headers, self._answered)
-        kept = admission.probe is None and not self._manager.hub.draining
-        request.keep_alive = keep_alive and kept
-        if head.expects_continue and version != "1.0":
-            request.expect_continue()
+        if not (keep_alive and version == "1.1" and self._lane.begin(method, head)):
+            self._queue(method, version, head, keep_alive=keep_alive)
         self._move(HttpTrigger.HEAD_COMPLETE)
         self._transport.unread = True
-        if admission.probe:
-            admission.probe.asked = True
-        self._requests.add(request)
+
+    def body_received(self, body: bytes) -> None:
+        if self._lane.pending is None:
+            self._requests.body_received(body)
+        else:
+            self._lane.pending.body += body
+
+    def fed(self) -> None:
+        if self._lane.pending is not None:
+            self._leave_lane(self._lane.pending)
+        elif self._state is HttpState.HEAD and not self._timers.head_runs:
+            self._start_head_timer()
 
     def request_complete(self, *, keep_alive: bool) -> None:
+        if self._lane.pending is not None:
+            if self._lane.answer():
+                self._transport.unread = False
+                self._move(HttpTrigger.REQUEST_COMPLETE)
+                self._move(HttpTrigger.ANSWERED)
+                self._wait()
+                return
+            self._leave_lane(self._lane.pending)
         request = self._requests.newest
         if request is None:
             return
@@ -242,6 +221,25 @@ class RequestHandler:
     def contain(self, act: Callable[[], None]) -> Callable[[], None]:
         """A callback for later: a fault in it ends this connection only."""
         return partial(self._shell.contained, act)
+
+    # Private: requests
+
+    def _queue(self, method: str, version: str, head: IncomingHead, *, keep_alive: bool) -> None:
+        request = self._parts.new_request(method, version, head, self._answered)
+        request.keep_alive = request.keep_alive and keep_alive
+        if not self._requests:
+            self._admission.check(request.scope["raw_path"])
+        if offer := self._lane.offer(method, head):
+            request.scope[OFFER] = offer
+        if self._admission.probe:
+            self._admission.probe.asked = True
+        self._requests.add(request)
+
+    def _leave_lane(self, request: LaneRequest) -> None:
+        """The request goes through the queue."""
+        self._lane.pending = None
+        self._queue(request.method, "1.1", request.head, keep_alive=True)
+        self._requests.body_received(request.body)
 
     # Private: answers
 

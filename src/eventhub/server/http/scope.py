@@ -21,7 +21,7 @@ ASGI = {"version": "3.0", "spec_version": "2.3"}
 class ConnectionScope:
     """What the scopes of one connection share. `counted`: it counts under its client's address."""
 
-    __slots__ = ("_client", "_extensions", "_scheme", "_server", "_state")
+    __slots__ = ("_client", "_extensions", "_scheme", "_server", "_state", "peer")
 
     def __init__(
         self,
@@ -36,6 +36,8 @@ class ConnectionScope:
         self._server = address(transport, "sockname")
         self._scheme = "https" if secure else "http"
         self._state = state
+        self.peer = (client and client[0], secure)
+        """All of the connection that the meaning of a head depends on."""
         self._extensions: dict[str, Any] = {
             ABORT: {"abort": transport.abort, "outgoing": partial(outgoing, transport)}
         }

@@ -44,14 +44,18 @@ class EventDecoder:
 
         `index` is its place in an array or a stream. `detailed`: the error lists the faults.
         """
+        data = self.canonical(body, detailed=detailed)
+        key = self._key if index is None or self._key is None else self._key_of_part(index)
+        return NewEvent(self._channel, data, self._now(), self.attributes, key)
+
+    def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
+        """The canonical JSON of one event. Raises EventHubError."""
         if len(body) > self._limits.event_bytes:
             raise too_large(
                 f"the event has {len(body)} bytes", "event_bytes", self._limits.event_bytes
             )
         check_depth(body, self._limits.depth, "limits.depth")
-        data = self._channel_type.canonical(body, detailed=detailed)
-        key = self._key if index is None or self._key is None else self._key_of_part(index)
-        return NewEvent(self._channel, data, self._now(), self.attributes, key)
+        return self._channel_type.canonical(body, detailed=detailed)
 
     def decode_all(self, array: bytes, first: int = 0) -> list[NewEvent] | None:
         """Validate the items of a JSON array together. None if any of them is refused.

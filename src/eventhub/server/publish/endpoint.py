@@ -19,6 +19,7 @@ from eventhub.observability.tracing import trace_id_of
 from eventhub.server.connections.access_log import note
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.turns import SLICE_SECONDS, TurnShare
+from eventhub.server.messages.asgi_extensions import OFFER
 from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.publish.batch import BatchDecoder
@@ -57,6 +58,8 @@ class PublishEndpoint:
             headers = headers_by_name(scope["headers"])
             principal = await self._manager.authentication.admit(headers, address=address_of(scope))
             request = PublishRequest(self._manager, scope, headers, principal)
+            if (offer := scope.get(OFFER)) is not None:
+                offer(request)
             if self._manager.access_log.on:
                 note(scope, trace_id=trace_id_of(request.sent_attributes))
             if request.is_ndjson:

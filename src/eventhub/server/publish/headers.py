@@ -70,8 +70,12 @@ def prefer_of(scope: Scope, headers: Mapping[bytes, bytes]) -> bytes | None:
 
 def idempotency_key_of(headers: Mapping[bytes, bytes]) -> str | None:
     """The Idempotency-Key. Raises InvalidRequest."""
-    if (key := headers.get(b"idempotency-key")) is None:
-        return None
+    key = headers.get(b"idempotency-key")
+    return None if key is None else checked_idempotency_key(key)
+
+
+def checked_idempotency_key(key: bytes) -> str:
+    """The value of a header Idempotency-Key. Raises InvalidRequest."""
     if not _KEY.fullmatch(key):
         raise InvalidRequest(
             f"Idempotency-Key is {key[:40].decode('latin-1')!r}, {len(key)} bytes; expected 1 to"

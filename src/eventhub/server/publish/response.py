@@ -19,9 +19,15 @@ RESULTS_PER_CHECK = 256
 
 async def send_receipt(send: Send, channel: str, receipt: Receipt) -> None:
     """201 for one stored event."""
-    position, time, replayed = receipt
-    body = f'{{"id":"{position}","channel":"{channel}","time":"{format_time(time)}"}}'
-    await _send_json(send, HTTPStatus.CREATED, body.encode(), [REPLAYED] if replayed else [])
+    headers = [REPLAYED] if receipt.replayed else []
+    await _send_json(send, HTTPStatus.CREATED, encode_receipt(channel, receipt), headers)
+
+
+def encode_receipt(channel: str, receipt: Receipt) -> bytes:
+    """The body of the response to one stored event."""
+    (epoch, offset), time, _ = receipt
+    text = f'{{"id":"{epoch}-{offset}","channel":"{channel}","time":"{format_time(time)}"}}'
+    return text.encode()
 
 
 async def send_results(

@@ -74,6 +74,8 @@ class Authentication:
         )
         self._verifier = verifier
         self._fetched: list[VerificationKey] = []
+        self.generation = 0
+        """Another number once keys have changed: a credential may now mean something else."""
         self._authenticator = Authenticator(KeyRing(map(_api_key, auth.keys)), verifier, clock)
         self.key_set = KeySet(tokens.jwks, self._replace) if tokens.jwks else None
 
@@ -215,6 +217,7 @@ class Authentication:
         # Unchanged keys keep the verified tokens: otherwise every token would be verified again.
         if found != self._fetched:
             self._fetched = found
+            self.generation += 1
             self._verifier.replace([*self._fixed, *found])
             self._authenticator.forget()
 

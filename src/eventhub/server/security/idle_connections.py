@@ -41,6 +41,15 @@ class IdleConnections:
         if not self._timer_set:
             self._set_timer(loop, now)
 
+    def renew(self, connection: IdleConnection, key: object | None, loop: Scheduler) -> None:
+        """Note that an idle connection has just made a request, which is answered."""
+        del self._since[connection]
+        self._since[connection] = loop.time()
+        if key is not None:
+            same_key = self._by_key[key]
+            del same_key[connection]
+            same_key[connection] = None
+
     def leave(self, connection: IdleConnection, key: object | None) -> None:
         """Note that the connection is no longer idle. Does nothing if it was not."""
         if self._since.pop(connection, None) is None or key is None:

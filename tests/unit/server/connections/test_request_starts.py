@@ -16,7 +16,7 @@ class Requests:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.starts = RequestStarts(LoopTurns(self.clock.loop))
+        self.starts = RequestStarts(LoopTurns(self.clock.loop), self.clock.loop)
         self.ran: list[int] = []
 
     def come(self, number: int) -> None:

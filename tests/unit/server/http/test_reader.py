@@ -49,12 +49,14 @@ async def _parse() -> None:
     turns = LoopTurns(loop)
     manager: Any = SimpleNamespace(
         turns=turns,
-        request_starts=RequestStarts(turns),
+        request_starts=RequestStarts(turns, loop),
         connection_limits=SimpleNamespace(connect=lambda address: None),
         settings=SimpleNamespace(limits=SimpleNamespace(head_seconds=60)),
         hub=SimpleNamespace(draining=False),
     )
-    bound: Any = type("Bound", (HttpProtocol,), {"manager": manager, "rejected": set()})
+    bound: Any = type(
+        "Bound", (HttpProtocol,), {"manager": manager, "direct": None, "rejected": set()}
+    )
     state = ServerState()
     protocol = bound(SimpleNamespace(loaded_app=app), state, {}, loop)
     protocol.connection_made(transport)

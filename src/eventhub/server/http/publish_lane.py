@@ -1,0 +1,178 @@
+"""The publish requests of one connection that are answered at once.
+
+`RequestHandler` asks for each request whether it may take this lane. Whenever something is unusual,
+the request goes through the queue, as every other request.
+"""
+
+from collections.abc import Callable, Iterable
+
+from eventhub.server.http.connection_parts import ConnectionParts
+from eventhub.server.http.head import IncomingHead
+from eventhub.server.http.request_queue import RequestQueue
+from eventhub.server.http.request_response import STATUS_LINES
+from eventhub.server.publish.direct import CREATED, Answer, HeadKey
+from eventhub.server.publish.endpoint import METHODS
+from eventhub.server.publish.request import PREFIX, PublishRequest
+from eventhub.server.security.idle_connections import IdleConnection
+
+HEAD_BYTES = 2048
+"""The largest head that is remembered."""
+KEY = b"idempotency-key"
+VARYING = frozenset((b"content-length", KEY))
+"""Fields that may differ between requests of the same meaning."""
+_PREFIX = PREFIX.encode()
+Fields = Iterable[tuple[bytes, bytes]]
+
+
+class LaneRequest:
+    """A request of the lane, from its head to its answer. `read`: the bytes that begin with it."""
+
+    __slots__ = ("body", "head", "method", "read", "request")
+
+    def __init__(
+        self, method: str, head: IncomingHead, request: PublishRequest, read: bytes
+    ) -> None:
+        self.method = method
+        self.head = head
+        self.request = request
+        self.read = read
+        self.body = b""
+
+
+class PublishLane:
+    """The lane of one connection, whose other requests wait in `requests`."""
+
+    __slots__ = ("_client", "_direct", "_parts", "_read", "_requests", "pending")
+
+    def __init__(self, parts: ConnectionParts, requests: RequestQueue) -> None:
+        self._parts = parts
+        self._direct = parts.direct
+        self._requests = requests
+        self._client = parts.scope.peer
+        self._read = b""  # what was read last, while its first request is being parsed
+        self.pending: LaneRequest | None = None
+        """The request whose body is being parsed."""
+
+    def answer_known(self, data: bytes, connection: IdleConnection) -> bytes:
+        """Answer the requests whose heads are known byte by byte, while the connection is idle.
+
+        Returns the bytes behind them.
+        """
+        parts = self._parts
+        while self._open and (found := self._known(data)) is not None:
+            request, body, rest = found
+            if not self._direct.takes(body):
+                break
+            parts.transport.raw.write(self._publish(request, None, body))
+            idle = parts.manager.connection_limits.idle
+            idle.renew(connection, parts.admission.slot, parts.loop)
+            if not (data := rest):
+                break
+        self._read = data
+        return data
+
+    def begin(self, method: str, head: IncomingHead) -> bool:
+        """Take a request whose head was accepted before."""
+        read, self._read = self._read, b""
+        if self._open and _is_publish(method, head):
+            found = self._direct.find(self._key(method, head))
+            if found is not None:
+                self.pending = LaneRequest(method, head, found.request, read)
+        return self.pending is not None
+
+    def answer(self) -> bool:
+        """Answer the pending request, which is complete. False if it has to go another way."""
+        pending = self.pending
+        assert pending is not None
+        if not self._direct.takes(pending.body):
+            return False
+        self.pending = None
+        key = next((value for name, value in pending.head.headers if name == KEY), None)
+        if key is None and (raw := _whole_head(pending)):
+            self._direct.remember((raw, self._client), pending.request, len(pending.body))
+        self._parts.transport.write(self._publish(pending.request, key, pending.body))
+        return True
+
+    def offer(self, method: str, head: IncomingHead) -> Callable[[PublishRequest], None] | None:
+        """A function to call with the request once its head was accepted. None: of no use."""
+        if not _is_publish(method, head) or not _is_usual(head):
+            return None
+        key = self._key(method, head)
+        return lambda request: self._direct.remember(key, request)
+
+    @property
+    def _open(self) -> bool:
+        """Whether a request that begins now may be answered at once."""
+        parts = self._parts
+        return (
+            not self._requests
+            and not parts.flow.write_paused
+            and not parts.admission.full
+            and not parts.manager.hub.draining
+        )
+
+    def _known(self, data: bytes) -> tuple[PublishRequest, bytes, bytes] | None:
+        """The request at the beginning of `data`, its body, and the rest.
+
+        None unless it is whole, and its head is known.
+        """
+        end = data.find(b"\r\n\r\n") + 4
+        if (found := self._direct.find((data[:end], self._client))) is None:
+            return None
+        behind = end + found.length
+        return (found.request, data[end:behind], data[behind:]) if behind <= len(data) else None
+
+    def _key(self, method: str, head: IncomingHead) -> HeadKey:
+        lasting = [field for field in head.headers if field[0] not in VARYING]
+        return (method, head.url, self._client, *lasting)
+
+    def _publish(self, request: PublishRequest, key: bytes | None, body: bytes) -> bytes:
+        answer = self._direct.publish(request, key, body)
+        return ENCODER.encode(answer, self._parts.server_state.default_headers)
+
+
+class ResponseEncoder:
+    """Writes complete responses. It keeps the head of the most frequent one."""
+
+    __slots__ = ("_created", "_default")
+
+    def __init__(self) -> None:
+        self._default: Fields = ()
+        self._created = b""
+
+    def encode(self, answer: Answer, default_headers: Fields) -> bytes:
+        """The bytes of a response. `default_headers` is another object when it has changed."""
+        status, headers, body = answer
+        if headers is not CREATED:
+            head = _head(status, (*default_headers, *headers))
+        elif default_headers is self._default:
+            head = self._created
+        else:
+            head = self._created = _head(status, (*default_headers, *headers))
+            self._default = default_headers
+        return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
+
+
+ENCODER = ResponseEncoder()
+
+
+def _is_publish(method: str, head: IncomingHead) -> bool:
+    return method in METHODS and head.url.startswith(_PREFIX)
+
+
+def _is_usual(head: IncomingHead) -> bool:
+    size = len(head.url) + sum(len(name) + len(value) for name, value in head.headers)
+    names = {name for name, _ in head.headers}
+    return size <= HEAD_BYTES and b"content-length" in names and b"transfer-encoding" not in names
+
+
+def _whole_head(request: LaneRequest) -> bytes:
+    """The bytes of its head, if they are beyond doubt: each line ends in CRLF, and is one field."""
+    raw = request.read[: request.read.find(b"\r\n\r\n") + 4]
+    lines = len(request.head.headers) + 2
+    usual = raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r") == lines
+    return raw if usual and raw.startswith(request.method.encode()) else b""
+
+
+def _head(status: int, headers: Fields) -> bytes:
+    return STATUS_LINES[status] + b"".join(b"%b: %b\r\n" % field for field in headers)
