@@ -6,6 +6,7 @@ else is served. On a quiet loop, a request starts at once; that costs only a cou
 
 import asyncio
 from collections.abc import Callable
+from time import thread_time
 
 from eventhub.server.connections.turns import TURN_SECONDS, LoopTurns
 
@@ -13,6 +14,9 @@ AT_ONCE = 16
 """Requests that may have started without having run yet. They run in the next turn."""
 ANSWERED_AT_ONCE = 64
 """Requests that may be answered within the turn that reads them. They take some 30 µs each."""
+ANSWER_SECONDS = 2 * TURN_SECONDS
+"""CPU time that they may take together, looked at after each LOOK_EVERY of them."""
+LOOK_EVERY = 8
 REQUEST_SECONDS = TURN_SECONDS / AT_ONCE
 """CPU time that is counted for a request that waited, so AT_ONCE of them start in one turn."""
 
@@ -20,12 +24,13 @@ REQUEST_SECONDS = TURN_SECONDS / AT_ONCE
 class RequestStarts:
     """Spreads the starts of requests on one event loop."""
 
-    __slots__ = ("_answered", "_loop", "_started", "_turns")
+    __slots__ = ("_answered", "_loop", "_since", "_started", "_turns")
 
     def __init__(self, turns: LoopTurns, loop: asyncio.AbstractEventLoop) -> None:
         self._turns = turns
         self._loop = loop
         self._answered = 0  # requests that were answered within this turn
+        self._since = 0.0  # CPU time at the first of them
         self._started = 0  # requests that have not run yet
 
     def start(self, run: Callable[[], None]) -> None:
@@ -38,10 +43,14 @@ class RequestStarts:
 
     def at_once(self) -> bool:
         """Whether one more request may be answered within this turn. Counts it."""
-        if self._answered >= ANSWERED_AT_ONCE:
-            return False
         if not self._answered:
             self._loop.call_soon(self._end_turn)
+            self._since = thread_time()
+        elif self._answered >= ANSWERED_AT_ONCE or (
+            self._answered % LOOK_EVERY == 0 and thread_time() - self._since >= ANSWER_SECONDS
+        ):
+            self._answered = ANSWERED_AT_ONCE
+            return False
         self._answered += 1
         return True
 

@@ -10,7 +10,8 @@ from eventhub.server.http.connection_parts import ConnectionParts
 from eventhub.server.http.head import IncomingHead
 from eventhub.server.http.request_queue import RequestQueue
 from eventhub.server.http.request_response import STATUS_LINES
-from eventhub.server.publish.direct import CREATED, Answer, HeadKey
+from eventhub.server.messages.request_head import SPACE
+from eventhub.server.publish.direct import CREATED, HeadKey, PublishResponse
 from eventhub.server.publish.endpoint import METHODS
 from eventhub.server.publish.request import PREFIX, PublishRequest
 from eventhub.server.security.idle_connections import IdleConnection
@@ -58,23 +59,25 @@ class PublishLane:
 
         Returns the bytes behind them.
         """
-        parts = self._parts
-        while self._open and (found := self._known(data)) is not None:
-            request, body, rest = found
+        parts, begin = self._parts, 0
+        while self._open and (found := self._known(data, begin)) is not None:
+            request, body_begin, end = found
+            body = data[body_begin:end]
             if not self._direct.takes(body):
                 break
             parts.transport.raw.write(self._publish(request, None, body))
             idle = parts.manager.connection_limits.idle
             idle.renew(connection, parts.admission.slot, parts.loop)
-            if not (data := rest):
+            begin = end
+            if begin == len(data):
                 break
-        self._read = data
-        return data
+        self._read = data[begin:] if begin else data
+        return self._read
 
-    def begin(self, method: str, head: IncomingHead) -> bool:
-        """Take a request whose head was accepted before."""
+    def begin(self, method: str, head: IncomingHead, *, usual: bool) -> bool:
+        """Take a request whose head was accepted before. `usual`: HTTP/1.1, and not the last."""
         read, self._read = self._read, b""
-        if self._open and _is_publish(method, head):
+        if usual and self._open and _is_publish(method, head):
             found = self._direct.find(self._key(method, head))
             if found is not None:
                 self.pending = LaneRequest(method, head, found.request, read)
@@ -111,16 +114,16 @@ class PublishLane:
             and not parts.manager.hub.draining
         )
 
-    def _known(self, data: bytes) -> tuple[PublishRequest, bytes, bytes] | None:
-        """The request at the beginning of `data`, its body, and the rest.
+    def _known(self, data: bytes, begin: int) -> tuple[PublishRequest, int, int] | None:
+        """The request that begins here, where its body begins, and where it ends.
 
         None unless it is whole, and its head is known.
         """
-        end = data.find(b"\r\n\r\n") + 4
-        if (found := self._direct.find((data[:end], self._client))) is None:
+        body = data.find(b"\r\n\r\n", begin, begin + HEAD_BYTES) + 4
+        if (found := self._direct.find((data[begin:body], self._client))) is None:
             return None
-        behind = end + found.length
-        return (found.request, data[end:behind], data[behind:]) if behind <= len(data) else None
+        end = body + found.length
+        return (found.request, body, end) if end <= len(data) else None
 
     def _key(self, method: str, head: IncomingHead) -> HeadKey:
         lasting = [field for field in head.headers if field[0] not in VARYING]
@@ -140,7 +143,7 @@ class ResponseEncoder:
         self._default: Fields = ()
         self._created = b""
 
-    def encode(self, answer: Answer, default_headers: Fields) -> bytes:
+    def encode(self, answer: PublishResponse, default_headers: Fields) -> bytes:
         """The bytes of a response. `default_headers` is another object when it has changed."""
         status, headers, body = answer
         if headers is not CREATED:
@@ -167,11 +170,13 @@ def _is_usual(head: IncomingHead) -> bool:
 
 
 def _whole_head(request: LaneRequest) -> bytes:
-    """The bytes of its head, if they are beyond doubt: each line ends in CRLF, and is one field."""
-    raw = request.read[: request.read.find(b"\r\n\r\n") + 4]
-    lines = len(request.head.headers) + 2
-    usual = raw.count(b"\r\n") == raw.count(b"\n") == raw.count(b"\r") == lines
-    return raw if usual and raw.startswith(request.method.encode()) else b""
+    """The bytes of its head, if they have one meaning: each line ends in CRLF, and is one field."""
+    raw = request.read[: request.read.find(b"\r\n\r\n", 0, HEAD_BYTES) + 4]
+    first, *lines = raw.split(b"\r\n")
+    fields = [line.partition(b":") for line in lines[:-2]]
+    same = [(name.lower(), value.strip(SPACE)) for name, _, value in fields] == request.head.headers
+    target = b"%b %b HTTP/1.1" % (request.method.encode(), request.head.url)
+    return raw if same and first == target else b""
 
 
 def _head(status: int, headers: Fields) -> bytes:

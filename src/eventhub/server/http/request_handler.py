@@ -138,7 +138,8 @@ class RequestHandler:
         self, method: str, version: str, head: IncomingHead, *, keep_alive: bool
     ) -> None:
         self._timers.stop_head()
-        if not (keep_alive and version == "1.1" and self._lane.begin(method, head)):
+        usual = keep_alive and version == "1.1"
+        if not self._lane.begin(method, head, usual=usual):
             self._queue(method, version, head, keep_alive=keep_alive)
         self._move(HttpTrigger.HEAD_COMPLETE)
         self._transport.unread = True

@@ -36,7 +36,7 @@ HeadKey = tuple[object, ...]
 """All that the acceptance of a head depends on."""
 
 
-class Answer(NamedTuple):
+class PublishResponse(NamedTuple):
     """A complete response."""
 
     status: int
@@ -91,14 +91,14 @@ class DirectPublish:
             and self._manager.request_starts.at_once()
         )
 
-    def publish(self, request: PublishRequest, key: bytes | None, body: bytes) -> Answer:
+    def publish(self, request: PublishRequest, key: bytes | None, body: bytes) -> PublishResponse:
         """Store one event. `key`: the header Idempotency-Key. Returns the response."""
         hub, channel = self._hub, request.channel
         begin = time.perf_counter()
         try:
             receipt = self._store(request, key, body)
             headers = (*CREATED, REPLAYED) if receipt.replayed else CREATED
-            return Answer(HTTPStatus.CREATED, headers, encode_receipt(channel, receipt))
+            return PublishResponse(HTTPStatus.CREATED, headers, encode_receipt(channel, receipt))
         except EventHubError as error:
             return _problem(error)
         finally:
@@ -142,7 +142,7 @@ def _is_usual(request: PublishRequest) -> bool:
     )
 
 
-def _problem(error: EventHubError) -> Answer:
+def _problem(error: EventHubError) -> PublishResponse:
     problem = ProblemResponse(error)
     headers = [field for field in problem.raw_headers if field[0] != b"content-length"]
-    return Answer(problem.status_code, headers, bytes(problem.body))
+    return PublishResponse(problem.status_code, headers, bytes(problem.body))

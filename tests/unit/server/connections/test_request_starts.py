@@ -4,7 +4,16 @@ the loop begins.
 
 from itertools import pairwise
 
-from eventhub.server.connections.request_starts import AT_ONCE, RequestStarts
+import pytest
+
+from eventhub.server.connections import request_starts
+from eventhub.server.connections.request_starts import (
+    ANSWER_SECONDS,
+    ANSWERED_AT_ONCE,
+    AT_ONCE,
+    LOOK_EVERY,
+    RequestStarts,
+)
 from eventhub.server.connections.turns import LOOP_TURNS_BETWEEN, LoopTurns
 from tests.harness.clock import Clock
 
@@ -65,3 +74,25 @@ def test_one_that_comes_while_others_wait_is_not_behind_all_of_them() -> None:
     requests.clock.turn()
     assert -1 in requests.ran
     assert len(requests.ran) < MANY
+
+
+def answered_in_a_turn(starts: RequestStarts) -> int:
+    return next(number for number in range(10_000) if not starts.at_once())
+
+
+def test_so_many_are_answered_in_each_turn_and_no_more() -> None:
+    requests = Requests()
+    for _ in range(3):
+        assert answered_in_a_turn(requests.starts) == ANSWERED_AT_ONCE
+        assert not requests.starts.at_once()
+        requests.clock.turn()
+
+
+def test_fewer_are_answered_when_they_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = Requests()
+    used = iter(number * ANSWER_SECONDS for number in range(100))
+    monkeypatch.setattr(request_starts, "thread_time", lambda: next(used))
+    assert answered_in_a_turn(requests.starts) == LOOK_EVERY
+    assert not requests.starts.at_once()
+    requests.clock.turn()
+    assert answered_in_a_turn(requests.starts) == LOOK_EVERY

@@ -217,3 +217,36 @@ async def test_an_idle_connection_that_has_published_is_the_youngest() -> None:
         idle.make_room()
         assert second.transport.ended or second.transport.closed
         assert not first.transport.closed
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        post(version="1.0"),
+        post("raw.a", EVENT, "Connection: close"),
+        post().replace(b"POST /", b"POST  /"),
+        post().replace(b"\r\n", b"\n", 1),
+        post("raw.a", EVENT, "A: 1\r\n 2"),
+    ],
+    ids=["HTTP/1.0", "the last request", "two spaces", "a bare line feed", "a folded header"],
+)
+@in_loop
+async def test_the_bytes_of_one_head_are_never_those_of_the_next(first: bytes) -> None:
+    """Two requests in one read: the lane knows the second, and must not learn the first as it."""
+    async with running() as node:
+        connection = await primed(node, post())
+        connection.send(first + post())
+        await asyncio.sleep(0)
+        known = [key[0] for key in connection.protocol.direct._heads if key[0] != "POST"]
+        assert first[: -len(EVENT)] not in known
+        assert set(known) <= {post()[: -len(EVENT)]}
+
+
+@in_loop
+async def test_a_known_head_is_known_with_this_length_only() -> None:
+    async with running() as node:
+        connection = await primed(node, post())
+        for body in (EVENT, b"1", EVENT, b"23", b"4", EVENT + b" "):
+            assert connection.send(post(body=body)).count(b"HTTP/1.1 201") == 1
+        stored = [EVENT, EVENT, b"1", EVENT, b"23", b"4", EVENT]
+        assert await node.stored("raw.a") == stored

@@ -27,7 +27,7 @@ class Requests:
         self.coalescing = ResponseTransport(self.transport, loop)
         self.called: list[str] = []
         tasks: set[asyncio.Task[None]] = set()
-        starts = RequestStarts(LoopTurns(loop))
+        starts = RequestStarts(LoopTurns(loop), loop)
         self.queue = RequestQueue(self.app, starts, tasks, loop, self.flow)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
