@@ -39,7 +39,7 @@ class Verdict:
     seconds: float = 0
 
     def __str__(self) -> str:
-        by = f" ({self.by})" if self.by else ""
+        by = f" ({self.by}, {self.seconds:.1f} s)" if self.by else ""
         place = f"{self.mutant.file}:{self.mutant.line}"
         return f"{place}: {self.verdict}{by} in {self.mutant}"
 
