@@ -5,42 +5,51 @@ It lists those that no test notices; see README.md beside this file.
 
 import argparse
 import os
-import random
 import subprocess
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+import time
+from collections.abc import Iterable
 
 import pytest
 
-from tests.mutation.areas import AREAS, area_of
+from tests.mutation import changed
+from tests.mutation.areas import AREAS
 from tests.mutation.baseline import Baseline
 from tests.mutation.children import muted
 from tests.mutation.cold import ColdServer
 from tests.mutation.equivalents import equivalents, stale
 from tests.mutation.judge import Judge, Limits
-from tests.mutation.mutants import Mutant, mutants_of
 from tests.mutation.report import summary
+from tests.mutation.selection import Selection, chosen, grouped
 from tests.mutation.settings import ENVIRONMENT, ROOT, arguments
+
+STALE = 3
+"""Exit code: an entry of equivalent.toml fits no mutant."""
+AT_CHANCE = 60
+"""Mutants of one area that are tried where git does not know what has changed."""
 
 
 def main() -> int:
-    """Run it; 1 if equivalent.toml does not fit the code."""
+    """Run it. 0 unless an entry of equivalent.toml fits no mutant, or the tool itself failed."""
     options = _options()
-    if len(options.what) > 1 and not options.tests:
-        return max(_apart(each) for each in options.what)
+    if options.since == "auto":
+        return _changed(options)
+    groups = grouped(options.what or AREAS)
+    if len(groups) > 1:
+        return max(_apart(each, options, options.minutes) for each in groups)
     if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):
         command = [sys.executable, "-m", "tests.mutation", *sys.argv[1:]]
         os.execve(sys.executable, command, {**os.environ, **ENVIRONMENT})
-    return _judge(options)
+    return _judge(groups[0], options)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__)
     areas = ", ".join(AREAS)
-    parser.add_argument("what", nargs="*", default=list(AREAS), help=f"files, or areas: {areas}")
-    parser.add_argument("--tests", nargs="+", help="test files or folders; else the area's")
+    parser.add_argument("what", nargs="*", help=f"source files, or areas: {areas}; or else all")
+    parser.add_argument("--tests", nargs="+", help="test files or folders; or else the area's")
     parser.add_argument("--lines", help="only these, such as 10-25 or 17")
+    parser.add_argument("--since", help="only lines changed since this commit; auto: some commits")
     parser.add_argument("--sample", type=int, help="so many mutants, drawn by chance")
     parser.add_argument("--seed", type=int, default=1, help="another sample")
     parser.add_argument("--minutes", type=float, default=60, help="begin no mutant after")
@@ -49,68 +58,61 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _apart(what: str) -> int:
-    """One area or file, with the same options, in a process of its own."""
-    others = [each for each in sys.argv[1:] if each not in AREAS and not each.endswith(".py")]
-    command = [sys.executable, "-m", "tests.mutation", what, *others]
+def _changed(options: argparse.Namespace) -> int:
+    """What the last commits touched, in the time that is given. Survivors are told, and fail
+    nothing: whether one matters is for people to say.
+    """
+    options.since = changed.earlier()
+    if options.since is None:
+        area = sorted(AREAS)[changed.seed() % len(AREAS)]
+        options.sample, options.seed = AT_CHANCE, changed.seed()
+        return int(_apart([area], options, options.minutes) == STALE)
+    end = time.monotonic() + options.minutes * 60
+    groups = grouped(sorted(changed.changed_lines(options.since)))
+    codes = []
+    for index, group in enumerate(groups):
+        minutes = (end - time.monotonic()) / 60
+        if minutes > 0:
+            codes.append(_apart(group, options, minutes / (len(groups) - index)))
+    return int(STALE in codes)
+
+
+def _apart(group: Iterable[str], options: argparse.Namespace, minutes: float) -> int:
+    """One area, with the same options, in a process of its own."""
+    command = [sys.executable, "-m", "tests.mutation", *group, "--minutes", str(minutes)]
+    for name in ("lines", "since", "sample", "seed", "jobs"):
+        if (value := getattr(options, name)) is not None:
+            command += [f"--{name}", str(value)]
+    command += ["--all"] if options.all else []
+    command += ["--tests", *options.tests] if options.tests else []
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def _judge(options: argparse.Namespace) -> int:
-    files, tests, left_out = _chosen(options)
-    mutants = [each for file in files for each in mutants_of(ROOT / file)]
-    entries = stale(mutants, files)
+def _judge(group: list[str], options: argparse.Namespace) -> int:
+    selection = Selection.of(group, options.tests)
+    mutants = selection.mutants()
+    entries = stale(mutants, selection.files)
     known = {each.name for each in equivalents()}
+    tried = chosen([each for each in mutants if each.name not in known], options)
     screen = os.fdopen(muted(), "w")
     sys.stderr = screen
 
     def say(line: str) -> None:
         print(line, file=screen, flush=True)
 
-    chosen = _sample([each for each in mutants if each.name not in known], options)
-    what = " ".join(options.what)
-    say(f"{what}: {len(files)} files, {len(mutants)} mutants, {len(chosen)} of them tried")
-    cold, baseline = ColdServer(), Baseline(files)
-    judge = Judge(chosen, Limits(options.minutes, options.jobs, options.all), baseline, cold, say)
+    files = len(selection.files)
+    say(f"{' '.join(group)}: {files} files, {len(mutants)} mutants, {len(tried)} of them tried")
+    cold, baseline = ColdServer(), Baseline(selection.files)
+    judge = Judge(tried, Limits(options.minutes, options.jobs, options.all), baseline, cold, say)
     baseline.start()
-    code = pytest.main(arguments(tests, *left_out), plugins=[judge])
+    code = pytest.main(arguments(selection.tests, *selection.left_out), plugins=[judge])
     cold.close()
     say(summary(judge.verdicts))
     for entry in entries:
         say(f"stale in equivalent.toml: {entry}")
     if code:
         say(f"pytest ended: {code}")
-    return int(bool(entries or code))
-
-
-def _chosen(options: argparse.Namespace) -> tuple[list[str], list[str], list[str]]:
-    """Files, their tests, and what pytest leaves out of these."""
-    files, areas = [], []
-    for each in options.what:
-        if each in AREAS:
-            areas.append(AREAS[each])
-            files += AREAS[each].files()
-        else:
-            file = str(Path(each).resolve().relative_to(ROOT))
-            files.append(file)
-            areas.append(AREAS[area_of(file)])
-    if options.tests:
-        return files, options.tests, []
-    tests = [path for area in areas for path in area.test_paths()]
-    deselected = [area.deselect for area in areas if area.deselect]
-    return files, tests, ["-k", f"not ({deselected[0]})"] if deselected else []
-
-
-def _sample(mutants: Sequence[Mutant], options: argparse.Namespace) -> list[Mutant]:
-    """In the order of the code."""
-    if options.lines:
-        first, _, last = options.lines.partition("-")
-        lines = range(int(first), int(last or first) + 1)
-        mutants = [each for each in mutants if each.line in lines]
-    if options.sample and options.sample < len(mutants):
-        chosen = random.Random(options.seed).sample(range(len(mutants)), options.sample)
-        mutants = [mutants[index] for index in sorted(chosen)]
-    return list(mutants)
+    return STALE if entries else int(code != 0)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 import json
 import os
+import select
+import signal
 import tempfile
 import time
 from collections import defaultdict
@@ -17,6 +19,8 @@ from tests.mutation.settings import ROOT
 PATIENCE = 3.0
 """Seconds that a test may sleep, or calculate, beyond a multiple of its own."""
 MULTIPLE = 5
+ALL = 600
+"""Seconds for all tests of an area."""
 BUCKETS = (0.01, 0.03, 0.1, 0.3, 1, 3)
 """Seconds: tests in one bucket are equally fast, so that their order is the same in each run."""
 
@@ -146,9 +150,19 @@ def _elsewhere(measure: Callable[[], dict[str, object]]) -> dict[str, object]:
                 os._exit(0)
             finally:
                 os._exit(1)
-        _, status = os.waitpid(pid, 0)
-        if status:
-            raise RuntimeError(f"the tests ended their process: {status}")
+        if status := _awaited(pid):
+            raise RuntimeError(f"the tests ended their process, or took too long: {status}")
         file.seek(0)
         found: dict[str, object] = json.load(file)
         return found
+
+
+def _awaited(pid: int) -> int:
+    """How a process ends, which it does in bounded time."""
+    watch = os.pidfd_open(pid)
+    try:
+        if not select.select([watch], [], [], ALL)[0]:
+            os.kill(pid, signal.SIGKILL)
+        return os.waitpid(pid, 0)[1]
+    finally:
+        os.close(watch)
