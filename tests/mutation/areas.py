@@ -43,7 +43,7 @@ AREAS = {
     "presence": Area(("presence",), ("unit/presence",)),
     "auth": Area(("auth",), ("unit/auth", "unit/server/security")),
     "events": Area(("events",), ("unit/events",)),
-    "common": Area(("common",), ("unit/common",)),
+    "common": Area(("common", "errors.py"), ("unit/common", "unit/test_errors.py")),
     "frames": Area(
         ("server/websocket/frame_parser.py", "server/websocket/state.py", "delivery/encoding.py"),
         ("unit/server/websocket", "unit/delivery/test_encoding.py"),
@@ -56,16 +56,19 @@ AREAS = {
     "connections": Area(("server/connections",), ("unit/server/connections",)),
     "security": Area(("server/security",), ("unit/server/security",)),
     "memory": Area(
-        ("brokers/memory.py", "brokers/retained.py", "brokers/idempotency.py"),
+        ("brokers/*.py",),
         ("unit/brokers/test_memory.py", "unit/brokers/test_retained.py", *CONTRACT),
         SERVERS,
     ),
     "sqlite": Area(("brokers/sqlite",), ("unit/brokers/sqlite", *CONTRACT), SERVERS),
     "redis": Area(("brokers/redis",), ("unit/brokers/redis", *CONTRACT), "nats"),
     "nats": Area(("brokers/nats",), ("unit/brokers/nats", *CONTRACT), "redis"),
-    "config": Area(("config",), ("unit/config", "unit/cli")),
+    "config": Area(("config", "cli"), ("unit/config", "unit/cli")),
     "metrics": Area(("observability",), ("unit/observability",)),
-    "process": Area(("server/process", "server/startup_checks.py"), ("unit/server/process",)),
+    "process": Area(
+        ("server/process", "server/*.py"),
+        ("unit/server/process", "unit/server/test_startup_checks.py"),
+    ),
 }
 
 

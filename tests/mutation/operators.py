@@ -56,6 +56,10 @@ def change_arguments(node: cst.Call) -> Iterable[cst.CSTNode]:
         left_out = len(changed.args) < len(node.args)
         if exempt(argument) or exempt(argument.value) or (left_out and argument.keyword is None):
             continue
+        *others, last = changed.args or (None,)
+        if left_out and last is not None:
+            last = last.with_changes(comma=cst.MaybeSentinel.DEFAULT)
+            changed = changed.with_changes(args=[*others, last])
         yield changed
 
 
