@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
-.PHONY: serve test pytest proofs nodes-proof chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest proofs nodes-proof chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
@@ -64,6 +64,9 @@ EXAMPLES = 300
 
 mutants: $(VENV)/test.stamp ## Faults that no test notices: `make mutants AREA=auth`, or all areas (tests/mutation/README.md)
 	$(BIN)/python -m tests.mutation $(AREA)
+
+mutants-of-change: $(VENV)/test.stamp ## The same for the lines that the last commits touched; it reports, and fails nothing; ten minutes at most
+	-timeout 600 $(BIN)/python -m tests.mutation --since auto --minutes 6 --jobs 2
 
 lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ time (a timer that the kernel keeps for it, so that a busy machine is no fault),
 longer than its tests do: then the mutant is noticed, too.
 """
 
+import ctypes
 import json
 import os
 import selectors
@@ -17,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+PR_SET_PDEATHSIG = 1
+"""Linux: the signal that a process gets when its parent ends."""
 TICK = 0.1
 """Seconds between two looks at those that sleep."""
 
@@ -116,6 +119,7 @@ def answer(pipe: int, judge: Callable[[], dict[str, Any]]) -> NoReturn:
     """Say who this process is and what it finds, then end."""
     try:
         os.setpgid(0, 0)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.write(pipe, b"%d\n" % os.getpid())
         found = judge()
         found["seconds"] = time.process_time()

@@ -1,7 +1,7 @@
 """What is changed: mutmut's operators, and those that it lacks.
 
-mutmut's are taken as they are, but for arguments and strings, where several of its mutants are one
-fault. Ours are faults that people make and mutmut does not: a call or a `raise` that is missing, a
+mutmut's are taken as they are, but for arguments, strings and assignments, where several of its
+mutants are one fault. Ours are faults that people make and mutmut does not: a call or a `raise` that is missing, a
 condition the wrong way round, `max` for `min`.
 """
 
@@ -68,9 +68,20 @@ def _changed(node: cst.Call, changed: cst.Call) -> cst.Arg:
     return next((was for was, now in pairs if was is not now), node.args[-1])
 
 
+def change_assignment(node: cst.Assign | cst.AnnAssign) -> Iterable[cst.CSTNode]:
+    """mutmut's, but for values that other operators change, and keys of dicts that are sets."""
+    match node:
+        case cst.Assign(value=cst.BaseNumber() | cst.BaseString() | cst.Name("True" | "False")):
+            return ()
+        case cst.Assign(targets=[cst.AssignTarget(cst.Subscript())], value=cst.Name("None")):
+            return ()
+    return mutators.operator_assignment(node)
+
+
 REPLACED: dict[object, Operator] = {
     mutators.operator_string: change_string,
     mutators.operator_arg_removal: change_arguments,
+    mutators.operator_assignment: change_assignment,
 }
 OPERATORS: list[tuple[type, Operator]] = [
     *((kind, REPLACED.get(each, each)) for kind, each in mutators.mutation_operators),
