@@ -1,8 +1,8 @@
 """What is changed: mutmut's operators, and those that it lacks.
 
 mutmut's are taken as they are, but for arguments, strings and assignments, where several of its
-mutants are one fault. Ours are faults that people make and mutmut does not: a call or a `raise` that is missing, a
-condition the wrong way round, `max` for `min`.
+mutants are one fault. Ours are faults that people make and mutmut does not: a call or a `raise`
+that is missing, a condition the wrong way round, `max` for `min`.
 """
 
 from collections.abc import Callable, Iterable
