@@ -23,11 +23,12 @@ channels:
   newest: {{history: {{events: 100000}}, slow: latest}}
   lossy: {{history: {{events: 100000}}, slow: drop}}
 """
-PAD = "x" * 500
-ROUNDS = 120
-PER_ROUND = 100
+PAD = "x" * 2000
+EVENT_BYTES = 2200
+ROUNDS = 90
+PER_ROUND = 40
 TOTAL = ROUNDS * PER_ROUND
-"""Events of about 600 bytes: 7 MB, many times what the server's buffer and both kernels' hold."""
+"""Events of at most EVENT_BYTES: 7 MB, many times what the server's buffer and both kernels' hold."""
 
 
 class Stalled:
@@ -83,7 +84,7 @@ def flood(hub: EventHubServer, channel: str) -> None:
         for number in range(ROUNDS):
             publish(hub, channel, number * PER_ROUND, PER_ROUND)
             if number % 8 == 7:  # a scrape takes longer than a round
-                assert buffered(hub) < 2 * BUFFER + PER_ROUND * 700, (
+                assert buffered(hub) < 2 * BUFFER + PER_ROUND * EVENT_BYTES, (
                     "the bound and one tick's events"
                 )
             first = number * PER_ROUND
