@@ -28,7 +28,7 @@ EVENT_BYTES = 2200
 ROUNDS = 90
 PER_ROUND = 40
 TOTAL = ROUNDS * PER_ROUND
-"""Events of at most EVENT_BYTES: 7 MB, many times what the server's buffer and both kernels' hold."""
+"""Events of at most EVENT_BYTES: 7 MB, many times what the server and both kernels hold."""
 
 
 class Stalled:
