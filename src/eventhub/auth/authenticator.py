@@ -32,7 +32,7 @@ class Authenticator:
         self.blocks = Blocks()
 
     def forget(self) -> None:
-        """Forget what was verified, because the keys have changed."""
+        """Forget all verified credentials, because the keys have changed."""
         self._known.clear()
         self._size = 0
 

@@ -95,7 +95,9 @@ class Blocks:
         blocked = until > now
         since = now
         if (known := self._decisions.get(target)) is not None:
-            since = max(now, known.since + 1)  # the latest one, whatever other nodes' clocks say
+            since = max(
+                now, known.since + 1
+            )  # the latest decision, even if the clocks of other nodes differ
             if known.blocked or not blocked:
                 until = max(until, known.until)
         decision = BlockDecision(target, since, until, blocked)

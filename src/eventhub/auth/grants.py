@@ -1,4 +1,4 @@
-"""What a principal may do in which channels: channel patterns by action.
+"""The rights of a principal: channel patterns for each action.
 
 In a pattern, `*` stands for any one token, and a final `>` for one token or more, as in subjects of
 NATS. `chat.*` covers `chat.lobby` and not `chat.lobby.side`. `iot.greenhouse.>` covers every

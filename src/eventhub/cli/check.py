@@ -28,7 +28,7 @@ def check(config: ConfigFile = None) -> None:
     except ConfigurationError as error:
         refuse(error)
     if "auth" in settings.model_fields_set and not settings.auth.configured:
-        warn("auth names nobody, so no credentials are taken and everybody may do everything")
+        warn("auth has neither keys nor tokens, so every client may do everything")
     if ignored := ignored_variables():
         warn(f"ignored {', '.join(ignored)}: {IGNORED_REASON}")
     source = file or "the built-in sample configuration"

@@ -45,7 +45,7 @@ def new_api_key(
     )
     if not (subscribe or publish or presence or operator):
         warn(f"this key may do nothing; {GRANT_HINT}, or --operator")
-    typer.echo(f"# The key, shown once; whoever has it is {name}:\n{key}\n")
+    typer.echo(f"# The key, shown once. It gives its holder the rights of {name}:\n{key}\n")
     typer.echo("# For eventhub.yaml, below auth: keys:")
     typer.echo(
         yaml.safe_dump([entry], sort_keys=False, default_flow_style=None, width=200), nl=False

@@ -1,6 +1,6 @@
 """The nesting depth of JSON, checked before a parser reads it.
 
-Parsers have limits that differ between versions of Python. What the server accepts must not differ.
+Parsers have limits that differ between versions of Python. The server's limit must not.
 """
 
 import re

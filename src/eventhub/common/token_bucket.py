@@ -47,7 +47,7 @@ class TokenBucket:
         self._full = (full if full > now_ms else now_ms) + count * 1000 / self._rate
 
     def idle(self, now_ms: float) -> bool:
-        """Whether it is full, as if nothing had ever been taken."""
+        """Whether the bucket is full."""
         return self._full <= now_ms
 
     def wait(self, now_ms: float) -> float:

@@ -27,7 +27,7 @@ Failure = tuple[Write, Exception]
 
 
 def write_all_plainly(writes: list[Write], data: bytes) -> list[Failure]:
-    """Call every write with the bytes. Returns those that raised."""
+    """Call every write with the bytes. Returns the writes that raised."""
     failures: list[Failure] = []
     for write in writes:
         try:

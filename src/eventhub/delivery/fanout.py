@@ -132,7 +132,7 @@ class Fanout:
         self._live.setdefault(encoding, {})[key] = write
 
     def remove(self, key: Hashable, encoding: Encoding) -> bool:
-        """Remove a subscriber. It gets nothing more, not even what is queued. False if not live."""
+        """Remove a subscriber. It gets nothing more, not even queued writes. False if not live."""
         writes = self._live.get(encoding)
         if writes is None or (write := writes.pop(key, None)) is None:
             return False
@@ -161,7 +161,9 @@ class Fanout:
         cost = 1 + len(data) // WRITE_BYTES
         count = max(1, limit // cost)
         targets = queued.targets[queued.at : queued.at + count]
-        queued.at += count  # advance before writing: after an error, nobody is written to twice
+        queued.at += (
+            count  # advance before writing: so after an error, no subscriber is written to twice
+        )
         if self._removed:
             targets = [write for write in targets if self._removed.get(write, -1) < queued.number]
         failures = write_all(targets, data)

@@ -208,7 +208,7 @@ class Feed:
     # Delivery to the live subscribers
 
     def _resume(self) -> None:
-        """Deliver what is waiting, or ask for the history that is missing."""
+        """Deliver waiting events, or ask for the missing history."""
         continuity = self.continuity
         if continuity.delivered is None:
             return

@@ -35,7 +35,7 @@ class ConnectionWriter(Protocol):
         ...
 
     def abort(self) -> None:
-        """Close the connection at once, and drop what is buffered."""
+        """Close the connection at once, and drop its buffer."""
         ...
 
 

@@ -25,11 +25,11 @@ seconds to arrive.
 """
 
 Asked = tuple[Feed, Position | Earliest | Last | Age, int]
-"""What is read: the history of a feed, since when, in which generation of the feed."""
+"""A request for history: the feed, the start, and the feed's generation."""
 
 Spawn = Callable[[Coroutine[Any, Any, None], str, Callable[[EventHubError], None]], None]
 Later = Callable[[float, Callable[[], None]], object]
-"""Calls back after so many seconds."""
+"""Calls back after this many seconds."""
 
 log = structlog.get_logger("eventhub.reads")
 

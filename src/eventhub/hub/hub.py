@@ -198,7 +198,7 @@ class Hub:
     # Status
 
     def unready(self) -> dict[str, str]:
-        """What is not ready, and why."""
+        """The parts that are not ready, each with the reason."""
         reasons = {}
         if self._tasks.group is None:
             reasons["hub"] = "ended" if self.ended else "not started"

@@ -134,7 +134,7 @@ class Metrics:
         )
         yield _simple(
             "eventhub_refused_total",
-            "What a limit refused, or made to wait",
+            "Requests that a limit refused or delayed",
             _keyed(self._refused),
             ("limit",),
         )
@@ -170,7 +170,7 @@ class Metrics:
         yield _histogram("eventhub_broker_publish_seconds", broker, {(): self._broker}, ())
         yield _histogram(
             "eventhub_loop_delay_seconds",
-            "How late the event loop comes to what is due",
+            "How late the event loop runs a timer",
             {(): self._delays},
             (),
         )

@@ -31,7 +31,8 @@ def serve(settings: Settings, directory: Path) -> None:
     check_workers(settings)
     raise_descriptors()
     certificates = open_certificates(settings, directory)
-    # Made for several workers, too: a fault is reported once, and they share what it imports.
+    # Made for several workers, too: then a fault is reported once, and workers share the imported
+    # modules.
     app = Application(settings, directory, certificates=certificates)
     sockets = listen(settings)
     if settings.workers == 1:

@@ -17,17 +17,17 @@ def check_workers(settings: Settings) -> None:
     if settings.workers > 1 and not scheme.startswith(SHARED_BROKERS):
         raise ConfigurationError(
             f"workers is {settings.workers}, and broker is {scheme}://, which belongs to one "
-            "process: who listens at one worker would miss what is published at another. "
+            "process: subscribers of one worker would miss events that another one publishes. "
             "Use a broker that they share (redis://, nats://), or one worker."
         )
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raise ConfigurationError if anybody on the network could use the server."""
+    """Raise ConfigurationError if every client on the network could use the server."""
     if not (settings.loopback or settings.insecure or settings.auth.configured):
         raise ConfigurationError(
             f"host is {settings.host}, which other machines can reach, and no authentication is "
-            "configured: anybody there could publish and listen. Configure `auth` "
+            "configured: every client there could publish and subscribe. Configure `auth` "
             "(`eventhub key new` makes a key for it), keep to 127.0.0.1, or say --insecure "
             "(EVENTHUB_INSECURE=true) if the network is trusted."
         )

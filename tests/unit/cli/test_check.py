@@ -49,7 +49,7 @@ def test_schema_files_are_relative_to_the_configuration_file(
 
 def test_check_warns_if_auth_has_no_keys(tmp_path: Path) -> None:
     (tmp_path / "eventhub.yaml").write_text("auth: {}")
-    assert "auth names nobody" in run("check").stderr
+    assert "auth has neither keys nor tokens" in run("check").stderr
     assert not run("check", "--config", "/dev/null").stderr
 
 

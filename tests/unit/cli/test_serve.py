@@ -31,7 +31,7 @@ def test_serve_warns_once_about_ignored_variables(started: Started) -> None:
         ),
         (
             "{algorithm: ES256, file: eventhub.yaml}",
-            "it is not the PEM of a public key, which ES256 needs",
+            "it is not the PEM of a public key; ES256 needs one",
         ),
         ("{algorithm: HS256, secret: 2718281828}", "auth.tokens.keys.0.secret: "),
     ],

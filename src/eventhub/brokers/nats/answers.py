@@ -1,4 +1,4 @@
-"""What NATS answers to a request, and what a failed connection means. No I/O."""
+"""The meaning of NATS's answers and of failed connections. No I/O."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ NOT_SENT = -1
 NO_MESSAGE = 10037
 NOT_FOUND = 10059
 CONNECTION_ERRORS = (Error, OSError, RuntimeError)
-"""What the client library raises when the connection is lost. uvloop raises RuntimeError for a
+"""Exceptions of the client library when the connection is lost. uvloop raises RuntimeError for a
 transport that closed before the client noticed.
 """
 LOST = "the connection to the NATS server was lost"
@@ -40,14 +40,14 @@ Answer = dict[str, Any] | Exception
 def read_answer(message: Msg | None) -> Answer:
     """The answer in a message, or the error that it means. None stands for a lost connection."""
     if message is None:
-        return BrokerUnavailable(f"{LOST}; what was under way may be stored or not")
+        return BrokerUnavailable(f"{LOST}; events that were under way may be stored or not")
     if message.headers and message.headers.get("Status") == str(NO_RESPONDERS):
         return JetStreamError(NO_RESPONDERS, "no JetStream stream takes it")
     try:
         answer: dict[str, Any] = dict(orjson.loads(message.data))
     except (ValueError, TypeError):
         return BrokerUnavailable(
-            "JetStream's answer cannot be read; what was under way may be stored or not"
+            "JetStream's answer cannot be read; events that were under way may be stored or not"
         )
     if error := answer.get("error"):
         return JetStreamError(

@@ -40,7 +40,7 @@ WAITING_BYTES = 128 * 1024 * 1024
 RETRY_SECONDS = 0.1
 BACKOFF_SECONDS = (0.05, 2.0)
 FAILING_TICKS = 10
-"""With several servers: after so many ticks with a fault, another server is tried."""
+"""With several servers: after this many ticks with a fault, the broker tries another server."""
 
 
 class NatsBroker:

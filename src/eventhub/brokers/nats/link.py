@@ -86,9 +86,9 @@ class NatsLink:
     async def ping(self) -> None:
         """Ask the server for a sign of life. Must not be cancelled. Raises BrokerUnavailable.
 
-        An answer proves nothing about what was sent before: the client's pings overtake what it
-        has not flushed. After a cancellation the client would take the late answer for that of
-        another ping.
+        An answer proves nothing about earlier messages, because the client's pings overtake
+        messages that it has not flushed. After a cancellation the client would take the late answer
+        for that of another ping.
         """
         if self.closed.is_set():
             raise BrokerUnavailable(LOST)

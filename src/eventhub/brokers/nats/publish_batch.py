@@ -193,7 +193,7 @@ class PublishBatch:
     async def _complete_key_records(self, session: NatsSession) -> None:
         """Add the positions to the keys' records.
 
-        Where that fails, the server's memory of message ids has to do.
+        If that fails, only the server's memory of message ids prevents a second copy.
         """
         writes = []
         for index, claim in self._claims.items():

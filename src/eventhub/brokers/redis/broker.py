@@ -40,8 +40,8 @@ DOUBT_LOOKUP_SECONDS = 0.1
 REFRESH_SECONDS = 300.0
 """Time between two refreshes of the metadata of subscribed channels, which would expire."""
 KEEP_SECONDS = 6 * 3600.0
-"""A channel without events gets metadata once it has been subscribed to for so long. Without
-metadata its position is known for a day (log.lua).
+"""A channel without events gets metadata after a subscription of this length. Without metadata its
+position is known for a day (log.lua).
 """
 REFRESH_CHANNELS = 500
 """Channels refreshed before other work gets a turn."""
@@ -264,7 +264,7 @@ class RedisBroker:
     async def _refresh(self) -> None:
         """Keep the metadata of subscribed channels from expiring.
 
-        Without metadata the next event would come as if after a loss.
+        Without metadata, the next event would look like the first after a loss.
         """
         while True:
             await asyncio.sleep(REFRESH_SECONDS)

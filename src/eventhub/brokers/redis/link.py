@@ -107,7 +107,7 @@ class RedisLink(asyncio.Protocol):
         return reply
 
     def close(self, reason: str) -> None:
-        """End it now. What is on its way may never arrive."""
+        """End the connection now. Bytes on their way may never arrive."""
         self._end(LinkLost(reason))
 
     # asyncio.Protocol

@@ -38,7 +38,7 @@ class WriteTransaction:
         return log
 
     def apply(self) -> None:
-        """The transaction is on disk: change what is known."""
+        """The transaction is on disk: apply its changes to the logs."""
         logs = self._logs
         logs.channels.update(self.touched)
         logs.next_channel = self.next_channel

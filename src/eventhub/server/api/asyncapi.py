@@ -54,8 +54,8 @@ SERVER_MESSAGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "goodbye": ({"code": TEXT, "message": TEXT, "reconnect_in": SECONDS}, {}),
     "pong": ({}, {"ref": REF}),
 }
-"""What the server sends besides events: required fields, then optional ones (PROTOCOL.md, "Server
-to client").
+"""Messages of the server other than events: required fields, then optional ones (PROTOCOL.md,
+"Server to client").
 """
 
 

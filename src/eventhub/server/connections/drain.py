@@ -59,7 +59,7 @@ class Drain:
 
     @property
     def refusing(self) -> bool:
-        """New connections are to go to another node."""
+        """New connections must go to another node."""
         return self._hub.draining and not self.alone
 
     def begin(self, workers: int = 1) -> None:
@@ -127,7 +127,7 @@ class Drain:
             log.warning(
                 "cut_off",
                 connections=len(self._connections),
-                reason="did not take what was due, nor leave, in time",
+                reason="neither read its data nor left in time",
             )
             self.cut_off()
 

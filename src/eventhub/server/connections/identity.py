@@ -1,4 +1,4 @@
-"""Who is at the other end of an open connection."""
+"""The identity of an open connection's client."""
 
 import secrets
 from typing import Protocol

@@ -45,7 +45,7 @@ milliseconds, tcpi_bytes_acked.
 class OutgoingBytes(NamedTuple):
     """Bytes written to a peer and taken by its kernel.
 
-    `silent`: for how many seconds that kernel has acknowledged none of the retransmissions.
+    `silent`: seconds in which that kernel has acknowledged none of the retransmissions.
     """
 
     written: int
@@ -105,7 +105,7 @@ class Liveness:
         more, self._taken = out.taken > self._taken, out.taken
         if out.silent > 2 * timeouts.heartbeat:
             return PingTimeout(
-                "nothing of what was sent again was acknowledged "
+                "the client's machine acknowledged no retransmission "
                 f"for {2 * timeouts.heartbeat:g} seconds"
             )
         if heard or self._asked < 0:
@@ -115,7 +115,7 @@ class Liveness:
                 self._since = now
             elif now >= self._since + max(timeouts.stalled, timeouts.heartbeat):
                 text = (
-                    "nothing of what waits for the client was taken "
+                    "the client took none of the data that waits for it "
                     f"for {timeouts.stalled:g} seconds (limits.stalled_seconds)"
                 )
                 return PingTimeout(text).with_limit("stalled_seconds")

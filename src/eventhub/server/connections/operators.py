@@ -119,7 +119,7 @@ class Operators:
         return True
 
     def blocks(self) -> dict[str, Any]:
-        """List who is blocked, and until when."""
+        """List the blocks, each with its end."""
         current = self._current_blocks(self._hub.now())
         return {"blocks": [_shown(decision) for decision in current]}
 

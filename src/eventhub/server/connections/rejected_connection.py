@@ -8,7 +8,7 @@ LINGER_SECONDS = 1.0
 
 
 class RejectedConnection(asyncio.Protocol):
-    """Sends a last answer, and then discards for a moment what the client sends.
+    """Sends a last answer, and then discards the client's bytes for a moment.
 
     Unread bytes would make the kernel reset the connection, and the client would not see the
     answer.

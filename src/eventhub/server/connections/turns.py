@@ -147,7 +147,7 @@ class LoopTurns:
         _, _, start, act = heappop(self._waiting)
         self._clock = max(self._clock, start)
         if not self._waiting:
-            # Nobody waits: a client that was served goes before one that arrives after it.
+            # No client waits. A client that was served goes before one that arrives after it.
             self._clock = max(self._clock, self._latest)
         return act
 

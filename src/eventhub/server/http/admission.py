@@ -10,7 +10,7 @@ PROBED_PATHS = (b"/livez", b"/metrics")
 HEALTH_PROBE_SECONDS = 1.0
 """Time that a health probe has for its request."""
 UNREAD_SECONDS = 2.0
-"""Time that it then has to read the answer."""
+"""Time that a health probe has to read its answer."""
 
 
 class Admission:

@@ -194,7 +194,7 @@ class RequestHandler:
             self._shell.hand_over(head, tail)
 
     def fail(self, error: EventHubError) -> None:
-        """What comes is no request, or no body: parse no more.
+        """The bytes are no request, or no body: parse no more.
 
         The error is sent behind the answers that are due. A fault of a body is raised by the
         application that reads it.
@@ -248,7 +248,7 @@ class RequestHandler:
         """The answer of the first request is complete."""
         self._requests.remove_first()
         if self._admission.probe:
-            # later: by then what the kernel takes is written
+            # later, when the kernel has taken its part of the answer
             self._loop.call_soon(self._admission.probe_answered)
             self._timers.start_head(UNREAD_SECONDS, self._transport.abort)
         if self._transport.raw.is_closing():

@@ -51,7 +51,7 @@ class RequestQueue:
 
     @property
     def backlogged(self) -> bool:
-        """Requests, or many bytes of a body, wait: the socket is not to be read."""
+        """Requests, or many bytes of a body, wait: the socket must not be read."""
         newest = self.newest
         return len(self._unanswered) > 1 or (
             newest is not None and len(newest.body) > HIGH_WATER_LIMIT

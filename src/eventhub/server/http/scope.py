@@ -19,7 +19,7 @@ ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 
 class ConnectionScope:
-    """What the scopes of one connection share. `counted`: it counts under its client's address."""
+    """The shared part of one connection's scopes. `counted`: under its client's address."""
 
     __slots__ = ("_client", "_extensions", "_scheme", "_server", "_state", "peer")
 

@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 
 class HttpState(Enum):
-    """What the server does with the next bytes, and how long it waits for them."""
+    """How the server handles the next bytes, and how long it waits for them."""
 
     __hash__ = object.__hash__  # by identity: Enum hashes the name, in Python, for each look-up
 
@@ -44,7 +44,7 @@ class HttpTrigger(Enum):
     LAST_CALL = auto()
     """The server is about to stop."""
     STOPPED = auto()
-    """The client ended its half of the connection, or sent what is no request or no body."""
+    """The client ended its half of the connection, or sent malformed data."""
     DETACHED = auto()
 
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 LAST_CALL_SECONDS = 1.0
-"""What an idle connection has for another request when the server stops: it may be on its way."""
+"""Time for another request on an idle connection when the server stops: one may be on its way."""
 DISCARDING_SECONDS = 1.0
-"""What the rest of a body has once its request was answered. Then the connection closes."""
+"""Time for the rest of a body after its request was answered. Then the connection closes."""
 
 
 class RequestTimers:
@@ -41,7 +41,7 @@ class RequestTimers:
         self._wait = self._loop.call_later(seconds, over)
 
     def stop_wait(self) -> None:
-        """What was waited for has come, or the connection ends."""
+        """The awaited bytes have come, or the connection ends."""
         if self._wait is not None:
             self._wait.cancel()
             self._wait = None

@@ -213,7 +213,7 @@ class Supervisor:
         except BaseException:
             log.exception("worker_failed", worker=worker.slot.number)
         finally:
-            os._exit(code)  # what is above on the stack belongs to the supervisor
+            os._exit(code)  # the frames above on the stack belong to the supervisor
 
     def _ready(self, pid: int) -> None:
         if (worker := self._running.get(pid)) is None:
@@ -284,7 +284,7 @@ class Supervisor:
     def _stop(self) -> None:
         self._deadline = time.monotonic() + self._drain_seconds + MARGIN_SECONDS
         for worker in self._workers:
-            worker.slot.close()  # otherwise the kernel would accept connections for nobody
+            worker.slot.close()  # else the kernel would accept connections
         for pid in self._running:
             os.kill(pid, signal.SIGTERM)
 

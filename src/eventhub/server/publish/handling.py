@@ -29,7 +29,7 @@ class Handling(StrEnum):
     STRICT = "strict"
     """207 if some events were refused, 422 if all were."""
     LENIENT = "lenient"
-    """200 whatever was refused, for producers that would otherwise send all events again."""
+    """Always 200, for producers that would otherwise send all events again."""
 
 
 def handling_of(prefer: bytes | None, query: bytes) -> Handling:

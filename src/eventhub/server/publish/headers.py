@@ -97,7 +97,7 @@ def attributes_of(headers: Mapping[bytes, bytes]) -> dict[str, str] | None:
 
 
 def _content_codings(value: bytes) -> str:
-    """The codings of a Content-Encoding (RFC 9110, 8.4) but for `identity`, which does nothing."""
+    """The codings of a Content-Encoding (RFC 9110, 8.4), without `identity`."""
     names = (name.strip().lower() for name in value.decode("latin-1").split(","))
     return ", ".join(name[:40] for name in names if name not in ("", "identity"))
 

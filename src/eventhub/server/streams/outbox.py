@@ -97,7 +97,7 @@ class Outbox:
         self._time_out()
 
     def discard(self) -> None:
-        """Drop the rest: nobody takes it any more."""
+        """Drop the rest, because no sender takes it any more."""
         self._closed = True
         self._chunks.clear()
         self.size = 0

@@ -11,8 +11,8 @@ from eventhub.session.commands import Subscribe
 from eventhub.session.session import Session
 
 CACHE_BUSTERS = ("_", "r")
-"""Parameters with a random number, which polyfills of EventSource add: old versions of Yaffle's,
-and those that use jQuery. They are ignored.
+"""Parameters with a random number, which are ignored. Polyfills of EventSource add them: old
+versions of Yaffle's, and polyfills that use jQuery.
 """
 
 
