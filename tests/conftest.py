@@ -14,6 +14,20 @@ from tests import SETTINGS
 from tests.harness.eventhub import EventHubServer
 
 Start = Callable[..., EventHubServer]
+LONGEST = {
+    name: place
+    for place, name in enumerate(
+        (
+            "test_nodes.py",
+            "test_auth.py",
+            "test_shutdown.py",
+            "test_attacks.py",
+            "test_workers.py",
+            "test_limits.py",
+            "test_slow_readers.py",
+        )
+    )
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -40,8 +54,8 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The file that takes longest is begun first: nobody shall wait for it alone in the end."""
-    items.sort(key=lambda item: item.path.name != "test_nodes.py")
+    """The files that take longest are begun first: nobody shall wait for one alone in the end."""
+    items.sort(key=lambda item: LONGEST.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
