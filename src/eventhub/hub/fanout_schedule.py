@@ -28,7 +28,10 @@ class FanoutSchedule:
         wrote: Callable[[Feed, list[Event], float], None],
         progressed: Callable[[Feed], None],
         failed: Callable[[str, Exception], None],
+        *,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self._clock = clock
         self._wrote = wrote
         self._progressed = progressed
         self._failed = failed
@@ -37,7 +40,7 @@ class FanoutSchedule:
 
     def add(self, feed: Feed) -> None:
         """Write in two ticks, so that events that arrive together are written together."""
-        self._dirty.setdefault(feed, time.perf_counter())
+        self._dirty.setdefault(feed, self._clock())
         if not self._scheduled:
             self._scheduled = True
             loop = asyncio.get_running_loop()
@@ -51,7 +54,7 @@ class FanoutSchedule:
                 room -= feed.live.advance(min(room, SLICE_WRITES))
                 if events := feed.live.written:
                     feed.live.written = []
-                    self._wrote(feed, events, time.perf_counter() - begin)
+                    self._wrote(feed, events, self._clock() - begin)
                 if feed.live.due:
                     self._dirty[feed] = begin  # last: every other channel has its turn first
                 feed.flushed()

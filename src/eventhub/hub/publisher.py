@@ -1,7 +1,7 @@
 """Stores and announces events through the broker, and counts the results."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eventhub.brokers.base import Broker
 from eventhub.common.faults import Faults
@@ -14,23 +14,31 @@ from eventhub.observability.tracing import PublishSpan
 class Publisher:
     """Publishes validated events."""
 
-    def __init__(self, broker: Broker, metrics: Metrics, faults: Faults) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        metrics: Metrics,
+        faults: Faults,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._broker = broker
         self._metrics = metrics
         self._faults = faults
+        self._clock = clock
 
     async def publish(
         self, events: Sequence[NewEvent], traces: Sequence[PublishSpan]
     ) -> Sequence[Receipt | EventHubError]:
         """Store and announce events. Returns a result for each. Raises BrokerUnavailable."""
-        begin = time.perf_counter()
+        begin = self._clock()
         try:
             if traces:
                 results = await self._store_traced(events, traces)
             else:
                 results = await self._broker.publish(events)
         finally:  # a refusal of the broker is an answer, too
-            self._metrics.stored(time.perf_counter() - begin)
+            self._metrics.stored(self._clock() - begin)
         try:
             self._count(events, results)
         except Exception as error:  # the events are stored even if counting them fails
