@@ -10,9 +10,9 @@ import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from eventhub.brokers.base import PAGE_BYTES, Deliver, OnGap, OnMessage
+from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.brokers.idempotency import KEY_AGE, data_digest
-from eventhub.brokers.retained import RetainedEvents
+from eventhub.brokers.memory_log import Ledger, MemoryLog, read_page
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
@@ -33,72 +33,6 @@ EVENT_OVERHEAD = 250
 SWEEP_SECONDS = 30
 RESCAN_MILLISECONDS = 1000
 """Pause after a search that found no channel to forget."""
-
-
-class Ledger:
-    """The bytes that all logs hold together."""
-
-    __slots__ = ("bytes",)
-
-    def __init__(self) -> None:
-        self.bytes = 0
-
-
-class MemoryLog:
-    """One channel's events. Those up to offset `trimmed` are gone, `tip` is the newest offset."""
-
-    __slots__ = ("bytes", "events", "ledger", "retention", "tip", "trimmed")
-
-    def __init__(self, retention: Retention, floor: int, ledger: Ledger) -> None:
-        self.events = RetainedEvents()
-        self.ledger = ledger
-        self.retention = retention
-        self.tip = self.trimmed = floor
-        self.bytes = 0
-
-    def extend(self, events: Sequence[Event]) -> None:
-        """Append events with consecutive offsets."""
-        self.tip = events[-1].offset
-        if self.retention.events == 0:
-            self.trimmed = self.tip
-            return
-        self.events.extend(events)
-        size = sum([len(event.data) for event in events]) + EVENT_OVERHEAD * len(events)
-        self.bytes += size
-        self.ledger.bytes += size
-        self.trim(len(self.events) - self.retention.events)
-        self.expire(events[-1].time)
-
-    def append(self, event: Event) -> None:
-        """Append the event with the next offset."""
-        self.tip = event.offset
-        if self.retention.events == 0:
-            self.trimmed = self.tip
-            return
-        self.events.append(event)
-        size = len(event.data) + EVENT_OVERHEAD
-        self.bytes += size
-        self.ledger.bytes += size
-        if len(self.events) > self.retention.events:
-            self.trim(1)
-        self.expire(event.time)
-
-    def trim(self, count: int) -> None:
-        """Forget the `count` oldest events."""
-        size = 0
-        for _ in range(count):
-            gone = self.events.pop_oldest()
-            self.trimmed = gone.offset
-            size += len(gone.data) + EVENT_OVERHEAD
-        self.bytes -= size
-        self.ledger.bytes -= size
-
-    def expire(self, now: int) -> None:
-        """Forget events beyond the age of retention."""
-        if self.retention.age is not None:
-            oldest = now - self.retention.age
-            while self.events and self.events[0].time < oldest:
-                self.trim(1)
 
 
 class MemoryBroker:
@@ -156,7 +90,7 @@ class MemoryBroker:
     ) -> HistoryPage:
         log = self._logs.get(channel) or self._new_log(channel)
         log.expire(self._clock())
-        return _read(log, Position(self._epoch, log.tip), since, limit, self._clock())
+        return read_page(log, Position(self._epoch, log.tip), since, limit, self._clock())
 
     async def subscribe(self, channel: str) -> Position:
         begin = self._subscribed.setdefault(channel, self._floor)
@@ -287,36 +221,6 @@ class MemoryBroker:
             len(self._keys) >= self._max_keys or next(iter(self._keys.values()))[0].time < oldest
         ):
             self._keys.popitem(last=False)
-
-
-def _read(
-    log: MemoryLog, end: Position, since: Position | Earliest | Last | Age, limit: int, now: int
-) -> HistoryPage:
-    """A page of `log`. Its cost is that of the page and, for an age, of a binary search."""
-    lost = None
-    offset = log.trimmed
-    match since:
-        case Position() if since.epoch != end.epoch or since.offset > end.offset:
-            lost = "reset"
-        case Position() if since.offset < log.trimmed:
-            lost = "expired"
-        case Position():
-            offset = since.offset
-        case Last() if since.count < len(log.events):
-            offset = log.tip - since.count
-        case Age():
-            offset = log.trimmed + log.events.first_since(now - since.milliseconds)
-        case _:
-            pass
-    index = offset - log.trimmed  # offsets of one log are consecutive
-    events: list[Event] = []
-    size = 0
-    while index < len(log.events) and len(events) < limit and size < PAGE_BYTES:
-        event = log.events[index]
-        events.append(event)
-        size += len(event.data)
-        index += 1
-    return HistoryPage(Position(end.epoch, offset), events, end, lost)
 
 
 def _ignore(event: Event) -> None:

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from eventhub.brokers.memory import EVENT_OVERHEAD, MemoryBroker
+from eventhub.brokers.memory import MemoryBroker
+from eventhub.brokers.memory_log import EVENT_OVERHEAD
 from eventhub.brokers.retained import RetainedEvents
 from eventhub.errors import TooManyChannels
 from eventhub.events.channel_types import Retention
