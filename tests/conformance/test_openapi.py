@@ -25,7 +25,7 @@ from tests.harness.clients import SECONDS, http
 from tests.harness.credentials import SECRET, token
 from tests.harness.eventhub import EventHubServer
 
-EXAMPLES = int(SETTINGS.get("EVENTHUB_TEST_EXAMPLES", "12"))
+EXAMPLES = int(SETTINGS.get("EVENTHUB_TEST_EXAMPLES", "8"))
 CHECKS = [
     not_a_server_error, status_code_conformance, content_type_conformance,
     response_headers_conformance, response_schema_conformance,

@@ -4,7 +4,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -325,6 +325,14 @@ def test_pings_are_no_message_for_which_a_mute_client_is_kept(start: Start) -> N
         assert close_code(sock) == 4408
 
 
+@pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
+    """A server for what begins and does not end, shared."""
+    config = "limits: {body_seconds: 1}"
+    with EventHubServer(tmp_path_factory.mktemp("impatient"), config) as server:
+        yield server
+
+
 @pytest.mark.parametrize(
     "begun",
     [
@@ -334,17 +342,15 @@ def test_pings_are_no_message_for_which_a_mute_client_is_kept(start: Start) -> N
         masked(b'{"type":', final=False) + masked(b"mid", opcode=9),
     ],
 )
-def test_a_message_that_begins_must_end(start: Start, begun: bytes) -> None:
-    hub = start("limits: {body_seconds: 1}")
-    with upgrade(hub.port, "?channel=chat.a") as sock:
+def test_a_message_that_begins_must_end(impatient: EventHubServer, begun: bytes) -> None:
+    with upgrade(impatient.port, "?channel=chat.a") as sock:
         sock.sendall(begun)
         assert close_code(sock) == 4408
 
 
-def test_a_large_message_over_a_slow_line_has_the_time_it_needs(start: Start) -> None:
-    hub = start("limits: {body_seconds: 1}")
+def test_a_large_message_over_a_slow_line_has_the_time_it_needs(impatient: EventHubServer) -> None:
     message = masked(b'{"type":"ping","ref":"' + b"x" * 12_000 + b'"}')
-    with upgrade(hub.port, "?channel=chat.a") as sock:
+    with upgrade(impatient.port, "?channel=chat.a") as sock:
         frame(sock), frame(sock)
         for begin in range(0, len(message), 3000):
             sock.sendall(message[begin : begin + 3000])
@@ -354,9 +360,8 @@ def test_a_large_message_over_a_slow_line_has_the_time_it_needs(start: Start) ->
         )
 
 
-def test_a_body_that_dribbles_is_given_up(start: Start) -> None:
-    hub = start("limits: {body_seconds: 1}")
-    with raw(hub.port) as sock:
+def test_a_body_that_dribbles_is_given_up(impatient: EventHubServer) -> None:
+    with raw(impatient.port) as sock:
         begun, answer = time.monotonic(), b""
         sock.sendall(
             b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n"
