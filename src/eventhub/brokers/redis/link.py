@@ -172,7 +172,8 @@ def _name(error: Exception) -> str:
 
     A server that requires a client certificate says so after the handshake (RFC 8446, 4.4.2.4).
     """
-    return (isinstance(error, ssl.SSLError) and error.reason) or type(error).__name__
+    alert = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
+    return alert or type(error).__name__
 
 
 def ignore(_: Any) -> None:

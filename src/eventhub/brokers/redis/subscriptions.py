@@ -13,7 +13,6 @@ They are ignored: a subscriber that has returned reads the log only after its ow
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -71,7 +70,7 @@ class ShardSubscriptions:
         self._owner, self._probe, self._commands = owner, probe, commands
         self._link: RedisLink | None = None
         self._by_topic: dict[bytes, ShardSubscription] = {}
-        self._unsubscribing: Counter[bytes] = Counter()  # UNSUBSCRIBEs without a confirmation
+        self._unsubscribing: set[bytes] = set()  # those without a confirmation
 
     def connected(self, link: RedisLink) -> None:
         """Subscribe to everything over a new connection."""
@@ -118,7 +117,7 @@ class ShardSubscriptions:
         elif kind == b"refused":
             self._on_refused(push[1])
         elif topic in self._unsubscribing:
-            self._unsubscribing -= Counter((topic,))
+            self._unsubscribing.remove(topic)
         elif (subscription := self._by_topic.get(topic)) is not None:
             subscription.confirmed = False  # the server ended it, because its slot moved
             self._owner.masters_may_have_changed()
@@ -167,5 +166,5 @@ class ShardSubscriptions:
 
     def _unsubscribe(self, topic: bytes) -> None:
         if self._link is not None:
-            self._unsubscribing[topic] += 1
+            self._unsubscribing.add(topic)
             self._link.write(pack(self._commands.unsubscribe, topic))

@@ -1,79 +1,18 @@
 """brokers/redis/publisher.py: how publishes are grouped, and what refusals do."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import pytest
 
 from eventhub.brokers.redis.channel_queue import CALL_EVENTS
 from eventhub.brokers.redis.link import ErrorReply, LinkLost
 from eventhub.brokers.redis.publisher import RedisPublisher
-from eventhub.brokers.redis.url import ServerAddress
 from eventhub.errors import (
     BrokerUnavailable,
-    EventHubError,
     IdempotencyConflict,
 )
 from eventhub.events.event import NewEvent, Position, Receipt
-
-
-class Server:
-    """Takes script calls and answers when a test says so: a CommandRouter and the link it gives."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[list[NewEvent], Callable[[Any], None]]] = []
-        self.up = True
-        self.refusals: list[str] = []
-        self._events: list[NewEvent] = []
-
-    def link(self, channel: str, redirect: ServerAddress | None = None) -> Any:
-        return self if self.up else None
-
-    def refused(self, channel: str, error: ErrorReply) -> None:
-        self.refusals.append(error.code)
-
-    def arguments(self, channel: str, events: Sequence[NewEvent]) -> Sequence[str | bytes | int]:
-        self._events = list(events)
-        return []
-
-    def unavailable_reason(self) -> str | None:
-        return None if self.up else "away"
-
-    def send(self, command: bytes, done: Callable[[Any], None]) -> None:
-        self.calls.append((self._events, done))
-
-    def answer(self, reply: Any) -> None:
-        self.calls.pop(0)[1](reply)
-
-
-Publish = Callable[..., "asyncio.Task[Sequence[Receipt | EventHubError]]"]
-
-
-def publishing(
-    scenario: Callable[[Server, RedisPublisher, Publish], Awaitable[None]], timeout: float = 5.0
-) -> None:
-    async def main() -> None:
-        server = Server()
-        publisher = RedisPublisher(server, timeout)
-
-        def publish(
-            *texts: str, channel: str = "c", key: str | None = None
-        ) -> "asyncio.Task[Sequence[Receipt | EventHubError]]":
-            return asyncio.create_task(
-                publisher.publish(
-                    [NewEvent(channel, text.encode(), 1, None, key) for text in texts]
-                )
-            )
-
-        await scenario(server, publisher, publish)
-
-    asyncio.run(main())
-
-
-async def turns() -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
+from tests.unit.brokers.redis.publishing import Publish, Server, publishing, turns
 
 
 def test_publishes_of_a_tick_share_a_call_and_those_that_come_meanwhile_the_next() -> None:
