@@ -26,6 +26,11 @@ class Broker:
             raise self._outcome
         return self._outcome
 
+    def publish_now(self, event: NewEvent) -> Receipt | EventHubError:
+        self._node.now += 2
+        assert not isinstance(self._outcome, Exception)
+        return self._outcome[0]
+
 
 class Metrics:
     """Metrics that take notes. Counting published events may fail."""
@@ -86,6 +91,9 @@ class Node:
             self.faults,
             clock=lambda: self.now,
         )
+
+    def publish_now(self, channel: str) -> Receipt | EventHubError:
+        return self.publisher.publish_now(NewEvent(channel, b"1", 0))
 
     def publish(self, *channels: str, spans: Sequence[Span] = ()) -> Results:
         events = [NewEvent(channel, b"1", 0) for channel in channels]
@@ -194,3 +202,31 @@ def test_delays_and_answers_are_counted() -> None:
     node.publisher.delayed("publish_rate")
     node.publisher.answered("chat.a.b", 0.5)
     assert node.metrics.notes == [("refused", "publish_rate"), ("answered", "chat", 0.5)]
+
+
+def test_an_event_that_is_stored_at_once_is_counted_and_measured() -> None:
+    stored = receipt(1)
+    node = Node([stored])
+    assert node.publish_now("chat.a.b") is stored
+    assert node.metrics.notes == [("stored", 2), ("published", "chat", 1)]
+
+
+def test_an_event_that_is_replayed_at_once_is_only_measured() -> None:
+    node = Node([receipt(1, replayed=True)])
+    node.publish_now("chat.a")
+    assert node.metrics.notes == [("stored", 2)]
+
+
+def test_an_event_that_is_rejected_at_once_is_counted_with_its_code() -> None:
+    error = InvalidEvent("unfit")
+    node = Node([error])
+    assert node.publish_now("chat.a") is error
+    assert node.metrics.notes == [("stored", 2), ("rejected", "chat", "invalid_event")]
+
+
+def test_an_error_while_counting_an_event_that_is_stored_at_once_is_noted() -> None:
+    stored = receipt(1)
+    node = Node([stored])
+    node.metrics.fault = ZeroDivisionError("a fault of ours")
+    assert node.publish_now("chat.a") is stored
+    assert node.faults.counts == {"metrics": 1}

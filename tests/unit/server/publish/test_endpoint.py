@@ -27,6 +27,7 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.endpoint import EVENTS_PER_GROUP, PublishEndpoint
 from eventhub.server.publish.handling import DETAILED_REFUSALS
 from eventhub.server.publish.ndjson import LINES_PER_GROUP
+from eventhub.server.publish.request import PublishRequest
 from eventhub.server.security.authentication import Authentication
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -384,3 +385,35 @@ def test_an_array_of_which_nothing_is_stored_is_refused_as_a_whole() -> None:
     broker.fault = BrokerUnavailable("away")
     assert node.post(json.dumps([json.loads(EVENT)] * (2 * EVENTS_PER_GROUP))).status_code == 503
     assert broker.sizes == [EVENTS_PER_GROUP]
+
+
+@pytest.mark.parametrize(
+    ("content", "events"),
+    [
+        (EVENT, [1]),
+        ("1", [1]),
+        (f"[{EVENT},1,{EVENT},{{}}]", [4]),
+        ("[1,2]", [2]),
+        ("[]", [0]),
+        ("[1,}", []),
+    ],
+)
+def test_a_producer_pays_for_each_event_whether_it_is_stored_or_refused(
+    content: str, events: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid: list[int] = []
+    monkeypatch.setattr(PublishRequest, "pay", lambda _, count: paid.append(count))
+    Node().post(content)
+    assert paid == events
+
+
+def test_in_an_array_with_refused_items_each_result_is_that_of_its_item() -> None:
+    node = Node()
+    items = [EVENT if number % 3 else "1" for number in range(9)]
+    key = {"idempotency-key": "k"}
+    first, again = (node.post(f"[{','.join(items)}]", **key).json() for _ in range(2))
+    codes = [result.get("error", {}).get("code") for result in first["results"]]
+    assert codes == [None if number % 3 else "invalid_event" for number in range(9)]
+    assert (first["accepted"], first["rejected"]) == (6, 3)
+    assert again["results"] == first["results"], "a retry stores nothing again"
+    assert len(node.broker._logs["chat.a"].events) == 6

@@ -1,0 +1,250 @@
+"""Publishes that are answered at once: which requests may be, and what they are answered with."""
+
+import json
+from typing import Any
+
+import pytest
+
+from eventhub.auth.grants import EVERYTHING
+from eventhub.auth.principal import ANYONE, CredentialKind, Principal
+from eventhub.events.event import Earliest
+from eventhub.server.publish import direct
+from eventhub.server.publish.direct import CREATED, AcceptedHead, DirectPublish, PublishResponse
+from eventhub.server.publish.endpoint import SMALL_EVENT_BYTES
+from eventhub.server.publish.request import PublishRequest
+from tests.harness.loop import in_loop
+from tests.unit.server.connections.manager_builder import build
+
+EVENT = b'{"sender":"ana","text":"oi"}'
+
+
+class Node:
+    """A node with a memory broker, and what it counted."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.manager = build(**settings)
+        self.direct = DirectPublish(self.manager)
+        self.rejected: list[tuple[str, str]] = []
+        self.answered: list[str] = []
+        publisher: Any = self.manager.hub.publisher
+        publisher.rejected = lambda channel, error: self.rejected.append((channel, error.code))
+        publisher.answered = lambda channel, seconds: self.answered.append(channel)
+
+    def request(
+        self,
+        headers: dict[bytes, bytes] | None = None,
+        query: bytes = b"",
+        principal: Principal = ANYONE,
+    ) -> PublishRequest:
+        headers = headers or {}
+        scope: dict[str, Any] = {
+            "path": "/v1/channels/chat.a",
+            "query_string": query,
+            "headers": list(headers.items()),
+            "client": ("127.0.0.1", 1),
+        }
+        return PublishRequest(self.manager, scope, headers, principal)
+
+    def publish(
+        self,
+        body: bytes = EVENT,
+        key: bytes | None = None,
+        request: PublishRequest | None = None,
+    ) -> PublishResponse:
+        return self.direct.publish(request or self.request(), key, body)
+
+
+def code(response: PublishResponse) -> tuple[int, str]:
+    return response.status, json.loads(response.body)["code"]
+
+
+# Heads
+
+
+@in_loop
+async def test_a_head_that_was_accepted_is_found_with_its_length() -> None:
+    node = Node()
+    request = node.request({b"content-type": b"application/json"})
+    node.direct.remember(("head",), request, 28)
+    assert node.direct.find(("head",)) == AcceptedHead(request, 28)
+    assert node.direct.find(("other",)) is None
+
+
+@in_loop
+async def test_when_keys_change_all_heads_are_forgotten() -> None:
+    node = Node()
+    node.direct.remember(("head",), node.request())
+    node.manager.authentication.generation += 1
+    assert node.direct.find(("head",)) is None
+    node.direct.remember(("head",), node.request())
+    assert node.direct.find(("head",)) is not None, "the new keys are known"
+
+
+@in_loop
+async def test_the_oldest_head_is_forgotten_beyond_the_bound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(direct, "HEADS", 2)
+    node = Node()
+    for name in "abc":
+        node.direct.remember((name,), node.request())
+    assert [node.direct.find((name,)) is not None for name in "abc"] == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ({b"traceparent": b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}, b""),
+        ({b"prefer": b"wait=5"}, b""),
+        ({b"expect": b"100-continue"}, b""),
+        ({}, b"handling=lenient"),
+        ({b"content-type": b"application/x-ndjson"}, b""),
+        (
+            {b"ce-id": b"1", b"ce-source": b"s", b"ce-specversion": b"1.0", b"ce-type": b"t"},
+            b"",
+        ),
+        ({b"content-type": b"multipart/form-data"}, b""),
+    ],
+)
+@in_loop
+async def test_an_unusual_head_is_not_remembered(headers: dict[bytes, bytes], query: bytes) -> None:
+    node = Node()
+    node.direct.remember(("head",), node.request(headers, query))
+    assert node.direct.find(("head",)) is None
+
+
+@in_loop
+async def test_with_tracing_no_head_is_remembered() -> None:
+    node = Node()
+    request = node.request()
+    node.manager.hub.tracing = object()  # type: ignore[assignment]  # it is only looked for
+    traced = DirectPublish(node.manager)
+    traced.remember(("head",), request)
+    assert traced.find(("head",)) is None
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("body", "taken"),
+    [
+        (b"", False),
+        (EVENT, True),
+        (b" \r\n\t" + EVENT, True),
+        (b'"text"', True),
+        (b"[1]", False),
+        (b" \r\n\t[1]", False),
+        (b"1" * SMALL_EVENT_BYTES, True),
+        (b"1" * (SMALL_EVENT_BYTES + 1), False),
+        (b"{" + b" " * SMALL_EVENT_BYTES, False),
+    ],
+)
+@in_loop
+async def test_a_body_of_one_small_event_is_taken(body: bytes, *, taken: bool) -> None:
+    assert Node().direct.takes(body) is taken
+
+
+@in_loop
+async def test_nothing_is_taken_while_publishers_wait_or_the_node_stops() -> None:
+    node = Node()
+    node.manager.hub.backpressure.fell_behind("chat.b")
+    assert not node.direct.takes(EVENT)
+    node.manager.hub.backpressure.caught_up("chat.b")
+    assert node.direct.takes(EVENT)
+    node.manager.hub.closing = True
+    assert not node.direct.takes(EVENT)
+
+
+@in_loop
+async def test_a_turn_of_the_loop_answers_a_bounded_number_of_requests() -> None:
+    node = Node()
+    assert not all(node.direct.takes(EVENT) for _ in range(10_000))
+
+
+# Answers
+
+
+@in_loop
+async def test_an_event_is_stored_and_answered_with_its_id() -> None:
+    node = Node()
+    response = node.publish()
+    (stored,) = (await node.manager.hub.history("chat.a", Earliest(), 10)).events
+    assert (response.status, response.headers, stored.data) == (201, CREATED, EVENT)
+    answer = json.loads(response.body)
+    assert (answer["id"], answer["channel"]) == (str(stored.position), "chat.a")
+    assert (node.answered, node.rejected) == (["chat.a"], [])
+
+
+@in_loop
+async def test_a_repeated_key_is_answered_as_replayed_and_stored_once() -> None:
+    node = Node()
+    first, again = node.publish(key=b"k"), node.publish(key=b"k")
+    other = node.publish(key=b"k2")
+    assert first.body == again.body != other.body
+    names = [{name for name, _ in response.headers} for response in (first, again)]
+    assert [b"idempotent-replayed" in found for found in names] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("body", "key", "expected"),
+    [
+        (b"{}", None, (422, "invalid_event")),
+        (b"{", None, (400, "invalid_json")),
+        (EVENT, b"a b", (400, "invalid_request")),
+    ],
+)
+@in_loop
+async def test_a_refused_event_is_answered_with_a_problem_and_counted_once(
+    body: bytes, key: bytes | None, expected: tuple[int, str]
+) -> None:
+    node = Node()
+    response = node.publish(body, key)
+    assert code(response) == expected
+    assert b"content-length" not in dict(response.headers)
+    assert dict(response.headers)[b"content-type"] == b"application/problem+json"
+    assert node.rejected == [("chat.a", expected[1])]
+    assert node.answered == ["chat.a"]
+
+
+@in_loop
+async def test_a_key_that_is_used_for_other_data_is_a_conflict() -> None:
+    node = Node()
+    node.publish(key=b"k")
+    conflict = node.publish(b'{"sender":"ben","text":"oi"}', b"k")
+    assert code(conflict) == (422, "idempotency_conflict")
+    assert node.rejected == [("chat.a", "idempotency_conflict")]
+
+
+@in_loop
+async def test_an_expired_principal_is_refused() -> None:
+    node = Node()
+    expired = Principal(CredentialKind.TOKEN, "ana", EVERYTHING, expires=1)
+    response = node.publish(request=node.request(principal=expired))
+    assert code(response) == (401, "token_expired")
+    assert node.rejected == [("chat.a", "token_expired")]
+
+
+@in_loop
+async def test_an_event_is_charged_even_if_it_is_refused() -> None:
+    node = Node()
+    slow = Principal(CredentialKind.TOKEN, "ana", EVERYTHING, rate=1)
+    request = node.request(principal=slow)
+    answers = [node.publish(b"{}", request=request).status for _ in range(50)]
+    assert answers[0] == 422
+    assert answers[-1] == 429
+
+
+@in_loop
+async def test_an_unexpected_error_is_noted_and_answered_as_internal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = Node()
+
+    def fault(_: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(node.manager.hub, "publish_now", fault)
+    assert code(node.publish()) == (500, "internal")
+    assert node.rejected == [("chat.a", "internal")]
+    assert node.manager.hub.faults.counts == {"publish": 1}
