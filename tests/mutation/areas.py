@@ -56,14 +56,14 @@ AREAS = {
     "connections": Area(("server/connections",), ("unit/server/connections",)),
     "security": Area(("server/security",), ("unit/server/security",)),
     "memory": Area(
-        ("brokers/*.py",),
+        ("brokers/memory.py", "brokers/retained.py", "brokers/[bir]*.py"),
         ("unit/brokers/test_memory.py", "unit/brokers/test_retained.py", *CONTRACT),
         SERVERS,
     ),
     "sqlite": Area(("brokers/sqlite",), ("unit/brokers/sqlite", *CONTRACT), SERVERS),
     "redis": Area(("brokers/redis",), ("unit/brokers/redis", *CONTRACT), "nats"),
     "nats": Area(("brokers/nats",), ("unit/brokers/nats", *CONTRACT), "redis"),
-    "config": Area(("config", "cli"), ("unit/config", "unit/cli")),
+    "config": Area(("config", "cli", "brokers/factory.py"), ("unit/config", "unit/cli")),
     "metrics": Area(("observability",), ("unit/observability",)),
     "process": Area(
         ("server/process", "server/*.py"),

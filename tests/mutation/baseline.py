@@ -95,6 +95,17 @@ class Baseline:
         own = f"test_{Path(file).stem}.py::"
         return sorted(found, key=lambda test: (self.times[test].bucket, own not in test, test))
 
+    def beside(self, tests: Iterable[str], file: str) -> list[str]:
+        """The tests in the file's own test files."""
+        stem = f"/test_{Path(file).stem}"
+        folders = {each.rpartition("/")[0] for each in tests}
+        found = [
+            test
+            for test in self.times
+            if stem in test and test.rpartition("/")[0] in folders and test not in self.failed
+        ]
+        return sorted(found, key=lambda test: (self.times[test].bucket, test))
+
     def all_lines(self, file: str) -> list[int]:
         return sorted(self.tests.get(file, {}))
 

@@ -68,8 +68,7 @@ def exempt(node: cst.CSTNode) -> bool:
 def is_prose(node: cst.CSTNode) -> bool:
     """A text for people. Bytes are none."""
     if isinstance(node, cst.BaseString):
-        text = "".join(_parts(node))
-        return not re.match("[rR]?[bB]", text) and PROSE.search(text) is not None
+        return PROSE.search("".join(_parts(node))) is not None
     return False
 
 
@@ -83,5 +82,5 @@ def _parts(node: cst.CSTNode) -> Iterator[str]:
                 part.value if isinstance(part, cst.FormattedStringText) else "0"
                 for part in node.parts
             )
-        case cst.SimpleString():
+        case cst.SimpleString() if "b" not in node.prefix:
             yield node.value

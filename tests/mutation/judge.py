@@ -150,9 +150,12 @@ class Judge(Determined):
     # What runs on import
 
     def _cold_tests(self, mutant: Mutant, tests: list[str]) -> list[str]:
-        """Those that run the line, then those that run anything of the file."""
+        """Those that run the line, those of the file's own test file, which may only look at a
+        value, then those that run anything of the file.
+        """
         others = self.baseline.order(mutant.file, self.baseline.all_lines(mutant.file))
-        return self._bounded(list(dict.fromkeys([*tests, *others])))
+        beside = self.baseline.beside([*tests, *others], mutant.file)
+        return self._bounded(list(dict.fromkeys([*tests, *beside, *others])))
 
     def _judge_cold(self, end: float) -> None:
         while self._later:

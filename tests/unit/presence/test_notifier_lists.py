@@ -1,0 +1,109 @@
+"""Every watcher's list, in any order of events."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from eventhub.delivery.subscriber import Subscriber
+from tests.harness.wire import Wire
+from tests.unit.presence.room import CROWD, Room, small_sizes
+
+
+@pytest.fixture(autouse=True)
+def _small() -> Iterator[None]:
+    with small_sizes():
+        yield
+
+
+class Lists(RuleBasedStateMachine):
+    """Every watcher keeps the list as PROTOCOL.md says; once all is told, whoever has room has the
+    right one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.room = Room()
+        self.held: list[str] = []
+        self.lists: dict[Subscriber, tuple[Wire, list[str] | None]] = {}
+
+    @rule(member=st.sampled_from([f"m{number}" for number in range(9)]))
+    def come(self, member: str) -> None:
+        self.held.append(member)
+        self.room.come(member)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def go(self, data: st.DataObject) -> None:
+        member = data.draw(st.sampled_from(sorted(self.held)))
+        self.held.remove(member)
+        self.room.go(member)
+
+    @rule()
+    def watch(self) -> None:
+        wire, subscriber, state = self.room.watch()
+        self.lists[subscriber] = (
+            wire,
+            [each["id"] for each in state["members"]] if "members" in state else None,
+        )
+
+    @precondition(lambda self: self.lists)
+    @rule(data=st.data())
+    def turn(self, data: st.DataObject) -> None:
+        subscriber = data.draw(st.sampled_from(list(self.lists)))
+        wire, _ = self.lists[subscriber]
+        wire.full = not wire.full
+        if not wire.full:
+            self.room.watchers.drained(subscriber)
+
+    @precondition(lambda self: self.lists)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        subscriber = data.draw(st.sampled_from(list(self.lists)))
+        del self.lists[subscriber]
+        self.room.watchers.discard(subscriber)
+
+    @rule()
+    def flush(self) -> None:
+        self.room.flush()
+
+    @rule()
+    def second(self) -> None:
+        self.room.second()
+
+    @invariant()
+    def what_is_told_fits_what_was_known(self) -> None:
+        for subscriber, (wire, known) in self.lists.items():
+            for message in wire.messages:
+                match message["type"]:
+                    case "presence":
+                        known = (
+                            [each["id"] for each in message["members"]]
+                            if "members" in message
+                            else None
+                        )
+                    case "join":
+                        assert known is not None
+                        assert message["member"]["id"] not in known
+                        known = [*known, message["member"]["id"]]
+                    case "leave":
+                        assert known is not None
+                        known = [member for member in known if member != message["member"]["id"]]
+            wire.data.clear()
+            self.lists[subscriber] = (wire, known)
+
+    def teardown(self) -> None:
+        self.room.second()
+        self.room.second()
+        self.what_is_told_fits_what_was_known()
+        for wire, known in self.lists.values():
+            if not wire.full and len(set(self.held)) <= CROWD:
+                assert known is not None
+                assert set(known) == set(self.held)
+        assert not self.room.watchers.due
+
+
+TestLists = Lists.TestCase
+TestLists.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
