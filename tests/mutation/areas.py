@@ -7,7 +7,6 @@ from pathlib import Path
 from tests.mutation.settings import ROOT
 
 PACKAGE = Path("src/eventhub")
-UNIT = Path("tests/unit")
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,9 @@ class Area:
         return sorted(set(_python(PACKAGE, self.sources)))
 
     def test_paths(self) -> list[str]:
-        return [f"tests/{each}" for each in self.tests if (ROOT / "tests" / each).exists()]
+        tests = ROOT / "tests"
+        found = [path for each in self.tests for path in sorted(tests.glob(each))]
+        return [str(path.relative_to(ROOT)) for path in found]
 
 
 def _python(folder: Path, patterns: tuple[str, ...]) -> Iterator[str]:
@@ -56,8 +57,8 @@ AREAS = {
     "connections": Area(("server/connections",), ("unit/server/connections",)),
     "security": Area(("server/security",), ("unit/server/security",)),
     "memory": Area(
-        ("brokers/memory.py", "brokers/retained.py", "brokers/[bir]*.py"),
-        ("unit/brokers/test_memory.py", "unit/brokers/test_retained.py", *CONTRACT),
+        ("brokers/[!f]*.py",),
+        ("unit/brokers/test_*.py", *CONTRACT),
         SERVERS,
     ),
     "sqlite": Area(("brokers/sqlite",), ("unit/brokers/sqlite", *CONTRACT), SERVERS),

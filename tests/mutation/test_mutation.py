@@ -145,7 +145,7 @@ def test_each_source_file_is_in_an_area() -> None:
 @pytest.mark.parametrize("area", AREAS)
 def test_each_area_has_sources_and_tests(area: str) -> None:
     assert AREAS[area].files()
-    assert len(AREAS[area].test_paths()) == len(AREAS[area].tests)
+    assert len(AREAS[area].test_paths()) >= len(AREAS[area].tests)
 
 
 def test_each_equivalent_mutant_says_where_and_why() -> None:
