@@ -32,14 +32,20 @@ class MessageTimer:
         self.first_due = False
         self._deadlines.clear((self, "first"))
 
+    def message_received(self) -> None:
+        """A message is complete. The next one, which may have begun, has its own time."""
+        if self.first_due:
+            self.first_received()
+        if self.started:
+            self._stop_clock()
+
     def track(self, pending: int | None, now: float, check: Callable[[], None]) -> None:
         """Start or stop the clock. `pending`: bytes of an incomplete message, None without one.
 
         `check` is called when the time may be up; it has to call `expired`.
         """
         if pending is None:
-            self.started = 0.0
-            self._deadlines.clear((self, "message"))
+            self._stop_clock()
         elif not self.started:
             self.started = now
             self._deadlines.after((self, "message"), self._allowed, check)
@@ -69,3 +75,7 @@ class MessageTimer:
             self._deadlines.clear((self, "first"))
         if self.started:
             self._deadlines.clear((self, "message"))
+
+    def _stop_clock(self) -> None:
+        self.started = 0.0
+        self._deadlines.clear((self, "message"))

@@ -237,8 +237,9 @@ class WebSocketProtocol(asyncio.Protocol):
         elif self.state is WebSocketState.CLOSING:
             return
         elif opcode == TEXT:
-            if self._reader.message_timer.first_due:
-                self._reader.message_timer.first_received()
+            timer = self._reader.message_timer
+            if timer.first_due or timer.started:
+                timer.message_received()
             if self._session is not None:
                 self._session.receive(payload)
         elif opcode == PING:

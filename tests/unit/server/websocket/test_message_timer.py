@@ -74,6 +74,17 @@ def test_the_end_of_a_message_stops_the_clock(
     assert (bool(timer.started), deadlines.due) == (False, {})
 
 
+def test_the_next_message_has_a_clock_of_its_own(
+    timer: MessageTimer, deadlines: ManualDeadlines
+) -> None:
+    timer.expect_first(5.0, nothing)
+    timer.track(3, 1.0, nothing)
+    timer.message_received()
+    assert (timer.first_due, bool(timer.started), deadlines.due) == (False, False, {})
+    timer.track(3, 9.0, nothing)
+    assert not timer.expired(3, 1.0 + ALLOWED + 1, nothing, throttled=False), "it began at 9"
+
+
 def test_bytes_that_came_buy_time(timer: MessageTimer, deadlines: ManualDeadlines) -> None:
     timer.track(3, 1.0, nothing)
     pending = 7 * LEAST_RATE
