@@ -1,16 +1,20 @@
 """server/security/publish_quota.py: what principals may publish, counted at several nodes."""
 
+import asyncio
+
 import orjson
 import pytest
 
 from eventhub.auth.grants import EVERYTHING
 from eventhub.auth.principal import STRANGER, CredentialKind, Principal
 from eventhub.brokers.base import OnMessage
-from eventhub.errors import PayloadTooLarge, RateLimited
+from eventhub.errors import BrokerUnavailable, PayloadTooLarge, RateLimited
 from eventhub.events.channel_types import ChannelType, PublisherKind, Retention, SlowReaderPolicy
 from eventhub.events.schema import AnySchema
 from eventhub.server.security import publish_quota as rates_module
 from eventhub.server.security.publish_quota import OWED_SECONDS, Charge, PublishQuota
+from tests.harness.eventually import in_turns
+from tests.harness.loop import in_loop
 
 ANA = Principal(CredentialKind.TOKEN, "ana", EVERYTHING)
 
@@ -35,6 +39,8 @@ class Network:
         self.now = 1_000_000
         self.others = {f"n{number}" for number in range(1, count)}
         self.listeners: list[OnMessage] = []
+        self.sent: list[bytes] = []
+        self.down = False
         self.rates = [PublishQuota(self, default, lambda: self.now) for _ in range(count)]
 
     def listen(self, topic: bytes, on_message: OnMessage) -> None:
@@ -42,7 +48,9 @@ class Network:
         self.listeners.append(on_message)
 
     async def broadcast(self, topic: bytes, body: bytes) -> None:
-        raise AssertionError
+        self.sent.append(body)
+        if self.down:
+            raise BrokerUnavailable("away")
 
     def pass_on(self) -> int:
         """Everyone tells all others; how many messages that took."""
@@ -236,3 +244,24 @@ def test_who_checked_long_ago_pays_with_the_bucket_that_is_there_now(alone: Netw
     quick.pay(10)
     with pytest.raises(RateLimited):
         slow.check()
+
+
+@in_loop
+async def test_an_outage_of_the_broker_does_not_end_the_telling(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rates_module, "TELL_SECONDS", 0)
+    network = Network(2, 10)
+    network.down = True
+    network.charge_for().pay(1)
+    telling = asyncio.create_task(network.rates[0].run())
+    await in_turns("the first message", lambda: len(network.sent) == 1)
+    network.down = False
+    network.charge_for().pay(2)
+    await in_turns("the second message", lambda: len(network.sent) == 2)
+    assert [orjson.loads(body)[0][2] for body in network.sent] == [1, 2]
+    network.others.clear()
+    await in_turns("that it is alone", lambda: not network.rates[0].shared)
+    telling.cancel()
+    await asyncio.gather(telling, return_exceptions=True)
+    assert telling.cancelled()
