@@ -49,7 +49,14 @@ AREAS = {
         ("server/websocket/frame_parser.py", "server/websocket/state.py", "delivery/encoding.py"),
         ("unit/server/websocket", "unit/delivery/test_encoding.py"),
     ),
-    "publish": Area(("server/publish",), ("unit/server/publish",)),
+    "publish": Area(
+        ("server/publish",),
+        (
+            "unit/server/publish",
+            "unit/server/http/test_publish_lane.py",
+            "unit/server/http/test_both_ways.py",
+        ),
+    ),
     "websocket": Area(("server/websocket",), ("unit/server/websocket",)),
     "http": Area(("server/http", "server/messages"), ("unit/server/http", "unit/server/messages")),
     "streams": Area(("server/streams",), ("unit/server/streams",)),

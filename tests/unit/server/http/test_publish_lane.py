@@ -10,6 +10,7 @@ from eventhub.errors import BrokerUnavailable
 from eventhub.server.connections import request_starts
 from eventhub.server.connections.request_starts import ANSWERED_AT_ONCE
 from eventhub.server.http import publish_lane
+from eventhub.server.http.reader import RequestReader
 from eventhub.server.publish import direct
 from tests.harness.loop import in_loop
 from tests.unit.server.http.lane_node import CONFIG, EVENT, KEY, WITH_KEYS, post, primed, running
@@ -254,3 +255,34 @@ async def test_a_known_head_is_known_with_this_length_only() -> None:
             assert connection.send(post(body=body)).count(b"HTTP/1.1 201") == 1
         stored = [EVENT, EVENT, b"1", EVENT, b"23", b"4", EVENT]
         assert await node.stored("raw.a") == stored
+
+
+@in_loop
+async def test_bytes_that_are_known_are_not_parsed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[bytes] = []
+    feed = RequestReader.feed
+
+    def note(reader: RequestReader, data: bytes) -> None:
+        parsed.append(data)
+        feed(reader, data)
+
+    async with running() as node:
+        connection = await primed(node, post())
+        connection.send(post())
+        monkeypatch.setattr(RequestReader, "feed", note)
+        assert connection.send(post() * 3).count(b"HTTP/1.1 201") == 3
+        assert parsed == []
+        livez = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        assert b"200 OK" in await connection.ask(post() + livez)
+        assert parsed == [livez]
+
+
+@in_loop
+async def test_an_array_with_a_known_head_goes_the_other_way() -> None:
+    async with running() as node:
+        connection = await primed(node, post())
+        connection.send(post())
+        array = b"[1,2]".ljust(len(EVENT))
+        assert connection.send(post(body=array)) == b""
+        await connection.created(3)
+        assert await node.stored("raw.a") == [EVENT, EVENT, b"1", b"2"]
