@@ -7,14 +7,7 @@ from collections.abc import Iterator
 from eventhub.delivery.encoding import BINARY, CLOSE, COMPRESSED, PING, PONG, TEXT
 
 CONTINUATION = 0x0
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, NO_STATUS, INVALID_DATA, SERVICE_RESTART = (
-    1000,
-    1001,
-    1002,
-    1005,
-    1007,
-    1012,
-)
+PROTOCOL_ERROR, NO_STATUS, INVALID_DATA, SERVICE_RESTART = 1002, 1005, 1007, 1012
 CONTROL_LENGTH = 125
 FRAGMENTS_PER_PAUSE = 64
 """After this many fragments the parser yields an empty frame, so that its caller can stop reading.
