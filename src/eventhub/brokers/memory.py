@@ -28,8 +28,6 @@ from eventhub.events.event import (
 )
 from eventhub.observability.metrics import Reading
 
-EVENT_OVERHEAD = 250
-"""Bytes that an event takes in addition to its data."""
 SWEEP_SECONDS = 30
 RESCAN_MILLISECONDS = 1000
 """Pause after a search that found no channel to forget."""

@@ -11,6 +11,7 @@ from eventhub.brokers.retained import RetainedEvents
 from eventhub.errors import TooManyChannels
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt
+from tests.harness.virtual_time import in_virtual_time, turns
 
 NOW = 1_795_000_000_000
 
@@ -158,3 +159,88 @@ def test_reading_looks_at_a_page_and_not_at_what_is_kept(monkeypatch: pytest.Mon
 
     broker = MemoryBroker(lambda channel: Retention(200_000, None), lambda: NOW)
     asyncio.run(main())
+
+
+def readings(broker: MemoryBroker) -> dict[str, float]:
+    async def read() -> dict[str, float]:
+        return {name: values[()] async for name, _, values, _ in broker.readings()}
+
+    return asyncio.run(read())
+
+
+def test_the_readings_are_the_bytes_of_all_logs_and_their_bound() -> None:
+    node = Bounded(max_bytes=10_000)
+    node.publish("a", b"1")
+    node.publish("b", b"22")
+    assert readings(node.broker) == {
+        "eventhub_history_bytes": 3 + 2 * EVENT_OVERHEAD,
+        "eventhub_history_bytes_limit": 10_000,
+    }
+
+
+@pytest.mark.parametrize("at_once", [1, 10])
+def test_logs_that_are_too_large_are_halved_largest_first_until_a_tenth_is_free(
+    at_once: int,
+) -> None:
+    node = Bounded(max_bytes=20 * EVENT_OVERHEAD)
+    for channel in ("small", "large"):
+        for _ in range(1 if channel == "small" else 20 // at_once):
+            new = [NewEvent(channel, b"", node.now)] * (1 if channel == "small" else at_once)
+            asyncio.run(node._publish(new))
+    assert len(node.texts("small")) == 1
+    assert len(node.texts("large")) == 10
+    assert readings(node.broker)["eventhub_history_bytes"] == 11 * EVENT_OVERHEAD
+
+
+def test_a_key_is_known_for_ten_minutes() -> None:
+    node = Bounded()
+    first = node.publish("a", key="k")
+    assert isinstance(first, Receipt)
+    node.now += 600_000
+    assert node.publish("a", key="k") == first._replace(replayed=True)
+    node.now += 1
+    again = node.publish("a", key="k")
+    assert isinstance(again, Receipt)
+    assert not again.replayed
+
+
+def test_as_many_keys_are_known_as_the_bound_says() -> None:
+    node = Bounded(max_keys=2)
+    receipts = [node.publish("a", key=str(number)) for number in range(2)]
+    assert node.publish("a", key="1") == receipts[1]._replace(replayed=True)  # type: ignore[attr-defined]
+
+
+def test_no_two_runs_of_a_broker_have_one_epoch() -> None:
+    epochs = {asyncio.run(Bounded().broker.subscribe("a")).epoch for _ in range(20)}
+    assert len(epochs) == 20
+    assert {len(epoch) for epoch in epochs} == {8}
+
+
+@in_virtual_time
+async def test_events_of_an_idle_channel_expire_within_half_a_minute() -> None:
+    node = Bounded(age=1000)
+    await node.broker.publish([NewEvent("a", b"1", node.now)])
+    running = asyncio.create_task(
+        node.broker.run(lambda event: None, lambda channel: None, lambda message: None)
+    )
+    await asyncio.sleep(1)
+    node.now += 1001
+    await asyncio.sleep(30)
+    assert node.broker._ledger.bytes == 0
+    running.cancel()
+
+
+@in_virtual_time
+async def test_only_a_broker_that_runs_announces_events() -> None:
+    node = Bounded()
+    announced: list[Event] = []
+    await node.broker.subscribe("a")
+    running = asyncio.create_task(
+        node.broker.run(announced.append, lambda channel: None, lambda message: None)
+    )
+    await turns()
+    await node.broker.publish([NewEvent("a", b"1", node.now)])
+    running.cancel()
+    await turns()
+    await node.broker.publish([NewEvent("a", b"2", node.now)])
+    assert [event.data for event in announced] == [b"1"]
