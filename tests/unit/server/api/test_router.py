@@ -151,7 +151,7 @@ def test_a_credential_in_the_query_string_reaches_the_route_as_a_header() -> Non
     assert router.ask(query=b"since=1&access_token=secret") == 200
     scope = router.reached[0][1]
     assert scope["query_string"] == b"since=1"
-    assert dict(scope["headers"])[b"authorization"] == b"Bearer secret"
+    assert dict(scope["headers"])[b"authorization"].lower() == b"bearer secret"
     assert dict(scope["headers"])[b"host"] == b"localhost"
 
 
