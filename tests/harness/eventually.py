@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 Errors = tuple[type[Exception], ...]
 
-SECONDS = 60
+SECONDS = 120
 """A busy machine is no fault."""
 PAUSE = 0.02
 """Seconds between two looks."""
