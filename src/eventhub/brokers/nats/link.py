@@ -35,6 +35,7 @@ from eventhub.brokers.nats.pending_replies import PendingReplies
 from eventhub.errors import BrokerUnavailable
 
 REQUEST_SECONDS = 2.0
+PING_SECONDS = 2
 SUBSCRIPTION_MESSAGES = 65_536
 SUBSCRIPTION_BYTES = 64 * 1024 * 1024
 """Bounds of a subscription while the event loop is busy. Beyond them the client library drops
@@ -93,7 +94,7 @@ class NatsLink:
         if self.closed.is_set():
             raise BrokerUnavailable(LOST)
         try:
-            await self._client.library.flush(timeout=2)
+            await self._client.library.flush(timeout=PING_SECONDS)
         except CONNECTION_ERRORS as error:
             raise BrokerUnavailable(
                 f"the NATS server does not answer: {connection_fault(error)}"

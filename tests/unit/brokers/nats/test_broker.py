@@ -16,6 +16,7 @@ from tests.harness.loop import in_loop
 from tests.unit.brokers.nats.brokers import FULL, LONG, Node, ended, event, node, retention
 from tests.unit.brokers.nats.links import put
 from tests.unit.brokers.nats.server import FakeNats, serving
+from tests.unit.brokers.timeouts import Timeouts
 
 pytestmark = pytest.mark.usefixtures("without_pauses")
 
@@ -50,8 +51,9 @@ async def test_bytes_of_calls_that_ended_in_any_way_are_no_longer_waiting(
         each.broker._timeout = 0.05
         assert isinstance(await ended(each.broker.publish([event(b"1" * 90)])), BrokerUnavailable)
         each.broker._timeout = LONG
+        before = each.server.asked("p.log.")
         cancelled = asyncio.create_task(each.broker.publish([event(b"1" * 90)]))
-        await async_eventually("its event", lambda: each.server.asked("p.log.") == 2)
+        await async_eventually("its event", lambda: each.server.asked("p.log.") > before)
         cancelled.cancel()
         await ended(cancelled)
         each.server.answers.clear()
@@ -84,15 +86,22 @@ async def test_calls_beyond_the_bytes_that_may_wait_are_refused_but_one_alone_is
 
 
 @in_loop
-async def test_a_call_without_an_answer_ends_in_time_with_the_reason() -> None:
-    async with node() as each:
-        each.broker._timeout = 0.05
+async def test_a_call_without_an_answer_ends_in_time_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timeouts = Timeouts()
+    monkeypatch.setattr(broker_module, "asyncio", timeouts)
+    async with node(timeout=7) as each:
         each.server.answers["p.log."] = lambda subject, body: None
-        error = await ended(each.broker.publish([event()]))
-        assert str(error) == "no answer from NATS within 0.05 seconds: it is slow"
+        publishing = asyncio.create_task(each.broker.publish([event()]))
+        await async_eventually("the event", lambda: each.server.asked("p.log."))
+        timeouts.expire()
+        assert str(await ended(publishing)) == "no answer from NATS within 7 seconds: it is slow"
         each.server.answers["STREAM.MSG.GET"] = lambda subject, body: FULL
-        error = await ended(each.broker.history("log.a", Earliest(), 1))
-        assert str(error) == "no answer from NATS within 0.05 seconds: insufficient resources"
+        reading = asyncio.create_task(each.broker.history("log.a", Earliest(), 1))
+        await async_eventually("attempts", lambda: each.server.asked("STREAM.MSG.GET") > 1)
+        timeouts.expire()
+        assert str(await ended(reading)).endswith("within 7 seconds: insufficient resources")
 
 
 @in_loop

@@ -54,6 +54,16 @@ async def test_a_request_that_is_not_answered_ends_in_time(monkeypatch: pytest.M
 
 
 @in_loop
+async def test_a_ping_without_an_answer_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PING_SECONDS", 0.05)
+    server = FakeNats()
+    async with linked(server) as link:
+        server.mute = True
+        with pytest.raises(BrokerUnavailable, match="the NATS server does not answer"):
+            await link.ping()
+
+
+@in_loop
 async def test_whoever_waits_for_an_answer_is_told_of_the_connections_end() -> None:
     server = FakeNats()
     server.answers["INFO"] = silent

@@ -85,6 +85,7 @@ def test_an_empty_channel_that_is_announced_stands_where_its_announcements_do() 
     page = _empty_page(EPOCH, at(2), {"first_seq": 4, "last_seq": 5}, at(2))
     assert (page.start, page.end, page.lost) == (at(2), at(2), None)
     assert _empty_page(EPOCH, at(1), {"first_seq": 4, "last_seq": 5}, at(2)).lost == "expired"
+    assert _empty_page(EPOCH, at(6, 0), {"first_seq": 4, "last_seq": 5}, at(2)).lost is None
 
 
 @in_loop
@@ -202,6 +203,12 @@ async def test_a_position_whose_message_is_gone_has_expired(
     server = server_with([10, 20, 30, 40, 50])
     server.jetstream.streams[STREAM].remove(lambda stored: stored.sequence < 3)
     assert seen(await read(server, since)) == page
+
+
+@in_loop
+async def test_a_place_between_events_stays_one_when_others_store_there() -> None:
+    server = server_with([10, 20], others_after=1)
+    assert seen(await read(server, at(2, 0))) == (2, [3], None)
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])

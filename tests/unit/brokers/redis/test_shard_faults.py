@@ -6,6 +6,8 @@ import pytest
 import structlog
 
 from eventhub.brokers.redis import shard as shard_module
+from eventhub.brokers.redis.link import LinkLost, RedisLink, ignore
+from eventhub.brokers.redis.shard import ANSWER_SECONDS, BUSY_SECONDS
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
 from tests.unit.brokers.redis.server import SILENCE, Failure, FakeRedis, serving
@@ -35,48 +37,30 @@ async def test_a_refused_subscription_is_in_the_complaint(monkeypatch: pytest.Mo
         await started.complains("probes do not arrive; subscribing was answered NOPERM")
 
 
+@pytest.mark.parametrize(("chatter", "rounds"), [(0, 1), (1, int(BUSY_SECONDS / ANSWER_SECONDS))])
 @in_loop
-async def test_a_probe_may_be_late_while_other_announcements_arrive(
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_probe_may_be_late_for_so_long_while_other_announcements_arrive(
+    monkeypatch: pytest.MonkeyPatch, chatter: int, rounds: int
 ) -> None:
-    monkeypatch.setattr(shard_module, "ANSWER_SECONDS", 0.05)
-    monkeypatch.setattr(shard_module, "BUSY_SECONDS", 3600)
-    async with working() as started:
-        subscription = started.add()
-        await subscription.established.wait()
-        started.server.answers["PUBLISH"] = lambda command: 0
-        held = started.probes
-        loop = asyncio.get_running_loop()
-        begin = loop.time()
-        while loop.time() < begin + 0.3:
-            started.server.publish(b"t", b"1")
-            await asyncio.sleep(0.001)
-        assert started.probes <= held + 1
-        topic, number = started.server.named("PUBLISH")[-1][1:]
-        started.server.publish(topic, number)
-        del started.server.answers["PUBLISH"]
-        await async_eventually("the next probe", lambda: started.probes > held + 1)
-        assert started.shard.unavailable_reason() is None
-        assert started.owner.gaps == []
+    monkeypatch.setattr(shard_module, "ANSWER_SECONDS", ANSWER_SECONDS)
+    monkeypatch.setattr(shard_module, "BUSY_SECONDS", BUSY_SECONDS)
+    waits: list[int] = []
 
+    async def time_passes(*awaited: object) -> None:
+        link.received += chatter
+        waits.append(link.received)
 
-@in_loop
-async def test_a_probe_is_late_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_module, "ANSWER_SECONDS", 0.02)
-    monkeypatch.setattr(shard_module, "BUSY_SECONDS", 0.06)
-    async with working() as started:
-        subscription = started.add()
-        await subscription.established.wait()
-        started.server.answers["PUBLISH"] = lambda command: 0
-
-        async def chatter() -> None:
-            while True:
-                started.server.publish(b"t", b"1")
-                await asyncio.sleep(0.001)
-
-        talking = asyncio.create_task(chatter())
-        await started.complains("probes do not arrive")
-        talking.cancel()
+    monkeypatch.setattr(shard_module, "_wait_for_any", time_passes)
+    shard, link = Started(FakeRedis()).shard, RedisLink(ignore)
+    arrival: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    with pytest.raises(LinkLost, match="probes do not arrive"):
+        await shard._wait_for_arrival(link, arrival)
+    assert len(waits) == rounds
+    arrival.set_result(None)
+    await shard._wait_for_arrival(link, arrival)
+    link.close("it is over")
+    with pytest.raises(LinkLost, match="it is over"):
+        await shard._wait_for_arrival(link, arrival)
 
 
 @in_loop
