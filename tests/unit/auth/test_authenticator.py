@@ -1,4 +1,4 @@
-"""auth/authenticator.py: from credentials of both kinds to principals, and whom it remembers."""
+"""auth/authenticator.py: principals of API keys and tokens, and which ones it remembers."""
 
 from dataclasses import dataclass, field
 
@@ -21,7 +21,7 @@ KEY = "ehk_0123456789"
 
 @dataclass
 class Counting(TokenVerifier):
-    """Verifies, and counts how often."""
+    """A verifier that counts its calls."""
 
     count: int = field(default=0)
 

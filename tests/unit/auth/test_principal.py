@@ -1,4 +1,4 @@
-"""auth/principal.py: who may do what, and what is said to whoever may not."""
+"""auth/principal.py: which actions are allowed, and the errors for all others."""
 
 import pytest
 

@@ -1,5 +1,5 @@
-"""config.py: defaults, the file, the environment over it, overrides over both, and every way to get
-it wrong.
+"""config/loader.py: defaults, the file, variables that override it, arguments that override both,
+and every error.
 """
 
 import json
@@ -24,7 +24,7 @@ Write = Callable[[str | bytes], Path]
 
 @pytest.fixture(autouse=True)
 def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting comes from where the tests happen to run."""
+    """Remove settings of the environment in which the tests run."""
     for name in os.environ:
         if name.upper().startswith("EVENTHUB_"):
             monkeypatch.delenv(name)
@@ -101,7 +101,7 @@ def test_the_sample_written_to_a_file_is_the_sample(write: Write) -> None:
     )
 
 
-def test_a_channel_type_of_which_nothing_is_said_is_plain(write: Write) -> None:
+def test_a_channel_type_without_settings_has_the_defaults(write: Write) -> None:
     (kind,) = channel_types(load(write("channels: {orders: {}}")), Path())
     assert (kind.name, kind.payload, kind.retention) == ("orders", "json", Retention(1000, None))
     assert (kind.presence, kind.slow, kind.publish) == (
@@ -122,7 +122,7 @@ def test_an_empty_file_changes_nothing(write: Write, content: str) -> None:
     assert load(write(content)).model_dump() == load().model_dump()
 
 
-def test_every_key_says_what_it_is_for() -> None:
+def test_every_setting_has_a_description() -> None:
     def undescribed(model: Any, path: str = "") -> list[str]:
         found = []
         for name, field in model.model_fields.items():
@@ -170,7 +170,7 @@ def test_the_file_sets_every_kind_of_key(write: Write) -> None:
     )
     assert (settings.shutdown.grace, settings.shutdown.reconnect_within) == (2, 5)
     assert (settings.log.level, settings.log.format, settings.log.access) == ("debug", "json", True)
-    assert list(settings.channels) == ["orders"], "the sample is for those who declare nothing"
+    assert list(settings.channels) == ["orders"], "the sample is used only without own channels"
     (kind,) = channel_types(settings, Path())
     assert kind.retention == Retention(0, 90_000)
     assert kind.publish == frozenset()
@@ -198,7 +198,7 @@ def test_ages_have_units(write: Write, age: str, milliseconds: int | None) -> No
 @pytest.mark.parametrize(
     "age", ["0s", "-5m", "5 parsecs", "1.5h", "''", "[]", "24H", "2026-11-22", "60", "true"]
 )
-def test_an_age_without_a_unit_or_of_no_length_is_refused(write: Write, age: str) -> None:
+def test_an_age_without_a_unit_or_of_zero_is_refused(write: Write, age: str) -> None:
     assert "channels.a.history.age: " in fault(
         write(f"channels: {{a: {{history: {{age: {age}}}}}}}")
     )
@@ -207,13 +207,15 @@ def test_an_age_without_a_unit_or_of_no_length_is_refused(write: Write, age: str
 # The environment
 
 
-def test_a_variable_is_over_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_overrides_the_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EVENTHUB_PORT", "9001")
     assert load(write("port: 9000\nheartbeat: 3")).port == 9001
     assert load(write("port: 9000\nheartbeat: 3")).heartbeat == 3
 
 
-def test_overrides_are_over_both(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_override_file_and_variables(
+    write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EVENTHUB_PORT", "9001")
     assert load(write("port: 9000"), {"port": 9002}).port == 9002
     assert load(None, {"limits": {"depth": 3}}).limits.depth == 3
@@ -239,7 +241,7 @@ def test_nested_keys_are_joined_by_two_underscores(
     )
 
 
-def test_a_section_may_be_json_and_single_keys_go_over_it(
+def test_a_section_may_be_json_and_single_keys_override_it(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EVENTHUB_LIMITS", '{"depth": 5, "batch": 8}')
@@ -254,7 +256,7 @@ def test_a_section_may_be_json_and_single_keys_go_over_it(
 
 @pytest.mark.parametrize("name", ["EVENTHUB_LIMITS", "EVENTHUB_CHANNELS", "EVENTHUB_ORIGINS"])
 @pytest.mark.parametrize("value", ["{bad", "", "x"])
-def test_a_variable_that_should_be_json_and_is_not_is_a_fault_of_the_environment(
+def test_a_variable_with_malformed_json_is_an_error_of_the_environment(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -262,14 +264,14 @@ def test_a_variable_that_should_be_json_and_is_not_is_a_fault_of_the_environment
 
 
 @pytest.mark.parametrize("value", ["{bad", "", "client", "5"])
-def test_a_variable_within_a_section_that_should_be_json_and_is_not_is_refused(
+def test_a_nested_variable_with_malformed_json_is_refused(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("EVENTHUB_CHANNELS__CHAT__PUBLISH", value)
     assert "channels" in fault()
 
 
-def test_an_unknown_variable_is_refused_with_the_nearest_named(
+def test_an_unknown_variable_is_refused_and_the_nearest_name_suggested(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EVENTHUB_PROT", "1")
@@ -295,7 +297,7 @@ def test_any_other_variable_with_the_prefix_is_refused(
         "EVENTHUB_LOG__ACCESS__X",
     ],
 )
-def test_a_variable_below_a_key_that_has_nothing_below_it_is_refused(
+def test_a_variable_below_a_key_without_a_section_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "1")
@@ -317,7 +319,7 @@ def test_variables_of_kubernetes_for_a_service_of_our_name_are_ignored(
 
 
 @pytest.mark.parametrize("name", ["EVENTHUB_PORT", "EVENTHUB_PORT_8000_TCP"])
-def test_one_of_them_alone_is_refused_and_the_message_says_where_it_may_come_from(
+def test_an_incomplete_service_link_is_refused_with_a_hint_at_its_origin(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "tcp://10.0.0.1:8000")
@@ -330,7 +332,7 @@ def test_one_of_them_alone_is_refused_and_the_message_says_where_it_may_come_fro
 
 
 @pytest.mark.parametrize("name", ["EVENTHUB_CHANNELS", "EVENTHUB_ORIGINS", "EVENTHUB_LIMITS"])
-def test_a_variable_nested_without_end_is_refused(
+def test_a_variable_that_nests_too_deeply_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "[" * 20_000)
@@ -340,7 +342,7 @@ def test_a_variable_nested_without_end_is_refused(
     )
 
 
-def test_an_unknown_variable_within_a_section_is_refused_with_the_nearest_named(
+def test_an_unknown_nested_variable_is_refused_and_the_nearest_name_suggested(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EVENTHUB_LIMITS__DEPHT", "1")
@@ -353,7 +355,7 @@ def test_all_unknown_variables_are_named_at_once(monkeypatch: pytest.MonkeyPatch
     assert len(faults()) == 2
 
 
-def test_the_variable_that_names_the_file_and_those_of_others_are_no_keys(
+def test_the_variable_for_the_file_and_foreign_variables_are_no_settings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EVENTHUB_CONFIG", "/etc/eventhub.yaml")
@@ -407,7 +409,7 @@ def test_the_variable_that_names_the_file_and_those_of_others_are_no_keys(
         ),
     ],
 )
-def test_an_unknown_key_at_any_level_is_refused_with_what_is_known_there(
+def test_an_unknown_key_at_any_level_is_refused_and_the_known_ones_are_named(
     write: Write, content: str, message: str
 ) -> None:
     path = write(content)
@@ -466,7 +468,7 @@ def test_an_unknown_key_at_any_level_is_refused_with_what_is_known_there(
         ("channels: {a: {history: {events: 1000001}}}", "channels.a.history.events"),
     ],
 )
-def test_a_value_that_does_not_fit_is_named_by_its_key_and_shown(
+def test_the_error_for_a_wrong_value_names_the_key_and_shows_the_value(
     write: Write, content: str, where: str
 ) -> None:
     path = write(content)
@@ -496,7 +498,7 @@ def test_any_other_name_is_refused(write: Write, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["5", "yes", "null", "2026-11-22", "1.5"])
-def test_a_name_that_yaml_takes_for_something_else_is_refused(write: Write, name: str) -> None:
+def test_a_name_that_yaml_reads_as_another_type_is_refused(write: Write, name: str) -> None:
     with pytest.raises(ConfigurationError, match="valid string"):
         load(write(f"channels: {{{name}: {{}}}}"))
 
@@ -532,7 +534,7 @@ def test_a_broker_is_shown_without_its_secrets(write: Write, broker: str, shown:
 
 
 @pytest.mark.parametrize("broker", ["", "memory", "memory:///x", " memory://", "memory://\n"])
-def test_a_broker_is_named_by_a_url_it_knows(broker: str) -> None:
+def test_a_broker_is_chosen_by_the_scheme_of_its_url(broker: str) -> None:
     assert ": broker: " in "\n".join(faults(None, {"broker": broker}))
 
 
@@ -558,7 +560,7 @@ def test_authentication_is_configured_by_keys_tokens_or_a_key_set(write: Write) 
         assert not load(write(auth(text))).auth.configured
 
 
-def test_everything_about_authentication_can_be_set(write: Write) -> None:
+def test_every_setting_of_authentication_can_be_set(write: Write) -> None:
     settings = load(
         write(
             f"""
@@ -698,7 +700,7 @@ def test_everything_about_authentication_can_be_set(write: Write) -> None:
         ("tokens: {warning: 0}", "auth.tokens.warning: "),
     ],
 )
-def test_a_fault_of_authentication_is_named_and_no_secret_shown(
+def test_an_error_in_auth_names_the_key_and_shows_no_secret(
     write: Write, text: str, message: str
 ) -> None:
     path = write(auth(text))
@@ -720,7 +722,7 @@ class Counted(str):
         return str.__eq__(self, other)
 
 
-def test_ten_thousand_keys_are_not_compared_each_with_each_other() -> None:
+def test_ten_thousand_keys_are_checked_with_few_comparisons() -> None:
     keys = [{"name": f"k{number}", "hash": f"sha256:{number:064x}"} for number in range(10_000)]
     assert len(Settings.model_validate({"auth": {"keys": keys}}).auth.keys) == 10_000
     counted = [
@@ -744,7 +746,7 @@ def test_ten_thousand_keys_are_not_compared_each_with_each_other() -> None:
         "broker: redis://:s3cret@host: {",
     ],
 )
-def test_a_fault_of_yaml_does_not_show_the_line(write: Write, content: str) -> None:
+def test_a_yaml_error_does_not_quote_the_line(write: Write, content: str) -> None:
     path = write(content)
     found = "\n".join(faults(path))
     assert found.startswith(f"{path}: is not YAML: ")
@@ -752,7 +754,7 @@ def test_a_fault_of_yaml_does_not_show_the_line(write: Write, content: str) -> N
     assert "s3cret" not in found.replace("undefined alias 's3cret-'", "")
 
 
-def test_a_fault_of_several_keys_does_not_show_the_others(write: Write) -> None:
+def test_an_error_about_several_keys_does_not_show_the_others(write: Write) -> None:
     found = fault(
         write(
             f"auth: {{tokens: {{keys: [{TOKEN_KEY}]}}}}\n"
@@ -774,7 +776,7 @@ def test_a_fault_of_several_keys_does_not_show_the_others(write: Write) -> None:
         ("EVENTHUB_AUTH__TOKENS__SECRET", "s3cret"),
     ],
 )  # fmt: skip
-def test_a_fault_of_authentication_in_the_environment_names_it_and_shows_no_secret(
+def test_an_error_in_an_auth_variable_names_it_and_shows_no_secret(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -820,17 +822,17 @@ def test_a_file_that_holds_no_keys_is_refused(write: Write, content: str, name: 
 
 
 @pytest.mark.parametrize("content", ["1: 2", "true: x", "null: x", "2026-11-22: x", "[1, 2]: x"])
-def test_a_key_that_is_no_text_is_refused(write: Write, content: str) -> None:
+def test_a_key_that_is_not_a_string_is_refused(write: Write, content: str) -> None:
     assert faults(write(content)) != []
 
 
-def test_a_file_that_is_not_there_or_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_missing_file_or_a_directory_is_refused(tmp_path: Path) -> None:
     missing = tmp_path / "missing.yaml"
     assert fault(missing) == f"{missing}: cannot be read: No such file or directory"
     assert fault(tmp_path) == f"{tmp_path}: cannot be read: Is a directory"
 
 
-def test_a_file_that_may_not_be_read_is_refused() -> None:
+def test_an_unreadable_file_is_refused() -> None:
     unreadable = Path("/proc/self/mem")  # opens and fails to be read, whoever runs the tests
     assert fault(unreadable).startswith("/proc/self/mem: cannot be read: ")
 
@@ -845,7 +847,7 @@ def test_schema_files_are_relative_to_the_directory(write: Write, tmp_path: Path
 
 
 @pytest.mark.parametrize("payload", ["nonsense", "missing.json", "no_such_package:Model"])
-def test_a_payload_that_cannot_be_used_is_named_by_its_channel_type(
+def test_the_error_for_an_unusable_payload_names_its_channel_type(
     write: Write, tmp_path: Path, payload: str
 ) -> None:
     settings = load(write(f"channels: {{orders: {{payload: '{payload}'}}}}"))
@@ -859,7 +861,7 @@ def test_a_payload_that_cannot_be_used_is_named_by_its_channel_type(
 @pytest.mark.parametrize(
     "host", ["localhost", "127.0.0.1", "127.0.0.53", "::1", "::ffff:127.0.0.1"]
 )
-def test_loopback_is_reached_from_this_machine_alone(host: str) -> None:
+def test_only_this_machine_reaches_a_loopback_host(host: str) -> None:
     assert load(None, {"host": host}).loopback
 
 
@@ -876,7 +878,7 @@ def test_loopback_is_reached_from_this_machine_alone(host: str) -> None:
         "1.127.0.0",
     ],
 )
-def test_any_other_host_may_be_reached_by_others(host: str) -> None:
+def test_other_machines_may_reach_any_other_host(host: str) -> None:
     assert not load(None, {"host": host}).loopback
 
 
@@ -907,7 +909,7 @@ def test_an_endpoint_for_traces_is_a_url_without_secrets(write: Write, endpoint:
         ),
     ],
 )
-def test_what_was_received_is_shown_once_and_as_yaml(
+def test_a_received_value_is_shown_once_and_as_yaml(
     write: Write, content: str, message: str
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -915,7 +917,7 @@ def test_what_was_received_is_shown_once_and_as_yaml(
     assert str(caught.value).endswith(message)
 
 
-def test_a_variable_that_is_not_json_is_told_without_words_of_a_library(
+def test_the_error_for_malformed_json_in_a_variable_names_no_library(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("EVENTHUB_CHANNELS", "{")

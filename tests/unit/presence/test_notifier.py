@@ -29,7 +29,7 @@ def _small() -> Iterator[None]:
         yield
 
 
-def test_changes_are_gathered_and_told_in_one_write() -> None:
+def test_changes_are_gathered_and_sent_in_one_write() -> None:
     room = Room()
     room.come("ana")
     wire, _, state = room.watch()
@@ -45,7 +45,7 @@ def test_changes_are_gathered_and_told_in_one_write() -> None:
     assert room.woken == 2
 
 
-def test_who_comes_and_goes_within_a_gathering_is_not_mentioned() -> None:
+def test_a_member_that_joins_and_leaves_within_one_gathering_is_not_reported() -> None:
     room = Room()
     room.come("ana")
     wire, _, _ = room.watch()
@@ -58,7 +58,7 @@ def test_who_comes_and_goes_within_a_gathering_is_not_mentioned() -> None:
     assert wire.messages == []
 
 
-def test_a_client_that_comes_and_goes_all_the_time_is_told_of_once_a_gathering() -> None:
+def test_a_client_that_joins_and_leaves_again_and_again_is_reported_once_per_gathering() -> None:
     room = Room()
     wires = [room.watch()[0] for _ in range(CROWD)]
     for _ in range(500):
@@ -69,7 +69,7 @@ def test_a_client_that_comes_and_goes_all_the_time_is_told_of_once_a_gathering()
     assert [wire.messages for wire in wires] == [[change("join", "bob")]] * CROWD
 
 
-def test_each_is_told_what_is_new_to_it() -> None:
+def test_each_watcher_gets_the_changes_since_it_began() -> None:
     room = Room()
     first, _, _ = room.watch()
     room.come("ana")
@@ -87,7 +87,7 @@ def test_each_is_told_what_is_new_to_it() -> None:
     assert third.messages == []
 
 
-def test_who_begins_when_others_have_begun_at_many_moments_gets_the_whole_list() -> None:
+def test_with_many_different_beginnings_a_new_watcher_gets_the_whole_list() -> None:
     room = Room()
     for number in range(BEGINNINGS):
         room.come(f"m{number}")
@@ -102,7 +102,7 @@ def test_who_begins_when_others_have_begun_at_many_moments_gets_the_whole_list()
     assert late.messages[1:] == [change("join", "bob")]
 
 
-def test_many_changes_at_once_are_one_list() -> None:
+def test_many_changes_are_sent_as_one_list() -> None:
     room = Room()
     wire, _, _ = room.watch()
     members = [f"m{number}" for number in range(MAX_CHANGES + 1)]
@@ -111,7 +111,7 @@ def test_many_changes_at_once_are_one_list() -> None:
     assert wire.messages == [whole(*members)]
 
 
-def test_who_has_no_room_gets_the_list_once_it_has_and_then_each_change() -> None:
+def test_a_full_watcher_gets_the_list_once_it_has_room_and_then_each_change() -> None:
     room = Room()
     wire, subscriber, _ = room.watch()
     wire.full = True
@@ -129,20 +129,20 @@ def test_who_has_no_room_gets_the_list_once_it_has_and_then_each_change() -> Non
     assert wire.messages[1:] == [change("join", "bob")]
 
 
-def test_who_drains_and_has_missed_nothing_is_told_nothing() -> None:
+def test_a_drained_watcher_that_missed_nothing_gets_nothing() -> None:
     room = Room()
     _, subscriber, _ = room.watch()
     room.watchers.drained(subscriber)
     assert not room.watchers.due
 
 
-def test_changes_nobody_watches_cost_nothing() -> None:
+def test_changes_without_watchers_cost_nothing() -> None:
     room = Room()
     room.come(*"abcdefgh")
     assert (room.second(), room.woken) == (0, 0)
 
 
-def test_bytes_are_built_once_for_all_who_use_an_encoding() -> None:
+def test_bytes_are_built_once_per_encoding() -> None:
     room = Room()
     built: list[str] = []
 
@@ -160,7 +160,7 @@ def test_bytes_are_built_once_for_all_who_use_an_encoding() -> None:
     assert WEBSOCKET.message("presence", room.watch()[2])
 
 
-def test_a_pause_comes_behind_every_channel() -> None:
+def test_flushing_pauses_after_every_channel() -> None:
     roster = Roster("n1")
     watchers = PresenceWatchers(roster, lambda: None, lambda *_: None)
     for number in range(10):

@@ -13,7 +13,7 @@ def _small() -> Iterator[None]:
         yield
 
 
-def test_a_crowd_hears_of_its_number_when_it_has_changed() -> None:
+def test_a_crowd_gets_its_count_when_it_has_changed() -> None:
     room = Room()
     wire, _, _ = room.watch()
     room.come(*"abcdefgh")
@@ -28,7 +28,7 @@ def test_a_crowd_hears_of_its_number_when_it_has_changed() -> None:
     assert room.watch()[2] == {"type": "subscribed", "count": 9}
 
 
-def test_a_crowd_is_told_once_in_its_time_and_not_forgotten() -> None:
+def test_a_crowd_gets_one_message_per_period() -> None:
     room = Room()
     wire, _, _ = room.watch()
     room.come(*"abcdefgh")
@@ -43,7 +43,7 @@ def test_a_crowd_is_told_once_in_its_time_and_not_forgotten() -> None:
     assert not room.watchers.due
 
 
-def test_a_crowd_that_shrinks_is_named_again_and_then_told_of_each() -> None:
+def test_a_crowd_that_shrinks_gets_the_names_and_then_each_change() -> None:
     room = Room()
     room.come(*"abcdefgh")
     wire, _, state = room.watch()
@@ -56,7 +56,7 @@ def test_a_crowd_that_shrinks_is_named_again_and_then_told_of_each() -> None:
     assert wire.messages[1:] == [change("leave", "g")]
 
 
-def test_many_watchers_of_few_hear_names_now_and_then_a_slice_at_a_time() -> None:
+def test_many_watchers_of_few_members_get_names_slice_by_slice() -> None:
     room = Room()
     wires = [room.watch()[0] for _ in range(CROWD + 1)]
     room.come("ana")
@@ -67,7 +67,7 @@ def test_many_watchers_of_few_hear_names_now_and_then_a_slice_at_a_time() -> Non
     assert sum(len(wire.messages) for wire in wires) == CROWD + 1
 
 
-def test_who_left_is_told_nothing() -> None:
+def test_a_watcher_that_left_gets_nothing() -> None:
     room = Room()
     told = [room.watch() for _ in range(CROWD + 1)]
     room.come("e")

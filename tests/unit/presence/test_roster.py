@@ -1,6 +1,4 @@
-"""presence.py: who is where, by the number of their subscriptions, and how nodes come to agree on
-it.
-"""
+"""presence/roster.py: members by the number of their subscriptions, and how nodes agree on them."""
 
 import random
 from collections import Counter
@@ -24,18 +22,18 @@ from eventhub.presence.roster import (
 )
 
 
-def test_nobody_is_in_a_channel_that_nobody_joined() -> None:
+def test_a_channel_without_joins_has_no_members() -> None:
     assert Roster("n1").members("chat.lobby") == []
 
 
-def test_the_first_subscription_of_a_member_is_an_arrival_and_the_next_is_not() -> None:
+def test_only_the_first_subscription_of_a_member_is_a_join() -> None:
     roster = Roster("n1")
     assert roster.join("chat.lobby", "ana") is True
     assert roster.join("chat.lobby", "ana") is False
     assert roster.members("chat.lobby") == ["ana"]
 
 
-def test_only_the_last_subscription_of_a_member_is_a_departure() -> None:
+def test_only_the_end_of_the_last_subscription_is_a_leave() -> None:
     roster = Roster("n1")
     roster.join("chat.lobby", "ana")
     roster.join("chat.lobby", "ana")
@@ -52,7 +50,7 @@ def test_members_are_listed_in_the_order_of_their_arrival() -> None:
     assert roster.members("chat.lobby") == ["cem", "ana", "bob"]
 
 
-def test_who_comes_back_comes_last() -> None:
+def test_a_member_that_returns_is_listed_last() -> None:
     roster = Roster("n1")
     for member in ("ana", "bob"):
         roster.join("chat.lobby", member)
@@ -61,7 +59,7 @@ def test_who_comes_back_comes_last() -> None:
     assert roster.members("chat.lobby") == ["bob", "ana"]
 
 
-def test_channels_know_nothing_of_each_other() -> None:
+def test_channels_have_separate_members() -> None:
     roster = Roster("n1")
     assert roster.join("chat.a", "ana") is True
     assert roster.join("chat.b", "ana") is True
@@ -69,14 +67,14 @@ def test_channels_know_nothing_of_each_other() -> None:
     assert roster.members("chat.b") == ["ana"]
 
 
-def test_the_list_is_the_readers_own() -> None:
+def test_a_returned_list_is_a_copy() -> None:
     roster = Roster("n1")
     roster.join("chat.lobby", "ana")
     roster.members("chat.lobby").clear()
     assert roster.members("chat.lobby") == ["ana"]
 
 
-def test_a_channel_that_all_have_left_holds_nothing() -> None:
+def test_a_channel_that_all_members_left_uses_no_memory() -> None:
     roster = Roster("n1")
     for number in range(100):
         roster.join(f"chat.{number}", "ana")
@@ -84,7 +82,7 @@ def test_a_channel_that_all_have_left_holds_nothing() -> None:
     assert roster._members == {}
 
 
-def test_an_id_is_as_long_as_the_protocol_says() -> None:
+def test_the_longest_member_id_is_that_of_the_protocol() -> None:
     assert MEMBER_LENGTH == 64
 
 
@@ -92,7 +90,7 @@ CHANNELS, MEMBERS = st.sampled_from(["chat.a", "chat.b"]), st.sampled_from(["ana
 
 
 class Comings(RuleBasedStateMachine):
-    """The roster beside a plain count."""
+    """A roster, compared with a plain count."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -125,7 +123,7 @@ TestComings.settings = settings(max_examples=25, stateful_step_count=20, deadlin
 
 
 class Nodes:
-    """Rosters on a network that may lose what it carries; the clock is moved by hand."""
+    """Rosters on a network that may lose messages. The test moves the clock."""
 
     def __init__(self, count: int = 2) -> None:
         self.now = 0
@@ -137,7 +135,7 @@ class Nodes:
     def tick(
         self, milliseconds: int, lost: float = 0.0, chance: random.Random | None = None
     ) -> None:
-        """Time passes, and every node says what it has to say."""
+        """Time passes, and every node sends its messages."""
         self.now += milliseconds
         for name, roster in list(self.rosters.items()):
             for message in roster.messages(self.now):
@@ -148,12 +146,12 @@ class Nodes:
             self.changes[name] += roster.expire(self.now)
 
     def pass_by(self, milliseconds: int) -> None:
-        """So much time, as it passes on a node that gets its core."""
+        """Let this much time pass in steps, as on a node with enough CPU time."""
         for _ in range(milliseconds // 250):
             self.tick(250)
 
     def exchange(self) -> None:
-        """Long enough for everybody to know everything."""
+        """Long enough for every node to know every member."""
         for _ in range(4):
             self.tick(HEARTBEAT // 2)
 
@@ -161,7 +159,7 @@ class Nodes:
         return [set(roster.members(channel)) for roster in self.rosters.values()]
 
 
-def test_a_member_of_one_node_is_there_on_all() -> None:
+def test_a_member_of_one_node_is_present_on_all() -> None:
     nodes = Nodes(3)
     nodes.rosters["n0"].join("chat.a", "ana")
     nodes.tick(100)
@@ -173,7 +171,7 @@ def test_a_member_of_one_node_is_there_on_all() -> None:
     }
 
 
-def test_a_member_on_two_nodes_arrives_once_and_leaves_with_the_last() -> None:
+def test_a_member_on_two_nodes_joins_once_and_leaves_with_the_last() -> None:
     nodes = Nodes()
     assert nodes.rosters["n0"].join("chat.a", "ana")
     nodes.tick(100)
@@ -188,7 +186,7 @@ def test_a_member_on_two_nodes_arrives_once_and_leaves_with_the_last() -> None:
     assert nodes.changes["n0"] == [PresenceChange("chat.a", "ana", joined=False)]
 
 
-def test_who_comes_and_goes_between_two_messages_is_not_mentioned() -> None:
+def test_a_member_that_joins_and_leaves_between_two_messages_is_not_sent() -> None:
     nodes = Nodes()
     nodes.rosters["n0"].join("chat.a", "ana")
     nodes.rosters["n0"].leave("chat.a", "ana")
@@ -197,7 +195,7 @@ def test_who_comes_and_goes_between_two_messages_is_not_mentioned() -> None:
     assert nodes.sent == before
 
 
-def test_a_node_that_starts_later_is_told_everything() -> None:
+def test_a_node_that_starts_later_gets_all_members() -> None:
     nodes = Nodes()
     for number in range(2 * BATCH + 1):
         nodes.rosters["n0"].join(f"chat.{number % 3}", f"m{number}")
@@ -211,10 +209,10 @@ def test_a_node_that_starts_later_is_told_everything() -> None:
     ]
 
 
-def test_a_lost_message_is_noticed_by_the_next_and_made_good() -> None:
+def test_the_next_message_reveals_a_lost_one_and_it_is_repaired() -> None:
     nodes = Nodes()
     nodes.rosters["n0"].join("chat.a", "ana")
-    list(nodes.rosters["n0"].messages(nodes.now))  # nobody hears it
+    list(nodes.rosters["n0"].messages(nodes.now))  # no node receives it
     assert nodes.members() == [{"ana"}, set()]
     nodes.exchange()
     assert nodes.members() == [{"ana"}] * 2
@@ -232,7 +230,7 @@ def test_members_of_a_silent_node_vanish_within_the_bound() -> None:
     assert nodes.changes["n1"][-1] == PresenceChange("chat.a", "ana", joined=False)
 
 
-def test_while_the_broker_is_away_nobody_is_gone_and_who_went_vanishes_within_the_bound() -> None:
+def test_members_stay_while_the_broker_is_away_and_departed_ones_vanish_within_the_bound() -> None:
     nodes = Nodes(3)
     for name, roster in nodes.rosters.items():
         roster.join("chat.a", name)
@@ -252,18 +250,20 @@ def test_while_the_broker_is_away_nobody_is_gone_and_who_went_vanishes_within_th
     ] * 2
 
 
-def test_a_node_that_gets_no_core_for_long_does_not_take_the_others_for_gone() -> None:
+def test_a_node_without_cpu_time_does_not_take_the_others_for_gone() -> None:
     nodes = Nodes()
     nodes.rosters["n0"].join("chat.a", "ana")
     nodes.exchange()
     told, stalled = len(nodes.changes["n1"]), nodes.now + 2 * SILENCE
-    assert list(nodes.rosters["n1"].expire(stalled)) == [], "what waits to be read is not read yet"
+    assert list(nodes.rosters["n1"].expire(stalled)) == [], (
+        "waiting messages have not been read yet"
+    )
     nodes.now = stalled
     nodes.pass_by(SILENCE)
     assert (nodes.members(), nodes.changes["n1"][told:]) == ([{"ana"}] * 2, [])
 
 
-def test_an_idle_node_says_little_and_a_busy_one_speaks_in_batches() -> None:
+def test_an_idle_node_sends_few_messages_and_a_busy_one_sends_batches() -> None:
     nodes = Nodes()
     before = nodes.sent
     for _ in range(100):
@@ -281,7 +281,7 @@ def test_an_idle_node_says_little_and_a_busy_one_speaks_in_batches() -> None:
     )
 
 
-def test_a_node_that_cannot_keep_up_asks_only_now_and_then() -> None:
+def test_a_node_that_cannot_keep_up_asks_rarely() -> None:
     nodes = Nodes()
     hearer = nodes.rosters["n1"]
     for number in range(100):
@@ -292,7 +292,7 @@ def test_a_node_that_cannot_keep_up_asks_only_now_and_then() -> None:
     assert any(b"ask" in message for message in hearer.messages(nodes.now + ASK_AGAIN))
 
 
-def test_a_part_that_is_lost_spoils_nothing() -> None:
+def test_a_lost_part_leaves_no_wrong_members() -> None:
     nodes = Nodes()
     for number in range(3 * BATCH):
         nodes.rosters["n0"].join("chat.a", f"m{number}")
@@ -315,7 +315,7 @@ def test_a_lost_node_is_forgotten_member_by_member_and_may_come_back_meanwhile()
         assert nodes.now <= begin + SILENCE + HEARTBEAT
         nodes.now += 250
         for message in hearer.messages(nodes.now):
-            hearer.on_message(message, nodes.now)  # it is not the one that is deaf
+            hearer.on_message(message, nodes.now)  # this node receives messages
         forgetting = hearer.expire(nodes.now)
         first = next(forgetting, None)
     assert set(hearer.members("chat.a")) == {"ana", "bob", "cem"} - {first.member}
@@ -328,11 +328,11 @@ def test_a_lost_node_is_forgotten_member_by_member_and_may_come_back_meanwhile()
     assert (back, list(forgetting)) == (
         [PresenceChange("chat.a", first.member, joined=True)],
         [],
-    ), "the others were never gone"
+    ), "the other nodes stayed present"
     assert set(hearer.members("chat.a")) == {"ana", "bob", "cem"}
 
 
-def test_no_message_is_more_than_a_batch_of_work() -> None:
+def test_no_message_takes_more_work_than_a_batch() -> None:
     nodes = Nodes()
     for number in range(4 * BATCH):
         nodes.rosters["n0"].join(f"chat.{number % 7}", f"m{number}")
@@ -347,7 +347,7 @@ def test_no_message_is_more_than_a_batch_of_work() -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(seed=st.integers(0, 2**32), lost=st.sampled_from([0.0, 0.1, 0.5]), steps=st.integers(1, 60))
-def test_whatever_is_lost_all_nodes_agree_in_the_end_and_have_told_no_lie(
+def test_whatever_is_lost_all_nodes_agree_in_the_end_and_report_no_false_change(
     seed: int, lost: float, steps: int
 ) -> None:
     chance = random.Random(seed)
@@ -376,7 +376,7 @@ def test_whatever_is_lost_all_nodes_agree_in_the_end_and_have_told_no_lie(
         there: set[str] = set()
         for _, member, joined in nodes.changes[name]:
             assert (member in there) != joined, (
-                "an arrival of someone who is there, or a departure of someone who is not"
+                "a join of a present member, or a leave of an absent one"
             )
             (there.add if joined else there.remove)(member)
         assert there == present
@@ -399,7 +399,7 @@ def test_whatever_is_lost_all_nodes_agree_in_the_end_and_have_told_no_lie(
         {"node": "n2", "number": 1, "part": 0, "last": True, "rooms": {"chat.a": [["ana"]]}},
     ],
 )
-def test_of_a_message_that_no_node_wrote_nothing_is_taken_in(fields: dict[str, object]) -> None:
+def test_a_message_that_no_node_wrote_changes_nothing(fields: dict[str, object]) -> None:
     roster = Roster("n1")
     with pytest.raises((ValueError, LookupError, TypeError, AttributeError)):
         roster.on_message(orjson.dumps(fields), 0)
@@ -421,11 +421,11 @@ HALF = [
     {"news": [["chat.a", "eve", 1]]},
     {"news": 7},
 ]
-"""Of a message: what is wrong with it comes behind a member."""
+"""Messages whose fault follows a valid member."""
 
 
 @pytest.mark.parametrize("fields", HALF)
-def test_nothing_of_a_message_that_cannot_be_read_is_taken_in(fields: dict[str, Any]) -> None:
+def test_a_malformed_message_changes_nothing(fields: dict[str, Any]) -> None:
     roster = Roster("n1")
     with pytest.raises(UNREADABLE):
         roster.on_message(orjson.dumps({"node": "n9", "number": 1, **fields}), 0)

@@ -1,6 +1,4 @@
-"""turns.py: how much of what clients sent is done in a turn of the loop, and in which order the
-rest.
-"""
+"""server/connections/turns.py: how much input a turn of the loop processes, and in which order."""
 
 import asyncio
 from functools import partial
@@ -22,7 +20,7 @@ from tests.harness.loop import in_loop
 
 
 class Crowd:
-    """Clients that each have several pieces of work, of which each takes a while."""
+    """Clients with several pieces of work each. A piece takes some time."""
 
     def __init__(self, seconds: float) -> None:
         self.clock = Clock()
@@ -42,14 +40,14 @@ class Crowd:
         self.turns.later(lambda: self.work(name, pieces), self.stand.get(name, 0.0), size)
 
     def turn(self) -> list[str]:
-        """All that is done until everything else has had its turns."""
+        """Run everything until other work has had its turns."""
         self.done = []
         for _ in range(LOOP_TURNS_BETWEEN):
             self.clock.turn()
         return self.done
 
 
-def test_a_turn_that_did_little_is_never_over_and_costs_no_callback() -> None:
+def test_a_turn_with_little_work_is_not_over_and_schedules_nothing() -> None:
     crowd = Crowd(WORTH_COUNTING / 2)
     for _ in range(1000):
         crowd.work("ping", 1)
@@ -57,7 +55,7 @@ def test_a_turn_that_did_little_is_never_over_and_costs_no_callback() -> None:
     assert crowd.clock.waits == []
 
 
-def test_a_turn_is_over_when_its_time_is_up_and_the_next_begins_anew() -> None:
+def test_a_turn_is_over_when_its_time_is_up_and_the_next_has_full_time() -> None:
     crowd = Crowd(TURN_SECONDS / 2)
     crowd.work("ana", 1)
     assert not crowd.turns.over
@@ -67,7 +65,7 @@ def test_a_turn_is_over_when_its_time_is_up_and_the_next_begins_anew() -> None:
     assert not crowd.turns.over
 
 
-def test_what_is_left_goes_on_in_turns_to_come_each_client_a_piece_at_a_time() -> None:
+def test_waiting_work_continues_in_later_turns_one_piece_per_client() -> None:
     crowd = Crowd(TURN_SECONDS)
     for name in ("ana", "ben", "cem"):
         crowd.wait(name, 2)
@@ -84,7 +82,7 @@ def test_small_pieces_share_a_turn() -> None:
     assert ["".join(crowd.turn()) for _ in range(2)] == ["abcd", "ef"]
 
 
-def test_whoever_comes_while_others_wait_waits_behind_them() -> None:
+def test_a_new_client_waits_behind_those_that_wait() -> None:
     crowd = Crowd(0)
     crowd.wait("ana")
     assert crowd.turns.over
@@ -102,10 +100,10 @@ def test_a_small_message_of_an_idle_client_goes_before_the_next_piece_of_every_b
     assert turns == [
         *(f"burst {number}" for number in range(1, 200)),
         "a burst that comes later",
-    ], "all once before any twice"
+    ], "every client once before any client twice"
 
 
-def test_the_time_is_shared_evenly_whatever_a_piece_takes() -> None:
+def test_time_is_shared_evenly_however_long_a_piece_takes() -> None:
     crowd, used = Crowd(0), {"short": 0.0, "long": 0.0}
 
     def work(name: str, seconds: float) -> None:
@@ -121,9 +119,7 @@ def test_the_time_is_shared_evenly_whatever_a_piece_takes() -> None:
     assert used["short"] == pytest.approx(used["long"], rel=0.05)
 
 
-def test_what_a_client_had_while_nobody_waited_is_not_held_against_it_but_for_the_last_piece() -> (
-    None
-):
+def test_time_used_while_no_one_waited_does_not_count_except_for_the_last_piece() -> None:
     crowd = Crowd(TURN_SECONDS)
     crowd.wait("ana", 50)
     while crowd.turn():
@@ -134,7 +130,7 @@ def test_what_a_client_had_while_nobody_waited_is_not_held_against_it_but_for_th
     assert turns.index("ana") <= 2
 
 
-def test_everything_else_has_turns_of_the_loop_between_two_pieces() -> None:
+def test_the_loop_does_other_work_between_two_pieces() -> None:
     crowd = Crowd(TURN_SECONDS)
     crowd.wait("ana", 2)
     crowd.turn()
@@ -146,7 +142,7 @@ def test_everything_else_has_turns_of_the_loop_between_two_pieces() -> None:
     assert crowd.done == ["ana"]
 
 
-def test_the_others_go_on_when_one_raises() -> None:
+def test_an_exception_in_one_piece_does_not_stop_the_others() -> None:
     crowd = Crowd(TURN_SECONDS)
     crowd.turns.later(partial(divmod, 1, 0))
     crowd.turns.later(lambda: crowd.work("ben", 1))
@@ -156,7 +152,7 @@ def test_the_others_go_on_when_one_raises() -> None:
 
 
 @in_loop
-async def test_coroutines_get_a_turn_each_and_a_cancelled_one_does_not_hold_others_up() -> None:
+async def test_each_coroutine_gets_a_turn_and_a_cancelled_one_blocks_none() -> None:
     turns = LoopTurns(asyncio.get_running_loop())
     order: list[str] = []
 
@@ -190,7 +186,7 @@ async def test_a_slice_is_over_after_its_time_and_counts_it(
 
 
 @in_loop
-async def test_coroutines_share_a_turn_while_there_is_time_and_all_else_runs_between_two() -> None:
+async def test_coroutines_share_a_turn_and_other_work_runs_between_two_turns() -> None:
     turns = LoopTurns(asyncio.get_running_loop())
     order: list[str] = []
 
@@ -207,7 +203,7 @@ async def test_coroutines_share_a_turn_while_there_is_time_and_all_else_runs_bet
     assert [piece.replace(".", "") for piece in pieces] == ["ab", "cd"]
 
 
-def test_small_input_goes_first_even_of_a_client_that_had_more_than_its_share() -> None:
+def test_small_input_goes_first_even_if_its_client_used_more_than_its_share() -> None:
     crowd = Crowd(SLICE_SECONDS)
     for number in range(100):
         crowd.wait(f"burst {number}", 10)
@@ -217,7 +213,7 @@ def test_small_input_goes_first_even_of_a_client_that_had_more_than_its_share() 
     assert crowd.turn()[0] == "honest"
 
 
-def test_small_input_has_half_of_a_turn_while_larger_input_waits() -> None:
+def test_small_input_gets_half_of_a_turn_while_larger_input_waits() -> None:
     crowd = Crowd(SLICE_SECONDS)
     crowd.wait("burst", 10)
     for number in range(100):
@@ -227,7 +223,7 @@ def test_small_input_has_half_of_a_turn_while_larger_input_waits() -> None:
         assert done.count("burst") == len(done) // 2 == round(TURN_SECONDS / SLICE_SECONDS) // 2
 
 
-def test_small_input_that_takes_little_is_bounded_in_a_turn_too() -> None:
+def test_cheap_small_input_is_bounded_per_turn() -> None:
     crowd = Crowd(0.0)
     for number in range(1000):
         crowd.wait(f"small {number}", size=SMALL)

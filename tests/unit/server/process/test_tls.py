@@ -1,4 +1,4 @@
-"""certificates.py: what is used of files that change."""
+"""server/process/tls.py: which certificate is used when the files change."""
 
 import asyncio
 import ssl
@@ -58,7 +58,7 @@ def opened(directory: Path, pair: Pair, clients: Authority | None = None) -> Cer
 
 
 def look(certificates: Certificates) -> list[Any]:
-    """What it logs: name and reason."""
+    """The log lines: name and reason."""
     with capture_logs() as logs:
         certificates.look()
     return [(line["event"], line.get("reason", "")) for line in logs]
@@ -70,7 +70,7 @@ def handshake(
     name: str | None = "localhost",
     session: ssl.SSLSession | None = None,
 ) -> ssl.SSLObject:
-    """The client's side of a handshake. Raises what either side finds wrong."""
+    """The client's side of a handshake. Raises the error of either side."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     near = client.wrap_bio(down, up, server_hostname=name, session=session)
     far = server.wrap_bio(up, down, server_side=True)
@@ -104,13 +104,13 @@ def test_protocols_before_tls_1_2_are_refused(tmp_path: Path, first: Pair) -> No
     assert opened(tmp_path, first).context.minimum_version == ssl.TLSVersion.TLSv1_2
 
 
-def test_http_1_1_is_what_is_spoken(tmp_path: Path, ours: Authority, first: Pair) -> None:
+def test_the_negotiated_protocol_is_http_1_1(tmp_path: Path, ours: Authority, first: Pair) -> None:
     client = ours.trust()
     client.set_alpn_protocols(["h2", "http/1.1"])
     assert handshake(opened(tmp_path, first).context, client).selected_alpn_protocol() == "http/1.1"
 
 
-def test_changed_files_are_for_the_next_connection(
+def test_the_next_connection_uses_changed_files(
     tmp_path: Path, ours: Authority, first: Pair, second: Pair
 ) -> None:
     certificates = opened(tmp_path, first)
@@ -122,7 +122,7 @@ def test_changed_files_are_for_the_next_connection(
     assert old.getpeercert() != handshake(certificates.context, ours.trust()).getpeercert()
 
 
-def test_a_client_that_names_no_server_gets_the_newest_too(
+def test_a_client_without_a_server_name_gets_the_newest_certificate(
     tmp_path: Path, ours: Authority, first: Pair, second: Pair
 ) -> None:
     certificates = opened(tmp_path, first)
@@ -133,13 +133,13 @@ def test_a_client_that_names_no_server_gets_the_newest_too(
     assert shown(certificates, client, name=None) == "second"
 
 
-def test_files_that_did_not_change_are_left_alone(tmp_path: Path, first: Pair) -> None:
+def test_unchanged_files_are_not_loaded_again(tmp_path: Path, first: Pair) -> None:
     certificates = opened(tmp_path, first)
     put(tmp_path, first.files())
     assert look(certificates) == []
 
 
-def test_files_are_found_behind_a_link_that_is_swapped(
+def test_files_behind_a_replaced_link_are_loaded(
     tmp_path: Path, ours: Authority, first: Pair, second: Pair
 ) -> None:
     """As Kubernetes replaces a mounted secret: cert.pem is a link to ..data/cert.pem, ..data a link
@@ -159,7 +159,7 @@ def test_files_are_found_behind_a_link_that_is_swapped(
     assert shown(certificates, ours.trust()) == "second"
 
 
-def test_files_that_cannot_be_used_are_told_once_and_change_nothing(
+def test_unusable_files_are_logged_once_and_the_old_certificate_stays(
     tmp_path: Path, ours: Authority, first: Pair, second: Pair
 ) -> None:
     certificates = opened(tmp_path, first)
@@ -185,7 +185,7 @@ def test_files_that_cannot_be_used_are_told_once_and_change_nothing(
     assert shown(certificates, ours.trust()) == "second"
 
 
-def test_a_key_with_a_password_is_refused_and_nobody_is_asked(tmp_path: Path, first: Pair) -> None:
+def test_a_key_with_a_password_is_refused_without_a_prompt(tmp_path: Path, first: Pair) -> None:
     put(tmp_path, first.files())
     locked: list[str | Path] = [
         "openssl",
@@ -222,7 +222,7 @@ def test_a_client_needs_a_certificate_of_the_authorities(
     assert handshake(certificates.context, client).version() == version.name.replace("_", ".")
 
 
-def test_authorities_are_replaced_and_not_added_to(
+def test_new_authorities_replace_the_old_ones(
     tmp_path: Path, ours: Authority, theirs: Authority, first: Pair
 ) -> None:
     certificates = opened(tmp_path, first, clients=theirs)
@@ -234,10 +234,10 @@ def test_authorities_are_replaced_and_not_added_to(
 
 
 @pytest.mark.parametrize("broken", [False, True])
-def test_a_session_does_not_outlive_its_clients_authority(
+def test_a_session_cannot_be_resumed_after_its_authority_was_removed(
     tmp_path: Path, ours: Authority, theirs: Authority, first: Pair, second: Pair, *, broken: bool
 ) -> None:
-    """Taken up again, it would show no certificate that could be refused."""
+    """A resumed session shows no certificate that could be refused."""
     certificates = opened(tmp_path, first, clients=theirs)
     client = ours.trust(theirs.issue("client"))
     client.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -258,7 +258,7 @@ def test_a_session_does_not_outlive_its_clients_authority(
         handshake(certificates.context, client, session=session)
 
 
-def test_with_tls_1_3_clients_are_asked_each_time(
+def test_tls_1_3_connections_cannot_be_resumed(
     tmp_path: Path, ours: Authority, theirs: Authority, first: Pair
 ) -> None:
     certificates = opened(tmp_path, first, clients=theirs)
@@ -268,7 +268,7 @@ def test_with_tls_1_3_clients_are_asked_each_time(
 
 
 @pytest.mark.parametrize("content", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n"])
-def test_authorities_that_cannot_be_used_are_named(
+def test_the_error_for_unusable_authorities_names_the_file(
     tmp_path: Path, first: Pair, content: str
 ) -> None:
     put(tmp_path, {**first.files(), "clients.pem": content})

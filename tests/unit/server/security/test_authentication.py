@@ -1,4 +1,4 @@
-"""server/security/authentication.py: from the credentials of a request to a principal."""
+"""server/security/authentication.py: the principal of a request's credential."""
 
 import asyncio
 from pathlib import Path
@@ -51,7 +51,7 @@ def bearer(credential: str, scheme: str = "Bearer") -> dict[bytes, bytes]:
 # Where credentials are
 
 
-def test_without_authentication_everybody_is_anyone_whatever_they_send() -> None:
+def test_without_authentication_every_request_has_the_open_principal() -> None:
     free = authentication(keys=[], tokens={})
     assert free.nobody is ANYONE
     for headers in ({}, bearer("x"), {b"authorization": b"Basic eA=="}):
@@ -60,7 +60,7 @@ def test_without_authentication_everybody_is_anyone_whatever_they_send() -> None
         free.authenticate(KEY)
 
 
-def test_whoever_sends_none_is_a_stranger() -> None:
+def test_a_request_without_a_credential_is_a_stranger() -> None:
     assert authentication().identify({}) is STRANGER
     assert authentication().identify({b"cookie": b"a"}, ["eventhub.v1", ""]) is STRANGER
 
@@ -74,7 +74,7 @@ def test_a_header_holds_a_key_or_a_token(scheme: str, space: str) -> None:
     assert (found.kind, found.name) == (CredentialKind.TOKEN, "ana")
 
 
-def test_a_subprotocol_holds_one() -> None:
+def test_a_subprotocol_may_hold_a_token() -> None:
     assert authentication().identify({}, ["eventhub.v1", OFFER + token()]).name == "ana"
     assert authentication().identify({}, [OFFER + KEY]).name == "backend"
 
@@ -88,7 +88,9 @@ def test_a_subprotocol_holds_one() -> None:
         (bearer(""), [OFFER]),
     ],
 )
-def test_more_than_one_is_refused(headers: dict[bytes, bytes], offered: list[str]) -> None:
+def test_more_than_one_credential_is_refused(
+    headers: dict[bytes, bytes], offered: list[str]
+) -> None:
     """RFC 6750, 2: clients must not use more than one method."""
     with pytest.raises(InvalidRequest, match="more than one credential was sent"):
         authentication().identify(headers, offered)
@@ -97,7 +99,7 @@ def test_more_than_one_is_refused(headers: dict[bytes, bytes], offered: list[str
 @pytest.mark.parametrize(
     "value", ["Basic dXNlcjpwYXNz", "Digest username=x", "Bearer\tx", "BearerX y", " Bearer x"]
 )
-def test_another_scheme_is_refused(value: str) -> None:
+def test_an_unknown_scheme_is_refused(value: str) -> None:
     with pytest.raises(
         Unauthorized, match=r"has the scheme .*; expected Bearer|has no scheme"
     ) as refused:
@@ -127,14 +129,14 @@ def test_a_credential_without_a_scheme_is_refused_and_not_shown(value: str) -> N
         token()[:-3],
     ],
 )
-def test_a_bad_one_is_refused_even_where_strangers_are_not(credential: str) -> None:
+def test_a_bad_credential_is_refused_even_where_strangers_are_allowed(credential: str) -> None:
     with pytest.raises(InvalidToken) as refused:
         authentication().identify(bearer(credential))
     assert len(credential) < 12 or credential not in str(refused.value)
 
 
 @pytest.mark.parametrize("offered", [[], [OFFER]])
-def test_a_huge_one_is_refused(offered: list[str]) -> None:
+def test_a_huge_credential_is_refused(offered: list[str]) -> None:
     huge = "x" * (TOKEN_BYTES + 1)
     with pytest.raises(InvalidToken, match="8193 bytes; at most 8192"):
         authentication().identify(
@@ -142,7 +144,7 @@ def test_a_huge_one_is_refused(offered: list[str]) -> None:
         )
 
 
-def test_a_key_has_what_the_configuration_gives_it() -> None:
+def test_an_api_key_has_the_rights_that_the_configuration_gives() -> None:
     found = authentication().identify(bearer(KEY))
     assert (found.kind, found.rate, found.operator, found.expires) == (
         CredentialKind.KEY,
@@ -157,7 +159,7 @@ def test_a_key_has_what_the_configuration_gives_it() -> None:
 # In the address
 
 
-def test_an_address_without_a_credential_is_left_alone() -> None:
+def test_a_query_without_a_credential_is_unchanged() -> None:
     for query in (b"", b"since=-5&channel=a", b"x=%ff"):
         assert authentication().move_query_token(query, {}) == (query, {})
     assert authentication().move_query_token(b"not_access_token=1", {}) == (
@@ -166,7 +168,7 @@ def test_an_address_without_a_credential_is_left_alone() -> None:
     )
 
 
-def test_a_credential_in_the_address_is_refused_unless_it_is_configured() -> None:
+def test_a_credential_in_the_query_is_refused_unless_configured() -> None:
     for given in (authentication(), authentication(keys=[], tokens={})):
         with pytest.raises(
             InvalidRequest, match="expected it in the header Authorization"
@@ -175,7 +177,7 @@ def test_a_credential_in_the_address_is_refused_unless_it_is_configured() -> Non
         assert KEY not in str(refused.value)
 
 
-def test_where_it_is_configured_it_becomes_a_header() -> None:
+def test_a_configured_query_credential_becomes_a_header() -> None:
     found = authentication(query=True)
     query, headers = found.move_query_token(
         b"channel=chat.a&access_token=%65hk_backend-0123456789&since=-5&member=%C3%A9",
@@ -185,7 +187,7 @@ def test_where_it_is_configured_it_becomes_a_header() -> None:
     assert found.identify(headers).name == "backend"
 
 
-def test_more_than_one_in_the_address_or_beside_it_is_refused() -> None:
+def test_several_credentials_in_query_and_header_are_refused() -> None:
     for query, headers in (
         (b"access_token=a&access_token=b", {}),
         (b"access_token=a", bearer("a")),
@@ -207,15 +209,15 @@ def test_more_than_one_in_the_address_or_beside_it_is_refused() -> None:
         b"access_token=%F0%9F%98%80",
     ],
 )
-def test_nonsense_in_the_address_is_a_bad_credential(query: bytes) -> None:
+def test_a_malformed_query_credential_is_a_bad_credential(query: bytes) -> None:
     found = authentication(query=True)
     _, headers = found.move_query_token(query, {})
     with pytest.raises(InvalidToken):
         found.identify(headers)
 
 
-def test_parameters_without_number_are_refused() -> None:
-    """Or the library's own error would be a fault of the server."""
+def test_too_many_query_parameters_are_refused() -> None:
+    """Without this check, the library's own error would be a fault of the server."""
     for given in (authentication(), authentication(query=True)):
         with pytest.raises(InvalidRequest, match="more than 256 parameters"):
             given.move_query_token(b"access_token=x" + b"&a" * MAX_PARAMETERS, {})
@@ -224,7 +226,7 @@ def test_parameters_without_number_are_refused() -> None:
 # Operators
 
 
-def test_an_operator_has_a_key_that_says_so() -> None:
+def test_an_operator_needs_a_key_with_operator_true() -> None:
     async def admit(given: Authentication, headers: dict[bytes, bytes]) -> str:
         return (await given.admit_operator(headers)).name
 
@@ -244,7 +246,7 @@ def test_an_operator_has_a_key_that_says_so() -> None:
 # Keys of tokens
 
 
-def test_keys_come_from_files_beside_the_configuration(tmp_path: Path) -> None:
+def test_key_files_are_relative_to_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "public.pem").write_bytes(public_pem(private("ES256")))
     (tmp_path / "secret").write_bytes(SECRET + b"\n")
     keys = [
@@ -256,7 +258,7 @@ def test_keys_come_from_files_beside_the_configuration(tmp_path: Path) -> None:
     assert found.identify(bearer(token())).name == "ana"
 
 
-def test_a_key_that_cannot_be_used_is_named_by_its_place(tmp_path: Path) -> None:
+def test_the_error_for_an_unusable_key_names_its_setting(tmp_path: Path) -> None:
     (tmp_path / "short").write_bytes(b"s3cret")
     for file, algorithm, message in (
         ("missing.pem", "ES256", "cannot be read: No such file"),
@@ -272,7 +274,7 @@ def test_a_key_that_cannot_be_used_is_named_by_its_place(tmp_path: Path) -> None
         assert "s3cret" not in str(refused.value)
 
 
-def test_a_key_that_is_not_known_is_refused_where_there_is_nowhere_to_look() -> None:
+def test_without_a_key_set_a_token_of_an_unknown_key_is_refused() -> None:
     text = token(header={"kid": "other"})
     with pytest.raises(UnknownKey):
         authentication().authenticate(text)
@@ -301,7 +303,7 @@ def theirs(key_id: str, number: int = 0) -> dict[bytes, bytes]:
 
 
 @in_loop
-async def test_a_key_that_is_not_known_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_key_is_looked_up_in_the_key_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwks, "COOLDOWN", 0.0)
     with JwksServer(jwk("RS256", "one", 1)) as server:
         found = fetching(server.url)
@@ -314,17 +316,17 @@ async def test_a_key_that_is_not_known_is_looked_for(monkeypatch: pytest.MonkeyP
         with pytest.raises(InvalidToken, match="'one'"):
             await found.admit(theirs("one", 1))  # remembered, but its key has gone
         own = bearer(token(header={"kid": "own"}, iss="i", aud="a"))
-        assert (await found.admit(own)).name == "ana", "what is configured stays"
+        assert (await found.admit(own)).name == "ana", "the configured key stays"
         with pytest.raises(InvalidToken, match="expected RS256"):
             await found.admit(bearer(token(header={"kid": "two"}, iss="i", aud="a")))
         task.cancel()
 
 
 @in_loop
-async def test_while_the_key_set_cannot_be_had_a_token_is_not_called_bad(
+async def test_while_the_key_set_cannot_be_fetched_a_token_is_not_called_invalid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Clients stop for good when their token is bad."""
+    """Clients never come back if their token is called invalid."""
     monkeypatch.setattr(jwks, "COOLDOWN", 0.0)
     with JwksServer(jwk("RS256", "one", 1)) as server:
         server.respond = lambda request: reply(request, b"", 500)
@@ -347,9 +349,9 @@ async def test_while_the_key_set_cannot_be_had_a_token_is_not_called_bad(
 
 
 @in_loop
-async def test_a_key_set_that_was_just_looked_at_says_nothing_of_keys_that_are_new() -> None:
-    """Strangers who name keys that never were take the one look in ten seconds from whoever has a
-    key that is new.
+async def test_a_key_set_that_was_just_fetched_may_lack_new_keys() -> None:
+    """Tokens with invented key ids use up the one fetch in ten seconds. A token with a new key must
+    not suffer.
     """
     with JwksServer(jwk("RS256", "one", 1)) as server:
         found = fetching(server.url)
@@ -363,7 +365,7 @@ async def test_a_key_set_that_was_just_looked_at_says_nothing_of_keys_that_are_n
         task.cancel()
 
 
-def test_bad_credentials_of_an_address_are_limited_and_good_ones_that_are_known_never() -> None:
+def test_bad_credentials_of_an_address_are_limited_and_verified_ones_never() -> None:
     clock = [1_000_000]
     found = Authentication(
         AuthSettings.model_validate({"keys": KEYS, "tokens": TOKENS}),
@@ -390,7 +392,7 @@ def test_bad_credentials_of_an_address_are_limited_and_good_ones_that_are_known_
         found.identify(bearer("a.b.c"), address="192.0.2.1")
 
 
-def test_all_addresses_of_an_ipv6_customer_are_one() -> None:
+def test_the_addresses_of_an_ipv6_customer_count_as_one() -> None:
     found = Authentication(
         AuthSettings.model_validate({"keys": KEYS, "tokens": TOKENS}),
         Path(),

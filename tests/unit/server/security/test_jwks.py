@@ -1,4 +1,4 @@
-"""server/security/jwks.py: keys of a document, and when it is fetched."""
+"""server/security/jwks.py: the keys of a document, and the times at which it is fetched."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ def ids(*keys: Any) -> list[str | None]:
 # Documents
 
 
-def test_public_keys_of_the_three_kinds_are_taken() -> None:
+def test_public_keys_of_all_three_kinds_are_loaded() -> None:
     keys = list(
         read(
             json.dumps({"keys": [jwk("RS256", "r"), jwk("ES256", "e"), jwk("EdDSA", "d")]}).encode()
@@ -43,7 +43,7 @@ def test_public_keys_of_the_three_kinds_are_taken() -> None:
     ]
 
 
-def test_alg_use_and_key_ops_may_be_left_out_and_others_added() -> None:
+def test_alg_use_and_key_ops_are_optional_and_unknown_members_are_ignored() -> None:
     plain = {name: value for name, value in jwk("ES256", "e").items() if name not in ("alg", "use")}
     assert ids(plain, {**plain, "key_ops": ["verify"]}, {**plain, "x5t": "AA", "x-more": {}}) == [
         "e",
@@ -52,11 +52,11 @@ def test_alg_use_and_key_ops_may_be_left_out_and_others_added() -> None:
     ]
 
 
-def test_a_key_without_an_id_is_for_tokens_without() -> None:
+def test_a_key_without_an_id_verifies_tokens_without_an_id() -> None:
     assert ids(jwk("RS256"), jwk("RS256", kid=5), jwk("RS256", kid=None)) == [None, None, None]
 
 
-def test_of_one_id_there_may_be_several_keys() -> None:
+def test_several_keys_may_have_the_same_id() -> None:
     assert ids(jwk("RS256", "a", 1), jwk("RS256", "a", 2), jwk("ES256", "a")) == ["a", "a", "a"]
 
 
@@ -81,7 +81,7 @@ def test_of_one_id_there_may_be_several_keys() -> None:
         jwk("RS256", kty=None), {}, [], None, 5, "key", True, [[]], {"kid": "a"},
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_left_out_and_the_others_are_taken(key: Any) -> None:
+def test_an_unusable_key_is_skipped_and_the_others_are_loaded(key: Any) -> None:
     assert ids(jwk("RS256", "before"), key, jwk("ES256", "after")) == ["before", "after"]
 
 
@@ -95,7 +95,7 @@ def test_what_cannot_be_used_is_left_out_and_the_others_are_taken(key: Any) -> N
         '{"keys":[]}'.encode("utf-16"),
     ],
 )  # fmt: skip
-def test_what_is_no_key_set_is_refused(document: bytes) -> None:
+def test_a_document_that_is_no_key_set_is_refused(document: bytes) -> None:
     with pytest.raises(ValueError, match=r".") as found:
         list(read(document))
     assert len(str(found.value)) < 200
@@ -115,7 +115,7 @@ VALUES = (
     st.sampled_from(["RS256", "ES256", "EdDSA"]),
     st.dictionaries(st.sampled_from([*jwk("RS256"), "crv", "x", "y", "d", "kid"]), VALUES),
 )
-def test_no_key_breaks_the_others(algorithm: str, fields: dict[str, Any]) -> None:
+def test_a_malformed_key_does_not_affect_the_others(algorithm: str, fields: dict[str, Any]) -> None:
     assert ids(jwk("ES256", "good"), {**jwk(algorithm), **fields})[0] == "good"
 
 
@@ -131,7 +131,7 @@ class Fetched(list[list[str | None]]):
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes seconds takes less."""
+    """Shorten the periods, so that the test does not wait."""
     monkeypatch.setattr(module, "RETRY", (0.05, 0.1))
 
 
@@ -141,21 +141,21 @@ async def running(url: str) -> AsyncIterator[tuple[KeySet, Fetched]]:
     keys = KeySet(url, fetched)
     task = asyncio.create_task(keys.run())
     yield keys, fetched
-    assert not task.done(), "nothing that comes from there may end the server"
+    assert not task.done(), "no response may end the server"
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
 
 
 async def until(reached: Callable[[], object]) -> None:
-    """The moment at which it is so. The test's own time-out ends it otherwise."""
+    """Wait for a condition. Otherwise the time limit of the test ends it."""
     async with asyncio.timeout(20):
         while not reached():  # noqa: ASYNC110  # what is waited for happens in a thread
             await asyncio.sleep(0.01)
 
 
 @in_loop
-async def test_they_are_fetched_at_the_start() -> None:
+async def test_keys_are_fetched_at_the_start() -> None:
     with JwksServer(jwk("RS256", "a")) as server:
         async with running(server.url) as (keys, fetched):
             assert await keys.refresh()
@@ -163,7 +163,7 @@ async def test_they_are_fetched_at_the_start() -> None:
 
 
 @in_loop
-async def test_it_is_fetched_anew_when_asked_for_but_not_too_often(
+async def test_a_key_set_is_fetched_on_request_but_not_too_often(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "COOLDOWN", 60)
@@ -171,7 +171,7 @@ async def test_it_is_fetched_anew_when_asked_for_but_not_too_often(
         async with running(server.url) as (keys, fetched):
             await keys.refresh()
             server.keys.append(jwk("RS256", "b"))
-            assert not await keys.refresh(), "it was just done"
+            assert not await keys.refresh(), "the last fetch was too recent"
             assert len(server.requests) == 1
             keys._next = 0
             assert await keys.refresh()
@@ -179,7 +179,7 @@ async def test_it_is_fetched_anew_when_asked_for_but_not_too_often(
 
 
 @in_loop
-async def test_many_at_once_share_one_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_simultaneous_requests_share_one_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "COOLDOWN", 0.0)
     with JwksServer(jwk("RS256", "a")) as server:
         async with running(server.url) as (keys, fetched):
@@ -195,7 +195,7 @@ async def test_many_at_once_share_one_fetch(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @in_loop
-async def test_whoever_waits_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_wait_for_a_fetch_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SECONDS", 0.2)
     with JwksServer(jwk("RS256", "a")) as server:
         server.open.clear()
@@ -260,7 +260,7 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD)
 @in_loop
-async def test_a_bad_answer_is_asked_again_and_leaves_the_keys_as_they_are(
+async def test_a_bad_response_is_retried_and_keeps_the_known_keys(
     monkeypatch: pytest.MonkeyPatch, bad: str
 ) -> None:
     monkeypatch.setattr(module, "COOLDOWN", 0.0)
@@ -277,12 +277,12 @@ async def test_a_bad_answer_is_asked_again_and_leaves_the_keys_as_they_are(
             server.respond = BAD[bad]
             await keys.refresh()
             await until(lambda: keys.failing)
-            assert keys.trouble is None, "there are keys, though old ones"
+            assert keys.trouble is None, "the old keys are still known"
             assert all(found == ["a"] for found in fetched)
 
 
 @in_loop
-async def test_a_server_that_is_not_there_is_asked_again_until_it_is() -> None:
+async def test_an_unreachable_server_is_retried_until_it_answers() -> None:
     with JwksServer() as first:
         port = first.port
     async with running(f"http://127.0.0.1:{port}/jwks.json") as (keys, fetched):
@@ -293,7 +293,7 @@ async def test_a_server_that_is_not_there_is_asked_again_until_it_is() -> None:
 
 
 @in_loop
-async def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
+async def test_a_server_that_sends_single_bytes_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "SECONDS", 0.3)
@@ -313,8 +313,8 @@ async def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
 
 
 def dribble(peer_ends: threading.Event) -> Respond:
-    """A head that goes on for ten seconds, or until it is to end. Each byte restarts the library's
-    time-out.
+    """A response head that continues for ten seconds, or until it is told to end. Each byte
+    restarts the library's time-out.
     """
 
     def respond(request: BaseHTTPRequestHandler) -> None:
@@ -331,7 +331,7 @@ def fetching() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "jwks"]
 
 
-def test_a_head_that_does_not_end_has_one_thread_and_does_not_hold_the_end_up(
+def test_an_endless_response_head_uses_one_thread_and_does_not_delay_the_exit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "SECONDS", 0.3)
@@ -363,7 +363,7 @@ def test_a_head_that_does_not_end_has_one_thread_and_does_not_hold_the_end_up(
 
 
 @in_loop
-async def test_it_is_fetched_anew_when_the_fetch_that_did_not_end_has_ended(
+async def test_after_an_abandoned_fetch_has_ended_the_next_one_begins(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "SECONDS", 0.3)
@@ -379,7 +379,7 @@ async def test_it_is_fetched_anew_when_the_fetch_that_did_not_end_has_ended(
 
 
 @in_loop
-async def test_a_redirection_is_followed_but_not_from_https_to_less() -> None:
+async def test_a_redirect_is_followed_but_not_from_https_to_http() -> None:
     with JwksServer(jwk("RS256", "a")) as server:
 
         def respond(request: BaseHTTPRequestHandler) -> None:
@@ -414,13 +414,13 @@ async def test_a_redirection_is_followed_but_not_from_https_to_less() -> None:
     ],
 )
 @in_loop
-async def test_an_address_that_is_none_does_not_end_the_server(url: str) -> None:
+async def test_a_malformed_url_does_not_end_the_server(url: str) -> None:
     async with running(url) as (keys, _):
         await until(lambda: keys.trouble is not None and "cannot be fetched" in keys.trouble)
 
 
 @in_loop
-async def test_what_is_fetched_verifies_tokens() -> None:
+async def test_fetched_keys_verify_tokens() -> None:
     verifier = TokenVerifier([], None, None, 0)
     with JwksServer(jwk("ES256", "a", 7), jwk("EdDSA", "b", 7)) as server:
         keys = KeySet(server.url, verifier.replace)
