@@ -92,6 +92,14 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "64 KiB": (2, "server.websocket.transport_setup:READ_BYTES"),
     },
     "publishes of one connection": {"64": ("server.websocket.publish_queue:BACKLOG",)},
+    "heads of publish requests": {
+        "4,096": ("server.publish.direct:HEADS",),
+        "2 KiB": ("server.http.publish_lane:HEAD_BYTES",),
+    },
+    "publishes that are answered within": {
+        "64 per turn": ("server.connections.request_starts:ANSWERED_AT_ONCE",),
+        "4 ms": ("server.connections.request_starts:ANSWER_SECONDS",),
+    },
     "requests that begin": {"16": ("server.connections.request_starts:AT_ONCE",)},
     "work on messages": {
         "0.5 ms": ("server.connections.turns:SLICE_SECONDS",),
