@@ -1,0 +1,113 @@
+"""server/app.py: which tasks run beside the hub, and what starting and stopping does."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventhub.config.settings import Settings
+from eventhub.server import app as module
+from eventhub.server.app import Application, create_app, open_telemetry
+from eventhub.server.process.supervisor import HEARTBEAT_SECONDS, WorkerSlot
+from tests.harness.virtual_time import in_virtual_time, turns
+
+ALWAYS = {"heartbeats", "rates", "admin", "pulse"}
+
+
+def application(**settings: Any) -> Application:
+    return create_app(Settings.model_validate(settings), Path())
+
+
+def test_these_tasks_run_on_every_node() -> None:
+    assert application()._tasks().keys() == ALWAYS
+
+
+def test_a_key_set_is_kept_fresh() -> None:
+    issuer = "https://issuer.example"
+    auth = {"tokens": {"jwks": f"{issuer}/keys", "issuer": issuer, "audience": "hub"}}
+    assert application(auth=auth)._tasks().keys() == {*ALWAYS, "keys"}
+
+
+def test_a_worker_answers_its_siblings_and_reports_to_its_supervisor() -> None:
+    slot = WorkerSlot(0, [], [], 1, -1)
+    app = Application(Settings(workers=1), Path(), slot)
+    assert app._tasks().keys() == {*ALWAYS, "siblings", "seat"}
+
+
+@in_virtual_time
+async def test_a_worker_says_again_and_again_that_it_is_alive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[float] = []
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(WorkerSlot, "heartbeat", lambda _: said.append(loop.time()))
+    saying = asyncio.create_task(module._send_heartbeats(WorkerSlot(0, [], [], 1, -1)))
+    await asyncio.sleep(2.5 * HEARTBEAT_SECONDS)
+    assert [round(moment - said[0]) for moment in said] == [0, 1, 2]
+    saying.cancel()
+
+
+def test_nothing_is_traced_unless_it_is_configured() -> None:
+    metrics: Any = None
+    assert open_telemetry(Settings(), metrics) is None
+
+
+@in_virtual_time
+async def test_a_node_serves_while_its_lifespan_lasts_and_drains_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = application()
+    steps: list[str] = []
+
+    async def drains() -> None:
+        steps.append("drains")
+
+    monkeypatch.setattr(app.manager.drain, "run", drains)
+    monkeypatch.setattr(app.manager.drain, "close", lambda: steps.append("refuses"))
+    async with app._lifespan(None):
+        assert app.hub.started.is_set()
+        assert not app.hub.ended
+        await turns()
+        assert steps == []
+    assert steps == ["drains", "refuses"]
+    assert app.hub.draining
+
+
+@in_virtual_time
+async def test_a_node_that_has_drained_already_does_so_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = application()
+    monkeypatch.setattr(app.manager.drain, "run", lambda: pytest.fail("it has drained"))
+    async with app._lifespan(None):
+        app.hub.draining = True
+
+
+@in_virtual_time
+async def test_a_task_that_fails_is_started_again_and_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = application()
+    starts: list[int] = []
+
+    async def failing() -> None:
+        starts.append(1)
+        if len(starts) < 3:
+            raise ZeroDivisionError
+        await asyncio.sleep(1000)
+
+    monkeypatch.setattr(app, "_tasks", lambda: {"failing": failing})
+    async with app._lifespan(None):
+        await asyncio.sleep(5)
+        assert len(starts) == 3
+        assert app.hub.faults.counts == {"failing": 2}
+
+
+@in_virtual_time
+async def test_an_error_of_a_callback_is_a_fault() -> None:
+    app = application()
+    async with app._lifespan(None):
+        asyncio.get_running_loop().call_soon(lambda: 1 / 0)
+        await turns()
+        assert app.hub.faults.counts.total() == 1
