@@ -243,6 +243,12 @@ _REASONS = {
     "server/connections/manager.py:ConnectionManager.end_session:later": (
         "contains what it goes on with"
     ),
+    "server/connections/request_starts.py:RequestStarts.at_once:call_soon": (
+        "sets a number back to zero"
+    ),
+    "server/http/publish_lane.py:PublishLane.answer_known:write": (
+        "a loop over the bytes of one connection; asyncio closes that one if it raises"
+    ),
     "server/http/request_handler.py:RequestHandler._answered:call_soon": (
         "moves a connection from one place in a dictionary to another"
     ),
