@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from eventhub.errors import EventHubError
+from eventhub.events import arrays
 from eventhub.events.event import NewEvent
 from eventhub.events.schema import ModelSchema
 from eventhub.server.connections.turns import BURST, SLICE_SECONDS
@@ -157,7 +158,7 @@ async def test_only_an_array_above_a_bound_is_cut_into_parts(
     size: int, commas: int, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut: list[int] = []
-    pieces = batch_module.pieces
+    pieces = arrays.pieces
 
     def counted(body: bytes, *bounds: int) -> Any:
         cut.append(len(body))
