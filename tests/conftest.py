@@ -39,11 +39,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if not getattr(config.option, "numprocesses", None):
         for name in SETTINGS:
             os.environ.pop(name, None)
+        gc.disable()  # while tests are imported, of which nothing goes
     if (
         signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     ):  # nohup: servers would inherit that it is ignored; a handler they do not
         signal.signal(signal.SIGHUP, lambda number, frame: None)
-    gc.disable()  # while tests are imported, of which nothing goes
 
 
 def pytest_collection_finish() -> None:
