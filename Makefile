@@ -13,15 +13,15 @@ unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
 
-test: lint pytest ## Everything CI runs, but for the proofs, the image, the other Pythons and the dearest inputs
+test: lint pytest ## Everything that CI runs, except the proofs, the image, the other Pythons and the most expensive inputs
 pytest: $(VENV)/tests.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
 
-proofs: nodes-proof autobahn schemathesis chart-versions ## What `make test` does in a short form, in a longer one, about ten minutes
+proofs: nodes-proof autobahn schemathesis chart-versions ## The long forms of tests that `make test` runs in a short form, about ten minutes
 nodes-proof: $(VENV)/test.stamp
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=3 $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 
-pythons: $(VENV)/test.stamp ## Unit and contract tests under each other Python that is claimed and found: on PATH, in $PYTHONS, of pyenv
+pythons: $(VENV)/test.stamp ## Unit and contract tests under each other supported Python that is found on PATH, in $PYTHONS or in pyenv
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/python -m tests.pythons
 
 faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour
@@ -40,7 +40,7 @@ steady: $(VENV)/test.stamp ## Readers that are slow and steady, at default setti
 injections: $(VENV)/test.stamp ## Each fault that tests inject, beside 1,000 clients (tests/integration/RESULTS.md), two minutes
 	$(BIN)/python -m tests.integration.injections
 
-comings: $(VENV)/test.stamp ## How late an honest subscriber's events are beside members that come and go in crowds, a minute or two
+comings: $(VENV)/test.stamp ## How late an honest subscriber's events are while crowds of members come and go, a minute or two
 	$(BIN)/python -m tests.integration.comings
 
 autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Autobahn's WebSocket test suite (tests/conformance/RESULTS.md), about five minutes
@@ -50,11 +50,11 @@ fuzz: $(VENV)/test.stamp ## A million executions, guided by coverage (tests/fuzz
 	$(BIN)/pip install --quiet --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz
 
-dear: $(VENV)/test.stamp ## A search for inputs that cost much to look at (tests/fuzz/RESULTS.md), 15 minutes, then what the dearest do to others, one
+dear: $(VENV)/test.stamp ## A search for inputs that are expensive to process (tests/fuzz/RESULTS.md), 15 minutes, then their effect on others, one
 	$(BIN)/python -m tests.fuzz.dear --seconds 60 --keep
 	$(BIN)/python -m tests.bench.dear
 
-dearest: $(VENV)/test.stamp ## The dearest inputs that are known, measured once more, a minute
+dearest: $(VENV)/test.stamp ## The most expensive known inputs, measured again, a minute
 	$(BIN)/pytest tests/fuzz/proof_dear.py
 
 schemathesis: $(VENV)/test.stamp ## More made-up requests against the OpenAPI document, some minutes
@@ -74,11 +74,11 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-bench: $(VENV)/test.stamp $(TOOLS) ## Figures for this machine (tests/bench), with two peers beside
+bench: $(VENV)/test.stamp $(TOOLS) ## Figures for this machine (tests/bench), beside those of two other servers
 	command -v nginx >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-nchan >/dev/null; }
 	$(BIN)/python -m tests.bench
 
-flood: $(VENV)/test.stamp ## Latency of honest subscribers beside as many hostile connections as there can be, about three minutes
+flood: $(VENV)/test.stamp ## Latency of honest subscribers beside as many hostile connections as possible, about three minutes
 	$(BIN)/python -m tests.bench.flood
 
 EXPORT = $(BIN)/uv export --quiet --no-emit-project --format requirements-txt --no-header
@@ -92,7 +92,7 @@ lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 	rm uv.lock
 	$(MAKE) sbom
 
-sbom: $(VENV)/test.stamp ## Write down what the image holds, as CycloneDX
+sbom: $(VENV)/test.stamp ## Write the bill of materials of the image, as CycloneDX
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o deploy/sbom.cdx.json requirements/image.txt
 	sed -i 's|https://pypi.org/simple/\([^/"]*\)/|pkg:pypi/\1|' deploy/sbom.cdx.json # names, not addresses
 
@@ -100,27 +100,27 @@ image-test: $(VENV)/test.stamp ## The image, built and run without a registry (t
 	$(MAKE) system PROGRAMS="buildah:buildah gpg:gpg mmdebstrap:mmdebstrap podman:podman runc:runc"
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_RESULTS=image.txt $(BIN)/pytest tests/deploy/proof_image.py
 
-docs: $(VENV)/test.stamp ## Write the documents that are made from the code
+docs: $(VENV)/test.stamp ## Write the documents that are generated from the code
 	$(BIN)/python -c "from eventhub.config.settings_page import settings_page; print(settings_page(), end='')" > docs/settings.md
 	$(BIN)/python -m deploy.dashboards
 	$(BIN)/python -m tests.deploy.values_schema
 	$(BIN)/python -m tests.deploy.values_page
 
-wheel: $(VENV)/test.stamp ## One for this platform, with the native fan-out, and one for every other
+wheel: $(VENV)/test.stamp ## A wheel for this platform, with the native fan-out, and one for all others
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	PURE=1 $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
-chart-versions: $(VENV)/test.stamp $(TOOLS) ## The chart on every version of Kubernetes that it takes
+chart-versions: $(VENV)/test.stamp $(TOOLS) ## The chart on every supported version of Kubernetes
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_KUBERNETES=all $(BIN)/pytest tests/deploy/test_chart.py
 
-chart-proof: chart-versions ## And before checkov (tests/deploy/RESULTS.md), two minutes
+chart-proof: chart-versions ## The same, and the checks of checkov (tests/deploy/RESULTS.md), two minutes
 	test -x .checkov/bin/checkov || { $(PYTHON) -m venv .checkov && .checkov/bin/pip install --quiet checkov==3.3.30; }
 	rm -rf .checkov/rendered && mkdir .checkov/rendered
 	for file in helm/eventhub/ci/*.yaml; do tests/conformance/node_modules/.bin/helm template hub helm/eventhub -n events -f $$file --skip-tests \
 	  --kube-version 1.37.0 --set 'networkPolicy.enabled=true,networkPolicy.to[0].ports[0].port=443' > .checkov/rendered/$${file##*/} || exit 1; done
 	.checkov/bin/checkov --config-file tests/deploy/checkov.yaml -d .checkov/rendered
 
-chart-apiserver: $(VENV)/test.stamp $(TOOLS) ## The chart before Kubernetes' own API server, built here (tests/deploy/RESULTS.md), half an hour; needs Go 1.26
+chart-apiserver: $(VENV)/test.stamp $(TOOLS) ## The chart against Kubernetes' own API server, built here (tests/deploy/RESULTS.md), half an hour; needs Go 1.26
 	test -e .apiserver/built || tests/deploy/apiserver.sh
 	$(BIN)/python -m tests.deploy "" 1.34
 
