@@ -14,6 +14,8 @@ PROSE = re.compile(r"[A-Za-z]{2,}[,.:;]? \S")
 """Two words: a message or a description for people, free to be worded otherwise."""
 LOGS = m.Call(func=m.Attribute(value=m.Name("log")))
 """What is logged is for operators; tests of logs are about some lines only."""
+LOGGERS = m.Call(func=m.Attribute(attr=m.Name("get_logger")))
+"""The name of a logger is a field of what it logs."""
 TYPING = m.Call(func=m.Name("cast") | m.Name("TypeVar") | m.Name("ParamSpec") | m.Name("NewType"))
 """Says something to the type checker alone."""
 DESCRIPTIONS = m.Arg(
@@ -52,7 +54,18 @@ WARNINGS = m.Call(func=m.Attribute(value=m.Name("warnings"), attr=m.Name("filter
 """What other packages say."""
 
 WHOLE = m.OneOf(
-    LOGS, TYPING, FUNCTIONS, OVERLOADS, CHECKED, STATED, DOCSTRINGS, PROTOCOLS, NAMES, ALIASES
+    LOGS,
+    LOGGERS,
+    LOGGERS,
+    TYPING,
+    FUNCTIONS,
+    OVERLOADS,
+    CHECKED,
+    STATED,
+    DOCSTRINGS,
+    PROTOCOLS,
+    NAMES,
+    ALIASES,
 )
 
 

@@ -51,6 +51,14 @@ def test_every_declared_type_shows_from_the_start_with_zeros() -> None:
             assert value(metrics, f"{name}_count", type=kind) == 0
 
 
+def test_lost_spans_are_counted_from_zero() -> None:
+    metrics = Metrics([])
+    assert value(metrics, "eventhub_spans_dropped_total") == 0
+    metrics.spans_dropped(3)
+    metrics.spans_dropped(2)
+    assert value(metrics, "eventhub_spans_dropped_total") == 5
+
+
 def test_the_version_is_shown() -> None:
     assert value(Metrics([]), "eventhub_build_info", version=__version__) == 1
 
