@@ -35,7 +35,7 @@ def _python(folder: Path, patterns: tuple[str, ...]) -> Iterator[str]:
 
 
 CONTRACT = ("contract/test_broker.py", "contract/test_unreadable.py", "contract/test_unwritable.py")
-SERVERS = "nats or redis"
+SERVERS = "nats or redis or valkey"
 
 AREAS = {
     "feed": Area(("delivery",), ("unit/delivery",)),
@@ -69,9 +69,12 @@ AREAS = {
         SERVERS,
     ),
     "sqlite": Area(("brokers/sqlite",), ("unit/brokers/sqlite", *CONTRACT), SERVERS),
-    "redis": Area(("brokers/redis",), ("unit/brokers/redis", *CONTRACT), "nats"),
-    "nats": Area(("brokers/nats",), ("unit/brokers/nats", *CONTRACT), "redis"),
-    "config": Area(("config", "cli", "brokers/factory.py"), ("unit/config", "unit/cli")),
+    "redis": Area(("brokers/redis",), ("unit/brokers/redis",)),
+    "nats": Area(("brokers/nats",), ("unit/brokers/nats",)),
+    "config": Area(
+        ("config", "cli", "brokers/factory.py"),
+        ("unit/config", "unit/cli", "unit/brokers/test_factory.py"),
+    ),
     "metrics": Area(("observability",), ("unit/observability",)),
     "process": Area(
         ("server/process", "server/*.py"),

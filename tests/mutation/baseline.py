@@ -106,6 +106,10 @@ class Baseline:
         ]
         return sorted(found, key=lambda test: (self.times[test].bucket, test))
 
+    def all(self) -> list[str]:
+        """All tests, the fastest first."""
+        return sorted(self.times.keys() - self.failed, key=self._speed)
+
     def all_lines(self, file: str) -> list[int]:
         return sorted(self.tests.get(file, {}))
 

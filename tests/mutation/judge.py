@@ -151,11 +151,12 @@ class Judge(Determined):
 
     def _cold_tests(self, mutant: Mutant, tests: list[str]) -> list[str]:
         """Those that run the line, those of the file's own test file, which may only look at a
-        value, then those that run anything of the file.
+        value, those that run anything of the file, then all: what a class of settings says may be
+        seen by a test that runs no line of it.
         """
         others = self.baseline.order(mutant.file, self.baseline.all_lines(mutant.file))
         beside = self.baseline.beside([*tests, *others], mutant.file)
-        return self._bounded(list(dict.fromkeys([*tests, *beside, *others])))
+        return self._bounded(list(dict.fromkeys([*tests, *beside, *others, *self.baseline.all()])))
 
     def _judge_cold(self, end: float) -> None:
         while self._later:
