@@ -93,7 +93,7 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
     },
     "publishes of one connection": {"64": ("server.websocket.publish_queue:BACKLOG",)},
     "heads of publish requests": {
-        "4,096": ("server.publish.direct:HEADS",),
+        "4,096": ("server.publish.fast_path:HEADS",),
         "2 KiB": ("server.http.publish_lane:HEAD_BYTES",),
     },
     "publishes that are answered within": {

@@ -15,7 +15,7 @@ from eventhub.server.http.head import IncomingHead
 from eventhub.server.http.request_response import RequestResponse
 from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.http.scope import ConnectionScope
-from eventhub.server.publish.direct import DirectPublish
+from eventhub.server.publish.fast_path import PublishFastPath
 from eventhub.server.security.idle_connections import IdleConnection
 
 
@@ -37,10 +37,10 @@ class RequestShell(IdleConnection, Protocol):
 
 @dataclass(slots=True, eq=False)
 class ConnectionParts:
-    """`direct` is shared by all connections, as are `manager`, `app` and `server_state`."""
+    """`fast_path` is shared by all connections, as are `manager`, `app` and `server_state`."""
 
     manager: ConnectionManager
-    direct: DirectPublish
+    fast_path: PublishFastPath
     app: ASGIApp
     server_state: ServerState
     loop: asyncio.AbstractEventLoop

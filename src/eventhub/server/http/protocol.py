@@ -21,7 +21,7 @@ from eventhub.server.http.request_handler import RequestHandler
 from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.http.scope import ConnectionScope, address
 from eventhub.server.messages.problem import encode_problem
-from eventhub.server.publish.direct import DirectPublish
+from eventhub.server.publish.fast_path import PublishFastPath
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 
@@ -30,7 +30,7 @@ class HttpProtocol(asyncio.Protocol):
     """One connection. uvicorn's server builds it, with uvicorn's arguments."""
 
     manager: ConnectionManager  # set on a subclass by `protocol_for`
-    direct: DirectPublish  # likewise
+    fast_path: PublishFastPath  # likewise
     rejected: set[RejectedConnection]  # likewise
 
     def __init__(
@@ -68,7 +68,7 @@ class HttpProtocol(asyncio.Protocol):
             transport, self.client, self._app_state, secure=self._secure, counted=counted
         )
         parts = ConnectionParts(
-            self.manager, self.direct, self._app, self._server_state, self.loop, self._admission,
+            self.manager, self.fast_path, self._app, self._server_state, self.loop, self._admission,
             self.transport, self._flow, scope,
         )  # fmt: skip
         self._requests = RequestHandler(parts, self)
@@ -161,5 +161,5 @@ class HttpProtocol(asyncio.Protocol):
 
 def protocol_for(manager: ConnectionManager) -> type[HttpProtocol]:
     """The class to give to uvicorn, which passes no arguments of ours."""
-    members = {"manager": manager, "direct": DirectPublish(manager), "rejected": set()}
+    members = {"manager": manager, "fast_path": PublishFastPath(manager), "rejected": set()}
     return type("BoundHttpProtocol", (HttpProtocol,), members)

@@ -11,8 +11,8 @@ from eventhub.server.http.head import IncomingHead
 from eventhub.server.http.request_queue import RequestQueue
 from eventhub.server.http.request_response import STATUS_LINES
 from eventhub.server.messages.request_head import SPACE
-from eventhub.server.publish.direct import CREATED, HeadKey, PublishResponse
 from eventhub.server.publish.endpoint import METHODS
+from eventhub.server.publish.fast_path import CREATED, HeadKey, PublishResponse
 from eventhub.server.publish.request import PREFIX, PublishRequest
 from eventhub.server.security.idle_connections import IdleConnection
 
@@ -43,11 +43,11 @@ class LaneRequest:
 class PublishLane:
     """The lane of one connection, whose other requests wait in `requests`."""
 
-    __slots__ = ("_client", "_direct", "_parts", "_read", "_requests", "pending")
+    __slots__ = ("_client", "_fast_path", "_parts", "_read", "_requests", "pending")
 
     def __init__(self, parts: ConnectionParts, requests: RequestQueue) -> None:
         self._parts = parts
-        self._direct = parts.direct
+        self._fast_path = parts.fast_path
         self._requests = requests
         self._client = parts.scope.peer
         self._read = b""  # what was read last, while its first request is being parsed
@@ -63,7 +63,7 @@ class PublishLane:
         while self._open and (found := self._known(data, begin)) is not None:
             request, body_begin, end = found
             body = data[body_begin:end]
-            if not self._direct.takes(body):
+            if not self._fast_path.takes(body):
                 break
             parts.transport.raw.write(self._publish(request, None, body))
             idle = parts.manager.connection_limits.idle
@@ -78,7 +78,7 @@ class PublishLane:
         """Take a request whose head was accepted before. `usual`: HTTP/1.1, and not the last."""
         read, self._read = self._read, b""
         if usual and self._open and _is_publish(method, head):
-            found = self._direct.find(self._key(method, head))
+            found = self._fast_path.find(self._key(method, head))
             if found is not None:
                 self.pending = LaneRequest(method, head, found.request, read)
         return self.pending is not None
@@ -87,12 +87,12 @@ class PublishLane:
         """Answer the pending request, which is complete. False if it has to go another way."""
         pending = self.pending
         assert pending is not None
-        if not self._direct.takes(pending.body):
+        if not self._fast_path.takes(pending.body):
             return False
         self.pending = None
         key = next((value for name, value in pending.head.headers if name == KEY), None)
         if key is None and (raw := _whole_head(pending)):
-            self._direct.remember((raw, self._client), pending.request, len(pending.body))
+            self._fast_path.remember((raw, self._client), pending.request, len(pending.body))
         self._parts.transport.write(self._publish(pending.request, key, pending.body))
         return True
 
@@ -101,7 +101,7 @@ class PublishLane:
         if not _is_publish(method, head) or not _is_usual(head):
             return None
         key = self._key(method, head)
-        return lambda request: self._direct.remember(key, request)
+        return lambda request: self._fast_path.remember(key, request)
 
     @property
     def _open(self) -> bool:
@@ -120,7 +120,7 @@ class PublishLane:
         None unless it is whole, and its head is known.
         """
         body = data.find(b"\r\n\r\n", begin, begin + HEAD_BYTES) + 4
-        if (found := self._direct.find((data[begin:body], self._client))) is None:
+        if (found := self._fast_path.find((data[begin:body], self._client))) is None:
             return None
         end = body + found.length
         return (found.request, body, end) if end <= len(data) else None
@@ -130,7 +130,7 @@ class PublishLane:
         return (method, head.url, self._client, *lasting)
 
     def _publish(self, request: PublishRequest, key: bytes | None, body: bytes) -> bytes:
-        answer = self._direct.publish(request, key, body)
+        answer = self._fast_path.publish(request, key, body)
         return ENCODER.encode(answer, self._parts.server_state.default_headers)
 
 

@@ -1,4 +1,4 @@
-"""server/http/publish_lane.py and server/publish/direct.py: publishes that are answered at once."""
+"""server/http/publish_lane.py, server/publish/fast_path.py: publishes that are answered at once."""
 
 import asyncio
 import re
@@ -11,7 +11,7 @@ from eventhub.server.connections import request_starts
 from eventhub.server.connections.request_starts import ANSWERED_AT_ONCE
 from eventhub.server.http import publish_lane
 from eventhub.server.http.reader import RequestReader
-from eventhub.server.publish import direct
+from eventhub.server.publish import fast_path
 from tests.harness.loop import in_loop
 from tests.unit.server.http.lane_node import CONFIG, EVENT, KEY, WITH_KEYS, post, primed, running
 
@@ -179,12 +179,12 @@ async def test_it_is_counted_as_every_publish(monkeypatch: pytest.MonkeyPatch) -
 
 @in_loop
 async def test_only_so_many_heads_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(direct, "HEADS", 4)
+    monkeypatch.setattr(fast_path, "HEADS", 4)
     async with running() as node:
         connection = node.connect()
         for number in range(10):
             await connection.ask(post(f"raw.c{number}"))
-        heads = node.connect().protocol.direct._heads
+        heads = node.connect().protocol.fast_path._heads
         assert len(heads) == 4
         assert connection.send(post("raw.c0")) == b""
 
@@ -242,7 +242,7 @@ async def test_the_bytes_of_one_head_are_never_those_of_the_next(first: bytes) -
         connection = await primed(node, post())
         connection.send(first + post())
         await asyncio.sleep(0)
-        known = [key[0] for key in connection.protocol.direct._heads if key[0] != "POST"]
+        known = [key[0] for key in connection.protocol.fast_path._heads if key[0] != "POST"]
         assert first[: -len(EVENT)] not in known
         assert set(known) <= {post()[: -len(EVENT)]}
 

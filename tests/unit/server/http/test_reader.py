@@ -55,7 +55,7 @@ async def _parse() -> None:
         hub=SimpleNamespace(draining=False),
     )
     bound: Any = type(
-        "Bound", (HttpProtocol,), {"manager": manager, "direct": None, "rejected": set()}
+        "Bound", (HttpProtocol,), {"manager": manager, "fast_path": None, "rejected": set()}
     )
     state = ServerState()
     protocol = bound(SimpleNamespace(loaded_app=app), state, {}, loop)

@@ -8,9 +8,14 @@ import pytest
 from eventhub.auth.grants import EVERYTHING
 from eventhub.auth.principal import ANYONE, CredentialKind, Principal
 from eventhub.events.event import Earliest
-from eventhub.server.publish import direct
-from eventhub.server.publish.direct import CREATED, AcceptedHead, DirectPublish, PublishResponse
+from eventhub.server.publish import fast_path
 from eventhub.server.publish.endpoint import SMALL_EVENT_BYTES
+from eventhub.server.publish.fast_path import (
+    CREATED,
+    AcceptedHead,
+    PublishFastPath,
+    PublishResponse,
+)
 from eventhub.server.publish.request import PublishRequest
 from tests.harness.loop import in_loop
 from tests.unit.server.connections.manager_builder import build
@@ -23,7 +28,7 @@ class Node:
 
     def __init__(self, **settings: Any) -> None:
         self.manager = build(**settings)
-        self.direct = DirectPublish(self.manager)
+        self.fast_path = PublishFastPath(self.manager)
         self.rejected: list[tuple[str, str]] = []
         self.answered: list[str] = []
         publisher: Any = self.manager.hub.publisher
@@ -51,7 +56,7 @@ class Node:
         key: bytes | None = None,
         request: PublishRequest | None = None,
     ) -> PublishResponse:
-        return self.direct.publish(request or self.request(), key, body)
+        return self.fast_path.publish(request or self.request(), key, body)
 
 
 def code(response: PublishResponse) -> tuple[int, str]:
@@ -65,30 +70,30 @@ def code(response: PublishResponse) -> tuple[int, str]:
 async def test_a_head_that_was_accepted_is_found_with_its_length() -> None:
     node = Node()
     request = node.request({b"content-type": b"application/json"})
-    node.direct.remember(("head",), request, 28)
-    assert node.direct.find(("head",)) == AcceptedHead(request, 28)
-    assert node.direct.find(("other",)) is None
+    node.fast_path.remember(("head",), request, 28)
+    assert node.fast_path.find(("head",)) == AcceptedHead(request, 28)
+    assert node.fast_path.find(("other",)) is None
 
 
 @in_loop
 async def test_when_keys_change_all_heads_are_forgotten() -> None:
     node = Node()
-    node.direct.remember(("head",), node.request())
+    node.fast_path.remember(("head",), node.request())
     node.manager.authentication.generation += 1
-    assert node.direct.find(("head",)) is None
-    node.direct.remember(("head",), node.request())
-    assert node.direct.find(("head",)) is not None, "the new keys are known"
+    assert node.fast_path.find(("head",)) is None
+    node.fast_path.remember(("head",), node.request())
+    assert node.fast_path.find(("head",)) is not None, "the new keys are known"
 
 
 @in_loop
 async def test_the_oldest_head_is_forgotten_beyond_the_bound(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(direct, "HEADS", 2)
+    monkeypatch.setattr(fast_path, "HEADS", 2)
     node = Node()
     for name in "abc":
-        node.direct.remember((name,), node.request())
-    assert [node.direct.find((name,)) is not None for name in "abc"] == [False, True, True]
+        node.fast_path.remember((name,), node.request())
+    assert [node.fast_path.find((name,)) is not None for name in "abc"] == [False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +114,8 @@ async def test_the_oldest_head_is_forgotten_beyond_the_bound(
 @in_loop
 async def test_an_unusual_head_is_not_remembered(headers: dict[bytes, bytes], query: bytes) -> None:
     node = Node()
-    node.direct.remember(("head",), node.request(headers, query))
-    assert node.direct.find(("head",)) is None
+    node.fast_path.remember(("head",), node.request(headers, query))
+    assert node.fast_path.find(("head",)) is None
 
 
 @in_loop
@@ -118,7 +123,7 @@ async def test_with_tracing_no_head_is_remembered() -> None:
     node = Node()
     request = node.request()
     node.manager.hub.tracing = object()  # type: ignore[assignment]  # it is only looked for
-    traced = DirectPublish(node.manager)
+    traced = PublishFastPath(node.manager)
     traced.remember(("head",), request)
     assert traced.find(("head",)) is None
 
@@ -142,24 +147,24 @@ async def test_with_tracing_no_head_is_remembered() -> None:
 )
 @in_loop
 async def test_a_body_of_one_small_event_is_taken(body: bytes, *, taken: bool) -> None:
-    assert Node().direct.takes(body) is taken
+    assert Node().fast_path.takes(body) is taken
 
 
 @in_loop
 async def test_nothing_is_taken_while_publishers_wait_or_the_node_stops() -> None:
     node = Node()
     node.manager.hub.backpressure.fell_behind("chat.b")
-    assert not node.direct.takes(EVENT)
+    assert not node.fast_path.takes(EVENT)
     node.manager.hub.backpressure.caught_up("chat.b")
-    assert node.direct.takes(EVENT)
+    assert node.fast_path.takes(EVENT)
     node.manager.hub.closing = True
-    assert not node.direct.takes(EVENT)
+    assert not node.fast_path.takes(EVENT)
 
 
 @in_loop
 async def test_a_turn_of_the_loop_answers_a_bounded_number_of_requests() -> None:
     node = Node()
-    assert not all(node.direct.takes(EVENT) for _ in range(10_000))
+    assert not all(node.fast_path.takes(EVENT) for _ in range(10_000))
 
 
 # Answers

@@ -51,7 +51,7 @@ class AcceptedHead(NamedTuple):
     length: int
 
 
-class DirectPublish:
+class PublishFastPath:
     """The heads that were accepted, and the publishes with them."""
 
     def __init__(self, manager: ConnectionManager) -> None:
