@@ -51,7 +51,7 @@ def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P,
     return run
 
 
-async def turns(count: int = 20) -> None:
+async def turns(count: int = 100) -> None:
     """Let the loop do what is due now."""
     for _ in range(count):
         await asyncio.sleep(0)

@@ -36,6 +36,7 @@ class System:
         self.running: list[int] = []
         self.dead: deque[tuple[int, int]] = deque()
         self.sent: list[tuple[int, int]] = []
+        self.sent_at: list[float] = []
         self.announced = 0
         self.masks: list[Any] = []
         self.forks = 0
@@ -67,6 +68,7 @@ class System:
         zombies = [each for each, _ in self.dead]
         assert pid in self.running or pid in zombies, "it is gone, and the number may be another's"
         self.sent.append((pid, number))
+        self.sent_at.append(self.now)
         status = self.ends(number)
         if status is not None and pid in self.running:
             self.die(pid, status)

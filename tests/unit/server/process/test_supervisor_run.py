@@ -115,6 +115,8 @@ def test_a_worker_that_does_not_end_is_killed_after_the_drain(
     one.pass_time(DRAIN_SECONDS + MARGIN_SECONDS - 2)
     one.then(lambda: None if len(one.sent) == 2 else pytest.fail("too early"))
     assert one.supervisor.run() is False
+    moment = one.sent_at[2] - one.sent_at[0]
+    assert moment == pytest.approx(DRAIN_SECONDS + MARGIN_SECONDS, abs=1.1)
     killed = [pid for pid, number in one.sent if number == signal.SIGKILL]
     assert killed == [101, 102]
 
