@@ -61,6 +61,7 @@ class PublishFastPath:
         self._manager = manager
         self._heads: dict[HeadKey, AcceptedHead] = {}
         self._generation = 0
+        self._largest_body = min(SMALL_EVENT_BYTES, manager.settings.limits.body_bytes)
         self._on = (
             manager.hub.tracing is None
             and not manager.access_log.on
@@ -85,7 +86,7 @@ class PublishFastPath:
     def takes(self, body: bytes) -> bool:
         """Whether this body can be answered within this turn."""
         return (
-            0 < len(body) <= SMALL_EVENT_BYTES
+            0 < len(body) <= self._largest_body
             and (body[0] == _BRACE or body.lstrip(b" \t\r\n")[:1] != b"[")
             and self._hub.publishes_now
             and self._manager.request_starts.at_once()

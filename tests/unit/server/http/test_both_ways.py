@@ -6,7 +6,7 @@ import pytest
 
 from eventhub.server.publish.endpoint import SMALL_EVENT_BYTES
 from tests.harness.loop import in_loop
-from tests.unit.server.http.lane_node import EVENT, post, primed, running, shown
+from tests.unit.server.http.lane_node import CONFIG, EVENT, post, primed, running, shown
 
 CASES = {
     "an event": post(),
@@ -77,3 +77,17 @@ async def test_both_ways_give_the_same_answer(request_bytes: bytes) -> None:
             assert connection.over == queued.over
         for channel in ("raw.a", "chat.a"):
             assert set(await node.stored(channel)) == set(await other.stored(channel))
+
+
+@pytest.mark.parametrize("body_bytes", [128, 129, 10_000])
+@in_loop
+async def test_both_ways_have_the_same_limits(body_bytes: int) -> None:
+    config = {**CONFIG, "limits": {"event_bytes": 128, "body_bytes": body_bytes}}
+    async with running(config) as node, running(config) as other:
+        for size in (127, 128, 129, 130, 4096):
+            request = post(body=b'"' + b"x" * (size - 2) + b'"')
+            queued = await primed(other, request)
+            connection = await primed(node, request)
+            answer = await connection.ask(request)
+            assert shown(answer) == shown(queued.transport.written)
+            assert (b"201 Created" in answer) is (size <= 128)
