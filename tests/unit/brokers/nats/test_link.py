@@ -152,6 +152,18 @@ async def test_an_event_is_acknowledged_once_and_its_answer_can_be_forgotten() -
 
 
 @in_loop
+async def test_whoever_no_longer_waits_for_an_acknowledgement_leaves_nothing_behind() -> None:
+    server = FakeNats()
+    server.answers["a"] = silent
+    async with linked(server) as link:
+        storing = asyncio.create_task(link.store_one("a", b"1", {}))
+        await async_eventually("the event", lambda: server.asked("a"))
+        storing.cancel()
+        await asyncio.gather(storing, return_exceptions=True)
+        assert (link._replies._unacknowledged, expected(link)) == (0, 0)
+
+
+@in_loop
 async def test_without_a_stream_nobody_takes_an_event() -> None:
     async with linked(FakeNats()) as link:
         with pytest.raises(JetStreamError) as refused:

@@ -100,3 +100,13 @@ async def test_when_keys_cannot_be_claimed_nothing_is_sent() -> None:
         with pytest.raises(BrokerUnavailable, match="away"):
             await batch.attempt(session)
         assert (batch.results, server.asked("p.log.")) == ([None, None], 0)
+
+
+@in_loop
+async def test_the_record_of_an_event_that_was_refused_gets_no_position() -> None:
+    async with session_with_stream() as (server, session):
+        answer_in_order(server, [refusal(10077)])
+        (refused,) = (await attempted(session, event(key="k"))).answers
+        assert isinstance(refused, BrokerUnavailable)
+        (record,) = server.jetstream.stream("keys").messages
+        assert json.loads(record.data)[-1] is None

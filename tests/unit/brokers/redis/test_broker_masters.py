@@ -8,6 +8,8 @@ import pytest
 
 from eventhub.brokers.redis import broker as broker_module
 from eventhub.brokers.redis.codec import DAY
+from eventhub.brokers.redis.link import ignore
+from eventhub.brokers.redis.subscriptions import ShardSubscription
 from eventhub.events.event import Earliest
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
@@ -123,7 +125,8 @@ async def test_metadata_of_subscribed_channels_are_refreshed_and_a_fault_of_one_
         for channel in ("log.a", "log.b"):
             await each.broker.subscribe(channel)
         subscription = each.broker._wanted["log.a"]
-        each.broker._wanted = {"bad.a": subscription, **each.broker._wanted}
+        bad = ShardSubscription("bad.a", b"t", ignore)
+        each.broker._wanted = {"bad.a": bad, **each.broker._wanted}
         asked = len(each.server.named("EVALSHA"))
         subscription.began_at -= broker_module.KEEP_SECONDS
         await async_eventually("refreshes", lambda: len(each.server.named("EVALSHA")) > asked + 6)
@@ -153,3 +156,11 @@ async def test_at_its_end_every_connection_is_closed() -> None:
         assert each.task.cancelled()
         await async_eventually("no connection", lambda: not each.server.connections)
         assert each.broker.link("log.a") is None
+
+
+@in_loop
+async def test_a_lost_connection_is_a_gap_of_the_channels_that_are_subscribed() -> None:
+    async with node() as each:
+        await each.broker.subscribe("log.a")
+        each.server.cut(listening=True)
+        await async_eventually("the gap", lambda: "log.a" in each.gaps)
