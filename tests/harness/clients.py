@@ -146,9 +146,7 @@ def upgrade(
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         + behind
     )
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += sock.recv(1)
+    head = read_until(sock, b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 101"), head
     assert b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head, "RFC 6455, 1.3"
     return sock
@@ -264,6 +262,16 @@ def exactly(sock: socket.socket, count: int) -> bytes:
             raise EOFError
         data += part
     return data
+
+
+def read_until(sock: socket.socket, end: bytes) -> bytes:
+    """What comes up to `end`. Raises EOFError with it when the connection ends before."""
+    got = b""
+    while not got.endswith(end):
+        if not (part := sock.recv(1)):
+            raise EOFError(got)
+        got += part
+    return got
 
 
 def wait_for(process: subprocess.Popen[str], text: str) -> None:

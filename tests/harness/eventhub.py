@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.harness.clients import http
+from tests.harness.clients import http, metric
 from tests.harness.forked import Forked
 from tests.harness.ports import free_port
 from tests.harness.process import ServerProcess
@@ -81,6 +81,24 @@ class EventHubServer(ServerProcess):
 
     def is_ready(self) -> bool:
         return self._client.get(f"{self.url}/readyz").status_code == self.ready
+
+    def answers(self, path: str, status: int, **options: Any) -> None:
+        """Wait until a request for this path is answered so."""
+        self.eventually(
+            f"{path} to answer {status}",
+            lambda: self._client.get(f"{self.url}{path}", **options).status_code,
+            lambda seen: seen == status,
+        )
+
+    def logs(self, text: str) -> None:
+        """Wait until it has logged this."""
+        self.eventually(f"{text!r} to be logged", self.log.read_text, lambda seen: text in seen)
+
+    def shows(self, name: str, value: float) -> None:
+        """Wait until this metric has this value, which tells nobody when it changes."""
+        self.eventually(
+            f"{name} to be {value}", lambda: metric(self.url, name), lambda seen: seen == value
+        )
 
     def restart(self) -> None:
         """Stop and start."""

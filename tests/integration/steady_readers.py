@@ -6,7 +6,7 @@ import time
 import zlib
 from collections.abc import Sequence
 
-from tests.harness.clients import SECONDS, masked
+from tests.harness.clients import SECONDS, masked, read_until
 
 PACE = 20_000
 """Bytes a second that they read."""
@@ -22,9 +22,7 @@ class Steady:
     def __init__(self, sock: socket.socket, request: str, pace: int = PACE) -> None:
         self.sock = sock
         sock.sendall(request.encode())
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += sock.recv(1)
+        head = read_until(sock, b"\r\n\r\n")
         self.websocket = head.startswith(b"HTTP/1.1 101")
         assert self.websocket or head.startswith(b"HTTP/1.1 200"), head
         self.pace = pace

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import jwt
@@ -61,18 +62,13 @@ def nodes(
     ]
     for server in servers:
         server.start()
-    wait(lambda: all(len(connections(server)["nodes"]) == 2 for server in servers))
+    for server in servers:
+        server.eventually(
+            "two nodes", partial(connections, server), lambda seen: len(seen["nodes"]) == 2
+        )
     yield servers
     for server in servers:
         server.stop()
-
-
-def wait(holds: Callable[[], bool], seconds: float = 30) -> None:
-    """Until it holds, but no longer."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def token(subject: str, **claims: Any) -> str:
@@ -104,15 +100,25 @@ def connections(node: EventHubServer, **wanted: Any) -> dict[str, Any]:
     """Of all nodes. One that is too busy to answer in time is missing, which the answer says: it is
     asked again.
     """
-    deadline = time.monotonic() + 30
-    while True:
+
+    def look() -> dict[str, Any]:
         answer = http.get(
             f"{node.url}/v1/admin/connections", params=wanted, headers=OPERATOR_HEADERS
         )
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
-        if found["complete"] or time.monotonic() > deadline:
-            return found
+        return found
+
+    return node.eventually("all nodes to answer", look, lambda found: found["complete"])
+
+
+def has_connections(node: EventHubServer, subject: str, count: int) -> None:
+    """Wait until this principal has so many at all nodes."""
+    node.eventually(
+        f"{count} connections of {subject}",
+        lambda: connections(node, subject=subject)["connections"],
+        lambda seen: len(seen) == count,
+    )
 
 
 def command(
@@ -208,7 +214,7 @@ def test_the_slowest_readers_of_all_nodes_come_first(nodes: list[EventHubServer]
             f"GET /v1/channels/logs.lazy/ndjson HTTP/1.1\r\nHost: 127.0.0.1:{nodes[1].port}\r\n"
             f"Authorization: Bearer {token('lazy', jti='slow')}\r\n\r\n".encode()
         )
-        wait(lambda: len(connections(nodes[0], subject="lazy")["connections"]) == 3)
+        has_connections(nodes[0], "lazy", 3)
 
         def slowest() -> dict[str, Any]:
             http.post(
@@ -219,7 +225,11 @@ def test_the_slowest_readers_of_all_nodes_come_first(nodes: list[EventHubServer]
             (cut,) = connections(nodes[0], subject="lazy", limit=1)["connections"]
             return {"token": cut["principal"]["token"], "waits": cut["buffered"] > 0}
 
-        wait(lambda: slowest() == {"token": "slow", "waits": True})
+        nodes[0].eventually(
+            "the slowest to be first",
+            slowest,
+            lambda seen: seen == {"token": "slow", "waits": True},
+        )
 
 
 def test_streams_are_connections_too_and_the_list_can_be_cut(nodes: list[EventHubServer]) -> None:
@@ -238,7 +248,7 @@ def test_streams_are_connections_too_and_the_list_can_be_cut(nodes: list[EventHu
         assert "subscribed" in next(lines)
         (row,) = connections(nodes[0], subject="streams")["connections"]
         assert (row["transport"], row["channels"]) == ("ndjson", ["chat.a"])
-    wait(lambda: connections(nodes[0], subject="streams")["connections"] == [])
+    has_connections(nodes[0], "streams", 0)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +348,11 @@ def test_a_blocked_principal_is_ended_and_stays_out_at_all_nodes_until_it_is_let
             if row.get("subject") == "out"
         ] == ["out"]
     assert command(nodes[1], "blocks", 204, "DELETE", subject="out") == {}
-    wait(lambda: command(nodes[0], "blocks", 200, "GET")["blocks"] == [])
+    nodes[0].eventually(
+        "no blocks",
+        lambda: command(nodes[0], "blocks", 200, "GET")["blocks"],
+        lambda seen: not seen,
+    )
     for node in nodes:
         with connect(node, token("out")):
             pass
@@ -367,12 +381,7 @@ def test_a_node_that_begins_later_is_told_who_is_shut_out(
 ) -> None:
     command(nodes[0], "blocks", 201, subject="late")
     late = start(nodes[0].config.read_text())
-    wait(
-        lambda: (
-            http.get(f"{late.url}/v1/channels/chat.a", headers=bearer(token("late"))).status_code
-            == 403
-        )
-    )
+    late.answers("/v1/channels/chat.a", 403, headers=bearer(token("late")))
     command(nodes[0], "blocks", 204, "DELETE", subject="late")
 
 
@@ -402,7 +411,7 @@ def test_a_principal_has_so_many_connections_and_others_have_theirs(
         with connect(nodes[0], token("another")):
             pass
         first.connection.close()
-        wait(lambda: len(connections(nodes[0], subject="many")["connections"]) == 4)
+        has_connections(nodes[0], "many", 4)
         with connect(nodes[0], token("many")):
             pass
     assert refusals(nodes[0], "connections_per_principal") == before + 2
@@ -434,12 +443,7 @@ def test_a_body_that_ends_after_its_principal_was_shut_out_or_its_token_has_ende
     with raw(nodes[0].port) as blocked, raw(nodes[0].port) as expired:
         blocked.sendall(head("/v1/channels/chat.late", token("slow.blocked"), 2) + b"1")
         expired.sendall(head("/v1/channels/chat.late", soon, 2) + b"1")
-        wait(
-            lambda: (
-                http.get(f"{nodes[0].url}/v1/channels/chat.late", headers=bearer(soon)).status_code
-                == 401
-            )
-        )
+        nodes[0].answers("/v1/channels/chat.late", 401, headers=bearer(soon))
         command(nodes[0], "blocks", 201, subject="slow.blocked")
         for sock, status in ((blocked, b"403"), (expired, b"401")):
             sock.sendall(b"2")
@@ -469,9 +473,11 @@ def test_bodies_that_come_slowly_at_once_are_counted_as_if_they_had_come_quickly
                 + b"["
                 + b",".join([b"1"] * 100)
             )
-        wait(
-            lambda: publish(nodes[1], SLOW_TOO, "logs.other") == 201
-        )  # there is room: all of them were let in
+        nodes[1].eventually(
+            "room for another, for all of them were let in",
+            lambda: publish(nodes[1], SLOW_TOO, "logs.other"),
+            lambda seen: seen == 201,
+        )
         for sock in socks:
             sock.sendall(b"]")
         statuses = sorted(exactly(sock, 12)[9:] for sock in socks)
@@ -492,9 +498,9 @@ def test_a_stream_that_nobody_reads_the_answer_of_ends_with_its_principal(
         )
         lines = b"1\n" * 2000
         sock.sendall(b"%x\r\n%b\r\n" % (len(lines), lines))
-        wait(lambda: len(connections(nodes[0], subject="unread")["connections"]) == 1)
+        has_connections(nodes[0], "unread", 1)
         command(nodes[0], "disconnect", 200, subject="unread")
-        wait(lambda: connections(nodes[0], subject="unread")["connections"] == [])
+        has_connections(nodes[0], "unread", 0)
         stored = http.get(
             f"{nodes[0].url}/v1/channels/chat.unread?limit=1000", headers=bearer(token("x"))
         ).json()["events"]

@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -28,6 +27,7 @@ from tests.harness.clients import (
     upgrade,
 )
 from tests.harness.eventhub import EventHubServer
+from tests.harness.http import everything
 
 Start = Callable[..., EventHubServer]
 UPLOAD = (
@@ -35,13 +35,6 @@ UPLOAD = (
     + b"x" * 100_000
 )
 REQUEST = b"GET /v1/types HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-
-
-def everything(sock: socket.socket) -> bytes:
-    answer = b""
-    while part := sock.recv(65536):
-        answer += part
-    return answer
 
 
 def refused(answer: bytes) -> tuple[bytes, str, bool]:
@@ -61,8 +54,7 @@ def test_a_full_node_says_so_whatever_is_sent_and_serves_again_when_there_is_roo
                 sock.sendall(request)
                 assert refused(everything(sock)) == (b"503", "node_full", True)
         inside[0].close()
-        while http.get(f"{hub.url}/v1/types").status_code != 200:
-            time.sleep(0.02)  # until the server has seen it go
+        hub.answers("/v1/types", 200)
         for sock in inside[1:]:
             frame(sock)
 
@@ -93,8 +85,7 @@ def test_a_full_node_is_alive_and_can_be_scraped_but_is_not_ready(start: Start) 
             )
             assert refused(everything(sock)) == (b"503", "node_full", True)
         inside[0].close()
-        while http.get(f"{hub.url}/readyz").status_code != 200:
-            time.sleep(0.02)  # until the server has seen it go
+        hub.answers("/readyz", 200)
         inside.append(stack.enter_context(upgrade(hub.port)))
         with raw(hub.port) as sock:
             sock.sendall(REQUEST)
@@ -148,10 +139,11 @@ def test_who_asks_a_full_node_for_metrics_and_does_not_read_them_keeps_no_place(
                 http.get(f"{hub.url}/livez").status_code for _ in range(HEALTH_PROBES // 2)
             ] == [200] * (HEALTH_PROBES // 2)
             took = time.monotonic() - begin
-            while metric(hub.url, "process_open_fds") > files:
-                assert time.monotonic() < deadline, (
-                    "nobody wants their places any more, and yet they are not waited for"
-                )
+            hub.eventually(
+                "files to be closed, for nobody wants their places any more",
+                lambda: metric(hub.url, "process_open_fds"),
+                lambda seen: seen <= files,
+            )
 
 
 def test_an_address_with_too_many_connections_is_told_what_to_do(start: Start) -> None:
@@ -164,8 +156,7 @@ def test_an_address_with_too_many_connections_is_told_what_to_do(start: Start) -
         assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
         assert answer.json()["code"] == "too_many_connections"
         assert "name it in `proxies`" in answer.json()["detail"]
-    while http.get(f"{hub.url}/livez").status_code != 200:
-        time.sleep(0.02)  # between looks at another process
+    hub.answers("/livez", 200)
     for _ in range(10):
         with WsClient(hub.ws_url) as client:
             client.until("hello")
@@ -289,8 +280,7 @@ def test_a_client_that_has_gone_while_it_was_held_is_forgotten(start: Start) -> 
     hub = start("heartbeat: 1\nlimits: {commands: 1}")
     with upgrade(hub.port) as sock:
         sock.sendall(masked(b"", opcode=9) * 5000)
-    while metric(hub.url, 'eventhub_connections{transport="websocket"}'):
-        time.sleep(0.02)  # between looks at another process
+    hub.shows('eventhub_connections{transport="websocket"}', 0)
     assert hub.stop() == 0
 
 
@@ -426,8 +416,7 @@ def test_each_limit_counts_what_it_refuses(start: Start) -> None:
             stack.enter_context(raw(hub.port))
         with raw(hub.port) as sock:
             assert refused(everything(sock))[1] == "too_many_connections"
-    while metric(hub.url, "eventhub_connections"):
-        time.sleep(0.02)  # between looks at another process
+    hub.shows("eventhub_connections", 0)
     expected = {
         "event_bytes": 3, "body_bytes": 1, "batch": 1, "depth": 2, "page": 1, "channels": 2,
         "head_seconds": 1, "body_seconds": 1,

@@ -3,9 +3,11 @@ change, and never what is carried.
 """
 
 import json
+import operator
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +29,6 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-def until(
-    hub: EventHubServer, holds: Callable[[list[Line]], bool], seconds: float = 30
-) -> list[Line]:
-    deadline = time.monotonic() + seconds
-    while not holds(found := hub.lines()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.05)
-    return found
-
-
 # What belongs together
 
 
@@ -53,11 +45,10 @@ def debugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServe
 
 def story(hub: EventHubServer, session: str) -> list[Line]:
     """The lines of a session, once it is closed."""
-    found = until(
-        hub,
-        lambda found: any(
-            (line["event"], line.get("session")) == ("closed", session) for line in found
-        ),
+    found = hub.eventually(
+        f"the end of {session}",
+        hub.lines,
+        lambda seen: ("closed", session) in [(line["event"], line.get("session")) for line in seen],
     )
     return [line for line in found if line.get("session") == session]
 
@@ -209,11 +200,9 @@ def levels(hub: EventHubServer) -> list[str]:
     return list(http.get(f"{hub.url}/v1/admin/log", headers=AS_OPERATOR).json()["nodes"].values())
 
 
-def wait(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+def has_level(hub: EventHubServer, level: str) -> None:
+    """Wait until all its loggers have this level."""
+    hub.eventually(f"level {level}", partial(levels, hub), lambda seen: set(seen) == {level})
 
 
 def connect(hub: EventHubServer) -> None:
@@ -224,17 +213,23 @@ def connect(hub: EventHubServer) -> None:
 def test_an_operator_changes_the_level_at_all_nodes(start: Start, tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis") as redis:
         first, second = nodes = [start(config(redis.url)), start(config(redis.url))]
-        wait(lambda: levels(first) == ["info", "info"])
+        first.eventually(
+            "its levels", partial(levels, first), partial(operator.eq, ["info", "info"])
+        )
         for node in nodes:
             connect(node)
         put_level(first, "debug")
-        wait(lambda: levels(second) == ["debug", "debug"])
+        second.eventually(
+            "its levels", partial(levels, second), partial(operator.eq, ["debug", "debug"])
+        )
         for node in nodes:
             assert node.lines("opened") == []
             connect(node)
-            wait(lambda node=node: len(node.lines("closed")) == 1)  # type: ignore[misc]  # mypy knows no type for the default
+            node.logs('"closed"')
         put_level(second, "warning")
-        wait(lambda: levels(first) == ["warning", "warning"])
+        first.eventually(
+            "its levels", partial(levels, first), partial(operator.eq, ["warning", "warning"])
+        )
         connect(first)
         assert len(first.lines("opened")) == 1
         changes = [

@@ -1,15 +1,17 @@
 """What a scrape of a running server says, and that it says so of what really happened."""
 
+import operator
 import os
 import re
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.harness.clients import SECONDS, NdjsonProducer, WsClient, http, metric, ndjson, sse
+from tests.harness.clients import NdjsonProducer, WsClient, http, metric, ndjson, sse
 from tests.harness.eventhub import EventHubServer
 from tests.harness.redis_servers import RedisServer
 
@@ -70,8 +72,7 @@ def test_gauges_fall_when_connections_go(start: Start) -> None:
         f"{hub.ws_url}?channel=chat.b"
     ) as client:  # the server is done with the others when this one counts alone
         client.until("subscribed")
-        while metric(hub.url, "eventhub_connections") != 1:
-            time.sleep(0.02)  # between looks at another process
+        hub.shows("eventhub_connections", 1)
         assert (
             metric(hub.url, "eventhub_subscriptions") == metric(hub.url, "eventhub_channels") == 1
         )
@@ -132,7 +133,7 @@ def test_connections_are_counted_when_they_open_and_while_they_are_open(start: S
             producer.send(b'{"level":"info","message":"a"}\n')
             producer.progress()
             assert metric(hub.url, "eventhub_connections") == 4
-        eventually(lambda: metric(hub.url, "eventhub_connections") == 0)
+        hub.shows("eventhub_connections", 0)
     assert {
         name: metric(hub.url, f'{opened}{{transport="{name}"}}') for name in transports
     } == dict.fromkeys(transports, 2)
@@ -154,8 +155,7 @@ def test_what_a_producer_waits_is_measured_for_requests_and_websockets(start: St
     with WsClient(hub.ws_url) as client:
         client.send(type="publish", ref=1, channel="chat.a", data={"sender": "a", "text": "b"})
         client.until("published")
-        while metric(hub.url, count) < 4:
-            time.sleep(0.02)  # between looks at another process
+        hub.shows(count, 4)
     assert 0 < metric(hub.url, 'eventhub_publish_seconds_sum{type="chat"}') < 60
     assert metric(hub.url, 'eventhub_publish_seconds_count{type="logs"}') == 0
     assert post(hub, "stranger.a", "{}") == 404, "no type, no series"
@@ -185,14 +185,16 @@ def test_a_broker_that_is_lost_and_found_shows_and_so_does_readiness(
         assert post(hub, "chat.a", '{"sender":"a","text":"b"}') == 201
         assert metric(hub.url, "eventhub_broker_publish_seconds_count") == 1
         redis.kill()
-        eventually(lambda: [metric(hub.url, name) for name in state] == [0, 0])
+        for name in state:
+            hub.shows(name, 0)
         assert http.get(f"{hub.url}/readyz").status_code == 503
         assert post(hub, "chat.a", '{"sender":"a","text":"b"}') == 503
         assert metric(hub.url, "eventhub_broker_publish_seconds_count") == 2, (
             "that it cannot is an answer, too"
         )
         redis.start()
-        eventually(lambda: [metric(hub.url, name) for name in state] == [1, 1])
+        for name in state:
+            hub.shows(name, 1)
         assert "eventhub_history_bytes" not in http.get(f"{hub.url}/metrics").text
 
 
@@ -206,15 +208,13 @@ def test_the_process_shows_what_it_takes(start: Start) -> None:
         re.findall(r"Max open files +(\d+)", (process / "limits").read_text())[0]
     )
     before = metric(hub.url, "process_cpu_seconds_total")
-    eventually(lambda: metric(hub.url, "process_cpu_seconds_total") > before)
-    eventually(lambda: metric(hub.url, "eventhub_loop_delay_seconds_count") > 5)
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Scrapes until it holds: what is scraped has nothing to wait on."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline
+    for name, least in (
+        ("process_cpu_seconds_total", before),
+        ("eventhub_loop_delay_seconds_count", 5),
+    ):
+        hub.eventually(
+            f"{name} over {least}", partial(metric, hub.url, name), partial(operator.lt, least)
+        )
 
 
 def test_a_loop_that_is_kept_shows_late(start: Start) -> None:
@@ -224,8 +224,9 @@ def test_a_loop_that_is_kept_shows_late(start: Start) -> None:
     os.kill(hub.process.pid, signal.SIGSTOP)
     time.sleep(0.6)  # which the process feels as being kept from what is due
     os.kill(hub.process.pid, signal.SIGCONT)
-    eventually(
+    hub.eventually(
+        "a delay of more than a quarter of a second",
         lambda: (
-            metric(hub.url, 'eventhub_loop_delay_seconds_bucket{le="+Inf"}') > metric(hub.url, late)
-        )
+            metric(hub.url, 'eventhub_loop_delay_seconds_bucket{le="+Inf"}') - metric(hub.url, late)
+        ),
     )

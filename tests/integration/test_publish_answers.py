@@ -12,7 +12,16 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.harness.clients import SECONDS, NdjsonProducer, WsClient, exactly, http, metric, raw
+from tests.harness.clients import (
+    SECONDS,
+    NdjsonProducer,
+    WsClient,
+    exactly,
+    http,
+    metric,
+    raw,
+    read_until,
+)
 from tests.harness.eventhub import EventHubServer
 
 Channel = Callable[[str], str]
@@ -50,10 +59,7 @@ def begin(hub: EventHubServer, channel: str, *fields: str) -> socket.socket:
 
 
 def head_of(sock: socket.socket) -> str:
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        head += exactly(sock, 1)
-    return head.decode()
+    return read_until(sock, b"\r\n\r\n").decode()
 
 
 def rest_of(sock: socket.socket) -> bytes:

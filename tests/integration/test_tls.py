@@ -6,7 +6,6 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,13 +104,6 @@ def logged(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
     return [line for line in hub.lines() if line["event"].startswith(event)]
 
 
-def eventually(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it never became true"
-        time.sleep(0.05)  # between looks at another process
-
-
 def test_every_transport_works_over_tls(secure: EventHubServer, trust: ssl.SSLContext) -> None:
     with (
         WsClient(secure.ws_url, ssl=trust) as client,
@@ -172,13 +164,15 @@ def test_a_stalled_reader_over_tls_is_bounded_and_given_up(
             b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         assert b" 101 " in sock.recv(4096)
-        deadline = time.monotonic() + SECONDS
-        largest = 0.0
-        while metric(secure.url, 'eventhub_slow_disconnects_total{type="strict"}') == 0:
+        buffered = list[float]()
+
+        def publish() -> float:
             http.post(f"{secure.url}/v1/channels/strict.slow", content=json.dumps("x" * 30_000))
-            largest = max(largest, metric(secure.url, "eventhub_buffered_bytes"))
-            assert time.monotonic() < deadline, "the reader was not given up"
-        assert largest < 4 * 65_536
+            buffered.append(metric(secure.url, "eventhub_buffered_bytes"))
+            return metric(secure.url, 'eventhub_slow_disconnects_total{type="strict"}')
+
+        secure.eventually("the reader to be given up", publish)
+        assert max(buffered) < 4 * 65_536
         assert "Traceback" not in secure.log.read_text()
 
 
@@ -246,6 +240,15 @@ def test_a_new_certificate_is_used_without_a_restart_and_no_connection_ends(
         assert [line["event"] for line in logged(hub, "certificate_")] == ["certificate_loaded"]
 
 
+def by_both(hub: EventHubServer, event: str) -> None:
+    """Wait until both workers have logged it."""
+    hub.eventually(
+        f"{event} of both workers",
+        lambda: {line["worker"] for line in logged(hub, event)},
+        lambda seen: seen == {0, 1},
+    )
+
+
 def test_files_that_cannot_be_used_are_logged_and_the_old_certificate_stays(
     tmp_path: Path, authority: Authority
 ) -> None:
@@ -253,23 +256,20 @@ def test_files_that_cannot_be_used_are_logged_and_the_old_certificate_stays(
     old, new = authority.issue("old"), authority.issue("new")
     with serving(tmp_path, f"workers: 2\n{TLS}", old.files()) as hub:
         write(tmp_path, {"cert.pem": new.files()["cert.pem"]})  # its key is on the way
-        eventually(
-            lambda: {line["worker"] for line in logged(hub, "certificate_unusable")} == {0, 1}
-        )
+        by_both(hub, "certificate_unusable")
         assert {line["level"] for line in logged(hub, "certificate_unusable")} == {"error"}
         os.kill(
             next(line["pid"] for line in logged(hub, "worker_started") if line["worker"] == 0),
             signal.SIGKILL,
         )
-        eventually(
-            lambda: (
-                len([line for line in logged(hub, "certificate_unusable") if line["worker"] == 0])
-                == 2
-            )
+        hub.eventually(
+            "the new worker to find it as well",
+            lambda: [line["worker"] for line in logged(hub, "certificate_unusable")],
+            lambda seen: seen.count(0) == 2,
         )
         assert {shown(hub, authority) for _ in range(16)} == {"old"}
         write(tmp_path, new.files())
-        eventually(lambda: {line["worker"] for line in logged(hub, "certificate_loaded")} == {0, 1})
+        by_both(hub, "certificate_loaded")
         assert {shown(hub, authority) for _ in range(16)} == {"new"}
         assert "key values mismatch" in logged(hub, "certificate_unusable")[0]["reason"]
 
