@@ -321,6 +321,35 @@ def test_a_login_is_used_and_a_wrong_one_is_not_repeated_to_anyone() -> None:
         server.remove()
 
 
+def test_no_login_is_sent_to_a_server_without_tls_where_tls_is_asked_for() -> None:
+    heard = bytearray()
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b'INFO {"server_id":"x","version":"2.10.0","headers":true,"max_payload":1}\r\n'
+        )
+        while data := await reader.read(65536):
+            heard.extend(data)
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(plain, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        each = node(f"tls://u:s3cret@127.0.0.1:{port}")
+
+        async def scenario() -> None:
+            await async_eventually(
+                "TLS to be missed", each.broker.unready, lambda why: "TLS" in (why or "")
+            )
+
+        async with server:
+            await on_nodes([each], scenario)
+
+    asyncio.run(main())
+    assert b"s3cret" not in heard
+    assert b"CONNECT" not in heard
+
+
 def test_tls_is_used_and_insisted_on(tmp_path: Path, server: Server) -> None:
     openssl = shutil.which("openssl")
     if openssl is None:

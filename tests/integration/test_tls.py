@@ -236,7 +236,7 @@ def test_a_new_certificate_is_used_without_a_restart_and_no_connection_ends(
         assert len({event["id"] for event in reader.events(said + 1)}) == said + 1
         assert metric(hub.url, END) - old_end == pytest.approx(3 * 86_400, abs=60)
         # The new one serves before the line about it is written.
-        eventually(lambda: logged(hub, "certificate_"))
+        hub.eventually("a line about it", lambda: logged(hub, "certificate_"))
         assert [line["event"] for line in logged(hub, "certificate_")] == ["certificate_loaded"]
 
 

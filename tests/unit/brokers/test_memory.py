@@ -90,10 +90,16 @@ def test_a_subscribed_channel_keeps_its_place_when_its_log_makes_room() -> None:
 def test_the_largest_logs_are_trimmed_when_all_together_are_too_large() -> None:
     node = Bounded(max_bytes=20 * (100 + EVENT_OVERHEAD))
     node.publish("small", b"1")
-    for _ in range(50):
-        node.publish("large", b"x" * 100)
+    texts = [b"%100d" % number for number in range(50)]
+    kept = []
+    for number, text in enumerate(texts, 1):
+        node.publish("large", text)
+        kept.append(len(node.texts("large")))
+        assert node.texts("large") == texts[number - kept[-1] : number], "the newest"
     assert node.texts("small") == [b"1"]
-    assert 5 <= len(node.texts("large")) <= 20
+    assert kept[:19] == list(range(1, 20)), "all, while there is room"
+    assert max(kept) <= 20
+    assert min(kept[19:]) >= 9, "no more is trimmed than a half"
     first = asyncio.run(
         node.broker.history(
             "large", Position(asyncio.run(node.broker.subscribe("large")).epoch, 1), 10
@@ -111,6 +117,9 @@ def test_idempotency_keys_are_bounded() -> None:
     assert isinstance(first, Receipt)
     assert isinstance(again, Receipt)
     assert not again.replayed, "the oldest key was forgotten"
+    newest = node.publish("a", key="19")
+    assert isinstance(newest, Receipt)
+    assert newest.replayed, "and not the newest"
 
 
 def test_a_search_for_room_that_found_none_is_not_repeated_for_every_event() -> None:

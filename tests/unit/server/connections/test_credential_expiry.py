@@ -86,15 +86,18 @@ async def test_a_client_that_renews_when_it_is_warned_asks_for_a_token_once_in_h
     lifetime: int,
 ) -> None:
     node = Node(auth=warning_at(30))
-    begin, asked = END - 600, 0
-    holder = node.connect(node.authentication.authenticate(good(exp=begin + lifetime)))
-    for tick in range(4 * 60):
+    begin, had = END - 600, list[float]()
+    since, end = begin + 0.0, begin + lifetime
+    holder = node.connect(node.authentication.authenticate(good(exp=end)))
+    for tick in range(4 * 120):
         node.reach(begin + tick / 4)
         if any(message["type"] == "expiring" for message in holder.heard()):
-            asked += 1
-            node.auth(holder, good(exp=begin + math.ceil(tick / 4) + lifetime))
+            had.append((node.clock.now - since) / (end - since))
+            since, end = node.clock.now, math.ceil(node.clock.now) + lifetime
+            node.auth(holder, good(exp=end))
     assert holder.failed == []
-    assert asked <= 60 / (lifetime / 2)
+    assert had
+    assert all(0.5 <= part < 0.5 + 0.5 / lifetime for part in had), "a tick late at most"
 
 
 @in_loop

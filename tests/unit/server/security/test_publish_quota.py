@@ -219,11 +219,15 @@ def test_buckets_are_forgotten_when_they_are_full_again(alone: Network) -> None:
 def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rates_module, "BUCKETS", 3)
     network = Network(1, 10)
-    for number in range(5):
-        network.charge_for(who=STRANGER, address=f"192.0.2.{number}").pay(10)
+    charges = [network.charge_for(who=STRANGER, address=f"192.0.2.{number}") for number in range(5)]
+    for charge in (*charges[:3], charges[0], *charges[3:]):
+        charge.pay(10)
     assert len(network.rates[0]) == 3
-    with pytest.raises(RateLimited):
-        network.charge_for(who=STRANGER, address="192.0.2.4").check()
+    for number in (0, 3, 4):
+        with pytest.raises(RateLimited):
+            charges[number].check()
+    for number in (1, 2):
+        charges[number].check()  # the least recently used have been forgotten: this makes another
 
 
 def test_what_is_told_names_whose_of_which_type_how_many_and_the_rate() -> None:
