@@ -6,6 +6,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -15,9 +16,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.harness.background import repeated
-from tests.harness.clients import SECONDS, WsClient, http
+from tests.harness.clients import SECONDS, WsClient, http, metric
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventually import eventually
 from tests.harness.loop import in_loop
 from tests.harness.programs import program
 from tests.harness.proxy import Proxy
@@ -66,12 +66,17 @@ def reading(client: str, hub: EventHubServer, output: Path) -> Iterator[subproce
     """A client in a process of its own, once it is subscribed."""
     with output.open("wb") as file, subprocess.Popen(command(client, hub), stdout=file) as process:
         try:
-            eventually(
-                f"{client} to be subscribed", output.read_bytes, lambda seen: b"subscribed" in seen
-            )
+            eventually(lambda: b"subscribed" in output.read_bytes(), f"{client} is not subscribed")
             yield process
         finally:
             process.kill()
+
+
+def eventually(condition: Callable[[], object], why: str) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, why
+        time.sleep(0.05)  # between looks at a file or a gauge
 
 
 @pytest.mark.parametrize("busy", [True, False], ids=["busy", "quiet"])
@@ -99,7 +104,10 @@ def test_clients_that_stand_still_are_found_and_learn_of_it_when_they_go_on(
         for number, client in enumerate(clients):
             with reading(client, hub, tmp_path / f"{number}.out") as process:
                 process.send_signal(signal.SIGSTOP)
-                hub.shows("eventhub_connections", 1)
+                eventually(
+                    lambda: metric(hub.url, "eventhub_connections") == 1,
+                    f"{client} stands still and is still there",
+                )
                 process.send_signal(signal.SIGCONT)
                 assert process.wait(SECONDS) != 0, client
         load.close()
@@ -131,4 +139,6 @@ async def test_a_client_behind_a_proxy_that_swallows_everything_is_found(
         with little if busy else nullcontext(), suppress(ConnectionClosed):
             while True:
                 await client.recv()
-    await asyncio.to_thread(hub.shows, "eventhub_connections", 0)
+    await asyncio.to_thread(
+        eventually, lambda: metric(hub.url, "eventhub_connections") == 0, "it is still there"
+    )

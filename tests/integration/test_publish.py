@@ -2,13 +2,14 @@
 
 import json
 import subprocess
+import time
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.harness.clients import NdjsonProducer, WsClient, exactly, http, raw
+from tests.harness.clients import SECONDS, NdjsonProducer, WsClient, exactly, http, metric, raw
 from tests.harness.eventhub import EventHubServer
 
 Channel = Callable[[str], str]
@@ -348,7 +349,11 @@ def test_a_producer_that_leaves_mid_stream_keeps_what_was_answered_and_half_a_li
         producer.send(log("kept"))
         assert producer.progress()["accepted"] == 1
         producer.send(b'{"level":"info","message":"not a line yet"}')
-    hub.shows('eventhub_connections{transport="producer"}', 0)  # the server has seen it go
+    deadline = time.monotonic() + SECONDS
+    while (
+        metric(hub.url, 'eventhub_connections{transport="producer"}') != 0
+    ):  # the server has seen it go
+        assert time.monotonic() < deadline
     assert [line["message"] for line in history(hub, channel("logs"))] == ["kept"]
 
 

@@ -16,10 +16,9 @@ from eventhub.brokers.redis import broker, shard
 from eventhub.brokers.redis.codec import slot
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.event import Age, Earliest, Last, Position
-from tests.harness.eventually import async_eventually
 from tests.harness.proxy import Proxy
 from tests.harness.redis_servers import RedisServer, cluster
-from tests.integration.checker import CLEAN, Books
+from tests.integration.checker import CLEAN, Books, until
 from tests.integration.redis_nodes import CHANNEL, RedisNode, nodes
 
 NOTICED_SECONDS = 20
@@ -178,7 +177,7 @@ def test_a_node_that_gets_no_core_for_a_while_does_not_take_its_server_for_lost(
                 return call(*words)
 
             monkeypatch.setattr(link, "call", stalling)
-            await async_eventually("three stalls", lambda: len(stalls) == 3)
+            await until(lambda: len(stalls) == 3)
             assert only.commands is link
 
     asyncio.run(main())
@@ -284,9 +283,7 @@ def test_eviction_is_told(server: RedisServer, what: str) -> None:
             server.call("DEL", getattr(node.broker._names, what)("chat.a"))
             assert (await node.broker.history("chat.a", position(first), 10)).lost is not None
             (last,) = await node.publish("4")
-            await async_eventually(
-                "the last", lambda: position(last) in [place for place, _ in reader.events]
-            )
+            await until(lambda: position(last) in [place for place, _ in reader.events])
             piece = await node.broker.history("chat.a", position(first), 10)
             assert piece.lost == ("expired" if what == "log" else "reset")
             assert reader.reasons() == ([] if what == "log" else ["reset"])
@@ -409,7 +406,7 @@ def test_whoever_listens_for_long_to_a_channel_without_events_has_its_place_kept
         async with nodes(server.url) as (node,):
             reader = await node.read()
             metadata = node.broker._names.metadata(CHANNEL)
-            await async_eventually("the metadata", lambda: server.call("EXISTS", metadata) == 1)
+            await until(lambda: server.call("EXISTS", metadata) == 1)
             assert server.call("PTTL", metadata) > 86_400_000
             begun = (await node.broker.history(CHANNEL, Earliest(), 10)).end
             months = begun._replace(offset=begun.offset - 500 * STEP)
@@ -419,10 +416,7 @@ def test_whoever_listens_for_long_to_a_channel_without_events_has_its_place_kept
             assert position(first).offset > begun.offset
             piece = await node.broker.history(CHANNEL, months, 10)
             assert (piece.lost, [str(event.position) for event in piece.events]) == (None, [first])
-            await async_eventually(
-                "the first alone",
-                lambda: [place for place, _ in reader.events] == [position(first)],
-            )
+            await until(lambda: [place for place, _ in reader.events] == [position(first)])
             assert reader.reasons() == []
 
     asyncio.run(main())

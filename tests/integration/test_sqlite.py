@@ -20,7 +20,6 @@ from eventhub.errors import BrokerUnavailable, ConfigurationError
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, Event, Last, NewEvent, Position, Receipt
 from tests import SETTINGS
-from tests.harness.eventually import async_eventually
 from tests.integration.kill_sqlite import prove
 
 HOUR = 3_600_000
@@ -76,6 +75,12 @@ def disk(tmp_path: Path) -> Disk:
 def texts(events: object) -> list[str]:
     assert isinstance(events, (list, tuple))
     return [event.data.decode().strip('"') for event in events]
+
+
+async def until(condition: Callable[[], object], seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - a thread changes it and sets no event
+            await asyncio.sleep(0.01)
 
 
 def test_killed_at_any_moment_it_has_what_it_acknowledged(tmp_path: Path) -> None:
@@ -335,14 +340,12 @@ async def survive(disk: Disk, broker: SqliteBroker, make_room: Callable[[], obje
         piece = await broker.history("a", piece.reached, 1000)
     assert read == stored, "history is there while nothing can be written"
     make_room()
-    await async_eventually("readiness", broker.unready, lambda reason: reason is None)
+    await until(lambda: broker.unready() is None)
     (after,) = await disk.store(broker, "y" * 100_000, key="again")
     piece = await broker.history("a", stored[-1], 10)
     assert [event.position for event in piece.events] == [after], "what was refused is not there"
     assert piece.events[0].previous == stored[-1].offset
-    await async_eventually(
-        "all of them", lambda: len(disk.delivered), lambda seen: seen == len(stored) + 1
-    )
+    await until(lambda: len(disk.delivered) == len(stored) + 1)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -381,7 +384,7 @@ def test_a_node_that_starts_on_a_full_disk_becomes_ready_when_there_is_space(
                 asyncio.create_task(broker.subscribe("a")),
             )
             ballast.unlink()
-            await async_eventually("readiness", broker.unready, lambda reason: reason is None)
+            await until(lambda: broker.unready() is None)
             assert (await reading).end == await subscribing
             await disk.store(broker, "1")
 
@@ -398,7 +401,7 @@ def test_a_disk_that_fails_is_opened_again_and_readers_are_asked_to_look(disk: D
 
     async def fail(broker: SqliteBroker) -> None:
         await survive(disk, broker, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard)))
-        await async_eventually("a gap", lambda: disk.gaps, lambda seen: seen == ["a"])
+        await until(lambda: disk.gaps == ["a"])
 
     try:
         disk.session(fail)

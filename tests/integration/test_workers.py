@@ -20,12 +20,20 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.harness.clients import SECONDS, WsClient, busiest, frame, goodbyes, http, raw, upgrade
 from tests.harness.eventhub import EventHubServer
-from tests.harness.eventually import eventually
 
 Start = Callable[..., EventHubServer]
 Families = dict[str, Any]
 WORKERS = 3
 CONFIG = f"workers: {WORKERS}"
+
+
+def eventually(condition: Callable[[], Any]) -> Any:
+    """The first true value, or a failure."""
+    deadline = time.monotonic() + SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "it never became true"
+        time.sleep(0.01)  # between looks at another process
+    return value
 
 
 def lines(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
@@ -38,18 +46,6 @@ def lines(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
 def pids(hub: EventHubServer) -> dict[int, int]:
     """Process ids by worker."""
     return {line["worker"]: line["pid"] for line in lines(hub, "worker_started")}
-
-
-def is_replaced(hub: EventHubServer, worker: int, pid: int) -> None:
-    """Wait until this worker is another process."""
-    hub.eventually(f"another than {pid}", lambda: pids(hub)[worker], lambda seen: seen != pid)
-
-
-def logs_of(hub: EventHubServer, event: str, count: int) -> None:
-    """Wait until so many workers have logged it."""
-    hub.eventually(
-        f"{event} {count} times", lambda: lines(hub, event), lambda seen: len(seen) == count
-    )
 
 
 def scrape(hub: EventHubServer, missing: int = 0) -> Families:
@@ -94,7 +90,7 @@ def one_at_each(hub: EventHubServer) -> Iterator[dict[int, WsClient]]:
     with ExitStack() as stack:
         clients: dict[int, WsClient] = {}
         counts = dict.fromkeys(range(WORKERS), 0.0)
-        hub.eventually("no clients", lambda: sockets(hub), lambda seen: seen == counts)
+        eventually(lambda: sockets(hub) == counts)
         for _ in range(100):
             client = stack.enter_context(WsClient(f"{hub.ws_url}?channel=chat.a"))
             client.until("subscribed")
@@ -106,15 +102,10 @@ def one_at_each(hub: EventHubServer) -> Iterator[dict[int, WsClient]]:
         yield clients
 
 
-def state(pid: int) -> str:
-    """A letter, as proc_pid_stat(5) says."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
 def is_alive(pid: int) -> bool:
     """Whether it runs; one that has ended and was not yet waited for does not."""
     try:
-        return state(pid) != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
@@ -124,7 +115,9 @@ def stopped(pid: int) -> Iterator[None]:
     """A process that hangs."""
     os.kill(pid, signal.SIGSTOP)
     try:
-        eventually(f"{pid} to stand still", lambda: state(pid), lambda seen: seen == "T")
+        eventually(
+            lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+        )
         yield
     finally:
         if is_alive(pid):
@@ -137,7 +130,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
     with EventHubServer(
         tmp_path_factory.mktemp("workers"), f"{CONFIG}\nlog: {{access: true}}", lane="workers"
     ) as hub:
-        hub.logs('"listening"')
+        eventually(lambda: lines(hub, "listening"))
         yield hub
         assert hub.stop() == 0, "workers that died earlier do not matter"
 
@@ -146,7 +139,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
 def own_hub(start: Start) -> EventHubServer:
     """The same, to be ended."""
     hub = start(f"{CONFIG}\nshutdown: {{grace: 30}}", lane="workers")
-    hub.logs('"listening"')
+    eventually(lambda: lines(hub, "listening"))
     return hub
 
 
@@ -199,7 +192,7 @@ def test_a_worker_that_dies_is_replaced_while_the_others_go_on(hub: EventHubServ
             clients[1].until("never")
         with WsClient(f"{hub.ws_url}?channel=chat.a") as again:
             again.until("subscribed")
-        is_replaced(hub, 1, before[1])
+        eventually(lambda: pids(hub)[1] != before[1])
         for survivor in (clients[0], clients[2]):
             survivor.send(type="ping")
             survivor.until("pong")
@@ -219,7 +212,7 @@ def test_a_worker_that_hangs_is_replaced_and_what_waits_for_it_is_served(
 ) -> None:
     monkeypatch.setenv("HANG_SECONDS", "8")
     hub = start("workers: 2", lane="workers")
-    hub.logs('"listening"')
+    eventually(lambda: lines(hub, "listening"))
     before = pids(hub)
     os.kill(before[1], signal.SIGSTOP)
     with ExitStack() as stack:
@@ -227,7 +220,7 @@ def test_a_worker_that_hangs_is_replaced_and_what_waits_for_it_is_served(
         for sock in waiting:
             sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert [sock.recv(12) for sock in waiting] == [b"HTTP/1.1 200"] * 20
-    is_replaced(hub, 1, before[1])
+    eventually(lambda: pids(hub)[1] != before[1])
     (found,) = lines(hub, "worker_hangs")
     assert (found["worker"], found["pid"]) == (1, before[1])
     assert pids(hub)[0] == before[0]
@@ -253,7 +246,7 @@ def test_what_waits_for_a_worker_that_dies_is_served_by_its_replacement(
             sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         os.kill(pid, signal.SIGKILL)
         assert [sock.recv(12) for sock in waiting] == [b"HTTP/1.1 200"] * 30
-    is_replaced(hub, 0, pid)
+    eventually(lambda: pids(hub)[0] != pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -292,13 +285,9 @@ def test_while_it_drains_nobody_is_taken_to_stay_and_a_second_signal_ends_it_at_
         hub.process.send_signal(signal.SIGTERM)
         while json.loads(frame(stays)[1])["type"] != "goodbye":
             pass
-        logs_of(hub, "draining", WORKERS)
+        eventually(lambda: len(lines(hub, "draining")) == WORKERS)
         # Those without clients have ended: until then they may hold a connection that nobody takes.
-        hub.eventually(
-            "one worker to be left",
-            lambda: [pid for pid in pids(hub).values() if is_alive(pid)],
-            lambda seen: len(seen) == 1,
-        )
+        eventually(lambda: sum(map(is_alive, pids(hub).values())) == 1)
         assert (
             http.get(f"{hub.url}/readyz").status_code
             == http.get(f"{hub.url}/v1/channels/chat.a/ndjson").status_code
@@ -328,7 +317,7 @@ def test_workers_that_know_nobody_but_one_another_are_alone(own_hub: EventHubSer
 
 def test_each_worker_sends_its_share_away_over_the_same_time(among_others: Start) -> None:
     hub = among_others("workers: 2\nshutdown: {spread: 2}", lane="workers")
-    hub.logs('"listening"')
+    eventually(lambda: lines(hub, "listening"))
     sockets = [upgrade(hub.port) for _ in range(480)]
     begin = time.monotonic()
     assert hub.process is not None
@@ -347,11 +336,7 @@ def test_workers_whose_supervisor_was_killed_drain_and_end(own_hub: EventHubServ
         hub.kill()
         for client in clients.values():
             client.until("goodbye")
-    eventually(
-        "no worker to be left",
-        lambda: [pid for pid in workers.values() if is_alive(pid)],
-        lambda seen: not seen,
-    )
+    eventually(lambda: not any(map(is_alive, workers.values())))
     assert {line["worker"] for line in lines(hub, "supervisor_gone")} == {0, 1, 2}
 
 
@@ -389,7 +374,7 @@ def test_a_port_in_use_is_told_though_workers_share_theirs(
 
 def test_workers_listen_on_every_address_of_a_name(start: Start) -> None:
     hub = start("{workers: 2, host: localhost}", lane="workers")
-    hub.logs('"listening"')
+    eventually(lambda: lines(hub, "listening"))
     addresses = {
         address[0]
         for *_, address in socket.getaddrinfo("localhost", hub.port, type=socket.SOCK_STREAM)
@@ -416,7 +401,7 @@ def test_workers_busy_with_the_dearest_arrays_answer_others_and_are_not_taken_fo
     start: Start,
 ) -> None:
     hub = start("workers: 2", lane="workers")
-    logs_of(hub, "worker_started", 2)  # one of them answers before the other has begun
+    eventually(lambda: len(pids(hub)) == 2)  # one of them answers before the other has begun
     began = pids(hub)
     item = b"[" + b"[]," * 21_000 + b"1],"
     body = b"[" + item * 40 + b"1]"
