@@ -124,18 +124,10 @@ class Baseline:
         for file, tests in lines.items():
             self.tests[file] = {int(line): set(each) for line, each in tests.items()}
 
-    def _begin(self, test: str) -> None:
-        """Trace a test. Python ends a trace when its function meets a RecursionError, so each test
-        begins one.
-        """
-        self._tracer.stop()
-        self._tracer.start()
-        self._tracer.switch_context(test)
-
     def _traced(self, items: Sequence[pytest.Item], outcomes: Outcomes) -> dict[str, object]:
         self._tracer.erase()
         self._tracer.start()
-        found = _timed(items, outcomes, self._begin)
+        found = _timed(items, outcomes, self._tracer.switch_context)
         self._tracer.stop()
         data = self._tracer.get_data()
         found["lines"] = {
