@@ -8,9 +8,10 @@ import orjson
 
 from eventhub.events.event import Position, parse_since
 from tests.simulation.connection import ENCODINGS, Connection
-from tests.simulation.node import TYPES, Node
+from tests.simulation.node import Node
 from tests.simulation.pipe import Pipe
 from tests.simulation.promise import Promise, position
+from tests.simulation.types import TYPES
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -35,6 +36,7 @@ class Line:
 
     def __init__(self, client: "Client", node: Node, number: int) -> None:
         self.name = f"{client.name}.{number}"
+        self.member = client.member
         self.node = node
         self.was_full = False
         self.promises: dict[str, Promise] = {}

@@ -17,11 +17,13 @@ from eventhub.session.commands import Ref
 from eventhub.session.interfaces import Decided, SessionLimits
 from eventhub.session.session import Session
 from tests.simulation.pipe import Pipe
+from tests.simulation.types import WITH_PRESENCE
 
 if TYPE_CHECKING:
     from tests.simulation.client import Line
     from tests.simulation.node import Node
 
+EVENT = b'{"type":"event"'
 LIMITS = SessionLimits(65536, 128, 25.0, 32, 65536)
 ENCODINGS = LineEncoding(), LineEncoding()
 """Two that write the same: subscribers of one channel are written to by encoding."""
@@ -60,6 +62,8 @@ class Connection:
         self._size = 0
         self._commands: deque[bytes] = deque()
         self._closed = False
+        self._was_told = False
+        """The session knows that the buffer is full."""
         self._session = Session(node.hub, self, LIMITS, self._submit, Identity(line.name))
         self._publishes = PublishQueue(node.hub, self._published, self.fail, line.name)
         node.connections[self] = None
@@ -90,7 +94,8 @@ class Connection:
     def write(self, data: bytes) -> None:
         if self._closed:
             return
-        if self.breaks and data.startswith(b'{"type":"event"'):
+        self._check_room(data)
+        if self.breaks and data.startswith(EVENT):
             self.breaks = False
             raise OSError("a fault of this connection")
         self._queue.append(data)
@@ -113,6 +118,9 @@ class Connection:
     def goodbye(self, error: ShuttingDown) -> None:
         """The node stops."""
         if not self._closed:
+            for channel in self._session.channels:
+                if channel.startswith(WITH_PRESENCE):
+                    self._node.sent_away.add((channel, self._line.member))
             self._session.goodbye(error)
             self._close()
 
@@ -150,12 +158,16 @@ class Connection:
             self._size -= len(data)
             self._pipe.send(self._line.receive, data)
         if self.full and self._size <= self._bound // 4:
-            self.full = False
+            self.full = self._was_told = False
             self._loop.call_soon(self._drained)
 
     def _congested(self) -> None:
         if self.full and not self._closed:
             self._session.congested()
+            self._was_told = True
+
+    def _check_room(self, data: bytes) -> None:
+        assert not (self._was_told and data.startswith(EVENT)), "events for a full buffer"
 
     def _drained(self) -> None:
         self._read()

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from eventhub.errors import BrokerUnavailable
+from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import SlowReaderPolicy
 from eventhub.events.event import NewEvent
 from tests.simulation.client import Client, Publish
@@ -123,6 +123,10 @@ class Faults:
             node.process.frozen = True
             self._world.later(seconds, node.thaw)
 
+    def say(self) -> None:
+        if (node := self._node()) is not None:
+            node.call(lambda: node.hub.spawn(node.say(), "said", _raise))
+
     def jump(self) -> None:
         if (node := self._node()) is not None:
             node.skew += self._chance.pick((-60_000, -1000, 1000, 60_000))
@@ -199,9 +203,13 @@ class Faults:
                     link.report_gap(channel)
 
 
+def _raise(error: EventHubError) -> None:
+    raise error
+
+
 STEPS = {
     "publish": 8, "publish_elsewhere": 4, "subscribe": 8, "unsubscribe": 2, "reconnect": 2,
-    "stop_reading": 2, "read_on": 2, "start": 1,
+    "stop_reading": 2, "read_on": 2, "start": 1, "say": 1,
 }  # fmt: skip
 TROUBLE = {
     "kill": 0.5, "stop": 0.5, "freeze": 0.5, "jump": 0.5, "cut": 1, "lose": 1, "deafen": 1,

@@ -2,41 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from eventhub.common.machine import Machine
-from eventhub.errors import ShuttingDown
-from eventhub.events.channel_types import (
-    ChannelType,
-    ChannelTypes,
-    PublisherKind,
-    Retention,
-    SlowReaderPolicy,
-)
-from eventhub.events.schema import AnySchema
+from eventhub.errors import BrokerUnavailable, ShuttingDown
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
 from tests.simulation.broker import ModelBroker
 from tests.simulation.connection import Connection
 from tests.simulation.loop import Process
 from tests.simulation.store import Store
+from tests.simulation.types import TYPES
 
+TOPIC = b"simulated"
 EPOCH = 1_795_000_000_000
 """Milliseconds since 1970 when every run begins."""
-
-
-def _type(policy: SlowReaderPolicy) -> ChannelType:
-    return ChannelType(
-        policy.value,
-        "json",
-        AnySchema(),
-        Retention(1000, None),
-        presence=policy is not SlowReaderPolicy.DISCONNECT,
-        slow=policy,
-        publish=frozenset(PublisherKind),
-    )
-
-
-TYPES = ChannelTypes({policy.value: _type(policy) for policy in SlowReaderPolicy})
 
 
 class Node:
@@ -48,6 +28,8 @@ class Node:
         self.skew = 0
         """Milliseconds by which its wall clock is wrong."""
         self.connections: dict[Connection, None] = {}
+        self.sent_away: set[tuple[str, str]] = set()
+        """Channels and members of connections that were told goodbye."""
         self.stopping = False
         self.loop = store.loop
         self.began = store.loop.time()
@@ -58,6 +40,9 @@ class Node:
         self.hub = Hub(TYPES, self.broker, Metrics(kind.name for kind in TYPES), None, machine)
         self.hub.now = self.now  # type: ignore[method-assign]  # its machine's wall clock
         self._task: asyncio.Task[None] | None = None
+        self.said = 0
+        self._heard: dict[str, int] = {}
+        self.hub.nodes.listen(TOPIC, self._hear)
         store.links[name] = self.broker
         self.call(self._start)
 
@@ -72,6 +57,12 @@ class Node:
     def call(self, act: Callable[..., object], *arguments: object) -> None:
         """Do something in this node's process, soon."""
         self.loop.call_soon(act, *arguments, context=self.process.context)
+
+    async def say(self) -> None:
+        """Send the other nodes a message."""
+        self.said += 1
+        with suppress(BrokerUnavailable):
+            await self.hub.nodes.broadcast(TOPIC, b"%s %d" % (self.name.encode(), self.said))
 
     def thaw(self) -> None:
         """Go on after a freeze, if there was one."""
@@ -103,6 +94,12 @@ class Node:
         """End what a dead process left behind: without noise, and unseen."""
         if self._task is not None:
             self._task.cancel()
+
+    def _hear(self, body: bytes) -> None:
+        name, number = body.decode().split()
+        assert name != self.name, "a node hears its own message"
+        assert int(number) > self._heard.get(name, 0), "messages of a node in another order"
+        self._heard[name] = int(number)
 
     def _start(self) -> None:
         self._task = self.loop.create_task(self.hub.run(), context=self.process.context)

@@ -7,7 +7,8 @@ that node was silent for SILENCE, and the time in which the observer heard nobod
 from typing import TYPE_CHECKING
 
 from eventhub.presence.roster import SILENCE
-from tests.simulation.node import TYPES, Node
+from tests.simulation.node import Node
+from tests.simulation.types import WITH_PRESENCE
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -42,7 +43,7 @@ class PresenceWitness:
         known = self._known.setdefault(node, set())
         for (home, member), since in self._since.items():
             peace = max(since, node.broker.at_peace(home.name))
-            if now - peace > STEADY_SECONDS and now - node.began > STEADY_SECONDS:
+            if now - max(peace, node.began) > STEADY_SECONDS and not home.process.dead:
                 known.add((home, member))
         for home, member in list(known):
             silence = node.broker.silence(home.name)
@@ -64,13 +65,17 @@ class PresenceWitness:
         }
 
     def _really_here(self) -> dict[tuple[Node, Member], None]:
-        """Who is connected to which node, as the nodes see it."""
-        return {
+        """Who is connected to which node, as the nodes see it, or was sent away by it."""
+        here = {
             (line.node, (channel, client.member)): None
             for client in self._world.clients
             if (line := client.line) is not None
             and not line.node.process.dead
             and line.connection is not None
             for channel in line.connection.channels
-            if TYPES.resolve(channel).presence
+            if channel.startswith(WITH_PRESENCE)
         }
+        for node in self._world.nodes:
+            for member in node.sent_away:
+                here[node, member] = None
+        return here

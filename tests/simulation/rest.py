@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 from eventhub.delivery import recent
 from eventhub.hub.history import CACHED_PAGES
-from tests.simulation.node import TYPES, Node
+from tests.simulation.node import Node
+from tests.simulation.types import TYPES
 
 if TYPE_CHECKING:
     from tests.simulation.world import World

@@ -12,9 +12,10 @@ from tests.simulation.chance import Chance
 from tests.simulation.client import Client, Publish
 from tests.simulation.faults import ACTIONS, Faults
 from tests.simulation.loop import SimulatedLoop
-from tests.simulation.node import TYPES, Node
+from tests.simulation.node import Node
 from tests.simulation.presence import PresenceWitness
 from tests.simulation.store import Store
+from tests.simulation.types import TYPES
 
 Entry = tuple[float, tuple[Any, ...]]
 
@@ -133,7 +134,7 @@ class World:
         """Nothing goes wrong any more, and everybody reads."""
         self.note("heals")
         self.faults.heal()
-        self.pass_by(rest.QUIET_SECONDS)
+        self.pass_by(rest.QUIET_SECONDS, 0.5)
         self.faults.publish_last()
         self.pass_by(3.0)
         rest.check(self)

@@ -1,0 +1,42 @@
+"""Rules of the product that a run can do without, to show that each is necessary.
+
+A rule is switched off by replacing the text of its one condition or statement, so that everything
+else is the product's own code. A text that is no longer there fails: the rule has moved.
+"""
+
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`text` of a function says that something holds; with `without` in its place it does not.
+
+    `seed` is a run that fails then.
+    """
+
+    name: str
+    owner: Any
+    """A class, or a module."""
+    function: str
+    text: str
+    without: str
+    seed: int
+
+    @contextmanager
+    def switched_off(self) -> Iterator[None]:
+        """The product without this rule."""
+        function = getattr(self.owner, self.function)
+        source = textwrap.dedent(inspect.getsource(function))
+        assert source.count(self.text) == 1, f"{self.text!r} is not in {function.__qualname__}"
+        module = sys.modules[function.__module__]
+        made: dict[str, Any] = {}
+        exec(source.replace(self.text, self.without), module.__dict__, made)  # noqa: S102
+        with patch.object(self.owner, self.function, made[self.function]):
+            yield
