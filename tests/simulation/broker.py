@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from functools import partial
+from math import inf
 from typing import TypeVar
 
 from eventhub.brokers.base import Deliver, OnGap, OnMessage
@@ -92,7 +93,11 @@ class ModelBroker:
         """For how long that node has not been heard, without the time when nobody was."""
         if self._loop.time() - self._heard_any > DEAF / 1000:
             return 0.0
-        return self._loop.time() - self._heard.get(node, self._loop.time())
+        return self._loop.time() - self._heard.get(node, -inf)
+
+    def hears(self, node: str) -> bool:
+        """Whether that node has been heard lately."""
+        return self._loop.time() - self._heard.get(node, -inf) < DEAF / 1000
 
     def at_peace(self, node: str) -> float:
         """Since when no broadcast between that node and this one was lost or late."""

@@ -50,7 +50,7 @@ class Line:
         self.delay: Callable[[], float] = client.delay
         self._client = client
         self._up = Pipe(client.world.loop, client.delay, node.process.context)
-        bound = client.world.chance.pick((100_000, 600, 300))
+        bound = client.world.chance.pick(client.world.bounds)
         self._up.send(self._connect, bound, client.world.chance.pick(ENCODINGS))
 
     def send(self, command: dict[str, Any]) -> None:

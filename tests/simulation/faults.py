@@ -198,6 +198,7 @@ class Faults:
     def _tell(self, channel: str) -> None:
         """Some brokers notice at once that a log has changed, some with the next event."""
         if self._chance.happens(0.5):
+            self._store.log(channel).unseen = False
             for link in self._store.links.values():
                 if channel in link.channels and not link.cut_off:
                     link.report_gap(channel)

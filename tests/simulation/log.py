@@ -29,6 +29,8 @@ class Log(ModelLog):
         """In the order in which they began."""
         self.lost: set[Position] = set()
         """Stored events that a failover lost."""
+        self.unseen = False
+        """The log lost something, and no node can know before the next event."""
         self._keys: dict[str, tuple[Receipt, bytes]] = {}
         self._jumps = False
 
@@ -38,6 +40,7 @@ class Log(ModelLog):
             if known[1] != new.data:
                 return Stored(IdempotencyConflict(str(known[0].position)))
             return Stored(known[0]._replace(replayed=True))
+        self.unseen = False
         jump, offset = self._jumps, self.tip + step
         if jump:
             offset = max(place.offset for place in self.events if place.epoch == self.epoch) + JUMP
@@ -60,6 +63,7 @@ class Log(ModelLog):
         self.epochs[epoch] = len(self.epochs)
         self._keys.clear()
         self._jumps = False
+        self.unseen = True
 
     def lose_end(self, count: int) -> None:
         """A failover: the newest events are gone, and their offsets are not used again."""
@@ -73,7 +77,7 @@ class Log(ModelLog):
             key: known for key, known in self._keys.items() if known[0].position not in self.lost
         }
         self.tip = gone[0].previous
-        self._jumps = True
+        self._jumps = self.unseen = True
 
     def gave(self, position: Position) -> bool:
         """Whether it is a position of this log as it is now."""

@@ -13,8 +13,10 @@ from tests.simulation.types import WITH_PRESENCE
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-STEADY_SECONDS = 7.0
-"""After so long, a member is known on a node whose messages got through."""
+STEADY_SECONDS = 6.0
+"""After so long without trouble, a node knows all members of another."""
+KNOWN_SECONDS = 3.0
+"""After so long without trouble, a new member is known elsewhere."""
 
 Member = tuple[str, str]
 """A channel, and who is in it."""
@@ -42,8 +44,9 @@ class PresenceWitness:
     def _look_at(self, node: Node, now: float) -> None:
         known = self._known.setdefault(node, set())
         for (home, member), since in self._since.items():
-            peace = max(since, node.broker.at_peace(home.name))
-            if now - max(peace, node.began) > STEADY_SECONDS and not home.process.dead:
+            peace = max(home.began, node.began, node.broker.at_peace(home.name))
+            steady = now - peace > STEADY_SECONDS and now - since > KNOWN_SECONDS
+            if steady and node.broker.hears(home.name):
                 known.add((home, member))
         for home, member in list(known):
             silence = node.broker.silence(home.name)

@@ -29,6 +29,14 @@ def check(world: "World") -> None:
         _check_node(node)
 
 
+def check_complete(world: "World") -> None:
+    """Everybody has everything that a node can know of, without another event."""
+    for client in world.clients:
+        for channel, promise in client.line.promises.items() if client.line else ():
+            if not world.store.logs[channel].unseen:
+                promise.complete()
+
+
 def check_empty(world: "World") -> None:
     """Nothing is left of what was."""
     for node in world.living:

@@ -37,6 +37,6 @@ class Rule:
         assert source.count(self.text) == 1, f"{self.text!r} is not in {function.__qualname__}"
         module = sys.modules[function.__module__]
         made: dict[str, Any] = {}
-        exec(source.replace(self.text, self.without), module.__dict__, made)  # noqa: S102
+        exec(source.replace(self.text, self.without), module.__dict__, made)
         with patch.object(self.owner, self.function, made[self.function]):
             yield

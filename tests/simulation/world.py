@@ -44,6 +44,8 @@ class World:
         """Those that run, or did."""
         self.clients = [Client(self, number) for number in range(self.chance.number(2, 5))]
         self.channels = [f"{kind.name}.a" for kind in TYPES]
+        self.bounds = self.chance.pick(((100_000,), (300,), (100_000, 600, 300)))
+        """Of the buffers of connections, in bytes."""
         self.publishes: list[Publish] = []
         self.witness = PresenceWitness(self)
         self.faults = Faults(self)
@@ -124,7 +126,7 @@ class World:
             self.later(self.chance.between(0, 0.5), client.connect)
 
     def _steps(self) -> None:
-        pause = self.chance.pick((0.02, 0.1, 0.2))
+        pause = self.chance.pick((0.02, 0.1, 0.1, 0.4))
         for _ in range(self.chance.number(30, 120)):
             name = self.chance.weighted(self.faults.weights)
             ACTIONS[name](self.faults)
@@ -135,6 +137,7 @@ class World:
         self.note("heals")
         self.faults.heal()
         self.pass_by(rest.QUIET_SECONDS, 0.5)
+        rest.check_complete(self)
         self.faults.publish_last()
         self.pass_by(3.0)
         rest.check(self)
