@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
 
-.PHONY: serve test pytest proofs nodes-proof chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest proofs nodes-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
@@ -17,9 +17,14 @@ test: lint pytest ## Everything that CI runs, except the proofs, the image, the 
 pytest: $(VENV)/tests.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
 
-proofs: nodes-proof autobahn schemathesis chart-versions ## The long forms of tests that `make test` runs in a short form, about ten minutes
+proofs: nodes-proof simulation autobahn schemathesis chart-versions ## The long forms of tests that `make test` runs in a short form, about ten minutes
 nodes-proof: $(VENV)/test.stamp
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=3 $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
+
+simulation: $(VENV)/test.stamp ## Many nodes under faults, a hundred thousand seeds (tests/simulation/RESULTS.md), about an hour of one core
+	$(BIN)/python -m tests.simulation --first 1000 --seeds $(SEEDS)
+proofs: SEEDS = 3000
+SEEDS = 100000
 
 pythons: $(VENV)/test.stamp ## Unit and contract tests under each other supported Python that is found on PATH, in $PYTHONS or in pyenv
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/python -m tests.pythons

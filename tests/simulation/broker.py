@@ -1,8 +1,9 @@
 """A model of a broker that several nodes share. It promises what `Broker` says, and no more.
 
 The store is one machine, reached by each node over a link of its own. A link delays, and its
-requests and announcements may be lost. After a loss, `gap` comes once the link works again.
-Announcements may come twice. Broadcasts come in order, at most once.
+requests and announcements may be lost. After a loss, `gap` comes once the link works again, perhaps
+before announcements that are older. Announcements may come twice. Broadcasts come in order, at most
+once.
 """
 
 import asyncio
@@ -44,6 +45,7 @@ class ModelBroker:
         self._loop, self._chance, self._weather = store.loop, store.chance, store.weather
         self._announcements = Pipe(store.loop, self._delay, context)
         self._sent = Pipe(store.loop, self._delay)
+        self._gaps = Pipe(store.loop, self._delay, context)
         self._messages = Pipe(store.loop, self._delay, context)
         self._recent: dict[str, deque[Event]] = {}
         self._connections = 0
@@ -115,7 +117,7 @@ class ModelBroker:
         self.mark_trouble()
         self.cut_off = True
         self._connections += 1
-        for pipe in (self._announcements, self._sent, self._messages):
+        for pipe in (self._announcements, self._gaps, self._sent, self._messages):
             pipe.cut()
 
     def heal(self) -> None:
@@ -124,7 +126,7 @@ class ModelBroker:
             self.mark_trouble()
             self.cut_off = False
             for channel in sorted(self.channels):
-                self._announcements.send(self._gap, channel)
+                self._gaps.send(self._gap, channel)
 
     def announce(self, event: Event) -> None:
         """Tell the node of an event, unless that gets lost."""
@@ -144,7 +146,7 @@ class ModelBroker:
     def report_gap(self, channel: str) -> None:
         """Notice after a while that announcements may be missing."""
         after = self._chance.between(0, 1.5)
-        self._loop.call_later(after, self._announcements.send, self._gap, channel)
+        self._loop.call_later(after, self._gaps.send, self._gap, channel)
 
     # Private: on the node
 

@@ -120,7 +120,7 @@ class Connection:
         if not self._closed:
             for channel in self._session.channels:
                 if channel.startswith(WITH_PRESENCE):
-                    self._node.sent_away.add((channel, self._line.member))
+                    self._node.sent_away.add((channel, self._line.member, self._line.name))
             self._session.goodbye(error)
             self._close()
 

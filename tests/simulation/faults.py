@@ -48,6 +48,35 @@ class Faults:
         for channel in self._world.channels:
             self._store.publish([NewEvent(channel, b"-1", EPOCH)])
 
+    def finish(self) -> None:
+        """What is hardest to make good without another event."""
+        for client in self._world.clients:
+            if client.line is not None and self._chance.happens(0.3):
+                client.line.grant(0)
+        self._flood()
+        self._world.pass_by(0.5)
+        self._store.weather.disk = 2.0
+        for channel in self._world.channels:
+            if self._chance.happens(0.5):
+                self._come_late_and_never(channel)
+        self._world.pass_by(1.0)
+        self._flood()
+        self._world.pass_by(2.0)
+
+    def _flood(self) -> None:
+        for channel in self._world.channels:
+            for subject in self._chance.pick(((), ("x", "y", "x", "z", "x", "y"))):
+                self._from_elsewhere(channel, subject)
+
+    def _come_late_and_never(self, channel: str) -> None:
+        """Of two announcements, one comes after the gap that was reported for the other."""
+        weather = self._store.weather
+        weather.delay, weather.loses = 2.0, 0.0
+        self._from_elsewhere(channel, "x")
+        weather.delay, weather.loses = 0.01, 1.0
+        self._from_elsewhere(channel, "y")
+        weather.loses = 0.0
+
     # Clients
 
     def publish(self) -> None:
@@ -63,9 +92,7 @@ class Faults:
         """Events of a node that is not simulated."""
         channel = self._channel()
         for _ in range(self._chance.pick((1, 2, 8))):
-            subject = {"subject": self._chance.pick("xyz")}
-            with suppress(BrokerUnavailable):
-                self._store.publish([NewEvent(channel, b"-1", EPOCH, subject)])
+            self._from_elsewhere(channel, self._chance.pick("xyz"))
 
     def subscribe(self) -> None:
         forms = ["latest", "latest", "earliest", "-1", "-3", "1s"]
@@ -181,6 +208,10 @@ class Faults:
             self._world.channels.append(f"{kind.value}.b{self._births}")
 
     # Private
+
+    def _from_elsewhere(self, channel: str, subject: str) -> None:
+        with suppress(BrokerUnavailable):
+            self._store.publish([NewEvent(channel, b"-1", EPOCH, {"subject": subject})])
 
     def _client(self) -> Client:
         return self._chance.pick(self._world.clients)

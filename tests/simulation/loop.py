@@ -11,8 +11,8 @@ from contextvars import Context, ContextVar, copy_context
 from heapq import heappop, heappush
 from typing import Any, cast
 
-STEPS = 500_000
-"""Callbacks of a whole run. A run that needs more does not come to rest."""
+STEPS = 60_000
+"""Callbacks of a whole run. Most need two thousand. One that needs more does not come to rest."""
 
 
 class Process:

@@ -28,8 +28,8 @@ class Node:
         self.skew = 0
         """Milliseconds by which its wall clock is wrong."""
         self.connections: dict[Connection, None] = {}
-        self.sent_away: set[tuple[str, str]] = set()
-        """Channels and members of connections that were told goodbye."""
+        self.sent_away: set[tuple[str, str, str]] = set()
+        """Channel, member and name of connections that were told goodbye."""
         self.stopping = False
         self.loop = store.loop
         self.began = store.loop.time()

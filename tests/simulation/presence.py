@@ -13,7 +13,7 @@ from tests.simulation.types import WITH_PRESENCE
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-STEADY_SECONDS = 6.0
+STEADY_SECONDS = 9.0
 """After so long without trouble, a node knows all members of another."""
 KNOWN_SECONDS = 3.0
 """After so long without trouble, a new member is known elsewhere."""
@@ -29,28 +29,32 @@ class PresenceWitness:
         self._world = world
         self._known: dict[Node, set[tuple[Node, Member]]] = {}
         """What each node must have been told by others."""
-        self._since: dict[tuple[Node, Member], float] = {}
-        """By node that has the member."""
+        self._here: dict[tuple[Node, Member], tuple[float, set[str]]] = {}
+        """Since when a node has a member, and the names of its connections there."""
 
     def look(self) -> None:
         """Compare with the last look."""
         now = self._world.loop.time()
-        here = self._really_here()
-        self._since = {place: self._since.get(place, now) for place in here}
+        before, self._here = self._here, {}
+        for place, lines in self._really_here().items():
+            since, earlier = before.get(place, (now, lines))
+            self._here[place] = (since if lines & earlier else now), lines
         for node in self._world.living:
             if not node.process.frozen and not node.stopping:
                 self._look_at(node, now)
 
     def _look_at(self, node: Node, now: float) -> None:
         known = self._known.setdefault(node, set())
-        for (home, member), since in self._since.items():
+        for (home, member), (since, _) in self._here.items():
+            if since == now:
+                known.discard((home, member))
             peace = max(home.began, node.began, node.broker.at_peace(home.name))
             steady = now - peace > STEADY_SECONDS and now - since > KNOWN_SECONDS
             if steady and node.broker.hears(home.name):
                 known.add((home, member))
         for home, member in list(known):
             silence = node.broker.silence(home.name)
-            if (home, member) not in self._since or silence > SILENCE / 1000:
+            if (home, member) not in self._here or silence > SILENCE / 1000:
                 known.discard((home, member))
                 continue
             channel, name = member
@@ -67,18 +71,17 @@ class PresenceWitness:
             if client.line is not None and channel in client.line.promises
         }
 
-    def _really_here(self) -> dict[tuple[Node, Member], None]:
+    def _really_here(self) -> dict[tuple[Node, Member], set[str]]:
         """Who is connected to which node, as the nodes see it, or was sent away by it."""
-        here = {
-            (line.node, (channel, client.member)): None
-            for client in self._world.clients
-            if (line := client.line) is not None
-            and not line.node.process.dead
-            and line.connection is not None
-            for channel in line.connection.channels
-            if channel.startswith(WITH_PRESENCE)
-        }
+        here: dict[tuple[Node, Member], set[str]] = {}
+        for client in self._world.clients:
+            line = client.line
+            if line is None or line.node.process.dead or line.connection is None:
+                continue
+            for channel in line.connection.channels:
+                if channel.startswith(WITH_PRESENCE):
+                    here.setdefault((line.node, (channel, client.member)), set()).add(line.name)
         for node in self._world.nodes:
-            for member in node.sent_away:
-                here[node, member] = None
+            for channel, member, name in node.sent_away:
+                here.setdefault((node, (channel, member)), set()).add(name)
         return here

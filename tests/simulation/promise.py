@@ -16,7 +16,6 @@ class Promise:
         self._log = log
         self._kind = kind
         self._since = since
-        self._asked_at = Position(log.epoch, log.trimmed)
         self._made_up = isinstance(since, Position) and not log.gave(since)
         self._gap_follows = False
         self._line: Position | None = None
@@ -35,7 +34,9 @@ class Promise:
 
     def complete(self) -> None:
         """Everything under way has come: nothing may be missing."""
-        assert self.at == self._log.end, f"the client is at {self.at}, the log at {self._log.end}"
+        cursor, end = self._line or self.at, self._log.end
+        assert cursor == end, f"the client is at {cursor}, the log at {end}"
+        self._check_survivors()
 
     def _subscribed(self, message: dict[str, Any]) -> None:
         assert self.at is None, "subscribed twice"
@@ -47,8 +48,8 @@ class Promise:
             case Latest():
                 assert start == head, f"latest began at {start}, before {head}"
             case Earliest():
-                if start.epoch == self._asked_at.epoch == self._log.epoch:
-                    assert self._asked_at.offset <= start.offset <= self._log.trimmed
+                if start.epoch == self._log.epoch:
+                    assert start.offset <= self._log.trimmed, "retained events are left out"
             case Last(count):
                 events = self._between(start, head)
                 replayed = sum(self._log.gave(event.position) for event in events)
@@ -77,10 +78,13 @@ class Promise:
         cursor = self._line or self.at
         assert cursor is not None
         assert (event.epoch, event.previous) == cursor, f"{event.position} follows {cursor}"
-        missing = {each for each in self._survivors if self._is_there(each)}
-        assert not missing, f"the newest events of their keys did not come: {missing}"
+        self._check_survivors()
         self._line = None
         self._survivors = set()
+
+    def _check_survivors(self) -> None:
+        missing = {each for each in self._survivors if self._is_there(each)}
+        assert not missing, f"the newest events of their keys did not come: {missing}"
 
     def _check_newest(self, event: Event) -> None:
         assert self._line is not None

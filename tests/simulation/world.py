@@ -131,6 +131,7 @@ class World:
             name = self.chance.weighted(self.faults.weights)
             ACTIONS[name](self.faults)
             self.pass_by(self.chance.between(0, 2 * pause))
+        self.faults.finish()
 
     def _heal(self) -> None:
         """Nothing goes wrong any more, and everybody reads."""
