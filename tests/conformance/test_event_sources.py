@@ -29,6 +29,7 @@ from tests.deploy.nginx import Nginx
 from tests.harness.clients import SECONDS, http, metric
 from tests.harness.eventhub import EventHubServer
 from tests.harness.ports import free_port
+from tests.harness.process import ServerProcess
 from tests.harness.programs import program
 from tests.harness.proxy import Proxy
 
@@ -71,9 +72,8 @@ class GzippingNginx(Nginx):
     """Debian's nginx as it comes, but for gzip."""
 
     def __init__(self, directory: Path, target: int) -> None:
+        ServerProcess.__init__(self, "nginx", directory / "nginx.log")
         self.port = free_port()
-        self.log = directory / "nginx.log"
-        self._process = None
         (directory / "nginx.conf").write_text(
             NGINX.format(directory=directory, port=self.port, target=target)
         )

@@ -22,7 +22,7 @@ class Functions:
     def __init__(self, files: frozenset[str]) -> None:
         self._found: dict[tuple[str, str, int], list[FunctionType]] = defaultdict(list)
         for each in gc.get_objects():
-            if isinstance(each, FunctionType) and each.__code__.co_filename in files:
+            if type(each) is FunctionType and each.__code__.co_filename in files:
                 self._found[_place(each.__code__)].append(each)
 
     def swap(self, original: CodeType, mutant: CodeType) -> None:
