@@ -35,6 +35,8 @@ class Authority:
             "2",
             "-subj",
             f"/CN={name}",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",  # Python 3.13 is strict (RFC 5280, 4.2.1.3)
             "-keyout",
             self._key,
             "-out",
@@ -47,7 +49,7 @@ class Authority:
             self._directory / f"{self._name}-{name}.{end}" for end in ("csr", "ext")
         )
         pair = Pair(*(self._directory / f"{self._name}-{name}{end}.pem" for end in ("", "-key")))
-        extensions.write_text(f"subjectAltName={hosts}")
+        extensions.write_text(f"subjectAltName={hosts}\nauthorityKeyIdentifier=keyid\n")
         _openssl("req", *NEW_KEY, "-subj", f"/CN={name}", "-keyout", pair.key, "-out", request)
         signing: list[str | Path] = [
             "-CA",

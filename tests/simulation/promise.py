@@ -65,9 +65,7 @@ class Promise:
         event = self._log.events.get(position(message["id"]))
         assert event is not None, f"{message['id']} was never stored"
         if self._line is not None and self._order(event.position) <= self._order(self._line):
-            # After a log lost its end, a slow reader may get events once more.
-            in_order = self._order(event.position) > self._order(self.at)
-            assert in_order or self._log.lost, "out of order"
+            assert self._order(event.position) > self._order(self.at), "out of order"
             self._check_newest(event)
         else:
             self._check_follows(event)

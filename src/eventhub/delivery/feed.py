@@ -20,6 +20,7 @@ Each subscriber (subscriber.py):
     CATCHING_UP  catching_up.py     it stands at exactly `delivered`: LIVE
     LIVE         fanout.py          its writer is full: LAGGING
     LAGGING      lagging.py         its writer has drained: LIVE
+                                    the log is reset: CATCHING_UP
                                     the policy closes its connection: GONE
     GONE         nowhere            never
 
@@ -248,6 +249,9 @@ class Feed:
     def _deliver_gap(self, gap: Gap) -> None:
         self.continuity.delivered = gap.position
         self._lagging.skip(None)
+        if gap.reason == "reset":
+            for subscriber in self._lagging.leave_all():
+                self._catch_up_again(subscriber)
         idle = not self.live.due
         readers = self.live.broadcast(partial(self._unicast.gap_message, gap=gap))
         if readers and idle:
@@ -271,6 +275,16 @@ class Feed:
         if subscriber.state is SubscriberState.LIVE:  # the writes of `settle` did not fail
             self._remove(subscriber)
             self._lagging.add(subscriber)
+
+    def _catch_up_again(self, subscriber: Subscriber) -> None:
+        """History tells it what is left of the log that it was reading, once its writer has room.
+
+        Its position may be of a part that is not lost.
+        """
+        assert subscriber.position is not None  # it was live
+        subscriber.state = SubscriberState.CATCHING_UP
+        subscriber.since = subscriber.position
+        self._catching_up.subscribers[subscriber] = None
 
     def _remove(self, subscriber: Subscriber) -> None:
         self.live.remove(subscriber, subscriber.writer.encoding)

@@ -4,6 +4,8 @@ Policy       An event passes             The writer has drained
 disconnect   close the connection        -
 drop         count it                    send a gap, turn live
 latest       keep the newest of a key    send a gap, then the newest of each key, turn live
+
+When the log is reset, those that are not closed read history again (`leave_all`).
 """
 
 from collections.abc import Callable
@@ -45,6 +47,12 @@ class LaggingSubscribers:
         self.subscribers.pop(subscriber, None)
         if not self.subscribers:
             self.latest.clear()
+
+    def leave_all(self) -> list[Subscriber]:
+        """They lag no more. What was kept for them may be of a log that is lost."""
+        found, self.subscribers = list(self.subscribers), {}
+        self.latest.clear()
+        return found
 
     def skip(self, event: Event | None) -> None:
         """`delivered` moved past an event, or past a gap when `event` is None."""

@@ -1,5 +1,6 @@
 """Which broker a URL names, and with which settings."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,20 @@ from eventhub.errors import ConfigurationError
 
 def broker(url: str, directory: Path = Path(), **limits: int) -> Broker:
     settings = Settings.model_validate({"broker": url, "limits": limits})
-    return open_broker(settings, channel_types(settings, directory), directory)
+    found = open_broker(settings, channel_types(settings, directory), directory)
+    if isinstance(found, SqliteBroker):
+        asyncio.run(ended(found))
+    return found
+
+
+async def ended(found: SqliteBroker) -> None:
+    """Its database is closed when it has run."""
+    running = asyncio.create_task(
+        found.run(lambda event: None, lambda channel: None, lambda message: None)
+    )
+    await found.subscribe("chat.a")
+    running.cancel()
+    await asyncio.wait([running])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from eventhub.delivery import recent as recent_module
 from eventhub.delivery.subscriber import SubscriberState
 from eventhub.events.channel_types import SlowReaderPolicy
 from tests.harness.builders import CHAT
-from tests.unit.delivery.feed_node import STARTED, Node, at, gap, ids
+from tests.unit.delivery.feed_node import STARTED, Node, Reader, at, gap, ids
 
 
 def test_latest_gets_the_newest_event_of_each_sensor() -> None:
@@ -144,13 +144,72 @@ def test_the_events_kept_for_lagging_readers_are_bounded_in_bytes(
     assert ana.told() == [*STARTED, gap("a-0", "a-4", "a-0", "conflated 1"), *ids(2, 3)]
 
 
-def test_latest_moves_a_reader_that_lagged_over_a_reset_to_the_new_log() -> None:
-    node = Node(SlowReaderPolicy.LATEST)
+def lagged_over_a_reset(slow: SlowReaderPolicy = SlowReaderPolicy.LATEST) -> tuple[Node, Reader]:
+    """A reader at a-1 that is full, three events later, at a log that has begun anew as b."""
+    node = Node(slow)
     ana = node.join()
+    node.publish(subject="x")
     ana.congest()
+    node.publish(3, subject="y")
     node.log.reset("b")
     node.feed.gap()
     node.settle()
+    return node, ana
+
+
+RESET = gap("a-1", "b-1", "b-0", "reset")
+
+
+@pytest.mark.parametrize("slow", [SlowReaderPolicy.LATEST, SlowReaderPolicy.DROP])
+def test_a_reader_that_lagged_over_a_reset_is_told_of_it_and_gets_the_new_log(
+    slow: SlowReaderPolicy,
+) -> None:
+    node, ana = lagged_over_a_reset(slow)
+    for subject in ("x", "y", "x"):
+        node.publish(subject=subject)
+    assert ana.told() == [*STARTED, "a-1"], "nothing is written while it is full"
     ana.drain()
+    node.settle()
     node.publish()
-    assert ana.told() == [*STARTED, gap("a-0", "b-1", "b-0", "conflated 0"), "b-1"]
+    assert ana.told() == [*STARTED, "a-1", RESET, *(f"b-{offset}" for offset in range(1, 5))]
+    assert ana.state is SubscriberState.LIVE
+
+
+def test_it_lags_again_as_every_reader() -> None:
+    node, ana = lagged_over_a_reset()
+    ana.drain()
+    node.settle()
+    ana.congest()
+    for subject in ("x", "y", "x"):
+        node.publish(subject=subject)
+    ana.drain()
+    conflated = gap("b-0", "b-4", "b-0", "conflated 1")
+    assert ana.told() == [*STARTED, "a-1", RESET, conflated, "b-2", "b-3"]
+
+
+def test_it_may_leave_before_it_is_told() -> None:
+    node, ana = lagged_over_a_reset()
+    node.leave(ana)
+    assert len(node.feed) == 0
+    ana.drain()
+    assert node.reads == []
+    assert ana.told() == [*STARTED, "a-1"]
+
+
+def test_a_reader_whose_position_is_not_lost_misses_nothing() -> None:
+    """The log has lost its end only, behind where the reader stands."""
+    node = Node(SlowReaderPolicy.LATEST)
+    ana, bob = node.join(), node.join()
+    node.publish(2)
+    ana.congest()
+    node.publish(3)
+    del node.log.past["a"][3:]
+    node.log.tip = 3
+    node.feed.gap()
+    node.settle()
+    node.publish(step=1000)
+    node.settle()
+    ana.drain()
+    node.settle()
+    assert ana.told() == [*STARTED, *ids(1, 3), "a-1003"]
+    assert "reset" in "".join(bob.told())

@@ -113,19 +113,6 @@ def test_drop_sends_a_gap_with_the_number_skipped_once_the_writer_has_drained() 
     assert node.counters.gaps == {"slow": 1}
 
 
-def test_drop_sends_one_gap_to_a_reader_that_lagged_over_a_reset() -> None:
-    node = Node(SlowReaderPolicy.DROP)
-    ana = node.join()
-    node.publish()
-    ana.congest()
-    node.log.reset("b")
-    node.publish(2)
-    node.settle()
-    ana.drain()
-    node.publish()
-    assert ana.told() == [*STARTED, "a-1", gap("a-1", "b-3", "b-2", "slow 2"), "b-3"]
-
-
 def test_drop_counts_each_lag_on_its_own() -> None:
     node = Node(SlowReaderPolicy.DROP)
     ana = node.join()
@@ -173,3 +160,14 @@ def test_a_reader_that_turns_live_with_a_full_writer_lags_at_once() -> None:
     assert ana.told() == STARTED
     ana.drain()
     assert ana.told() == [*STARTED, gap("a-0", "a-3", "a-2", "slow 2")]
+
+
+def test_disconnect_closes_at_a_reset() -> None:
+    node = Node(SlowReaderPolicy.DISCONNECT)
+    ana = node.join()
+    ana.congest()
+    node.log.reset("b")
+    node.feed.gap()
+    node.settle()
+    assert ana.state is SubscriberState.GONE
+    assert [type(error) for error in ana.wire.errors] == [SlowConsumer]
