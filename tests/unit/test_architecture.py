@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src" / "eventhub"
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs" / "decisions").rglob("*.md"))]
+FILE_LINES, FUNCTION_LINES = 300, 50
 GLOSSARY = re.findall(r"^\| `(\w+)` \| `(\w+/)` \| ", ARCHITECTURE, re.MULTILINE)
 """Class and folder."""
 
@@ -138,3 +139,26 @@ def test_each_station_of_an_event_names_its_files() -> None:
 def test_each_limit_is_among_the_bounds() -> None:
     bounds = (ROOT / "docs" / "bounds.md").read_text(encoding="utf-8")
     assert set(re.findall(r"`limits\.(\w+)`", bounds)) == set(LimitSettings.model_fields)
+
+
+def test_no_source_file_and_no_function_is_too_long_to_read_at_a_glance() -> None:
+    web = [path for kind in ("js", "css", "html") for path in (ROOT / "web").rglob(f"*.{kind}")]
+    long_files = {
+        str(path.relative_to(ROOT)): lines
+        for path in (*modules(), *web)
+        if (lines := len(path.read_text(encoding="utf-8").splitlines())) > FILE_LINES
+        and "node_modules" not in path.parts
+    }
+    assert not long_files
+    functions = (
+        (path, node)
+        for path, module in modules().items()
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    )
+    long_functions = {
+        f"{path.relative_to(ROOT)}:{node.lineno}": node.name
+        for path, node in functions
+        if node.end_lineno is not None and node.end_lineno - node.lineno >= FUNCTION_LINES
+    }
+    assert not long_functions

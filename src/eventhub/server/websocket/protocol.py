@@ -41,21 +41,8 @@ class WebSocketProtocol(asyncio.Protocol):
     """One connection (RFC 6455). It is the writer of its session."""
 
     __slots__ = (
-        "_close_timer",
-        "_connections",
-        "_liveness",
-        "_loop",
-        "_manager",
-        "_pipe",
-        "_publish_queue",
-        "_reader",
-        "_session",
-        "_transport",
-        "encoding",
-        "end_reason",
-        "full",
-        "slot",
-        "state",
+        "_close_timer", "_connections", "_liveness", "_loop", "_manager", "_pipe", "_publish_queue",
+        "_reader", "_session", "_transport", "encoding", "end_reason", "full", "slot", "state",
         "write",
     )  # fmt: skip
     transport = "websocket"
@@ -181,13 +168,9 @@ class WebSocketProtocol(asyncio.Protocol):
             return
         out = outgoing(self._transport)
         heard, self._reader.heard = self._reader.heard, False
+        timeouts, reads = self._manager.liveness_timeouts, not self._reader.paused
         error = self._liveness.dead(
-            self._loop.time(),
-            out,
-            self._manager.liveness_timeouts,
-            heard=heard,
-            reads=not self._reader.paused,
-            full=self.full,
+            self._loop.time(), out, timeouts, heard=heard, reads=reads, full=self.full
         )
         if error is not None:
             self.fail(error)
