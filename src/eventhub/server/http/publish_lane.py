@@ -98,7 +98,7 @@ class PublishLane:
 
     def offer(self, method: str, head: IncomingHead) -> Callable[[PublishRequest], None] | None:
         """A function to call with the request once its head was accepted. None: of no use."""
-        if not _is_publish(method, head) or not _is_usual(head):
+        if not self._fast_path.on or not _is_publish(method, head) or not _is_usual(head):
             return None
         key = self._key(method, head)
         return lambda request: self._fast_path.remember(key, request)
@@ -108,7 +108,8 @@ class PublishLane:
         """Whether a request that begins now may be answered at once."""
         parts = self._parts
         return (
-            not self._requests
+            self._fast_path.on
+            and not self._requests
             and not parts.flow.write_paused
             and not parts.admission.full
             and not parts.manager.hub.draining

@@ -62,12 +62,13 @@ class PublishFastPath:
         self._heads: dict[HeadKey, AcceptedHead] = {}
         self._generation = 0
         self._largest_body = min(SMALL_EVENT_BYTES, manager.settings.limits.body_bytes)
-        self._on = (
-            manager.hub.tracing is None
+        self.on = (
+            manager.hub.publishes_now
+            and manager.hub.tracing is None
             and not manager.access_log.on
             and manager.origin_check.listed.empty
         )
-        """Spans, the access log and CORS need the whole way of a request."""
+        """A broker that waits, spans, the access log and CORS need the whole way of a request."""
 
     def find(self, key: HeadKey) -> AcceptedHead | None:
         """What was remembered for this head."""
@@ -78,7 +79,7 @@ class PublishFastPath:
 
     def remember(self, key: HeadKey, request: PublishRequest, length: int = 0) -> None:
         """The head of this request was accepted."""
-        if self._on and _is_usual(request):
+        if self.on and _is_usual(request):
             self._heads[key] = AcceptedHead(request, length)
             if len(self._heads) > HEADS:
                 del self._heads[next(iter(self._heads))]

@@ -32,7 +32,9 @@ class Cors:
 
     def watch(self, scope: Scope, send: Send) -> Send:
         """Let the requesting page read the response if it is listed."""
-        shared = self.added(scope)
+        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+        # Vary tells caches not to give the response to another page.
+        shared = [(b"vary", b"Origin"), *self._shared(origin)]
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -40,14 +42,6 @@ class Cors:
             await send(message)
 
         return watched
-
-    def added(self, scope: Scope) -> Headers:
-        """The headers that the response to a request needs besides its own."""
-        if not self.on:
-            return []
-        origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
-        # Vary tells caches not to give the response to another page.
-        return [(b"vary", b"Origin"), *self._shared(origin)]
 
     async def preflight(self, headers: Mapping[bytes, bytes], send: Send) -> None:
         """Allow everything that a listed page asks for in its preflight request.

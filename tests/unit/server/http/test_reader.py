@@ -55,7 +55,9 @@ async def _parse() -> None:
         hub=SimpleNamespace(draining=False),
     )
     bound: Any = type(
-        "Bound", (HttpProtocol,), {"manager": manager, "fast_path": None, "rejected": set()}
+        "Bound",
+        (HttpProtocol,),
+        {"manager": manager, "fast_path": SimpleNamespace(on=False), "rejected": set()},
     )
     state = ServerState()
     protocol = bound(SimpleNamespace(loaded_app=app), state, {}, loop)
