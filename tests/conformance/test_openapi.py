@@ -58,7 +58,7 @@ NAMES = st.sampled_from(["chat.lobby", "iot.a.b", "free", "nothing.x"])
 OPERATIONS = [
     "DELETE /v1/admin/blocks", "GET /asyncapi.json", "GET /livez", "GET /metrics", "GET /readyz",
     "GET /v1/admin/blocks", "GET /v1/admin/connections", "GET /v1/admin/log",
-    "GET /v1/channels/{channel}",
+    "GET /v1/channels/{channel}", "GET /v1/channels/{channel}/count",
     "GET /v1/channels/{channel}/ndjson", "GET /v1/channels/{channel}/presence",
     "GET /v1/channels/{channel}/sse",
     "GET /v1/sse", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/ws", "POST /v1/admin/blocks",

@@ -134,6 +134,20 @@ class HistoryPage:
 
 
 @dataclass(frozen=True, slots=True)
+class EventCount:
+    """How many events follow `start`, counted when the log ended at `end`.
+
+    `more`: there are at least one more than `events`. `lost` is as in HistoryPage.
+    """
+
+    events: int
+    more: bool
+    start: Position
+    end: Position
+    lost: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Gap:
     """Events after `after` and before `before` are not delivered; the reader is at `position`."""
 

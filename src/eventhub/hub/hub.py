@@ -10,7 +10,16 @@ from eventhub.common.machine import Machine
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.events.channel_types import ChannelTypes
-from eventhub.events.event import Age, Earliest, HistoryPage, Last, NewEvent, Position, Receipt
+from eventhub.events.event import (
+    Age,
+    Earliest,
+    EventCount,
+    HistoryPage,
+    Last,
+    NewEvent,
+    Position,
+    Receipt,
+)
 from eventhub.hub import subscription_log
 from eventhub.hub.backpressure import Backpressure
 from eventhub.hub.cluster import Cluster
@@ -136,6 +145,22 @@ class Hub:
         """A page of a channel's log. Raises InvalidChannel, UnknownChannel, BrokerUnavailable."""
         self.types.resolve(channel)
         return await self._broker.history(channel, since, limit)
+
+    async def count(
+        self, channel: str, since: Position | Earliest | Last | Age, most: int
+    ) -> EventCount:
+        """Count the events after `since`, up to `most`.
+
+        Reads as many events. Raises InvalidChannel, UnknownChannel, BrokerUnavailable.
+        """
+        page = await self.history(channel, since, most + 1)
+        start, lost, found = page.start, page.lost, len(page.events)
+        while page.reached != page.end and found <= most:
+            page = await self.history(channel, page.reached, most + 1 - found)
+            if page.lost:  # what was counted before has expired, or its log is gone
+                start, lost, found = page.start, page.lost, 0
+            found += len(page.events)
+        return EventCount(min(found, most), found > most, start, page.end, lost)
 
     # Subscribing
 

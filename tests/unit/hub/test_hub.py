@@ -11,7 +11,11 @@ from eventhub.errors import (
 )
 from eventhub.events.event import (
     Earliest,
+    Event,
+    EventCount,
+    HistoryPage,
     NewEvent,
+    Position,
     Receipt,
 )
 from eventhub.hub import announcements as announcements_module
@@ -231,3 +235,41 @@ def test_events_are_stored_at_once_unless_publishers_wait_or_the_hub_closes() ->
     node.hub.backpressure.caught_up("drop.b")
     node.hub.closing = True
     assert not node.hub.publishes_now
+
+
+def test_events_are_counted_over_several_pages() -> None:
+    async def scenario(node: Node) -> None:
+        await node.publish("drop.a", *("1" * 60_000 for _ in range(9)))  # 256 KiB fill a page
+        counted = await node.hub.count("drop.a", Earliest(), 9)
+        assert (counted.events, counted.more, counted.lost) == (9, False, None)
+        bounded = await node.hub.count("drop.a", Earliest(), 8)
+        assert (bounded.events, bounded.more) == (8, True)
+        assert counted.start == bounded.start
+        assert counted.start.offset < counted.end.offset
+
+    run(scenario)
+
+
+def test_a_count_begins_again_when_its_events_expire_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pages = [
+        HistoryPage(Position("e", 0), [_stored(1)], Position("e", 3)),
+        HistoryPage(Position("e", 2), [_stored(3)], Position("e", 3), "expired"),
+    ]
+
+    async def scenario(node: Node) -> None:
+        async def history(*_: object) -> HistoryPage:
+            return pages.pop(0)
+
+        monkeypatch.setattr(node.hub, "history", history)
+        counted = await node.hub.count("drop.a", Earliest(), 8)
+        assert counted == EventCount(
+            1, more=False, start=Position("e", 2), end=Position("e", 3), lost="expired"
+        )
+
+    run(scenario)
+
+
+def _stored(offset: int) -> Event:
+    return Event("drop.a", "e", offset, offset - 1, 0, b"1")

@@ -25,6 +25,7 @@ TypeName = Annotated[str, Path(description="The channel type's name, such as cha
 def add_read_routes(api: FastAPI, manager: ConnectionManager) -> None:
     """Add the routes, history first."""
     _add_history(api, manager)
+    _add_count(api, manager)
     _add_presence(api, manager)
     _add_types(api, manager)
 
@@ -48,6 +49,34 @@ def _add_history(api: FastAPI, manager: ConnectionManager) -> None:
             begin = (await hub.history(channel, Last(1), 1)).end
         page = await hub.history(channel, begin, limit)
         return Response(_encode_page(channel, page, since), media_type="application/json")
+
+
+def _add_count(api: FastAPI, manager: ConnectionManager) -> None:
+    hub, most = manager.hub, manager.settings.limits.page
+
+    @api.get(
+        "/v1/channels/{channel}/count",
+        summary="How many events follow a position, such as unread messages",
+        tags=["read"],
+    )
+    async def count(
+        request: Request, channel: Channel, since: Since = "earliest"
+    ) -> dict[str, Any]:
+        begin = parse_since(since)
+        check_parameters(request, "since")
+        await _authorize(manager, request, Action.SUBSCRIBE, channel)
+        if isinstance(begin, Latest):
+            begin = (await hub.history(channel, Last(1), 1)).end
+        counted = await hub.count(channel, begin, most)
+        return {
+            "channel": channel,
+            "count": counted.events,
+            "more": counted.more,
+            "text": f"{counted.events}+" if counted.more else str(counted.events),
+            "position": str(counted.start),
+            "head": str(counted.end),
+            "lost": counted.lost,
+        }
 
 
 def _add_presence(api: FastAPI, manager: ConnectionManager) -> None:

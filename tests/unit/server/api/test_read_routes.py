@@ -1,5 +1,7 @@
 """server/api/read_routes.py: pages of history, presence, channel types."""
 
+from eventhub.config.limit_settings import LimitSettings as Limits
+from eventhub.config.settings import Settings
 from tests.unit.server.api.requests import request, requests
 
 EVENT = '{"sender":"ana","text":"oi"}'
@@ -28,6 +30,41 @@ def test_latest_is_an_empty_page_at_the_end() -> None:
     )
     assert page.json()["events"] == []
     assert page.json()["position"] == page.json()["head"] == stored.json()["id"]
+
+
+def test_unread_events_are_counted_exactly_up_to_the_bound() -> None:
+    settings = Settings(limits=Limits(page=3))
+    stored, two, three, all_, none = requests(
+        ("POST", CHANNEL, {"content": f"[{EVENT},{EVENT},{EVENT},{EVENT}]"}),
+        ("GET", f"{CHANNEL}/count", {"params": {"since": "-2"}}),
+        ("GET", f"{CHANNEL}/count", {"params": {"since": "-3"}}),
+        ("GET", f"{CHANNEL}/count", {}),
+        ("GET", f"{CHANNEL}/count", {"params": {"since": "latest"}}),
+        settings=settings,
+    )
+    ids = [result["id"] for result in stored.json()["results"]]
+    assert two.json() == {
+        "channel": "chat.a",
+        "count": 2,
+        "more": False,
+        "text": "2",
+        "position": ids[1],
+        "head": ids[3],
+        "lost": None,
+    }
+    assert [answer.json()["text"] for answer in (three, all_, none)] == ["3", "3+", "0"]
+    assert (all_.json()["count"], all_.json()["more"]) == (3, True)
+
+
+def test_a_count_says_what_is_wrong_with_its_address() -> None:
+    lost, twice, unknown = requests(
+        ("GET", f"{CHANNEL}/count", {"params": {"since": "zzz-1"}}),
+        ("GET", f"{CHANNEL}/count?since=-1&since=-2", {}),
+        ("GET", f"{CHANNEL}/count?limit=3", {}),
+    )
+    assert (lost.json()["count"], lost.json()["lost"]) == (0, "reset")
+    assert (twice.status_code, "more than once" in twice.json()["detail"]) == (400, True)
+    assert (unknown.status_code, "'limit' is unknown" in unknown.json()["detail"]) == (400, True)
 
 
 def test_presence_is_empty_or_not_kept() -> None:
