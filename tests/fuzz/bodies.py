@@ -243,7 +243,7 @@ def ingested(
     hub = Hub()
     identity = SimpleNamespace(charge_for=lambda kind: None)
     ingest = NdjsonPublish(
-        SimpleNamespace(hub=hub, turns=NoOthers()),  # type: ignore[arg-type]
+        SimpleNamespace(hub=hub, fair_queue=NoOthers()),  # type: ignore[arg-type]
         request(name, headers),
         identity,  # type: ignore[arg-type]  # as much as taking lines needs
     )

@@ -48,8 +48,8 @@ from eventhub.presence.notifier import CROWD
 from eventhub.presence.roster import MEMBER_LENGTH
 from eventhub.server.api.operator_routes import BODY_BYTES, parse_body
 from eventhub.server.api.subscribe_routes import STREAM_CHANNELS
+from eventhub.server.connections.fair_queue import FairQueue
 from eventhub.server.connections.operator_requests import BlockRequest
-from eventhub.server.connections.turns import LoopTurns
 from eventhub.server.process.server import GARBAGE
 from eventhub.server.publish.batch import BatchDecoder
 from eventhub.server.publish.ndjson import NdjsonPublish
@@ -196,8 +196,10 @@ def array(payload: str, data: bytes) -> None:
     """An array of a few such events, so that one is what costs."""
 
     async def take() -> None:
-        turns = LoopTurns(asyncio.get_running_loop())
-        await BatchDecoder(request(payload), turns, lambda error: None).decode(b"[" + data + b"]")
+        fair_queue = FairQueue(asyncio.get_running_loop())
+        await BatchDecoder(request(payload), fair_queue, lambda error: None).decode(
+            b"[" + data + b"]"
+        )
 
     asyncio.run(take())
 
@@ -207,7 +209,7 @@ def stream(data: bytes) -> None:
 
     async def take() -> None:
         hub = SimpleNamespace(rejected=lambda channel, error: None, publish=_stored)
-        desk = SimpleNamespace(hub=hub, turns=LoopTurns(asyncio.get_running_loop()))
+        desk = SimpleNamespace(hub=hub, fair_queue=FairQueue(asyncio.get_running_loop()))
         ingest = NdjsonPublish(desk, request("json"), SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as much as lines need
         await ingest._take_chunk(data.replace("¦".encode(), b"\n"), last=True)
 

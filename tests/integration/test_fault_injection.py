@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import structlog
 
-from eventhub.server.connections.turns import LoopTurns
+from eventhub.server.connections.fair_queue import FairQueue
 from tests.harness.inventory import SOURCE, places
 from tests.integration.everything import everything
 from tests.integration.injections import INJECTIONS, PATIENCE, Fault, injected, world
@@ -137,10 +137,10 @@ _PLACES: dict[str, list[str]] = {
         "server/websocket/publish_queue.py:PublishQueue.add:spawn",
     ],
     "pace": [
-        "server/connections/turns.py:LoopTurns._schedule_turn:call_soon",
-        "server/connections/turns.py:LoopTurns._go_on:call_soon",
-        "server/connections/turns.py:LoopTurns._skip_turns:call_soon",
-        "server/connections/turns.py:LoopTurns.next_turn:later",
+        "server/connections/fair_queue.py:FairQueue._schedule_turn:call_soon",
+        "server/connections/fair_queue.py:FairQueue._go_on:call_soon",
+        "server/connections/fair_queue.py:FairQueue._skip_turns:call_soon",
+        "server/connections/fair_queue.py:FairQueue.next_turn:later",
         "server/websocket/read_throttle.py:ReadThrottle.pause:call_later",
         "server/websocket/read_throttle.py:ReadThrottle.queue:later",
     ],
@@ -330,7 +330,7 @@ class Failing:
         for owner, name, when in (
             (asyncio.BaseEventLoop, "call_soon", 0),
             (asyncio.BaseEventLoop, "call_later", 1),
-            (LoopTurns, "later", 0),
+            (FairQueue, "later", 0),
         ):
             monkeypatch.setattr(owner, name, self._wrapped(getattr(owner, name), name, when))
 

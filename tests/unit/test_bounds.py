@@ -102,9 +102,9 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
     },
     "requests that begin": {"16": ("server.connections.request_starts:AT_ONCE",)},
     "work on messages": {
-        "0.5 ms": ("server.connections.turns:SLICE_SECONDS",),
-        "2 ms": ("server.connections.turns:TURN_SECONDS",),
-        "four turns": ("server.connections.turns:LOOP_TURNS_BETWEEN",),
+        "0.5 ms": ("server.connections.fair_queue:SLICE_SECONDS",),
+        "2 ms": ("server.connections.fair_queue:TURN_SECONDS",),
+        "four turns": ("server.connections.fair_queue:LOOP_TURNS_BETWEEN",),
     },
     "a chunked body": {"8 KiB": ("server.http.reader:PIECE_BYTES",)},
     "an array": {
@@ -122,8 +122,8 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
     },
     "ending connections": {"50": ("hub.eviction:SLICE",)},
     "unsubscribing": {
-        "0.5 ms": ("server.connections.turns:SLICE_SECONDS",),
-        "2 ms": ("server.connections.turns:TURN_SECONDS",),
+        "0.5 ms": ("server.connections.fair_queue:SLICE_SECONDS",),
+        "2 ms": ("server.connections.fair_queue:TURN_SECONDS",),
     },
     "events that wait to be sent": {"256 KiB": ("delivery.fanout:QUEUED_BYTES",)},
     "recent events": {

@@ -18,13 +18,13 @@ from eventhub.server.connections.access_log import AccessLog
 from eventhub.server.connections.connection import TRANSPORTS, SessionConnection
 from eventhub.server.connections.deadlines import Deadlines
 from eventhub.server.connections.drain import Drain
+from eventhub.server.connections.fair_queue import FairQueue, TimeSlice
 from eventhub.server.connections.heartbeats import Heartbeats
 from eventhub.server.connections.identity import ConnectionIdentity
 from eventhub.server.connections.liveness import LivenessTimeouts
 from eventhub.server.connections.operators import Operators
 from eventhub.server.connections.registry import ConnectionRegistry
 from eventhub.server.connections.request_starts import RequestStarts
-from eventhub.server.connections.turns import LoopTurns, TurnShare
 from eventhub.server.security.authentication import Authentication
 from eventhub.server.security.connection_limits import ConnectionLimits, descriptors
 from eventhub.server.security.forwarded import ForwardedAddresses
@@ -86,14 +86,14 @@ class ConnectionManager:
         return Deadlines(asyncio.get_running_loop(), self.hub.faults)
 
     @cached_property
-    def turns(self) -> LoopTurns:
+    def fair_queue(self) -> FairQueue:
         """Shares out the loop's time between clients."""
-        return LoopTurns(asyncio.get_running_loop())
+        return FairQueue(asyncio.get_running_loop())
 
     @cached_property
     def request_starts(self) -> RequestStarts:
         """Spreads the starts of requests over turns of the loop."""
-        return RequestStarts(self.turns, asyncio.get_running_loop())
+        return RequestStarts(self.fair_queue, asyncio.get_running_loop())
 
     def command_bucket(self) -> TokenBucket:
         """Return the bucket that bounds the commands of a new connection."""
@@ -158,12 +158,12 @@ class ConnectionManager:
 
     def end_session(self, session: Session, *, waited: bool = False) -> None:
         """End the session of a closed connection. Many subscriptions take several turns."""
-        turn_over = self.turns.over and not waited
-        with TurnShare(self.turns) as share:
+        turn_over = self.fair_queue.over and not waited
+        with TimeSlice(self.fair_queue) as share:
             ended = session.close(lambda: turn_over or share.over)
         if not ended:
             again = partial(self.end_session, session, waited=True)
-            self.turns.later(lambda: self.hub.faults.contain("session", again))
+            self.fair_queue.later(lambda: self.hub.faults.contain("session", again))
 
     # Work
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from time import thread_time
 
-from eventhub.server.connections.turns import TURN_SECONDS, LoopTurns
+from eventhub.server.connections.fair_queue import TURN_SECONDS, FairQueue
 
 AT_ONCE = 16
 """Requests that may have started without having run yet. They run in the next turn."""
@@ -24,10 +24,10 @@ REQUEST_SECONDS = TURN_SECONDS / AT_ONCE
 class RequestStarts:
     """Spreads the starts of requests on one event loop."""
 
-    __slots__ = ("_answered", "_loop", "_since", "_started", "_turns")
+    __slots__ = ("_answered", "_fair_queue", "_loop", "_since", "_started")
 
-    def __init__(self, turns: LoopTurns, loop: asyncio.AbstractEventLoop) -> None:
-        self._turns = turns
+    def __init__(self, fair_queue: FairQueue, loop: asyncio.AbstractEventLoop) -> None:
+        self._fair_queue = fair_queue
         self._loop = loop
         self._answered = 0  # requests that were answered within this turn
         self._since = 0.0  # CPU time at the first of them
@@ -39,7 +39,7 @@ class RequestStarts:
             self._started += 1
             run()
         else:
-            self._turns.later(lambda: self._start_later(run))
+            self._fair_queue.later(lambda: self._start_later(run))
 
     def at_once(self) -> bool:
         """Whether one more request may be answered within this turn. Counts it."""
@@ -62,6 +62,6 @@ class RequestStarts:
         self._answered = 0
 
     def _start_later(self, run: Callable[[], None]) -> None:
-        self._turns.spend(REQUEST_SECONDS)
+        self._fair_queue.spend(REQUEST_SECONDS)
         self._started += 1
         run()

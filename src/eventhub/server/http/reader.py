@@ -11,8 +11,8 @@ import httptools
 
 from eventhub.common.faults import internal
 from eventhub.errors import EventHubError, MethodNotAllowed
+from eventhub.server.connections.fair_queue import SLICE_SECONDS
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.connections.turns import SLICE_SECONDS
 from eventhub.server.http.flow_control import HeldFlowControl
 from eventhub.server.http.head import HEAD_BYTES, IncomingHead, head_too_large
 from eventhub.server.http.malformed import malformed
@@ -244,10 +244,10 @@ class RequestReader:
         """Parse the rest in a later turn. `seconds` of CPU time were used in this one."""
         self._held, self._flow.held = data, True
         self._flow.pause_reading()
-        turns = self._manager.turns
-        turns.spend(seconds)
+        fair_queue = self._manager.fair_queue
+        fair_queue.spend(seconds)
         go_on = self._connection.contain(self._go_on)
-        turns.later(go_on, turns.advanced_position(0.0, seconds), len(data))
+        fair_queue.later(go_on, fair_queue.advanced_position(0.0, seconds), len(data))
 
     def _go_on(self) -> None:
         if not self._held:

@@ -11,8 +11,8 @@ from eventhub.common.strict_json import dump, parse
 from eventhub.errors import EventHubError, InvalidJson
 from eventhub.events.arrays import ArrayPart, pieces
 from eventhub.events.event import NewEvent
+from eventhub.server.connections.fair_queue import FairQueue, TimeSlice
 from eventhub.server.connections.limit_errors import too_large
-from eventhub.server.connections.turns import LoopTurns, TurnShare
 from eventhub.server.publish.handling import CHECK_BYTES, CHECK_ITEMS, DETAILED_REFUSALS
 from eventhub.server.publish.request import PublishRequest
 
@@ -27,22 +27,22 @@ class BatchDecoder:
     """Decodes one array. `rejected` is called with the error of each refused item."""
 
     __slots__ = (
+        "_fair_queue",
         "_misfit",
         "_outcomes",
         "_refusals",
         "_rejected",
         "_request",
         "_shared_errors",
-        "_turns",
     )
 
     def __init__(
         self,
         request: PublishRequest,
-        turns: LoopTurns,
+        fair_queue: FairQueue,
         rejected: Callable[[EventHubError], None],
     ) -> None:
-        self._request, self._turns, self._rejected = request, turns, rejected
+        self._request, self._fair_queue, self._rejected = request, fair_queue, rejected
         self._outcomes: list[NewEvent | EventHubError] = []
         self._refusals = 0
         self._misfit: EventHubError | None = None
@@ -54,9 +54,9 @@ class BatchDecoder:
 
         Raises EventHubError if the body is no JSON array, or has more items than limits.batch.
         """
-        if self._turns.over:
-            await self._turns.next_turn(size=len(body))
-        with TurnShare(self._turns) as share:
+        if self._fair_queue.over:
+            await self._fair_queue.next_turn(size=len(body))
+        with TimeSlice(self._fair_queue) as share:
             if len(body) <= PART_BYTES and body.count(b",") <= PART_COMMAS:
                 await self._decode_array(body, b"", 0, share)
             else:
@@ -67,7 +67,7 @@ class BatchDecoder:
                         await share.next_turn()
         return self._outcomes
 
-    async def _decode_part(self, part: ArrayPart, body: bytes, share: TurnShare) -> None:
+    async def _decode_part(self, part: ArrayPart, body: bytes, share: TimeSlice) -> None:
         start, end, alone = part
         if alone and (error := self._size_error(body[start:end])) is not None:
             self._refuse(error)
@@ -75,7 +75,7 @@ class BatchDecoder:
         else:
             await self._decode_array(b"[%b]" % body[start:end], body, start - 1, share)
 
-    async def _decode_array(self, array: bytes, body: bytes, start: int, share: TurnShare) -> None:
+    async def _decode_array(self, array: bytes, body: bytes, start: int, share: TimeSlice) -> None:
         """Decode an array that begins at `start` of the body: all at once, or else item by item."""
         if (events := self._request.decoder.decode_all(array, len(self._outcomes))) is not None:
             self._outcomes += events

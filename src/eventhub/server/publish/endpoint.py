@@ -17,8 +17,8 @@ from eventhub.errors import EventHubError, InvalidJson, ShuttingDown, Unsupporte
 from eventhub.events.event import NewEvent, Receipt
 from eventhub.observability.tracing import trace_id_of
 from eventhub.server.connections.access_log import note
+from eventhub.server.connections.fair_queue import SLICE_SECONDS, TimeSlice
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.connections.turns import SLICE_SECONDS, TurnShare
 from eventhub.server.messages.asgi_extensions import OFFER
 from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import headers_by_name
@@ -151,14 +151,14 @@ class PublishEndpoint:
 
     async def _decode_large(self, request: PublishRequest, body: bytes) -> NewEvent:
         """Decode an event that may take long, in a turn that has time for it."""
-        if self._manager.turns.over:
-            await self._manager.turns.next_turn(size=len(body))
-        with TurnShare(self._manager.turns):
+        if self._manager.fair_queue.over:
+            await self._manager.fair_queue.next_turn(size=len(body))
+        with TimeSlice(self._manager.fair_queue):
             return request.decoder.decode(body)
 
     async def _publish_batch(self, request: PublishRequest, body: bytes, send: Send) -> None:
         rejected = partial(self._manager.hub.rejected, request.channel)
-        decoded = await BatchDecoder(request, self._manager.turns, rejected).decode(body)
+        decoded = await BatchDecoder(request, self._manager.fair_queue, rejected).decode(body)
         request.pay(len(decoded))
         valid = [event for event in decoded if isinstance(event, NewEvent)]
         outcomes = await self._store(request, valid) if valid else ()
@@ -171,15 +171,15 @@ class PublishEndpoint:
         self, request: PublishRequest, events: Sequence[NewEvent]
     ) -> Sequence[Receipt | EventHubError]:
         """Store an array's events, one group a turn. Raises EventHubError if none is stored."""
-        hub, turns, since = self._manager.hub, self._manager.turns, 0.0
+        hub, fair_queue, since = self._manager.hub, self._manager.fair_queue, 0.0
         if len(events) <= EVENTS_PER_GROUP:
             return await request.publish(hub, events)
         outcomes: list[Receipt | EventHubError] = []
         while len(outcomes) < len(events):
             if outcomes:  # a group counts as a slice: while a broker waits, others use CPU time
-                turns.spend(SLICE_SECONDS)
-                since = turns.advanced_position(since, SLICE_SECONDS)
-                await turns.next_turn(since)
+                fair_queue.spend(SLICE_SECONDS)
+                since = fair_queue.advanced_position(since, SLICE_SECONDS)
+                await fair_queue.next_turn(since)
             group = events[len(outcomes) : len(outcomes) + EVENTS_PER_GROUP]
             try:
                 outcomes += await request.publish(hub, group)
@@ -194,7 +194,7 @@ class PublishEndpoint:
         self, request: PublishRequest, outcomes: Sequence[Receipt | EventHubError], send: Send
     ) -> None:
         request.end_trace(outcomes)
-        await send_results(send, request, outcomes, self._manager.turns)
+        await send_results(send, request, outcomes, self._manager.fair_queue)
 
     def _log_lenient(self, request: PublishRequest, code: str, reason: str) -> None:
         """Warn that a lenient body was not JSON: its events are lost, but the producer sees 200."""

@@ -13,10 +13,10 @@ from eventhub.common.faults import internal
 from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown
 from eventhub.events.event import NewEvent
 from eventhub.server.connections.access_log import note
+from eventhub.server.connections.fair_queue import TimeSlice
 from eventhub.server.connections.identity import ConnectionIdentity
 from eventhub.server.connections.limit_errors import too_large
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.connections.turns import TurnShare
 from eventhub.server.publish.handling import CHECK_BYTES, CHECK_ITEMS, DETAILED_REFUSALS
 from eventhub.server.publish.lines import LineSplitter
 from eventhub.server.publish.ndjson_response import NdjsonResponse
@@ -142,7 +142,7 @@ class NdjsonPublish:
             self._response.line_arrived()
         charge = self._identity.charge_for(self._request.channel_type)
         size = min(LINES_PER_GROUP, charge.burst) if charge else LINES_PER_GROUP
-        begin, share = 0, TurnShare(self._manager.turns)
+        begin, share = 0, TimeSlice(self._manager.fair_queue)
         while begin < len(lines):
             if self._pending_end is not None:
                 self._response.end(self._pending_end)
@@ -151,7 +151,7 @@ class NdjsonPublish:
             begin += await self._take_group(lines[begin : begin + LINES_PER_GROUP], size, share)
             await share.next_turn()
 
-    async def _take_group(self, lines: list[bytes | None], size: int, share: TurnShare) -> int:
+    async def _take_group(self, lines: list[bytes | None], size: int, share: TimeSlice) -> int:
         """Store at most `size` events of these lines together. Return how many lines were taken."""
         request = self._request
         request.begin_trace()

@@ -8,7 +8,7 @@ from starlette.types import Send
 
 from eventhub.errors import EventHubError
 from eventhub.events.event import Receipt, format_time
-from eventhub.server.connections.turns import LoopTurns, TurnShare
+from eventhub.server.connections.fair_queue import FairQueue, TimeSlice
 from eventhub.server.messages.security_headers import ALWAYS, APPLIED, REPLAYED, headers_of
 from eventhub.server.publish.handling import retryable, status_of
 from eventhub.server.publish.request import PublishRequest
@@ -34,11 +34,11 @@ async def send_results(
     send: Send,
     request: PublishRequest,
     outcomes: Sequence[Receipt | EventHubError],
-    turns: LoopTurns,
+    fair_queue: FairQueue,
 ) -> None:
     """One result for each event of an array, in order. The status sums them up."""
     results = BatchResults()
-    await results.encode(outcomes, turns)
+    await results.encode(outcomes, fair_queue)
     accepted, rejected = len(outcomes) - results.rejected, results.rejected
     counts = f'"accepted":{accepted},"rejected":{rejected}'
     body = f'{{"channel":"{request.channel}",{counts},"results":[{",".join(results.encoded)}]}}'
@@ -65,9 +65,11 @@ class BatchResults:
         self._error: EventHubError | None = None
         self._encoded_error = ""
 
-    async def encode(self, outcomes: Sequence[Receipt | EventHubError], turns: LoopTurns) -> None:
+    async def encode(
+        self, outcomes: Sequence[Receipt | EventHubError], fair_queue: FairQueue
+    ) -> None:
         """Encode all outcomes, in turns of the event loop."""
-        share = TurnShare(turns)
+        share = TimeSlice(fair_queue)
         time, time_text = -1, ""  # the events of an array mostly share one time
         for number, outcome in enumerate(outcomes, 1):
             if number % RESULTS_PER_CHECK == 0 and share.over:

@@ -134,19 +134,19 @@ class AsgiWebSocket:
     async def _read(self, query: bytes, receive: Receive) -> None:
         self._session.hello()
         self._subscribe(query)
-        bucket, turns = self._manager.command_bucket(), self._manager.turns
+        bucket, fair_queue = self._manager.command_bucket(), self._manager.fair_queue
         clock = asyncio.get_running_loop().time
         served = 0.0
         while (message := await receive())["type"] == "websocket.receive":
             self._manager.deadlines.clear((self, "first"))
-            if turns.over:
-                await turns.next_turn(served, len(message.get("text") or b""))
+            if fair_queue.over:
+                await fair_queue.next_turn(served, len(message.get("text") or b""))
             begin = thread_time()
             if self._outbox.error is None:
                 self._manager.contained(self, "message", partial(self._receive, message))
             seconds = thread_time() - begin
-            turns.spend(seconds)
-            served = turns.advanced_position(served, seconds)
+            fair_queue.spend(seconds)
+            served = fair_queue.advanced_position(served, seconds)
             count = commands(1, len(message.get("text") or b""), seconds)
             if wait := bucket.charge(count, clock() * 1000):
                 self._manager.hub.delayed("commands")

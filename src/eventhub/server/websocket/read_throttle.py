@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 
 from eventhub.common.token_bucket import TokenBucket, commands
-from eventhub.server.connections.turns import BURST, LoopTurns
+from eventhub.server.connections.fair_queue import BURST, FairQueue
 from eventhub.server.websocket.frame_parser import FrameParser
 
 MIN_PAUSE_SECONDS = 0.1
@@ -57,13 +57,13 @@ class ReadThrottle:
         """Call `then` after the pause."""
         self._timer = loop.call_later(max(seconds, MIN_PAUSE_SECONDS), then)
 
-    def queue(self, turns: LoopTurns, then: Callable[[], None], size: int = BURST) -> None:
+    def queue(self, fair_queue: FairQueue, then: Callable[[], None], size: int = BURST) -> None:
         """Call `then` in a later turn. `size`: bytes that wait."""
-        turns.later(then, self._served, size)
+        fair_queue.later(then, self._served, size)
 
-    def served(self, turns: LoopTurns, cpu_seconds: float) -> None:
+    def served(self, fair_queue: FairQueue, cpu_seconds: float) -> None:
         """The client used this much of its turn."""
-        self._served = turns.advanced_position(self._served, cpu_seconds)
+        self._served = fair_queue.advanced_position(self._served, cpu_seconds)
 
     def stop(self) -> None:
         """The connection has closed: drop what waits."""

@@ -12,9 +12,9 @@ from time import thread_time
 from typing import Protocol
 
 from eventhub.server.connections.connection import SessionConnection
+from eventhub.server.connections.fair_queue import BURST, SLICE_SECONDS
 from eventhub.server.connections.limit_errors import no_first_message, too_large, too_slow
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.connections.turns import BURST, SLICE_SECONDS
 from eventhub.server.websocket.frame_parser import FrameParser, MessageTooLong, ProtocolViolation
 from eventhub.server.websocket.message_timer import MessageTimer
 from eventhub.server.websocket.read_throttle import Frames, ReadThrottle
@@ -100,7 +100,7 @@ class FrameReader:
             self._throttle.hold(frames)
             return
         self._waiting_bytes = len(data)
-        if self._manager.turns.over:
+        if self._manager.fair_queue.over:
             self._wait_for_turn(frames)
         else:
             self._serve(self._parser, frames)
@@ -143,7 +143,7 @@ class FrameReader:
                     self._pause(frames, wait)
                     return
                 if now - begin >= SLICE_SECONDS:
-                    self._throttle.served(self._manager.turns, now - begin)
+                    self._throttle.served(self._manager.fair_queue, now - begin)
                     self._wait_for_turn(frames)
                     return
             if parser.frames and (wait := self._throttle.charge(parser, 0, self._loop.time())):
@@ -158,7 +158,7 @@ class FrameReader:
             self._connection.fail(too_large("the message is larger", "event_bytes", limit))
             self._connection.stop_parsing()
         finally:
-            self._manager.turns.spend(now - begin)
+            self._manager.fair_queue.spend(now - begin)
 
     def _pause(self, frames: Frames, seconds: float) -> None:
         """The client is over `limits.commands`."""
@@ -168,7 +168,7 @@ class FrameReader:
         self.pause_or_resume()
 
     def _pause_is_over(self) -> None:
-        if self._manager.turns.over:
+        if self._manager.fair_queue.over:
             self._queue_for_turn(BURST)
         else:
             self._go_on()
@@ -180,7 +180,7 @@ class FrameReader:
         self.pause_or_resume()
 
     def _queue_for_turn(self, size: int) -> None:
-        self._throttle.queue(self._manager.turns, self._contained("pace", self._go_on), size)
+        self._throttle.queue(self._manager.fair_queue, self._contained("pace", self._go_on), size)
 
     def _go_on(self) -> None:
         """Serve the frames that waited, then read the socket again."""

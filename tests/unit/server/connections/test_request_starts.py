@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from eventhub.server.connections import request_starts
+from eventhub.server.connections.fair_queue import LOOP_TURNS_BETWEEN, FairQueue
 from eventhub.server.connections.request_starts import (
     ANSWER_SECONDS,
     ANSWERED_AT_ONCE,
@@ -14,7 +15,6 @@ from eventhub.server.connections.request_starts import (
     LOOK_EVERY,
     RequestStarts,
 )
-from eventhub.server.connections.turns import LOOP_TURNS_BETWEEN, LoopTurns
 from tests.harness.clock import Clock
 
 MANY = 10 * AT_ONCE
@@ -25,7 +25,7 @@ class Requests:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.starts = RequestStarts(LoopTurns(self.clock.loop), self.clock.loop)
+        self.starts = RequestStarts(FairQueue(self.clock.loop), self.clock.loop)
         self.ran: list[int] = []
 
     def come(self, number: int) -> None:

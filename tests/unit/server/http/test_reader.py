@@ -12,8 +12,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
+from eventhub.server.connections.fair_queue import FairQueue
 from eventhub.server.connections.request_starts import RequestStarts
-from eventhub.server.connections.turns import LoopTurns
 from eventhub.server.http.protocol import HttpProtocol
 from eventhub.server.http.reader import PIECE_BYTES
 from tests.harness.transport import RecordedTransport
@@ -46,10 +46,10 @@ async def _parse() -> None:
         done.set()
         await loop.create_future()
 
-    turns = LoopTurns(loop)
+    fair_queue = FairQueue(loop)
     manager: Any = SimpleNamespace(
-        turns=turns,
-        request_starts=RequestStarts(turns, loop),
+        fair_queue=fair_queue,
+        request_starts=RequestStarts(fair_queue, loop),
         connection_limits=SimpleNamespace(connect=lambda address: None),
         settings=SimpleNamespace(limits=SimpleNamespace(head_seconds=60)),
         hub=SimpleNamespace(draining=False),

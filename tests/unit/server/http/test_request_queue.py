@@ -7,8 +7,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from eventhub.errors import RateLimited
+from eventhub.server.connections.fair_queue import FairQueue
 from eventhub.server.connections.request_starts import RequestStarts
-from eventhub.server.connections.turns import LoopTurns
 from eventhub.server.http.flow_control import HIGH_WATER_LIMIT, HeldFlowControl
 from eventhub.server.http.request_queue import PIPELINE, RequestQueue
 from eventhub.server.http.request_response import RequestResponse
@@ -27,7 +27,7 @@ class Requests:
         self.coalescing = ResponseTransport(self.transport, loop)
         self.called: list[str] = []
         tasks: set[asyncio.Task[None]] = set()
-        starts = RequestStarts(LoopTurns(loop), loop)
+        starts = RequestStarts(FairQueue(loop), loop)
         self.queue = RequestQueue(self.app, starts, tasks, loop, self.flow)
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:

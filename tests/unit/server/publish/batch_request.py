@@ -7,7 +7,7 @@ from eventhub.auth.principal import ANYONE
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import EventHubError
 from eventhub.events.event import NewEvent
-from eventhub.server.connections.turns import BURST, LoopTurns
+from eventhub.server.connections.fair_queue import BURST, FairQueue
 from eventhub.server.publish.batch import BatchDecoder
 from eventhub.server.publish.request import PublishRequest
 from tests.unit.server.connections.manager_builder import build
@@ -15,7 +15,7 @@ from tests.unit.server.connections.manager_builder import build
 CHAT = {"sender": "ana", "text": "oi"}
 
 
-class CountingTurns(LoopTurns):
+class CountingQueue(FairQueue):
     """Counts the turns that were asked for."""
 
     asked = 0
@@ -42,9 +42,9 @@ class Batch:
         self.pauses = 0
 
     async def take(self, body: bytes) -> list[NewEvent | EventHubError]:
-        turns = CountingTurns(asyncio.get_running_loop())
-        found = await BatchDecoder(self.request, turns, self.refused.append).decode(body)
-        self.pauses = turns.asked
+        fair_queue = CountingQueue(asyncio.get_running_loop())
+        found = await BatchDecoder(self.request, fair_queue, self.refused.append).decode(body)
+        self.pauses = fair_queue.asked
         return found
 
 

@@ -12,13 +12,13 @@ from eventhub.errors import EventHubError
 from eventhub.events import arrays
 from eventhub.events.event import NewEvent
 from eventhub.events.schema import ModelSchema
-from eventhub.server.connections.turns import BURST, SLICE_SECONDS
+from eventhub.server.connections.fair_queue import BURST, SLICE_SECONDS
 from eventhub.server.publish import batch as batch_module
 from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS, BatchDecoder
 from eventhub.server.publish.decoder import EventDecoder
 from eventhub.server.publish.handling import DETAILED_REFUSALS
 from tests.harness.loop import in_loop
-from tests.unit.server.publish.batch_request import CHAT, Batch, CountingTurns, codes
+from tests.unit.server.publish.batch_request import CHAT, Batch, CountingQueue, codes
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         now[0] += SLICE_SECONDS / 2
         return now[0]
 
-    return partial(monkeypatch.setattr, "eventhub.server.connections.turns.thread_time", clock)
+    return partial(monkeypatch.setattr, "eventhub.server.connections.fair_queue.thread_time", clock)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ async def test_after_the_detailed_refusals_an_item_that_does_not_fit_is_not_enco
     assert len({id(error) for error in found[DETAILED_REFUSALS:-1]}) == 1
 
 
-class SpentTurns(CountingTurns):
+class SpentQueue(CountingQueue):
     """The time of this turn is used up until the next one is asked for."""
 
     @property
@@ -142,11 +142,11 @@ class SpentTurns(CountingTurns):
 
 @in_loop
 async def test_decoding_waits_for_a_turn_that_has_time_for_its_size() -> None:
-    turns = SpentTurns(asyncio.get_running_loop())
+    fair_queue = SpentQueue(asyncio.get_running_loop())
     batch = Batch()
-    found = await BatchDecoder(batch.request, turns, batch.refused.append).decode(b"[1,2,3]")
+    found = await BatchDecoder(batch.request, fair_queue, batch.refused.append).decode(b"[1,2,3]")
     assert len(found) == 3
-    assert (turns.asked, turns.size) == (1, len(b"[1,2,3]"))
+    assert (fair_queue.asked, fair_queue.size) == (1, len(b"[1,2,3]"))
 
 
 @pytest.mark.parametrize(

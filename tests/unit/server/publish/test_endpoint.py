@@ -99,7 +99,7 @@ class Node:
 
     def post(self, content: str | AsyncIterator[bytes] = EVENT, **headers: str) -> httpx.Response:
         async def post() -> httpx.Response:
-            self._manager.__dict__.pop("turns", None)  # those of the last loop
+            self._manager.__dict__.pop("fair_queue", None)  # that of the last loop
             transport = httpx.ASGITransport(self._endpoint)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 return await client.post("/v1/channels/chat.a", content=content, headers=headers)

@@ -17,7 +17,7 @@ from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.common.faults import Faults
 from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown, TokenExpired
 from eventhub.events.event import NewEvent, Position, Receipt
-from eventhub.server.connections.turns import SLICE_SECONDS, LoopTurns
+from eventhub.server.connections.fair_queue import SLICE_SECONDS, FairQueue
 from eventhub.server.publish.handling import Handling
 from eventhub.server.publish.ndjson import BLANK_LINES, KEYED_LINES, LINES_PER_GROUP, NdjsonPublish
 from tests.harness.builders import channel_type
@@ -29,7 +29,7 @@ LIMIT = 8
 @pytest.fixture(autouse=True)
 def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that groups end by their lines alone."""
-    monkeypatch.setattr("eventhub.server.connections.turns.thread_time", lambda: 0.0)
+    monkeypatch.setattr("eventhub.server.connections.fair_queue.thread_time", lambda: 0.0)
 
 
 class FakeDecoder:
@@ -77,7 +77,7 @@ class FakeHub:
 
 def stream_to(hub: Any, request: Any = None, charge: Any = None) -> NdjsonPublish:
     """A stream with as much of a connection manager and an identity as it needs."""
-    manager: Any = SimpleNamespace(hub=hub, turns=LoopTurns(asyncio.get_running_loop()))
+    manager: Any = SimpleNamespace(hub=hub, fair_queue=FairQueue(asyncio.get_running_loop()))
     identity: Any = SimpleNamespace(charge_for=lambda channel_type: charge)
     lines: Any = request or FakeRequest()
     return NdjsonPublish(manager, lines, identity)
@@ -273,7 +273,7 @@ async def test_the_turn_ends_between_slow_lines(
         now[0] += SLICE_SECONDS
         return now[0]
 
-    monkeypatch.setattr("eventhub.server.connections.turns.thread_time", clock)
+    monkeypatch.setattr("eventhub.server.connections.fair_queue.thread_time", clock)
     lines = FakeRequest()
     lines.limits = SimpleNamespace(event_bytes=2000)
     hub = FakeHub()

@@ -10,7 +10,7 @@ from starlette.types import Message
 
 from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent
 from eventhub.events.event import Position, Receipt
-from eventhub.server.connections.turns import LoopTurns
+from eventhub.server.connections.fair_queue import FairQueue
 from eventhub.server.publish.handling import Handling
 from eventhub.server.publish.response import RESULTS_PER_CHECK, send_receipt, send_results
 
@@ -31,7 +31,7 @@ def answer(*outcomes: Receipt | EventHubError, handling: Handling = Handling.STR
     )
 
     async def main() -> None:
-        await send_results(send, request, outcomes, LoopTurns(asyncio.get_running_loop()))
+        await send_results(send, request, outcomes, FairQueue(asyncio.get_running_loop()))
 
     asyncio.run(main())
     start, body = messages
@@ -83,6 +83,6 @@ def test_results_are_encoded_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         async def next_turn(self) -> None:
             turns.append(1)
 
-    monkeypatch.setattr("eventhub.server.publish.response.TurnShare", Over)
+    monkeypatch.setattr("eventhub.server.publish.response.TimeSlice", Over)
     answer(*[stored(1)] * (4 * RESULTS_PER_CHECK))
     assert len(turns) == 4

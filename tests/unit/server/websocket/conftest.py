@@ -5,5 +5,5 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _no_cpu_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    for user in ("websocket.reader", "websocket.asgi", "connections.turns"):
+    for user in ("websocket.reader", "websocket.asgi", "connections.fair_queue"):
         monkeypatch.setattr(f"eventhub.server.{user}.thread_time", lambda: 0.0)

@@ -7,7 +7,7 @@ import pytest
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.delivery.encoding import CLOSE, TEXT
 from eventhub.server.connections.deadlines import TICKS
-from eventhub.server.connections.turns import LOOP_TURNS_BETWEEN, TURN_SECONDS
+from eventhub.server.connections.fair_queue import LOOP_TURNS_BETWEEN, TURN_SECONDS
 from eventhub.server.websocket.frame_parser import FRAGMENTS_PER_PAUSE
 from eventhub.server.websocket.read_throttle import MIN_PAUSE_SECONDS
 from tests.harness.clients import masked
@@ -170,7 +170,7 @@ async def test_a_pause_that_ends_in_a_busy_turn_waits_for_the_next() -> None:
     client = limited(commands=10)
     client.send(*[PING_COMMAND] * 25)
     served = client.transport.pongs
-    client.manager.turns._spent = 2 * TURN_SECONDS
+    client.manager.fair_queue._spent = 2 * TURN_SECONDS
     client.protocol._reader._pause_is_over()
     assert client.transport.pongs == served
     await turns(2 * LOOP_TURNS_BETWEEN)

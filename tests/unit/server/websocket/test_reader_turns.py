@@ -13,7 +13,12 @@ from eventhub.delivery.encoding import CLOSE
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import InvalidFrame
 from eventhub.events.event import NewEvent
-from eventhub.server.connections.turns import LOOP_TURNS_BETWEEN, SLICE_SECONDS, SMALL, TURN_SECONDS
+from eventhub.server.connections.fair_queue import (
+    LOOP_TURNS_BETWEEN,
+    SLICE_SECONDS,
+    SMALL,
+    TURN_SECONDS,
+)
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 from tests.harness.clients import masked
@@ -187,10 +192,10 @@ async def test_many_clients_that_disconnect_unsubscribe_over_several_turns_and_g
         left[0] += 1
         unsubscribe(subscriber)
 
-    monkeypatch.setattr("eventhub.server.connections.turns.thread_time", lambda: now[0])
+    monkeypatch.setattr("eventhub.server.connections.fair_queue.thread_time", lambda: now[0])
     monkeypatch.setattr("eventhub.server.websocket.reader.thread_time", lambda: now[0])
     monkeypatch.setattr(hub, "unsubscribe", counted)
-    while crowd[0][0]._manager.turns.over:
+    while crowd[0][0]._manager.fair_queue.over:
         await turn()
     for client, _ in crowd:
         ENDS[end](client)

@@ -1,19 +1,19 @@
-"""server/connections/turns.py: how much input a turn of the loop processes, and in which order."""
+"""server/connections/fair_queue.py: how much input a turn processes, and in which order."""
 
 import asyncio
 from functools import partial
 
 import pytest
 
-from eventhub.server.connections.turns import (
+from eventhub.server.connections.fair_queue import (
     BURST,
     LOOP_TURNS_BETWEEN,
     SLICE_SECONDS,
     SMALL,
     TURN_SECONDS,
     WORTH_COUNTING,
-    LoopTurns,
-    TurnShare,
+    FairQueue,
+    TimeSlice,
 )
 from tests.harness.clock import Clock
 from tests.harness.loop import in_loop
@@ -24,20 +24,22 @@ class Crowd:
 
     def __init__(self, seconds: float) -> None:
         self.clock = Clock()
-        self.turns = LoopTurns(self.clock.loop)
+        self.fair_queue = FairQueue(self.clock.loop)
         self.seconds = seconds
         self.done: list[str] = []
         self.stand: dict[str, float] = {}
 
     def work(self, name: str, pieces: int) -> None:
         self.done.append(name)
-        self.turns.spend(self.seconds)
-        self.stand[name] = self.turns.advanced_position(self.stand.get(name, 0.0), self.seconds)
+        self.fair_queue.spend(self.seconds)
+        self.stand[name] = self.fair_queue.advanced_position(
+            self.stand.get(name, 0.0), self.seconds
+        )
         if pieces > 1:
             self.wait(name, pieces - 1)
 
     def wait(self, name: str, pieces: int = 1, size: int = BURST) -> None:
-        self.turns.later(lambda: self.work(name, pieces), self.stand.get(name, 0.0), size)
+        self.fair_queue.later(lambda: self.work(name, pieces), self.stand.get(name, 0.0), size)
 
     def turn(self) -> list[str]:
         """Run everything until other work has had its turns."""
@@ -51,18 +53,18 @@ def test_a_turn_with_little_work_is_not_over_and_schedules_nothing() -> None:
     crowd = Crowd(WORTH_COUNTING / 2)
     for _ in range(1000):
         crowd.work("ping", 1)
-    assert not crowd.turns.over
+    assert not crowd.fair_queue.over
     assert crowd.clock.waits == []
 
 
 def test_a_turn_is_over_when_its_time_is_up_and_the_next_has_full_time() -> None:
     crowd = Crowd(TURN_SECONDS / 2)
     crowd.work("ana", 1)
-    assert not crowd.turns.over
+    assert not crowd.fair_queue.over
     crowd.work("ben", 1)
-    assert crowd.turns.over
+    assert crowd.fair_queue.over
     crowd.turn()
-    assert not crowd.turns.over
+    assert not crowd.fair_queue.over
 
 
 def test_waiting_work_continues_in_later_turns_one_piece_per_client() -> None:
@@ -71,7 +73,7 @@ def test_waiting_work_continues_in_later_turns_one_piece_per_client() -> None:
         crowd.wait(name, 2)
     turns = [crowd.turn() for _ in range(7)]
     assert turns == [["ana"], ["ben"], ["cem"], ["ana"], ["ben"], ["cem"], []]
-    assert not crowd.turns.over
+    assert not crowd.fair_queue.over
     assert crowd.clock.waits == []
 
 
@@ -85,7 +87,7 @@ def test_small_pieces_share_a_turn() -> None:
 def test_a_new_client_waits_behind_those_that_wait() -> None:
     crowd = Crowd(0)
     crowd.wait("ana")
-    assert crowd.turns.over
+    assert crowd.fair_queue.over
 
 
 def test_a_small_message_of_an_idle_client_goes_before_the_next_piece_of_every_burst() -> None:
@@ -108,12 +110,12 @@ def test_time_is_shared_evenly_however_long_a_piece_takes() -> None:
 
     def work(name: str, seconds: float) -> None:
         used[name] += seconds
-        crowd.turns.spend(seconds)
-        crowd.stand[name] = crowd.turns.advanced_position(crowd.stand.get(name, 0.0), seconds)
-        crowd.turns.later(partial(work, name, seconds), crowd.stand[name])
+        crowd.fair_queue.spend(seconds)
+        crowd.stand[name] = crowd.fair_queue.advanced_position(crowd.stand.get(name, 0.0), seconds)
+        crowd.fair_queue.later(partial(work, name, seconds), crowd.stand[name])
 
-    crowd.turns.later(partial(work, "short", SLICE_SECONDS))
-    crowd.turns.later(partial(work, "long", 40 * SLICE_SECONDS))
+    crowd.fair_queue.later(partial(work, "short", SLICE_SECONDS))
+    crowd.fair_queue.later(partial(work, "long", 40 * SLICE_SECONDS))
     for _ in range(2000):
         crowd.turn()
     assert used["short"] == pytest.approx(used["long"], rel=0.05)
@@ -144,8 +146,8 @@ def test_the_loop_does_other_work_between_two_pieces() -> None:
 
 def test_an_exception_in_one_piece_does_not_stop_the_others() -> None:
     crowd = Crowd(TURN_SECONDS)
-    crowd.turns.later(partial(divmod, 1, 0))
-    crowd.turns.later(lambda: crowd.work("ben", 1))
+    crowd.fair_queue.later(partial(divmod, 1, 0))
+    crowd.fair_queue.later(lambda: crowd.work("ben", 1))
     with pytest.raises(ZeroDivisionError):
         crowd.turn()
     assert crowd.turn() == ["ben"], "it was not lost"
@@ -153,12 +155,12 @@ def test_an_exception_in_one_piece_does_not_stop_the_others() -> None:
 
 @in_loop
 async def test_each_coroutine_gets_a_turn_and_a_cancelled_one_blocks_none() -> None:
-    turns = LoopTurns(asyncio.get_running_loop())
+    fair_queue = FairQueue(asyncio.get_running_loop())
     order: list[str] = []
 
     async def work(name: str) -> None:
         for _ in range(2):
-            await turns.next_turn()
+            await fair_queue.next_turn()
             order.append(name)
 
     tasks = [asyncio.ensure_future(work(name)) for name in "abc"]
@@ -174,26 +176,26 @@ async def test_a_slice_is_over_after_its_time_and_counts_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("eventhub.server.connections.turns.thread_time", lambda: now[0])
-    turns = LoopTurns(asyncio.get_running_loop())
-    with TurnShare(turns) as piece:
+    monkeypatch.setattr("eventhub.server.connections.fair_queue.thread_time", lambda: now[0])
+    fair_queue = FairQueue(asyncio.get_running_loop())
+    with TimeSlice(fair_queue) as piece:
         assert not piece.over
         now[0] += SLICE_SECONDS * 1.1
         assert piece.over
-    assert turns._spent == pytest.approx(SLICE_SECONDS * 1.1)
+    assert fair_queue._spent == pytest.approx(SLICE_SECONDS * 1.1)
     await asyncio.wait_for(piece.next_turn(), 5)
     assert not piece.over
 
 
 @in_loop
 async def test_coroutines_share_a_turn_and_other_work_runs_between_two_turns() -> None:
-    turns = LoopTurns(asyncio.get_running_loop())
+    fair_queue = FairQueue(asyncio.get_running_loop())
     order: list[str] = []
 
     async def work(name: str) -> None:
-        await turns.next_turn()
+        await fair_queue.next_turn()
         order.append(name)
-        turns.spend(TURN_SECONDS / 2)
+        fair_queue.spend(TURN_SECONDS / 2)
 
     tasks = [asyncio.ensure_future(work(name)) for name in "abcd"]
     while not all(task.done() for task in tasks):
@@ -228,4 +230,4 @@ def test_cheap_small_input_is_bounded_per_turn() -> None:
     for number in range(1000):
         crowd.wait(f"small {number}", size=SMALL)
     assert len(crowd.turn()) <= round(TURN_SECONDS / (WORTH_COUNTING / 2)) + 1
-    assert crowd.turns.over
+    assert crowd.fair_queue.over

@@ -1,7 +1,7 @@
-"""Shares the event loop's time between clients: how much input a turn processes, in which order.
+"""Shares the CPU time of the event loop fairly between clients.
 
-Without it one turn would process all input that was read: in a test, ten bursts of messages that
-are expensive to parse took seconds. The rules:
+Without it, one turn of the loop would process all input that was read: in a test, ten bursts of
+messages that are expensive to parse took seconds. The rules:
 
 1. A turn has TURN_SECONDS of CPU time for clients' input. Work that has begun is finished; the rest
    waits for later turns.
@@ -41,8 +41,8 @@ written one or two turns later.
 """
 
 
-class LoopTurns:
-    """The turns of one event loop."""
+class FairQueue:
+    """The input that waits for a turn of one event loop."""
 
     __slots__ = (
         "_clock",
@@ -152,27 +152,27 @@ class LoopTurns:
         return act
 
 
-class TurnShare:
-    """One client's share of a turn. It is checked between two pieces of work."""
+class TimeSlice:
+    """The CPU time of one client in a turn. It is checked between two pieces of work."""
 
-    __slots__ = ("_begin", "_since", "_turns")
+    __slots__ = ("_begin", "_fair_queue", "_since")
 
-    def __init__(self, turns: LoopTurns) -> None:
-        self._turns = turns
+    def __init__(self, fair_queue: FairQueue) -> None:
+        self._fair_queue = fair_queue
         self._begin = thread_time()
         self._since = 0.0
 
     @property
     def over(self) -> bool:
-        """Whether the share is used up."""
+        """Whether the slice is used up."""
         return thread_time() - self._begin >= SLICE_SECONDS
 
     async def next_turn(self) -> None:
         """Let other clients go first, and continue in a later turn."""
         seconds = thread_time() - self._begin
-        self._turns.spend(seconds)
-        self._since = self._turns.advanced_position(self._since, seconds)
-        await self._turns.next_turn(self._since)
+        self._fair_queue.spend(seconds)
+        self._since = self._fair_queue.advanced_position(self._since, seconds)
+        await self._fair_queue.next_turn(self._since)
         self._begin = thread_time()
 
     def __enter__(self) -> Self:
@@ -180,4 +180,4 @@ class TurnShare:
 
     def __exit__(self, *_: object) -> None:
         """Note the CPU time that was used."""
-        self._turns.spend(thread_time() - self._begin)
+        self._fair_queue.spend(thread_time() - self._begin)
