@@ -171,7 +171,7 @@ class Read:
 
 
 class FeedDesk:
-    """FeedIO that only takes notes."""
+    """FeedOwner that only takes notes."""
 
     def __init__(self) -> None:
         self.reads: list[Read] = []
@@ -186,37 +186,37 @@ class FeedDesk:
     def read(
         self, feed: Feed, subscriber: Subscriber | None, since: Asked, generation: int
     ) -> None:
-        """FeedIO: note a read."""
+        """FeedOwner: note a read."""
         self.asked += 1
         self.reads.append(Read(feed, subscriber, since, generation))
 
     def has_writes(self, feed: Feed) -> None:
-        """FeedIO: note a feed to flush."""
+        """FeedOwner: note a feed to flush."""
         self.woken += 1
         self.unwritten[feed] = None
 
     def fell_behind(self, feed: Feed) -> None:
-        """FeedIO: note that publishers are to wait."""
+        """FeedOwner: note that publishers are to wait."""
         self.behind.append(feed)
 
     def began(self, subscriber: Subscriber, start: SubscriptionStart) -> None:
-        """FeedIO: note where one begins."""
+        """FeedOwner: note where one begins."""
         self.begun.append((subscriber, start))
 
     def missed(self, channel: str, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
-        """FeedIO: note a gap that was told."""
+        """FeedOwner: note a gap that was told."""
         self.gaps.append((gap, subscriber, readers))
 
     def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
-        """FeedIO: note a connection to end."""
+        """FeedOwner: note a connection to end."""
         self.failing.append((subscriber, error))
 
     def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
-        """FeedIO: no fault of a feed may hide."""
+        """FeedOwner: no fault of a feed may hide."""
         raise error
 
     def unwritable(self, event: Event, error: Exception) -> None:
-        """FeedIO: the same."""
+        """FeedOwner: the same."""
         raise error
 
     def end(self) -> None:

@@ -100,7 +100,7 @@ class CatchingUpSubscribers:
         subscriber.position = start.position
         if start.recovered and isinstance(subscriber.since, Position):
             self._unicast.counters.resumed += 1
-        self._unicast.io.began(subscriber, start)
+        self._unicast.owner.began(subscriber, start)
         started, subscriber.started = subscriber.started, None
         assert started is not None  # a subscription starts once
         started(subscriber, start)

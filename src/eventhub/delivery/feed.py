@@ -47,7 +47,7 @@ from eventhub.delivery.catching_up import CatchingUpSubscribers
 from eventhub.delivery.continuity import Continuity
 from eventhub.delivery.encoding import Encoding
 from eventhub.delivery.fanout import DeliveryCounters, Fanout
-from eventhub.delivery.feed_io import FeedIO
+from eventhub.delivery.feed_owner import FeedOwner
 from eventhub.delivery.lagging import LaggingSubscribers
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
 from eventhub.delivery.unicast import Unicast
@@ -60,7 +60,7 @@ class Feed:
 
     __slots__ = (
         "_catching_up",
-        "_io",
+        "_owner",
         "_lagging",
         "_reading",
         "_unicast",
@@ -76,7 +76,7 @@ class Feed:
         channel: str,
         channel_type: ChannelType,
         counters: DeliveryCounters,
-        io: FeedIO["Feed"],
+        owner: FeedOwner["Feed"],
     ) -> None:
         self.channel = channel
         self.channel_type = channel_type
@@ -84,9 +84,9 @@ class Feed:
         self.live = Fanout(counters, self)
         self.behind = False
         """Events wait until the queue of the live subscribers has room."""
-        self._io = io
+        self._owner = owner
         self._reading = False  # a page for the live subscribers is being read
-        self._unicast = Unicast(channel, channel_type, counters, io)
+        self._unicast = Unicast(channel, channel_type, counters, owner)
         self._catching_up = CatchingUpSubscribers(self.continuity, self._unicast, self)
         self._lagging = LaggingSubscribers(self.continuity, self._unicast, self.turn_live)
 
@@ -137,7 +137,7 @@ class Feed:
         page: HistoryPage,
         generation: int,
     ) -> None:
-        """Take a page of history that `FeedIO.read` was asked for."""
+        """Take a page of history that `FeedOwner.read` was asked for."""
         if subscriber is not None:
             self._serve(partial(self._catching_up.page, since=since, page=page), subscriber)
             return
@@ -186,7 +186,7 @@ class Feed:
 
     def read(self, subscriber: Subscriber, since: Position | Earliest | Last | Age) -> None:
         """Read a page of history for a subscriber that is catching up."""
-        self._io.read(self, subscriber, since, self.continuity.generation)
+        self._owner.read(self, subscriber, since, self.continuity.generation)
 
     # Errors, also of `live`
 
@@ -194,7 +194,7 @@ class Feed:
         """Serving a subscriber failed: close its connection."""
         if subscriber.state is not SubscriberState.GONE:
             self.leave(subscriber)
-            self._io.serving_failed(subscriber, error)
+            self._owner.serving_failed(subscriber, error)
 
     def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
         """The bytes that replace an event which cannot be encoded."""
@@ -221,7 +221,7 @@ class Feed:
                 return
         if not self._reading and self._has_room():
             self._reading = True
-            self._io.read(self, None, continuity.delivered, continuity.generation)
+            self._owner.read(self, None, continuity.delivered, continuity.generation)
 
     def _deliver_live(self, event: Event) -> None:
         continuity = self.continuity
@@ -233,7 +233,7 @@ class Feed:
             idle = not self.live.due
             self.live.push(event)
             if idle:
-                self._io.has_writes(self)
+                self._owner.has_writes(self)
 
     def _deliver_while_room(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -255,16 +255,16 @@ class Feed:
         idle = not self.live.due
         readers = self.live.broadcast(partial(self._unicast.gap_message, gap=gap))
         if readers and idle:
-            self._io.has_writes(self)
+            self._owner.has_writes(self)
         self._unicast.counters.gaps[gap.reason] += readers
-        self._io.missed(self.channel, gap, None, readers)
+        self._owner.missed(self.channel, gap, None, readers)
 
     def _has_room(self) -> bool:
         if self.live.has_room:
             return True
         if not self.behind:
             self.behind = True
-            self._io.fell_behind(self)
+            self._owner.fell_behind(self)
         return False
 
     # A subscriber's state

@@ -87,7 +87,7 @@ class LaggingSubscribers:
         )
         for subscriber in closing:
             subscriber.state = SubscriberState.GONE
-            self._unicast.io.fail(subscriber, error)
+            self._unicast.owner.fail(subscriber, error)
 
     def _conflate(self, subscriber: Subscriber, position: Position, delivered: Position) -> None:
         latest = self.latest.since(subscriber.mark)

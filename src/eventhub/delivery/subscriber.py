@@ -10,7 +10,7 @@ from eventhub.events.event import Position, Since
 
 
 class ConnectionWriter(Protocol):
-    """Writes to one connection. A feed never calls `fail` or `abort`: it calls `FeedIO.fail`."""
+    """Writes to one connection. A feed never calls `fail` or `abort`: it calls `FeedOwner.fail`."""
 
     @property
     def encoding(self) -> Encoding:

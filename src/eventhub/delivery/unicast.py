@@ -6,7 +6,7 @@ from typing import Any
 
 from eventhub.delivery.encoding import Encoding, gap_fields, joined
 from eventhub.delivery.fanout import DeliveryCounters
-from eventhub.delivery.feed_io import FeedIO
+from eventhub.delivery.feed_owner import FeedOwner
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Event, Gap, HistoryPage, Position
@@ -15,15 +15,15 @@ from eventhub.events.event import Event, Gap, HistoryPage, Position
 class Unicast:
     """Encodes the messages of one channel for one subscriber at a time, and counts them."""
 
-    __slots__ = ("channel", "channel_type", "counters", "io")
+    __slots__ = ("channel", "channel_type", "counters", "owner")
 
     def __init__(
-        self, channel: str, channel_type: ChannelType, counters: DeliveryCounters, io: FeedIO[Any]
+        self, channel: str, channel_type: ChannelType, counters: DeliveryCounters, owner: FeedOwner[Any]
     ) -> None:
         self.channel = channel
         self.channel_type = channel_type
         self.counters = counters
-        self.io = io
+        self.owner = owner
 
     def write_events(self, subscriber: Subscriber, events: Sequence[Event]) -> None:
         """Write events in one piece."""
@@ -43,7 +43,7 @@ class Unicast:
         subscriber.writer.write(self.gap_message(subscriber.writer.encoding, gap))
         self.counters.gaps[gap.reason] += 1
         self.counters.skipped[self.channel_type.slow] += gap.skipped or 0
-        self.io.missed(self.channel, gap, subscriber, 1)
+        self.owner.missed(self.channel, gap, subscriber, 1)
 
     def gap_message(self, encoding: Encoding, gap: Gap) -> bytes:
         """The bytes of a `gap` message."""
@@ -51,7 +51,7 @@ class Unicast:
 
     def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
         """The gap message that replaces an event which cannot be encoded."""
-        self.io.unwritable(event, error)
+        self.owner.unwritable(event, error)
         self.counters.gaps["unreadable"] += 1
         after = Position(event.epoch, event.previous)
         before = Position(event.epoch, event.offset + 1)

@@ -1,4 +1,4 @@
-"""The feeds of this node by channel, and everything that they ask for (`FeedIO`)."""
+"""The feeds of this node by channel, and everything that they ask for (`FeedOwner`)."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -146,7 +146,7 @@ class FeedRegistry:
     def _serves(self, feed: Feed) -> bool:
         return self._feeds.get(feed.channel) is feed
 
-    # FeedIO
+    # What feeds ask for (`FeedOwner`)
 
     def read(
         self,
@@ -155,39 +155,39 @@ class FeedRegistry:
         since: Position | Earliest | Last | Age,
         generation: int,
     ) -> None:
-        """FeedIO: read a page of history."""
+        """FeedOwner: read a page of history."""
         self._history.ask((feed, since, generation), subscriber)
 
     def has_writes(self, feed: Feed) -> None:
-        """FeedIO: write soon."""
+        """FeedOwner: write soon."""
         self._schedule.add(feed)
 
     def fell_behind(self, feed: Feed) -> None:
-        """FeedIO: publishers of this node wait."""
+        """FeedOwner: publishers of this node wait."""
         if self._serves(feed):
             self._backpressure.fell_behind(feed.channel)
 
     def began(self, subscriber: Subscriber, start: SubscriptionStart) -> None:
-        """FeedIO: log a subscription."""
+        """FeedOwner: log a subscription."""
         subscription_log.began(subscriber, start)
 
     def missed(self, channel: str, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
-        """FeedIO: log a gap."""
+        """FeedOwner: log a gap."""
         subscription_log.missed(channel, gap, subscriber, readers)
 
     def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
-        """FeedIO: close a connection soon."""
+        """FeedOwner: close a connection soon."""
         self._evictions.add(subscriber, error)
 
     def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
-        """FeedIO: close a connection soon because of an unexpected error."""
+        """FeedOwner: close a connection soon because of an unexpected error."""
         self._faults.note(
             "subscriber", error, session=subscriber.session, channel=subscriber.channel
         )
         self._evictions.add(subscriber, internal())
 
     def unwritable(self, event: Event, error: Exception) -> None:
-        """FeedIO: log an event that cannot be encoded."""
+        """FeedOwner: log an event that cannot be encoded."""
         self._faults.note("encoding", error, channel=event.channel, position=str(event.position))
 
     # Output: what has been written

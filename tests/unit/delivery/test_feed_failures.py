@@ -10,7 +10,7 @@ from tests.unit.delivery.feed_node import STARTED, Node, ids
 
 
 class NotingDesk(FeedDesk):
-    """FeedIO that notes whose connection is to be closed because of an unexpected error."""
+    """FeedOwner that notes whose connection is to be closed because of an unexpected error."""
 
     def __init__(self) -> None:
         super().__init__()

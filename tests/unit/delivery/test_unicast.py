@@ -17,7 +17,7 @@ CHANNEL = "chat.lobby"
 
 
 class Desk(FeedDesk):
-    """FeedIO that notes events which cannot be encoded."""
+    """FeedOwner that notes events which cannot be encoded."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ from eventhub.events.event import Age, Earliest, Event, Gap, Last, Position
 FeedT = TypeVar("FeedT", contravariant=True)
 
 
-class FeedIO(Protocol[FeedT]):
+class FeedOwner(Protocol[FeedT]):
     """The hub, as a feed sees it. Every call returns at once."""
 
     def read(
