@@ -53,7 +53,7 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "five seconds": ("server.security.jwks:SECONDS",),
         "ten seconds": ("server.security.jwks:COOLDOWN",),
     },
-    "messages after an `auth`": {"64": ("session.deferred:DEFERRED_MESSAGES",)},
+    "messages after an `auth`": {"64": ("session.deferred_messages:DEFERRED_MESSAGES",)},
     "bad credentials": {"10,000": ("server.security.authentication:ADDRESSES",)},
     "publish rates": {"100,000": ("server.security.publish_quota:BUCKETS",)},
     "blocks by operators": {"10,000": ("auth.blocks:BLOCKS",)},

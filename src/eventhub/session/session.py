@@ -49,7 +49,7 @@ from eventhub.session.commands import (
     fields_of,
     ref_of,
 )
-from eventhub.session.deferred import DeferredMessages
+from eventhub.session.deferred_messages import DeferredMessages
 from eventhub.session.interfaces import ChannelAccess, ClientIdentity, SessionLimits, Submit
 
 

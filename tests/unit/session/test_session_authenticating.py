@@ -16,7 +16,7 @@ from eventhub.events.channel_types import (
     PublisherKind,
 )
 from eventhub.events.schema import AnySchema
-from eventhub.session.deferred import DEFERRED_MESSAGES
+from eventhub.session.deferred_messages import DEFERRED_MESSAGES
 from tests.harness.builders import Guest
 from tests.unit.session.session_client import ANA, NOW, SOME, Client, kind, stranger
 

@@ -12,7 +12,7 @@ from eventhub.auth.blocks import BlockTarget
 from eventhub.auth.principal import STRANGER, CredentialKind
 from eventhub.errors import TooManyConnections
 from eventhub.server.security import jwks
-from eventhub.session.deferred import DEFERRED_MESSAGES
+from eventhub.session.deferred_messages import DEFERRED_MESSAGES
 from tests.harness.credentials import jwk, private, token
 from tests.harness.jwks_server import JwksServer, reply
 from tests.harness.loop import in_loop

@@ -1,6 +1,6 @@
-"""deferred.py: messages wait in order while a credential is checked, within bounds."""
+"""deferred_messages.py: messages wait in order while a credential is checked, within bounds."""
 
-from eventhub.session.deferred import DEFERRED_MESSAGES, DeferredMessages
+from eventhub.session.deferred_messages import DEFERRED_MESSAGES, DeferredMessages
 
 
 def test_messages_wait_in_order_until_the_check_is_over() -> None:
