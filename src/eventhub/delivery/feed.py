@@ -60,8 +60,8 @@ class Feed:
 
     __slots__ = (
         "_catching_up",
-        "_owner",
         "_lagging",
+        "_owner",
         "_reading",
         "_unicast",
         "behind",

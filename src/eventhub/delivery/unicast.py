@@ -18,7 +18,11 @@ class Unicast:
     __slots__ = ("channel", "channel_type", "counters", "owner")
 
     def __init__(
-        self, channel: str, channel_type: ChannelType, counters: DeliveryCounters, owner: FeedOwner[Any]
+        self,
+        channel: str,
+        channel_type: ChannelType,
+        counters: DeliveryCounters,
+        owner: FeedOwner[Any],
     ) -> None:
         self.channel = channel
         self.channel_type = channel_type

@@ -14,7 +14,7 @@ from eventhub.errors import EventHubError
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.connections.rejected_connection import RejectedConnection
 from eventhub.server.http.admission import Admission
-from eventhub.server.http.connection_parts import ConnectionParts
+from eventhub.server.http.connection_context import ConnectionContext
 from eventhub.server.http.flow_control import HIGH_WATER_LIMIT, HeldFlowControl
 from eventhub.server.http.head import IncomingHead
 from eventhub.server.http.request_handler import RequestHandler
@@ -67,11 +67,11 @@ class HttpProtocol(asyncio.Protocol):
         scope = ConnectionScope(
             transport, self.client, self._app_state, secure=self._secure, counted=counted
         )
-        parts = ConnectionParts(
+        context = ConnectionContext(
             self.manager, self.fast_path, self._app, self._server_state, self.loop, self._admission,
             self.transport, self._flow, scope,
         )  # fmt: skip
-        self._requests = RequestHandler(parts, self)
+        self._requests = RequestHandler(context, self)
 
     def data_received(self, data: bytes) -> None:
         self._requests.data_received(data)

@@ -6,7 +6,7 @@ the request goes through the queue, as every other request.
 
 from collections.abc import Callable, Iterable
 
-from eventhub.server.http.connection_parts import ConnectionParts
+from eventhub.server.http.connection_context import ConnectionContext
 from eventhub.server.http.head import IncomingHead
 from eventhub.server.http.request_queue import RequestQueue
 from eventhub.server.http.request_response import STATUS_LINES
@@ -43,13 +43,13 @@ class LaneRequest:
 class PublishLane:
     """The lane of one connection, whose other requests wait in `requests`."""
 
-    __slots__ = ("_client", "_fast_path", "_parts", "_read", "_requests", "pending")
+    __slots__ = ("_client", "_context", "_fast_path", "_read", "_requests", "pending")
 
-    def __init__(self, parts: ConnectionParts, requests: RequestQueue) -> None:
-        self._parts = parts
-        self._fast_path = parts.fast_path
+    def __init__(self, context: ConnectionContext, requests: RequestQueue) -> None:
+        self._context = context
+        self._fast_path = context.fast_path
         self._requests = requests
-        self._client = parts.scope.peer
+        self._client = context.scope.peer
         self._read = b""  # what was read last, while its first request is being parsed
         self.pending: LaneRequest | None = None
         """The request whose body is being parsed."""
@@ -59,15 +59,15 @@ class PublishLane:
 
         Returns the bytes behind them.
         """
-        parts, begin = self._parts, 0
+        context, begin = self._context, 0
         while self._open and (found := self._known(data, begin)) is not None:
             request, body_begin, end = found
             body = data[body_begin:end]
             if not self._fast_path.takes(body):
                 break
-            parts.transport.raw.write(self._publish(request, None, body))
-            idle = parts.manager.connection_limits.idle
-            idle.renew(connection, parts.admission.slot, parts.loop)
+            context.transport.raw.write(self._publish(request, None, body))
+            idle = context.manager.connection_limits.idle
+            idle.renew(connection, context.admission.slot, context.loop)
             begin = end
             if begin == len(data):
                 break
@@ -93,7 +93,7 @@ class PublishLane:
         key = next((value for name, value in pending.head.headers if name == KEY), None)
         if key is None and (raw := _whole_head(pending)):
             self._fast_path.remember((raw, self._client), pending.request, len(pending.body))
-        self._parts.transport.write(self._publish(pending.request, key, pending.body))
+        self._context.transport.write(self._publish(pending.request, key, pending.body))
         return True
 
     def offer(self, method: str, head: IncomingHead) -> Callable[[PublishRequest], None] | None:
@@ -106,13 +106,13 @@ class PublishLane:
     @property
     def _open(self) -> bool:
         """Whether a request that begins now may be answered at once."""
-        parts = self._parts
+        context = self._context
         return (
             self._fast_path.on
             and not self._requests
-            and not parts.flow.write_paused
-            and not parts.admission.full
-            and not parts.manager.hub.draining
+            and not context.flow.write_paused
+            and not context.admission.full
+            and not context.manager.hub.draining
         )
 
     def _known(self, data: bytes, begin: int) -> tuple[PublishRequest, int, int] | None:
@@ -132,7 +132,7 @@ class PublishLane:
 
     def _publish(self, request: PublishRequest, key: bytes | None, body: bytes) -> bytes:
         answer = self._fast_path.publish(request, key, body)
-        return ENCODER.encode(answer, self._parts.server_state.default_headers)
+        return ENCODER.encode(answer, self._context.server_state.default_headers)
 
 
 class ResponseEncoder:

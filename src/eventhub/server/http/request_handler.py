@@ -8,7 +8,7 @@ from functools import partial
 
 from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.server.http.admission import HEALTH_PROBE_SECONDS, UNREAD_SECONDS
-from eventhub.server.http.connection_parts import ConnectionParts, RequestShell
+from eventhub.server.http.connection_context import ConnectionContext, RequestShell
 from eventhub.server.http.head import IncomingHead, head_too_late
 from eventhub.server.http.publish_lane import LaneRequest, PublishLane
 from eventhub.server.http.reader import RequestReader
@@ -28,29 +28,40 @@ class RequestHandler:
     """
 
     __slots__ = (
-        "_admission", "_final_response", "_flow", "_lane", "_loop", "_manager", "_parts", "_reader",
-        "_requests", "_shell", "_state", "_timers", "_transport",
+        "_admission",
+        "_context",
+        "_final_response",
+        "_flow",
+        "_lane",
+        "_loop",
+        "_manager",
+        "_reader",
+        "_requests",
+        "_shell",
+        "_state",
+        "_timers",
+        "_transport",
     )  # fmt: skip
 
-    def __init__(self, parts: ConnectionParts, shell: RequestShell) -> None:
-        self._parts = parts
-        self._manager = parts.manager
-        self._admission = parts.admission
-        self._transport = parts.transport
-        self._flow = parts.flow
-        self._loop = parts.loop
+    def __init__(self, context: ConnectionContext, shell: RequestShell) -> None:
+        self._context = context
+        self._manager = context.manager
+        self._admission = context.admission
+        self._transport = context.transport
+        self._flow = context.flow
+        self._loop = context.loop
         self._shell = shell
         self._state = HttpState.START
-        tasks = parts.server_state.tasks
-        starts = parts.manager.request_starts
-        self._requests = RequestQueue(parts.app, starts, tasks, parts.loop, parts.flow)
-        self._lane = PublishLane(parts, self._requests)
+        tasks = context.server_state.tasks
+        starts = context.manager.request_starts
+        self._requests = RequestQueue(context.app, starts, tasks, context.loop, context.flow)
+        self._lane = PublishLane(context, self._requests)
         self._reader = RequestReader(
-            parts.manager, parts.transport, parts.flow, self._requests, self
+            context.manager, context.transport, context.flow, self._requests, self
         )
-        self._timers = RequestTimers(parts.loop)
+        self._timers = RequestTimers(context.loop)
         self._final_response = b""  # sent behind the answers that are due
-        self._start_head_timer(HEALTH_PROBE_SECONDS if parts.admission.full else None)
+        self._start_head_timer(HEALTH_PROBE_SECONDS if context.admission.full else None)
 
     # Input: the connection
 
@@ -226,7 +237,7 @@ class RequestHandler:
     # Private: requests
 
     def _queue(self, method: str, version: str, head: IncomingHead, *, keep_alive: bool) -> None:
-        request = self._parts.new_request(method, version, head, self._answered)
+        request = self._context.new_request(method, version, head, self._answered)
         request.keep_alive = request.keep_alive and keep_alive
         if not self._requests:
             self._admission.check(request.scope["raw_path"])

@@ -1,4 +1,4 @@
-"""What one HTTP connection consists of, for those that serve its requests."""
+"""What the requests of one HTTP connection need from it, and from the node."""
 
 import asyncio
 from collections.abc import Callable
@@ -36,8 +36,8 @@ class RequestShell(IdleConnection, Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class ConnectionParts:
-    """`fast_path` is shared by all connections, as are `manager`, `app` and `server_state`."""
+class ConnectionContext:
+    """`manager`, `fast_path`, `app` and `server_state` are the node's; the rest is the connection's."""
 
     manager: ConnectionManager
     fast_path: PublishFastPath
