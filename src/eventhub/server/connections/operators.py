@@ -17,7 +17,7 @@ from eventhub.events.event import format_time
 from eventhub.hub.hub import Hub
 from eventhub.observability import log_setup
 from eventhub.server.connections.block_replication import BlockReplication
-from eventhub.server.connections.connection_rows import buffered_bytes, slowest_rows
+from eventhub.server.connections.connection_list import buffered_bytes, slowest_connections
 from eventhub.server.connections.operator_requests import (
     ConnectionFilter,
     ConnectionsReply,
@@ -160,7 +160,7 @@ class Operators:
         return {
             "open": len(self._registry),
             "matching": len(matching),
-            "rows": list(slowest_rows(matching, wanted.limit, ANSWER_BYTES)),
+            "rows": list(slowest_connections(matching, wanted.limit, ANSWER_BYTES)),
         }
 
 

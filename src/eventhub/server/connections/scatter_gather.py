@@ -1,4 +1,4 @@
-"""Asks all nodes a question and gathers their answers.
+"""Asks all nodes a question and gathers their answers (the scatter-gather pattern).
 
 Messages between nodes may be lost, so the wait for answers is bounded.
 """

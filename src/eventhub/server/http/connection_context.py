@@ -37,7 +37,10 @@ class RequestShell(IdleConnection, Protocol):
 
 @dataclass(slots=True, eq=False)
 class ConnectionContext:
-    """`manager`, `fast_path`, `app` and `server_state` are the node's; the rest is the connection's."""
+    """What the requests of a connection share.
+
+    `manager`, `fast_path`, `app` and `server_state` belong to the node, the rest to the connection.
+    """
 
     manager: ConnectionManager
     fast_path: PublishFastPath

@@ -28,19 +28,8 @@ class RequestHandler:
     """
 
     __slots__ = (
-        "_admission",
-        "_context",
-        "_final_response",
-        "_flow",
-        "_lane",
-        "_loop",
-        "_manager",
-        "_reader",
-        "_requests",
-        "_shell",
-        "_state",
-        "_timers",
-        "_transport",
+        "_admission", "_context", "_final_response", "_flow", "_lane", "_loop", "_manager",
+        "_reader", "_requests", "_shell", "_state", "_timers", "_transport",
     )  # fmt: skip
 
     def __init__(self, context: ConnectionContext, shell: RequestShell) -> None:

@@ -1,6 +1,6 @@
-"""How refused events affect the status of a publish request (RFC 7240, 4.4).
+"""The `handling` preference (RFC 7240, 4.4): how refused events affect a publish's status.
 
-A producer chooses with `Prefer: handling=…`, or with the query parameter `handling`.
+A producer sends `Prefer: handling=…`, or the query parameter `handling`.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Rows that show operators the connections of one node."""
+"""What operators see of each open connection of a node."""
 
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
@@ -13,10 +13,10 @@ CHANNELS = 10
 """Channels shown of one connection."""
 
 
-def slowest_rows(
+def slowest_connections(
     identities: Iterable[ConnectionIdentity], limit: int, most_bytes: int
 ) -> Iterator[dict[str, Any]]:
-    """Yield rows of the slowest readers, slowest first: `limit` rows and `most_bytes` at most."""
+    """Yield `limit` connections and `most_bytes` of JSON at most, the slowest readers first."""
     slowest = sorted(identities, key=attrgetter("buffered"), reverse=True)[:limit]
     room = most_bytes
     for identity in slowest:
