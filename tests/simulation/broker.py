@@ -11,14 +11,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from functools import partial
-from math import inf
 from typing import TypeVar
 
 from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.event import Event, HistoryPage, NewEvent, Position, Receipt
-from eventhub.presence.roster import DEAF
 from tests.harness.builders import Asked
+from tests.simulation.hearing import Hearing
 from tests.simulation.pipe import Pipe
 from tests.simulation.store import Store
 
@@ -39,6 +38,7 @@ class ModelBroker:
         self.channels: set[str] = set()
         """The channels that are announced to this node."""
         self.cut_off = False
+        self.hearing = Hearing(store.loop.time)
         self._store = store
         self._node = node
         self._wall = wall
@@ -49,8 +49,6 @@ class ModelBroker:
         self._messages = Pipe(store.loop, self._delay, context)
         self._recent: dict[str, deque[Event]] = {}
         self._connections = 0
-        self._heard: dict[str, float] = {}
-        self._heard_any = 0.0
         self._trouble: dict[str, float] = {}
         self._running: tuple[Deliver, OnGap, OnMessage] | None = None
 
@@ -90,16 +88,6 @@ class ModelBroker:
 
     def unready(self) -> str | None:
         return "the link is down" if self.cut_off else None
-
-    def silence(self, node: str) -> float:
-        """For how long that node has not been heard, without the time when nobody was."""
-        if self._loop.time() - self._heard_any > DEAF / 1000:
-            return 0.0
-        return self._loop.time() - self._heard.get(node, -inf)
-
-    def hears(self, node: str) -> bool:
-        """Whether that node has been heard lately."""
-        return self._loop.time() - self._heard.get(node, -inf) < DEAF / 1000
 
     def at_peace(self, node: str) -> float:
         """Since when no broadcast between that node and this one was lost or late."""
@@ -161,10 +149,7 @@ class ModelBroker:
             self._running[1](channel)
 
     def _hear(self, sender: str, message: bytes) -> None:
-        now = self._loop.time()
-        if (deaf := now - self._heard_any) > DEAF / 1000:
-            self._heard = {node: heard + deaf for node, heard in self._heard.items()}
-        self._heard[sender] = self._heard_any = now
+        self.hearing.hear(sender, message)
         if self._running is not None:
             self._running[2](message)
 

@@ -21,13 +21,33 @@ class Process:
     def __init__(self) -> None:
         self.dead = False
         self.frozen = False
-        self.held: list[asyncio.Handle] = []
+        self.held: list[Call] = []
         """What became ready while it was frozen."""
         self.context = copy_context()
         self.context.run(_PROCESS.set, self)
 
 
 _PROCESS: ContextVar[Process | None] = ContextVar("process", default=None)
+
+
+class Call:
+    """A callback that is due, as `asyncio.Handle` with less to keep."""
+
+    __slots__ = ("act", "arguments", "context")
+
+    def __init__(
+        self,
+        act: Callable[..., object],
+        arguments: tuple[Any, ...],
+        context: Context | None,
+    ) -> None:
+        self.act: Callable[..., object] | None = act
+        self.arguments = arguments
+        self.context = copy_context() if context is None else context
+
+    def cancel(self) -> None:
+        """It is skipped when its time comes."""
+        self.act = None
 
 
 class SimulatedLoop:
@@ -40,8 +60,8 @@ class SimulatedLoop:
         self.steps = 0
         self._now = 0.0
         self._number = 0
-        self._ready: deque[asyncio.Handle] = deque()
-        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._ready: deque[Call] = deque()
+        self._timers: list[tuple[float, int, Call]] = []
 
     def run_until(self, moment: float) -> None:
         """Run everything that is due until then. Raises the first error of a callback."""
@@ -49,10 +69,11 @@ class SimulatedLoop:
         try:
             self._run_ready()
             while self._timers and self._timers[0][0] <= moment:
-                when, _, timer = heappop(self._timers)
-                if not timer.cancelled():
-                    self._now = max(self._now, when)
-                    self._ready.append(timer)
+                when, _, call = heappop(self._timers)
+                if call.act is not None:
+                    if when > self._now:
+                        self._now = when
+                    self._ready.append(call)
                     self._run_ready()
         finally:
             asyncio._set_running_loop(None)
@@ -63,7 +84,7 @@ class SimulatedLoop:
         asyncio._set_running_loop(self._asyncio)
         try:
             while self._ready:
-                self._ready.popleft()._run()
+                self._run(self._ready.popleft())
         finally:
             asyncio._set_running_loop(None)
         self._timers.clear()
@@ -81,10 +102,10 @@ class SimulatedLoop:
 
     def call_soon(
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
-        handle = asyncio.Handle(callback, args, self._asyncio, context)
-        self._ready.append(handle)
-        return handle
+    ) -> Call:
+        call = Call(callback, args, context)
+        self._ready.append(call)
+        return call
 
     def call_later(
         self,
@@ -92,7 +113,7 @@ class SimulatedLoop:
         callback: Callable[..., object],
         *args: Any,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle:
+    ) -> Call:
         return self.call_at(self._now + delay, callback, *args, context=context)
 
     def call_at(
@@ -101,11 +122,11 @@ class SimulatedLoop:
         callback: Callable[..., object],
         *args: Any,
         context: Context | None = None,
-    ) -> asyncio.TimerHandle:
-        timer = asyncio.TimerHandle(when, callback, args, self._asyncio, context)
+    ) -> Call:
+        call = Call(callback, args, context)
         self._number += 1
-        heappush(self._timers, (when, self._number, timer))
-        return timer
+        heappush(self._timers, (when, self._number, call))
+        return call
 
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self._asyncio)
@@ -132,22 +153,25 @@ class SimulatedLoop:
     def is_closed(self) -> bool:
         return False
 
-    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """It is skipped when its time comes."""
-
     def _run_ready(self) -> None:
         ready = self._ready
         while ready:
-            handle = ready.popleft()
-            process = handle._context.get(_PROCESS)  # type: ignore[attr-defined]  # asyncio keeps it to itself
-            if handle.cancelled() or (process is not None and process.dead):
-                continue
-            if process is not None and process.frozen:
-                process.held.append(handle)
-                continue
-            self.steps += 1
-            if self.steps > STEPS:
-                raise AssertionError("no rest: callbacks without end")
-            handle._run()
-            if self.errors:
-                raise self.errors[0]
+            call = ready.popleft()
+            process = call.context.get(_PROCESS)
+            if process is not None and (process.dead or process.frozen):
+                if not process.dead and call.act is not None:
+                    process.held.append(call)
+            elif call.act is not None:
+                self.steps += 1
+                if self.steps > STEPS:
+                    raise AssertionError("no rest: callbacks without end")
+                self._run(call)
+                if self.errors:
+                    raise self.errors[0]
+
+    def _run(self, call: Call) -> None:
+        if call.act is not None:
+            try:
+                call.context.run(call.act, *call.arguments)
+            except Exception as error:
+                self.errors.append(error)

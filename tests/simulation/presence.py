@@ -6,7 +6,6 @@ that node was silent for SILENCE, and the time in which the observer heard nobod
 
 from typing import TYPE_CHECKING
 
-from eventhub.presence.roster import SILENCE
 from tests.simulation.node import Node
 from tests.simulation.types import WITH_PRESENCE
 
@@ -27,7 +26,7 @@ class PresenceWitness:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._known: dict[Node, set[tuple[Node, Member]]] = {}
+        self._known: dict[Node, dict[tuple[Node, Member], None]] = {}
         """What each node must have been told by others."""
         self._here: dict[tuple[Node, Member], tuple[float, set[str]]] = {}
         """Since when a node has a member, and the names of its connections there."""
@@ -44,24 +43,31 @@ class PresenceWitness:
                 self._look_at(node, now)
 
     def _look_at(self, node: Node, now: float) -> None:
-        known = self._known.setdefault(node, set())
-        for (home, member), (since, _) in self._here.items():
+        known = self._known.setdefault(node, {})
+        hearing = node.broker.hearing
+        for place, (since, _) in self._here.items():
+            home = place[0]
             if since == now:
-                known.discard((home, member))
-            peace = max(home.began, node.began, node.broker.at_peace(home.name))
-            steady = now - peace > STEADY_SECONDS and now - since > KNOWN_SECONDS
-            if steady and node.broker.hears(home.name):
-                known.add((home, member))
+                known.pop(place, None)
+            elif place not in known and self._must_know(node, home, since, now):
+                known[place] = None
         for home, member in list(known):
-            silence = node.broker.silence(home.name)
-            if (home, member) not in self._here or silence > SILENCE / 1000:
-                known.discard((home, member))
+            if (home, member) not in self._here or hearing.fell_silent(home.name):
+                del known[home, member]
                 continue
             channel, name = member
             assert name in node.hub.nodes.members(channel), (
                 f"{member} is on {home.name} and vanished from {node.name}, "
-                f"which heard from it {silence:.3f} s ago"
+                f"which heard from it {hearing.silence(home.name)} ms ago"
             )
+        hearing.looked()
+
+    def _must_know(self, node: Node, home: Node, since: float, now: float) -> bool:
+        """Whether a node must have been told of a member that is on `home` since then."""
+        if home.process.dead or now - since <= KNOWN_SECONDS:
+            return False
+        peace = max(home.began, node.began, node.broker.at_peace(home.name))
+        return now - peace > STEADY_SECONDS and node.broker.hearing.hears(home.name)
 
     def truth(self, channel: str) -> set[str]:
         """Who is really there, as clients see it."""

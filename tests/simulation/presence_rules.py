@@ -41,7 +41,7 @@ PRESENCE_RULES = [
     Rule(
         "roster 2: after the last part the number is known",
         Roster, "_take_part", "other.incoming, other.number = None, number",
-        "other.incoming = None", 4,
+        "other.incoming = None", 247,
     ),
     Rule(
         "roster 3: an idle node sends its number",
@@ -58,7 +58,7 @@ PRESENCE_RULES = [
     ),
     Rule(
         "roster 3: a deaf node removes nobody",
-        Roster, "expire", "if now - self._last_message > DEAF:", "if False:", 109,
+        Roster, "expire", "if now - self._last_message > DEAF:", "if False:", 148,
     ),
     Rule(
         "roster 3: the time of deafness is nobody's silence",
@@ -66,7 +66,7 @@ PRESENCE_RULES = [
     ),
     Rule(
         "roster 4: members who are sent away stay until the node is silent",
-        Session, "goodbye", 'subscriber.member = ""', "pass", 22,
+        Session, "goodbye", 'subscriber.member = ""', "pass", 145,
     ),
     Rule(
         "roster: a member is there until its last subscription ends",

@@ -106,7 +106,7 @@ class Hub:
         BrokerUnavailable or ShuttingDown when no event is stored.
         """
         if self.backpressure:
-            await self.backpressure.wait({event.channel for event in events})
+            await self.backpressure.wait(dict.fromkeys(event.channel for event in events))
         if self.closing:
             raise ShuttingDown(
                 "this server is about to stop; publish again in a moment, "

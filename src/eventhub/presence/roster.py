@@ -124,13 +124,13 @@ class Roster:
         node = fields["node"]
         if node == self._node:
             return []
+        if (other := self._others.get(node)) is not None:
+            other.heard = now
         if "ask" in fields:
             self._asked = self._asked or fields["ask"] in (None, self._node)
             return []
-        other = self._others.get(node)
         if other is None:
             other = self._others[node] = OtherNode(now)
-        other.heard = now
         if "rooms" in fields:
             return self._take_part(other, fields)
         changes = fields.get("news", ())
