@@ -33,27 +33,27 @@ class StreamQuery:
         )
         self.channels = [channel] if channel else parameters.channels
         self._member = parameters.member
-        self._since = parameters.since
-        name = "since"
-        self._cursor: dict[str, Since] | None = None
-        # The stream may have broken off before each of its channels had begun. A channel that is
-        # not in the cursor of Last-Event-ID begins where `since` says.
-        self._since_otherwise: Since = Latest()
+        self._sinces, self._otherwise = _parse_since(parameters.since, "since")
         if resumed_from := last_event_id or parameters.last_event_id:
             name = "Last-Event-ID" if last_event_id else "lastEventId"
-            if "@" not in self._since:
-                self._since_otherwise = parse_since(self._since)
-            self._since = resumed_from
-        if "@" not in self._since:
-            parse_since(self._since, name)
-            return
-        self._cursor = parse_cursor(self._since, name)
-        unknown = self._cursor.keys() - set(self.channels)
-        if unknown and not resumed_from:
+            self._resume(resumed_from, name)
+        elif unknown := self._sinces.keys() - set(self.channels):
             raise InvalidSince(
                 f"since names channel {min(unknown)[:NAME_LENGTH]!r}, which is not among the"
                 " channels of the query string"
             )
+
+    def _resume(self, last_event_id: str, name: str) -> None:
+        """Begin where the last stream ended.
+
+        It may have ended before each of its channels had begun. A channel that its cursor does not
+        name begins where `since` says.
+        """
+        sinces, otherwise = _parse_since(last_event_id, name)
+        if sinces:
+            self._sinces |= sinces
+        else:
+            self._sinces, self._otherwise = {}, otherwise
 
     def subscribe(self, session: Session) -> None:
         """Subscribe to all channels. Raises EventHubError."""
@@ -69,9 +69,14 @@ class StreamQuery:
         }
 
     def _since_of(self, channel: str) -> Since:
-        if self._cursor is None:
-            return parse_since(self._since)
-        return self._cursor.get(channel, self._since_otherwise)
+        return self._sinces.get(channel, self._otherwise)
+
+
+def _parse_since(text: str, name: str) -> tuple[dict[str, Since], Since]:
+    """Return where the channels of a cursor begin, and where all others begin."""
+    if "@" in text:
+        return parse_cursor(text, name), Latest()
+    return {}, parse_since(text, name)
 
 
 class _Parameters:

@@ -294,3 +294,17 @@ def test_a_channel_that_is_not_in_the_last_event_id_begins_at_since() -> None:
         b"channel=chat&channel=logs&since=earliest", last_event_id="chat@k3x9-41"
     )
     assert subscriptions == [("chat", Position("k3x9", 41), ""), ("logs", Earliest(), "")]
+
+
+@pytest.mark.parametrize("since", ["logs@-20", "chat@k3x9-7,logs@-20"])
+def test_a_channel_that_is_in_since_and_not_in_the_last_event_id_begins_at_its_since(
+    since: str,
+) -> None:
+    query = b"channel=chat&channel=logs&since=" + since.encode()
+    subscriptions = subscribe(query, last_event_id="chat@k3x9-41")
+    assert subscriptions == [("chat", Position("k3x9", 41), ""), ("logs", Last(20), "")]
+
+
+def test_a_last_event_id_of_one_channel_wins_over_a_cursor_in_since() -> None:
+    query = b"channel=chat&since=chat@k3x9-7"
+    assert subscribe(query, last_event_id="k3x9-41") == [("chat", Position("k3x9", 41), "")]
