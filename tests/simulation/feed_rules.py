@@ -63,7 +63,7 @@ FEED_RULES = [
     ),
     Rule(
         "8: an error of one subscriber closes its connection",
-        Feed, "serving_failed", "self._io.serving_failed(subscriber, error)", "pass", 14,
+        Feed, "serving_failed", "self._owner.serving_failed(subscriber, error)", "pass", 14,
     ),
     Rule(
         "8: an error of one subscriber is no error of the channel",
