@@ -33,7 +33,7 @@ def test_every_subscriber_gets_every_event_once(result: dict[str, Any]) -> None:
         assert run[fault] == 0, fault
 
 
-def test_events_of_two_requests_never_share_a_write_in_lockstep(result: dict[str, Any]) -> None:
+def test_in_lockstep_each_event_has_a_write_of_its_own(result: dict[str, Any]) -> None:
     """Otherwise EventHub would be compared with a limit that does more work: it once came out at
     1.46 of the limit.
     """

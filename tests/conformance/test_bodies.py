@@ -145,7 +145,9 @@ def test_programs(hub: EventHubServer, client: str) -> None:
     look(hub, client, lambda path, kind: PROGRAMS[client](hub, path, kind))
 
 
-def test_curl_that_speaks_http_2_at_once_is_told_and_nothing_is_stored(hub: EventHubServer) -> None:
+def test_curl_with_http_2_prior_knowledge_gets_an_error_and_nothing_is_stored(
+    hub: EventHubServer,
+) -> None:
     command = [
         "curl",
         "-sS",
@@ -235,7 +237,9 @@ def test_other_languages(hub: EventHubServer, language: str) -> None:
 
 
 @pytest.mark.parametrize("client", RECORDED)
-def test_what_was_recorded(hub: EventHubServer, client: str) -> None:
+def test_recorded_bodies_of_other_clients_follow_the_same_rules(
+    hub: EventHubServer, client: str
+) -> None:
     look(
         hub,
         f"recorded {client}",

@@ -161,7 +161,7 @@ def test_history_at_the_end_is_empty_and_loses_nothing(start: Start) -> None:
     run(start, scenario)
 
 
-def test_the_last_so_many(start: Start) -> None:
+def test_a_negative_count_gives_the_last_events(start: Start) -> None:
     async def scenario(node: Node) -> None:
         await store(node, "many.a", "1", "2", "3")
         assert texts((await node.broker.history("many.a", Last(2), 10)).events) == ["2", "3"]
@@ -207,7 +207,7 @@ def test_after_a_clock_was_set_back_the_events_of_an_age_hold_all_of_the_newest(
     run(start, scenario)
 
 
-def test_retention_by_count_keeps_the_newest_and_says_what_expired(start: Start) -> None:
+def test_retention_by_count_keeps_the_newest_and_reports_the_rest_as_expired(start: Start) -> None:
     async def scenario(node: Node) -> None:
         positions = await store(node, "few.a", "1", "2", "3", "4", "5")
         assert texts((await node.broker.history("few.a", Earliest(), 10)).events) == ["3", "4", "5"]
@@ -225,7 +225,7 @@ def test_retention_by_count_keeps_the_newest_and_says_what_expired(start: Start)
     run(start, scenario)
 
 
-def test_retention_by_age_expires_what_nobody_touched(start: Start) -> None:
+def test_retention_by_age_removes_events_of_unused_channels(start: Start) -> None:
     async def scenario(node: Node) -> None:
         first, last = await store(node, "brief.a", "1", "2")
         node.clock.now += 61
@@ -342,7 +342,7 @@ def test_history_has_an_event_as_soon_as_its_publish_is_answered(start: Start) -
     run(start, scenario)
 
 
-def test_a_large_call_over_several_channels_is_answered_in_its_order(start: Start) -> None:
+def test_results_of_a_large_call_over_several_channels_come_in_its_order(start: Start) -> None:
     async def scenario(node: Node) -> None:
         channels = [f"many.{number % 3}" for number in range(1000)]
         results = await node.broker.publish(
@@ -445,7 +445,7 @@ def test_data_and_attributes_come_back_as_they_were(start: Start) -> None:
     run(start, scenario)
 
 
-def test_a_ready_broker_has_no_complaint(start: Start) -> None:
+def test_a_ready_broker_names_no_reason_against_it(start: Start) -> None:
     async def scenario(node: Node) -> None:
         assert node.broker.unready() is None
 
@@ -485,7 +485,7 @@ def test_the_last_events_are_found_among_those_of_other_channels(start: Start) -
     run(start, scenario)
 
 
-def test_a_page_begins_behind_what_age_has_taken(start: Start) -> None:
+def test_a_page_begins_after_the_events_that_expired_by_age(start: Start) -> None:
     async def scenario(node: Node) -> None:
         gone = await store(node, "brief.a", *map(str, range(20)))
         node.clock.now += 50
@@ -562,7 +562,7 @@ def test_a_key_holds_on_every_node_at_the_same_moment(start_nodes: StartNodes) -
     asyncio.run(main())
 
 
-def test_a_broadcast_is_heard_by_every_node_in_order_and_by_the_one_that_made_it(
+def test_a_broadcast_reaches_every_node_in_order_and_its_sender_too(
     start_nodes: StartNodes,
 ) -> None:
     async def main() -> None:

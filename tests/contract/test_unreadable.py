@@ -76,7 +76,7 @@ async def told(node: Node, channel: str, bad: list[Position], good: list[Positio
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_readers_are_told_and_go_on_behind_it(shared: Shared, kind: str) -> None:
+def test_readers_get_a_gap_for_the_record_and_go_on_after_it(shared: Shared, kind: str) -> None:
     async def main() -> None:
         data, attributes, late = BAD[kind]
         async with shared(1) as (node,):
@@ -106,7 +106,7 @@ def test_readers_are_told_and_go_on_behind_it(shared: Shared, kind: str) -> None
     asyncio.run(main())
 
 
-def test_a_newest_record_that_cannot_be_read_is_where_the_log_ends(
+def test_an_unreadable_newest_record_still_counts_as_the_end_of_the_log(
     shared: Shared,
 ) -> None:
     async def main() -> None:
@@ -141,7 +141,7 @@ def test_a_newest_record_that_cannot_be_read_is_where_the_log_ends(
         "attributes = '[1]'",
     ],
 )
-def test_sqlite_rows_that_somebody_changed(damage: str) -> None:
+def test_readers_get_a_gap_for_sqlite_rows_that_somebody_changed(damage: str) -> None:
     async def main() -> None:
         with TemporaryDirectory() as directory:
             path = Path(directory) / "events.db"

@@ -38,7 +38,9 @@ async def publish(
     return result
 
 
-def test_those_published_with_it_are_stored_and_its_channel_goes_on(shared: Shared) -> None:
+def test_events_published_with_an_unwritable_one_are_stored_and_its_channel_goes_on(
+    shared: Shared,
+) -> None:
     async def main() -> None:
         async with shared(1) as (node,):
             together = ["many.a", "many.bad", "many.bad", "many.bad", "many.z"]
@@ -60,7 +62,7 @@ def test_those_published_with_it_are_stored_and_its_channel_goes_on(shared: Shar
     asyncio.run(main())
 
 
-def test_a_channel_that_redis_cannot_be_asked_about_costs_the_others_nothing(
+def test_a_channel_that_cannot_be_refreshed_at_redis_does_not_disturb_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What is subscribed to is kept from expiring, by one task for all channels."""

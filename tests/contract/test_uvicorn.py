@@ -88,7 +88,9 @@ def test_connections_share_the_listed_state() -> None:
     assert {name: type(getattr(state, name)) for name in STATE} == STATE
 
 
-def test_a_protocol_is_built_as_uvicorn_builds_its_own(server: uvicorn.Server) -> None:
+def test_uvicorn_constructs_a_protocol_class_with_the_listed_arguments(
+    server: uvicorn.Server,
+) -> None:
     protocol: Any = server.config.http_protocol_class
     assert parameters(protocol) == PROTOCOL
 

@@ -93,7 +93,7 @@ def test_it_serves_with_a_read_only_root_and_no_privileges_as_its_own_user_or_an
         ]
 
 
-def test_without_authentication_it_refuses_to_start_until_it_is_told(images: Images) -> None:
+def test_without_authentication_it_starts_only_with_insecure(images: Images) -> None:
     refused = images.run("serve")
     assert refused.returncode == 2
     assert "--insecure" in refused.stderr

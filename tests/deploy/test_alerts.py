@@ -73,7 +73,7 @@ def test_the_rule_in_the_documents_finds_what_was_never_scraped(tmp_path: Path) 
         promtool("test", "rules", tmp_path / "test.json")
 
 
-def test_alertmanager_makes_one_message_of_an_outage_and_keeps_back_what_follows_from_it(
+def test_alertmanager_sends_one_message_for_an_outage_and_holds_back_what_follows_from_it(
     tmp_path: Path,
 ) -> None:
     with Alertmanager(tmp_path, DOCUMENTED["alertmanager.yml"]) as alertmanager:
@@ -98,7 +98,7 @@ def test_alertmanager_makes_one_message_of_an_outage_and_keeps_back_what_follows
         alertmanager.until(f"{told} to be told", lambda groups: sorted(groups, key=len) == told)
 
 
-def test_the_alerts_that_are_kept_back_exist() -> None:
+def test_the_alerts_that_alertmanager_holds_back_exist() -> None:
     for rule in yaml.safe_load(DOCUMENTED["alertmanager.yml"])["inhibit_rules"]:
         for matcher in rule["source_matchers"] + rule["target_matchers"]:
             prefix, several = re.fullmatch(r'alertname =~? "?(\w+)(?:\((.+)\)")?', matcher).groups()  # type: ignore[union-attr]

@@ -70,7 +70,7 @@ def test_lint_finds_nothing_in_it(values: Object) -> None:
     assert "[WARNING]" not in done.stdout
 
 
-def test_every_value_is_changed_by_some_switch_and_every_boolean_has_been_both() -> None:
+def test_some_switch_changes_every_value_and_sets_every_boolean_both_ways() -> None:
     defaults = yaml.safe_load((CHART / "values.yaml").read_text())
     for path, default in leaves(defaults):
         seen = [at(merged(defaults, values), path) for values in ALL.values()]
@@ -158,7 +158,7 @@ def test_every_pod_is_restricted(rendered: dict[str, list[Object]]) -> None:
             assert not any("hostPort" in port for port in container.get("ports", []))
 
 
-def test_selectors_find_the_pods_that_serve_and_not_that_of_the_test(
+def test_selectors_match_the_pods_that_serve_and_not_the_pod_of_the_test(
     rendered: dict[str, list[Object]],
 ) -> None:
     for objects in rendered.values():
@@ -187,7 +187,9 @@ def test_selectors_find_the_pods_that_serve_and_not_that_of_the_test(
             )
 
 
-def test_names_lead_to_what_is_there(rendered: dict[str, list[Object]]) -> None:
+def test_names_in_the_compose_file_refer_to_existing_things(
+    rendered: dict[str, list[Object]],
+) -> None:
     for objects in rendered.values():
         service, deployment = one(objects, "Service"), one(objects, "Deployment")
         names = {
@@ -304,7 +306,7 @@ def test_the_drain_of_the_chart_is_that_of_the_settings() -> None:
     assert ShutdownSettings().model_dump().items() >= DRAIN.items()
 
 
-def test_a_shared_broker_rolls_out_slowly_and_another_ends_first(
+def test_pods_on_a_shared_broker_overlap_in_a_roll_out_and_others_do_not(
     rendered: dict[str, list[Object]],
 ) -> None:
     for name in CI:
@@ -339,7 +341,7 @@ def test_a_changed_configuration_replaces_the_pods() -> None:
     )
 
 
-def test_probes_ask_for_the_broker_until_it_was_there_once(
+def test_probes_include_the_broker_until_the_pod_was_ready_once(
     rendered: dict[str, list[Object]],
 ) -> None:
     for objects in rendered.values():
@@ -358,7 +360,7 @@ def test_probes_ask_for_the_broker_until_it_was_there_once(
         assert schemes == {"HTTPS" if secure else "HTTP"}
 
 
-def test_autoscaling_alone_says_how_many_pods_where_none_are_known(
+def test_the_deployment_has_a_number_of_pods_only_without_autoscaling(
     rendered: dict[str, list[Object]],
 ) -> None:
     for objects in rendered.values():
@@ -367,7 +369,7 @@ def test_autoscaling_alone_says_how_many_pods_where_none_are_known(
 
 
 @pytest.mark.parametrize(("running", "kept"), [(1, 3), (3, 3), (7, 7)])
-def test_an_upgrade_with_autoscaling_keeps_the_pods_that_there_are(
+def test_an_upgrade_with_autoscaling_keeps_the_present_number_of_pods(
     tmp_path: Path, running: int, kept: int
 ) -> None:
     """`helm template` asks no cluster: a copy of the chart has its answer. tests.deploy.__main__
@@ -398,7 +400,7 @@ def test_it_scales_by_connections_and_by_cpu(rendered: dict[str, list[Object]]) 
     ]
 
 
-def test_it_scales_by_connections_alone_unless_told_otherwise(
+def test_it_scales_by_connections_alone_by_default(
     rendered: dict[str, list[Object]],
 ) -> None:
     """A share of the little CPU that is requested by default would be reached by a node that has
@@ -430,7 +432,7 @@ def test_nginx_gives_a_publish_to_one_node_only(rendered: dict[str, list[Object]
     )
 
 
-def test_annotations_of_ones_own_win_over_those_of_the_controller(
+def test_the_user_s_annotations_replace_those_of_the_controller(
     rendered: dict[str, list[Object]],
 ) -> None:
     annotations = one(rendered["alb"], "Ingress")["metadata"]["annotations"]

@@ -204,12 +204,12 @@ MISTAKES: dict[str, tuple[Object, str]] = {
 
 
 @pytest.mark.parametrize("name", UNWORKABLE)
-def test_what_would_not_work_is_refused_with_what_would(name: str) -> None:
+def test_a_configuration_that_cannot_work_is_refused_with_one_that_would(name: str) -> None:
     base, change, told = UNWORKABLE[name]
     assert told in refusal(merged(ci(base), change))
 
 
-def test_an_installation_that_makes_no_keys_is_told_how_to_make_one() -> None:
+def test_the_refusal_of_an_installation_without_keys_says_how_to_make_one() -> None:
     assert "docker run --rm ghcr.io/eventhub/eventhub:0.1.0 key new first" in refusal(
         {"keysSecret": {"create": False}}
     )
@@ -218,11 +218,13 @@ def test_an_installation_that_makes_no_keys_is_told_how_to_make_one() -> None:
 @pytest.mark.parametrize(
     "values", [{"replicas": 2}, {"config": {"workers": 2}}, {"autoscaling": {"enabled": True}}]
 )
-def test_made_keys_change_nothing_about_what_nodes_cannot_share(values: Object) -> None:
+def test_with_keys_made_by_the_chart_nodes_still_cannot_share_the_memory_broker(
+    values: Object,
+) -> None:
     assert "on the memory broker, which" in refusal(values)
 
 
-def test_a_monitor_needs_the_name_of_a_key_beside_made_keys_too() -> None:
+def test_a_service_monitor_needs_the_name_of_a_key_even_if_the_chart_makes_keys() -> None:
     assert "expected serviceMonitor.key.name" in refusal({"serviceMonitor": {"enabled": True}})
 
 
@@ -234,7 +236,7 @@ def test_payloads_that_the_image_may_have_are_taken(payload: str) -> None:
 
 
 @pytest.mark.parametrize("memory", ["384Mi", "0.375Gi", 402653184, "402653184000m", "403M"])
-def test_memory_for_the_history_may_be_given_in_any_unit(memory: str | int) -> None:
+def test_the_memory_limit_may_be_given_in_any_unit(memory: str | int) -> None:
     assert render(merged(ci("memory"), {"resources": {"limits": {"memory": memory}}}))
 
 

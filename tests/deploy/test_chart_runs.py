@@ -166,7 +166,7 @@ def test_helm_test_trusts_the_certificate_of_the_release_and_no_other(
     assert "certificate verify failed" in test.run(server.url).stderr
 
 
-def test_pods_keep_those_who_come_while_the_broker_is_away_and_serve_them_when_it_is_back(
+def test_pods_hold_new_clients_while_the_broker_is_away_and_serve_them_when_it_is_back(
     tmp_path: Path, known: Secrets
 ) -> None:
     objects = render(first(ci("redis")))
@@ -214,7 +214,7 @@ def test_pods_keep_those_who_come_while_the_broker_is_away_and_serve_them_when_i
             server.kill()
 
 
-def test_prometheus_can_read_metrics_with_what_the_monitor_names_and_gives_its_key_to_nobody_else(
+def test_prometheus_reads_metrics_with_the_monitor_s_key_and_sends_it_to_no_other_server(
     serve: Serve, known: Secrets
 ) -> None:
     server, objects = serve("tls")

@@ -74,7 +74,7 @@ def test_every_image_has_a_version() -> None:
     ), images
 
 
-def test_only_this_machine_can_connect_as_nobody_has_to_prove_who_they_are() -> None:
+def test_without_authentication_only_this_machine_can_connect() -> None:
     assert load("deploy/eventhub.yaml")["insecure"] is True
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
     assert len(ports) == 3
@@ -89,7 +89,7 @@ def test_nothing_may_write_into_its_image_or_gain_privileges() -> None:
 
 
 @pytest.mark.parametrize("node", NODES)
-def test_a_node_has_time_to_send_its_clients_away(node: str) -> None:
+def test_the_grace_period_of_a_node_is_longer_than_its_drain(node: str) -> None:
     shutdown = Settings.model_fields["shutdown"].default
     assert (
         int(SERVICES[node]["stop_grace_period"].removesuffix("s"))
@@ -108,7 +108,7 @@ def test_the_configuration_of_the_nodes_is_good() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_everybody_finds_everybody_by_name() -> None:
+def test_services_refer_to_each_other_by_existing_names() -> None:
     addresses = [f"{node}:8000" for node in NODES]
     assert (
         re.findall(r"server (eventhub\S+)", (ROOT / "deploy/nginx.conf").read_text()) == addresses
@@ -123,7 +123,7 @@ def test_everybody_finds_everybody_by_name() -> None:
     assert "listen 8080 default_server;" in (ROOT / "deploy/nginx.conf").read_text()
 
 
-def test_grafana_and_prometheus_look_where_our_files_are() -> None:
+def test_grafana_and_prometheus_are_given_the_mounted_files() -> None:
     (provider,) = load("deploy/grafana/dashboards/eventhub.yaml")["providers"]
     assert provider["options"]["path"] == place("grafana", "./helm/eventhub/files/dashboards")
     assert place("grafana", "./deploy/grafana/dashboards") == "/etc/grafana/provisioning/dashboards"

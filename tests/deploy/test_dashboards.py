@@ -30,7 +30,9 @@ def test_the_files_are_those_of_the_code() -> None:
         assert (DIRECTORY / f"{page.name}.json").read_text() == page.json(), "run `make docs`"
 
 
-def test_their_addresses_stay_and_nothing_is_of_one_grafana(dashboard: dict[str, Any]) -> None:
+def test_dashboards_have_fixed_addresses_and_refer_to_no_particular_grafana(
+    dashboard: dict[str, Any],
+) -> None:
     assert {found["uid"] for found in DASHBOARDS.values()} == {
         "eventhub-operators",
         "eventhub-producers",
@@ -46,7 +48,7 @@ def test_their_addresses_stay_and_nothing_is_of_one_grafana(dashboard: dict[str,
     assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
 
 
-def test_every_panel_says_what_to_do_in_which_unit(dashboard: dict[str, Any]) -> None:
+def test_every_panel_has_a_description_and_a_unit(dashboard: dict[str, Any]) -> None:
     for panel in panels(dashboard):
         assert len(panel["description"]) > 5, panel["title"]
         assert panel["type"] == "table" or panel["fieldConfig"]["defaults"]["unit"], panel["title"]
@@ -68,7 +70,7 @@ def test_panels_are_told_apart_and_do_not_overlap(dashboard: dict[str, Any]) -> 
     assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in found)
 
 
-def test_all_nodes_are_shown_at_first_whether_they_have_a_namespace_or_not(
+def test_dashboards_show_all_nodes_at_first_with_or_without_a_namespace(
     dashboard: dict[str, Any],
 ) -> None:
     variables = {variable["name"]: variable for variable in dashboard["templating"]["list"]}
@@ -80,7 +82,7 @@ def test_all_nodes_are_shown_at_first_whether_they_have_a_namespace_or_not(
     assert "allValue" not in variables["job"], "process_… of other programs would match .*"
 
 
-def test_expressions_name_no_variable_that_is_not_there(dashboard: dict[str, Any]) -> None:
+def test_expressions_use_only_variables_that_exist(dashboard: dict[str, Any]) -> None:
     known = {*VARIABLES, "__rate_interval", "__range", "__interval"}
     for panel in panels(dashboard):
         for target in panel["targets"]:

@@ -40,11 +40,11 @@ def front(
         yield front
 
 
-def test_what_one_publishes_all_receive_at_once_over_every_transport(front: HAProxy) -> None:
+def test_an_event_reaches_all_subscribers_at_once_over_every_transport(front: HAProxy) -> None:
     assert_all_receive_at_once(front.url, front.ws_url)
 
 
-def test_a_streamed_line_is_stored_and_answered_while_the_request_goes_on(front: HAProxy) -> None:
+def test_a_streamed_line_is_stored_and_answered_before_the_request_ends(front: HAProxy) -> None:
     with NdjsonProducer(front.port, "chat.stream") as producer, WsClient(front.ws_url) as client:
         client.subscribe("chat.stream")
         for number in (1, 2, 3):
@@ -60,7 +60,7 @@ def test_a_heartbeat_of_a_silent_stream_arrives(front: HAProxy) -> None:
         next(block for block in blocks if block.comment)
 
 
-def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(
+def test_nodes_see_the_client_s_address_whatever_it_forwards_itself(
     front: HAProxy, nodes: list[EventHubServer]
 ) -> None:
     with raw(front.port, source="127.0.0.5") as sock:
@@ -75,7 +75,7 @@ def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(
     ]
 
 
-def test_who_comes_while_no_node_is_ready_comes_back(tmp_path: Path) -> None:
+def test_clients_that_connect_while_no_node_is_ready_reconnect(tmp_path: Path) -> None:
     with ExitStack() as running:
         redis = running.enter_context(RedisServer(tmp_path / "redis"))
         node = running.enter_context(EventHubServer(tmp_path, NODE.format(redis.url)))
@@ -85,18 +85,18 @@ def test_who_comes_while_no_node_is_ready_comes_back(tmp_path: Path) -> None:
         assert_all_come_back(front.url, 503)
 
 
-def test_who_comes_when_the_only_node_has_just_died_comes_back(tmp_path: Path) -> None:
+def test_clients_that_connect_just_after_the_only_node_died_reconnect(tmp_path: Path) -> None:
     with EventHubServer(tmp_path) as node, HAProxy(tmp_path / "haproxy", [node]) as front:
         node.kill()  # no check has found it yet
         assert_all_come_back(front.url, 503)
 
 
-def test_who_is_not_answered_comes_back(tmp_path: Path) -> None:
+def test_clients_that_got_no_answer_reconnect(tmp_path: Path) -> None:
     with HAProxy(tmp_path / "haproxy", [Failing()]) as front:
         assert_all_come_back(front.url, 502)
 
 
-def test_what_a_node_says_itself_stays_as_it_is(tmp_path: Path) -> None:
+def test_the_proxy_passes_a_node_s_own_503_on_unchanged(tmp_path: Path) -> None:
     with HAProxy(tmp_path / "haproxy", [Failing(STOPPING)]) as front:
         for path in ("/v1/sse?channel=chat.a", "/v1/types"):
             answer = http.get(front.url + path)

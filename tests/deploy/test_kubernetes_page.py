@@ -100,7 +100,7 @@ def test_its_commands_install_and_upgrade_with_all_that_is_needed() -> None:
         assert render(reduce(merged, given, {}))
 
 
-def test_a_later_file_alone_goes_back_to_the_keys_that_were_made() -> None:
+def test_an_upgrade_without_the_first_values_file_makes_the_chart_s_keys_valid_again() -> None:
     assert "EVENTHUB_AUTH__KEYS" in str(one(render(files()["nodes.yaml"]), "Deployment"))
     assert "EVENTHUB_AUTH__KEYS" not in str(
         one(render(merged(files()["values.yaml"], files()["nodes.yaml"])), "Deployment")

@@ -53,7 +53,9 @@ def assert_limits_are_shown(shown: str, workers: int = 1) -> None:
     assert all(float(line.split()[1]) > 0 for line in lines)
 
 
-def test_the_limits_and_what_is_used_of_them_are_shown(hub: EventHubServer) -> None:
+def test_the_command_of_the_operations_page_shows_the_limits_and_their_use(
+    hub: EventHubServer,
+) -> None:
     assert_limits_are_shown(run(LOOK, hub))
 
 
@@ -81,7 +83,7 @@ def in_pod(commands: str, directory: Path) -> str:
 
 
 @pytest.mark.parametrize("pod", [False, True], ids=["host", "pod"])
-def test_a_backup_of_a_running_server_is_restored_and_readers_are_told_what_it_does_not_hold(
+def test_a_backup_of_a_running_server_is_restored_and_readers_beyond_it_get_a_gap(
     tmp_path: Path,
     pod: bool,  # noqa: FBT001
 ) -> None:
@@ -125,7 +127,7 @@ def test_a_backup_that_fails_does_not_say_ok(tmp_path: Path, pod: bool) -> None:
         assert not list(tmp_path.glob("backup-*.db")), "it would be the newest, and be restored"
 
 
-def test_a_restored_file_belongs_to_whom_its_directory_belongs_to(tmp_path: Path) -> None:
+def test_a_restored_file_belongs_to_the_owner_of_its_directory(tmp_path: Path) -> None:
     if os.getuid() == 0:
         os.chown(tmp_path, 65532, 65532)
     (tmp_path / "backup-20260101T000000.db").touch()
@@ -168,7 +170,7 @@ def test_redis_takes_its_settings_and_a_node_runs_on_it(tmp_path: Path) -> None:
             publish(server)
 
 
-def test_what_is_set_in_the_kernel_is_there_to_be_set() -> None:
+def test_the_kernel_settings_of_the_operations_page_exist() -> None:
     (settings,) = re.findall(r"^```ini\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     names = re.findall(r"^(net\S+) = ", settings, re.MULTILINE)
     assert len(names) == 3
@@ -239,7 +241,7 @@ def test_the_unit_waits_for_the_drain_and_has_the_files_that_the_guide_names() -
     assert said["KillMode"] == "mixed", "a worker would get a second signal, and end at once"
 
 
-def test_haproxy_is_told_the_open_files_that_it_needs() -> None:
+def test_haproxy_may_open_the_files_that_its_maxconn_needs() -> None:
     text = Path("deploy/haproxy.cfg").read_text()
     (connections,) = re.findall(r"maxconn (\d+)", text)
     (limit,) = re.findall(r"LimitNOFILE=(\d+)", text)

@@ -71,7 +71,7 @@ def fired(prometheus: Prometheus) -> set[str]:
 
 
 @pytest.mark.timeout(600)
-def test_every_alert_fires_at_nodes_in_its_trouble_and_every_panel_and_runbook_has_data(
+def test_every_alert_fires_for_its_fault_and_every_panel_and_runbook_has_data(
     scene: Scene,
 ) -> None:
     prometheus = scene.prometheus

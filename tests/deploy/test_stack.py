@@ -68,7 +68,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         )
 
 
-def test_what_one_publishes_all_receive_at_once_over_every_transport(stack: Stack) -> None:
+def test_an_event_reaches_all_subscribers_at_once_over_every_transport(stack: Stack) -> None:
     assert_all_receive_at_once(stack.front.url, stack.front.ws_url)
 
 
@@ -96,7 +96,7 @@ def test_a_streamed_line_arrives_before_the_request_ends(stack: Stack, method: s
         publisher.join(10)
 
 
-def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(stack: Stack) -> None:
+def test_nodes_see_the_client_s_address_whatever_it_forwards_itself(stack: Stack) -> None:
     with raw(stack.front.port, source="127.0.0.5") as sock:
         head = (
             f"Host: 127.0.0.1:{stack.front.port}\r\nX-Forwarded-For: 192.0.2.7\r\n"
@@ -110,7 +110,7 @@ def test_the_nodes_see_who_the_client_is_whatever_it_says_itself(stack: Stack) -
     ]
 
 
-def test_a_page_of_another_name_gets_nothing(stack: Stack) -> None:
+def test_a_request_for_a_host_that_is_not_listed_is_refused(stack: Stack) -> None:
     assert (
         http.get(f"{stack.front.url}/v1/types", headers={"Host": "rebound.example"}).status_code
         == 421
@@ -123,7 +123,7 @@ def test_a_page_of_another_name_gets_nothing(stack: Stack) -> None:
     )
 
 
-def test_pages_may_publish_and_pages_of_others_may_not(stack: Stack) -> None:
+def test_pages_of_the_server_may_publish_and_foreign_pages_may_not(stack: Stack) -> None:
     url = f"{stack.front.url}/v1/channels/chat.page"
     assert http.post(url, json=MESSAGE, headers={"Origin": stack.front.url}).status_code == 201
     assert (
@@ -184,7 +184,7 @@ def test_nodes_that_are_killed_lose_nothing_and_clients_resume_at_the_other(stac
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 @pytest.mark.parametrize(("answer", "status"), [(b"", 502), (STOPPING, 503)])
-def test_what_may_have_been_stored_is_not_sent_to_another_node(
+def test_a_publish_that_may_have_been_stored_is_not_sent_to_another_node(
     tmp_path: Path, method: str, answer: bytes, status: int
 ) -> None:
     nodes = Failing(answer), Failing(answer)
@@ -196,7 +196,7 @@ def test_what_may_have_been_stored_is_not_sent_to_another_node(
         assert sum(node.taken for node in nodes) == 1
 
 
-def test_who_comes_to_a_node_that_is_about_to_stop_is_served_by_the_other(
+def test_clients_of_a_node_that_is_about_to_stop_are_served_by_the_other(
     stack: Stack, tmp_path: Path
 ) -> None:
     stopping = Failing(STOPPING)
@@ -211,7 +211,7 @@ def test_who_comes_to_a_node_that_is_about_to_stop_is_served_by_the_other(
     assert stopping.taken
 
 
-def test_a_node_that_is_not_there_is_passed_over(stack: Stack, tmp_path: Path) -> None:
+def test_a_node_that_is_down_is_skipped_by_the_proxy(stack: Stack, tmp_path: Path) -> None:
     with Nginx(tmp_path, [free_port(), stack.nodes[0].port]) as front:
         answers = {
             http.post(f"{front.url}/v1/channels/chat.over", json=MESSAGE).status_code
@@ -220,17 +220,17 @@ def test_a_node_that_is_not_there_is_passed_over(stack: Stack, tmp_path: Path) -
         assert answers == {201}
 
 
-def test_who_comes_while_no_node_is_there_comes_back(tmp_path: Path) -> None:
+def test_clients_that_connect_while_no_node_runs_reconnect(tmp_path: Path) -> None:
     with Nginx(tmp_path, [free_port(), free_port()]) as front:
         assert_all_come_back(front.url, 502)
 
 
-def test_who_is_not_answered_comes_back(tmp_path: Path) -> None:
+def test_clients_that_got_no_answer_reconnect(tmp_path: Path) -> None:
     with Nginx(tmp_path, [Failing().port, Failing().port]) as front:
         assert_all_come_back(front.url, 502)
 
 
-def test_what_a_node_says_itself_stays_as_it_is(tmp_path: Path) -> None:
+def test_the_proxy_passes_a_node_s_own_503_on_unchanged(tmp_path: Path) -> None:
     with Nginx(tmp_path, [Failing(STOPPING).port, Failing(STOPPING).port]) as front:
         for path in ("/v1/sse?channel=chat.a", "/v1/types"):
             answer = http.get(front.url + path)

@@ -56,7 +56,7 @@ def test_the_targets_are_those_that_can_be_run() -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_nothing_of_the_corpus_is_a_surprise(name: str) -> None:
+def test_the_corpus_raises_no_unexpected_error(name: str) -> None:
     inputs = corpus(name)
     assert inputs
     for data in [b"", *inputs]:
@@ -64,7 +64,7 @@ def test_nothing_of_the_corpus_is_a_surprise(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_no_variation_of_the_corpus_is_a_surprise(name: str) -> None:
+def test_variations_of_the_corpus_raise_no_unexpected_error(name: str) -> None:
     inputs, dice = corpus(name), random.Random(name)
     for _ in range(VARIATIONS):
         TARGETS[name](varied(inputs, dice))

@@ -136,7 +136,7 @@ def command(
 # What no node wrote
 
 
-def test_forged_messages_end_no_node_and_fail_no_request(
+def test_forged_messages_between_nodes_end_no_node_and_fail_no_request(
     redis: RedisServer, nodes: list[EventHubServer]
 ) -> None:
     blocks = [
@@ -171,7 +171,7 @@ def test_forged_messages_end_no_node_and_fail_no_request(
 # Connections
 
 
-def test_those_of_all_nodes_are_listed_at_any(nodes: list[EventHubServer]) -> None:
+def test_any_node_lists_the_connections_of_all_nodes(nodes: list[EventHubServer]) -> None:
     with (
         connect(nodes[0], token("lis", jti="t1")) as first,
         connect(nodes[1], token("lis", jti="t2")) as second,
@@ -261,7 +261,9 @@ def test_streams_are_connections_too_and_the_list_can_be_cut(nodes: list[EventHu
         ("DELETE", "blocks"),
     ],
 )
-def test_only_operators_may(nodes: list[EventHubServer], method: str, path: str) -> None:
+def test_only_operators_may_use_the_admin_interface(
+    nodes: list[EventHubServer], method: str, path: str
+) -> None:
     fields: dict[str, Any] = {"GET": {}, "DELETE": {"params": {"subject": "x"}}}.get(
         method, {"json": {"subject": "x"}}
     )
@@ -292,7 +294,7 @@ def test_a_server_without_authentication_has_no_admin_interface(hub: EventHubSer
         {"subject": "a", "for": "1"},
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_a_block_request_that_makes_no_sense_is_refused(
     nodes: list[EventHubServer], fields: dict[str, Any]
 ) -> None:
     assert command(nodes[0], "blocks", 400, **fields)["code"] == "invalid_request"
@@ -312,7 +314,7 @@ def ended(client: WsClient) -> tuple[int, str]:
     return code, last
 
 
-def test_a_principal_is_disconnected_at_all_nodes_and_may_come_back(
+def test_a_principal_is_disconnected_at_all_nodes_and_may_reconnect(
     nodes: list[EventHubServer],
 ) -> None:
     with (
@@ -329,7 +331,7 @@ def test_a_principal_is_disconnected_at_all_nodes_and_may_come_back(
         pass
 
 
-def test_a_blocked_principal_is_ended_and_stays_out_at_all_nodes_until_it_is_let_in(
+def test_a_blocked_principal_is_disconnected_and_refused_at_all_nodes_until_it_is_unblocked(
     nodes: list[EventHubServer],
 ) -> None:
     with connect(nodes[1], token("out")) as client:
@@ -369,14 +371,14 @@ def test_one_token_is_blocked_and_not_its_principal_s_others(nodes: list[EventHu
     command(nodes[0], "blocks", 204, "DELETE", token="lost")
 
 
-def test_a_key_is_blocked(nodes: list[EventHubServer]) -> None:
+def test_an_api_key_can_be_blocked(nodes: list[EventHubServer]) -> None:
     command(nodes[1], "blocks", 201, key="slow")
     answer = http.post(f"{nodes[0].url}/v1/channels/logs.a", content="1", headers=bearer(SLOW))
     assert (answer.status_code, answer.json()["code"]) == (403, "revoked")
     command(nodes[0], "blocks", 204, "DELETE", key="slow")
 
 
-def test_a_node_that_begins_later_is_told_who_is_shut_out(
+def test_a_node_that_starts_later_learns_the_blocks(
     start: Start, nodes: list[EventHubServer]
 ) -> None:
     command(nodes[0], "blocks", 201, subject="late")
@@ -397,7 +399,7 @@ def refusals(node: EventHubServer, limit: str) -> float:
     )
 
 
-def test_a_principal_has_so_many_connections_and_others_have_theirs(
+def test_each_principal_has_its_own_limit_of_connections(
     nodes: list[EventHubServer],
 ) -> None:
     before = refusals(nodes[0], "connections_per_principal")
@@ -434,7 +436,7 @@ def head(
     return "\r\n".join([*lines, "", ""]).encode()
 
 
-def test_a_body_that_ends_after_its_principal_was_shut_out_or_its_token_has_ended_is_not_stored(
+def test_a_body_that_ends_after_its_principal_was_blocked_or_its_token_ended_is_not_stored(
     nodes: list[EventHubServer],
 ) -> None:
     soon = token(
@@ -457,7 +459,7 @@ def test_a_body_that_ends_after_its_principal_was_shut_out_or_its_token_has_ende
     )
 
 
-def test_bodies_that_come_slowly_at_once_are_counted_as_if_they_had_come_quickly(
+def test_bodies_that_arrive_slowly_side_by_side_are_charged_like_quick_ones(
     nodes: list[EventHubServer],
 ) -> None:
     before = len(
@@ -489,7 +491,7 @@ def test_bodies_that_come_slowly_at_once_are_counted_as_if_they_had_come_quickly
     assert statuses.count(b"201") == (after - before) / 100 <= 1
 
 
-def test_a_stream_that_nobody_reads_the_answer_of_ends_with_its_principal(
+def test_a_stream_whose_answer_nobody_reads_ends_when_its_principal_is_disconnected(
     nodes: list[EventHubServer],
 ) -> None:
     with raw(nodes[0].port, receive_buffer=4096) as sock:
@@ -507,7 +509,7 @@ def test_a_stream_that_nobody_reads_the_answer_of_ends_with_its_principal(
         assert len(stored) < 200, "ten a second are taken, and none any more"
 
 
-def test_a_stranger_s_body_is_not_read_for_the_operators_interface(
+def test_the_admin_interface_reads_no_body_without_an_operator_s_credential(
     nodes: list[EventHubServer],
 ) -> None:
     with raw(nodes[0].port) as sock:
@@ -521,7 +523,7 @@ def test_a_stranger_s_body_is_not_read_for_the_operators_interface(
     )
 
 
-def test_operators_send_json_as_curl_does_and_cannot_shut_themselves_out(
+def test_operators_may_send_json_as_curl_does_and_cannot_block_themselves(
     nodes: list[EventHubServer],
 ) -> None:
     form = {**OPERATOR_HEADERS, "Content-Type": "application/x-www-form-urlencoded"}
@@ -545,7 +547,7 @@ def publish(node: EventHubServer, credential: str, channel: str = "chat.rate") -
     ).status_code
 
 
-def test_what_a_principal_may_publish_is_counted_at_all_nodes_together(
+def test_the_publish_rate_of_a_principal_is_counted_over_all_nodes(
     nodes: list[EventHubServer],
 ) -> None:
     ben = token("ben")
@@ -564,7 +566,7 @@ def test_what_a_principal_may_publish_is_counted_at_all_nodes_together(
     assert sum(refusals(node, "publish_rate") for node in nodes) >= statuses.count(429)
 
 
-def test_a_refusal_says_when_to_come_back_and_coming_back_then_is_allowed(
+def test_a_refusal_says_when_to_retry_and_a_retry_then_succeeds(
     nodes: list[EventHubServer],
 ) -> None:
     with connect(nodes[0], token("eve")) as client:
@@ -585,7 +587,9 @@ def test_a_refusal_says_when_to_come_back_and_coming_back_then_is_allowed(
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
 
 
-def test_a_stream_is_slowed_and_refused_nothing(nodes: list[EventHubServer]) -> None:
+def test_a_stream_over_its_rate_is_slowed_and_nothing_is_refused(
+    nodes: list[EventHubServer],
+) -> None:
     begin, waits = time.monotonic(), refusals(nodes[1], "publish_rate")
     lines = "".join(f"{number}\n" for number in range(8))
     headers = {**bearer(SLOW), "Content-Type": "application/x-ndjson"}

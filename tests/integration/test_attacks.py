@@ -150,7 +150,7 @@ def endings(socks: list[socket.socket], data: bytes, seconds: float) -> list[byt
     ],
     ids=["refused", "refused and closed", "chunks", "not read", "line breaks", "too large"],
 )
-def test_what_is_sent_behind_an_answer_keeps_no_connection_and_the_answer_is_seen(
+def test_bytes_sent_after_an_answer_keep_no_connection_open_and_the_answer_arrives(
     start: Start, begun: bytes, more: bytes, status: int
 ) -> None:
     hub = start(CHANNELS + "limits: {keep_alive_seconds: 2}")
@@ -166,7 +166,7 @@ def test_what_is_sent_behind_an_answer_keeps_no_connection_and_the_answer_is_see
         assert all(answer.count(b"HTTP/1.1") == 1 for answer in answers)
 
 
-def test_a_small_body_may_come_behind_the_answer_and_the_connection_is_kept(start: Start) -> None:
+def test_a_small_body_may_arrive_after_the_answer_and_the_connection_is_kept(start: Start) -> None:
     hub = start(CHANNELS)
     with raw(hub.port) as sock:
         for _ in range(3):
@@ -208,7 +208,7 @@ def authorized(name: str, length: int, path: str = "/v1/channels/chat.a") -> byt
     )
 
 
-def test_bodies_under_way_count_among_the_connections_of_their_principal(start: Start) -> None:
+def test_unfinished_bodies_count_among_the_connections_of_their_principal(start: Start) -> None:
     hub = start(GUARDED.replace("body_seconds: 3", "body_seconds: 30"))
     with attacked(hub, 120), ExitStack() as stack:  # 20 bodies are 80 MiB
         held = [stack.enter_context(raw(hub.port, source=FOE)) for _ in range(20)]
@@ -240,7 +240,7 @@ def test_bodies_under_way_count_among_the_connections_of_their_principal(start: 
             time.sleep(0.02)  # between looks at another process
 
 
-def test_a_body_that_an_operator_does_not_end_is_given_up(start: Start) -> None:
+def test_an_operator_s_body_that_does_not_end_is_given_up(start: Start) -> None:
     hub = start(GUARDED.replace("body_seconds: 3", "body_seconds: 1"))
     with attacked(hub, 20), raw(hub.port, source=FOE) as sock:
         sock.sendall(authorized("root", 4000, "/v1/admin/blocks") + b"{")
@@ -309,7 +309,7 @@ def test_a_flood_of_connections_ends_at_the_limit_of_its_address(start: Start) -
         assert refused == 700
 
 
-def test_a_node_without_descriptors_keeps_those_it_has_and_comes_back(start: Start) -> None:
+def test_a_node_without_free_descriptors_keeps_its_connections_and_recovers(start: Start) -> None:
     hub = start(CHANNELS + "limits: {connections_per_address: 1000}")
     assert hub.process is not None
     with attacked(hub, 20), WsClient(f"{hub.ws_url}?channel=chat.a") as early:
@@ -332,7 +332,7 @@ def test_a_node_without_descriptors_keeps_those_it_has_and_comes_back(start: Sta
             time.sleep(0.02)  # between looks at another process
 
 
-def test_full_watchers_of_one_channel_cost_nobody_anything_and_hear_of_its_members_once_they_read(
+def test_watchers_with_full_buffers_disturb_nobody_and_get_the_members_once_they_read(
     start: Start,
 ) -> None:
     config = (
@@ -464,7 +464,7 @@ def test_pipelined_requests_are_bounded(start: Start) -> None:
         flood(socks, b"GET /v1/types HTTP/1.1\r\nHost: localhost\r\n\r\n" * 200, 3)
 
 
-def test_compressed_bombs_are_inflated_to_the_limit_and_no_further(start: Start) -> None:
+def test_a_compressed_message_is_inflated_up_to_the_limit_and_no_further(start: Start) -> None:
     hub = start(CHANNELS + "compression: true")
     pack = zlib.compressobj(wbits=-15)
     bomb = pack.compress(bytes(50_000_000)) + pack.flush(zlib.Z_SYNC_FLUSH)[:-4]

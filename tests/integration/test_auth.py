@@ -171,7 +171,7 @@ def test_a_websocket_with_a_bad_credential_is_not_opened(server: EventHubServer)
             )
 
 
-def test_a_bad_credential_in_a_message_is_an_answer_and_changes_nothing(
+def test_a_bad_credential_in_an_auth_message_is_answered_and_changes_nothing(
     server: EventHubServer, channel: Channel
 ) -> None:
     with in_header(server, ana()) as client:
@@ -281,7 +281,7 @@ def test_a_principal_without_the_grant_is_forbidden(
         assert code(http.get(path, headers=none)) == (403, "forbidden")
 
 
-def test_curl_can_do_it(server: EventHubServer, channel: Channel) -> None:
+def test_curl_can_make_the_requests_of_operators(server: EventHubServer, channel: Channel) -> None:
     url = f"{server.url}/v1/channels/{channel('chat')}"
     for arguments in (
         ["--oauth2-bearer", BACKEND, url],
@@ -310,7 +310,7 @@ def test_metrics_are_for_operators(server: EventHubServer) -> None:
 # Strangers
 
 
-def test_strangers_may_do_what_the_channel_type_allows_to_anyone(
+def test_anonymous_clients_may_do_what_the_channel_type_allows(
     server: EventHubServer, channel: Channel
 ) -> None:
     opened, closed = channel("open"), channel("chat")
@@ -391,7 +391,7 @@ def test_a_websocket_is_warned_and_ends_with_its_token(
     at_once(scenario, servers.values())
 
 
-def test_a_token_that_lives_shorter_than_the_warning_is_warned_of_at_half_its_life(
+def test_expiring_comes_at_half_the_life_of_a_token_that_is_shorter_than_the_warning(
     servers: dict[str, EventHubServer],
 ) -> None:
     def scenario(server: EventHubServer) -> None:
@@ -474,7 +474,7 @@ def test_a_stream_is_warned_and_ends_with_its_token(
     at_once(scenario, product(servers.values(), paths))
 
 
-def test_a_stream_of_a_producer_ends_with_its_token_and_says_what_is_stored(
+def test_a_producer_s_stream_ends_with_its_token_and_says_what_is_stored(
     servers: dict[str, EventHubServer],
     channel: Channel,
 ) -> None:
@@ -551,7 +551,9 @@ def theirs(number: int = 1, **more: Any) -> str:
 
 
 @pytest.mark.parametrize("lane", LANES)
-def test_many_that_come_before_the_keys_are_served_after_one_fetch(start: Start, lane: str) -> None:
+def test_many_clients_that_arrive_before_the_key_set_are_served_after_one_fetch(
+    start: Start, lane: str
+) -> None:
     with JwksServer(jwk("RS256", "1", 1)) as issuer:
         issuer.open.clear()
         server = start(fetching(issuer), lane, ready=503)
@@ -653,7 +655,7 @@ def test_while_the_key_set_is_away_clients_are_told_to_come_back_until_it_is_the
         client.until("authenticated")
 
 
-def test_a_key_that_the_issuer_adds_is_found_and_one_that_it_takes_away_is_bad(
+def test_a_key_that_the_issuer_adds_is_found_and_one_that_it_removes_is_refused(
     start: Start,
 ) -> None:
     with JwksServer(jwk("RS256", "1", 1)) as issuer:
@@ -676,7 +678,7 @@ def test_a_key_that_the_issuer_adds_is_found_and_one_that_it_takes_away_is_bad(
         )  # until it may be asked again
 
 
-def test_strangers_who_name_keys_and_leave_do_no_harm(start: Start) -> None:
+def test_clients_that_name_unknown_keys_and_leave_disturb_nobody(start: Start) -> None:
     with JwksServer(jwk("RS256", "1", 1)) as issuer:
         issuer.open.clear()
         server = start(fetching(issuer), ready=503)

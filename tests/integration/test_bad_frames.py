@@ -95,7 +95,7 @@ def test_a_binary_message_closes_with_4415(lane_hub: EventHubServer) -> None:
         assert closed.value.rcvd.code == 4415
 
 
-def test_an_unknown_channel_in_the_address_is_told_and_closes_with_4404(
+def test_an_unknown_channel_in_the_address_gets_an_error_and_closes_with_4404(
     lane_hub: EventHubServer,
 ) -> None:
     with WsClient(f"{lane_hub.ws_url}?channel=nope.a") as client:
@@ -189,7 +189,7 @@ def test_a_bad_handshake_is_a_problem_document(
     assert json.loads(body)["code"] == code
 
 
-def test_a_websocket_by_plain_http_is_a_problem_document(hub: EventHubServer) -> None:
+def test_a_plain_http_request_for_a_websocket_gets_a_problem_document(hub: EventHubServer) -> None:
     response = http.get(hub.url + "/v1/ws")
     assert (response.status_code, response.json()["code"], response.headers["upgrade"]) == (
         426,
@@ -204,7 +204,7 @@ def test_garbage_instead_of_http_is_refused(hub: EventHubServer) -> None:
         assert exactly(sock, 12) == b"HTTP/1.1 400"
 
 
-def test_a_client_that_only_sends_is_stopped_and_not_buffered_without_bound(start: Start) -> None:
+def test_replies_to_a_client_that_only_sends_are_bounded(start: Start) -> None:
     hub = start("limits: {buffer_bytes: 65536, commands: 1000000}")
     flood = masked(b'{"type":"nope","ref":"' + b"r" * 60 + b'"}') * 1000
     with upgrade(hub.port, receive_buffer=4096) as sock:

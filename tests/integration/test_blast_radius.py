@@ -163,7 +163,7 @@ def is_about_the_model(error: dict[str, Any], kind: str) -> None:
     assert "secret" not in json.dumps(error)
 
 
-def test_a_publish_behind_a_token_whose_key_is_looked_for_ends_nothing(
+def test_a_publish_right_after_a_token_whose_key_is_being_fetched_is_served(
     server: EventHubServer, others: None
 ) -> None:
     with WsClient(server.ws_url) as client:
@@ -186,7 +186,7 @@ def test_a_publish_behind_a_token_whose_key_is_looked_for_ends_nothing(
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_model_that_fails_refuses_its_event_and_costs_nothing_else(
+def test_a_payload_model_that_fails_only_refuses_its_event(
     server: EventHubServer, others: None, kind: str
 ) -> None:
     url, good = f"{server.url}/v1/channels/rash.{kind}", {"raises": "nothing"}
@@ -236,7 +236,9 @@ def test_the_log_has_the_tracebacks_and_no_more_than_one_a_second_of_a_type(
     assert metric(server.url, "eventhub_faults_total") == 0, "a model's fault is not the server's"
 
 
-def test_a_thousand_others_notice_nothing(server: EventHubServer) -> None:
+def test_payload_models_that_fail_change_nothing_for_a_thousand_other_clients(
+    server: EventHubServer,
+) -> None:
     async def main() -> None:
         crowd = Crowd(server.port)
         await crowd.add("json.crowd", [None] * 1000)

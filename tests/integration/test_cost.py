@@ -45,7 +45,7 @@ def credential(**claims: Any) -> str:
     return token(sub="ana", channels={"publish": [">"]}, **claims)
 
 
-def test_a_stranger_may_send_small_messages_and_is_told_which_setting_says_so(
+def test_a_client_without_a_credential_may_send_small_messages_and_the_error_names_the_setting(
     quiet: EventHubServer,
 ) -> None:
     with upgrade(quiet.port) as sock:
@@ -59,7 +59,7 @@ def test_a_stranger_may_send_small_messages_and_is_told_which_setting_says_so(
         assert close_code(sock) == 4413
 
 
-def test_who_has_said_who_it_is_may_send_large_ones_at_once(quiet: EventHubServer) -> None:
+def test_an_authenticated_client_may_send_large_messages_at_once(quiet: EventHubServer) -> None:
     with upgrade(quiet.port) as sock:
         auth = {"type": "auth", "token": credential()}
         sock.sendall(
@@ -72,7 +72,7 @@ def test_who_has_said_who_it_is_may_send_large_ones_at_once(quiet: EventHubServe
         ]
 
 
-def test_where_strangers_may_publish_to_some_type_they_may_send_as_much_as_others(
+def test_anonymous_clients_that_may_publish_may_send_messages_of_full_size(
     start: Start,
 ) -> None:
     hub = start(OPEN)
@@ -90,7 +90,7 @@ def packed(message: bytes) -> bytes:
     return bytes(head)
 
 
-def test_what_is_unpacked_is_what_counts(start: Start) -> None:
+def test_compressed_messages_are_charged_by_their_unpacked_size(start: Start) -> None:
     hub = start("{compression: true, limits: {commands: 20}}")
     bomb = packed(b'{"type":"ping","x":[' + b"[]," * 21_000 + b"1]}")
     assert len(bomb) < 200

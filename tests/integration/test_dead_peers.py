@@ -80,7 +80,7 @@ def eventually(condition: Callable[[], object], why: str) -> None:
 
 
 @pytest.mark.parametrize("busy", [True, False], ids=["busy", "quiet"])
-def test_clients_that_stand_still_are_found_and_learn_of_it_when_they_go_on(
+def test_stopped_clients_are_disconnected_and_see_it_when_they_continue(
     start: Start, tmp_path: Path, *, busy: bool
 ) -> None:
     hub = start(CONFIG)
@@ -118,7 +118,7 @@ def test_clients_that_stand_still_are_found_and_learn_of_it_when_they_go_on(
 
 @pytest.mark.parametrize("busy", [True, False], ids=["busy", "quiet"])
 @in_loop
-async def test_a_client_behind_a_proxy_that_swallows_everything_is_found(
+async def test_a_client_that_hangs_behind_a_proxy_that_reads_everything_is_disconnected(
     start: Start, *, busy: bool
 ) -> None:
     hub = await asyncio.to_thread(start, CONFIG)

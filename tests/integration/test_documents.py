@@ -54,7 +54,9 @@ def said(line: str, hub: EventHubServer) -> dict[str, object]:
     return answer
 
 
-def test_an_operator_shuts_somebody_out_as_the_protocol_says(hub: EventHubServer) -> None:
+def test_an_operator_blocks_a_principal_with_the_command_of_the_protocol_page(
+    hub: EventHubServer,
+) -> None:
     assert said(curl("PROTOCOL.md", "/v1/admin/blocks"), hub)["disconnected"] == 0
     blocks = http.get(
         f"{hub.url}/v1/admin/blocks", headers={"Authorization": f"Bearer {OPERATOR}"}
@@ -66,7 +68,7 @@ def test_an_operator_changes_the_level_of_the_log_as_the_page_says(hub: EventHub
     assert list(said(curl("docs/tracing.md", "/v1/admin/log"), hub)["nodes"].values()) == ["debug"]  # type: ignore[attr-defined]  # JSON
 
 
-def test_a_channel_is_followed_by_curl_as_the_protocol_says(hub: EventHubServer) -> None:
+def test_the_curl_command_of_the_protocol_page_follows_a_channel(hub: EventHubServer) -> None:
     line = curl("PROTOCOL.md", "/ndjson?since=-20").partition(" | jq ")[0]
     http.post(
         f"{hub.url}/v1/channels/logs.api", json={"level": "info", "message": "followed"}

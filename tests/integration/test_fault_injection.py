@@ -292,12 +292,12 @@ def test_every_place_has_an_injection_or_a_reason() -> None:
 
 
 @pytest.mark.parametrize("name", INJECTIONS)
-def test_nobody_else_notices(name: str) -> None:
+def test_an_injected_fault_disturbs_no_other_client(name: str) -> None:
     with structlog.testing.capture_logs():  # which renders no tracebacks
         asyncio.run(injected(name))
 
 
-def test_a_callback_that_raises_costs_its_own_connection_alone(
+def test_a_callback_that_raises_ends_only_its_own_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each in turn, on one node: whatever a fault left behind disturbs nobody in the next turn

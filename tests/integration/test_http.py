@@ -68,9 +68,7 @@ TRAILER = (
 @pytest.mark.parametrize(
     "packets", [1, 2, 0], ids=["in one packet", "in another", "in one byte a packet"]
 )
-def test_fields_behind_the_body_are_ignored(
-    served: EventHubServer, path: str, packets: int
-) -> None:
+def test_trailer_fields_are_ignored(served: EventHubServer, path: str, packets: int) -> None:
     for number in range(2):
         whole = chunked(path, [b"%d" % number], "X-Forwarded-For: 7.7.7.7", trailer=TRAILER) + END
         at = whole.index(b"\r\n0\r\n") + 5
@@ -94,7 +92,7 @@ def test_fields_behind_the_body_are_ignored(
     assert [line["client"] for line in lines] == ["7.7.7.7"] * 2
 
 
-def test_a_credential_behind_the_body_is_none(served: EventHubServer) -> None:
+def test_a_credential_in_a_trailer_is_ignored(served: EventHubServer) -> None:
     whole = chunked(
         "/v1/channels/closed.a",
         [b"1"],
@@ -104,7 +102,7 @@ def test_a_credential_behind_the_body_is_none(served: EventHubServer) -> None:
     assert [answer.status for answer in asked(served.port, whole)] == [401]
 
 
-def test_a_connection_that_a_trailer_asks_to_close_is_closed_behind_the_answer(
+def test_connection_close_in_a_trailer_closes_the_connection_after_the_answer(
     served: EventHubServer, path: str
 ) -> None:
     (answer,) = asked(
@@ -136,9 +134,7 @@ def test_a_length_behind_the_body_is_refused(
 @pytest.mark.parametrize(
     "what", [b"X: " + b"a" * 1_000_000, b"X: a\r\n" * 20_000], ids=["a field", "fields"]
 )
-def test_fields_behind_the_body_have_a_bound(
-    served: EventHubServer, path: str, what: bytes
-) -> None:
+def test_trailer_fields_are_bounded(served: EventHubServer, path: str, what: bytes) -> None:
     got = said(served.port, chunked(path, [b"1"], trailer=what)[:200_000])
     assert answers(got)[0].status == 431
     assert stored(served, path) == []
@@ -208,7 +204,7 @@ def test_a_head_below_its_bounds_is_answered(served: EventHubServer) -> None:
         "/nothing",
     ],
 )
-def test_an_address_has_so_many_parameters_whatever_it_is(
+def test_the_number_of_query_parameters_is_bounded_for_every_path(
     served: EventHubServer, method: str, address: str
 ) -> None:
     (answer,) = asked(
@@ -218,7 +214,7 @@ def test_an_address_has_so_many_parameters_whatever_it_is(
     assert refused(answer, "more than 256 parameters")
 
 
-def test_an_operator_is_known_before_a_query_is_looked_at(served: EventHubServer) -> None:
+def test_an_operator_is_authenticated_before_the_query_is_checked(served: EventHubServer) -> None:
     for method, address in (("GET", "connections?limit=x"), ("DELETE", "blocks?nobody=x")):
         (answer,) = asked(served.port, head(method, f"/v1/admin/{address}", "Connection: close"))
         assert answer.status == 401
@@ -228,7 +224,7 @@ def test_an_operator_is_known_before_a_query_is_looked_at(served: EventHubServer
 
 
 @pytest.mark.parametrize("half_close", [False, True])
-def test_a_body_in_tiny_chunks_is_taken_whole_and_so_is_what_follows(
+def test_a_body_in_tiny_chunks_is_read_whole_and_the_next_request_is_answered(
     served: EventHubServer, path: str, *, half_close: bool
 ) -> None:
     body = [b" "] * 60_000
@@ -285,7 +281,7 @@ BODY = b"1\r\n7\r\n0\r\n\r\n"
         (["Content-Length: 1", ": a"], b"7", "header token"),
     ],
 )
-def test_what_is_framed_wrongly_is_answered_and_nothing_of_it_is_stored(
+def test_a_request_with_wrong_framing_gets_an_error_and_nothing_of_it_is_stored(
     served: EventHubServer, path: str, fields: list[str], body: bytes, word: str
 ) -> None:
     for parts in ((head("POST", path, *fields) + body,), (head("POST", path, *fields), body)):
@@ -331,7 +327,7 @@ def test_chunk_sizes_have_no_sign_and_a_stream_says_where_it_ended(
         ),
     ],
 )
-def test_what_is_no_request_of_ours_is_answered(
+def test_a_request_that_is_not_served_here_is_refused_with_a_reason(
     served: EventHubServer, request_: bytes, word: str
 ) -> None:
     (answer,) = asked(served.port, request_)
@@ -364,7 +360,7 @@ def test_a_tunnel_is_refused(served: EventHubServer) -> None:
     "behind",
     [b"\0garbage\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", head("POST", "/", "Content-Length: x")],
 )
-def test_what_comes_before_something_that_is_no_request_is_answered(
+def test_requests_before_malformed_bytes_are_answered(
     served: EventHubServer, path: str, behind: bytes
 ) -> None:
     got = asked(served.port, post(path, b"1") + chunked(path, [b"2"]) + behind)
@@ -372,7 +368,7 @@ def test_what_comes_before_something_that_is_no_request_is_answered(
     assert stored(served, path) == [1, 2]
 
 
-def test_more_requests_than_may_wait_are_refused_behind_the_answers(
+def test_a_pipelined_request_beyond_the_limit_is_refused_after_the_other_answers(
     served: EventHubServer, path: str
 ) -> None:
     got = asked(served.port, b"".join(post(path, b"%d" % number) for number in range(100)))
@@ -469,7 +465,7 @@ UPGRADES = [
 @pytest.mark.parametrize(
     "pieces", [1, 2, 0], ids=["in one packet", "the body in another", "in one byte a packet"]
 )
-def test_a_request_whose_upgrade_is_declined_is_answered_as_if_it_had_none(
+def test_a_request_with_a_declined_upgrade_is_answered_as_if_the_header_were_absent(
     served: EventHubServer, path: str, upgrade: list[str], pieces: int
 ) -> None:
     ndjson = "Content-Type: application/x-ndjson"
@@ -503,7 +499,7 @@ def test_http_1_0_has_no_upgrade(served: EventHubServer, path: str) -> None:
     assert answer.status == 426
 
 
-def test_a_websocket_may_be_one_of_several_protocols_that_are_offered(
+def test_an_upgrade_may_offer_other_protocols_beside_websocket(
     served: EventHubServer,
 ) -> None:
     with raw(served.port) as sock:
@@ -535,7 +531,9 @@ def test_a_handshake_that_is_refused_is_answered_although_the_client_goes_on_sen
 # Half-closed connections
 
 
-def test_a_client_that_ends_its_half_gets_what_is_due(served: EventHubServer, path: str) -> None:
+def test_a_client_that_closes_its_sending_half_gets_the_answers_that_are_due(
+    served: EventHubServer, path: str
+) -> None:
     (answer,) = asked(served.port, post(path, b"1"), half_close=True)
     assert answer.status == 201
     (answer,) = asked(
@@ -549,7 +547,7 @@ def test_a_client_that_ends_its_half_gets_what_is_due(served: EventHubServer, pa
     assert stored(served, path) == [1, 2, 3, 4]
 
 
-def test_an_empty_body_has_its_end_before_that_of_the_half(
+def test_an_empty_body_ends_before_the_client_s_half_does(
     served: EventHubServer, path: str
 ) -> None:
     empty = head("POST", path, "Content-Type: application/x-ndjson", "Content-Length: 0")
@@ -559,7 +557,9 @@ def test_an_empty_body_has_its_end_before_that_of_the_half(
     assert refused(answer, "expected JSON")
 
 
-def test_an_answer_that_waits_for_the_disk_comes_to_who_ended_its_half(tmp_path: Path) -> None:
+def test_a_client_that_closed_its_sending_half_gets_an_answer_that_waited_for_the_disk(
+    tmp_path: Path,
+) -> None:
     with EventHubServer(
         tmp_path, f"broker: sqlite:///{tmp_path}/events.db\nchannels: {{open: {{}}}}\n"
     ) as hub:
@@ -586,7 +586,7 @@ def test_a_body_that_ends_too_early_is_answered_and_not_stored(
     assert stored(served, path) == []
 
 
-def test_of_a_stream_that_ends_too_early_whole_lines_are_stored_and_it_is_told(
+def test_of_a_stream_that_ends_too_early_whole_lines_are_stored_and_the_answer_says_so(
     served: EventHubServer, path: str
 ) -> None:
     begun = chunked(path, [b"1\n2\n3"], "Content-Type: application/x-ndjson").removesuffix(
@@ -598,14 +598,16 @@ def test_of_a_stream_that_ends_too_early_whole_lines_are_stored_and_it_is_told(
     assert stored(served, path) == [1, 2]
 
 
-def test_a_head_that_ends_too_early_is_answered_and_silence_is_not(served: EventHubServer) -> None:
+def test_a_head_that_ends_too_early_gets_an_answer_and_an_empty_connection_none(
+    served: EventHubServer,
+) -> None:
     (answer,) = asked(served.port, b"GET /livez HTTP/1.1\r\nHo", half_close=True)
     assert refused(answer, "head")
     assert said(served.port, half_close=True) == b""
 
 
 @pytest.mark.parametrize("transport", ["sse", "ndjson"])
-def test_a_reader_that_ends_its_half_reads_on_and_one_that_has_gone_is_found_out(
+def test_a_reader_that_closes_its_sending_half_reads_on_and_one_that_has_gone_is_noticed(
     served: EventHubServer, path: str, transport: str
 ) -> None:
     with WsClient(f"{served.ws_url}") as watcher:
@@ -627,7 +629,7 @@ def test_a_reader_that_ends_its_half_reads_on_and_one_that_has_gone_is_found_out
 
 
 @pytest.mark.parametrize("space", [" ", "\t", " \t  "])
-def test_white_space_around_a_value_is_no_part_of_it(
+def test_white_space_around_a_header_value_is_not_part_of_it(
     served: EventHubServer, asgi_hub: EventHubServer, path: str, space: str
 ) -> None:
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -652,7 +654,7 @@ def test_white_space_around_a_value_is_no_part_of_it(
         assert event["attributes"] == {"type": "t", "traceparent": trace}
 
 
-def test_white_space_around_what_decides_is_no_part_of_it(
+def test_white_space_around_a_header_that_decides_is_not_part_of_its_value(
     served: EventHubServer, path: str
 ) -> None:
     with raw(served.port) as sock:
@@ -672,7 +674,9 @@ def test_white_space_around_what_decides_is_no_part_of_it(
 @pytest.mark.parametrize(
     "coding", ["Identity", "IDENTITY", "identity, identity", " identity ,Identity", ""]
 )
-def test_content_that_is_not_coded_is_taken(served: EventHubServer, path: str, coding: str) -> None:
+def test_a_body_with_content_encoding_identity_is_accepted(
+    served: EventHubServer, path: str, coding: str
+) -> None:
     (answer,) = asked(
         served.port, post(path, b"1", f"Content-Encoding: {coding}", "Connection: close")
     )
@@ -680,7 +684,9 @@ def test_content_that_is_not_coded_is_taken(served: EventHubServer, path: str, c
 
 
 @pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP", "identity, gzip", "zstd"])
-def test_content_that_is_coded_is_refused(served: EventHubServer, path: str, coding: str) -> None:
+def test_a_body_with_a_content_encoding_is_refused(
+    served: EventHubServer, path: str, coding: str
+) -> None:
     (answer,) = asked(
         served.port, post(path, b"1", f"Content-Encoding: {coding}", "Connection: close")
     )
@@ -740,7 +746,7 @@ def test_http_1_0_gets_the_progress_of_a_stream_without_chunks(
     assert json.loads(answer.body.splitlines()[-1])["accepted"] == 2
 
 
-def test_http_1_0_keeps_a_connection_where_it_asks_for_that_and_the_length_is_known(
+def test_http_1_0_keeps_a_connection_on_request_if_the_length_is_known(
     served: EventHubServer, path: str
 ) -> None:
     kept = "Connection: Keep-Alive"
@@ -760,7 +766,7 @@ def test_http_1_0_keeps_a_connection_where_it_asks_for_that_and_the_length_is_kn
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
 @pytest.mark.parametrize("what", ["", "/sse", "/ndjson", "/none"])
-def test_head_has_no_body_and_no_coding_of_one(
+def test_an_answer_to_head_has_no_body_and_no_transfer_encoding(
     served: EventHubServer, path: str, version: str, what: str
 ) -> None:
     got = said(served.port, head("HEAD", path + what, "Connection: close", version=version))
@@ -769,7 +775,7 @@ def test_head_has_no_body_and_no_coding_of_one(
     assert b"transfer-encoding" not in got.lower()
 
 
-def test_who_waits_for_100_gets_it_or_the_answer_and_then_nothing_can_be_mistaken(
+def test_a_client_that_expects_100_gets_it_or_the_answer_and_no_later_bytes_are_misread(
     served: EventHubServer, path: str
 ) -> None:
     waits = head("POST", path, "Content-Length: 1", "Expect: 100-Continue")
@@ -828,7 +834,7 @@ def test_a_full_node_closes_the_connection_that_has_waited_longest_and_nobody_is
         )
 
 
-def test_an_address_that_is_full_makes_room_among_its_own(start: Start) -> None:
+def test_a_full_client_address_closes_an_idle_connection_of_its_own(start: Start) -> None:
     hub = start("limits: {connections_per_address: 2}")
     with ExitStack() as stack:
         other = stack.enter_context(raw(hub.port, source="127.0.0.5"))
@@ -840,7 +846,7 @@ def test_an_address_that_is_full_makes_room_among_its_own(start: Start) -> None:
         ask(other)
 
 
-def test_connections_that_are_in_use_make_no_room(start: Start) -> None:
+def test_connections_in_use_are_not_closed_to_make_room(start: Start) -> None:
     hub = start("limits: {connections: 5}\nheartbeat: 1")
     with ExitStack() as stack:
         for number in range(5):

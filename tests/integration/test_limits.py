@@ -43,7 +43,7 @@ def refused(answer: bytes) -> tuple[bytes, str, bool]:
     return head[9:12], json.loads(body)["code"], b"\r\nretry-after: 1" in head.lower()
 
 
-def test_a_full_node_says_so_whatever_is_sent_and_serves_again_when_there_is_room(
+def test_a_full_node_answers_503_whatever_is_sent_and_serves_again_when_there_is_room(
     start: Start,
 ) -> None:
     hub = start("limits: {connections: 3}")
@@ -94,7 +94,9 @@ def test_a_full_node_is_alive_and_can_be_scraped_but_is_not_ready(start: Start) 
             )
 
 
-def test_those_who_watch_a_full_node_ask_soon_and_make_way_for_who_does(start: Start) -> None:
+def test_health_probes_of_a_full_node_must_ask_soon_and_silent_ones_are_replaced(
+    start: Start,
+) -> None:
     hub = start("limits: {connections: 3}")
     with ExitStack() as stack:
         for _ in range(3):
@@ -113,7 +115,7 @@ def test_those_who_watch_a_full_node_ask_soon_and_make_way_for_who_does(start: S
             assert refused(everything(silent[-1])) == (b"503", "node_full", True), "it never asked"
 
 
-def test_who_asks_a_full_node_for_metrics_and_does_not_read_them_keeps_no_place(
+def test_a_scraper_of_a_full_node_that_does_not_read_loses_its_place(
     start: Start,
 ) -> None:
     types = ", ".join(f"t{number}: {{payload: json}}" for number in range(150))
@@ -146,7 +148,7 @@ def test_who_asks_a_full_node_for_metrics_and_does_not_read_them_keeps_no_place(
             )
 
 
-def test_an_address_with_too_many_connections_is_told_what_to_do(start: Start) -> None:
+def test_the_error_for_too_many_connections_of_an_address_names_the_setting(start: Start) -> None:
     hub = start("limits: {connections_per_address: 3}")
     with ExitStack() as stack:
         stack.enter_context(upgrade(hub.port))
@@ -164,7 +166,7 @@ def test_an_address_with_too_many_connections_is_told_what_to_do(start: Start) -
 
 
 @pytest.mark.parametrize("lane", ["fast", "asgi"])
-def test_behind_a_proxy_each_client_has_a_share_of_its_own(start: Start, lane: str) -> None:
+def test_behind_a_trusted_proxy_each_client_has_its_own_limit(start: Start, lane: str) -> None:
     hub = start("proxies: [127.0.0.1]\nlimits: {connections_per_address: 2}", lane=lane)
     ana, bo = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
     stream = f"{hub.url}/v1/channels/chat.a/sse"
@@ -192,7 +194,9 @@ def test_behind_a_proxy_each_client_has_a_share_of_its_own(start: Start, lane: s
 
 
 @pytest.mark.parametrize("lane", ["fast", "asgi"])
-def test_a_client_is_one_however_a_proxy_writes_its_address(start: Start, lane: str) -> None:
+def test_a_client_is_counted_once_however_a_proxy_writes_its_address(
+    start: Start, lane: str
+) -> None:
     """A proxy whose socket is of both families forwards IPv4 addresses as `::ffff:203.0.113.9`, its
     neighbour's among them.
     """
@@ -236,7 +240,9 @@ def test_a_trusted_proxy_may_have_as_many_connections_as_it_needs(start: Start) 
 
 
 @pytest.mark.parametrize("lane", ["fast", "asgi"])
-def test_a_client_that_is_too_fast_is_read_later_and_loses_nothing(start: Start, lane: str) -> None:
+def test_a_client_over_the_frame_limit_is_throttled_and_loses_nothing(
+    start: Start, lane: str
+) -> None:
     hub = start("limits: {commands: 50}", lane=lane)
     with WsClient(hub.ws_url) as client:
         client.until("hello")
@@ -247,7 +253,7 @@ def test_a_client_that_is_too_fast_is_read_later_and_loses_nothing(start: Start,
         assert 1.8 < time.monotonic() - begun < 30, "a hundred at once, the rest at fifty a second"
 
 
-def test_control_frames_and_fragments_count_as_messages_do(start: Start) -> None:
+def test_control_frames_and_fragments_count_like_messages(start: Start) -> None:
     hub = start("limits: {commands: 50}")
     fragments = (
         masked(b'{"type":"ping"}', final=False)
@@ -268,7 +274,7 @@ def test_control_frames_and_fragments_count_as_messages_do(start: Start) -> None
             assert time.monotonic() - begun > 0.9
 
 
-def test_who_has_flooded_is_still_there_and_in_time_for_heartbeats(start: Start) -> None:
+def test_a_client_that_flooded_stays_connected_and_answers_heartbeats_in_time(start: Start) -> None:
     hub = start("heartbeat: 1\nlimits: {commands: 20}")
     with WsClient(hub.ws_url) as client:
         for number in range(120):  # four seconds' worth
@@ -276,7 +282,7 @@ def test_who_has_flooded_is_still_there_and_in_time_for_heartbeats(start: Start)
         assert [client.until("pong")["ref"] for number in range(120)] == list(range(120))
 
 
-def test_a_client_that_has_gone_while_it_was_held_is_forgotten(start: Start) -> None:
+def test_a_client_that_leaves_while_it_is_throttled_is_forgotten(start: Start) -> None:
     hub = start("heartbeat: 1\nlimits: {commands: 1}")
     with upgrade(hub.port) as sock:
         sock.sendall(masked(b"", opcode=9) * 5000)
@@ -285,7 +291,7 @@ def test_a_client_that_has_gone_while_it_was_held_is_forgotten(start: Start) -> 
 
 
 @pytest.mark.parametrize("lane", ["fast", "asgi"])
-def test_a_websocket_that_wants_nothing_is_closed(start: Start, lane: str) -> None:
+def test_a_websocket_that_sends_no_first_message_is_closed(start: Start, lane: str) -> None:
     hub = start("limits: {first_frame_seconds: 3}", lane=lane)
     with (
         WsClient(hub.ws_url) as mute,
@@ -308,7 +314,7 @@ def test_a_websocket_that_wants_nothing_is_closed(start: Start, lane: str) -> No
                 pass
 
 
-def test_pings_are_no_message_for_which_a_mute_client_is_kept(start: Start) -> None:
+def test_pongs_do_not_count_as_the_first_message(start: Start) -> None:
     hub = start("limits: {first_frame_seconds: 1}")
     with upgrade(hub.port) as sock:
         sock.sendall(masked(b"", opcode=9))
@@ -332,7 +338,9 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServ
         masked(b'{"type":', final=False) + masked(b"mid", opcode=9),
     ],
 )
-def test_a_message_that_begins_must_end(impatient: EventHubServer, begun: bytes) -> None:
+def test_a_message_that_is_not_complete_in_time_closes_the_connection(
+    impatient: EventHubServer, begun: bytes
+) -> None:
     with upgrade(impatient.port, "?channel=chat.a") as sock:
         sock.sendall(begun)
         assert close_code(sock) == 4408

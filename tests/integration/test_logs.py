@@ -80,7 +80,7 @@ def test_the_lines_of_a_connection_have_the_name_that_hello_says(debugged: Event
     assert (closed["reason"], 0 <= closed["seconds"] < 60) == ("client, 1000", True)
 
 
-def test_closed_is_the_last_line_of_a_connection_that_was_cut(debugged: EventHubServer) -> None:
+def test_the_last_log_line_of_a_cut_connection_is_closed(debugged: EventHubServer) -> None:
     with upgrade(debugged.port, "?channel=chat.cut") as sock:
         hello, _ = (json.loads(frame(sock)[1]) for _ in range(2))
     assert [line["event"] for line in story(debugged, hello["session"])] == [
@@ -112,7 +112,7 @@ def test_streams_have_names_too(debugged: EventHubServer, transport: str) -> Non
     assert (own[-1]["transport"], own[-1]["reason"]) == (transport, "gone")
 
 
-def test_a_producer_s_stream_has_a_name(debugged: EventHubServer) -> None:
+def test_the_log_lines_of_a_producer_s_stream_have_its_session(debugged: EventHubServer) -> None:
     http.post(
         f"{debugged.url}/v1/channels/chat.a",
         content="1\n",
@@ -138,7 +138,7 @@ def test_a_connection_that_the_server_ends_is_closed_with_the_code(
     assert story(debugged, session)[-1]["reason"] == "unsupported_media_type"
 
 
-def test_a_reader_s_gap_is_a_line(debugged: EventHubServer) -> None:
+def test_a_gap_of_a_reader_is_logged(debugged: EventHubServer) -> None:
     ids = [
         http.post(f"{debugged.url}/v1/channels/chat.gap", json=number).json()["id"]
         for number in range(3)
@@ -156,7 +156,7 @@ def test_a_reader_s_gap_is_a_line(debugged: EventHubServer) -> None:
     )
 
 
-def test_a_publish_s_line_has_its_trace(debugged: EventHubServer) -> None:
+def test_the_log_line_of_a_publish_has_its_trace_id(debugged: EventHubServer) -> None:
     for content_type in ("application/json", "application/x-ndjson"):
         http.post(
             f"{debugged.url}/v1/channels/chat.t",
@@ -238,7 +238,9 @@ def test_an_operator_changes_the_level_at_all_nodes(start: Start, tmp_path: Path
         assert changes == [("root", "debug"), ("root", "warning")]
 
 
-def test_only_operators_see_and_change_it_and_only_to_what_is_a_level(start: Start) -> None:
+def test_only_operators_see_and_change_the_log_level_and_only_to_a_level_that_exists(
+    start: Start,
+) -> None:
     hub = start(config())
     for method, body in (("GET", None), ("PUT", {"level": "debug"})):
         answer = http.request(method, f"{hub.url}/v1/admin/log", json=body)
@@ -303,7 +305,7 @@ def nats(directory: Path) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("lane", "broker"), [("fast", memory), ("asgi", memory), ("fast", redis), ("fast", nats)],
 )  # fmt: skip
-def test_no_payload_no_credential_and_no_query_is_in_what_is_written_at_level_debug(
+def test_no_payload_no_credential_and_no_query_is_logged_at_level_debug(
     start: Start, lane: str, broker: Any, tmp_path: Path
 ) -> None:
     token = jwt.encode(

@@ -139,7 +139,7 @@ def test_connections_are_counted_when_they_open_and_while_they_are_open(start: S
     } == dict.fromkeys(transports, 2)
 
 
-def test_what_a_producer_waits_is_measured_for_requests_and_websockets(start: Start) -> None:
+def test_the_time_that_producers_wait_is_measured_for_requests_and_websockets(start: Start) -> None:
     hub = start()
     count = 'eventhub_publish_seconds_count{type="chat"}'
     assert post(hub, "chat.a", '{"sender":"a","text":"b"}') == 201
@@ -175,7 +175,7 @@ def test_the_memory_broker_s_history_is_measured_against_its_bound(start: Start)
         assert held < metric(hub.url, "eventhub_history_bytes") <= bound
 
 
-def test_a_broker_that_is_lost_and_found_shows_and_so_does_readiness(
+def test_metrics_and_readiness_show_that_a_broker_is_lost_and_found_again(
     start: Start, tmp_path: Path
 ) -> None:
     with RedisServer(tmp_path / "redis") as redis:
@@ -217,7 +217,7 @@ def test_the_process_shows_what_it_takes(start: Start) -> None:
         )
 
 
-def test_a_loop_that_is_kept_shows_late(start: Start) -> None:
+def test_a_blocked_event_loop_shows_in_the_delay_metric(start: Start) -> None:
     hub = start()
     assert hub.process is not None
     late = 'eventhub_loop_delay_seconds_bucket{le="0.25"}'

@@ -85,7 +85,7 @@ def test_a_killed_server_that_comes_back_loses_nothing(server: Server) -> None:
     assert [reader.gaps for each in nodes for reader in each.readers.values() if reader.gaps] == []
 
 
-def test_a_wiped_storage_is_a_reset_for_every_reader(server: Server) -> None:
+def test_wiped_storage_causes_a_reset_gap_for_every_reader(server: Server) -> None:
     nodes, books = [node(server.url), node(server.url)], Books()
 
     async def harm() -> None:
@@ -101,7 +101,7 @@ def test_a_wiped_storage_is_a_reset_for_every_reader(server: Server) -> None:
             assert len({place.epoch for place, _ in reader.events}) == 2
 
 
-def test_a_stream_that_an_operator_deletes_is_a_reset(server: Server) -> None:
+def test_deleting_a_nats_stream_causes_a_reset_gap(server: Server) -> None:
     nodes, books = [node(server.url), node(server.url)], Books()
 
     async def harm() -> None:
@@ -113,7 +113,7 @@ def test_a_stream_that_an_operator_deletes_is_a_reset(server: Server) -> None:
     assert all(reader.gaps for each in nodes for reader in each.readers.values())
 
 
-def test_a_log_that_lost_its_tail_and_grew_again_is_not_taken_for_the_old_one(
+def test_positions_of_a_lost_tail_are_recognised_after_the_log_has_grown_again(
     server: Server,
 ) -> None:
     """What a machine's power loss does: acknowledged events are gone, their sequences are used
@@ -228,7 +228,7 @@ def test_without_a_server_it_says_so_and_turns_ready_when_one_comes(server: Serv
     asyncio.run(on_nodes([each], scenario))
 
 
-def test_a_fault_of_the_listener_costs_the_connection_and_the_channel_is_told() -> None:
+def test_a_fault_of_the_listener_ends_the_connection_and_reports_a_gap_of_the_channel() -> None:
     each = broker(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}", timeout=30)
     delivered: asyncio.Queue[bytes] = asyncio.Queue()
     gaps: asyncio.Queue[str] = asyncio.Queue()
@@ -296,7 +296,7 @@ def test_a_server_without_jetstream_is_not_ready() -> None:
         plain.remove()
 
 
-def test_a_login_is_used_and_a_wrong_one_is_not_repeated_to_anyone() -> None:
+def test_a_login_is_used_and_a_wrong_password_appears_in_no_message() -> None:
     server = Server("--user", "ana", "--pass", "p@ss").start()
     right, wrong = (
         node(server.url.replace("//", "//ana:p%40ss@")),
@@ -342,7 +342,9 @@ def test_tls_is_used_and_insisted_on(tmp_path: Path, server: Server) -> None:
         safe.remove()
 
 
-def test_a_lost_announcement_that_none_follows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_announcement_is_noticed_even_if_no_other_follows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What a leader does that dies between storing and announcing."""
     each, books = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}"), Books()
 
@@ -360,7 +362,7 @@ def test_a_lost_announcement_that_none_follows_is_found(monkeypatch: pytest.Monk
     assert books.faults([each]) == CLEAN
 
 
-def test_a_server_that_has_not_caught_up_does_not_say_what_has_expired() -> None:
+def test_a_server_that_has_not_caught_up_reports_nothing_as_expired() -> None:
     """Under load, the replica of a killed server reads for others again before it has what they
     have.
     """
@@ -381,7 +383,7 @@ def test_a_server_that_has_not_caught_up_does_not_say_what_has_expired() -> None
     asyncio.run(on_nodes([each], scenario))
 
 
-def test_full_storage_is_said(tmp_path: Path) -> None:
+def test_full_storage_at_nats_is_named_in_the_error(tmp_path: Path) -> None:
     settings = tmp_path / "nats.conf"
     settings.write_text("jetstream { max_file_store: 200000 }")
     server = Server("-c", str(settings)).start()
@@ -458,7 +460,7 @@ def test_a_thousand_subscribed_channels() -> None:
     asyncio.run(main())
 
 
-def test_an_event_too_large_for_the_server_is_refused_and_leaves_the_others_alone() -> None:
+def test_an_event_too_large_for_the_broker_is_refused_and_the_others_are_stored() -> None:
     each = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}", timeout=30)
 
     async def scenario() -> None:

@@ -49,7 +49,7 @@ def send(port: int, line: bytes) -> None:
 @pytest.mark.parametrize(
     "line", [b"PUB %s \xff 2\r\n{}", b"HPUB %s 4 4\r\nNATS"], ids=["reply", "headers"]
 )
-def test_a_message_that_the_client_library_cannot_read_costs_one_connection_and_nothing_else(
+def test_a_message_that_the_client_library_cannot_read_ends_only_the_broker_connection(
     line: bytes,
 ) -> None:
     server, prefix = nats_servers.single(), secrets.token_hex(4)
@@ -81,7 +81,7 @@ def test_a_message_that_the_client_library_cannot_read_costs_one_connection_and_
     asyncio.run(main())
 
 
-def test_who_waits_hears_at_once_that_the_client_library_reads_no_more() -> None:
+def test_waiting_calls_fail_at_once_when_the_client_library_stops_reading() -> None:
     server, subject = nats_servers.single(), secrets.token_hex(4)
 
     async def scenario(link: NatsLink) -> None:
@@ -99,7 +99,7 @@ def test_who_waits_hears_at_once_that_the_client_library_reads_no_more() -> None
     asyncio.run(linked(server.port, scenario))
 
 
-def test_a_peer_that_takes_nothing_makes_no_call_wait_but_for_its_time() -> None:
+def test_a_broker_that_reads_nothing_holds_each_call_no_longer_than_its_time_limit() -> None:
     """None waits for a place in the client library's queue, where it would be beyond every time
     limit and cancellation.
     """

@@ -36,7 +36,7 @@ channels:
 """
 
 
-def test_a_node_that_restarts_without_its_log_tells_every_reader(start: Start) -> None:
+def test_after_a_restart_without_the_log_every_reader_gets_a_gap(start: Start) -> None:
     """On one node and in memory, so that the judge is seen to find what is lost, and gaps to
     explain it.
     """
@@ -56,7 +56,7 @@ def test_a_node_that_restarts_without_its_log_tells_every_reader(start: Start) -
     asyncio.run(scenario())
 
 
-def test_a_node_on_sqlite_that_is_killed_again_and_again_loses_nothing_and_nobody_notices(
+def test_a_node_on_sqlite_that_is_killed_again_and_again_loses_nothing_and_causes_no_gap(
     start: Start,
 ) -> None:
     async def scenario() -> None:
@@ -159,7 +159,7 @@ def run(
     return running
 
 
-def test_nodes_that_are_killed_lose_nothing_and_nobody_notices(
+def test_killing_nodes_loses_nothing_and_causes_no_gap(
     nodes: list[EventHubServer], record: Callable[[Books], None]
 ) -> None:
     async def harm(running: Trial) -> None:
@@ -184,7 +184,7 @@ def test_a_rolling_restart_of_all_nodes_loses_nothing(
     assert run(nodes, record, harm).books().gaps == 0
 
 
-def test_a_broker_that_is_killed_and_comes_back_is_no_gap(
+def test_a_broker_that_is_killed_and_comes_back_with_its_log_causes_no_gap(
     nodes: list[EventHubServer], backend: Backend, record: Callable[[Books], None]
 ) -> None:
     async def harm(running: Trial) -> None:
@@ -198,7 +198,7 @@ def test_a_broker_that_is_killed_and_comes_back_is_no_gap(
     assert run(nodes, record, harm).books().gaps == 0
 
 
-def test_a_broker_that_comes_back_empty_is_told_to_every_reader(
+def test_when_a_broker_comes_back_empty_every_reader_gets_a_gap(
     nodes: list[EventHubServer], backend: Backend, record: Callable[[Books], None]
 ) -> None:
     async def harm(running: Trial) -> None:
@@ -212,7 +212,7 @@ def test_a_broker_that_comes_back_empty_is_told_to_every_reader(
 
 
 @pytest.mark.parametrize("fault", ["cut", "stall", "half_close"])
-def test_a_connection_between_node_and_broker_that_fails_is_no_gap(
+def test_a_failing_connection_between_node_and_broker_causes_no_gap(
     start: Start, backend: Backend, fault: str, record: Callable[[Books], None]
 ) -> None:
     async def scenario() -> Trial:
@@ -284,7 +284,7 @@ async def publish_in_vain(node: EventHubServer) -> None:
         assert answer.headers["retry-after"]
 
 
-def test_members_are_counted_over_all_nodes_and_those_of_a_killed_one_vanish(
+def test_members_are_counted_over_all_nodes_and_those_of_a_killed_node_leave(
     nodes: list[EventHubServer],
 ) -> None:
     def members(node: EventHubServer) -> list[str]:
@@ -315,9 +315,7 @@ def test_members_are_counted_over_all_nodes_and_those_of_a_killed_one_vanish(
         until([], nodes)
 
 
-def test_what_strangers_publish_on_a_brokers_topics_ends_no_node(
-    start: Start, tmp_path: Path
-) -> None:
+def test_foreign_messages_on_the_broker_s_topics_end_no_node(start: Start, tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis") as redis:
         hub = start(CONFIG.format(broker=redis.url))
         with WsClient(hub.ws_url) as client:

@@ -38,7 +38,7 @@ def test_the_openapi_document_describes_publishing(hub: EventHubServer) -> None:
     assert http.get(f"{hub.url}/docs").status_code == 200
 
 
-def test_types_serve_their_schemas(hub: EventHubServer) -> None:
+def test_each_channel_type_serves_its_schemas(hub: EventHubServer) -> None:
     types = {kind["name"]: kind for kind in http.get(f"{hub.url}/v1/types").json()["types"]}
     assert types["chat"] == {
         "name": "chat", "payload": "chat", "history": {"events": 500, "age": 86400.0},
@@ -119,7 +119,7 @@ UPGRADE = {
 }  # fmt: skip
 
 
-def test_a_name_that_may_have_been_rebound_is_not_answered_to(start: Start) -> None:
+def test_a_host_that_may_have_been_rebound_is_refused(start: Start) -> None:
     for lane in ("fast", "asgi"):
         hub = start("origins: [https://events.example]", lane=lane)
         for path in (
@@ -175,7 +175,7 @@ def test_listening_beyond_loopback_without_authentication_is_refused(tmp_path: P
     assert "Traceback" not in done.stderr
 
 
-def test_a_configuration_that_cannot_be_used_is_told_and_starts_nothing(tmp_path: Path) -> None:
+def test_a_configuration_that_cannot_be_used_is_reported_and_starts_nothing(tmp_path: Path) -> None:
     (tmp_path / "eventhub.yaml").write_text("chanels: {}")
     for command in ("check", "serve"):
         done = run(tmp_path, command)
@@ -184,7 +184,7 @@ def test_a_configuration_that_cannot_be_used_is_told_and_starts_nothing(tmp_path
         assert "Traceback" not in done.stderr
 
 
-def test_a_port_in_use_is_told_and_ends_the_server(hub: EventHubServer, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_and_ends_the_server(hub: EventHubServer, tmp_path: Path) -> None:
     done = run(tmp_path, "serve", "--port", str(hub.port))
     assert done.returncode == 2
     assert "Address already in use; choose others with --host and --port" in done.stderr
@@ -278,7 +278,7 @@ def test_the_preflight_of_a_page_that_is_not_listed_is_refused_and_logged(start:
 @pytest.mark.parametrize(
     "path", ["/", "/livez", "/v1/types", "/v1/channels/chat.a", "/v1/channels/chat.a/sse"]
 )
-def test_head_is_get_without_a_body(hub: EventHubServer, path: str) -> None:
+def test_head_has_the_headers_of_get_and_no_body(hub: EventHubServer, path: str) -> None:
     response = http.head(hub.url + path)
     assert (response.status_code, response.content) == (200, b"")
 
@@ -309,7 +309,7 @@ def test_a_head_over_the_limit_is_refused_however_it_arrives(start: Start) -> No
     assert http.get(f"{hub.url}/livez", headers={"a": "x" * 40_000}).status_code == 431
 
 
-def test_a_head_that_does_not_come_is_given_up(start: Start) -> None:
+def test_a_head_that_is_not_complete_in_time_is_given_up(start: Start) -> None:
     hub = start("limits: {head_seconds: 0.5}")
     with raw(hub.port) as silent, raw(hub.port) as slow:
         slow.sendall(b"GET /livez HTTP/1.1\r\nHo")
@@ -324,7 +324,7 @@ def test_a_misspelt_or_repeated_parameter_is_refused(hub: EventHubServer, query:
         assert (response.status_code, response.json()["code"]) == (400, "invalid_request")
 
 
-def test_presence_that_is_not_kept_is_told(hub: EventHubServer) -> None:
+def test_presence_of_a_channel_type_without_presence_is_404(hub: EventHubServer) -> None:
     with WsClient(hub.ws_url) as client:
         told = client.subscribe("logs.a", presence=True, member="ana")
         assert (told["count"], told["members"]) == (0, [])
@@ -339,7 +339,7 @@ def test_a_model_beside_the_configuration_is_found(start: Start) -> None:
     assert post(hub, "trades.a", '{"price":[]}') == 422
 
 
-def test_what_curl_users_get_wrong_is_explained(hub: EventHubServer) -> None:
+def test_common_mistakes_with_curl_are_explained(hub: EventHubServer) -> None:
     url = f"{hub.url}/v1/channels/chat.a"
     cases = {
         "multipart/form-data": http.post(url, files={"sender": b"ana"}),
@@ -373,7 +373,7 @@ def answers(sock: socket.socket) -> bytes:
     return got
 
 
-def test_requests_that_follow_each_other_at_once_are_all_answered(hub: EventHubServer) -> None:
+def test_pipelined_requests_are_all_answered(hub: EventHubServer) -> None:
     body = b'{"sender":"a","text":"' + b"x" * 40_000 + b'"}'
     post_ = (
         b"POST /v1/channels/iot.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
@@ -414,7 +414,7 @@ def test_a_handshake_with_a_strange_address_is_refused(start: Start) -> None:
     assert "Traceback" not in hub.log.read_text()
 
 
-def test_an_upgrade_behind_an_unanswered_request_never_mixes_with_its_answer(
+def test_an_upgrade_after_an_unanswered_request_waits_for_its_answer(
     hub: EventHubServer,
 ) -> None:
     with raw(hub.port) as sock:

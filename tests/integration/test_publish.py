@@ -107,9 +107,7 @@ def test_attributes_are_encoded_as_cloudevents_binding_does(
     )
 
 
-def test_a_cloudevent_in_structured_mode_is_not_taken_for_data(
-    hub: EventHubServer, channel: Channel
-) -> None:
+def test_a_cloudevent_in_structured_mode_is_refused(hub: EventHubServer, channel: Channel) -> None:
     for kind in (
         "application/cloudevents+json; charset=utf-8",
         "application/cloudevents-batch+json",
@@ -323,7 +321,7 @@ def log(message: str) -> bytes:
     return b'{"level":"info","message":"%b"}\n' % message.encode()
 
 
-def test_a_stream_is_stored_and_answered_while_it_goes_on(
+def test_lines_of_a_stream_are_stored_and_answered_before_it_ends(
     hub: EventHubServer, channel: Channel
 ) -> None:
     with NdjsonProducer(hub.port, channel("logs")) as producer:
@@ -342,7 +340,7 @@ def test_a_stream_is_stored_and_answered_while_it_goes_on(
         assert producer.progress()["done"] is True
 
 
-def test_a_producer_that_leaves_mid_stream_keeps_what_was_answered_and_half_a_line_is_not_stored(
+def test_when_a_producer_leaves_mid_stream_whole_lines_stay_and_half_a_line_is_not_stored(
     hub: EventHubServer, channel: Channel
 ) -> None:
     with NdjsonProducer(hub.port, channel("logs")) as producer:

@@ -104,7 +104,7 @@ def test_lines_of_known_length_are_answered_after_the_body_with_a_status(
     }, "one line is one object"
 
 
-def test_whoever_reads_the_status_and_leaves_has_everything_stored(
+def test_everything_is_stored_for_a_client_that_reads_the_status_and_leaves(
     hub: EventHubServer, channel: Channel
 ) -> None:
     body = b"".join(log(f"{number:04d}" + "x" * 150) for number in range(2000))
@@ -118,7 +118,7 @@ def test_whoever_reads_the_status_and_leaves_has_everything_stored(
     assert metric(hub.url, 'eventhub_connections{transport="producer"}') == 0
 
 
-def test_no_success_is_answered_before_the_end_of_the_body_nor_when_it_never_comes(
+def test_success_is_answered_only_after_the_end_of_the_body(
     hub: EventHubServer, channel: Channel
 ) -> None:
     body = log("a") + log("b")
@@ -146,7 +146,7 @@ def test_a_body_of_known_length_may_be_larger_than_a_single_one(
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 31", "Transfer-Encoding: chunked"])
-def test_whoever_expects_a_100_gets_it_and_then_the_answer(
+def test_a_client_that_expects_100_gets_it_and_then_the_answer(
     hub: EventHubServer, channel: Channel, framing: str
 ) -> None:
     body = log("a")
@@ -164,7 +164,7 @@ def test_whoever_expects_a_100_gets_it_and_then_the_answer(
      ("logs.a", "Origin: http://evil.example", 403),
      ("logs.a", "Content-Encoding: gzip", 415)],
 )  # fmt: skip
-def test_what_is_wrong_before_any_line_has_its_own_status_for_lines_as_well(
+def test_an_error_before_any_line_is_decided_has_its_own_status(
     hub: EventHubServer, framing: str, channel_name: str, field: str, status: int
 ) -> None:
     with begin(hub, channel_name, framing, field, "Expect: 100-continue") as sock:
@@ -182,7 +182,7 @@ def test_a_producer_that_waits_for_the_status_before_its_first_line_gets_it(
         assert producer.progress()["accepted"] == 1
 
 
-def test_what_curl_sends_is_answered_with_a_status(
+def test_a_stream_that_curl_sends_with_a_length_is_answered_with_a_status(
     hub: EventHubServer, channel: Channel, tmp_path: Path
 ) -> None:
     file = tmp_path / "lines"
@@ -250,7 +250,7 @@ def test_what_curl_sends_is_answered_with_a_status(
         (["-d", '[{"level":"loud","message":"x"}]'], "422", "; its schema is at /v1/types/logs"),
     ],
 )
-def test_what_curl_users_and_webhooks_get_wrong_is_told(
+def test_common_mistakes_with_curl_and_webhooks_get_a_helpful_error(
     hub: EventHubServer,
     channel: Channel,
     tmp_path: Path,
@@ -274,7 +274,7 @@ def test_what_curl_users_and_webhooks_get_wrong_is_told(
     assert said in answer.replace('\\"', '"')
 
 
-def test_a_websocket_message_that_is_no_object_is_told_what_one_is(
+def test_the_error_for_a_message_that_is_no_object_says_what_is_expected(
     lane_hub: EventHubServer, channel: Channel
 ) -> None:
     with WsClient(lane_hub.ws_url) as client:
@@ -308,7 +308,7 @@ def test_a_websocket_message_that_is_no_object_is_told_what_one_is(
         (b'[{"value":1},', 0, 1),
     ],
 )  # fmt: skip
-def test_a_lenient_publish_takes_what_fits_and_counts_the_rest(
+def test_a_lenient_publish_stores_valid_events_and_counts_the_others(
     lane_hub: EventHubServer,
     channel: Channel,
     how: str,
@@ -333,7 +333,7 @@ def test_a_lenient_publish_takes_what_fits_and_counts_the_rest(
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_a_lenient_stream_is_a_success_whatever_is_refused(
+def test_a_lenient_stream_is_answered_with_200_whatever_is_refused(
     hub: EventHubServer, channel: Channel, *, known: bool
 ) -> None:
     body = b"nope\n" + log("a")
@@ -377,13 +377,13 @@ def test_a_lenient_conflict_is_counted_too(hub: EventHubServer, channel: Channel
         ("iot.a", " " * (4 * 1024 * 1024 + 1), {}, 413),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_lenient_request_is_an_error(
+def test_an_error_of_a_lenient_request_stays_an_error(
     hub: EventHubServer, target: str, content: str, headers: dict[str, str], status: int
 ) -> None:
     assert post(hub, target, content, Prefer="handling=lenient", **headers).status_code == status
 
 
-def test_what_may_be_stored_later_is_an_error_of_a_lenient_publish_as_well(
+def test_a_temporary_error_of_a_lenient_publish_stays_an_error(
     start: Callable[..., EventHubServer],
 ) -> None:
     hub = start("limits: {channels: 1}\nchannels: {iot: {payload: reading}}")
@@ -419,7 +419,7 @@ def test_an_unknown_parameter_of_a_publish_is_an_error(
         "sse",
     ],
 )
-def test_an_unknown_parameter_is_an_error_wherever_something_is_read(
+def test_an_unknown_query_parameter_is_an_error_on_every_read_route(
     hub: EventHubServer, path: str
 ) -> None:
     answer = http.get(f"{hub.url}/v1/{path}?sinse=5")
@@ -462,7 +462,7 @@ def test_an_array_without_such_headers_is_a_batch_whose_items_share_the_attribut
     assert [event["attributes"] for event in events] == [shared] * 3
 
 
-def test_lines_have_the_attributes_of_the_head_and_are_no_cloudevent(
+def test_lines_of_a_stream_get_the_attributes_of_the_head(
     start_free: EventHubServer, channel: Channel
 ) -> None:
     assert (
@@ -476,7 +476,7 @@ def test_lines_have_the_attributes_of_the_head_and_are_no_cloudevent(
         assert (refused.status_code, "one CloudEvent" in refused.json()["detail"]) == (415, True)
 
 
-def test_structured_and_batch_mode_are_told_what_to_send(
+def test_the_error_for_structured_and_batch_mode_says_what_to_send(
     hub: EventHubServer, channel: Channel
 ) -> None:
     for kind in (

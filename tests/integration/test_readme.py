@@ -42,7 +42,7 @@ def test_its_two_commands_are_those_of_the_makefile_and_ci_calls_the_second() ->
     assert "\nmake test\n" in (ROOT / ".ci/run").read_text()
 
 
-def test_another_port_is_one_of_make_and_not_of_the_environment() -> None:
+def test_the_port_is_taken_from_make_s_arguments_and_not_from_the_environment() -> None:
     assert "`make serve PORT=9000`" in README
     for arguments, served in ((["PORT=9000"], "serve --port 9000"), ([], "serve")):
         command = [
@@ -95,7 +95,7 @@ def test_its_curl_lines_publish_and_listen(
     assert shown.items() <= refused.items()
 
 
-def test_its_loop_loses_no_line_and_stores_none_twice_while_the_hub_is_away(
+def test_the_readme_s_loop_loses_no_line_and_stores_none_twice_while_the_server_is_away(
     start: Callable[..., EventHubServer], tmp_path: Path
 ) -> None:
     hub = start("broker: sqlite:///events.db")
@@ -152,7 +152,7 @@ def test_its_channels_can_be_configured(start: Callable[..., EventHubServer]) ->
     ]
 
 
-def test_its_keys_and_tokens_open_what_it_says(
+def test_keys_and_tokens_made_as_the_readme_says_grant_what_it_says(
     start: Callable[..., EventHubServer], tmp_path: Path
 ) -> None:
     new_key, new_token = (

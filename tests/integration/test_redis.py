@@ -81,7 +81,7 @@ def told(running: list[RedisNode]) -> list[list[str]]:
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_subscriber_connection_that_is_killed_costs_nobody_an_event(server: RedisServer) -> None:
+def test_killing_the_broker_s_subscriber_connection_loses_no_event(server: RedisServer) -> None:
     async def fault(running: list[RedisNode], books: Books) -> None:
         for _ in range(3):
             assert server.call("CLIENT", "KILL", "TYPE", "pubsub") == 2
@@ -105,7 +105,7 @@ def test_scripts_that_are_flushed_are_loaded_again(server: RedisServer) -> None:
     assert under_load(server.url, fault) == [[], []]
 
 
-def test_clocks_that_jump_lose_nothing_but_what_their_age_says(server: RedisServer) -> None:
+def test_after_a_clock_jump_only_events_beyond_their_age_are_gone(server: RedisServer) -> None:
     async def fault(running: list[RedisNode], books: Books) -> None:
         for skew in (-3_000_000, 3_000_000, 0):
             running[0].skew = skew
@@ -134,7 +134,7 @@ def test_connections_that_break_are_made_again(server: RedisServer, what: str) -
     asyncio.run(main())
 
 
-def test_a_stalled_network_shows_within_seconds_and_costs_nobody_an_event(
+def test_a_stalled_network_is_noticed_within_seconds_and_no_event_is_lost(
     server: RedisServer,
 ) -> None:
     async def main() -> None:
@@ -158,7 +158,7 @@ def test_a_stalled_network_shows_within_seconds_and_costs_nobody_an_event(
     asyncio.run(main())
 
 
-def test_a_node_that_gets_no_core_for_a_while_does_not_take_its_server_for_lost(
+def test_a_node_that_gets_no_cpu_time_for_a_while_keeps_its_broker_connection(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shard, "ANSWER_SECONDS", 1.0)
@@ -183,7 +183,7 @@ def test_a_node_that_gets_no_core_for_a_while_does_not_take_its_server_for_lost(
     asyncio.run(main())
 
 
-def test_a_stopped_server_shows_within_seconds(own_server: RedisServer) -> None:
+def test_a_stopped_broker_is_noticed_within_seconds(own_server: RedisServer) -> None:
     async def fault(running: list[RedisNode], books: Books) -> None:
         own_server.send_signal(signal.SIGSTOP)
         try:
@@ -223,7 +223,7 @@ def test_a_durable_restart_costs_nobody_a_gap(own_server: RedisServer) -> None:
     assert under_load(own_server.url, fault) == [[], []]
 
 
-def test_a_restart_without_data_is_told_as_a_reset(tmp_path: Path) -> None:
+def test_a_broker_that_restarts_without_data_causes_a_reset_gap(tmp_path: Path) -> None:
     async def fault(running: list[RedisNode], books: Books) -> None:
         redis.kill()
         await asyncio.to_thread(redis.start)
@@ -234,7 +234,7 @@ def test_a_restart_without_data_is_told_as_a_reset(tmp_path: Path) -> None:
         assert under_load(redis.url, fault) == [["reset"], ["reset"]]
 
 
-def test_a_tail_that_a_failover_lost_is_told_and_its_offsets_are_not_given_out_again(
+def test_readers_get_a_gap_for_events_that_a_failover_lost_and_offsets_are_not_reused(
     server: RedisServer,
 ) -> None:
     async def main() -> None:
@@ -275,7 +275,7 @@ def test_a_tail_that_a_failover_lost_is_told_and_its_offsets_are_not_given_out_a
 
 
 @pytest.mark.parametrize("what", ["log", "metadata"])
-def test_eviction_is_told(server: RedisServer, what: str) -> None:
+def test_readers_of_an_evicted_channel_get_a_gap(server: RedisServer, what: str) -> None:
     async def main() -> None:
         async with nodes(server.url) as (node,):
             reader = await node.read()
@@ -342,7 +342,7 @@ def test_in_a_cluster_it_stores_a_key_for_each_slot_at_most(tmp_path: Path) -> N
         asyncio.run(main(servers))
 
 
-def test_keys_expire_when_what_they_are_for_has(server: RedisServer) -> None:
+def test_keys_at_redis_expire_with_the_events_they_belong_to(server: RedisServer) -> None:
     async def main() -> None:
         async with nodes(server.url) as (node,):
             await node.publish("1", channel="chat.used", key="k")
@@ -379,7 +379,7 @@ def test_a_reader_of_a_channel_without_events_misses_nothing_whatever_came_since
 
 
 @pytest.mark.parametrize("steps", [1, 5, 7])
-def test_where_a_channel_without_events_stood_is_known_for_a_day(
+def test_the_position_of_a_channel_without_events_is_known_for_a_day(
     server: RedisServer, steps: int
 ) -> None:
     async def main() -> None:
@@ -396,7 +396,7 @@ def test_where_a_channel_without_events_stood_is_known_for_a_day(
     asyncio.run(main())
 
 
-def test_whoever_listens_for_long_to_a_channel_without_events_has_its_place_kept(
+def test_a_long_subscription_to_a_channel_without_events_keeps_its_position(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(broker, "KEEP_SECONDS", 0)
@@ -423,7 +423,7 @@ def test_whoever_listens_for_long_to_a_channel_without_events_has_its_place_kept
 
 
 @pytest.mark.parametrize("published", [False, True])
-def test_a_place_before_the_first_event_is_reset_when_everything_was_flushed(
+def test_a_position_before_the_first_event_is_reset_after_everything_was_flushed(
     tmp_path: Path, *, published: bool
 ) -> None:
     async def main() -> None:
@@ -440,7 +440,7 @@ def test_a_place_before_the_first_event_is_reset_when_everything_was_flushed(
         asyncio.run(main())
 
 
-def test_a_channel_that_was_evicted_takes_its_idempotency_keys_along_and_gives_no_offset_twice(
+def test_an_evicted_channel_loses_its_idempotency_keys_and_uses_no_offset_twice(
     server: RedisServer,
 ) -> None:
     async def main() -> None:
@@ -456,7 +456,7 @@ def test_a_channel_that_was_evicted_takes_its_idempotency_keys_along_and_gives_n
     asyncio.run(main())
 
 
-def test_a_full_redis_can_be_read_and_listened_to(tmp_path: Path) -> None:
+def test_a_full_redis_still_serves_history_and_subscribers(tmp_path: Path) -> None:
     async def main() -> None:
         async with nodes(redis.url) as (node,):
             (first,) = await node.publish("1")
@@ -471,7 +471,7 @@ def test_a_full_redis_can_be_read_and_listened_to(tmp_path: Path) -> None:
         asyncio.run(main())
 
 
-def test_a_full_redis_refuses_and_says_so(tmp_path: Path) -> None:
+def test_a_full_redis_refuses_publishes_and_names_the_reason(tmp_path: Path) -> None:
     async def main() -> None:
         async with nodes(redis.url) as (node,):
             await node.publish("1")
@@ -524,7 +524,7 @@ def test_a_cancelled_publish_disturbs_no_other(server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize("how", ["killed", "demoted"])
-def test_a_failover_by_sentinels_is_survived_and_what_it_lost_is_told(
+def test_after_a_failover_by_sentinels_readers_get_a_gap_for_lost_events(
     tmp_path: Path, how: str
 ) -> None:
     async def main() -> None:
@@ -591,7 +591,7 @@ def sentinel(directory: Path, master: RedisServer) -> RedisServer:
 
 
 @pytest.mark.usefixtures("patient")
-def test_a_slot_that_moves_takes_its_readers_along(tmp_path: Path) -> None:
+def test_readers_follow_a_hash_slot_that_moves(tmp_path: Path) -> None:
     async def move(source: RedisServer, target: RedisServer, slot: int) -> None:
         names = [node.call("CLUSTER", "MYID") for node in (source, target)]
         target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
@@ -628,7 +628,7 @@ def test_a_slot_that_moves_takes_its_readers_along(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("behind", [False, True])
-def test_a_cluster_whose_master_is_killed_goes_on_with_its_replica_and_what_that_lost_is_told(
+def test_a_cluster_goes_on_when_a_master_is_killed_and_readers_get_a_gap_for_lost_events(
     tmp_path: Path, *, behind: bool
 ) -> None:
     async def main(servers: list[RedisServer]) -> None:

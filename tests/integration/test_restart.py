@@ -9,7 +9,7 @@ from eventhub.server.connections.drain_pace import LEAST_AWAY, MARGIN_SECONDS
 from tests.integration.restart import restart
 
 
-def test_all_are_served_until_the_end_and_told_when_to_come_back_and_nobody_meets_an_error(
+def test_a_single_node_serves_all_clients_until_its_end_and_none_gets_an_error(
     tmp_path: Path,
 ) -> None:
     result = restart(tmp_path, 400)

@@ -63,7 +63,7 @@ def lane(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def test_a_websocket_gets_what_is_due_then_goodbye_then_1012(among_others: Start) -> None:
+def test_a_websocket_gets_its_buffered_events_then_goodbye_then_1012(among_others: Start) -> None:
     hub = among_others("shutdown: {reconnect_within: 3}")
     with WsClient(f"{hub.ws_url}?channel=chat.a") as client:
         client.until("subscribed")
@@ -94,7 +94,7 @@ def test_under_another_server_clients_are_sent_away_with_1012_too(start: Start) 
         thread.join()
 
 
-def test_each_client_is_told_a_moment_of_its_own(start: Start) -> None:
+def test_each_client_gets_a_reconnect_delay_of_its_own(start: Start) -> None:
     hub = start()
     sockets = [upgrade(hub.port) for _ in range(20)]
     for sock in sockets:
@@ -127,7 +127,9 @@ def test_streams_say_goodbye_and_end(start_unforked: Start) -> None:
         thread.join()
 
 
-def test_a_producer_mid_stream_is_told_what_is_stored(start: Start) -> None:
+def test_a_server_that_stops_tells_a_streaming_producer_which_lines_are_stored(
+    start: Start,
+) -> None:
     hub = start()
     with raw(hub.port) as sock:
         sock.sendall(
@@ -152,7 +154,7 @@ def test_a_producer_mid_stream_is_told_what_is_stored(start: Start) -> None:
     assert 0 < last["error"]["retry_after"] <= 11, "from ten seconds on a start is not believed"
 
 
-def test_a_client_that_does_not_go_is_cut_off_within_the_bound(start_unforked: Start) -> None:
+def test_a_client_that_does_not_close_is_cut_off_within_the_bound(start_unforked: Start) -> None:
     hub = start_unforked("{limits: {buffer_bytes: 65536}, shutdown: {grace: 0.5}}")
     with upgrade(hub.port, "?channel=chat.a", receive_buffer=4096) as sock:
         frame(sock)
@@ -206,7 +208,7 @@ def draining(hub: EventHubServer) -> Iterator[None]:
     thread.join()
 
 
-def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(
+def test_a_draining_node_is_not_ready_and_answers_single_requests(
     among_others: Start,
 ) -> None:
     hub = among_others("shutdown: {grace: 60}")
@@ -235,7 +237,7 @@ def test_while_it_drains_it_is_not_ready_and_answers_whoever_does_not_stay(
         http.get(f"{hub.url}/livez")
 
 
-def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(
+def test_a_draining_node_refuses_streams_with_retry_after(
     among_others: Start,
 ) -> None:
     hub = among_others("shutdown: {grace: 60, reconnect_within: 20}")
@@ -268,7 +270,7 @@ def test_while_it_drains_whoever_comes_to_stay_is_told_when_to_come_again(
             assert int(refused.headers["retry-after"]) in range(4, 21)
 
 
-def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_not_an_error(
+def test_a_draining_node_sends_an_event_source_away_with_a_goodbye_and_no_error(
     among_others: Start,
 ) -> None:
     hub = among_others("shutdown: {grace: 60}\nchannels: {chat: {payload: json, presence: true}}")
@@ -285,7 +287,9 @@ def test_while_it_drains_an_event_source_is_sent_away_by_a_goodbye_not_an_error(
         assert last.retry == str(round(last.message["reconnect_in"] * 1000))
 
 
-def test_a_kept_connection_is_answered_once_more_though_nobody_else_is_there(start: Start) -> None:
+def test_a_single_node_that_drains_answers_one_more_request_on_an_idle_connection(
+    start: Start,
+) -> None:
     hub = start()
     with httpx.Client(verify=False, timeout=SECONDS, trust_env=False) as kept:
         kept.get(f"{hub.url}/livez")
@@ -296,7 +300,7 @@ def test_a_kept_connection_is_answered_once_more_though_nobody_else_is_there(sta
     thread.join()
 
 
-def test_a_producer_whose_body_is_not_complete_in_the_end_is_told_when_to_come_again(
+def test_a_producer_whose_body_is_not_complete_at_the_shutdown_gets_retry_after(
     start: Start,
 ) -> None:
     hub = start("log: {access: true, format: json}")
@@ -375,7 +379,7 @@ def test_a_second_signal_does_not_wait_for_requests_either(start_unforked: Start
 
 
 @pytest.mark.parametrize("signals", [1, 2])
-def test_what_does_not_end_is_given_up(
+def test_a_shutdown_that_does_not_end_is_given_up(
     start: Start, monkeypatch: pytest.MonkeyPatch, signals: int
 ) -> None:
     monkeypatch.setenv("END_HANGS", "1")
@@ -389,7 +393,7 @@ def test_what_does_not_end_is_given_up(
     assert '"event": "end_hangs"' in hub.log.read_text()
 
 
-def test_a_terminal_that_closes_is_a_reason_to_drain(start_unforked: Start) -> None:
+def test_a_closing_terminal_drains_the_server(start_unforked: Start) -> None:
     hub = start_unforked()
     with WsClient(hub.ws_url) as client:
         client.until("hello")
@@ -399,7 +403,7 @@ def test_a_terminal_that_closes_is_a_reason_to_drain(start_unforked: Start) -> N
         assert hub.process.wait(timeout=SECONDS) == 0
 
 
-def test_under_nohup_it_is_none(start: Start) -> None:
+def test_under_nohup_sighup_does_not_drain(start: Start) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which processes inherit
     try:
         hubs = [start(f"workers: {workers}", lane="unforked workers") for workers in (1, 2)]
@@ -412,7 +416,7 @@ def test_under_nohup_it_is_none(start: Start) -> None:
         assert hub.stop() == 0
 
 
-def test_a_broker_that_hangs_holds_no_goodbye_up(start: Start, tmp_path: Path) -> None:
+def test_a_broker_that_hangs_delays_no_goodbye(start: Start, tmp_path: Path) -> None:
     with RedisServer(tmp_path / "redis") as redis:
         hub = start(f"broker: {redis.url}")
         with WsClient(f"{hub.ws_url}?channel=chat.a") as client:
@@ -431,7 +435,7 @@ def test_a_broker_that_hangs_holds_no_goodbye_up(start: Start, tmp_path: Path) -
     assert "Traceback" not in hub.log.read_text()
 
 
-def test_after_a_restart_readers_are_told_that_the_memory_log_is_gone(
+def test_after_a_restart_with_the_memory_broker_readers_get_a_reset_gap(
     start: Start, lane: str
 ) -> None:
     hub = start(lane=lane)

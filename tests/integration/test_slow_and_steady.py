@@ -102,7 +102,7 @@ def test_slow_readers_stay_under_every_policy_and_transport(
         reader.sock.close()
 
 
-def test_what_lies_unread_at_the_client_puts_its_pong_off(start: Start) -> None:
+def test_unread_data_at_the_client_delays_the_pong_that_is_due(start: Start) -> None:
     hub = start(CONFIG)
     sock = raw(hub.port, receive_buffer=200_000)
     reader = Steady(sock, WEBSOCKET.format("?channel=strict.a", ""))
@@ -130,7 +130,7 @@ def eventually(condition: Callable[[], object], why: str) -> None:
 @pytest.mark.parametrize(
     "path", ["/v1/ws?channel=lossy.a", "/v1/channels/lossy.a/sse", "/v1/channels/newest.a/ndjson"]
 )
-def test_a_peer_that_takes_nothing_is_ended_in_bounded_time(start: Start, path: str) -> None:
+def test_a_peer_that_reads_nothing_is_disconnected_in_bounded_time(start: Start, path: str) -> None:
     hub = start(DEAD)
     request = (
         WEBSOCKET.format(path.removeprefix("/v1/ws"), "") if "/ws" in path else get(hub.port, path)
@@ -152,7 +152,9 @@ def test_a_peer_that_takes_nothing_is_ended_in_bounded_time(start: Start, path: 
     )
 
 
-def test_a_peer_that_takes_all_and_says_nothing_is_told_why_it_is_ended(start: Start) -> None:
+def test_a_peer_that_reads_everything_and_answers_no_ping_is_closed_with_a_reason(
+    start: Start,
+) -> None:
     hub = start(DEAD)
     with raw(hub.port) as sock:
         reader = Steady(sock, WEBSOCKET.format("?channel=lossy.a", ""))

@@ -106,7 +106,7 @@ def case(request: pytest.FixtureRequest, start: Start) -> tuple[EventHubServer, 
     return hub, "ndjson" if request.param == "ndjson" else "websocket"
 
 
-def test_disconnect_ends_the_connection_after_a_whole_prefix_and_the_rest_is_there_to_resume(
+def test_disconnect_ends_the_connection_after_a_whole_prefix_and_resuming_gives_the_rest(
     case: tuple[EventHubServer, str],
 ) -> None:
     hub, transport = case
@@ -145,7 +145,9 @@ def test_a_reader_that_never_reads_again_is_cut_off_and_nobody_else_notices(
     reader.close()
 
 
-def test_drop_tells_what_was_lost_and_goes_on(case: tuple[EventHubServer, str]) -> None:
+def test_drop_sends_a_gap_with_the_number_of_lost_events_and_goes_on(
+    case: tuple[EventHubServer, str],
+) -> None:
     hub, transport = case
     reader = Stalled(hub, transport, "lossy.a")
     flood(hub, "lossy.a")
@@ -229,7 +231,7 @@ def test_a_stalled_reader_of_one_channel_gets_another_channel_by_its_own_policy(
     sock.close()
 
 
-def test_a_connection_that_is_given_up_leaves_its_other_channels_at_once(
+def test_a_connection_that_is_being_closed_leaves_its_other_channels_at_once(
     case: tuple[EventHubServer, str],
 ) -> None:
     hub, transport = case
@@ -252,7 +254,7 @@ def test_a_connection_that_is_given_up_leaves_its_other_channels_at_once(
     sock.close()
 
 
-def test_readers_that_are_too_slow_together_leave_a_node_that_works(start: Start) -> None:
+def test_the_node_still_works_after_many_readers_were_too_slow_together(start: Start) -> None:
     hub = start(CONFIG)
     readers = [
         Stalled(hub, transport, "strict.a") for transport in ("websocket", "websocket", "ndjson")

@@ -141,7 +141,7 @@ def test_idempotency_keys_survive_a_restart_and_are_forgotten_after_ten_minutes(
     assert first[0] == first[1] != first[2]
 
 
-def test_a_reader_ahead_of_a_restored_backup_is_told_even_after_new_events_overtook_it(
+def test_a_reader_ahead_of_a_restored_backup_gets_a_gap_even_after_new_events_overtook_it(
     disk: Disk, tmp_path: Path
 ) -> None:
     backup = tmp_path / "backup.db"
@@ -207,7 +207,7 @@ def test_a_deleted_database_is_another_log(disk: Disk) -> None:
 # Files that will not do
 
 
-def test_a_second_process_is_refused_by_name_and_gets_it_when_the_first_has_ended(
+def test_a_second_process_is_refused_until_the_first_has_ended(
     disk: Disk,
 ) -> None:
     code = (
@@ -392,7 +392,7 @@ def test_a_node_that_starts_on_a_full_disk_becomes_ready_when_there_is_space(
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_disk_that_fails_is_opened_again_and_readers_are_asked_to_look(disk: Disk) -> None:
+def test_a_database_whose_disk_failed_is_opened_again_and_feeds_read_history(disk: Disk) -> None:
     """Writes beyond a size fail with an error that is not "full" (EFBIG). It is below what a probe
     writes, so that none succeeds.
     """

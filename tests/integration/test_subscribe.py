@@ -115,7 +115,7 @@ def test_latest_gets_what_is_published_from_now_on(
         ]
 
 
-def test_an_id_gets_exactly_what_followed(
+def test_since_an_id_gives_exactly_the_events_after_it(
     lane_hub: EventHubServer, channel: Channel, reader: Reader
 ) -> None:
     ids = publish(lane_hub, channel("iot"), 1, 2, 3)
@@ -143,7 +143,7 @@ def test_the_other_forms_of_since(
         assert values(take(messages, len(expected) + 1)) == [*expected, 4]
 
 
-def test_an_id_of_another_epoch_gets_a_gap_and_what_there_is(
+def test_since_an_id_of_another_epoch_gives_a_gap_and_all_retained_events(
     lane_hub: EventHubServer, channel: Channel, reader: Reader
 ) -> None:
     ids = publish(lane_hub, channel("iot"), 1, 2)
@@ -159,7 +159,7 @@ def test_an_id_of_another_epoch_gets_a_gap_and_what_there_is(
         assert values(take(messages, 2)) == [1, 2]
 
 
-def test_what_retention_removed_is_told_with_both_ends(start: Start, reader: Reader) -> None:
+def test_a_gap_for_expired_events_has_both_ends(start: Start, reader: Reader) -> None:
     hub = start("channels: {iot: {payload: reading, history: {events: 3}}}")
     ids = publish(hub, "iot.a", *range(1, 7))
     with reader(hub, "iot.a", ids[0]) as messages:
@@ -186,7 +186,9 @@ def test_a_malformed_since_is_named(lane_hub: EventHubServer, channel: Channel) 
         assert closed.value.rcvd.code == 4400
 
 
-def test_a_page_is_a_cursor_for_the_next(hub: EventHubServer, channel: Channel) -> None:
+def test_the_position_of_a_page_is_the_since_of_the_next(
+    hub: EventHubServer, channel: Channel
+) -> None:
     publish(hub, channel("iot"), *range(25))
     read: list[float] = []
     since = "earliest"
@@ -204,7 +206,9 @@ def test_a_page_is_a_cursor_for_the_next(hub: EventHubServer, channel: Channel) 
     assert (latest["events"], latest["position"]) == ([], page["head"])
 
 
-def test_a_page_tells_a_gap(hub: EventHubServer, channel: Channel) -> None:
+def test_a_page_of_history_says_which_events_are_missing(
+    hub: EventHubServer, channel: Channel
+) -> None:
     ids = publish(hub, channel("iot"), 1)
     page = http.get(f"{hub.url}/v1/channels/{channel('iot')}?since=0ther-7").json()
     assert (page["gap"]["reason"], page["gap"]["before"]) == ("reset", ids[0])
@@ -219,7 +223,7 @@ def test_a_bad_page_is_named(hub: EventHubServer, channel: Channel, query: str) 
     ]
 
 
-def test_last_event_id_takes_precedence(hub: EventHubServer, channel: Channel) -> None:
+def test_last_event_id_takes_precedence_over_since(hub: EventHubServer, channel: Channel) -> None:
     ids = publish(hub, channel("iot"), 1, 2, 3)
     with sse(
         f"{hub.url}/v1/channels/{channel('iot')}/sse?since=earliest", last_event_id=ids[1]
@@ -321,7 +325,7 @@ def test_a_client_publishes_where_the_type_allows_it(
         )
 
 
-def test_a_client_gets_its_publishes_stored_in_order(
+def test_publishes_of_one_client_are_stored_in_order(
     lane_hub: EventHubServer, channel: Channel
 ) -> None:
     with WsClient(f"{lane_hub.ws_url}?channel={channel('chat')}") as client:
@@ -369,7 +373,7 @@ def test_presence_counts_people_and_not_tabs(lane_hub: EventHubServer, channel: 
             assert {"id": "carla"} in members
 
 
-def test_websocket_command_line_client_listens_without_sending_anything(
+def test_a_websocket_command_line_client_listens_without_sending_anything(
     hub: EventHubServer, channel: Channel
 ) -> None:
     publish(hub, channel("iot"), 42)
@@ -401,7 +405,7 @@ def test_the_subprotocol_is_selected_when_offered(lane_hub: EventHubServer) -> N
         assert client.connection.subprotocol is None
 
 
-def test_a_page_of_another_origin_is_told_so_and_not_served(
+def test_a_page_of_another_origin_gets_an_error_and_is_not_served(
     lane_hub: EventHubServer, start: Start
 ) -> None:
     channel = "?channel=chat.elsewhere"
@@ -518,7 +522,7 @@ def test_no_proxy_may_transform_a_stream_nor_keep_it(
             assert answer.headers.get_list("cache-control") == ["no-store, no-transform"]
 
 
-def test_an_event_stream_has_no_block_without_data_and_each_id_comes_behind_its_data(
+def test_every_block_of_an_event_stream_has_data_and_its_id_after_the_data(
     start: Start,
 ) -> None:
     """Clients take a message without data for JSON, and an id for that of an event they have."""
@@ -567,7 +571,7 @@ def test_a_half_open_connection_is_found_and_closed(start: Start) -> None:
     assert metric(hub.url, "eventhub_subscriptions") == 0
 
 
-def test_compressed_frames_are_shared_and_understood(start: Start) -> None:
+def test_compressed_frames_are_built_once_and_every_client_can_read_them(start: Start) -> None:
     hub = start("compression: true")
     text = "a long line of chat " * 50
     with (

@@ -133,7 +133,7 @@ def test_every_transport_works_over_tls(secure: EventHubServer, trust: ssl.SSLCo
         ]
 
 
-def test_replies_and_events_of_all_sizes_arrive_whole_over_tls(
+def test_replies_and_events_of_all_sizes_are_complete_over_tls(
     secure: EventHubServer, trust: ssl.SSLContext
 ) -> None:
     sizes = [1, 16_000, 3, 9_000, 500, 17_000, 2]
@@ -176,7 +176,9 @@ def test_a_stalled_reader_over_tls_is_bounded_and_given_up(
         assert "Traceback" not in secure.log.read_text()
 
 
-def test_plain_http_on_a_tls_port_is_not_answered_and_harms_nobody(secure: EventHubServer) -> None:
+def test_plain_http_on_a_tls_port_gets_no_answer_and_disturbs_nobody(
+    secure: EventHubServer,
+) -> None:
     with raw(secure.port) as sock:
         sock.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert sock.recv(100)[:1] != b"H"
@@ -249,7 +251,7 @@ def by_both(hub: EventHubServer, event: str) -> None:
     )
 
 
-def test_files_that_cannot_be_used_are_logged_and_the_old_certificate_stays(
+def test_certificate_files_that_cannot_be_used_are_logged_and_the_old_certificate_stays(
     tmp_path: Path, authority: Authority
 ) -> None:
     """Workers, one of which is replaced meanwhile: it has what the others have."""
@@ -319,7 +321,7 @@ def test_a_server_does_not_start_with_a_certificate_that_cannot_be_used(tmp_path
 
 
 @pytest.mark.parametrize("trusted", [True, False])
-def test_requests_are_logged_with_the_client_behind_a_trusted_proxy(
+def test_the_access_log_has_the_client_behind_a_trusted_proxy(
     start: Start,
     trusted: bool,  # noqa: FBT001  # a case
 ) -> None:

@@ -129,7 +129,7 @@ def test_a_publish_without_a_context_begins_a_trace_that_subscribers_can_continu
         )
 
 
-def test_batches_streams_and_refusals_are_followed_too(start: Start, collector: Collector) -> None:
+def test_batches_streams_and_refusals_are_traced_too(start: Start, collector: Collector) -> None:
     hub = start(CONFIG.format(url=collector.url, sample=0))
     url = f"{hub.url}/v1/channels/chat.a"
     (batch, _, first), (stream, _, second), (refused, _, third), (unsampled, _, fourth) = (
@@ -154,7 +154,7 @@ def test_batches_streams_and_refusals_are_followed_too(start: Start, collector: 
     )
 
 
-def test_what_is_left_is_sent_at_the_end(
+def test_spans_that_still_wait_are_sent_at_the_shutdown(
     start: Start, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "600000")
@@ -164,7 +164,7 @@ def test_what_is_left_is_sent_at_the_end(
     assert {span.name for span in collector.until(bool)} == {"publish chat.>", "store"}
 
 
-def test_a_collector_that_is_not_there_is_told_of_once_and_slows_nothing(start: Start) -> None:
+def test_a_missing_collector_is_logged_once_and_slows_nothing(start: Start) -> None:
     hub = start(CONFIG.format(url="http://127.0.0.1:9", sample=1))
     for number in range(20):
         assert http.post(f"{hub.url}/v1/channels/chat.a", json=number).status_code == 201
@@ -175,7 +175,9 @@ def test_a_collector_that_is_not_there_is_told_of_once_and_slows_nothing(start: 
     assert "Traceback" not in log
 
 
-def test_spans_that_are_not_taken_are_counted(start: Start, collector: Collector) -> None:
+def test_spans_that_the_collector_does_not_take_are_counted(
+    start: Start, collector: Collector
+) -> None:
     collector.status = 400
     hub = start(CONFIG.format(url=collector.url, sample=1))
     http.post(f"{hub.url}/v1/channels/chat.a", json=1)
@@ -185,7 +187,7 @@ def test_spans_that_are_not_taken_are_counted(start: Start, collector: Collector
         time.sleep(0.05)
 
 
-def test_each_worker_exports_its_own(start: Start, collector: Collector) -> None:
+def test_each_worker_exports_its_own_spans(start: Start, collector: Collector) -> None:
     hub = start("workers: 2\n" + CONFIG.format(url=collector.url, sample=1), lane="workers")
     nodes: set[str] = set()
     deadline = time.monotonic() + 30

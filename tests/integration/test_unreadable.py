@@ -266,7 +266,9 @@ def test_clients_get_a_gap_in_its_place_and_go_on(store: Store) -> None:
             assert seen(messages) == [2, 3], name
 
 
-def test_a_page_of_history_names_it_and_the_next_page_goes_on(store: Store) -> None:
+def test_a_page_of_history_ends_with_a_gap_for_the_record_and_the_next_page_goes_on(
+    store: Store,
+) -> None:
     channel = "json.paged"
     first = store.publish(channel, 1)
     if not store.live:
@@ -286,7 +288,7 @@ def test_a_page_of_history_names_it_and_the_next_page_goes_on(store: Store) -> N
     assert [event["data"] for event in page["events"]] == [2]
 
 
-def test_the_node_is_ready_has_counted_and_logged_it_and_had_no_fault(store: Store) -> None:
+def test_the_node_stays_ready_and_counts_and_logs_the_record(store: Store) -> None:
     channel = "json.counted"
     first = store.publish(channel, 1)
     if not store.live:
@@ -326,7 +328,7 @@ SAID = [
 
 
 @pytest.mark.parametrize("where", ["channel", "nodes"])
-def test_what_no_node_wrote_ends_nothing(store: Store, where: str) -> None:
+def test_foreign_messages_at_the_broker_end_no_node(store: Store, where: str) -> None:
     if store.say is None:
         assert "sqlite" in store.node.config.read_text(), "all others can be told"
         return

@@ -207,7 +207,7 @@ def test_a_worker_that_dies_is_replaced_while_the_others_go_on(hub: EventHubServ
         assert set(clients) == {0, 1, 2}
 
 
-def test_a_worker_that_hangs_is_replaced_and_what_waits_for_it_is_served(
+def test_a_worker_that_hangs_is_replaced_and_waiting_connections_are_served(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HANG_SECONDS", "8")
@@ -236,7 +236,7 @@ def test_a_worker_that_hangs_is_replaced_and_what_waits_for_it_is_served(
     assert hub.stop() == 0
 
 
-def test_what_waits_for_a_worker_that_dies_is_served_by_its_replacement(
+def test_connections_that_wait_for_a_dead_worker_are_served_by_its_replacement(
     hub: EventHubServer,
 ) -> None:
     pid = pids(hub)[0]
@@ -276,7 +276,7 @@ def test_a_signal_drains_all_workers(own_hub: EventHubServer, number: signal.Sig
     assert "Traceback" not in hub.log.read_text()
 
 
-def test_while_it_drains_nobody_is_taken_to_stay_and_a_second_signal_ends_it_at_once(
+def test_a_draining_node_accepts_no_streams_and_a_second_signal_ends_it_at_once(
     among_others: Start,
 ) -> None:
     hub = among_others(CONFIG, lane="workers")
@@ -305,7 +305,7 @@ def test_while_it_drains_nobody_is_taken_to_stay_and_a_second_signal_ends_it_at_
     assert not any(map(is_alive, pids(hub).values()))
 
 
-def test_workers_that_know_nobody_but_one_another_are_alone(own_hub: EventHubServer) -> None:
+def test_workers_of_one_supervisor_do_not_count_as_other_nodes(own_hub: EventHubServer) -> None:
     hub = own_hub
     sockets = [upgrade(hub.port) for _ in range(30)]
     assert hub.process is not None
@@ -356,7 +356,7 @@ def ending(tmp_path: Path, module: str, *arguments: str) -> subprocess.Completed
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_port_in_use_is_told_though_workers_share_theirs(
+def test_a_port_in_use_is_reported_with_several_workers_too(
     hub: EventHubServer, tmp_path: Path, workers: int
 ) -> None:
     done = ending(
@@ -397,7 +397,7 @@ def test_workers_that_cannot_start_are_given_up(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-def test_workers_busy_with_the_dearest_arrays_answer_others_and_are_not_taken_for_hung(
+def test_workers_busy_with_expensive_arrays_answer_others_and_do_not_count_as_hung(
     start: Start,
 ) -> None:
     hub = start("workers: 2", lane="workers")
