@@ -14,8 +14,10 @@ from eventhub.events.event import (
     HistoryPage,
     Last,
     NewEvent,
+    NewEvents,
     Position,
     Receipt,
+    Receipts,
 )
 
 PAGE_BYTES = 256 * 1024
@@ -49,6 +51,13 @@ class Broker(Protocol):
     @property
     def publish_now(self) -> Callable[[NewEvent], Receipt | EventHubError] | None:
         """As `publish`, for one event and without waiting; None for a broker that has to wait."""
+        ...
+
+    @property
+    def publish_all_now(
+        self,
+    ) -> Callable[[NewEvents], Receipts | Sequence[EventHubError]] | None:
+        """As `publish_now`, for the events of an array: all are stored, or none."""
         ...
 
     async def history(

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import repeat
 
 from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.brokers.idempotency import KEY_AGE, data_digest
@@ -22,8 +23,10 @@ from eventhub.events.event import (
     HistoryPage,
     Last,
     NewEvent,
+    NewEvents,
     Position,
     Receipt,
+    Receipts,
     build_many,
 )
 from eventhub.observability.metrics import Reading
@@ -82,6 +85,24 @@ class MemoryBroker:
         if isinstance(result, Receipt):
             self._keys[(event.channel, event.key)] = (result, digest)
         return result
+
+    def publish_all_now(self, new: NewEvents) -> Receipts | Sequence[EventHubError]:
+        channel, found, time, attributes = new
+        if (log := self._log(channel)) is None:
+            return [self._too_many() for _ in found]
+        first = log.tip + 1
+        columns = (
+            repeat(channel),
+            repeat(self._epoch),
+            range(first, first + len(found)),
+            range(log.tip, log.tip + len(found)),
+            repeat(time),
+            found,
+            repeat(attributes),
+        )
+        # `repeat` has no end
+        self._append(log, channel, build_many(Event, zip(*columns, strict=False)))
+        return Receipts(self._epoch, first, len(found), time)
 
     async def history(
         self, channel: str, since: Position | Earliest | Last | Age, limit: int
@@ -157,15 +178,19 @@ class MemoryBroker:
                 for offset, (_, data, time, attributes, _) in enumerate(events, log.tip + 1)
             ],
         )
+        self._append(log, channel, stored)
+        return build_many(
+            Receipt, [(Position(epoch, event.offset), event.time, False) for event in stored]
+        )
+
+    def _append(self, log: MemoryLog, channel: str, stored: Sequence[Event]) -> None:
+        """Retain and announce the next events of a channel."""
         log.extend(stored)
         if self._ledger.bytes > self._max_bytes:
             self._shrink()
         if channel in self._subscribed:
             for event in stored:
                 self._deliver(event)
-        return build_many(
-            Receipt, [(Position(epoch, event.offset), event.time, False) for event in stored]
-        )
 
     def _log(self, channel: str) -> MemoryLog | None:
         """The channel's log. None when it has none, and there is no room for one."""

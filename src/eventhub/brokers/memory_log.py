@@ -1,6 +1,7 @@
 """One channel's log in memory, its retention, and pages of it."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from eventhub.brokers.base import PAGE_BYTES
 from eventhub.brokers.retained import RetainedEvents
@@ -9,6 +10,8 @@ from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Posit
 
 EVENT_OVERHEAD = 250
 """Bytes an event costs beyond its data."""
+
+_DATA = itemgetter(Event._fields.index("data"))  # twice as fast as the name
 
 
 class Ledger:
@@ -39,7 +42,7 @@ class MemoryLog:
             self.trimmed = self.tip
             return
         self.events.extend(events)
-        size = sum([len(event.data) for event in events]) + EVENT_OVERHEAD * len(events)
+        size = _size(events)
         self.bytes += size
         self.ledger.bytes += size
         self.trim(len(self.events) - self.retention.events)
@@ -61,11 +64,11 @@ class MemoryLog:
 
     def trim(self, count: int) -> None:
         """Forget the `count` oldest events."""
-        size = 0
-        for _ in range(count):
-            gone = self.events.pop_oldest()
-            self.trimmed = gone.offset
-            size += len(gone.data) + EVENT_OVERHEAD
+        if count <= 0:
+            return
+        gone = self.events.pop_oldest(count)
+        self.trimmed = gone[-1].offset
+        size = _size(gone)
         self.bytes -= size
         self.ledger.bytes -= size
 
@@ -75,6 +78,10 @@ class MemoryLog:
             oldest = now - self.retention.age
             while self.events and self.events[0].time < oldest:
                 self.trim(1)
+
+
+def _size(events: Sequence[Event]) -> int:
+    return sum(map(len, map(_DATA, events))) + EVENT_OVERHEAD * len(events)
 
 
 def read_page(

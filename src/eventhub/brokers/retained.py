@@ -5,6 +5,7 @@ They are added at one end, forgotten at the other, and found by index in constan
 
 from bisect import bisect_left
 from collections.abc import Iterable
+from typing import Any
 
 from eventhub.events.event import Event
 
@@ -43,15 +44,17 @@ class RetainedEvents:
         """Add an event at the newer end."""
         self._places.append(event)
 
-    def pop_oldest(self) -> Event:
-        """Forget the oldest event."""
-        oldest = self[0]
-        self._places[self._begin] = None
-        self._begin += 1
-        if self._begin > SPARE and 2 * self._begin > len(self._places):
-            del self._places[: self._begin]
+    def pop_oldest(self, count: int) -> list[Event]:
+        """Forget the `count` oldest events, of which there are as many. Returns them."""
+        begin = self._begin
+        self._begin = end = begin + count
+        oldest: Any = self._places[begin:end]
+        if end > SPARE and 2 * end > len(self._places):
+            del self._places[:end]
             self._begin = 0
-        return oldest
+        else:
+            self._places[begin:end] = [None] * count
+        return oldest  # type: ignore[no-any-return]  # only empty places, before `begin`, are None
 
     def first_since(self, time: int) -> int:
         """The index of the first event that is not older than `time`, by binary search.

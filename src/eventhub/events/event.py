@@ -43,6 +43,18 @@ class NewEvent(NamedTuple):
     key: str | None = None
 
 
+class NewEvents(NamedTuple):
+    """Events of one channel that are published together, at one time, without idempotency keys.
+
+    The fields are those of `NewEvent`, but `data` has one item for each event.
+    """
+
+    channel: str
+    data: Sequence[bytes]
+    time: int
+    attributes: Mapping[str, str] | None = None
+
+
 class Event(NamedTuple):
     """A stored event. `previous` is the offset of the event before it: it makes a hole visible."""
 
@@ -68,6 +80,15 @@ class Receipt(NamedTuple):
     position: Position
     time: int
     replayed: bool = False
+
+
+class Receipts(NamedTuple):
+    """Where and when `NewEvents` were stored: at `number` offsets in a row, from `first` on."""
+
+    epoch: str
+    first: int
+    number: int
+    time: int
 
 
 Row = TypeVar("Row", bound=tuple[Any, ...])

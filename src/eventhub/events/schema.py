@@ -12,14 +12,16 @@ from pydantic import FailFast, TypeAdapter, ValidationError
 
 from eventhub.common.strict_json import (
     DOUBLE_DIGITS,
+    canonical_items,
     dump,
+    dump_all,
     has_digits,
     may_have_long_integer,
     parse,
     parse_array,
     too_deep,
 )
-from eventhub.errors import EventHubError, InvalidEvent, TooDeep
+from eventhub.errors import EventHubError, InvalidEvent
 from eventhub.events.builtin_payloads import BUILT_IN
 from eventhub.events.stored_schema import StoredJsonSchema
 from eventhub.events.validation_errors import (
@@ -214,7 +216,7 @@ class FileSchema:
         try:
             if values is None or not all(map(self._validator.is_valid, values)):
                 return None
-            return list(map(dump, values))
+            return dump_all(values)
         except KeyboardInterrupt:
             raise
         except BaseException:  # `canonical` reports it for the item that causes it
@@ -245,11 +247,7 @@ class AnySchema:
         return None  # it may nest too deeply; only `canonical` reports that
 
     def canonical_all(self, body: bytes) -> list[bytes] | None:
-        values = parse_array(body)
-        try:
-            return None if values is None else list(map(dump, values))
-        except TooDeep:
-            return None
+        return canonical_items(body)
 
 
 def _is_dense(body: bytes) -> bool:

@@ -17,8 +17,10 @@ from eventhub.events.event import (
     HistoryPage,
     Last,
     NewEvent,
+    NewEvents,
     Position,
     Receipt,
+    Receipts,
 )
 from eventhub.hub import subscription_log
 from eventhub.hub.backpressure import Backpressure
@@ -122,6 +124,10 @@ class Hub:
     def publish_now(self, event: NewEvent) -> Receipt | EventHubError:
         """Store and announce a validated event without waiting. Only while `publishes_now`."""
         return self.publisher.publish_now(event)
+
+    def publish_all_now(self, events: NewEvents) -> Receipts | Sequence[EventHubError]:
+        """As `publish_now`, for the events of an array: all are stored, or each has its error."""
+        return self.publisher.publish_all_now(events)
 
     def answered(self, channel: str, seconds: float) -> None:
         """A publish was answered this many seconds after its last byte had arrived."""

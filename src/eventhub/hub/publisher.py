@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from eventhub.brokers.base import Broker
 from eventhub.common.faults import Faults
 from eventhub.errors import EventHubError, Internal
-from eventhub.events.event import NewEvent, Receipt
+from eventhub.events.event import NewEvent, NewEvents, Receipt, Receipts
 from eventhub.observability.metrics import Metrics
 from eventhub.observability.tracing import PublishSpan
 
@@ -57,6 +57,22 @@ class Publisher:
             elif not result.replayed:
                 self._metrics.published(event.channel.partition(".")[0], 1)
         except Exception as error:  # the event is stored, whatever the counting does
+            self._faults.note("metrics", error)
+        return result
+
+    def publish_all_now(self, events: NewEvents) -> Receipts | Sequence[EventHubError]:
+        """As `publish_now`, for the events of an array. All are stored, or each has its error."""
+        assert self._broker.publish_all_now is not None
+        begin = self._clock()
+        result = self._broker.publish_all_now(events)
+        try:
+            self._metrics.stored(self._clock() - begin)
+            if isinstance(result, Receipts):
+                self._metrics.published(events.channel.partition(".")[0], result.number)
+            else:
+                for error in result:
+                    self.rejected(events.channel, error)
+        except Exception as error:  # the events are stored, whatever the counting does
             self._faults.note("metrics", error)
         return result
 

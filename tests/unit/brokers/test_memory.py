@@ -10,7 +10,15 @@ from eventhub.brokers.memory_log import EVENT_OVERHEAD
 from eventhub.brokers.retained import RetainedEvents
 from eventhub.errors import TooManyChannels
 from eventhub.events.channel_types import Retention
-from eventhub.events.event import Age, Earliest, Event, Last, NewEvent, Position, Receipt
+from eventhub.events.event import (
+    Age,
+    Earliest,
+    Event,
+    Last,
+    NewEvent,
+    Position,
+    Receipt,
+)
 from tests.harness.virtual_time import in_virtual_time, turns
 
 NOW = 1_795_000_000_000

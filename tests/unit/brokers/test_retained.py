@@ -25,8 +25,8 @@ def test_what_is_added_is_there_in_order_until_it_is_forgotten(
         number += added
         events.extend(map(event, new))
         model.extend(new)
-        gone = [events.pop_oldest().offset for _ in range(min(forgotten, len(model)))]
-        assert gone == model[: len(gone)]
+        gone = [gone.offset for gone in events.pop_oldest(min(forgotten, len(model)))]
+        assert gone == model[:forgotten]
         del model[: len(gone)]
         assert offsets(events) == model
 
@@ -36,9 +36,29 @@ def test_places_of_forgotten_events_are_given_up() -> None:
     for number in range(100_000):
         events.extend([event(number)])
         if number >= 10:
-            events.pop_oldest()
+            events.pop_oldest(1)
     assert offsets(events) == list(range(99_990, 100_000))
     assert len(events._places) <= 2 * SPARE
+
+
+def test_forgotten_events_are_not_kept_alive() -> None:
+    events = RetainedEvents()
+    events.extend(map(event, range(SPARE)))
+    events.pop_oldest(SPARE - 1)
+    assert [place for place in events._places if place is not None] == [events[0]]
+
+
+def test_places_are_kept_until_more_than_the_spare_ones_and_half_are_empty() -> None:
+    events = RetainedEvents()
+    events.extend(map(event, range(2 * SPARE + 2)))
+    events.pop_oldest(SPARE + 1)
+    assert len(events._places) == 2 * SPARE + 2
+    events.pop_oldest(1)
+    assert len(events._places) == SPARE
+    few = RetainedEvents()
+    few.extend(map(event, range(SPARE)))
+    few.pop_oldest(SPARE)
+    assert len(few._places) == SPARE
 
 
 @given(st.lists(st.integers(0, 50), max_size=60), st.integers(0, 50))

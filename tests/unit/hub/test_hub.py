@@ -15,8 +15,10 @@ from eventhub.events.event import (
     EventCount,
     HistoryPage,
     NewEvent,
+    NewEvents,
     Position,
     Receipt,
+    Receipts,
 )
 from eventhub.hub import announcements as announcements_module
 from eventhub.hub import history as reads_module
@@ -230,6 +232,7 @@ def test_events_are_stored_at_once_unless_publishers_wait_or_the_hub_closes() ->
     node = Node()
     assert node.hub.publishes_now
     assert isinstance(node.hub.publish_now(NewEvent("drop.a", b"1", 0)), Receipt)
+    assert isinstance(node.hub.publish_all_now(NewEvents("drop.a", [b"1", b"2"], 0)), Receipts)
     node.hub.backpressure.fell_behind("drop.b")
     assert not node.hub.publishes_now
     node.hub.backpressure.caught_up("drop.b")

@@ -7,7 +7,7 @@ import pytest
 
 from eventhub.common.faults import Faults
 from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent, RateLimited
-from eventhub.events.event import NewEvent, Position, Receipt
+from eventhub.events.event import NewEvent, NewEvents, Position, Receipt, Receipts
 from eventhub.hub.publisher import Publisher
 
 Results = Sequence[Receipt | EventHubError]
@@ -30,6 +30,12 @@ class Broker:
         self._node.now += 2
         assert not isinstance(self._outcome, Exception)
         return self._outcome[0]
+
+    def publish_all_now(self, events: NewEvents) -> Receipts | Sequence[EventHubError]:
+        self._node.now += 2
+        assert not isinstance(self._outcome, Exception)
+        errors = [one for one in self._outcome if isinstance(one, EventHubError)]
+        return errors or Receipts("e", 1, len(events.data), 0)
 
 
 class Metrics:
@@ -94,6 +100,9 @@ class Node:
 
     def publish_now(self, channel: str) -> Receipt | EventHubError:
         return self.publisher.publish_now(NewEvent(channel, b"1", 0))
+
+    def publish_all_now(self, channel: str) -> Receipts | Sequence[EventHubError]:
+        return self.publisher.publish_all_now(NewEvents(channel, [b"1", b"2"], 0))
 
     def publish(self, *channels: str, spans: Sequence[Span] = ()) -> Results:
         events = [NewEvent(channel, b"1", 0) for channel in channels]
@@ -229,4 +238,25 @@ def test_an_error_while_counting_an_event_that_is_stored_at_once_is_noted() -> N
     node = Node([stored])
     node.metrics.fault = ZeroDivisionError("a fault of ours")
     assert node.publish_now("chat.a") is stored
+    assert node.faults.counts == {"metrics": 1}
+
+
+def test_an_array_that_is_stored_at_once_is_counted_and_measured() -> None:
+    node = Node()
+    assert node.publish_all_now("chat.a.b") == Receipts("e", 1, 2, 0)
+    assert node.metrics.notes == [("stored", 2), ("published", "chat", 2)]
+
+
+def test_each_event_of_an_array_that_is_rejected_at_once_is_counted() -> None:
+    errors = [limited("channels"), limited("channels")]
+    node = Node(errors)
+    assert node.publish_all_now("chat.a.b") == errors
+    refused = [("rejected", "chat", "rate_limited"), ("refused", "channels")]
+    assert node.metrics.notes == [("stored", 2), *refused, *refused]
+
+
+def test_an_error_while_counting_an_array_that_is_stored_at_once_is_noted() -> None:
+    node = Node()
+    node.metrics.fault = ZeroDivisionError("a fault of ours")
+    assert node.publish_all_now("chat.a") == Receipts("e", 1, 2, 0)
     assert node.faults.counts == {"metrics": 1}

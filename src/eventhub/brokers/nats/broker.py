@@ -49,7 +49,7 @@ class NatsBroker:
     `url.py` describes the URL. `timeout` bounds every call, in seconds.
     """
 
-    publish_now = None  # it waits for its server
+    publish_now = publish_all_now = None  # it waits for its server
 
     def __init__(
         self,

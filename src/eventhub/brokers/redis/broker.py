@@ -56,7 +56,7 @@ class RedisBroker:
     bounds every call, in seconds.
     """
 
-    publish_now = None  # it waits for its server
+    publish_now = publish_all_now = None  # it waits for its server
 
     def __init__(
         self,

@@ -52,7 +52,7 @@ class SqliteBroker:
     unusable file; a full or failing disk is retried.
     """
 
-    publish_now = None  # it waits for its writer thread
+    publish_now = publish_all_now = None  # it waits for its writer thread
 
     def __init__(
         self,

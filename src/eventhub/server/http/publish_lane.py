@@ -12,8 +12,9 @@ from eventhub.server.http.request_queue import RequestQueue
 from eventhub.server.http.request_response import STATUS_LINES
 from eventhub.server.messages.request_head import SPACE
 from eventhub.server.publish.endpoint import METHODS
-from eventhub.server.publish.fast_path import CREATED, HeadKey, PublishResponse
+from eventhub.server.publish.fast_path import HeadKey
 from eventhub.server.publish.request import PREFIX, PublishRequest
+from eventhub.server.publish.response import STORED, PublishResponse
 from eventhub.server.security.idle_connections import IdleConnection
 
 HEAD_BYTES = 2048
@@ -62,10 +63,10 @@ class PublishLane:
         context, begin = self._context, 0
         while self._open and (found := self._known(data, begin)) is not None:
             request, body_begin, end = found
-            body = data[body_begin:end]
-            if not self._fast_path.takes(body):
+            answer = self._fast_path.publish(request, None, data[body_begin:end])
+            if answer is None:
                 break
-            context.transport.raw.write(self._publish(request, None, body))
+            context.transport.raw.write(self._encode(answer))
             idle = context.manager.connection_limits.idle
             idle.renew(connection, context.admission.slot, context.loop)
             begin = end
@@ -87,13 +88,14 @@ class PublishLane:
         """Answer the pending request, which is complete. False if it has to go another way."""
         pending = self.pending
         assert pending is not None
-        if not self._fast_path.takes(pending.body):
+        key = next((value for name, value in pending.head.headers if name == KEY), None)
+        answer = self._fast_path.publish(pending.request, key, pending.body)
+        if answer is None:
             return False
         self.pending = None
-        key = next((value for name, value in pending.head.headers if name == KEY), None)
         if key is None and (raw := _whole_head(pending)):
             self._fast_path.remember((raw, self._client), pending.request, len(pending.body))
-        self._context.transport.write(self._publish(pending.request, key, pending.body))
+        self._context.transport.write(self._encode(answer))
         return True
 
     def offer(self, method: str, head: IncomingHead) -> Callable[[PublishRequest], None] | None:
@@ -130,8 +132,7 @@ class PublishLane:
         lasting = [field for field in head.headers if field[0] not in VARYING]
         return (method, head.url, self._client, *lasting)
 
-    def _publish(self, request: PublishRequest, key: bytes | None, body: bytes) -> bytes:
-        answer = self._fast_path.publish(request, key, body)
+    def _encode(self, answer: PublishResponse) -> bytes:
         return ENCODER.encode(answer, self._context.server_state.default_headers)
 
 
@@ -147,7 +148,7 @@ class ResponseEncoder:
     def encode(self, answer: PublishResponse, default_headers: Fields) -> bytes:
         """The bytes of a response. `default_headers` is another object when it has changed."""
         status, headers, body = answer
-        if headers is not CREATED:
+        if headers is not STORED:
             head = _head(status, (*default_headers, *headers))
         elif default_headers is self._default:
             head = self._created

@@ -20,7 +20,7 @@ PART_BYTES = 32 * 1024
 """JSON that is parsed at once: mostly 0.2 ms, and some milliseconds at worst."""
 PART_COMMAS = 2000
 """Commas in JSON that is parsed at once: this many numbers become events in a millisecond."""
-_WHITE_SPACE = b" \t\r\n"
+WHITE_SPACE = b" \t\r\n"
 
 
 class BatchDecoder:
@@ -118,7 +118,7 @@ class BatchDecoder:
         the whole array is refused.
         """
         limit = self._request.limits.event_bytes
-        compact = item.translate(None, _WHITE_SPACE)
+        compact = item.translate(None, WHITE_SPACE)
         least = len(compact) // (6 if b"\\u" in item else 1)  # \u0041 is one byte when unescaped
         if len(item) > PART_BYTES and least > limit:
             return too_large(f"the event has {len(item)} bytes", "event_bytes", limit)

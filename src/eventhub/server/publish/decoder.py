@@ -57,15 +57,21 @@ class EventDecoder:
         check_depth(body, self._limits.depth, "limits.depth")
         return self._channel_type.canonical(body, detailed=detailed)
 
+    def canonical_all(self, array: bytes) -> list[bytes] | None:
+        """The canonical JSON of each item of an array. None if any of them is refused."""
+        found = self._channel_type.schema.canonical_all(array)
+        if not found:
+            return found
+        if len(max(found, key=len)) > self._limits.event_bytes:
+            return None
+        return found if self._shallow(array, found) else None
+
     def decode_all(self, array: bytes, first: int = 0) -> list[NewEvent] | None:
         """Validate the items of a JSON array together. None if any of them is refused.
 
         `first` is the place of the first item, where the array is a part of a longer one.
         """
-        if (found := self._channel_type.schema.canonical_all(array)) is None:
-            return None
-        size, depth = self._limits.event_bytes, self._limits.depth
-        if any(len(data) > size or data.count(b"{") + data.count(b"[") > depth for data in found):
+        if (found := self.canonical_all(array)) is None:
             return None
         keys = (
             repeat(None)
@@ -89,6 +95,15 @@ class EventDecoder:
                 f"the array has more than {self._limits.batch} events, which is the limit"
                 " (limits.batch); send fewer, or a stream"
             ).with_limit("batch")
+
+    def _shallow(self, array: bytes, found: list[bytes]) -> bool:
+        """Whether no item has more brackets than levels are allowed."""
+        depth, brackets = self._limits.depth, array.count(b"[") + array.count(b"{") - 1
+        # JSON is an object if it is not less than a brace. Then each of the others has a bracket.
+        elsewhere = len(found) - 1 if min(found) >= b"{" else 0
+        return brackets - elsewhere <= depth or all(
+            data.count(b"{") + data.count(b"[") <= depth for data in found
+        )
 
     def _key_of_part(self, index: int) -> str:
         """The key of an item or a line.

@@ -22,12 +22,12 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.asgi_extensions import OFFER
 from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import headers_by_name
-from eventhub.server.publish.batch import BatchDecoder
+from eventhub.server.publish.batch import WHITE_SPACE, BatchDecoder
 from eventhub.server.publish.body import read_body
 from eventhub.server.publish.handling import is_event_fault, retryable
 from eventhub.server.publish.ndjson import NdjsonPublish
 from eventhub.server.publish.request import PREFIX, PublishRequest
-from eventhub.server.publish.response import send_receipt, send_results
+from eventhub.server.publish.response import receipt_response, send_response, send_results
 from eventhub.server.security.authentication import address_of
 
 METHODS = ("POST", "PUT")
@@ -110,7 +110,7 @@ class PublishEndpoint:
         if request.is_traced:
             note(scope, trace_id=request.trace_id)
         try:
-            is_batch = body.lstrip(b" \t\r\n")[:1] == b"[" and not request.is_cloudevent
+            is_batch = body.lstrip(WHITE_SPACE)[:1] == b"[" and not request.is_cloudevent
             await (self._publish_batch if is_batch else self._publish_event)(request, body, send)
         except asyncio.CancelledError:  # the drain is over, and the broker has not answered
             raise ShuttingDown(
@@ -147,7 +147,7 @@ class PublishEndpoint:
         elif isinstance(outcome, EventHubError):
             await send_problem(send, outcome)
         else:
-            await send_receipt(send, request.channel, outcome)
+            await send_response(send, receipt_response(request.channel, outcome))
 
     async def _decode_large(self, request: PublishRequest, body: bytes) -> NewEvent:
         """Decode an event that may take long, in a turn that has time for it."""

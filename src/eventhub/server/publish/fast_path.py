@@ -1,32 +1,35 @@
 """Publishes that need no waiting: they are answered within the callback that completes the request.
 
 A request takes this way if one with the same head was accepted before by `PublishEndpoint`, which
-makes every check of a head; if its body is one small event; and if the broker stores at once.
+makes every check of a head; if its body is one small event, or an array that needs no turns; and if
+the broker stores at once.
 Nothing of a head is checked again, because the same bytes have the same meaning. What can change in
 between is: keys (then all heads are forgotten), expiry, blocks and quotas.
 """
 
 import time
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import NamedTuple
 
 from eventhub.auth.principal import ANYONE
 from eventhub.common.faults import internal
 from eventhub.errors import EventHubError
-from eventhub.events.event import NewEvent, Receipt
+from eventhub.events.event import NewEvent, NewEvents, Receipt, Receipts
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.problem import ProblemResponse
-from eventhub.server.messages.security_headers import ALWAYS, REPLAYED
-from eventhub.server.publish.endpoint import SMALL_EVENT_BYTES
+from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS, WHITE_SPACE
+from eventhub.server.publish.endpoint import EVENTS_PER_GROUP, SMALL_EVENT_BYTES
 from eventhub.server.publish.headers import checked_idempotency_key
 from eventhub.server.publish.request import PublishRequest
-from eventhub.server.publish.response import encode_receipt
+from eventhub.server.publish.response import (
+    PublishResponse,
+    receipt_response,
+    receipts_response,
+    results_response,
+)
 
 HEADS = 4096
 """Heads that are remembered. Beyond it, the oldest is forgotten."""
-CREATED = ((b"content-type", b"application/json"), *ALWAYS)
-"""Headers of the response to a stored event."""
 _UNUSUAL = frozenset((b"traceparent", b"prefer", b"expect", b"origin"))
 """Requests with such a header are not remembered: it differs from request to request, or changes
 the response.
@@ -34,14 +37,6 @@ the response.
 
 HeadKey = tuple[object, ...]
 """All that the acceptance of a head depends on."""
-
-
-class PublishResponse(NamedTuple):
-    """A complete response."""
-
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
 
 
 class AcceptedHead(NamedTuple):
@@ -61,7 +56,10 @@ class PublishFastPath:
         self._manager = manager
         self._heads: dict[HeadKey, AcceptedHead] = {}
         self._generation = 0
-        self._largest_body = min(SMALL_EVENT_BYTES, manager.settings.limits.body_bytes)
+        limits = manager.settings.limits
+        self._largest_event = min(SMALL_EVENT_BYTES, limits.body_bytes)
+        self._largest_array = min(PART_BYTES, limits.body_bytes)
+        self._most_items = min(EVENTS_PER_GROUP, limits.batch)
         self.on = (
             manager.hub.publishes_now
             and manager.hub.tracing is None
@@ -84,39 +82,45 @@ class PublishFastPath:
             if len(self._heads) > HEADS:
                 del self._heads[next(iter(self._heads))]
 
-    def takes(self, body: bytes) -> bool:
-        """Whether this body can be answered within this turn."""
-        return (
-            0 < len(body) <= self._largest_body
-            and (body[0] == _BRACE or body.lstrip(b" \t\r\n")[:1] != b"[")
-            and self._hub.publishes_now
-            and self._manager.request_starts.at_once()
-        )
+    def publish(
+        self, request: PublishRequest, key: bytes | None, body: bytes
+    ) -> PublishResponse | None:
+        """Store the events of a body. `key`: the header Idempotency-Key. Returns the response.
 
-    def publish(self, request: PublishRequest, key: bytes | None, body: bytes) -> PublishResponse:
-        """Store one event. `key`: the header Idempotency-Key. Returns the response."""
-        hub, channel = self._hub, request.channel
+        None if it cannot be answered within this turn, or if an event of an array is refused.
+        Nothing has happened then.
+        """
+        is_array = body[:1] != b"{" and body.lstrip(WHITE_SPACE)[:1] == b"["
+        if not self._takes(body, key, is_array=is_array):
+            return None
         begin = time.perf_counter()
         try:
-            receipt = self._store(request, key, body)
-            headers = (*CREATED, REPLAYED) if receipt.replayed else CREATED
-            return PublishResponse(HTTPStatus.CREATED, headers, encode_receipt(channel, receipt))
+            response = self._respond(request, key, body, is_array=is_array)
         except EventHubError as error:
-            return _problem(error)
-        finally:
-            hub.answered(channel, time.perf_counter() - begin)
+            response = _problem(error)
+        if response is not None:
+            self._hub.answered(request.channel, time.perf_counter() - begin)
+        return response
 
-    def _store(self, request: PublishRequest, key: bytes | None, body: bytes) -> Receipt:
+    def _takes(self, body: bytes, key: bytes | None, *, is_array: bool) -> bool:
+        """Whether a body of this size can be answered within this turn."""
+        if is_array:
+            small = len(body) <= self._largest_array and body.count(b",") <= PART_COMMAS
+            fits = small and key is None
+        else:
+            fits = 0 < len(body) <= self._largest_event
+        return fits and self._hub.publishes_now and self._manager.request_starts.at_once(len(body))
+
+    def _respond(
+        self, request: PublishRequest, key: bytes | None, body: bytes, *, is_array: bool
+    ) -> PublishResponse | None:
         """Raises EventHubError, which has been counted."""
+        outcome: Receipt | Receipts | EventHubError | Sequence[EventHubError] | None
         try:
-            checked = None if key is None else checked_idempotency_key(key)
             if request.principal is not ANYONE:
                 self._authentication.check(request.principal)
-            if request.charge is not None:
-                request.pay(1)
-            data = request.decoder.canonical(body)
-            row = (request.channel, data, self._now(), request.sent_attributes, checked)
-            outcome = self._hub.publish_now(tuple.__new__(NewEvent, row))
+            store = self._store_array if is_array else self._store_event
+            outcome = store(request, key, body)
         except EventHubError as error:
             self._hub.rejected(request.channel, error)
             raise error.without_traceback() from None
@@ -125,12 +129,36 @@ class PublishFastPath:
             fault = internal()
             self._hub.rejected(request.channel, fault)
             raise fault from None
+        if isinstance(outcome, Receipt):
+            return receipt_response(request.channel, outcome)
+        if isinstance(outcome, Receipts):
+            return receipts_response(request.channel, outcome)
         if isinstance(outcome, EventHubError):
             raise outcome
-        return outcome
+        return None if outcome is None else results_response(request, outcome)
 
+    def _store_event(
+        self, request: PublishRequest, key: bytes | None, body: bytes
+    ) -> Receipt | EventHubError:
+        checked = None if key is None else checked_idempotency_key(key)
+        if request.charge is not None:
+            request.pay(1)
+        data = request.decoder.canonical(body)
+        row = (request.channel, data, self._now(), request.sent_attributes, checked)
+        return self._hub.publish_now(tuple.__new__(NewEvent, row))
 
-_BRACE = ord("{")
+    def _store_array(
+        self, request: PublishRequest, _: bytes | None, body: bytes
+    ) -> Receipts | Sequence[EventHubError] | None:
+        """None if an event is refused, or there are none, or too many for one turn."""
+        if request.charge is not None:
+            request.charge.check()
+        items = request.decoder.canonical_all(body)
+        if not items or len(items) > self._most_items:
+            return None
+        request.pay(len(items))
+        events = NewEvents(request.channel, items, self._now(), request.sent_attributes)
+        return self._hub.publish_all_now(events)
 
 
 def _is_usual(request: PublishRequest) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from eventhub.server.connections import request_starts
 from eventhub.server.connections.fair_queue import LOOP_TURNS_BETWEEN, FairQueue
 from eventhub.server.connections.request_starts import (
+    ANSWER_BYTES,
     ANSWER_SECONDS,
     ANSWERED_AT_ONCE,
     AT_ONCE,
@@ -96,3 +97,31 @@ def test_fewer_are_answered_when_they_take_long(monkeypatch: pytest.MonkeyPatch)
     assert not requests.starts.at_once()
     requests.clock.turn()
     assert answered_in_a_turn(requests.starts) == LOOK_EVERY
+
+
+def test_a_large_body_counts_as_several_requests() -> None:
+    requests = Requests()
+    sizes = [0, ANSWER_BYTES - 1, ANSWER_BYTES, 2 * ANSWER_BYTES]  # as 1, 1, 2 and 3 requests
+    taken = 0
+    while requests.starts.at_once(sizes[taken % 4]):
+        taken += 1
+    assert taken == 4 * ANSWERED_AT_ONCE // 7 + 1
+
+
+def test_the_clock_is_read_when_large_bodies_pass_the_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requests = Requests()
+    reads = []
+
+    def read() -> float:
+        reads.append(1)
+        return 0.0
+
+    monkeypatch.setattr(request_starts, "thread_time", read)
+    each = LOOK_EVERY // 2 + 1
+    counts = []
+    for _ in range(5):
+        assert requests.starts.at_once((each - 1) * ANSWER_BYTES)
+        counts.append(len(reads))
+    assert counts == [1, 1, 2, 2, 3]

@@ -278,11 +278,12 @@ async def test_bytes_that_are_known_are_not_parsed_again(monkeypatch: pytest.Mon
 
 
 @in_loop
-async def test_an_array_with_a_known_head_goes_the_other_way() -> None:
+async def test_an_array_with_a_known_head_is_answered_at_once_unless_an_event_is_refused() -> None:
     async with running() as node:
-        connection = await primed(node, post())
-        connection.send(post())
-        array = b"[1,2]".ljust(len(EVENT))
-        assert connection.send(post(body=array)) == b""
-        await connection.created(3)
-        assert await node.stored("raw.a") == [EVENT, EVENT, b"1", b"2"]
+        connection = await primed(node, post("chat.a"))
+        array, mixed = b"[%b,%b]" % (EVENT, EVENT), b"[%b,1]" % EVENT
+        for body in (array, array, array):  # the last one with bytes that are known
+            assert connection.send(post("chat.a", body)).startswith(b"HTTP/1.1 201")
+        assert connection.send(post("chat.a", mixed)) == b""
+        assert b"HTTP/1.1 207" in await connection.ask()
+        assert await node.stored("chat.a") == [EVENT] * 8

@@ -1,8 +1,15 @@
 """server/publish/decoder.py: keys and attributes of decoded events, arrays, limits."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from eventhub.errors import PayloadTooLarge
+from eventhub.events.schema import AnySchema
+from eventhub.server.publish.decoder import EventDecoder
+from tests.harness.builders import channel_type
 from tests.unit.server.publish.publish_requests import publish_request
 
 EVENT = b'{"sender":"ana","text":"oi"}'
@@ -36,3 +43,44 @@ def test_limits_are_named() -> None:
     with pytest.raises(PayloadTooLarge) as caught:
         publish_request().decoder.check_count(publish_request().limits.batch + 1)
     assert caught.value.limit == "batch"
+
+
+def nested(levels: int) -> bytes:
+    return b'{"a":' * levels + b"1" + b"}" * levels
+
+
+def lists(levels: int) -> bytes:
+    return b"[" * levels + b"]" * levels
+
+
+@pytest.mark.parametrize("others", [0, 1, 100])
+@pytest.mark.parametrize("form", [nested, lists])
+def test_an_array_is_as_deep_as_the_limit_allows_for_each_item(
+    form: Callable[[int], bytes], others: int
+) -> None:
+    decoder = json_decoder()
+    limit = publish_request().limits.depth
+    for other in (b"{}", b"1", b'"{"'):
+        deepest, too_deep = (
+            b"[%b]" % b",".join([other] * others + [form(levels)]) for levels in (limit, limit + 1)
+        )
+        found = decoder.canonical_all(deepest)
+        assert found == [other] * others + [form(limit)]
+        assert decoder.canonical_all(too_deep) is None
+
+
+def test_no_item_of_an_array_is_longer_than_an_event_may_be() -> None:
+    decoder, limit = json_decoder(), publish_request().limits.event_bytes
+    longest = b'"%b"' % (b"x" * (limit - 2))
+    assert decoder.canonical_all(b"[1,%b]" % longest) == [b"1", longest]
+    assert decoder.canonical_all(b'[1,"x%b]' % longest[1:]) is None
+
+
+def test_an_empty_array_has_no_items() -> None:
+    assert json_decoder().canonical_all(b"[]") == []
+
+
+def json_decoder() -> EventDecoder:
+    kind: Any = channel_type()
+    kind = replace(kind, schema=AnySchema())
+    return EventDecoder("raw.a", kind, publish_request().limits, lambda: 0, None, "item")

@@ -6,62 +6,15 @@ from typing import Any
 import pytest
 
 from eventhub.auth.grants import EVERYTHING
-from eventhub.auth.principal import ANYONE, CredentialKind, Principal
+from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.events.event import Earliest
 from eventhub.server.publish import fast_path
-from eventhub.server.publish.endpoint import SMALL_EVENT_BYTES
-from eventhub.server.publish.fast_path import (
-    CREATED,
-    AcceptedHead,
-    PublishFastPath,
-    PublishResponse,
-)
-from eventhub.server.publish.request import PublishRequest
+from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS
+from eventhub.server.publish.endpoint import EVENTS_PER_GROUP, SMALL_EVENT_BYTES
+from eventhub.server.publish.fast_path import AcceptedHead, PublishFastPath
+from eventhub.server.publish.response import STORED
 from tests.harness.loop import in_loop
-from tests.unit.server.connections.manager_builder import build
-
-EVENT = b'{"sender":"ana","text":"oi"}'
-
-
-class Node:
-    """A node with a memory broker, and what it counted."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.manager = build(**settings)
-        self.fast_path = PublishFastPath(self.manager)
-        self.rejected: list[tuple[str, str]] = []
-        self.answered: list[str] = []
-        publisher: Any = self.manager.hub.publisher
-        publisher.rejected = lambda channel, error: self.rejected.append((channel, error.code))
-        publisher.answered = lambda channel, seconds: self.answered.append(channel)
-
-    def request(
-        self,
-        headers: dict[bytes, bytes] | None = None,
-        query: bytes = b"",
-        principal: Principal = ANYONE,
-    ) -> PublishRequest:
-        headers = headers or {}
-        scope: dict[str, Any] = {
-            "path": "/v1/channels/chat.a",
-            "query_string": query,
-            "headers": list(headers.items()),
-            "client": ("127.0.0.1", 1),
-        }
-        return PublishRequest(self.manager, scope, headers, principal)
-
-    def publish(
-        self,
-        body: bytes = EVENT,
-        key: bytes | None = None,
-        request: PublishRequest | None = None,
-    ) -> PublishResponse:
-        return self.fast_path.publish(request or self.request(), key, body)
-
-
-def code(response: PublishResponse) -> tuple[int, str]:
-    return response.status, json.loads(response.body)["code"]
-
+from tests.unit.server.publish.fast_path_node import EVENT, Node, code
 
 # Heads
 
@@ -131,6 +84,9 @@ async def test_with_tracing_no_head_is_remembered() -> None:
 # Bodies
 
 
+RAW: dict[str, Any] = {"channels": {"raw": {"payload": "json"}}}
+
+
 @pytest.mark.parametrize(
     ("body", "taken"),
     [
@@ -138,33 +94,82 @@ async def test_with_tracing_no_head_is_remembered() -> None:
         (EVENT, True),
         (b" \r\n\t" + EVENT, True),
         (b'"text"', True),
-        (b"[1]", False),
-        (b" \r\n\t[1]", False),
         (b"1" * SMALL_EVENT_BYTES, True),
         (b"1" * (SMALL_EVENT_BYTES + 1), False),
         (b"{" + b" " * SMALL_EVENT_BYTES, False),
+        (b"[1]", True),
+        (b" \r\n\t[1]", True),
+        (b"[]", False),
+        (b"[1,", False),
+        (b"[1]".ljust(PART_BYTES), True),
+        (b"[1]".ljust(PART_BYTES + 1), False),
+        (b"[[%b]]" % b",".join([b"1"] * (PART_COMMAS + 1)), True),
+        (b"[[%b]]" % b",".join([b"1"] * (PART_COMMAS + 2)), False),
+        (b"[%b]" % b",".join([b"1"] * EVENTS_PER_GROUP), True),
+        (b"[%b]" % b",".join([b"1"] * (EVENTS_PER_GROUP + 1)), False),
     ],
+    ids=range(17),
 )
 @in_loop
-async def test_a_body_of_one_small_event_is_taken(body: bytes, *, taken: bool) -> None:
-    assert Node().fast_path.takes(body) is taken
+async def test_a_body_that_needs_one_turn_is_taken(body: bytes, *, taken: bool) -> None:
+    node = Node(**RAW)
+    response = node.try_publish(body, request=node.request(channel="raw.a"))
+    assert (response is not None) is taken
+    assert len(node.answered) == taken
+
+
+@pytest.mark.parametrize(
+    ("body", "taken"),
+    [
+        (EVENT.ljust(200), True),
+        (EVENT.ljust(201), False),
+        (b"[1]".ljust(200), True),
+        (b"[1]".ljust(201), False),
+    ],
+    ids=range(4),
+)
+@in_loop
+async def test_a_body_that_is_larger_than_the_setting_is_not_taken(
+    body: bytes, *, taken: bool
+) -> None:
+    node = Node(**RAW, limits={"body_bytes": 200, "event_bytes": 200})
+    response = node.try_publish(body, request=node.request(channel="raw.a"))
+    assert (response is not None) is taken
+
+
+@in_loop
+async def test_an_array_with_more_events_than_the_setting_allows_is_not_taken() -> None:
+    node = Node(**RAW, limits={"batch": 2})
+    request = node.request(channel="raw.a")
+    assert node.try_publish(b"[1,2]", request=request) is not None
+    assert node.try_publish(b"[1,2,3]", request=request) is None
+
+
+@in_loop
+async def test_an_array_with_a_key_or_a_refused_event_is_not_taken_and_nothing_is_counted() -> None:
+    node = Node()
+    assert node.try_publish(b"[%b]" % EVENT, b"k") is None
+    assert node.try_publish(b"[%b,1]" % EVENT) is None
+    assert (node.answered, node.rejected) == ([], [])
+    assert not (await node.manager.hub.history("chat.a", Earliest(), 10)).events
 
 
 @in_loop
 async def test_nothing_is_taken_while_publishers_wait_or_the_node_stops() -> None:
     node = Node()
     node.manager.hub.backpressure.fell_behind("chat.b")
-    assert not node.fast_path.takes(EVENT)
+    assert node.try_publish() is None
     node.manager.hub.backpressure.caught_up("chat.b")
-    assert node.fast_path.takes(EVENT)
+    assert node.try_publish() is not None
     node.manager.hub.closing = True
-    assert not node.fast_path.takes(EVENT)
+    assert node.try_publish() is None
 
 
 @in_loop
 async def test_a_turn_of_the_loop_answers_a_bounded_number_of_requests() -> None:
     node = Node()
-    assert not all(node.fast_path.takes(EVENT) for _ in range(10_000))
+    request = node.request()
+    assert not all(node.try_publish(request=request) for _ in range(10_000))
 
 
 # Answers
@@ -175,7 +180,7 @@ async def test_an_event_is_stored_and_answered_with_its_id() -> None:
     node = Node()
     response = node.publish()
     (stored,) = (await node.manager.hub.history("chat.a", Earliest(), 10)).events
-    assert (response.status, response.headers, stored.data) == (201, CREATED, EVENT)
+    assert (response.status, response.headers, stored.data) == (201, STORED, EVENT)
     answer = json.loads(response.body)
     assert (answer["id"], answer["channel"]) == (str(stored.position), "chat.a")
     assert (node.answered, node.rejected) == (["chat.a"], [])

@@ -9,10 +9,16 @@ import pytest
 from starlette.types import Message
 
 from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent
-from eventhub.events.event import Position, Receipt
+from eventhub.events.event import Position, Receipt, Receipts
 from eventhub.server.connections.fair_queue import FairQueue
 from eventhub.server.publish.handling import Handling
-from eventhub.server.publish.response import RESULTS_PER_CHECK, send_receipt, send_results
+from eventhub.server.publish.response import (
+    RESULTS_PER_CHECK,
+    receipt_response,
+    receipts_response,
+    results_response,
+    send_results,
+)
 
 
 def stored(offset: int, *, replayed: bool = False) -> Receipt:
@@ -39,20 +45,38 @@ def answer(*outcomes: Receipt | EventHubError, handling: Handling = Handling.STR
 
 
 def test_one_stored_event_is_201() -> None:
-    messages: list[Message] = []
-
-    async def send(message: Message) -> None:
-        messages.append(message)
-
-    asyncio.run(send_receipt(send, "chat.a", stored(7, replayed=True)))
-    start, body = messages
-    assert start["status"] == 201
-    assert dict(start["headers"])[b"idempotent-replayed"] == b"true"
-    assert json.loads(body["body"]) == {
+    response = receipt_response("chat.a", stored(7))
+    assert (response.status, dict(response.headers).get(b"idempotent-replayed")) == (201, None)
+    assert json.loads(response.body) == {
         "id": "a-7",
         "channel": "chat.a",
         "time": "1970-01-01T00:00:00.000Z",
     }
+    replayed = receipt_response("chat.a", stored(7, replayed=True))
+    assert dict(replayed.headers)[b"idempotent-replayed"] == b"true"
+
+
+def test_an_array_that_is_stored_in_one_step_has_the_same_response_as_one_that_is_not() -> None:
+    request: Any = SimpleNamespace(channel="chat.a", handling=Handling.STRICT, is_lenient=False)
+    for number in (1, 3):
+        apart = [Receipt(Position("a", offset), 1234) for offset in range(9, 9 + number)]
+        together = receipts_response("chat.a", Receipts("a", 9, number, 1234))
+        expected = results_response(request, apart)
+        assert together == expected._replace(headers=together.headers)
+        assert list(together.headers) == list(expected.headers)
+
+
+def test_a_replayed_event_of_an_array_is_named_in_the_headers() -> None:
+    _, headers, _ = answer(stored(1), stored(2, replayed=True), stored(3))
+    assert headers[b"idempotent-replayed"] == b"true"
+    _, headers, _ = answer(stored(1))
+    assert b"idempotent-replayed" not in headers
+
+
+def test_results_that_have_other_times_say_so() -> None:
+    times = [0, 0, 1000, 0]
+    *_, document = answer(*(Receipt(Position("a", 1), time) for time in times))
+    assert [result["time"][17:20] for result in document["results"]] == ["00.", "00.", "01.", "00."]
 
 
 def test_an_array_has_one_result_for_each_event_in_order() -> None:

@@ -1,0 +1,72 @@
+"""Arrays that are answered at once."""
+
+import json
+
+import pytest
+
+from eventhub.auth.grants import EVERYTHING
+from eventhub.auth.principal import CredentialKind, Principal
+from eventhub.events.event import Earliest
+from tests.harness.loop import in_loop
+from tests.unit.server.publish.fast_path_node import EVENT, Node, code
+
+
+@in_loop
+async def test_the_events_of_an_array_are_stored_in_order_with_the_attributes_of_the_request() -> (
+    None
+):
+    node = Node()
+    other = b'{"sender":"ben","text":"hi"}'
+    response = node.publish(
+        b"[%b,%b]" % (EVENT, other), request=node.request({b"ce-source": b"/a"})
+    )
+    stored = (await node.manager.hub.history("chat.a", Earliest(), 10)).events
+    assert [event.data for event in stored] == [EVENT, other]
+    assert [event.attributes for event in stored] == [{"source": "/a"}] * 2
+    answer = json.loads(response.body)
+    assert (response.status, answer["accepted"], answer["rejected"]) == (201, 2, 0)
+    assert [result["id"] for result in answer["results"]] == [str(one.position) for one in stored]
+    assert (node.answered, node.rejected) == (["chat.a"], [])
+
+
+@in_loop
+async def test_an_array_for_one_channel_too_many_is_refused_event_by_event() -> None:
+    node = Node()
+    node.manager.hub._broker._max_channels = 0  # type: ignore[attr-defined]  # the memory broker's
+    response = node.publish(b"[%b,%b]" % (EVENT, EVENT))
+    answer = json.loads(response.body)
+    assert (response.status, answer["rejected"], node.answered) == (503, 2, ["chat.a"])
+    assert node.rejected == [("chat.a", answer["results"][0]["error"]["code"])] * 2
+
+
+@in_loop
+async def test_each_event_of_an_array_is_charged_and_one_over_the_rate_is_refused() -> None:
+    node = Node()
+    slow = Principal(CredentialKind.TOKEN, "ana", EVERYTHING, rate=1)
+    request = node.request(principal=slow)
+    body = b"[%b]" % b",".join([EVENT] * 10)
+    answers = [node.publish(body, request=request) for _ in range(3)]
+    assert [answer.status for answer in answers] == [201, 429, 429]
+    assert node.rejected == [("chat.a", "rate_limited")] * 2
+
+
+@in_loop
+async def test_an_array_of_an_expired_principal_is_refused() -> None:
+    node = Node()
+    expired = Principal(CredentialKind.TOKEN, "ana", EVERYTHING, expires=1)
+    response = node.publish(b"[%b]" % EVENT, request=node.request(principal=expired))
+    assert code(response) == (401, "token_expired")
+
+
+@in_loop
+async def test_an_unexpected_error_of_an_array_is_noted_and_answered_as_internal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    node = Node()
+
+    def fault(_: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(node.manager.hub, "publish_all_now", fault)
+    assert code(node.publish(b"[%b]" % EVENT)) == (500, "internal")
+    assert node.manager.hub.faults.counts == {"publish": 1}
