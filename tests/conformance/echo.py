@@ -30,8 +30,8 @@ class Echo(Session):
         self._writer.write(encode(message, opcode))
 
 
-def _session(manager: ConnectionManager, writer: Any, submit: Any, identity: Any) -> Session:
-    return Echo(manager.hub, writer, manager.session_limits, submit, identity)
+def _session(manager: ConnectionManager, writer: Any, submitter: Any, identity: Any) -> Session:
+    return Echo(manager.hub, writer, manager.session_limits, submitter, identity)
 
 
 _receive = WebSocketProtocol.receive

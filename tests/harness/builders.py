@@ -12,8 +12,9 @@ from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError, InvalidToken
 from eventhub.events.builtin_payloads import ChatMessage, Reading
 from eventhub.events.channel_types import ChannelType, PublisherKind, Retention, SlowReaderPolicy
-from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position
+from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, NewEvent, Position
 from eventhub.events.schema import ModelSchema
+from eventhub.session.commands import Ref
 from eventhub.session.interfaces import Decided
 
 CHAT, READING = ModelSchema(ChatMessage), ModelSchema(Reading)
@@ -37,7 +38,7 @@ def channel_type(
 
 
 class Nowhere:
-    """A writer to nobody."""
+    """A writer to nobody, whose client's events are dropped."""
 
     encoding: Encoding = LINES
     full = False
@@ -47,6 +48,8 @@ class Nowhere:
     def fail(self, error: EventHubError) -> None: ...
 
     def abort(self) -> None: ...
+
+    def submit(self, ref: Ref, event: NewEvent) -> None: ...
 
 
 @dataclass

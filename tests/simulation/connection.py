@@ -64,7 +64,7 @@ class Connection:
         self._closed = False
         self._was_told = False
         """The session knows that the buffer is full."""
-        self._session = Session(node.hub, self, LIMITS, self._submit, Identity(line.name))
+        self._session = Session(node.hub, self, LIMITS, self, Identity(line.name))
         self._publishes = PublishQueue(node.hub, self._published, self.fail, line.name)
         node.connections[self] = None
 
@@ -174,7 +174,7 @@ class Connection:
         if not self.full and not self._closed:
             self._session.drained()
 
-    def _submit(self, ref: Ref, event: NewEvent) -> None:
+    def submit(self, ref: Ref, event: NewEvent) -> None:
         self._publishes.add(ref, event)
 
     def _published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:

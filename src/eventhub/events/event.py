@@ -125,6 +125,9 @@ class Age:
 
 Since = Position | Latest | Earliest | Last | Age
 
+LATEST = Latest()
+"""All subscribers share it: most begin there."""
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryPage:
@@ -201,7 +204,7 @@ _UNITS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 def parse_since(text: str, name: str = "since") -> Since:
     """Parse a `since` for one channel. Raises InvalidSince, which names the parameter `name`."""
     if text == "latest":
-        return Latest()
+        return LATEST
     if text == "earliest":
         return Earliest()
     if (found := _POSITION.fullmatch(text)) and int(found[2]) < OFFSET_END:

@@ -176,6 +176,7 @@ class Hub:
         if self.closing:
             raise ShuttingDown("this server is about to stop; connect again in a moment")
         feed = self.feeds.open(subscriber.channel, channel_type)
+        subscriber.channel = feed.channel  # all subscribers share one string
         if channel_type.presence:
             self.nodes.join(subscriber)
         feed.join(subscriber)

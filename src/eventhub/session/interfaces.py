@@ -83,8 +83,13 @@ class ChannelAccess(Protocol):
         ...
 
 
-Submit = Callable[[Ref, NewEvent], None]
-"""Publishes events in the order of the calls. `Session.published` gets each result."""
+class Submitter(Protocol):
+    """The connection, which publishes the events of its client."""
+
+    def submit(self, ref: Ref, event: NewEvent) -> None:
+        """Publish in the order of the calls. `Session.published` gets each result."""
+        ...
+
 
 Decided = Callable[[Principal | EventHubError], None]
 """Gets the outcome of an authentication."""

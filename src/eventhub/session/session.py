@@ -29,7 +29,7 @@ from eventhub.errors import (
 )
 from eventhub.events.channel_types import NAME_LENGTH, PublisherKind
 from eventhub.events.event import (
-    Latest,
+    LATEST,
     NewEvent,
     Position,
     Receipt,
@@ -50,14 +50,15 @@ from eventhub.session.commands import (
     ref_of,
 )
 from eventhub.session.deferred_messages import DeferredMessages
-from eventhub.session.interfaces import ChannelAccess, ClientIdentity, SessionLimits, Submit
+from eventhub.session.interfaces import ChannelAccess, ClientIdentity, SessionLimits, Submitter
+from eventhub.session.subscriptions import Subscriptions
 
 
 class Session:
     """A client's subscriptions and commands. The transport owns it and provides its writer."""
 
     __slots__ = (
-        "_answers_due", "_channels", "_closed", "_deferred", "_identity", "_limits", "_submit",
+        "_channels", "_closed", "_deferred", "_identity", "_limits", "_submitter",
         "_subscriptions", "_writer",
     )  # fmt: skip
 
@@ -66,18 +67,16 @@ class Session:
         channels: ChannelAccess,
         writer: ConnectionWriter,
         limits: SessionLimits,
-        submit: Submit,
+        submitter: Submitter,
         identity: ClientIdentity,
     ) -> None:
         self._channels = channels
         self._writer = writer
         self._limits = limits
-        self._submit = submit
+        self._submitter = submitter
         self._identity = identity
-        self._deferred = DeferredMessages(limits.message_bytes)
-        self._subscriptions: dict[str, Subscriber] = {}
-        self._answers_due: dict[str, Ref] = {}
-        """The refs of `subscribe` commands that are not answered yet, by channel."""
+        self._deferred: DeferredMessages | None = None  # while a credential is being checked
+        self._subscriptions = Subscriptions()
         self._closed = False
 
     @property
@@ -101,8 +100,8 @@ class Session:
         """Handle a text message of the client. An error is answered, never raised."""
         if self._closed:
             return
-        if self._deferred.active:
-            self._defer(message)
+        if self._deferred is not None:
+            self._defer(self._deferred, message)
             return
         if len(message) > self._limits.stranger_bytes and not self._identity.principal.known:
             self._writer.fail(self._limits.too_large_for_stranger())
@@ -140,9 +139,9 @@ class Session:
             session=self.id,
         )
         self._channels.subscribe(subscriber)
-        self._subscriptions[channel] = subscriber
+        self._subscriptions[subscriber.channel] = subscriber
         if subscriber.started is not None:
-            self._answers_due[channel] = command.ref
+            self._subscriptions.expect_answer(channel, command.ref)
 
     def congested(self) -> None:
         """The writer is full."""
@@ -199,13 +198,13 @@ class Session:
     def _dispatch(self, command: Command) -> None:
         match command:
             case Subscribe(since=since):
-                self.subscribe(command, Latest() if since is None else parse_since(since))
+                self.subscribe(command, LATEST if since is None else parse_since(since))
             case Unsubscribe():
                 self._unsubscribe(command)
             case Publish():
                 self._publish(command)
             case Auth():
-                self._deferred.start()
+                self._deferred = DeferredMessages(self._limits.message_bytes)
                 self._identity.authenticate(command.token, partial(self._decided, command.ref))
             case Ping():
                 self._reply("pong", command.ref, {})
@@ -216,7 +215,7 @@ class Session:
         if subscriber is None:
             raise NotSubscribed(f"this connection is not subscribed to {channel[:NAME_LENGTH]!r}")
         self._channels.unsubscribe(subscriber)
-        if (ref := self._answers_due.pop(channel, None)) is not None:
+        if (ref := self._subscriptions.answered(channel)) is not None:
             why = f"unsubscribed from {channel!r} before the subscription had begun"
             self.error(NotSubscribed(why), ref)
         self._reply("unsubscribed", command.ref, {"channel": channel, "reason": "client"})
@@ -236,12 +235,12 @@ class Session:
         attributes = {str(name): value for name, value in (command.attributes or {}).items()}
         time = self._channels.now()
         event = NewEvent(command.channel, data, time, attributes or None, command.key)
-        self._submit(command.ref, event)
+        self._submitter.submit(command.ref, event)
 
     def _subscribed(
         self, command: Subscribe, subscriber: Subscriber, start: SubscriptionStart
     ) -> None:
-        self._answers_due.pop(subscriber.channel, None)
+        self._subscriptions.answered(subscriber.channel)
         fields = {"channel": subscriber.channel, **start.as_dict()}
         if command.presence:
             fields |= self._channels.watch(subscriber)
@@ -259,13 +258,13 @@ class Session:
         if member:
             principal.check_member(member)
 
-    def _defer(self, message: bytes) -> None:
-        if not self._deferred.add(message):
+    def _defer(self, deferred: DeferredMessages, message: bytes) -> None:
+        if not deferred.add(message):
             why = "too much was sent while the token was being checked; expected its answer first"
             self._writer.fail(InvalidFrame(why))
 
     def _decided(self, ref: Ref, outcome: Principal | EventHubError) -> None:
-        deferred = self._deferred.stop()
+        deferred, self._deferred = self._deferred, None
         if isinstance(outcome, EventHubError):
             self.error(outcome, ref)
         else:
@@ -274,7 +273,8 @@ class Session:
                 fields["expires_in"] = max(0, outcome.expires - self._channels.now()) / 1000
             self._reply("authenticated", ref, fields)
             self._end_forbidden()
-        for message in deferred:
+        assert deferred is not None  # since the command
+        for message in deferred.messages:
             self.receive(message)
 
     def _end_forbidden(self) -> None:
@@ -284,7 +284,7 @@ class Session:
                 self._authorize(channel, subscriber.member, presence=subscriber.watching)
             except Forbidden as error:
                 self._channels.unsubscribe(self._subscriptions.pop(channel))
-                if (ref := self._answers_due.pop(channel, None)) is not None:
+                if (ref := self._subscriptions.answered(channel)) is not None:
                     self.error(error, ref)
                 self._reply("unsubscribed", None, {"channel": channel, "reason": error.code})
 

@@ -146,9 +146,12 @@ class Client:
             self.node,
             self.line,
             limits,
-            lambda ref, event: self.submitted.append((ref, event)),
+            self,
             self.guest,
         )
+
+    def submit(self, ref: Ref, event: NewEvent) -> None:
+        self.submitted.append((ref, event))
 
     def send(self, **fields: Any) -> list[dict[str, Any]]:
         """Send a message; what was written since."""

@@ -151,9 +151,8 @@ class Machine(RuleBasedStateMachine):
             == set(self.open)
         )
         assert len(self.open) <= LIMITS.subscriptions
-        due = {
-            channel for channel, ref in self.client.session._answers_due.items() if ref is not None
-        }
+        answers_due = self.client.session._subscriptions._due or {}
+        due = {channel for channel, ref in answers_due.items() if ref is not None}
         assert self.closed or due == {
             channel for channel, ref in self.open.items() if ref is not None
         }

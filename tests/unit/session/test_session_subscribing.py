@@ -10,7 +10,7 @@ from eventhub.errors import (
 from eventhub.events.event import Age, Earliest, Last, Latest, Position, Since
 from eventhub.session.commands import Subscribe
 from eventhub.session.session import Session
-from tests.harness.builders import Guest
+from tests.harness.builders import Guest, Nowhere
 from tests.unit.session.session_client import LIMITS, Client, Line, Node
 
 
@@ -142,7 +142,7 @@ def test_transports_subscribe_without_a_message_and_get_errors_raised() -> None:
 
 def test_the_position_reaches_encodings_that_need_it() -> None:
     line = Line(EVENT_STREAM)
-    session = Session(Node(), line, LIMITS, lambda ref, event: None, Guest())
+    session = Session(Node(), line, LIMITS, Nowhere(), Guest())
     session.subscribe(Subscribe(type="subscribe", channel="chat"), Latest())
     assert line.data.endswith(b"}\nid: k3x9-41\n\n")
 

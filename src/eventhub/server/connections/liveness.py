@@ -72,12 +72,18 @@ class Liveness:
         self._asked = -1  # where the oldest unanswered ping ends in the stream; -1: there is none
         self._answered = 0  # where the newest answered ping ended
 
-    def pong(self, payload: bytes) -> None:
-        """Note an answer. A client that invents payloads only shortens its own time."""
-        if len(payload) == PLACE_BYTES:
-            self._answered = max(self._answered, int.from_bytes(payload))
-            if self._asked <= self._answered:
-                self._asked = -1
+    def pong(self, payload: bytes) -> bool:
+        """Note an answer, and return whether it was due.
+
+        A client that invents payloads only shortens its own time.
+        """
+        if len(payload) != PLACE_BYTES:
+            return False
+        self._answered = max(self._answered, int.from_bytes(payload))
+        due = 0 <= self._asked <= self._answered
+        if due:
+            self._asked = -1
+        return due
 
     def ping(self, out: OutgoingBytes) -> bytes | None:
         """Return the payload for a new ping; None while the last ping has not been taken."""

@@ -31,7 +31,7 @@ from eventhub.server.security.forwarded import ForwardedAddresses
 from eventhub.server.security.host_check import HostCheck
 from eventhub.server.security.origin_check import OriginCheck
 from eventhub.server.security.publish_quota import PublishQuota
-from eventhub.session.interfaces import SessionLimits, Submit
+from eventhub.session.interfaces import SessionLimits, Submitter
 from eventhub.session.session import Session
 
 BEATS = 500
@@ -151,10 +151,10 @@ class ConnectionManager:
     # Sessions
 
     def session(
-        self, writer: ConnectionWriter, submit: Submit, identity: ConnectionIdentity
+        self, writer: ConnectionWriter, submitter: Submitter, identity: ConnectionIdentity
     ) -> Session:
         """Return a session for a new connection."""
-        return Session(self.hub, writer, self.session_limits, submit, identity)
+        return Session(self.hub, writer, self.session_limits, submitter, identity)
 
     def end_session(self, session: Session, *, waited: bool = False) -> None:
         """End the session of a closed connection. Many subscriptions take several turns."""

@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl
 
 from eventhub.errors import InvalidRequest, InvalidSince
 from eventhub.events.channel_types import NAME_LENGTH
-from eventhub.events.event import Latest, Position, Since, parse_cursor, parse_since
+from eventhub.events.event import LATEST, Position, Since, parse_cursor, parse_since
 from eventhub.presence.roster import MEMBER_LENGTH
 from eventhub.server.messages.request_head import check_query
 from eventhub.session.commands import Subscribe
@@ -75,7 +75,7 @@ class StreamQuery:
 def _parse_since(text: str, name: str) -> tuple[dict[str, Since], Since]:
     """Return where the channels of a cursor begin, and where all others begin."""
     if "@" in text:
-        return parse_cursor(text, name), Latest()
+        return parse_cursor(text, name), LATEST
     return {}, parse_since(text, name)
 
 

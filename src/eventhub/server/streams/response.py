@@ -59,7 +59,7 @@ class StreamResponse:
         self._abort: Callable[[], None] = _cannot_abort
         self._outgoing: Callable[[], OutgoingBytes] = _cannot_tell
         self._outbox = self._new_outbox(query)
-        self._session = manager.session(self._outbox, _refuse_publish, identity)
+        self._session = manager.session(self._outbox, self, identity)
         self._outbox.on_fail = partial(manager.end_session, self._session)
         if manager.drain.refusing:
             return  # a node that is about to stop accepts no subscription: `__call__` says goodbye
@@ -139,6 +139,10 @@ class StreamResponse:
         """Cut the response off."""
         self._abort()
 
+    def submit(self, ref: Ref, event: NewEvent) -> None:
+        """Never called: a stream hands no commands to its session."""
+        raise Forbidden("a stream takes no events")
+
     async def _send(self, send: Send) -> None:
         headers = [(b"content-type", MEDIA_TYPES[self.transport]), *LIVE]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -202,8 +206,3 @@ def _cannot_abort() -> None:
 
 def _cannot_tell() -> OutgoingBytes:
     return OutgoingBytes(0, 0)
-
-
-def _refuse_publish(ref: Ref, event: NewEvent) -> None:
-    """Never called: a stream hands no commands to its session."""
-    raise Forbidden("a stream takes no events")

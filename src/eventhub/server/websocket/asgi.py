@@ -75,7 +75,7 @@ class AsgiWebSocket:
             manager.origin_check.check(headers)
             principal = await manager.authentication.admit(headers, offered, address_of(scope))
             identity = manager.registry.new_identity(principal, address_of(scope))
-            self._session = manager.session(self._outbox, self._submit, identity)
+            self._session = manager.session(self._outbox, self, identity)
             self._publish_queue = PublishQueue(
                 manager.hub, self._published, self._give_up, identity.id
             )
@@ -130,6 +130,11 @@ class AsgiWebSocket:
     def abort(self) -> None:
         """Drop what is buffered. The ASGI server closes."""
         self._outbox.discard()
+
+    def submit(self, ref: Ref, event: NewEvent) -> None:
+        """Publish an event of the client. `ref` is the client's name for the command."""
+        self._publish_queue.add(ref, event)
+        self._pause_or_resume_reading()
 
     async def _read(self, query: bytes, receive: Receive) -> None:
         self._session.hello()
@@ -201,10 +206,6 @@ class AsgiWebSocket:
         self._pause_or_resume_reading()
         if not self._outbox.full:
             self._session.drained()
-
-    def _submit(self, ref: Ref, event: NewEvent) -> None:
-        self._publish_queue.add(ref, event)
-        self._pause_or_resume_reading()
 
     def _published(self, ref: Ref, channel: str, outcome: Receipt | EventHubError) -> None:
         self._session.published(ref, channel, outcome)

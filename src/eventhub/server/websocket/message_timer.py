@@ -39,16 +39,20 @@ class MessageTimer:
         if self.started:
             self._stop_clock()
 
-    def track(self, pending: int | None, now: float, check: Callable[[], None]) -> None:
-        """Start or stop the clock. `pending`: bytes of an incomplete message, None without one.
+    def begin(self, now: float, check: Callable[[], None]) -> None:
+        """A message is incomplete. It may have begun before.
 
         `check` is called when the time may be up; it has to call `expired`.
         """
-        if pending is None:
-            self._stop_clock()
-        elif not self.started:
+        if not self.started:
             self.started = now
             self._deadlines.after((self, "message"), self._allowed, check)
+
+    def complete(self) -> bool:
+        """Nothing is incomplete. Returns whether no first message is due either."""
+        if self.started:
+            self._stop_clock()
+        return not self.first_due
 
     def expired(
         self, pending: int | None, now: float, check: Callable[[], None], *, throttled: bool

@@ -172,6 +172,7 @@ class WebSocketProtocol(asyncio.Protocol):
         error = self._liveness.dead(
             self._loop.time(), out, timeouts, heard=heard, reads=reads, full=self.full
         )
+        self._reader.rest()
         if error is not None:
             self.fail(error)
         elif (payload := self._liveness.ping(out)) is not None:
@@ -220,16 +221,15 @@ class WebSocketProtocol(asyncio.Protocol):
         elif self.state is WebSocketState.CLOSING:
             return
         elif opcode == TEXT:
-            timer = self._reader.message_timer
-            if timer.first_due or timer.started:
-                timer.message_received()
+            self._reader.message_received()
             if self._session is not None:
                 self._session.receive(payload)
         elif opcode == PING:
             if not self.full:  # an answer to the latest ping is enough (RFC 6455, 5.5.3)
                 self.write(frame(payload, PONG))
         elif opcode == PONG:
-            self._liveness.pong(payload)
+            if self._liveness.pong(payload):  # asked for, so it is no command
+                self._reader.forgive(payload)
         elif opcode == BINARY:
             self.fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
 

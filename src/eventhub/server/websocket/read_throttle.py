@@ -65,6 +65,10 @@ class ReadThrottle:
         """The client used this much of its turn."""
         self._served = fair_queue.advanced_position(self._served, cpu_seconds)
 
+    def at_rest(self, now: float) -> bool:
+        """Nothing waits, and the client owes nothing: a new one would do the same."""
+        return self.frames is None and self._bucket.idle(now * 1000)
+
     def stop(self) -> None:
         """The connection has closed: drop what waits."""
         self.frames = None

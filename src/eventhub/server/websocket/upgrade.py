@@ -70,7 +70,7 @@ class Upgrade:
             if connection.slot is None:
                 connection.slot = manager.connection_limits.session(client)
             identity = manager.registry.new_identity(result.principal, client)
-            session = manager.session(connection, connection.submit, identity)
+            session = manager.session(connection, connection, identity)
             manager.opened(connection, identity, session)
         except UnknownKey as unknown:
             if refreshed is None:

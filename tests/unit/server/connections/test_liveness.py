@@ -53,6 +53,18 @@ def test_who_answers_pings_stays() -> None:
     assert len(peer.pings) == 51
 
 
+def test_one_answer_is_due_for_a_ping() -> None:
+    peer = Peer()
+    assert not peer.liveness.pong((0).to_bytes(8)), "there was no ping"
+    peer.write(1)
+    peer.beat()
+    ping = peer.pings[-1]
+    assert not peer.liveness.pong(b"\xff" * 9)
+    assert not peer.liveness.pong((int.from_bytes(ping) - 1).to_bytes(8)), "of an older one"
+    assert peer.liveness.pong(ping)
+    assert not peer.liveness.pong(ping)
+
+
 def test_who_says_nothing_is_dead_at_the_beat_after_the_ping() -> None:
     peer = Peer()
     assert peer.beat() is None

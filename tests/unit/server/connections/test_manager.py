@@ -136,7 +136,7 @@ def test_sessions_get_the_configured_limits_and_the_hub() -> None:
 
     session = manager.session(
         Writer(),
-        lambda ref, event: None,
+        Nowhere(),
         manager.registry.new_identity(manager.authentication.nobody, ""),
     )
     session.receive(b'{"type":"subscribe","channel":"zzz"}')

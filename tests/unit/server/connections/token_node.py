@@ -19,6 +19,7 @@ from eventhub.server.connections.deadlines import Deadlines
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.security.authentication import Authentication
 from eventhub.session.session import Session
+from tests.harness.builders import Nowhere
 from tests.harness.clock import Clock
 from tests.harness.credentials import SECRET, token
 
@@ -106,7 +107,7 @@ class Node:
         """A connection of theirs with a session."""
         holder = Holder(manager=self.manager)
         identity = self.registry.new_identity(principal, "192.0.2.1")
-        session = self.manager.session(holder, lambda ref, event: None, identity)
+        session = self.manager.session(holder, Nowhere(), identity)
         self.manager.opened(holder, identity, session)
         holder.session = session
         return holder

@@ -61,9 +61,7 @@ def subscribe(
 ) -> list[tuple[str, Since, str]]:
     """Channel, since and member of each subscription, "" for the session's own id."""
     noted = Noted()
-    session = Session(
-        noted, Nowhere(), SessionLimits(1000, 5, 25.0, 10, 1000), lambda ref, event: None, Guest()
-    )
+    session = Session(noted, Nowhere(), SessionLimits(1000, 5, 25.0, 10, 1000), Nowhere(), Guest())
     StreamQuery(query, channel, last_event_id).subscribe(session)
     return [
         (name, since, "" if member == session.id else member)

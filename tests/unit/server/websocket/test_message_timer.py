@@ -50,43 +50,46 @@ def test_a_first_message_is_due_until_it_comes(
     assert (timer.first_due, deadlines.due) == (False, {})
 
 
-def test_a_complete_message_starts_no_clock(
-    timer: MessageTimer, deadlines: ManualDeadlines
-) -> None:
-    timer.track(None, 1.0, nothing)
-    assert (bool(timer.started), deadlines.due) == (False, {})
-
-
 def test_a_message_that_has_begun_starts_the_clock_once(
     timer: MessageTimer, deadlines: ManualDeadlines
 ) -> None:
-    timer.track(3, 1.0, nothing)
+    timer.begin(1.0, nothing)
     assert (bool(timer.started), list(deadlines.due.values())) == (True, [ALLOWED])
-    timer.track(4, 2.0, nothing)
+    timer.begin(2.0, nothing)
     assert timer.expired(4, 1.0 + ALLOWED + 1, nothing, throttled=False), "it began at 1, not at 2"
 
 
 def test_the_end_of_a_message_stops_the_clock(
     timer: MessageTimer, deadlines: ManualDeadlines
 ) -> None:
-    timer.track(3, 1.0, nothing)
-    timer.track(None, 2.0, nothing)
+    timer.begin(1.0, nothing)
+    assert timer.complete(), "nothing is due"
     assert (bool(timer.started), deadlines.due) == (False, {})
+
+
+def test_a_complete_control_frame_leaves_the_first_message_due(
+    timer: MessageTimer, deadlines: ManualDeadlines
+) -> None:
+    timer.expect_first(5.0, nothing)
+    assert not timer.complete()
+    timer.begin(1.0, nothing)
+    assert not timer.complete()
+    assert (bool(timer.started), list(deadlines.due.values())) == (False, [5.0])
 
 
 def test_the_next_message_has_a_clock_of_its_own(
     timer: MessageTimer, deadlines: ManualDeadlines
 ) -> None:
     timer.expect_first(5.0, nothing)
-    timer.track(3, 1.0, nothing)
+    timer.begin(1.0, nothing)
     timer.message_received()
     assert (timer.first_due, bool(timer.started), deadlines.due) == (False, False, {})
-    timer.track(3, 9.0, nothing)
+    timer.begin(9.0, nothing)
     assert not timer.expired(3, 1.0 + ALLOWED + 1, nothing, throttled=False), "it began at 9"
 
 
 def test_bytes_that_came_buy_time(timer: MessageTimer, deadlines: ManualDeadlines) -> None:
-    timer.track(3, 1.0, nothing)
+    timer.begin(1.0, nothing)
     pending = 7 * LEAST_RATE
     assert not timer.expired(pending, 1.0 + ALLOWED, nothing, throttled=False)
     assert list(deadlines.due.values()) == [1.0 + ALLOWED + 7]
@@ -97,14 +100,14 @@ def test_bytes_that_came_buy_time(timer: MessageTimer, deadlines: ManualDeadline
 def test_time_in_which_the_server_did_not_read_does_not_count(
     timer: MessageTimer, deadlines: ManualDeadlines
 ) -> None:
-    timer.track(1, 1.0, nothing)
+    timer.begin(1.0, nothing)
     assert not timer.expired(1, 100.0, nothing, throttled=True)
     (due,) = deadlines.due.values()
     assert due == pytest.approx(100.0 + ALLOWED + 1 / LEAST_RATE)
 
 
 def test_a_message_that_was_completed_meanwhile_is_not_late(timer: MessageTimer) -> None:
-    timer.track(1, 1.0, nothing)
+    timer.begin(1.0, nothing)
     assert not timer.expired(None, 100.0, nothing, throttled=False)
     assert not timer.started
 
@@ -113,6 +116,6 @@ def test_a_closed_connection_leaves_no_deadline(
     timer: MessageTimer, deadlines: ManualDeadlines
 ) -> None:
     timer.expect_first(5.0, nothing)
-    timer.track(1, 1.0, nothing)
+    timer.begin(1.0, nothing)
     timer.stop()
     assert deadlines.due == {}

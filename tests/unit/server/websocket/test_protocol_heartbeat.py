@@ -2,21 +2,22 @@
 between heartbeats; the kernel's figures are made up.
 """
 
-from asyncio import sleep
+from asyncio import get_running_loop, sleep
 
 import pytest
 
 from eventhub.config.limit_settings import LimitSettings
-from eventhub.delivery.encoding import PING, PONG
+from eventhub.delivery.encoding import PING, PONG, TEXT
 from eventhub.errors import InvalidFrame
 from eventhub.server.connections.liveness import OutgoingBytes
-from eventhub.server.websocket import protocol
+from eventhub.server.websocket import protocol, reader
 from tests.harness.clients import masked
 from tests.harness.virtual_time import in_virtual_time, turns
 from tests.unit.server.websocket.client import PING_COMMAND, Client, opened
 
 HEARTBEAT = 20.0
 STALLED = 100
+COMMANDS = 50
 
 
 class Kernel:
@@ -25,7 +26,7 @@ class Kernel:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.written = self.taken = 1000
         monkeypatch.setattr(protocol, "outgoing", lambda _: OutgoingBytes(self.written, self.taken))
-        limits = LimitSettings(stalled_seconds=STALLED)
+        limits = LimitSettings(stalled_seconds=STALLED, commands=COMMANDS)
         self.client = opened(heartbeat=HEARTBEAT, limits=limits)
         self.client.send(PING_COMMAND)
 
@@ -104,11 +105,59 @@ async def test_whatever_a_client_sends_is_a_sign_of_life(monkeypatch: pytest.Mon
 
 
 @in_virtual_time
+async def test_the_answer_to_a_ping_is_no_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(monkeypatch)
+    await kernel.heartbeat()
+    frames = kernel.client.protocol._reader
+    assert frames._throttle is None, "the first message was long ago"
+    answer = masked(pings(kernel.client)[-1], PONG)
+    kernel.client.send(answer)
+    assert frames._throttle is None
+    kernel.client.send(answer)
+    assert frames._throttle is not None, "a second answer was not asked for"
+    kernel.client.lose()
+
+
+@in_virtual_time
+async def test_what_comes_with_the_answer_to_a_ping_is_charged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reader, "thread_time", float)
+    kernel = Kernel(monkeypatch)
+    await kernel.heartbeat()
+    begun = masked(b"{", TEXT, final=False)
+    kernel.client.send(begun, masked(pings(kernel.client)[-1], PONG))
+    throttle = kernel.client.protocol._reader._throttle
+    assert throttle is not None
+    owed = throttle._bucket._full - 1000 * get_running_loop().time()
+    assert owed == pytest.approx(1000 / COMMANDS), "for one frame"
+    kernel.client.lose()
+
+
+@in_virtual_time
+async def test_a_client_in_debt_stays_so_over_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(monkeypatch)
+    kernel.client.send(*[PING_COMMAND] * COMMANDS)
+    kernel.client.protocol.heartbeat()
+    assert kernel.client.protocol._reader._throttle is not None
+    kernel.client.lose()
+
+
+@in_virtual_time
+async def test_frames_that_wait_stay_so_over_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel = Kernel(monkeypatch)
+    kernel.client.protocol._reader._own_throttle().hold(iter(()))
+    await kernel.heartbeat()
+    assert kernel.client.protocol._reader.paused
+    kernel.client.lose()
+
+
+@in_virtual_time
 async def test_a_client_that_is_not_read_is_not_called_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     kernel = Kernel(monkeypatch)
-    kernel.client.protocol._reader._throttle.hold(iter(()))
+    kernel.client.protocol._reader._own_throttle().hold(iter(()))
     for _ in range(5):
         await kernel.heartbeat()
     assert kernel.client.close_frames == []

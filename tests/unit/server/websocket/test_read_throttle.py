@@ -84,6 +84,16 @@ def test_a_client_that_used_its_turn_waits_behind_others(throttle: ReadThrottle)
     assert turns.queued == [(0.0, 100), (0.5, 100)]
 
 
+def test_a_throttle_rests_when_its_bucket_is_full_and_nothing_waits(
+    throttle: ReadThrottle,
+) -> None:
+    assert throttle.at_rest(0.0)
+    throttle.charge(parsed(RATE), 0.0, 5.0)
+    assert [throttle.at_rest(now) for now in (5.0, 5.999, 6.0)] == [False, False, True]
+    throttle.hold(iter(()))
+    assert not throttle.at_rest(6.0)
+
+
 def test_a_closed_connection_drops_its_frames_and_its_timer(throttle: ReadThrottle) -> None:
     clock = Clock()
     throttle.hold(iter([(1, b"a")]))

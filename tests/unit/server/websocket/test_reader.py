@@ -5,7 +5,7 @@ from asyncio import sleep
 import pytest
 
 from eventhub.config.limit_settings import LimitSettings
-from eventhub.delivery.encoding import CLOSE, TEXT
+from eventhub.delivery.encoding import CLOSE, PONG, TEXT
 from eventhub.server.connections.deadlines import TICKS
 from eventhub.server.connections.fair_queue import LOOP_TURNS_BETWEEN, TURN_SECONDS
 from eventhub.server.websocket.frame_parser import FRAGMENTS_PER_PAUSE
@@ -88,7 +88,7 @@ async def test_the_deadline_does_not_run_while_the_client_is_not_read() -> None:
 async def test_the_deadline_does_not_run_while_frames_of_the_client_wait() -> None:
     client = limited()
     client.send(BEGUN)
-    client.protocol._reader._throttle.hold(iter(()))
+    client.protocol._reader._own_throttle().hold(iter(()))
     await sleep(BODY_SECONDS + 1)
     assert client.close_frames == []
     client.lose()
@@ -103,6 +103,37 @@ async def test_a_late_message_of_a_connection_that_closes_changes_nothing() -> N
     assert client.close_frames == [(1000, "")]
     client.lose()
     assert len(client.manager.deadlines) == 0
+
+
+@in_virtual_time
+@pytest.mark.parametrize("begun", [BEGUN, PING_COMMAND[:5]], ids=["a fragment", "a frame in part"])
+async def test_a_client_between_messages_has_neither_parser_nor_timer(begun: bytes) -> None:
+    client = limited()
+    reader = client.protocol._reader
+    kept = [(reader._parser, reader._timer)]
+    client.send(begun)
+    kept.append((reader._parser, reader._timer))
+    client.send(REST if begun is BEGUN else PING_COMMAND[5:])
+    kept.append((reader._parser, reader._timer))
+    assert [[part is not None for part in parts] for parts in kept] == [
+        [False, False],
+        [True, True],
+        [False, False],
+    ]
+    assert client.types.count("pong") == 2
+    client.lose()
+
+
+@in_virtual_time
+async def test_a_control_frame_in_parts_leaves_the_first_message_due() -> None:
+    client = opened(limits=LimitSettings(first_frame_seconds=3))
+    pong = masked(b"unasked", PONG)
+    client.send(pong[:4])
+    client.send(pong[4:])
+    assert client.protocol._reader._timer is not None
+    await sleep(3 + TICK)
+    assert client.close_frames == LATE
+    client.lose()
 
 
 # The limit of commands
@@ -151,7 +182,7 @@ async def test_many_fragments_are_interrupted() -> None:
     parser = client.protocol._reader._parser
     assert parser is not None
     assert parser.frames == 0, "they were charged"
-    assert client.protocol._reader._throttle.frames is not None
+    assert client.protocol._reader._holds
     client.lose()
 
 

@@ -1,0 +1,73 @@
+"""The subscriptions of one connection, by channel, and the answers that are due to its commands."""
+
+from collections.abc import Iterator, MutableMapping
+
+from eventhub.delivery.subscriber import Subscriber
+from eventhub.session.commands import Ref
+
+
+class Subscriptions(MutableMapping[str, Subscriber]):
+    """Like a dictionary, which is made for the second subscription.
+
+    Most connections have one subscription, and a dictionary takes 184 bytes for it.
+    """
+
+    __slots__ = ("_due", "_many", "_only")
+
+    def __init__(self) -> None:
+        self._only: Subscriber | None = None
+        self._many: dict[str, Subscriber] | None = None
+        self._due: dict[str, Ref] | None = None
+
+    def __len__(self) -> int:
+        return len(self._many) if self._many is not None else self._only is not None
+
+    def __iter__(self) -> Iterator[str]:
+        if self._many is not None:
+            yield from self._many
+        elif self._only is not None:
+            yield self._only.channel
+
+    def __contains__(self, channel: object) -> bool:
+        if self._many is not None:
+            return channel in self._many
+        return self._only is not None and self._only.channel == channel
+
+    def __getitem__(self, channel: str) -> Subscriber:
+        if self._many is not None:
+            return self._many[channel]
+        if self._only is None or self._only.channel != channel:
+            raise KeyError(channel)
+        return self._only
+
+    def __setitem__(self, channel: str, subscriber: Subscriber) -> None:
+        assert channel == subscriber.channel
+        if self._many is not None:
+            self._many[channel] = subscriber
+        elif self._only is None or self._only.channel == channel:
+            self._only = subscriber
+        else:
+            self._many = {self._only.channel: self._only, channel: subscriber}
+            self._only = None
+
+    def __delitem__(self, channel: str) -> None:
+        if self._many is not None:
+            del self._many[channel]
+        else:
+            self[channel]  # raises KeyError
+            self._only = None
+
+    def expect_answer(self, channel: str, ref: Ref) -> None:
+        """The `subscribe` command with this ref is answered later."""
+        if self._due is None:
+            self._due = {}
+        self._due[channel] = ref
+
+    def answered(self, channel: str) -> Ref:
+        """Its `subscribe` command is answered now. Returns the ref; None if no answer was due."""
+        if self._due is None:
+            return None
+        ref = self._due.pop(channel, None)
+        if not self._due:
+            self._due = None
+        return ref
