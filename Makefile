@@ -1,19 +1,19 @@
-# `make serve` and `make test` are all a new machine needs: Debian with Python 3.11, pip and root.
+# `make serve` and `make test` install what they need, on Debian with Python 3.11, pip and root.
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := tests/conformance/node_modules/.package-lock.json
 AUTOBAHN := .autobahn/installed
 PYTHON ?= python3
-MAKEFLAGS += --jobs=3 # what is fetched waits for the network, and tests for one another
+MAKEFLAGS += --jobs=3 # downloads wait for the network, and tests for each other
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
-unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers: none has to be compiled twice
+unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers, which must not compile the code again
 
 .PHONY: serve test pytest proofs nodes-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
 
-test: lint pytest ## Everything that CI runs, except the proofs, the image, the other Pythons and the most expensive inputs
+test: lint pytest ## Everything that CI runs, except proofs, pythons, dearest, mutants-of-change and image-test
 pytest: $(VENV)/tests.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
 
@@ -21,14 +21,14 @@ proofs: nodes-proof autobahn schemathesis chart-versions ## The long forms of te
 nodes-proof: $(VENV)/test.stamp
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=3 $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 
-simulation: $(VENV)/test.stamp ## Many nodes under faults, a hundred thousand seeds (tests/simulation/RESULTS.md), about an hour of one core
+simulation: $(VENV)/test.stamp ## Simulates many nodes under faults, with a hundred thousand seeds (tests/simulation/RESULTS.md), about an hour of one core
 	$(BIN)/python -m tests.simulation --first 1000 --seeds $(SEEDS)
 SEEDS = 100000
 
 pythons: $(VENV)/test.stamp ## Unit and contract tests under each other supported Python that is found on PATH, in $PYTHONS or in pyenv
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/python -m tests.pythons
 
-faults: $(VENV)/test.stamp ## Longer proofs that nothing is lost (tests/integration/RESULTS.md), about half an hour
+faults: $(VENV)/test.stamp ## Faults of nodes and brokers, to show that nothing is lost (tests/integration/RESULTS.md), about half an hour
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=10 EVENTHUB_TEST_RESULTS=books.txt $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 	$(BIN)/python -m tests.integration.kill_sqlite --kills 50
 
@@ -38,38 +38,38 @@ rolling: $(VENV)/test.stamp ## A rolling restart of three nodes with 5,000 clien
 restart: $(VENV)/test.stamp ## A restart of a single node with 2,000 clients (tests/integration/RESULTS.md), half a minute
 	$(BIN)/python -m tests.integration.restart
 
-steady: $(VENV)/test.stamp ## Readers that are slow and steady, at default settings (tests/integration/RESULTS.md), five minutes
+steady: $(VENV)/test.stamp ## Slow and steady readers at default settings (tests/integration/RESULTS.md), five minutes
 	$(BIN)/python -m tests.integration.steady
 
-injections: $(VENV)/test.stamp ## Each fault that tests inject, beside 1,000 clients (tests/integration/RESULTS.md), two minutes
+injections: $(VENV)/test.stamp ## Injects each fault beside 1,000 clients (tests/integration/RESULTS.md), two minutes
 	$(BIN)/python -m tests.integration.injections
 
-comings: $(VENV)/test.stamp ## How late an honest subscriber's events are while crowds of members come and go, a minute or two
+comings: $(VENV)/test.stamp ## Measures how late an honest subscriber's events are while crowds of members join and leave, a minute or two
 	$(BIN)/python -m tests.integration.comings
 
 autobahn: $(VENV)/test.stamp $(AUTOBAHN) ## Autobahn's WebSocket test suite (tests/conformance/RESULTS.md), about five minutes
 	$(BIN)/python -m tests.conformance.autobahn
 
-fuzz: $(VENV)/test.stamp ## A million executions, guided by coverage (tests/fuzz/RESULTS.md), about twenty minutes; Python 3.11
+fuzz: $(VENV)/test.stamp ## Fuzzing guided by coverage, a million executions (tests/fuzz/RESULTS.md), about twenty minutes; needs Python 3.11
 	$(BIN)/pip install --quiet --require-hashes -r requirements/fuzz.txt
 	$(BIN)/python -m tests.fuzz
 
-dear: $(VENV)/test.stamp ## A search for inputs that are expensive to process (tests/fuzz/RESULTS.md), 15 minutes, then their effect on others, one
+dear: $(VENV)/test.stamp ## Searches for inputs that are expensive to process (tests/fuzz/RESULTS.md), 15 minutes, then measures how they delay others, one minute
 	$(BIN)/python -m tests.fuzz.dear --seconds 60 --keep
 	$(BIN)/python -m tests.bench.dear
 
-dearest: $(VENV)/test.stamp ## The most expensive known inputs, measured again, a minute
+dearest: $(VENV)/test.stamp ## Measures the most expensive known inputs again, a minute
 	$(BIN)/pytest tests/fuzz/proof_dear.py
 
-schemathesis: $(VENV)/test.stamp ## More made-up requests against the OpenAPI document, some minutes
+schemathesis: $(VENV)/test.stamp ## Sends more generated requests and compares the answers with the OpenAPI document, some minutes
 	EVENTHUB_TEST_EXAMPLES=$(EXAMPLES) $(BIN)/pytest --timeout 900 tests/conformance/test_openapi.py
 proofs: EXAMPLES = 60
 EXAMPLES = 300
 
-mutants: $(VENV)/test.stamp ## Faults that no test notices: `make mutants AREA=auth`, or all areas (tests/mutation/README.md)
+mutants: $(VENV)/test.stamp ## Lists mutations of the code that no test notices: `make mutants AREA=auth`, or all areas (tests/mutation/README.md)
 	$(BIN)/python -m tests.mutation $(AREA)
 
-mutants-of-change: $(VENV)/test.stamp ## The same for the lines that the last commits touched; it reports, and fails nothing; ten minutes at most
+mutants-of-change: $(VENV)/test.stamp ## The same for the lines that the last commits changed; it only reports, never fails; ten minutes at most
 	-timeout 600 $(BIN)/python -m tests.mutation --since auto --minutes 6 --jobs 2
 
 lint: $(VENV)/test.stamp
@@ -78,11 +78,11 @@ lint: $(VENV)/test.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 
-bench: $(VENV)/test.stamp $(TOOLS) ## Figures for this machine (tests/bench), beside those of two other servers
+bench: $(VENV)/test.stamp $(TOOLS) ## Measures this machine with EventHub and two other servers (tests/bench)
 	command -v nginx >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-nchan >/dev/null; }
 	$(BIN)/python -m tests.bench
 
-flood: $(VENV)/test.stamp ## Latency of honest subscribers beside as many hostile connections as possible, about three minutes
+flood: $(VENV)/test.stamp ## Measures the latency of honest subscribers beside as many hostile connections as possible, about three minutes
 	$(BIN)/python -m tests.bench.flood
 
 EXPORT = $(BIN)/uv export --quiet --no-emit-project --format requirements-txt --no-header
@@ -91,16 +91,16 @@ lock: $(VENV)/test.stamp ## Pin the newest versions, with hashes
 	$(BIN)/uv lock --quiet --upgrade
 	$(EXPORT) --no-dev -o requirements/server.txt
 	$(EXPORT) -o requirements/dev.txt
-	$(EXPORT) --no-dev --extra otel --no-emit-package colorama -o requirements/image.txt # which is for Windows
+	$(EXPORT) --no-dev --extra otel --no-emit-package colorama -o requirements/image.txt # colorama is for Windows
 	$(EXPORT) --only-group build -o requirements/build.txt
 	rm uv.lock
 	$(MAKE) sbom
 
 sbom: $(VENV)/test.stamp ## Write the bill of materials of the image, as CycloneDX
 	$(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible -o deploy/sbom.cdx.json requirements/image.txt
-	sed -i 's|https://pypi.org/simple/\([^/"]*\)/|pkg:pypi/\1|' deploy/sbom.cdx.json # names, not addresses
+	sed -i 's|https://pypi.org/simple/\([^/"]*\)/|pkg:pypi/\1|' deploy/sbom.cdx.json # the names of packages replace addresses of the registry
 
-image-test: $(VENV)/test.stamp ## The image, built and run without a registry (tests/deploy/RESULTS.md), some minutes, as root
+image-test: $(VENV)/test.stamp ## Builds the image and runs it, without a registry (tests/deploy/RESULTS.md), some minutes, as root
 	$(MAKE) system PROGRAMS="buildah:buildah gpg:gpg mmdebstrap:mmdebstrap podman:podman runc:runc"
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_RESULTS=image.txt $(BIN)/pytest tests/deploy/proof_image.py
 
@@ -114,17 +114,17 @@ wheel: $(VENV)/test.stamp ## A wheel for this platform, with the native fan-out,
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	PURE=1 $(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 
-chart-versions: $(VENV)/test.stamp $(TOOLS) ## The chart on every supported version of Kubernetes
+chart-versions: $(VENV)/test.stamp $(TOOLS) ## Tests the chart on every supported version of Kubernetes
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_KUBERNETES=all $(BIN)/pytest tests/deploy/test_chart.py
 
-chart-proof: chart-versions ## The same, and the checks of checkov (tests/deploy/RESULTS.md), two minutes
+chart-proof: chart-versions ## The same, and checks it with checkov (tests/deploy/RESULTS.md), two minutes
 	test -x .checkov/bin/checkov || { $(PYTHON) -m venv .checkov && .checkov/bin/pip install --quiet checkov==3.3.30; }
 	rm -rf .checkov/rendered && mkdir .checkov/rendered
 	for file in helm/eventhub/ci/*.yaml; do tests/conformance/node_modules/.bin/helm template hub helm/eventhub -n events -f $$file --skip-tests \
 	  --kube-version 1.37.0 --set 'networkPolicy.enabled=true,networkPolicy.to[0].ports[0].port=443' > .checkov/rendered/$${file##*/} || exit 1; done
 	.checkov/bin/checkov --config-file tests/deploy/checkov.yaml -d .checkov/rendered
 
-chart-apiserver: $(VENV)/test.stamp $(TOOLS) ## The chart against Kubernetes' own API server, built here (tests/deploy/RESULTS.md), half an hour; needs Go 1.26
+chart-apiserver: $(VENV)/test.stamp $(TOOLS) ## Builds Kubernetes' own API server and applies the chart to it (tests/deploy/RESULTS.md), half an hour; needs Go 1.26
 	test -e .apiserver/built || tests/deploy/apiserver.sh
 	$(BIN)/python -m tests.deploy "" 1.34
 
@@ -144,11 +144,11 @@ $(VENV)/test.stamp: requirements/dev.txt pyproject.toml hatch_build.py src/event
 	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@ $(VENV)/serve.stamp
 
-$(VENV)/tests.stamp: $(VENV)/test.stamp $(shell find tests -name node_modules -prune -o -name '*.py' -print) # compiles all tests, which otherwise each of the six processes would do; what is wrong they tell
+$(VENV)/tests.stamp: $(VENV)/test.stamp $(shell find tests -name node_modules -prune -o -name '*.py' -print) # compiles all tests once, so that the six processes need not; pytest reports errors later
 	-@$(BIN)/pytest --collect-only -qq >/dev/null
 	@touch $@
 
-$(TOOLS): tests/conformance/package-lock.json | system # judges of others, from npm
+$(TOOLS): tests/conformance/package-lock.json | system # testing tools of other projects, from npm
 	cd tests/conformance && npm ci --ignore-scripts --no-audit --no-fund --silent
 
 $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autobahn.sh | $(VENV)/bin/python system # on x86-64, from Debian and PyPI
@@ -157,7 +157,7 @@ $(AUTOBAHN): $(wildcard tests/conformance/autobahn*.txt) tests/conformance/autob
 
 .PHONY: system
 PROGRAMS := chromium-headless-shell:chromium-headless-shell curl:curl gcc:gcc npm:npm openssl:openssl redis-server:redis-server nats-server:nats-server haproxy:haproxy sqlite3:sqlite3 nginx:nginx-light promtool:prometheus prometheus-alertmanager:prometheus-alertmanager systemd-analyze:systemd
-system: | $(VENV)/bin/python # programs the tests use, from Debian, when nothing else is being installed; servers are not started, now or at boot
+system: | $(VENV)/bin/python # installs the programs that tests use, from Debian; their servers are not started, now or at boot
 	@missing=""; \
 	for pair in $(PROGRAMS); do command -v $${pair%%:*} >/dev/null || missing="$$missing $${pair##*:}"; done; \
 	command -v gcc >/dev/null && echo '#include <zlib.h>' | gcc -E - >/dev/null 2>&1 || missing="$$missing gcc libc6-dev zlib1g-dev"; \

@@ -1,7 +1,7 @@
-"""`python -m tests.bench.brokers`: what a node gets through its broker, beside redis-py called once
-per event.
+"""`python -m tests.bench.brokers`: the throughput of a node through its broker, beside redis-py
+called once for each event.
 
-Events of 128 bytes, 64 publishers.
+128 bytes an event, 64 publishers.
 """
 
 import asyncio

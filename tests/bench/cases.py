@@ -1,6 +1,4 @@
-"""What is measured. A case is a few variants that are run in turn, so that they meet the same
-machine.
-"""
+"""The cases. A case has a few variants that are run in turn, so that they meet the same machine."""
 
 import resource
 import shutil

@@ -1,4 +1,4 @@
-"""One core for the server and one for the client, so that they do not take turns on one."""
+"""Pins the server to one core and the client to another, so that they do not share one."""
 
 import os
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""`python -m tests.bench.crowd`: ten thousand clients of a node that was lost come to another one
-at once, and resume (on Redis).
+"""`python -m tests.bench.crowd`: ten thousand clients of a lost node reconnect to another node at
+once, and resume (on Redis).
 """
 
 import subprocess

@@ -1,9 +1,9 @@
-"""`python -m tests.bench.dear`: what an honest subscriber waits while ten strangers send the
-dearest inputs that are known.
+"""`python -m tests.bench.dear`: how long an honest subscriber waits while ten strangers send the
+most expensive inputs that are known.
 
-The server has one core to itself, the strangers and the honest ones another. Each stranger has an
-address of its own, and sends one kind of input as fast as it is taken. Those that publish over HTTP
-have a key: nobody else gets that far.
+The server has one core to itself, all clients share another. Each stranger has an address of its
+own and sends one kind of input as fast as the server reads it. The strangers that publish over HTTP
+have an API key, because nobody else gets that far.
 """
 
 import os

@@ -1,9 +1,9 @@
 """`python -m tests.bench.flood`: the latency of honest subscribers while strangers hold all the
 connections that the node allows.
 
-The strangers are a process of their own with addresses of their own: their connections are
-WebSockets, some of which send pings as fast as they are taken, and there are attempts to connect
-from an address that has no more connections to get.
+The strangers run in a process of their own, with addresses of their own. Their connections are
+WebSockets, some of which send pings as fast as the server reads them. Another address has reached
+its limit of connections and keeps trying to connect.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""What the figures were measured on, and how busy it is."""
+"""Describes the machine that the figures were measured on, and how busy it was."""
 
 import os
 import platform

@@ -1,8 +1,8 @@
 """`python -m tests.bench.observed`: what metrics, access log and traces cost a fan-out, in one run.
 
-One server turns them off and on many times a second, in no fixed order, and counts CPU time and
-deliveries of each state: whatever else the machine does meets all alike. Traces go to a collector
-in this process.
+One server turns them off and on many times a second, in random order, and counts CPU time and
+deliveries of each state. So other load on the machine affects all states alike. Traces go to a
+collector in this process.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
 """`python -m tests.bench.scrape`: how long a scrape of /metrics takes with as many connections as
-there can be, and what others notice.
+possible, and how much it delays other requests.
 """
 
 import statistics

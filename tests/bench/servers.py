@@ -1,5 +1,5 @@
-"""The servers under load, each in a process of its own on the server's core: EventHub, the limit,
-the tutorial.
+"""The servers under load, each in a process of its own on the server's core: EventHub, the C
+program that sets the limit, and the tutorial.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""The benchmarks work: a short fan-out, nothing lost, and results with all their fields. Nothing
-about time is asserted.
+"""The benchmarks work: in a short fan-out nothing is lost, and results have all their fields. Times
+are not asserted.
 """
 
 from typing import Any

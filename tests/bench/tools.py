@@ -1,4 +1,4 @@
-"""The C programs: built where the caller says, from the sources beside this file."""
+"""Builds the C programs beside this file, where the caller says."""
 
 import subprocess
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The yardstick: broadcasting the way FastAPI tutorials do. Not part of EventHub."""
+"""The yardstick: a broadcast as FastAPI tutorials write it. Not part of EventHub."""
 
 import sys
 from collections import deque

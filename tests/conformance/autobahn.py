@@ -1,5 +1,7 @@
-"""Autobahn's fuzzing client against the fast lane. `python -m tests.conformance.autobahn` runs
-`LONG` (about five minutes) and prints the table of RESULTS.md; the test command runs `SHORT`.
+"""Autobahn's fuzzing client against EventHub's own WebSocket protocol.
+
+`python -m tests.conformance.autobahn` runs `LONG` (about five minutes) and prints the table of
+RESULTS.md; `make test` runs `SHORT`.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""`eventhub serve` as Autobahn wants it: an echo server. Only what a whole message means is
-replaced.
+"""`eventhub serve` as Autobahn wants it: an echo server.
 
 Handshake, frames, UTF-8, fragments, pings, close codes, compression, back-pressure and the native
-writes are the product's. A text message goes back by the product's own encoding in place of being a
-command; so does a binary one, which the product refuses.
+writes are the product's. Only the handling of a whole message is replaced: a text message is not a
+command, but goes back through the product's encoding. So does a binary message, which the product
+refuses.
 """
 
 from typing import Any

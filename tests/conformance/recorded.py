@@ -1,5 +1,5 @@
-"""How clients of others send a body, as recorded: for machines that have them not, and because they
-may change.
+"""Request bodies as other clients sent them, recorded: for machines without these clients, and
+because the clients may change.
 """
 
 from collections.abc import Callable

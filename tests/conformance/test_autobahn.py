@@ -1,4 +1,4 @@
-"""Autobahn's fuzzing client, less what takes long (`make autobahn`)."""
+"""Autobahn's fuzzing client, without the cases that take long (`make autobahn`)."""
 
 from pathlib import Path
 

@@ -1,5 +1,6 @@
-"""Every way a body can come: client by shape by kind of body. What was answered with success is
-stored, what was not is not, each once.
+"""Every way to send a body: each client, shape and kind of body.
+
+What was answered with success is stored once; what was not, is not stored.
 """
 
 import base64

@@ -1,8 +1,8 @@
-"""Every EventSource there is: nothing lost and nothing twice over three broken connections, direct,
-through nginx and a compressing proxy.
+"""Every EventSource library: over three broken connections nothing is lost and nothing comes twice,
+directly, through nginx and through a compressing proxy.
 
-Each client resumes by its own means. Two hundred events come while the connections break: at any
-moment, and inside an event.
+Each client resumes by its own means. Two hundred events are published while the connections break
+at any moment, also inside an event.
 """
 
 import asyncio

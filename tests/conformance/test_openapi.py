@@ -1,5 +1,5 @@
-"""A judge nobody here wrote: schemathesis sends what the OpenAPI document allows or not, and
-compares the answers.
+"""schemathesis sends requests that the OpenAPI document allows or forbids, and compares the answers
+with the document.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Judges nobody here wrote: AsyncAPI's own parser, and wscat as a client."""
+"""Tools of other projects: AsyncAPI's own parser, and wscat as a client."""
 
 import json
 import subprocess

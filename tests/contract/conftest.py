@@ -1,5 +1,5 @@
-"""Brokers under contract. A broker joins the suite by an entry in BROKERS; the suite knows nothing
-of any of them.
+"""The brokers of the contract suite. A broker joins by an entry in BROKERS; the suite itself names
+none.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""A record that is no event, which somebody else wrote or which was damaged: readers are told, and
-go on behind it.
+"""A stored record that is not an event, because it is damaged or of another program: readers get a
+gap and go on after it.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""An event that a broker cannot write down costs those that are published with it nothing."""
+"""An event that a broker cannot write does not disturb the events published with it."""
 
 import asyncio
 from collections.abc import Sequence

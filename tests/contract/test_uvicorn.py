@@ -1,6 +1,7 @@
-"""What the server uses of uvicorn beside its documented interface, in one list.
+"""Everything that the server uses of uvicorn beside its documented interface, in one list.
 
-A new version of uvicorn that changes any of it fails a test here, and not in production.
+If a new version of uvicorn changes any of it, a test fails here before anything fails in
+production.
 """
 
 import ast

@@ -1,1 +1,1 @@
-"""What deploys EventHub: the image, compose.yaml and what stands around it."""
+"""Tests of what deploys EventHub: the image, the chart, compose.yaml and the files around it."""

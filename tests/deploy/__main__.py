@@ -1,9 +1,9 @@
-"""The chart before Kubernetes' own API server (`make chart-apiserver`); prints figures for
+"""Applies the chart to Kubernetes' own API server (`make chart-apiserver`); prints figures for
 RESULTS.md.
 
-Every rendering is applied with strict validation, and a pod made of it, in a namespace that
-enforces the restricted standard. Then Helm installs, upgrades, rolls back and uninstalls the values
-of ci/: that of the tests, and the newest. Nothing is run: there is no kubelet.
+Every rendering is applied with strict validation, in a namespace that enforces the restricted
+standard, and a pod is made of it. Then Helm installs, upgrades, rolls back and uninstalls the
+values of ci/: the Helm of the tests, and the newest. Nothing runs, because there is no kubelet.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""Kubernetes' own API server on loopback, with an etcd of its own: what it takes, a cluster takes.
-No kubelet: nothing is run.
+"""Kubernetes' own API server on loopback, with an etcd of its own. It accepts what a cluster
+accepts, but runs nothing, because there is no kubelet.
 """
 
 import json

@@ -1,8 +1,8 @@
-"""Schemas of the custom resources that the chart makes, out of the definitions that their projects
+"""Makes JSON Schemas of the custom resources in the chart, from the definitions that their projects
 publish.
 
-`python -m tests.deploy.crds FILE…` makes `crds/<kind>.json` of CustomResourceDefinitions, whose
-schemas are OpenAPI v3. Words, defaults and rules in CEL are left out, and a field that is not
+`python -m tests.deploy.crds FILE…` writes `crds/<kind>.json` from CustomResourceDefinitions, whose
+schemas are OpenAPI v3. Descriptions, defaults and rules in CEL are left out. A field that is not
 declared is refused, as `kubectl apply` does.
 """
 

@@ -1,4 +1,4 @@
-"""What dashboards, alerts and runbooks ask of Prometheus, read from their files."""
+"""Reads the Prometheus expressions of dashboards, alerts and runbooks from their files."""
 
 import json
 import re

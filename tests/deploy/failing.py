@@ -1,4 +1,4 @@
-"""Nodes that fail, and what whoever asks must be told by the proxy before them."""
+"""Nodes that fail, and checks of what the proxy before them answers."""
 
 import re
 import socket

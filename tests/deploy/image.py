@@ -1,7 +1,8 @@
-"""The image, built as the Dockerfile says on bases made of Debian's packages, and containers of it.
+"""Builds the image from the Dockerfile, on bases made of Debian's packages, and runs containers of
+it.
 
-It takes root, but neither a registry nor a daemon. Everything is in a directory of its own, and
-goes with it.
+It needs root, but neither a registry nor a daemon. Everything is in a directory of its own and is
+removed with it.
 """
 
 import shutil

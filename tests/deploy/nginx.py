@@ -1,5 +1,5 @@
-"""Debian's nginx with deploy/nginx.conf, whose addresses and directories alone are changed. It ends
-with its context.
+"""Debian's nginx with deploy/nginx.conf, in which only addresses and directories are changed. It
+ends with its context.
 """
 
 import re

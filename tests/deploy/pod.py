@@ -1,5 +1,5 @@
-"""A pod's container as the kubelet would make it, on this machine: files of its volumes in a
-directory, variables, secrets looked up.
+"""A pod's container as the kubelet would start it, on this machine: volumes as files in a
+directory, with its variables and secrets.
 """
 
 import base64

@@ -1,7 +1,7 @@
-"""The image, built and run for real: `make image-test`, some minutes. What can be said without
-building it is in test_image.py.
+"""Builds the image and runs it: `make image-test`, some minutes. test_image.py has the tests that
+need no build.
 
-With EVENTHUB_TEST_RESULTS its figures go into that file, for RESULTS.md.
+With EVENTHUB_TEST_RESULTS it writes its figures into that file, for RESULTS.md.
 """
 
 import json

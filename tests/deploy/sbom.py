@@ -1,4 +1,4 @@
-"""The software bill of materials, read."""
+"""Reads the software bill of materials."""
 
 import json
 from typing import Any

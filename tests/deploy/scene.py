@@ -1,5 +1,5 @@
-"""EventHub nodes of every kind that a Prometheus scrapes, under load, and what can go wrong with
-them, one thing a method.
+"""EventHub nodes of every kind that Prometheus scrapes, under load, and their faults, one method
+for each.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Values that turn each block of the chart on and off, beside those in ci/."""
+"""Values that turn each block of the chart on and off, in addition to those in ci/."""
 
 from tests.deploy.chart import CI, Object, ci, merged
 

@@ -1,4 +1,6 @@
-"""The alerts' file: promtool's judgement, each alert quiet and firing, and a runbook for each."""
+"""The file of alerts: promtool accepts it, each alert is tested quiet and firing, and each has a
+runbook.
+"""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The chart: what it renders, over every switch, is valid, restricted and consistent."""
+"""The chart: with every switch, what it renders is valid, restricted and consistent."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""What the chart does not take, and what it says then."""
+"""Values that the chart refuses, and the messages."""
 
 import json
 from collections.abc import Iterator

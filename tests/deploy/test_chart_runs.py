@@ -1,5 +1,5 @@
-"""What the chart renders is run: the configuration by EventHub, the test of `helm test`, the lines
-of the notes.
+"""Runs what the chart renders: the configuration with EventHub, the test of `helm test`, the
+commands of the notes.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""compose.yaml and the files it mounts: in shape, and about the same things. test_stack.py runs
-what can be run without Docker.
+"""compose.yaml and the files that it mounts are well formed and agree. test_stack.py runs what can
+run without Docker.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""The dashboards' files. They are made with Grafana's own types. That a Grafana shows them well is
-not tested: Debian has none.
+"""The dashboards' files, which are made with Grafana's own types. No test looks at them in Grafana,
+which Debian does not have.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""deploy/haproxy.cfg before two real nodes."""
+"""deploy/haproxy.cfg in front of two real nodes."""
 
 import json
 import operator

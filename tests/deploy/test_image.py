@@ -1,4 +1,4 @@
-"""What can be said of the image without building it; proof_image.py builds and runs it."""
+"""Tests of the image that need no build; proof_image.py builds and runs it."""
 
 import json
 import re

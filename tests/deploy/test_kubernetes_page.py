@@ -1,5 +1,5 @@
-"""docs/kubernetes.md: its values are taken by the chart, one after the other, and its commands make
-what they refer to.
+"""docs/kubernetes.md: the chart accepts its values, one file after the other, and its commands make
+the objects that the values name.
 """
 
 import math

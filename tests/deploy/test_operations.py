@@ -1,6 +1,4 @@
-"""docs/operations.md: its commands are run as they stand there, its settings, metrics and files
-exist.
-"""
+"""docs/operations.md: its commands run word for word, and its settings, metrics and files exist."""
 
 import hashlib
 import os

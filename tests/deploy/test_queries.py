@@ -1,8 +1,8 @@
 """A real Prometheus scrapes real nodes under load: every expression of dashboards, alerts and
-runbooks finds what it asks for.
+runbooks finds data.
 
-Memory is not brought near its limit, and a machine may have none on control groups: then
-`eventhub_memory_limit_bytes` is missing, as documented. Its alert fires in promtool's test alone
+Memory is not brought near its limit. A machine without a limit in its control groups has no
+`eventhub_memory_limit_bytes`, as documented. Its alert fires only in promtool's test
 (alerts_test.yaml).
 """
 

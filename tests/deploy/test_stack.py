@@ -1,7 +1,7 @@
-"""What compose.yaml runs, on this machine: two nodes on a Valkey, nginx before them, Prometheus
+"""Runs what compose.yaml runs, on this machine: two nodes on a Valkey, nginx in front, Prometheus
 beside them, each with its file of deploy/.
 
-Addresses and directories alone are changed.
+Only addresses and directories are changed.
 """
 
 import asyncio

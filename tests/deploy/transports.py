@@ -1,4 +1,4 @@
-"""What a proxy must let through: the same of each that we configure."""
+"""What every proxy must pass on, tested in the same way for each that we configure."""
 
 from tests.harness.clients import WsClient, http, ndjson, sse
 

@@ -1,4 +1,4 @@
-"""The part of the chart's values.schema.json that is EventHub's own: what `config` may hold. The
+"""The part of the chart's values.schema.json that comes from EventHub: the schema of `config`. The
 rest of that file is written by hand.
 
 `python -m tests.deploy.values_schema` writes it.

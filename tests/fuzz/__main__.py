@@ -1,7 +1,7 @@
-"""Coverage-guided fuzzing: `python -m tests.fuzz [TARGET …] --runs N`, a process for each target
-(libFuzzer ends its own).
+"""Coverage-guided fuzzing: `python -m tests.fuzz [TARGET …] --runs N`.
 
-New inputs go to a temporary directory: the corpus grows by hand, by what found a fault.
+Each target has a process, because libFuzzer ends its own. New inputs go to a temporary directory:
+people add those that found a fault to the corpus.
 """
 
 import argparse

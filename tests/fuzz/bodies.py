@@ -1,5 +1,5 @@
-"""What producers send: single events and batches against `json`, and streams cut anywhere against
-the same streams whole.
+"""Bodies of producers: single events and batches, compared with `json`, and streams cut anywhere,
+compared with the same streams whole.
 """
 
 import json

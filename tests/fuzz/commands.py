@@ -1,4 +1,4 @@
-"""What a client says over its WebSocket, to a session with a hub that takes notes."""
+"""Messages of a client over its WebSocket, to a session whose hub only takes notes."""
 
 import json
 from typing import Any

@@ -1,5 +1,5 @@
-"""Credentials of strangers: any text, and tokens that are well signed and say anything; key sets
-that say anything.
+"""Hostile credentials: any text, well-signed tokens with any content, and key sets with any
+content.
 """
 
 import base64

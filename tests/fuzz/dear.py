@@ -1,10 +1,9 @@
-"""A search for inputs that cost much to look at, guided by CPU time beside that of a harmless
-input: `python -m tests.fuzz.dear --seconds 60`.
+"""A search for inputs that cost much CPU time: `python -m tests.fuzz.dear --seconds 60`.
 
 An input is a recipe: a head, an item that is repeated until the size is reached, and a tail. `~` in
-an item is its number, so that names differ. Its cost is the CPU time that it takes over that of a
-harmless message of the same size, in the same run: a publish of records, which goes through the
-same session. The dearest of each entrance are kept beside this file.
+an item becomes its number, so that names differ. The cost of an input is its CPU time divided by
+that of a harmless message of the same size in the same run: a publish of records through the same
+session. The most expensive inputs of each entrance are kept beside this file.
 """
 
 import argparse

@@ -1,5 +1,5 @@
-"""Entrances of the search for dear inputs (dear.py) that are whole requests: an address or a body,
-from the parsed head of the request to the last byte of the response.
+"""Entrances of the search for expensive inputs (dear.py) that are whole requests: an address or a
+body, from the parsed head to the last byte of the response.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""Events and messages of hostile strings through every encoding, read back by `json`, zlib,
-`websockets` and a reader of event streams.
+"""Events and messages with hostile strings go through every encoding and are read back by `json`,
+zlib, `websockets` and a parser of event streams.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A client's WebSocket stream, as raw bytes or as frames that are nearly right, against RFC 6455 as
+"""A client's WebSocket stream, as raw bytes or as almost correct frames, compared with RFC 6455 as
 `websockets` reads it.
 """
 

@@ -1,9 +1,9 @@
-"""The dearest inputs that a search has found, once more: none costs many times as much as a
+"""Measures the most expensive inputs that a search has found: none costs many times as much as a
 harmless one of its size.
 
-`make dear` looks for more; `make dearest` runs this, and nothing beside it. What is compared is CPU
-time in one run, so that a slow machine is slow at both, and the least of several measurements
-counts, as what else runs only adds to it; what was here before cost 30 to 400 times as much.
+`make dear` searches for more; `make dearest` runs this alone. It compares CPU times of one run,
+because a slow machine is slow at both. The smallest of several measurements counts, because other
+work only adds to it. The faults that were found here cost 30 to 400 times as much.
 """
 
 import gc

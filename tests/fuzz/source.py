@@ -1,6 +1,4 @@
-"""Bytes of a fuzzer, taken as choices. What is not there is zero, so that every input means
-something.
-"""
+"""Reads a fuzzer's bytes as choices. Missing bytes are zero, so every input means something."""
 
 from collections.abc import Iterator, Sequence
 from itertools import cycle

@@ -1,5 +1,7 @@
-"""The targets by name, and where their corpus is. A target takes any bytes and raises
-AssertionError, or what should not be raised.
+"""The targets by name, and the places of their corpus.
+
+A target accepts any bytes. It raises AssertionError if a result is wrong, or lets an unexpected
+exception through.
 """
 
 from collections.abc import Callable

@@ -1,5 +1,5 @@
-"""The corpus through every target, and a few thousand variations of it, always the same. `make
-fuzz` looks for more, guided by coverage.
+"""Runs every target over the corpus and over a few thousand fixed variations of it. `make fuzz`
+searches for more, guided by coverage.
 """
 
 import random

@@ -1,5 +1,5 @@
-"""Nodes under load, and the books on them: what was acknowledged against what each node's readers
-got, and what the log holds.
+"""Nodes under load, and their accounts: every acknowledged event compared with what each reader
+got, and with the log.
 """
 
 import asyncio

@@ -1,10 +1,10 @@
-"""`python -m tests.integration.comings`: how late an honest subscriber's events are beside members
-that come and go in crowds.
+"""`python -m tests.integration.comings`: how late an honest subscriber's events are while crowds of
+members join and leave.
 
-The honest one publishes 50 events a second to a channel of its own and reads them back, in a
-process of its own. Beside it, in turn: nothing; a client that subscribes and unsubscribes as fast
-as it may, watched by 199 members; 199 clients that each join the same 128 channels. Prints a table
-for RESULTS.md.
+The honest client publishes 50 events a second to a channel of its own and reads them back, in a
+process of its own. Beside it runs one of three loads: nothing; a client that subscribes and
+unsubscribes as fast as it may, watched by 199 members; 199 clients that each join the same 128
+channels. Prints a table for RESULTS.md.
 """
 
 import argparse

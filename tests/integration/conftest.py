@@ -1,4 +1,4 @@
-"""A node that another one stands in for: it drains as nodes among others do."""
+"""A node that has another node beside it, so that it drains as nodes of several do."""
 
 import time
 from collections.abc import Callable, Iterator

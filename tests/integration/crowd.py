@@ -1,5 +1,5 @@
-"""Thousands of WebSocket clients in one process. They follow PROTOCOL.md: keep a cursor, obey a
-goodbye, come back and resume.
+"""Thousands of WebSocket clients in one process. They follow PROTOCOL.md: they keep a cursor, obey
+a goodbye, reconnect and resume.
 """
 
 import asyncio

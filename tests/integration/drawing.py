@@ -1,5 +1,5 @@
-"""A picture of a rolling restart: how many clients each node has, and how many are sent away and
-come back in each second. SVG, by hand.
+"""Draws a rolling restart as SVG: how many clients each node has, and how many are sent away and
+reconnect in each second.
 """
 
 from collections import Counter

@@ -1,5 +1,5 @@
-"""What clients of one node can do, of each kind, over and over: whatever one connection alone has
-called later, is called.
+"""Clients that do everything a client of one node can do, over and over, so that each callback of a
+connection is called.
 """
 
 import asyncio

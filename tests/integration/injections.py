@@ -1,9 +1,9 @@
 """`python -m tests.integration.injections`: each fault that tests inject, beside 1,000 clients of
 the same node.
 
-INJECTIONS says what is made to raise, and what provokes it. Everybody beside is connected all the
-time, reads what is published all the time, and must get each event once, in order, and nothing
-else. Figures for RESULTS.md.
+INJECTIONS says what is made to raise, and what provokes it. The 1,000 clients stay connected, read
+what is published all the time, and must get each event once, in order, and nothing else. Prints
+figures for RESULTS.md.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """kill -9 against the SQLite broker: `python -m tests.integration.kill_sqlite --kills 50`.
 
-A child publishes from many tasks and prints what it tries and what was acknowledged; it is killed
-at a random moment. Then the database is opened again and everything acknowledged must be there,
-once, in order; whatever was only tried is tried again with its key.
+A child process publishes from many tasks and prints each attempt and each acknowledgement. It is
+killed at a random moment. Then the database is opened again: every acknowledged event must be
+there, once, in order. Every other attempt is repeated with its key.
 """
 
 import argparse

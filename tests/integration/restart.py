@@ -1,8 +1,9 @@
-"""`python -m tests.integration.restart`: a node that knows no other is restarted under thousands of
-clients and load.
+"""`python -m tests.integration.restart`: a single node is restarted under thousands of clients and
+load.
 
-As a process manager does it: SIGTERM, the end, a start at once on the same port. SQLite keeps the
-events. Some clients come back when they like to, whatever they are told. Figures for RESULTS.md.
+It is restarted as by a process manager: SIGTERM, the end, a start at once on the same port. SQLite
+keeps the events. Some clients ignore the time that they are told and reconnect when they like.
+Prints figures for RESULTS.md.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """`python -m tests.integration.rolling`: three nodes behind HAProxy are restarted one after the
 other under thousands of clients and load.
 
-As an orchestrator does it: SIGTERM, the end, a start on the same port, readiness, the next. Writes
-rolling.svg, and figures for RESULTS.md.
+Each is restarted as by an orchestrator: SIGTERM, the end, a start on the same port, readiness, then
+the next node. Writes rolling.svg, and prints figures for RESULTS.md.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""`python -m tests.integration.steady`: readers that are slow and steady, for five minutes, at
-default settings.
+"""`python -m tests.integration.steady`: slow and steady readers, for five minutes, at default
+settings.
 
-Under each policy and over each transport, with the receive buffers that the system gives. Prints a
-table for RESULTS.md.
+Over each transport and under each policy, with the system's receive buffers. Prints a table for
+RESULTS.md.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""What strangers may try. Beside each attack an honest subscriber gets every event in order, the
-server's memory stays within a bound, the attacker is told, and the server ends in good order.
+"""Attacks by strangers. During each, an honest subscriber gets every event in order, the server's
+memory stays within a bound, the attacker gets an error, and the server shuts down normally.
 
-Attackers come from an address of their own, as the limits by address would otherwise meet the
-honest ones.
+Attackers have an address of their own, because the limits by address would otherwise affect the
+honest clients.
 """
 
 import json

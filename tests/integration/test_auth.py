@@ -1,5 +1,5 @@
 """Authentication over real connections: credentials in every place, their end, keys that come late.
-On both WebSocket lanes.
+Over both implementations of WebSocket.
 """
 
 import json

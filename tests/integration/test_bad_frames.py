@@ -1,5 +1,5 @@
-"""What a WebSocket client may get wrong. The commands are tested over both lanes, the framing over
-the fast lane, which is ours.
+"""Mistakes of WebSocket clients. Commands are tested over both implementations, framing only over
+EventHub's own.
 """
 
 import json

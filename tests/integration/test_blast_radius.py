@@ -1,4 +1,4 @@
-"""What one client, record, channel type or peer can cause ends no node, no feed and nobody else's
+"""Nothing that one client, record, channel type or peer causes ends a node, a feed or another
 connection.
 """
 

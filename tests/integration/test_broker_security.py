@@ -1,5 +1,5 @@
-"""Brokers with locked doors: TLS with a private authority, client certificates, passwords, rights
-and keys, on real servers.
+"""Secured brokers on real servers: TLS with a private authority, client certificates, passwords,
+rights and keys.
 """
 
 import asyncio

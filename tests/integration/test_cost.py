@@ -1,5 +1,5 @@
-"""What costs the server much counts as much: by bytes, as they are unpacked, and by time. Strangers
-may send little.
+"""Frames are charged by what they cost the server: unpacked bytes and CPU time. Clients without a
+credential may send little.
 """
 
 import json

@@ -1,5 +1,5 @@
-"""Real clients that stand still (SIGSTOP), and a proxy that swallows everything: found in bounded
-time, beside one that stays.
+"""Stopped clients (SIGSTOP), and a proxy that reads everything, are noticed in bounded time, while
+another client stays.
 """
 
 import asyncio

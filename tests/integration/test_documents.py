@@ -1,5 +1,5 @@
-"""Lines of curl in PROTOCOL.md and docs/ that no other test runs, word for word. Those of the
-README: test_readme.py.
+"""curl commands of PROTOCOL.md and docs/ that no other test runs, word for word. test_readme.py
+runs those of the README.
 """
 
 import json

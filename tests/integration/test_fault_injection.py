@@ -1,9 +1,9 @@
-"""A fault is injected wherever something shared calls what belongs to one connection, and nobody
-else notices.
+"""A fault is injected wherever shared code calls what belongs to one connection, and no other
+connection is disturbed.
 
-The places come from the code's syntax (tests/harness/inventory.py): one that PLACES does not name
-fails a test. `make injections` is the long form, beside a thousand clients; RESULTS.md says what
-came of it.
+tests/harness/inventory.py finds the places in the syntax of the code. A place that PLACES does not
+name fails a test. `make injections` is the long form, beside a thousand clients; RESULTS.md has its
+results.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""HTTP/1.1 as it comes: framing, trailers, upgrades, half-closed connections, white space,
-HTTP/1.0. As bytes on a socket, where a library would tidy them up.
+"""HTTP/1.1 on the wire: framing, trailers, upgrades, half-closed connections, white space,
+HTTP/1.0. As raw bytes, because a library would tidy them up.
 """
 
 import json

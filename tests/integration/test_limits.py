@@ -1,4 +1,4 @@
-"""Limits on connections, commands and time, and what who is beyond them gets to see."""
+"""Limits on connections, commands and time, and the errors beyond them."""
 
 import json
 import re

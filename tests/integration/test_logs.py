@@ -1,5 +1,5 @@
-"""What real servers write: lines that belong together by session and trace, at a level operators
-change, and never what is carried.
+"""Logs of real servers: lines carry their session and trace, operators change the level, and
+payloads are never logged.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What a scrape of a running server says, and that it says so of what really happened."""
+"""A scrape of a running server reports what really happened."""
 
 import operator
 import os

@@ -1,4 +1,4 @@
-"""The NATS broker against real servers and real faults: nothing acknowledged is lost in silence,
+"""The NATS broker with real servers and real faults: no acknowledged event is lost silently, comes
 twice or out of order.
 
 The long form: `EVENTHUB_TEST_ROUNDS=20 pytest tests/integration/test_nats.py -k killed --timeout

@@ -1,5 +1,5 @@
-"""The link to a NATS server where the client library does not notice, or does not say, that it is
-of no more use.
+"""The link to a NATS server in cases where the client library does not notice, or does not say,
+that the connection is useless.
 """
 
 import asyncio

@@ -1,5 +1,5 @@
-"""Several nodes, real clients, real faults: nothing acknowledged is lost, nothing comes twice or
-out of order, no gap is silent.
+"""Several nodes, real clients, real faults: no acknowledged event is lost, comes twice or out of
+order, and no gap is silent.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Health, metrics, documents, logs and start-up, as an operator meets them."""
+"""Health, metrics, documents, logs and start-up, as operators see them."""
 
 import socket
 import subprocess

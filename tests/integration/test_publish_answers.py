@@ -1,5 +1,5 @@
-"""What a producer is answered, and when: bodies of known and of unknown length, lenient handling,
-CloudEvents.
+"""The answers to producers, and when they come: bodies of known and of unknown length, lenient
+handling, CloudEvents.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The commands of the README do what it says, taken from it word for word."""
+"""The commands of the README, word for word, do what it says."""
 
 import json
 import os

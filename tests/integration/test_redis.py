@@ -1,4 +1,4 @@
-"""The Redis broker and real faults: an acknowledged event arrives, or the reader is told."""
+"""The Redis broker with real faults: an acknowledged event arrives, or its readers get a gap."""
 
 import asyncio
 import signal

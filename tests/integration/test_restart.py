@@ -1,5 +1,5 @@
-"""A node that knows no other is restarted under load. `make restart` is the long form; RESULTS.md
-says what came of it.
+"""A single node is restarted under load. `make restart` is the long form; RESULTS.md has its
+results.
 """
 
 from itertools import pairwise

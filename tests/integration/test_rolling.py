@@ -1,5 +1,5 @@
 """A rolling restart of three nodes behind a load balancer. `make rolling` is the long form;
-RESULTS.md says what came of it.
+RESULTS.md has its results.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""SIGTERM: goodbye, flushed buffers, 1012, and readers that come back."""
+"""SIGTERM: clients get their buffers, a goodbye and 1012, and reconnect."""
 
 import json
 import signal

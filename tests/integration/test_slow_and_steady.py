@@ -1,5 +1,5 @@
-"""Readers that are slow and steady, over real sockets and with short heartbeats: they stay,
-whatever the policy. The dead do not.
+"""Slow and steady readers, over real sockets and with short heartbeats, stay under every policy.
+Dead clients are disconnected.
 """
 
 import json

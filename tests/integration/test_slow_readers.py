@@ -1,5 +1,5 @@
-"""Readers that stop reading, over real sockets: what each policy does, that nobody else notices,
-and that memory stays bounded.
+"""Readers that stop reading, over real sockets: each policy acts, nobody else is disturbed, and
+memory stays bounded.
 """
 
 import json

@@ -1,6 +1,4 @@
-"""Subscribing over every transport; the WebSocket tests hold for the fast lane and for the ASGI
-shell.
-"""
+"""Subscribing over every transport. The WebSocket tests run over both implementations."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""TLS by EventHub itself, and what is known of a client behind a proxy."""
+"""TLS by EventHub itself, and the addresses of clients behind a proxy."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 """Traces of real servers at a real collector: from the producer's request through the broker to the
-fan-out at every node.
+fan-out of every node.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""A stored record that is no event, damaged by hand in a real store: clients of a real server get a
-gap in its place.
+"""A stored record is damaged by hand in a real store: clients of a real server get a gap in its
+place.
 
-Nothing ends: not the node, not the feed, not a connection, nor what others read.
+Nothing ends: no node, no feed, no connection, and no other reader misses anything.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The wheel: what it holds with and without a compiler."""
+"""The contents of the wheel, built with and without a compiler."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Several workers: all serve, all are counted, one that dies is replaced, and they end together."""
+"""Several workers: all serve, all are counted, a dead one is replaced, and they end together."""
 
 import json
 import os
