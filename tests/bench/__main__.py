@@ -16,7 +16,7 @@ from tests.bench.tools import build
 
 
 def main() -> None:
-    """Measure, or show what was measured."""
+    """Measure, or print earlier measurements."""
     options = _options()
     if options.markdown:
         return _say(report.markdown(json.loads(options.markdown.read_text())))

@@ -35,8 +35,9 @@ def retention(channel: str) -> Retention:
 
 
 async def rate(publish: Callable[[], Awaitable[int]]) -> float:
-    """Events a second, `PUBLISHERS` calls of `publish` under way; each gives the number of its
-    events.
+    """Events a second with `PUBLISHERS` concurrent calls of `publish`.
+
+    Each call returns its number of events.
     """
     total, end = 0, time.perf_counter() + SECONDS
 
@@ -91,7 +92,7 @@ async def measure(name: str, broker: Broker, yardstick: float = 0.0) -> None:
 
 
 async def redis_py(url: str) -> float:
-    """As most would: one command an event."""
+    """One command for each event, as most programs do."""
     client = redis.asyncio.Redis.from_url(url)
 
     async def publish() -> int:

@@ -32,8 +32,9 @@ Start = Callable[[Path], AbstractContextManager[Door]]
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A load on a server, or on the C limit, which writes a batch a send. `beside`: another load on
-    a channel of its own meanwhile.
+    """A load on a server, or on the C limit, which writes one batch with each send.
+
+    `beside` is another load at the same time, on a channel of its own.
     """
 
     name: str
@@ -44,8 +45,9 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """`kind` says which columns its table has. The limit follows an EventHub variant, whose event
-    size it takes.
+    """`kind` says which columns its table has.
+
+    The limit uses the event size of the EventHub variant before it.
     """
 
     name: str
@@ -54,7 +56,7 @@ class Case:
     variants: tuple[Variant, ...]
 
     def quick(self) -> "Case":
-        """The same, shorter."""
+        """The same case, shorter."""
         return replace(
             self, variants=tuple(replace(v, load=_shorter(v.load)) for v in self.variants)
         )
@@ -65,7 +67,7 @@ def _shorter(load: Load) -> Load:
 
 
 def _peers(load: Load) -> tuple[Variant, ...]:
-    """Yardsticks: the tutorial, and the peers that are installed."""
+    """The tutorial, and the other servers that are installed."""
     found = [Variant("tutorial", load, tutorial)]
     if (NODE_MODULES / "socket.io").exists():
         found.append(Variant("Socket.IO", load, socket_io))

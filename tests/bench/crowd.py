@@ -19,7 +19,7 @@ CLIENTS, POSITIONS, EVENTS = 10_000, 3, 40
 
 
 def main() -> None:
-    """Say how long it took, and what the broker was asked."""
+    """Print how long it took, and what the broker was asked."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         with cores.pinned(cores.SERVER), RedisServer(directory / "redis") as redis:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def come_back(program: Path, redis: RedisServer, pid: int, port: int, ids: list[str]) -> None:
-    """All at once, an equal share of them from each position."""
+    """All clients reconnect at once, an equal share from each position."""
     url = f"http://127.0.0.1:{port}"
     asked = reads(redis)
     begin = time.perf_counter()

@@ -72,7 +72,7 @@ ATTACKS: dict[str, list[Recipe]] = {
 
 
 def main() -> None:
-    """Measure each, and print what the honest one waited."""
+    """Measure each input, and print how long the honest client waited."""
     if len(sys.argv) > 1:
         return attack(int(sys.argv[1]), sys.argv[2])
     print("| ten strangers send | p50 | p99 | longest | paced | core |\n|---|---|---|---|---|---|")  # noqa: T201
@@ -114,7 +114,7 @@ def busy(pid: int) -> float:
 
 @contextmanager
 def foes(port: int, kind: str) -> Iterator[None]:
-    """Strangers at work."""
+    """Runs the strangers."""
     if kind == "nothing":
         yield
         return

@@ -113,7 +113,7 @@ def report(
 
 @contextmanager
 def foes(door: Door, count: int) -> Iterator[None]:
-    """Strangers at work, from when all their connections are open."""
+    """Runs the strangers; returns when all their connections are open."""
     with cores.pinned(cores.CLIENT):
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.bench.flood", str(door.port), str(count)],
@@ -168,7 +168,7 @@ def connect(port: int, number: int) -> socket.socket:
 
 
 def answered(sock: socket.socket) -> None:
-    """Wait for the answer to a handshake. Raises RuntimeError when it is none."""
+    """Wait for the answer to a handshake. Raises RuntimeError if the answer is something else."""
     sock.settimeout(30)
     if not (answer := sock.recv(4096)).startswith(b"HTTP/1.1 101"):
         raise RuntimeError(f"a handshake was answered with {answer[:12]!r}; expected 101")

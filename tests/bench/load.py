@@ -71,8 +71,10 @@ class Door:
 
 
 def run(program: Path, load: Load, door: Door, *, spin: bool = True) -> Reading:
-    """Apply a load; the client spins on a core of its own, if it has one. Raises CalledProcessError
-    when it could not be applied.
+    """Apply a load.
+
+    The client spins on a core of its own, if there is one. Raises CalledProcessError if the load
+    could not be applied.
     """
     before = door.counters()
     with cores.pinned(cores.CLIENT):

@@ -20,7 +20,7 @@ PACKAGES = (
 
 
 def describe() -> dict[str, str]:
-    """By what is described."""
+    """The description, by property."""
     return {
         "processor": f"{os.cpu_count()} x {_field('/proc/cpuinfo', 'model name')}",
         "virtual": "yes" if "hypervisor" in _field("/proc/cpuinfo", "flags").split() else "no",
@@ -34,7 +34,7 @@ def describe() -> dict[str, str]:
 
 
 def commit() -> str:
-    """Of the code that is measured; whether it was changed since, because figures of changing code
+    """The commit that is measured, and whether the code has changed since: figures of changing code
     cannot be compared.
     """
     head = _git("rev-parse", "--short", "HEAD")

@@ -37,7 +37,7 @@ VERBS = ("published", "answered", "stored", "delayed", "flushed")
 
 
 def main() -> None:
-    """Measure a fan-out to few and to many, and print what each state takes."""
+    """Measure fan-outs to few and to many, and print the cost of each state."""
     COMMANDS["observed"] = ["tests.bench.observed", "serve"]
     with tempfile.TemporaryDirectory() as name:
         program = build(Path(name)).load
@@ -56,7 +56,9 @@ def main() -> None:
 
 
 def report(subscribers: int, rounds: list[list[float]]) -> None:
-    """Medians of rounds: CPU microseconds of a delivery, also as a ratio to nothing at all."""
+    """Medians of rounds: CPU microseconds of a delivery, also as a ratio to the state with
+    everything off.
+    """
     for number, state in enumerate(STATES):
         cost = statistics.median(one[number] for one in rounds)
         ratios = [one[number] / one[0] for one in rounds]
@@ -68,12 +70,13 @@ def report(subscribers: int, rounds: list[list[float]]) -> None:
 
 
 def nothing(*_: Any) -> None:
-    """What a verb does while it is off."""
+    """Replaces a function while its feature is off."""
 
 
 async def alternate(manager: ConnectionManager) -> None:
-    """Go through the states until cancelled; write the median of what a delivery cost in each,
-    beside the configuration.
+    """Switch between the states until cancelled.
+
+    Then write the median cost of a delivery in each, beside the configuration.
     """
     found = Path(os.environ["EVENTHUB_CONFIG"]).with_name("observed")
     real = {verb: getattr(Metrics, verb) for verb in VERBS}
@@ -99,7 +102,7 @@ def delivered(counters: Mapping[str, DeliveryCounters]) -> int:
 
 
 def serve() -> None:
-    """`eventhub serve`, going through the states while it beats."""
+    """Run `eventhub serve`, which switches between the states."""
     beat = ConnectionManager.send_heartbeats
 
     async def both(self: ConnectionManager) -> None:

@@ -4,7 +4,7 @@ from pydantic import BaseModel
 
 
 class Event(BaseModel):
-    """When it was sent, and something to fill it."""
+    """The time of sending, and a filler."""
 
     t: int
     pad: str

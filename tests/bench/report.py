@@ -17,7 +17,7 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def section(case: dict[str, Any]) -> str:
-    """One case: its title, its table, and what follows from it."""
+    """One case: its title, its table, and the conclusions."""
     runs = max(len(variant["runs"]) for variant in case["variants"].values())
     disturbed = max(
         run["others_pct"] + run["stolen_pct"]
@@ -32,7 +32,7 @@ def section(case: dict[str, Any]) -> str:
 
 
 def table(case: dict[str, Any]) -> str:
-    """Variants below each other."""
+    """Its variants, one below the other."""
     limit = case["variants"].get(LIMIT, {}).get("median")
     columns = list(_columns(case["kind"], limit))
     rows = [["", *(title for title, _ in columns)], ["---"] * (len(columns) + 1)]

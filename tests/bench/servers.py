@@ -112,7 +112,9 @@ class EventHub:
 
 @contextmanager
 def two_nodes(directory: Path) -> Iterator[Door]:
-    """Two on one Redis: events go to one, subscribers to the other, whose CPU time is measured."""
+    """Two nodes on one Redis: events go to one, subscribers to the other, whose CPU time is
+    measured.
+    """
     with ExitStack() as stack:
         with cores.pinned(cores.SERVER):
             redis = stack.enter_context(RedisServer(directory / "redis"))
@@ -226,7 +228,7 @@ http {{
 def _program(
     command: list[str], port: int | None = None, **environment: str
 ) -> Iterator[tuple[int, int]]:
-    """Process id and port of a server that takes its port as the last word, or has one already."""
+    """Process id and port of a server that takes its port as the last argument, or has one."""
     words = command if port else [*command, str(free_port())]
     port = port or int(words[-1])
     with cores.pinned(cores.SERVER):

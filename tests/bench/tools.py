@@ -16,7 +16,7 @@ class Tools:
 
 
 def build(directory: Path) -> Tools:
-    """Compile both. Raises CalledProcessError with the compiler's words on standard error."""
+    """Compile both. Raises CalledProcessError with the compiler's output on standard error."""
     return Tools(_compile("wsload", directory), _compile("climit", directory))
 
 

@@ -72,9 +72,7 @@ one.closeAfter = lambda self, seconds: close(self, 2 * seconds)"""
 
 
 class Verdict(NamedTuple):
-    """What Autobahn says of a case: of what happened, of how it was closed, and how many
-    milliseconds it took.
-    """
+    """Autobahn's verdict on a case: its behaviour, how it closed, and the milliseconds it took."""
 
     behavior: str
     close: str
@@ -90,7 +88,7 @@ class Verdict(NamedTuple):
 
 
 def judge(directory: Path, cases: Sequence[str], seconds: float) -> dict[str, Verdict]:
-    """Verdicts by case, `*` in a case being any. Files go to `directory`."""
+    """Verdicts by case; `*` in a case stands for any. Files go to `directory`."""
     with EventHubServer(directory, CONFIG, lane="echo") as server:
         specification = {
             "outdir": str(directory / "reports"),
@@ -130,7 +128,7 @@ def judge(directory: Path, cases: Sequence[str], seconds: float) -> dict[str, Ve
 
 
 def table(verdicts: dict[str, Verdict]) -> str:
-    """Markdown, a line a group."""
+    """A Markdown table, with a line for each group."""
     lines = [
         "| group | cases | OK | informational | declined | otherwise | seconds |",
         "|---|---|---|---|---|---|---|",

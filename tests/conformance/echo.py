@@ -17,15 +17,15 @@ from eventhub.session.session import Session
 
 
 class Echo(Session):
-    """A session that says nothing of its own."""
+    """A session that sends nothing of its own."""
 
     __slots__ = ()
 
     def hello(self) -> None:
-        """Nothing: Autobahn counts messages."""
+        """Send nothing: Autobahn counts messages."""
 
     def receive(self, message: bytes, opcode: int = TEXT) -> None:
-        """Say it again."""
+        """Send the message back."""
         encode = deflated if isinstance(self._writer.encoding, DeflateEncoding) else frame
         self._writer.write(encode(message, opcode))
 

@@ -27,7 +27,7 @@ JSON = "application/json"
 
 
 class Kind(NamedTuple):
-    """What is published: the second of three events fits no reading."""
+    """What is published: the second of three events is no valid reading."""
 
     name: str
     media: str
@@ -48,7 +48,7 @@ Client = Callable[[EventHubServer, str, Kind], Answer]
 
 
 def agrees(kind: Kind, answer: Answer) -> bool:
-    """The answer says what is stored of the body, by its status and its text."""
+    """Whether the answer, by its status and its text, says which events are stored."""
     status, text = answer
     if status not in kind.statuses:
         return False
@@ -72,7 +72,7 @@ def channel(client: str, kind: Kind) -> str:
 
 
 def look(hub: EventHubServer, client: str, told: Callable[[str, Kind], Answer]) -> None:
-    """Publish each kind of body, and compare what was told with what is there."""
+    """Publish each kind of body, and compare the answers with what is stored."""
     for kind in KINDS:
         path = channel(client, kind)
         answer = told(path, kind)
@@ -249,8 +249,9 @@ def test_recorded_bodies_of_other_clients_follow_the_same_rules(
 
 
 def replayed(hub: EventHubServer, parts: Sequence[bytes]) -> Answer:
-    """The answer to these parts; the client waits for 100 Continue between them, and ends its half
-    behind the last.
+    """The answer to these parts.
+
+    The client waits for 100 Continue between them, and closes its half after the last.
     """
     with raw(hub.port) as sock:
         sock.sendall(parts[0])
@@ -331,8 +332,8 @@ DECLINED: dict[str, Shape] = {
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes_with_a_request_behind_them(lane_hub: EventHubServer, shape: str) -> None:
-    """Whatever the body's form, the connection is good for the next request; an answer that reports
-    progress ends it.
+    """Whatever the form of the body, the connection serves the next request, unless the answer
+    reports progress, which ends it.
     """
 
     def told(path: str, kind: Kind) -> Answer:
@@ -375,7 +376,7 @@ def test_http_1_0_whose_connection_is_kept(hub: EventHubServer) -> None:
 
 
 def test_pipelined(lane_hub: EventHubServer) -> None:
-    """All kinds and forms in one packet, one behind another, a stream last."""
+    """All kinds and forms in one packet, one after the other, a stream last."""
     kinds = [kind for kind in KINDS if kind.media == JSON]
     sent: list[tuple[Callable[..., bytes], Kind]] = [
         (form, kind) for _, form in FORMS for kind in kinds
@@ -396,7 +397,7 @@ def test_pipelined(lane_hub: EventHubServer) -> None:
 def test_a_body_that_is_cut_off(
     hub: EventHubServer, form: Callable[[str, Kind], bytes], cut: int
 ) -> None:
-    """What is said to be stored is; what is said to be refused is not."""
+    """What the answer calls stored is stored; what it calls refused is not."""
     for kind in KINDS:
         path = channel(f"cut {form.__name__} {cut}", kind)
         whole = form(path, kind)

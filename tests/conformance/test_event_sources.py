@@ -69,7 +69,7 @@ pid {directory}/nginx.pid;
 
 
 class GzippingNginx(Nginx):
-    """Debian's nginx as it comes, but for gzip."""
+    """Debian's nginx with its own configuration, and gzip."""
 
     def __init__(self, directory: Path, target: int) -> None:
         ServerProcess.__init__(self, "nginx", directory / "nginx.log")
@@ -91,7 +91,7 @@ class GzippingNginx(Nginx):
 
 @contextmanager
 def compressing_proxy(target: int) -> Iterator[int]:
-    """Node's; the port that it listens on."""
+    """A proxy on Node.js. Returns its port."""
     command = ["node", "compressing_proxy.cjs", f"http://127.0.0.1:{target}"]
     with subprocess.Popen(command, cwd=HERE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -102,8 +102,9 @@ def compressing_proxy(target: int) -> Iterator[int]:
 
 
 class Cutter(Proxy):
-    """Cuts inside an event, too, and refuses the next connection of each that was cut if
-    `refusing`.
+    """A proxy that cuts connections, also inside an event.
+
+    If `refusing`, it refuses the next connection of each client that was cut.
     """
 
     def __init__(self, target: int, *, refusing: bool = False) -> None:
@@ -118,7 +119,7 @@ class Cutter(Proxy):
         super().cut()
 
     def cut_within(self, marker: bytes) -> None:
-        """End each connection of now in the middle of the event that holds these bytes, which its
+        """End each present connection in the middle of the event that holds these bytes, which its
         client still gets.
         """
         self._marker, self._marked = marker, set(self._writers)
@@ -154,7 +155,7 @@ class Cutter(Proxy):
 
 
 class Cutters:
-    """Proxies on a loop of their own: Playwright has that of the test."""
+    """Proxies on an event loop of their own, because Playwright uses that of the test."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -162,14 +163,14 @@ class Cutters:
         self._proxies: dict[str, Cutter] = {}
 
     def add(self, path: str, target: int) -> str:
-        """A proxy; its URL."""
+        """Add a proxy. Returns its URL."""
         self._proxies[path] = proxy = Cutter(target, refusing=path == "refused once")
         asyncio.run_coroutine_threadsafe(proxy.start(), self._loop).result(SECONDS)
         return f"http://127.0.0.1:{proxy.port}"
 
     def break_all(self, inside: bytes | None = None) -> None:
-        """All connections: at once or, where a marker can be seen on the wire, inside the event
-        that has it.
+        """Break all connections: at once, or inside the event that holds the marker, if it is
+        visible on the wire.
         """
         for path, proxy in self._proxies.items():
             if inside is not None and path in ("direct", "compressing"):
@@ -192,7 +193,7 @@ class Cutters:
 
 
 class Taken:
-    """What each client has got, and whether it is subscribed."""
+    """The events that each client has received, and whether it is subscribed."""
 
     def __init__(self) -> None:
         self.open: set[str] = set()
@@ -208,7 +209,7 @@ class Taken:
 def follow_with_httpx_sse(
     url: str, note: Callable[[dict[str, Any]], None], over: threading.Event
 ) -> None:
-    """The loop of its README."""
+    """The loop of the README of httpx-sse."""
     last = ""
     with httpx.Client(timeout=SECONDS) as client:
         while not over.wait(0.2):
@@ -224,7 +225,7 @@ def follow_with_httpx_sse(
 def follow_with_sseclient(
     url: str, note: Callable[[dict[str, Any]], None], over: threading.Event
 ) -> None:
-    """Over httpx, as in its README."""
+    """Over httpx, as in the README of sseclient."""
     last = ""
     while not over.wait(0.2):
         headers = {"Accept": "text/event-stream", "Last-Event-ID": last}
@@ -289,7 +290,9 @@ def in_node(urls: dict[str, str], taken: Taken) -> Iterator[None]:
 
 
 class _Files(SimpleHTTPRequestHandler):
-    """The page and the modules that it imports, some by less than their whole names."""
+    """Serves the page and the modules that it imports, some of which leave out the ending of the
+    name.
+    """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, directory=str(HERE), **options)
@@ -304,8 +307,9 @@ class _Files(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def page_url() -> Iterator[str]:
-    """Of a web server of somebody else. It is of this machine, or Chromium would ask whether it may
-    connect to it.
+    """The address of the page on another web server.
+
+    It is on this machine; otherwise Chromium would ask whether the page may connect to it.
     """
     with ThreadingHTTPServer(("127.0.0.1", 0), _Files) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -366,7 +370,7 @@ def fronts(
 
 @pytest.fixture(scope="module")
 def taken(hub: EventHubServer, page_url: str, fronts: dict[str, int]) -> Iterator[Taken]:
-    """What all have got when all is over."""
+    """What each client has received in the end."""
     found = Taken()
     with ExitStack() as stack:
         cutters = stack.enter_context(Cutters())
@@ -378,7 +382,7 @@ def taken(hub: EventHubServer, page_url: str, fronts: dict[str, int]) -> Iterato
         page = stack.enter_context(in_browser(page_url, urls))
 
         def wait(least: int) -> None:
-            """Until each client has got this event or a later one, or with -1 is subscribed."""
+            """Wait until each client has this event or a later one, or with -1 is subscribed."""
             deadline = time.monotonic() + SECONDS
             while behind := [
                 client

@@ -77,7 +77,7 @@ CASES = [(label, GenerationMode.POSITIVE) for label in OPERATIONS] + [
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EventHubServer]:
-    """Without authentication, and with."""
+    """A server without authentication, and one with."""
     config = CHANNELS + (AUTH if request.param == "guarded" else "")
     with EventHubServer(tmp_path_factory.mktemp(request.param), config) as found:
         yield found
@@ -121,7 +121,7 @@ def test_an_operation_answers_as_the_document_says(
 
 
 def check(case: Any, url: str) -> None:
-    """Raises what schemathesis finds. A stream is left after its head."""
+    """Raise what schemathesis finds. Of a stream, only the head is read."""
     options = case.as_transport_kwargs(base_url=url)
     with (
         requests.Session() as session,

@@ -61,7 +61,7 @@ class Node:
         return self.delivered
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Until it holds, which something the broker says must bring about."""
+        """Wait until it holds. Something that the broker announces must bring it about."""
         async with asyncio.timeout(PATIENCE):
             while not condition():
                 self.changed.clear()

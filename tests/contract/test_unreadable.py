@@ -28,8 +28,9 @@ BAD: dict[str, tuple[bytes, dict[str, str] | None, int]] = {
 
 @pytest.fixture(params=[name for name in BROKERS if name not in ("memory", "sqlite")])
 def shared(request: pytest.FixtureRequest) -> Shared:
-    """Those whose records others can write. A broker stores what it is given, so these are written
-    through it.
+    """Brokers whose records others can write.
+
+    A broker stores what it is given, so the tests write such records through it.
     """
     return BROKERS[request.param]
 
@@ -45,7 +46,7 @@ async def publish(
 
 
 async def told(node: Node, channel: str, bad: list[Position], good: list[Position]) -> None:
-    """What history says of a log that is unreadable between its first and its last event."""
+    """What a page of history says of a log that is unreadable between its first and last event."""
     first, last = good
     history = node.broker.history
     piece = await history(channel, Earliest(), 10)

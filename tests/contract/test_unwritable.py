@@ -21,7 +21,7 @@ here.
 
 @pytest.fixture(params=[name for name in BROKERS if name != "memory"])
 def shared(request: pytest.FixtureRequest) -> Shared:
-    """All that write events down."""
+    """All brokers that encode events."""
     return BROKERS[request.param]
 
 
@@ -65,7 +65,7 @@ def test_events_published_with_an_unwritable_one_are_stored_and_its_channel_goes
 def test_a_channel_that_cannot_be_refreshed_at_redis_does_not_disturb_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What is subscribed to is kept from expiring, by one task for all channels."""
+    """One task for all channels keeps the subscribed ones from expiring."""
     asked: list[str] = []
     enough = asyncio.Event()
 

@@ -28,8 +28,8 @@ RESTRICTED = {
 
 
 def prepare(server: ApiServer) -> None:
-    """Custom resources, the priority class that values name, and a namespace that takes no other
-    pods than restricted ones.
+    """Create custom resources, the priority class that values name, and a namespace that accepts
+    only restricted pods.
     """
     for file in sorted((PROGRAMS / "crds").glob("*.yaml")):
         server.define(yaml.safe_load(file.read_text()))
@@ -64,9 +64,7 @@ def pods_of(objects: list[Object]) -> list[Object]:
 
 
 def refused(attempt: Callable[[], object], word: str) -> None:
-    """It is refused, with this word. Otherwise the server would take anything, and the rest would
-    prove nothing.
-    """
+    """Check that it is refused with this word: a server that accepts all would prove nothing."""
     try:
         attempt()
     except Refused as error:
@@ -77,7 +75,7 @@ def refused(attempt: Callable[[], object], word: str) -> None:
 
 
 def controls(server: ApiServer) -> int:
-    """What must be refused."""
+    """Objects that must be refused."""
     objects = render(ALL["redis"])
     pod, deployment, monitor = (
         pods_of(objects)[0],
@@ -102,7 +100,7 @@ def controls(server: ApiServer) -> int:
 
 
 def prove_objects(server: ApiServer) -> tuple[int, int]:
-    """How many objects and pods were taken, each without a warning. Raises Refused."""
+    """Count the objects and pods that were accepted without a warning. Raises Refused."""
     applied = admitted = 0
     for name, values in ALL.items():
         objects = render(values)
@@ -115,7 +113,7 @@ def prove_objects(server: ApiServer) -> tuple[int, int]:
 
 
 def call(helm: Path, kubeconfig: Path, *arguments: str, values: Object | None = None) -> str:
-    """A call of that helm. Raises CalledProcessError."""
+    """Call that Helm. Raises CalledProcessError."""
     given = [] if values is None else ["--values", "-"]
     command = [str(helm), *arguments, "--namespace", NAMESPACE, *given]
     environment = {
@@ -136,7 +134,7 @@ def call(helm: Path, kubeconfig: Path, *arguments: str, values: Object | None = 
 
 def prove_releases(server: ApiServer, directory: Path, helm: Path) -> int:
     """Install, upgrade, roll back and uninstall the values of ci/, and one release through all of
-    them; how many releases there were.
+    them. Returns the number of releases.
     """
     file = directory / "kubeconfig"
     file.write_text(server.kubeconfig)
@@ -169,8 +167,8 @@ def prove_releases(server: ApiServer, directory: Path, helm: Path) -> int:
 
 
 def prove_scaling(server: ApiServer, directory: Path, helm: Path) -> None:
-    """Turning autoscaling on keeps the pods that there are, and so does the upgrade after the
-    autoscaler has counted.
+    """Turning autoscaling on keeps the present number of pods, and so does the upgrade after the
+    autoscaler has set one.
     """
     file = directory / "kubeconfig"
     call(
@@ -198,12 +196,12 @@ def prove_scaling(server: ApiServer, directory: Path, helm: Path) -> None:
 
 
 def say(*cells: object) -> None:
-    """A row of a table."""
+    """Print a row of a table."""
     print(f"| {' | '.join(map(str, cells))} |", flush=True)  # noqa: T201  # a program's output
 
 
 def main(versions: list[str]) -> None:
-    """Of each version of the API; the first is that of the program."""
+    """Run it for each version of the API. The first is the program's own version."""
     say(
         "API server",
         "objects applied",

@@ -47,7 +47,7 @@ class Alertmanager(ServerProcess):
         self._client.close()
 
     def post(self, alerts: list[dict[str, str]]) -> None:
-        """Alerts with these labels fire. Empty labels are none."""
+        """Fire alerts with these labels. Empty labels are left out."""
         body = [
             {"labels": {name: value for name, value in labels.items() if value}}
             for labels in alerts
@@ -55,8 +55,9 @@ class Alertmanager(ServerProcess):
         self._client.post("alerts", json=body).raise_for_status()
 
     def until(self, what: str, holds: Callable[[Groups], bool]) -> None:
-        """Wait until it holds of what will be told, without alerts that others keep back: it groups
-        by its own clock, and tells nobody.
+        """Wait until it holds of the alerts that will be sent, without those that others hold back.
+
+        Alertmanager groups by its own clock and notifies nobody of it.
         """
         self.eventually(what, self._groups, holds)
 

@@ -22,12 +22,13 @@ START_SECONDS = 120
 
 
 class Refused(Exception):
-    """The server does not take an object; the message is its own."""
+    """The server refused an object; the message is the server's."""
 
 
 class ApiServer:
-    """A server of this version of the API (`1.37`; none: its own). All of its admission is on but
-    that of service accounts, which needs a controller.
+    """A server of this version of the API (`1.37`; none: its own).
+
+    All admission plugins are on except that of service accounts, which needs a controller.
     """
 
     def __init__(self, directory: Path, version: str = "") -> None:
@@ -45,13 +46,13 @@ class ApiServer:
 
     @property
     def version(self) -> str:
-        """What it says of itself."""
+        """The version that it reports."""
         told: Object = self._client.get("/version").json()
         return f"{told['gitVersion']}, as {told['emulationMajor']}.{told['emulationMinor']}"
 
     @property
     def kubeconfig(self) -> str:
-        """For clients of others."""
+        """A kubeconfig for other clients."""
         named: Object = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -65,7 +66,10 @@ class ApiServer:
         return json.dumps(named)
 
     def apply(self, given: Object, *, dry_run: bool = False) -> list[str]:
-        """Server-side apply with strict validation; the server's warnings. Raises Refused."""
+        """Server-side apply with strict validation.
+
+        Returns the server's warnings. Raises Refused.
+        """
         path = f"{self._path(given)}/{given['metadata']['name']}"
         answer = self._client.patch(
             path,
@@ -77,7 +81,10 @@ class ApiServer:
         return _warnings(answer)
 
     def create(self, given: Object) -> list[str]:
-        """As a controller would, without keeping it; the server's warnings. Raises Refused."""
+        """Create it as a controller would, as a dry run.
+
+        Returns the server's warnings. Raises Refused.
+        """
         return _warnings(
             self._client.post(
                 self._path(given), params={"dryRun": "All", "fieldValidation": "Strict"}, json=given
@@ -109,7 +116,7 @@ class ApiServer:
             )
 
     def define(self, definition: Object) -> None:
-        """Install a CustomResourceDefinition, and wait until its resources can be had."""
+        """Install a CustomResourceDefinition, and wait until its resources can be used."""
         self.apply(definition)
         name = definition["metadata"]["name"]
         self._until(
@@ -148,7 +155,7 @@ class ApiServer:
             )
 
     def _until(self, what: str, look: Callable[[], object]) -> None:
-        """The server says nothing when it is ready: it has to be asked."""
+        """Poll until it holds: the server does not announce that it is ready."""
 
         def looked() -> object:
             for process in self._processes:

@@ -33,7 +33,7 @@ CI = sorted(path.name.removesuffix("-values.yaml") for path in (CHART / "ci").gl
 
 
 def merged(low: Values, high: Values) -> Object:
-    """`high` over `low`, as Helm does it: null removes what is there."""
+    """`high` over `low`, merged as by Helm: null removes a key."""
     values = {key: value for key, value in low.items() if key not in high or high[key] is not None}
     for key, value in high.items():
         if isinstance(value, Mapping) and isinstance(values.get(key), Mapping):
@@ -44,8 +44,9 @@ def merged(low: Values, high: Values) -> Object:
 
 
 def helm(*arguments: str, values: Values | None = None) -> subprocess.CompletedProcess[str]:
-    """One call of helm, with these values. Skips the test where there is no helm, unless
-    EVENTHUB_TEST_REQUIRE is set.
+    """Call Helm with these values.
+
+    Skips the test if there is no Helm, unless EVENTHUB_TEST_REQUIRE is set.
     """
     if not HELM.exists() and not SETTINGS.get("EVENTHUB_TEST_REQUIRE"):
         pytest.skip("helm is not installed: `make test` does it")
@@ -76,25 +77,25 @@ def _render(values: str, kubernetes: str, chart: Path) -> list[Object]:
 
 
 def render(values: Values, kubernetes: str = f"{CURRENT}.0", chart: Path = CHART) -> list[Object]:
-    """All objects."""
+    """All rendered objects."""
     return _render(json.dumps(values), kubernetes, chart)
 
 
 def render_all(several: Mapping[str, Values]) -> dict[str, list[Object]]:
-    """The objects of each, two at a time."""
+    """The rendered objects of each, two at a time."""
     with ThreadPoolExecutor(2) as pool:
         return dict(zip(several, pool.map(render, several.values()), strict=True))
 
 
 def refusal(values: Values) -> str:
-    """What helm says to values that it does not take."""
+    """Helm's message for values that it refuses."""
     done = helm("template", RELEASE, str(CHART), "--kube-version", f"{CURRENT}.0", values=values)
     assert done.returncode != 0, "the chart takes them"
     return done.stderr
 
 
 def one(objects: list[Object], kind: str) -> Object:
-    """The only object of that kind; the configuration rather than the dashboards."""
+    """The only object of that kind; of ConfigMaps, the configuration and not the dashboards."""
     [found] = [
         each
         for each in objects
@@ -104,7 +105,7 @@ def one(objects: list[Object], kind: str) -> Object:
 
 
 def pods(objects: list[Object]) -> Iterator[Object]:
-    """Metadata and spec of each pod there will be."""
+    """Metadata and spec of each pod that the objects make."""
     for each in objects:
         if each["kind"] == "Pod":
             yield each

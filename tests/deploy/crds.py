@@ -20,7 +20,10 @@ HERE = Path(__file__).parent / "crds"
 
 @cache
 def validator(kind: str) -> jsonschema_rs.Draft4Validator:
-    """Of one kind, in its version v1. Raises FileNotFoundError where no schema of it is here."""
+    """A validator of one kind, in its version v1.
+
+    Raises FileNotFoundError if there is no schema of it here.
+    """
     return jsonschema_rs.Draft4Validator(json.loads((HERE / f"{kind}.json").read_text()))
 
 

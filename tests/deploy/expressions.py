@@ -25,19 +25,19 @@ ALERTS: list[dict[str, Any]] = [
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression, and where it stands."""
+    """An expression, and its place."""
 
     where: str
     text: str
 
 
 def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
-    """All but rows."""
+    """All panels but rows."""
     return [panel for panel in dashboard["panels"] if panel["type"] != "row"]
 
 
 def of_dashboards() -> Iterator[Expression]:
-    """As they are written: with Grafana's variables."""
+    """The expressions of the dashboards as written, with Grafana's variables."""
     for name, dashboard in DASHBOARDS.items():
         for panel in panels(dashboard):
             for target in panel["targets"]:
@@ -47,7 +47,7 @@ def of_dashboards() -> Iterator[Expression]:
 
 
 def of_runbooks() -> Iterator[Expression]:
-    """One a line of each block."""
+    """The expressions of the runbooks, one for each line of a block."""
     for path in sorted(RUNBOOKS.glob("*.md")):
         for block in re.findall(r"```promql\n(.*?)```", path.read_text(), re.DOTALL):
             for line in block.splitlines():

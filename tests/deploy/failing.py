@@ -11,8 +11,9 @@ READY = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Failing:
-    """A node that takes a request and dies of it, or gives this answer. `taken` counts them. It is
-    always ready.
+    """A node that dies of each request, or gives this answer.
+
+    `taken` counts the requests. Its health check always succeeds.
     """
 
     def __init__(self, answer: bytes = b"") -> None:
@@ -34,8 +35,9 @@ class Failing:
 
 
 def assert_all_come_back(url: str, status: int) -> None:
-    """An EventSource would give up at anything but 200 (WHATWG HTML, 9.2.3); others have this
-    status, and are told when.
+    """An EventSource gets 200, because it gives up at any other status (WHATWG HTML, 9.2.3).
+
+    Other clients get this status and Retry-After.
     """
     for path in ("/v1/sse?channel=chat.a", "/v1/channels/chat.a/sse"):
         answer = http.get(url + path)

@@ -58,11 +58,11 @@ class Images:
         self._store = ["--root", str(directory / "store"), "--runroot", str(directory / "run")]
 
     def podman(self, *arguments: str, seconds: float = 120) -> str:
-        """What it prints. Fails the test where podman fails."""
+        """Run podman. Returns what it prints; an error fails the test."""
         return _run(program("podman"), *self._store, *arguments, seconds=seconds)
 
     def log(self, name: str) -> str:
-        """What a container wrote, to either output."""
+        """Everything that a container wrote, to both outputs."""
         command = [program("podman"), *self._store, "logs", name]
         return subprocess.run(
             command,
@@ -89,8 +89,8 @@ class Images:
         tar.unlink()
 
     def build(self) -> None:
-        """`eventhub`, on those bases. The network is not asked: what the locks name is there,
-        fetched by this machine's pip.
+        """Build `eventhub` on those bases, without the network: this machine's pip has downloaded
+        what the locks name.
         """
         wheels = self._directory / "wheels"
         locks = [
@@ -138,7 +138,7 @@ class Images:
         _run(*command, "--tag", "localhost/eventhub", str(ROOT), seconds=900)
 
     def size(self, name: str) -> float:
-        """MB, uncompressed."""
+        """Its size in MB, uncompressed."""
         return (
             int(self.podman("image", "inspect", f"localhost/{name}", "--format", "{{.Size}}")) / 1e6
         )
@@ -146,24 +146,24 @@ class Images:
     def run(
         self, *command: str, entrypoint: str = "eventhub", options: Sequence[str] = ()
     ) -> subprocess.CompletedProcess[str]:
-        """A container that ends by itself."""
+        """Run a container that ends by itself."""
         arguments = self._run_arguments([*options, "--rm", "--entrypoint", entrypoint])
         return subprocess.run(
             [*arguments, *command], capture_output=True, text=True, timeout=120, check=False
         )
 
     def python(self, code: str) -> str:
-        """What a program prints in a container."""
+        """What a Python program prints in a container."""
         done = self.run("-c", code, entrypoint="python3")
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def start(self, name: str, *command: str, options: Sequence[str] = ()) -> None:
-        """A container that goes on."""
+        """Start a container that keeps running."""
         _run(*self._run_arguments([*options, "--detach", "--name", name]), *command, seconds=120)
 
     def remove(self) -> None:
-        """Whatever runs, and the store."""
+        """Remove all containers, and the store."""
         self.podman("rm", "--all", "--force", "--time", "0")
         self.podman("rmi", "--all", "--force")
         shutil.rmtree(self._directory)
@@ -211,12 +211,12 @@ class Container:
         self.seconds = time.monotonic() - began
 
     def stop(self) -> int:
-        """SIGTERM, as an orchestrator does; its exit code."""
+        """Send SIGTERM, as an orchestrator does. Returns the exit code."""
         self._images.podman("stop", "--time", "30", self.name)
         return int(self._images.podman("inspect", self.name, "--format", "{{.State.ExitCode}}"))
 
     def remove(self) -> None:
-        """kill -9, and the container is gone."""
+        """Kill the container and remove it."""
         self._images.podman("rm", "--force", "--time", "0", self.name)
 
     def _ready(self) -> bool:
@@ -240,7 +240,7 @@ class Container:
 
 @contextmanager
 def built() -> Iterator[Images]:
-    """The image and its bases: minutes of work."""
+    """The image and its bases, whose build takes minutes."""
     images = Images(
         Path(tempfile.mkdtemp(prefix="eventhub-image-", dir="/var/tmp"))
     )  # not in memory

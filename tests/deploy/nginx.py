@@ -15,8 +15,9 @@ CONF = Path(__file__).parents[2] / "deploy/nginx.conf"
 
 
 class Nginx(ServerProcess):
-    """Before nodes on these ports of 127.0.0.1, of which there are as many as in the file. `below`:
-    more directives for the server.
+    """nginx before nodes on these ports of 127.0.0.1, as many as the file names.
+
+    `below` has more directives for the server.
     """
 
     def __init__(self, directory: Path, ports: Sequence[int], below: str = "") -> None:
@@ -55,6 +56,6 @@ class Nginx(ServerProcess):
             return True
 
     def kill(self) -> None:
-        """Its workers with it, which SIGKILL would leave."""
+        """Kill it with its workers, which SIGKILL alone would leave running."""
         if self.process is not None:
             self.stop()

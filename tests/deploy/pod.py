@@ -36,12 +36,12 @@ Secrets = Mapping[str, Mapping[str, str]]
 
 
 def first(values: Values) -> Object:
-    """Values with a key that is known here, if they had one."""
+    """The values, with a key that is known here in place of configured keys."""
     return merged(values, FIRST) if "keys" in values["config"].get("auth", {}) else dict(values)
 
 
 def cluster_secrets(directory: Path) -> Secrets:
-    """The Secrets that values in the tests refer to."""
+    """The Secrets that the tests' values refer to."""
     authority = Authority(directory)
     pair = authority.issue("hub", hosts="DNS:hub.example")
     issuer = {"ca.crt": authority.file.read_text()}
@@ -71,7 +71,7 @@ def cluster_secrets(directory: Path) -> Secrets:
 
 
 def rendered_secrets(objects: list[Object]) -> dict[str, dict[str, str]]:
-    """Those that the chart makes."""
+    """The Secrets that the chart makes."""
     return {
         each["metadata"]["name"]: {
             key: base64.b64decode(value).decode() for key, value in each["data"].items()
@@ -83,8 +83,9 @@ def rendered_secrets(objects: list[Object]) -> dict[str, dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """The first of a pod. `text` is its eventhub.yaml, with paths of this machine; `here`
-    translates others.
+    """The first container of a pod.
+
+    `text` is its eventhub.yaml, with paths of this machine; `here` translates other paths.
     """
 
     spec: Object
@@ -93,8 +94,9 @@ class Container:
 
     @classmethod
     def of(cls, pod: Object, objects: list[Object], known: Secrets, directory: Path) -> "Container":
-        """With the files of its volumes below `directory`. Raises KeyError for a Secret or a key
-        that is not known.
+        """The container, with the files of its volumes below `directory`.
+
+        Raises KeyError for an unknown Secret or key.
         """
         known = {**known, **rendered_secrets(objects)}
         spec = pod["spec"]["containers"][0]

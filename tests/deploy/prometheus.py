@@ -20,7 +20,7 @@ Series = tuple[dict[str, str], float]
 
 
 def promtool(*arguments: str | Path) -> None:
-    """Its judgement, which fails the test with what it says."""
+    """Run promtool; an error fails the test with promtool's message."""
     done = subprocess.run(
         [program("promtool"), *arguments], capture_output=True, text=True, timeout=240, check=False
     )
@@ -56,19 +56,22 @@ class Prometheus(ServerProcess):
         ]
 
     def values_since_start(self, expression: str) -> list[float]:
-        """Each value of each series, once a second since it runs, as a graph shows them."""
+        """Each value of each series once a second since the start, as a graph shows them."""
         span = {"start": str(self._since), "end": str(time.time()), "step": "1"}
         found = self._get("query_range", query=expression, **span)["result"]
         return [float(value) for item in found for _, value in item["values"]]
 
     def values(self, label: str, series: str) -> list[str]:
-        """Of this label, in these series: what Grafana's label_values(series, label) asks for."""
+        """The values of this label in these series, which Grafana's label_values(series, label)
+        asks for.
+        """
         found: list[str] = self._get(f"label/{label}/values", **{"match[]": series})
         return found
 
     def until(self, expression: str, count: int = 1) -> list[Series]:
-        """Until it gives so many series; evaluation goes by the clock of scrapes, on which nobody
-        can wait.
+        """Wait until it gives this many series.
+
+        It polls, because Prometheus evaluates by its own clock.
         """
         return self.eventually(
             f"{count} series of {expression}",

@@ -61,8 +61,8 @@ ROUNDS = 60
 
 
 class Scene:
-    """Two nodes on a Redis, the second with two workers; one alone, with the memory broker; one
-    with TLS. Prometheus watches all.
+    """Two nodes on a Redis, the second with two workers; one node alone with the memory broker; one
+    with TLS. Prometheus scrapes all.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -112,7 +112,7 @@ class Scene:
         self._stack.close()
 
     def troubles_of_readers(self) -> None:
-        """At the node that is alone: all that readers can have, then all that it can take."""
+        """At the node that is alone: every fault of readers, then the largest load."""
         self._slow_readers()
         self._late_readers()
         self._full_history()
@@ -143,7 +143,7 @@ class Scene:
             )
 
     def troubles_of_the_broker(self) -> None:
-        """It is slow, then it is gone; then a node is gone, too."""
+        """The broker is slow, then it is gone; then a node is gone as well."""
         self.redis.send_signal(signal.SIGSTOP)
         with ThreadPoolExecutor() as pool:
             waiting = [pool.submit(self._publish, self.one, "late.x", "1") for _ in range(4)]
@@ -159,8 +159,9 @@ class Scene:
         self.prometheus.until('ALERTS{alertname="EventHubNodeDown"}')
 
     def _slow_readers(self) -> None:
-        """More of each policy than a handful. Those that are not disconnected read in the end, and
-        are told what they missed.
+        """Several slow readers of each policy.
+
+        Those that stay connected read in the end and get their gaps.
         """
         for kind in ("strict", "lossy", "newest"):
             with ExitStack() as stack:
@@ -178,7 +179,7 @@ class Scene:
                         pass
 
     def _late_readers(self) -> None:
-        """Some come back too late, some in time, some with positions of another log."""
+        """Some readers reconnect too late, some in time, some with positions of another log."""
         with WsClient(self.alone.ws_url) as client:
             for number in range(8):
                 channel = f"short.{number}"
@@ -193,13 +194,13 @@ class Scene:
                 client.until("unsubscribed")
 
     def _full_history(self) -> None:
-        """Nearly what it may hold: above that it forgets, and holds less."""
+        """Fill the history almost to its bound; above it, events are removed and it holds less."""
         while metric(self.alone.url, "eventhub_history_bytes") < 0.95 * HISTORY:
             self._publish(self.alone, "strict.z", json.dumps(PAD * 30))
 
     def _full_of_channels(self) -> None:
-        """More than it holds, so that publishing fails, until that is seen: a rate needs two
-        scrapes.
+        """Use more channels than it holds, so that publishing fails, until two scrapes have seen
+        it: a rate needs two.
         """
         names = count()
         with _repeated(
@@ -208,7 +209,7 @@ class Scene:
             self.prometheus.until('ALERTS{alertname="EventHubPublishesFail"}')
 
     def _held(self) -> None:
-        """The node does not get its core, again and again."""
+        """Take the node's CPU time away, again and again."""
         process = self.alone.process
         assert process is not None
         for _ in range(5):
@@ -218,9 +219,7 @@ class Scene:
             time.sleep(0.1)  # it looks at its loop ten times a second
 
     def _crowd(self) -> None:
-        """As many connections as the node takes, that say nothing and stay; then others ask in
-        vain.
-        """
+        """Open as many silent connections as the node accepts; further ones are refused."""
         for _ in range(CONNECTIONS - 3):  # the scrape's and the load's are connections, too
             self._stack.enter_context(upgrade(self.alone.port, "?channel=strict.y"))
         in_vain = 0
@@ -276,12 +275,15 @@ def _target(node: EventHubServer, **labels: str) -> dict[str, Any]:
 
 
 def _repeated(work: Callable[[], object]) -> AbstractContextManager[None]:
-    """Servers may be away."""
+    """Repeat it, because servers may be away."""
     return repeated(work, 0.05, ignoring=(httpx.TransportError,))
 
 
 def _without_for(rules: str) -> str:
-    """The same alerts, which fire at once: how long they wait is promtool's test."""
+    """The same alerts without `for`, so that they fire at once.
+
+    promtool's test covers how long they wait.
+    """
     document = yaml.safe_load(rules)
     for group in document["groups"]:
         for rule in group["rules"]:

@@ -49,7 +49,7 @@ def rendered() -> dict[str, list[Object]]:
 
 
 def leaves(values: Object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Each key of values.yaml that holds no mapping, or an empty one."""
+    """Each key of values.yaml whose value is no mapping, or an empty one."""
     for key, value in values.items():
         if isinstance(value, dict) and value:
             yield from leaves(value, (*path, key))
@@ -80,7 +80,9 @@ def test_some_switch_changes_every_value_and_sets_every_boolean_both_ways() -> N
 
 @pytest.fixture(scope="module")
 def kubernetes() -> ModuleType:
-    """Imported here, as it is seconds' work that each process that collects tests would do."""
+    """Imports the client here: it takes seconds, which each process that only collects tests would
+    spend.
+    """
     import kubernetes_validate.utils  # type: ignore[import-untyped]  # has no types
 
     utils: ModuleType = kubernetes_validate.utils
@@ -130,8 +132,8 @@ def test_an_older_kubernetes_is_refused() -> None:
 
 
 def test_every_pod_is_restricted(rendered: dict[str, list[Object]]) -> None:
-    """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, and a
-    read-only root, and no way to the API.
+    """As https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted says, with
+    a read-only root and without an API token.
     """
     for pod in (pod for objects in rendered.values() for pod in pods(objects)):
         spec = pod["spec"]
@@ -257,8 +259,10 @@ def test_without_values_it_installs_one_node_whose_keys_are_made_into_a_secret_t
 
 
 def test_an_upgrade_keeps_the_keys_and_another_release_has_others(tmp_path: Path) -> None:
-    """`helm template` asks no cluster: a copy of the chart has its answer, which is what the first
-    installation made.
+    """`helm template` asks no cluster.
+
+    A copy of the chart has the answer that a cluster would give: the Secret of the first
+    installation.
     """
     first = keys()["data"]
     chart = tmp_path / "chart"
@@ -372,8 +376,10 @@ def test_the_deployment_has_a_number_of_pods_only_without_autoscaling(
 def test_an_upgrade_with_autoscaling_keeps_the_present_number_of_pods(
     tmp_path: Path, running: int, kept: int
 ) -> None:
-    """`helm template` asks no cluster: a copy of the chart has its answer. tests.deploy.__main__
-    asks an API server.
+    """`helm template` asks no cluster.
+
+    A copy of the chart has the answer that a cluster would give. tests.deploy.__main__ asks an API
+    server.
     """
     chart = tmp_path / "chart"
     shutil.copytree(CHART, chart)
@@ -403,8 +409,8 @@ def test_it_scales_by_connections_and_by_cpu(rendered: dict[str, list[Object]]) 
 def test_it_scales_by_connections_alone_by_default(
     rendered: dict[str, list[Object]],
 ) -> None:
-    """A share of the little CPU that is requested by default would be reached by a node that has
-    hardly begun.
+    """A node with hardly any load would already use a large share of the little CPU that is
+    requested by default.
     """
     assert [
         metric["type"]

@@ -50,7 +50,7 @@ def server_container(objects: list[Object], known: Secrets, directory: Path) -> 
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory, known: Secrets) -> Iterator[Serve]:
-    """Starts what the chart's Deployment would, on loopback, each once."""
+    """Starts what the chart's Deployment would start, on loopback, once for each configuration."""
     servers: dict[str, EventHubServer] = {}
 
     def serve(name: str) -> tuple[EventHubServer, list[Object]]:
@@ -78,7 +78,7 @@ def run(command: list[str], variables: dict[str, str]) -> subprocess.CompletedPr
 
 @pytest.fixture(scope="module")
 def configured(tmp_path_factory: pytest.TempPathFactory, known: Secrets) -> dict[str, Container]:
-    """Containers of all values, one of each configuration."""
+    """Containers of all values, one for each different configuration."""
     different = {
         str([values.get(key) for key in CONFIGURING]): name
         for name, values in reversed(ALL.items())
@@ -254,8 +254,9 @@ def test_prometheus_reads_metrics_with_the_monitor_s_key_and_sends_it_to_no_othe
 
 
 def notes(values: Values, directory: Path) -> str:
-    """What Helm shows after an installation. `helm template` does not: a copy of the chart has the
-    notes as an object.
+    """The notes that Helm shows after an installation.
+
+    `helm template` does not show them, so a copy of the chart has them as an object.
     """
     chart = directory / "chart"
     shutil.copytree(CHART, chart)

@@ -25,7 +25,7 @@ NODES = [name for name, service in SERVICES.items() if "build" in service]
 
 
 def mounts() -> Iterator[tuple[str, str, str]]:
-    """Service, file of ours, place in the container."""
+    """Service, our file, place in the container."""
     for name, service in SERVICES.items():
         for volume in service.get("volumes", []):
             source, target, *options = volume.split(":")
@@ -35,7 +35,7 @@ def mounts() -> Iterator[tuple[str, str, str]]:
 
 
 def place(service: str, source: str) -> str:
-    """Where that service finds a file of ours."""
+    """Where that service finds our file."""
     (target,) = [
         target for name, mounted, target in mounts() if name == service and mounted == source
     ]

@@ -99,7 +99,7 @@ def test_the_locks_of_the_image_hold_what_the_project_asks_for() -> None:
 
 
 def test_the_bill_of_materials_lists_what_the_lock_names() -> None:
-    """That it is valid is seen when it is made (`make sbom`)."""
+    """`make sbom` checks that it is valid."""
     assert versions(SBOM) == pins("requirements/image.txt"), "make sbom"
     assert hashes(SBOM) == set(
         re.findall(r"--hash=sha256:(\w+)", (ROOT / "requirements/image.txt").read_text())

@@ -20,7 +20,7 @@ def blocks(language: str) -> list[str]:
 
 
 def files() -> dict[str, Object]:
-    """Values by the name of the file that the block says it is."""
+    """Values by the file name that their block gives."""
     named = [
         (block.partition("\n")[0], yaml.safe_load(block.replace("sha256:…", HASH)))
         for block in blocks("yaml")
@@ -29,8 +29,8 @@ def files() -> dict[str, Object]:
 
 
 def values() -> list[Object]:
-    """Those of each block: of the first alone, of the others over the first, as that is the step
-    before them.
+    """The values of each block: the first alone, the others merged over the first, which is the
+    step before them.
     """
     first, *others = files().values()
     return [first, *(merged(first, other) for other in others)]

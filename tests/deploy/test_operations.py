@@ -28,7 +28,10 @@ MESSAGE = {"sender": "ana", "text": "oi"}
 
 
 def run(commands: str, server: EventHubServer) -> str:
-    """What a shell beside the configuration file says to them. Any that fails ends it."""
+    """Run the commands in a shell beside the configuration file.
+
+    Any that fails ends it. Returns the output.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     text = re.sub("localhost:8000", f"localhost:{server.port}", commands)
     return subprocess.run(
@@ -73,7 +76,7 @@ def test_the_limits_of_each_worker_are_shown_to_an_operator(start: Start) -> Non
 
 
 def in_pod(commands: str, directory: Path) -> str:
-    """As if this were the pod: `kubectl` runs what is to be run there, and the volume is this
+    """Run commands as if this were the pod: `kubectl` runs them here, and the volume is this
     directory.
     """
     kubectl = 'kubectl() { while [ "$1" != -- ]; do shift; done; shift; "$@"; }'

@@ -27,7 +27,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 def chosen(prometheus: Prometheus) -> dict[str, str]:
-    """Grafana's variables with everything chosen: what their queries find, or `allValue`."""
+    """Grafana's variables with everything selected: the values that their queries find, or
+    `allValue`.
+    """
     found = {"__rate_interval": "15s", "__range": "1m", "__interval": "1s"}
     for variable in DASHBOARDS["operators"]["templating"]["list"][1:]:
         series, label = re.fullmatch(
@@ -49,8 +51,9 @@ def substituted(expression: str, values: dict[str, str]) -> str:
 
 
 def without_data(prometheus: Prometheus, expressions: list[Expression]) -> list[str]:
-    """Those that gave no series since all began, or only numbers that are none. A rate is there
-    only while something happens.
+    """The expressions that gave no series since the start, or only NaN.
+
+    A rate exists only while something happens.
     """
     values = chosen(prometheus)
     answers = [
@@ -65,7 +68,7 @@ def without_data(prometheus: Prometheus, expressions: list[Expression]) -> list[
 
 
 def fired(prometheus: Prometheus) -> set[str]:
-    """The alerts that have fired until now."""
+    """The alerts that have fired so far."""
     found = prometheus.query('last_over_time(ALERTS{alertstate="firing"}[5m])')
     return {labels["alertname"] for labels, _ in found}
 

@@ -36,7 +36,7 @@ LINE = json.dumps(MESSAGE).encode() + b"\n"
 
 @dataclass
 class Stack:
-    """Two nodes and what is before them."""
+    """Two nodes and the proxy before them."""
 
     nodes: list[EventHubServer]
     front: Nginx
@@ -44,7 +44,7 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """As compose.yaml has it, but for the addresses."""
+    """The services of compose.yaml, with other addresses."""
     with ExitStack() as running:
         options = COMPOSE["services"]["valkey"]["command"][1:]
         valkey = running.enter_context(

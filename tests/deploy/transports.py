@@ -6,7 +6,7 @@ MESSAGE = {"sender": "ana", "text": "oi"}
 
 
 def assert_all_receive_at_once(front_url: str, ws_url: str) -> None:
-    """What one publishes, over every transport."""
+    """What one client publishes arrives over every transport."""
     url = f"{front_url}/v1/channels/chat.all"
     with (
         WsClient(ws_url) as client,

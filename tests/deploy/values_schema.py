@@ -34,8 +34,9 @@ def values_schema() -> str:
 
 
 def _quiet(schema: Any, *, names: bool = False) -> Any:
-    """Without keywords that are noise; `names`: keys are those of properties, and none of them is a
-    keyword.
+    """Remove keywords that are noise.
+
+    `names`: the keys are names of properties, so none of them is a keyword.
     """
     if isinstance(schema, list):
         return [_quiet(item) for item in schema]

@@ -65,13 +65,13 @@ TYPES = ChannelTypes(
 
 
 class Alone:
-    """A node without others."""
+    """A node without other nodes."""
 
     def listen(self, topic: bytes, hear: object) -> None: ...
 
 
 class Hub:
-    """Takes every event."""
+    """A hub that accepts every event."""
 
     types = TYPES
 
@@ -98,7 +98,7 @@ class Hub:
 
 @cache
 def manager() -> ConnectionManager:
-    """With narrow limits, so that short inputs reach them."""
+    """A manager with narrow limits, so that short inputs reach them."""
     limits = {"event_bytes": LIMIT, "body_bytes": 4096, "batch": BATCH, "depth": DEPTH}
     settings = Settings.model_validate({"limits": limits, "compression": True})
     return ConnectionManager(settings, Hub(), Authentication(settings.auth, Path(), lambda: NOW))  # type: ignore[arg-type]  # as much of a hub as is needed
@@ -114,7 +114,7 @@ def request(name: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> PublishRe
 
 
 def bodies(data: bytes) -> None:
-    """An event is stored as `json` reads it; a batch is what its items are one by one."""
+    """An event is stored as `json` reads it; a batch gives the same as its items one by one."""
     source = Source(data)
     name = source.pick(list(SCHEMAS))
     body = source.rest()
@@ -133,8 +133,8 @@ def bodies(data: bytes) -> None:
 
 
 def here_is_why(error: EventHubError, body: bytes) -> None:
-    """A refusal of JSON as such must be one that `json` would share, or a number or depth beyond
-    what is promised.
+    """Check that `json` would refuse this JSON, too, or that a number or a depth exceeds the
+    documented limit.
     """
     Hub().rejected("", error)
     if error.code == "invalid_json" and "64 bits" not in error.message:
@@ -171,7 +171,9 @@ def same(body: bytes, data: bytes) -> None:
 
 
 def alike(said: Any, stored: Any) -> bool:
-    """Equal; where the payload's number is a double, as near as a double is."""
+    """Whether they are equal; if the payload's number is a double, whether they are as near as a
+    double can be.
+    """
     if isinstance(said, dict) and isinstance(stored, dict):
         return said.keys() == stored.keys() and all(
             alike(said[name], stored[name]) for name in said
@@ -184,7 +186,7 @@ def alike(said: Any, stored: Any) -> bool:
 
 
 def strictly(body: bytes) -> Any:
-    """RFC 8259, without the words that Python takes beyond it. Raises ValueError."""
+    """Parse by RFC 8259, without the words that Python accepts in addition. Raises ValueError."""
     return json.loads(body.decode(), parse_constant=_no_constant)
 
 
@@ -200,8 +202,8 @@ def depth(value: Any) -> int:
 
 
 def streams(data: bytes) -> None:
-    """A stream's events, refusals and last line are the same however it arrives; what is held
-    meanwhile is bounded.
+    """A stream's events, refusals and last line are the same however its bytes are divided, and the
+    memory for it is bounded.
     """
     source = Source(data)
     name, key, places = (
@@ -225,7 +227,7 @@ def streams(data: bytes) -> None:
 
 
 class NoOthers:
-    """Turns of a loop in which nobody waits."""
+    """A fair queue in which nobody waits."""
 
     over = False
 
@@ -261,7 +263,7 @@ def ingested(
 
 
 def run(steps: Coroutine[Any, Any, None]) -> None:
-    """To the end, there being nothing to wait for."""
+    """Run the coroutine to its end; it never waits."""
     try:
         while True:
             steps.send(None)

@@ -20,8 +20,8 @@ CODES = {
 
 
 def commands(data: bytes) -> None:
-    """Each message gets one answer, with its ref; nothing is raised, and what is published is what
-    was said.
+    """Each message gets one answer with its ref, nothing is raised, and what is published is what
+    was sent.
     """
     source = Source(data)
     client = Client(prompt=not source.byte() & 1)
@@ -62,12 +62,12 @@ def commands(data: bytes) -> None:
 
 
 def known(replies: list[dict[str, Any]]) -> bool:
-    """The ref was understood, as it is unless the message was not."""
+    """Whether the answer has the ref. Only a message that cannot be read may have none."""
     return not replies or replies[0].get("code") not in ("invalid_json", "too_deep")
 
 
 def strictly(message: bytes) -> Any:
-    """What RFC 8259 makes of it; None where it makes nothing."""
+    """The value by RFC 8259; None if it is not JSON."""
     try:
         orjson.loads(message)
         return json.loads(message)

@@ -30,7 +30,9 @@ def authenticator() -> Authenticator:
 
 
 def credentials(data: bytes) -> None:
-    """A token is accepted if its signature, time and claims are, and refused in words otherwise."""
+    """A token is accepted if its signature, time and claims are valid; otherwise the error says
+    why.
+    """
     source = Source(data)
     flags = source.byte()
     parts = source.rest().split(b"\x00", 2)
@@ -77,7 +79,7 @@ def key_sets(data: bytes) -> None:
 
 
 def queries(data: bytes) -> None:
-    """A credential in an address is refused, or nothing of it is left there."""
+    """A credential in an address is refused, or removed from it completely."""
     source = Source(data)
     headers = headers_by_name([(b"authorization", source.rest())]) if source.byte() & 1 else {}
     try:

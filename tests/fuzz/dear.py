@@ -73,14 +73,14 @@ PATIENCE = 0.25
 
 
 class Recipe(NamedTuple):
-    """What an input is made of."""
+    """The parts of an input."""
 
     head: str
     item: str
     tail: str
 
     def made(self, size: int) -> bytes:
-        """About so many bytes."""
+        """Build the input with about this many bytes."""
         longest = len(self.item.replace("~", "9999").encode()) or 1
         times = max(1, (size - len(self.head.encode()) - len(self.tail.encode())) // longest)
         middle = (
@@ -115,7 +115,7 @@ FORM = {
 
 @cache
 def schemas() -> dict[str, Schema]:
-    """The payloads that are searched."""
+    """The payload schemas that are searched."""
     models: dict[str, Schema] = {name: ModelSchema(model) for name, model in BUILT_IN.items()}
     return models | {"json": AnySchema(), "form": FileSchema(FORM)}
 
@@ -138,7 +138,7 @@ def node() -> ChannelTypes:
 
 
 def framed(data: bytes, first: int = 0x81) -> bytes:
-    """A client's frame whose mask changes nothing: masking in Python would be most of the time."""
+    """A client's frame with a mask of zeros: masking in Python would take most of the time."""
     size = len(data)
     length = (
         bytes((0x80 | size,))
@@ -151,7 +151,7 @@ def framed(data: bytes, first: int = 0x81) -> bytes:
 
 
 def message(data: bytes) -> None:
-    """Through the parser of frames and a session."""
+    """A message through the frame parser and a session."""
     client = Client(limits=SessionLimits(65536, 128, 25.0, 32, 65536))
     client.node = Node(types=node())
     client.session._channels = client.node
@@ -160,7 +160,7 @@ def message(data: bytes) -> None:
 
 
 def packed(data: bytes) -> None:
-    """The same, compressed. Its size is that of what is unpacked, which is what it is charged."""
+    """The same, compressed. Its size is that of the inflated message, by which it is charged."""
     deflate = zlib.compressobj(1, wbits=-15)
     frame = framed((deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH))[:-4], 0xC1)
     client = Client(limits=SessionLimits(65536, 128, 25.0, 32, 65536))
@@ -187,12 +187,12 @@ def event(payload: str, data: bytes) -> None:
 
 
 def form(data: bytes) -> None:
-    """One for a type with a JSON Schema that has unions and patterns."""
+    """An event of a type whose JSON Schema has unions and patterns."""
     schemas()["form"].canonical(data)
 
 
 def array(payload: str, data: bytes) -> None:
-    """An array of a few such events, so that one is what costs."""
+    """An array of a few such events, so that the cost of one shows."""
 
     async def take() -> None:
         fair_queue = FairQueue(asyncio.get_running_loop())
@@ -204,7 +204,7 @@ def array(payload: str, data: bytes) -> None:
 
 
 def stream(data: bytes) -> None:
-    """Lines; what stands for a line break in a recipe is a broken bar."""
+    """NDJSON lines; a broken bar in a recipe stands for a line break."""
 
     async def take() -> None:
         hub = SimpleNamespace(rejected=lambda channel, error: None, publish=_stored)
@@ -225,7 +225,7 @@ def query(data: bytes) -> None:
 
 
 def event_stream(data: bytes) -> None:
-    """The address of an event stream and, behind a broken bar, its Last-Event-ID; then its
+    """The address of an event stream and, after a broken bar, its Last-Event-ID; then its
     subscriptions.
     """
     address, _, last = data.partition("¦".encode())
@@ -239,13 +239,13 @@ def event_stream(data: bytes) -> None:
 
 
 class Sink(Line):
-    """A writer that keeps nothing: what is kept of many long answers would be copied for each."""
+    """A writer that keeps nothing: keeping many long answers would copy each of them."""
 
     def write(self, data: bytes) -> None: ...
 
 
 class Room(Node):
-    """A hub's part in presence: a full room whose members have the longest names."""
+    """The presence of a hub: a full room whose members have the longest names."""
 
     def __init__(self) -> None:
         super().__init__(types=node())
@@ -273,14 +273,14 @@ class Room(Node):
         self.nodes.leave(subscriber)
 
     def tell(self) -> None:
-        """What a gathering has brought."""
+        """Send the gathered changes."""
         for _ in self.nodes._watchers.flush(monotonic()):
             pass
 
 
 def commands(data: bytes) -> None:
-    """Messages of one connection, a frame each, to a hub with presence; what they changed is told
-    at the end.
+    """Messages of one connection, one in each frame, to a hub with presence; the gathered changes
+    are sent at the end.
     """
     client = Client(limits=SessionLimits(65536, 128, 25.0, 32, 65536))
     client.session._channels = client.node = room = Room()
@@ -302,12 +302,12 @@ def operator(data: bytes) -> None:
 
 @cache
 def authentication(**fields: Any) -> Authentication:
-    """One that knows keys and tokens."""
+    """An authentication with keys and tokens."""
     return made_guard(**fields)
 
 
 def address_token(data: bytes) -> None:
-    """A query string with a credential, as it is taken out of it and looked at."""
+    """A query string with a credential, which is removed from it and checked."""
     with suppress(UnknownKey):
         guarded = authentication(query=True)
         guarded.identify(guarded.move_query_token(data, {})[1])
@@ -321,13 +321,13 @@ def header_token(data: bytes) -> None:
 
 
 def credential(data: bytes) -> None:
-    """The head of a token that nobody signed."""
+    """The head of an unsigned token."""
     with suppress(UnknownKey):
         verifier().verify(f"{base64.urlsafe_b64encode(data[:5900]).rstrip(b'=').decode()}.e30.AAAA")
 
 
 def claims(data: bytes) -> None:
-    """Patterns of a token that somebody signed, and a channel that they are asked for."""
+    """Patterns of a signed token, and a channel to match."""
     patterns = [part[:200] for part in data.decode(errors="replace").split(",")[:100]]
     grants = verifier().verify(token(sub="a", channels={"subscribe": patterns})).grants
     assert isinstance(grants, Grants)
@@ -467,7 +467,7 @@ PATTERNS = ("*.", "a.", "*.*.a,", "a.*.>,", "a,", "*,", ">,")
 
 
 def ingredients(entrance: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """Heads, items and tails to begin with."""
+    """The heads, items and tails to start with."""
     match entrance:
         case "message" | "packed":
             return MESSAGES, ITEMS, TAILS
@@ -511,8 +511,8 @@ def ingredients(entrance: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[
 
 
 def recipes(entrance: str, dice: random.Random, best: list[Recipe]) -> Iterator[Recipe]:
-    """What to try: each pair of a head and an item with the tail that closes it, then variations of
-    the dearest.
+    """The recipes to try: each pair of a head and an item with the tail that closes it, then
+    variations of the most expensive.
     """
     heads, items, tails = ingredients(entrance)
     for head in heads:
@@ -541,14 +541,14 @@ def recipes(entrance: str, dice: random.Random, best: list[Recipe]) -> Iterator[
 
 
 def closing(head: str) -> str:
-    """The brackets and the quote that a head has left open."""
+    """The brackets and the quote that a head leaves open."""
     quote = '"' if head.count('"') % 2 else ""
     closers = {"[": "]", "{": "}"}
     return quote + "".join(closers[c] for c in reversed(head) if c in closers)
 
 
 def seconds(act: Callable[[bytes], None], data: bytes, rounds: int = 3) -> float:
-    """CPU time of the quickest of some rounds."""
+    """The CPU time of the fastest of some rounds."""
     best = float("inf")
     for _ in range(rounds):
         begin = thread_time()
@@ -561,7 +561,7 @@ def seconds(act: Callable[[bytes], None], data: bytes, rounds: int = 3) -> float
 
 
 def harmless_seconds(entrance: str, size: int, frames: int, rounds: int) -> float:
-    """CPU time of a harmless input of so many bytes, and for commands of so many frames."""
+    """The CPU time of a harmless input of this many bytes, or for commands of this many frames."""
     if entrance in REQUESTS:
         beside = seconds(dear_requests.publish, RECORD_BODY.made(size), rounds)
         return max(beside, seconds(REQUESTS[entrance], RECORD_BODY.made(size), rounds))
@@ -573,7 +573,7 @@ def harmless_seconds(entrance: str, size: int, frames: int, rounds: int) -> floa
 
 
 def ratio(entrance: str, recipe: Recipe, rounds: int = 3) -> float:
-    """How many times as dear an input is as a harmless one of its size."""
+    """How many times the CPU time of a harmless input of its size an input takes."""
     act, size = ENTRANCES[entrance]
     data = recipe.made(size)[:size]
     beside = harmless_seconds(entrance, len(data), data.count("¦".encode()), rounds)
@@ -581,14 +581,14 @@ def ratio(entrance: str, recipe: Recipe, rounds: int = 3) -> float:
 
 
 class Scales:
-    """Ratios while a search lasts: harmless inputs of nearly the same size are measured once."""
+    """The ratios of a search. Harmless inputs of nearly the same size are measured once."""
 
     def __init__(self, entrance: str) -> None:
         self._entrance = entrance
         self._beside: dict[tuple[int, int], float] = {}
 
     def weigh(self, recipe: Recipe, rounds: int) -> float:
-        """How many times as dear an input is as a harmless one of about its size."""
+        """How many times the CPU time of a harmless input of about its size an input takes."""
         act, size = ENTRANCES[self._entrance]
         data = recipe.made(size)[:size]
         frames = data.count("¦".encode()) if self._entrance == "commands" else 0
@@ -599,7 +599,7 @@ class Scales:
 
 
 def _rounded(count: int) -> int:
-    """To its four leading bits."""
+    """Rounded to its four leading bits."""
     cut = max(0, count.bit_length() - 4)
     return count >> cut << cut
 
@@ -607,7 +607,7 @@ def _rounded(count: int) -> int:
 def search(
     entrance: str, lasting: float, known: list[Recipe]
 ) -> tuple[int, list[tuple[float, Recipe]]]:
-    """The dearest that are found in so many seconds, and how many were tried."""
+    """The most expensive inputs found in this many seconds, and how many were tried."""
     dice = random.Random(entrance)
     scales = Scales(entrance)
     found = {recipe: scales.weigh(recipe, 1) for recipe in known}
@@ -629,7 +629,7 @@ def search(
 
 
 def corpus() -> dict[str, list[Recipe]]:
-    """The dearest known, by entrance."""
+    """The most expensive known inputs, by entrance."""
     return (
         {
             name: [Recipe(*each) for each in kept]

@@ -47,7 +47,10 @@ class Requests:
             OpenConnection(self._application.manager)
 
     def serve(self, method: str, address: bytes, body: bytes = b"") -> int:
-        """The status of the response. Raises EventHubError for an address that is no URL."""
+        """Serve the request.
+
+        Returns the status. Raises EventHubError for an address that is no URL.
+        """
         status = 0
 
         async def receive() -> dict[str, Any]:
@@ -72,22 +75,22 @@ def array(count: int) -> bytes:
 
 @cache
 def node() -> Requests:
-    """The one that is searched."""
+    """The node of the search."""
     return Requests()
 
 
 def publish(data: bytes) -> None:
-    """The harmless request: an event of this size is published."""
+    """The harmless request publishes an event of this size."""
     node().serve("POST", b"/v1/channels/json.b", data)
 
 
 def history(data: bytes) -> None:
-    """A page: the channel and, behind a question mark, the parameters."""
+    """A page of history: the channel and, after a question mark, the parameters."""
     node().serve("GET", b"/v1/channels/" + data)
 
 
 def default_page(_: bytes) -> None:
-    """The harmless page: a client that has asked for nothing in particular."""
+    """The harmless page has no parameters."""
     node().serve("GET", b"/v1/channels/json.a")
 
 
@@ -97,7 +100,7 @@ def connections(data: bytes) -> None:
 
 
 def connections_list(_: bytes) -> None:
-    """The harmless list: an operator that has asked for nothing in particular."""
+    """The harmless list has no parameters."""
     node().serve("GET", b"/v1/admin/connections")
 
 
@@ -107,7 +110,7 @@ def unblock(data: bytes) -> None:
 
 
 def block_removed(_: bytes) -> None:
-    """The harmless removal: of a block that there is not."""
+    """The harmless removal is of a block that does not exist."""
     node().serve("DELETE", b"/v1/admin/blocks?subject=nobody")
 
 

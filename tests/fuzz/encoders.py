@@ -27,7 +27,7 @@ from tests.fuzz.source import Source
 
 
 def encoders(data: bytes) -> None:
-    """What is read back is what was meant: one line, one block, one frame each."""
+    """What is read back is what was encoded: one line, one block, one frame each."""
     source = Source(data)
     event = made(source)
     expected = {
@@ -85,7 +85,7 @@ def messages(source: Source, position: Position) -> None:
 
 
 def blocks(stream: bytes) -> list[dict[str, str]]:
-    """WHATWG HTML, 9.2.6."""
+    """Parse an event stream (WHATWG HTML, 9.2.6)."""
     found: list[dict[str, str]] = []
     current: dict[str, str] = {}
     for line in stream.decode().replace("\r\n", "\n").replace("\r", "\n").split("\n")[:-1]:
@@ -102,7 +102,7 @@ def blocks(stream: bytes) -> list[dict[str, str]]:
 
 
 def unframed(data: bytes) -> bytes:
-    """The text of one frame, and nothing behind it."""
+    """The text of one frame; nothing may follow it."""
 
     def read_exact(count: int) -> Generator[None, None, bytes]:
         nonlocal data

@@ -24,8 +24,8 @@ Outcome = tuple[list[tuple[int, bytes]], str]
 
 
 def frames(data: bytes) -> None:
-    """The outcome is the same however the stream is cut, within its bounds, and what `websockets`
-    finds.
+    """However the stream is divided, the outcome is the same, within the bounds, and agrees with
+    `websockets`.
     """
     source = Source(data)
     flags, places = source.byte(), source.take(source.byte() % 32)
@@ -44,7 +44,7 @@ def frames(data: bytes) -> None:
 
 
 def read(chunks: Iterable[bytes], *, deflate: bool) -> Outcome:
-    """What a parser makes of it, and the kind of error that ended it."""
+    """What a parser reads, and the kind of error that ended it."""
     parser, found = FrameParser(LIMIT, deflate=deflate), list[tuple[int, bytes]]()
     try:
         for chunk in chunks:
@@ -61,7 +61,9 @@ def read(chunks: Iterable[bytes], *, deflate: bool) -> Outcome:
 
 
 def built(source: Source) -> bytes:
-    """Frames by choice: opcode, bits, the form of the length, a payload that may be compressed."""
+    """Frames built from choices: opcode, bits, the form of the length, a payload that may be
+    compressed.
+    """
     stream = b""
     while source:
         flags, opcode = source.byte(), source.pick(OPCODES)

@@ -20,7 +20,7 @@ MOST = 25
 
 @pytest.fixture(autouse=True)
 def as_the_server_has_it() -> Iterator[None]:
-    """Garbage is collected as seldom."""
+    """Collect garbage as rarely as the server does."""
     before = gc.get_threshold()
     gc.freeze()
     gc.set_threshold(GARBAGE)

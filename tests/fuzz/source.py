@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class Source:
-    """Choices first, then what is left."""
+    """Reads choices first; `rest` is what is left."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -29,7 +29,7 @@ class Source:
         return self._data[self._at - count : self._at]
 
     def text(self, count: int) -> str:
-        """Any text but surrogates, which no decoder lets in."""
+        """Any text without surrogates, which no decoder accepts."""
         return self.take(count).decode(errors="replace")
 
     def rest(self) -> bytes:
@@ -37,7 +37,7 @@ class Source:
 
 
 def cut(data: bytes, places: bytes) -> Iterator[bytes]:
-    """The same bytes in pieces, whose lengths `places` says, again and again."""
+    """The same bytes in pieces of the lengths that `places` repeats."""
     at = 0
     for place in cycle(places or b"\xff"):
         yield data[at : at + place % 67 + 1]

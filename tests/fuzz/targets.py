@@ -23,5 +23,5 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
 
 
 def corpus(name: str) -> list[bytes]:
-    """Inputs that reach something that the others do not."""
+    """Inputs, each of which reaches code that the others do not."""
     return [file.read_bytes() for file in sorted((CORPUS / name).iterdir())]

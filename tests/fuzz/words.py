@@ -40,8 +40,8 @@ ANSWER = {
 
 
 def words(data: bytes) -> None:
-    """Every text is a value that says the same again, or refused with an error of its own kind and
-    of bounded length.
+    """Every text is a value that can be written as the same text again, or is refused with its own
+    error of bounded length.
     """
     text = data.decode(errors="replace")
     try:
@@ -99,7 +99,7 @@ class Same(str):
 
 
 def handshake(data: bytes) -> None:
-    """A head is answered with 101 and the right key, or refused with a problem; nothing of it
+    """A head is answered with 101 and the right key, or with a problem document; nothing of it
     becomes a line of the answer.
     """
     source = Source(data)

@@ -36,7 +36,7 @@ Place = tuple[Position, str]
 
 @dataclass
 class Reader:
-    """A subscriber of one channel, from its beginning, that is always ready for more."""
+    """Subscribes to one channel from its beginning, and reads as fast as it can."""
 
     channel: str
     full: bool = False
@@ -57,21 +57,21 @@ class Reader:
                 self.breaks.append(len(self.events))
 
     def has(self, text: str) -> bool:
-        """It is among the newest."""
+        """Whether the position is among the newest that it has."""
         return any(text == each for _, each in self.events[-50:])
 
     def reasons(self) -> list[str]:
-        """Of its gaps."""
+        """The reasons of its gaps."""
         return [gap["reason"] for gap in self.gaps]
 
     def runs(self) -> Iterable[Sequence[Place]]:
-        """Its events, divided by the gaps."""
+        """Its events, divided at the gaps."""
         return (
             self.events[begin:end] for begin, end in pairwise((0, *self.breaks, len(self.events)))
         )
 
     def told_of(self, place: Position) -> bool:
-        """A gap says that this may be missing."""
+        """Whether a gap says that this position may be missing."""
         return any(_covers(gap, place) for gap in self.gaps)
 
     def abort(self) -> None:
@@ -113,7 +113,7 @@ class Node:
         await until(lambda: (self.broker.unready() is None) is ready)
 
     async def log(self, channel: str) -> list[Place]:
-        """Everything retained."""
+        """All retained events."""
         events: list[Place] = []
         since: Position | Earliest = Earliest()
         while True:
@@ -126,7 +126,7 @@ class Node:
 
 
 class Books:
-    """Publishes, and remembers what was acknowledged."""
+    """Publishes, and remembers which events were acknowledged."""
 
     def __init__(self) -> None:
         self.logs: dict[str, list[Place]] = {}
@@ -137,8 +137,8 @@ class Books:
         self._stop = asyncio.Event()
 
     async def load(self, node: Node, batch: int = 5) -> None:
-        """Publish to all channels until `stop`: in turn without keys, and with keys and retries
-        until it is acknowledged.
+        """Publish to all channels in turn until `stop`: without keys, and with keys and retries
+        until the acknowledgement.
         """
         turn = 0
         while not self._stop.is_set():
@@ -150,7 +150,7 @@ class Books:
 
     @asynccontextmanager
     async def loading(self, nodes: Sequence[Node], publishers: int = 4) -> AsyncIterator[None]:
-        """Load from so many publishers meanwhile, on one node after the other."""
+        """Publish from so many tasks while the context lasts, on one node after the other."""
         async with asyncio.TaskGroup() as tasks:
             for publisher in range(publishers):
                 tasks.create_task(self.load(nodes[publisher % len(nodes)]))
@@ -160,7 +160,7 @@ class Books:
                 self._stop.set()
 
     async def more(self, count: int = 50) -> None:
-        """Until so many more are acknowledged."""
+        """Wait until so many more are acknowledged."""
         aim = self._count() + count
         await until(lambda: self._count() >= aim)
 
@@ -209,13 +209,13 @@ class Books:
             self.logs[channel] = await nodes[0].log(channel)
 
     def gone(self, channel: str) -> set[Position]:
-        """What was acknowledged and is not in the log."""
+        """The acknowledged events that are not in the log."""
         return set(self.acknowledged.get(channel, {}).values()) - {
             place for place, _ in self.logs[channel]
         }
 
     def faults(self, nodes: Sequence[Node]) -> dict[str, int]:
-        """Counts of what must not be; all of them are 0."""
+        """Counts of what must never happen: all must be 0."""
         found = Counter(dict.fromkeys(CLEAN, 0))
         for channel, log in self.logs.items():
             found["duplicate"] += _repeated(log)

@@ -44,7 +44,7 @@ def command(**fields: object) -> bytes:
 
 
 class Crowd:
-    """Raw WebSockets, whose messages are thrown away as they come."""
+    """Raw WebSockets whose incoming messages are thrown away."""
 
     def __init__(self, port: int, count: int) -> None:
         self.sockets = [upgrade(port) for _ in range(count)]
@@ -54,14 +54,14 @@ class Crowd:
         self._reading.start()
 
     def close(self) -> None:
-        """End all of them."""
+        """Close all of them."""
         self._over.set()
         self._reading.join()
         for sock in self.sockets:
             sock.close()
 
     def settle(self) -> None:
-        """Until a second has brought nothing more."""
+        """Wait until nothing has arrived for a second."""
         before = -1
         while self.received != before:
             before = self.received
@@ -78,7 +78,7 @@ class Crowd:
 
 
 def honest(url: str, seconds: float) -> list[float]:
-    """The delays of events, in milliseconds."""
+    """The delays of the honest client's events, in milliseconds."""
     delays: list[float] = []
     with WsClient(f"{url}?channel=quiet.a", max_queue=None) as reader, WsClient(url) as writer:
         reader.until("subscribed")
@@ -104,7 +104,7 @@ def honest(url: str, seconds: float) -> list[float]:
 
 @contextmanager
 def measured(hub: EventHubServer, seconds: float, delays: list[float]) -> Iterator[None]:
-    """The honest one's delays while the context lasts, and at least for so long."""
+    """The honest client's delays while the context lasts, and for at least this long."""
     arguments = [
         sys.executable,
         "-m",
@@ -134,7 +134,7 @@ def served(directory: Path) -> Iterator[EventHubServer]:
 
 
 def churn(port: int, seconds: float) -> None:
-    """One client that comes and goes as often as `limits.commands` lets it."""
+    """A client that subscribes and unsubscribes as often as `limits.commands` allows."""
     with upgrade(port) as sock:
         reading = threading.Thread(
             target=lambda: [None for _ in iter(lambda: _received(sock), b"")]
@@ -158,7 +158,7 @@ def _received(sock: socket.socket) -> bytes:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; 1 when an honest p99 is more than three times the quiet one."""
+    """Run it. Returns 1 if an honest p99 is more than three times the quiet one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument(
@@ -219,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def p99(delays: list[float]) -> float:
-    """Its value."""
+    """The 99th percentile."""
     return sorted(delays)[int(len(delays) * P99)]
 
 

@@ -14,7 +14,7 @@ Start = Callable[..., EventHubServer]
 
 @pytest.fixture(scope="module")
 def stays(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The broker of a node that stays while others on it come and go, with a member in a room."""
+    """The broker of a node that stays while others come and go, with a member in a room."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as redis:
         broker = f"broker: {redis.url}"
         with (

@@ -19,7 +19,7 @@ BACKOFF_SECONDS, LONGEST_BACKOFF = 0.2, 5.0
 
 
 class Crowd:
-    """All of them, and what they saw. Times are on the monotonic clock."""
+    """All clients, and what they saw. Times are on the monotonic clock."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -72,7 +72,7 @@ class Crowd:
                 await client.begun.wait()
 
     async def end(self) -> None:
-        """Hang up, all."""
+        """Close all of them."""
         self.ending = True
         for client in self.clients:
             client.hang_up()
@@ -85,8 +85,9 @@ class Crowd:
 
 
 class Client(asyncio.Protocol):
-    """One client of one channel, which its address asks for; one that is `watching` so many members
-    asks in a message.
+    """A client of one channel, which is named in its address.
+
+    One that is `watching` that many members subscribes with a message.
     """
 
     def __init__(self, crowd: Crowd, channel: str, query: str, watching: int = 0) -> None:
@@ -110,7 +111,7 @@ class Client(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def dial(self) -> None:
-        """Connect, or come back later if that fails."""
+        """Connect, and try again later if that fails."""
         if not self._crowd.ending:
             task = asyncio.get_running_loop().create_task(self._dial())
             self._crowd.tasks.add(task)

@@ -16,7 +16,7 @@ Point = tuple[float, float]
 
 
 class Span(Protocol):
-    """A restart: seconds on one clock, and how many clients may be sent away in one."""
+    """A restart: seconds on one clock, and how many clients may be sent away in one second."""
 
     node: str
     begun: float
@@ -47,7 +47,7 @@ class Panel:
         )
 
     def bars(self, counts: Counter[int], colour: str) -> str:
-        """One for each second since the beginning."""
+        """A bar for each second since the beginning."""
         parts = (
             f'<rect x="{self.x(self._begin + second)}" y="{self.y(count)}" '
             f'width="{self.x(self._begin + 1) - LEFT - 1:.1f}" '
@@ -70,7 +70,7 @@ class Panel:
 
 
 def text(x: float, y: float, words: str, colour: str, anchor: str = "start") -> str:
-    """A line of it."""
+    """A line of text."""
     return f'<text x="{x}" y="{y}" fill="{colour}" text-anchor="{anchor}">{words}</text>'
 
 
@@ -80,8 +80,10 @@ def drawing(
     shares: Sequence[float],
     returns: Sequence[float],
 ) -> str:
-    """The SVG. `samples`: connections by node at moments; `shares`: what each restart may send away
-    in a second.
+    """The SVG.
+
+    `samples` are the connections of each node over time; `shares` is how many clients each restart
+    may send away in a second.
     """
     begin, end = samples[0][0], samples[-1][0]
     told = Counter(int(moment - begin) for restart in restarts for moment in restart.goodbyes)

@@ -19,7 +19,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @asynccontextmanager
 async def connection(world: World, text: str) -> AsyncIterator[Streams]:
-    """One that begins with this."""
+    """Open a connection that begins with this request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     try:
         writer.write(text.replace("\n", "\r\n").replace("\r\r", "\r").encode())
@@ -139,7 +139,7 @@ DOINGS: list[Callable[[World], Awaitable[None]]] = [
 
 
 async def everything(world: World) -> None:
-    """Until cancelled."""
+    """Do everything, until cancelled."""
     async with asyncio.TaskGroup() as tasks:
         for do in DOINGS:
             tasks.create_task(_again(world, do))

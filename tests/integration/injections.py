@@ -51,14 +51,14 @@ KEY = {"id": "known", "algorithm": "HS256", "secret": SECRET.decode()}
 
 
 class Fault(Exception):
-    """Nobody foresaw this, nor can it be written down."""
+    """An error that nobody foresaw, and that cannot be encoded."""
 
     def __str__(self) -> str:
         raise ZeroDivisionError
 
 
 class World:
-    """A real server in this loop, with readers of one channel that must never notice anything."""
+    """A real server in this loop, with readers of one channel that must never be disturbed."""
 
     def __init__(self, app: Application, port: int, connections: set[Any]) -> None:
         self.app, self.port, self.connections = app, port, connections
@@ -74,8 +74,8 @@ class World:
         self.lines: asyncio.StreamReader
 
     def concerns(self, arguments: tuple[Any, ...]) -> bool:
-        """Whether a call is about the victim: something of its connection is among the arguments,
-        and nothing of those beside.
+        """Whether a call is about the victim: its arguments hold something of the victim's
+        connection and nothing of another.
         """
         if any(BESIDE in (each, getattr(each, "channel", None)) for each in _flat(arguments)):
             return False
@@ -88,14 +88,14 @@ class World:
         return self.victim in names if self.victim else not names & self.bystanders
 
     def arm(self) -> None:
-        """From now on faults are injected, into nothing of whoever is here already."""
+        """Inject faults from now on, but not into the connections that exist already."""
         self.bystanders = {
             name for each in self.app.manager._connections if (name := _session(each))
         }
         self.armed = True
 
     async def connect(self, query: str = "?channel=json.victim") -> ClientConnection:
-        """A client, which is the victim from now on."""
+        """Connect a client, which is the victim from now on."""
         client = await connect(f"{self.url}{query}")
         self.victim = (await hear(client, "hello"))["session"]
         if query:
@@ -103,13 +103,13 @@ class World:
         return client
 
     def protocol(self) -> WebSocketProtocol:
-        """The victim's."""
+        """The victim's protocol."""
         found = next(each for each in self.app.manager._connections if self.concerns((each,)))
         assert isinstance(found, WebSocketProtocol)
         return found
 
     def kept(self, writer: asyncio.StreamWriter) -> HttpProtocol:
-        """The server's end of a connection."""
+        """The server's end of an idle connection."""
         own = writer.get_extra_info("sockname")
         return next(
             each
@@ -118,7 +118,7 @@ class World:
         )
 
     async def post(self, channel: str, data: Any) -> int:
-        """Publish over HTTP; the status."""
+        """Publish over HTTP. Returns the status."""
         return (await self.request("POST", f"/v1/channels/{channel}", json.dumps(data)))[0]
 
     async def request(self, method: str, path: str, body: str = "") -> tuple[int, bytes]:
@@ -130,9 +130,7 @@ class World:
         return int(answer.split(b" ", 2)[1]), answer
 
     async def caught_up(self, sent: list[int]) -> None:
-        """The few that are looked at one by one read what was published meanwhile, and nothing
-        else.
-        """
+        """The readers that are watched singly have read what was published, and nothing else."""
         for client in self.beside:
             assert [_offset(await hear(client, "event")) for _ in sent] == sent
         for offset in sent:
@@ -141,7 +139,7 @@ class World:
             assert _offset(json.loads(line)) == offset
 
     async def undisturbed(self) -> None:
-        """All beside are connected, and get an event that is published now, and nothing else."""
+        """All other clients are connected, get an event that is published now, and nothing else."""
         self.published += 1
         assert await self.post(BESIDE, self.published) == 201
         for client in self.beside:
@@ -170,7 +168,7 @@ def _session(each: Any) -> str:
 
 
 async def hear(client: ClientConnection, kind: str) -> dict[str, Any]:
-    """Its next message, which is of this type."""
+    """Wait for its next message, which has this type."""
     message: dict[str, Any] = json.loads(await client.recv())
     assert message["type"] == kind, message
     return message
@@ -193,7 +191,7 @@ async def ends(client: ClientConnection, code: int = 4500) -> None:
 
 @asynccontextmanager
 async def world(limits: dict[str, float], heartbeat: float) -> AsyncIterator[World]:
-    """A server, and its readers."""
+    """Start a server and its readers."""
     fields = {
         "auth": {"public_metrics": True, "tokens": {"leeway": 0, "keys": [KEY]}},
         "channels": {"json": TYPE},
@@ -252,7 +250,7 @@ async def a_message(world: World) -> None:
 
 
 def break_for(world: World, what: bytes) -> None:
-    """The victim's transport raises for messages that hold this."""
+    """Make the victim's transport raise for messages that hold this text."""
     protocol = world.protocol()
     write = protocol.write
 
@@ -367,7 +365,7 @@ async def many_messages(world: World) -> None:
 
 
 async def an_end(world: World) -> None:
-    """The client leaves; nothing of it stays."""
+    """The client disconnects; nothing of it is left."""
     client = await world.connect("?channel=json.victim&member=eve")
     assert world.app.hub.members("json.victim") == ["eve"]
     await client.close()
@@ -376,7 +374,7 @@ async def an_end(world: World) -> None:
 
 
 async def a_member(world: World) -> None:
-    """Who watches is written to when another comes."""
+    """Watchers are written to when another member joins."""
     watcher = await world.connect("")
     break_for(world, b'"type":"join"')
     await watcher.send('{"type":"subscribe","channel":"json.victim","presence":true}')
@@ -409,7 +407,9 @@ async def a_request(world: World) -> None:
 
 
 async def an_operator(world: World) -> None:
-    """Ends all of a principal: one that cannot be ended is cut off, and the others are ended."""
+    """An operator disconnects a principal: the connection that cannot be ended is cut off, and the
+    others are ended.
+    """
     first, second = [await connect(world.url, additional_headers=bearer("known")) for _ in range(2)]
     world.victim = (await hear(first, "hello"))["session"]
     await hear(second, "hello")
@@ -425,8 +425,8 @@ async def a_goodbye(world: World) -> None:
 
 
 async def a_kept_connection(world: World) -> None:
-    """Of two that have waited long enough for a request, the one that cannot be closed is cut off,
-    and so is the other's wait.
+    """Of two idle connections whose time is up, the one that cannot be closed is cut off, and the
+    other is closed in time.
     """
     streams = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(2)]
     for reader, writer in streams:
@@ -445,8 +445,8 @@ async def a_kept_connection(world: World) -> None:
 
 
 async def a_last_call(world: World) -> None:
-    """A node that stops tells its kept connections, one after the other: what one of them raises
-    ends at it.
+    """A stopping node tells its idle connections one after the other; an error in one ends only
+    that one.
     """
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -457,7 +457,7 @@ async def a_last_call(world: World) -> None:
 
 
 async def a_loop_of_the_node(world: World) -> None:
-    """Begins again."""
+    """A loop of the node that fails begins again."""
     while not world.fired:  # noqa: ASYNC110  # it tells nobody
         await asyncio.sleep(0.01)
 
@@ -536,7 +536,7 @@ INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {
 
 
 class Reader(asyncio.Protocol):
-    """One stream of those beside, SSE or NDJSON, and what it got."""
+    """An SSE or NDJSON stream of the other clients, and what it received."""
 
     def __init__(self, kind: str) -> None:
         self.offsets: list[int] = []
@@ -573,7 +573,7 @@ class Reader(asyncio.Protocol):
 
 class Beside:
     """Many clients of one channel, four fifths of them WebSockets, and a publisher that never
-    rests.
+    stops.
     """
 
     def __init__(self, port: int, clients: int) -> None:
@@ -585,13 +585,13 @@ class Beside:
         self._stopping = False
 
     async def join(self) -> None:
-        """From when all are subscribed."""
+        """Connect; returns when all are subscribed."""
         await self.crowd.add(BESIDE, [None] * self.sockets)
         for reader in self.readers:
             await self._open(reader)
 
     async def publish(self) -> None:
-        """Until told to stop; each is accepted at once."""
+        """Publish until told to stop. Each publish must be accepted at once."""
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{self.crowd.port}", timeout=PATIENCE
         ) as http:
@@ -606,13 +606,13 @@ class Beside:
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def some(self) -> None:
-        """A few more events are published."""
+        """Wait until a few more events are published."""
         enough = len(self.sent) + 3
         while len(self.sent) < enough:  # noqa: ASYNC110  # it tells nobody
             await asyncio.sleep(0.02)
 
     async def check(self, publishing: asyncio.Task[None]) -> None:
-        """That everybody got everything, once and in order, and nothing else."""
+        """Check that every client got every event once, in order, and nothing else."""
         self._stopping = True
         await publishing
         everybody: list[Client | Reader] = [*self.crowd.clients, *self.readers]
@@ -626,7 +626,7 @@ class Beside:
         assert [other for reader in self.readers for other in reader.other] == []
 
     async def leave(self) -> None:
-        """Hang up, all."""
+        """Disconnect all."""
         for reader in self.readers:
             reader.transport.abort()
         await self.crowd.end()
@@ -640,7 +640,7 @@ class Beside:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of one injection."""
+    """The outcome of an injection."""
 
     fired: int
     counted: int
@@ -651,7 +651,7 @@ class Outcome:
 
 @asynccontextmanager
 async def watched(beside: Beside) -> AsyncIterator[None]:
-    """They read before, during and after what is done meanwhile."""
+    """Readers read before, during and after the injection."""
     await beside.join()
     async with asyncio.TaskGroup() as tasks:
         publishing = tasks.create_task(beside.publish())
@@ -663,7 +663,7 @@ async def watched(beside: Beside) -> AsyncIterator[None]:
 
 
 async def injected(name: str, clients: int = 0) -> Outcome:
-    """A world in which it fails, with so many clients beside, who notice nothing."""
+    """Run an injection in a world with this many other clients, none of which may be disturbed."""
     target, provoke = INJECTIONS[name]
     here: list[World] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -690,7 +690,7 @@ async def injected(name: str, clients: int = 0) -> Outcome:
 
 
 def inject(target: str, here: list[World], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have it raise when it is about the victim."""
+    """Make it raise when it is called for the victim."""
     module, _, path = target.partition(":")
     owner: Any = import_module(module)
     *outer, name = path.split(".")
@@ -708,7 +708,7 @@ def inject(target: str, here: list[World], monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def main() -> None:
-    """Inject each, and say what happened."""
+    """Inject each fault, and print what happened."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.integration.injections", description=__doc__
     )

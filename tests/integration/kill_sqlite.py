@@ -46,7 +46,7 @@ def open_broker(path: Path) -> SqliteBroker:
 
 
 async def publish_for_ever(path: Path, prefix: str) -> None:
-    """The child."""
+    """The child process."""
     broker = open_broker(path)
     numbers = itertools.count()
 
@@ -76,7 +76,7 @@ def say(lines: Iterable[str]) -> None:
 
 @dataclass
 class Proof:
-    """What the children said, against what the database holds."""
+    """Compares what the children printed with what the database holds."""
 
     path: Path
     tried: dict[str, str] = field(default_factory=dict)  # channel by key
@@ -88,7 +88,7 @@ class Proof:
     seconds: list[float] = field(default_factory=list)
 
     def kill(self, seconds: float) -> None:
-        """Let a child publish, and end it."""
+        """Let a child publish, and kill it."""
         command = [
             sys.executable,
             "-m",
@@ -135,8 +135,10 @@ class Proof:
                 await task
 
     async def _log(self, broker: SqliteBroker, channel: str) -> dict[str, Event]:
-        """Every event by its key: each once, joined to the one before it, and consecutive but for
-        the jump of each opening.
+        """Every event by its key.
+
+        Checks that each occurs once, names the one before it, and that offsets are consecutive but
+        for the jump at each opening.
         """
         events: dict[str, Event] = {}
         jumps = 0
@@ -171,7 +173,9 @@ class Proof:
                 assert (str(found.position), found.data) == (position, event(channel, key).data)
 
     async def _repeat(self, broker: SqliteBroker, logs: dict[str, dict[str, Event]]) -> None:
-        """With the same keys: what is stored is not stored again, what is not stored is now."""
+        """Publish again with the same keys: stored events must not be stored again, the others must
+        be stored now.
+        """
         unanswered = [key for key in self.tried if key not in self.acknowledged]
         self.unanswered += len(unanswered)
         recent = list(self.acknowledged)[-500:]
@@ -193,7 +197,7 @@ class Proof:
 
 
 def prove(path: Path, kills: int) -> Proof:
-    """Raises AssertionError."""
+    """Run it. Raises AssertionError."""
     proof = Proof(path)
     for _ in range(kills):
         proof.kill(random.uniform(0.02, 0.4))

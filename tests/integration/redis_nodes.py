@@ -16,7 +16,7 @@ CHANNEL = "chat.a"
 
 
 class RedisNode(Node):
-    """With a reader of one channel."""
+    """A node with a reader of one channel."""
 
     broker: RedisBroker
 
@@ -27,7 +27,7 @@ class RedisNode(Node):
         super().__init__(broker, lambda name: RETENTION, [CHANNEL])
 
     async def read(self) -> Reader:
-        """The reader, once it is told what comes."""
+        """Read everything that arrives."""
         reader = self.readers[CHANNEL]
         await reader.started.wait()
         return reader
@@ -35,7 +35,10 @@ class RedisNode(Node):
     async def publish(
         self, *texts: str, channel: str = CHANNEL, key: str | None = None
     ) -> list[str]:
-        """The ids. Raises what the broker says of the first that is not stored."""
+        """Publish.
+
+        Returns the ids. Raises the broker's error for the first event that is not stored.
+        """
         results = await self.broker.publish(
             [NewEvent(channel, f'"{text}"'.encode(), self.now(), None, key) for text in texts]
         )
@@ -47,7 +50,7 @@ class RedisNode(Node):
 
 @asynccontextmanager
 async def nodes(*urls: str, timeout: float = 5.0) -> AsyncIterator[list[RedisNode]]:
-    """Running nodes that share a backend; not waited for."""
+    """Running nodes that share a backend. Does not wait until they are ready."""
     prefix = secrets.token_hex(4)
     async with AsyncExitStack() as stack:
         running = [RedisNode(url, prefix, timeout) for url in urls]

@@ -51,7 +51,9 @@ class Restart:
     """When each was to come back, in seconds from its goodbye."""
 
     def check(self) -> None:
-        """That nothing was lost, everybody was told, nobody was turned away, and all came back."""
+        """Check that nothing was lost, and that every client was told, refused nowhere, and
+        reconnected.
+        """
         roll = self.roll
         faults = {
             name: found
@@ -105,7 +107,7 @@ class Restart:
 
 
 def restart(directory: Path, clients: int = 2000, *, lane: str = "started") -> Restart:
-    """Do it. The node's log stays in the directory."""
+    """Restart the node. Its log stays in the directory."""
     raise_descriptors()
     node = EventHubServer(directory, CONFIG, lane=lane)
     node.start()
@@ -150,7 +152,7 @@ async def _restart(node: EventHubServer, clients: int) -> Restart:
 
 
 def main() -> None:
-    """Restart, and say what happened."""
+    """Restart, and print what happened."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.integration.restart", description=__doc__
     )

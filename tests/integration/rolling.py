@@ -55,7 +55,10 @@ channels:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many, and how fast. `pause`: seconds between an answer and a publisher's next event."""
+    """How many of each, and how fast.
+
+    `pause` is the seconds between an answer and a publisher's next event.
+    """
 
     clients: int = 5000
     channels: int = 50
@@ -67,7 +70,7 @@ class Plan:
 
 @dataclass(slots=True)
 class Restart:
-    """Of one node. Times are on the monotonic clock."""
+    """The restart of one node. Times are on the monotonic clock."""
 
     node: str
     clients: int
@@ -80,7 +83,7 @@ class Restart:
     """Seconds that the clients' loop was late meanwhile, at most."""
 
     def stalled(self, seconds: float) -> None:
-        """The clients' loop was so late."""
+        """How late the clients' loop was."""
         self.stall = max(self.stall, seconds)
 
     def share(self, plan: Plan) -> float:
@@ -113,7 +116,7 @@ class Roll:
     """What the watcher was told of members that came or went."""
 
     def check(self) -> None:
-        """That nothing was lost, and nobody moved faster than was configured."""
+        """Check that nothing was lost, and that clients moved no faster than configured."""
         faults = {
             name: found
             for name in (
@@ -178,7 +181,7 @@ class Roll:
 
 
 def roll(directory: Path, plan: Plan) -> Roll:
-    """Do it all. The nodes' logs stay in the directory."""
+    """Restart all nodes. Their logs stay in the directory."""
     raise_descriptors()
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer(directory / "redis"))
@@ -226,7 +229,10 @@ async def _roll(plan: Plan, nodes: list[EventHubServer], balancer: HAProxy) -> R
 
 
 async def _restart(name: str, node: EventHubServer, balancer: HAProxy, crowd: Crowd) -> Restart:
-    """The next may follow when it is ready, the balancer knows, and all clients are back."""
+    """Restart one node.
+
+    Returns when it is ready, the balancer knows it, and all clients have reconnected.
+    """
     assert node.process is not None
     clients = await asyncio.to_thread(
         metric, node.url, 'eventhub_connections{transport="websocket"}'
@@ -253,7 +259,9 @@ async def _sample(balancer: HAProxy, result: Roll) -> None:
 
 
 async def _judge(crowd: Crowd, publishers: list[Publisher], url: str, result: Roll) -> None:
-    """Every client's events against the channels' logs, and those against what was acknowledged."""
+    """Compare every client's events with the channels' logs, and the logs with what was
+    acknowledged.
+    """
     acknowledged: dict[str, set[str]] = {}
     for channel, position, _ in (
         event for publisher in publishers for event in publisher.acknowledged
@@ -297,7 +305,7 @@ async def _judge(crowd: Crowd, publishers: list[Publisher], url: str, result: Ro
 
 
 async def _log(url: str, channel: str) -> dict[int, str]:
-    """All that is stored: texts by offset."""
+    """All stored events: texts by offset."""
     found: dict[int, str] = {}
     since = "earliest"
     async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
@@ -318,7 +326,7 @@ def _offset(position: str) -> int:
 
 
 def main() -> None:
-    """Roll, say what happened, draw it."""
+    """Run it, print what happened, and draw it."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.integration.rolling", description=__doc__
     )

@@ -35,7 +35,7 @@ LOG_BATCHES = 300
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A reader: of which channel, how, and how fast."""
+    """A reader: its channel, transport and pace."""
 
     name: str
     path: str
@@ -74,7 +74,7 @@ CASES = [
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run it; 1 when a reader was ended."""
+    """Run it. Returns 1 if a reader was disconnected."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300)
     seconds: float = parser.parse_args(arguments).seconds

@@ -17,7 +17,7 @@ WEBSOCKET = (
 
 
 class Steady:
-    """A reader over a raw socket that reads at a pace, and answers pings where there are any."""
+    """A reader over a raw socket that reads at a steady pace and answers pings."""
 
     def __init__(self, sock: socket.socket, request: str, pace: int = PACE) -> None:
         self.sock = sock
@@ -34,7 +34,7 @@ class Steady:
         self._rest = b""
 
     def take(self, room: int) -> None:
-        """What is there, of so many bytes."""
+        """Read what is there, at most this many bytes."""
         self.sock.settimeout(0)
         try:
             data = self.sock.recv(room)
@@ -80,7 +80,7 @@ class Steady:
 
 
 def read(readers: Sequence[Steady], seconds: float) -> None:
-    """All of them for so long, each at its pace."""
+    """Let all of them read for this long, each at its pace."""
     begin = time.monotonic()
     before = {reader: reader.taken for reader in readers}
     while (passed := time.monotonic() - begin) < seconds:

@@ -53,7 +53,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 def nodes(
     redis: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[EventHubServer]]:
-    """Two, shared: use principals of your own."""
+    """Two nodes, shared by the tests: each test uses its own principals."""
     servers = [
         EventHubServer(
             tmp_path_factory.mktemp("node"), f"broker: redis://127.0.0.1:{redis.port}{CONFIG}"
@@ -72,7 +72,7 @@ def nodes(
 
 
 def token(subject: str, **claims: Any) -> str:
-    """Listens to everything and publishes to chat."""
+    """A token that may subscribe to everything and publish to chat."""
     grants = {"subscribe": [">"], "publish": ["chat.>"]}
     return jwt.encode(
         {
@@ -97,8 +97,10 @@ def connect(node: EventHubServer, credential: str) -> WsClient:
 
 
 def connections(node: EventHubServer, **wanted: Any) -> dict[str, Any]:
-    """Of all nodes. One that is too busy to answer in time is missing, which the answer says: it is
-    asked again.
+    """The connections of all nodes.
+
+    A node that is too busy to answer in time is missing, and the answer says so: then it asks
+    again.
     """
 
     def look() -> dict[str, Any]:
@@ -113,7 +115,7 @@ def connections(node: EventHubServer, **wanted: Any) -> dict[str, Any]:
 
 
 def has_connections(node: EventHubServer, subject: str, count: int) -> None:
-    """Wait until this principal has so many at all nodes."""
+    """Wait until this principal has this many connections at all nodes."""
     node.eventually(
         f"{count} connections of {subject}",
         lambda: connections(node, subject=subject)["connections"],
@@ -304,7 +306,7 @@ def test_a_block_request_that_makes_no_sense_is_refused(
 
 
 def ended(client: WsClient) -> tuple[int, str]:
-    """The close code and the last message's code, after nothing but goodbyes."""
+    """The close code and the code of the last message, after nothing but goodbyes."""
     last = ""
     with suppress(ConnectionClosed):
         while message := client.receive():

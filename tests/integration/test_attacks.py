@@ -47,7 +47,7 @@ POST = b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\n"
 
 @contextmanager
 def attacked(hub: EventHubServer, megabytes: float) -> Iterator[Witness]:
-    """A server under attack: `megabytes` more than before is what it may hold in the end."""
+    """A server under attack. In the end it may hold `megabytes` more than before."""
     before = resident(hub)
     with Witness(hub) as witness:
         yield witness
@@ -59,8 +59,9 @@ def attacked(hub: EventHubServer, megabytes: float) -> Iterator[Witness]:
 
 
 def drip(socks: list[socket.socket], seconds: float) -> dict[socket.socket, bytes]:
-    """Send a byte on each again and again, until each was answered or the time is up: the
-    beginnings of the answers.
+    """Send a byte on each socket again and again, until each was answered or the time is up.
+
+    Returns the beginnings of the answers.
     """
     answers: dict[socket.socket, bytes] = {}
     deadline = time.monotonic() + seconds
@@ -82,7 +83,10 @@ def drip(socks: list[socket.socket], seconds: float) -> dict[socket.socket, byte
 
 
 def flood(socks: list[socket.socket], data: bytes, seconds: float) -> int:
-    """Send as fast as the server takes it, reading nothing; the bytes that it took."""
+    """Send as fast as the server reads, and read nothing.
+
+    Returns the number of bytes that the server read.
+    """
     taken, deadline = dict.fromkeys(socks, 0), time.monotonic() + seconds
     for sock in socks:
         sock.settimeout(0)
@@ -119,7 +123,7 @@ UNREAD = b" /livez HTTP/1.1\r\nHost: localhost\r\n"
 
 
 def endings(socks: list[socket.socket], data: bytes, seconds: float) -> list[bytes]:
-    """All that each receives to its end while it sends `data` again and again."""
+    """Everything that each socket receives to its end, while it sends `data` again and again."""
     answers = dict.fromkeys(socks, b"")
     waiting, deadline = set(socks), time.monotonic() + seconds
     for sock in socks:
@@ -179,7 +183,7 @@ def test_a_small_body_may_arrive_after_the_answer_and_the_connection_is_kept(sta
 
 
 def answer(sock: socket.socket) -> bytes:
-    """The next, which is a JSON object."""
+    """The next message, a JSON object."""
     got = b""
     while not got.endswith(b"}"):
         got += exactly(sock, 1)
@@ -381,7 +385,7 @@ def test_watchers_with_full_buffers_disturb_nobody_and_get_the_members_once_they
 
 
 def members(hub: EventHubServer) -> list[dict[str, str]]:
-    """Of chat.a."""
+    """The members of chat.a."""
     found: list[dict[str, str]] = http.get(f"{hub.url}/v1/channels/chat.a/presence").json()[
         "members"
     ]
@@ -389,7 +393,7 @@ def members(hub: EventHubServer) -> list[dict[str, str]]:
 
 
 def wait(holds: Callable[[], bool]) -> None:
-    """Until it holds, but no longer."""
+    """Wait until it holds, at most this long."""
     deadline = time.monotonic() + 20
     while not holds():
         assert time.monotonic() < deadline
@@ -561,7 +565,7 @@ def test_hostile_names_reach_no_log_no_label_and_no_header(
 
 
 def printable(text: str) -> bool:
-    """No character that moves a terminal's cursor or ends a line."""
+    """Whether it has no character that moves a terminal's cursor or ends a line."""
     return all(character.isprintable() for character in text)
 
 

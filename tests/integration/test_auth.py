@@ -57,7 +57,10 @@ LANES = ("fast", "asgi")
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, EventHubServer]]:
-    """One a lane, shared. What they have logged in the end holds no credential."""
+    """A server for each implementation of WebSocket, shared.
+
+    At the end, none of their logs holds a credential.
+    """
     with ExitStack() as stack:
         found = {}
         for lane in LANES:
@@ -369,7 +372,7 @@ def test_the_member_of_a_token_is_its_subject_over_every_transport(
 
 
 def at_once(scenario: Callable[[T], None], cases: Iterable[T]) -> None:
-    """Each case at the same time: what they wait for is time."""
+    """Run all cases at the same time, because most of their time is waiting."""
     with ThreadPoolExecutor(16) as pool:
         for running in [pool.submit(scenario, case) for case in cases]:
             running.result()

@@ -137,7 +137,7 @@ def others(server: EventHubServer) -> Iterator[None]:
 
 
 class stream:  # noqa: N801  # a function in all but its end
-    """The data of a stream's events, from when it has begun."""
+    """The data of a stream's events, from its beginning."""
 
     def __init__(self, server: EventHubServer, path: str) -> None:
         self.response = http.stream("GET", f"{server.url}{path}")

@@ -39,7 +39,7 @@ def redis_node(url: str) -> Node:
 
 
 def round_over(*nodes: Node) -> None:
-    """What each of them publishes arrives at all."""
+    """An event of each node arrives at all nodes."""
     books = Books()
 
     async def scenario() -> None:
@@ -54,7 +54,7 @@ def round_over(*nodes: Node) -> None:
 
 
 def says(node: Node, reason: str) -> None:
-    """While it cannot get in."""
+    """What a node reports while the broker refuses it."""
 
     async def scenario() -> None:
         try:
@@ -148,13 +148,13 @@ RULES = re.findall(r"^user eventhub (.+)$", Path("docs/brokers.md").read_text(),
 
 
 def admit(server: RedisServer, rules: str) -> None:
-    """A user with these rights; what is counted begins here."""
+    """Create a user with these rights; the commands are counted from here."""
     assert server.call("ACL", "SETUSER", "eventhub", *rules.split()) == b"OK"
     server.call("CONFIG", "RESETSTAT")
 
 
 def commands(server: RedisServer) -> set[str]:
-    """Those that were used, also by scripts."""
+    """The commands that were used, also by scripts."""
     return set(
         re.findall(
             r"^cmdstat_([^:]+):calls=", server.call("INFO", "commandstats").decode(), re.MULTILINE
@@ -167,7 +167,7 @@ def granted(rules: str) -> set[str]:
 
 
 def all_is_used(node: Node) -> None:
-    """Everything that a node asks of its broker."""
+    """Do everything that a node asks of its broker."""
 
     async def scenario() -> None:
         await node.becomes(ready=True)
@@ -224,7 +224,7 @@ def test_a_user_of_a_redis_cluster_with_the_documented_rights_is_enough_and_has_
 
 
 def begin_to_move(servers: list[RedisServer], slot: int) -> None:
-    """Its keys are elsewhere, and its owner sends there whoever asks for them."""
+    """Move its keys away: the server redirects clients that ask for them."""
     source, target = sorted(
         servers, key=lambda server: not any(first <= slot <= last for first, last in slots(server))
     )[:2]
@@ -244,7 +244,7 @@ def begin_to_move(servers: list[RedisServer], slot: int) -> None:
 
 
 def slots(server: RedisServer) -> list[tuple[int, int]]:
-    """That this server serves, first and last."""
+    """The first and last slot that this server serves."""
     return [
         (first, last)
         for first, last, (_, port, *_), *_ in server.call("CLUSTER", "SLOTS")
@@ -342,7 +342,7 @@ def test_nats_with_a_credentials_file_that_is_renewed_in_place(tmp_path: Path) -
         )
 
     async def renewed(node: Node, reason: str) -> None:
-        """The file was broken since it was read."""
+        """Whether the file was written again since it was read."""
         server.kill()
         await asyncio.to_thread(server.start)
         await until(lambda: reason in (node.broker.unready() or ""), SECONDS)
@@ -392,7 +392,7 @@ JETSTREAM = dict.fromkeys(("mem_storage", "disk_storage", "streams", "consumer")
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """Of nkeys, and what it signs: `nsc` in a few lines."""
+    """A key pair as of nkeys, and its signatures: a small part of `nsc`."""
 
     seed: str
     public: str

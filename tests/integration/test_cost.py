@@ -36,7 +36,7 @@ LARGE = {"type": "publish", "channel": "raw.a", "data": "x" * 60_000}
 def quiet(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[EventHubServer]:
-    """A server whose strangers may listen, on either lane."""
+    """A server where anonymous clients may only subscribe, for each implementation of WebSocket."""
     with EventHubServer(tmp_path_factory.mktemp("quiet"), QUIET, lane=request.param) as hub:
         yield hub
 

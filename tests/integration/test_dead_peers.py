@@ -50,7 +50,7 @@ socket.on('error', () => process.exit(1))
 
 
 def command(client: str, hub: EventHubServer) -> list[str]:
-    """Reads `lossy.a` and prints what comes."""
+    """A program that reads `lossy.a` and prints what arrives."""
     address = f"{hub.url}/v1/ws?channel=lossy.a".replace("http", "ws", 1)
     match client:
         case "websockets":
@@ -63,7 +63,7 @@ def command(client: str, hub: EventHubServer) -> list[str]:
 
 @contextmanager
 def reading(client: str, hub: EventHubServer, output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A client in a process of its own, once it is subscribed."""
+    """A client in a process of its own; returns when it is subscribed."""
     with output.open("wb") as file, subprocess.Popen(command(client, hub), stdout=file) as process:
         try:
             eventually(lambda: b"subscribed" in output.read_bytes(), f"{client} is not subscribed")

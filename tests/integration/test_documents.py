@@ -21,7 +21,7 @@ KEY = (
 
 
 def curl(document: str, words: str) -> str:
-    """The only line of curl there that holds these words."""
+    """The only curl command of the page that holds these words."""
     [line] = [
         line
         for line in (ROOT / document).read_text().splitlines()
@@ -32,7 +32,9 @@ def curl(document: str, words: str) -> str:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
-    """Strangers may read and publish logs; the operator may do everything."""
+    """A server where anonymous clients may read and publish logs, and the operator may do
+    everything.
+    """
     config = (
         "channels: {logs: {payload: log, anonymous: [subscribe, publish]}}\n"
         f"auth: {{keys: [{KEY}]}}"
@@ -42,7 +44,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
 
 
 def typed(line: str, hub: EventHubServer) -> str:
-    """What it is to type here."""
+    """The command with this test's addresses and keys."""
     return f"OPERATOR={OPERATOR}; {line.replace('localhost:8000', f'127.0.0.1:{hub.port}')}"
 
 

@@ -300,7 +300,7 @@ def test_an_injected_fault_disturbs_no_other_client(name: str) -> None:
 def test_a_callback_that_raises_ends_only_its_own_connection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each in turn, on one node: whatever a fault left behind disturbs nobody in the next turn
+    """Each fault in turn, on one node: what a fault leaves behind must not disturb the next turn
     either.
     """
     failing = Failing(monkeypatch)
@@ -320,8 +320,8 @@ def test_a_callback_that_raises_ends_only_its_own_connection(
 
 
 class Failing:
-    """Has what one place of the code schedules raise in its stead, and soon, until something has (a
-    timer may be cancelled).
+    """Makes what one place of the code schedules raise instead, until something has raised (a timer
+    may be cancelled).
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -335,7 +335,7 @@ class Failing:
             monkeypatch.setattr(owner, name, self._wrapped(getattr(owner, name), name, when))
 
     async def once(self, place: str, provoke: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Provoke until it has raised."""
+        """Repeat the provocation until it has raised."""
         self._place = place
         self._fired.clear()
         doing = asyncio.get_running_loop().create_task(provoke())
@@ -364,7 +364,7 @@ class Failing:
 
 
 def place_of(frame: FrameType, call: str) -> str:
-    """As tests/harness/inventory.py names it."""
+    """The name of a place, as in tests/harness/inventory.py."""
     file = Path(frame.f_code.co_filename)
     if not file.is_relative_to(SOURCE):
         return ""

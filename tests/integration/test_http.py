@@ -41,18 +41,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]
 
 @pytest.fixture
 def path(request: pytest.FixtureRequest) -> str:
-    """Of a channel that no other test uses."""
+    """A channel that no other test uses."""
     own = "".join(c if c.isalnum() else "-" for c in request.node.name)[-100:]
     return f"/v1/channels/open.{own}"
 
 
 def stored(served: EventHubServer, path: str) -> list[object]:
-    """What the channel holds."""
+    """The events of the channel."""
     return [event["data"] for event in http.get(f"{served.url}{path}?limit=1000").json()["events"]]
 
 
 def refused(answer: Answer, *words: str) -> bool:
-    """It is 400, and says these words."""
+    """Whether the status is 400 and the answer has these words."""
     return answer.status == 400 and all(word in json.loads(answer.body)["detail"] for word in words)
 
 
@@ -795,7 +795,7 @@ def test_a_client_that_expects_100_gets_it_or_the_answer_and_no_later_bytes_are_
 
 
 def ask(sock: socket.socket) -> None:
-    """A request and its answer, behind which the connection is kept."""
+    """Send a request and read its answer; the connection stays open."""
     sock.sendall(END.replace(b"Connection: close\r\n", b""))
     got = b""
     while not got.endswith(b'{"status":"ok"}'):

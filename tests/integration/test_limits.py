@@ -38,7 +38,7 @@ REQUEST = b"GET /v1/types HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r
 
 
 def refused(answer: bytes) -> tuple[bytes, str, bool]:
-    """Status, code and whether it says when to come again."""
+    """The status, the code, and whether there is a Retry-After."""
     head, _, body = answer.partition(b"\r\n\r\n")
     return head[9:12], json.loads(body)["code"], b"\r\nretry-after: 1" in head.lower()
 
@@ -323,7 +323,7 @@ def test_pongs_do_not_count_as_the_first_message(start: Start) -> None:
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
-    """A server for what begins and does not end, shared."""
+    """A server with short times for what has begun, shared."""
     config = "limits: {body_seconds: 1}"
     with EventHubServer(tmp_path_factory.mktemp("impatient"), config) as server:
         yield server

@@ -44,7 +44,7 @@ def debugged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServe
 
 
 def story(hub: EventHubServer, session: str) -> list[Line]:
-    """The lines of a session, once it is closed."""
+    """The log lines of a session, once it is closed."""
     found = hub.eventually(
         f"the end of {session}",
         hub.lines,
@@ -196,7 +196,7 @@ def put_level(hub: EventHubServer, level: str) -> None:
 
 
 def levels(hub: EventHubServer) -> list[str]:
-    """At each node."""
+    """The level of each node."""
     return list(http.get(f"{hub.url}/v1/admin/log", headers=AS_OPERATOR).json()["nodes"].values())
 
 

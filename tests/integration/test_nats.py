@@ -48,7 +48,7 @@ def node(url: str, timeout: float = 5) -> Node:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    """A server to do harm to."""
+    """A server that the test may damage."""
     server = Server().start()
     yield server
     server.remove()
@@ -57,7 +57,7 @@ def server() -> Iterator[Server]:
 def under_load(
     nodes: list[Node], books: Books, harm: Callable[[], Awaitable[None]], publishers: int = 4
 ) -> None:
-    """Publish through all nodes while harm is done; then everything has to arrive."""
+    """Publish through all nodes during the faults. Afterwards everything has to arrive."""
 
     async def scenario() -> None:
         async with books.loading(nodes, publishers):
@@ -116,8 +116,8 @@ def test_deleting_a_nats_stream_causes_a_reset_gap(server: Server) -> None:
 def test_positions_of_a_lost_tail_are_recognised_after_the_log_has_grown_again(
     server: Server,
 ) -> None:
-    """What a machine's power loss does: acknowledged events are gone, their sequences are used
-    again.
+    """As after a power failure of the machine: acknowledged events are gone, and their sequences
+    are used again.
     """
     jetstream, copy = Path(server.directory, "jetstream"), Path(server.directory, "copy")
     reached: list[Position] = []
@@ -256,7 +256,7 @@ def test_a_fault_of_the_listener_ends_the_connection_and_reports_a_gap_of_the_ch
 def test_a_cancellation_that_the_client_library_loses_ends_the_broker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """As `asyncio.wait_for` does before Python 3.12, when it comes together with the server's
+    """`asyncio.wait_for` loses it before Python 3.12, if it arrives together with the server's
     refusal.
     """
     connecting = asyncio.Event()
@@ -345,7 +345,7 @@ def test_tls_is_used_and_insisted_on(tmp_path: Path, server: Server) -> None:
 def test_a_lost_announcement_is_noticed_even_if_no_other_follows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """What a leader does that dies between storing and announcing."""
+    """A leader that dies between storing and announcing loses one."""
     each, books = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}"), Books()
 
     async def scenario() -> None:
@@ -363,9 +363,7 @@ def test_a_lost_announcement_is_noticed_even_if_no_other_follows(
 
 
 def test_a_server_that_has_not_caught_up_reports_nothing_as_expired() -> None:
-    """Under load, the replica of a killed server reads for others again before it has what they
-    have.
-    """
+    """Under load, the replica of a killed server answers reads again before it has caught up."""
     each = node(f"{nats_servers.single().url}?prefix={secrets.token_hex(4)}", timeout=30)
 
     async def scenario() -> None:
@@ -406,7 +404,7 @@ def test_full_storage_at_nats_is_named_in_the_error(tmp_path: Path) -> None:
 
 
 def test_a_channel_whose_events_all_left_storage_keeps_its_order() -> None:
-    """What age does in the end; here an operator's purge."""
+    """An operator's purge has the effect that age has in the end."""
     server, prefix = nats_servers.single(), secrets.token_hex(4)
     here, there = node(f"{server.url}?prefix={prefix}"), node(f"{server.url}?prefix={prefix}")
     del there.readers["log.a"]

@@ -29,15 +29,15 @@ MANY = 1100
 
 
 def nothing(what: object) -> None:
-    """Of no interest here."""
+    """Do nothing."""
 
 
 async def ignore(message: Msg) -> None:
-    """Of no interest here."""
+    """Ignore the message."""
 
 
 def send(port: int, line: bytes) -> None:
-    """Send a raw message, and wait until the server has taken it."""
+    """Send a raw message, and wait until the server has processed it."""
     with socket.create_connection(("127.0.0.1", port), 10) as connection:
         connection.settimeout(10)
         connection.sendall(b'CONNECT {"verbose":false,"headers":true}\r\n' + line + b"\r\nPING\r\n")
@@ -100,8 +100,8 @@ def test_waiting_calls_fail_at_once_when_the_client_library_stops_reading() -> N
 
 
 def test_a_broker_that_reads_nothing_holds_each_call_no_longer_than_its_time_limit() -> None:
-    """None waits for a place in the client library's queue, where it would be beyond every time
-    limit and cancellation.
+    """No call waits for a place in the client library's queue, where no time limit and no
+    cancellation would reach it.
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -162,7 +162,10 @@ async def linked(port: int, scenario: Callable[[NatsLink], Awaitable[None]]) -> 
 
 
 async def ended(*calls: Coroutine[Any, Any, object]) -> list[asyncio.Task[object]]:
-    """The calls, once they have ended; not by `asyncio.timeout`, as what it cancels may go on."""
+    """Wait until the calls have ended.
+
+    Not with `asyncio.timeout`, because a call that it cancels may go on.
+    """
     tasks = [asyncio.create_task(call) for call in calls]
     _, late = await asyncio.wait(tasks, timeout=30)
     assert not late

@@ -37,8 +37,8 @@ channels:
 
 
 def test_after_a_restart_without_the_log_every_reader_gets_a_gap(start: Start) -> None:
-    """On one node and in memory, so that the judge is seen to find what is lost, and gaps to
-    explain it.
+    """On one node and in memory, to show that the accounts find lost events, and that gaps explain
+    them.
     """
 
     async def scenario() -> None:
@@ -113,7 +113,7 @@ Backend = Redis | Nats
 def backend(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Backend]:
-    """A broker of this test's own."""
+    """A broker for this test alone."""
     server: Backend = request.param(tmp_path_factory.mktemp("backend"))
     server.start()
     yield server
@@ -122,13 +122,13 @@ def backend(
 
 @pytest.fixture
 def nodes(start: Start, backend: Backend) -> list[EventHubServer]:
-    """Three on it."""
+    """Three nodes on it."""
     return [start(CONFIG.format(broker=backend.url())) for _ in range(3)]
 
 
 @pytest.fixture
 def record(request: pytest.FixtureRequest) -> Callable[[Books], None]:
-    """Adds the books to the file that EVENTHUB_TEST_RESULTS names, for RESULTS.md."""
+    """Add the accounts to the file that EVENTHUB_TEST_RESULTS names, for RESULTS.md."""
 
     def record(books: Books) -> None:
         if file := SETTINGS.get("EVENTHUB_TEST_RESULTS"):
@@ -143,7 +143,7 @@ def run(
     record: Callable[[Books], None],
     harm: Callable[[Trial], Awaitable[None]],
 ) -> Trial:
-    """`harm` while clients are at work, ROUNDS times; then the books must be clean."""
+    """Cause the fault ROUNDS times while clients work. Then the accounts must show no fault."""
 
     async def scenario() -> Trial:
         async with trial(nodes) as running:
@@ -264,7 +264,7 @@ def children(hub: EventHubServer) -> list[int]:
 
 
 async def readiness(node: EventHubServer, status: int) -> None:
-    """Until /readyz says so, within seconds; /livez is green meanwhile."""
+    """Wait until /readyz answers so, within seconds. Meanwhile /livez answers 200."""
     async with httpx.AsyncClient(verify=False, trust_env=False, timeout=120) as client:
         deadline = time.monotonic() + 30
         while (await client.get(f"{node.url}/readyz")).status_code != status:
@@ -274,7 +274,7 @@ async def readiness(node: EventHubServer, status: int) -> None:
 
 
 async def publish_in_vain(node: EventHubServer) -> None:
-    """While the broker is away: refused within a bounded time, with a hint when to come back."""
+    """Publish while the broker is away: it is refused within a bounded time, with Retry-After."""
     async with httpx.AsyncClient(verify=False, trust_env=False, timeout=120) as client:
         answer = await client.post(
             f"{node.url}/v1/channels/chat.vain", content='{"sender":"a","text":"b"}'

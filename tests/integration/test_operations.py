@@ -284,7 +284,7 @@ def test_head_has_the_headers_of_get_and_no_body(hub: EventHubServer, path: str)
 
 
 def answers_to(sock: socket.socket, more: bytes) -> bytes:
-    """What comes behind a further piece of a request that has no end."""
+    """The answer to a further piece of a request that does not end."""
     with suppress(ConnectionError):  # it has been answered and is not read any more
         sock.sendall(more)
     sock.settimeout(0.2)
@@ -365,7 +365,7 @@ def test_common_mistakes_with_curl_are_explained(hub: EventHubServer) -> None:
 
 
 def answers(sock: socket.socket) -> bytes:
-    """All that comes until the server closes."""
+    """Everything that arrives until the server closes."""
     got = b""
     with suppress(ConnectionError):
         while part := sock.recv(65536):

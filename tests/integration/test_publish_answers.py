@@ -44,7 +44,7 @@ def history(hub: EventHubServer, channel: str) -> list[Any]:
 
 
 def begin(hub: EventHubServer, channel: str, *fields: str) -> socket.socket:
-    """A request whose head is sent, and nothing else."""
+    """Send the head of a request, and nothing else."""
     sock = raw(hub.port)
     head = [
         f"POST /v1/channels/{channel} HTTP/1.1",
@@ -491,6 +491,6 @@ def test_the_error_for_structured_and_batch_mode_says_what_to_send(
 
 @pytest.fixture(scope="module")
 def start_free(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A server with a channel type that takes any JSON."""
+    """A server with a channel type that accepts any JSON."""
     with EventHubServer(tmp_path_factory.mktemp("free"), "channels: {free: {}}") as server:
         yield server

@@ -29,7 +29,7 @@ STEP = 14_400_000_000
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """Shared: for tests that leave it whole."""
+    """A shared server, for tests that do not damage it."""
     with RedisServer(tmp_path_factory.mktemp("redis")) as server:
         yield server
 
@@ -51,8 +51,9 @@ def own_server(tmp_path: Path) -> Iterator[RedisServer]:
 def under_load(
     url: str, fault: Callable[[list[RedisNode], Books], Awaitable[None]]
 ) -> list[list[str]]:
-    """Two nodes with readers and publishers, a fault, and the books; the gaps that each reader was
-    told.
+    """Two nodes with readers and publishers, a fault, and the accounts.
+
+    Returns the gaps that each reader got.
     """
 
     async def main() -> list[list[str]]:
@@ -71,12 +72,12 @@ def under_load(
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that answers late, on a busy machine, is not lost: no publish may fail."""
+    """On a busy machine a server may answer late without being lost: no publish may fail."""
     monkeypatch.setattr(shard, "ANSWER_SECONDS", shard.BUSY_SECONDS)
 
 
 def told(running: list[RedisNode]) -> list[list[str]]:
-    """The reasons of the gaps that each reader was told."""
+    """The reasons of the gaps that each reader got."""
     return [node.readers[CHANNEL].reasons() for node in running]
 
 
@@ -292,7 +293,7 @@ def test_readers_of_an_evicted_channel_get_a_gap(server: RedisServer, what: str)
 
 
 def keys_of(server: RedisServer, node: RedisNode) -> set[bytes]:
-    """What is stored under the node's prefix."""
+    """The keys below the node's prefix."""
     return set(server.call("KEYS", f"{node.broker._names._prefix}:*"))
 
 
@@ -671,7 +672,7 @@ def served_by(server: RedisServer, slot: int) -> int:
 
 
 async def texts(node: RedisNode) -> list[str]:
-    """What the log holds."""
+    """The texts of the log."""
     return [text for _, text in await node.log(CHANNEL)]
 
 

@@ -53,7 +53,7 @@ def publish(hub: EventHubServer, channel: str, *texts: str) -> list[str]:
 
 @pytest.fixture
 def start_unforked(start: Start) -> Start:
-    """As users start it, for tests that look at how its process ends."""
+    """Start a server as users do, for tests of how its process ends."""
     return partial(start, lane="started")
 
 
@@ -198,7 +198,7 @@ EVENT = '{"sender":"a","text":"b"}'
 
 @contextmanager
 def draining(hub: EventHubServer) -> Iterator[None]:
-    """It has said goodbye to one that does not go, and waits for it."""
+    """While the context lasts, the server drains: it waits for a client that does not leave."""
     with upgrade(hub.port, "?channel=chat.other") as stays:
         frame(stays)
         thread = stopping(hub)

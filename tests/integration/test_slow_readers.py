@@ -32,7 +32,7 @@ TOTAL = ROUNDS * PER_ROUND
 
 
 class Stalled:
-    """A subscriber with a small receive window, which reads when told to."""
+    """A subscriber with a small receive window that reads only when told to."""
 
     def __init__(self, hub: EventHubServer, transport: str, channel: str) -> None:
         self.messages = (
@@ -76,8 +76,9 @@ def publish(hub: EventHubServer, channel: str, first: int, count: int) -> None:
 
 
 def flood(hub: EventHubServer, channel: str) -> None:
-    """Publish TOTAL events while an honest reader gets every one of them, and the buffers stay
-    within their bound.
+    """Publish TOTAL events.
+
+    An honest reader gets all of them, and the buffers stay within their bound.
     """
     with WsClient(f"{hub.ws_url}?channel={channel}", max_queue=None) as honest:
         honest.until("subscribed")

@@ -26,7 +26,7 @@ HOUR = 3_600_000
 
 
 class Disk:
-    """A database that is opened and closed many times, at a time moved by hand."""
+    """A database that is opened and closed many times, with a clock that the test sets."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -317,7 +317,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def fill(disk: Disk, broker: SqliteBroker) -> list[Position]:
-    """Publish until it is refused; what was acknowledged."""
+    """Publish until an event is refused. Returns what was acknowledged."""
     stored: list[Position] = []
     with suppress(BrokerUnavailable):
         while len(stored) < 1000:
@@ -393,8 +393,9 @@ def test_a_node_that_starts_on_a_full_disk_becomes_ready_when_there_is_space(
 
 @pytest.mark.usefixtures("impatient")
 def test_a_database_whose_disk_failed_is_opened_again_and_feeds_read_history(disk: Disk) -> None:
-    """Writes beyond a size fail with an error that is not "full" (EFBIG). It is below what a probe
-    writes, so that none succeeds.
+    """Writes beyond a size fail with an error that is not "full" (EFBIG).
+
+    The size is smaller than what a probe writes, so no probe succeeds.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (PROBE_BYTES * 3 // 4, hard))

@@ -523,7 +523,7 @@ def test_no_proxy_may_transform_a_stream_nor_keep_it(
 def test_every_block_of_an_event_stream_has_data_and_its_id_after_the_data(
     start: Start,
 ) -> None:
-    """Clients take a message without data for JSON, and an id for that of an event they have."""
+    """Some clients parse a block without data as JSON, and keep an id before its event."""
     hub = start("heartbeat: 0.1")
     with http.stream("GET", f"{hub.url}/v1/channels/iot/sse") as response:
         text, published = "", False

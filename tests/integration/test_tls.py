@@ -65,7 +65,7 @@ def secure(
 def serving(
     directory: Path, config: str, files: Mapping[str, str], client: httpx.Client = http
 ) -> Iterator[EventHubServer]:
-    """A server in `directory`, its workers on the memory broker."""
+    """A server in `directory`, with workers on the memory broker."""
     write(directory, files)
     with EventHubServer(directory, config, lane="workers", client=client) as server:
         yield server
@@ -79,7 +79,7 @@ def write(directory: Path, files: Mapping[str, str]) -> None:
 def curl(
     hub: EventHubServer, authority: Authority, own: Pair | None
 ) -> subprocess.CompletedProcess[str]:
-    """Asks whether the server lives."""
+    """Ask with curl whether the server lives."""
     shows: list[str | Path] = ["--cert", own.certificate, "--key", own.key] if own else []
     command: list[str | Path] = [
         "curl",
@@ -93,14 +93,14 @@ def curl(
 
 
 def shown(hub: EventHubServer, authority: Authority) -> str:
-    """The name in the certificate that a new connection sees."""
+    """The name in the certificate that a new connection gets."""
     with authority.trust().wrap_socket(raw(hub.port), server_hostname="127.0.0.1") as sock:
         subject: Any = (sock.getpeercert() or {})["subject"]
         return str(subject[0][0][1])
 
 
 def logged(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
-    """What was logged under names that begin so."""
+    """The log lines whose event begins so."""
     return [line for line in hub.lines() if line["event"].startswith(event)]
 
 
@@ -216,7 +216,7 @@ def test_clients_need_a_certificate_of_the_authorities(
 def test_a_new_certificate_is_used_without_a_restart_and_no_connection_ends(
     tmp_path: Path, authority: Authority
 ) -> None:
-    """Mounted as Kubernetes does it: the files are links through `..data`, which is swapped."""
+    """Mounted as in Kubernetes: the files are links through `..data`, which is replaced."""
     for name, days in (("old", 2), ("new", 5)):
         (tmp_path / name).mkdir()
         write(tmp_path / name, authority.issue(name, days=days).files())
@@ -254,7 +254,7 @@ def by_both(hub: EventHubServer, event: str) -> None:
 def test_certificate_files_that_cannot_be_used_are_logged_and_the_old_certificate_stays(
     tmp_path: Path, authority: Authority
 ) -> None:
-    """Workers, one of which is replaced meanwhile: it has what the others have."""
+    """With workers: one is replaced meanwhile and has the same certificate as the others."""
     old, new = authority.issue("old"), authority.issue("new")
     with serving(tmp_path, f"workers: 2\n{TLS}", old.files()) as hub:
         write(tmp_path, {"cert.pem": new.files()["cert.pem"]})  # its key is on the way

@@ -205,7 +205,7 @@ def test_each_worker_exports_its_own_spans(start: Start, collector: Collector) -
 
 
 def install_command() -> str:
-    """What docs/tracing.md says to type in a checkout."""
+    """The command of docs/tracing.md for a checkout."""
     [command] = re.findall(
         r"^```sh\n(.*pip install.*)\n```", (ROOT / "docs/tracing.md").read_text(), re.MULTILINE
     )

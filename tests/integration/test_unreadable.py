@@ -34,7 +34,7 @@ GARBAGE = b'\xff\x00{"a":'
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A node, and how a record comes to stand in its store that is no event."""
+    """A node, and a way to get a record into its store that is not an event."""
 
     node: EventHubServer
     spoil: Callable[[str], None]
@@ -47,7 +47,7 @@ class Store:
     """
 
     def publish(self, channel: str, data: Any) -> str:
-        """The event's id."""
+        """Publish. Returns the event's id."""
         answer = http.post(f"{self.node.url}/v1/channels/{channel}", json=data)
         assert answer.status_code == 201, answer.text
         found: str = answer.json()["id"]
@@ -71,7 +71,7 @@ def on_redis(directory: Path, spoil: Callable[[RedisServer, str], None]) -> Iter
 
 
 def append(redis: RedisServer, channel: str) -> None:
-    """As another program would, and tell of it."""
+    """Write a record as another program would, and announce it."""
     meta, log = (f"eventhub:{kind}:{{{channel}}}" for kind in ("meta", "log"))
     last, now = int(redis.call("HGET", meta, "tip")), int(time.time() * 1000)
     redis.call("XADD", log, f"{last + 1}-{now}", "e", GARBAGE)
@@ -80,7 +80,7 @@ def append(redis: RedisServer, channel: str) -> None:
 
 
 def rewrite(redis: RedisServer, channel: str) -> None:
-    """An event is stored, and its record is written again with other bytes."""
+    """Store an event, then write its record again with other bytes."""
     log = f"eventhub:log:{{{channel}}}"
     entries = redis.call("XRANGE", log, "-", "+")
     redis.call("DEL", log)
@@ -90,7 +90,7 @@ def rewrite(redis: RedisServer, channel: str) -> None:
 
 
 def tell(server: NatsServer, subject: str, said: bytes) -> None:
-    """A stream takes what anybody publishes to its subjects, and so do those who listen."""
+    """Publish to a subject as a stranger: the stream and all listeners get it."""
     with socket.create_connection(("127.0.0.1", server.port), 10) as connection:
         answers = connection.makefile("rb")
         head = f'CONNECT {{"verbose":false}}\r\nPUB eventhub.{subject} {len(said)}\r\n'
@@ -154,8 +154,9 @@ def store(
 
 
 class Readers:
-    """Of one channel, over each transport; each gives the messages that are no `hello` and no
-    `subscribed`.
+    """Readers of one channel over each transport.
+
+    Each gives all messages but `hello` and `subscribed`.
     """
 
     def __init__(self, store: Store, channel: str, since: str) -> None:
@@ -176,7 +177,7 @@ class Readers:
                 pass
 
     def read(self, count: int) -> dict[str, list[dict[str, Any]]]:
-        """The next of each, by transport."""
+        """The next messages of each reader, by transport."""
         return {
             name: [next(messages) for _ in range(count)] for name, messages in self._all.items()
         }
@@ -212,7 +213,7 @@ def seen(messages: list[dict[str, Any]]) -> list[Any]:
 
 
 def names_what_is_missing(gap: dict[str, Any], before: str, behind: str) -> None:
-    """Between these two events, and none of them."""
+    """Whether the gap lies between these two events and names neither."""
     assert gap["reason"] == "unreadable"
     assert gap["after"] == before
     epoch, _, end = gap["before"].partition("-")

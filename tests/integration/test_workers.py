@@ -28,7 +28,7 @@ CONFIG = f"workers: {WORKERS}"
 
 
 def eventually(condition: Callable[[], Any]) -> Any:
-    """The first true value, or a failure."""
+    """The first true value; otherwise the test fails."""
     deadline = time.monotonic() + SECONDS
     while not (value := condition()):
         assert time.monotonic() < deadline, "it never became true"
@@ -37,7 +37,7 @@ def eventually(condition: Callable[[], Any]) -> Any:
 
 
 def lines(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
-    """What was logged under this name."""
+    """The log lines with this event."""
     return [
         line for line in map(json.loads, hub.log.read_text().splitlines()) if line["event"] == event
     ]
@@ -49,8 +49,9 @@ def pids(hub: EventHubServer) -> dict[int, int]:
 
 
 def scrape(hub: EventHubServer, missing: int = 0) -> Families:
-    """Families by name, once so many workers are missing. One that hangs accepts nothing, so
-    another is tried.
+    """Families by name, once this many workers are missing.
+
+    A worker that hangs accepts nothing, so it tries again until another answers.
     """
     for _ in range(20):
         with suppress(httpx.TimeoutException):
@@ -103,7 +104,7 @@ def one_at_each(hub: EventHubServer) -> Iterator[dict[int, WsClient]]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether it runs; one that has ended and was not yet waited for does not."""
+    """Whether the process runs. A zombie does not count."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -112,7 +113,7 @@ def is_alive(pid: int) -> bool:
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """A process that hangs."""
+    """Stop the process for the time of the context, so that it hangs."""
     os.kill(pid, signal.SIGSTOP)
     try:
         eventually(
@@ -126,7 +127,7 @@ def stopped(pid: int) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
-    """All workers serve. Shared: each test leaves them so."""
+    """A server whose workers all serve, shared: each test leaves it that way."""
     with EventHubServer(
         tmp_path_factory.mktemp("workers"), f"{CONFIG}\nlog: {{access: true}}", lane="workers"
     ) as hub:
@@ -137,7 +138,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
 
 @pytest.fixture
 def own_hub(start: Start) -> EventHubServer:
-    """The same, to be ended."""
+    """The same, for tests that end it."""
     hub = start(f"{CONFIG}\nshutdown: {{grace: 30}}", lane="workers")
     eventually(lambda: lines(hub, "listening"))
     return hub
@@ -341,7 +342,7 @@ def test_workers_whose_supervisor_was_killed_drain_and_end(own_hub: EventHubServ
 
 
 def ending(tmp_path: Path, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A server that is expected not to start."""
+    """A server that must fail to start."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path])}
     command = [sys.executable, "-m", module, *arguments]
     return subprocess.run(
