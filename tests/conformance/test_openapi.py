@@ -57,7 +57,7 @@ CREDENTIALS = st.sampled_from(
 NAMES = st.sampled_from(["chat.lobby", "iot.a.b", "free", "nothing.x"])
 OPERATIONS = [
     "DELETE /v1/admin/blocks", "GET /asyncapi.json", "GET /livez", "GET /metrics", "GET /readyz",
-    "GET /v1/admin/blocks", "GET /v1/admin/connections", "GET /v1/admin/log",
+    "GET /v1/admin/blocks", "GET /v1/admin/connections", "GET /v1/admin/log", "GET /v1/channels",
     "GET /v1/channels/{channel}", "GET /v1/channels/{channel}/count",
     "GET /v1/channels/{channel}/ndjson", "GET /v1/channels/{channel}/presence",
     "GET /v1/channels/{channel}/sse",

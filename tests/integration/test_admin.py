@@ -207,6 +207,47 @@ def test_any_node_lists_the_connections_of_all_nodes(nodes: list[EventHubServer]
             assert counts == {"::ffff:127.0.0.1": 1, "127.0.0.2": 0}
 
 
+def test_channels_and_their_subscribers_of_all_nodes_are_listed_at_any(
+    nodes: list[EventHubServer],
+) -> None:
+    stored = http.post(
+        f"{nodes[0].url}/v1/channels/logs.dir.a", content="[1,2]", headers=bearer(PRODUCER)
+    )
+    newest = stored.json()["results"][1]
+    with connect(nodes[0], token("dir")) as first, connect(nodes[1], token("dir")) as second:
+        first.subscribe("logs.dir.a")
+        second.subscribe("logs.dir.a")
+        second.subscribe("logs.dir.b")
+        for node in nodes:
+            found = http.get(
+                f"{node.url}/v1/channels?match=logs.dir.*", headers=bearer(token("dir"))
+            ).json()
+            assert found == {
+                "channels": [
+                    {
+                        "name": "logs.dir.a",
+                        "head": newest["id"],
+                        "time": newest["time"],
+                        "events": 2,
+                        "subscribers": 2,
+                        "members": None,
+                    },
+                    {
+                        "name": "logs.dir.b",
+                        "head": None,
+                        "time": None,
+                        "events": 0,
+                        "subscribers": 1,
+                        "members": None,
+                    },
+                ],
+                "next": None,
+                "complete": True,
+            }
+    stranger = http.get(f"{nodes[0].url}/v1/channels")
+    assert stranger.status_code == 401
+
+
 def test_the_slowest_readers_of_all_nodes_come_first(nodes: list[EventHubServer]) -> None:
     with ExitStack() as stack:
         for node in nodes:

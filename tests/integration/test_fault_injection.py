@@ -48,7 +48,7 @@ _PLACES: dict[str, list[str]] = {
         "server/websocket/protocol.py:WebSocketProtocol.refuse:call_later",
     ],
     "history": [
-        "brokers/sqlite/broker.py:SqliteBroker.history:run_in_executor",
+        "brokers/sqlite/broker.py:SqliteBroker._read:run_in_executor",
         "hub/history.py:HistoryReader._read:_lose",
         "hub/history.py:HistoryReader.ask:_spawn",
     ],

@@ -14,8 +14,10 @@ import pytest
 
 from eventhub.brokers.redis import broker, shard
 from eventhub.brokers.redis.codec import slot
+from eventhub.common.channel_pattern import ChannelPattern
+from eventhub.common.clock import unix_milliseconds
 from eventhub.errors import BrokerUnavailable
-from eventhub.events.event import Age, Earliest, Last, Position
+from eventhub.events.event import Age, Earliest, Last, NewEvent, Position
 from tests.harness.proxy import Proxy
 from tests.harness.redis_servers import RedisServer, cluster
 from tests.integration.checker import CLEAN, Books, until
@@ -393,6 +395,27 @@ def test_the_position_of_a_channel_without_events_is_known_for_a_day(
             (first,) = await node.publish("1")
             piece = await node.broker.history(CHANNEL, earlier, 10)
             assert (piece.lost, [str(event.position) for event in piece.events]) == (lost, [first])
+
+    asyncio.run(main())
+
+
+def test_names_of_forgotten_channels_do_not_pile_up(server: RedisServer) -> None:
+    async def main() -> None:
+        async with nodes(server.url) as (node,):
+            names = node.broker._names
+            key = names.channels("logs.x")
+
+            async def born(number: int) -> None:
+                channel = f"logs.forgotten{number}"
+                await node.broker.publish([NewEvent(channel, b"1", unix_milliseconds())])
+                server.call("DEL", names.metadata(channel))
+
+            for number in range(200):
+                await born(number)
+            assert server.call("ZCARD", key) < 20, "each birth looks at three names"
+            page = await node.broker.channels(ChannelPattern("logs.>"), "", 100)
+            assert page.channels == []
+            assert server.call("ZRANGEBYLEX", key, "[logs.f", "(logs.g") == []
 
     asyncio.run(main())
 

@@ -14,8 +14,9 @@ from functools import partial
 from typing import TypeVar
 
 from eventhub.brokers.base import Deliver, OnGap, OnMessage
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.events.event import Event, HistoryPage, NewEvent, Position, Receipt
+from eventhub.events.event import ChannelPage, Event, HistoryPage, NewEvent, Position, Receipt
 from tests.harness.builders import Asked
 from tests.simulation.hearing import Hearing
 from tests.simulation.pipe import Pipe
@@ -35,7 +36,7 @@ class ModelBroker:
     publish_now = publish_all_now = None  # its store is slow
 
     def __init__(self, store: Store, node: str, context: Context, wall: Callable[[], int]) -> None:
-        self.channels: set[str] = set()
+        self.announced: set[str] = set()
         """The channels that are announced to this node."""
         self.cut_off = False
         self.hearing = Hearing(store.loop.time)
@@ -60,17 +61,20 @@ class ModelBroker:
     async def history(self, channel: str, since: Asked, limit: int) -> HistoryPage:
         return await self._request(partial(self._read, channel, since, limit), reads=True)
 
+    async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
+        raise NotImplementedError  # no node lists channels here
+
     async def subscribe(self, channel: str) -> Position:
-        new = channel not in self.channels
+        new = channel not in self.announced
         try:
             return await self._request(partial(self._subscribe, channel), reads=True)
         except BaseException:
             if new:
-                self.channels.discard(channel)
+                self.announced.discard(channel)
             raise
 
     async def unsubscribe(self, channel: str) -> None:
-        self.channels.discard(channel)
+        self.announced.discard(channel)
         await asyncio.sleep(self._delay())
 
     async def broadcast(self, message: bytes) -> None:
@@ -113,7 +117,7 @@ class ModelBroker:
         if self.cut_off:
             self.mark_trouble()
             self.cut_off = False
-            for channel in sorted(self.channels):
+            for channel in sorted(self.announced):
                 self._gaps.send(self._gap, channel)
 
     def announce(self, event: Event) -> None:
@@ -206,7 +210,7 @@ class ModelBroker:
         return self._store.read(channel, since, limit, self._wall())
 
     def _subscribe(self, channel: str) -> Position:
-        self.channels.add(channel)
+        self.announced.add(channel)
         return self._store.log(channel).end
 
     def _fan_out(self, message: bytes) -> None:

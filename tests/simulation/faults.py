@@ -231,7 +231,7 @@ class Faults:
         if self._chance.happens(0.5):
             self._store.log(channel).unseen = False
             for link in self._store.links.values():
-                if channel in link.channels and not link.cut_off:
+                if channel in link.announced and not link.cut_off:
                     link.report_gap(channel)
 
 

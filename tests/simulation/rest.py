@@ -43,7 +43,7 @@ def check_empty(world: "World") -> None:
         feeds = node.hub.feeds
         assert not list(feeds), f"{node.name} has feeds without subscribers"
         assert not feeds.announcements.channels, "channels are announced that nobody reads"
-        assert not node.broker.channels, "the broker announces channels that nobody reads"
+        assert not node.broker.announced, "the broker announces channels that nobody reads"
         assert not feeds._history._cached
         assert not node.connections
         for channel in world.channels:

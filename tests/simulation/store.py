@@ -73,5 +73,5 @@ class Store:
 
     def _announce(self, event: Event) -> None:
         for link in self.links.values():
-            if event.channel in link.channels:
+            if event.channel in link.announced:
                 link.announce(event)

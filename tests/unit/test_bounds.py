@@ -106,6 +106,10 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "2 ms": ("server.connections.fair_queue:TURN_SECONDS",),
         "four turns": ("server.connections.fair_queue:LOOP_TURNS_BETWEEN",),
     },
+    "channels on one page of their list": {
+        "2,000": ("common.sorted_names:SCAN",),
+        "900": ("server.connections.channel_directory:ROWS",),
+    },
     "a chunked body": {"8 KiB": ("server.http.reader:PIECE_BYTES",)},
     "an array": {
         "32 KiB": ("server.publish.batch:PART_BYTES",),

@@ -1,19 +1,13 @@
-"""The rights of a principal: channel patterns for each action.
+"""The rights of a principal: channel patterns for each action."""
 
-In a pattern, `*` stands for any one token, and a final `>` for one token or more, as in subjects of
-NATS. `chat.*` covers `chat.lobby` and not `chat.lobby.side`. `iot.greenhouse.>` covers every
-channel below `iot.greenhouse`. `>` covers every channel.
-"""
-
-import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
-PATTERN_LENGTH = 200
+from eventhub.common.channel_pattern import check_pattern
+
 PATTERNS = 100
 """A principal's patterns for one action, at most."""
-_PATTERN = re.compile(r"(?:(?:[A-Za-z0-9_-]+|\*)(?:\.(?:[A-Za-z0-9_-]+|\*))*(?:\.>)?|>)", re.ASCII)
 
 
 class Action(StrEnum):
@@ -22,16 +16,6 @@ class Action(StrEnum):
     SUBSCRIBE = "subscribe"
     PUBLISH = "publish"
     PRESENCE = "presence"
-
-
-def check_pattern(text: object) -> str:
-    """The pattern itself. Raises ValueError if it is malformed."""
-    if not isinstance(text, str) or len(text) > PATTERN_LENGTH or not _PATTERN.fullmatch(text):
-        raise ValueError(
-            "expected a channel pattern such as chat.*, iot.greenhouse.> or >, "
-            f"received {str(text)[:80]!r}"
-        )
-    return text
 
 
 class Grants:

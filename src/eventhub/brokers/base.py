@@ -6,9 +6,11 @@ No broker is excepted from any test of it.
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import EventHubError
 from eventhub.events.event import (
     Age,
+    ChannelPage,
     Earliest,
     Event,
     HistoryPage,
@@ -75,6 +77,16 @@ class Broker(Protocol):
         every event after the newest one that is too old.
 
         The cost depends on the size of the page, not on how much is retained.
+        Raises BrokerUnavailable.
+        """
+        ...
+
+    async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
+        """The channels of all nodes that have retained events and whose names fit.
+
+        In order of their names, those after `after`, at most `limit`. A page may have fewer even
+        if others follow: only a `next` of None is the end. A channel that is born or expires while
+        pages are read may be in the list or not; every other one is there once.
         Raises BrokerUnavailable.
         """
         ...

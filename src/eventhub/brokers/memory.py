@@ -14,10 +14,14 @@ from itertools import repeat
 from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.brokers.idempotency import KEY_AGE, data_digest
 from eventhub.brokers.memory_log import Ledger, MemoryLog, read_page
+from eventhub.common.channel_pattern import ChannelPattern
+from eventhub.common.sorted_names import SortedNames
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
     Age,
+    ChannelPage,
+    ChannelSummary,
     Earliest,
     Event,
     HistoryPage,
@@ -56,6 +60,7 @@ class MemoryBroker:
         self._max_bytes, self._max_channels, self._max_keys = max_bytes, max_channels, max_keys
         self._epoch = secrets.token_hex(4)
         self._logs: dict[str, MemoryLog] = {}
+        self._names = SortedNames(self._logs)
         # Where a subscribed channel's log will begin. A channel without events has no log,
         # however many clients listen.
         self._subscribed: dict[str, int] = {}
@@ -110,6 +115,17 @@ class MemoryBroker:
         log = self._logs.get(channel) or self._new_log(channel)
         log.expire(self._clock())
         return read_page(log, Position(self._epoch, log.tip), since, limit, self._clock())
+
+    async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
+        names, following = self._names.page(pattern, after, limit)
+        now, found = self._clock(), []
+        for name in names:
+            log = self._logs[name]
+            log.expire(now)
+            if count := len(log.events):
+                head = Position(self._epoch, log.tip)
+                found.append(ChannelSummary(name, head, log.events[count - 1].time, count))
+        return ChannelPage(found, following)
 
     async def subscribe(self, channel: str) -> Position:
         begin = self._subscribed.setdefault(channel, self._floor)
@@ -196,6 +212,7 @@ class MemoryBroker:
         """The channel's log. None when it has none, and there is no room for one."""
         if (log := self._logs.get(channel)) is None and self._has_room():
             log = self._logs[channel] = self._new_log(channel)
+            self._names.add(channel)
         return log
 
     def _too_many(self) -> TooManyChannels:

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
 
-from eventhub.auth.grants import PATTERNS, check_pattern
+from eventhub.auth.grants import PATTERNS
 from eventhub.common.addresses import parse_address
+from eventhub.common.channel_pattern import check_pattern
 from eventhub.common.origin import check_pattern as check_origin_pattern
 from eventhub.events.event import parse_age
 

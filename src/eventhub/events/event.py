@@ -157,6 +157,25 @@ class HistoryPage:
         return self.events[-1].position if self.events else self.start
 
 
+class ChannelSummary(NamedTuple):
+    """A channel with retained events: its newest one's position and time, and how many there are.
+
+    `events` may count some that have expired by age a moment ago.
+    """
+
+    channel: str
+    head: Position
+    time: int
+    events: int
+
+
+class ChannelPage(NamedTuple):
+    """A part of the list of channels. `next` is the `after` of the next page, None at the end."""
+
+    channels: Sequence[ChannelSummary]
+    next: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class EventCount:
     """How many events follow `start`, counted when the log ended at `end`.

@@ -7,6 +7,7 @@ from eventhub.brokers.base import Broker
 from eventhub.common.clock import unix_milliseconds
 from eventhub.common.faults import internal
 from eventhub.common.machine import Machine
+from eventhub.common.sorted_names import SortedNames
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError
@@ -41,6 +42,7 @@ class FeedRegistry:
         self._tracing = tracing
         self._backpressure = backpressure
         self._feeds: dict[str, Feed] = {}
+        self.names = SortedNames(self._feeds)
         self._history = HistoryReader(broker, tasks.spawn, self._give, self._serves, self._lose)
         self._schedule = FanoutSchedule(self._wrote, self._progressed, self._repair)
         self._evictions = EvictionQueue(_soon, self._faults.note)
@@ -63,6 +65,7 @@ class FeedRegistry:
         if (feed := self._feeds.get(channel)) is None:
             feed = Feed(channel, channel_type, self._metrics.counters[channel_type.name], self)
             self._feeds[channel] = feed
+            self.names.add(channel)
             self.announcements.update(channel)
         return feed
 

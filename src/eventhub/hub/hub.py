@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from eventhub.brokers.base import Broker
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.common.clock import unix_milliseconds
 from eventhub.common.machine import Machine
 from eventhub.delivery.subscriber import Subscriber
@@ -12,6 +13,7 @@ from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import (
     Age,
+    ChannelPage,
     Earliest,
     EventCount,
     HistoryPage,
@@ -151,6 +153,20 @@ class Hub:
         """A page of a channel's log. Raises InvalidChannel, UnknownChannel, BrokerUnavailable."""
         self.types.resolve(channel)
         return await self._broker.history(channel, since, limit)
+
+    async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
+        """Channels of all nodes with retained events (`Broker.channels`).
+
+        Raises BrokerUnavailable.
+        """
+        return await self._broker.channels(pattern, after, limit)
+
+    def subscribed_channels(
+        self, pattern: ChannelPattern, after: str, limit: int
+    ) -> tuple[list[tuple[str, int]], str | None]:
+        """Channels with subscribers on this node, each with their number; `next` of a NamePage."""
+        names, following = self.feeds.names.page(pattern, after, limit)
+        return [(name, len(self.feeds.get(name) or ())) for name in names], following
 
     async def count(
         self, channel: str, since: Position | Earliest | Last | Age, most: int

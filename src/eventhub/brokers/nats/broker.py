@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 
 from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.brokers.nats.answers import LOST, NOT_FOUND, JetStreamError
+from eventhub.brokers.nats.channel_list import NatsChannelList
 from eventhub.brokers.nats.credentials import CredentialsUnusable
 from eventhub.brokers.nats.idempotency_keys import IdempotencyKeys
 from eventhub.brokers.nats.link import NatsLink
@@ -19,10 +20,12 @@ from eventhub.brokers.nats.session import NatsSession
 from eventhub.brokers.nats.streams import NatsStreams
 from eventhub.brokers.nats.subjects import Subjects
 from eventhub.brokers.nats.url import NatsUrl
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
     Age,
+    ChannelPage,
     Earliest,
     Event,
     HistoryPage,
@@ -96,6 +99,13 @@ class NatsBroker:
             return await read_page(
                 log, since, limit, self._clock(), session.announced_position(channel)
             )
+
+        return await self._retry(read, _always)
+
+    async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
+        async def read(session: NatsSession) -> ChannelPage:
+            found = NatsChannelList(session.link, self._subjects, session.log)
+            return await found.read(pattern, after, limit, self._clock())
 
         return await self._retry(read, _always)
 

@@ -9,6 +9,7 @@ import structlog
 
 from eventhub.brokers.base import Deliver, OnGap, OnMessage
 from eventhub.brokers.records import RecordReader
+from eventhub.brokers.redis.channel_list import RedisChannelList
 from eventhub.brokers.redis.codec import (
     HISTORY,
     PUBSUB,
@@ -27,9 +28,19 @@ from eventhub.brokers.redis.shards import ShardMap
 from eventhub.brokers.redis.subscriptions import ShardSubscription
 from eventhub.brokers.redis.topology import NoMaster, Topology, topology
 from eventhub.brokers.redis.url import Deployment, ServerAddress, parse
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import Retention
-from eventhub.events.event import Age, Earliest, HistoryPage, Last, NewEvent, Position, Receipt
+from eventhub.events.event import (
+    Age,
+    ChannelPage,
+    Earliest,
+    HistoryPage,
+    Last,
+    NewEvent,
+    Position,
+    Receipt,
+)
 
 log = structlog.get_logger("eventhub.brokers.redis")
 
@@ -77,9 +88,9 @@ class RedisBroker:
         self._shards = ShardMap(self._make_shard, self._wanted)
         self._publisher = RedisPublisher(self, timeout)
         self._records = RecordReader("redis")
+        self._list = RedisChannelList(self._names, self._request, retention)
         self._lookup_trouble = "looking for the master"
-        self._in_doubt = asyncio.Event()
-        self._connections_changed = asyncio.Event()
+        self._in_doubt, self._connections_changed = asyncio.Event(), asyncio.Event()
         self._deliver: Deliver = ignore
         self._gap: OnGap = ignore
 
@@ -93,6 +104,10 @@ class RedisBroker:
     ) -> HistoryPage:
         async with self._deadline():
             return await self._read(channel, since, limit)
+
+    async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
+        async with self._deadline():
+            return await self._list.read(pattern, after, limit, self._clock())
 
     async def subscribe(self, channel: str) -> Position:
         if (subscription := self._wanted.get(channel)) is not None:
@@ -130,7 +145,10 @@ class RedisBroker:
                 tasks.create_task(self._refresh())
                 while True:
                     await self._look_up(masters, tasks)
-                    await self._pause()
+                    await asyncio.sleep(DOUBT_LOOKUP_SECONDS)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LOOKUP_SECONDS):
+                            await self._in_doubt.wait()
         finally:
             masters.close()
             self._shards.clear()
@@ -252,12 +270,6 @@ class RedisBroker:
             self._lookup_trouble = (
                 f"the answer about the masters cannot be processed: {type(error).__name__}"
             )
-
-    async def _pause(self) -> None:
-        await asyncio.sleep(DOUBT_LOOKUP_SECONDS)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LOOKUP_SECONDS):
-                await self._in_doubt.wait()
 
     # Private: metadata
 

@@ -46,16 +46,19 @@ class Script:
     sha: bytes
 
     @classmethod
-    def load(cls, name: str) -> "Script":
-        """A script of this package, with the code that all scripts share in front."""
+    def load(cls, *names: str) -> "Script":
+        """Files of this package, joined."""
         directory = files("eventhub.brokers.redis")
         text = b"local KEY_AGE = %d\n" % KEY_AGE
-        text += directory.joinpath("log.lua").read_bytes() + directory.joinpath(name).read_bytes()
+        text += b"".join(directory.joinpath(name).read_bytes() for name in names)
         return cls(text, sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
-PUBLISH = Script.load("publish.lua")
-HISTORY = Script.load("history.lua")
+PUBLISH = Script.load("log.lua", "publish.lua")
+HISTORY = Script.load("log.lua", "history.lua")
+CHANNELS = Script.load("log.lua", "channels.lua")
+NAMES = Script.load("names.lua")
+SCRIPTS = (PUBLISH, HISTORY, CHANNELS, NAMES)
 
 
 def slot(channel: str) -> int:
@@ -67,15 +70,18 @@ class KeyNames:
     """Names of keys and topics.
 
     Announcements do not belong to a database, so a topic holds the database's number. In a cluster
-    a script may use keys of one slot only, so each used slot has an epoch of its own.
+    a script may use keys of one slot only, so each used slot has an epoch and channel names of its
+    own.
     """
 
-    __slots__ = ("_database", "_prefix", "_tags")
+    __slots__ = ("_database", "_prefix", "_tags", "tags")
 
     def __init__(self, prefix: str, database: int, *, cluster: bool = False) -> None:
         self._prefix = prefix
         self._database = database
         self._tags = _tags() if cluster else ()
+        self.tags = self._tags or ("",)
+        """A hash tag for each key of channel names."""
 
     def metadata(self, channel: str) -> str:
         return f"{self._prefix}:meta:{{{channel}}}"
@@ -84,17 +90,27 @@ class KeyNames:
         return f"{self._prefix}:log:{{{channel}}}"
 
     def epoch(self, channel: str) -> str:
-        return (
-            f"{self._prefix}:epoch:{{{self._tags[slot(channel)]}}}"
-            if self._tags
-            else f"{self._prefix}:epoch"
-        )
+        return self._shared("epoch", self._tag(channel))
+
+    def channels(self, channel: str) -> str:
+        """The key of the channel names that this one belongs to."""
+        return self.channels_of(self._tag(channel))
+
+    def channels_of(self, tag: str) -> str:
+        """The key of channel names with this hash tag, one of `tags`."""
+        return self._shared("channels", tag)
 
     def key(self, channel: str, key: str) -> str:
         return f"{self._prefix}:key:{{{channel}}}:{key}"
 
     def topic(self, channel: str) -> str:
         return f"{self._prefix}:{self._database}:{{{channel}}}"
+
+    def _tag(self, channel: str) -> str:
+        return self._tags[slot(channel)] if self._tags else ""
+
+    def _shared(self, kind: str, tag: str) -> str:
+        return f"{self._prefix}:{kind}:{{{tag}}}" if tag else f"{self._prefix}:{kind}"
 
     def probe(self, tag: str, node: str) -> str:
         return f"{self._prefix}:probe:{{{tag}}}:{node}"
@@ -123,7 +139,13 @@ def publish_arguments(
 
     `publish` is the command that announces.
     """
-    keys = [names.metadata(channel), names.log(channel), names.epoch(channel), names.topic(channel)]
+    keys = [
+        names.metadata(channel),
+        names.log(channel),
+        names.epoch(channel),
+        names.topic(channel),
+        names.channels(channel),
+    ]
     arguments: list[str | bytes | int] = [
         now,
         retention.events,

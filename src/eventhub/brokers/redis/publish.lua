@@ -1,6 +1,9 @@
 -- Stores and announces events of one channel, in order.
 --
--- KEYS: metadata, log, epoch, topic, then the idempotency key of each event that has one.
+-- KEYS: metadata, log, epoch, topic, names, then the idempotency key of each event that has one.
+-- `names` is a sorted set of the names of all channels (of this slot, in a cluster), in which every
+-- score is 0. channels.lua removes a name whose metadata have expired. So does each birth of a
+-- channel, for some names at random: so at most about a third of the names are of such channels.
 -- ARGV: now, retained events, retention age (-1: any), milliseconds until an unused log and unused
 -- metadata expire (0: never), PUBLISH or SPUBLISH; then time, body and digest (empty without key)
 -- of each event.
@@ -10,6 +13,7 @@
 -- call are consecutive.
 local KEY_TTL = KEY_AGE + 60000 -- KEY_AGE is put in front of the scripts (codec.py)
 local JUMP = 1000000
+local LOOKED_AT = 3
 -- The log is trimmed by age each time another 1/16 of the age has passed. Readers check the times
 -- themselves.
 local TRIM_SLACK = 16
@@ -23,6 +27,13 @@ if base then
   -- the present clock.
   offset = math.max(offset, micros())
   redis.call('UNLINK', log)
+  local names, begin, channel = KEYS[5], string.match(meta, '^(.*{)([^{}]*)}$')
+  for _, name in ipairs(redis.call('ZRANDMEMBER', names, LOOKED_AT)) do
+    if redis.call('EXISTS', begin .. name .. '}') == 0 then
+      redis.call('ZREM', names, name)
+    end
+  end
+  redis.call('ZADD', names, 0, channel)
 elseif known[4] ~= here then
   -- The end of the log may be lost, and readers may know its offsets. The server's clock in
   -- microseconds is beyond all of these. So no offset is given out twice, and no reader at a lost
@@ -37,7 +48,7 @@ local log_first = base and first or tonumber(known[6]) or 0
 -- the new event for the next one.
 local results, bodies = {epoch}, {''}
 local header = {epoch, text(jumped and first - 1 or before), text(first)}
-local key = 4
+local key = 5
 
 for i = 7, #ARGV, 3 do
   local time, body, digest = ARGV[i], ARGV[i + 1], ARGV[i + 2]

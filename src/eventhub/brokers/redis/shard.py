@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from eventhub.brokers.redis.codec import HISTORY, PUBLISH, KeyNames, PubSub
+from eventhub.brokers.redis.codec import SCRIPTS, KeyNames, PubSub
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, ignore, pack, sentence
 from eventhub.brokers.redis.probe import AnnouncementProbe
 from eventhub.brokers.redis.subscriptions import (
@@ -89,7 +89,7 @@ class Shard:
     def load_scripts(self) -> None:
         """Load the scripts again, before any command that is sent from now on."""
         if self.commands is not None:
-            for script in (PUBLISH, HISTORY):
+            for script in SCRIPTS:
                 self.commands.send(pack("SCRIPT", "LOAD", script.text), ignore)
 
     def reconnect(self, reason: str) -> None:
@@ -135,7 +135,7 @@ class Shard:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await asyncio.gather(
-                    *(link.call("SCRIPT", "LOAD", script.text) for script in (PUBLISH, HISTORY))
+                    *(link.call("SCRIPT", "LOAD", script.text) for script in SCRIPTS)
                 )
                 await self._warn_of_eviction(link)
             self.commands = link

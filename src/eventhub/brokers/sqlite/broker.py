@@ -8,9 +8,12 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from eventhub.brokers.base import Deliver, OnGap, OnMessage
+from eventhub.brokers.sqlite.channel_list import ChannelsQuery
 from eventhub.brokers.sqlite.database import DatabaseLock, Synchronous, is_damaged
 from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
 from eventhub.brokers.sqlite.store import Results, SqliteStore
@@ -20,10 +23,12 @@ from eventhub.brokers.sqlite.writer import (
     StoreEvents,
     WriterThread,
 )
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
     Age,
+    ChannelPage,
     Earliest,
     Event,
     HistoryPage,
@@ -40,6 +45,7 @@ the time limit.
 EVENT_OVERHEAD = 250
 """Bytes that a waiting event takes in addition to its data."""
 READERS = 2
+Read = TypeVar("Read")
 
 
 class SqliteBroker:
@@ -114,14 +120,20 @@ class SqliteBroker:
         self, channel: str, since: Position | Earliest | Last | Age, limit: int
     ) -> HistoryPage:
         query = HistoryQuery(channel, since, limit, self._retention(channel), self._clock())
+        return await self._read(partial(self._history.read, query))
+
+    async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
+        query = ChannelsQuery(pattern, after, limit, self._clock())
+        return await self._read(partial(self._history.channels, query, self._retention))
+
+    async def _read(self, read: Callable[[], Read]) -> Read:
+        """What `read` returns on a thread. Raises BrokerUnavailable."""
         try:
             async with self._time_limit("history was not read"):
                 await self._opened.wait()
                 async with self._reads:
                     self._check()  # checked again: `run` may have ended while this waited
-                    return await asyncio.get_running_loop().run_in_executor(
-                        self._readers, self._history.read, query
-                    )
+                    return await asyncio.get_running_loop().run_in_executor(self._readers, read)
         except sqlite3.Error as error:
             if is_damaged(error):
                 self._damage = f"the database is damaged: {error}"

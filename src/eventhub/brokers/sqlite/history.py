@@ -7,7 +7,7 @@ loop is busy.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import local
@@ -17,9 +17,10 @@ import orjson
 
 from eventhub.brokers.base import PAGE_BYTES
 from eventhub.brokers.records import RecordReader, event
+from eventhub.brokers.sqlite.channel_list import ChannelsQuery, read_channels
 from eventhub.brokers.sqlite.database import open_reader
 from eventhub.events.channel_types import Retention
-from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
+from eventhub.events.event import Age, ChannelPage, Earliest, Event, HistoryPage, Last, Position
 
 EVER = -(2**62)
 
@@ -88,6 +89,11 @@ class SqliteHistory:
         """A page. Raises sqlite3.Error; the thread's next call makes a new connection."""
         with self._snapshot() as connection:
             return _read(connection, query, self._records)
+
+    def channels(self, query: ChannelsQuery, retention: Callable[[str], Retention]) -> ChannelPage:
+        """A page of the list of channels. Raises sqlite3.Error."""
+        with self._snapshot() as connection:
+            return read_channels(connection, query, retention)
 
     def close(self) -> None:
         """Close all connections. No thread may be reading."""

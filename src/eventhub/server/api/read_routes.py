@@ -6,8 +6,10 @@ import orjson
 from fastapi import FastAPI, Path, Query, Request, Response
 
 from eventhub.auth.grants import Action
+from eventhub.auth.principal import Principal
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.encoding import event_json, gap_fields
-from eventhub.errors import NotFound
+from eventhub.errors import InvalidRequest, NotFound
 from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Gap, HistoryPage, Last, Latest, parse_since
 from eventhub.server.api.parameters import Channel, check_parameters
@@ -19,15 +21,49 @@ Since = Annotated[
     str,
     Query(description="An id, earliest, latest, a count such as -20, or an age such as 10m"),
 ]
+Match = Annotated[
+    str, Query(description="A pattern of names, such as iot.> or chat.*; > is every channel")
+]
 TypeName = Annotated[str, Path(description="The channel type's name, such as chat")]
 
 
 def add_read_routes(api: FastAPI, manager: ConnectionManager) -> None:
     """Add the routes, history first."""
+    _add_channels(api, manager)
     _add_history(api, manager)
     _add_count(api, manager)
     _add_presence(api, manager)
     _add_types(api, manager)
+
+
+def _add_channels(api: FastAPI, manager: ConnectionManager) -> None:
+    most = manager.settings.limits.page
+
+    @api.get(
+        "/v1/channels",
+        summary="The channels that have events or subscribers, on all nodes",
+        tags=["read"],
+    )
+    async def channels(
+        request: Request,
+        match: Match = ">",
+        after: Annotated[str, Query(description="The `next` of the page before")] = "",
+        limit: Annotated[int, Query(ge=1, le=most, description="Channels on the page")] = min(
+            100, most
+        ),
+    ) -> dict[str, Any]:
+        check_parameters(request, "match", "after", "limit")
+        pattern = _pattern(match)
+        principal = await _authenticate(manager, request)
+        found = await manager.channel_directory.read(pattern, after, limit, principal)
+        return found._asdict()
+
+
+def _pattern(text: str) -> ChannelPattern:
+    try:
+        return ChannelPattern(text)
+    except ValueError as error:
+        raise InvalidRequest(f"match is no pattern: {error}") from None
 
 
 def _add_history(api: FastAPI, manager: ConnectionManager) -> None:
@@ -119,11 +155,16 @@ async def _authorize(
 ) -> ChannelType:
     """The channel's type, if the request may do this there. Raises EventHubError."""
     channel_type = manager.hub.types.resolve(channel)
-    principal = await manager.authentication.admit(
-        headers_by_name(request.scope["headers"]), address=address_of(request.scope)
-    )
+    principal = await _authenticate(manager, request)
     principal.authorize(action, channel, channel_type.anonymous)
     return channel_type
+
+
+async def _authenticate(manager: ConnectionManager, request: Request) -> Principal:
+    """Who sent the request. Raises EventHubError."""
+    return await manager.authentication.admit(
+        headers_by_name(request.scope["headers"]), address=address_of(request.scope)
+    )
 
 
 def _encode_page(channel: str, page: HistoryPage, since: str) -> bytes:

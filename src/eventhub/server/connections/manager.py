@@ -15,6 +15,7 @@ from eventhub.delivery.subscriber import ConnectionWriter
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Reading
 from eventhub.server.connections.access_log import AccessLog
+from eventhub.server.connections.channel_directory import ChannelDirectory
 from eventhub.server.connections.connection import TRANSPORTS, SessionConnection
 from eventhub.server.connections.deadlines import Deadlines
 from eventhub.server.connections.drain import Drain
@@ -67,6 +68,7 @@ class ConnectionManager:
             lambda: self.deadlines,
             limits.first_frame_seconds,
         )
+        self.channel_directory = ChannelDirectory(hub)
         self.operators = Operators(authentication, self.registry, hub)
         self.session_limits = _session_limits(settings, hub)
         # Made once: thousands of buckets share these two numbers.

@@ -39,14 +39,15 @@ class NodeAnswers(NamedTuple, Generic[Shape]):
 class ScatterGather:
     """Questions to all nodes.
 
-    `answer` returns this node's answer to a question. As JSON it must fit ANSWER_BYTES.
+    `answer` returns this node's answer to a question. As JSON it must fit ANSWER_BYTES. Messages
+    are sent under `topic`.
     """
 
-    def __init__(self, hub: Hub, answer: Answer) -> None:
-        self._hub, self._answer = hub, answer
+    def __init__(self, hub: Hub, answer: Answer, topic: bytes = TOPIC) -> None:
+        self._hub, self._answer, self._topic = hub, answer, topic
         self._open: dict[str, tuple[Callable[[str, Any], None], asyncio.Event]] = {}
         self._room = asyncio.Semaphore(QUESTIONS)
-        hub.nodes.listen(TOPIC, self._on_message)
+        hub.nodes.listen(topic, self._on_message)
 
     async def ask(self, question: dict[str, Any], shape: type[Shape]) -> NodeAnswers[Shape]:
         """Ask all nodes, including this one, and wait for ANSWER_SECONDS at most.
@@ -79,7 +80,7 @@ class ScatterGather:
 
     async def _broadcast(self, message: dict[str, Any]) -> None:
         await self._hub.nodes.broadcast(
-            TOPIC, orjson.dumps({"node": self._hub.nodes.own, **message})
+            self._topic, orjson.dumps({"node": self._hub.nodes.own, **message})
         )
 
     def _on_message(self, message: bytes) -> None:

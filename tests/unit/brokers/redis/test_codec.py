@@ -93,5 +93,5 @@ def test_keys_are_declared_to_the_script() -> None:
     count, *rest = publish_arguments(
         KeyNames("p", 0), "c", events, Retention(3, None), 9, "PUBLISH"
     )
-    assert (count, rest[4], rest[5:9]) == (5, "p:key:{c}:k", [9, 3, -1, 0])
+    assert (count, *rest[4:6], rest[6:10]) == (6, "p:channels", "p:key:{c}:k", [9, 3, -1, 0])
     assert rest[-3:] == [6, b"\n2", ""]

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from eventhub.brokers.redis.codec import HISTORY, PUBLISH
+from eventhub.brokers.redis.codec import SCRIPTS
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
 from tests.unit.brokers.redis.server import SILENCE, FakeRedis, serving
@@ -22,7 +22,7 @@ async def test_both_connections_are_made_and_probed() -> None:
         assert started.shard.commands is not None
         assert len(server.connections) == 2
         loaded = [command[1:] for command in server.named("SCRIPT")]
-        assert loaded == [[b"LOAD", PUBLISH.text], [b"LOAD", HISTORY.text]]
+        assert loaded == [[b"LOAD", script.text] for script in SCRIPTS]
         assert started.owner.changes == 2
         await async_eventually("three probes", lambda: started.probes >= 3)
         numbers = [int(command[2]) for command in server.named("PUBLISH")]

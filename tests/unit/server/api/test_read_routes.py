@@ -32,6 +32,51 @@ def test_latest_is_an_empty_page_at_the_end() -> None:
     assert page.json()["position"] == page.json()["head"] == stored.json()["id"]
 
 
+def test_channels_are_listed_page_by_page() -> None:
+    stored, _, _, every, first, rest, below = requests(
+        ("POST", CHANNEL, {"content": f"[{EVENT},{EVENT}]"}),
+        ("POST", "/v1/channels/chat.b", {"content": EVENT}),
+        ("POST", "/v1/channels/chat.b.c", {"content": EVENT}),
+        ("GET", "/v1/channels", {}),
+        ("GET", "/v1/channels?limit=1", {}),
+        ("GET", "/v1/channels?limit=2&after=chat.a", {}),
+        ("GET", "/v1/channels?match=chat.*.>", {}),
+    )
+    last = stored.json()["results"][1]
+    (found, *_) = every.json()["channels"]
+    assert found == {
+        "name": "chat.a",
+        "head": last["id"],
+        "time": last["time"],
+        "events": 2,
+        "subscribers": 0,
+        "members": 0,
+    }
+    assert [
+        ([channel["name"] for channel in page.json()["channels"]], page.json()["next"])
+        for page in (every, first, rest, below)
+    ] == [
+        (["chat.a", "chat.b", "chat.b.c"], None),
+        (["chat.a"], "chat.a"),
+        (["chat.b", "chat.b.c"], None),
+        (["chat.b.c"], None),
+    ]
+    assert every.json()["complete"] is True
+
+
+def test_a_list_of_channels_says_what_is_wrong_with_its_address() -> None:
+    pattern, limit, unknown = requests(
+        ("GET", "/v1/channels?match=iot..x", {}),
+        ("GET", "/v1/channels?limit=1001", {}),
+        ("GET", "/v1/channels?pattern=x", {}),
+    )
+    assert {pattern.status_code, limit.status_code, unknown.status_code} == {400}
+    assert "match is no pattern: expected a channel pattern" in pattern.json()["detail"]
+    assert "'iot..x'" in pattern.json()["detail"]
+    assert "1000" in limit.json()["detail"]
+    assert "'pattern' is unknown; expected match and after and limit" in unknown.json()["detail"]
+
+
 def test_unread_events_are_counted_exactly_up_to_the_bound() -> None:
     settings = Settings(limits=Limits(page=3))
     stored, two, three, all_, none = requests(

@@ -1,0 +1,64 @@
+"""common/channel_pattern.py: which patterns there are, and which names each covers."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventhub.auth.grants import Action, Grants
+from eventhub.common.channel_pattern import ChannelPattern, check_pattern
+
+TOKENS = st.sampled_from(["a", "b", "ab", "A", "-", "_", "0"])
+CHANNELS = st.lists(TOKENS, min_size=1, max_size=5).map(".".join)
+
+
+@st.composite
+def patterns(draw: st.DrawFn) -> str:
+    tokens = draw(st.lists(st.one_of(TOKENS, st.just("*")), max_size=4))
+    return ".".join([*tokens, *([">"] if not tokens or draw(st.booleans()) else [])])
+
+
+@given(patterns(), CHANNELS)
+def test_a_pattern_covers_what_a_grant_of_it_allows(text: str, channel: str) -> None:
+    pattern = ChannelPattern(text)
+    allowed = Grants({Action.SUBSCRIBE: [text]}).allow(Action.SUBSCRIBE, channel)
+    assert pattern.covers(channel) == allowed
+    assert channel.startswith(pattern.prefix) or not allowed
+
+
+@pytest.mark.parametrize(
+    ("pattern", "prefix"),
+    [
+        (">", ""),
+        ("*", ""),
+        ("iot.>", "iot."),
+        ("iot.*.t1", "iot."),
+        ("iot.a", "iot.a"),
+        ("*.a", ""),
+    ],
+)
+def test_every_name_that_fits_begins_with_the_prefix(pattern: str, prefix: str) -> None:
+    assert ChannelPattern(pattern).prefix == prefix
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["", ".", "a.", "a..b", ">.a", "a.>.b", "a>", "a*", "*a", "**", ">>", "a b", "a\n", "\na", "é",
+     "a/b", "a.*b", "x" * 201, ".*", "a|b"],
+)  # fmt: skip
+def test_what_is_no_pattern_is_refused(pattern: str) -> None:
+    with pytest.raises(ValueError, match="expected a channel pattern such as"):
+        check_pattern(pattern)
+    with pytest.raises(ValueError, match="received"):
+        ChannelPattern(pattern)
+
+
+@pytest.mark.parametrize("value", [None, 5, True, ["a"], {"a": 1}, b"a"])
+def test_what_is_no_text_is_no_pattern(value: object) -> None:
+    with pytest.raises(ValueError, match="received"):
+        check_pattern(value)
+
+
+def test_a_long_pattern_is_shown_cut() -> None:
+    with pytest.raises(ValueError, match="received") as refused:
+        check_pattern("!" * 10_000)
+    assert len(str(refused.value)) < 200
