@@ -132,7 +132,7 @@ def _nodes() -> tuple[Variant, ...]:
 def _stalled() -> tuple[Variant, ...]:
     load = Load(
         1000, publishers=4, rate=100, size=1024, seconds=9
-    )  # the stalled one is cut off five seconds after its buffer was full
+    )  # the stalled reader is cut off five seconds after its buffer was full
     stalled = replace(load, stalled=1)
     build_many = replace(load, subscribers=2000, stalled=1000)
     return (

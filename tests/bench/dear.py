@@ -137,7 +137,7 @@ def attack(port: int, kind: str) -> None:
 
     os.sched_setscheduler(
         0, os.SCHED_IDLE, os.sched_param(0)
-    )  # they share a core with the honest ones, whose delays shall be the server's
+    )  # they share a core with the honest clients, whose delays must come from the server
     recipes = ATTACKS.get(kind, [RECORDS])
     websocket = kind.endswith("messages")
     size = 4_000_000 if kind.startswith("arrays") else EVENT

@@ -83,7 +83,7 @@ def report(
         for word, middle in (
             ("median", statistics.median),
             ("best", min),
-        ):  # of rounds: what disturbs a machine makes none of them faster
+        ):  # of rounds: other load on the machine makes none of them faster
             calm, rough = (
                 middle([reading[name] for reading in readings]) for readings in (quiet, flooded)
             )
@@ -134,7 +134,7 @@ def attack(port: int, count: int) -> None:
     """What the strangers do, until they are killed."""
     os.sched_setscheduler(
         0, os.SCHED_IDLE, os.sched_param(0)
-    )  # they share a core with the honest ones, whose delays shall be the server's
+    )  # they share a core with the honest clients, whose delays must come from the server
     socks = []
     for number in range(count):
         socks.append(connect(port, number // SHARE))

@@ -111,7 +111,7 @@ def _or_dash(value: float, form: str) -> str:
 
 def _lost(reading: Reading) -> str:
     if not reading["accepted"] or not reading["subscribers"]:
-        return "-"  # nobody counted what was sent
+        return "-"  # the number of sent events is unknown
     return f"{reading['missing']:.0f}" + (
         f" (+{reading['surplus']:.0f} twice)" if reading["surplus"] else ""
     )

@@ -198,7 +198,7 @@ def test_libraries(lane_hub: EventHubServer, client: str) -> None:
     look(lane_hub, client, lambda path, kind: LIBRARIES[client](lane_hub, path, kind))
 
 
-# Programs of other languages: where they are not there, what was recorded of them is sent
+# Programs in other languages: where one is missing, its recorded bytes are sent
 
 OTHERS = {
     "node": (

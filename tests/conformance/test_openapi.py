@@ -111,7 +111,7 @@ def test_an_operation_answers_as_the_document_says(
     @given(case=cases, credential=CREDENTIALS, channel=st.none() | NAMES)
     def judge(case: Any, credential: str, channel: str | None) -> None:
         if channel is not None and "channel" in (case.path_parameters or {}):
-            case.path_parameters["channel"] = channel  # what is made up is never a declared type
+            case.path_parameters["channel"] = channel  # generated names are never a declared type
         if credential:
             case.headers["Authorization"] = credential
         check(case, server.url)

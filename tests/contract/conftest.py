@@ -106,7 +106,7 @@ async def nodes_on(count: int, open_broker: Callable[[Clock], Broker]) -> AsyncI
 @asynccontextmanager
 async def memory(count: int) -> AsyncIterator[list[Node]]:
     async with nodes_on(1, lambda clock: MemoryBroker(retention, clock)) as nodes:
-        yield nodes * count  # one process is all there is
+        yield nodes * count  # there is only one process
 
 
 @asynccontextmanager
@@ -115,7 +115,7 @@ async def sqlite(count: int) -> AsyncIterator[list[Node]]:
         async with nodes_on(
             1, lambda clock: SqliteBroker(Path(directory) / "events.db", retention, clock)
         ) as nodes:
-            yield nodes * count  # one process is all there may be
+            yield nodes * count  # there may be only one process
 
 
 def on_redis(url: Callable[[], str]) -> Backend:

@@ -568,7 +568,7 @@ def test_a_broadcast_reaches_every_node_in_order_and_its_sender_too(
     async def main() -> None:
         async with start_nodes(3) as (one, *others):
             if one in others:
-                return  # a broker of one process: there is nobody else
+                return  # a broker of one process: there is no other node
             messages = [b"%d" % number + b"\x00\xff" * 1000 for number in range(20)] + [
                 b"x" * 256 * 1024
             ]

@@ -158,7 +158,7 @@ def test_readers_get_a_gap_for_sqlite_rows_that_somebody_changed(damage: str) ->
                             f"UPDATE events SET {damage} WHERE offset = ?", [position.offset]
                         )
                 connection.close()
-                if damage == "data = 5":  # is JSON: nobody can tell
+                if damage == "data = 5":  # is JSON, so the damage cannot be seen
                     piece = await node.broker.history("many.bad", Earliest(), 10)
                     assert [event.data for event in piece.events] == [b"1", b"5", b"5", b"2"]
                 else:

@@ -159,7 +159,7 @@ def prove_releases(server: ApiServer, directory: Path, helm: Path) -> int:
         )
         server.delete(claims)
     call(helm, file, "install", RELEASE, str(CHART), values=ALL["memory"])
-    for name in (*CI, "memory"):  # a strategy of the one must not stay with the other
+    for name in (*CI, "memory"):  # no part of one strategy may stay in the other
         call(helm, file, "upgrade", RELEASE, str(CHART), values=ALL[name])
     call(helm, file, "uninstall", RELEASE)
     server.delete(claims)

@@ -108,7 +108,7 @@ class ApiServer:
     def delete(self, path: str) -> None:
         """All objects at a path."""
         self._client.delete(path, params={"propagationPolicy": "Background"}).raise_for_status()
-        for name in self.names(path):  # a claim waits for a controller that is not here
+        for name in self.names(path):  # a claim would wait for a controller, and there is none
             self._client.patch(
                 f"{path}/{name}",
                 content='{"metadata":{"finalizers":null}}',
@@ -198,7 +198,7 @@ class ApiServer:
                 "etcd-servers": store,
                 "bind-address": "127.0.0.1",
                 "secure-port": self.url.rpartition(":")[2],
-                "endpoint-reconciler-type": "none",  # which would not have an address of loopback
+                "endpoint-reconciler-type": "none",  # it would not accept an address of loopback
                 "cert-dir": self._directory / "certificates",
                 "service-account-issuer": "https://kubernetes.default.svc",
                 "service-account-key-file": key,

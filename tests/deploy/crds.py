@@ -33,7 +33,7 @@ def schema(definition: dict[str, Any]) -> dict[str, Any]:
     whole: dict[str, Any] = _strict(versions["v1"]["schema"]["openAPIV3Schema"])
     whole["properties"]["metadata"] = {
         "type": "object"
-    }  # which every object has; of no interest here
+    }  # every object has these; they do not matter here
     return whole
 
 

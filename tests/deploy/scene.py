@@ -147,7 +147,7 @@ class Scene:
         self.redis.send_signal(signal.SIGSTOP)
         with ThreadPoolExecutor() as pool:
             waiting = [pool.submit(self._publish, self.one, "late.x", "1") for _ in range(4)]
-            time.sleep(1.5)  # longer than people wait
+            time.sleep(1.5)  # longer than a user waits
             self.redis.send_signal(signal.SIGCONT)
             for publish in waiting:
                 publish.result()
@@ -220,13 +220,13 @@ class Scene:
 
     def _crowd(self) -> None:
         """Open as many silent connections as the node accepts; further ones are refused."""
-        for _ in range(CONNECTIONS - 3):  # the scrape's and the load's are connections, too
+        for _ in range(CONNECTIONS - 3):  # the scrape and the load use connections, too
             self._stack.enter_context(upgrade(self.alone.port, "?channel=strict.y"))
         in_vain = 0
         while in_vain < 12:
             if http.get(f"{self.alone.url}/readyz").status_code == 503:
                 in_vain += 1
-            else:  # there was a place
+            else:  # one was accepted
                 self._stack.enter_context(raw(self.alone.port))
 
     def _workers(self) -> list[int]:

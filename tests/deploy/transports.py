@@ -16,7 +16,7 @@ def assert_all_receive_at_once(front_url: str, ws_url: str) -> None:
         client.subscribe("chat.all")
         next(block for block in blocks if block.name == "subscribed")
         next(message for message in messages if message["type"] == "subscribed")
-        for _ in range(3):  # each is there before the next is published
+        for _ in range(3):  # each has arrived before the next is published
             assert http.post(url, json=MESSAGE).status_code == 201
             assert client.until("event")["data"] == MESSAGE
             assert next(block for block in blocks if block.name == "message").message is not None

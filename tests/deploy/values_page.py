@@ -48,7 +48,7 @@ def documented() -> Iterator[Value]:
             yield Value(tuple(path), _at(defaults, path), " ".join(comment))
             comment = []
         else:
-            comment = []  # a comment with an empty line after it describes no single value
+            comment = []  # a comment followed by an empty line describes no single value
 
 
 def values_page() -> str:

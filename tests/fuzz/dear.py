@@ -567,7 +567,7 @@ def harmless_seconds(entrance: str, size: int, frames: int, rounds: int) -> floa
         return max(beside, seconds(REQUESTS[entrance], RECORD_BODY.made(size), rounds))
     harmless, records = ITEMIZED.get(entrance, (message, RECORDS))
     beside = seconds(harmless, records.made(size), rounds)
-    if entrance == "commands":  # paid for by its frames, as long as they are small
+    if entrance == "commands":  # small messages are charged by their number of frames
         beside = max(beside, seconds(commands, PING * frames, rounds))
     return beside
 

@@ -123,5 +123,5 @@ def parsed(stream: bytes) -> Iterable[Frame]:
             next(Frame.parse(read_exact, mask=True))
         except StopIteration as done:
             yield done.value
-        except Exception:  # where it stops does not matter: ours must have stopped as well
+        except Exception:  # it does not matter where it stops: ours must have stopped as well
             return

@@ -145,7 +145,7 @@ def churn(port: int, seconds: float) -> None:
         )
         begin = time.monotonic()
         while time.monotonic() < begin + seconds:
-            sock.sendall(pair * 20)  # which waits when the server reads later
+            sock.sendall(pair * 20)  # it waits while the server throttles it
         sock.shutdown(socket.SHUT_RDWR)
         reading.join()
 

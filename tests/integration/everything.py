@@ -148,6 +148,6 @@ async def everything(world: World) -> None:
 async def _again(world: World, do: Callable[[World], Awaitable[None]]) -> None:
     while True:
         with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
-            async with asyncio.timeout(1):  # what a fault has cost it is never answered
+            async with asyncio.timeout(1):  # a command that a fault disturbed is never answered
                 await do(world)
         await asyncio.sleep(PAUSE_SECONDS)

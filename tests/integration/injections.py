@@ -234,7 +234,7 @@ async def world(limits: dict[str, float], heartbeat: float) -> AsyncIterator[Wor
                 open_here: set[Any] = state.connections
                 while (
                     open_here
-                ):  # a loop that ends with open transports tells so, in some later test
+                ):  # a loop that ends with open transports warns of it in a later test
                     for each in list(open_here):
                         each.transport.abort() if isinstance(each, HttpProtocol) else each.abort()
                     await asyncio.sleep(0)

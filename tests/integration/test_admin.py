@@ -135,7 +135,7 @@ def command(
     return told
 
 
-# What no node wrote
+# Messages that no node wrote
 
 
 def test_forged_messages_end_no_node_and_fail_no_request(
@@ -167,7 +167,7 @@ def test_forged_messages_end_no_node_and_fail_no_request(
         assert connections(node)["complete"]
         assert node.log.read_text().count("unreadable_broadcast") == len(forged)
     with connect(nodes[0], token("z")):
-        pass  # nobody is shut out
+        pass  # nobody is blocked
 
 
 # Connections
@@ -343,7 +343,7 @@ def test_a_block_request_that_makes_no_sense_is_refused(
     assert command(nodes[0], "blocks", 400, **fields)["code"] == "invalid_request"
 
 
-# Shutting out
+# Blocks
 
 
 def ended(client: WsClient) -> tuple[int, str]:
@@ -462,7 +462,7 @@ def test_each_principal_has_its_own_limit_of_connections(
     assert refusals(nodes[0], "connections_per_principal") == before + 2
 
 
-# Requests that take long: who sends them is looked at when they are complete
+# Long requests: their credential is checked again when they are complete
 
 
 def head(
@@ -601,7 +601,7 @@ def test_the_publish_rate_of_a_principal_is_counted_over_all_nodes(
         before, seconds = seconds, time.monotonic() - begin
         busy += min(
             0.2, seconds - before
-        )  # in a round that takes longer, for want of a core, fewer are asked for than allowed
+        )  # a round may take longer on a busy machine: then it asks for fewer events than allowed
     allowed = statuses.count(201)
     assert set(statuses) == {201, 429}
     assert allowed <= 10 * (seconds + 1) + 10 + 2, "one burst at each node, once"

@@ -177,7 +177,7 @@ def test_a_small_body_may_arrive_after_the_answer_and_the_connection_is_kept(sta
             sock.sendall(b"POST" + UNREAD + b"Content-Length: 3\r\n\r\n")
             assert answer(sock)[:12] == b"HTTP/1.1 405"
             sock.sendall(b"abc")
-        time.sleep(1.5)  # longer than the rest of a body may take: it has come
+        time.sleep(1.5)  # longer than the rest of a body may take: it has arrived
         sock.sendall(b"GET" + UNREAD + b"\r\n")
         assert answer(sock)[:12] == b"HTTP/1.1 200"
 
@@ -360,7 +360,7 @@ def test_watchers_with_full_buffers_disturb_nobody_and_get_the_members_once_they
             }
             sock.sendall(masked(json.dumps(command).encode()))
         wait(lambda: len(members(hub)) == 190)
-        for sock in socks:  # which take nothing of what they ask for
+        for sock in socks:  # they read nothing of their answers
             sock.sendall(masked(b'{"type":"subscribe","channel":"logs.long","since":"earliest"}'))
         wait(lambda: metric(hub.url, "eventhub_buffered_bytes") > 190 * 2 * 65536)
         before = metric(hub.url, "eventhub_buffered_bytes")
@@ -380,7 +380,7 @@ def test_watchers_with_full_buffers_disturb_nobody_and_get_the_members_once_they
             )
             told = iter(
                 lambda: json.loads(frame(socks[0])[1]), None
-            )  # a list, and some from when they came
+            )  # some get a list, some the changes since they began
             assert any(message.get("members") == [{"id": "m0"}, {"id": "ana"}] for message in told)
 
 
@@ -456,7 +456,7 @@ def test_a_flood_of_frames_is_taken_at_its_pace(start: Start, data: bytes) -> No
                 "the honest one is served meanwhile; `make flood` measures how soon"
             )
             flood(socks, data, 0.5)
-        # their share of the loop may be less than their pace: what they sent waits
+        # their share of the loop may be smaller than their pace: then their messages wait
         while metric(hub.url, 'eventhub_refused_total{limit="commands"}') < len(socks):
             assert time.monotonic() < deadline, "each of them is made to wait"
 

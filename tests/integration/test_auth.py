@@ -667,7 +667,7 @@ def test_a_key_that_the_issuer_adds_is_found_and_one_that_it_removes_is_refused(
         assert http.post(url, headers=bearer(theirs(1)), json=MESSAGE).status_code == 201
         issuer.keys[:] = [jwk("RS256", "2", 2)]
         with in_header(server, theirs(1)) as client:
-            # it is asked once in ten seconds at most, so strangers cannot have it asked more often
+            # at most one fetch in ten seconds, whatever strangers send
             while True:
                 client.send(type="auth", token=theirs(2))
                 if client.receive()["type"] == "authenticated":
@@ -678,7 +678,7 @@ def test_a_key_that_the_issuer_adds_is_found_and_one_that_it_removes_is_refused(
         assert code(http.post(url, headers=bearer(theirs(1)), json=MESSAGE)) == (
             503,
             "keys_unavailable",
-        )  # until it may be asked again
+        )  # until the next fetch is allowed
 
 
 def test_clients_that_name_unknown_keys_and_leave_disturb_nobody(start: Start) -> None:

@@ -101,7 +101,7 @@ def test_compressed_messages_are_charged_by_their_unpacked_size(start: Start) ->
             head += sock.recv(1)
         assert b"permessage-deflate" in head
         frame(sock)
-        # as frames all could come at once; by their bytes, unpacked, they are a hundred and sixty
+        # by their number, all could come at once; by their unpacked bytes, they count as 160
         sock.sendall(bomb * 40)
         deadline = time.monotonic() + SECONDS
         while metric(hub.url, 'eventhub_refused_total{limit="commands"}') < 1:

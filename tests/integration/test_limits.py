@@ -63,7 +63,7 @@ def test_a_full_node_is_alive_and_can_be_scraped_but_is_not_ready(start: Start) 
     hub = start("limits: {connections: 3}")
     with ExitStack() as stack:
         inside = [stack.enter_context(upgrade(hub.port)) for _ in range(3)]
-        for _ in range(2 * HEALTH_PROBES):  # whoever was answered, or turned away, holds nothing
+        for _ in range(2 * HEALTH_PROBES):  # answered and refused clients hold no place
             assert [
                 http.get(hub.url + path).status_code
                 for path in ("/livez", "/readyz", "/metrics?x=1")
@@ -104,7 +104,7 @@ def test_health_probes_of_a_full_node_must_ask_soon_and_silent_ones_are_replaced
         took, deadline = HEALTH_PROBE_SECONDS, time.monotonic() + 4 * SECONDS
         while (
             took >= HEALTH_PROBE_SECONDS
-        ):  # nor does it wait for their time to be up: a busy machine may need another look at that
+        ):  # it need not wait for their time to be up; on a busy machine, look again
             assert time.monotonic() < deadline
             silent = [stack.enter_context(raw(hub.port)) for _ in range(HEALTH_PROBES + 1)]
             assert refused(everything(silent[0])) == (b"503", "node_full", True), "the oldest"
@@ -125,7 +125,7 @@ def test_a_scraper_of_a_full_node_that_does_not_read_loses_its_place(
             stack.enter_context(upgrade(hub.port))
         files = metric(hub.url, "process_open_fds")
         took, deadline = UNREAD_SECONDS, time.monotonic() + 4 * SECONDS
-        # it has their places before their time is up: a busy machine may need another look
+        # it gets a place before their time is up; on a busy machine, look again
         while took >= UNREAD_SECONDS:
             assert time.monotonic() < deadline
             unread = [
@@ -386,7 +386,7 @@ def test_each_limit_counts_what_it_refuses(start: Start) -> None:
     hub = start(TIGHT)
     channel = f"{hub.url}/v1/channels/any.a"
     assert http.post(channel, content='"' + "x" * 400 + '"').status_code == 413
-    # An array: a single event is refused for whichever limit is looked at first.
+    # An array, because a single event is refused for the limit that is checked first.
     assert http.post(channel, content='["' + "x" * 4000 + '"]').status_code == 413
     assert http.post(channel, content="[1,2,3,4]").status_code == 413
     assert http.post(channel, content="{}".join(["[" * 9, "]" * 9])).status_code in (400, 422)

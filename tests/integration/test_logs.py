@@ -29,7 +29,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-# What belongs together
+# Lines that belong together
 
 
 @pytest.fixture(scope="module")
@@ -257,7 +257,7 @@ def test_only_operators_see_and_change_the_log_level_and_only_to_a_level_that_ex
     assert levels(hub) == ["info"]
 
 
-# What is never there
+# What is never logged
 
 PAYLOAD, TOKEN_SECRET, QUERY, KEY = (
     "MARKpayload",

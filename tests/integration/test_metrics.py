@@ -222,7 +222,7 @@ def test_a_blocked_event_loop_shows_in_the_delay_metric(start: Start) -> None:
     assert hub.process is not None
     late = 'eventhub_loop_delay_seconds_bucket{le="0.25"}'
     os.kill(hub.process.pid, signal.SIGSTOP)
-    time.sleep(0.6)  # which the process feels as being kept from what is due
+    time.sleep(0.6)  # the process is late with whatever is due
     os.kill(hub.process.pid, signal.SIGCONT)
     hub.eventually(
         "a delay of more than a quarter of a second",

@@ -86,7 +86,7 @@ def test_waiting_calls_fail_at_once_when_the_client_library_stops_reading() -> N
 
     async def scenario(link: NatsLink) -> None:
         await link.listen(subject, ignore)
-        # which is behind the subscription: the library's ping overtakes what is not flushed
+        # it is sent after the subscription, while the library's ping overtakes unflushed commands
         await link.request("INFO")
         link._replies.expect("t", answers.append)
         await asyncio.to_thread(send, server.port, b"PUB %s \xff 0\r\n" % subject.encode())

@@ -302,7 +302,7 @@ def test_a_head_over_the_limit_is_refused_however_it_arrives(start: Start) -> No
     ):
         with raw(hub.port) as sock:
             sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + rest)
-            # It may have come in one read, of which the end is not known: the next read decides.
+            # It may have come in one read that showed no end: the next read decides.
             readable = eventually("an answer", partial(answers_to, sock, more))
             assert readable.startswith(b"HTTP/1.1 431 ")
     assert http.get(f"{hub.url}/livez", headers={"a": "x" * 20_000}).status_code == 200

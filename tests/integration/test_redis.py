@@ -203,7 +203,7 @@ def test_a_stopped_broker_is_noticed_within_seconds(own_server: RedisServer) -> 
 
 def test_a_server_that_is_no_longer_a_master_is_noticed(own_server: RedisServer) -> None:
     async def fault(running: list[RedisNode], books: Books) -> None:
-        own_server.call("REPLICAOF", "127.0.0.1", 1)  # nobody there: it keeps its data
+        own_server.call("REPLICAOF", "127.0.0.1", 1)  # without replicas it keeps its data
         async with asyncio.timeout(NOTICED_SECONDS):
             for node in running:
                 await node.becomes(ready=False)
@@ -623,7 +623,7 @@ def test_readers_follow_a_hash_slot_that_moves(tmp_path: Path) -> None:
         while keys := source.call("CLUSTER", "GETKEYSINSLOT", slot, 10):
             source.call("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.2)  # the load goes on meanwhile, where it is sent to
+        await asyncio.sleep(0.2)  # the load goes on meanwhile, at the node it is redirected to
         for node in (target, source):
             node.call("CLUSTER", "SETSLOT", slot, "NODE", names[1])
 

@@ -219,7 +219,7 @@ def test_a_draining_node_is_not_ready_and_answers_single_requests(
             assert (stored.status_code, stored.headers["connection"]) == (201, "close"), (
                 "whoever keeps connections shall go elsewhere"
             )
-            for client in (kept, http):  # on new connections: kept's was closed
+            for client in (kept, http):  # on new connections, because the idle one was closed
                 ready = client.get(f"{hub.url}/readyz")
                 assert (
                     ready.status_code,

@@ -136,7 +136,7 @@ def test_a_peer_that_reads_nothing_is_disconnected_in_bounded_time(start: Start,
         WEBSOCKET.format(path.removeprefix("/v1/ws"), "") if "/ws" in path else get(hub.port, path)
     )
     channel = "newest.a" if "newest" in path else "lossy.a"
-    # begun before: a ping that is taken, as nothing is in its way yet, would have to be answered
+    # begun before, because a ping that arrives before other data would have to be answered
     load = repeated(
         lambda: http.post(f"{hub.url}/v1/channels/{channel}", content=BATCH).raise_for_status(),
         pause=0.2,

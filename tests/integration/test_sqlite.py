@@ -204,7 +204,7 @@ def test_a_deleted_database_is_another_log(disk: Disk) -> None:
     disk.session(resume)
 
 
-# Files that will not do
+# Files that cannot be used
 
 
 def test_a_second_process_is_refused_until_the_first_has_ended(

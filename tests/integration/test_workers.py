@@ -227,7 +227,7 @@ def test_a_worker_that_hangs_is_replaced_and_waiting_connections_are_served(
     assert pids(hub)[0] == before[0]
     assert hub.process is not None
     everybody = [hub.process.pid, *pids(hub).values()]
-    for number in (signal.SIGSTOP, signal.SIGCONT):  # Ctrl-Z, and on with it: nobody hangs
+    for number in (signal.SIGSTOP, signal.SIGCONT):  # Ctrl-Z and fg: no worker counts as hung
         for pid in everybody:
             os.kill(pid, number)
         if number is signal.SIGSTOP:
@@ -257,7 +257,7 @@ def test_a_signal_drains_all_workers(own_hub: EventHubServer, number: signal.Sig
         assert hub.process is not None
         for pid in pids(
             hub
-            # as from a terminal, or systemd: to all, and not a second time when the supervisor
+            # as a terminal or systemd sends it: to all processes, and not again when the supervisor
             # passes it on
         ).values():
             os.kill(pid, number)
@@ -287,7 +287,7 @@ def test_a_draining_node_accepts_no_streams_and_a_second_signal_ends_it_at_once(
         while json.loads(frame(stays)[1])["type"] != "goodbye":
             pass
         eventually(lambda: len(lines(hub, "draining")) == WORKERS)
-        # Those without clients have ended: until then they may hold a connection that nobody takes.
+        # Workers without clients have ended; before, one may hold a connection that none accepts.
         eventually(lambda: sum(map(is_alive, pids(hub).values())) == 1)
         assert (
             http.get(f"{hub.url}/readyz").status_code
@@ -402,7 +402,7 @@ def test_workers_busy_with_expensive_arrays_answer_others_and_do_not_count_as_hu
     start: Start,
 ) -> None:
     hub = start("workers: 2", lane="workers")
-    eventually(lambda: len(pids(hub)) == 2)  # one of them answers before the other has begun
+    eventually(lambda: len(pids(hub)) == 2)  # one answers before the other has begun
     began = pids(hub)
     item = b"[" + b"[]," * 21_000 + b"1],"
     body = b"[" + item * 40 + b"1]"
