@@ -117,6 +117,28 @@ def test_after_a_clock_jump_only_events_beyond_their_age_are_gone(server: RedisS
     assert under_load(server.url, fault) == [[], []]
 
 
+def test_an_event_that_a_node_missed_arrives_although_no_other_follows(
+    server: RedisServer,
+) -> None:
+    async def main() -> None:
+        async with (
+            Proxy(server.port) as proxy,
+            nodes(f"redis://127.0.0.1:{proxy.port}", server.url) as (away, present),
+        ):
+            reader = await away.read()
+            await present.publish("before")
+            await until(lambda: reader.has("before"))
+            proxy.stall()
+            proxy.cut()
+            await away.becomes(ready=False)
+            await present.publish("missed")
+            proxy.heal()
+            await until(lambda: reader.has("missed"))
+            assert reader.reasons() == []
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize("what", ["cut", "half_close"])
 def test_connections_that_break_are_made_again(server: RedisServer, what: str) -> None:
     async def main() -> None:

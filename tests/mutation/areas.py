@@ -78,7 +78,7 @@ AREAS = {
     "metrics": Area(("observability",), ("unit/observability",)),
     "process": Area(
         ("server/process", "server/*.py"),
-        ("unit/server/process", "unit/server/test_startup_checks.py"),
+        ("unit/server/process", "unit/server/test_*.py"),
     ),
 }
 

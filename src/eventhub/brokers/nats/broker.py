@@ -89,7 +89,7 @@ class NatsBroker:
             batch.fail(error)
         finally:
             self._waiting_bytes -= size
-        return batch.answers
+        return batch.answers()
 
     async def history(
         self, channel: str, since: Position | Earliest | Last | Age, limit: int

@@ -125,15 +125,19 @@ class PublishBatch:
         await self._name_conflicts(session)
 
     def fail(self, error: BrokerUnavailable) -> None:
-        """Give `error` to the events without a result; raise it when no event has one."""
-        if all(result is None for result in self.results):
-            raise error
+        """Give `error` to the events without a result."""
         self.results = [result or error for result in self.results]
 
-    @property
     def answers(self) -> list[Receipt | EventHubError]:
-        """One per event, when all is done."""
-        return [result for result in self.results if result is not None]
+        """One per event, when all is done.
+
+        Raises BrokerUnavailable if that is the result of every event.
+        """
+        results = [result for result in self.results if result is not None]
+        unavailable = [result for result in results if isinstance(result, BrokerUnavailable)]
+        if unavailable and len(unavailable) == len(results):
+            raise unavailable[0]
+        return results
 
     async def _claim_keys(self, session: NatsSession) -> None:
         keyed = [

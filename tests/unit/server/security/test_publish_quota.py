@@ -269,3 +269,24 @@ async def test_an_outage_of_the_broker_does_not_end_the_telling(
     telling.cancel()
     await asyncio.gather(telling, return_exceptions=True)
     assert telling.cancelled()
+
+
+@in_loop
+async def test_the_telling_ends_although_a_message_is_being_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rates_module, "TELL_SECONDS", 0)
+    network = Network(2, 10)
+    sending = asyncio.Event()
+
+    async def broadcast(topic: bytes, body: bytes) -> None:
+        sending.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(network, "broadcast", broadcast)
+    network.charge_for().pay(1)
+    telling = asyncio.create_task(network.rates[0].run())
+    await sending.wait()
+    telling.cancel()
+    await in_turns("its end", telling.done)
+    assert telling.cancelled()
