@@ -2,7 +2,6 @@
 configuration lists it.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from playwright.sync_api import Error as PlaywrightError
 
 from tests.browser.elsewhere import Elsewhere
 from tests.conftest import Start
-from tests.harness.clients import SECONDS, WsClient, http
+from tests.harness.clients import WsClient, http
 from tests.harness.eventhub import EventHubServer
 from tests.harness.ports import free_port
 
@@ -264,17 +263,20 @@ def test_no_page_makes_its_visitor_a_member(
             url = f"http://{host}:{server.port}/v1/channels/{rooms[way]}/sse?member=eve"
             with suppress(PlaywrightError):  # the page was left
                 page.evaluate(f"(url) => {{ {HELPERS} {script} }}", url)
-        statuses: dict[str, set[int]] = {}
-        deadline = time.monotonic() + SECONDS
-        while not ARRIVE[host] <= statuses.keys() and time.monotonic() < deadline:
-            time.sleep(0.1)  # between two looks into the log
+
+        def logged() -> dict[str, set[int]]:
             lines = server.lines("request")
-            statuses = {
+            found = {
                 way: {line["status"] for line in lines if f"/{room}/" in line["path"]}
                 for way, room in rooms.items()
             }
-            statuses = {way: found for way, found in statuses.items() if found}
-        assert ARRIVE[host] <= statuses.keys(), "or nothing was shown"
+            return {way: statuses for way, statuses in found.items() if statuses}
+
+        statuses = server.eventually(
+            f"requests by {ARRIVE[host]}, or nothing was shown",
+            logged,
+            lambda seen: ARRIVE[host] <= seen.keys(),
+        )
         assert {way: found for way, found in statuses.items() if not found <= {403, 421}} == {}
         for room in rooms.values():
             watcher.send(type="unsubscribe", channel=room)

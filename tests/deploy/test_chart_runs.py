@@ -2,15 +2,16 @@
 commands of the notes.
 """
 
+import operator
 import os
 import re
 import shutil
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -24,6 +25,7 @@ from tests.deploy.pod import KEY, Container, Secrets, cluster_secrets, first, re
 from tests.deploy.switches import ALL
 from tests.harness.clients import SECONDS, http
 from tests.harness.eventhub import EventHubServer
+from tests.harness.eventually import eventually
 from tests.harness.ports import free_port
 from tests.harness.redis_servers import RedisServer
 
@@ -180,10 +182,8 @@ def test_pods_hold_new_clients_while_the_broker_is_away_and_serve_them_when_it_i
         return {kind: http.get(f"{base}{path}").status_code for kind, path in paths.items()}
 
     def until(base: str, startup: int) -> None:
-        deadline = time.monotonic() + 30
-        while (told := probes(base)) != {"startup": startup, "liveness": 200, "readiness": 200}:
-            assert time.monotonic() < deadline, told
-            time.sleep(0.05)  # between looks at another process
+        expected = {"startup": startup, "liveness": 200, "readiness": 200}
+        eventually("its probes", partial(probes, base), partial(operator.eq, expected))
 
     (tmp_path / "hub").mkdir()
     with RedisServer(tmp_path / "redis") as redis:

@@ -8,8 +8,8 @@ and believe gaps and nothing else.
 import asyncio
 import itertools
 import json
+import operator
 import random
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +18,8 @@ from typing import Any, Protocol
 import httpx
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
+
+from tests.harness.eventually import async_eventually
 
 SETTLE_SECONDS = 40
 """Longest time after the last fault until every reader has everything."""
@@ -188,10 +190,11 @@ class Trial:
     async def more(self, count: int) -> None:
         """Until so many more events have been acknowledged: the load goes on."""
         target = len(self.acknowledged()) + count
-        await until(
-            lambda: len(self.acknowledged()) >= target,
-            SETTLE_SECONDS,
-            "nothing is acknowledged any more",
+        await async_eventually(
+            f"{count} more to be acknowledged",
+            lambda: len(self.acknowledged()),
+            lambda seen: seen >= target,
+            seconds=SETTLE_SECONDS,
         )
 
     def missing(self) -> list[tuple[int, str, str]]:
@@ -244,14 +247,6 @@ def covers(gap: dict[str, Any], position: str) -> bool:
     )
 
 
-async def until(condition: Any, seconds: float, complaint: str) -> None:
-    """Of clients and servers in other processes, which have nothing to wait on."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, complaint
-        await asyncio.sleep(0.02)
-
-
 @asynccontextmanager
 async def trial(
     nodes: Sequence[Entrance],
@@ -280,7 +275,9 @@ async def trial(
             try:
                 await asyncio.wait_for(asyncio.gather(*publishing), SETTLE_SECONDS)
                 with suppress(AssertionError):  # the books say which
-                    await until(lambda: not running.missing(), SETTLE_SECONDS, "")
+                    await async_eventually(
+                        "all to arrive", running.missing, operator.not_, seconds=SETTLE_SECONDS
+                    )
             finally:
                 for task in reading + publishing:
                     task.cancel()

@@ -27,6 +27,7 @@ from eventhub.events.event import Earliest, NewEvent, Position, Receipt, parse_s
 from eventhub.events.schema import AnySchema
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
+from tests.harness.eventually import async_eventually
 
 CLEAN = {"lost": 0, "duplicate": 0, "disorder": 0, "misplaced": 0, "undelivered": 0, "untold": 0}
 """What `Books.faults` should find."""
@@ -110,7 +111,11 @@ class Node:
             self.hub.subscribe(Subscriber(reader.channel, Earliest(), reader, _starts(reader)))
 
     async def becomes(self, *, ready: bool) -> None:
-        await until(lambda: (self.broker.unready() is None) is ready)
+        await async_eventually(
+            f"ready: {ready}",
+            self.broker.unready,
+            lambda reason: (reason is None) is ready,
+        )
 
     async def log(self, channel: str) -> list[Place]:
         """All retained events."""
@@ -162,7 +167,7 @@ class Books:
     async def more(self, count: int = 50) -> None:
         """Wait until so many more are acknowledged."""
         aim = self._count() + count
-        await until(lambda: self._count() >= aim)
+        await async_eventually(f"{aim} events", self._count, lambda seen: seen >= aim)
 
     def _count(self) -> int:
         return sum(map(len, self.acknowledged.values()))
@@ -205,7 +210,9 @@ class Books:
         for channel in nodes[0].readers:
             last = await self.insist(nodes[0], channel)
             for node in nodes:
-                await until(partial(node.readers[channel].has, last))
+                await async_eventually(
+                    f"{last} on {channel}", partial(node.readers[channel].has, last)
+                )
             self.logs[channel] = await nodes[0].log(channel)
 
     def gone(self, channel: str) -> set[Position]:
@@ -249,12 +256,6 @@ def position(text: str) -> Position:
     found = parse_since(text)
     assert isinstance(found, Position)
     return found
-
-
-async def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  (whatever it is, it has no event)
-            await asyncio.sleep(0.01)
 
 
 async def on_nodes(nodes: list[Node], scenario: Callable[[], Awaitable[None]]) -> None:

@@ -18,7 +18,8 @@ from statistics import median
 from eventhub.server.security.connection_limits import raise_descriptors
 from tests.harness.clients import busiest
 from tests.harness.eventhub import EventHubServer
-from tests.harness.nodes import Publisher, until
+from tests.harness.eventually import async_eventually
+from tests.harness.nodes import Publisher
 from tests.integration.crowd import Crowd
 from tests.integration.rolling import SETTLE_SECONDS, Plan, Roll, _judge
 
@@ -126,20 +127,22 @@ async def _restart(node: EventHubServer, clients: int) -> Restart:
     publishers = [Publisher([node], channels, f"p{number}", 0.05) for number in range(2)]
     async with asyncio.TaskGroup() as tasks:
         publishing = [tasks.create_task(publisher.run()) for publisher in publishers]
-        await until(
-            lambda: all(len(publisher.acknowledged) > 5 for publisher in publishers),
-            SETTLE_SECONDS,
-            "no publisher got on",
+        await async_eventually(
+            "publishers to get on",
+            lambda: min(len(publisher.acknowledged) for publisher in publishers),
+            lambda seen: seen > 5,
+            seconds=SETTLE_SECONDS,
         )
         result.begun = time.monotonic()
         assert await asyncio.to_thread(node.stop) == 0
         result.ended = time.monotonic()
         await asyncio.to_thread(node.start)
         result.ready = time.monotonic()
-        await until(
-            lambda: crowd.connected == len(crowd.clients),
-            SETTLE_SECONDS,
-            "not all clients came back",
+        await async_eventually(
+            "all clients to come back",
+            lambda: crowd.connected,
+            lambda seen: seen == len(crowd.clients),
+            seconds=SETTLE_SECONDS,
         )
         for publisher in publishers:
             publisher.stopping = True

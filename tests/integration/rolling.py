@@ -22,8 +22,9 @@ from eventhub.server.process.loop_lag import measure_loop_lag
 from eventhub.server.security.connection_limits import raise_descriptors
 from tests.harness.clients import busiest, metric
 from tests.harness.eventhub import EventHubServer
+from tests.harness.eventually import async_eventually
 from tests.harness.haproxy import HAProxy
-from tests.harness.nodes import Publisher, until
+from tests.harness.nodes import Publisher
 from tests.harness.redis_servers import RedisServer
 from tests.integration.crowd import Crowd
 from tests.integration.drawing import drawing
@@ -244,9 +245,14 @@ async def _restart(name: str, node: EventHubServer, balancer: HAProxy, crowd: Cr
     restart.ended = time.monotonic()
     await asyncio.to_thread(node.start)
     restart.ready = time.monotonic()
-    await until(lambda: balancer.is_up(name), SETTLE_SECONDS, f"{name} is not used again")
-    await until(
-        lambda: crowd.connected == len(crowd.clients), SETTLE_SECONDS, "not all clients came back"
+    await async_eventually(
+        f"{name} to be used again", lambda: balancer.is_up(name), seconds=SETTLE_SECONDS
+    )
+    await async_eventually(
+        "all clients to come back",
+        lambda: crowd.connected,
+        lambda seen: seen == len(crowd.clients),
+        seconds=SETTLE_SECONDS,
     )
     restart.goodbyes = crowd.goodbyes[told:]
     return restart
@@ -272,12 +278,12 @@ async def _judge(crowd: Crowd, publishers: list[Publisher], url: str, result: Ro
         for channel in {client.channel for client in crowd.clients}
     }
     with suppress(AssertionError):  # the figures say what is missing
-        await until(
+        await async_eventually(
+            "each client to have the last event",
             lambda: all(
                 client.offsets[-1:] == list(logs[client.channel])[-1:] for client in crowd.clients
             ),
-            SETTLE_SECONDS,
-            "",
+            seconds=SETTLE_SECONDS,
         )
     for channel, log in logs.items():
         result.stored_twice += len(log) - len(set(log.values()))

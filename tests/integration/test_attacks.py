@@ -28,6 +28,7 @@ from tests.harness.clients import (
     masked,
     metric,
     raw,
+    read_until,
     upgrade,
 )
 from tests.harness.eventhub import EventHubServer
@@ -184,10 +185,7 @@ def test_a_small_body_may_arrive_after_the_answer_and_the_connection_is_kept(sta
 
 def answer(sock: socket.socket) -> bytes:
     """The next message, a JSON object."""
-    got = b""
-    while not got.endswith(b"}"):
-        got += exactly(sock, 1)
-    return got
+    return read_until(sock, b"}")
 
 
 KNOWN = {name: f"ehk_{name}" + "0" * 40 for name in ("foe", "friend", "root")}
@@ -219,12 +217,16 @@ def test_unfinished_bodies_count_among_the_connections_of_their_principal(start:
         beginning = b"[" + b"1" * 4_000_000
         for sock in held:
             sock.sendall(authorized("foe", 4_000_002) + beginning)
-        while metric(hub.url, 'eventhub_refused_total{limit="connections_per_principal"}') == 0:
+
+        def one_more() -> bool:
             with raw(hub.port, source=FOE) as sock:
                 sock.sendall(authorized("foe", 4_000_002) + beginning[:100])
                 sock.settimeout(0.2)
                 with suppress(TimeoutError):  # until all twenty are read
-                    assert b"too_many_connections" in answer(sock)
+                    return b"too_many_connections" in answer(sock)
+            return False
+
+        hub.eventually("one body too many to be refused", one_more)
         for name in ("foe", "friend"):
             with raw(hub.port) as sock:
                 sock.sendall(authorized(name, 1) + b"1")
@@ -240,8 +242,7 @@ def test_unfinished_bodies_count_among_the_connections_of_their_principal(start:
             )
         for sock in held:
             sock.close()
-        while metric(hub.url, "eventhub_connections") > 1:
-            time.sleep(0.02)  # between looks at another process
+        hub.shows("eventhub_connections", 1)
 
 
 def test_an_operator_s_body_that_does_not_end_is_given_up(start: Start) -> None:
@@ -332,8 +333,7 @@ def test_a_node_without_free_descriptors_keeps_its_connections_and_recovers(star
             assert cpu_seconds(hub.process.pid) - used < 0.7 * (time.monotonic() - begin)
             early.send(type="ping", ref=1)
             early.until("pong")
-        while not alive(hub):
-            time.sleep(0.02)  # between looks at another process
+        hub.answers("/livez", 200)
 
 
 def test_watchers_with_full_buffers_disturb_nobody_and_get_the_members_once_they_read(
@@ -359,10 +359,14 @@ def test_watchers_with_full_buffers_disturb_nobody_and_get_the_members_once_they
                 "presence": True,
             }
             sock.sendall(masked(json.dumps(command).encode()))
-        wait(lambda: len(members(hub)) == 190)
+        hub.eventually("190 members", lambda: members(hub), lambda seen: len(seen) == 190)
         for sock in socks:  # they read nothing of their answers
             sock.sendall(masked(b'{"type":"subscribe","channel":"logs.long","since":"earliest"}'))
-        wait(lambda: metric(hub.url, "eventhub_buffered_bytes") > 190 * 2 * 65536)
+        hub.eventually(
+            "full buffers",
+            lambda: metric(hub.url, "eventhub_buffered_bytes"),
+            lambda seen: seen > 190 * 2 * 65536,
+        )
         before = metric(hub.url, "eventhub_buffered_bytes")
         with WsClient(hub.ws_url) as ana:
             ana.send(type="subscribe", channel="chat.a", member="ana", presence=True)
@@ -392,14 +396,6 @@ def members(hub: EventHubServer) -> list[dict[str, str]]:
     return found
 
 
-def wait(holds: Callable[[], bool]) -> None:
-    """Wait until it holds, at most this long."""
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)  # between looks
-
-
 def test_a_flood_of_subscriptions_stops_at_the_limit_and_gives_its_memory_back(
     start: Start,
 ) -> None:
@@ -416,8 +412,7 @@ def test_a_flood_of_subscriptions_stops_at_the_limit_and_gives_its_memory_back(
             for client in clients:
                 kinds = [client.receive()["type"] for _ in range(201)]
                 assert (kinds.count("subscribed"), kinds.count("error")) == (128, 72)
-        while metric(hub.url, "eventhub_channels") > 1:
-            time.sleep(0.02)  # between looks at another process
+        hub.shows("eventhub_channels", 1)
 
 
 def test_subscribing_to_ever_new_channels_leaves_nothing_behind(start: Start) -> None:

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
 
 from eventhub.auth.keys import hash_key
-from tests.harness.clients import WsClient, frame, http, masked, raw, upgrade
+from tests.harness.clients import SECONDS, WsClient, frame, http, masked, raw, upgrade
 from tests.harness.credentials import SECRET, jwk, private, public_pem, token
 from tests.harness.eventhub import EventHubServer
 from tests.harness.jwks_server import JwksServer
@@ -59,7 +59,7 @@ LANES = ("fast", "asgi")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, EventHubServer]]:
     """A server for each implementation of WebSocket, shared.
 
-    At the end, none of their logs holds a credential.
+    At the end, the log of ours holds no credential. Plain uvicorn writes a log of its own.
     """
     with ExitStack() as stack:
         found = {}
@@ -68,11 +68,11 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Even
             (directory / "public.pem").write_text(FILES["public.pem"])
             found[lane] = stack.enter_context(EventHubServer(directory, CONFIG, lane=lane))
         yield found
+        in_query(found["fast"], BACKEND).close()
+        found["fast"].logs("eventhub.access")
         log = found["fast"].log.read_text()
-    assert "eventhub.access" in log
-    assert not any(
-        secret in log for secret in ("ehk_", "eyJ", SECRET.decode(), "access_token", "Traceback")
-    )
+    for secret in ("ehk_", "eyJ", SECRET.decode(), "access_token", "Traceback"):
+        assert secret not in log
 
 
 @pytest.fixture(params=LANES)
@@ -358,8 +358,11 @@ def test_the_member_of_a_token_is_its_subject_over_every_transport(
         assert "subscribed" in next(
             lines
         )  # and `lines` is kept: without it the response would be closed
-        while http.get(f"{url}/presence", headers=headers).json()["members"] != [{"id": "ana"}]:
-            time.sleep(0.02)  # between looks at another process
+        server.eventually(
+            "ana alone to be there",
+            lambda: http.get(f"{url}/presence", headers=headers).json()["members"],
+            lambda seen: seen == [{"id": "ana"}],
+        )
         client.subscribe(channel("chat"), presence=True)
         client.send(type="subscribe", channel=channel("chat") + "2", member="ben")
         assert client.until("error")["code"] == "forbidden"
@@ -600,9 +603,12 @@ def test_many_clients_that_arrive_before_the_key_set_are_served_after_one_fetch(
                 for number in range(10)
                 for way in (by_http, by_handshake, by_message)
             ]
-            issuer.asked.wait(10)
-            while http.get(f"{server.url}/metrics").text.count("eventhub_connections") == 0:
-                time.sleep(0.02)  # between looks at another process
+            assert issuer.asked.wait(SECONDS)
+            server.eventually(
+                "connections to be counted",
+                lambda: http.get(f"{server.url}/metrics").text,
+                lambda seen: "eventhub_connections" in seen,
+            )
             issuer.open.set()
             assert all(future.result() for future in waiting)
         assert len(issuer.requests) <= 2, (
@@ -623,7 +629,7 @@ def test_an_event_source_that_waits_for_the_keys_when_the_server_stops_comes_bac
                 b"GET /v1/channels/chat.a/sse HTTP/1.1\r\nHost: localhost\r\n"
                 b"Authorization: Bearer %b\r\n\r\n" % theirs().encode()
             )
-            assert issuer.asked.wait(10)
+            assert issuer.asked.wait(SECONDS)
             assert server.stop() == 0
             answer = b"".join(iter(lambda: sock.recv(65536), b""))
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -639,8 +645,11 @@ def test_while_the_key_set_is_away_clients_are_told_to_come_back_until_it_is_the
         port = issuer.port
     server = start(fetching(issuer), lane, ready=503)
     url = f"{server.url}/v1/channels/chat.a"
-    while "URLError" not in http.get(f"{server.url}/readyz").json()["reasons"]["auth"]:
-        time.sleep(0.02)  # between looks at another process
+    server.eventually(
+        "a reason why it is not ready",
+        lambda: http.get(f"{server.url}/readyz").json()["reasons"]["auth"],
+        lambda seen: "URLError" in seen,
+    )
     answer = http.post(url, headers=bearer(theirs()), json=MESSAGE)
     assert code(answer) == (503, "keys_unavailable")
     assert answer.headers["retry-after"] == "1"
@@ -651,8 +660,7 @@ def test_while_the_key_set_is_away_clients_are_told_to_come_back_until_it_is_the
             in_header(server, theirs())
         assert refused.value.response.status_code == (503 if lane == "fast" else 403)
         with JwksServer(jwk("RS256", "1", 1), port=port):
-            while http.get(f"{server.url}/readyz").status_code != 200:
-                time.sleep(0.02)  # between looks at another process
+            server.answers("/readyz", 200)
         assert http.post(url, headers=bearer(theirs()), json=MESSAGE).status_code == 201
         client.send(type="auth", token=theirs())
         client.until("authenticated")
@@ -668,11 +676,14 @@ def test_a_key_that_the_issuer_adds_is_found_and_one_that_it_removes_is_refused(
         issuer.keys[:] = [jwk("RS256", "2", 2)]
         with in_header(server, theirs(1)) as client:
             # at most one fetch in ten seconds, whatever strangers send
-            while True:
+
+            def is_known() -> bool:
                 client.send(type="auth", token=theirs(2))
-                if client.receive()["type"] == "authenticated":
-                    break
+                known: bool = client.receive()["type"] == "authenticated"
                 assert len(issuer.requests) <= 2
+                return known
+
+            server.eventually("the new key to be known", is_known)
         assert len(issuer.requests) == 2
         assert http.post(url, headers=bearer(theirs(2)), json=MESSAGE).status_code == 201
         assert code(http.post(url, headers=bearer(theirs(1)), json=MESSAGE)) == (
@@ -710,8 +721,7 @@ def test_clients_that_name_unknown_keys_and_leave_disturb_nobody(start: Start) -
                 sock.setsockopt(1, 13, b"\x01\x00\x00\x00\x00\x00\x00\x00")  # SO_LINGER: a reset
             sock.close()
         issuer.open.set()
-        while http.get(f"{server.url}/readyz").status_code != 200:
-            time.sleep(0.02)  # between looks at another process
+        server.answers("/readyz", 200)
         with in_header(server, theirs()) as client:
             client.subscribe("chat.a")
         assert "Traceback" not in server.log.read_text()

@@ -4,6 +4,7 @@ connection.
 
 import asyncio
 import json
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.clients import SECONDS, NdjsonProducer, WsClient, http, metric
+from tests.harness.clients import NdjsonProducer, WsClient, http, metric
 from tests.harness.credentials import jwk, token
 from tests.harness.eventhub import EventHubServer
+from tests.harness.eventually import async_eventually
 from tests.harness.jwks_server import JwksServer
 from tests.integration.crowd import Crowd
 
@@ -248,9 +250,11 @@ def test_payload_models_that_fail_change_nothing_for_a_thousand_other_clients(
                     http.post, f"{server.url}/v1/channels/rash.crowd", json=BAD[kind]
                 )
             await asyncio.to_thread(http.post, f"{server.url}/v1/channels/json.crowd", json=number)
-        async with asyncio.timeout(SECONDS):
-            while any(len(client.offsets) < 5 for client in crowd.clients):  # noqa: ASYNC110  # they tell nobody
-                await asyncio.sleep(0.02)
+        await async_eventually(
+            "five events at each",
+            lambda: [client for client in crowd.clients if len(client.offsets) < 5],
+            operator.not_,
+        )
         assert {tuple(client.offsets) for client in crowd.clients} == {
             tuple(crowd.clients[0].offsets)
         }

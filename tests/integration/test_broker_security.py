@@ -11,6 +11,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import nkeys  # type: ignore[import-untyped]
@@ -22,9 +23,10 @@ from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, NewEvent, Receipt
 from eventhub.hub.hub import Hub
 from tests.harness.certificates import Authority, Pair
+from tests.harness.eventually import async_eventually
 from tests.harness.nats_servers import Server
 from tests.harness.redis_servers import RedisServer, cluster, tls_options
-from tests.integration.checker import CLEAN, Books, Node, on_nodes, until
+from tests.integration.checker import CLEAN, Books, Node, on_nodes
 
 CHANNELS = ("log.a", "brief.a")
 SECONDS = 30
@@ -58,7 +60,7 @@ def says(node: Node, reason: str) -> None:
 
     async def scenario() -> None:
         try:
-            await until(lambda: reason in (node.broker.unready() or ""), SECONDS)
+            await async_eventually(reason, lambda: reason in (node.broker.unready() or ""))
         except TimeoutError:
             pytest.fail(f"it says: {node.broker.unready()}")
 
@@ -180,7 +182,11 @@ def all_is_used(node: Node) -> None:
             ]
             assert all(isinstance(result, Receipt) for result in await node.broker.publish(events))
             assert (await node.broker.history(channel, Earliest(), 10)).events
-            await until(lambda channel=channel: len(node.readers[channel].events) == 3)  # type: ignore[misc]
+            await async_eventually(
+                f"three on {channel}",
+                partial(len, node.readers[channel].events),
+                lambda seen: seen == 3,
+            )
         await node.broker.subscribe("log.other")
         await node.broker.unsubscribe("log.other")
         await node.broker.subscribe("log.other")  # answered after the unsubscription
@@ -345,7 +351,7 @@ def test_nats_with_a_credentials_file_that_is_renewed_in_place(tmp_path: Path) -
         """Whether the file was written again since it was read."""
         server.kill()
         await asyncio.to_thread(server.start)
-        await until(lambda: reason in (node.broker.unready() or ""), SECONDS)
+        await async_eventually(reason, lambda: reason in (node.broker.unready() or ""))
         write(second)
         await node.becomes(ready=True)
 

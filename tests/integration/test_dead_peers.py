@@ -6,7 +6,6 @@ import asyncio
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -16,8 +15,9 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.harness.background import repeated
-from tests.harness.clients import SECONDS, WsClient, http, metric
+from tests.harness.clients import SECONDS, WsClient, http
 from tests.harness.eventhub import EventHubServer
+from tests.harness.eventually import eventually
 from tests.harness.loop import in_loop
 from tests.harness.programs import program
 from tests.harness.proxy import Proxy
@@ -66,17 +66,12 @@ def reading(client: str, hub: EventHubServer, output: Path) -> Iterator[subproce
     """A client in a process of its own; returns when it is subscribed."""
     with output.open("wb") as file, subprocess.Popen(command(client, hub), stdout=file) as process:
         try:
-            eventually(lambda: b"subscribed" in output.read_bytes(), f"{client} is not subscribed")
+            eventually(
+                f"{client} to be subscribed", output.read_bytes, lambda seen: b"subscribed" in seen
+            )
             yield process
         finally:
             process.kill()
-
-
-def eventually(condition: Callable[[], object], why: str) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, why
-        time.sleep(0.05)  # between looks at a file or a gauge
 
 
 @pytest.mark.parametrize("busy", [True, False], ids=["busy", "quiet"])
@@ -104,10 +99,7 @@ def test_stopped_clients_are_disconnected_and_see_it_when_they_continue(
         for number, client in enumerate(clients):
             with reading(client, hub, tmp_path / f"{number}.out") as process:
                 process.send_signal(signal.SIGSTOP)
-                eventually(
-                    lambda: metric(hub.url, "eventhub_connections") == 1,
-                    f"{client} stands still and is still there",
-                )
+                hub.shows("eventhub_connections", 1)
                 process.send_signal(signal.SIGCONT)
                 assert process.wait(SECONDS) != 0, client
         load.close()
@@ -139,6 +131,4 @@ async def test_a_client_that_hangs_behind_a_proxy_that_reads_everything_is_disco
         with little if busy else nullcontext(), suppress(ConnectionClosed):
             while True:
                 await client.recv()
-    await asyncio.to_thread(
-        eventually, lambda: metric(hub.url, "eventhub_connections") == 0, "it is still there"
-    )
+    await asyncio.to_thread(hub.shows, "eventhub_connections", 0)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from eventhub.auth.keys import hash_key
-from tests.harness.clients import WsClient, exactly, http, raw
+from tests.harness.clients import WsClient, exactly, http, raw, read_until
 from tests.harness.eventhub import EventHubServer
 from tests.harness.http import END, Answer, answers, asked, chunked, everything, head, post, said
 
@@ -797,9 +797,7 @@ def test_a_client_that_expects_100_gets_it_or_the_answer_and_no_later_bytes_are_
 def ask(sock: socket.socket) -> None:
     """Send a request and read its answer; the connection stays open."""
     sock.sendall(END.replace(b"Connection: close\r\n", b""))
-    got = b""
-    while not got.endswith(b'{"status":"ok"}'):
-        got += exactly(sock, 1)
+    read_until(sock, b'{"status":"ok"}')
 
 
 def test_a_kept_connection_waits_as_long_as_the_settings_say_and_ends_without_a_reset(

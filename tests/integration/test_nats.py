@@ -26,9 +26,10 @@ from eventhub.events.event import Earliest, Event, NewEvent, Position, Receipt
 from eventhub.hub.hub import Hub
 from tests import SETTINGS
 from tests.harness import nats_servers
+from tests.harness.eventually import async_eventually
 from tests.harness.nats_servers import Cluster, Server
 from tests.harness.proxy import Proxy
-from tests.integration.checker import CLEAN, Books, Node, on_nodes, until
+from tests.integration.checker import CLEAN, Books, Node, on_nodes
 
 CHANNELS = ("log.a", "log.b", "log.c.d")
 ROUNDS = int(SETTINGS.get("EVENTHUB_TEST_ROUNDS", "1"))
@@ -75,9 +76,11 @@ def test_a_killed_server_that_comes_back_loses_nothing(server: Server) -> None:
     async def harm() -> None:
         for _ in range(ROUNDS):
             server.kill()
-            await until(lambda: nodes[0].broker.unready())
+            await async_eventually("the outage to show", lambda: nodes[0].broker.unready())
             await asyncio.to_thread(server.start)
-            await until(lambda: not any(each.broker.unready() for each in nodes))
+            await async_eventually(
+                "all to be ready", lambda: not any(each.broker.unready() for each in nodes)
+            )
             await books.more()
 
     under_load(nodes, books, harm)
@@ -168,7 +171,9 @@ def test_the_leader_of_a_cluster_killed_under_load() -> None:
             leader = await asyncio.to_thread(leader_of, cluster)
             cluster.named(leader).kill()
             await asyncio.to_thread(leader_of, cluster, leader)
-            await until(lambda: not any(each.broker.unready() for each in nodes))
+            await async_eventually(
+                "all to be ready", lambda: not any(each.broker.unready() for each in nodes)
+            )
             await asyncio.to_thread(cluster.named(leader).start)
 
     under_load(nodes, books, harm)
@@ -191,9 +196,9 @@ def test_a_connection_that_is_cut_stalls_or_half_closes(harm: str) -> None:
 
     async def do() -> None:
         getattr(proxy, harm)()
-        await until(lambda: nodes[1].broker.unready())
+        await async_eventually("its trouble to show", lambda: nodes[1].broker.unready())
         proxy.heal()
-        await until(lambda: not nodes[1].broker.unready())
+        await async_eventually("it to be ready", lambda: not nodes[1].broker.unready())
 
     async def scenario() -> None:
         async with proxy:
@@ -222,7 +227,7 @@ def test_without_a_server_it_says_so_and_turns_ready_when_one_comes(server: Serv
         assert [getattr(result, "code", None) for result in results] == ["broker_unavailable"]
         assert each.broker.unready()
         await asyncio.to_thread(server.start)
-        await until(lambda: each.broker.unready() is None)
+        await async_eventually("it to be ready", lambda: each.broker.unready() is None)
         assert len(await each.broker.publish([NewEvent("log.a", b"1", 0)])) == 1
 
     asyncio.run(on_nodes([each], scenario))
@@ -288,7 +293,9 @@ def test_a_server_without_jetstream_is_not_ready() -> None:
     each = node(plain.url)
 
     async def scenario() -> None:
-        await until(lambda: "JetStream" in (each.broker.unready() or ""))
+        await async_eventually(
+            "JetStream to be missed", lambda: "JetStream" in (each.broker.unready() or "")
+        )
 
     try:
         asyncio.run(on_nodes([each], scenario))
@@ -304,14 +311,43 @@ def test_a_login_is_used_and_a_wrong_password_appears_in_no_message() -> None:
     )
 
     async def scenario() -> None:
-        await until(lambda: right.broker.unready() is None)
-        await until(lambda: "refused" in (wrong.broker.unready() or ""))
+        await async_eventually("it to be ready", lambda: right.broker.unready() is None)
+        await async_eventually("a refusal", lambda: "refused" in (wrong.broker.unready() or ""))
         assert "s3cret" not in (wrong.broker.unready() or "")
 
     try:
         asyncio.run(on_nodes([right, wrong], scenario))
     finally:
         server.remove()
+
+
+def test_no_login_is_sent_to_a_server_without_tls_where_tls_is_asked_for() -> None:
+    heard = bytearray()
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b'INFO {"server_id":"x","version":"2.10.0","headers":true,"max_payload":1}\r\n'
+        )
+        while data := await reader.read(65536):
+            heard.extend(data)
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(plain, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        each = node(f"tls://u:s3cret@127.0.0.1:{port}")
+
+        async def scenario() -> None:
+            await async_eventually(
+                "TLS to be missed", each.broker.unready, lambda why: "TLS" in (why or "")
+            )
+
+        async with server:
+            await on_nodes([each], scenario)
+
+    asyncio.run(main())
+    assert b"s3cret" not in heard
+    assert b"CONNECT" not in heard
 
 
 def test_tls_is_used_and_insisted_on(tmp_path: Path, server: Server) -> None:
@@ -332,9 +368,13 @@ def test_tls_is_used_and_insisted_on(tmp_path: Path, server: Server) -> None:
     stripped = node(server.url.replace("nats://", "tls://u:s3cret@"))
 
     async def scenario() -> None:
-        await until(lambda: trusting.broker.unready() is None)
-        await until(lambda: "certificate" in (doubting.broker.unready() or "").lower())
-        await until(lambda: "TLS" in (stripped.broker.unready() or ""))
+        await async_eventually("it to be ready", lambda: trusting.broker.unready() is None)
+        await async_eventually(
+            "doubts", lambda: "certificate" in (doubting.broker.unready() or "").lower()
+        )
+        await async_eventually(
+            "TLS to be missed", lambda: "TLS" in (stripped.broker.unready() or "")
+        )
 
     try:
         asyncio.run(on_nodes([trusting, doubting, stripped], scenario))
@@ -355,7 +395,7 @@ def test_a_lost_announcement_is_noticed_even_if_no_other_follows(
             lost = await books.insist(each, "log.a")
             await asyncio.sleep(0.1)
         await books.insist(each, "log.b")
-        await until(lambda: each.readers["log.a"].has(lost))
+        await async_eventually("what was lost", lambda: each.readers["log.a"].has(lost))
         await books.close([each])
 
     asyncio.run(on_nodes([each], scenario))
@@ -415,7 +455,7 @@ def test_a_channel_whose_events_all_left_storage_keeps_its_order() -> None:
         )[:2]
         assert isinstance(first, Receipt)
         assert isinstance(last, Receipt)
-        await until(lambda: here.readers["log.a"].has("1"))
+        await async_eventually("the first", lambda: here.readers["log.a"].has("1"))
         name = await asyncio.to_thread(stream_of, server, prefix)
         await asyncio.to_thread(nats_servers.ask, server.port, f"STREAM.PURGE.{name}")
         for each in (here, there):
@@ -426,7 +466,7 @@ def test_a_channel_whose_events_all_left_storage_keeps_its_order() -> None:
         (again,) = await here.broker.publish([NewEvent("log.a", b'"2"', Hub.now())])
         assert isinstance(again, Receipt)
         assert again.position > last.position
-        await until(lambda: here.readers["log.a"].has("2"))
+        await async_eventually("the second", lambda: here.readers["log.a"].has("2"))
         piece = await there.broker.history("log.a", piece.end, 10)
         assert ([event.data for event in piece.events], piece.lost) == ([b'"2"'], None)
         assert (await there.broker.history("log.a", first.position, 10)).lost == "expired"
@@ -450,7 +490,7 @@ def test_a_thousand_subscribed_channels() -> None:
         )
         await asyncio.gather(*map(each.subscribe, channels))
         await each.publish([NewEvent(channel, b"1", 0) for channel in channels])
-        await until(lambda: len(heard) == 1000)
+        await async_eventually("a thousand", lambda: len(heard) == 1000)
         assert sorted(heard) == sorted(channels)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -19,7 +19,7 @@ from eventhub.events.channel_types import Retention
 from eventhub.events.event import NewEvent
 from eventhub.hub.hub import Hub
 from tests.harness import nats_servers
-from tests.integration.checker import until
+from tests.harness.eventually import async_eventually
 
 INFO = (
     b'INFO {"server_id":"x","version":"2.9.10","proto":1,"headers":true,"max_payload":67108864}\r\n'
@@ -64,16 +64,19 @@ def test_a_message_that_the_client_library_cannot_read_ends_only_the_broker_conn
             broker.run(lambda event: heard.append(event.data), gaps.append, nothing)
         )
         await broker.subscribe("log.a")
-        await until(lambda: broker.unready() is None)
+        await async_eventually("it to be ready", lambda: broker.unready() is None)
         first = broker._session
         assert first is not None
         gaps.clear()
         await asyncio.to_thread(send, server.port, line % f"{prefix}.nodes".encode())
-        await until(lambda: broker._session not in (None, first) and broker.unready() is None)
+        await async_eventually(
+            "another session",
+            lambda: broker._session not in (None, first) and broker.unready() is None,
+        )
         second = broker._session
         assert gaps == ["log.a"]
         await broker.publish([NewEvent("log.a", b"1", Hub.now())])
-        await until(lambda: heard == [b"1"])
+        await async_eventually("what was said", lambda: heard == [b"1"])
         assert broker._session is second
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

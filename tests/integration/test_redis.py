@@ -18,9 +18,10 @@ from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.common.clock import unix_milliseconds
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.event import Age, Earliest, Last, NewEvent, Position
+from tests.harness.eventually import async_eventually
 from tests.harness.proxy import Proxy
 from tests.harness.redis_servers import RedisServer, cluster
-from tests.integration.checker import CLEAN, Books, until
+from tests.integration.checker import CLEAN, Books
 from tests.integration.redis_nodes import CHANNEL, RedisNode, nodes
 
 NOTICED_SECONDS = 20
@@ -202,7 +203,7 @@ def test_a_node_that_gets_no_cpu_time_for_a_while_keeps_its_broker_connection(
                 return call(*words)
 
             monkeypatch.setattr(link, "call", stalling)
-            await until(lambda: len(stalls) == 3)
+            await async_eventually("three stalls", lambda: len(stalls) == 3)
             assert only.commands is link
 
     asyncio.run(main())
@@ -308,7 +309,9 @@ def test_readers_of_an_evicted_channel_get_a_gap(server: RedisServer, what: str)
             server.call("DEL", getattr(node.broker._names, what)("chat.a"))
             assert (await node.broker.history("chat.a", position(first), 10)).lost is not None
             (last,) = await node.publish("4")
-            await until(lambda: position(last) in [place for place, _ in reader.events])
+            await async_eventually(
+                "the last", lambda: position(last) in [place for place, _ in reader.events]
+            )
             piece = await node.broker.history("chat.a", position(first), 10)
             assert piece.lost == ("expired" if what == "log" else "reset")
             assert reader.reasons() == ([] if what == "log" else ["reset"])
@@ -452,7 +455,7 @@ def test_a_long_subscription_to_a_channel_without_events_keeps_its_position(
         async with nodes(server.url) as (node,):
             reader = await node.read()
             metadata = node.broker._names.metadata(CHANNEL)
-            await until(lambda: server.call("EXISTS", metadata) == 1)
+            await async_eventually("the metadata", lambda: server.call("EXISTS", metadata) == 1)
             assert server.call("PTTL", metadata) > 86_400_000
             begun = (await node.broker.history(CHANNEL, Earliest(), 10)).end
             months = begun._replace(offset=begun.offset - 500 * STEP)
@@ -462,7 +465,10 @@ def test_a_long_subscription_to_a_channel_without_events_keeps_its_position(
             assert position(first).offset > begun.offset
             piece = await node.broker.history(CHANNEL, months, 10)
             assert (piece.lost, [str(event.position) for event in piece.events]) == (None, [first])
-            await until(lambda: [place for place, _ in reader.events] == [position(first)])
+            await async_eventually(
+                "the first alone",
+                lambda: [place for place, _ in reader.events] == [position(first)],
+            )
             assert reader.reasons() == []
 
     asyncio.run(main())

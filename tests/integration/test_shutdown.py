@@ -23,10 +23,12 @@ from tests.harness.clients import (
     metric,
     ndjson,
     raw,
+    read_until,
     sse,
     upgrade,
 )
 from tests.harness.eventhub import EventHubServer
+from tests.harness.http import everything
 from tests.harness.redis_servers import RedisServer
 
 Start = Callable[..., EventHubServer]
@@ -138,12 +140,9 @@ def test_a_server_that_stops_tells_a_streaming_producer_which_lines_are_stored(
         )
         line = b'{"level":"info","message":"a"}\n'
         sock.sendall(b"%x\r\n%b\r\n" % (len(line), line))
-        answer = b""
-        while b'"accepted":1' not in answer:
-            answer += sock.recv(65536)
+        answer = read_until(sock, b'"accepted":1')
         thread = stopping(hub)
-        while part := sock.recv(65536):
-            answer += part
+        answer += everything(sock)
         thread.join()
     assert b'"accepted":1,"rejected":0' in answer
     assert b'"done":false,"error":{"code":"shutting_down"' in answer
@@ -171,8 +170,7 @@ def test_a_stream_that_does_not_read_is_cut_off_within_the_bound(start: Start) -
     )
     with raw(hub.port, receive_buffer=4096) as sock:
         sock.sendall(b"GET /v1/channels/big.a/ndjson HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        while b"subscribed" not in sock.recv(4096):
-            pass
+        read_until(sock, b"subscribed")
         body = json.dumps(["x" * 50_000] * 60)
         assert http.post(f"{hub.url}/v1/channels/big.a", content=body).status_code == 201
         begin = time.monotonic()
@@ -246,9 +244,7 @@ def test_a_draining_node_refuses_streams_with_retry_after(
         for _ in range(20):
             with raw(hub.port) as sock:
                 sock.sendall(HANDSHAKE)
-                answer = b""
-                while part := sock.recv(65536):
-                    answer += part
+                answer = everything(sock)
             head, _, body = answer.decode().partition("\r\n\r\n")
             assert (head[:12], json.loads(body)["code"]) == ("HTTP/1.1 503", "shutting_down")
             moments.add(int(head.partition("Retry-After: ")[2].split()[0]))
@@ -294,8 +290,7 @@ def test_a_single_node_that_drains_answers_one_more_request_on_an_idle_connectio
     with httpx.Client(verify=False, timeout=SECONDS, trust_env=False) as kept:
         kept.get(f"{hub.url}/livez")
         thread = stopping(hub)
-        while "draining" not in hub.log.read_text():
-            time.sleep(0.02)  # between looks at another process
+        hub.logs("draining")
         assert kept.post(f"{hub.url}/v1/channels/chat.a", content=EVENT).status_code == 201
     thread.join()
 
@@ -309,9 +304,7 @@ def test_a_producer_whose_body_is_not_complete_at_the_shutdown_gets_retry_after(
             b"POST /v1/channels/chat.a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
         )
         thread = stopping(hub)
-        answer = b""
-        while part := sock.recv(65536):
-            answer += part
+        answer = everything(sock)
         thread.join()
     head, _, body = answer.decode().partition("\r\n\r\n")
     assert (head[:12], json.loads(body)["code"]) == ("HTTP/1.1 503", "shutting_down")
@@ -366,8 +359,7 @@ def test_a_second_signal_does_not_wait_for_requests_either(start_unforked: Start
         assert sock.recv(12) == b"HTTP/1.1 100"
         assert hub.process is not None
         hub.process.send_signal(signal.SIGTERM)
-        while "draining" not in hub.log.read_text():
-            time.sleep(0.02)  # between looks at another process
+        hub.logs("draining")
         assert hub.stop() == 1
         assert b" 503 " in b"".join(iter(lambda: sock.recv(65536), b""))
     log = hub.log.read_text()
@@ -387,8 +379,7 @@ def test_a_shutdown_that_does_not_end_is_given_up(
     assert hub.process is not None
     for _ in range(signals):
         hub.process.send_signal(signal.SIGTERM)
-        while "draining" not in hub.log.read_text():
-            time.sleep(0.02)  # between looks at another process
+        hub.logs("draining")
     assert hub.process.wait(timeout=SECONDS) == 1
     assert '"event": "end_hangs"' in hub.log.read_text()
 

@@ -20,6 +20,7 @@ from eventhub.errors import BrokerUnavailable, ConfigurationError
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, Event, Last, NewEvent, Position, Receipt
 from tests import SETTINGS
+from tests.harness.eventually import async_eventually
 from tests.integration.kill_sqlite import prove
 
 HOUR = 3_600_000
@@ -75,12 +76,6 @@ def disk(tmp_path: Path) -> Disk:
 def texts(events: object) -> list[str]:
     assert isinstance(events, (list, tuple))
     return [event.data.decode().strip('"') for event in events]
-
-
-async def until(condition: Callable[[], object], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - a thread changes it and sets no event
-            await asyncio.sleep(0.01)
 
 
 def test_killed_at_any_moment_it_has_what_it_acknowledged(tmp_path: Path) -> None:
@@ -340,12 +335,14 @@ async def survive(disk: Disk, broker: SqliteBroker, make_room: Callable[[], obje
         piece = await broker.history("a", piece.reached, 1000)
     assert read == stored, "history is there while nothing can be written"
     make_room()
-    await until(lambda: broker.unready() is None)
+    await async_eventually("readiness", broker.unready, lambda reason: reason is None)
     (after,) = await disk.store(broker, "y" * 100_000, key="again")
     piece = await broker.history("a", stored[-1], 10)
     assert [event.position for event in piece.events] == [after], "what was refused is not there"
     assert piece.events[0].previous == stored[-1].offset
-    await until(lambda: len(disk.delivered) == len(stored) + 1)
+    await async_eventually(
+        "all of them", lambda: len(disk.delivered), lambda seen: seen == len(stored) + 1
+    )
 
 
 @pytest.mark.usefixtures("impatient")
@@ -384,7 +381,7 @@ def test_a_node_that_starts_on_a_full_disk_becomes_ready_when_there_is_space(
                 asyncio.create_task(broker.subscribe("a")),
             )
             ballast.unlink()
-            await until(lambda: broker.unready() is None)
+            await async_eventually("readiness", broker.unready, lambda reason: reason is None)
             assert (await reading).end == await subscribing
             await disk.store(broker, "1")
 
@@ -402,7 +399,7 @@ def test_a_database_whose_disk_failed_is_opened_again_and_feeds_read_history(dis
 
     async def fail(broker: SqliteBroker) -> None:
         await survive(disk, broker, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard)))
-        await until(lambda: disk.gaps == ["a"])
+        await async_eventually("a gap", lambda: disk.gaps, lambda seen: seen == ["a"])
 
     try:
         disk.session(fail)

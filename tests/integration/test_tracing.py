@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from eventhub.observability.tracing import parent_of
-from tests.harness.clients import WsClient, http, metric, ndjson
+from tests.harness.clients import WsClient, http, ndjson
 from tests.harness.eventhub import EventHubServer
 from tests.harness.otlp import Collector
 from tests.harness.redis_servers import RedisServer
@@ -181,24 +180,26 @@ def test_spans_that_the_collector_does_not_take_are_counted(
     collector.status = 400
     hub = start(CONFIG.format(url=collector.url, sample=1))
     http.post(f"{hub.url}/v1/channels/chat.a", json=1)
-    deadline = time.monotonic() + 20
-    while metric(hub.url, "eventhub_spans_dropped_total") < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    hub.shows("eventhub_spans_dropped_total", 2)
 
 
 def test_each_worker_exports_its_own_spans(start: Start, collector: Collector) -> None:
     hub = start("workers: 2\n" + CONFIG.format(url=collector.url, sample=1), lane="workers")
-    nodes: set[str] = set()
-    deadline = time.monotonic() + 30
-    while len(nodes) < 2:  # the kernel chooses the worker
-        assert time.monotonic() < deadline
+
+    def senders() -> set[str]:
         http.post(f"{hub.url}/v1/channels/chat.a", json=1)
-        nodes = {span.resource["service.instance.id"] for span in collector.until(bool)}
+        return {span.resource["service.instance.id"] for span in collector.until(bool)}
+
+    def log_of_another() -> str:
+        http.post(f"{hub.url}/v1/channels/chat.a", json=1)
+        return hub.log.read_text()
+
+    # the kernel chooses the worker
+    hub.eventually("spans of both workers", senders, lambda seen: len(seen) == 2)
     collector.status = 400
-    while "spans_not_taken" not in (log := hub.log.read_text()):
-        assert time.monotonic() < deadline
-        http.post(f"{hub.url}/v1/channels/chat.a", json=1)
+    log = hub.eventually(
+        "spans that are not taken", log_of_another, lambda seen: "spans_not_taken" in seen
+    )
     assert '"worker"' in next(line for line in log.splitlines() if "spans_not_taken" in line)
     assert hub.stop() == 0
     assert "Traceback" not in hub.log.read_text()

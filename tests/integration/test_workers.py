@@ -20,20 +20,12 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.harness.clients import SECONDS, WsClient, busiest, frame, goodbyes, http, raw, upgrade
 from tests.harness.eventhub import EventHubServer
+from tests.harness.eventually import eventually
 
 Start = Callable[..., EventHubServer]
 Families = dict[str, Any]
 WORKERS = 3
 CONFIG = f"workers: {WORKERS}"
-
-
-def eventually(condition: Callable[[], Any]) -> Any:
-    """The first true value; otherwise the test fails."""
-    deadline = time.monotonic() + SECONDS
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it never became true"
-        time.sleep(0.01)  # between looks at another process
-    return value
 
 
 def lines(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
@@ -46,6 +38,18 @@ def lines(hub: EventHubServer, event: str) -> list[dict[str, Any]]:
 def pids(hub: EventHubServer) -> dict[int, int]:
     """Process ids by worker."""
     return {line["worker"]: line["pid"] for line in lines(hub, "worker_started")}
+
+
+def is_replaced(hub: EventHubServer, worker: int, pid: int) -> None:
+    """Wait until this worker is another process."""
+    hub.eventually(f"another than {pid}", lambda: pids(hub)[worker], lambda seen: seen != pid)
+
+
+def logs_of(hub: EventHubServer, event: str, count: int) -> None:
+    """Wait until so many workers have logged it."""
+    hub.eventually(
+        f"{event} {count} times", lambda: lines(hub, event), lambda seen: len(seen) == count
+    )
 
 
 def scrape(hub: EventHubServer, missing: int = 0) -> Families:
@@ -91,7 +95,7 @@ def one_at_each(hub: EventHubServer) -> Iterator[dict[int, WsClient]]:
     with ExitStack() as stack:
         clients: dict[int, WsClient] = {}
         counts = dict.fromkeys(range(WORKERS), 0.0)
-        eventually(lambda: sockets(hub) == counts)
+        hub.eventually("no clients", lambda: sockets(hub), lambda seen: seen == counts)
         for _ in range(100):
             client = stack.enter_context(WsClient(f"{hub.ws_url}?channel=chat.a"))
             client.until("subscribed")
@@ -103,10 +107,15 @@ def one_at_each(hub: EventHubServer) -> Iterator[dict[int, WsClient]]:
         yield clients
 
 
+def state(pid: int) -> str:
+    """A letter, as proc_pid_stat(5) says."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def is_alive(pid: int) -> bool:
     """Whether the process runs. A zombie does not count."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return state(pid) != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
 
@@ -116,9 +125,7 @@ def stopped(pid: int) -> Iterator[None]:
     """Stop the process for the time of the context, so that it hangs."""
     os.kill(pid, signal.SIGSTOP)
     try:
-        eventually(
-            lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-        )
+        eventually(f"{pid} to stand still", lambda: state(pid), lambda seen: seen == "T")
         yield
     finally:
         if is_alive(pid):
@@ -131,7 +138,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
     with EventHubServer(
         tmp_path_factory.mktemp("workers"), f"{CONFIG}\nlog: {{access: true}}", lane="workers"
     ) as hub:
-        eventually(lambda: lines(hub, "listening"))
+        hub.logs('"listening"')
         yield hub
         assert hub.stop() == 0, "workers that died earlier do not matter"
 
@@ -140,7 +147,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventHubServer]:
 def own_hub(start: Start) -> EventHubServer:
     """The same, for tests that end it."""
     hub = start(f"{CONFIG}\nshutdown: {{grace: 30}}", lane="workers")
-    eventually(lambda: lines(hub, "listening"))
+    hub.logs('"listening"')
     return hub
 
 
@@ -193,7 +200,7 @@ def test_a_worker_that_dies_is_replaced_while_the_others_go_on(hub: EventHubServ
             clients[1].until("never")
         with WsClient(f"{hub.ws_url}?channel=chat.a") as again:
             again.until("subscribed")
-        eventually(lambda: pids(hub)[1] != before[1])
+        is_replaced(hub, 1, before[1])
         for survivor in (clients[0], clients[2]):
             survivor.send(type="ping")
             survivor.until("pong")
@@ -213,7 +220,7 @@ def test_a_worker_that_hangs_is_replaced_and_waiting_connections_are_served(
 ) -> None:
     monkeypatch.setenv("HANG_SECONDS", "8")
     hub = start("workers: 2", lane="workers")
-    eventually(lambda: lines(hub, "listening"))
+    hub.logs('"listening"')
     before = pids(hub)
     os.kill(before[1], signal.SIGSTOP)
     with ExitStack() as stack:
@@ -221,7 +228,7 @@ def test_a_worker_that_hangs_is_replaced_and_waiting_connections_are_served(
         for sock in waiting:
             sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert [sock.recv(12) for sock in waiting] == [b"HTTP/1.1 200"] * 20
-    eventually(lambda: pids(hub)[1] != before[1])
+    is_replaced(hub, 1, before[1])
     (found,) = lines(hub, "worker_hangs")
     assert (found["worker"], found["pid"]) == (1, before[1])
     assert pids(hub)[0] == before[0]
@@ -247,7 +254,7 @@ def test_connections_that_wait_for_a_dead_worker_are_served_by_its_replacement(
             sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         os.kill(pid, signal.SIGKILL)
         assert [sock.recv(12) for sock in waiting] == [b"HTTP/1.1 200"] * 30
-    eventually(lambda: pids(hub)[0] != pid)
+    is_replaced(hub, 0, pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -286,9 +293,13 @@ def test_a_draining_node_accepts_no_streams_and_a_second_signal_ends_it_at_once(
         hub.process.send_signal(signal.SIGTERM)
         while json.loads(frame(stays)[1])["type"] != "goodbye":
             pass
-        eventually(lambda: len(lines(hub, "draining")) == WORKERS)
+        logs_of(hub, "draining", WORKERS)
         # Workers without clients have ended; before, one may hold a connection that none accepts.
-        eventually(lambda: sum(map(is_alive, pids(hub).values())) == 1)
+        hub.eventually(
+            "one worker to be left",
+            lambda: [pid for pid in pids(hub).values() if is_alive(pid)],
+            lambda seen: len(seen) == 1,
+        )
         assert (
             http.get(f"{hub.url}/readyz").status_code
             == http.get(f"{hub.url}/v1/channels/chat.a/ndjson").status_code
@@ -318,7 +329,7 @@ def test_workers_of_one_supervisor_do_not_count_as_other_nodes(own_hub: EventHub
 
 def test_each_worker_sends_its_share_away_over_the_same_time(among_others: Start) -> None:
     hub = among_others("workers: 2\nshutdown: {spread: 2}", lane="workers")
-    eventually(lambda: lines(hub, "listening"))
+    hub.logs('"listening"')
     sockets = [upgrade(hub.port) for _ in range(480)]
     begin = time.monotonic()
     assert hub.process is not None
@@ -337,7 +348,11 @@ def test_workers_whose_supervisor_was_killed_drain_and_end(own_hub: EventHubServ
         hub.kill()
         for client in clients.values():
             client.until("goodbye")
-    eventually(lambda: not any(map(is_alive, workers.values())))
+    eventually(
+        "no worker to be left",
+        lambda: [pid for pid in workers.values() if is_alive(pid)],
+        lambda seen: not seen,
+    )
     assert {line["worker"] for line in lines(hub, "supervisor_gone")} == {0, 1, 2}
 
 
@@ -375,7 +390,7 @@ def test_a_port_in_use_is_reported_with_several_workers_too(
 
 def test_workers_listen_on_every_address_of_a_name(start: Start) -> None:
     hub = start("{workers: 2, host: localhost}", lane="workers")
-    eventually(lambda: lines(hub, "listening"))
+    hub.logs('"listening"')
     addresses = {
         address[0]
         for *_, address in socket.getaddrinfo("localhost", hub.port, type=socket.SOCK_STREAM)
@@ -402,7 +417,7 @@ def test_workers_busy_with_expensive_arrays_answer_others_and_do_not_count_as_hu
     start: Start,
 ) -> None:
     hub = start("workers: 2", lane="workers")
-    eventually(lambda: len(pids(hub)) == 2)  # one answers before the other has begun
+    logs_of(hub, "worker_started", 2)  # one answers before the other has begun
     began = pids(hub)
     item = b"[" + b"[]," * 21_000 + b"1],"
     body = b"[" + item * 40 + b"1]"
