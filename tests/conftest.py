@@ -2,6 +2,7 @@
 
 import gc
 import os
+import random
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -14,6 +15,7 @@ from tests import SETTINGS
 from tests.harness.eventhub import EventHubServer
 
 Start = Callable[..., EventHubServer]
+ORDER = "EVENTHUB_TEST_ORDER"
 LONGEST = {
     name: place
     for place, name in enumerate(
@@ -36,6 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
     hypothesis.settings.load_profile("untimed")
+    if SETTINGS.get(ORDER) == "random":  # chosen once; processes of pytest-xdist inherit it
+        SETTINGS[ORDER] = os.environ[ORDER] = str(random.randrange(1_000_000))
     if not getattr(config.option, "numprocesses", None):
         for name in SETTINGS:
             os.environ.pop(name, None)
@@ -53,9 +57,20 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_report_header() -> list[str]:
+    return [f"random order: {ORDER}={SETTINGS[ORDER]}"] if ORDER in SETTINGS else []
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The files that take longest are begun first: nobody shall wait for one alone in the end."""
-    items.sort(key=lambda item: LONGEST.get(item.path.name, len(LONGEST)))
+    """The files that take longest are begun first: nobody shall wait for one alone in the end. Or
+    files, and the tests of each, in an order that the seed gives.
+    """
+    if ORDER in SETTINGS:
+        chance = random.Random(SETTINGS[ORDER])
+        places = {path: chance.random() for path in dict.fromkeys(item.path for item in items)}
+        items.sort(key=lambda item: (places[item.path], chance.random()))
+    else:
+        items.sort(key=lambda item: LONGEST.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
