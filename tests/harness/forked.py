@@ -1,7 +1,10 @@
 """Servers as forks of one process that has imported everything: three hundred times the same
 imports took more than the tests.
+
+That process ends with the one that tests, even by kill -9, and each of its forks ends with it.
 """
 
+import ctypes
 import multiprocessing
 import os
 import runpy
@@ -9,8 +12,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing import forkserver
 from pathlib import Path
 
+DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG, of Linux."""
+
+_libc = ctypes.CDLL(None)
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([__name__, "tests.harness.warm"])
 
@@ -55,6 +63,7 @@ class Forked:
 
 
 def _run(command: list[str], environment: dict[str, str], output: Path) -> None:
+    _end_with_the_tester()
     os.environ.clear()
     os.environ.update(environment)
     with output.open("ab") as log:
@@ -62,3 +71,13 @@ def _run(command: list[str], environment: dict[str, str], output: Path) -> None:
         os.dup2(log.fileno(), 2)
     sys.argv = command
     runpy.run_module(command[0], run_name="__main__", alter_sys=True)
+
+
+def _end_with_the_tester() -> None:
+    """The process that forks ends when all others have closed the pipe that it holds."""
+    pipe: int = forkserver._forkserver._forkserver_alive_fd  # type: ignore[attr-defined]
+    os.close(pipe)
+    _libc.prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    tester = multiprocessing.parent_process()
+    assert tester is not None
+    assert tester.is_alive(), "it ended before this was said"
