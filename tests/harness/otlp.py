@@ -14,7 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-SECONDS = 20
+from tests.harness.eventually import SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,9 @@ class Collector:
     def until(self, enough: Callable[[list[Span]], bool]) -> list[Span]:
         """All spans received, once there are enough."""
         with self._heard:
-            assert self._heard.wait_for(lambda: enough(self._spans), SECONDS), self._spans
+            assert self._heard.wait_for(lambda: enough(self._spans), SECONDS), (
+                f"waited {SECONDS} s for spans; received: {self._spans}"
+            )
             return list(self._spans)
 
     def trace(self, trace_id: str, count: int) -> list[Span]:

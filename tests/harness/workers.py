@@ -1,8 +1,8 @@
 """`eventhub serve` with workers on the memory broker, each with events of its own: enough to test
 how they serve and are replaced.
 
-HANG_SECONDS: when one that is silent is taken for one that hangs. END_HANGS: the hub does not obey
-when it is to end.
+HANG_SECONDS: when one that is silent is taken for one that hangs. FLUSH_SECONDS: how long spans are
+sent at the end. END_HANGS: the hub does not obey when it is to end.
 """
 
 import asyncio
@@ -15,6 +15,10 @@ from eventhub.server.process import supervisor
 
 server_run.check_workers = lambda settings: None  # type: ignore[attr-defined]
 supervisor.HANG_SECONDS = float(os.environ.get("HANG_SECONDS", supervisor.HANG_SECONDS))
+if "FLUSH_SECONDS" in os.environ:
+    from eventhub.observability import otel
+
+    otel.FLUSH_SECONDS = float(os.environ["FLUSH_SECONDS"])
 run = Hub.run
 
 
