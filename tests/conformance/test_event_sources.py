@@ -7,10 +7,10 @@ at any moment, also inside an event.
 
 import asyncio
 import json
+import operator
 import secrets
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -28,6 +28,7 @@ from tests.browser.conftest import ARGUMENTS
 from tests.deploy.nginx import Nginx
 from tests.harness.clients import SECONDS, http, metric
 from tests.harness.eventhub import EventHubServer
+from tests.harness.eventually import eventually
 from tests.harness.ports import free_port
 from tests.harness.process import ServerProcess
 from tests.harness.programs import program
@@ -383,27 +384,25 @@ def taken(hub: EventHubServer, page_url: str, fronts: dict[str, int]) -> Iterato
 
         def wait(least: int) -> None:
             """Wait until each client has this event or a later one, or with -1 is subscribed."""
-            deadline = time.monotonic() + SECONDS
-            while behind := [
-                client
-                for client in CLIENTS
-                if client not in found.open or max(found.events[client], default=-1) < least
-            ]:
-                assert time.monotonic() < deadline, (
-                    f"{ {client: found.events[client][-1:] for client in behind} }"
-                )
+
+            def behind() -> dict[str, list[int]]:
                 for client, own in page.evaluate("() => taken").items():
                     found.events[client] = own["events"]
                     found.open |= {client} if own["open"] else set()
-                time.sleep(0.05)  # between two looks at the page
+                return {
+                    client: found.events[client][-1:]
+                    for client in CLIENTS
+                    if client not in found.open or max(found.events[client], default=-1) < least
+                }
+
+            eventually(f"event {least} at each client", behind, operator.not_)
 
         def wait_for_connections(least: int) -> None:
-            deadline = time.monotonic() + SECONDS
-            while (
-                opened := metric(hub.url, 'eventhub_connections_opened_total{transport="sse"}')
-            ) < least:
-                assert time.monotonic() < deadline, f"{opened} of {least} connections"
-                time.sleep(0.05)  # between two looks at the metrics
+            eventually(
+                f"{least} connections",
+                lambda: metric(hub.url, 'eventhub_connections_opened_total{transport="sse"}'),
+                lambda seen: seen >= least,
+            )
 
         wait(-1)
         for number in range(1, ROUNDS):

@@ -21,6 +21,7 @@ from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event
 from tests.harness import nats_servers, redis_servers
 from tests.harness.clock import Clock
+from tests.harness.eventually import async_eventually
 
 PATIENCE = 30
 """Seconds: of tests, and of brokers where nothing is said about theirs."""
@@ -81,9 +82,11 @@ async def running(broker: Broker, clock: Clock) -> AsyncIterator[Node]:
     node = Node(broker, clock)
     task = asyncio.create_task(broker.run(node.deliver, node.gap, node.hear))
     try:
-        async with asyncio.timeout(PATIENCE):
-            while broker.unready() is not None and not task.done():  # noqa: ASYNC110  # it tells nobody when it turns ready
-                await asyncio.sleep(0.01)
+        await async_eventually(
+            "a broker that is ready, or has ended",
+            lambda: broker.unready() is None or task.done(),
+            seconds=PATIENCE,
+        )
         await asyncio.sleep(0)  # a broker that is always ready starts
         yield node
     finally:

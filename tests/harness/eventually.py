@@ -7,7 +7,7 @@ other tasks, so many times at most.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -62,6 +62,16 @@ async def in_turns(
         turns -= 1
         await asyncio.sleep(0)
     return looks.value
+
+
+async def turns_until(holds: Callable[[], object], turns: int = TURNS) -> AsyncIterator[int]:
+    """After each turn of the loop, its number, until it holds: for what happens between turns."""
+    for turn in range(1, turns + 1):
+        if holds():
+            return
+        await asyncio.sleep(0)
+        yield turn
+    raise AssertionError(f"it does not hold after {turns} turns of the loop")
 
 
 class _Looks(Generic[T]):

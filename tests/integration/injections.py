@@ -9,6 +9,7 @@ figures for RESULTS.md.
 import argparse
 import asyncio
 import json
+import operator
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,6 +36,7 @@ from eventhub.server.process.server import Server
 from eventhub.server.security.connection_limits import raise_descriptors
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from tests.harness.credentials import SECRET, token
+from tests.harness.eventually import async_eventually, in_turns
 from tests.integration.crowd import Client, Crowd
 
 PATIENCE = 30
@@ -230,14 +232,15 @@ async def world(limits: dict[str, float], heartbeat: float) -> AsyncIterator[Wor
         finally:
             here.armed = False
             app.hub.draining = True
-            async with asyncio.timeout(PATIENCE):
-                open_here: set[Any] = state.connections
-                while (
-                    open_here
-                ):  # a loop that ends with open transports warns of it in a later test
-                    for each in list(open_here):
-                        each.transport.abort() if isinstance(each, HttpProtocol) else each.abort()
-                    await asyncio.sleep(0)
+
+            def still_open() -> list[Any]:
+                left: list[Any] = list(state.connections)
+                for each in left:
+                    each.transport.abort() if isinstance(each, HttpProtocol) else each.abort()
+                return left
+
+            # a loop that ends with open transports warns of it in a later test
+            await in_turns("connections to end", still_open, operator.not_)
 
 
 # What provokes a fault, and what its victim sees
@@ -369,8 +372,9 @@ async def an_end(world: World) -> None:
     client = await world.connect("?channel=json.victim&member=eve")
     assert world.app.hub.members("json.victim") == ["eve"]
     await client.close()
-    while world.app.hub.members("json.victim"):  # noqa: ASYNC110  # it tells nobody
-        await asyncio.sleep(0.01)
+    await async_eventually(
+        "nobody", lambda: world.app.hub.members("json.victim"), operator.not_, seconds=PATIENCE
+    )
 
 
 async def a_member(world: World) -> None:
@@ -458,8 +462,7 @@ async def a_last_call(world: World) -> None:
 
 async def a_loop_of_the_node(world: World) -> None:
     """A loop of the node that fails begins again."""
-    while not world.fired:  # noqa: ASYNC110  # it tells nobody
-        await asyncio.sleep(0.01)
+    await async_eventually("the fault", lambda: world.fired, seconds=PATIENCE)
 
 
 async def a_full_buffer(world: World) -> None:
@@ -608,16 +611,20 @@ class Beside:
     async def some(self) -> None:
         """Wait until a few more events are published."""
         enough = len(self.sent) + 3
-        while len(self.sent) < enough:  # noqa: ASYNC110  # it tells nobody
-            await asyncio.sleep(0.02)
+        await async_eventually(
+            f"{enough} events", lambda: len(self.sent), lambda seen: seen >= enough
+        )
 
     async def check(self, publishing: asyncio.Task[None]) -> None:
         """Check that every client got every event once, in order, and nothing else."""
         self._stopping = True
         await publishing
         everybody: list[Client | Reader] = [*self.crowd.clients, *self.readers]
-        while any(len(each.offsets) < len(self.sent) for each in everybody):  # noqa: ASYNC110  # they tell nobody
-            await asyncio.sleep(0.02)
+        await async_eventually(
+            f"all {len(self.sent)} at each",
+            lambda: min(len(each.offsets) for each in everybody),
+            lambda seen: seen >= len(self.sent),
+        )
         assert [each for each in everybody if each.offsets != self.sent] == []
         crowd = self.crowd
         seen = (crowd.lost, crowd.refused, crowd.gaps, crowd.errors, crowd.goodbyes)

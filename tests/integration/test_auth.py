@@ -68,8 +68,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Even
             (directory / "public.pem").write_text(FILES["public.pem"])
             found[lane] = stack.enter_context(EventHubServer(directory, CONFIG, lane=lane))
         yield found
-        in_query(found["fast"], BACKEND).close()
-        found["fast"].logs("eventhub.access")
+        with in_query(found["fast"], BACKEND):
+            found["fast"].logs("eventhub.access")
         log = found["fast"].log.read_text()
     for secret in ("ehk_", "eyJ", SECRET.decode(), "access_token", "Traceback"):
         assert secret not in log

@@ -9,7 +9,6 @@ import asyncio
 import secrets
 import shutil
 import subprocess
-import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +25,7 @@ from eventhub.events.event import Earliest, Event, NewEvent, Position, Receipt
 from eventhub.hub.hub import Hub
 from tests import SETTINGS
 from tests.harness import nats_servers
-from tests.harness.eventually import async_eventually
+from tests.harness.eventually import async_eventually, eventually
 from tests.harness.nats_servers import Cluster, Server
 from tests.harness.proxy import Proxy
 from tests.integration.checker import CLEAN, Books, Node, on_nodes
@@ -391,9 +390,14 @@ def test_a_lost_announcement_is_noticed_even_if_no_other_follows(
     async def scenario() -> None:
         await books.close([each])
         with monkeypatch.context() as deaf:
-            deaf.setattr(SequenceTracker, "on_announcement", lambda self, stored, last: None)
+            unheard: list[object] = []
+            deaf.setattr(
+                SequenceTracker,
+                "on_announcement",
+                lambda self, stored, last: unheard.append(stored),
+            )
             lost = await books.insist(each, "log.a")
-            await asyncio.sleep(0.1)
+            await async_eventually("an announcement", lambda: unheard)
         await books.insist(each, "log.b")
         await async_eventually("what was lost", lambda: each.readers["log.a"].has(lost))
         await books.close([each])
@@ -558,20 +562,18 @@ def test_reading_channels_that_nobody_used_leaves_one_stream_and_no_consumer() -
     assert (state["messages"], state["consumer_count"]) == (0, 0)
 
 
-def leader_of(cluster: Cluster, old: str = "", seconds: float = 30) -> str:
+def leader_of(cluster: Cluster, old: str = "") -> str:
     """The leader of the stream of events, once it is another than `old`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+
+    def leaders() -> list[str]:
+        found = []
         for server in cluster.servers:
             with suppress(OSError, AssertionError, KeyError, ValueError):
-                cluster_info = nats_servers.ask(server.port, f"STREAM.INFO.{stream_of(server)}")[
-                    "cluster"
-                ]
-                leader: str = cluster_info["leader"]
-                if leader != old:
-                    return leader
-        time.sleep(0.1)
-    raise AssertionError(f"no leader but {old!r}")
+                info = nats_servers.ask(server.port, f"STREAM.INFO.{stream_of(server)}")
+                found.append(info["cluster"]["leader"])
+        return [leader for leader in found if leader != old]
+
+    return eventually(f"a leader other than {old!r}", leaders)[0]
 
 
 def stream_of(server: Server, prefix: str = "eventhub") -> str:

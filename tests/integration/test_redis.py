@@ -1,6 +1,7 @@
 """The Redis broker with real faults: an acknowledged event arrives, or its readers get a gap."""
 
 import asyncio
+import operator
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -648,10 +649,19 @@ def test_readers_follow_a_hash_slot_that_moves(tmp_path: Path) -> None:
         names = [node.call("CLUSTER", "MYID") for node in (source, target)]
         target.call("CLUSTER", "SETSLOT", slot, "IMPORTING", names[0])
         source.call("CLUSTER", "SETSLOT", slot, "MIGRATING", names[1])
-        while keys := source.call("CLUSTER", "GETKEYSINSLOT", slot, 10):
-            source.call("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
-            await asyncio.sleep(0.01)
-        await asyncio.sleep(0.2)  # the load goes on meanwhile, at the node it is redirected to
+
+        def some() -> list[bytes]:
+            keys: list[bytes] = source.call("CLUSTER", "GETKEYSINSLOT", slot, 10)
+            if keys:
+                source.call("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "KEYS", *keys)
+            return keys
+
+        await async_eventually("an empty slot", some, operator.not_)
+        await async_eventually(
+            "load that is redirected to the other",
+            lambda: source.call("INFO", "errorstats"),
+            lambda seen: b"errorstat_ASK" in seen,
+        )
         for node in (target, source):
             node.call("CLUSTER", "SETSLOT", slot, "NODE", names[1])
 

@@ -137,7 +137,7 @@ def test_more_than_two_may_race() -> None:
 async def settled(steps: int, outcome: str | Exception = "done") -> str:
     """Something that waits a few times."""
     for _ in range(steps):
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0)
     if isinstance(outcome, Exception):
         raise outcome
     return outcome

@@ -34,6 +34,7 @@ from eventhub.events.schema import AnySchema
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
 from eventhub.observability.tracing import Tracing
+from tests.harness.eventually import in_turns
 from tests.harness.wire import Wire
 
 
@@ -145,8 +146,8 @@ def run(scenario: Callable[[Node], Awaitable[None]], tracing: Tracing | None = N
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  # any condition, and nothing to wait on but turns of the loop
-        await asyncio.sleep(0)  # a turn of the loop
+    """Within so many turns of the loop, of which there are enough for its shortest timers."""
+    await in_turns("what is asked here", condition, turns=1_000_000)
 
 
 def fault(*_: object) -> None:

@@ -10,6 +10,7 @@ from eventhub.delivery.feed import Feed
 from eventhub.events.event import Event
 from eventhub.hub import fanout_schedule
 from eventhub.hub.fanout_schedule import FanoutSchedule
+from tests.harness.eventually import turns_until
 from tests.harness.virtual_time import in_virtual_time, turns
 from tests.harness.wire import Wire
 from tests.unit.delivery.feed_node import Node
@@ -104,10 +105,10 @@ async def test_channels_take_turns_and_a_tick_has_a_bounded_number_of_writes(
         scheduled.add(node)
     ticks: list[str] = []
     await asyncio.sleep(0)
-    while len("".join(ticks)) < 10:
-        writes.clear()
-        await asyncio.sleep(0)
+    writes.clear()
+    async for _ in turns_until(lambda: len("".join(ticks)) == 10):
         ticks.append("".join(writes))
+        writes.clear()
     assert ticks == ["aaab", "aabb", "bb"]
 
 

@@ -16,6 +16,7 @@ from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Posit
 from eventhub.hub import history
 from eventhub.hub.history import CACHE_SECONDS, CACHED_PAGES, READERS, Asked, HistoryReader
 from tests.harness.builders import CHAT, FeedDesk, channel_type
+from tests.harness.eventually import in_turns, turns_until
 
 ONE = Event("chat.a", "e", 1, 0, 0, b"1")
 
@@ -173,12 +174,10 @@ def test_who_asks_while_such_a_page_is_read_gets_a_newer_one() -> None:
         first, *later = readers = [reader(), reader(), None]
         desk.log.lost = "reset"
         desk.ask(first, offset=2)
-        while not desk.log.reads:  # noqa: ASYNC110  # turns of the loop
-            await asyncio.sleep(0)
+        await in_turns("a read", lambda: desk.log.reads)
         for subscriber in later:
             desk.ask(subscriber, offset=2)
-        while first not in desk.given:  # noqa: ASYNC110  # turns of the loop
-            await asyncio.sleep(0)
+        await in_turns("the first to get its page", lambda: first in desk.given)
         assert desk.given == [first]
         desk.log.lost = None
         await desk.done()
@@ -260,9 +259,8 @@ def test_many_readers_get_their_page_in_several_turns_of_the_loop() -> None:
         for _ in range(2 * READERS + 1):
             desk.ask(reader())
         seen: set[int] = set()
-        while not desk.tasks[0].done():
+        async for _ in turns_until(desk.tasks[0].done):
             seen.add(len(desk.given))
-            await asyncio.sleep(0)
         assert {READERS, 2 * READERS} <= seen
         assert len(desk.given) == 2 * READERS + 1
 

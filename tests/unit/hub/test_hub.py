@@ -23,6 +23,7 @@ from eventhub.events.event import (
 from eventhub.hub import announcements as announcements_module
 from eventhub.hub import history as reads_module
 from eventhub.hub.hub import READ_SLICE
+from tests.harness.eventually import turns_until
 from tests.unit.hub.hub_node import Node, run, until
 
 
@@ -192,18 +193,15 @@ def test_a_scrape_counts_a_bounded_number_of_channels_in_a_turn() -> None:
         for number in range(3 * READ_SLICE):
             node.subscribe(f"drop.{number}")
         await until(lambda: node.hub.feeds.announcements.settled)
-        turns = 0
 
         async def read() -> dict[str, dict[tuple[str, ...], float]]:
             return {name: dict(values) async for name, _, values, _ in node.hub.readings()}
 
         reading = asyncio.create_task(read())
-        while not reading.done():
-            await asyncio.sleep(0)
-            turns += 1
+        turns = [turn async for turn in turns_until(reading.done)]
         assert reading.result()["eventhub_channels"]["drop",] == 3 * READ_SLICE
         assert reading.result()["eventhub_subscriptions"]["drop",] == 3 * READ_SLICE
-        assert turns > 3
+        assert len(turns) > 3
 
     run(scenario)
 

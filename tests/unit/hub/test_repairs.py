@@ -1,6 +1,7 @@
 """repairs.py: a channel that failed is repaired soon, a few times, and given up after that."""
 
 import asyncio
+import operator
 import time
 from collections.abc import Awaitable, Callable
 
@@ -8,6 +9,7 @@ import pytest
 
 from eventhub.hub import repairs as repairs_module
 from eventhub.hub.repairs import REPAIRS, Repairs
+from tests.harness.eventually import in_turns
 
 
 class Channels:
@@ -24,8 +26,7 @@ class Channels:
     async def fail(self, channel: str) -> None:
         """A channel fails, and what is due is done."""
         self.repairs.add(channel)
-        while self.repairs.pending:  # noqa: ASYNC110  # turns of the loop
-            await asyncio.sleep(0)
+        await in_turns("all to be repaired", lambda: self.repairs.pending, operator.not_)
 
 
 def run(monkeypatch: pytest.MonkeyPatch, scenario: Callable[[Channels], Awaitable[None]]) -> None:

@@ -10,6 +10,7 @@ from eventhub import __version__
 from eventhub.common.token_bucket import REFUSING
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.observability.metrics import LATENCY, UNKNOWN, Dump, Metrics, Reading, exposition
+from tests.harness.eventually import turns_until
 
 Labels = frozenset[tuple[str, str]]
 
@@ -188,12 +189,8 @@ def test_others_have_their_turn_between_any_two_families() -> None:
     metrics = Metrics([f"type{number}" for number in range(50)])
 
     async def turns_of(work: Callable[[], Awaitable[object]]) -> int:
-        turns = 0
         task = asyncio.ensure_future(work())
-        while not task.done():
-            await asyncio.sleep(0)
-            turns += 1
-        return turns
+        return len([turn async for turn in turns_until(task.done)])
 
     assert asyncio.run(turns_of(metrics.scrape)) > text(metrics).count("# TYPE ") > 10
 

@@ -18,7 +18,8 @@ from eventhub.observability import otel as module
 from eventhub.observability.otel import TRACES, Telemetry
 from eventhub.observability.span_export import BATCH_SPANS, QUEUE_SPANS
 from eventhub.observability.tracing import PublishSpan
-from tests.harness.otlp import SECONDS, Collector
+from tests.harness.eventually import SECONDS
+from tests.harness.otlp import Collector
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 FOLLOWED, UNSAMPLED = (

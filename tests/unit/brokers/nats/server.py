@@ -6,12 +6,14 @@ only a real server can show (clusters, storage, permissions) is in tests/integra
 
 import asyncio
 import json
+import operator
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.harness.eventually import in_turns
 from tests.unit.brokers.nats.jetstream import FakeJetStream, Headers, matches
 
 Answer = Callable[[str, bytes], Mapping[str, Any] | None]
@@ -180,8 +182,7 @@ async def serving(server: FakeNats) -> AsyncIterator[FakeNats]:
     finally:
         listening.close()
         server.cut()
-        while server.connections:  # noqa: ASYNC110  (each ends in the next turns)
-            await asyncio.sleep(0)
+        await in_turns("connections to end", lambda: server.connections, operator.not_)
 
 
 def _headers(head: bytes) -> dict[str, str]:

@@ -6,6 +6,7 @@ tests/integration.
 """
 
 import asyncio
+import operator
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import hiredis
 
 from eventhub.brokers.redis.codec import HISTORY
 from eventhub.brokers.redis.url import ServerAddress
+from tests.harness.eventually import in_turns
 
 Command = Sequence[bytes]
 Answer = Callable[[Command], object]
@@ -172,5 +174,4 @@ async def serving(server: FakeRedis) -> AsyncIterator[FakeRedis]:
     finally:
         listening.close()
         server.cut()
-        while server.connections:  # noqa: ASYNC110  (each ends in the next turns)
-            await asyncio.sleep(0)
+        await in_turns("connections to end", lambda: server.connections, operator.not_)

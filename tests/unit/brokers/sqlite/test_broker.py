@@ -18,6 +18,7 @@ from eventhub.brokers.sqlite.store import SqliteStore
 from eventhub.errors import BrokerUnavailable, ConfigurationError
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, Event, HistoryPage, NewEvent
+from tests.harness.eventually import async_eventually
 
 NOW = 1_795_000_000_000
 
@@ -78,9 +79,7 @@ class Node:
         return publish
 
     async def ready(self) -> None:
-        async with asyncio.timeout(10):
-            while self.broker.unready() is not None:  # noqa: ASYNC110 - a thread changes it and sets no event
-                await asyncio.sleep(0.01)
+        await async_eventually("readiness", self.broker.unready, lambda reason: reason is None)
 
     async def log(self) -> list[str]:
         return [
@@ -236,9 +235,12 @@ def test_the_end_is_orderly_however_often_run_is_cancelled_meanwhile(node: Node)
                 await asyncio.sleep(0)
             assert not task.done(), "it has not been answered yet what was under way"
             node.moving.set()
-            while not task.done():
+
+            def is_done() -> bool:
                 task.cancel()
-                await asyncio.sleep(0)
+                return task.done()
+
+            await async_eventually("the end", is_done)
             assert task.cancelled()
             return await asyncio.gather(first, second)  # errors are raised
 

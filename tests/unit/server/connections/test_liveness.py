@@ -12,6 +12,7 @@ from eventhub.server.connections.liveness import (
     OutgoingBytes,
     outgoing,
 )
+from tests.harness.eventually import async_eventually
 
 BEAT = 10.0
 STALLED = 300.0
@@ -221,8 +222,11 @@ def test_the_kernel_tells_what_was_written_and_what_was_taken() -> None:
             left = 8_000_000
             while left:
                 left -= len(await loop.sock_recv(client, 1_000_000))
-            while outgoing(transport).taken - before < 8_000_000:  # noqa: ASYNC110  # the last acknowledgement is on its way
-                await asyncio.sleep(0.01)
+            await async_eventually(
+                "the last acknowledgement",
+                lambda: outgoing(transport).taken - before,
+                lambda seen: seen >= 8_000_000,
+            )
             assert outgoing(transport) == OutgoingBytes(before + 8_000_000, before + 8_000_000)
             transport.abort()
             await asyncio.sleep(0)

@@ -12,6 +12,7 @@ from eventhub.server.connections.connection import TRANSPORTS
 from eventhub.server.connections.manager import BEATS, READ_SLICE, ConnectionManager
 from eventhub.session.interfaces import SessionLimits
 from tests.harness.builders import Nowhere
+from tests.harness.eventually import turns_until
 from tests.unit.server.connections.manager_builder import OpenConnection, build, drain, run
 
 Values = dict[tuple[str, ...], float]
@@ -95,9 +96,8 @@ def test_a_scrape_looks_at_so_many_connections_a_turn() -> None:
     async def scenario() -> None:
         nonlocal turn
         reading = asyncio.create_task(read(manager))
-        while not reading.done():
-            await asyncio.sleep(0)
-            turn += 1
+        async for turn in turns_until(reading.done):  # noqa: B007
+            pass
         assert reading.result()["eventhub_buffered_bytes"]["websocket",] == 2 * READ_SLICE + 1
 
     run(scenario)
@@ -157,9 +157,8 @@ def test_every_open_connection_gets_one_heartbeat_a_period() -> None:
         leaver = OpenConnection(manager)
         first.on_beat = lambda: manager.closed(leaver)
         beating = asyncio.create_task(manager.send_heartbeats())
-        while first.beats < 3:
-            await asyncio.sleep(0)
-            turn += 1
+        async for turn in turns_until(lambda: first.beats == 3, 1_000_000):  # noqa: B007
+            pass
         beating.cancel()
         assert {connection.beats for connection in others} <= {2, 3}, "the third round has begun"
         assert leaver.beats == 0, "it left before its turn"

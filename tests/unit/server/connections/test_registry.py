@@ -14,6 +14,7 @@ from eventhub.errors import TooManyConnections
 from eventhub.server.security import jwks
 from eventhub.session.deferred_messages import DEFERRED_MESSAGES
 from tests.harness.credentials import jwk, private, token
+from tests.harness.eventually import async_eventually
 from tests.harness.jwks_server import JwksServer, reply
 from tests.harness.loop import in_loop
 from tests.unit.server.connections.token_node import (
@@ -146,9 +147,8 @@ def theirs(number: int = 1, **more: Any) -> str:
 
 
 async def until(reached: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not reached():  # noqa: ASYNC110  # what is waited for happens in a thread
-            await asyncio.sleep(0.01)
+    """What a thread brings about."""
+    await async_eventually("what is asked here", reached)
 
 
 @pytest.fixture(autouse=True)

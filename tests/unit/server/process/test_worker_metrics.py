@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from eventhub.observability.metrics import Metrics
 from eventhub.server.process import worker_metrics
 from eventhub.server.process.worker_metrics import WorkerMetrics, WorkerSocket
+from tests.harness.eventually import in_turns
 
 
 @pytest.fixture
@@ -151,8 +152,7 @@ def test_one_that_ends_in_the_middle_of_its_answer_is_left_out(
 ) -> None:
     async def test(first: WorkerMetrics) -> None:
         scrape = asyncio.create_task(first.scrape())
-        while not select.select([mailboxes[1].take], [], [], 0)[0]:  # noqa: ASYNC110  # until it is asked
-            await asyncio.sleep(0)
+        await in_turns("a question", lambda: select.select([mailboxes[1].take], [], [], 0)[0])
         (fd,) = socket.recv_fds(mailboxes[1].take, 1, 1)[1]
         with socket.socket(fileno=fd) as answer:
             answer.send(b'[["eventhub_events_pub')

@@ -11,6 +11,7 @@ from eventhub.events.event import NewEvent, Position, Receipt
 from eventhub.server.publish.handling import DETAILED_REFUSALS, Handling
 from eventhub.server.publish.ndjson_response import NdjsonResponse
 from tests.harness.loop import in_loop
+from tests.harness.virtual_time import turns
 
 EVENT = NewEvent("logs.a", b"1", 0)
 
@@ -79,10 +80,10 @@ async def test_progress_is_sent_while_the_body_goes_on() -> None:
     response.line_arrived()
     response.report(1)
     sending = asyncio.create_task(sent(response, at_end=False))
-    await asyncio.sleep(0.01)
+    await turns()
     response.record([(2, EVENT)], [stored(1)])
     response.report(2)
-    await asyncio.sleep(0.01)
+    await turns()
     response.end(None)
     start, lines = await sending
     assert start["status"] == 200

@@ -19,6 +19,7 @@ from eventhub.auth.tokens import TokenVerifier
 from eventhub.server.security import jwks as module
 from eventhub.server.security.jwks import BYTES, KeySet, read
 from tests.harness.credentials import jwk, private, token
+from tests.harness.eventually import async_eventually
 from tests.harness.jwks_server import JwksServer, Respond, reply
 from tests.harness.loop import in_loop
 
@@ -148,10 +149,8 @@ async def running(url: str) -> AsyncIterator[tuple[KeySet, Fetched]]:
 
 
 async def until(reached: Callable[[], object]) -> None:
-    """Wait for a condition. Otherwise the time limit of the test ends it."""
-    async with asyncio.timeout(20):
-        while not reached():  # noqa: ASYNC110  # what is waited for happens in a thread
-            await asyncio.sleep(0.01)
+    """What a thread brings about."""
+    await async_eventually("what is asked here", reached)
 
 
 @in_loop
