@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 
 from eventhub.brokers.memory import MemoryBroker
 from eventhub.common.faults import internal
@@ -35,6 +34,7 @@ from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
 from eventhub.observability.tracing import Tracing
 from tests.harness.eventually import in_turns
+from tests.harness.hubs import running
 from tests.harness.wire import Wire
 
 
@@ -131,16 +131,8 @@ class Node:
 def run(scenario: Callable[[Node], Awaitable[None]], tracing: Tracing | None = None) -> None:
     async def main() -> None:
         node = Node(tracing)
-        task = asyncio.create_task(node.hub.run())
-        await node.hub.started.wait()
-        try:
-            async with asyncio.timeout(60):
-                await scenario(node)
-            assert not task.done(), "the hub has ended"
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        async with asyncio.timeout(60), running(node.hub):
+            await scenario(node)
 
     asyncio.run(main())
 

@@ -11,8 +11,9 @@ from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, NewEvent
 from tests.harness.clock import Clock
 from tests.harness.eventually import async_eventually
+from tests.unit.brokers.listening import serving
 from tests.unit.brokers.nats.links import add_stream
-from tests.unit.brokers.nats.server import FakeNats, serving
+from tests.unit.brokers.nats.server import FakeNats
 
 LONG = 3600.0
 FULL = {"error": {"code": 503, "err_code": 10023, "description": "insufficient resources"}}

@@ -13,7 +13,8 @@ from eventhub.brokers.nats.streams import NatsStream
 from eventhub.brokers.nats.subjects import Subjects
 from eventhub.brokers.records import RecordReader
 from eventhub.events.channel_types import Retention
-from tests.unit.brokers.nats.server import FakeNats, serving
+from tests.unit.brokers.listening import serving
+from tests.unit.brokers.nats.server import FakeNats
 
 SUBJECTS = Subjects("p")
 STREAM = "p-log-log-00000001"

@@ -6,14 +6,12 @@ only a real server can show (clusters, storage, permissions) is in tests/integra
 
 import asyncio
 import json
-import operator
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.harness.eventually import in_turns
 from tests.unit.brokers.nats.jetstream import FakeJetStream, Headers, matches
 
 Answer = Callable[[str, bytes], Mapping[str, Any] | None]
@@ -170,19 +168,6 @@ class FakeNats:
             if matches(pattern, reply):
                 for subject, ack, headers, body in self.jetstream.pull(name, data):
                     connection.give(sid, subject or reply, ack, headers, body)
-
-
-@asynccontextmanager
-async def serving(server: FakeNats) -> AsyncIterator[FakeNats]:
-    """The server, on a free port."""
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", server.port)
-    server.port = listening.sockets[0].getsockname()[1]
-    try:
-        yield server
-    finally:
-        listening.close()
-        server.cut()
-        await in_turns("connections to end", lambda: server.connections, operator.not_)
 
 
 def _headers(head: bytes) -> dict[str, str]:

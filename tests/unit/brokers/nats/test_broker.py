@@ -13,9 +13,10 @@ from eventhub.events.event import Earliest, Receipt
 from tests.harness.clock import Clock
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
+from tests.unit.brokers.listening import serving
 from tests.unit.brokers.nats.brokers import FULL, LONG, Node, ended, event, node, retention
 from tests.unit.brokers.nats.links import put
-from tests.unit.brokers.nats.server import FakeNats, serving
+from tests.unit.brokers.nats.server import FakeNats
 from tests.unit.brokers.timeouts import Timeouts
 
 pytestmark = pytest.mark.usefixtures("without_pauses")

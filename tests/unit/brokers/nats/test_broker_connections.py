@@ -9,9 +9,10 @@ from eventhub.brokers.nats import broker as broker_module
 from eventhub.brokers.nats.message import offset_of
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
+from tests.unit.brokers.listening import serving
 from tests.unit.brokers.nats.brokers import FULL, Node, ended, event, node
 from tests.unit.brokers.nats.links import add_stream, put
-from tests.unit.brokers.nats.server import FakeNats, serving
+from tests.unit.brokers.nats.server import FakeNats
 
 pytestmark = pytest.mark.usefixtures("without_pauses")
 

@@ -12,8 +12,9 @@ from eventhub.errors import BrokerUnavailable
 from tests.harness.certificates import Authority
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
+from tests.unit.brokers.listening import serving
 from tests.unit.brokers.nats.links import ignore, linked, nothing
-from tests.unit.brokers.nats.server import FakeNats, serving
+from tests.unit.brokers.nats.server import FakeNats
 
 INSISTS = "the URL asks for TLS, and the server does not require it"
 

@@ -11,7 +11,8 @@ from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, NewEvent
 from tests.harness.clock import Clock
 from tests.harness.eventually import async_eventually
-from tests.unit.brokers.redis.server import FakeRedis, serving
+from tests.unit.brokers.listening import serving
+from tests.unit.brokers.redis.server import FakeRedis
 
 LONG = 3600.0
 

@@ -6,9 +6,8 @@ tests/integration.
 """
 
 import asyncio
-import operator
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +15,6 @@ import hiredis
 
 from eventhub.brokers.redis.codec import HISTORY
 from eventhub.brokers.redis.url import ServerAddress
-from tests.harness.eventually import in_turns
 
 Command = Sequence[bytes]
 Answer = Callable[[Command], object]
@@ -162,16 +160,3 @@ def encode(value: object) -> bytes:
             pairs = (encode(part) for pair in value.items() for part in pair)
             return b"%%%d\r\n" % len(value) + b"".join(pairs)
     raise AssertionError(value)
-
-
-@asynccontextmanager
-async def serving(server: FakeRedis) -> AsyncIterator[FakeRedis]:
-    """The server, on a free port."""
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", server.port)
-    server.port = listening.sockets[0].getsockname()[1]
-    try:
-        yield server
-    finally:
-        listening.close()
-        server.cut()
-        await in_turns("connections to end", lambda: server.connections, operator.not_)

@@ -9,7 +9,8 @@ from eventhub.brokers.redis.shard import Shard
 from eventhub.brokers.redis.subscriptions import ShardSubscription
 from eventhub.brokers.redis.url import Login
 from tests.harness.eventually import async_eventually
-from tests.unit.brokers.redis.server import FakeRedis, serving
+from tests.unit.brokers.listening import serving
+from tests.unit.brokers.redis.server import FakeRedis
 
 
 class Owner:

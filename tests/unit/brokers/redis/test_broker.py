@@ -8,8 +8,9 @@ from eventhub.brokers.redis import broker as broker_module
 from eventhub.events.event import Earliest, Event, Position, Receipt
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
+from tests.unit.brokers.listening import serving
 from tests.unit.brokers.redis.brokers import LONG, Node, ended, event, node
-from tests.unit.brokers.redis.server import SILENCE, FakeRedis, serving
+from tests.unit.brokers.redis.server import SILENCE, FakeRedis
 
 pytestmark = pytest.mark.usefixtures("without_pauses")
 

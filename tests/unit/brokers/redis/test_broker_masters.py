@@ -13,8 +13,9 @@ from eventhub.brokers.redis.subscriptions import ShardSubscription
 from eventhub.events.event import Earliest
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
+from tests.unit.brokers.listening import serving
 from tests.unit.brokers.redis.brokers import Node, ended, node
-from tests.unit.brokers.redis.server import SILENCE, Failure, FakeRedis, serving
+from tests.unit.brokers.redis.server import SILENCE, Failure, FakeRedis
 
 pytestmark = pytest.mark.usefixtures("without_pauses")
 

@@ -13,8 +13,9 @@ from tests.harness.certificates import Authority
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
 from tests.harness.transport import RecordedTransport as Wire
+from tests.unit.brokers.listening import serving
 from tests.unit.brokers.redis.links import on_a_link
-from tests.unit.brokers.redis.server import Failure, FakeRedis, serving
+from tests.unit.brokers.redis.server import Failure, FakeRedis
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ import pytest
 from eventhub.brokers.redis.codec import SCRIPTS
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
-from tests.unit.brokers.redis.server import SILENCE, FakeRedis, serving
+from tests.unit.brokers.listening import serving
+from tests.unit.brokers.redis.server import SILENCE, FakeRedis
 from tests.unit.brokers.redis.started import running, working
 
 pytestmark = pytest.mark.usefixtures("without_pauses")

@@ -11,7 +11,8 @@ from eventhub.brokers.redis.link import LinkLost, RedisLink, ignore
 from eventhub.brokers.redis.shard import ANSWER_SECONDS, BUSY_SECONDS
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
-from tests.unit.brokers.redis.server import SILENCE, Failure, FakeRedis, serving
+from tests.unit.brokers.listening import serving
+from tests.unit.brokers.redis.server import SILENCE, Failure, FakeRedis
 from tests.unit.brokers.redis.started import Started, running, working
 
 pytestmark = pytest.mark.usefixtures("without_pauses")

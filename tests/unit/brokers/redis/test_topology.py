@@ -13,7 +13,8 @@ from eventhub.brokers.redis.topology import Master, NoMaster, Topology, topology
 from eventhub.brokers.redis.url import ServerAddress, parse
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
-from tests.unit.brokers.redis.server import SILENCE, Failure, FakeRedis, serving
+from tests.unit.brokers.listening import serving
+from tests.unit.brokers.redis.server import SILENCE, Failure, FakeRedis
 
 ALL = (range(SLOTS),)
 

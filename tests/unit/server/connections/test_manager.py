@@ -13,6 +13,7 @@ from eventhub.server.connections.manager import BEATS, READ_SLICE, ConnectionMan
 from eventhub.session.interfaces import SessionLimits
 from tests.harness.builders import Nowhere
 from tests.harness.eventually import turns_until
+from tests.harness.hubs import running
 from tests.unit.server.connections.manager_builder import OpenConnection, build, drain, run
 
 Values = dict[tuple[str, ...], float]
@@ -69,13 +70,10 @@ def test_the_metric_of_readiness_is_what_readyz_says() -> None:
 
     async def scenario() -> None:
         assert (await read(manager))["eventhub_ready"] == {(): False}, "the hub does not run"
-        running = asyncio.create_task(manager.hub.run())
-        await manager.hub.started.wait()
-        assert (await read(manager))["eventhub_ready"] == {(): True}
-        await drain(manager)
-        assert (await read(manager))["eventhub_ready"] == {(): False}
-        running.cancel()
-        await asyncio.wait([running])
+        async with running(manager.hub):
+            assert (await read(manager))["eventhub_ready"] == {(): True}
+            await drain(manager)
+            assert (await read(manager))["eventhub_ready"] == {(): False}
 
     run(scenario)
 

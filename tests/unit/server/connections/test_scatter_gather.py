@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -15,6 +14,7 @@ from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
 from eventhub.server.connections import scatter_gather as assembly_module
 from eventhub.server.connections.scatter_gather import ScatterGather
+from tests.harness.hubs import running
 
 
 class Count(BaseModel):
@@ -58,16 +58,8 @@ class Node:
 def run(scenario: Callable[[Node], Awaitable[None]]) -> None:
     async def main() -> None:
         node = Node()
-        task = asyncio.create_task(node.hub.run())
-        await node.hub.started.wait()
-        try:
-            async with asyncio.timeout(10):
-                await scenario(node)
-            assert not task.done(), "the hub has ended"
-        finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        async with asyncio.timeout(60), running(node.hub):
+            await scenario(node)
 
     asyncio.run(main())
 

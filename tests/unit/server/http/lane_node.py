@@ -15,6 +15,7 @@ from eventhub.config.settings import Settings
 from eventhub.events.event import Earliest
 from eventhub.server.app import Application
 from eventhub.server.http.protocol import HttpProtocol, protocol_for
+from tests.harness import hubs
 from tests.harness.eventually import in_turns
 from tests.harness.transport import RecordedTransport
 
@@ -106,13 +107,8 @@ class Connection:
 @asynccontextmanager
 async def running(config: dict[str, Any] = CONFIG) -> AsyncIterator[Node]:
     node = Node(config)
-    task = asyncio.create_task(node.app.hub.run())
-    await node.app.hub.started.wait()
-    try:
+    async with hubs.running(node.app.hub):
         yield node
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 def post(

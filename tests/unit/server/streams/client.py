@@ -14,6 +14,7 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.asgi_extensions import ABORT
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.streams.response import StreamResponse
+from tests.harness.hubs import running
 from tests.harness.virtual_time import turns
 from tests.unit.server.connections.manager_builder import build
 
@@ -54,7 +55,7 @@ class Client:
     @asynccontextmanager
     async def streaming(self) -> AsyncIterator[None]:
         """While the stream is open; then the client disconnects."""
-        async with serving(self.manager):
+        async with running(self.manager.hub):
             self.open()
             await turns()
             yield
@@ -94,15 +95,3 @@ class Client:
     async def _send(self, message: Message) -> None:
         await self.room.wait()
         self.messages.append(message)
-
-
-@asynccontextmanager
-async def serving(manager: ConnectionManager) -> AsyncIterator[None]:
-    """Run the hub."""
-    task = asyncio.create_task(manager.hub.run())
-    await manager.hub.started.wait()
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])

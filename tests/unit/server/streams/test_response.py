@@ -10,9 +10,10 @@ from eventhub.server.connections.liveness import OutgoingBytes
 from eventhub.server.streams import response as module
 from eventhub.server.streams.outbox import CLOSE_SECONDS
 from eventhub.server.streams.response import abort_of, outgoing_of
+from tests.harness.hubs import running
 from tests.harness.virtual_time import in_virtual_time, turns
 from tests.unit.server.connections.manager_builder import build
-from tests.unit.server.streams.client import Client, serving
+from tests.unit.server.streams.client import Client
 
 HEARTBEAT = 20.0
 
@@ -140,7 +141,7 @@ async def test_a_stream_can_be_cut_off() -> None:
 @in_virtual_time
 async def test_a_subscription_that_is_refused_leaves_nothing_behind() -> None:
     client = Client(query=b"channel=logs.a&channel=nothing.a")
-    async with serving(client.manager):
+    async with running(client.manager.hub):
         with pytest.raises(UnknownChannel):
             client.open()
         await turns()
@@ -152,7 +153,7 @@ async def test_a_subscription_that_is_refused_leaves_nothing_behind() -> None:
 async def test_a_stream_beyond_the_limit_of_its_principal_is_refused_and_unsubscribed() -> None:
     client = Client(limits=LimitSettings(connections_per_address=1))
     client.manager.connection_limits.session("192.0.2.1")
-    async with serving(client.manager):
+    async with running(client.manager.hub):
         client.open()
         with pytest.raises(TooManyConnections):
             await client.task
@@ -166,7 +167,7 @@ async def test_a_stream_beyond_the_limit_of_its_principal_is_refused_and_unsubsc
 async def test_a_node_about_to_stop_sends_an_event_source_a_goodbye_with_status_200() -> None:
     manager = build()
     client = Client(manager=manager)
-    async with serving(manager):
+    async with running(manager.hub):
         manager.drain.begin(0)  # as a node among others
         await manager.drain.run()
         assert manager.drain.refusing
@@ -183,7 +184,7 @@ async def test_a_node_about_to_stop_sends_an_event_source_a_goodbye_with_status_
 async def test_a_node_about_to_stop_refuses_everybody_else() -> None:
     manager = build()
     client = Client("ndjson", manager=manager)
-    async with serving(manager):
+    async with running(manager.hub):
         manager.drain.begin(0)  # as a node among others
         await manager.drain.run()
         with pytest.raises(ShuttingDown):

@@ -10,8 +10,9 @@ from eventhub.server.connections.liveness import OutgoingBytes
 from eventhub.server.messages.asgi_extensions import HALF_CLOSED
 from eventhub.server.streams import response as module
 from eventhub.session.session import Session
+from tests.harness.hubs import running
 from tests.harness.virtual_time import in_virtual_time, turns
-from tests.unit.server.streams.client import Client, serving
+from tests.unit.server.streams.client import Client
 
 HEARTBEAT = 20.0
 
@@ -128,7 +129,7 @@ async def test_a_malformed_body_ends_the_stream_as_a_disconnect_does() -> None:
         raise TokenExpired("any error")
 
     client.received.get = malformed  # type: ignore[method-assign]
-    async with serving(client.manager):
+    async with running(client.manager.hub):
         client.open()
         await client.task
     assert len(client.manager._connections) == 0

@@ -1,8 +1,5 @@
 """A WebSocket client without a socket: its connection, and what that was sent."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -121,15 +118,3 @@ def parsed(data: bytes) -> list[tuple[int, bytes]]:
         found.append((data[0] & 0x7F, data[begin : begin + size]))
         data = data[begin + size :]
     return found
-
-
-@asynccontextmanager
-async def serving(manager: ConnectionManager) -> AsyncIterator[None]:
-    """Run the hub, which subscriptions and publishes need."""
-    task = asyncio.create_task(manager.hub.run())
-    await manager.hub.started.wait()
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])

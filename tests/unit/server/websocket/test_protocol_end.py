@@ -11,6 +11,7 @@ from eventhub.server.connections.rejected_connection import LINGER_SECONDS
 from eventhub.server.streams.outbox import CLOSE_SECONDS
 from eventhub.server.websocket.state import WebSocketState
 from tests.harness.clients import masked
+from tests.harness.hubs import running
 from tests.harness.virtual_time import in_virtual_time
 from tests.unit.server.connections.manager_builder import build
 from tests.unit.server.websocket.client import (
@@ -19,7 +20,6 @@ from tests.unit.server.websocket.client import (
     Client,
     Transport,
     opened,
-    serving,
 )
 
 UNMASKED = b"\x81\x01a"
@@ -219,7 +219,7 @@ async def test_an_error_of_a_limit_is_counted_once() -> None:
 @in_virtual_time
 async def test_a_lost_connection_leaves_nothing_behind() -> None:
     manager = build(native=False)
-    async with serving(manager):
+    async with running(manager.hub):
         check_that_nothing_is_left(manager)
 
 

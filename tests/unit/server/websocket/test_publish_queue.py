@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from eventhub.observability.metrics import Metrics
 from eventhub.observability.tracing import GuardedTracing
 from eventhub.server.websocket.publish_queue import BACKLOG, PublishQueue
 from eventhub.session.commands import Ref
+from tests.harness.hubs import running
 
 TYPES = channel_types(Settings(), Path())
 
@@ -82,14 +83,8 @@ class Publisher:
 async def connected() -> AsyncIterator[Publisher]:
     broker = GatedBroker()
     hub = Hub(TYPES, broker, Metrics(kind.name for kind in TYPES))
-    running = asyncio.create_task(hub.run())
-    await hub.started.wait()
-    try:
+    async with running(hub):
         yield Publisher(hub, broker)
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
 
 
 def run(scenario: Callable[[Publisher], Awaitable[None]]) -> None:

@@ -22,6 +22,8 @@ from eventhub.server.connections.fair_queue import (
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 from tests.harness.clients import masked
+from tests.harness.eventually import in_turns
+from tests.harness.hubs import running
 from tests.harness.loop import in_loop
 from tests.unit.server.connections.manager_builder import build
 from tests.unit.server.websocket.client import HEADERS, Transport
@@ -174,51 +176,51 @@ async def test_many_clients_that_disconnect_unsubscribe_over_several_turns_and_g
 ) -> None:
     crowd, channels, a_slice = clients(10, commands=1_000_000), 20, 4
     hub = crowd[0][0]._manager.hub
-    running = asyncio.create_task(hub.run())
-    await hub.started.wait()
-    for client, _ in crowd:
-        client.data_received(
-            b"".join(
-                masked(b'{"type":"subscribe","channel":"chat.%d"}' % channel)
-                for channel in range(channels)
+    async with running(hub):
+        for client, _ in crowd:
+            client.data_received(
+                b"".join(
+                    masked(b'{"type":"subscribe","channel":"chat.%d"}' % channel)
+                    for channel in range(channels)
+                )
             )
+        await in_turns(
+            "all subscriptions",
+            lambda: sum(transport.written.count(b'"subscribed"') for _, transport in crowd),
+            lambda seen: seen == 10 * channels,
         )
-    while sum(transport.written.count(b'"subscribed"') for _, transport in crowd) < 10 * channels:
-        await turn()
-    now, left, unsubscribe = [0.0], [0], hub.unsubscribe
+        now, left, unsubscribe = [0.0], [0], hub.unsubscribe
 
-    def counted(subscriber: Subscriber) -> None:
-        now[0] += 1.001 * SLICE_SECONDS / a_slice
-        left[0] += 1
-        unsubscribe(subscriber)
+        def counted(subscriber: Subscriber) -> None:
+            now[0] += 1.001 * SLICE_SECONDS / a_slice
+            left[0] += 1
+            unsubscribe(subscriber)
 
-    monkeypatch.setattr("eventhub.server.connections.fair_queue.thread_time", lambda: now[0])
-    monkeypatch.setattr("eventhub.server.websocket.reader.thread_time", lambda: now[0])
-    monkeypatch.setattr(hub, "unsubscribe", counted)
-    while crowd[0][0]._manager.fair_queue.over:
-        await turn()
-    for client, _ in crowd:
-        ENDS[end](client)
-    assert left[0] == a_slice, "the first begins, the others wait for their turn"
-    written = crowd[0][1].written
-    await hub.publish(
-        [
-            NewEvent(f"chat.{channel}", b'{"user":"ana","text":"hi"}', hub.now())
-            for channel in range(channels)
-        ]
-    )
-    a_turn = a_slice * round(TURN_SECONDS / SLICE_SECONDS)
-    done = [left[0]]
-    while done[-1] < 10 * channels and len(done) < 100:
-        await turn()
-        done.append(left[0])
-    assert (done[-1], [more for more in map(sub, done[1:], done) if more > a_turn]) == (
-        10 * channels,
-        [],
-    )
-    assert all(client._session is None for client, _ in crowd)
-    assert crowd[0][1].written == written
-    running.cancel()
+        monkeypatch.setattr("eventhub.server.connections.fair_queue.thread_time", lambda: now[0])
+        monkeypatch.setattr("eventhub.server.websocket.reader.thread_time", lambda: now[0])
+        monkeypatch.setattr(hub, "unsubscribe", counted)
+        await in_turns("a new turn", lambda: not crowd[0][0]._manager.fair_queue.over)
+        for client, _ in crowd:
+            ENDS[end](client)
+        assert left[0] == a_slice, "the first begins, the others wait for their turn"
+        written = crowd[0][1].written
+        await hub.publish(
+            [
+                NewEvent(f"chat.{channel}", b'{"user":"ana","text":"hi"}', hub.now())
+                for channel in range(channels)
+            ]
+        )
+        a_turn = a_slice * round(TURN_SECONDS / SLICE_SECONDS)
+        done = [left[0]]
+        while done[-1] < 10 * channels and len(done) < 100:
+            await turn()
+            done.append(left[0])
+        assert (done[-1], [more for more in map(sub, done[1:], done) if more > a_turn]) == (
+            10 * channels,
+            [],
+        )
+        assert all(client._session is None for client, _ in crowd)
+        assert crowd[0][1].written == written
 
 
 @in_loop

@@ -13,6 +13,7 @@ from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket import handshake, protocol, upgrade
 from eventhub.server.websocket.state import WebSocketState
 from tests.harness.clients import masked
+from tests.harness.hubs import running
 from tests.harness.virtual_time import in_virtual_time, turns
 from tests.unit.server.connections.manager_builder import build
 from tests.unit.server.websocket.client import (
@@ -21,7 +22,6 @@ from tests.unit.server.websocket.client import (
     Client,
     Transport,
     opened,
-    serving,
 )
 
 PEER = ("192.0.2.7", 50_000)
@@ -62,7 +62,7 @@ async def test_a_refused_web_page_sees_an_error_message() -> None:
 @in_virtual_time
 async def test_a_query_string_subscribes_and_then_no_message_is_due() -> None:
     manager = build(native=False)
-    async with serving(manager):
+    async with running(manager.hub):
         client = opened(b"/v1/ws?channel=chat.a", manager=manager)
         await turns()
         assert client.types == ["hello", "subscribed"]
