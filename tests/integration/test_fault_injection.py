@@ -148,7 +148,7 @@ _PLACES: dict[str, list[str]] = {
         "server/connections/registry.py:ConnectionRegistry.renew:_spawn",
     ],
     "message in parts": [
-        "server/websocket/message_timer.py:MessageTimer.track:deadlines.after",
+        "server/websocket/message_timer.py:MessageTimer.begin:deadlines.after",
         "server/websocket/message_timer.py:MessageTimer.expired:deadlines.set",
     ],
     "handshake with keys": [
