@@ -2,9 +2,16 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FiniteFloat, JsonValue
+
+from eventhub.common.timestamps import TIMESTAMP_LENGTH, check_timestamp
 
 Text64 = Annotated[str, Field(min_length=1, max_length=64)]
+Timestamp = Annotated[
+    str,
+    Field(max_length=TIMESTAMP_LENGTH, json_schema_extra={"format": "date-time"}),
+    AfterValidator(check_timestamp),
+]
 
 
 class Payload(BaseModel):
@@ -30,6 +37,9 @@ class LogRecord(Payload):
     message: str = Field(max_length=16_000, description="What happened")
     logger: str | None = Field(default=None, max_length=256, description="The name of the logger")
     fields: dict[str, JsonValue] | None = Field(default=None, description="Structured context")
+    time: Timestamp | None = Field(
+        default=None, description="When it happened, by the producer's clock (RFC 3339)"
+    )
 
 
 class Reading(Payload):
@@ -44,6 +54,9 @@ class Reading(Payload):
     sensor: Text64 | None = Field(default=None, description="Which sensor of the channel")
     quality: Literal["good", "uncertain", "bad"] | None = Field(
         default=None, description="As in OPC UA"
+    )
+    time: Timestamp | None = Field(
+        default=None, description="When it was measured, by the producer's clock (RFC 3339)"
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from eventhub.errors import InvalidSince
 
-ATTRIBUTES = ("source", "subject", "type", "traceparent")
+ATTRIBUTES = ("source", "subject", "type", "id", "time", "traceparent")
 ATTRIBUTE_LENGTH = 256
 OFFSET_END = 2**63
 

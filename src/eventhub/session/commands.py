@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from eventhub.common.nesting import check_depth
 from eventhub.common.strict_json import parse
+from eventhub.common.timestamps import check_timestamp
 from eventhub.errors import InvalidFrame, InvalidJson
 from eventhub.events.event import ATTRIBUTE_LENGTH, ATTRIBUTES
 from eventhub.events.validation_errors import model_details, unknown_fields
@@ -18,6 +19,16 @@ REF_LENGTH = 64
 Member = Annotated[str, Field(min_length=1, max_length=MEMBER_LENGTH)]
 Key = Annotated[str, Field(min_length=1, max_length=KEY_LENGTH, pattern=r"^[!-~]+$")]
 Attribute = Annotated[str, Field(min_length=1, max_length=ATTRIBUTE_LENGTH)]
+AttributeName = Literal["source", "subject", "type", "id", "time", "traceparent"]
+
+
+def _check_attributes(attributes: dict[AttributeName, str]) -> dict[AttributeName, str]:
+    if "time" in attributes:
+        check_timestamp(attributes["time"])
+    return attributes
+
+
+Attributes = Annotated[dict[AttributeName, Attribute], AfterValidator(_check_attributes)]
 
 
 class Command(BaseModel):
@@ -53,7 +64,7 @@ class Publish(Command):
     channel: str
     data: Any
     key: Key | None = None
-    attributes: dict[Literal["source", "subject", "type", "traceparent"], Attribute] | None = None
+    attributes: Attributes | None = None
 
 
 class Auth(Command):

@@ -60,6 +60,49 @@ def test_a_log_record_has_one_of_five_levels(level: str) -> None:
     assert faults(LogRecord, {**LOG, "level": level}) == set()
 
 
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-11-22T20:06:00Z",
+        "2026-11-22t20:06:00.123456789z",
+        "2026-11-22T20:06:00.5-03:30",
+        "2024-02-29T23:59:60+00:00",
+        "0001-01-01T00:00:00+23:59",
+        None,
+    ],
+)
+def test_records_and_readings_have_the_producer_s_time_as_it_was_sent(time: str | None) -> None:
+    for model, fields in ((LogRecord, LOG), (Reading, READING)):
+        assert model.model_validate({**fields, "time": time}).model_dump()["time"] == time
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2026-11-22",
+        "2026-11-22T20:06:00",
+        "2026-11-22 20:06:00Z",
+        "2026-11-22T20:06Z",
+        "2026-11-22T20:06:00.Z",
+        "2026-02-29T20:06:00Z",
+        "2026-11-22T24:00:00Z",
+        "2026-11-22T20:06:61Z",
+        "2026-11-22T20:06:00+24:00",
+        "2026-11-22T20:06:00+0100",
+        "0000-01-01T00:00:00Z",
+        "٢٠٢٦-11-22T20:06:00Z",
+        "2026-11-22T20:06:00Z\n",
+        f"2026-11-22T20:06:00.{'1' * 60}Z",
+        "",
+        1_763_841_960,
+        {},
+    ],
+)
+def test_another_time_is_refused(time: object) -> None:
+    for model, fields in ((LogRecord, LOG), (Reading, READING)):
+        assert faults(model, {**fields, "time": time}) == {("time",)}
+
+
 @pytest.mark.parametrize("quality", ["good", "uncertain", "bad"])
 def test_a_reading_has_one_of_three_qualities(quality: str) -> None:
     assert faults(Reading, {**READING, "quality": quality}) == set()

@@ -112,6 +112,10 @@ def test_an_unknown_field_is_an_error_that_points_at_it(name: str) -> None:
         ({"type": "publish", "channel": "free", "data": 1, "key": 5}, "/key"),
         ({"type": "publish", "channel": "free", "data": 1, "attributes": []}, "/attributes"),
         (
+            {"type": "publish", "channel": "free", "data": 1, "attributes": {"time": "noon"}},
+            "/attributes",
+        ),
+        (
             {"type": "publish", "channel": "free", "data": 1, "attributes": {"source": ""}},
             "/attributes/source",
         ),

@@ -31,6 +31,7 @@ def test_a_publish_is_submitted_canonical_with_its_ref_and_the_time() -> None:
 def test_a_publish_carries_its_key_and_attributes() -> None:
     client = Client()
     attributes = {"source": "s" * 256, "subject": "é", "type": "t", "traceparent": "00"}
+    attributes |= {"id": "i", "time": "2026-11-22T20:06:00Z"}
     client.send(
         type="publish", channel="free", data=None, key="!" + "~" * 127, attributes=attributes
     )

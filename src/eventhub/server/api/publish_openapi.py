@@ -20,6 +20,8 @@ HEADERS = {
     "ce-source": "CloudEvents source",
     "ce-subject": "CloudEvents subject",
     "ce-type": "CloudEvents type",
+    "ce-id": "CloudEvents id; the body is then one event",
+    "ce-time": "CloudEvents time (RFC 3339)",
     "traceparent": "W3C Trace Context",
     "Prefer": "handling=lenient: store what is valid, answer 200, count the rest (RFC 7240)",
 }

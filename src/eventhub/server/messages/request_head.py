@@ -16,9 +16,10 @@ SPACE = b" \t"
 SINGLE = {
     name.lower().encode(): name
     for name in (
-        "Authorization", "ce-source", "ce-subject", "ce-type", "Content-Length", "Content-Type",
-        "Host", "Idempotency-Key", "Last-Event-ID", "Origin", "Sec-Fetch-Dest", "Sec-Fetch-Site",
-        "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Transfer-Encoding",
+        "Authorization", "ce-id", "ce-source", "ce-subject", "ce-time", "ce-type",
+        "Content-Length", "Content-Type", "Host", "Idempotency-Key", "Last-Event-ID", "Origin",
+        "Sec-Fetch-Dest", "Sec-Fetch-Site", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
+        "Transfer-Encoding",
     )
 }  # fmt: skip
 """Fields that may come once. Of two, a proxy may have checked the one that we do not use."""

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from starlette.types import Scope
 
+from eventhub.common.timestamps import check_timestamp
 from eventhub.errors import InvalidRequest, UnsupportedMediaType
 from eventhub.events.event import ATTRIBUTE_LENGTH
 from eventhub.observability.tracing import parent_of
@@ -23,6 +24,8 @@ ATTRIBUTE_HEADERS = {
     b"ce-source": "source",
     b"ce-subject": "subject",
     b"ce-type": "type",
+    b"ce-id": "id",
+    b"ce-time": "time",
     b"traceparent": "traceparent",
 }
 MAX_ENCODED = 12
@@ -118,4 +121,13 @@ def _attribute(header: bytes, value: bytes) -> str:
             f"the header {header.decode()} has {len(text)} characters; expected 1 to"
             f" {ATTRIBUTE_LENGTH}"
         )
+    if header == b"ce-time":
+        _check_time(text)
     return text
+
+
+def _check_time(text: str) -> None:
+    try:
+        check_timestamp(text)
+    except ValueError as error:
+        raise InvalidRequest(f"the header ce-time is {text[:40]!r}; {error}") from None

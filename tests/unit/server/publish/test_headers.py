@@ -2,6 +2,7 @@
 
 import pytest
 
+from eventhub.errors import InvalidRequest
 from eventhub.server.publish.headers import (
     NDJSON_TYPES,
     attributes_of,
@@ -37,3 +38,14 @@ def test_attributes_are_percent_decoded() -> None:
 def test_a_traceparent_is_an_attribute_unless_it_is_malformed() -> None:
     assert attributes_of({b"traceparent": TRACEPARENT}) == {"traceparent": TRACEPARENT.decode()}
     assert attributes_of({b"traceparent": b"nonsense"}) is None
+
+
+def test_the_id_and_the_time_of_a_cloudevent_are_attributes() -> None:
+    headers = {b"ce-id": b"a%20b", b"ce-time": b"2026-11-22T20:06:00.5+01:00"}
+    assert attributes_of(headers) == {"id": "a b", "time": "2026-11-22T20:06:00.5+01:00"}
+
+
+@pytest.mark.parametrize("time", [b"yesterday", b"2026-11-22T20:06:00", b"2026-13-22T20:06:00Z"])
+def test_another_time_of_a_cloudevent_is_refused(time: bytes) -> None:
+    with pytest.raises(InvalidRequest, match=r"the header ce-time is '.*'; expected a time with"):
+        attributes_of({b"ce-time": time})
