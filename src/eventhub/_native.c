@@ -5,6 +5,8 @@
    room and tells its protocol, as ever. Nothing can be overtaken: while the transport holds bytes, everything goes to the transport.
    What one of them raises keeps no other from its bytes: it is in the list that `write_all` returns, with the one that raised it.
 
+   Between `hold` and `release` a pipe keeps what it is given, up to HELD_AT_MOST bytes, so that one system call sends all of it.
+
    The transport owns the descriptor. `close` must be called before the transport gives it up (asyncio: in `connection_lost`), because its
    number may then belong to a stranger. Not for TLS, where the transport changes the bytes. */
 
@@ -13,10 +15,12 @@
 #include <sys/socket.h>
 
 #define DIRECT_AT_ONCE 256
+#define HELD_AT_MOST 16384
 
 typedef struct {
     PyObject_HEAD
     PyObject *transport; /* NULL: closed */
+    PyObject *held;      /* bytes; NULL: nothing is held */
     int fd;
     char dirty;          /* the transport may hold bytes */
     char taken;          /* in the batch that is about to be sent */
@@ -27,6 +31,7 @@ static PyObject *name_write, *name_buffered;
 
 static int pipe_clear(PyObject *object) {
     Py_CLEAR(((Pipe *)object)->transport);
+    Py_CLEAR(((Pipe *)object)->held);
     return 0;
 }
 
@@ -62,15 +67,32 @@ static int done(PyObject *result) {
     return 0;
 }
 
+static int to_transport(Pipe *self, PyObject *data);
+
+static int release_held(Pipe *self) {
+    PyObject *held = self->held;
+    self->held = NULL;
+    int failed = held != NULL && PyBytes_Size(held) > 0 ? to_transport(self, held) : 0;
+    Py_XDECREF(held);
+    return failed;
+}
+
+static int hold_more(Pipe *self, PyObject *data) {
+    PyBytes_Concat(&self->held, data); /* NULL on error */
+    if (self->held == NULL) return -1;
+    return PyBytes_Size(self->held) > HELD_AT_MOST ? release_held(self) : 0;
+}
+
 static int to_transport(Pipe *self, PyObject *data) {
     if (self->transport == NULL) return 0;
+    if (self->held != NULL) return hold_more(self, data);
     self->dirty = 1;
     return done(PyObject_CallMethodObjArgs(self->transport, name_write, data, NULL));
 }
 
 /* 1: the socket may be written to. 0: it may not. -1: an error is set. */
 static int is_direct(Pipe *self) {
-    if (self->transport == NULL) return 0;
+    if (self->transport == NULL || self->held != NULL) return 0;
     if (!self->dirty) return 1;
     PyObject *size = PyObject_CallMethodObjArgs(self->transport, name_buffered, NULL);
     if (size == NULL) return -1;
@@ -93,8 +115,21 @@ static PyObject *pipe_close(PyObject *object, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+static PyObject *pipe_hold(PyObject *object, PyObject *unused) {
+    Pipe *self = (Pipe *)object;
+    if (self->held == NULL && (self->held = PyBytes_FromStringAndSize(NULL, 0)) == NULL) return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *pipe_release(PyObject *object, PyObject *unused) {
+    if (release_held((Pipe *)object) < 0) return NULL;
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef pipe_methods[] = {
     {"close", pipe_close, METH_NOARGS, "Take nothing any more: the descriptor is about to be given up."},
+    {"hold", pipe_hold, METH_NOARGS, "Keep what is written until `release`, or until it is much."},
+    {"release", pipe_release, METH_NOARGS, "Write what was held."},
     {NULL, NULL, 0, NULL},
 };
 

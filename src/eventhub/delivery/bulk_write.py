@@ -7,6 +7,9 @@ failures. `Pipe` is the native writer of a connection, None without the C module
 from collections.abc import Callable
 from typing import Protocol
 
+HELD_BYTES = 16 * 1024
+"""A pipe holds no more: beyond that, its transport says when its buffer is full."""
+
 Write = Callable[[bytes], None]
 
 
@@ -18,7 +21,15 @@ class ClosableWriter(Protocol):
         ...
 
     def close(self) -> None:
-        """Drop everything that is written from now on."""
+        """Drop everything that is held, and that is written from now on."""
+        ...
+
+    def hold(self) -> None:
+        """Keep what is written until `release`. More than HELD_BYTES are written at once."""
+        ...
+
+    def release(self) -> None:
+        """Write what was held, as one piece."""
         ...
 
 
@@ -40,17 +51,34 @@ def write_all_plainly(writes: list[Write], data: bytes) -> list[Failure]:
 class PlainPipe:
     """The same over any transport: without the C module, and under TLS."""
 
-    __slots__ = ("_write",)
+    __slots__ = ("_held", "_write")
 
     def __init__(self, write: Write) -> None:
         self._write = write
+        self._held: bytes | None = None
 
     def __call__(self, data: bytes) -> None:
-        self._write(data)
+        if self._held is None:
+            self._write(data)
+            return
+        self._held += data
+        if len(self._held) > HELD_BYTES:
+            self.release()
 
     def close(self) -> None:
-        """Drop everything that is written from now on."""
-        self._write = _drop
+        """Drop everything that is held, and that is written from now on."""
+        self._write, self._held = _drop, None
+
+    def hold(self) -> None:
+        """Keep what is written until `release`. More than HELD_BYTES are written at once."""
+        if self._held is None:
+            self._held = b""
+
+    def release(self) -> None:
+        """Write what was held, as one piece."""
+        held, self._held = self._held, None
+        if held:
+            self._write(held)
 
 
 def _drop(_: bytes) -> None:
@@ -63,6 +91,9 @@ Pipe: Callable[[object, int], ClosableWriter] | None
 write_all: WriteAll
 try:
     from eventhub import _native
+
+    if not hasattr(_native.Pipe, "release"):
+        raise ImportError("it was built from an older source")
 except ImportError:  # built without a compiler
     Pipe, write_all = None, write_all_plainly
 else:

@@ -1,5 +1,6 @@
 """The subscriptions that the query string of a stream or a WebSocket asks for. No I/O."""
 
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from eventhub.errors import InvalidRequest, InvalidSince
@@ -14,6 +15,10 @@ CACHE_BUSTERS = ("_", "r")
 """Parameters with a random number, which are ignored. Polyfills of EventSource add them: old
 versions of Yaffle's, and polyfills that use jQuery.
 """
+
+
+REMEMBERED, REMEMBERED_BYTES = 256, 256
+"""Query strings of WebSockets that are remembered, and the longest of them."""
 
 
 class StreamQuery:
@@ -32,7 +37,10 @@ class StreamQuery:
             query, takes_channels=channel is None, is_event_source=last_event_id is not None
         )
         self.channels = [channel] if channel else parameters.channels
-        self._member = parameters.member
+        self._commands = [
+            Subscribe(type="subscribe", channel=name, member=parameters.member)
+            for name in self.channels
+        ]
         self._sinces, self._otherwise = _parse_since(parameters.since, "since")
         if resumed_from := last_event_id or parameters.last_event_id:
             name = "Last-Event-ID" if last_event_id else "lastEventId"
@@ -57,9 +65,8 @@ class StreamQuery:
 
     def subscribe(self, session: Session) -> None:
         """Subscribe to all channels. Raises EventHubError."""
-        for channel in self.channels:
-            command = Subscribe(type="subscribe", channel=channel, member=self._member)
-            session.subscribe(command, self._since_of(channel))
+        for command in self._commands:
+            session.subscribe(command, self._since_of(command.channel))
 
     def positions(self) -> dict[str, str]:
         """The positions after which channels begin, where the query string gives one."""
@@ -70,6 +77,19 @@ class StreamQuery:
 
     def _since_of(self, channel: str) -> Since:
         return self._sinces.get(channel, self._otherwise)
+
+
+def websocket_query(query: bytes) -> StreamQuery:
+    """The query of a WebSocket. Raises EventHubError.
+
+    The clients of a page send the same query string, so short ones are parsed once.
+    """
+    return _remembered_query(query) if len(query) <= REMEMBERED_BYTES else StreamQuery(query)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _remembered_query(query: bytes) -> StreamQuery:
+    return StreamQuery(query)
 
 
 def _parse_since(text: str, name: str) -> tuple[dict[str, Since], Since]:

@@ -1,9 +1,8 @@
 """The opening handshake of a WebSocket, RFC 6455 chapter 4, without I/O."""
 
-import base64
 import binascii
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 from urllib.parse import unquote
@@ -19,7 +18,16 @@ from eventhub.server.websocket.frame_parser import accept_deflate
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 WEBSOCKET_PATH = "/v1/ws"
 SUBPROTOCOL = "eventhub.v1"
-DEFLATE = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Accept: %b\r\n%b%b\r\n"
+)
+SUBPROTOCOL_LINE = b"Sec-WebSocket-Protocol: %b\r\n" % SUBPROTOCOL.encode()
+DEFLATE_LINE = (
+    b"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+    b"client_no_context_takeover\r\n"
+)
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -27,21 +35,14 @@ Headers = Sequence[tuple[bytes, bytes]]
 class HandshakeRequest(NamedTuple):
     """A valid handshake request. Path and credentials are not checked yet."""
 
-    key: str
+    key: bytes
     offered: list[str]
     extensions: str
 
     def answer(self, *, deflate: bool) -> bytes:
         """The 101 response."""
-        lines = [
-            "HTTP/1.1 101 Switching Protocols",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            f"Sec-WebSocket-Accept: {_accept(self.key)}",
-            *([f"Sec-WebSocket-Protocol: {SUBPROTOCOL}"] if SUBPROTOCOL in self.offered else []),
-            *([f"Sec-WebSocket-Extensions: {DEFLATE}"] if deflate else []),
-        ]
-        return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+        subprotocol = SUBPROTOCOL_LINE if SUBPROTOCOL in self.offered else b""
+        return SWITCHING % (_accept(self.key), subprotocol, DEFLATE_LINE if deflate else b"")
 
 
 class HandshakeResult(NamedTuple):
@@ -68,10 +69,9 @@ def negotiate(
     path = unquote((address.path or b"/").decode("latin-1"))
     if path != WEBSOCKET_PATH:
         raise not_here(path)
-    query, given = manager.authentication.move_query_token(
-        address.query or b"", headers_by_name(headers)
-    )
-    opening = _opening(method, headers)
+    found = headers_by_name(headers)
+    query, given = manager.authentication.move_query_token(address.query or b"", found)
+    opening = _opening(method, found)
     manager.host_check.check(given.get(b"host"))
     manager.origin_check.check(given)
     principal = manager.authentication.identify(given, opening.offered, client)
@@ -101,40 +101,33 @@ def opening_of_page(error: EventHubError, method: str, headers: Headers) -> byte
     if is_shown(error, headers):
         return None
     try:
-        return _opening(method, headers).answer(deflate=False)
+        return _opening(method, headers_by_name(headers)).answer(deflate=False)
     except InvalidRequest:
         return None
 
 
-def _opening(method: str, headers: Headers) -> HandshakeRequest:
+def _opening(method: str, found: Mapping[bytes, bytes]) -> HandshakeRequest:
     """Parse the handshake's headers. Raises InvalidRequest (4.2.1)."""
-    found = _joined(headers)
-    if method != "GET" or found.get(b"sec-websocket-version") != "13":
+    if method != "GET" or found.get(b"sec-websocket-version") != b"13":
         raise InvalidRequest("expected a GET with Sec-WebSocket-Version: 13")
-    key = found.get(b"sec-websocket-key", "")
+    key = found.get(b"sec-websocket-key", b"")
     if not _is_key(key):
         raise InvalidRequest("Sec-WebSocket-Key is missing or is not 16 bytes in base64")
-    offered = [name.strip() for name in found.get(b"sec-websocket-protocol", "").split(",")]
-    return HandshakeRequest(key, offered, found.get(b"sec-websocket-extensions", ""))
+    offered, extensions = (
+        found.get(name, b"").decode("latin-1")
+        for name in (b"sec-websocket-protocol", b"sec-websocket-extensions")
+    )
+    names = [name.strip() for name in offered.split(",")]
+    return HandshakeRequest(key, names, extensions)
 
 
-def _joined(headers: Headers) -> dict[bytes, str]:
-    """Values by name. A repeated header's values are joined (RFC 9110, 5.3)."""
-    found: dict[bytes, str] = {}
-    for name, value in headers:
-        text = value.decode("latin-1").strip()
-        found[name] = f"{found[name]}, {text}" if name in found else text
-    return found
+def _accept(key: bytes) -> bytes:
+    digest = hashlib.sha1(key + GUID, usedforsecurity=False).digest()
+    return binascii.b2a_base64(digest, newline=False)
 
 
-def _accept(key: str) -> str:
-    return base64.b64encode(
-        hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()
-    ).decode()
-
-
-def _is_key(key: str) -> bool:
+def _is_key(key: bytes) -> bool:
     try:
-        return len(base64.b64decode(key, validate=True)) == 16
-    except (binascii.Error, ValueError):
+        return len(binascii.a2b_base64(key, strict_mode=True)) == 16
+    except binascii.Error:
         return False

@@ -41,9 +41,9 @@ class WebSocketProtocol(asyncio.Protocol):
     """One connection (RFC 6455). It is the writer of its session."""
 
     __slots__ = (
-        "_close_timer", "_connections", "_liveness", "_loop", "_manager", "_pipe", "_publish_queue",
-        "_reader", "_session", "_transport", "encoding", "end_reason", "full", "slot", "state",
-        "write",
+        "_close_timer", "_connections", "_liveness", "_loop", "_manager", "_publish_queue",
+        "_reader", "_session", "_transport", "encoding", "end_reason", "full", "pipe", "slot",
+        "state", "write",
     )  # fmt: skip
     transport = "websocket"
 
@@ -69,8 +69,8 @@ class WebSocketProtocol(asyncio.Protocol):
         self.end_reason = ""
         self.encoding: WebSocketEncoding = WEBSOCKET
         self.full = False
-        self._pipe = pipe(transport, native=manager.settings.native)
-        self.write: Write = self._pipe
+        self.pipe = pipe(transport, native=manager.settings.native)
+        self.write: Write = self.pipe
         connections.add(self)
 
     # Input: the upgrade
@@ -130,7 +130,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         manager = self._manager
-        self._pipe.close()
+        self.pipe.close()
         if self._close_timer is not None:
             self._close_timer.cancel()
         self._move(WebSocketTrigger.LOST)
@@ -237,6 +237,7 @@ class WebSocketProtocol(asyncio.Protocol):
         """Send a close frame behind what is buffered, then wait a moment for the client's."""
         if self.state in (WebSocketState.CLOSING, WebSocketState.CLOSED):
             return
+        self.pipe.release()
         self._end_session()
         self.end_reason = reason
         if self._transport.is_closing():
@@ -285,7 +286,7 @@ class WebSocketProtocol(asyncio.Protocol):
 
     def _end_session(self) -> None:
         """Write nothing of the session from now on, and end it."""
-        self._pipe.close()
+        self.pipe.close()
         session, self._session = self._session, None
         if session is not None:
             self._manager.end_session(session)

@@ -13,7 +13,7 @@ from eventhub.delivery.encoding import WEBSOCKET
 from eventhub.errors import EventHubError
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.problem import encode_problem
-from eventhub.server.streams.query import StreamQuery
+from eventhub.server.streams.query import websocket_query
 from eventhub.server.websocket.handshake import negotiate, opening_of_page
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.state import WebSocketState
@@ -83,15 +83,17 @@ class Upgrade:
             return
         if manager.access_log.on:
             self._log_access(HTTPStatus.SWITCHING_PROTOCOLS, client, identity.id)
+        connection.pipe.hold()  # one write for the response and what the session says at once
         connection.open(session, result.answer, deflate=result.deflate)
         self._subscribe(session, result.query)
+        connection.pipe.release()
         if request.bytes_after_head:
             connection.data_received(request.bytes_after_head)
 
     def _subscribe(self, session: Session, query: bytes) -> None:
         """Subscribe to the query's channels. If it names none, a message must come soon."""
         try:
-            wanted = StreamQuery(query)
+            wanted = websocket_query(query)
             wanted.subscribe(session)
             if not wanted.channels:
                 self._connection.expect_first_message()
