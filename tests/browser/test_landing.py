@@ -40,9 +40,7 @@ def test_the_channel_types_of_this_server_are_shown_and_a_channel_is_opened_by_i
     expect(page.locator("#channels h3")).to_have_text(["chat", "logs", "iot"])
     described = "chat events · keeps the newest 500 for 1 day · shows who is there"
     expect(page.locator("#channels .muted").first).to_have_text(described)
-    expect(page.locator("#channels").get_by_role("link")).to_have_text(
-        ["Open the chat"]
-    )  # no name that nobody gave a channel
+    expect(page.locator("#channels .links").get_by_role("link")).to_have_text(["Open the chat"])
     card = page.locator("#channels li").nth(2)
     name = card.get_by_role("textbox", name="Channel")
     expect(name).to_have_value("iot.")
@@ -57,6 +55,27 @@ def test_the_channel_types_of_this_server_are_shown_and_a_channel_is_opened_by_i
     page.go_back()
     page.locator("#channels").get_by_role("link", name="Open the chat").click()
     expect(page).to_have_url(re.compile(r"/chat\?room=lobby$"))
+
+
+def test_channels_that_exist_are_shown_and_no_others(start: Start, identity: Visit) -> None:
+    server = start("channels: {chat: {payload: chat}, iot: {}, logs: {}}")
+    for number in range(6):
+        http.post(f"{server.url}/v1/channels/iot.t{number}", content="[1,2]")
+    with connect(f"{server.url.replace('http', 'ws')}/v1/ws?channel=logs.api") as reader:
+        while json.loads(reader.recv())["type"] != "subscribed":
+            pass
+        page = identity(server).open("/")
+        cards = page.locator("#channels li")
+        iot, logs = cards.nth(1).locator(".existing"), cards.nth(2).locator(".existing")
+        expect(iot.get_by_role("link")).to_have_text([f"iot.t{number}" for number in range(5)])
+        expect(iot.locator(".muted").first).to_have_text("2 events")
+        expect(iot.locator(".more")).to_have_text("and others: enter a name")
+        expect(logs).to_have_text("logs.api0 events, 1 listening")
+    expect(cards.nth(0).locator(".existing")).to_be_hidden()
+    iot.get_by_role("link", name="iot.t3").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("iot.t3")
+    options = page.locator("#channel-names option")
+    expect(options.filter(has_text="iot.t5")).to_have_count(1)
 
 
 def test_a_server_without_the_sample_types_links_to_none_of_their_channels(

@@ -18,6 +18,11 @@ export class Http {
     return this.#request(`${channelPath(channel)}?${new URLSearchParams(query)}`);
   }
 
+  /** A page of the list of channels. `query`: match, after, limit. */
+  channels(query = {}) {
+    return this.#request(`v1/channels?${new URLSearchParams(query)}`);
+  }
+
   presence(channel) {
     return this.#request(`${channelPath(channel)}/presence`);
   }

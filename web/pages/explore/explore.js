@@ -120,9 +120,16 @@ async function suggest() {
   const response = await http.types();
   if (!response.ok) return;
   const { types } = await response.json();
-  byId("channel-names").append(...types.map(({ name }) => new Option(sampleChannel(name))));
+  const names = new Set([...types.map(({ name }) => sampleChannel(name)), ...(await existing())]);
+  byId("channel-names").append(...[...names].map((name) => new Option(name)));
   const payload = types.find(({ name }) => name === channel.split(".")[0])?.payload;
   if (!byId("body").value) byId("body").value = pretty(samplePayloads(payload)[0]);
+}
+
+/** Names of channels that have events or subscribers. */
+async function existing() {
+  const response = await http.channels({ limit: 500 });
+  return response.ok ? (await response.json()).channels.map(({ name }) => name) : [];
 }
 
 /** On a narrow screen the forms come first. They are folded, so that the events are in sight. */

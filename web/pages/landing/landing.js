@@ -1,10 +1,15 @@
 // The landing page: the channel types of this server, and commands for a terminal.
 
+import { Http } from "../../client/http.js";
 import { describeType } from "../common/channel-type.js";
 import { byId, clone, link } from "../common/dom.js";
 import { SAMPLE_TYPES, terminalLines } from "./terminal-lines.js";
 
-/** A channel type with a form: its channels are not known here, so the person names one. */
+/** Channels of one type that are shown. */
+const SHOWN = 5;
+const http = new Http();
+
+/** A channel type with a form, because a channel needs no creation: the person may name any. */
 function card(type) {
   const item = clone("card");
   item.querySelector("h3").textContent = type.name;
@@ -17,6 +22,32 @@ function card(type) {
   if (type.name === "chat") links.append(link("Open the chat", "chat?room=lobby"));
   else links.remove();
   return item;
+}
+
+/** Shows the first channels of a type that have events or subscribers. */
+async function showChannels(item, type) {
+  const response = await http.channels({ match: `${type.name}.>`, limit: SHOWN });
+  if (!response.ok) return; // this server shows them to clients with a credential
+  const { channels, next } = await response.json();
+  const list = item.querySelector(".existing");
+  for (const channel of channels) {
+    const query = new URLSearchParams({ channel: channel.name, since: "-50" });
+    list.append(link(channel.name, `explore?${query}`), muted(activity(channel)));
+  }
+  if (next) list.append(muted("and others: enter a name", "more"));
+  list.hidden = channels.length === 0;
+}
+
+function activity({ events, subscribers }) {
+  const kept = `${events} event${events === 1 ? "" : "s"}`;
+  return subscribers ? `${kept}, ${subscribers} listening` : kept;
+}
+
+function muted(text, name = "") {
+  const element = document.createElement("span");
+  element.className = `muted ${name}`;
+  element.textContent = text;
+  return element;
 }
 
 /** Hides links to channel types that this server does not have. */
@@ -53,7 +84,7 @@ async function copy(button, code) {
 }
 
 async function channelTypes() {
-  const response = await fetch("v1/types");
+  const response = await http.types();
   if (!response.ok) throw new Error(`GET /v1/types answered ${response.status}`);
   return (await response.json()).types;
 }
@@ -61,8 +92,10 @@ async function channelTypes() {
 let types = [];
 try {
   types = await channelTypes();
-  byId("channels").append(...types.map(card));
+  const cards = types.map(card);
+  byId("channels").append(...cards);
   hideOthers(types);
+  await Promise.allSettled(types.map((type, index) => showChannels(cards[index], type)));
 } catch (error) {
   const fault = `The channels cannot be shown: ${error.message}. Reload to try again.`;
   byId("channels-problem").textContent = fault;
