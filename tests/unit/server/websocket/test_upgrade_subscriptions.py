@@ -4,15 +4,16 @@ import pytest
 
 from eventhub.errors import InvalidRequest
 from eventhub.server.streams.query import REMEMBERED_BYTES, StreamQuery, websocket_query
+from tests.harness.hubs import running
 from tests.harness.virtual_time import in_virtual_time, turns
 from tests.unit.server.connections.manager_builder import build
-from tests.unit.server.websocket.client import opened, serving
+from tests.unit.server.websocket.client import opened
 
 
 @in_virtual_time
 async def test_the_answer_and_what_is_known_at_once_are_one_write() -> None:
     manager = build(native=False)
-    async with serving(manager):
+    async with running(manager.hub):
         first = opened(b"/v1/ws?channel=chat.a", manager=manager)
         await turns()
         second = opened(b"/v1/ws?channel=chat.a", manager=manager)
