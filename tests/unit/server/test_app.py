@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,6 +47,35 @@ async def test_a_worker_says_again_and_again_that_it_is_alive(
     await asyncio.sleep(2.5 * HEARTBEAT_SECONDS)
     assert [round(moment - said[0]) for moment in said] == [0, 1, 2]
     saying.cancel()
+
+
+def test_each_task_is_that_of_its_part() -> None:
+    issuer = "https://issuer.example"
+    auth = {"tokens": {"jwks": f"{issuer}/keys", "issuer": issuer, "audience": "hub"}}
+    slot = WorkerSlot(0, [], [], 1, -1)
+    certificates: Any = SimpleNamespace(run=object(), readings=object())
+    app = Application(Settings.model_validate({"auth": auth}), Path(), slot, certificates)
+    manager, tasks = app.manager, app._tasks()
+    assert manager.authentication.key_set is not None
+    assert app._workers is not None
+    assert tasks["heartbeats"] == manager.send_heartbeats
+    assert tasks["rates"] == manager.publish_quota.run
+    assert tasks["admin"] == manager.operators.block_replication.run
+    assert tasks["keys"] == manager.authentication.key_set.run
+    assert tasks["siblings"] == app._workers.run
+    assert tasks["certificates"] is certificates.run
+
+
+@in_virtual_time
+async def test_a_worker_reports_through_its_own_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[WorkerSlot] = []
+    monkeypatch.setattr(WorkerSlot, "heartbeat", lambda slot: heard.append(slot))
+    slot = WorkerSlot(3, [], [], 1, -1)
+    seat = Application(Settings(), Path(), slot)._tasks()["seat"]
+    reporting = asyncio.create_task(seat())
+    await turns()
+    assert heard == [slot]
+    reporting.cancel()
 
 
 def test_nothing_is_traced_unless_it_is_configured() -> None:

@@ -35,6 +35,8 @@ class System:
         self.script: deque[Callable[[], tuple[int, int] | None]] = deque()
         self.running: list[int] = []
         self.dead: deque[tuple[int, int]] = deque()
+        self.child_signal = False
+        """A SIGCHLD is on its way. Of several, as of the kernel's, only one arrives."""
         self.sent: list[tuple[int, int]] = []
         self.sent_at: list[float] = []
         self.announced = 0
@@ -87,10 +89,11 @@ class System:
         self.waits.append(seconds)
         found = self.script.popleft()() if self.script else None
         if found is None:
-            if not self.dead:
+            if not self.child_signal:
                 self.now += seconds
                 self._heartbeats()
                 return None
+            self.child_signal = False
             found = (signal.SIGCHLD, 0)
         assert found[0] in signals
         return SimpleNamespace(si_signo=found[0], si_pid=found[1])
@@ -108,7 +111,12 @@ class System:
     def die(self, pid: int, status: int) -> None:
         """A process ends; its signal comes later."""
         self.running.remove(pid)
+        self.dies(pid, status)
+
+    def dies(self, pid: int, status: int) -> None:
+        """A process ends, which may be a foreign one."""
         self.dead.append((pid, status))
+        self.child_signal = True
 
     def all_die(self) -> None:
         """A signal ends all workers at once."""

@@ -180,6 +180,16 @@ async def test_a_second_signal_ends_the_drain(stop: Callable[..., Stop]) -> None
 
 
 @in_virtual_time
+async def test_after_an_orderly_stop_its_signal_is_not_raised_again(
+    stop: Callable[..., Stop],
+) -> None:
+    one = stop()
+    one.server.handle_exit(signal.SIGTERM, None)
+    await one.server.shutdown()
+    assert one.server._captured_signals == []
+
+
+@in_virtual_time
 @pytest.mark.parametrize(
     ("second", "slot", "started"),
     [

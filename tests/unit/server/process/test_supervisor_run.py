@@ -45,7 +45,7 @@ def test_the_end_of_a_foreign_process_changes_nothing(system: Callable[..., Syst
     one = system()
     one.pass_time(HEARTBEAT_SECONDS)
     one.ready()
-    one.then(lambda: one.dead.append((FOREIGN_PID, 0)))
+    one.then(lambda: one.dies(FOREIGN_PID, 0))
     one.pass_time(1)
     assert one.run()
     assert one.forks == 1
