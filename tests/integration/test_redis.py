@@ -129,13 +129,13 @@ def test_an_event_that_a_node_missed_arrives_although_no_other_follows(
         ):
             reader = await away.read()
             await present.publish("before")
-            await until(lambda: reader.has("before"))
+            await async_eventually("the event before", lambda: reader.has("before"))
             proxy.stall()
             proxy.cut()
             await away.becomes(ready=False)
             await present.publish("missed")
             proxy.heal()
-            await until(lambda: reader.has("missed"))
+            await async_eventually("the event missed", lambda: reader.has("missed"))
             assert reader.reasons() == []
 
     asyncio.run(main())
