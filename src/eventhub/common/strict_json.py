@@ -1,7 +1,7 @@
 """Reading and writing JSON: stricter about numbers than orjson, with better errors."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -59,6 +59,25 @@ def canonical_items(body: bytes) -> list[bytes] | None:
     if found is None or b"[%b]" % b",".join(found) == body or not may_have_long_integer(body):
         return found
     return None if parse_array(body) is None else found
+
+
+def canonical_each(bodies: Sequence[bytes]) -> list[bytes] | None:
+    """Compact JSON of each of these JSON values. None if one is refused. See `canonical_items`."""
+    try:
+        found = dump_all(map(orjson.loads, bodies))
+    except (orjson.JSONDecodeError, TooDeep):
+        return None
+    return found if found == bodies or parse_each(bodies) is not None else None
+
+
+def parse_each(bodies: Sequence[bytes]) -> list[Any] | None:
+    """Parse each of these JSON values. None if one is refused."""
+    try:
+        if may_have_long_integer(b"\n".join(bodies)):
+            return list(map(parse, bodies))
+        return list(map(orjson.loads, bodies))
+    except (orjson.JSONDecodeError, InvalidJson, TooDeep):
+        return None
 
 
 def dump_all(values: Iterable[Any]) -> list[bytes]:

@@ -54,6 +54,11 @@ class NewEvents(NamedTuple):
     time: int
     attributes: Mapping[str, str] | None = None
 
+    def apart(self) -> list[NewEvent]:
+        """The same events, for a broker that stores each by itself."""
+        channel, data, time, attributes = self
+        return build_many(NewEvent, [(channel, each, time, attributes, None) for each in data])
+
 
 class Event(NamedTuple):
     """A stored event. `previous` is the offset of the event before it: it makes a hole visible."""

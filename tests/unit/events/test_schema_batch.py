@@ -126,3 +126,51 @@ def test_an_array_of_many_values_that_does_not_fit_is_not_copied_into_faults(
     assert chat.canonical_all(b'[{"l":[' + b"[]," * 1000 + b"[]]}]") is None
     fine = b'{"level":"info","message":"m","fields":{"a":[' + b"[]," * 1000 + b"[]]}}"
     assert LOG.canonical_all(b"[%b]" % fine) == [fine]
+
+
+@pytest.mark.parametrize("schema", [CHAT, READING, ANY, ORDER, load_schema("log", Path())])
+@given(bodies=st.lists(EVENTS.map(json.dumps).map(str.encode), min_size=1, max_size=4))
+@thorough
+def test_payloads_are_accepted_together_only_if_each_is_and_are_the_same(
+    schema: Schema, bodies: list[bytes]
+) -> None:
+    found = schema.canonical_each(bodies)
+    if found is not None:
+        assert found == [schema.canonical(body) for body in bodies]
+
+
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        [b"[1", b"2]", b"3,4"],
+        [b"1,2"],
+        [b"1", b""],
+        [b"1", b" \r"],
+        [b"1 2"],
+        [b"123456789012345678901234567890", b"1"],
+        [b"1", b"-9223372036854775809"],
+        [b"[" * 2000 + b"]" * 2000],
+    ],
+    ids=range(8),
+)
+@pytest.mark.parametrize("schema", [ANY, FileSchema({})])
+def test_what_is_not_one_value_each_is_not_accepted_together(
+    schema: Schema, bodies: list[bytes]
+) -> None:
+    assert schema.canonical_each(bodies) is None
+
+
+@pytest.mark.parametrize("schema", [ANY, FileSchema({})])
+def test_digits_in_a_text_are_no_long_integer(schema: Schema) -> None:
+    digits = b'"%b"' % (b"1" * 40)
+    assert schema.canonical_each([b" %b" % digits, b"1"]) == [digits, b"1"]
+    assert schema.canonical_all(b"[%b, 1]" % digits) == [digits, b"1"]
+
+
+def test_valid_payloads_of_a_model_are_accepted_together() -> None:
+    chat = b'{"sender":"ana","text":"oi"}'
+    assert CHAT.canonical_each([chat, b" %b\r" % chat]) == [chat, chat]
+    assert CHAT.canonical_each([chat, b"{}"]) is None
+    many = b'{"sender":"ana","text":"%b"}'
+    assert CHAT.canonical_each([many % (b"," * 63)]) is not None
+    assert CHAT.canonical_each([chat, many % (b"," * 64)]) is None, "it is looked at alone"

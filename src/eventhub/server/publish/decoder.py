@@ -3,7 +3,7 @@
 `batch.py` and `ndjson.py` call it for each part of an array and for each line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import repeat
 
 from eventhub.common.nesting import check_depth
@@ -64,7 +64,18 @@ class EventDecoder:
             return found
         if len(max(found, key=len)) > self._limits.event_bytes:
             return None
-        return found if self._shallow(array, found) else None
+        brackets = array.count(b"[") + array.count(b"{") - 1
+        return found if self._are_shallow(found, brackets) else None
+
+    def canonical_each(self, bodies: Sequence[bytes]) -> list[bytes] | None:
+        """The canonical JSON of each of these events. None if any of them is refused."""
+        if max(map(len, bodies)) > self._limits.event_bytes:
+            return None
+        if (found := self._channel_type.schema.canonical_each(bodies)) is None:
+            return None
+        text = b"".join(bodies)
+        brackets = text.count(b"[") + text.count(b"{")
+        return found if self._are_shallow(found, brackets) else None
 
     def decode_all(self, array: bytes, first: int = 0) -> list[NewEvent] | None:
         """Validate the items of a JSON array together. None if any of them is refused.
@@ -96,9 +107,9 @@ class EventDecoder:
                 " (limits.batch); send fewer, or a stream"
             ).with_limit("batch")
 
-    def _shallow(self, array: bytes, found: list[bytes]) -> bool:
-        """Whether no item has more brackets than levels are allowed."""
-        depth, brackets = self._limits.depth, array.count(b"[") + array.count(b"{") - 1
+    def _are_shallow(self, found: Sequence[bytes], brackets: int) -> bool:
+        """Whether none has more brackets than levels are allowed. `brackets`: of all of them."""
+        depth = self._limits.depth
         # JSON is an object if it is not less than a brace. Then each of the others has a bracket.
         elsewhere = len(found) - 1 if min(found) >= b"{" else 0
         return brackets - elsewhere <= depth or all(

@@ -5,18 +5,20 @@ read the response (ndjson_response.py).
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.types import Receive, Scope, Send
 
 from eventhub.common.concurrency import race
 from eventhub.common.faults import internal
 from eventhub.errors import EventHubError, PayloadTooLarge, ShuttingDown
-from eventhub.events.event import NewEvent
+from eventhub.events.event import NewEvent, NewEvents, Receipt, Receipts
 from eventhub.server.connections.access_log import note
 from eventhub.server.connections.fair_queue import TimeSlice
 from eventhub.server.connections.identity import ConnectionIdentity
 from eventhub.server.connections.limit_errors import too_large
 from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS
 from eventhub.server.publish.handling import CHECK_BYTES, CHECK_ITEMS, DETAILED_REFUSALS
 from eventhub.server.publish.lines import LineSplitter
 from eventhub.server.publish.ndjson_response import NdjsonResponse
@@ -50,6 +52,7 @@ class NdjsonPublish:
         self._response = NdjsonResponse(request.handling)
         self._splitter = LineSplitter(request.limits.event_bytes)
         self._lines_read = 0
+        self._apart_until = 0  # lines up to this one are decoded one by one
         self._blank_lines = 0  # of these, blank ones that are not charged yet
         self._storing = False
         self._pending_end: EventHubError | None = None  # ends the stream once a group is stored
@@ -155,15 +158,52 @@ class NdjsonPublish:
         """Store at most `size` events of these lines together. Return how many lines were taken."""
         request = self._request
         request.begin_trace()
+        try:
+            if (events := self._decode_together(lines, size)) is None:
+                if request.key is None:
+                    lines = lines[: self._apart_until - self._lines_read]
+                return await self._take_apart(lines, size, share)
+            taken = len(events.data)
+            await self._store(
+                range(self._lines_read - taken + 1, self._lines_read + 1), events, taken
+            )
+            return taken
+        except EventHubError as error:
+            request.end_trace((error,))
+            raise
+        finally:
+            request.end_trace(())  # the producer may have been disconnected before it stored
+
+    def _decode_together(self, lines: Sequence[bytes | None], size: int) -> NewEvents | None:
+        """At most `size` events of the first of these lines. None if one needs a closer look."""
+        request = self._request
+        if request.key is not None or self._lines_read < self._apart_until:
+            return None
+        first = lines[:size]
+        group = [line for line in first if line]
+        if len(group) == len(first):
+            while sum(map(len, group)) > PART_BYTES or b"".join(group).count(b",") > PART_COMMAS:
+                del group[len(group) // 2 :]
+            data = request.decoder.canonical_each(group) if group else None
+            if data is not None:
+                self._lines_read += len(group)
+                attributes = request.decoder.attributes
+                return NewEvents(request.channel, data, self._manager.hub.now(), attributes)
+        self._apart_until = self._lines_read + len(lines)
+        return None
+
+    async def _take_apart(self, lines: list[bytes | None], size: int, share: TimeSlice) -> int:
+        """As `_take_group`, for lines that need a closer look."""
         most = len(lines)
-        if request.key is not None:
+        if self._request.key is not None:
             most = min(most, KEYED_LINES - self._lines_read)
-        events, rejected = [], self._response.rejected
-        taken = decided = 0
+        events, numbers = list[NewEvent](), list[int]()
+        taken, decided, rejected = 0, 0, self._response.rejected
         while taken < most:
             line = lines[taken]
             if (event := self._decode(line)) is not None:
-                events.append((self._lines_read, event))
+                events.append(event)
+                numbers.append(self._lines_read)
             taken += 1
             decided = len(events) + self._response.rejected - rejected
             if decided >= size or (
@@ -171,13 +211,7 @@ class NdjsonPublish:
             ):
                 break
         due, self._blank_lines = divmod(self._blank_lines + taken - decided, BLANK_LINES)
-        try:
-            await self._store(events, decided + due)
-        except EventHubError as error:
-            request.end_trace((error,))
-            raise
-        finally:
-            request.end_trace(())  # the producer may have been disconnected before it stored
+        await self._store(numbers, events, decided + due)
         if taken == most < len(lines):
             raise PayloadTooLarge(
                 f"a stream with an Idempotency-Key has at most {KEYED_LINES} lines; send the rest"
@@ -201,22 +235,34 @@ class NdjsonPublish:
             self._response.refuse(self._lines_read, error)
             return None
 
-    async def _store(self, events: list[tuple[int, NewEvent]], due: int) -> None:
-        """Charge for `due` events, then store these. Returns early if the stream has ended."""
+    async def _store(
+        self, lines: Sequence[int], events: Sequence[NewEvent] | NewEvents, due: int
+    ) -> None:
+        """Charge for `due` events, then store these. Returns early if the stream has ended.
+
+        `lines` has the number of each event's line.
+        """
         if due and not await self._pay(due):
             return
         self._storing = True
         try:
-            outcomes = (
-                await self._request.publish(self._manager.hub, [event for _, event in events])
-                if events
-                else ()
-            )
+            outcomes = await self._publish(events)
         finally:
             self._storing = False
-        self._request.end_trace(outcomes)
-        self._response.record(events, outcomes)
+        if not isinstance(outcomes, Receipts):
+            self._request.end_trace(outcomes)
+        self._response.record(lines, outcomes)
         self._response.report(self._lines_read)
+
+    async def _publish(
+        self, events: Sequence[NewEvent] | NewEvents
+    ) -> Receipts | Sequence[Receipt | EventHubError]:
+        hub = self._manager.hub
+        if isinstance(events, NewEvents):
+            if hub.publishes_now and not self._request.is_traced:
+                return hub.publish_all_now(events)
+            events = events.apart()
+        return await self._request.publish(hub, events) if events else ()
 
     async def _pay(self, due: int) -> bool:
         """Wait until the rate allows these events. False if the stream has ended meanwhile."""

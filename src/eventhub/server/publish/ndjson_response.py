@@ -16,7 +16,7 @@ from starlette.types import Send
 
 from eventhub.common.concurrency import within
 from eventhub.errors import EventHubError
-from eventhub.events.event import NewEvent, Receipt
+from eventhub.events.event import Position, Receipt, Receipts
 from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.security_headers import ALWAYS, APPLIED, LIVE, REPLAYED, headers_of
 from eventhub.server.publish.handling import DETAILED_REFUSALS, Handling, retryable, status_of
@@ -40,7 +40,7 @@ class NdjsonResponse:
         self._line = 0  # the last line that is decided
         self.accepted = 0
         self.rejected = 0
-        self._last_id: str | None = None
+        self._last: Position | None = None  # of the last event that was stored
         self._refusals: list[bytes] = []  # encoded, and not sent yet
         self._replayed = False
         self.first_refusal: tuple[str, str] | None = None
@@ -68,18 +68,20 @@ class NdjsonResponse:
             self._refusals.append(orjson.dumps({"line": line, "error": error.as_dict()}) + b"\n")
 
     def record(
-        self,
-        events: Sequence[tuple[int, NewEvent]],
-        outcomes: Sequence[Receipt | EventHubError],
+        self, lines: Sequence[int], outcomes: Receipts | Sequence[Receipt | EventHubError]
     ) -> None:
-        """Count the outcomes of these events, each with the number of its line."""
-        for (line, _), outcome in zip(events, outcomes, strict=True):
+        """Count the outcomes of the events of these lines."""
+        if isinstance(outcomes, Receipts):
+            self.accepted += outcomes.number
+            self._last = Position(outcomes.epoch, outcomes.first + outcomes.number - 1)
+            return
+        for line, outcome in zip(lines, outcomes, strict=True):
             if isinstance(outcome, EventHubError):
                 self.refuse(line, outcome)
             else:
                 self.accepted += 1
                 self._replayed = self._replayed or outcome.replayed
-                self._last_id = str(outcome.position)
+                self._last = outcome.position
 
     def report(self, line: int) -> None:
         """All lines up to this one are decided."""
@@ -175,5 +177,5 @@ class NdjsonResponse:
             "line": self._line,
             "accepted": self.accepted,
             "rejected": self.rejected,
-            "id": self._last_id,
+            "id": None if self._last is None else str(self._last),
         }

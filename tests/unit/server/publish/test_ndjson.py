@@ -35,8 +35,14 @@ def _no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 class FakeDecoder:
     """Makes an event of every line."""
 
+    attributes = None
+
     def decode(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
         return NewEvent("logs.a", body, 0)
+
+    def canonical_each(self, bodies: Sequence[bytes]) -> Sequence[bytes] | None:
+        refused = any(len(body) > LIMIT or body.isspace() for body in bodies)
+        return None if refused else bodies
 
 
 class FakeRequest:
@@ -49,6 +55,7 @@ class FakeRequest:
     key: str | None = None
     limits = SimpleNamespace(event_bytes=LIMIT)
     decoder = FakeDecoder()
+    is_traced = False
 
     def begin_trace(self) -> None: ...
 
@@ -64,8 +71,13 @@ class FakeRequest:
 class FakeHub:
     """Stores what it gets."""
 
+    publishes_now = False
+
     def __init__(self) -> None:
         self.stored: list[bytes] = []
+
+    def now(self) -> int:
+        return 0
 
     def rejected(self, channel: str, error: EventHubError) -> None:
         assert isinstance(error, PayloadTooLarge)

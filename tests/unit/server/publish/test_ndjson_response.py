@@ -36,7 +36,7 @@ async def sent(response: NdjsonResponse, *, at_end: bool = True) -> tuple[Messag
 async def test_a_complete_body_is_answered_with_its_refusals_and_its_counts() -> None:
     response = NdjsonResponse(Handling.STRICT)
     response.refuse(1, InvalidJson("no JSON"))
-    response.record([(2, EVENT), (3, EVENT)], [stored(7), InvalidEvent("does not fit")])
+    response.record([2, 3], [stored(7), InvalidEvent("does not fit")])
     response.report(3)
     response.end(None)
     start, lines = await sent(response)
@@ -81,7 +81,7 @@ async def test_progress_is_sent_while_the_body_goes_on() -> None:
     response.report(1)
     sending = asyncio.create_task(sent(response, at_end=False))
     await turns()
-    response.record([(2, EVENT)], [stored(1)])
+    response.record([2], [stored(1)])
     response.report(2)
     await turns()
     response.end(None)
@@ -118,7 +118,7 @@ async def test_only_the_first_refusals_are_sent_and_all_are_counted() -> None:
 @in_loop
 async def test_a_response_says_that_events_were_stored_before() -> None:
     response = NdjsonResponse(Handling.STRICT)
-    response.record([(1, EVENT)], [stored(1, replayed=True)])
+    response.record([1], [stored(1, replayed=True)])
     response.report(1)
     response.end(None)
     start, _ = await sent(response)
