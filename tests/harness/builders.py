@@ -185,6 +185,8 @@ class FeedDesk:
         self.failing: list[tuple[Subscriber, EventHubError]] = []
         self.begun: list[tuple[Subscriber, SubscriptionStart]] = []
         self.gaps: list[tuple[Gap, Subscriber | None, int]] = []
+        self.channels: list[str] = []
+        """The channel of each gap."""
 
     def read(
         self, feed: Feed, subscriber: Subscriber | None, since: Asked, generation: int
@@ -209,6 +211,7 @@ class FeedDesk:
     def missed(self, channel: str, gap: Gap, subscriber: Subscriber | None, readers: int) -> None:
         """FeedOwner: note a gap that was told."""
         self.gaps.append((gap, subscriber, readers))
+        self.channels.append(channel)
 
     def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
         """FeedOwner: note a connection to end."""

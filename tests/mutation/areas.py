@@ -7,6 +7,8 @@ from pathlib import Path
 from tests.mutation.settings import ROOT
 
 PACKAGE = Path("src/eventhub")
+BOUNDS = "unit/test_bounds.py"
+"""Compares the constants of every area with the documentation."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Area:
 
     def test_paths(self) -> list[str]:
         tests = ROOT / "tests"
-        found = [path for each in self.tests for path in sorted(tests.glob(each))]
+        found = [path for each in (*self.tests, BOUNDS) for path in sorted(tests.glob(each))]
         return [str(path.relative_to(ROOT)) for path in found]
 
 

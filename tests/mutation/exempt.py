@@ -44,6 +44,8 @@ ALIASES = m.Assign(
     )
 )
 """A name for a type."""
+MEMBERS = m.Assign(value=m.Call(func=m.Name("auto")))
+"""The value of a member of an Enum, at which nobody looks."""
 STATED = m.Assert()
 """States an invariant to reader and type checker: without it, all is as before."""
 DOCSTRINGS = m.Expr(value=m.SimpleString() | m.ConcatenatedString())
@@ -56,7 +58,7 @@ WARNINGS = m.Call(func=m.Attribute(value=m.Name("warnings"), attr=m.Name("filter
 WHOLE = m.OneOf(
     LOGS,
     LOGGERS,
-    LOGGERS,
+    MEMBERS,
     TYPING,
     FUNCTIONS,
     OVERLOADS,

@@ -79,7 +79,7 @@ class _File:
     def _with(self, mutation: Mutation) -> str:
         """The file's text with the mutation in it."""
         module, node = self.wrapper.module, mutation.original_node
-        if isinstance(node, cst.BaseCompoundStatement):
+        if isinstance(node, cst.BaseCompoundStatement | cst.ExceptHandler):
             changed = deep_replace(module, node, mutation.mutated_node)
             assert isinstance(changed, cst.Module)
             return changed.code

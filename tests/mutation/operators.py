@@ -2,7 +2,8 @@
 
 mutmut's are taken as they are, but for arguments, strings and assignments, where several of its
 mutants are one fault. Ours are faults that people make and mutmut does not: a call or a `raise`
-that is missing, a condition the wrong way round, `max` for `min`.
+that is missing, a condition the wrong way round, `max` for `min`, an `except` for more or fewer
+errors.
 """
 
 from collections.abc import Callable, Iterable
@@ -41,6 +42,32 @@ def swap_builtin(node: cst.Call) -> Iterable[cst.CSTNode]:
     """`max` for `min`, `all` for `any`."""
     if isinstance(node.func, cst.Name) and node.func.value in SWAPPED:
         yield node.with_changes(func=cst.Name(SWAPPED[node.func.value]))
+
+
+def change_handler(node: cst.ExceptHandler) -> Iterable[cst.CSTNode]:
+    """An `except` is for every error, or for fewer: one of several is missing, or all are."""
+    match node.type:
+        case None:
+            return
+        case cst.Name("Exception"):
+            yield node.with_changes(type=cst.Name("ValueError"))
+            return
+        case cst.Tuple(elements=[_, _, *_] as found):
+            for each in found:
+                comma = cst.MaybeSentinel.DEFAULT
+                rest = [other.with_changes(comma=comma) for other in found if other is not each]
+                yield node.with_changes(type=cst.Tuple(rest))
+        case _:
+            yield node.with_changes(type=cst.Tuple([]))
+    yield node.with_changes(type=cst.Name("Exception"))
+
+
+def widen_suppress(node: cst.Call) -> Iterable[cst.CSTNode]:
+    """`suppress` is for every error."""
+    if isinstance(node.func, cst.Name) and node.func.value == "suppress":
+        widest = [cst.Arg(cst.Name("Exception"))]
+        if not node.deep_equals(changed := node.with_changes(args=widest)):
+            yield changed
 
 
 def change_string(node: cst.SimpleString) -> Iterable[cst.CSTNode]:
@@ -88,4 +115,6 @@ OPERATORS: list[tuple[type, Operator]] = [
     (cst.BaseSmallStatement, drop_statement),
     (cst.If, negate_condition),
     (cst.Call, swap_builtin),
+    (cst.Call, widen_suppress),
+    (cst.ExceptHandler, change_handler),
 ]

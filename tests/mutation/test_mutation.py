@@ -59,6 +59,27 @@ def test_a_condition_is_turned_round_once(changes: Changes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("caught", "others"),
+    [
+        ("except Exception:", ["except ValueError:"]),
+        ("except Gone as error:", ["except () as error:", "except Exception as error:"]),
+        ("except (A, B):", ["except (A,):", "except (B,):", "except Exception:"]),
+    ],
+)
+def test_an_except_is_for_more_or_for_fewer_errors(
+    changes: Changes, caught: str, others: list[str]
+) -> None:
+    text = f"def read():\n    try:\n        pass\n    {caught}\n        pass\n"
+    assert changes(text) == {(caught, each) for each in others}
+
+
+def test_suppress_is_for_every_error(changes: Changes) -> None:
+    assert ("with suppress(Gone):", "with suppress(Exception):") in changes(
+        "with suppress(Gone):\n    pass\n"
+    )
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '"""A docstring."""\n',
@@ -68,6 +89,7 @@ def test_a_condition_is_turned_round_once(changes: Changes) -> None:
         '__slots__ = ("a", "b")\n',
         "if TYPE_CHECKING:\n    from os import path as p\n",
         "Items = dict[str, int]\n",
+        "OPEN = auto()\n",
         "class A:\n    def __repr__(self) -> str:\n        return 'A'\n",
         "class A(Protocol):\n    def read(self, size: int = 3) -> None:\n        ...\n",
     ],

@@ -1,6 +1,7 @@
 """Which principals an operator has blocked, and until when.
 
 All nodes have the same decisions: the latest decision holds, and each node repeats what it knows.
+Of two decisions at the same moment a block holds, and of two blocks the longer one.
 """
 
 from collections.abc import Iterable, Iterator
@@ -56,6 +57,11 @@ class BlockDecision:
     until: int
     blocked: bool
 
+    @property
+    def rank(self) -> tuple[int, bool, int]:
+        """Of two decisions about a target, the one with the higher rank holds."""
+        return self.since, self.blocked, self.until
+
     def as_row(self) -> list[Any]:
         """The form that is sent to other nodes."""
         return [self.target.kind, self.target.value, self.since, self.until, self.blocked]
@@ -109,7 +115,7 @@ class Blocks:
         newly_blocked = []
         for decision in decisions:
             known = self._decisions.get(decision.target)
-            if known is not None and known.since >= decision.since:
+            if known is not None and known.rank >= decision.rank:
                 continue
             self._decisions[decision.target] = decision
             if decision.blocked:

@@ -1,8 +1,17 @@
 """auth/blocks.py: who is blocked, and until when."""
 
+from itertools import permutations
+
 import pytest
 
-from eventhub.auth.blocks import BLOCKS, LATEST, BlockDecision, Blocks, BlockTarget
+from eventhub.auth.blocks import (
+    BLOCKS,
+    LATEST,
+    NAME_LENGTH,
+    BlockDecision,
+    Blocks,
+    BlockTarget,
+)
 from eventhub.auth.grants import NOTHING
 from eventhub.auth.principal import ANYONE, STRANGER, CredentialKind, Principal
 from eventhub.errors import Revoked
@@ -55,9 +64,18 @@ def test_whoever_is_shut_out_is_told_by_what() -> None:
 
 def test_to_shut_out_again_never_shortens_it() -> None:
     blocks = Blocks()
-    for until in (1000, 500, 2000):
+    for until, longest in ((1000, 1000), (500, 1000), (2000, 2000), (1500, 2000)):
         blocks.decide(BlockTarget("key", "ana"), 0, until)
-    assert [decision.until for decision in blocks] == [2000]
+        assert [decision.until for decision in blocks] == [longest]
+
+
+def test_to_lift_a_block_twice_keeps_the_decision_as_long_as_the_block_would_have_lasted() -> None:
+    blocks = Blocks()
+    target = BlockTarget("key", "ana")
+    blocks.decide(target, 0, 1000)
+    for now in (1, 2):
+        lifted = blocks.decide(target, now, now)
+        assert (lifted.blocked, lifted.until) == (False, 1000)
 
 
 def test_what_has_run_out_is_forgotten() -> None:
@@ -111,8 +129,38 @@ def test_who_was_let_in_can_be_shut_out_anew_for_a_shorter_time() -> None:
     assert blocked(blocks, 500) == []
 
 
-def test_decisions_survive_the_wire() -> None:
-    decision = Blocks().decide(BlockTarget("token", "é"), 1, 2)
+def test_of_two_decisions_at_the_same_moment_all_nodes_keep_the_same() -> None:
+    target = BlockTarget("key", "ana")
+    block, longer, lift = (
+        BlockDecision(target, 5, until, blocked)
+        for until, blocked in ((500, True), (900, True), (900, False))
+    )
+    for order in permutations((block, longer, lift)):
+        blocks = Blocks()
+        for decision in order:
+            blocks.merge([decision])
+        assert list(blocks) == [longer]
+
+
+def test_a_decision_that_is_known_hides_none_that_comes_with_it() -> None:
+    blocks = Blocks()
+    ana, bob = (
+        BlockDecision(BlockTarget("key", name), 0, 500, blocked=True) for name in ("ana", "bob")
+    )
+    assert blocks.merge([ana]) == [ana.target]
+    assert blocks.merge([ana, bob]) == [bob.target]
+    assert list(blocks) == [ana, bob]
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        BlockDecision(BlockTarget("token", "é"), 1, 2, blocked=True),
+        BlockDecision(BlockTarget("subject", "a" * NAME_LENGTH), 0, 0, blocked=False),
+        BlockDecision(BlockTarget("key", "a"), LATEST - 1, LATEST - 1, blocked=True),
+    ],
+)
+def test_decisions_survive_the_wire(decision: BlockDecision) -> None:
     assert BlockDecision.of_row(decision.as_row()) == decision
 
 

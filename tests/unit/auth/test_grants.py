@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventhub.auth.grants import (
+    END,
     EVERYTHING,
     NOTHING,
     PATTERNS,
     Action,
     Grants,
 )
-from eventhub.common.channel_pattern import PATTERN_LENGTH
+from eventhub.common.channel_pattern import PATTERN_LENGTH, check_pattern
 
 TOKENS = st.sampled_from(["a", "b", "ab", "A", "-", "_", "a-b", "0"])
 CHANNELS = st.lists(TOKENS, min_size=1, max_size=5).map(".".join)
@@ -93,3 +94,12 @@ def test_nothing_and_everything() -> None:
         assert EVERYTHING.allow(action, "a")
         assert EVERYTHING.allow(action, "a.b.c")
     assert "('>',)" in repr(EVERYTHING)
+
+
+def test_the_actions_have_the_names_that_tokens_and_settings_use() -> None:
+    assert [str(action) for action in Action] == ["subscribe", "publish", "presence"]
+
+
+def test_what_marks_the_end_of_a_pattern_is_part_of_no_channel() -> None:
+    with pytest.raises(ValueError, match="expected a channel pattern"):
+        check_pattern(END)

@@ -213,3 +213,16 @@ def test_a_reader_whose_position_is_not_lost_misses_nothing() -> None:
     node.settle()
     assert ana.told() == [*STARTED, *ids(1, 3), "a-1003"]
     assert "reset" in "".join(bob.told())
+
+
+def test_with_nothing_left_to_send_the_gap_ends_where_the_feed_stands() -> None:
+    node = Node(SlowReaderPolicy.LATEST)
+    ana = node.join()
+    ana.congest()
+    node.lose(2)
+    node.log.trim(0)
+    node.feed.gap()
+    node.settle()
+    ana.drain()
+    node.publish()
+    assert ana.told() == [*STARTED, gap("a-0", "a-3", "a-2", "conflated 0"), "a-3"]

@@ -2,22 +2,27 @@
 
 import pytest
 
+from eventhub.delivery.encoding import LineEncoding
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
-from eventhub.events.event import Earliest
+from eventhub.events.event import Earliest, Event
 from tests.harness.builders import FeedDesk
 from tests.harness.wire import Wire
-from tests.unit.delivery.feed_node import STARTED, Node, ids
+from tests.unit.delivery.feed_node import STARTED, Node, gap, ids
 
 
 class NotingDesk(FeedDesk):
-    """FeedOwner that notes whose connection is to be closed because of an unexpected error."""
+    """FeedOwner that notes the unexpected errors."""
 
     def __init__(self) -> None:
         super().__init__()
         self.failures: list[tuple[Subscriber, str]] = []
+        self.unwritten_events: list[tuple[int, str]] = []
 
     def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
         self.failures.append((subscriber, str(error)))
+
+    def unwritable(self, event: Event, error: Exception) -> None:
+        self.unwritten_events.append((event.offset, str(error)))
 
 
 class BrokenWire(Wire):
@@ -73,3 +78,21 @@ def test_a_failure_is_reported_once(desk: NotingDesk) -> None:
     for _ in range(2):
         node.feed.serving_failed(ana.subscriber, ZeroDivisionError("again"))
     assert desk.failures == [(ana.subscriber, "again")]
+
+
+class FussyEncoding(LineEncoding):
+    """Cannot encode one event."""
+
+    def event(self, event: Event) -> bytes:
+        if event.offset == 2:
+            raise ZeroDivisionError("a fault of ours")
+        return super().event(event)
+
+
+def test_a_live_event_that_cannot_be_encoded_is_replaced_by_a_gap(desk: NotingDesk) -> None:
+    node = Node(desk=desk)
+    ana, bob = node.join(wire=Wire(FussyEncoding())), node.join()
+    node.publish(3)
+    assert ana.told() == [*STARTED, "a-1", gap("a-1", "a-3", "a-2", "unreadable"), "a-3"]
+    assert bob.told() == [*STARTED, *ids(1, 3)]
+    assert desk.unwritten_events == [(2, "a fault of ours")]

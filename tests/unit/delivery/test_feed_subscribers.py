@@ -4,9 +4,10 @@ import pytest
 
 from eventhub.delivery.encoding import EVENT_STREAM, LINES, WEBSOCKET
 from eventhub.delivery.subscriber import SubscriberState
+from eventhub.events.channel_types import SlowReaderPolicy
 from eventhub.events.event import Earliest, Gap, Last, Latest, Since
 from tests.harness.wire import Wire
-from tests.unit.delivery.feed_node import STARTED, Node, at, ids
+from tests.unit.delivery.feed_node import CHANNEL, STARTED, Node, at, ids
 
 
 def test_a_new_reader_does_not_get_earlier_events() -> None:
@@ -147,3 +148,17 @@ def test_a_gap_that_no_live_reader_misses_wakes_nobody() -> None:
     node.answer()
     assert node.desk.woken == 0
     assert node.desk.gaps == [(Gap(at(0), at(1, "b"), at(0, "b"), "reset"), None, 0)]
+    assert node.desk.channels == [CHANNEL]
+
+
+def test_a_feed_knows_its_channel_and_its_type() -> None:
+    feed = Node(SlowReaderPolicy.LATEST).feed
+    assert (feed.channel, feed.channel_type.slow) == (CHANNEL, SlowReaderPolicy.LATEST)
+
+
+def test_readers_that_ask_for_the_same_page_in_one_generation_can_share_it() -> None:
+    node = Node(past=2)
+    node.feed.gap()
+    node.settle()
+    node.join(Earliest())
+    assert [read.generation for read in node.desk.reads] == [node.feed.continuity.generation] == [1]

@@ -79,7 +79,7 @@ def test_a_channel_that_all_members_left_uses_no_memory() -> None:
     for number in range(100):
         roster.join(f"chat.{number}", "ana")
         roster.leave(f"chat.{number}", "ana")
-    assert roster._members == {}
+    assert roster._members == roster._own == {}
 
 
 def test_the_longest_member_id_is_that_of_the_protocol() -> None:
@@ -287,7 +287,7 @@ def test_a_node_that_cannot_keep_up_asks_rarely() -> None:
     for number in range(100):
         hearer.on_message(orjson.dumps({"node": "n9", "number": number * 2, "news": []}), nodes.now)
     questions = [message for message in hearer.messages(nodes.now) if b"ask" in message]
-    assert len(questions) == 1
+    assert [orjson.loads(question)["ask"] for question in questions] == ["n9"]
     hearer.on_message(orjson.dumps({"node": "n9", "number": 1}), nodes.now + ASK_AGAIN)
     assert any(b"ask" in message for message in hearer.messages(nodes.now + ASK_AGAIN))
 

@@ -1,6 +1,7 @@
 """presence/roster.py, rule 3: which nodes are silent, and since when."""
 
 import orjson
+import pytest
 
 from eventhub.presence.roster import DEAF, HEARTBEAT, SILENCE, PresenceChange, Roster
 
@@ -32,3 +33,35 @@ def test_a_question_does_not_make_a_silent_node_known_again() -> None:
     assert list(roster.expire(now)) == [PresenceChange("chat.a", "ana", joined=False)]
     roster.on_message(_message("n1", ask=None), now)
     assert roster.nodes == set()
+
+
+def test_a_node_is_gone_after_the_time_that_the_documentation_says() -> None:
+    assert SILENCE == 7_000
+
+
+def test_a_node_begins_with_a_question_to_all_and_its_number() -> None:
+    first, second = Roster("n1").messages(0)
+    assert orjson.loads(first) == {"node": "n1", "ask": None}
+    assert orjson.loads(second) == {"node": "n1", "number": 0}
+
+
+def test_a_node_that_was_not_asked_says_nothing_before_its_next_heartbeat() -> None:
+    roster = Roster("n1")
+    list(roster.messages(0))
+    assert list(roster.messages(HEARTBEAT - 1)) == []
+    assert len(list(roster.messages(HEARTBEAT))) == 1
+
+
+@pytest.mark.parametrize(("deaf", "gone"), [(DEAF, ["ana"]), (DEAF + 1, [])])
+def test_a_node_that_hears_nothing_itself_takes_no_other_for_silent(
+    deaf: int, gone: list[str]
+) -> None:
+    roster = Roster("n1")
+    rooms = {"node": "n2", "number": 0, "part": 0, "last": True, "rooms": {"chat.a": ["ana"]}}
+    own = orjson.dumps({"node": "n1", "number": 0})
+    roster.on_message(orjson.dumps(rooms), 0)
+    end = SILENCE + 1
+    for now in range(HEARTBEAT, end - deaf, HEARTBEAT):
+        roster.on_message(own, now)
+    roster.on_message(own, end - deaf)
+    assert [change.member for change in roster.expire(end)] == gone

@@ -61,10 +61,12 @@ def test_a_malformed_since_is_refused_and_the_channel_stays_free(since: str) -> 
     assert client.send(type="subscribe", channel="chat")[0]["type"] == "subscribed"
 
 
-def test_the_subscription_is_for_this_writer() -> None:
+def test_the_subscription_is_for_this_writer_and_names_its_session() -> None:
     client = Client()
     client.send(type="subscribe", channel="chat")
-    assert client.node.subscribers["chat"].writer is client.line
+    subscriber = client.node.subscribers["chat"]
+    assert subscriber.writer is client.line
+    assert subscriber.session == client.session.id == client.guest.id
 
 
 def test_a_subscription_with_a_member_id_is_a_member() -> None:
@@ -152,6 +154,7 @@ def test_an_unanswered_subscribe_gets_an_error_when_its_channel_is_unsubscribed(
     assert client.send(type="subscribe", channel="chat.a", ref=1) == []
     refusal, farewell = client.send(type="unsubscribe", channel="chat.a", ref=2)
     assert (refusal["type"], refusal["ref"], refusal["code"]) == ("error", 1, "not_subscribed")
+    assert refusal["message"] == "unsubscribed from 'chat.a' before the subscription had begun"
     assert (farewell["type"], farewell["ref"]) == ("unsubscribed", 2)
     client.send(type="subscribe", channel="chat.a")
     assert [reply["type"] for reply in client.send(type="unsubscribe", channel="chat.a")] == [

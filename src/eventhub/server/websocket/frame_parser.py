@@ -98,7 +98,7 @@ class FrameParser:
             if size - at >= header - 4:
                 self._check_length(first & 0x0F, second & 0x7F, length)
             end = at + header + length
-            if size - at < header or size < end:
+            if size < end:
                 self._missing = end - size if size - at >= header else 0
                 break
             payload = _unmask(data[at + header : end], data[at + header - 4 : at + header])

@@ -14,6 +14,7 @@ from eventhub.server.websocket.frame_parser import (
     INVALID_DATA,
     NO_STATUS,
     PROTOCOL_ERROR,
+    FrameParser,
     MessageTooLong,
     ProtocolViolation,
     check_utf8,
@@ -49,6 +50,30 @@ def test_a_message_that_is_too_long_is_refused_by_its_header_before_its_bytes_ar
     ):
         with pytest.raises(MessageTooLong):
             read(header, limit=100)
+
+
+@pytest.mark.parametrize(
+    "before", [b"", frame(PING), frame(BINARY, b"x" * 100)], ids=["alone", "ping", "message"]
+)
+@pytest.mark.parametrize(
+    "header", [b"\x82\xfe" + struct.pack("!H", 126), b"\x82\xff" + struct.pack("!Q", 65_536)]
+)
+def test_a_length_that_comes_in_parts_is_refused_with_its_last_byte(
+    before: bytes, header: bytes
+) -> None:
+    parser = FrameParser(100)
+    list(parser.feed(before + header[:2]))
+    assert list(parser.feed(header[2:-1])) == []
+    with pytest.raises(MessageTooLong):
+        list(parser.feed(header[-1:]))
+
+
+@pytest.mark.parametrize("length", [0, 126, 65_536])
+@pytest.mark.parametrize("here", range(1, 15))
+def test_a_header_may_be_cut_anywhere_after_another_frame(here: int, length: int) -> None:
+    data = frame(BINARY, b"x" * length)
+    found = read(frame(PING, b"before") + data[:here], data[here:])
+    assert found == [(PING, b"before"), (BINARY, b"x" * length)]
 
 
 def test_fragments_count_together() -> None:
@@ -124,6 +149,14 @@ def test_a_close_payload_fits_a_control_frame_and_is_read_by_websockets(
         len(found.reason.encode()) == len(reason.encode())
         or len(found.reason.encode()) > CONTROL_LENGTH - 2 - 4
     ), "no more is cut than needed"
+
+
+@pytest.mark.parametrize("room", range(4))
+def test_a_long_reason_is_cut_to_what_fits_between_two_characters(room: int) -> None:
+    most = CONTROL_LENGTH - 2
+    reason = "x" * (most - room) + "🦊"
+    assert close_payload(1000, "x" * most) == b"\x03\xe8" + b"x" * most
+    assert close_payload(1000, reason) == b"\x03\xe8" + b"x" * (most - room)
 
 
 # Text

@@ -166,10 +166,35 @@ def test_many_fragments_can_be_paused_in_between() -> None:
 
 def test_the_size_of_an_incomplete_message_is_known() -> None:
     parser, whole = FrameParser(LIMIT), frame(TEXT, b"abc")
+    assert parser.pending is None
     for data, pending in ((b"", None), (whole[:-1], 8), (whole[-1:], None)):
         list(parser.feed(data))
         assert parser.pending == pending
     list(parser.feed(frame(TEXT, b"", fin=False)))
     assert parser.pending == 0, "an empty fragment begins a message"
-    list(parser.feed(frame(0, b"x" * 10)))
+    last = frame(CONT, b"abc")
+    list(parser.feed(frame(CONT, b"x" * 10, fin=False) + last[:3]))
+    assert parser.pending == 10 + 3
+    list(parser.feed(last[3:]))
     assert parser.pending is None
+
+
+def test_a_message_whose_rest_waits_is_not_pending() -> None:
+    parser, whole = FrameParser(LIMIT), frame(TEXT, b"abc")
+    list(parser.feed(whole[:5]))
+    messages = parser.feed(whole[5:] + whole)
+    assert next(messages) == (TEXT, b"abc")
+    assert parser.pending is None
+    assert list(messages) == [(TEXT, b"abc")]
+
+
+@pytest.mark.parametrize("sizes", [(6, 6, 4), (6, 4, 6), (10, 5, 1), (7, 8, 1)])
+def test_a_frame_is_complete_with_its_last_byte_whatever_the_sizes_of_its_parts(
+    sizes: tuple[int, ...],
+) -> None:
+    data, parser = frame(TEXT, b"0123456789"), FrameParser(LIMIT)
+    assert sum(sizes) == len(data)
+    for size in sizes[:-1]:
+        assert list(parser.feed(data[:size])) == []
+        data = data[size:]
+    assert list(parser.feed(data)) == [(TEXT, b"0123456789")]
