@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # downloads wait for the network, and tests for each other
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers, which must not compile the code again
 
-.PHONY: serve test pytest proofs nodes-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest proofs nodes-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
@@ -81,6 +81,12 @@ lint: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp $(TOOLS) ## Measures this machine with EventHub and two other servers (tests/bench)
 	command -v nginx >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nginx-light libnginx-mod-nchan >/dev/null; }
 	$(BIN)/python -m tests.bench
+
+CENTRIFUGO := v6.9.1
+bench-peers: $(VENV)/test.stamp ## Measures EventHub beside Centrifugo (tests/bench/RESULTS.md), twenty minutes; needs Go to build it
+	test -x tests/bench/.peers/$(CENTRIFUGO)/centrifugo || \
+	  GOBIN=$(CURDIR)/tests/bench/.peers/$(CENTRIFUGO) go install github.com/centrifugal/centrifugo/v6@$(CENTRIFUGO)
+	$(BIN)/python -m tests.bench.peers $(BENCH)
 
 flood: $(VENV)/test.stamp ## Measures the latency of honest subscribers beside as many hostile connections as possible, about three minutes
 	$(BIN)/python -m tests.bench.flood

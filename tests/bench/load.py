@@ -48,12 +48,22 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
+class Envelope:
+    """What a server wants around an event in a request, and around the events of a batch; {} is the
+    channel's number.
+    """
+
+    event: tuple[str, str] = ("", "")
+    batch: tuple[str, str] = ("[", "]")
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
     """Where a server listens and takes events; {} in a path is the channel's number.
 
     `publish_port`: of another node that takes the events, if not the same. `header`: a line that
     every request has. A subscriber says `greet` first, if anything, and is served from the message
-    on that begins with `ready`.
+    on that has `ready` in it.
 
     `counters` are the server's own: `writes` to all subscribers, and readers `given_up` as too
     slow.
@@ -67,6 +77,7 @@ class Door:
     greet: str = ""
     publish_port: int = 0
     header: str = ""
+    envelope: Envelope = Envelope()
     counters: Callable[[], dict[str, float]] = lambda: dict.fromkeys(COUNTERS, 0.0)
 
 
@@ -157,6 +168,8 @@ def _command(program: Path, load: Load, door: Door) -> list[str]:
     if load.publishers:
         command += ["--publish", door.publish, "--publishers", load.publishers]
         command += ["--size", load.size, "--rate", load.rate]
+        for name, texts in (("event", door.envelope.event), ("batch", door.envelope.batch)):
+            command += [f"--{name}-head", texts[0], f"--{name}-tail", texts[1]]
     command += ["--batch", load.batch] + ["--lockstep"] * load.lockstep
     return [str(word) for word in command]
 

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import jwt
 
 from tests.bench import cores
-from tests.bench.load import Door
+from tests.bench.load import Door, Envelope
 from tests.harness.eventhub import EventHubServer
 from tests.harness.eventually import eventually
 from tests.harness.otlp import Collector
@@ -41,7 +42,7 @@ limits:
   connections_per_principal: 100000
   publish_rate: 1.0e+9
 channels:
-  bench: {{payload: 'payload:Event', slow: {slow}}}
+  bench: {{payload: '{payload}', slow: {slow}, history: {{events: 10000, age: 1h}}}}
   crowd: {{payload: 'payload:Event'}}
 """
 AUTH = """
@@ -51,8 +52,9 @@ auth: {{public_metrics: true, tokens: {{keys: [{{algorithm: HS256, secret: {secr
 
 @dataclass(frozen=True, slots=True)
 class EventHub:
-    """`eventhub serve` with one channel type, validated with the model of `payload.py`. The
-    defaults are EventHub's own.
+    """`eventhub serve` with one channel type. The other defaults are EventHub's own.
+
+    `payload`: events are validated with the model of `payload.py`, or may be any `json`.
     """
 
     heartbeat: float = 25
@@ -70,13 +72,13 @@ class EventHub:
     """
 
     level: str = "warning"
+    payload: Literal["payload:Event", "json"] = "payload:Event"
     lane: str = "started"
 
     @contextmanager
     def start(self, directory: Path) -> Iterator[Door]:
-        config = CONFIG.format_map(
-            {field.name: str(getattr(self, field.name)).lower() for field in fields(self)}
-        )
+        values = {field.name: str(getattr(self, field.name)).lower() for field in fields(self)}
+        config = CONFIG.format_map({**values, "payload": self.payload})
         header = ""
         if self.auth:
             secret = secrets.token_hex()
@@ -188,6 +190,43 @@ def socket_io(directory: Path) -> Iterator[Door]:
     with _program(["node", str(HERE / "socket_io.js")], NODE_PATH=str(NODE_MODULES)) as (pid, port):
         yield Door(
             pid, port, "/socket.io/?EIO=4&transport=websocket", "/publish", ready="40{", greet="40"
+        )
+
+
+CENTRIFUGO = HERE / ".peers" / "v6.9.1" / "centrifugo"
+"""Built by `make bench-peers`. The folder is the version."""
+CENTRIFUGO_CONFIG = """{{
+  "http_server": {{"address": "127.0.0.1", "port": "{port}"}}, "log": {{"level": "error"}},
+  "http_api": {{"insecure": true}}, "health": {{"enabled": true}},
+  "client": {{"insecure": true, "allowed_origins": ["*"]}},
+  "channel": {{"without_namespace": {{
+    "history_size": 10000, "history_ttl": "1h", "allow_subscribe_for_client": true
+  }}}}
+}}"""
+
+
+@contextmanager
+def centrifugo(directory: Path, batch: int = 1) -> Iterator[Door]:
+    """Centrifugo on one core, as EventHub is set here: in memory, the same history, no tokens.
+
+    `batch`: events in a request, which decides what is asked of it.
+    """
+    port = free_port()
+    config = directory / "centrifugo.json"
+    config.write_text(CENTRIFUGO_CONFIG.format(port=port))
+    event = '{"channel":"bench.{}","data":', "}"
+    several = Envelope(('{"publish":' + event[0], "}}"), ('{"parallel":false,"commands":[', "]}"))
+    hello = '{"id":1,"connect":{"name":"b"}}\n{"id":2,"subscribe":{"channel":"bench.{}"}}'
+    command = [str(CENTRIFUGO), "-c", str(config)]
+    with _program(command, port, GOMAXPROCS="1") as (pid, _):
+        yield Door(
+            pid,
+            port,
+            "/connection/websocket",
+            "/api/batch" if batch > 1 else "/api/publish",
+            ready='"subscribe":{',
+            greet=hello,
+            envelope=several if batch > 1 else Envelope(event),
         )
 
 

@@ -46,7 +46,8 @@ static struct {
   int port, subscribers, concurrency, spin, server_pid, stalled, publishers, batch, size, lockstep, channels, deflate, publish_port;
   double warm, seconds, hold, rate, deadline;
   const char *path, *ready, *publish, *greet, *header;
-} opt = {.port = 8000, .path = "/", .channels = 1, .concurrency = 128, .batch = 1, .size = 128, .warm = 0.5, .seconds = 3, .deadline = 120};
+  const char *event_head, *event_tail, *batch_head, *batch_tail;  // around an event, and around those of a request with several
+} opt = {.event_head = "", .event_tail = "", .batch_head = "[", .batch_tail = "]", .port = 8000, .path = "/", .channels = 1, .concurrency = 128, .batch = 1, .size = 128, .warm = 0.5, .seconds = 3, .deadline = 120};
 
 static conn_t *conns;
 static int epoll;
@@ -175,6 +176,15 @@ static void send_or_close(conn_t *conn, const void *data, size_t size) {
   if (send(conn->fd, data, size, MSG_NOSIGNAL) != (ssize_t)size) close_conn(conn);
 }
 
+// The pattern, with the channel's number in place of {}.
+static const char *address(const char *pattern, uint32_t channel) {
+  static char text[512];
+  const char *hole = strstr(pattern, "{}");
+  if (!hole) return pattern;
+  snprintf(text, sizeof text, "%.*s%u%s", (int)(hole - pattern), pattern, channel, hole + 2);
+  return text;
+}
+
 // Subscribers: WebSocket frames (RFC 6455, 5.2)
 
 static void send_control(conn_t *conn, int opcode, const uint8_t *payload, size_t size) {
@@ -184,19 +194,23 @@ static void send_control(conn_t *conn, int opcode, const uint8_t *payload, size_
   send_or_close(conn, frame, 6 + size);
 }
 
+// A message may hold several events: Centrifugo joins what it has for a client.
 static void on_message(conn_t *conn, const uint8_t *text, size_t size, uint64_t time) {
   const uint8_t *at = memmem(text, size, STAMP, sizeof STAMP - 1), *end = text + size;
   if (!at) {
-    if (!conn->ready && opt.ready && size >= strlen(opt.ready) && !memcmp(text, opt.ready, strlen(opt.ready))) conn->ready = 1, ready++;
+    if (size == 2 && !memcmp(text, "{}", 2)) pings++, send_control(conn, 1, text, size);  // Centrifugo's, answered alike
+    if (!conn->ready && opt.ready && memmem(text, size, opt.ready, strlen(opt.ready))) conn->ready = 1, ready++;
     return;
   }
-  uint64_t sent = 0;
-  for (at += sizeof STAMP - 1; at < end && *at >= '0' && *at <= '9'; at++) sent = sent * 10 + (*at - '0');
-  conn->events++;
-  deliveries++;
   bytes += size;
   last_event_at = time;
-  if (measuring) add_latency(time > sent ? time - sent : 0);
+  for (; at; at = memmem(at, end - at, STAMP, sizeof STAMP - 1)) {
+    uint64_t sent = 0;
+    for (at += sizeof STAMP - 1; at < end && *at >= '0' && *at <= '9'; at++) sent = sent * 10 + (*at - '0');
+    conn->events++;
+    deliveries++;
+    if (measuring) add_latency(time > sent ? time - sent : 0);
+  }
 }
 
 static void on_compressed(conn_t *conn, const uint8_t *data, size_t size, uint64_t time) {
@@ -253,15 +267,6 @@ static void on_frames(conn_t *conn, const uint8_t *data, size_t size) {
   }
 }
 
-// The pattern, with the channel's number in place of {}.
-static const char *address(const char *pattern, uint32_t channel) {
-  static char text[512];
-  const char *hole = strstr(pattern, "{}");
-  if (!hole) return pattern;
-  snprintf(text, sizeof text, "%.*s%u%s", (int)(hole - pattern), pattern, channel, hole + 2);
-  return text;
-}
-
 // The line of --header, or nothing.
 static const char *header(void) {
   static char line[1024];
@@ -292,7 +297,11 @@ static void on_upgraded(conn_t *conn, const uint8_t *data, size_t size) {
   }
   conn->state = OPEN;
   opened++;
-  if (opt.greet) send_control(conn, 1, (const uint8_t *)opt.greet, strlen(opt.greet));
+  if (opt.greet) {
+    const char *text = address(opt.greet, conn->channel);
+    if (strlen(text) > 125) fprintf(stderr, "--greet is too long for one short frame\n"), exit(2);
+    send_control(conn, 1, (const uint8_t *)text, strlen(text));
+  }
   if (!opt.ready) conn->ready = 1, ready++;
   drop_held(conn, head);
   if (conn->held_size) {
@@ -309,15 +318,17 @@ static void publish(conn_t *conn) {
   static char request[REQUEST_BYTES], body[REQUEST_BYTES];
   char *at = body;
   uint64_t time = now();
-  if (opt.batch > 1) *at++ = '[';
+  if (opt.batch > 1) at = stpcpy(at, opt.batch_head);
   for (int i = 0; i < opt.batch; i++) {
+    if (i) *at++ = ',';
+    at = stpcpy(at, address(opt.event_head, conn->channel));
     char *begin = at;
-    if (i) *at++ = ',', begin++;
     at += sprintf(at, "{" STAMP "%llu,\"pad\":\"", (ull)time);
     while (at - begin < opt.size - 2) *at++ = 'x';
     *at++ = '"', *at++ = '}';
+    at = stpcpy(at, opt.event_tail);
   }
-  if (opt.batch > 1) *at++ = ']';
+  if (opt.batch > 1) at = stpcpy(at, opt.batch_tail);
   int head = sprintf(request, "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Type: application/json\r\n%sContent-Length: %td\r\n\r\n",
                      address(opt.publish, conn->channel), opt.port, header(), at - body);
   memcpy(request + head, body, at - body);
@@ -332,8 +343,14 @@ static void on_response(conn_t *conn, const uint8_t *data, size_t size) {
   if (!end) return;
   *end = 0;
   const char *length = strcasestr((char *)conn->held, "content-length:");
-  size_t total = end + 4 - conn->held + (length ? atol(length + 15) : 0);
+  int chunked = strcasestr((char *)conn->held, "transfer-encoding: chunked") != NULL;
   *end = '\r';
+  size_t head = end + 4 - conn->held, total = head + (length ? atol(length + 15) : 0);
+  if (chunked) {  // Go sends long answers so; JSON has no line breaks
+    uint8_t *last = memmem(conn->held + head, conn->held_size - head, "\r\n0\r\n\r\n", 7);
+    if (!last) return;
+    total = last + 7 - conn->held;
+  }
   if (conn->held_size < total) return;
   requests++;
   in_flight--;
@@ -480,7 +497,7 @@ static void stop_publishing(void) {
 static void usage(void) {
   fputs(
       "wsload --port P --path /PATH --subscribers N [options]\n"
-      "  --concurrency N   handshakes under way (128)     --ready TEXT  a subscriber is ready after a message that begins so\n"
+      "  --concurrency N   handshakes under way (128)     --ready TEXT  a subscriber is ready after a message that has this\n"
       "  --spin            never sleep: no wake-ups are charged to the server    --server-pid PID  report its CPU time and memory\n"
       "  --warm S (0.5)    --seconds S (3)                --hold S      only keep the connections, answering pings\n"
       "  --stalled N       the first N read no more once measuring begins\n"
@@ -489,6 +506,7 @@ static void usage(void) {
       "  --channels N      {} in the paths is a channel's number; subscribers and requests take them in turn\n"
       "  --publish-port P  another node takes the requests\n"
       "  --deflate         offer permessage-deflate       --greet TEXT  a subscriber's first message\n"
+      "  --event-head TEXT, --event-tail TEXT   around each event; --batch-head and --batch-tail: around several ([ and ])\n"
       "  --lockstep        the next request follows when all subscribers have all events; without publishers, climit -w is asked\n"
       "  --header LINE     of every request            --deadline S   give up (120)\n",
       stderr);
@@ -502,7 +520,8 @@ static void options(int argc, char **argv) {
       {"stalled", 1, 0, 's'}, {"publish", 1, 0, 'u'}, {"publishers", 1, 0, 'm'}, {"batch", 1, 0, 'b'}, {"size", 1, 0, 'z'},
       {"rate", 1, 0, 'r'}, {"lockstep", 0, 0, 'l'}, {"deadline", 1, 0, 'D'},
       {"channels", 1, 0, 'C'}, {"deflate", 0, 0, 'Z'}, {"greet", 1, 0, 'G'},
-      {"publish-port", 1, 0, 'Q'}, {"header", 1, 0, 'H'}, {0}};
+      {"publish-port", 1, 0, 'Q'}, {"header", 1, 0, 'H'},
+      {"event-head", 1, 0, 1}, {"event-tail", 1, 0, 2}, {"batch-head", 1, 0, 3}, {"batch-tail", 1, 0, 4}, {0}};
   for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) switch (option) {
       case 'p': opt.port = atoi(optarg); break;
       case 'P': opt.path = optarg; break;
@@ -526,10 +545,14 @@ static void options(int argc, char **argv) {
       case 'Q': opt.publish_port = atoi(optarg); break;
       case 'G': opt.greet = optarg; break;
       case 'H': opt.header = optarg; break;
+      case 1: opt.event_head = optarg; break;
+      case 2: opt.event_tail = optarg; break;
+      case 3: opt.batch_head = optarg; break;
+      case 4: opt.batch_tail = optarg; break;
       case 'D': opt.deadline = atof(optarg); break;
       default: usage();
     }
-  if (opt.size < 48 || opt.batch < 1 || (long)opt.batch * (opt.size + 1) > REQUEST_BYTES - 1024) usage();
+  if (opt.size < 48 || opt.batch < 1 || (long)opt.batch * (opt.size + 64 + strlen(opt.event_head)) > REQUEST_BYTES - 1024) usage();
   if (opt.channels < 1 || opt.subscribers % opt.channels) usage();
 }
 
