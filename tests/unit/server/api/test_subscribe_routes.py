@@ -28,9 +28,11 @@ def test_a_stream_is_refused_before_it_begins(path: str, code: str, words: str) 
 def test_the_path_of_the_websocket_asks_for_a_handshake() -> None:
     response = request("GET", "/v1/ws")
     assert (response.status_code, response.headers["upgrade"]) == (426, "websocket")
+    assert response.headers["connection"] == "upgrade"
     assert response.json()["code"] == "upgrade_required"
 
 
 def test_the_asyncapi_document_names_the_host_of_the_request() -> None:
-    document = request("GET", "/asyncapi.json").json()
-    assert document["servers"]["this"] == {"host": "localhost", "protocol": "ws"}
+    for url, protocol in (("", "ws"), ("https://localhost", "wss")):
+        document = request("GET", f"{url}/asyncapi.json").json()
+        assert document["servers"]["this"] == {"host": "localhost", "protocol": protocol}

@@ -38,8 +38,8 @@ def replaced(monkeypatch: pytest.MonkeyPatch, system: System) -> None:
         monkeypatch.setattr(os, name, getattr(system, name))
     monkeypatch.setattr(signal, "sigtimedwait", system.sigtimedwait)
     monkeypatch.setattr(signal, "pthread_sigmask", lambda *mask: system.masks.append(mask))
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", system.handlers.__setitem__)
     monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: system.now))
-    monkeypatch.setattr(gc, "freeze", lambda: None)
-    monkeypatch.setattr(supervisor, "random", SimpleNamespace(uniform=lambda low, high: high))
+    monkeypatch.setattr(gc, "freeze", system.freeze)
+    monkeypatch.setattr(supervisor, "random", SimpleNamespace(uniform=system.uniform))
     system.supervisor._looked = system.now

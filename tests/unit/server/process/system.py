@@ -41,6 +41,12 @@ class System:
         self.sent_at: list[float] = []
         self.announced = 0
         self.masks: list[Any] = []
+        self.handlers: dict[int, Any] = {}
+        self.frozen_after: list[int] = []
+        """How many processes there were when the memory was frozen."""
+        self.jitter: set[tuple[float, float]] = set()
+        self.closed: list[int] = []
+        """Descriptors that a worker's process has closed."""
         self.forks = 0
         self.started: list[float] = []
         self.fork_error: OSError | None = None
@@ -74,6 +80,13 @@ class System:
         status = self.ends(number)
         if status is not None and pid in self.running:
             self.die(pid, status)
+
+    def freeze(self) -> None:
+        self.frozen_after.append(self.forks)
+
+    def uniform(self, low: float, high: float) -> float:
+        self.jitter.add((low, high))
+        return high
 
     def waitpid(self, pid: int, options: int) -> tuple[int, int]:
         assert (pid, options) == (-1, os.WNOHANG)

@@ -62,6 +62,7 @@ def test_a_replacement_waits_for_its_pause(system: Callable[..., System]) -> Non
     assert one.run()
     assert one.forks == 2
     assert one.started[1] - died[0] == pytest.approx(PAUSE_SECONDS, abs=0.01)
+    assert one.jitter == {(0.5, 1)}, "workers that died together do not start together"
 
 
 def test_it_gives_up_when_a_worker_never_serves(system: Callable[..., System]) -> None:
@@ -208,3 +209,40 @@ def test_nohup_stays_in_force(
     assert how == signal.SIG_BLOCK
     assert (signal.SIGHUP in mask) is not ignored
     assert {signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, READY, HEARTBEAT} <= mask
+
+
+def test_the_supervisor_hears_of_ends_and_workers_share_its_memory(
+    system: Callable[..., System],
+) -> None:
+    one = system(2)
+    one.pass_time(HEARTBEAT_SECONDS)
+    one.ready()
+    assert one.run()
+    assert one.handlers == {signal.SIGCHLD: signal.SIG_DFL}, "its parent may ignore it"
+    assert one.frozen_after == [0]
+    assert one.masks[0][0] == signal.SIG_BLOCK
+
+
+def test_it_looks_for_workers_that_hang_once_a_heartbeat_at_least(
+    system: Callable[..., System],
+) -> None:
+    one = system()
+    one.pass_time(HEARTBEAT_SECONDS)
+    one.ready()
+    one.pass_time(5)
+    assert one.run()
+    assert one.waits[0] == 0, "the first worker is due"
+    assert max(one.waits) == HEARTBEAT_SECONDS
+
+
+def test_workers_that_serve_only_after_the_stop_are_not_announced(
+    system: Callable[..., System],
+) -> None:
+    one = system()
+    one.ends = lambda _: None
+    one.pass_time(HEARTBEAT_SECONDS)
+    one.signal(signal.SIGTERM)
+    one.ready()
+    one.then(lambda: one.die(101, 0))
+    assert one.supervisor.run()
+    assert one.announced == 0

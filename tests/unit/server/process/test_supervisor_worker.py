@@ -28,7 +28,7 @@ def works(one: System, work: Callable[[WorkerSlot], None], monkeypatch: pytest.M
         raise Left
 
     monkeypatch.setattr(os, "_exit", leave)
-    monkeypatch.setattr(os, "close", lambda _: None)
+    monkeypatch.setattr(os, "close", one.closed.append)
     monkeypatch.setattr(one, "fork", lambda: 0)
     monkeypatch.setattr(os, "fork", one.fork)
     one.work = work
@@ -66,7 +66,8 @@ def test_a_worker_has_only_its_own_sockets_and_takes_no_stop_before_it_serves(
     one = system(2)
     slots: list[WorkerSlot] = []
     works(one, slots.append, monkeypatch)
-    assert [slot.number for slot in slots] == [0]
+    assert [(slot.number, len(slot.mailboxes)) for slot in slots] == [(0, 2)]
+    assert one.closed == [one.supervisor._alive], "only the supervisor's end is its life"
     assert [sock.closed for own in one.sockets for sock in own] == [False, True]
     how, unblocked = one.masks[-1]
     assert how == signal.SIG_UNBLOCK
