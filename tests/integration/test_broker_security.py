@@ -3,12 +3,13 @@ rights and keys.
 """
 
 import asyncio
+import itertools
 import json
 import re
 import secrets
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +20,8 @@ import pytest
 
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
+from eventhub.brokers.redis.codec import slot
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, NewEvent, Receipt
 from eventhub.hub.hub import Hub
@@ -168,7 +171,18 @@ def granted(rules: str) -> set[str]:
     return {rule[1:] for rule in rules.split() if rule.startswith("+")}
 
 
-def all_is_used(node: Node) -> None:
+FORGET = """
+if ARGV[1] ~= '0' then redis.call('SELECT', ARGV[1]) end
+for _, key in ipairs(redis.call('KEYS', '*{log.gone}*')) do redis.call('DEL', key) end
+"""
+"""As if the keys of log.gone had expired, in a database."""
+SAME_SLOT = next(
+    name for name in map("log.{}".format, itertools.count()) if slot(name) == slot("log.gone")
+)
+"""A channel whose name is listed beside log.gone, in a cluster too."""
+
+
+def all_is_used(node: Node, servers: Sequence[RedisServer] = (), database: int = 0) -> None:
     """Do everything that a node asks of its broker."""
 
     async def scenario() -> None:
@@ -190,6 +204,12 @@ def all_is_used(node: Node) -> None:
         await node.broker.subscribe("log.other")
         await node.broker.unsubscribe("log.other")
         await node.broker.subscribe("log.other")  # answered after the unsubscription
+        for channel in ("log.gone", SAME_SLOT):
+            await node.broker.publish([NewEvent(channel, b"1", Hub.now())])
+        for server in servers:
+            server.call("EVAL", FORGET, 0, database)
+        found = (await node.broker.channels(ChannelPattern(">"), "", 100)).channels
+        assert set(CHANNELS) <= {each.channel for each in found}
 
     asyncio.run(on_nodes([node], scenario))
 
@@ -200,7 +220,7 @@ def test_a_redis_user_with_the_documented_rights_is_enough_and_has_none_to_spare
     with RedisServer(tmp_path) as server:
         admit(server, RULES[0])
         address = f"127.0.0.1:{server.port}/1"
-        all_is_used(redis_node(f"redis://eventhub:secret@{address}"))
+        all_is_used(redis_node(f"redis://eventhub:secret@{address}"), [server], database=1)
         assert server.call("ACL", "LOG") == [], "something was refused"
         assert granted(RULES[0]) <= commands(server)
         says(redis_node(f"redis://eventhub:wr0ng@{address}"), "it answered WRONGPASS")
@@ -219,7 +239,7 @@ def test_a_user_of_a_redis_cluster_with_the_documented_rights_is_enough_and_has_
         for server in servers:
             admit(server, RULES[1])
         url = f"redis+cluster://eventhub:secret@127.0.0.1:{servers[0].port}"
-        all_is_used(redis_node(url))
+        all_is_used(redis_node(url), servers)
         begin_to_move(servers, servers[0].call("CLUSTER", "KEYSLOT", "log.a"))
         node = redis_node(url)
         asyncio.run(on_nodes([node], lambda: history_of_a_slot_that_is_on_its_way(node)))
