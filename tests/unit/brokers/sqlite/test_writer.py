@@ -1,6 +1,7 @@
 """brokers/sqlite/writer.py: what shares a transaction, and what follows a fault."""
 
 import sqlite3
+from types import SimpleNamespace
 
 import pytest
 
@@ -126,11 +127,12 @@ def test_after_the_disk_was_full_readers_are_not_asked_to_look_again(written: Wr
 
 def test_attempts_to_recover_are_spread(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[float, float]] = []
-    monkeypatch.setattr(
-        module.random,
-        "uniform",
-        lambda *bounds: asked.append(bounds) or 0.5,  # type: ignore[attr-defined,func-returns-value]
-    )
+
+    def uniform(low: float, high: float) -> float:
+        asked.append((low, high))
+        return low
+
+    monkeypatch.setattr(module, "random", SimpleNamespace(uniform=uniform))
     written.store.faults = {"append": [fault(sqlite3.SQLITE_FULL)]}
     written.queue.at(0, publish("1"))
     written.run(0.7)

@@ -1,5 +1,5 @@
-"""siblings.py: a scrape of one worker asks the others, and does not wait for those that do not
-answer.
+"""server/process/worker_metrics.py: a scrape of one worker asks the others, and does not wait for
+those that do not answer.
 """
 
 import asyncio
@@ -92,6 +92,36 @@ def test_an_answer_larger_than_what_a_socket_holds_comes_whole(
         assert scraped(await first.scrape())["eventhub_workers_unreachable", None] == 0
 
     run(mailboxes, test, {1: metrics(5, types=200), 2: metrics(7)})
+
+
+def test_the_next_scrape_has_the_figures_of_its_own_time(mailboxes: list[WorkerSocket]) -> None:
+    second = metrics(2)
+
+    async def test(first: WorkerMetrics) -> None:
+        before = scraped(await first.scrape())
+        second.published("chat", 5)
+        after = scraped(await first.scrape())
+        name = ("eventhub_events_published", "1")
+        assert (before[name], after[name]) == (2, 7)
+
+    run(mailboxes[:2], test, {1: second})
+
+
+def test_a_worker_that_has_ended_leaves_its_mailbox(mailboxes: list[WorkerSocket]) -> None:
+    async def main() -> None:
+        answering = asyncio.create_task(WorkerMetrics(0, mailboxes, metrics(1)).run())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+        assert not asyncio.get_running_loop().remove_reader(mailboxes[0].take)
+
+    asyncio.run(main())
+
+
+def test_nobody_waits_for_a_mailbox(mailboxes: list[WorkerSocket]) -> None:
+    for box in mailboxes:
+        assert (box.put.gettimeout(), box.take.gettimeout()) == (0, 0)
 
 
 def test_a_crowd_of_scrapers_is_one_question_to_each(mailboxes: list[WorkerSocket]) -> None:
