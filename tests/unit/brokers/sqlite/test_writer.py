@@ -208,3 +208,21 @@ def test_a_transaction_that_takes_too_long_is_a_complaint_while_it_lasts(
     assert (patient, bound) == (None, None)
     assert late == "the disk has been busy with one transaction for 6 s"
     assert written.writer.complaint() is None
+
+
+@pytest.mark.parametrize("texts", [("1",), ("bad",)], ids=["stored", "failed"])
+def test_once_a_transaction_is_over_there_is_no_complaint(
+    written: Written, texts: tuple[str, ...]
+) -> None:
+    complaints: list[str | None] = []
+
+    def look() -> bool:
+        complaints.append(written.writer.complaint())
+        return True
+
+    later = start("chat.a")
+    later.answer = SimpleNamespace(done=look)  # type: ignore[assignment]
+    written.queue.at(1, publish(*texts))
+    written.queue.at(2 + PATIENCE, later)
+    written.run(2 + PATIENCE)
+    assert complaints == [None]
