@@ -39,6 +39,12 @@ class ModelBroker:
         self.announced: set[str] = set()
         """The channels that are announced to this node."""
         self.cut_off = False
+        self.reads = 0
+        """Pages of history that were asked for."""
+        self.unheard: set[str] = set()
+        """Nodes whose broadcasts do not reach this one."""
+        self.drops: Callable[[bytes], bool] = _never
+        """Whether a broadcast does not reach this node."""
         self.hearing = Hearing(store.loop.time)
         self._store = store
         self._node = node
@@ -59,6 +65,7 @@ class ModelBroker:
         return await self._request(partial(self._store.publish, events))
 
     async def history(self, channel: str, since: Asked, limit: int) -> HistoryPage:
+        self.reads += 1
         return await self._request(partial(self._read, channel, since, limit), reads=True)
 
     async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
@@ -114,6 +121,8 @@ class ModelBroker:
 
     def heal(self) -> None:
         """Everything gets through again. What was announced meanwhile is not."""
+        self.unheard.clear()
+        self.drops = _never
         if self.cut_off:
             self.mark_trouble()
             self.cut_off = False
@@ -134,6 +143,10 @@ class ModelBroker:
         again = list(recent) if self._chance.happens(self._weather.repeats) else []
         for each in (event, *again):
             self._announcements.send(self._deliver, each)
+
+    def tell_of_gap(self, channel: str) -> None:
+        """Announcements may be missing."""
+        self._gaps.send(self._gap, channel)
 
     def report_gap(self, channel: str) -> None:
         """Notice after a while that announcements may be missing."""
@@ -215,7 +228,8 @@ class ModelBroker:
 
     def _fan_out(self, message: bytes) -> None:
         for link in self._store.links.values():
-            if link.cut_off or self._chance.happens(self._weather.deafens):
+            lost = link.cut_off or self._node in link.unheard or link.drops(message)
+            if lost or self._chance.happens(self._weather.deafens):
                 self._trouble[link._node] = link._trouble[self._node] = self._loop.time()
             else:
                 link._messages.send(link._hear, self._node, message)
@@ -226,3 +240,7 @@ class ModelBroker:
 
 def _always() -> bool:
     return True
+
+
+def _never(message: bytes) -> bool:
+    return False

@@ -40,10 +40,8 @@ class Line:
         self.node = node
         self.was_full = False
         self.promises: dict[str, Promise] = {}
-        self.members: dict[str, set[str] | None] = {}
-        """By channel that is watched, as its messages say. None: a crowd, of which only the number
-        is known.
-        """
+        self.members: dict[str, set[str] | int] = {}
+        """By channel that is watched, as its messages say: those of a crowd have only a number."""
         self.open = True
         self.sent_away = False
         self.connection: Connection | None = None
@@ -133,7 +131,7 @@ class Line:
             self.members[channel] = _ids(message)
             return
         members = self.members[channel]
-        assert members is not None, f"of a crowd: {message}"
+        assert isinstance(members, set), f"of a crowd: {message}"
         member = message["member"]["id"]
         assert (member in members) == (message["type"] == "leave"), f"{message} with {members}"
         (members.add if message["type"] == "join" else members.remove)(member)
@@ -268,8 +266,8 @@ def _break(connection: Connection) -> None:
     connection.breaks = True
 
 
-def _ids(message: dict[str, Any]) -> set[str] | None:
+def _ids(message: dict[str, Any]) -> set[str] | int:
     if "members" not in message:
-        return None
+        return int(message["count"])
     assert message["count"] == len(message["members"])
     return {member["id"] for member in message["members"]}

@@ -136,6 +136,13 @@ class Faults:
         self._world.note("dies", node.name)
         node.die()
 
+    def collapse(self) -> None:
+        """All nodes die at once, and one starts."""
+        for node in self._world.living:
+            self._world.note("dies", node.name)
+            node.die()
+        self._world.later(self._chance.between(0.1, 3.0), self._world.start_node)
+
     def stop(self) -> None:
         node = self._node()
         if node is not None and len(self._world.serving) > 1 and not node.stopping:
@@ -166,6 +173,26 @@ class Faults:
             self._world.note("cut off", node.name, seconds)
             node.broker.cut()
             self._world.later(seconds, node.broker.heal)
+
+    def split(self) -> None:
+        """A node hears nothing of another one."""
+        deaf, other = self._node(), self._node()
+        if deaf is not None and other is not None and deaf is not other:
+            seconds = self._chance.pick((1.0, 4.0, 10.0))
+            self._world.note("splits", deaf.name, other.name, seconds)
+            deaf.broker.unheard.add(other.name)
+            self._world.later(seconds, lambda: deaf.broker.unheard.discard(other.name))
+
+    def outage(self) -> None:
+        """The broker is away for all nodes. It may have lost everything when it is back."""
+        seconds = self._chance.pick((0.2, 2.0, 8.0))
+        self._world.note("outage", seconds)
+        for node in self._world.living:
+            node.broker.cut()
+            self._world.later(seconds, node.broker.heal)
+        if self._chance.happens(0.3):
+            for log in self._store.logs.values():
+                log.reset(self._store.epoch())
 
     def lose(self) -> None:
         self._store.weather.loses = self._chance.pick((0, 0.1, 0.5))
@@ -246,7 +273,7 @@ STEPS = {
 TROUBLE = {
     "kill": 0.5, "stop": 0.5, "freeze": 0.5, "jump": 0.5, "cut": 1, "lose": 1, "deafen": 1,
     "repeat": 1, "fail": 1, "slow_down": 1, "delay": 1, "trim": 1, "reset": 0.5, "lose_end": 0.5,
-    "bear": 1, "break_down": 0.3,
+    "bear": 1, "break_down": 0.3, "split": 0.5, "outage": 0.3, "collapse": 0.2,
 }  # fmt: skip
 ACTIONS: dict[str, Callable[[Faults], None]] = {
     name: getattr(Faults, name) for name in (*STEPS, *TROUBLE)

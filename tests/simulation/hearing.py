@@ -22,31 +22,31 @@ class Hearing:
         """A message came."""
         if not message.startswith(MESSAGE):
             return
+        self._note_silence()
         now = self._now()
         if (deaf := now - self._heard_any) > DEAF:
             self._heard = {name: heard + deaf for name, heard in self._heard.items()}
-        elif now - self._heard.get(node, now) > SILENCE:
-            self._fell_silent.add(node)
         self._heard[node] = self._heard_any = now
 
     def fell_silent(self, node: str) -> bool:
         """Whether a node has been silent for SILENCE, now or since the last look."""
-        return node in self._fell_silent or self.silence(node) > SILENCE
+        self._note_silence()
+        return node in self._fell_silent
 
     def looked(self) -> None:
         """What was silent until now is known."""
         self._fell_silent.clear()
 
     def silence(self, node: str) -> int:
-        """For how long a node has not been heard, without the time when nobody was."""
-        now = self._now()
-        if now - self._heard_any > DEAF or node not in self._heard:
-            return 0
-        return now - self._heard[node]
+        """For how long a node has not been heard, until this one was deaf."""
+        return min(self._now(), self._heard_any + DEAF) - self._heard[node]
 
     def hears(self, node: str) -> bool:
         """Whether a node has been heard lately."""
         return node in self._heard and self._now() - self._heard[node] < DEAF
+
+    def _note_silence(self) -> None:
+        self._fell_silent |= {name for name in self._heard if self.silence(name) > SILENCE}
 
     def _now(self) -> int:
         return int(self._seconds() * 1000)

@@ -1,12 +1,13 @@
 """An event loop whose time is simulated, and processes on it that can stop or die at any callback.
 
-Time passes only when nothing is ready. Callbacks of the same moment run in the order in which they
-were scheduled, so a run depends on nothing but its seed.
+Time passes when nothing is ready, and while callbacks run, if they take time. Callbacks of the same
+moment run in the order in which they were scheduled, so a run depends on nothing but its seed.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from contextvars import Context, ContextVar, copy_context
 from heapq import heappop, heappush
 from typing import Any, cast
@@ -53,11 +54,12 @@ class Call:
 class SimulatedLoop:
     """As much of an event loop as tasks, futures and timers need."""
 
-    def __init__(self) -> None:
+    def __init__(self, cost: float = 0.0) -> None:
         self._asyncio = cast(asyncio.AbstractEventLoop, self)
         self.errors: list[BaseException] = []
         """Exceptions of callbacks."""
         self.steps = 0
+        self._cost = cost
         self._now = 0.0
         self._number = 0
         self._ready: deque[Call] = deque()
@@ -69,22 +71,22 @@ class SimulatedLoop:
         try:
             self._run_ready()
             while self._timers and self._timers[0][0] <= moment:
-                when, _, call = heappop(self._timers)
-                if call.act is not None:
-                    if when > self._now:
-                        self._now = when
-                    self._ready.append(call)
-                    self._run_ready()
+                self._now = max(self._now, self._timers[0][0])
+                self._ready.append(heappop(self._timers)[2])
+                self._run_ready()
         finally:
             asyncio._set_running_loop(None)
-        self._now = moment
+        self._now = max(self._now, moment)
 
     def finish(self) -> None:
         """Run what is ready, whatever it raises, and forget the rest."""
         asyncio._set_running_loop(self._asyncio)
         try:
             while self._ready:
-                self._run(self._ready.popleft())
+                call = self._ready.popleft()
+                if call.act is not None:
+                    with suppress(Exception):
+                        call.context.run(call.act, *call.arguments)
         finally:
             asyncio._set_running_loop(None)
         self._timers.clear()
@@ -114,7 +116,10 @@ class SimulatedLoop:
         *args: Any,
         context: Context | None = None,
     ) -> Call:
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        call = Call(callback, args, context)
+        self._number += 1
+        heappush(self._timers, (self._now + delay, self._number, call))
+        return call
 
     def call_at(
         self,
@@ -157,21 +162,20 @@ class SimulatedLoop:
         ready = self._ready
         while ready:
             call = ready.popleft()
+            if (act := call.act) is None:
+                continue
             process = call.context.get(_PROCESS)
             if process is not None and (process.dead or process.frozen):
-                if not process.dead and call.act is not None:
+                if not process.dead:
                     process.held.append(call)
-            elif call.act is not None:
-                self.steps += 1
-                if self.steps > STEPS:
-                    raise AssertionError("no rest: callbacks without end")
-                self._run(call)
-                if self.errors:
-                    raise self.errors[0]
-
-    def _run(self, call: Call) -> None:
-        if call.act is not None:
-            try:
-                call.context.run(call.act, *call.arguments)
-            except Exception as error:
-                self.errors.append(error)
+                continue
+            self.steps += 1
+            if self.steps > STEPS:
+                raise AssertionError("no rest: callbacks without end")
+            call.context.run(act, *call.arguments)
+            if self.errors:
+                raise self.errors[0]
+            if self._cost:
+                self._now += self._cost
+                while self._timers and self._timers[0][0] <= self._now:
+                    ready.append(heappop(self._timers)[2])

@@ -147,10 +147,10 @@ class Promise:
             self._kind.conflation_key(event): event.position
             for event in self._between(self.at, line)
         }
-        self._line = line
-        self._survivors = (
-            set(newest.values()) if position(message["position"]) == self.at else set()
-        )
+        self._line, self._survivors = line, set(newest.values())
+        if position(message["position"]) != self.at:
+            self._check_survivors()
+            self._survivors = set()
 
     def _check_skipped(self, skipped: int, end: Position, *, was_full: bool) -> None:
         assert was_full, "the reader was never slow"

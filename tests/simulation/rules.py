@@ -7,18 +7,20 @@ else is the product's own code. A text that is no longer there fails: the rule h
 import inspect
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
+
+from tests.simulation.world import World
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """`text` of a function says that something holds; with `without` in its place it does not.
 
-    `seed` is a run that fails then.
+    `needed` is a run that fails then: a seed, or a scenario.
     """
 
     name: str
@@ -27,7 +29,11 @@ class Rule:
     function: str
     text: str
     without: str
-    seed: int
+    needed: int | Callable[[], World]
+
+    def world(self) -> World:
+        """A run that needs the rule."""
+        return World(self.needed) if isinstance(self.needed, int) else self.needed()
 
     @contextmanager
     def switched_off(self) -> Iterator[None]:

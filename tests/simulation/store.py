@@ -61,7 +61,7 @@ class Store:
             answers.append(stored.answer)
             if stored.announcement is not None:
                 self.note("stored", stored.answer, new.channel, new.key)
-                self._announce(stored.announcement)
+                self.announce(stored.announcement)
         if fails:
             raise BrokerUnavailable("it failed while it was publishing")
         return answers
@@ -71,7 +71,8 @@ class Store:
             raise BrokerUnavailable("it failed while it was reading")
         return self.log(channel).page(since, limit, now)
 
-    def _announce(self, event: Event) -> None:
+    def announce(self, event: Event) -> None:
+        """Tell every node that wants it of an event."""
         for link in self.links.values():
             if event.channel in link.announced:
                 link.announce(event)

@@ -5,10 +5,9 @@ import pytest
 from tests.simulation.feed_rules import FEED_RULES
 from tests.simulation.presence_rules import PRESENCE_RULES
 from tests.simulation.rules import Rule
-from tests.simulation.world import World
 
 
 @pytest.mark.parametrize("rule", [*FEED_RULES, *PRESENCE_RULES], ids=lambda rule: rule.name)
 def test_without_the_rule_a_promise_is_broken(rule: Rule) -> None:
     with rule.switched_off(), pytest.raises(AssertionError):
-        World(rule.seed).run()
+        rule.world().run()

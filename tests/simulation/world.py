@@ -23,22 +23,33 @@ BOUNDS = {
     "eventhub.delivery.recent.RECENT_EVENTS": (2, 4, 1024),
     "eventhub.delivery.recent.KEYS": (10_000,),
     "eventhub.delivery.fanout.QUEUED_BYTES": (1, 30, 256 * 1024),
+    "eventhub.delivery.fanout.MAX_REMOVED": (0, 1000),
+    "eventhub.hub.fanout_schedule.TICK_WRITES": (1, 3, 1000),
+    "eventhub.hub.fanout_schedule.SLICE_WRITES": (1, 250),
+    "eventhub.hub.eviction.SLICE": (1, 50),
     "eventhub.hub.history.PAGE_EVENTS": (1, 3, 256),
+    "eventhub.hub.history.READERS": (1, 50),
+    "eventhub.hub.history.CACHED_PAGES": (0, 2, 32),
     "eventhub.presence.roster.BATCH": (1, 2, 250),
     "eventhub.presence.notifier.CROWD": (2, 200, 200),
     "eventhub.presence.notifier.MAX_CHANGES": (1, 32),
-    "eventhub.presence.notifier.BEGINNINGS": (2, 8),
+    "eventhub.presence.notifier.BEGINNINGS": (1, 2, 8),
+    "eventhub.presence.notifier.SLICE": (1, 250),
 }
 """Bounds of the product that a run chooses among, so that small runs reach them."""
+
+
+CALLBACK_SECONDS = (0.0, 0.0, 0.0005)
+"""How long a callback takes. If it takes no time, nothing from elsewhere comes between two."""
 
 
 class World:
     """Everything in one run. `run` raises AssertionError when a promise is broken."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, chance: Chance | None = None) -> None:
         self.trace: list[Entry] = []
-        self.chance = Chance(seed)
-        self.loop = SimulatedLoop()
+        self.chance = chance or Chance(seed)
+        self.loop = SimulatedLoop(self.chance.pick(CALLBACK_SECONDS))
         self.store = Store(self.loop, self.chance, self.note)
         self.nodes: list[Node] = []
         """Those that run, or did."""
@@ -84,8 +95,8 @@ class World:
     def run(self) -> None:
         """Everything from the first node to the last check."""
         with ExitStack() as stack:
-            for name, values in BOUNDS.items():
-                stack.enter_context(patch(name, self.chance.pick(values)))
+            for name, value in self._bounds().items():
+                stack.enter_context(patch(name, value))
             try:
                 self._begin()
                 self._steps()
@@ -111,6 +122,10 @@ class World:
         for client in self.clients:
             if (line := client.line) is not None and line.node is node:
                 self.later(self.chance.between(0, 2), line.lost)
+
+    def _bounds(self) -> dict[str, int]:
+        """Of the product, in this run."""
+        return {name: self.chance.pick(values) for name, values in BOUNDS.items()}
 
     def _begin(self) -> None:
         keep = {
@@ -139,6 +154,7 @@ class World:
         self.faults.heal()
         self.pass_by(rest.QUIET_SECONDS, 0.5)
         rest.check_complete(self)
+        rest.check_repeats(self)
         self.faults.publish_last()
         self.pass_by(3.0)
         rest.check(self)

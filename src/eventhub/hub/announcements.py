@@ -77,6 +77,5 @@ class Announcements:
             return None
         position = await self._broker.subscribe(channel)
         self.channels.add(channel)
-        if self._feed_of(channel) is feed:
-            feed.opened(position)
+        feed.opened(position)  # without subscribers by now, perhaps: then nobody is told of it
         return feed
