@@ -10,6 +10,7 @@ from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.hub.history import HistoryReader
 from tests.simulation.rules import Rule
 from tests.simulation.scenarios import (
+    announced_while_opening,
     gap_after_gap,
     gap_while_a_reader_is_full,
     late_announcement,
@@ -78,7 +79,7 @@ FEED_RULES = [
     ),
     Rule(
         "4: a log that was announced while the subscription was opened ends nowhere known",
-        Continuity, "open", "if self.generation == 0:", "if True:", 5,
+        Continuity, "open", "if self.generation == 0:", "if True:", announced_while_opening,
     ),
     Rule(
         "5: a subscriber that catches up is told of what history has not",

@@ -15,6 +15,9 @@ from unittest.mock import patch
 
 from tests.simulation.world import World
 
+SEEDS = 500
+"""Seeds among which some run needs each rule that has no scenario."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -31,9 +34,12 @@ class Rule:
     without: str
     needed: int | Callable[[], World]
 
-    def world(self) -> World:
-        """A run that needs the rule."""
-        return World(self.needed) if isinstance(self.needed, int) else self.needed()
+    def worlds(self) -> Iterator[World]:
+        """The run that needs the rule. A change of the product may make it another seed."""
+        if isinstance(self.needed, int):
+            yield from map(World, (self.needed, *range(SEEDS)))
+        else:
+            yield self.needed()
 
     @contextmanager
     def switched_off(self) -> Iterator[None]:

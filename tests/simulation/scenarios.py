@@ -57,6 +57,20 @@ def more_announced_than_is_kept_again() -> Scenario:
     return Scenario(act, **{RECENT: 2})
 
 
+def announced_while_opening() -> Scenario:
+    """4: events are announced before the broker has answered that it will announce them."""
+
+    def act(world: Scenario) -> None:
+        world.store.weather.delay = 0.3
+        world.connect(0, DROP)
+        world.store.weather.delay = 0.01
+        world.publish(DROP, 2)
+        world.pass_by(1.0)
+        world.connect(1, DROP, "earliest")
+
+    return Scenario(act)
+
+
 def gap_while_a_reader_is_full() -> Scenario:
     """A client whose buffer is full while it catches up asks for no page when the feed does."""
 
@@ -216,6 +230,6 @@ def last_node() -> Scenario:
 
 SCENARIOS = [
     page_from_before_a_gap, more_announced_than_is_kept, more_announced_than_is_kept_again,
-    gap_while_a_reader_is_full, late_announcement, many_keys, gap_after_gap,
-    position_that_comes_true, lost_part, deaf_for_long, only_questions, last_node,
+    announced_while_opening, gap_while_a_reader_is_full, late_announcement, many_keys,
+    gap_after_gap, position_that_comes_true, lost_part, deaf_for_long, only_questions, last_node,
 ]  # fmt: skip
