@@ -33,9 +33,12 @@ class Principal:
     operator: bool = False
     identity: str = field(init=False, compare=False)
     """Unique among principals of all kinds."""
+    author: str | None = field(init=False, compare=False)
+    """The author of its events; None for an anonymous client, whose events have none."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "identity", f"{self.kind}:{self.name}")
+        object.__setattr__(self, "author", self.name if self.known else None)
 
     @property
     def known(self) -> bool:

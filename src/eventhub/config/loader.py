@@ -100,6 +100,7 @@ def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> Chan
         frozenset(declared.publish),
         frozenset(declared.anonymous),
         declared.rate,
+        declared.sender,
     )
 
 

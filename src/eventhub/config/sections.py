@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from eventhub.auth.grants import Action
 from eventhub.config.fields import Milliseconds, split_commas
-from eventhub.events.channel_types import PublisherKind, SlowReaderPolicy
+from eventhub.events.channel_types import PublisherKind, SenderRule, SlowReaderPolicy
 
 
 class Section(BaseModel):
@@ -63,6 +63,11 @@ class ChannelSettings(Section):
         gt=0,
         description="Events per second that one principal may publish. By default, "
         "limits.publish_rate",
+    )
+    sender: SenderRule = Field(
+        default=SenderRule.ANY,
+        description="principal: the payload's sender must be the principal that publishes it. "
+        "Needs `auth`, and no anonymous publishers",
     )
 
 

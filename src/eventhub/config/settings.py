@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from eventhub.auth.grants import Action
 from eventhub.common.addresses import parse_address
 from eventhub.config.auth_settings import AuthSettings
 from eventhub.config.fields import (
@@ -27,6 +28,7 @@ from eventhub.config.sections import (
     TlsSettings,
     TracingSettings,
 )
+from eventhub.events.channel_types import SenderRule
 
 PREFIX = "EVENTHUB_"
 BROKERS = r"^(memory://$|sqlite:///|rediss?(\+(sentinel|cluster))?://|nats://|tls://)"
@@ -127,6 +129,21 @@ class Settings(BaseSettings):
                 f"limits.event_bytes is {self.limits.event_bytes}; "
                 "expected at most limits.body_bytes"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_senders(self) -> Self:
+        for name, declared in self.channels.items():
+            if declared.sender is not SenderRule.PRINCIPAL:
+                continue
+            setting = f"channels.{name}.sender is principal"
+            if not self.auth.configured:
+                raise ValueError(f"{setting}; expected auth to be configured: who publishes?")
+            if Action.PUBLISH in declared.anonymous:
+                raise ValueError(
+                    f"{setting}, and anonymous clients may publish; expected no publish in "
+                    f"channels.{name}.anonymous"
+                )
         return self
 
     @property

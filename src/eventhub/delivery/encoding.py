@@ -1,12 +1,12 @@
 """The wire bytes of events and messages. Subscribers with the same encoding share them."""
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import orjson
 
-from eventhub.events.event import Event, Gap, Position, format_time
+from eventhub.events.event import BY, Event, Gap, Position, format_time
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 COMPRESSED = 0x40
@@ -18,7 +18,7 @@ COMPRESSION_LEVEL = 3
 
 def event_json(event: Event) -> bytes:
     """The event object of PROTOCOL.md. It has no line breaks: `data` is canonical JSON."""
-    attributes = b',"attributes":' + orjson.dumps(event.attributes) if event.attributes else b""
+    attributes = _attributes(event.attributes) if event.attributes else b""
     return b'{"type":"event","channel":"%b","id":"%b-%d","time":"%b","data":%b%b}' % (
         event.channel.encode(),
         event.epoch.encode(),
@@ -27,6 +27,15 @@ def event_json(event: Event) -> bytes:
         event.data,
         attributes,
     )
+
+
+def _attributes(attributes: Mapping[str, str]) -> bytes:
+    """The fields `by` and `attributes`, each if there is anything to say."""
+    if BY not in attributes:
+        return b',"attributes":' + orjson.dumps(attributes)
+    others = {name: value for name, value in attributes.items() if name != BY}
+    rest = b',"attributes":' + orjson.dumps(others) if others else b""
+    return b',"by":%b%b' % (orjson.dumps(attributes[BY]), rest)
 
 
 def event_id(line: bytes) -> str:

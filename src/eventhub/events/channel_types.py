@@ -33,6 +33,13 @@ class PublisherKind(StrEnum):
     PRODUCER = "producer"
 
 
+class SenderRule(StrEnum):
+    """Which `sender` a payload may name: `any`, or only the `principal` that publishes it."""
+
+    ANY = "any"
+    PRINCIPAL = "principal"
+
+
 @dataclass(frozen=True, slots=True)
 class Retention:
     """What a channel's log keeps: at most `events`, none older than `age` milliseconds.
@@ -59,6 +66,27 @@ class ChannelType:
     """What a client without credentials may do where authentication is configured."""
     rate: float | None = None
     """Events per second from one principal; None: `limits.publish_rate`."""
+    sender: SenderRule = SenderRule.ANY
+
+    @property
+    def checks_sender(self) -> bool:
+        """Whether the payload's `sender` must be the principal."""
+        return self.sender is SenderRule.PRINCIPAL
+
+    @staticmethod
+    def is_sender(data: bytes, author: str | None) -> bool:
+        """Whether canonical JSON is an object whose `sender` is `author`."""
+        value = orjson.loads(data)
+        return isinstance(value, dict) and author is not None and value.get("sender") == author
+
+    def check_sender(self, data: bytes, author: str | None) -> None:
+        """Raises InvalidEvent if canonical JSON names another `sender` than `author`, or none."""
+        if not self.is_sender(data, author):
+            rule = f"with this credential it can only be {author!r} (channels.{self.name}.sender)"
+            raise InvalidEvent(
+                f"sender is missing, or somebody else; {rule}",
+                [{"pointer": "/sender", "message": rule}],
+            )
 
     def admit(self, publisher: PublisherKind) -> None:
         """Raises Forbidden when `publisher` may not publish to channels of this type."""

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypeVar
 from eventhub.errors import InvalidSince
 
 ATTRIBUTES = ("source", "subject", "type", "id", "time", "traceparent")
+BY = "by"
+"""The stored attribute that names the author. No publisher can set it; events show it as `by`."""
 ATTRIBUTE_LENGTH = 256
 OFFSET_END = 2**63
 
@@ -74,6 +76,15 @@ class Event(NamedTuple):
     @property
     def position(self) -> Position:
         return Position(self.epoch, self.offset)
+
+
+def with_author(
+    attributes: Mapping[str, str] | None, author: str | None
+) -> Mapping[str, str] | None:
+    """The attributes to store. `author` is the principal that publishes, if it has a credential."""
+    if author is None:
+        return attributes or None
+    return {**attributes, BY: author} if attributes else {BY: author}
 
 
 class Receipt(NamedTuple):

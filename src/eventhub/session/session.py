@@ -36,6 +36,7 @@ from eventhub.events.event import (
     Since,
     format_time,
     parse_since,
+    with_author,
 )
 from eventhub.session.commands import (
     Auth,
@@ -224,17 +225,18 @@ class Session:
         try:
             channel_type = self._channels.types.resolve(command.channel)
             channel_type.admit(PublisherKind.CLIENT)
-            self._identity.principal.authorize(
-                Action.PUBLISH, command.channel, channel_type.anonymous
-            )
+            principal = self._identity.principal
+            principal.authorize(Action.PUBLISH, command.channel, channel_type.anonymous)
             self._identity.charge(channel_type)
             data = channel_type.canonical(orjson.dumps(command.data))
+            if channel_type.checks_sender:
+                channel_type.check_sender(data, principal.author)
         except EventHubError as error:
             self._channels.rejected(command.channel, error)
             raise
-        attributes = {str(name): value for name, value in (command.attributes or {}).items()}
-        time = self._channels.now()
-        event = NewEvent(command.channel, data, time, attributes or None, command.key)
+        sent = {str(name): value for name, value in (command.attributes or {}).items()}
+        attributes = with_author(sent, principal.author)
+        event = NewEvent(command.channel, data, self._channels.now(), attributes, command.key)
         self._submitter.submit(command.ref, event)
 
     def _subscribed(

@@ -15,7 +15,7 @@ from eventhub.config.auth_settings import AuthSettings, KeySettings
 from eventhub.config.loader import channel_types, ignored_variables, load
 from eventhub.config.settings import SAMPLE_CHANNELS, Settings
 from eventhub.errors import ConfigurationError
-from eventhub.events.channel_types import PublisherKind, Retention, SlowReaderPolicy
+from eventhub.events.channel_types import PublisherKind, Retention, SenderRule, SlowReaderPolicy
 from eventhub.events.schema import AnySchema, ModelSchema
 from tests.unit.service_links import LINKS
 
@@ -399,7 +399,7 @@ def test_the_variable_for_the_file_and_foreign_variables_are_no_settings(
         (
             "channels: {a: {zzz: 1}}",
             "channels.a.zzz: unknown key; "
-            "expected one of anonymous, history, payload, presence, publish, rate, slow",
+            "expected one of anonymous, history, payload, presence, publish, rate, sender, slow",
         ),
         (
             "zzz: 1",
@@ -752,6 +752,31 @@ def test_a_yaml_error_does_not_quote_the_line(write: Write, content: str) -> Non
     assert found.startswith(f"{path}: is not YAML: ")
     assert ", line " in found
     assert "s3cret" not in found.replace("undefined alias 's3cret-'", "")
+
+
+@pytest.mark.parametrize(
+    ("auth", "anonymous", "message"),
+    [
+        ("", "", "channels.a.sender is principal; expected auth to be configured"),
+        (
+            f"auth: {{keys: [{{name: b, hash: '{HASH}'}}]}}",
+            "anonymous: [publish], ",
+            "channels.a.sender is principal, and anonymous clients may publish; expected no publish"
+            " in channels.a.anonymous",
+        ),
+    ],
+)
+def test_names_of_senders_are_checked_only_where_publishers_have_names(
+    write: Write, auth: str, anonymous: str, message: str
+) -> None:
+    config = f"channels: {{a: {{{anonymous}sender: principal}}}}\n{auth}\n"
+    assert message in fault(write(config))
+
+
+def test_a_type_may_bind_senders_to_principals(write: Write) -> None:
+    auth = f"auth: {{keys: [{{name: b, hash: '{HASH}'}}]}}"
+    settings = load(write(f"channels: {{a: {{sender: principal}}}}\n{auth}\n"))
+    assert channel_types(settings, Path()).named("a").sender is SenderRule.PRINCIPAL
 
 
 def test_an_error_about_several_keys_does_not_show_the_others(write: Write) -> None:

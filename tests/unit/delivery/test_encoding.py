@@ -63,7 +63,7 @@ events = st.builds(
     st.integers(1, OFFSET_END - 1),
     values,
     st.none()
-    | st.dictionaries(st.sampled_from(["source", "subject", "type", "traceparent"]), texts),
+    | st.dictionaries(st.sampled_from(["by", "source", "subject", "type", "traceparent"]), texts),
 )
 
 
@@ -76,7 +76,19 @@ def expected(event: Event) -> dict[str, Any]:
         "time": format_time(event.time),
         "data": orjson.loads(event.data),
     }
-    return {**shown, "attributes": dict(event.attributes)} if event.attributes else shown
+    attributes = dict(event.attributes or {})
+    if "by" in attributes:
+        shown["by"] = attributes.pop("by")
+    return {**shown, "attributes": attributes} if attributes else shown
+
+
+def test_an_author_is_a_field_of_its_own() -> None:
+    by_ana = EVENT._replace(attributes={"by": 'a"na'})
+    assert orjson.loads(event_json(by_ana)) == {**SHOWN, "by": 'a"na'}
+    assert event_id(event_json(by_ana)) == "k3x9-43"
+    with_source = EVENT._replace(attributes={"source": "s", "by": "ana"})
+    shown = {**SHOWN, "by": "ana", "attributes": {"source": "s"}}
+    assert orjson.loads(event_json(with_source)) == shown
 
 
 T = TypeVar("T")

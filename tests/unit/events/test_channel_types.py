@@ -1,6 +1,7 @@
 """channel_types.py: names, the types they resolve to, and what holds for them."""
 
 import re
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from eventhub.errors import Forbidden, InvalidChannel, UnknownChannel
+from eventhub.errors import Forbidden, InvalidChannel, InvalidEvent, UnknownChannel
 from eventhub.events.builtin_payloads import Reading
 from eventhub.events.channel_types import (
     NAME_LENGTH,
@@ -16,6 +17,7 @@ from eventhub.events.channel_types import (
     ChannelTypes,
     PublisherKind,
     Retention,
+    SenderRule,
     SlowReaderPolicy,
     check_name,
 )
@@ -243,3 +245,41 @@ def test_a_payload_without_fields_is_of_the_one_series(data: object) -> None:
 def test_channels_in_one_parameter_are_told_how_they_are_named() -> None:
     with pytest.raises(InvalidChannel, match="names several by repeating channel="):
         check_name("logs.a,logs.b")
+
+
+# Senders
+
+
+BOUND = replace(CHAT, sender=SenderRule.PRINCIPAL)
+
+
+def test_any_sender_is_accepted_unless_the_type_says_otherwise() -> None:
+    assert not CHAT.checks_sender
+    assert BOUND.checks_sender
+
+
+def test_a_type_may_accept_only_the_principal_as_sender() -> None:
+    BOUND.check_sender(b'{"sender":"ana","text":"oi"}', "ana")
+
+
+@pytest.mark.parametrize(
+    ("data", "author"),
+    [
+        (b'{"sender":"rui"}', "ana"),
+        (b'{"sender":"Ana"}', "ana"),
+        (b'{"sender":null}', "ana"),
+        (b'{"sender":null}', None),
+        (b'{"sender":["ana"]}', "ana"),
+        (b'{"text":"oi"}', "ana"),
+        (b"{}", None),
+        (b'["ana"]', "ana"),
+        (b'"ana"', "ana"),
+        (b"null", None),
+    ],
+)
+def test_another_sender_is_refused(data: bytes, author: str | None) -> None:
+    assert not BOUND.is_sender(data, author)
+    with pytest.raises(InvalidEvent, match=r"can only be .* \(channels\.chat\.sender\)") as refused:
+        BOUND.check_sender(data, author)
+    assert [each["pointer"] for each in refused.value.details] == ["/sender"]
+    assert "rui" not in str(refused.value), "a payload is private"

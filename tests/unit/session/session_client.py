@@ -1,6 +1,6 @@
 """A client's session with a hub and a writer that take notes, for tests."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from eventhub.events.channel_types import (
     ChannelTypes,
     PublisherKind,
     Retention,
+    SenderRule,
     SlowReaderPolicy,
 )
 from eventhub.events.event import NewEvent, Position
@@ -56,6 +57,9 @@ TYPES = ChannelTypes(
         "chat": kind("chat", ModelSchema(ChatMessage), *PublisherKind),
         "free": kind("free", AnySchema(), *PublisherKind),
         "logs": kind("logs", AnySchema(), PublisherKind.PRODUCER),
+        "named": replace(
+            kind("named", ModelSchema(ChatMessage), *PublisherKind), sender=SenderRule.PRINCIPAL
+        ),
     }
 )
 

@@ -5,15 +5,20 @@ from typing import Any
 import orjson
 import pytest
 
+from eventhub.auth.grants import EVERYTHING
+from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.errors import (
     RateLimited,
     ShuttingDown,
 )
 from eventhub.events.event import NewEvent, Position, Receipt
+from tests.harness.builders import Guest
 from tests.unit.session.session_client import (
     NOW,
     Client,
 )
+
+WRITER = Principal(CredentialKind.TOKEN, "ana", EVERYTHING)
 
 
 def test_a_publish_is_submitted_canonical_with_its_ref_and_the_time() -> None:
@@ -40,6 +45,28 @@ def test_a_publish_carries_its_key_and_attributes() -> None:
         (b"null", "!" + "~" * 127, attributes),
         (b"null", None, None),
     ]
+
+
+def test_an_event_carries_the_principal_that_published_it() -> None:
+    client = Client(guest=Guest(WRITER))
+    client.send(type="publish", channel="free", data=1)
+    client.send(type="publish", channel="free", data=1, attributes={"source": "s"})
+    assert [event.attributes for _, event in client.submitted] == [
+        {"by": "ana"},
+        {"by": "ana", "source": "s"},
+    ]
+    forged = client.send(type="publish", channel="free", data=1, attributes={"by": "rui"})
+    assert [answer["code"] for answer in forged] == ["invalid_frame"]
+    assert len(client.submitted) == 2
+
+
+def test_a_type_may_refuse_events_with_another_sender() -> None:
+    client = Client(guest=Guest(WRITER))
+    (refused,) = client.send(type="publish", channel="named", data={"sender": "rui", "text": "x"})
+    assert (refused["code"], refused["details"][0]["pointer"]) == ("invalid_event", "/sender")
+    assert client.node.calls == [("rejected", "named invalid_event")]
+    assert client.send(type="publish", channel="named", data={"sender": "ana", "text": "x"}) == []
+    assert len(client.submitted) == 1
 
 
 @pytest.mark.parametrize("data", [None, False, 0, "", [], {}, {"a": [1.5, "x"]}])

@@ -110,7 +110,9 @@ def _messages(types: Iterable[ChannelType]) -> tuple[dict[str, Any], dict[str, A
         channel = {"type": "string", "pattern": rf"^{name}(\.|$)"}
         data = {"$ref": _add(schemas, f"{name}.stored", schema.stored)}
         fields = {"channel": channel, "id": POSITION, "time": TIME, "data": data}
-        messages[f"event-{name}"] = _message("event", fields, {"attributes": ATTRIBUTES})
+        messages[f"event-{name}"] = _message(
+            "event", fields, {"by": TEXT, "attributes": ATTRIBUTES}
+        )
         if PublisherKind.CLIENT in channel_type.publish:
             data = {"$ref": _add(schemas, f"{name}.accepted", schema.accepted)}
             properties = {**publish["properties"], "channel": channel, "data": data}

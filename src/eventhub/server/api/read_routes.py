@@ -189,4 +189,5 @@ def _describe(channel_type: ChannelType) -> dict[str, Any]:
         "presence": channel_type.presence,
         "slow": channel_type.slow,
         "publish": sorted(channel_type.publish),
+        "sender": channel_type.sender,
     }

@@ -18,7 +18,16 @@ from eventhub.server.connections.limit_errors import too_large
 class EventDecoder:
     """Decodes the events of one request."""
 
-    __slots__ = ("_channel", "_channel_type", "_key", "_limits", "_now", "_part", "attributes")
+    __slots__ = (
+        "_channel",
+        "_channel_type",
+        "_key",
+        "_limits",
+        "_now",
+        "_part",
+        "attributes",
+        "author",
+    )
 
     def __init__(
         self,
@@ -38,6 +47,8 @@ class EventDecoder:
         self._part = part
         self.attributes: Attributes = None
         """The attributes of each event that is decoded from now on."""
+        self.author: str | None = None
+        """The principal, for a channel type that checks senders."""
 
     def decode(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
         """Validate one event. Raises EventHubError.
@@ -55,7 +66,10 @@ class EventDecoder:
                 f"the event has {len(body)} bytes", "event_bytes", self._limits.event_bytes
             )
         check_depth(body, self._limits.depth, "limits.depth")
-        return self._channel_type.canonical(body, detailed=detailed)
+        data = self._channel_type.canonical(body, detailed=detailed)
+        if self._channel_type.checks_sender:
+            self._channel_type.check_sender(data, self.author)
+        return data
 
     def canonical_all(self, array: bytes) -> list[bytes] | None:
         """The canonical JSON of each item of an array. None if any of them is refused."""
@@ -65,7 +79,8 @@ class EventDecoder:
         if len(max(found, key=len)) > self._limits.event_bytes:
             return None
         brackets = array.count(b"[") + array.count(b"{") - 1
-        return found if self._are_shallow(found, brackets) else None
+        fits = self._are_shallow(found, brackets) and self._are_of_author(found)
+        return found if fits else None
 
     def canonical_each(self, bodies: Sequence[bytes]) -> list[bytes] | None:
         """The canonical JSON of each of these events. None if any of them is refused."""
@@ -75,7 +90,8 @@ class EventDecoder:
             return None
         text = b"".join(bodies)
         brackets = text.count(b"[") + text.count(b"{")
-        return found if self._are_shallow(found, brackets) else None
+        fits = self._are_shallow(found, brackets) and self._are_of_author(found)
+        return found if fits else None
 
     def decode_all(self, array: bytes, first: int = 0) -> list[NewEvent] | None:
         """Validate the items of a JSON array together. None if any of them is refused.
@@ -114,6 +130,12 @@ class EventDecoder:
         elsewhere = len(found) - 1 if min(found) >= b"{" else 0
         return brackets - elsewhere <= depth or all(
             data.count(b"{") + data.count(b"[") <= depth for data in found
+        )
+
+    def _are_of_author(self, found: Sequence[bytes]) -> bool:
+        channel_type = self._channel_type
+        return not channel_type.checks_sender or all(
+            channel_type.is_sender(data, self.author) for data in found
         )
 
     def _key_of_part(self, index: int) -> str:

@@ -11,7 +11,7 @@ from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
 from eventhub.errors import EventHubError
 from eventhub.events.channel_types import ChannelType, PublisherKind
-from eventhub.events.event import NewEvent, Receipt
+from eventhub.events.event import NewEvent, Receipt, with_author
 from eventhub.hub.hub import Hub
 from eventhub.observability.tracing import PublishSpan, trace_id_of
 from eventhub.server.connections.manager import ConnectionManager
@@ -76,7 +76,7 @@ class PublishRequest:
         check_body_type(self.media_type, headers)
         self.handling = handling_of(prefer_of(scope, headers), scope["query_string"])
         self.key = idempotency_key_of(headers)
-        self.sent_attributes = attributes_of(headers)
+        self.sent_attributes = with_author(attributes_of(headers), principal.author)
         self.decoder = EventDecoder(
             self.channel,
             self.channel_type,
@@ -86,6 +86,7 @@ class PublishRequest:
             "line" if self.is_ndjson else "item",
         )
         self.decoder.attributes = self.sent_attributes
+        self.decoder.author = principal.author
         self._tracing = manager.hub.tracing
         self._span: PublishSpan | None = None
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from eventhub.errors import PayloadTooLarge
+from eventhub.config.limit_settings import LimitSettings
+from eventhub.errors import InvalidEvent, PayloadTooLarge
+from eventhub.events.channel_types import SenderRule
 from eventhub.events.schema import AnySchema
 from eventhub.server.publish.decoder import EventDecoder
 from tests.harness.builders import channel_type
@@ -84,3 +86,26 @@ def json_decoder() -> EventDecoder:
     kind: Any = channel_type()
     kind = replace(kind, schema=AnySchema())
     return EventDecoder("raw.a", kind, publish_request().limits, lambda: 0, None, "item")
+
+
+NAMED = b'{"sender":"%b","text":"oi"}'
+
+
+def decoder_of(author: str | None) -> EventDecoder:
+    made = replace(channel_type(), schema=AnySchema(), sender=SenderRule.PRINCIPAL)
+    decoder = EventDecoder("chat.a", made, LimitSettings(), lambda: 0, None, "item")
+    decoder.author = author
+    return decoder
+
+
+def test_a_type_may_accept_only_the_author_as_sender_of_each_event() -> None:
+    ana, rui = NAMED % b"ana", NAMED % b"rui"
+    decoder = decoder_of("ana")
+    assert decoder.decode(ana).data == ana
+    with pytest.raises(InvalidEvent, match="can only be 'ana'"):
+        decoder.decode(rui)
+    assert decoder.canonical_all(b"[%b,%b]" % (ana, ana)) == [ana, ana]
+    assert decoder.canonical_all(b"[%b,%b]" % (ana, rui)) is None
+    assert decoder.canonical_each([ana, ana]) == [ana, ana]
+    assert decoder.canonical_each([rui, ana]) is None
+    assert decoder_of(None).canonical_all(b"[%b]" % ana) is None
