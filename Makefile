@@ -8,7 +8,7 @@ MAKEFLAGS += --jobs=3 # downloads wait for the network, and tests for each other
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 unexport PYTHONDONTWRITEBYTECODE # tests start hundreds of servers, which must not compile the code again
 
-.PHONY: serve test pytest proofs nodes-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers flood docs lock sbom image-test wheel clean
+.PHONY: serve test pytest proofs nodes-proof simulation chart-versions pythons faults rolling restart steady injections comings autobahn fuzz dear dearest schemathesis mutants mutants-of-change chart-proof chart-apiserver lint bench bench-peers scale flood docs lock sbom image-test wheel clean
 
 serve: $(VENV)/serve.stamp ## Start the server on http://127.0.0.1:8000
 	$(BIN)/eventhub serve $(if $(filter command,$(origin PORT)),--port $(PORT))
@@ -89,6 +89,9 @@ bench-peers: $(VENV)/test.stamp ## Measures EventHub beside Centrifugo (tests/be
 	  GOBIN=$(CURDIR)/tests/bench/.peers/$(CENTRIFUGO) go install github.com/centrifugal/centrifugo/v6@$(CENTRIFUGO)
 	$(BIN)/python -m tests.bench.peers $(BENCH)
 
+scale: $(VENV)/test.stamp ## Measures what connections, events, channels and nodes cost, and writes docs/scale.md, six minutes
+	$(BIN)/python -m tests.bench.scale
+
 flood: $(VENV)/test.stamp ## Measures the latency of honest subscribers beside as many hostile connections as possible, about three minutes
 	$(BIN)/python -m tests.bench.flood
 
@@ -116,6 +119,7 @@ docs: $(VENV)/test.stamp ## Write the documents that are generated from the code
 	$(BIN)/python -m deploy.dashboards
 	$(BIN)/python -m tests.deploy.values_schema
 	$(BIN)/python -m tests.deploy.values_page
+	$(BIN)/python -m tests.bench.scale --page
 
 wheel: $(VENV)/test.stamp ## A wheel for this platform, with the native fan-out, and one for all others
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .

@@ -34,6 +34,7 @@ CONFIG = """
 broker: {broker}
 log: {{level: {level}}}
 native: {native}
+workers: {workers}
 compression: {compression}
 heartbeat: {heartbeat}
 limits:
@@ -44,6 +45,8 @@ limits:
 channels:
   bench: {{payload: '{payload}', slow: {slow}, history: {{events: 10000, age: 1h}}}}
   crowd: {{payload: 'payload:Event'}}
+  bare: {{payload: 'payload:Event', history: {{events: 0}}}}
+  kept: {{payload: 'payload:Event', history: {{events: 1000000}}}}
 """
 AUTH = """
 auth: {{public_metrics: true, tokens: {{keys: [{{algorithm: HS256, secret: {secret}}}]}}}}
@@ -71,6 +74,7 @@ class EventHub:
     off.
     """
 
+    workers: int = 1
     level: str = "warning"
     payload: Literal["payload:Event", "json"] = "payload:Event"
     lane: str = "started"
