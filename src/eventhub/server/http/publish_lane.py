@@ -5,9 +5,11 @@ the request goes through the queue, as every other request.
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from eventhub.server.http.connection_context import ConnectionContext
 from eventhub.server.http.head import IncomingHead
+from eventhub.server.http.known_publish import KnownPublish
 from eventhub.server.http.request_queue import RequestQueue
 from eventhub.server.http.request_response import STATUS_LINES
 from eventhub.server.messages.request_head import SPACE
@@ -29,7 +31,7 @@ Fields = Iterable[tuple[bytes, bytes]]
 class LaneRequest:
     """A request of the lane, from its head to its answer. `read`: the bytes that begin with it."""
 
-    __slots__ = ("body", "head", "method", "read", "request")
+    __slots__ = ("body", "head", "key", "method", "read", "request")
 
     def __init__(
         self, method: str, head: IncomingHead, request: PublishRequest, read: bytes
@@ -39,6 +41,7 @@ class LaneRequest:
         self.request = request
         self.read = read
         self.body = b""
+        self.key = next((value for name, value in head.headers if name == KEY), None)
 
 
 class PublishLane:
@@ -61,7 +64,7 @@ class PublishLane:
         Returns the bytes behind them.
         """
         context, begin = self._context, 0
-        while self._open and (found := self._known(data, begin)) is not None:
+        while self._idle and (found := self._known(data, begin)) is not None:
             request, body_begin, end = found
             answer = self._fast_path.publish(request, None, data[body_begin:end])
             if answer is None:
@@ -78,7 +81,7 @@ class PublishLane:
     def begin(self, method: str, head: IncomingHead, *, usual: bool) -> bool:
         """Take a request whose head was accepted before. `usual`: HTTP/1.1, and not the last."""
         read, self._read = self._read, b""
-        if usual and self._open and _is_publish(method, head):
+        if usual and self._on and _is_publish(method, head):
             found = self._fast_path.find(self._key(method, head))
             if found is not None:
                 self.pending = LaneRequest(method, head, found.request, read)
@@ -88,14 +91,33 @@ class PublishLane:
         """Answer the pending request, which is complete. False if it has to go another way."""
         pending = self.pending
         assert pending is not None
-        key = next((value for name, value in pending.head.headers if name == KEY), None)
-        answer = self._fast_path.publish(pending.request, key, pending.body)
+        if self._requests or self._context.flow.write_paused:
+            return False
+        answer = self._fast_path.publish(pending.request, pending.key, pending.body)
         if answer is None:
             return False
         self.pending = None
-        if key is None and (raw := _whole_head(pending)):
+        if pending.key is None and (raw := _whole_head(pending)):
             self._fast_path.remember((raw, self._client), pending.request, len(pending.body))
         self._context.transport.write(self._encode(answer))
+        return True
+
+    def answer_later(self, done: Callable[[], None]) -> bool:
+        """Let the pending request, which is complete, wait among the others. False: as `answer`.
+
+        `done` is called when it is answered.
+        """
+        pending = self.pending
+        assert pending is not None
+        if (
+            pending.key is not None
+            or pending.request.key is not None
+            or len(pending.body) > pending.request.limits.body_bytes
+        ):
+            return False
+        self.pending = None
+        publish = partial(self._fast_path.publish_later, pending.request, pending.body)
+        self._requests.add(KnownPublish(publish, self._encode, self._context, done))
         return True
 
     def offer(self, method: str, head: IncomingHead) -> Callable[[PublishRequest], None] | None:
@@ -106,16 +128,16 @@ class PublishLane:
         return lambda request: self._fast_path.remember(key, request)
 
     @property
-    def _open(self) -> bool:
-        """Whether a request that begins now may be answered at once."""
+    def _on(self) -> bool:
+        """Whether a request that begins now may take the lane."""
         context = self._context
-        return (
-            self._fast_path.on
-            and not self._requests
-            and not context.flow.write_paused
-            and not context.admission.full
-            and not context.manager.hub.draining
-        )
+        on = self._fast_path.on and not context.admission.full
+        return on and not context.manager.hub.draining
+
+    @property
+    def _idle(self) -> bool:
+        """Whether a request that begins now may be answered at once."""
+        return self._on and not self._requests and not self._context.flow.write_paused
 
     def _known(self, data: bytes, begin: int) -> tuple[PublishRequest, int, int] | None:
         """The request that begins here, where its body begins, and where it ends.
@@ -133,7 +155,9 @@ class PublishLane:
         return (method, head.url, self._client, *lasting)
 
     def _encode(self, answer: PublishResponse) -> bytes:
-        return ENCODER.encode(answer, self._context.server_state.default_headers)
+        return ENCODER.encode(
+            answer, self._context.server_state.default_headers, self._fast_path.headers
+        )
 
 
 class ResponseEncoder:
@@ -145,15 +169,18 @@ class ResponseEncoder:
         self._default: Fields = ()
         self._created = b""
 
-    def encode(self, answer: PublishResponse, default_headers: Fields) -> bytes:
-        """The bytes of a response. `default_headers` is another object when it has changed."""
+    def encode(self, answer: PublishResponse, default_headers: Fields, more: Fields) -> bytes:
+        """The bytes of a response. `default_headers` is another object when it has changed.
+
+        `more` are headers of all responses of a node.
+        """
         status, headers, body = answer
         if headers is not STORED:
-            head = _head(status, (*default_headers, *headers))
+            head = _head(status, (*default_headers, *headers, *more))
         elif default_headers is self._default:
             head = self._created
         else:
-            head = self._created = _head(status, (*default_headers, *headers))
+            head = self._created = _head(status, (*default_headers, *headers, *more))
             self._default = default_headers
         return b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body)
 

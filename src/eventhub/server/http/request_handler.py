@@ -164,7 +164,8 @@ class RequestHandler:
                 self._move(HttpTrigger.ANSWERED)
                 self._wait()
                 return
-            self._leave_lane(self._lane.pending)
+            if not self._lane.answer_later(self._answered):
+                self._leave_lane(self._lane.pending)
         request = self._requests.newest
         if request is None:
             return

@@ -9,10 +9,13 @@ from starlette.types import ASGIApp
 from eventhub.errors import InvalidRequest, RateLimited
 from eventhub.server.connections.request_starts import RequestStarts
 from eventhub.server.http.flow_control import HIGH_WATER_LIMIT, HeldFlowControl
+from eventhub.server.http.known_publish import KnownPublish
 from eventhub.server.http.request_response import RequestResponse
 
 PIPELINE = 16
 """Requests that may wait behind one another on a connection."""
+
+QueuedRequest = RequestResponse | KnownPublish
 
 
 class RequestQueue:
@@ -33,8 +36,8 @@ class RequestQueue:
         self._tasks = tasks
         self._loop = loop
         self._flow = flow
-        self._unanswered: deque[RequestResponse] = deque()
-        self.newest: RequestResponse | None = None
+        self._unanswered: deque[QueuedRequest] = deque()
+        self.newest: QueuedRequest | None = None
         """The newest request, answered or not. None while the connection idles."""
 
     def __bool__(self) -> bool:
@@ -57,7 +60,7 @@ class RequestQueue:
             newest is not None and len(newest.body) > HIGH_WATER_LIMIT
         )
 
-    def add(self, request: RequestResponse) -> None:
+    def add(self, request: QueuedRequest) -> None:
         """Answer a request, behind those before it."""
         self.newest = request
         self._unanswered.append(request)
@@ -113,7 +116,7 @@ class RequestQueue:
             request.disconnect()
         self._unanswered.clear()
 
-    def _run(self, request: RequestResponse) -> None:
+    def _run(self, request: QueuedRequest) -> None:
         task = self._loop.create_task(request.run(self._app, self._starts.note_running))
         task.add_done_callback(self._tasks.discard)
         self._tasks.add(task)

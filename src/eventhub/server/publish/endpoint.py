@@ -27,7 +27,13 @@ from eventhub.server.publish.body import read_body
 from eventhub.server.publish.handling import is_event_fault, retryable
 from eventhub.server.publish.ndjson import NdjsonPublish
 from eventhub.server.publish.request import PREFIX, PublishRequest
-from eventhub.server.publish.response import receipt_response, send_response, send_results
+from eventhub.server.publish.response import (
+    PublishResponse,
+    problem_response,
+    receipt_response,
+    results_response_in_turns,
+    send_response,
+)
 from eventhub.server.security.authentication import address_of
 
 METHODS = ("POST", "PUT")
@@ -74,6 +80,23 @@ class PublishEndpoint:
         except ConnectionError:
             pass  # the producer left before its body was complete: nothing is stored
 
+    async def publish_known(self, request: PublishRequest, body: bytes) -> PublishResponse:
+        """Publish a body whose head was accepted before. Returns the response."""
+        manager = self._manager
+        try:
+            if request.charge is not None:
+                request.charge.check()
+            response = await self._publish_whole(request, body, {})
+        except EventHubError as error:
+            manager.hub.rejected(request.channel, error)
+            response = problem_response(error.without_traceback())
+        except Exception as error:
+            manager.hub.faults.note("request", error, channel=request.channel)
+            response = problem_response(internal())
+        path = PREFIX + request.channel
+        manager.access_log.write(request.method, path, response.status, request.address)
+        return response
+
     async def _publish_lines(
         self, request: PublishRequest, scope: Scope, receive: Receive, send: Send
     ) -> None:
@@ -95,23 +118,28 @@ class PublishEndpoint:
                 "the body is multipart/form-data; expected JSON, as in: curl -d '{…}'"
             )
         body = await read_body(self._manager.registry, request, receive)
+        await send_response(send, await self._publish_whole(request, body, scope))
+
+    async def _publish_whole(
+        self, request: PublishRequest, body: bytes, scope: Scope
+    ) -> PublishResponse:
+        """Store the body's events, if its principal still may. Raises EventHubError."""
         begin = time.perf_counter()
         self._manager.authentication.check(request.principal)  # it may have expired meanwhile
         try:
-            await self._publish(request, body, scope, send)
+            return await self._publish(request, body, scope)
         finally:
             self._manager.hub.answered(request.channel, time.perf_counter() - begin)
 
-    async def _publish(
-        self, request: PublishRequest, body: bytes, scope: Scope, send: Send
-    ) -> None:
-        """Store the body's events and send the response. Raises EventHubError."""
+    async def _publish(self, request: PublishRequest, body: bytes, scope: Scope) -> PublishResponse:
+        """Store the body's events. Raises EventHubError."""
         request.begin_trace()
         if request.is_traced:
             note(scope, trace_id=request.trace_id)
         try:
             is_batch = body.lstrip(WHITE_SPACE)[:1] == b"[" and not request.is_cloudevent
-            await (self._publish_batch if is_batch else self._publish_event)(request, body, send)
+            publish = self._publish_batch if is_batch else self._publish_event
+            return await publish(request, body)
         except asyncio.CancelledError:  # the drain is over, and the broker has not answered
             raise ShuttingDown(
                 "the server stopped before it knew whether the event is stored; publish it again,"
@@ -122,14 +150,14 @@ class PublishEndpoint:
                 raise
             self._manager.hub.rejected(request.channel, error)
             self._log_lenient(request, error.code, error.message)
-            await self._send_results(request, (error,), send)
+            return await self._results(request, (error,))
         except Exception as error:
             self._manager.hub.faults.note(
                 "publish", error, channel=request.channel, trace_id=request.trace_id
             )
             raise internal() from None
 
-    async def _publish_event(self, request: PublishRequest, body: bytes, send: Send) -> None:
+    async def _publish_event(self, request: PublishRequest, body: bytes) -> PublishResponse:
         request.pay(1)
         if not body and BODY_HEADERS.isdisjoint(request.headers):
             raise InvalidJson(
@@ -143,11 +171,10 @@ class PublishEndpoint:
         (outcome,) = await request.publish(self._manager.hub, (event,))
         request.end_trace((outcome,))
         if request.is_lenient and not (isinstance(outcome, EventHubError) and retryable(outcome)):
-            await self._send_results(request, (outcome,), send)  # as for an array: it has counts
-        elif isinstance(outcome, EventHubError):
-            await send_problem(send, outcome)
-        else:
-            await send_response(send, receipt_response(request.channel, outcome))
+            return await self._results(request, (outcome,))  # as for an array: it has counts
+        if isinstance(outcome, EventHubError):
+            return problem_response(outcome)
+        return receipt_response(request.channel, outcome)
 
     async def _decode_large(self, request: PublishRequest, body: bytes) -> NewEvent:
         """Decode an event that may take long, in a turn that has time for it."""
@@ -156,7 +183,7 @@ class PublishEndpoint:
         with TimeSlice(self._manager.fair_queue):
             return request.decoder.decode(body)
 
-    async def _publish_batch(self, request: PublishRequest, body: bytes, send: Send) -> None:
+    async def _publish_batch(self, request: PublishRequest, body: bytes) -> PublishResponse:
         rejected = partial(self._manager.hub.rejected, request.channel)
         decoded = await BatchDecoder(request, self._manager.fair_queue, rejected).decode(body)
         request.pay(len(decoded))
@@ -165,7 +192,7 @@ class PublishEndpoint:
         if len(valid) != len(decoded):
             stored = iter(outcomes)
             outcomes = [next(stored) if isinstance(event, NewEvent) else event for event in decoded]
-        await self._send_results(request, outcomes, send)
+        return await self._results(request, outcomes)
 
     async def _store(
         self, request: PublishRequest, events: Sequence[NewEvent]
@@ -190,11 +217,11 @@ class PublishEndpoint:
                 outcomes += [error.without_traceback()] * (len(events) - len(outcomes))
         return outcomes
 
-    async def _send_results(
-        self, request: PublishRequest, outcomes: Sequence[Receipt | EventHubError], send: Send
-    ) -> None:
+    async def _results(
+        self, request: PublishRequest, outcomes: Sequence[Receipt | EventHubError]
+    ) -> PublishResponse:
         request.end_trace(outcomes)
-        await send_results(send, request, outcomes, self._manager.fair_queue)
+        return await results_response_in_turns(request, outcomes, self._manager.fair_queue)
 
     def _log_lenient(self, request: PublishRequest, code: str, reason: str) -> None:
         """Warn that a lenient body was not JSON: its events are lost, but the producer sees 200."""

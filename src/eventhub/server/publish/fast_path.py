@@ -16,17 +16,18 @@ from eventhub.common.faults import internal
 from eventhub.errors import EventHubError
 from eventhub.events.event import NewEvent, NewEvents, Receipt, Receipts
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.messages.problem import ProblemResponse
 from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS, WHITE_SPACE
-from eventhub.server.publish.endpoint import EVENTS_PER_GROUP, SMALL_EVENT_BYTES
+from eventhub.server.publish.endpoint import EVENTS_PER_GROUP, SMALL_EVENT_BYTES, PublishEndpoint
 from eventhub.server.publish.headers import checked_idempotency_key
-from eventhub.server.publish.request import PublishRequest
+from eventhub.server.publish.request import PREFIX, PublishRequest
 from eventhub.server.publish.response import (
     PublishResponse,
+    problem_response,
     receipt_response,
     receipts_response,
     results_response,
 )
+from eventhub.server.security.cors import VARY
 
 HEADS = 4096
 """Heads that are remembered. Beyond it, the oldest is forgotten."""
@@ -60,13 +61,13 @@ class PublishFastPath:
         self._largest_event = min(SMALL_EVENT_BYTES, limits.body_bytes)
         self._largest_array = min(PART_BYTES, limits.body_bytes)
         self._most_items = min(EVENTS_PER_GROUP, limits.batch)
-        self.on = (
-            manager.hub.publishes_now
-            and manager.hub.tracing is None
-            and not manager.access_log.on
-            and manager.origin_check.listed.empty
-        )
-        """A broker that waits, spans, the access log and CORS need the whole way of a request."""
+        self._log = manager.access_log
+        self.publish_later = PublishEndpoint(manager).publish_known
+        """Publish a body that needs to wait, or more than a turn. Returns the response."""
+        self.on = manager.hub.tracing is None
+        """Spans need the whole way of a request."""
+        self.headers = () if manager.origin_check.listed.empty else (VARY,)
+        """Headers of each response besides. A request without an Origin needs no other for CORS."""
 
     def find(self, key: HeadKey) -> AcceptedHead | None:
         """What was remembered for this head."""
@@ -97,9 +98,12 @@ class PublishFastPath:
         try:
             response = self._respond(request, key, body, is_array=is_array)
         except EventHubError as error:
-            response = _problem(error)
+            response = problem_response(error)
         if response is not None:
             self._hub.answered(request.channel, time.perf_counter() - begin)
+            if self._log.on:
+                path = PREFIX + request.channel
+                self._log.write(request.method, path, response.status, request.address)
         return response
 
     def _takes(self, body: bytes, key: bytes | None, *, is_array: bool) -> bool:
@@ -170,9 +174,3 @@ def _is_usual(request: PublishRequest) -> bool:
         and not request.is_cloudevent
         and request.media_type != b"multipart/form-data"
     )
-
-
-def _problem(error: EventHubError) -> PublishResponse:
-    problem = ProblemResponse(error)
-    headers = [field for field in problem.raw_headers if field[0] != b"content-length"]
-    return PublishResponse(problem.status_code, headers, bytes(problem.body))

@@ -41,6 +41,7 @@ class PublishRequest:
     __slots__ = (
         "_span",
         "_tracing",
+        "address",
         "channel",
         "channel_type",
         "charge",
@@ -50,6 +51,7 @@ class PublishRequest:
         "key",
         "limits",
         "media_type",
+        "method",
         "principal",
         "sent_attributes",
     )
@@ -62,14 +64,14 @@ class PublishRequest:
         principal: Principal,
     ) -> None:
         self.channel: str = scope["path"][len(PREFIX) :]
+        self.method: str = scope.get("method", "POST")
+        self.address = address_of(scope)
         self.headers = headers
         self.principal = principal
         self.channel_type: ChannelType = manager.hub.types.resolve(self.channel)
         self.channel_type.admit(PublisherKind.PRODUCER)
         principal.authorize(Action.PUBLISH, self.channel, self.channel_type.anonymous)
-        self.charge = manager.publish_quota.charge_for(
-            principal, address_of(scope), self.channel_type
-        )
+        self.charge = manager.publish_quota.charge_for(principal, self.address, self.channel_type)
         self.limits = manager.settings.limits
         manager.origin_check.check(headers)
         self.media_type = media_type_of(headers)

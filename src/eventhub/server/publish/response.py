@@ -10,6 +10,7 @@ from starlette.types import Send
 from eventhub.errors import EventHubError
 from eventhub.events.event import Receipt, Receipts, format_time
 from eventhub.server.connections.fair_queue import FairQueue, TimeSlice
+from eventhub.server.messages.problem import ProblemResponse
 from eventhub.server.messages.security_headers import ALWAYS, APPLIED, REPLAYED, headers_of
 from eventhub.server.publish.handling import retryable, status_of
 from eventhub.server.publish.request import PublishRequest
@@ -48,29 +49,35 @@ def receipts_response(channel: str, receipts: Receipts) -> PublishResponse:
     return PublishResponse(HTTPStatus.CREATED, STORED, text.encode())
 
 
+def problem_response(error: EventHubError) -> PublishResponse:
+    """The error as a problem document."""
+    problem = ProblemResponse(error)
+    headers = [field for field in problem.raw_headers if field[0] != b"content-length"]
+    return PublishResponse(problem.status_code, headers, bytes(problem.body))
+
+
 def results_response(
     request: PublishRequest, outcomes: Sequence[Receipt | EventHubError]
 ) -> PublishResponse:
-    """The response to an array with few events."""
+    """One result for each event of an array with few events, in order."""
     results = BatchResults()
     for outcome in outcomes:
         results.add(outcome)
     return results.response(request)
 
 
-async def send_results(
-    send: Send,
+async def results_response_in_turns(
     request: PublishRequest,
     outcomes: Sequence[Receipt | EventHubError],
     fair_queue: FairQueue,
-) -> None:
-    """One result for each event of an array, in order, encoded in turns of the event loop."""
+) -> PublishResponse:
+    """As `results_response`, in turns of the event loop."""
     results, share = BatchResults(), TimeSlice(fair_queue)
     for number, outcome in enumerate(outcomes, 1):
         if number % RESULTS_PER_CHECK == 0 and share.over:
             await share.next_turn()
         results.add(outcome)
-    await send_response(send, results.response(request))
+    return results.response(request)
 
 
 async def send_response(send: Send, response: PublishResponse) -> None:

@@ -14,6 +14,8 @@ from eventhub.server.messages.security_headers import ALWAYS
 METHODS = b"GET, HEAD, POST, PUT, DELETE"
 READABLE = b"Idempotent-Replayed, Preference-Applied, Retry-After, WWW-Authenticate"
 """Response headers that a script may read, in addition to those that every script may read."""
+VARY = (b"vary", b"Origin")
+"""It tells caches not to give the response to another page."""
 PREFLIGHT_SECONDS = b"600"
 
 Headers = list[tuple[bytes, bytes]]
@@ -33,8 +35,7 @@ class Cors:
     def watch(self, scope: Scope, send: Send) -> Send:
         """Let the requesting page read the response if it is listed."""
         origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
-        # Vary tells caches not to give the response to another page.
-        shared = [(b"vary", b"Origin"), *self._shared(origin)]
+        shared = [VARY, *self._shared(origin)]
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from typing import Any
 
 import pytest
 
@@ -12,6 +11,7 @@ from eventhub.server.connections.request_starts import ANSWERED_AT_ONCE
 from eventhub.server.http import publish_lane
 from eventhub.server.http.reader import RequestReader
 from eventhub.server.publish import fast_path
+from eventhub.server.publish.fast_path import PublishFastPath
 from tests.harness.loop import in_loop
 from tests.unit.server.http.lane_node import CONFIG, EVENT, KEY, WITH_KEYS, post, primed, running
 
@@ -197,19 +197,42 @@ async def test_a_large_head_is_not_remembered() -> None:
         assert connection.send(request) == b""
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {**CONFIG, "log": {"access": True}},
-        {**CONFIG, "origins": ["https://app.example"]},
-    ],
-    ids=["access log", "CORS"],
-)
 @in_loop
-async def test_what_needs_the_whole_way_goes_it(config: dict[str, Any]) -> None:
-    async with running(config) as node:
-        connection = await primed(node, post())
+async def test_with_tracing_each_request_goes_the_other_way() -> None:
+    async with running() as node:
+        node.app.hub.tracing = object()  # type: ignore[assignment]  # it is only looked for
+        node.connect().protocol.fast_path.on = PublishFastPath(node.manager).on
+        connection = node.connect()
         assert connection.send(post()) == b""
+        assert not connection.protocol.fast_path.on
+
+
+@in_loop
+async def test_with_cors_a_request_of_no_page_is_answered_at_once_and_may_be_cached_for_none() -> (
+    None
+):
+    async with running({**CONFIG, "origins": ["https://app.example"]}) as node:
+        connection = await primed(node, post())
+        for _ in range(3):
+            assert b"\r\nvary: Origin\r\n" in connection.send(post())
+        assert b"\r\nvary: Origin\r\n" in connection.send(post(body=b"{"))
+        of_page = post("raw.a", EVENT, "Origin: https://app.example")
+        for _ in range(2):
+            answer = await connection.ask(of_page)
+            assert b"\r\naccess-control-allow-origin: https://app.example\r\n" in answer
+
+
+@in_loop
+async def test_each_request_is_in_the_access_log() -> None:
+    lines: list[tuple[object, ...]] = []
+    async with running({**CONFIG, "log": {"access": True}}) as node:
+        node.manager.access_log.write = lambda *line, **_: lines.append(line)  # type: ignore[method-assign]  # noted
+        connection = await primed(node, post())
+        for body in (EVENT, EVENT, b"{", b"[1,{]"):
+            if not connection.send(post(body=body)):
+                await connection.ask()
+        expected = [201, 201, 201, 400, 400]
+        assert lines == [("POST", "/v1/channels/raw.a", one, "192.0.2.1") for one in expected]
 
 
 @in_loop

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from starlette.types import Message
 
 from eventhub.errors import BrokerUnavailable, EventHubError, InvalidEvent
 from eventhub.events.event import Position, Receipt, Receipts
@@ -14,10 +13,11 @@ from eventhub.server.connections.fair_queue import FairQueue
 from eventhub.server.publish.handling import Handling
 from eventhub.server.publish.response import (
     RESULTS_PER_CHECK,
+    PublishResponse,
     receipt_response,
     receipts_response,
     results_response,
-    send_results,
+    results_response_in_turns,
 )
 
 
@@ -27,21 +27,16 @@ def stored(offset: int, *, replayed: bool = False) -> Receipt:
 
 def answer(*outcomes: Receipt | EventHubError, handling: Handling = Handling.STRICT) -> Any:
     """Status, headers and document of the response to an array."""
-    messages: list[Message] = []
-
-    async def send(message: Message) -> None:
-        messages.append(message)
-
     request: Any = SimpleNamespace(
         channel="chat.a", handling=handling, is_lenient=handling is Handling.LENIENT
     )
 
-    async def main() -> None:
-        await send_results(send, request, outcomes, FairQueue(asyncio.get_running_loop()))
+    async def main() -> PublishResponse:
+        fair_queue = FairQueue(asyncio.get_running_loop())
+        return await results_response_in_turns(request, outcomes, fair_queue)
 
-    asyncio.run(main())
-    start, body = messages
-    return start["status"], dict(start["headers"]), json.loads(body["body"])
+    status, headers, body = asyncio.run(main())
+    return status, dict(headers), json.loads(body)
 
 
 def test_one_stored_event_is_201() -> None:
