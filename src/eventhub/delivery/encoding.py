@@ -31,11 +31,13 @@ def event_json(event: Event) -> bytes:
 
 def _attributes(attributes: Mapping[str, str]) -> bytes:
     """The fields `by` and `attributes`, each if there is anything to say."""
-    if BY not in attributes:
+    if (author := attributes.get(BY)) is None:
         return b',"attributes":' + orjson.dumps(attributes)
+    by = b',"by":' + orjson.dumps(author)
+    if len(attributes) == 1:
+        return by
     others = {name: value for name, value in attributes.items() if name != BY}
-    rest = b',"attributes":' + orjson.dumps(others) if others else b""
-    return b',"by":%b%b' % (orjson.dumps(attributes[BY]), rest)
+    return by + b',"attributes":' + orjson.dumps(others)
 
 
 def event_id(line: bytes) -> str:
