@@ -73,7 +73,7 @@ def test_its_curl_lines_publish_and_listen(
     start: Callable[..., EventHubServer], tmp_path: Path
 ) -> None:
     hub = start()
-    chat, listen, stream, batch, fault, _ = (
+    chat, listen, stream, batch, fault, channels, _ = (
         here(block, hub) for block in blocks("sh") if "curl" in block
     )
     assert json.loads(shell(chat, tmp_path))["channel"] == "chat.lobby"
@@ -93,6 +93,8 @@ def test_its_curl_lines_publish_and_listen(
     refused = json.loads(shell(fault, tmp_path))
     shown = json.loads(blocks("json")[0].replace(", …", ""))
     assert shown.items() <= refused.items()
+    (channel,) = json.loads(shell(channels, tmp_path))["channels"]
+    assert (channel["name"], channel["events"]) == ("iot.greenhouse.t1", 2)
 
 
 def test_the_readme_s_loop_loses_no_line_and_stores_none_twice_while_the_server_is_away(
