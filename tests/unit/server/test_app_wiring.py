@@ -149,6 +149,15 @@ def test_where_spans_go_makes_telemetry_that_counts_what_is_dropped(
     assert made == [(settings.tracing, counted.spans_dropped)]
 
 
+def test_a_node_counts_the_spans_that_its_telemetry_drops(monkeypatch: pytest.MonkeyPatch) -> None:
+    dropped: list[Any] = []
+    module: Any = SimpleNamespace(Telemetry=lambda settings, drop: dropped.append(drop))
+    monkeypatch.setitem(sys.modules, "eventhub.observability.otel", module)
+    app = create_app(Settings.model_validate(TRACED))
+    dropped[0](3)
+    assert "\neventhub_spans_dropped_total 3.0" in metrics(app)
+
+
 def test_without_opentelemetry_no_tracing_can_be_configured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

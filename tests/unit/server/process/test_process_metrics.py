@@ -7,9 +7,11 @@ import resource
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from eventhub.server.process import process_metrics
 from eventhub.server.process.process_metrics import ProcessMetrics, count, memory_limit
 
 GIB = 1 << 30
@@ -131,3 +133,13 @@ def test_files_are_counted_where_the_kernel_does_not_say_how_many_are_open(tmp_p
     for name in ("0", "1", "2"):
         (tmp_path / name).touch()
     assert count(tmp_path) == 3
+
+
+def test_the_age_of_a_process_is_the_time_since_it_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_metrics, "_started", lambda proc: float(proc.name))
+    monkeypatch.setattr(process_metrics, "time", SimpleNamespace(time=lambda: 1007.5))
+    assert process_metrics.age(1000) == 7.5
+
+
+def test_the_age_of_a_process_that_has_ended_is_not_known() -> None:
+    assert process_metrics.age(2**30) is None
