@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cached_property
 
 from eventhub.delivery.feed import Feed
 from eventhub.events.event import Event
@@ -14,6 +15,10 @@ after everything else had its turn.
 """
 SLICE_WRITES = 250
 """Writes of one channel before the next channel has its turn."""
+
+
+SMALL_AUDIENCE = 100
+"""Up to this many readers, a second tick would cost more than the writes that it may save."""
 
 
 class FanoutSchedule:
@@ -38,13 +43,24 @@ class FanoutSchedule:
         self._dirty: OrderedDict[Feed, float] = OrderedDict()  # and since when
         self._scheduled = False
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Kept: on Python 3.11 each look for the running loop is a system call."""
+        return asyncio.get_running_loop()
+
     def add(self, feed: Feed) -> None:
-        """Write in two ticks, so that events that arrive together are written together."""
+        """Write soon, so that events that arrive together are written together.
+
+        A large audience is written to in two ticks, which joins more events.
+        """
         self._dirty.setdefault(feed, self._clock())
-        if not self._scheduled:
-            self._scheduled = True
-            loop = asyncio.get_running_loop()
-            loop.call_soon(loop.call_soon, self._flush)
+        if self._scheduled:
+            return
+        self._scheduled = True
+        if len(feed.live) > SMALL_AUDIENCE:
+            self._loop.call_soon(self._loop.call_soon, self._flush)
+        else:
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         room = TICK_WRITES
@@ -63,4 +79,4 @@ class FanoutSchedule:
                 self._failed(feed.channel, error)
         self._scheduled = bool(self._dirty)
         if self._scheduled:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)

@@ -9,7 +9,7 @@ from eventhub.delivery import fanout as fanout_module
 from eventhub.delivery.feed import Feed
 from eventhub.events.event import Event
 from eventhub.hub import fanout_schedule
-from eventhub.hub.fanout_schedule import FanoutSchedule
+from eventhub.hub.fanout_schedule import SMALL_AUDIENCE, FanoutSchedule
 from tests.harness.eventually import turns_until
 from tests.harness.virtual_time import in_virtual_time, turns
 from tests.harness.wire import Wire
@@ -56,7 +56,25 @@ def audience(count: int, on_write: Callable[[], None] = lambda: None) -> Node:
 
 
 @in_virtual_time
-async def test_events_that_arrive_within_a_tick_are_one_write_two_ticks_later() -> None:
+async def test_events_that_arrive_within_a_tick_are_one_write_in_the_next() -> None:
+    scheduled, writes = Scheduled(), list[int]()
+    node = audience(SMALL_AUDIENCE, lambda: writes.append(1))
+    writes.clear()
+    node.publish()
+    scheduled.add(node)
+    node.publish(2)
+    scheduled.add(node)
+    assert writes == []
+    await asyncio.sleep(0)
+    assert len(writes) == SMALL_AUDIENCE
+    assert scheduled.written == [(node.feed, [1, 2, 3], 0.0)]
+
+
+@in_virtual_time
+async def test_events_for_a_large_audience_are_one_write_two_ticks_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fanout_schedule, "SMALL_AUDIENCE", 0)
     scheduled, writes = Scheduled(), list[int]()
     node = audience(1, lambda: writes.append(1))
     writes.clear()
@@ -104,8 +122,6 @@ async def test_channels_take_turns_and_a_tick_has_a_bounded_number_of_writes(
         node.publish()
         scheduled.add(node)
     ticks: list[str] = []
-    await asyncio.sleep(0)
-    writes.clear()
     async for _ in turns_until(lambda: len("".join(ticks)) == 10):
         ticks.append("".join(writes))
         writes.clear()
@@ -121,10 +137,10 @@ async def test_the_time_of_a_write_in_several_ticks_counts_from_its_beginning(
     node = audience(4)
     node.publish()
     scheduled.add(node)
-    for _ in range(3):
+    for _ in range(2):
         await asyncio.sleep(0)
         scheduled.now += 1
-    assert scheduled.written == [(node.feed, [1], 2.0)]
+    assert scheduled.written == [(node.feed, [1], 1.0)]
     assert scheduled.progress == [node.feed, node.feed]
 
 

@@ -145,6 +145,9 @@ class FaultyOnce:
     def __bool__(self) -> bool:
         return bool(self._live)
 
+    def __len__(self) -> int:
+        return len(self._live)
+
     def __getattr__(self, name: str) -> object:
         return getattr(self._live, name)
 
