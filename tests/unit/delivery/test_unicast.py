@@ -4,7 +4,7 @@ from collections import Counter
 
 import orjson
 
-from eventhub.delivery.encoding import LINES, Encoding, LineEncoding
+from eventhub.delivery.encoding import EVENT_STREAM, LINES, Encoding, LineEncoding
 from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.delivery.unicast import Unicast
@@ -73,6 +73,15 @@ def test_readers_of_a_page_share_its_bytes_and_each_is_counted() -> None:
     assert (first.counters.delivered, second.counters.delivered) == (2, 4)
 
 
+def test_readers_of_a_page_with_different_encodings_get_bytes_of_their_own() -> None:
+    lines, stream = Sink(), Sink(EVENT_STREAM)
+    shared = page(1)
+    for sink in (lines, stream):
+        sink.unicast.write_page(sink.subscriber, shared)
+    assert lines.wire.data == [LINES.event(event(1))]
+    assert stream.wire.data == [EVENT_STREAM.event(event(1))]
+
+
 def test_a_gap_is_written_counted_and_reported() -> None:
     sink = Sink()
     slow = Gap(Position("a", 1), Position("a", 5), Position("a", 4), "slow", 3)
@@ -91,6 +100,7 @@ def test_a_gap_is_written_counted_and_reported() -> None:
     assert sink.counters.gaps == Counter(slow=2, expired=1)
     assert sink.counters.skipped == {SlowReaderPolicy.DROP: 6}
     assert sink.desk.gaps == [(gap, sink.subscriber, 1) for gap in (slow, slow, expired)]
+    assert sink.desk.channels == [CHANNEL] * 3
 
 
 class NoTwo(LineEncoding):

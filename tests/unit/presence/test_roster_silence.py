@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from eventhub.presence.roster import DEAF, HEARTBEAT, SILENCE, PresenceChange, Roster
+from eventhub.presence.roster import DEAF, HEARTBEAT, NODE_LENGTH, SILENCE, PresenceChange, Roster
 
 STEP = DEAF // 2
 
@@ -52,16 +52,37 @@ def test_a_node_that_was_not_asked_says_nothing_before_its_next_heartbeat() -> N
     assert len(list(roster.messages(HEARTBEAT))) == 1
 
 
+@pytest.mark.parametrize(("silent", "gone"), [(SILENCE, []), (SILENCE + 1, ["ana"])])
+def test_a_node_is_gone_when_it_is_silent_for_longer_than_the_bound(
+    silent: int, gone: list[str]
+) -> None:
+    roster = _knows_ana_of_n1()
+    for now in (DEAF, 2 * DEAF, silent):
+        roster.on_message(_message("n0", number=0), now)
+    assert [change.member for change in roster.expire(silent)] == gone
+
+
 @pytest.mark.parametrize(("deaf", "gone"), [(DEAF, ["ana"]), (DEAF + 1, [])])
 def test_a_node_that_hears_nothing_itself_takes_no_other_for_silent(
     deaf: int, gone: list[str]
 ) -> None:
-    roster = Roster("n1")
-    rooms = {"node": "n2", "number": 0, "part": 0, "last": True, "rooms": {"chat.a": ["ana"]}}
-    own = orjson.dumps({"node": "n1", "number": 0})
-    roster.on_message(orjson.dumps(rooms), 0)
+    roster, own = _knows_ana_of_n1(), _message("n0", number=0)
     end = SILENCE + 1
     for now in range(HEARTBEAT, end - deaf, HEARTBEAT):
         roster.on_message(own, now)
     roster.on_message(own, end - deaf)
     assert [change.member for change in roster.expire(end)] == gone
+
+
+def test_a_whole_list_takes_out_whom_it_does_not_name_and_keeps_no_empty_channel() -> None:
+    roster = _knows_ana_of_n1()
+    changes = roster.on_message(_message("n1", number=1, part=0, last=True, rooms={}), 1)
+    assert changes == [PresenceChange("chat.a", "ana", joined=False)]
+    assert roster._others["n1"].members == {}
+
+
+@pytest.mark.parametrize("node", ["n", "n" * NODE_LENGTH])
+def test_the_shortest_and_the_longest_name_of_a_node_are_taken(node: str) -> None:
+    roster = Roster("n0")
+    roster.on_message(_message(node, number=0), 0)
+    assert roster.nodes == {node}

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from eventhub.events.validation_errors import MAX_FAULTS
-from eventhub.session.commands import COMMANDS, Publish
+from eventhub.session.commands import COMMANDS, Publish, Subscribe
 from tests.unit.session.session_client import (
     PROTOCOL,
     Client,
@@ -196,3 +197,40 @@ def test_any_fields_are_answered_and_never_raise(fields: dict[str, Any]) -> None
         return
     known = {"error", "pong", "subscribed", "unsubscribed"}
     assert all(reply["type"] in known for reply in client.raw(message))
+
+
+def test_what_a_command_does_not_say_is_the_default_and_nothing_changes_it_later() -> None:
+    subscribe = Subscribe(type="subscribe", channel="chat")
+    assert (subscribe.ref, subscribe.since, subscribe.presence, subscribe.member) == (
+        None,
+        None,
+        False,
+        None,
+    )
+    publish = Publish(type="publish", channel="chat", data=1)
+    assert (publish.key, publish.attributes) == (None, None)
+    with pytest.raises(ValidationError):
+        subscribe.channel = "free"
+
+
+def test_the_shortest_texts_are_taken() -> None:
+    client = Client()
+    (reply,) = client.send(type="subscribe", channel="chat", member="a")
+    assert reply["type"] == "subscribed"
+    client.send(type="publish", channel="free", data=1, key="k", attributes={"source": "s"})
+    ((_, event),) = client.submitted
+    assert (event.key, event.attributes) == ("k", {"source": "s"})
+
+
+def test_the_error_says_that_a_key_is_empty_or_what_it_may_have() -> None:
+    empty, spaced = (
+        Client().refused(type="publish", channel="free", data=1, key=key)["details"][0]["message"]
+        for key in ("", "a b")
+    )
+    assert "1 character" in empty
+    assert "[!-~]" in spaced
+
+
+@pytest.mark.parametrize("ref", ["x" * 64, 0])
+def test_an_error_repeats_the_longest_ref(ref: Any) -> None:
+    assert Client().refused(type="nonsense", ref=ref)["ref"] == ref

@@ -212,3 +212,20 @@ def test_a_credential_without_an_end_is_answered_without_one() -> None:
     client = stranger(good=Principal(CredentialKind.TOKEN, "ana", SOME))
     (reply,) = client.send(type="auth", token="good")
     assert "expires_in" not in reply
+
+
+def test_a_new_token_ends_the_subscription_of_a_member_that_it_cannot_be() -> None:
+    client = stranger(good=ANA, other=replace(ANA, name="ben"))
+    client.send(type="auth", token="good")
+    client.send(type="subscribe", channel="chat.lobby", member="ana")
+    client.send(type="subscribe", channel="chat.side")
+    told = client.send(type="auth", token="other")
+    assert [reply.get("channel") for reply in told] == [None, "chat.lobby"]
+    assert client.session.channels == ["chat.side"]
+
+
+def test_what_is_not_granted_is_not_charged() -> None:
+    client = stranger(good=ANA)
+    client.send(type="auth", token="good")
+    client.refused(type="publish", channel="chat.side", data={"sender": "a", "text": "x"})
+    assert client.guest.charged == []

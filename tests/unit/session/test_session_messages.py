@@ -31,6 +31,19 @@ def test_a_message_that_is_not_json_is_answered_without_a_ref(message: bytes) ->
     assert (reply["type"], reply["code"], "ref" in reply) == ("error", "invalid_json", False)
 
 
+@pytest.mark.parametrize("message", [b"ping", b" ping {", b'"{', b""])
+def test_a_message_that_does_not_begin_as_an_object_is_told_what_to_send(message: bytes) -> None:
+    (reply,) = Client().raw(message)
+    expected = 'expected an object with a type, such as {"type":"ping"}'
+    assert reply["message"] == f"the message is not JSON; {expected}"
+
+
+@pytest.mark.parametrize("message", [b"{", b' \n{"type": pin}', b'{"type":"ping",}'])
+def test_a_message_that_begins_as_an_object_is_told_where_it_is_broken(message: bytes) -> None:
+    (reply,) = Client().raw(message)
+    assert "column" in reply["message"]
+
+
 @pytest.mark.parametrize(
     ("message", "name"),
     [
