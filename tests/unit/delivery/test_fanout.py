@@ -329,3 +329,28 @@ def test_an_encoding_that_nobody_reads_any_more_is_not_built() -> None:
     assert audience.fanout
     audience.fanout.remove(stream, EVENT_STREAM)
     assert not audience.fanout
+
+
+class Filling(Reader):
+    """Its buffer is full with the first write. Its owner settles it at once, inside the call."""
+
+    def __init__(self, audience: Audience) -> None:
+        super().__init__()
+        self.audience = audience
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        if len(self.writes) == 1:
+            self.audience.fanout.settle(self, LINES)
+            self.audience.remove(self)
+
+
+def test_a_reader_that_is_settled_while_it_is_written_to_gets_nothing_twice() -> None:
+    audience = Audience(1)
+    filling = audience.add(Filling(audience))
+    audience.push(1)
+    audience.fanout.advance(1)
+    audience.push(2)
+    audience.finish()
+    assert audience.readers[0].told() == [1, 2, 3]
+    assert filling.told() == [1, 2, 3], "the rest was written when it was settled"

@@ -155,7 +155,7 @@ class FrameParser:
         """Check the text of the incomplete frame in the buffer, from where the last check ended."""
         buffer = self._buffer
         first = self._first if buffer[0] & 0x0F == CONTINUATION else buffer[0]
-        if first & (0x0F | COMPRESSED) != TEXT or buffer[0] & 0x0F >= CLOSE:
+        if first & (0x0F | COMPRESSED) != TEXT:
             return
         begin, turn = _header(buffer[1] & 0x7F), self._checked % 4
         key = bytes(buffer[begin - 4 : begin])

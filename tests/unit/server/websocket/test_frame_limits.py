@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets.exceptions import ProtocolError
 from websockets.frames import Close
 
-from eventhub.delivery.encoding import BINARY, PING, TEXT
+from eventhub.delivery.encoding import BINARY, CLOSE, PING, TEXT
 from eventhub.server.websocket.frame_parser import (
     CONTROL_LENGTH,
     INVALID_DATA,
@@ -94,6 +94,8 @@ def test_control_frames_do_not_count() -> None:
     ping = frame(PING, b"x" * CONTROL_LENGTH)
     stream = [frame(TEXT, b"x" * 5, fin=False), ping, ping, frame(CONT, b"x" * 5)]
     assert [opcode for opcode, _ in read(*stream, limit=10)] == [PING, PING, TEXT]
+    farewell = b"\x03\xe8" + b"x" * (CONTROL_LENGTH - 2)
+    assert read(frame(CLOSE, farewell), limit=10) == [(CLOSE, farewell)]
 
 
 # Close frames
@@ -188,6 +190,15 @@ def test_text_that_cannot_become_utf_8_is_a_violation_at_once(bad: bytes) -> Non
         [frame(TEXT, text[:4], fin=False), frame(CONT, text[4:] + b"more")[: -len(b"more")]],
     ):
         assert violation(*chunks).code == INVALID_DATA
+
+
+@pytest.mark.parametrize("length", [126, 65_536])
+def test_a_long_text_is_checked_from_its_first_byte_on(length: int) -> None:
+    good, bad = b"x" * length, b"\xff".ljust(length, b"x")
+    assert read(frame(TEXT, good)[:-1]) == []
+    assert violation(frame(TEXT, bad)[:-1]).code == INVALID_DATA
+    parts = [frame(TEXT, bad)[begin : begin + 5] for begin in range(0, 20, 5)]
+    assert violation(*parts).code == INVALID_DATA
 
 
 def test_a_message_that_ends_within_a_character_is_a_violation() -> None:
