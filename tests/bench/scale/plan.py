@@ -93,7 +93,11 @@ def plan(demand: Demand, costs: Results) -> Plan:
     nodes = max(1, math.ceil(demand.connections / NODE_CONNECTIONS))
     while (busy := node_cores(demand, costs, nodes)) > nodes * TARGET:
         if nodes > MOST_NODES:
-            raise NoPlan(f"{demand} keeps each node busy with what all nodes get")
+            raise NoPlan(
+                f"{demand.requests:,.0f} requests a second, which reach "
+                f"{listening(demand.audience, nodes):,.0f} nodes each, keep every node busy: "
+                "more nodes do not help, but batches do (--batch)"
+            )
         nodes = max(nodes + 1, min(math.ceil(busy / TARGET), nodes * 2))
     heard = listening(demand.audience, nodes)
     broker = broker_cores(demand, costs, nodes)
@@ -168,10 +172,27 @@ def main() -> None:
     for field in fields(Demand):
         needed = field.name in ("connections", "audience", "events")
         default = None if needed else field.default
-        parser.add_argument(f"--{field.name}", type=float, required=needed, default=default)
-    found = plan(Demand(**vars(parser.parse_args())), read())
+        parser.add_argument(f"--{field.name}", type=_positive, required=needed, default=default)
+    demand = Demand(**vars(parser.parse_args()))
+    if demand.audience > demand.connections:
+        parser.error(
+            f"--audience is {demand.audience:g}; "
+            f"expected at most the connections, {demand.connections:g}"
+        )
+    try:
+        found = plan(demand, read())
+    except NoPlan as refusal:
+        raise SystemExit(str(refusal)) from None
     for field in fields(Plan):
         sys.stdout.write(f"{field.name}: {getattr(found, field.name):,.4g}\n")
+
+
+def _positive(text: str) -> float:
+    """For argparse, which says which option it is."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} was given; expected a number above 0")
+    return number
 
 
 if __name__ == "__main__":
