@@ -39,7 +39,7 @@ from tests.harness.credentials import SECRET, token
 from tests.harness.eventually import async_eventually, in_turns
 from tests.integration.crowd import Client, Crowd
 
-PATIENCE = 30
+PATIENCE = 80
 PAUSE_SECONDS = 0.1
 """Between two events for those beside."""
 BESIDE = "json.beside"
