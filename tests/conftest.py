@@ -21,7 +21,7 @@ LONGEST = {
     for place, name in enumerate(
         (
             "test_nodes.py",
-            "test_auth.py",
+            "test_token_expiry.py",
             "test_shutdown.py",
             "test_attacks.py",
             "test_workers.py",

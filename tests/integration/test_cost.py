@@ -13,7 +13,7 @@ from eventhub.auth.keys import hash_key
 from tests.harness.clients import WsClient, close_code, frame, masked, raw, read_until, upgrade
 from tests.harness.credentials import SECRET, token
 from tests.harness.eventhub import EventHubServer
-from tests.integration.test_attacks import HANDSHAKE
+from tests.integration.attacks import HANDSHAKE
 
 Start = Callable[..., EventHubServer]
 KEY = "ehk_producer-0123456789"
