@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from eventhub.server.connections.deadlines import Deadlines
+from tests.harness.clock import Clock
 from tests.harness.credentials import SECRET
 from tests.harness.loop import in_loop
 from tests.unit.server.connections.token_node import (
@@ -193,3 +195,49 @@ async def test_strangers_may_stay_where_they_may_do_something_or_without_authent
         stranger = node.connect(node.authentication.nobody)
         node.reach(END * 2)
         assert stranger.failed == []
+
+
+@in_loop
+async def test_a_client_that_keeps_its_token_is_warned_once() -> None:
+    node = Node(auth=warning_at(30))
+    holder = node.connect(node.authentication.authenticate(good()))
+    node.reach(END - 30)
+    assert [message["type"] for message in holder.heard()] == ["expiring"]
+    assert [message["type"] for message in node.auth(holder, good())] == ["authenticated"]
+    node.reach(END - 0.5)
+    assert holder.heard() == []
+    node.reach(END)
+    assert codes(holder) == ["token_expired"]
+
+
+@in_loop
+async def test_a_credential_that_ended_before_its_warning_ends_without_one() -> None:
+    node = Node()
+    holder = node.connect(node.authentication.authenticate(good()))
+    node.clock.now = END  # the machine slept
+    node.reach(END + 1)
+    assert holder.heard() == []
+    assert codes(holder) == ["token_expired"]
+
+
+@in_loop
+async def test_a_credential_is_not_over_while_the_wall_clock_is_before_its_end() -> None:
+    node = Node()
+    loop = Clock(node.clock.now)
+    node.manager.deadlines = Deadlines(loop, node.hub.faults)
+    holder = node.connect(node.authentication.authenticate(good()))
+    node.clock.now = END - 10  # it was set back
+    loop.reach(END)
+    assert holder.failed == []
+    node.clock.now = END
+    loop.reach(END + 10)
+    assert codes(holder) == ["token_expired"]
+
+
+@in_loop
+async def test_a_stranger_that_shows_a_key_without_an_end_may_stay() -> None:
+    node = Node(**CLOSED)
+    holder = node.connect()
+    node.auth(holder, KEY)
+    node.reach(node.clock.now + 2 * FIRST_SECONDS)
+    assert holder.failed == []

@@ -143,3 +143,12 @@ def test_they_are_called_as_single_timers_would_be_a_tick_late_at_most(
     clock.reach(clock.now + 20)
     assert sorted(key for key, _ in called) == sorted(wanted)
     assert len(deadlines) == 0
+
+
+def test_a_tick_that_is_over_leaves_nothing() -> None:
+    clock = Clock(1000.5)
+    deadlines = Deadlines(clock, Faults())
+    for number in range(10):
+        deadlines.after(number, number, lambda: None)
+    clock.reach(1100)
+    assert deadlines._due == {}

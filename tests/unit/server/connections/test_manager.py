@@ -3,6 +3,7 @@
 import asyncio
 import resource
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.harness.eventually import turns_until
 from tests.harness.hubs import running
 from tests.unit.server.connections.manager_builder import OpenConnection, build, drain, run
 
+KEY = {"name": "a", "hash": "sha256:" + "0" * 64}
 Values = dict[tuple[str, ...], float]
 
 
@@ -193,5 +195,83 @@ def test_a_heartbeat_that_fails_ends_its_connection_only() -> None:
         assert isinstance(bad.failed, Internal)
         assert not hasattr(good, "failed")
         assert manager.hub.faults.counts["heartbeat"] >= 1
+
+    run(scenario)
+
+
+def test_a_closed_connection_is_kept_nowhere() -> None:
+    async def scenario() -> None:
+        manager = build(auth={"keys": []})
+        connection = OpenConnection(manager)
+        assert len(manager._heartbeats) == 1
+        manager.closed(connection)
+        manager.closed(connection)
+        assert (len(manager._heartbeats), len(manager.registry)) == (0, 0)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(("keys", "rate"), [([], None), ([KEY], 5)])
+def test_only_with_authentication_there_is_a_rate_of_publishing_for_all(
+    keys: list[dict[str, str]], rate: float | None
+) -> None:
+    manager = build(auth={"keys": keys}, limits=LimitSettings(publish_rate=5))
+    kind = next(iter(manager.hub.types))
+    charge = manager.publish_quota.charge_for(manager.authentication.nobody, "192.0.2.1", kind)
+    assert (None if charge is None else charge.burst) == rate
+
+
+def test_a_new_connection_may_send_two_seconds_of_commands_at_once() -> None:
+    bucket = build(limits=LimitSettings(commands=10)).command_bucket()
+    bucket.spend(19, 1000)
+    assert bucket.wait(1000) == 0
+    bucket.spend(1, 1000)
+    assert bucket.wait(1000) > 0
+    assert bucket.wait(1200) == 0
+
+
+def test_a_stranger_may_not_send_more_than_anybody() -> None:
+    manager = build(
+        auth={"keys": [KEY]}, limits=LimitSettings(event_bytes=500, stranger_bytes=1000)
+    )
+    assert manager.session_limits.stranger_bytes == 500
+
+
+def test_the_end_of_a_large_session_goes_on_in_later_turns() -> None:
+    closes: list[bool] = []
+
+    class Large:
+        def close(self, turn_over: object) -> bool:
+            closes.append(True)
+            return len(closes) == 3
+
+    async def scenario() -> None:
+        manager = build()
+        session: Any = Large()
+        manager.end_session(session)
+        assert len(closes) == 1
+        async for _ in turns_until(lambda: len(closes) == 3):
+            pass
+
+    run(scenario)
+
+
+def test_a_session_that_fails_to_end_is_a_fault_and_is_not_tried_for_ever() -> None:
+    closes: list[bool] = []
+
+    class Broken:
+        def close(self, turn_over: object) -> bool:
+            closes.append(True)
+            if len(closes) == 2:
+                raise ZeroDivisionError
+            return False
+
+    async def scenario() -> None:
+        manager = build()
+        session: Any = Broken()
+        manager.end_session(session)
+        async for _ in turns_until(lambda: manager.hub.faults.counts["session"] == 1):
+            pass
+        assert len(closes) == 2
 
     run(scenario)

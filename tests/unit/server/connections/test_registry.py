@@ -223,3 +223,33 @@ async def test_a_token_with_an_unknown_key_is_invalid_after_a_fetch() -> None:
             assert holder.heard()[0]["code"] == "invalid_token"
             node.auth(holder, theirs())
             assert node.principal(holder).name == "ana"
+
+
+@in_loop
+async def test_a_connection_without_a_deadline_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    node = Node(limits={"connections_per_principal": 1})
+    principal = node.authentication.authenticate(KEY)
+
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(node.registry._expiry, "set", full)
+        with pytest.raises(MemoryError):
+            node.connect(principal)
+    assert len(node.registry) == 0
+    node.connect(principal)  # its slot is free
+
+
+@in_loop
+async def test_a_credential_that_was_checked_after_the_end_takes_no_slot() -> None:
+    node = Node()
+    holder = node.connect()
+    (identity,) = node.registry
+    holder.leave()
+    decided: list[object] = []
+    identity.authenticate(KEY, decided.append)
+    assert len(decided) == 1
+    assert identity.principal is STRANGER
+    assert len(node.manager.connection_limits.principals) == 0
+    assert len(node.manager.deadlines) == 0
