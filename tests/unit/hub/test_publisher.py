@@ -19,8 +19,10 @@ class Broker:
     def __init__(self, node: "Node", outcome: Results | Exception) -> None:
         self._node = node
         self._outcome = outcome
+        self.asked: list[str] = []
 
     async def publish(self, events: Sequence[NewEvent]) -> Results:
+        self.asked += [event.channel for event in events]
         self._node.now += 2
         if isinstance(self._outcome, Exception):
             raise self._outcome
@@ -70,6 +72,10 @@ class Models(Faults):
         super().__init__()
         self.models: list[tuple[str, str]] = []
 
+    def note(self, where: str, error: BaseException, **fields: object) -> None:
+        assert isinstance(error, Exception), "without it the log says nothing"
+        super().note(where, error, **fields)
+
     def model_failed(self, channel: str, error: BaseException) -> None:
         self.models.append((channel, str(error)))
 
@@ -91,8 +97,9 @@ class Node:
     def __init__(self, outcome: Results | Exception = ()) -> None:
         self.now = 50.0
         self.metrics, self.faults = Metrics(), Models()
+        self.broker = Broker(self, outcome)
         self.publisher = Publisher(
-            Broker(self, outcome),  # type: ignore[arg-type]  # as much of a broker as is asked
+            self.broker,  # type: ignore[arg-type]  # as much of a broker as is asked
             self.metrics,  # type: ignore[arg-type]  # the same
             self.faults,
             clock=lambda: self.now,
@@ -178,6 +185,7 @@ def test_every_span_gets_the_outcome(outcome: Results | Exception, code: str | N
     else:
         assert node.publish("chat.a", spans=spans) is outcome
     assert [span.outcomes for span in spans] == [[code], [code]]
+    assert node.broker.asked == ["chat.a"]
 
 
 def test_a_refusal_is_counted_once_for_its_limit() -> None:
