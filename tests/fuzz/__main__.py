@@ -19,7 +19,7 @@ DONE = re.compile(r"#(\d+)\s+DONE\s+cov: (\d+) ft: (\d+) corp: (\d+)/\S+.*exec/s
 RUNS = {
     "frames": 100_000, "commands": 80_000, "bodies": 150_000, "streams": 40_000, "words": 400_000,
     "handshake": 150_000, "encoders": 100_000, "credentials": 100_000, "key_sets": 50_000,
-    "queries": 50_000,
+    "queries": 50_000, "lane": 20_000,
 }  # fmt: skip
 """Executions by target. Named here, because what the targets test must not be imported before it is
 instrumented.

@@ -12,13 +12,14 @@ from tests.fuzz.commands import commands
 from tests.fuzz.credentials import credentials, key_sets, queries
 from tests.fuzz.encoders import encoders
 from tests.fuzz.frames import frames
+from tests.fuzz.lane import lane
 from tests.fuzz.words import handshake, words
 
 CORPUS = Path(__file__).parent / "corpus"
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "frames": frames, "commands": commands, "bodies": bodies, "streams": streams, "words": words,
     "handshake": handshake, "encoders": encoders, "credentials": credentials, "key_sets": key_sets,
-    "queries": queries,
+    "queries": queries, "lane": lane,
 }  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """Request smuggling: no bytes are a request for us that are none for another HTTP implementation.
 
-h11, which nobody here wrote, is the judge. Each case begins on a connection whose usual head is
-known byte by byte (server/http/publish_lane.py), where it comes at once, byte by byte, and behind a
-usual request in the same read. Whatever h11 refuses is refused, with all that comes behind it; what
-we accept, h11 reads as the same requests.
+h11, which nobody here wrote, is the judge; nginx is another (tests/integration/test_smuggling.py).
+Each case begins on a connection whose usual head is known byte by byte
+(server/http/publish_lane.py), where it comes at once, byte by byte, and behind a usual request in
+the same read. Whatever h11 refuses is refused, with all that comes behind it; what we accept, h11
+reads as the same requests.
 """
 
 import asyncio

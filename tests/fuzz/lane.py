@@ -1,0 +1,118 @@
+"""What a producer's connection reads, on a node whose lane is open and on one whose lane is shut.
+
+The bytes are raw, or requests that are almost those of which the node knows the head.
+"""
+
+import asyncio
+import atexit
+import re
+from functools import cache
+from typing import Any
+
+from tests.fuzz.source import Source, cut
+from tests.harness.virtual_time import turns
+from tests.unit.server.http.lane_node import CONFIG, Connection, Node, post, primed
+
+STATUS = re.compile(rb"HTTP/1\.1 ([2-5]\d\d) ")
+MOST = 15
+"""Requests of one input: those beyond a pipeline are refused, and the lane answers faster."""
+PATIENCE = 100
+"""Turns of the loop that a request whose body does not end may take to be refused."""
+BODIES = (
+    b'{"a":1}',
+    b"[1,2]",
+    b"[1,{]",
+    b"1",
+    b'"x"',
+    b" {}",
+    b"[]",
+    b"",
+    b"\xff",
+    b"[[1]]",
+    b"12",
+)
+FIELDS = (
+    "Idempotency-Key: k", "Content-Type: text/plain", "Expect: 100-continue", "Connection: close",
+    "Transfer-Encoding: chunked", "Content-Length: 3", "X: 1\n Y: 2", "Host: localhost", "A : b",
+    "Origin: http://localhost", "Prefer: handling=lenient", "ce-source: /a", " folded", "X: \x00",
+)  # fmt: skip
+PARTS = (b"\r\n", b"\n", b"0\r\n\r\n", b"2\r\n{}\r\n", b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+
+
+def lane(data: bytes) -> None:
+    """However the bytes are divided, both nodes give the same answers and store the same events."""
+    source = Source(data)
+    flags, places = source.byte(), source.take(source.byte() % 32)
+    stream = source.rest() if flags & 1 else built(source)
+    pieces = list(cut(stream, places)) if flags & 2 and len(stream) < 1000 else [stream]
+    if stream.count(b"HTTP/1.") > MOST:
+        return
+    loop, opened, shut = nodes()
+    ours = loop.run_until_complete(outcome(opened, pieces))
+    theirs = loop.run_until_complete(outcome(shut, [stream]))
+    assert ours == theirs, (pieces, ours, theirs)
+
+
+def built(source: Source) -> bytes:
+    """Requests, most of them almost usual."""
+    parts = []
+    for _ in range(1 + source.byte() % 6):
+        kind = source.byte()
+        if kind < 16:
+            parts.append(source.pick(PARTS))
+            continue
+        headers = [source.pick(FIELDS)] if kind < 128 else []
+        request = post("raw.a", source.pick(BODIES), *headers)
+        if kind & 7 == 0:
+            at = source.byte() * 256 + source.byte()
+            at %= len(request)
+            request = request[:at] + bytes([source.byte()]) + request[at + source.byte() % 2 :]
+        parts.append(request)
+    return b"".join(parts)
+
+
+async def outcome(node: Node, pieces: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """The statuses of the answers to these bytes, and the data that they stored."""
+    broker: Any = node.app.hub._broker
+    broker._logs.clear()
+    broker._keys.clear()
+    broker._ledger.bytes = 0
+    connection = node.connect()
+    for piece in pieces:
+        if not connection.over:
+            connection.protocol.data_received(piece)
+            await turns(1)
+    await answers_due(connection)
+    statuses = STATUS.findall(connection.transport.written)
+    stored = [data for log in broker._logs.values() for *_, data, _ in log.events]
+    connection.protocol.connection_lost(None)
+    await turns(3)
+    return statuses, stored
+
+
+async def answers_due(connection: Connection) -> None:
+    """Wait for them, but for the answer to a body that does not end only for a while."""
+    requests = connection.protocol._requests._requests
+    incomplete = waited = 0
+    while requests and incomplete < PATIENCE:
+        await turns(1)
+        waited += 1
+        alone = connection.transport.reading and len(requests._unanswered) == 1
+        incomplete = incomplete + 1 if alone and connection.protocol.transport.unread else 0
+        assert waited < 100 * PATIENCE, "an answer is due for ever"
+
+
+@cache
+def nodes() -> tuple[asyncio.AbstractEventLoop, Node, Node]:
+    """A loop, a node whose lane knows the usual head, and one whose lane is shut."""
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+
+    async def build() -> tuple[Node, Node]:
+        opened, shut = Node(CONFIG), Node(CONFIG)
+        shut.connect().protocol.fast_path.on = False
+        connection = await primed(opened, post())
+        assert connection.send(post()), "its head is known"
+        return opened, shut
+
+    return loop, *loop.run_until_complete(build())
