@@ -28,14 +28,11 @@ class Hearing:
             self._heard = {name: heard + deaf for name, heard in self._heard.items()}
         self._heard[node] = self._heard_any = now
 
-    def fell_silent(self, node: str) -> bool:
-        """Whether a node has been silent for SILENCE, now or since the last look."""
+    def take_silent(self) -> set[str]:
+        """The nodes that were silent for SILENCE, now or at any time since the last call."""
         self._note_silence()
-        return node in self._fell_silent
-
-    def looked(self) -> None:
-        """What was silent until now is known."""
-        self._fell_silent.clear()
+        silent, self._fell_silent = self._fell_silent, set()
+        return silent
 
     def silence(self, node: str) -> int:
         """For how long a node has not been heard, until this one was deaf."""
@@ -46,7 +43,10 @@ class Hearing:
         return node in self._heard and self._now() - self._heard[node] < DEAF
 
     def _note_silence(self) -> None:
-        self._fell_silent |= {name for name in self._heard if self.silence(name) > SILENCE}
+        latest = min(self._now(), self._heard_any + DEAF) - SILENCE
+        for node, heard in self._heard.items():
+            if heard < latest:
+                self._fell_silent.add(node)
 
     def _now(self) -> int:
         return int(self._seconds() * 1000)

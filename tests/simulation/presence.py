@@ -45,6 +45,7 @@ class PresenceWitness:
     def _look_at(self, node: Node, now: float) -> None:
         known = self._known.setdefault(node, {})
         hearing = node.broker.hearing
+        silent = hearing.take_silent()
         for place, (since, _) in self._here.items():
             home = place[0]
             if since == now:
@@ -52,7 +53,7 @@ class PresenceWitness:
             elif place not in known and self._must_know(node, home, since, now):
                 known[place] = None
         for home, member in list(known):
-            if (home, member) not in self._here or hearing.fell_silent(home.name):
+            if (home, member) not in self._here or home.name in silent:
                 del known[home, member]
                 continue
             channel, name = member
@@ -60,7 +61,6 @@ class PresenceWitness:
                 f"{member} is on {home.name} and vanished from {node.name}, "
                 f"which heard from it {hearing.silence(home.name)} ms ago"
             )
-        hearing.looked()
 
     def _must_know(self, node: Node, home: Node, since: float, now: float) -> bool:
         """Whether a node must have been told of a member that is on `home` since then."""
