@@ -17,13 +17,14 @@ test: lint pytest ## Everything that CI runs, except proofs, pythons, dearest, m
 pytest: $(VENV)/tests.stamp $(TOOLS) $(AUTOBAHN)
 	EVENTHUB_TEST_REQUIRE=1 $(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
 
-proofs: nodes-proof autobahn schemathesis chart-versions ## The long forms of tests that `make test` runs in a short form, about half an hour
+proofs: nodes-proof autobahn schemathesis chart-versions ## The long forms of tests that `make test` runs in a short form, about a quarter of an hour
 	$(BIN)/python -m tests.simulation --first 1000 --seeds $(SEEDS) --minutes 25 # last, because it uses all cores
 nodes-proof: $(VENV)/test.stamp
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_ROUNDS=3 $(BIN)/pytest --timeout 900 tests/integration/test_nodes.py
 
 simulation: $(VENV)/test.stamp ## Simulates many nodes under faults, with a hundred thousand seeds (tests/simulation/RESULTS.md), about 45 minutes of one core
 	$(BIN)/python -m tests.simulation --first 1000 --seeds $(SEEDS)
+proofs: SEEDS = 10000
 SEEDS = 100000
 
 pythons: $(VENV)/test.stamp ## Unit and contract tests under each other supported Python that is found on PATH, in $PYTHONS or in pyenv
