@@ -1,0 +1,35 @@
+"""The Python client of EventHub.
+
+`eventhub_client.sync` is for programs without an event loop.
+"""
+
+from eventhub_client.cursors import Cursor, FileCursor
+from eventhub_client.errors import (
+    Forbidden,
+    HubError,
+    InvalidData,
+    InvalidEvent,
+    Refused,
+    Unauthorized,
+    Unavailable,
+    UnknownChannel,
+)
+from eventhub_client.hub import Hub
+from eventhub_client.items import Event, Gap, Receipt
+
+__all__ = [
+    "Cursor",
+    "Event",
+    "FileCursor",
+    "Forbidden",
+    "Gap",
+    "Hub",
+    "HubError",
+    "InvalidData",
+    "InvalidEvent",
+    "Receipt",
+    "Refused",
+    "Unauthorized",
+    "Unavailable",
+    "UnknownChannel",
+]

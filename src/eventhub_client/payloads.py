@@ -1,0 +1,64 @@
+"""Values of the application to JSON, and JSON to its models."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from eventhub_client.errors import InvalidData, Problem
+from eventhub_client.items import Event, moment
+
+Model = Callable[..., Any] | None
+"""A pydantic model, a dataclass, or any function of the JSON value."""
+
+
+def encode(value: object) -> bytes:
+    """One event as JSON. Raises TypeError or ValueError for what JSON lacks, such as NaN."""
+    text = json.dumps(
+        value, default=_plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")
+    )
+    return text.encode()
+
+
+def _plain(value: Any) -> object:
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, UUID | Decimal):
+        return str(value)
+    if isinstance(value, Enum):
+        return value.value
+    raise TypeError(
+        f"received a {type(value).__name__}; expected JSON, a pydantic model or a dataclass"
+    )
+
+
+def event_of(message: Mapping[str, Any], model: Model) -> Event[Any]:
+    """From an `event` message. Raises InvalidData."""
+    return Event(
+        message["channel"],
+        message["id"],
+        moment(message["time"]),
+        message["data"] if model is None else _fit(message, model),
+        message.get("attributes", {}),
+        message.get("by"),
+    )
+
+
+def _fit(message: Mapping[str, Any], model: Callable[..., Any]) -> object:
+    data = message["data"]
+    try:
+        if hasattr(model, "model_validate"):
+            return model.model_validate(data)
+        return model(**data) if dataclasses.is_dataclass(model) else model(data)
+    except Exception as fault:
+        name = getattr(model, "__name__", "the model")
+        said = f"{message['channel']} {message['id']} does not fit {name}: {fault}"
+        raise InvalidData(Problem("invalid_data", said, 422)) from fault

@@ -1,0 +1,135 @@
+"""The Python client with a real server: publish, follow, kill -9 and restarts."""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+
+from eventhub_client import Event, FileCursor, Gap, Hub, Receipt, UnknownChannel
+from eventhub_client.sync import SyncHub
+from tests.harness.eventhub import EventHubServer
+from tests.harness.eventually import SECONDS
+
+Start = Callable[..., EventHubServer]
+SQLITE = "broker: sqlite:///events.db\nchannels: {orders: {payload: json}, logs: {payload: json}}"
+CHANNELS = ("orders.eu", "logs.api")
+KILLS = 3
+
+
+def test_plain_calls_publish_and_follow(start: Start) -> None:
+    hub = start(SQLITE)
+    with SyncHub(hub.url) as client:
+        first = client.publish("orders.eu", {"number": 1})
+        outcomes = client.publish_many("orders.eu", [{"number": 2}, {"number": 3}])
+        assert all(isinstance(each, Receipt) for each in outcomes)
+        items = client.follow("orders.eu", since="earliest")
+        event = next(items)
+        assert isinstance(event, Event)
+        assert (event.id, event.data, event.time) == (first.id, {"number": 1}, first.time)
+        second, third = next(items), next(items)
+        assert isinstance(second, Event)
+        assert isinstance(third, Event)
+        assert (second.data, third.data) == ({"number": 2}, {"number": 3})
+
+
+def test_a_channel_that_does_not_exist_is_raised(start: Start) -> None:
+    hub = start(SQLITE)
+    client = SyncHub(hub.url)
+    with pytest.raises(UnknownChannel, match="unknown_channel"):
+        client.publish("unknown.a", 1)
+    with pytest.raises(UnknownChannel, match="unknown_channel"):
+        next(iter(client.follow("unknown.a")))
+    client.close()
+
+
+class Publisher(threading.Thread):
+    """Publishes numbers to each channel until it is told to end."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._url = url
+        self._over = threading.Event()
+        self._published = 0
+        self._failure: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            with SyncHub(self._url) as client:
+                while not self._over.is_set():
+                    for channel in CHANNELS:
+                        client.publish(channel, self._published, timeout=SECONDS)
+                    self._published += 1
+        except Exception as failure:
+            self._failure = failure
+
+    def end(self) -> int:
+        """How many numbers each channel was acknowledged."""
+        self._over.set()
+        self.join()
+        assert self._failure is None, self._failure
+        return self._published
+
+
+Seen = dict[str, list[int]]
+
+
+async def take(items: AsyncIterator[Event[int] | Gap], seen: Seen, goal: int) -> None:
+    """Consume until each channel has brought so many events."""
+    while min(map(len, seen.values())) < goal:
+        item = await anext(items)
+        assert isinstance(item, Event), item
+        seen[item.channel].append(item.data)
+
+
+async def follow_through_kills(hub: EventHubServer, publisher: Publisher, path: Path) -> Seen:
+    """Each follower lives through a kill -9 of the server; the next begins at its cursor."""
+    seen: Seen = {channel: [] for channel in CHANNELS}
+    for last in (*[False] * KILLS, True):
+        cursor = FileCursor(path)
+        async with (
+            Hub(hub.url) as client,
+            aclosing(client.follow(*CHANNELS, model=int, since="earliest", cursor=cursor)) as items,
+        ):
+            if last:
+                await take(items, seen, await asyncio.to_thread(publisher.end))
+                break
+            await take(items, seen, max(map(len, seen.values())) + 10)
+            await asyncio.to_thread(hub.kill)
+            await asyncio.to_thread(hub.start)
+            await take(items, seen, max(map(len, seen.values())) + 10)
+            await anext(items)  # what was taken is consumed now; this one is not
+    return seen
+
+
+def test_each_acknowledged_event_comes_once_per_cursor_through_kills_of_both_sides(
+    start: Start, tmp_path: Path
+) -> None:
+    hub = start(SQLITE)
+    publisher = Publisher(hub.url)
+    publisher.start()
+    try:
+        seen = asyncio.run(follow_through_kills(hub, publisher, tmp_path / "cursor.json"))
+    finally:
+        published = publisher.end()
+    assert seen == {channel: list(range(published)) for channel in CHANNELS}
+
+
+def test_a_hub_that_was_used_before_a_fork_is_usable_on_both_sides(start: Start) -> None:
+    hub = start(SQLITE)
+    with SyncHub(hub.url) as client:
+        client.publish("orders.eu", "before")
+        child = os.fork()
+        if child == 0:
+            try:
+                client.publish("orders.eu", "child")
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        client.publish("orders.eu", "parent")
+        items = client.follow("orders.eu", since="earliest")
+        found = [item.data for item in (next(items) for _ in range(3)) if isinstance(item, Event)]
+    assert found == ["before", "child", "parent"]

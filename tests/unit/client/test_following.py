@@ -1,0 +1,192 @@
+"""eventhub_client/following.py: positions, reconnections and fatal errors, without I/O."""
+
+import pytest
+
+from eventhub_client.errors import Forbidden, Refused, Unauthorized, UnknownChannel
+from eventhub_client.following import STEADY_SECONDS, Follower, Subscription
+from eventhub_client.steps import (
+    Answer,
+    Close,
+    Closed,
+    Connect,
+    Deliver,
+    FollowStep,
+    Message,
+    Receive,
+    Received,
+    RenewToken,
+    Reply,
+    Send,
+    Silence,
+    Store,
+    Unreachable,
+    Wait,
+)
+from tests.unit.client.shells import HELLO, Time, connected, event, subscribed, until_starved
+
+ASKS = (Connect, Receive)
+
+
+def follow(
+    *replies: Reply,
+    positions: dict[str, str] | None = None,
+    since: str = "latest",
+    renewable: bool = False,
+    clock: Time | None = None,
+) -> list[FollowStep]:
+    subscription = Subscription(("a.b",), since, positions or {}, renewable=renewable)
+    follower = Follower(subscription, clock or Time(), lambda: 0.5)
+    return until_starved(follower.steps(), replies, ASKS)
+
+
+def sent(steps: list[FollowStep]) -> list[Message]:
+    return [message for step in steps if isinstance(step, Send) for message in step.messages]
+
+
+def waits(steps: list[FollowStep]) -> list[float]:
+    return [step.seconds for step in steps if isinstance(step, Wait)]
+
+
+def test_each_channel_is_subscribed_at_its_stored_position_and_the_others_at_since() -> None:
+    subscription = Subscription(("a.b", "c.d", "a.b"), "-20", {"a.b": "k-7", "e.f": "k-1"})
+    steps = until_starved(Follower(subscription).steps(), connected(), ASKS)
+    assert [(each["channel"], each["since"]) for each in sent(steps)] == [
+        ("a.b", "k-7"),
+        ("c.d", "-20"),
+    ]
+
+
+def test_the_first_position_is_stored_before_any_event() -> None:
+    assert Store("a.b", "k-3") in follow(*connected(subscribed("k-3")))
+
+
+def test_the_first_position_is_not_stored_if_a_gap_follows() -> None:
+    gap = {"type": "gap", "channel": "a.b", "position": "k-9", "reason": "expired"}
+    steps = follow(*connected(subscribed("k-3", recovered=False), gap))
+    assert [each for each in steps if isinstance(each, Store)] == [Store("a.b", "k-9")]
+
+
+def test_a_position_is_stored_when_the_next_item_is_wanted_and_not_before() -> None:
+    follower = Follower(Subscription(("a.b",), "latest", {})).steps()
+    replies = iter(connected(subscribed("k-3"), event("k-4")))
+    step = next(follower)
+    while not isinstance(step, Deliver):
+        step = follower.send(next(replies) if isinstance(step, ASKS) else None)
+    assert follower.send(None) == Store("a.b", "k-4")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        Closed(),
+        Closed(1001),
+        Closed(1006),
+        Closed(1012),
+        Closed(1013),
+        Closed(3000, "of a proxy"),
+        Closed(4408, "slow_consumer"),
+        Closed(4429, "too_many_connections"),
+        Closed(4503, "broker_unavailable"),
+        Received({"type": "goodbye", "reconnect_in": 0.25}),
+        Received({"type": "error", "code": "broker_unavailable", "ref": "a.b"}),
+        Received({"type": "error", "code": "shutting_down", "retry_after": 2.0}),
+    ],
+)
+def test_after_a_temporary_end_each_channel_resumes_after_the_last_item(end: Reply) -> None:
+    steps = follow(*connected(subscribed("k-3"), event("k-4")), end, *connected())
+    assert [each["since"] for each in sent(steps)] == ["latest", "k-4"]
+    assert steps.count(Close()) == 1
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"),
+    [
+        (Closed(4403, "forbidden"), Forbidden),
+        (Closed(4404, "unknown_channel"), UnknownChannel),
+        (Closed(4401, "token_expired"), Unauthorized),
+        (Closed(4413, "payload_too_large"), Refused),
+        (Closed(1002), Refused),
+        (Closed(1009), Refused),
+        (Received({"type": "error", "code": "unknown_channel", "ref": "a.b"}), UnknownChannel),
+        (Received({"type": "error", "code": "invalid_since", "ref": "a.b"}), Refused),
+        (Received({"type": "error", "code": "revoked"}), Forbidden),
+        (Received({"type": "unsubscribed", "channel": "a.b", "reason": "forbidden"}), Forbidden),
+    ],
+)
+def test_a_fatal_end_is_raised_with_its_code(end: Reply, kind: type[Refused]) -> None:
+    with pytest.raises(kind) as caught:
+        follow(*connected(subscribed("k-3")), end)
+    assert type(caught.value) is kind
+    code = end.reason if isinstance(end, Closed) else None
+    if code:
+        assert caught.value.code == code
+
+
+def test_a_handshake_that_is_refused_for_good_is_raised_and_a_temporary_one_is_not() -> None:
+    with pytest.raises(Forbidden, match="forbidden: no grant"):
+        follow(Answer(403, {"code": "forbidden", "detail": "no grant"}))
+    steps = follow(Answer(503, {"code": "node_full"}, 7.0), Unreachable("refused"))
+    assert waits(steps) == [7.0, 1.0]
+
+
+def test_delays_grow_at_random_up_to_half_a_minute_and_obey_the_server() -> None:
+    down = [Unreachable("refused")] * 8
+    assert waits(follow(*down)) == [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
+    goodbye = Received({"type": "goodbye", "reconnect_in": 0.25})
+    assert waits(follow(*connected(), goodbye)) == [0.25]
+
+
+@pytest.mark.parametrize(("lasted", "delay"), [(STEADY_SECONDS, 0.5), (STEADY_SECONDS - 1, 2.0)])
+def test_delays_begin_again_after_a_connection_that_lasted(lasted: float, delay: float) -> None:
+    clock, waited = Time(), list[float]()
+    steps = Follower(Subscription(("a.b",), "latest", {}), clock, lambda: 0.5).steps()
+    replies = iter([Unreachable("refused"), Unreachable("refused"), *connected(), Closed()])
+    step = next(steps)
+    while len(waited) < 3:
+        if isinstance(step, Wait):
+            waited.append(step.seconds)
+        reply = next(replies) if isinstance(step, ASKS) else None
+        clock.now += lasted if isinstance(reply, Closed) else 0
+        step = steps.send(reply)
+    assert waited == [0.5, 1.0, delay]
+
+
+def test_silence_for_a_heartbeat_asks_and_a_second_one_reconnects() -> None:
+    heartbeat = Received({"type": "hello", "limits": {"heartbeat": 3.0}})
+    steps = follow(*connected()[:1], heartbeat, Silence(), Silence())
+    assert [each.seconds for each in steps if isinstance(each, Receive)] == [25.0, 3.0, 3.0]
+    assert sent(steps)[-1] == {"type": "ping"}
+    assert steps[-1] == Connect()
+    alive = follow(*connected(), Silence(), Received({"type": "pong"}), Silence())
+    assert sent(alive).count({"type": "ping"}) == 2
+    assert Close() not in alive
+
+
+def test_a_token_that_ends_is_renewed_if_it_comes_from_a_function() -> None:
+    expiring = Received({"type": "expiring", "expires_in": 30.0})
+    assert RenewToken() in follow(*connected(), expiring, renewable=True)
+    assert RenewToken() not in follow(*connected(), expiring, renewable=False)
+
+
+def test_after_token_expired_a_function_gets_another_chance_but_not_for_ever() -> None:
+    expired = Closed(4401, "token_expired")
+    steps = follow(*connected(subscribed("k-1")), expired, *connected(), renewable=True)
+    assert [each["since"] for each in sent(steps)] == ["latest", "k-1"]
+    refused = Answer(401, {"code": "token_expired"})
+    assert follow(*[refused] * 3, renewable=True).count(Connect()) == 4
+    with pytest.raises(Unauthorized):
+        follow(*[refused] * 4, renewable=True)
+
+
+def test_a_refused_renewal_that_is_temporary_changes_nothing() -> None:
+    busy = Received({"type": "error", "code": "keys_unavailable", "ref": "auth"})
+    assert Close() not in follow(*connected(), busy, HELLO, renewable=True)
+
+
+def test_unknown_messages_are_ignored() -> None:
+    assert not {Close, Deliver, Store} & set(map(type, follow(*connected({"type": "new"}))))
+
+
+def test_no_channel_is_told_to_the_caller() -> None:
+    with pytest.raises(ValueError, match="expected at least one"):
+        Subscription((), "latest", {})
