@@ -60,12 +60,9 @@ class Shard:
 
     async def run(self) -> None:
         """Keep both connections until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep("commands", self._serve_commands))
-                tasks.create_task(self._keep("announcements", self._serve_announcements))
-        finally:
-            self._subscriptions.unconfirm()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep("commands", self._serve_commands))
+            tasks.create_task(self._keep("announcements", self._serve_announcements))
 
     def unavailable_reason(self) -> str | None:
         """Why this shard does not work, or None."""

@@ -81,10 +81,6 @@ class ShardSubscriptions:
         """The connection is lost: all subscriptions are only requested."""
         self._link = None
         self._unsubscribing.clear()
-        self.unconfirm()
-
-    def unconfirm(self) -> None:
-        """Mark all subscriptions as requested."""
         for subscription in self._by_topic.values():
             subscription.confirmed = False
 

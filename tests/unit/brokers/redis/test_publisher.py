@@ -7,6 +7,7 @@ import pytest
 from eventhub.brokers.redis.channel_queue import CALL_EVENTS
 from eventhub.brokers.redis.link import ErrorReply, LinkLost
 from eventhub.brokers.redis.publisher import RedisPublisher
+from eventhub.brokers.redis.url import ServerAddress
 from eventhub.errors import (
     BrokerUnavailable,
     IdempotencyConflict,
@@ -151,5 +152,55 @@ def test_too_much_that_waits_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
         await turns()
         server.answer([b"e", 2])
         assert len(await third) == 1
+
+    publishing(scenario)
+
+
+@pytest.mark.parametrize("refusal", ["NOSCRIPT no such script", "ASK 7 127.0.0.1:7000"])
+def test_events_that_are_sent_again_keep_their_order(refusal: str) -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        server.known.add(ServerAddress("127.0.0.1", 7000))
+        first = publish("1", "2", "3")
+        await turns()
+        second = publish("4")
+        await turns()
+        server.answer(ErrorReply(refusal))
+        assert [event.data for event in server.calls[0][0]] == [b"1", b"2", b"3", b"4"]
+        server.answer([b"e", 1, 2, 3, 4])
+        assert [len(await first), len(await second)] == [3, 1]
+
+    publishing(scenario)
+
+
+def test_events_with_keys_whose_answer_was_lost_keep_their_order() -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        tasks = [publish(text, key=f"k{text}") for text in "123"]
+        await turns()
+        tasks.append(publish("4"))
+        server.answer(LinkLost("cut"))
+        assert [event.data for event in server.calls[0][0]] == [b"1", b"2", b"3"]
+        await turns()
+        server.answer([b"e", 1, 2, 3])
+        assert [event.data for event in server.calls[0][0]] == [b"4"]
+        server.answer([b"e", 4])
+        await asyncio.gather(*tasks)
+
+    publishing(scenario)
+
+
+def test_when_there_is_a_connection_again_nothing_under_way_is_sent_twice() -> None:
+    async def scenario(server: Server, publisher: RedisPublisher, publish: Publish) -> None:
+        first, second = publish("1"), publish("x", channel="d")
+        await turns()
+        third = publish("2")
+        publisher.resume()
+        publisher.resume()
+        await turns()
+        assert len(server.calls) == 2
+        server.answer([b"e", 1])
+        server.answer([b"e", 1])
+        server.answer([b"e", 2])
+        assert server.calls == []
+        await asyncio.gather(first, second, third)
 
     publishing(scenario)

@@ -10,6 +10,7 @@ from eventhub.config.sections import ShutdownSettings
 from eventhub.errors import ShuttingDown
 from eventhub.hub.cluster import Cluster
 from eventhub.server.connections.drain_pace import MARGIN_SECONDS, RETURN_PACE
+from tests.harness.virtual_time import in_virtual_time
 from tests.unit.server.connections.manager_builder import OpenConnection, build, drain, run
 
 
@@ -176,3 +177,22 @@ def test_a_node_alone_waits_only_briefly_for_flushes() -> None:
         assert stuck.aborted
 
     run(scenario)
+
+
+@in_virtual_time
+async def test_a_drain_ends_when_the_last_connection_has_flushed() -> None:
+    manager = build(shutdown=ShutdownSettings(spread=0, grace=100))
+    OpenConnection(manager)
+    manager.closed(next(iter(manager._connections)))  # one that came and went before
+    slow, slower = OpenConnection(manager), OpenConnection(manager)
+    slow.leaves = slower.leaves = False
+    begin = asyncio.get_running_loop().time()
+    draining = asyncio.create_task(drain(manager))
+    await asyncio.sleep(5)
+    manager.closed(slow)
+    await asyncio.sleep(5)
+    assert not draining.done()
+    manager.closed(slower)
+    await draining
+    assert asyncio.get_running_loop().time() - begin == 10
+    assert (slow.aborted, slower.aborted) == (False, False)

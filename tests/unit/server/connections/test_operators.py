@@ -12,8 +12,9 @@ from eventhub.auth.principal import CredentialKind, Principal
 from eventhub.errors import Disconnected, Forbidden, InvalidRequest, Revoked
 from eventhub.events.event import format_time
 from eventhub.observability import log_setup
-from eventhub.server.connections.operator_requests import ConnectionFilter
+from eventhub.server.connections.operator_requests import ConnectionFilter, ConnectionsReply
 from eventhub.server.connections.operators import Operators
+from eventhub.server.connections.scatter_gather import NodeAnswers
 from tests.harness.clock import Clock
 from tests.unit.server.connections.manager_builder import OpenConnection, build
 
@@ -143,6 +144,25 @@ def test_each_decision_is_sent_to_the_other_nodes(
     desk.clock.now += 1
     desk.ask(desk.operators.unblock(ANA, OPERATOR))
     assert sent == [("ana", True), ("ana", False)]
+
+
+def test_of_all_nodes_connections_only_the_slowest_are_listed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies = {
+        node: ConnectionsReply(open=9, matching=2, rows=[{"buffered": size} for size in sizes])
+        for node, sizes in {"n2": (30, 10), "n1": (40, 20)}.items()
+    }
+
+    async def ask(*_: object) -> NodeAnswers[ConnectionsReply]:
+        return NodeAnswers(replies, complete=False)
+
+    monkeypatch.setattr(desk.operators._all_nodes, "ask", ask)
+    answer = desk.ask(desk.operators.connections(ConnectionFilter(limit=3)))
+    found = [(row["node"], row["buffered"]) for row in answer["connections"]]
+    assert found == [("n1", 40), ("n2", 30), ("n1", 20)]
+    assert answer["nodes"]["n2"] == {"connections": 9, "matching": 2}
+    assert answer["complete"] is False
 
 
 @pytest.fixture
