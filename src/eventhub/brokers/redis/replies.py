@@ -36,10 +36,12 @@ def read_results(
     events: Sequence[NewEvent], reply: Sequence[int | bytes]
 ) -> list[Receipt | EventHubError]:
     """The results in an answer of publish.lua: its epoch, then one item per event."""
-    epoch = reply[0]
-    assert isinstance(epoch, bytes)
+    assert isinstance(reply[0], bytes)
+    epoch, new = reply[0].decode(), tuple.__new__  # the fastest way to make a named tuple
     return [
-        _result(event, epoch.decode(), answer)
+        new(Receipt, (new(Position, (epoch, answer)), event.time, False))
+        if isinstance(answer, int)
+        else _known(epoch, answer)
         for event, answer in zip(events, reply[1:], strict=True)
     ]
 
@@ -54,9 +56,8 @@ def publish_error(reply: Reply) -> BrokerUnavailable:
     return BrokerUnavailable(f"{NOT_STORED}: Redis answered {code}")
 
 
-def _result(event: NewEvent, epoch: str, answer: int | bytes) -> Receipt | EventHubError:
-    if isinstance(answer, int):
-        return Receipt(Position(epoch, answer), event.time)
+def _known(epoch: str, answer: bytes) -> Receipt | EventHubError:
+    """The result of an event whose key is known."""
     offset, _, time = answer.partition(b" ")
     first = Position(epoch, int(offset))
     if time == b"conflict":
