@@ -62,7 +62,8 @@ OPERATIONS = [
     "GET /v1/channels/{channel}/ndjson", "GET /v1/channels/{channel}/presence",
     "GET /v1/channels/{channel}/sse",
     "GET /v1/sse", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/ws", "POST /v1/admin/blocks",
-    "POST /v1/admin/disconnect", "POST /v1/channels/{channel}", "PUT /v1/admin/log",
+    "POST /v1/admin/disconnect", "POST /v1/channels/{channel}", "POST /v1/events",
+    "PUT /v1/admin/log",
     "PUT /v1/channels/{channel}",
 ]  # fmt: skip
 STREAMS = ("/sse", "/ndjson")

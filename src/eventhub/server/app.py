@@ -26,6 +26,7 @@ from eventhub.server.process.process_metrics import ProcessMetrics
 from eventhub.server.process.supervisor import HEARTBEAT_SECONDS, WorkerSlot
 from eventhub.server.process.tls import Certificates
 from eventhub.server.process.worker_metrics import WorkerMetrics
+from eventhub.server.publish.channels_endpoint import ChannelsEndpoint
 from eventhub.server.publish.endpoint import PublishEndpoint
 from eventhub.server.security.authentication import Authentication
 
@@ -73,11 +74,11 @@ class Application:
             metrics.read(certificates.readings)
         self._slot = slot
         self._workers = WorkerMetrics(slot.number, slot.mailboxes, metrics) if slot else None
-        publish = PublishEndpoint(self.manager)
+        publish, to_channels = PublishEndpoint(self.manager), ChannelsEndpoint(self.manager)
         scrape = self._workers.scrape if self._workers else metrics.scrape
-        api = build_fastapi_app(self.manager, publish, scrape, self._lifespan)
+        api = build_fastapi_app(self.manager, publish, to_channels, scrape, self._lifespan)
         pages.mount(api)
-        self._router = RequestRouter(self.manager, publish, with_headers(api, ALWAYS))
+        self._router = RequestRouter(self.manager, publish, to_channels, with_headers(api, ALWAYS))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._router(scope, receive, send)

@@ -22,7 +22,11 @@ DESCRIPTION = (
 
 
 def build_fastapi_app(
-    manager: ConnectionManager, publish: ASGIApp, scrape: Scrape, lifespan: Any
+    manager: ConnectionManager,
+    publish: ASGIApp,
+    publish_to_channels: ASGIApp,
+    scrape: Scrape,
+    lifespan: Any,
 ) -> FastAPI:
     """Build the application. Its OpenAPI document lists the routes in this order."""
     problem = "A problem: what was received, and what was expected"
@@ -38,7 +42,7 @@ def build_fastapi_app(
         responses={"default": {"model": Problem, "description": problem}},
     )
     add_error_handlers(api, manager.hub)
-    add_publish_routes(api, publish)
+    add_publish_routes(api, publish, publish_to_channels)
     add_read_routes(api, manager)
     add_subscribe_routes(api, manager)
     add_health_routes(api, manager, scrape)

@@ -9,7 +9,7 @@ from eventhub.config.auth_settings import AuthSettings
 from eventhub.server.messages.problem import PROBLEM_TYPE
 
 MODELS = "#/components/schemas"
-GUARDED = ("/v1/channels", "/v1/sse", "/v1/admin", "/metrics")
+GUARDED = ("/v1/channels", "/v1/events", "/v1/sse", "/v1/admin", "/metrics")
 """How paths begin that a credential may be needed for."""
 OPERATORS = ("/v1/admin", "/metrics")
 """How paths begin that an operator's credential is needed for."""
@@ -68,6 +68,14 @@ class Batch(BaseModel):
     """One result for each item of an array, in order: its `id` and `time`, or its `error`."""
 
     channel: str
+    accepted: int
+    rejected: int
+    results: list[dict[str, Any]]
+
+
+class ChannelsBatch(BaseModel):
+    """One result for each item, in order: its `channel`, `id` and `time`, or its `error`."""
+
     accepted: int
     rejected: int
     results: list[dict[str, Any]]

@@ -9,9 +9,11 @@ from fastapi import FastAPI, Response
 from starlette.types import ASGIApp
 
 from eventhub.server.api.asgi_response import AsgiResponse
-from eventhub.server.api.openapi import MODELS, Batch, Stored
+from eventhub.server.api.openapi import MODELS, Batch, ChannelsBatch, Stored
 from eventhub.server.api.parameters import Channel
 from eventhub.server.messages.problem import PROBLEM_TYPE
+from eventhub.server.publish.channel_items import ChannelItem
+from eventhub.server.publish.channels_endpoint import PATH
 from eventhub.server.publish.endpoint import METHODS
 from eventhub.server.publish.handling import PARAMETER, Handling
 
@@ -27,8 +29,8 @@ HEADERS = {
 }
 
 
-def add_publish_routes(api: FastAPI, publish: ASGIApp) -> None:
-    """POST and PUT, which do the same."""
+def add_publish_routes(api: FastAPI, publish: ASGIApp, to_channels: ASGIApp) -> None:
+    """POST and PUT of a channel, which do the same, and POST of events of several channels."""
 
     async def endpoint(channel: Channel) -> Response:
         return AsgiResponse(publish)
@@ -46,6 +48,43 @@ def add_publish_routes(api: FastAPI, publish: ASGIApp) -> None:
             openapi_extra={"requestBody": _request_body(), "parameters": _parameters()},
             tags=["publish"],
         )
+
+    async def channels_endpoint() -> Response:
+        return AsgiResponse(to_channels)
+
+    api.add_api_route(
+        PATH,
+        channels_endpoint,
+        methods=["POST"],
+        status_code=201,
+        response_model=ChannelsBatch,
+        responses=_channels_responses(),
+        summary="Publish events to several channels",
+        operation_id="post_channels_events",
+        openapi_extra={"requestBody": _items_body(), "parameters": _parameters()},
+        tags=["publish"],
+    )
+
+
+def _items_body() -> dict[str, Any]:
+    item = ChannelItem.model_json_schema()
+    lines = {"type": "string", "description": "One item a line"}
+    content = {
+        "application/json": {"schema": {"type": "array", "items": item}},
+        "application/x-ndjson": {"schema": lines},
+    }
+    return {"required": True, "content": content}
+
+
+def _channels_responses() -> dict[int | str, dict[str, Any]]:
+    problem = {PROBLEM_TYPE: {"schema": {"$ref": f"{MODELS}/Problem"}}}
+    batch = {"application/json": {"schema": {"$ref": f"{MODELS}/ChannelsBatch"}}}
+    return {
+        200: {"description": "The results, with lenient handling", "model": ChannelsBatch},
+        207: {"description": "Some events were refused", "model": ChannelsBatch},
+        422: {"description": "All events were refused", "content": problem | batch},
+        503: {"description": "Nothing can be stored now", "content": problem | batch},
+    }
 
 
 def _request_body() -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 The steps, in this order: headers, the client's address behind proxies, the access log, HEAD, CORS,
 the query string, the Host header, a credential in the query string, CORS preflight, the route.
-POST and PUT of a channel go to `PublishEndpoint`. Every other HTTP request goes to FastAPI
+POST and PUT of a channel go to `PublishEndpoint`, a POST of events to `ChannelsEndpoint`. Every
+other HTTP request goes to FastAPI
 (`fastapi_app.py`), which only documents publishing.
 """
 
@@ -19,6 +20,7 @@ from eventhub.server.messages.request_head import (
     headers_by_name,
     stripped,
 )
+from eventhub.server.publish.channels_endpoint import PATH as EVENTS_PATH
 from eventhub.server.publish.endpoint import METHODS
 from eventhub.server.publish.request import PREFIX
 from eventhub.server.security.authentication import PARAMETER
@@ -27,11 +29,18 @@ from eventhub.server.websocket.asgi import AsgiWebSocket
 
 
 class RequestRouter:
-    """`publish` answers publishing, `api` every other HTTP request."""
+    """`publish` and `publish_to_channels` answer publishing, `api` every other HTTP request."""
 
-    def __init__(self, manager: ConnectionManager, publish: ASGIApp, api: ASGIApp) -> None:
+    def __init__(
+        self,
+        manager: ConnectionManager,
+        publish: ASGIApp,
+        publish_to_channels: ASGIApp,
+        api: ASGIApp,
+    ) -> None:
         self._manager = manager
         self._publish = publish
+        self._publish_to_channels = publish_to_channels
         self._api = api
         self._cors = Cors(manager.origin_check.listed)
 
@@ -96,6 +105,8 @@ class RequestRouter:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] in METHODS and scope["path"].startswith(PREFIX):
             await self._publish(scope, receive, send)
+        elif scope["method"] == "POST" and scope["path"] == EVENTS_PATH:
+            await self._publish_to_channels(scope, receive, send)
         else:
             await self._api(scope, receive, send)
 

@@ -1,20 +1,39 @@
 """Reading a request's body whole, bounded in bytes and in time."""
 
 import asyncio
+from collections.abc import Mapping
+from typing import Protocol
 
 from starlette.types import Receive
 
+from eventhub.auth.principal import Principal
 from eventhub.common.concurrency import within
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.server.connections.limit_errors import too_large, too_slow
 from eventhub.server.connections.liveness import LEAST_RATE
 from eventhub.server.connections.registry import ConnectionRegistry
-from eventhub.server.publish.request import PublishRequest
 
 
-async def read_body(
-    registry: ConnectionRegistry, request: PublishRequest, receive: Receive
-) -> bytes:
+class BodyRequest(Protocol):
+    """A request whose body is read."""
+
+    @property
+    def principal(self) -> Principal:
+        """Who sends it."""
+        ...
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """Its headers, by names in lower case."""
+        ...
+
+    @property
+    def limits(self) -> LimitSettings:
+        """The limits that apply."""
+        ...
+
+
+async def read_body(registry: ConnectionRegistry, request: BodyRequest, receive: Receive) -> bytes:
     """Return the whole body.
 
     Until its last chunk arrives, a body in several chunks counts among its principal's connections.

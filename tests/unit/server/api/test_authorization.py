@@ -151,6 +151,7 @@ def test_a_type_is_described_as_it_is_configured() -> None:
         **configured,
         "history": {"events": 7, "age": 90},
         "publish": ["client", "producer"],
+        "sender": "any",
     }
 
 

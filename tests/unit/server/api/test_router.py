@@ -23,8 +23,8 @@ class Router:
         self.manager = build(**settings)
         self.reached: list[tuple[str, Scope]] = []
         self.sent: list[Message] = []
-        publish, api = self._application("publish"), self._application("api")
-        self.router = RequestRouter(self.manager, publish, api)
+        applications = map(self._application, ("publish", "events", "api"))
+        self.router = RequestRouter(self.manager, *applications)
 
     def _application(self, name: str) -> Any:
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,6 +75,9 @@ class Router:
     [
         ("POST", "/v1/channels/chat.a", "publish"),
         ("PUT", "/v1/channels/chat.a", "publish"),
+        ("POST", "/v1/events", "events"),
+        ("PUT", "/v1/events", "api"),
+        ("POST", "/v1/events/", "api"),
         ("GET", "/v1/channels/chat.a", "api"),
         ("DELETE", "/v1/channels/chat.a", "api"),
         ("POST", "/v1/admin/blocks", "api"),

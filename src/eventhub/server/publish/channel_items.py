@@ -1,0 +1,129 @@
+"""Decoding the items of a publish to several channels: each names its channel. No I/O."""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from eventhub.auth.grants import Action
+from eventhub.auth.principal import Principal
+from eventhub.common.strict_json import dump
+from eventhub.errors import EventHubError, InvalidRequest
+from eventhub.events.channel_types import ChannelType, PublisherKind
+from eventhub.events.event import NewEvent, with_author
+from eventhub.events.validation_errors import model_details
+from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.publish.decoder import EventDecoder
+from eventhub.server.security.publish_quota import Charge
+from eventhub.session.commands import Attributes, Key
+
+
+class ChannelItem(BaseModel):
+    """An event and its channel. `key` is an idempotency key."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    channel: str
+    data: Any
+    key: Key | None = None
+    attributes: Attributes | None = None
+
+
+FIELDS = frozenset(ChannelItem.model_fields)
+
+
+class ChannelItemDecoder:
+    """Decodes the items of one request. `key`: its header Idempotency-Key."""
+
+    def __init__(
+        self,
+        manager: ConnectionManager,
+        principal: Principal,
+        address: str,
+        attributes: Mapping[str, str] | None,
+        key: str | None,
+    ) -> None:
+        self._manager, self._principal, self._address = manager, principal, address
+        self._attributes, self._key = attributes or {}, key
+        self._decoders: dict[str, EventDecoder | EventHubError] = {}
+        self._charges: dict[str, Charge | None] = {}
+        self._counts: Counter[str] = Counter()
+
+    def decode(self, value: Any, index: int, *, detailed: bool) -> NewEvent | EventHubError:
+        """An event, or why the item at this index is refused. `detailed`: the error lists faults.
+
+        An item whose channel may be published to is charged, whatever else is wrong with it.
+        """
+        channel = ""
+        try:
+            item = _checked(value)
+            channel = item.channel
+            decoder = self._decoder(channel)
+            if isinstance(decoder, EventHubError):
+                return self._rejected(channel, decoder)
+            self._counts[channel.partition(".")[0]] += 1
+            event = decoder.decode(dump(item.data), detailed=detailed)
+        except EventHubError as error:
+            return self._rejected(channel, error.without_traceback())
+        sent = {**self._attributes, **{str(n): text for n, text in (item.attributes or {}).items()}}
+        return event._replace(
+            attributes=with_author(sent, self._principal.author),
+            key=item.key or (None if self._key is None else f"{self._key} event {index}"),
+        )
+
+    def pay(self) -> dict[str, EventHubError]:
+        """Charge for all items. Returns the error of each channel type that exceeds its rate."""
+        refused: dict[str, EventHubError] = {}
+        for name, count in self._counts.items():
+            if (charge := self._charges[name]) is not None:
+                try:
+                    charge.pay(count)
+                except EventHubError as error:
+                    refused[name] = error.without_traceback()
+        return refused
+
+    def _decoder(self, channel: str) -> EventDecoder | EventHubError:
+        """The channel's decoder, or why this principal cannot publish to it now."""
+        if (found := self._decoders.get(channel)) is None:
+            try:
+                found = self._admit(channel)
+            except EventHubError as error:
+                found = error.without_traceback()
+            self._decoders[channel] = found
+        return found
+
+    def _admit(self, channel: str) -> EventDecoder:
+        manager = self._manager
+        channel_type = manager.hub.types.resolve(channel)
+        channel_type.admit(PublisherKind.PRODUCER)
+        self._principal.authorize(Action.PUBLISH, channel, channel_type.anonymous)
+        charge = self._charge(channel_type)
+        if charge is not None:
+            charge.check()
+        limits = manager.settings.limits
+        decoder = EventDecoder(channel, channel_type, limits, manager.hub.now, None, "event")
+        decoder.author = self._principal.author
+        return decoder
+
+    def _charge(self, channel_type: ChannelType) -> Charge | None:
+        name = channel_type.name
+        if name not in self._charges:
+            self._charges[name] = self._manager.publish_quota.charge_for(
+                self._principal, self._address, channel_type
+            )
+        return self._charges[name]
+
+    def _rejected(self, channel: str, error: EventHubError) -> EventHubError:
+        self._manager.hub.rejected(channel, error)
+        return error
+
+
+def _checked(value: Any) -> ChannelItem:
+    if not isinstance(value, dict):
+        raise InvalidRequest('expected an item such as {"channel":"iot.t1","data":{"value":21.5}}')
+    try:
+        return ChannelItem.model_validate(value)
+    except ValidationError as error:
+        details = model_details(error, value, FIELDS)
+        raise InvalidRequest("the item is not an event with its channel", details) from None
