@@ -2,6 +2,7 @@
 those who have gone.
 """
 
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from eventhub.server.security.connection_limits import (
     HealthProbes,
     Slot,
     SlotCounter,
+    raise_descriptors,
 )
 from eventhub.server.security.forwarded import ForwardedAddresses
 
@@ -245,3 +247,29 @@ def test_a_server_lets_itself_open_as_many_files_as_it_may() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout.strip() == "512 (512, 512)"
+
+
+def test_a_connection_that_took_the_room_of_the_only_other_is_counted() -> None:
+    others: list[Any] = []
+    counter = SlotCounter(1, "", "it", lambda slot: bool(others) and leave(others.pop()))
+
+    def leave(slot: Any) -> bool:
+        counter.leave(slot)
+        return True
+
+    others.append(counter.enter("a"))
+    slot = counter.enter("a")
+    assert (len(counter), slot.count) == (1, 1)
+    with pytest.raises(TooManyConnections):
+        counter.enter("a")
+
+
+@pytest.mark.parametrize(("hard", "files"), [(4096, 4096), (resource.RLIM_INFINITY, 1 << 30)])
+def test_as_many_files_may_be_open_as_the_system_allows(
+    monkeypatch: pytest.MonkeyPatch, hard: int, files: int
+) -> None:
+    limits = [(1024, hard)]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits.append(pair))
+    assert raise_descriptors() == files
+    assert limits[-1] == (hard, hard)

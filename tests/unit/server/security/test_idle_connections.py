@@ -100,3 +100,23 @@ def test_many_whose_time_is_up_together_are_closed_in_slices_and_there_is_one_ti
         clock.turn()
     assert len(closed) == 3 * CLOSED_AT_ONCE
     assert clock.waits == []
+
+
+def test_those_that_come_after_all_others_were_closed_are_closed_in_their_time() -> None:
+    idle, (first, second), closed, clock = waiting("a", "b")
+    clock.advance(20)
+    assert closed == [first, second]
+    idle.enter(first, "a", clock)
+    clock.advance(9)
+    assert len(closed) == 2
+    clock.advance(1)
+    assert closed == [first, second, first]
+
+
+def test_a_limit_that_nobody_shares_any_more_is_forgotten() -> None:
+    idle, (first, second), closed, _ = waiting("a", "a")
+    idle.leave(first, "a")
+    assert idle.make_room("a")
+    assert closed == [second]
+    assert not idle.make_room("a")
+    assert idle._by_key == {}
