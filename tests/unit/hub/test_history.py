@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from eventhub.common.faults import internal
 from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
@@ -56,6 +57,8 @@ class Desk:
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.wanted = True
         self.tasks: list[asyncio.Task[None]] = []
+        self.failed: list[Callable[[EventHubError], None]] = []
+        """What is called for each read that ends with a fault."""
         self.reader = HistoryReader(
             self.log,  # type: ignore[arg-type]  # as much of a broker as is asked
             self._spawn,
@@ -78,9 +81,11 @@ class Desk:
         self, work: Coroutine[Any, Any, None], where: str, failed: Callable[[EventHubError], None]
     ) -> None:
         assert where == "history"
+        self.failed.append(failed)
         self.tasks.append(asyncio.create_task(work))
 
-    def _lose(self, _: Asked, subscriber: Subscriber | None, error: Exception) -> None:
+    def _lose(self, asked: Asked, subscriber: Subscriber | None, error: Exception) -> None:
+        assert asked[0] is self.feed
         self.lost.append((subscriber, type(error).__name__))
 
 
@@ -250,6 +255,19 @@ def test_every_reader_is_told_of_a_page_that_cannot_be_read() -> None:
         desk.ask(readers[0])
         await desk.done()
         assert desk.given == [readers[0]], "the next question is a new read"
+
+    run(scenario)
+
+
+def test_whoever_asked_is_told_of_a_read_that_ended_with_a_fault() -> None:
+    async def scenario(desk: Desk) -> None:
+        readers = [reader(), None]
+        for offset, subscriber in enumerate(readers):
+            desk.ask(subscriber, offset=offset)
+        await desk.done()
+        for failed in desk.failed:
+            failed(internal())
+        assert desk.lost == [(subscriber, "Internal") for subscriber in readers]
 
     run(scenario)
 
