@@ -136,7 +136,6 @@ def _usable(key: dict[str, Any]) -> VerificationKey | None:
         algorithm is None
         or key.get("alg", algorithm) != algorithm
         or key.get("use", "sig") != "sig"
-        or "d" in key
     ):
         return None
     if "verify" not in (

@@ -1,6 +1,8 @@
 """brokers/redis/shards.py: which shard has a channel, and where its subscription goes."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
 from eventhub.brokers.redis.codec import PUBSUB, SLOTS, KeyNames, slot
 from eventhub.brokers.redis.shard import Shard
@@ -82,6 +84,42 @@ def test_a_slot_without_a_master_is_a_trouble() -> None:
         async with asyncio.TaskGroup() as tasks:
             shards.arrange([Master(LOW, (range(1, SLOTS),))], tasks)
             assert shards.unavailable_reason() == "some of the cluster's slots have no master"
+            shards.arrange([], tasks)
+
+    asyncio.run(main())
+
+
+def test_a_shard_is_probed_in_one_of_its_own_slots_and_stays_there_if_it_can() -> None:
+    async def main() -> None:
+        shards = ShardMap(IdleShard, {})
+        async with asyncio.TaskGroup() as tasks:
+            shards.arrange(masters(LOW, HIGH), tasks)
+            for shard in shards:
+                assert (slot(shard.tag) < HALF) is (shard.address == LOW)
+            tags = {shard.address: shard.tag for shard in shards}
+            all_but_one = Master(LOW, (range(HALF + 1),))
+            shards.arrange([all_but_one, Master(HIGH, (range(HALF + 1, SLOTS),))], tasks)
+            (low,) = (shard for shard in shards if shard.address == LOW)
+            assert low.tag == tags[LOW]
+            shards.arrange([], tasks)
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_is_lost_is_given_to_nobody() -> None:
+    async def main() -> None:
+        shards = ShardMap(IdleShard, {})
+        async with asyncio.TaskGroup() as tasks:
+            shards.arrange([Master(LOW, (range(SLOTS),))], tasks)
+            (shard,) = shards
+            lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+            link: Any = SimpleNamespace(lost=lost)
+            assert shards.link("a.b") is None
+            shard.commands = link
+            assert shards.link("a.b") is shards.link("a.b", LOW) is link
+            assert shards.link("a.b", HIGH) is None
+            lost.set_result(ConnectionError())
+            assert shards.link("a.b") is shards.link("a.b", LOW) is None
             shards.arrange([], tasks)
 
     asyncio.run(main())

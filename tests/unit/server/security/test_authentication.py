@@ -392,6 +392,22 @@ def test_bad_credentials_of_an_address_are_limited_and_verified_ones_never() -> 
         found.identify(bearer("a.b.c"), address="192.0.2.1")
 
 
+def test_tokens_of_unknown_keys_count_as_bad_credentials() -> None:
+    found = Authentication(
+        AuthSettings.model_validate({"keys": KEYS, "tokens": TOKENS}),
+        Path(),
+        lambda: 1_000_000,
+        bad_credentials=1,
+    )
+    codes = []
+    for number in range(9):
+        text = token(header={"kid": f"other{number}"})
+        with pytest.raises((UnknownKey, RateLimited)) as caught:
+            found.identify(bearer(text), address="192.0.2.1")
+        codes.append(type(caught.value))
+    assert (codes[0], codes[-1]) == (UnknownKey, RateLimited)
+
+
 def test_the_addresses_of_an_ipv6_customer_count_as_one() -> None:
     found = Authentication(
         AuthSettings.model_validate({"keys": KEYS, "tokens": TOKENS}),

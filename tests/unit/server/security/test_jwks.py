@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.request import Request
 
+import jwt
 import pytest
 import structlog
 from hypothesis import given, settings
@@ -84,6 +85,15 @@ def test_several_keys_may_have_the_same_id() -> None:
 )  # fmt: skip
 def test_an_unusable_key_is_skipped_and_the_others_are_loaded(key: Any) -> None:
     assert ids(jwk("RS256", "before"), key, jwk("ES256", "after")) == ["before", "after"]
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "EdDSA"])
+def test_a_private_key_that_is_published_is_not_trusted(algorithm: str) -> None:
+    whole: Any = private(algorithm)
+    published = jwt.get_algorithm_by_name(algorithm).to_jwk(whole, as_dict=True)
+    published.pop("key_ops", None)
+    assert "d" in published
+    assert ids({**published, "kid": "private"}, jwk(algorithm, "public")) == ["public"]
 
 
 @pytest.mark.parametrize(
