@@ -1,6 +1,6 @@
 """The Python client of EventHub.
 
-`eventhub_client.sync` is for programs without an event loop.
+`eventhub_client.sync` is for programs without an event loop, `eventhub_client.logging` sends logs.
 """
 
 from eventhub_client.cursors import Cursor, FileCursor

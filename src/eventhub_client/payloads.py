@@ -16,8 +16,17 @@ Model = Callable[..., Any] | None
 """A pydantic model, a dataclass, or any function of the JSON value."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Encoded:
+    """An event that is JSON already."""
+
+    json: bytes
+
+
 def encode(value: object) -> bytes:
     """One event as JSON. Raises TypeError or ValueError for what JSON lacks, such as NaN."""
+    if isinstance(value, Encoded):
+        return value.json
     text = json.dumps(
         value, default=_plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")
     )

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -118,6 +120,7 @@ def test_each_acknowledged_event_comes_once_per_cursor_through_kills_of_both_sid
     assert seen == {channel: list(range(published)) for channel in CHANNELS}
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_hub_that_was_used_before_a_fork_is_usable_on_both_sides(start: Start) -> None:
     hub = start(SQLITE)
     with SyncHub(hub.url) as client:
@@ -133,3 +136,26 @@ def test_a_hub_that_was_used_before_a_fork_is_usable_on_both_sides(start: Start)
         items = client.follow("orders.eu", since="earliest")
         found = [item.data for item in (next(items) for _ in range(3)) if isinstance(item, Event)]
     assert found == ["before", "child", "parent"]
+
+
+LOGGING = """
+import logging
+from eventhub_client.logging import Bounds, Handler
+bounds = Bounds(exit_seconds={seconds})
+logging.basicConfig(level="DEBUG", handlers=[Handler("{url}", "logs.api", bounds=bounds)])
+for number in range({count}):
+    logging.info("%d", number, extra={{"value": float("nan")}})
+"""
+
+
+def test_the_records_of_a_program_that_ends_at_once_are_stored_in_order(start: Start) -> None:
+    hub, count = start("channels: {logs: {payload: log}}"), 700
+    script = LOGGING.format(url=hub.url, count=count, seconds=SECONDS)
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=SECONDS)
+    with SyncHub(hub.url) as client:
+        items = client.follow("logs.api", since="earliest")
+        found = [
+            item.data for item in (next(items) for _ in range(count)) if isinstance(item, Event)
+        ]
+    assert [each["message"] for each in found] == [str(number) for number in range(count)]
+    assert found[0]["fields"] == {"value": "nan"}

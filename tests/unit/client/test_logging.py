@@ -1,0 +1,234 @@
+"""eventhub_client/logging.py: bounded, counted, and never in the way of the application."""
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from eventhub_client.errors import Forbidden, Problem, Unavailable
+from eventhub_client.items import Receipt, moment
+from eventhub_client.logging import BATCH, PAUSE, Bounds, Handler
+from eventhub_client.payloads import Encoded
+from eventhub_client.publishing import Outcome
+from eventhub_client.records import event_of_record
+
+RECEIPT = Receipt("logs.a", "k-1", moment("2026-11-22T20:06:00.123Z"))
+SECONDS = 120.0
+
+
+class FakeHub:
+    """Keeps what is published. While the gate is shut, publishing takes for ever."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+        self.batches: list[list[dict[str, Any]]] = []
+        self.keys: list[str] = []
+        self.outcomes: Callable[[int], list[Outcome]] = lambda count: [RECEIPT] * count
+        self.logs: logging.Logger | None = None
+
+    def publish_many(
+        self, channel: str, events: Sequence[Encoded], *, key: str, timeout: float
+    ) -> list[Outcome]:
+        self.entered.set()
+        assert self.gate.wait(SECONDS)
+        if self.logs is not None:
+            self.logs.warning("HTTP Request: POST")
+        self.keys.append(key)
+        self.batches.append([json.loads(each.json) for each in events])
+        return self.outcomes(len(events))
+
+    @property
+    def messages(self) -> list[str]:
+        return [event["message"] for batch in self.batches for event in batch]
+
+
+class Logs:
+    """A logger with a handler whose hub is a fake."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.hub = FakeHub()
+        self.handler = Handler("http://localhost:1", "logs.a", bounds=bounds)
+        self.handler._hub = self.hub  # type: ignore[assignment]
+        self.logger = logging.Logger("app")
+        self.logger.addHandler(self.handler)
+
+    def block(self) -> None:
+        """The thread is within publishing, with one record."""
+        self.hub.gate.clear()
+        self.logger.info("first")
+        assert self.hub.entered.wait(SECONDS)
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., Logs]]:
+    made: list[Logs] = []
+
+    def build(**bounds: Any) -> Logs:
+        made.append(Logs(Bounds(**{"exit_seconds": SECONDS, **bounds})))
+        return made[-1]
+
+    yield build
+    for each in made:
+        each.hub.gate.set()
+        each.handler.close()
+
+
+def test_records_arrive_in_order_and_in_batches(make: Callable[..., Logs]) -> None:
+    logs = make()
+    logs.block()
+    for number in range(BATCH + 1):
+        logs.logger.info("%d", number)
+    logs.hub.gate.set()
+    logs.handler.flush()
+    assert logs.hub.messages == ["first", *map(str, range(BATCH + 1))]
+    assert max(map(len, logs.hub.batches)) == BATCH
+
+
+SIZE = len(event_of_record(logging.LogRecord("app", 20, "", 1, "10", (), None)))
+"""Bytes of a record whose message is a number of two digits."""
+
+
+@pytest.mark.parametrize("bounds", [{"records": 10}, {"bytes": 12 * SIZE}])
+def test_what_does_not_fit_is_dropped_and_the_next_batch_says_how_many(
+    make: Callable[..., Logs], bounds: dict[str, int]
+) -> None:
+    logs = make(**bounds)
+    logs.block()
+    for number in range(10, 100):
+        logs.logger.info("%d", number)
+    logs.hub.gate.set()
+    logs.handler.flush()
+    kept = [each for each in logs.hub.messages if each.isdecimal()]
+    assert kept == [str(number) for number in range(10, 10 + len(kept))]
+    assert len(kept) == 10  # in bytes, the record that is being sent counts, and is longer
+    assert logs.hub.batches[-1][-1]["fields"] == {"dropped": 80}
+    logs.logger.info("room again")
+    logs.handler.flush()
+    assert logs.hub.messages[-1] == "room again"  # and no second notice
+
+
+def test_logging_never_waits_for_the_hub(make: Callable[..., Logs]) -> None:
+    logs = make()
+    logs.block()
+    logs.logger.info("returns while the hub does not answer")
+    assert logs.hub.batches == []
+
+
+def test_what_sending_itself_logs_is_not_sent(make: Callable[..., Logs]) -> None:
+    logs = make()
+    logs.hub.logs = logs.logger
+    logs.logger.info("one")
+    logs.handler.flush()
+    logs.handler.flush()
+    assert logs.hub.messages == ["one"]
+
+
+def test_a_flush_ends_although_the_hub_does_not_answer(make: Callable[..., Logs]) -> None:
+    logs = make(exit_seconds=0.01)
+    logs.block()
+    logs.handler.flush()
+    logs.handler.close()
+    assert logs.hub.batches == []
+
+
+def test_a_batch_without_an_answer_is_repeated_with_its_key(
+    make: Callable[..., Logs], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eventhub_client.logging.PAUSE", 0.0)
+    logs = make()
+    lost = Unavailable(Problem("unreachable", "", 503))
+
+    def first_lost(count: int) -> list[Outcome]:
+        return [lost] * count if len(logs.hub.keys) == 1 else [RECEIPT] * count
+
+    logs.hub.outcomes = first_lost
+    logs.logger.info("one")
+    logs.handler.flush()
+    assert logs.hub.batches[0] == logs.hub.batches[1]
+    assert logs.hub.keys[0] == logs.hub.keys[1]
+
+
+def test_refused_records_are_counted_and_told_once_on_stderr(
+    make: Callable[..., Logs],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert PAUSE > 0
+    monkeypatch.setattr("eventhub_client.logging.PAUSE", 0.0)
+    logs = make()
+    refused = Forbidden(Problem("forbidden", "no grant", 403))
+    logs.hub.outcomes = lambda count: [refused] * count
+    for message in ("one", "two"):
+        logs.logger.info(message)
+        logs.handler.flush()
+    assert capsys.readouterr().err == "eventhub_client.logging: logs.a: forbidden: no grant\n"
+    logs.hub.outcomes = lambda count: [RECEIPT] * count
+    logs.logger.info("three")
+    logs.handler.flush()
+    assert logs.hub.batches[-1][-1]["fields"] == {"dropped": 2}
+
+
+def test_a_fault_within_sending_does_not_end_it(
+    make: Callable[..., Logs], capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs = make()
+
+    def fault(count: int) -> list[Outcome]:
+        raise RuntimeError("a token function")
+
+    logs.hub.outcomes = fault
+    logs.logger.info("one")
+    logs.handler.flush()
+    logs.hub.outcomes = lambda count: [RECEIPT] * count
+    logs.logger.info("two")
+    logs.handler.flush()
+    assert "a token function" in capsys.readouterr().err
+    assert logs.hub.batches[-1][-1]["fields"] == {"dropped": 1}
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_child_process_sends_its_own_records_and_not_its_parent_s(
+    make: Callable[..., Logs],
+) -> None:
+    logs = make()
+    logs.block()
+    logs.logger.info("of the parent")
+    child = os.fork()
+    if child == 0:
+        try:
+            logs.hub.gate = threading.Event()
+            logs.hub.gate.set()
+            logs.logger.info("of the child")
+            logs.handler.flush()
+            os._exit(0 if logs.hub.messages == ["of the child"] else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    logs.hub.gate.set()
+    logs.handler.flush()
+    assert logs.hub.messages == ["first", "of the parent"]
+
+
+def test_a_closed_handler_takes_no_more(make: Callable[..., Logs]) -> None:
+    logs = make()
+    logs.logger.info("one")
+    logs.handler.close()
+    logs.logger.info("two")
+    logs.handler.flush()
+    assert logs.hub.messages == ["one"]
+
+
+def test_a_formatter_such_as_that_of_basic_config_leaves_the_message_alone(
+    make: Callable[..., Logs],
+) -> None:
+    logs = make()
+    logs.handler.setFormatter(logging.Formatter("%(levelname)s:%(name)s:%(message)s"))
+    logs.logger.info("one")
+    logs.handler.flush()
+    assert logs.hub.messages == ["one"]
