@@ -273,3 +273,23 @@ async def test_dropped_messages_are_reported_with_their_subject() -> None:
         assert subscription.pending_msgs == 0
         limits = (subscription._pending_msgs_limit, subscription._pending_bytes_limit)
         assert limits == (link_module.SUBSCRIPTION_MESSAGES, link_module.SUBSCRIPTION_BYTES)
+
+
+@in_loop
+async def test_a_link_that_was_not_opened_keeps_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    link = NatsLink(nothing)
+    ended: list[bool] = []
+
+    async def fails(*_: object, **__: object) -> None:
+        raise OSError(111, "Connection refused")
+
+    async def close() -> None:
+        ended.append(True)
+
+    monkeypatch.setattr(link._client, "connect", fails)
+    monkeypatch.setattr(link._client, "close", close)
+    with pytest.raises(BrokerUnavailable, match="Connection refused"):
+        await link.open("nats://127.0.0.1:1", {})
+    assert (link.closed.is_set(), ended) == (True, [True])
