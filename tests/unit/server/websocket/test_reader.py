@@ -226,6 +226,14 @@ async def test_a_client_whose_buffer_is_full_is_not_read_behind_its_pause() -> N
 
 
 @in_virtual_time
+async def test_bytes_before_the_answer_are_dropped() -> None:
+    client = Client()
+    client.send(b"\xff\xff")
+    assert client.transport.writes == []
+    client.lose()
+
+
+@in_virtual_time
 async def test_a_message_beyond_the_limit_is_an_error_and_nothing_more_is_parsed() -> None:
     client = limited(event_bytes=200)
     client.send(masked(b"x" * 500), PING_COMMAND)
