@@ -56,9 +56,9 @@ def story(hub: EventHubServer, session: str) -> list[Line]:
 def test_the_lines_of_a_connection_have_the_name_that_hello_says(debugged: EventHubServer) -> None:
     with WsClient(debugged.ws_url) as client:
         session = client.until("hello")["session"]
-        position = client.subscribe("chat.a")["position"]
-        client.subscribe("chat.b", since=position)
-        client.send(type="unsubscribe", channel="chat.b")
+        position = client.subscribe("chat.named")["position"]
+        client.subscribe("chat.named2", since=position)
+        client.send(type="unsubscribe", channel="chat.named2")
         client.until("unsubscribed")
     own = story(debugged, session)
     assert [line["event"] for line in own] == [
@@ -76,7 +76,8 @@ def test_the_lines_of_a_connection_have_the_name_that_hello_says(debugged: Event
         "127.0.0.1",
         101,
     )
-    assert (first["channel"], first["position"], first["recovered"]) == ("chat.a", position, True)
+    told = (first["channel"], first["position"], first["recovered"])
+    assert told == ("chat.named", position, True)
     assert (closed["reason"], 0 <= closed["seconds"] < 60) == ("client, 1000", True)
 
 
