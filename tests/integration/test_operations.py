@@ -43,7 +43,7 @@ def test_each_channel_type_serves_its_schemas(hub: EventHubServer) -> None:
     assert types["chat"] == {
         "name": "chat", "payload": "chat", "history": {"events": 500, "age": 86400.0},
         "presence": True,
-        "slow": "disconnect", "publish": ["client", "producer"],
+        "sender": "any", "slow": "disconnect", "publish": ["client", "producer"],
     }  # fmt: skip
     schemas = http.get(f"{hub.url}/v1/types/iot").json()["schemas"]
     assert [schemas[name]["required"] for name in ("accepted", "stored")] == [["value"]] * 2
