@@ -143,12 +143,14 @@ class Promise:
         assert self._kind.slow is SlowReaderPolicy.LATEST
         assert self.at is not None
         self._check_skipped(message["skipped"], line, was_full=was_full)
+        stands = position(message["position"])
+        events_follow = stands in (self.at, self._line)
         newest = {
             self._kind.conflation_key(event): event.position
-            for event in self._between(self.at, line)
+            for event in self._between(stands if events_follow else self.at, line)
         }
         self._line, self._survivors = line, set(newest.values())
-        if position(message["position"]) != self.at:
+        if not events_follow:
             self._check_survivors()
             self._survivors = set()
 

@@ -105,6 +105,22 @@ def late_announcement() -> Scenario:
     return Scenario(act)
 
 
+def lost_end() -> Scenario:
+    """The broker loses the end of a log, tells nobody, and somebody reads from the beginning."""
+
+    def act(world: Scenario) -> None:
+        world.connect(0, DROP)
+        world.publish(DROP, 3)
+        world.pass_by(0.5)
+        world.store.log(DROP).lose_end(1)
+        begun = world.reads()
+        world.connect(1, DROP, "earliest")
+        world.pass_by(1.0)
+        assert world.reads() <= begun + 3, "history was read in a loop"
+
+    return Scenario(act)
+
+
 def many_keys() -> Scenario:
     """A slow reader with many keys gets as many of them as its buffer takes."""
 
@@ -230,6 +246,7 @@ def last_node() -> Scenario:
 
 SCENARIOS = [
     page_from_before_a_gap, more_announced_than_is_kept, more_announced_than_is_kept_again,
-    announced_while_opening, gap_while_a_reader_is_full, late_announcement, many_keys,
-    gap_after_gap, position_that_comes_true, lost_part, deaf_for_long, only_questions, last_node,
+    announced_while_opening, gap_while_a_reader_is_full, late_announcement, lost_end,
+    many_keys, gap_after_gap, position_that_comes_true, lost_part, deaf_for_long, only_questions,
+    last_node,
 ]  # fmt: skip

@@ -78,7 +78,9 @@ class CatchingUpSubscribers:
         self._unicast.write_events(subscriber, continuity.recent.after(subscriber.position))
         self._owner.turn_live(subscriber)
 
-    def page(self, subscriber: Subscriber, since: Since, page: HistoryPage) -> None:
+    def page(
+        self, subscriber: Subscriber, since: Since, page: HistoryPage, generation: int
+    ) -> None:
         """Write a page of history to a subscriber, and take its next step."""
         subscriber.reading = False
         if subscriber.state is not SubscriberState.CATCHING_UP or subscriber.writer.full:
@@ -91,10 +93,21 @@ class CatchingUpSubscribers:
             self._unicast.write_gap(subscriber, Gap.of(since, page))
         self._unicast.write_page(subscriber, page)
         subscriber.position = page.reached
-        continuity = self._continuity
-        if page.reached == page.end and continuity.is_current and not continuity.reaches(page.end):
-            self._owner.gap()  # the log goes further than the announcements did
+        if page.reached == page.end and self._ends_elsewhere(page, generation):
+            self._owner.gap()
         self.advance(subscriber)
+
+    def _ends_elsewhere(self, page: HistoryPage, generation: int) -> bool:
+        """Whether the log does not end where the announcements did.
+
+        It goes further, or has lost its end: without this, a subscriber that stands at the new end
+        would read empty pages in a loop. A page with events may be old, and says nothing of that.
+        """
+        continuity = self._continuity
+        if not continuity.is_current or continuity.covers(page.end):
+            return False
+        empty_now = not page.events and generation == continuity.generation
+        return empty_now or not continuity.reaches(page.end)
 
     def _start(self, subscriber: Subscriber, start: SubscriptionStart) -> None:
         subscriber.position = start.position

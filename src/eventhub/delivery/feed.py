@@ -139,7 +139,8 @@ class Feed:
     ) -> None:
         """Take a page of history that `FeedOwner.read` was asked for."""
         if subscriber is not None:
-            self._serve(partial(self._catching_up.page, since=since, page=page), subscriber)
+            take = partial(self._catching_up.page, since=since, page=page, generation=generation)
+            self._serve(take, subscriber)
             return
         self._reading = False
         if since == self.continuity.delivered:  # otherwise announcements moved it in the meantime

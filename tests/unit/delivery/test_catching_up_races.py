@@ -54,6 +54,22 @@ def test_a_position_ahead_of_the_log_gets_a_reset_gap() -> None:
     ]
 
 
+def test_a_log_that_lost_its_end_is_not_read_in_a_loop() -> None:
+    node = Node()
+    bob = node.join()
+    node.publish(3)
+    node.log.past["a"].pop()
+    node.log.tip = 2
+    ana = node.join(Earliest())
+    for _ in range(3):  # all events, nothing after them, and what is left for those that are live
+        node.answer()
+    assert not node.desk.reads
+    assert bob.told()[-3:] == [gap("a-3", "a-1", "a-0", "reset"), *ids(1, 2)]
+    assert ana.told() == ["subscribed a-0, head a-2", *ids(1, 2)]
+    node.publish()
+    assert (ana.told()[-1], bob.told()[-1]) == (ids(3, 3)[0], ids(3, 3)[0])
+
+
 def test_an_expired_position_gets_a_gap_with_both_ends() -> None:
     node = Node(past=6, keep=2)
     ana = node.join(at(1))
