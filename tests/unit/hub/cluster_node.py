@@ -17,6 +17,18 @@ from tests.harness.wire import Wire
 LIST = {"number": 0, "part": 0, "last": True}
 
 
+class NotedFaults(Faults):
+    """Faults that keep what was said about each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[tuple[str, str, dict[str, object]]] = []
+
+    def note(self, where: str, error: BaseException, **fields: object) -> None:
+        self.noted.append((where, type(error).__name__, fields))
+        super().note(where, error, **fields)
+
+
 class Node:
     """A cluster, what it broadcasts and what it does wrong."""
 
@@ -26,7 +38,7 @@ class Node:
         """Seconds that this process has calculated, which the loop does not notice."""
         self.sent: list[bytes] = []
         self.failure: Exception | None = None
-        self.faults = Faults()
+        self.faults = NotedFaults()
         self.failed: list[Subscriber] = []
         self.cluster = Cluster(
             self,  # type: ignore[arg-type]  # as much of a broker as is asked

@@ -189,7 +189,26 @@ async def test_an_error_over_watchers_is_a_fault_and_the_next_change_is_told(
             patched.setattr(node.cluster._watchers, "_tell_each", lambda *_: 1 / 0)
             node.cluster.join(subscriber(member="ana"))
             await asyncio.sleep(2 * GATHER_SECONDS)
-        assert node.faults.counts == {"watchers": 1}
+        assert node.faults.noted == [("watchers", "ZeroDivisionError", {})]
         node.cluster.join(subscriber(member="bob"))
         await asyncio.sleep(2 * GATHER_SECONDS)
     assert wire.told("join") == 2
+
+
+class Broken(Wire):
+    """A writer that always fails."""
+
+    def write(self, data: bytes) -> None:
+        raise ZeroDivisionError
+
+
+@in_virtual_time
+async def test_a_watcher_that_cannot_be_written_to_is_ended() -> None:
+    node = Node()
+    broken = subscriber(wire=Broken())
+    node.cluster.watch(broken)
+    async with node.running():
+        node.cluster.join(subscriber(member="ana"))
+        await asyncio.sleep(2 * GATHER_SECONDS)
+    assert node.failed == [broken]
+    assert node.faults.noted == []
