@@ -133,7 +133,7 @@ def command_of(fields: dict[str, Any]) -> Command:
         try:
             return kind.model_validate(fields)
         except ValidationError as error:
-            details = model_details(error, fields, _FIELDS[kind])
+            details = model_details(error, fields)
     raise InvalidFrame(
         f"the {name} message does not fit: {details[0]['pointer']}: {details[0]['message']}",
         details,

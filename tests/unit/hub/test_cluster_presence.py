@@ -125,6 +125,9 @@ async def test_watchers_are_told_a_moment_after_the_first_change_of_all_since() 
         assert [len(wire.data), wire.told("join")] == [1, 2]
         await asyncio.sleep(GATHER_SECONDS * 5)
         assert len(wire.data) == 1
+        node.cluster.leave(subscriber(member="ana"))
+        await asyncio.sleep(2 * GATHER_SECONDS)
+    assert wire.messages[-1] == {"type": "leave", "channel": "chat.a", "member": {"id": "ana"}}
 
 
 @in_virtual_time
