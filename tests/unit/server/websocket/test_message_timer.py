@@ -16,12 +16,16 @@ class ManualDeadlines:
 
     def __init__(self) -> None:
         self.due: dict[object, float] = {}
+        self.acts: list[Callable[[], None]] = []
+        """What each deadline that was set is to call."""
 
     def set(self, key: object, when: float, expired: Callable[[], None]) -> None:
         self.due[key] = when
+        self.acts.append(expired)
 
     def after(self, key: object, seconds: float, expired: Callable[[], None]) -> None:
         self.due[key] = seconds
+        self.acts.append(expired)
 
     def clear(self, key: object) -> None:
         self.due.pop(key, None)
@@ -119,3 +123,13 @@ def test_a_closed_connection_leaves_no_deadline(
     timer.begin(1.0, nothing)
     timer.stop()
     assert deadlines.due == {}
+
+
+def test_each_deadline_calls_what_it_was_given(
+    timer: MessageTimer, deadlines: ManualDeadlines
+) -> None:
+    acts: list[Callable[[], None]] = [lambda: None for _ in range(3)]
+    timer.expect_first(5.0, acts[0])
+    timer.begin(1.0, acts[1])
+    timer.expired(LEAST_RATE, 1.0 + ALLOWED, acts[2], throttled=False)
+    assert deadlines.acts == acts

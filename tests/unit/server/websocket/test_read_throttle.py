@@ -20,6 +20,7 @@ class ManualTurns:
         self.queued: list[tuple[float, int]] = []
 
     def later(self, act: Callable[[], None], since: float, size: int) -> None:
+        assert act is nothing
         self.queued.append((since, size))
 
     def advanced_position(self, since: float, seconds: float) -> float:
