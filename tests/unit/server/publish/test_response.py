@@ -42,6 +42,7 @@ def answer(*outcomes: Receipt | EventHubError, handling: Handling = Handling.STR
 def test_one_stored_event_is_201() -> None:
     response = receipt_response("chat.a", stored(7))
     assert (response.status, dict(response.headers).get(b"idempotent-replayed")) == (201, None)
+    assert dict(response.headers)[b"content-type"] == b"application/json"
     assert json.loads(response.body) == {
         "id": "a-7",
         "channel": "chat.a",
