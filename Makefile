@@ -24,7 +24,7 @@ nodes-proof: $(VENV)/test.stamp
 
 simulation: $(VENV)/test.stamp ## Simulates many nodes under faults, with a hundred thousand seeds (tests/simulation/RESULTS.md), about 45 minutes of one core
 	$(BIN)/python -m tests.simulation --first 1000 --seeds $(SEEDS)
-proofs: SEEDS = 10000
+proofs: SEEDS = 1000
 SEEDS = 100000
 
 pythons: $(VENV)/test.stamp ## Unit and contract tests under each other supported Python that is found on PATH, in $PYTHONS or in pyenv
