@@ -75,6 +75,8 @@ class Hub:
 
     types = TYPES
 
+    publishes_now = False
+
     def __init__(self) -> None:
         self.events: list[NewEvent] = []
         self.draining = False

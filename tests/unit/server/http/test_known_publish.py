@@ -203,6 +203,7 @@ async def test_an_answer_waits_until_the_client_reads() -> None:
         broker = SlowBroker(node)
         connection.send(post())
         await turns()
+        assert not connection.protocol._requests._requests.backlogged, "its body is not kept"
         connection.protocol.pause_writing()
         await broker.answer()
         assert connection.transport.written.count(b"HTTP/1.1 201") == 1
