@@ -255,3 +255,17 @@ def test_series_of_several_workers_are_told_apart_and_each_family_is_there_once(
         assert samples[name, labels | {("worker", "4")}] == number
     assert samples["eventhub_workers_unreachable", frozenset()] == 1
     assert len(samples) == len(scrape(one)) + len(scrape(other)) + 1
+
+
+def test_a_part_whose_figures_cannot_be_read_is_a_fault_and_the_others_are_shown() -> None:
+    async def broken() -> AsyncIterator[Reading]:
+        yield "eventhub_before", "Read before the fault", {(): 1}, ()
+        raise ZeroDivisionError
+
+    metrics = Metrics(["chat"])
+    metrics.read(broken)
+    metrics.published("chat", 3)
+    text = asyncio.run(metrics.scrape()).decode()
+    assert "\neventhub_before 1.0" in text
+    assert '\neventhub_events_published_total{type="chat"} 3.0' in text
+    assert '\neventhub_faults_total{where="metrics"} 1.0' in text

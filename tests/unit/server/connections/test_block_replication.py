@@ -109,6 +109,7 @@ async def running(one: Node, seconds: float, *steps: Callable[[], Any]) -> None:
         await asyncio.sleep(seconds)
         step()
         await turns()
+    assert not task.done(), "nothing has ended it"
     task.cancel()
     await asyncio.wait([task])
 
