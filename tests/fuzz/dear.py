@@ -207,7 +207,12 @@ def stream(data: bytes) -> None:
     """NDJSON lines; a broken bar in a recipe stands for a line break."""
 
     async def take() -> None:
-        hub = SimpleNamespace(rejected=lambda channel, error: None, publish=_stored)
+        hub = SimpleNamespace(
+            rejected=lambda channel, error: None,
+            publish=_stored,
+            publishes_now=False,
+            now=lambda: 0,
+        )
         desk = SimpleNamespace(hub=hub, fair_queue=FairQueue(asyncio.get_running_loop()))
         ingest = NdjsonPublish(desk, request("json"), SimpleNamespace(charge_for=lambda kind: None))  # type: ignore[arg-type]  # as much as lines need
         await ingest._take_chunk(data.replace("¦".encode(), b"\n"), last=True)
