@@ -22,7 +22,7 @@ class NamePage(NamedTuple):
 class SortedNames:
     """The names in `present`. Each new one must be added here; a removed one needs no call.
 
-    Adding costs nothing until the next page is read.
+    Adding costs little: names are put in order when a page is read, or when most of them are gone.
     """
 
     __slots__ = ("_names", "_new", "_present")
@@ -35,6 +35,8 @@ class SortedNames:
     def add(self, name: str) -> None:
         """A name is present from now on. It may have been before."""
         self._new.add(name)
+        if len(self._new) > 2 * len(self._present) + STALE:  # no page may ever be read
+            self._settle()
 
     def page(self, pattern: ChannelPattern, after: str, limit: int) -> NamePage:
         """At most `limit` names after `after` that fit."""

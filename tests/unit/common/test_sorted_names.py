@@ -70,6 +70,16 @@ def test_a_few_new_names_among_many_find_their_places() -> None:
     assert read(names, ">", 600) == sorted(present)
 
 
+def test_names_that_come_and_go_are_not_kept_though_no_page_is_read() -> None:
+    present = {"a.kept"}
+    names = SortedNames(present)
+    names.add("a.kept")
+    for number in range(5 * STALE):
+        names.add(f"a.{number}")
+        assert len(names._new) + len(names._names) <= 3 * STALE
+    assert read(names, ">", 10) == ["a.kept"]
+
+
 def test_names_that_are_gone_are_not_kept_for_ever() -> None:
     present, names = filled(STALE + 100)
     names.page(ChannelPattern(">"), "", 1)

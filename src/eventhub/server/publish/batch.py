@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eventhub.common.strict_json import dump, parse
+from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import EventHubError, InvalidJson
 from eventhub.events.arrays import ArrayPart, pieces
 from eventhub.events.event import NewEvent
@@ -69,7 +70,7 @@ class BatchDecoder:
 
     async def _decode_part(self, part: ArrayPart, body: bytes, share: TimeSlice) -> None:
         start, end, alone = part
-        if alone and (error := self._size_error(body[start:end])) is not None:
+        if alone and (error := size_error(body[start:end], self._request.limits)) is not None:
             self._refuse(error)
             self._request.decoder.check_count(len(self._outcomes))
         else:
@@ -83,7 +84,7 @@ class BatchDecoder:
             return
         if share.over:
             await share.next_turn()
-        items = _parse_items(array, body, start)
+        items = parse_items(array, body, start)
         self._request.decoder.check_count(len(self._outcomes) + len(items))
         # An item is popped when it is decoded: while others have their turn, a garbage collection
         # would otherwise visit all items again.
@@ -111,19 +112,6 @@ class BatchDecoder:
             self._refuse(error)
         return size
 
-    def _size_error(self, item: bytes) -> EventHubError | None:
-        """The error of an item that is too large even without white space and escapes.
-
-        Such an item is refused without parsing it. Every other item is parsed: if it is not JSON,
-        the whole array is refused.
-        """
-        limit = self._request.limits.event_bytes
-        compact = item.translate(None, WHITE_SPACE)
-        least = len(compact) // (6 if b"\\u" in item else 1)  # \u0041 is one byte when unescaped
-        if len(item) > PART_BYTES and least > limit:
-            return too_large(f"the event has {len(item)} bytes", "event_bytes", limit)
-        return None
-
     def _refuse(self, error: EventHubError) -> None:
         self._rejected(error)
         self._refusals += 1
@@ -133,7 +121,22 @@ class BatchDecoder:
         self._outcomes.append(error.without_traceback())
 
 
-def _parse_items(array: bytes, body: bytes, start: int) -> list[Any]:
+def size_error(item: bytes, limits: LimitSettings, beside: int = 0) -> EventHubError | None:
+    """The error of an item that is too large even without white space and escapes.
+
+    Such an item is refused without parsing it. Every other item is parsed: if it is not JSON, the
+    whole array is refused. `beside`: bytes that an item may have in addition to its event.
+    """
+    limit = limits.event_bytes
+    compact = item.translate(None, WHITE_SPACE)
+    least = len(compact) // (6 if b"\\u" in item else 1)  # \u0041 is one byte when unescaped
+    if len(item) > PART_BYTES and least > limit + beside:
+        return too_large(f"the event has {len(item)} bytes", "event_bytes", limit)
+    return None
+
+
+def parse_items(array: bytes, body: bytes, start: int) -> list[Any]:
+    """The items of an array that begins at `start` of the body. Raises InvalidJson, TooDeep."""
     try:
         items: list[Any] = parse(array)
     except InvalidJson:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from http import HTTPStatus
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import orjson
@@ -15,12 +16,17 @@ from eventhub.errors import EventHubError, InvalidJson, PayloadTooLarge, Shuttin
 from eventhub.events.arrays import pieces
 from eventhub.events.event import NewEvent, Receipt, format_time
 from eventhub.server.connections.fair_queue import TimeSlice
-from eventhub.server.connections.limit_errors import too_large
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.problem import send_problem
 from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.messages.security_headers import APPLIED, REPLAYED, headers_of
-from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS, WHITE_SPACE
+from eventhub.server.publish.batch import (
+    PART_BYTES,
+    PART_COMMAS,
+    WHITE_SPACE,
+    parse_items,
+    size_error,
+)
 from eventhub.server.publish.body import read_body
 from eventhub.server.publish.channel_items import ChannelItemDecoder
 from eventhub.server.publish.endpoint import EVENTS_PER_GROUP
@@ -46,6 +52,8 @@ from eventhub.server.security.authentication import address_of
 PATH = "/v1/events"
 ITEM_BYTES = 16 * 1024
 """Bytes of an item besides its data: names, a key and attributes, all escaped."""
+CHECK_LINES = 256
+"""After this many lines, also blank ones, check whether the share of the turn is used up."""
 LEVELS = 2
 """Levels of an item above its data."""
 
@@ -176,9 +184,11 @@ async def _items(
     Raises EventHubError for a body that is neither.
     """
     if request.is_ndjson:
-        for line in body.split(b"\n"):
+        for number, line in enumerate(BytesIO(body), 1):
             if line.strip(WHITE_SPACE):
-                yield _value(line, request, b"")
+                yield _value_of_line(line, request)
+            if number % CHECK_LINES == 0 and share.over:
+                await share.next_turn()
         return
     if body.lstrip(WHITE_SPACE)[:1] != b"[":
         raise InvalidJson(
@@ -186,26 +196,24 @@ async def _items(
             ' [{"channel":"iot.t1","data":{"value":21.5}}], or NDJSON with its Content-Type'
         )
     for part in pieces(body, PART_BYTES, PART_COMMAS, request.limits.depth + LEVELS):
-        if part is not None and part.alone:
-            yield _value(body[part.start : part.end], request, body[: part.start])
-        elif part is not None:
-            for value in parse(b"[%b]" % body[part.start : part.end], body[: part.start - 1]):
-                yield value
+        if part is not None:
+            start, end, alone = part
+            item = body[start:end]
+            if alone and (error := size_error(item, request.limits, ITEM_BYTES)) is not None:
+                yield error
+            else:
+                for value in parse_items(b"[%b]" % item, body, start - 1):
+                    yield value
         if share.over:
             await share.next_turn()
 
 
-def _value(item: bytes, request: ChannelsRequest, before: bytes) -> Any | EventHubError:
-    """The value of one item, which follows `before`. One that is far too large is not parsed."""
-    limit = request.limits.event_bytes
-    least = len(item.translate(None, WHITE_SPACE)) // (6 if b"\\u" in item else 1)
-    if least > limit + ITEM_BYTES:
-        return too_large(f"the item has {len(item)} bytes", "event_bytes", limit)
+def _value_of_line(line: bytes, request: ChannelsRequest) -> Any | EventHubError:
+    if (too_large := size_error(line, request.limits, ITEM_BYTES)) is not None:
+        return too_large
     try:
-        return parse(item, before)
+        return parse(line)
     except EventHubError as error:
-        if not request.is_ndjson:
-            raise
         return error.without_traceback()
 
 

@@ -9,6 +9,7 @@ import pytest
 from eventhub.auth.keys import hash_key
 from eventhub.config.limit_settings import LimitSettings
 from eventhub.config.settings import Settings
+from eventhub.server.connections.fair_queue import TimeSlice
 from eventhub.server.publish import channels_endpoint
 from tests.unit.server.api.requests import request, requests
 
@@ -212,3 +213,26 @@ def test_after_many_refusals_only_codes_and_messages_are_told() -> None:
     wrong = {"channel": "iot.t1", "data": {"value": "warm"}}
     results = publish(*[wrong] * 102).json()["results"]
     assert ["details" in result["error"] for result in results] == [True] * 100 + [False] * 2
+
+
+def test_many_blank_lines_give_others_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = 0
+
+    class Used(TimeSlice):
+        @property
+        def over(self) -> bool:
+            return True
+
+        async def next_turn(self) -> None:
+            nonlocal turns
+            turns += 1
+
+    monkeypatch.setattr(channels_endpoint, "TimeSlice", Used)
+    content = b"\n" * (10 * channels_endpoint.CHECK_LINES) + json.dumps(CHAT).encode()
+    answer = request("POST", PATH, content=content, headers=NDJSON)
+    assert (answer.status_code, turns) == (201, 10)
+
+
+def test_an_error_in_an_array_is_at_its_place_in_the_body() -> None:
+    answer = request("POST", PATH, content=f"[{json.dumps(CHAT)},\n{{]")
+    assert "line 2" in answer.json()["detail"]
