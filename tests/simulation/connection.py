@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from eventhub.auth.principal import ANYONE, Principal
 from eventhub.delivery.encoding import LineEncoding
+from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer
 from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import NewEvent, Receipt
@@ -72,9 +73,9 @@ class Connection:
         node.connections[self] = None
 
     @property
-    def channels(self) -> list[str]:
-        """With a subscription."""
-        return [] if self._closed else self._session.channels
+    def subscribers(self) -> list[Subscriber]:
+        """The subscriptions."""
+        return [] if self._closed else list(self._session._subscriptions.values())
 
     # What the client does
 
@@ -121,9 +122,9 @@ class Connection:
     def goodbye(self, error: ShuttingDown) -> None:
         """The node stops."""
         if not self._closed:
-            for channel in self._session.channels:
-                if channel.startswith(WITH_PRESENCE):
-                    self._node.sent_away.add((channel, self._line.member, self._line.name))
+            for subscriber in self.subscribers:
+                if subscriber.channel.startswith(WITH_PRESENCE):
+                    self._node.sent_away[subscriber] = self._line.member
             self._session.goodbye(error)
             self._close()
 

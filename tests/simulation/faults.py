@@ -154,7 +154,7 @@ class Faults:
         if node is not None and not node.process.frozen:
             seconds = self._chance.pick((0.5, 3.0, 9.0))
             self._world.note("freezes", node.name, seconds)
-            node.process.frozen = True
+            node.freeze()
             self._world.later(seconds, node.thaw)
 
     def say(self) -> None:

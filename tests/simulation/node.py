@@ -5,6 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from eventhub.common.machine import Machine
+from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import BrokerUnavailable, ShuttingDown
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
@@ -28,8 +29,8 @@ class Node:
         self.skew = 0
         """Milliseconds by which its wall clock is wrong."""
         self.connections: dict[Connection, None] = {}
-        self.sent_away: set[tuple[str, str, str]] = set()
-        """Channel, member and name of connections that were told goodbye."""
+        self.sent_away: dict[Subscriber, str] = {}
+        """Subscribers whose connections were told goodbye, and their members."""
         self.stopping = False
         self.loop = store.loop
         self.began = store.loop.time()
@@ -63,6 +64,11 @@ class Node:
         self.said += 1
         with suppress(BrokerUnavailable):
             await self.hub.nodes.broadcast(TOPIC, b"%s %d" % (self.name.encode(), self.said))
+
+    def freeze(self) -> None:
+        """Do nothing from now on. What this node has sent still arrives."""
+        self.broker.mark_trouble()
+        self.process.frozen = True
 
     def thaw(self) -> None:
         """Go on after a freeze, if there was one."""

@@ -6,6 +6,7 @@ that node was silent for SILENCE, and the time in which the observer heard nobod
 
 from typing import TYPE_CHECKING
 
+from eventhub.delivery.subscriber import Subscriber
 from tests.simulation.node import Node
 from tests.simulation.types import WITH_PRESENCE
 
@@ -26,18 +27,18 @@ class PresenceWitness:
 
     def __init__(self, world: "World") -> None:
         self._world = world
-        self._known: dict[Node, dict[tuple[Node, Member], None]] = {}
-        """What each node must have been told by others."""
-        self._here: dict[tuple[Node, Member], tuple[float, set[str]]] = {}
-        """Since when a node has a member, and the names of its connections there."""
+        self._known: dict[Node, dict[tuple[Node, Member], float]] = {}
+        """What each node must have been told by others, and since when it is so."""
+        self._here: dict[tuple[Node, Member], tuple[float, set[Subscriber]]] = {}
+        """Since when a node has a member without a break, and its subscriptions there."""
 
     def look(self) -> None:
         """Compare with the last look."""
         now = self._world.loop.time()
         before, self._here = self._here, {}
-        for place, lines in self._really_here().items():
-            since, earlier = before.get(place, (now, lines))
-            self._here[place] = (since if lines & earlier else now), lines
+        for place, subscribers in self._really_here().items():
+            since, earlier = before.get(place, (now, subscribers))
+            self._here[place] = (since if subscribers & earlier else now), subscribers
         for node in self._world.living:
             if not node.process.frozen and not node.stopping:
                 self._look_at(node, now)
@@ -47,14 +48,12 @@ class PresenceWitness:
         hearing = node.broker.hearing
         silent = hearing.take_silent()
         for place, (since, _) in self._here.items():
-            home = place[0]
-            if since == now:
-                known.pop(place, None)
-            elif place not in known and self._must_know(node, home, since, now):
-                known[place] = None
-        for home, member in list(known):
-            if (home, member) not in self._here or home.name in silent:
-                del known[home, member]
+            if place not in known and self._must_know(node, place[0], since, now):
+                known[place] = since
+        for place, since in list(known.items()):
+            home, member = place
+            if self._here.get(place, (None,))[0] != since or home.name in silent:
+                del known[place]
                 continue
             channel, name = member
             assert name in node.hub.nodes.members(channel), (
@@ -77,17 +76,18 @@ class PresenceWitness:
             if client.line is not None and channel in client.line.promises
         }
 
-    def _really_here(self) -> dict[tuple[Node, Member], set[str]]:
+    def _really_here(self) -> dict[tuple[Node, Member], set[Subscriber]]:
         """Who is connected to which node, as the nodes see it, or was sent away by it."""
-        here: dict[tuple[Node, Member], set[str]] = {}
+        here: dict[tuple[Node, Member], set[Subscriber]] = {}
         for client in self._world.clients:
             line = client.line
             if line is None or line.node.process.dead or line.connection is None:
                 continue
-            for channel in line.connection.channels:
-                if channel.startswith(WITH_PRESENCE):
-                    here.setdefault((line.node, (channel, client.member)), set()).add(line.name)
+            for subscriber in line.connection.subscribers:
+                if subscriber.channel.startswith(WITH_PRESENCE):
+                    place = (line.node, (subscriber.channel, client.member))
+                    here.setdefault(place, set()).add(subscriber)
         for node in self._world.nodes:
-            for channel, member, name in node.sent_away:
-                here.setdefault((node, (channel, member)), set()).add(name)
+            for subscriber, member in node.sent_away.items():
+                here.setdefault((node, (subscriber.channel, member)), set()).add(subscriber)
         return here
