@@ -43,14 +43,14 @@ class Grants:
         return f"Grants({self.patterns})"
 
     def allow(self, action: Action, channel: str) -> bool:
-        """Whether the action is granted on a well-formed channel."""
+        """Whether the action is granted on a well-formed channel, or on all that fit a pattern."""
         trie = self._tries.get(action)
         return trie is not None and _covers(trie, channel)
 
 
 Trie = dict[str, Any]
 """What may follow a part of a pattern. END: the pattern may end here."""
-END = ""
+END, BELOW = "", ">"
 
 
 def _trie(patterns: Sequence[str]) -> Trie:
@@ -64,11 +64,17 @@ def _trie(patterns: Sequence[str]) -> Trie:
 
 
 def _covers(trie: Trie, channel: str) -> bool:
+    """Whether a channel fits one of the patterns, or every channel of a pattern fits one of them.
+
+    A pattern stands for names whose tokens occur nowhere else, so `*` is such a token here.
+    """
     nodes = [trie]
     for token in channel.split("."):
+        if token == BELOW:
+            return _cover_all_below(nodes)
         following: list[Trie] = []
         for candidate in nodes:
-            if ">" in candidate:
+            if BELOW in candidate:
                 return True
             if (node := candidate.get(token)) is not None:
                 following.append(node)
@@ -78,6 +84,18 @@ def _covers(trie: Trie, channel: str) -> bool:
             return False
         nodes = following
     return any(END in candidate for candidate in nodes)
+
+
+def _cover_all_below(nodes: list[Trie]) -> bool:
+    """Whether the patterns cover one further token, and two, and so on.
+
+    Several may do so together: `a.*` and `a.*.>` cover `a.>`.
+    """
+    while not any(BELOW in candidate for candidate in nodes):
+        nodes = [candidate["*"] for candidate in nodes if "*" in candidate]
+        if not any(END in candidate for candidate in nodes):
+            return False
+    return True
 
 
 NOTHING = Grants({})

@@ -9,7 +9,7 @@ import re
 
 PATTERN_LENGTH = 200
 _PATTERN = re.compile(r"(?:(?:[A-Za-z0-9_-]+|\*)(?:\.(?:[A-Za-z0-9_-]+|\*))*(?:\.>)?|>)", re.ASCII)
-_REGULAR = {"*": r"[^.]+", ">": r".+"}
+_REGULAR = {"*": r"[^.>]+", ">": r".+"}  # no name has a `>`, but a pattern may
 
 
 def check_pattern(text: object) -> str:
@@ -23,7 +23,7 @@ def check_pattern(text: object) -> str:
 
 
 class ChannelPattern:
-    """One pattern, to find the names that fit among many."""
+    """One pattern: which names and which other patterns fit it."""
 
     __slots__ = ("_regular", "prefix", "text")
 
@@ -38,6 +38,19 @@ class ChannelPattern:
     def __repr__(self) -> str:
         return f"ChannelPattern({self.text!r})"
 
-    def covers(self, channel: str) -> bool:
-        """Whether a well-formed channel name fits."""
-        return self._regular.fullmatch(channel) is not None
+    def covers(self, other: str) -> bool:
+        """Whether `other` fits: a well-formed channel name, or the text of a pattern.
+
+        A pattern fits when every channel name that fits it fits this one, too.
+        """
+        return self._regular.fullmatch(other) is not None
+
+    def overlaps(self, other: "ChannelPattern") -> bool:
+        """Whether some channel name fits both. A channel name is the pattern of itself."""
+        left, right = self.text.split("."), other.text.split(".")
+        for ours, theirs in zip(left, right, strict=False):
+            if ">" in (ours, theirs):
+                return True
+            if ours != theirs and "*" not in (ours, theirs):
+                return False
+        return len(left) == len(right)

@@ -1,5 +1,7 @@
 """auth/grants.py: which patterns there are, and which channels each covers."""
 
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,6 +71,45 @@ def test_what_patterns_cover(pattern: str, covered: list[str], others: list[str]
     assert [
         channel for channel in [*covered, *others] if grants.allow(Action.PUBLISH, channel)
     ] == covered
+
+
+FEW_TOKENS = st.sampled_from(["a", "b", "*"])
+NAMES = [
+    ".".join(parts) for depth in range(1, 6) for parts in product(("a", "b", "new"), repeat=depth)
+]
+"""Every name of few tokens, one deeper than any pattern. `new` stands for all other tokens."""
+
+
+@st.composite
+def few_patterns(draw: st.DrawFn) -> str:
+    tokens = draw(st.lists(FEW_TOKENS, max_size=3))
+    return ".".join([*tokens, *([">"] if not tokens or draw(st.booleans()) else [])])
+
+
+@given(st.lists(few_patterns(), max_size=4), few_patterns())
+def test_a_pattern_is_allowed_when_each_of_its_channels_is(granted: list[str], asked: str) -> None:
+    grants = Grants({Action.SUBSCRIBE: granted})
+    names = [name for name in NAMES if covers(asked, name)]
+    allowed = all(grants.allow(Action.SUBSCRIBE, name) for name in names)
+    assert grants.allow(Action.SUBSCRIBE, asked) == allowed
+
+
+@pytest.mark.parametrize(
+    ("granted", "asked", "allowed"),
+    [
+        (["a.>"], "a.*", True),
+        (["a.*"], "a.>", False),
+        (["a.*", "a.*.>"], "a.>", True),
+        (["a.*", "a.*.*", "a.*.*.>"], "a.>", True),
+        (["a.*", "a.*.*.>"], "a.>", False),
+        (["*"], ">", False),
+        (["a.b", "a.c"], "a.*", False),
+    ],
+)
+def test_several_grants_may_cover_a_pattern_together(
+    granted: list[str], asked: str, *, allowed: bool
+) -> None:
+    assert Grants({Action.SUBSCRIBE: granted}).allow(Action.SUBSCRIBE, asked) == allowed
 
 
 def test_what_is_no_pattern_is_refused() -> None:
