@@ -7,17 +7,8 @@ import orjson
 
 from eventhub.errors import EventHubError, InvalidChannel, InvalidSince
 from eventhub.events.channel_types import check_name
-from eventhub.events.event import (
-    Age,
-    Earliest,
-    Last,
-    Latest,
-    Position,
-    Since,
-    parse_age,
-    parse_cursor,
-    parse_since,
-)
+from eventhub.events.event import Age, Earliest, Last, Latest, Position, Since
+from eventhub.events.since import parse_age, parse_cursor, parse_since
 from eventhub.server.messages.problem import encode_problem
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.websocket.handshake import GUID, negotiate

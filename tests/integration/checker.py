@@ -23,8 +23,9 @@ from eventhub.events.channel_types import (
     Retention,
     SlowReaderPolicy,
 )
-from eventhub.events.event import Earliest, NewEvent, Position, Receipt, parse_since
+from eventhub.events.event import Earliest, NewEvent, Position, Receipt
 from eventhub.events.schema import AnySchema
+from eventhub.events.since import parse_since
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Metrics
 from tests.harness.eventually import async_eventually

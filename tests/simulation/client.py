@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from eventhub.events.event import Position, parse_since
+from eventhub.events.event import Position
+from eventhub.events.since import parse_since
 from tests.simulation.connection import ENCODINGS, Connection
 from tests.simulation.node import Node
 from tests.simulation.pipe import Pipe

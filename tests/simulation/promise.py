@@ -3,7 +3,8 @@
 from typing import Any
 
 from eventhub.events.channel_types import ChannelType, SlowReaderPolicy
-from eventhub.events.event import Age, Earliest, Event, Last, Latest, Position, Since, parse_since
+from eventhub.events.event import Age, Earliest, Event, Last, Latest, Position, Since
+from eventhub.events.since import parse_since
 from tests.simulation.log import Log
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from eventhub.cli.output import refuse
-from eventhub.events.event import parse_age
+from eventhub.events.since import parse_age
 
 GRANT_HINT = "grant it something with --publish, --subscribe or --presence and a channel pattern"
 

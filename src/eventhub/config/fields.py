@@ -13,7 +13,7 @@ from eventhub.auth.grants import PATTERNS
 from eventhub.common.addresses import parse_address
 from eventhub.common.channel_pattern import check_pattern
 from eventhub.common.origin import check_pattern as check_origin_pattern
-from eventhub.events.event import parse_age
+from eventhub.events.since import parse_age
 
 
 def _milliseconds(value: Any) -> Any:

@@ -35,9 +35,9 @@ from eventhub.events.event import (
     Receipt,
     Since,
     format_time,
-    parse_since,
     with_author,
 )
+from eventhub.events.since import parse_since
 from eventhub.session.commands import (
     Auth,
     Command,

@@ -24,7 +24,8 @@ from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
 from eventhub.errors import EventHubError, SlowConsumer
 from eventhub.events.channel_types import SlowReaderPolicy
-from eventhub.events.event import Earliest, Event, Last, Latest, Position, Since, parse_since
+from eventhub.events.event import Earliest, Event, Last, Latest, Position, Since
+from eventhub.events.since import parse_since
 from tests.harness.builders import FeedDesk, ModelLog, Read, channel_type
 
 T = TypeVar("T")

@@ -11,7 +11,8 @@ from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.encoding import event_json, gap_fields
 from eventhub.errors import InvalidRequest, NotFound
 from eventhub.events.channel_types import ChannelType
-from eventhub.events.event import Gap, HistoryPage, Last, Latest, parse_since
+from eventhub.events.event import Gap, HistoryPage, Last, Latest
+from eventhub.events.since import parse_since
 from eventhub.server.api.parameters import Channel, check_parameters
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.request_head import headers_by_name

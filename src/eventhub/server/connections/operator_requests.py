@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from eventhub.auth.blocks import BlockTarget, TargetKind
 from eventhub.common.addresses import canonical
 from eventhub.config.sections import Level
-from eventhub.events.event import parse_age
+from eventhub.events.since import parse_age
 from eventhub.server.connections.identity import ConnectionIdentity
 
 LONGEST_BLOCK = 30 * 24 * 3600 * 1000

@@ -5,7 +5,8 @@ from urllib.parse import parse_qsl
 
 from eventhub.errors import InvalidRequest, InvalidSince
 from eventhub.events.channel_types import NAME_LENGTH
-from eventhub.events.event import LATEST, Position, Since, parse_cursor, parse_since
+from eventhub.events.event import LATEST, Position, Since
+from eventhub.events.since import parse_cursor, parse_since
 from eventhub.presence.roster import MEMBER_LENGTH
 from eventhub.server.messages.request_head import check_query
 from eventhub.session.commands import Subscribe
