@@ -54,7 +54,9 @@ async def rate(publish: Callable[[], Awaitable[int]]) -> float:
 
 @asynccontextmanager
 async def running(broker: Broker, heard: list[Event]) -> AsyncIterator[Broker]:
-    task = asyncio.create_task(broker.run(heard.append, lambda channel: None, lambda message: None))
+    task = asyncio.create_task(
+        broker.run(heard.append, lambda channel: None, lambda message: None, lambda channel: None)
+    )
     while broker.unready():  # noqa: ASYNC110  # it tells nobody when it turns ready
         await asyncio.sleep(0.01)
     try:

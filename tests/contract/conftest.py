@@ -28,6 +28,7 @@ PATIENCE = 30
 RETENTION = {
     "few": Retention(3, None),
     "none": Retention(0, None),
+    "one": Retention(1, 60_000),
     "brief": Retention(1000, 60_000),
     "many": Retention(10_000, None),
 }
@@ -42,6 +43,7 @@ class Node:
     delivered: list[Event] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
+    births: list[str | None] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def deliver(self, event: Event) -> None:
@@ -54,6 +56,10 @@ class Node:
 
     def hear(self, message: bytes) -> None:
         self.heard.append(message)
+        self.changed.set()
+
+    def born(self, channel: str | None) -> None:
+        self.births.append(channel)
         self.changed.set()
 
     async def announced(self, count: int) -> list[Event]:
@@ -80,7 +86,7 @@ def retention(channel: str) -> Retention:
 async def running(broker: Broker, clock: Clock) -> AsyncIterator[Node]:
     """A node with its broker running and ready."""
     node = Node(broker, clock)
-    task = asyncio.create_task(broker.run(node.deliver, node.gap, node.hear))
+    task = asyncio.create_task(broker.run(node.deliver, node.gap, node.hear, node.born))
     try:
         await async_eventually(
             "a broker that is ready, or has ended",

@@ -64,7 +64,9 @@ async def publish_for_ever(path: Path, prefix: str) -> None:
 
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(
-            broker.run(lambda event: None, lambda channel: None, lambda message: None)
+            broker.run(
+                lambda event: None, lambda channel: None, lambda message: None, lambda channel: None
+            )
         )
         for _ in range(TASKS):
             tasks.create_task(publisher())
@@ -120,7 +122,9 @@ class Proof:
         broker = open_broker(self.path)
         self.seconds.append(time.perf_counter() - begin)
         task = asyncio.create_task(
-            broker.run(lambda event: None, lambda channel: None, lambda message: None)
+            broker.run(
+                lambda event: None, lambda channel: None, lambda message: None, lambda channel: None
+            )
         )
         try:
             connection = sqlite3.connect(self.path)

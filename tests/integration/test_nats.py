@@ -223,7 +223,9 @@ def test_a_fault_of_the_listener_ends_the_connection_and_reports_a_gap_of_the_ch
         delivered.put_nowait(event.data)
 
     async def main() -> None:
-        task = asyncio.create_task(each.run(deliver, gaps.put_nowait, lambda message: None))
+        task = asyncio.create_task(
+            each.run(deliver, gaps.put_nowait, lambda _: None, lambda _: None)
+        )
         await each.subscribe("log.a")
         await each.publish([NewEvent("log.a", b"1", 0)])
         async with asyncio.timeout(30):
@@ -255,7 +257,7 @@ def test_a_cancellation_that_the_client_library_loses_ends_the_broker(
     async def main() -> None:
         task = asyncio.create_task(
             broker("nats://127.0.0.1:1").run(
-                lambda event: None, lambda channel: None, lambda message: None
+                lambda event: None, lambda channel: None, lambda message: None, lambda channel: None
             )
         )
         await connecting.wait()

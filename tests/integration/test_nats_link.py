@@ -61,7 +61,7 @@ def test_a_message_that_the_client_library_cannot_read_ends_only_the_broker_conn
 
     async def main() -> None:
         running = asyncio.create_task(
-            broker.run(lambda event: heard.append(event.data), gaps.append, nothing)
+            broker.run(lambda event: heard.append(event.data), gaps.append, nothing, nothing)
         )
         await broker.subscribe("log.a")
         await async_eventually("it to be ready", lambda: broker.unready() is None)

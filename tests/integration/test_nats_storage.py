@@ -149,6 +149,7 @@ def test_a_thousand_subscribed_channels() -> None:
                 lambda event: heard.append(event.channel),
                 lambda channel: None,
                 lambda message: None,
+                lambda channel: None,
             )
         )
         await asyncio.gather(*map(each.subscribe, channels))
@@ -179,7 +180,9 @@ def test_changed_retention_changes_the_stream() -> None:
     async def main(kept: Retention, count: int) -> int:
         each = NatsBroker(url, lambda channel: kept, Hub.now)
         task = asyncio.create_task(
-            each.run(lambda event: None, lambda channel: None, lambda message: None)
+            each.run(
+                lambda event: None, lambda channel: None, lambda message: None, lambda channel: None
+            )
         )
         await each.publish([NewEvent("log.a", b"1", Hub.now()) for _ in range(count)])
         found = len((await each.history("log.a", Earliest(), 100)).events)
@@ -200,7 +203,9 @@ def test_reading_channels_that_nobody_used_leaves_one_stream_and_no_consumer() -
 
     async def main() -> None:
         task = asyncio.create_task(
-            each.run(lambda event: None, lambda channel: None, lambda message: None)
+            each.run(
+                lambda event: None, lambda channel: None, lambda message: None, lambda channel: None
+            )
         )
         for first in range(0, 1000, 100):
             await asyncio.gather(

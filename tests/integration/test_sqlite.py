@@ -43,7 +43,12 @@ class Disk:
     async def open(self) -> AsyncIterator[SqliteBroker]:
         broker = self.build()
         task = asyncio.create_task(
-            broker.run(self.delivered.append, self.gaps.append, lambda message: None)
+            broker.run(
+                self.delivered.append,
+                self.gaps.append,
+                lambda message: None,
+                lambda channel: None,
+            )
         )
         try:
             yield broker

@@ -13,11 +13,12 @@ from contextvars import Context
 from functools import partial
 from typing import TypeVar
 
-from eventhub.brokers.base import Deliver, OnGap, OnMessage
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.event import ChannelPage, Event, HistoryPage, NewEvent, Position, Receipt
 from tests.harness.builders import Asked
+from tests.simulation.chance import Chance
 from tests.simulation.hearing import Hearing
 from tests.simulation.pipe import Pipe
 from tests.simulation.store import Store
@@ -54,10 +55,15 @@ class ModelBroker:
         self._sent = Pipe(store.loop, self._delay)
         self._gaps = Pipe(store.loop, self._delay, context)
         self._messages = Pipe(store.loop, self._delay, context)
+        # Births have chances of their own, so that a seed keeps its run where nobody needs them.
+        self._luck = Chance(len(store.links))
+        self._births = Pipe(
+            store.loop, lambda: self._luck.between(0.001, self._weather.delay), context
+        )
         self._recent: dict[str, deque[Event]] = {}
         self._connections = 0
         self._trouble: dict[str, float] = {}
-        self._running: tuple[Deliver, OnGap, OnMessage] | None = None
+        self._running: tuple[Deliver, OnGap, OnMessage, OnBirth] | None = None
 
     # Broker
 
@@ -69,7 +75,7 @@ class ModelBroker:
         return await self._request(partial(self._read, channel, since, limit), reads=True)
 
     async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
-        raise NotImplementedError  # no node lists channels here
+        return await self._request(partial(self._store.channels, pattern, after, limit), reads=True)
 
     async def subscribe(self, channel: str) -> Position:
         new = channel not in self.announced
@@ -90,8 +96,9 @@ class ModelBroker:
         self._sent.send(self._fan_out, message)
         await asyncio.sleep(0)
 
-    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
-        self._running = deliver, gap, on_message
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
+        self._running = deliver, gap, on_message, born
+        born(None)
         try:
             await self._loop.create_future()
         finally:
@@ -116,7 +123,7 @@ class ModelBroker:
         self.mark_trouble()
         self.cut_off = True
         self._connections += 1
-        for pipe in (self._announcements, self._gaps, self._sent, self._messages):
+        for pipe in (self._announcements, self._births, self._gaps, self._sent, self._messages):
             pipe.cut()
 
     def heal(self) -> None:
@@ -128,6 +135,17 @@ class ModelBroker:
             self.cut_off = False
             for channel in sorted(self.announced):
                 self._gaps.send(self._gap, channel)
+            self._births.send(self._born, None)
+
+    def tell_of_birth(self, channel: str) -> None:
+        """Tell the node of a channel's first event, unless that gets lost."""
+        if self.cut_off:
+            return
+        if self._luck.happens(self._weather.loses):
+            after = self._luck.between(0, 1.5)
+            self._loop.call_later(after, self._births.send, self._born, None)
+        else:
+            self._births.send(self._born, channel)
 
     def announce(self, event: Event) -> None:
         """Tell the node of an event, unless that gets lost."""
@@ -164,6 +182,11 @@ class ModelBroker:
         if self._running is not None:
             self._store.note("gap", self._node, channel)
             self._running[1](channel)
+
+    def _born(self, channel: str | None) -> None:
+        if self._running is not None:
+            self._store.note("born", self._node, channel)
+            self._running[3](channel)
 
     def _hear(self, sender: str, message: bytes) -> None:
         self.hearing.hear(sender, message)

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.events.event import Event, HistoryPage, NewEvent, Receipt
+from eventhub.events.event import ChannelPage, ChannelSummary, Event, HistoryPage, NewEvent, Receipt
 from tests.harness.builders import Asked
 from tests.simulation.chance import Chance
 from tests.simulation.log import Log
@@ -57,11 +58,16 @@ class Store:
         fails = self.chance.happens(self.weather.fails)
         survive = self.chance.number(0, len(events)) if fails else len(events)
         for new in events[:survive]:
-            stored = self.log(new.channel).append(new, self.chance.number(1, self.step))
+            log = self.log(new.channel)
+            born = not log.retained
+            stored = log.append(new, self.chance.number(1, self.step))
             answers.append(stored.answer)
             if stored.announcement is not None:
                 self.note("stored", stored.answer, new.channel, new.key)
                 self.announce(stored.announcement)
+                if born:
+                    for link in self.links.values():
+                        link.tell_of_birth(new.channel)
         if fails:
             raise BrokerUnavailable("it failed while it was publishing")
         return answers
@@ -70,6 +76,19 @@ class Store:
         if self.chance.happens(self.weather.fails):
             raise BrokerUnavailable("it failed while it was reading")
         return self.log(channel).page(since, limit, now)
+
+    def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
+        names = sorted(
+            name
+            for name, log in self.logs.items()
+            if name > after and pattern.covers(name) and log.retained
+        )
+        found = []
+        for name in names[:limit]:
+            events = self.logs[name].retained
+            newest = events[-1]
+            found.append(ChannelSummary(name, newest.position, newest.time, len(events)))
+        return ChannelPage(found, names[limit - 1] if len(names) > limit else None)
 
     def announce(self, event: Event) -> None:
         """Tell every node that wants it of an event."""

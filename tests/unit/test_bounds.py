@@ -180,6 +180,7 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "1,000,000": ("brokers.nats.subjects:MAX_KEYS",),
         "eleven minutes": ("brokers.nats.subjects:KEY_SECONDS",),
     },
+    "NATS: channels whose newest": {"100,000": ("brokers.nats.births:KNOWN",)},
     "NATS: early announcements": {"1,024": ("brokers.nats.sequence_tracker:MAX_EARLY",)},
     "log lines about faults": {"one per second": ("common.faults:QUIET_SECONDS",)},
     "requests of other workers": {"one second": ("server.process.worker_metrics:ANSWER_SECONDS",)},

@@ -24,10 +24,14 @@ from eventhub.events.event import (
 
 PAGE_BYTES = 256 * 1024
 """A page of history ends with the event that makes its data this large or larger."""
+BIRTH_SECONDS = 5
+"""Time between two births of a channel that retains nothing, and so is in no list of channels."""
 
+Since = Position | Earliest | Last | Age
 Deliver = Callable[[Event], None]
 OnGap = Callable[[str], None]
 OnMessage = Callable[[bytes], None]
+OnBirth = Callable[[str | None], None]
 
 
 class Broker(Protocol):
@@ -62,9 +66,7 @@ class Broker(Protocol):
         """As `publish_now`, for the events of an array: all are stored, or none."""
         ...
 
-    async def history(
-        self, channel: str, since: Position | Earliest | Last | Age, limit: int
-    ) -> HistoryPage:
+    async def history(self, channel: str, since: Since, limit: int) -> HistoryPage:
         """At most `limit` events after `since`: fewer when they are large, but at least one.
 
         Only at the channel's end is the page empty. Events beyond retention are never returned,
@@ -110,7 +112,7 @@ class Broker(Protocol):
         """
         ...
 
-    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
         """Announce until cancelled. It reconnects by itself and never gives up silently.
 
         `deliver` is called in channel order. After offsets may have been lost, the first
@@ -122,7 +124,15 @@ class Broker(Protocol):
         `on_message` receives the broadcasts of nodes. A broker that several nodes can share also
         delivers a node's own broadcasts, which proves to the node that it receives messages.
 
-        All three are synchronous and do not raise. None is called once `run` is being cancelled.
+        `born(channel)` is called on every node, subscribed or not, when a channel that had no
+        retained events stores one: about the time of its announcement, before it or after. In a
+        channel that retains nothing, it is called for the first event and then at most once in
+        BIRTH_SECONDS. It may be called twice, for a channel that is not new, and for one whose type
+        only other nodes declare. `born(None)`: births may have been missed, for example while there
+        was no connection. It is called at the start, too. The channels that `channels` lists after
+        the call, together with the births that follow, are complete.
+
+        All four are synchronous and do not raise. None is called once `run` is being cancelled.
         """
         ...
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import repeat
 
-from eventhub.brokers.base import Deliver, OnGap, OnMessage
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage
 from eventhub.brokers.idempotency import KEY_AGE, data_digest
 from eventhub.brokers.memory_log import Ledger, MemoryLog, read_page
 from eventhub.common.channel_pattern import ChannelPattern
@@ -70,6 +70,7 @@ class MemoryBroker:
         self._ledger = Ledger()
         self._keys: OrderedDict[tuple[str, str], tuple[Receipt, bytes]] = OrderedDict()
         self._deliver: Deliver = _ignore
+        self._born: OnBirth = _ignore
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         channel = events[0].channel
@@ -138,8 +139,9 @@ class MemoryBroker:
     async def broadcast(self, message: bytes) -> None:
         return  # there is no other node
 
-    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
-        self._deliver = deliver
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
+        self._deliver, self._born = deliver, born
+        born(None)
         try:
             while True:  # events expire in idle channels, too
                 await asyncio.sleep(SWEEP_SECONDS)
@@ -147,7 +149,7 @@ class MemoryBroker:
                 for log in list(self._logs.values()):
                     log.expire(now)
         finally:
-            self._deliver = _ignore
+            self._deliver = self._born = _ignore
 
     def unready(self) -> str | None:
         return None
@@ -180,6 +182,8 @@ class MemoryBroker:
             self._shrink()
         if channel in self._subscribed:
             self._deliver(event)
+        if log.trimmed >= previous and log.is_birth(time):
+            self._born(channel)
         return tuple.__new__(Receipt, (tuple.__new__(Position, (epoch, offset)), time, False))
 
     def _store(self, channel: str, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
@@ -201,12 +205,15 @@ class MemoryBroker:
 
     def _append(self, log: MemoryLog, channel: str, stored: Sequence[Event]) -> None:
         """Retain and announce the next events of a channel."""
+        previous = log.tip
         log.extend(stored)
         if self._ledger.bytes > self._max_bytes:
             self._shrink()
         if channel in self._subscribed:
             for event in stored:
                 self._deliver(event)
+        if log.trimmed >= previous and log.is_birth(stored[-1].time):
+            self._born(channel)
 
     def _log(self, channel: str) -> MemoryLog | None:
         """The channel's log. None when it has none, and there is no room for one."""
@@ -263,5 +270,5 @@ class MemoryBroker:
             self._keys.popitem(last=False)
 
 
-def _ignore(event: Event) -> None:
-    """Stands in for `deliver` outside of `run`."""
+def _ignore(event_or_channel: Event | str | None) -> None:
+    """Stands in for `deliver` and `born` outside of `run`."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from operator import itemgetter
 
-from eventhub.brokers.base import PAGE_BYTES
+from eventhub.brokers.base import BIRTH_SECONDS, PAGE_BYTES
 from eventhub.brokers.retained import RetainedEvents
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
@@ -26,7 +26,7 @@ class Ledger:
 class MemoryLog:
     """One channel's events. Those up to offset `trimmed` are gone, `tip` is the newest offset."""
 
-    __slots__ = ("bytes", "events", "ledger", "retention", "tip", "trimmed")
+    __slots__ = ("bytes", "events", "ledger", "noticed", "retention", "tip", "trimmed")
 
     def __init__(self, retention: Retention, floor: int, ledger: Ledger) -> None:
         self.events = RetainedEvents()
@@ -34,6 +34,8 @@ class MemoryLog:
         self.retention = retention
         self.tip = self.trimmed = floor
         self.bytes = 0
+        self.noticed: int | None = None
+        """For types that keep one event or none: when `is_birth` last noticed one."""
 
     def extend(self, events: Sequence[Event]) -> None:
         """Append events with consecutive offsets."""
@@ -71,6 +73,22 @@ class MemoryLog:
         size = _size(gone)
         self.bytes -= size
         self.ledger.bytes -= size
+        if not self.bytes:
+            self.noticed = None
+
+    def is_birth(self, time: int) -> bool:
+        """Whether there were no retained events before those just added, up to this time.
+
+        Asked when none of those before are left.
+        """
+        keep, before = self.retention.events, self.noticed
+        if keep > 1:
+            return True
+        pause = self.retention.age if keep else BIRTH_SECONDS * 1000
+        known = before is not None and before <= time and (pause is None or time <= before + pause)
+        if keep or not known:
+            self.noticed = time
+        return not known
 
     def expire(self, now: int) -> None:
         """Forget events beyond the age of retention."""

@@ -115,6 +115,9 @@ class FeedRegistry:
             except Exception as error:
                 self._repair(channel, error)
 
+    def born(self, channel: str | None) -> None:
+        """A channel may have its first event; None: some channel may. No feed is for others yet."""
+
     def _give(self, asked: Asked, subscriber: Subscriber | None, page: HistoryPage) -> None:
         feed, since, generation = asked
         if self._serves(feed):

@@ -81,11 +81,12 @@ class Hub:
         promised without the broker. All other work goes through `spawn`.
         """
         nodes, kept = self.nodes, self.faults.kept
-        deliver, gap = self.feeds.deliver, self.feeds.gap
+        broker, feeds = self._broker, self.feeds
+        serving = broker.run(feeds.deliver, feeds.gap, nodes.on_message, feeds.born)
         try:
             async with asyncio.TaskGroup() as group:
                 self._tasks.group = group
-                group.create_task(self._broker.run(deliver, gap, nodes.on_message), name="broker")
+                group.create_task(serving, name="broker")
                 group.create_task(kept("presence", nodes.attend), name="presence")
                 group.create_task(kept("watchers", nodes.notify), name="watchers")
                 self.started.set()

@@ -27,7 +27,9 @@ def broker(url: str, directory: Path = Path(), **limits: int) -> Broker:
 async def ended(found: SqliteBroker) -> None:
     """Its database is closed when it has run."""
     running = asyncio.create_task(
-        found.run(lambda event: None, lambda channel: None, lambda message: None)
+        found.run(
+            lambda event: None, lambda channel: None, lambda message: None, lambda channel: None
+        )
     )
     await found.subscribe("chat.a")
     running.cancel()

@@ -238,7 +238,9 @@ async def test_events_of_an_idle_channel_expire_within_half_a_minute() -> None:
     node = Bounded(age=1000)
     await node.broker.publish([NewEvent("a", b"1", node.now)])
     running = asyncio.create_task(
-        node.broker.run(lambda event: None, lambda channel: None, lambda message: None)
+        node.broker.run(
+            lambda event: None, lambda channel: None, lambda message: None, lambda channel: None
+        )
     )
     await asyncio.sleep(1)
     node.now += 1001
@@ -253,7 +255,9 @@ async def test_only_a_broker_that_runs_announces_events() -> None:
     announced: list[Event] = []
     await node.broker.subscribe("a")
     running = asyncio.create_task(
-        node.broker.run(announced.append, lambda channel: None, lambda message: None)
+        node.broker.run(
+            announced.append, lambda channel: None, lambda message: None, lambda channel: None
+        )
     )
     await turns()
     await node.broker.publish([NewEvent("a", b"1", node.now)])

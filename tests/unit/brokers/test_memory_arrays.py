@@ -20,7 +20,9 @@ def test_the_events_of_an_array_are_stored_and_announced_as_those_that_come_one_
 
     async def main() -> None:
         task = asyncio.create_task(
-            memory.run(heard.append, lambda channel: None, lambda message: None)
+            memory.run(
+                heard.append, lambda channel: None, lambda message: None, lambda channel: None
+            )
         )
         await memory.subscribe("a")
         await asyncio.sleep(0)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from eventhub.brokers.base import PAGE_BYTES
+from eventhub.brokers.base import BIRTH_SECONDS, PAGE_BYTES
 from eventhub.brokers.memory_log import EVENT_OVERHEAD, Ledger, MemoryLog, read_page
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
@@ -148,3 +148,36 @@ def test_a_page_ends_with_the_event_that_fills_its_bytes() -> None:
     half = b"x" * (PAGE_BYTES // 2)
     together(kept, events(half, half, b"", b""))
     assert len(read_page(kept, Position("e", kept.tip), Earliest(), 100, NOW).events) == 2
+
+
+def births(retention: Retention, *times: int) -> list[int]:
+    """At which of these times an event is a birth, where it is asked whether it is one."""
+    log, found = MemoryLog(retention, 0, Ledger()), []
+    for time in times:
+        previous = log.tip
+        log.append(Event("a", "e", previous + 1, previous, time, b"1", None))
+        if log.trimmed >= previous and log.is_birth(time):
+            found.append(time)
+    return found
+
+
+def test_an_event_is_a_birth_when_none_before_it_is_retained() -> None:
+    assert births(Retention(5, None), 0, 1, 10**9) == [0]
+    assert births(Retention(5, 1000), 0, 1000, 2001) == [0, 2001]
+    assert births(Retention(1, None), 0, 1, 10**9) == [0]
+    assert births(Retention(1, 1000), 0, 1000, 2001) == [0, 2001]
+    assert births(Retention(1, 1000), 10, 9) == [10, 9], "the clock was set back"
+
+
+def test_in_a_log_that_retains_nothing_there_is_a_birth_after_each_pause() -> None:
+    pause = BIRTH_SECONDS * 1000
+    assert births(Retention(0, None), 0, 1, pause, pause + 1, pause + 2) == [0, pause + 1]
+
+
+def test_after_all_events_were_trimmed_the_next_is_a_birth() -> None:
+    log = MemoryLog(Retention(1, None), 0, Ledger())
+    log.append(Event("a", "e", 1, 0, 5, b"1", None))
+    assert log.is_birth(5)
+    log.trim(1)
+    log.append(Event("a", "e", 2, 1, 6, b"1", None))
+    assert log.is_birth(6)

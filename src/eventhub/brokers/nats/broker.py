@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 from nats.aio.msg import Msg
 
-from eventhub.brokers.base import Deliver, OnGap, OnMessage
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage
 from eventhub.brokers.nats.answers import LOST, NOT_FOUND, JetStreamError
 from eventhub.brokers.nats.channel_list import NatsChannelList
 from eventhub.brokers.nats.credentials import CredentialsUnusable
@@ -73,6 +73,7 @@ class NatsBroker:
         self._connected = asyncio.Event()
         self._reason: str | None = "not connected to NATS yet"
         self._waiting_bytes = 0
+        self._born: OnBirth
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         size = sum(len(event.data) for event in events)
@@ -129,7 +130,8 @@ class NatsBroker:
             raise BrokerUnavailable(self._reason or "not connected to NATS")
         await self._session.link.publish(self._subjects.nodes, message)
 
-    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
+        self._born = born
         failures = 0
         while True:
             _raise_if_cancelled()
@@ -163,6 +165,8 @@ class NatsBroker:
     # Private
 
     def _on_slow(self, subject: str) -> None:
+        if subject == self._subjects.births:
+            self._born(None)
         if self._session is not None:
             self._session.on_slow(subject)
 
@@ -196,11 +200,16 @@ class NatsBroker:
         async def on_broadcast(message: Msg) -> None:
             on_message(message.data)
 
+        async def on_birth(message: Msg) -> None:
+            self._born(message.data.decode())
+
         await link.listen(self._subjects.nodes, on_broadcast)
+        await link.listen(self._subjects.births, on_birth)
         self._session = session = NatsSession(
             link, self._subjects, streams, keys, self._retention, announce, gap
         )
         self._connected.set()
+        self._born(None)
         failing = 0
         while True:
             not_opened, fault = await session.reopen(self._wanted), await session.tick()

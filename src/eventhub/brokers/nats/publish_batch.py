@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from eventhub.brokers.nats.answers import NO_RESPONDERS, Answer, JetStreamError
+from eventhub.brokers.nats.answers import NO_RESPONDERS, NOT_SENT, Answer, JetStreamError
 from eventhub.brokers.nats.idempotency_keys import KeyClaim
 from eventhub.brokers.nats.message import OVERHEAD, encode, new_stamp, offset_of
 from eventhub.brokers.nats.session import NatsSession
@@ -119,6 +119,7 @@ class PublishBatch:
             for channel in {event.channel for event in self._events}
         }
         await self._claim_keys(session)
+        await self._announce_births(session, streams)
         while await self._publish(session, streams):  # noqa: ASYNC110  (nothing else to wait for)
             await asyncio.sleep(IN_PROCESS_SECONDS)
         await self._complete_key_records(session)
@@ -157,6 +158,22 @@ class PublishBatch:
             else:
                 raise claim
 
+    async def _announce_births(
+        self, session: NatsSession, streams: Mapping[str, NatsStream]
+    ) -> None:
+        """Tell the nodes of channels that may be new, before their events over one connection."""
+        new = {
+            event.channel: None
+            for event, result in zip(self._events, self.results, strict=True)
+            if result is None
+            and session.known.is_birth(streams[event.channel].name, event.channel, event.time)
+        }
+        try:
+            for channel in new:
+                await session.link.publish(session.subjects.births, channel.encode())
+        except BrokerUnavailable as error:  # nothing is stored yet
+            raise JetStreamError(NOT_SENT, error.message) from None
+
     async def _publish(self, session: NatsSession, streams: Mapping[str, NatsStream]) -> bool:
         """Send the events without a result and wait. Returns whether some must be sent again."""
         in_flight = InFlight(session, streams)
@@ -193,6 +210,9 @@ class PublishBatch:
         if not all(_has_code(result, NO_RESPONDERS) for result in results):
             for sent, result in zip(in_flight.sent, results, strict=True):
                 self.results[sent.index] = _public_result(result)
+                if isinstance(result, Receipt):
+                    channel = self._events[sent.index].channel
+                    session.known.stored(sent.stream.name, channel, sent.time)
 
     async def _complete_key_records(self, session: NatsSession) -> None:
         """Add the positions to the keys' records.

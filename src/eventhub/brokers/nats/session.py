@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from eventhub.brokers.nats.answers import JetStreamError
+from eventhub.brokers.nats.births import KnownChannels
 from eventhub.brokers.nats.idempotency_keys import IdempotencyKeys
 from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.log import NatsLog
@@ -64,6 +65,7 @@ class NatsSession:
         self._records = RecordReader("nats")
         self._deliver = deliver
         self._gap = gap
+        self.known = KnownChannels(retention)
         self._channels: dict[str, AnnouncedChannel] = {}
         self._watch = StreamWatch(streams, self.log, self._trackers)
 

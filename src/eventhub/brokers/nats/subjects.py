@@ -40,6 +40,11 @@ class Subjects:
         """The subject of broadcasts between nodes."""
         return f"{self.prefix}.nodes"
 
+    @property
+    def births(self) -> str:
+        """The subject of births."""
+        return f"{self.prefix}.births"
+
     def key(self, channel: str, key: str) -> str:
         """The subject that stores an idempotency key."""
         return f"{self.prefix}.key.{data_digest(f'{channel} {key}'.encode()).hex()}"

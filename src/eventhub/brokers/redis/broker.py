@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from eventhub.brokers.base import Deliver, OnGap, OnMessage
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, Since
 from eventhub.brokers.records import RecordReader
 from eventhub.brokers.redis.channel_list import RedisChannelList
 from eventhub.brokers.redis.codec import (
@@ -25,22 +25,13 @@ from eventhub.brokers.redis.publisher import RedisPublisher
 from eventhub.brokers.redis.replies import RETRY_SECONDS, TEMPORARY_ERRORS
 from eventhub.brokers.redis.shard import Shard
 from eventhub.brokers.redis.shards import ShardMap
-from eventhub.brokers.redis.subscriptions import ShardSubscription
+from eventhub.brokers.redis.subscriptions import BIRTHS, ShardSubscription
 from eventhub.brokers.redis.topology import NoMaster, Topology, topology
 from eventhub.brokers.redis.url import Deployment, ServerAddress, parse
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import Retention
-from eventhub.events.event import (
-    Age,
-    ChannelPage,
-    Earliest,
-    HistoryPage,
-    Last,
-    NewEvent,
-    Position,
-    Receipt,
-)
+from eventhub.events.event import ChannelPage, Earliest, HistoryPage, NewEvent, Position, Receipt
 
 log = structlog.get_logger("eventhub.brokers.redis")
 
@@ -93,15 +84,14 @@ class RedisBroker:
         self._in_doubt, self._connections_changed = asyncio.Event(), asyncio.Event()
         self._deliver: Deliver = ignore
         self._gap: OnGap = ignore
+        self._born: OnBirth = ignore
 
     # The contract
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         return await self._publisher.publish(events)
 
-    async def history(
-        self, channel: str, since: Position | Earliest | Last | Age, limit: int
-    ) -> HistoryPage:
+    async def history(self, channel: str, since: Since, limit: int) -> HistoryPage:
         async with self._deadline():
             return await self._read(channel, since, limit)
 
@@ -135,8 +125,8 @@ class RedisBroker:
             raise BrokerUnavailable(self.unavailable_reason() or "there is no connection to Redis")
         link.send(pack(self._pubsub.publish, self._names.topic(NODES), message), ignore)
 
-    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
-        self._deliver, self._gap = deliver, gap
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
+        self._deliver, self._gap, self._born = deliver, gap, born
         topic = self._names.topic(NODES).encode()
         self._wanted[NODES] = ShardSubscription(NODES, topic, on_message)
         masters = topology(self._url)
@@ -160,9 +150,17 @@ class RedisBroker:
 
     # ShardOwner
 
+    def born(self, channel: str, hearer: ServerAddress) -> None:
+        """A birth. Every server of a cluster passes it on: only the channel's own one counts."""
+        if (owner := self._shards.owner(channel)) is not None and owner.address == hearer:
+            self._born(channel)
+
     def may_have_missed(self, channel: str) -> None:
-        """Announcements of this channel may have been lost; they arrive again now."""
-        self._gap(channel)
+        """Announcements of this channel, or births, may have been lost; they arrive again now."""
+        if channel == BIRTHS:
+            self._born(None)
+        else:
+            self._gap(channel)
 
     def connection_changed(self) -> None:
         """A connection was made or lost."""
@@ -215,9 +213,7 @@ class RedisBroker:
             reason = self.unavailable_reason() or "no answer in time"
             raise BrokerUnavailable(f"Redis does not answer: {reason}") from None
 
-    async def _read(
-        self, channel: str, since: Position | Earliest | Last | Age, limit: int
-    ) -> HistoryPage:
+    async def _read(self, channel: str, since: Since, limit: int) -> HistoryPage:
         arguments = history_arguments(
             self._names, channel, since, limit, self._retention(channel), self._clock()
         )
@@ -263,6 +259,7 @@ class RedisBroker:
             self._lookup_trouble = ""
             if self._shards.arrange(found, tasks):
                 self.connection_changed()
+                self._born(None)
         except NoMaster as error:
             self._lookup_trouble = str(error)
         except Exception as error:  # an answer that is malformed

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from eventhub.brokers.base import PAGE_BYTES
+from eventhub.brokers.base import BIRTH_SECONDS, PAGE_BYTES
 from eventhub.brokers.idempotency import KEY_AGE, data_digest
 from eventhub.brokers.records import RecordReader, event
 from eventhub.events.channel_types import Retention
@@ -106,6 +106,11 @@ class KeyNames:
     def topic(self, channel: str) -> str:
         return f"{self._prefix}:{self._database}:{{{channel}}}"
 
+    @property
+    def births(self) -> str:
+        """The topic of births."""
+        return f"{self._prefix}:{self._database}:births"
+
     def _tag(self, channel: str) -> str:
         return self._tags[slot(channel)] if self._tags else ""
 
@@ -152,6 +157,8 @@ def publish_arguments(
         -1 if retention.age is None else retention.age,
         *lifetimes(retention),
         publish,
+        names.births,
+        BIRTH_SECONDS * 1000,
     ]
     for new in events:
         digest = ""

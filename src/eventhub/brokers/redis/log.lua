@@ -8,6 +8,8 @@
 --   due      when the log is next trimmed by age
 --   first    the offset of the log's first event
 --   base     as long as there was no event
+--   noticed  when the newest event was published; in a channel that retains nothing, the time of its
+--            last birth (publish.lua)
 -- KEYS[2]: the log, a stream. The ID is offset-time, field e the event. Offsets are consecutive,
 --   except for jumps (publish.lua). The first event after a jump also has p, the offset before it,
 --   and s, where the run that ended at p begins. The log's first event has p, and b, its base.
@@ -69,7 +71,8 @@ local function first_since(oldest, low, high)
   return found
 end
 
-local known = redis.call('HMGET', meta, 'epoch', 'tip', 'start', 'lineage', 'due', 'first', 'base')
+local known = redis.call('HMGET', meta, 'epoch', 'tip', 'start', 'lineage', 'due', 'first', 'base',
+  'noticed')
 local epoch, tip, start, base = known[1], tonumber(known[2]), tonumber(known[3]), tonumber(known[7])
 -- Nothing was ever published, or the metadata expired: the rest of a log then has no meaning.
 local absent = not epoch

@@ -5,8 +5,9 @@
 -- score is 0. channels.lua removes a name whose metadata have expired. So does each birth of a
 -- channel, for some names at random: so at most about a third of the names are of such channels.
 -- ARGV: now, retained events, retention age (-1: any), milliseconds until an unused log and unused
--- metadata expire (0: never), PUBLISH or SPUBLISH; then time, body and digest (empty without key)
--- of each event.
+-- metadata expire (0: never), PUBLISH or SPUBLISH, the topic of births, milliseconds between two
+-- births of a channel that retains nothing; then time, body and digest (empty without key) of each
+-- event.
 -- Returns the epoch, then for each event its offset. For an event whose key is known it is "offset
 -- time" of the first event with the key, or "offset conflict" if the first event has other data.
 -- Announces "epoch previous first time length time length …\n" and the bodies: the offsets of one
@@ -18,6 +19,7 @@ local LOOKED_AT = 3
 -- themselves.
 local TRIM_SLACK = 16
 
+local channel = string.match(meta, '{([^{}]*)}$')
 local now, keep, age = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local here = lineage()
 local before, jumped = tip, false
@@ -27,7 +29,7 @@ if base then
   -- the present clock.
   offset = math.max(offset, micros())
   redis.call('UNLINK', log)
-  local names, begin, channel = KEYS[5], string.match(meta, '^(.*{)([^{}]*)}$')
+  local names, begin = KEYS[5], string.match(meta, '^(.*{)')
   for _, name in ipairs(redis.call('ZRANDMEMBER', names, LOOKED_AT)) do
     if redis.call('EXISTS', begin .. name .. '}') == 0 then
       redis.call('ZREM', names, name)
@@ -50,7 +52,7 @@ local results, bodies = {epoch}, {''}
 local header = {epoch, text(jumped and first - 1 or before), text(first)}
 local key = 5
 
-for i = 7, #ARGV, 3 do
+for i = 9, #ARGV, 3 do
   local time, body, digest = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local result
   if digest ~= '' then
@@ -107,9 +109,19 @@ if age >= 0 and keep > 0 and (not due or now >= due or now + 2 * age < due) then
   due = math.max(time + age, now) + math.ceil(age / TRIM_SLACK)
 end
 
+-- A birth: no event was retained, or none ever is and the last birth was long ago. Every server of a
+-- cluster passes PUBLISH on; SPUBLISH would need a topic in each slot.
+local noticed = not base and tonumber(known[8])
+local pause = keep == 0 and tonumber(ARGV[8]) or age
+local born = not noticed or noticed > now or pause >= 0 and noticed + pause < now
+if keep > 0 or born then
+  noticed = now
+end
+
 local run_start = text((base or jumped) and first or start)
 redis.call('HSET', meta, 'epoch', epoch, 'tip', text(offset - 1), 'start', run_start,
-  'lineage', here, 'due', text(due or 0), 'first', text(log_first), 'base', '')
+  'lineage', here, 'due', text(due or 0), 'first', text(log_first), 'base', '',
+  'noticed', text(noticed))
 for i, name in ipairs({log, meta}) do
   if tonumber(ARGV[3 + i]) > 0 then
     redis.call('PEXPIRE', name, ARGV[3 + i])
@@ -119,4 +131,7 @@ for i, name in ipairs({log, meta}) do
 end
 bodies[1] = table.concat(header, ' ') .. '\n'
 redis.call(ARGV[6], KEYS[4], table.concat(bodies))
+if born then
+  redis.pcall('PUBLISH', ARGV[7], channel)
+end
 return results

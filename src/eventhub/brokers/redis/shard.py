@@ -60,6 +60,7 @@ class Shard:
 
     async def run(self) -> None:
         """Keep both connections until cancelled."""
+        self._subscriptions.add_births(self._names.births.encode(), self.address)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._keep("commands", self._serve_commands))
             tasks.create_task(self._keep("announcements", self._serve_announcements))

@@ -18,9 +18,10 @@ from typing import Any, Protocol
 
 import structlog
 
-from eventhub.brokers.redis.codec import PubSub
+from eventhub.brokers.redis.codec import PUBSUB, PubSub
 from eventhub.brokers.redis.link import RedisLink, pack
 from eventhub.brokers.redis.probe import AnnouncementProbe
+from eventhub.brokers.redis.url import ServerAddress
 
 log = structlog.get_logger("eventhub.brokers.redis")
 
@@ -29,27 +30,52 @@ class ShardSubscription:
     """A subscription to one channel, at whichever server has the channel.
 
     `on_announcement` gets what is published. `established` is set once a server first confirms.
-    `began_at` is when the subscription began, in the loop's seconds.
+    `began_at` is when the subscription began, in the loop's seconds. `commands` are those of its
+    topic; None: those of all channels.
     """
 
-    __slots__ = ("began_at", "channel", "confirmed", "established", "on_announcement", "topic")
+    __slots__ = (
+        "began_at",
+        "channel",
+        "commands",
+        "confirmed",
+        "established",
+        "on_announcement",
+        "topic",
+    )
 
     def __init__(
-        self, channel: str, topic: bytes, on_announcement: Callable[[bytes], None]
+        self,
+        channel: str,
+        topic: bytes,
+        on_announcement: Callable[[bytes], None],
+        commands: PubSub | None = None,
     ) -> None:
         self.channel = channel
         self.topic = topic
         self.on_announcement = on_announcement
+        self.commands = commands
         self.confirmed = False
         self.established = asyncio.Event()
         self.began_at = asyncio.get_running_loop().time()
 
 
+BIRTHS = "*births"
+"""Stands for a channel in the subscription to births. No channel can have this name."""
+
+
 class ShardOwner(Protocol):
     """The broker, as its shards see it. All methods return at once."""
 
+    def born(self, channel: str, hearer: ServerAddress) -> None:
+        """This channel had no retained events and stored one, as one server says."""
+        ...
+
     def may_have_missed(self, channel: str) -> None:
-        """Announcements of this channel may have been lost; they arrive again now."""
+        """Announcements of this channel may have been lost; they arrive again now.
+
+        BIRTHS: births may have been lost, or may not have arrived before now.
+        """
         ...
 
     def connection_changed(self) -> None:
@@ -71,6 +97,14 @@ class ShardSubscriptions:
         self._link: RedisLink | None = None
         self._by_topic: dict[bytes, ShardSubscription] = {}
         self._unsubscribing: set[bytes] = set()  # those without a confirmation
+
+    def add_births(self, topic: bytes, hearer: ServerAddress) -> None:
+        """Hear of births, which `PUBLISH` announces even in a cluster."""
+        births = ShardSubscription(
+            BIRTHS, topic, lambda channel: self._owner.born(channel.decode(), hearer), PUBSUB
+        )
+        births.established.set()  # each confirmation is told
+        self.add(births)
 
     def connected(self, link: RedisLink) -> None:
         """Subscribe to everything over a new connection."""
@@ -158,7 +192,8 @@ class ShardSubscriptions:
         """
         if self._link is not None:
             for topic in topics:
-                self._link.write(pack(self._commands.subscribe, topic))
+                commands = self._by_topic[topic].commands or self._commands
+                self._link.write(pack(commands.subscribe, topic))
 
     def _unsubscribe(self, topic: bytes) -> None:
         if self._link is not None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from eventhub.brokers.base import Deliver, OnGap, OnMessage
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage
 from eventhub.brokers.sqlite.channel_list import ChannelsQuery
 from eventhub.brokers.sqlite.database import DatabaseLock, Synchronous, is_damaged
 from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
@@ -100,6 +100,7 @@ class SqliteBroker:
         self._ended = False
         self._deliver: Deliver
         self._gap: OnGap
+        self._born: OnBirth
 
     # Broker
 
@@ -151,8 +152,9 @@ class SqliteBroker:
     async def broadcast(self, message: bytes) -> None:
         return  # there is no other node
 
-    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage) -> None:
-        self._deliver, self._gap = deliver, gap
+    async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
+        self._deliver, self._gap, self._born = deliver, gap, born
+        born(None)
         loop = asyncio.get_running_loop()
         thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer")
         writing = loop.run_in_executor(thread, self._writer.run, loop.call_soon_threadsafe, self)
@@ -174,11 +176,17 @@ class SqliteBroker:
     # The writer's output
 
     def stored(
-        self, publishes: Sequence[StoreEvents], results: Results, announced: Sequence[Event]
+        self,
+        publishes: Sequence[StoreEvents],
+        results: Results,
+        announced: Sequence[Event],
+        born: Sequence[str],
     ) -> None:
         """Announce first: a publisher that also subscribes has the event when its answer comes."""
         for event in announced:
             self._deliver(event)
+        for channel in born:
+            self._born(channel)
         for publish, result in zip(publishes, results, strict=True):
             if not publish.answer.done():
                 publish.answer.set_result(result)
@@ -207,9 +215,10 @@ class SqliteBroker:
         self._opened.set()
 
     def doubted(self, channels: Sequence[str]) -> None:
-        """Report a gap: stored events may not have been announced."""
+        """Report a gap: stored events may not have been announced, nor births."""
         for channel in channels:
             self._gap(channel)
+        self._born(None)
 
     def _release(self, publishes: Sequence[StoreEvents]) -> None:
         self._queued -= sum(publish.size for publish in publishes)

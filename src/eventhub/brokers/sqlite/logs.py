@@ -21,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from eventhub.brokers.base import BIRTH_SECONDS
 from eventhub.brokers.idempotency import KEY_AGE
 from eventhub.brokers.sqlite.database import DatabaseOrigin
 from eventhub.errors import EventHubError
@@ -40,7 +41,17 @@ erase its events.
 class SqliteLog:
     """One channel. It has `number - first + 1` rows. Those up to offset `trimmed` are gone."""
 
-    __slots__ = ("first", "id", "name", "number", "oldest", "retention", "tip", "trimmed")
+    __slots__ = (
+        "first",
+        "id",
+        "name",
+        "noticed",
+        "number",
+        "oldest",
+        "retention",
+        "tip",
+        "trimmed",
+    )
 
     def __init__(self, row: int, name: str, retention: Retention, trimmed: int) -> None:
         self.id, self.name, self.retention = row, name, retention
@@ -48,6 +59,19 @@ class SqliteLog:
         self.number, self.first = 0, 1
         self.oldest = 0
         """The first row's time."""
+        self.noticed = 0
+        """When it stored its newest event since the database was opened; the last birth if it
+        retains nothing.
+        """
+
+    def is_birth(self, now: int) -> bool:
+        """Whether an event that is about to be stored finds none that is retained."""
+        age = self.retention.age if self.retention.events else BIRTH_SECONDS * 1000
+        retained = self.rows > 0 or self.retention.events == 0
+        born = not retained or (age is not None and not 0 <= now - self.noticed <= age)
+        if born or self.retention.events:
+            self.noticed = now
+        return born
 
     @property
     def rows(self) -> int:

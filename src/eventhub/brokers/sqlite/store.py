@@ -120,10 +120,10 @@ class SqliteStore:
         """The end of a channel's log."""
         return self._logs.position(channel)
 
-    def append(self, calls: Sequence[Sequence[NewEvent]]) -> tuple[Results, list[Event]]:
+    def append(self, calls: Sequence[Sequence[NewEvent]]) -> tuple[Results, list[Event], list[str]]:
         """Store the events of several publish calls in one transaction.
 
-        Returns their results and the events to announce.
+        Returns their results, the events to announce, and the channels that are born.
         """
         self._make_room(calls)
         write = WriteTransaction(self._logs, self._clock(), self.subscribed)
@@ -133,7 +133,7 @@ class SqliteStore:
                 self._write(write)
                 self._trim(write, TRIM_ROWS + 2 * len(write.rows))
             write.apply()
-        return results, write.announced
+        return results, write.announced, write.born
 
     def expire(self) -> None:
         """Find the events that are too old; `tidy` deletes them.

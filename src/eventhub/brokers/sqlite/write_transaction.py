@@ -21,6 +21,7 @@ class WriteTransaction:
         self.keys: dict[tuple[str, str], KnownKey] = {}
         self.changed: dict[str, SqliteLog] = {}  # new channels, and those whose `trimmed` changed
         self.announced: list[Event] = []
+        self.born: list[str] = []
         self.next_channel = logs.next_channel
         self._logs = logs
         self._subscribed = subscribed
@@ -87,6 +88,8 @@ class WriteTransaction:
         return log
 
     def _append(self, log: SqliteLog, new: NewEvent) -> Receipt:
+        if log.is_birth(new.time):
+            self.born.append(log.name)
         previous = log.tip
         log.tip = offset = max(previous, self._logs.base) + 1
         attributes = dict(new.attributes) if new.attributes is not None else None

@@ -71,7 +71,11 @@ class WriterOutput(Protocol):
     """The thread's answers. Called on the event loop, in the order of the commits."""
 
     def stored(
-        self, publishes: Sequence[StoreEvents], results: Results, announced: Sequence[Event]
+        self,
+        publishes: Sequence[StoreEvents],
+        results: Results,
+        announced: Sequence[Event],
+        born: Sequence[str],
     ) -> None:
         """The events are on disk. `results` has one list per publish."""
         ...
@@ -93,7 +97,10 @@ class WriterOutput(Protocol):
         ...
 
     def doubted(self, channels: Sequence[str]) -> None:
-        """Events may have been stored without an announcement. From now on all are announced."""
+        """Events may have been stored without an announcement. From now on all are announced.
+
+        So may births.
+        """
         ...
 
 
@@ -208,7 +215,7 @@ class WriterThread:
             self._refuse([publish for publish in publishes if publish not in wanted])
         self._busy_since = time.monotonic()
         try:
-            results, announced = self._store.append([publish.events for publish in wanted])
+            results, announced, born = self._store.append([publish.events for publish in wanted])
         except sqlite3.Error as error:
             self._fail(error)
             self._refuse(wanted)
@@ -219,7 +226,7 @@ class WriterThread:
                 for publish in wanted:
                     self._publish([publish])
         else:
-            self._call(self._output.stored, wanted, results, announced)
+            self._call(self._output.stored, wanted, results, announced, born)
         finally:
             self._busy_since = None
 

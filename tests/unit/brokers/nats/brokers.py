@@ -30,6 +30,7 @@ class Node:
         self.gaps: list[tuple[str, int]] = []
         """Channels, with the number of the connection that told the gap."""
         self.heard: list[bytes] = []
+        self.born: list[str | None] = []
         hosts = ",".join(f"127.0.0.1:{server.port}" for server in servers)
         url = f"nats://{hosts}{options}"
         self.broker = NatsBroker(url, retention, Clock(), timeout=timeout)
@@ -37,7 +38,7 @@ class Node:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[NatsBroker]:
-        run = self.broker.run(self.events.append, self._gap, self.heard.append)
+        run = self.broker.run(self.events.append, self._gap, self.heard.append, self.born.append)
         self.task = asyncio.create_task(run)
         try:
             yield self.broker

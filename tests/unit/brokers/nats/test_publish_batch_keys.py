@@ -39,7 +39,7 @@ async def test_a_key_is_claimed_before_the_event_is_sent_and_completed_after() -
         (receipt,) = (await attempted(session, event(key="k"))).answers()
         assert isinstance(receipt, Receipt)
         order = [subject.split(".")[1] for subject in server.requests if subject[:2] == "p."]
-        assert order == ["key", "log", "key"]
+        assert order == ["key", "births", "log", "key"]
         (message,) = stored(server)
         records = server.jetstream.stream("keys").messages
         _, time, stamp, message_id, position = json.loads(records[-1].data)

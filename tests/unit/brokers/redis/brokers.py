@@ -25,13 +25,16 @@ class Node:
         self.events: list[Event] = []
         self.gaps: list[str] = []
         self.heard: list[bytes] = []
+        self.born: list[str | None] = []
         url = f"{scheme}://{server.address}"
         self.broker = RedisBroker(url, retention, Clock(), prefix="p", timeout=timeout)
         self.task: asyncio.Task[None]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[RedisBroker]:
-        run = self.broker.run(self.events.append, self.gaps.append, self.heard.append)
+        run = self.broker.run(
+            self.events.append, self.gaps.append, self.heard.append, self.born.append
+        )
         self.task = asyncio.create_task(run)
         try:
             yield self.broker

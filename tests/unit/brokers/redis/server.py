@@ -25,6 +25,10 @@ To SUBSCRIBE: no confirmation.
 """
 
 
+BIRTHS = b"p:0:births"
+"""The topic of births."""
+
+
 class Failure(str):
     """As an answer: an error reply."""
 
@@ -60,8 +64,12 @@ class FakeRedis:
         return ServerAddress("127.0.0.1", self.port)
 
     def named(self, name: str) -> list[Command]:
-        """The commands with this name."""
-        return [command for command in self.commands if command[0] == name.encode()]
+        """The commands with this name, without those that subscribe to births."""
+        return [
+            command
+            for command in self.commands
+            if command[0] == name.encode() and command[1:] != [BIRTHS]
+        ]
 
     def publish(self, topic: bytes, data: bytes) -> int:
         """Send to the subscribers of a topic. Returns how many there are."""
@@ -125,7 +133,7 @@ class FakeRedis:
     def _store(self, command: Command) -> object:
         """What publish.lua answers, and announces in one piece."""
         count = int(command[2])
-        topic, events = command[6], command[3 + count + 6 :]
+        topic, births, events = command[6], command[3 + count + 6], command[3 + count + 8 :]
         before = self.tips.get(topic, 0)
         header, bodies = f"e {before} {before + 1}", []
         for i in range(0, len(events), 3):
@@ -134,6 +142,8 @@ class FakeRedis:
             bodies.append(body)
         self.tips[topic] = before + len(bodies)
         self.publish(topic, header.encode() + b"\n" + b"".join(bodies))
+        if not before:
+            self.publish(births, topic.partition(b"{")[2][:-1])
         return [b"e", *range(before + 1, before + 1 + len(bodies))]
 
     def _subscribe(self, connection: Connection, name: str, topics: Command) -> None:

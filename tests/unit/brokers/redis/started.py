@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 
 from eventhub.brokers.redis.codec import PUBSUB, KeyNames
 from eventhub.brokers.redis.shard import Shard
-from eventhub.brokers.redis.subscriptions import ShardSubscription
-from eventhub.brokers.redis.url import Login
+from eventhub.brokers.redis.subscriptions import BIRTHS, ShardSubscription
+from eventhub.brokers.redis.url import Login, ServerAddress
 from tests.harness.eventually import async_eventually
 from tests.unit.brokers.listening import serving
 from tests.unit.brokers.redis.server import FakeRedis
@@ -18,10 +18,19 @@ class Owner:
 
     def __init__(self) -> None:
         self.gaps: list[str] = []
+        self.births: list[tuple[str, ServerAddress]] = []
+        self.unsure = 0
+        """How often births may have been missed."""
         self.changes = self.doubts = 0
 
+    def born(self, channel: str, hearer: ServerAddress) -> None:
+        self.births.append((channel, hearer))
+
     def may_have_missed(self, channel: str) -> None:
-        self.gaps.append(channel)
+        if channel == BIRTHS:
+            self.unsure += 1
+        else:
+            self.gaps.append(channel)
 
     def connection_changed(self) -> None:
         self.changes += 1

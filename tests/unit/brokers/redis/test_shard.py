@@ -8,7 +8,7 @@ from eventhub.brokers.redis.codec import SCRIPTS
 from tests.harness.eventually import async_eventually
 from tests.harness.loop import in_loop
 from tests.unit.brokers.listening import serving
-from tests.unit.brokers.redis.server import SILENCE, FakeRedis
+from tests.unit.brokers.redis.server import BIRTHS, SILENCE, FakeRedis
 from tests.unit.brokers.redis.started import running, working
 
 pytestmark = pytest.mark.usefixtures("without_pauses")
@@ -106,3 +106,18 @@ async def test_a_subscription_that_the_server_did_not_take_is_requested_again() 
         del started.server.answers["SUBSCRIBE"]
         async with asyncio.timeout(60):
             await subscription.established.wait()
+
+
+@in_loop
+async def test_each_connection_hears_of_births_and_tells_that_some_may_have_been_missed() -> None:
+    async with working() as started:
+        await async_eventually("the confirmation", lambda: started.owner.unsure == 1)
+        started.server.publish(BIRTHS, b"log.new")
+        await async_eventually(
+            "the birth", lambda: started.owner.births == [("log.new", started.server.address)]
+        )
+        started.server.cut(listening=True)
+        await async_eventually("another confirmation", lambda: started.owner.unsure == 2)
+        started.server.publish(BIRTHS, b"log.other")
+        await async_eventually("a birth", lambda: started.owner.births[1:])
+        assert started.owner.gaps == []

@@ -18,6 +18,9 @@ HALF = SLOTS // 2
 class Owner:
     """Takes what shards tell."""
 
+    def born(self, channel: str, hearer: ServerAddress) -> None:
+        raise AssertionError(channel)
+
     def may_have_missed(self, channel: str) -> None:
         raise AssertionError(channel)
 

@@ -7,6 +7,7 @@ from eventhub.brokers.redis.codec import PUBSUB, SHARDED_PUBSUB, PubSub
 from eventhub.brokers.redis.link import RedisLink, pack
 from eventhub.brokers.redis.probe import AnnouncementProbe
 from eventhub.brokers.redis.subscriptions import ShardSubscription, ShardSubscriptions
+from eventhub.brokers.redis.url import ServerAddress
 from tests.harness.loop import in_loop
 from tests.harness.transport import RecordedTransport
 
@@ -17,6 +18,9 @@ class Owner:
     def __init__(self) -> None:
         self.gaps: list[str] = []
         self.doubts = 0
+
+    def born(self, channel: str, hearer: ServerAddress) -> None:
+        raise AssertionError(channel)
 
     def may_have_missed(self, channel: str) -> None:
         self.gaps.append(channel)

@@ -9,12 +9,16 @@ from eventhub.brokers.redis.codec import (
 from eventhub.brokers.redis.link import RedisLink
 from eventhub.brokers.redis.probe import AnnouncementProbe
 from eventhub.brokers.redis.subscriptions import ShardSubscription, ShardSubscriptions
+from eventhub.brokers.redis.url import ServerAddress
 from tests.harness.transport import RecordedTransport
 from tests.unit.brokers.redis.links import on_a_link
 
 
 class Owner:
     """Nothing here moves."""
+
+    def born(self, channel: str, hearer: ServerAddress) -> None:
+        raise AssertionError(channel)
 
     def may_have_missed(self, channel: str) -> None:
         raise AssertionError(channel)

@@ -32,6 +32,7 @@ class Node:
         self.gaps: list[str] = []
         self.moving = threading.Event()
         self.moving.set()
+        self.born: list[str | None] = []
         self.entered = threading.Event()
         self.groups: list[int] = []
         self.failure: Exception | None = None
@@ -54,7 +55,9 @@ class Node:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
         task = asyncio.create_task(
-            self.broker.run(self.delivered.append, self.gaps.append, lambda message: None)
+            self.broker.run(
+                self.delivered.append, self.gaps.append, lambda message: None, self.born.append
+            )
         )
         try:
             yield task
@@ -107,7 +110,9 @@ def found_by_another(path: Path, events: int) -> list[bytes]:
 
     async def main() -> list[bytes]:
         task = asyncio.create_task(
-            other.run(lambda event: None, lambda channel: None, lambda message: None)
+            other.run(
+                lambda event: None, lambda channel: None, lambda message: None, lambda channel: None
+            )
         )
         piece = await other.history("a", Earliest(), 10)
         task.cancel()

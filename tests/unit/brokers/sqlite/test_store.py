@@ -63,7 +63,7 @@ class Files:
             )
             for _ in range(count)
         ]
-        (results,), _ = self.store.append([events])
+        (results,), *_ = self.store.append([events])
         return list(results)
 
     def positions(self, count: int = 1, channel: str = "a") -> list[Position]:
@@ -333,7 +333,7 @@ def test_reading_costs_a_page_and_not_what_is_kept(
                 NewEvent("a", b"1", times + number, None)
                 for number in range(part * count // 10, (part + 1) * count // 10)
             ]
-            (results,), _ = files.store.append([events])
+            (results,), *_ = files.store.append([events])
             positions += [result.position for result in results if isinstance(result, Receipt)]
         files.now = times + count
         costs = {}

@@ -1,6 +1,8 @@
 """brokers/sqlite/write_transaction.py: what a transaction will change, without a database."""
 
+from eventhub.brokers.base import BIRTH_SECONDS
 from eventhub.brokers.idempotency import KEY_AGE
+from eventhub.brokers.sqlite.logs import SqliteLogs
 from eventhub.brokers.sqlite.write_transaction import WriteTransaction
 from eventhub.errors import IdempotencyConflict, TooManyChannels
 from eventhub.events.event import Receipt
@@ -49,3 +51,30 @@ def test_without_retention_nothing_is_stored_and_the_end_moves_on() -> None:
     write = WriteTransaction(known, NOW, {"a"})
     write.publish([new(), new()])
     assert (write.rows, write.changed["a"].trimmed, len(write.announced)) == ([], 2, 2)
+
+
+def born(known: SqliteLogs, *times: int) -> list[int]:
+    """At which of these times an event in one channel is a birth."""
+    found = []
+    for time in times:
+        write = WriteTransaction(known, time, ())
+        write.publish([new(time=time)])
+        write.apply()
+        found += [time] * len(write.born)
+    return found
+
+
+def test_a_channel_is_born_when_no_event_of_it_is_retained() -> None:
+    assert born(logs(), NOW, NOW + 1, NOW + 10**9) == [NOW]
+    assert born(logs(age=1000), NOW, NOW + 1000, NOW + 2001) == [NOW, NOW + 2001]
+    assert born(logs(events=1, age=1000), NOW, NOW + 1000, NOW + 2001) == [NOW, NOW + 2001]
+
+
+def test_a_channel_without_history_is_born_again_after_a_pause() -> None:
+    pause = BIRTH_SECONDS * 1000
+    times = [NOW, NOW + 1, NOW + pause, NOW + pause + 1, NOW + pause + 2]
+    assert born(logs(events=0), *times) == [NOW, NOW + pause + 1]
+
+
+def test_when_the_clock_was_set_back_a_channel_is_born_again() -> None:
+    assert born(logs(age=1000), NOW, NOW - 1) == [NOW, NOW - 1]

@@ -68,13 +68,13 @@ class Store:
     def times(self, step: str) -> list[float]:
         return [moment for moment, each in self.steps if each == step]
 
-    def append(self, groups: Sequence[Sequence[NewEvent]]) -> tuple[Any, list[Event]]:
+    def append(self, groups: Sequence[Sequence[NewEvent]]) -> tuple[Any, list[Event], list[str]]:
         texts = [event.data for events in groups for event in events]
         if b"bad" in texts:
             raise ZeroDivisionError
         self._does("append")
         self.appended.append(texts)
-        return [[text] for text in texts], []
+        return [[text] for text in texts], [], []
 
     def open(self) -> None:
         self._does("open")
@@ -121,7 +121,9 @@ class Written:
 
     # The writer's output
 
-    def stored(self, publishes: Sequence[StoreEvents], results: Any, announced: Any) -> None:
+    def stored(
+        self, publishes: Sequence[StoreEvents], results: Any, announced: Any, born: Any
+    ) -> None:
         self.told.append(("stored", *(texts(each) for each in publishes)))
 
     def refused(self, publishes: Sequence[StoreEvents], error: Exception) -> None:
