@@ -16,6 +16,7 @@ UNITS = {
     "KiB": 1024,
     "MiB": 1024**2,
     "ms": 0.001,
+    "millisecond": 0.001,
     "second": 1,
     "seconds": 1,
     "minutes": 60,
@@ -148,6 +149,10 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
     },
     "memory and SQLite: idempotency keys": {
         "ten minutes": ("brokers.idempotency:KEY_AGE", MILLISECONDS),
+    },
+    "events that wait to share": {
+        "one millisecond": ("hub.join_wait:MOST_SECONDS",),
+        "16": ("hub.fanout_schedule:ENOUGH_EVENTS",),
     },
     "SQLite: publishes that wait": {"64 MiB": ("brokers.sqlite.broker:QUEUE_BYTES",)},
     "SQLite: one transaction": {"4 MiB": ("brokers.sqlite.writer:GROUP_BYTES",)},

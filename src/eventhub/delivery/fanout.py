@@ -122,6 +122,11 @@ class Fanout:
         return bool(self._pending or self._queue)
 
     @property
+    def pending(self) -> int:
+        """Events that will be joined into the next write."""
+        return len(self._pending)
+
+    @property
     def has_room(self) -> bool:
         """Whether another event may be pushed. `advance` makes room."""
         return self._pending_bytes + self._queued_bytes <= QUEUED_BYTES

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from eventhub.delivery.feed import Feed
 from eventhub.events.event import Event
+from eventhub.hub.join_wait import JoinWait
 
 TICK_WRITES = 1000
 """Writes in one turn of the loop: about three milliseconds. The rest follows in the next turn,
@@ -19,6 +20,8 @@ SLICE_WRITES = 250
 
 SMALL_AUDIENCE = 100
 """Up to this many readers, a second tick would cost more than the writes that it may save."""
+ENOUGH_EVENTS = 16
+"""So many events do not wait for more: each write is cheap for an event then."""
 
 
 class FanoutSchedule:
@@ -42,6 +45,8 @@ class FanoutSchedule:
         self._failed = failed
         self._dirty: OrderedDict[Feed, float] = OrderedDict()  # and since when
         self._scheduled = False
+        self._join_wait = JoinWait()
+        self._began = 0.0  # the flush that is under way
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -51,16 +56,33 @@ class FanoutSchedule:
     def add(self, feed: Feed) -> None:
         """Write soon, so that events that arrive together are written together.
 
-        A large audience is written to in two ticks, which joins more events.
+        A large audience is written to in two ticks, which joins more events, and a little later if
+        publishers are as fast as the fan-out (`JoinWait`).
         """
-        self._dirty.setdefault(feed, self._clock())
+        now = self._clock()
+        self._dirty.setdefault(feed, now)
         if self._scheduled:
             return
         self._scheduled = True
-        if len(feed.live) > SMALL_AUDIENCE:
-            self._loop.call_soon(self._loop.call_soon, self._flush)
+        if len(feed.live) <= SMALL_AUDIENCE:
+            self._loop.call_soon(self._begin)
+        elif (until := self._join_wait.begin(now)) > now:
+            self._loop.call_soon(self._loop.call_soon, self._wait, feed, until)
         else:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._loop.call_soon, self._begin)
+
+    def _wait(self, feed: Feed, until: float) -> None:
+        """Give the loop turns, in which it reads more events."""
+        pending = feed.live.pending
+        if pending < ENOUGH_EVENTS and self._clock() < until:
+            self._loop.call_soon(self._wait, feed, until)
+        else:
+            self._join_wait.waited(joined=pending > 1)
+            self._begin()
+
+    def _begin(self) -> None:
+        self._began = self._clock()
+        self._flush()
 
     def _flush(self) -> None:
         room = TICK_WRITES
@@ -77,6 +99,8 @@ class FanoutSchedule:
                 self._progressed(feed)
             except Exception as error:
                 self._failed(feed.channel, error)
-        self._scheduled = bool(self._dirty)
-        if self._scheduled:
+        if self._dirty:
             self._loop.call_soon(self._flush)
+        else:
+            self._scheduled = False
+            self._join_wait.flushed(self._began, self._clock())

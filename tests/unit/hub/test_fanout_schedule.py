@@ -8,8 +8,8 @@ import pytest
 from eventhub.delivery import fanout as fanout_module
 from eventhub.delivery.feed import Feed
 from eventhub.events.event import Event
-from eventhub.hub import fanout_schedule
-from eventhub.hub.fanout_schedule import SMALL_AUDIENCE, FanoutSchedule
+from eventhub.hub import fanout_schedule, join_wait
+from eventhub.hub.fanout_schedule import ENOUGH_EVENTS, SMALL_AUDIENCE, FanoutSchedule
 from tests.harness.eventually import turns_until
 from tests.harness.virtual_time import in_virtual_time, turns
 from tests.harness.wire import Wire
@@ -87,6 +87,89 @@ async def test_events_for_a_large_audience_are_one_write_two_ticks_later(
     await asyncio.sleep(0)
     assert writes == [1]
     assert scheduled.written == [(node.feed, [1, 2, 3], 0.0)]
+
+
+class Busy(Scheduled):
+    """A schedule whose flushes take eight seconds of its clock, and a node that is published to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        monkeypatch.setattr(fanout_schedule, "SMALL_AUDIENCE", 0)
+        monkeypatch.setattr(join_wait, "MOST_SECONDS", 2.0)
+        self.node = audience(1, self._passes)
+
+    def publish(self, count: int = 1) -> None:
+        self.node.publish(count)
+        self.add(self.node)
+
+    @property
+    def writes(self) -> list[list[int]]:
+        return [offsets for _, offsets, _ in self.written]
+
+    async def flush(self) -> None:
+        """Write an event. Publishers are ready with the next one when that is done."""
+        self.publish()
+        await turns()
+
+    def _passes(self) -> None:
+        self.now += 8.0
+
+
+@in_virtual_time
+async def test_while_publishers_are_as_fast_as_the_fan_out_events_share_a_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    busy = Busy(monkeypatch)
+    await busy.flush()
+    for _ in range(4):
+        busy.publish()
+        await turns()
+        busy.now += 0.5
+    assert busy.writes == [[1]]
+    await turns()
+    assert busy.writes == [[1], [2, 3, 4, 5]]
+    await busy.flush()
+    assert len(busy.writes) == 2, "the next one waits, too"
+
+
+@in_virtual_time
+async def test_an_event_that_comes_later_is_written_without_a_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    busy = Busy(monkeypatch)
+    await busy.flush()
+    busy.now += 2.5
+    busy.publish()
+    await turns()
+    assert busy.writes == [[1], [2]]
+
+
+@in_virtual_time
+async def test_many_events_that_came_during_a_flush_do_not_wait_for_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    busy = Busy(monkeypatch)
+    await busy.flush()
+    busy.publish(ENOUGH_EVENTS)
+    await turns()
+    assert busy.writes == [[1], [*range(2, 2 + ENOUGH_EVENTS)]]
+
+
+@in_virtual_time
+async def test_a_publisher_that_waits_for_its_subscribers_is_soon_served_without_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    busy = Busy(monkeypatch)
+    await busy.flush()
+    busy.publish()
+    await turns()
+    assert busy.writes == [[1]]
+    busy.now += 2.0
+    await turns()
+    assert busy.writes == [[1], [2]]
+    for number in (3, 4):
+        await busy.flush()
+        assert busy.writes[-1] == [number]
 
 
 @in_virtual_time
