@@ -36,6 +36,8 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "64": ("server.connections.rejected_connection:LINGERING",),
         "one second": ("server.connections.rejected_connection:LINGER_SECONDS",),
     },
+    "channels of a pattern in which one slow": {"1,000": ("delivery.apart:LAGGING_CHANNELS",)},
+    "channels of a pattern in which one subscriber": {"16": ("delivery.apart:CHANNELS_AT_ONCE",)},
     "channels of one SSE": {"32": ("server.api.subscribe_routes:STREAM_CHANNELS",)},
     "deadlines": {"four timers": ("server.connections.deadlines:TICKS",)},
     "heartbeats": {"500": ("server.connections.manager:BEATS",)},

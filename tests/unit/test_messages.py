@@ -57,7 +57,7 @@ def test_a_claim_of_another_kind_is_told_by_name_and_kind(
 
 @pytest.mark.parametrize("pattern", ["iot.>", "chat.*", ">", "*"])
 def test_a_pattern_where_a_channel_is_meant_is_told_what_patterns_are_for(pattern: str) -> None:
-    with pytest.raises(InvalidChannel, match="patterns are for the grants of tokens and API keys"):
+    with pytest.raises(InvalidChannel, match="patterns are for subscriptions and for grants"):
         check_name(pattern)
 
 

@@ -33,6 +33,12 @@ class LimitSettings(Section):
     depth: int = Field(default=32, ge=1, le=200, description="Levels of nested JSON")
     page: int = Field(default=1000, ge=1, le=10_000, description="Events on a history page")
     subscriptions: int = Field(default=128, ge=1, description="Subscriptions per connection")
+    patterns: int = Field(
+        default=16, ge=1, description="Subscriptions per connection that are patterns"
+    )
+    pattern_channels: int = Field(
+        default=10_000, ge=1, description="Channels with events that one pattern may cover"
+    )
     buffer_bytes: int = Field(
         default=1024 * 1024, ge=4096, description="Outgoing buffer per connection"
     )

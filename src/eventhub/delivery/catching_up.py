@@ -48,6 +48,16 @@ class CatchingUpSubscribers:
         self._owner = owner
         self.subscribers: dict[Subscriber, None] = {}
 
+    def add_again(self, subscriber: Subscriber) -> None:
+        """Its log was reset while it lagged. Once its writer has room, history tells what is left.
+
+        Its position may be of a part that is not lost.
+        """
+        assert subscriber.position is not None  # it was live
+        subscriber.state = SubscriberState.CATCHING_UP
+        subscriber.since = subscriber.position
+        self.subscribers[subscriber] = None
+
     def discard(self, subscriber: Subscriber) -> None:
         """It has turned live or left. After the last one, recent events are not needed."""
         self.subscribers.pop(subscriber, None)

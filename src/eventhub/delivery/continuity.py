@@ -49,9 +49,9 @@ class Continuity:
         known = self.head or self.delivered
         return known is not None and event.epoch == known.epoch and event.offset <= known.offset
 
-    def open(self, position: Position) -> None:
-        """The broker announces every event after `position`."""
-        self.delivered = position
+    def open(self, position: Position, begin: Position | None = None) -> None:
+        """The broker announces every event after `position`. Delivery starts there, or earlier."""
+        self.delivered = begin or position
         if self.generation == 0:  # neither an announcement nor a gap came in the meantime
             self.head = position
 

@@ -36,13 +36,15 @@ The rules:
 5. Subscribers that need events which history no longer has get a gap, with both ends.
 6. `subscribed` comes before the first event of a subscription.
 7. If a full subscriber has queued events, they are written to it first. Then it lags.
-8. An error while one subscriber is served closes that connection only (`_serve`,
+8. An audience (pattern_audience.py) stands at `delivered`: it is told before `delivered` moves.
+9. An error while one subscriber is served closes that connection only (`_serve`,
    `serving_failed`). An event that cannot be encoded is sent as a gap.
 """
 
 from collections.abc import Callable, Iterable
 from functools import partial
 
+from eventhub.delivery.audience import Audience, Audiences, JointRoom
 from eventhub.delivery.catching_up import CatchingUpSubscribers
 from eventhub.delivery.continuity import Continuity
 from eventhub.delivery.encoding import Encoding
@@ -59,17 +61,9 @@ class Feed:
     """A channel with subscribers on this node."""
 
     __slots__ = (
-        "_catching_up",
-        "_lagging",
-        "_owner",
-        "_reading",
-        "_unicast",
-        "behind",
-        "channel",
-        "channel_type",
-        "continuity",
-        "live",
-    )
+        "_catching_up", "_lagging", "_owner", "_reading", "_room", "_unicast", "audiences",
+        "behind", "channel", "channel_type", "continuity", "live",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -82,6 +76,8 @@ class Feed:
         self.channel_type = channel_type
         self.continuity = Continuity()
         self.live = Fanout(counters, self)
+        self.audiences = Audiences[Feed]()
+        self._room: Fanout | JointRoom = self.live
         self.behind = False
         """Events wait until the queue of the live subscribers has room."""
         self._owner = owner
@@ -96,14 +92,14 @@ class Feed:
     @property
     def subscribers(self) -> list[Subscriber]:
         """All subscribers, in any state."""
-        waiting = self._catching_up.subscribers, self._lagging.subscribers
-        return [*waiting[0], *waiting[1], *self.live.keys()]
+        return [*self._catching_up.subscribers, *self._lagging.subscribers, *self.live.keys()]
 
     # Input: the broker and history
 
-    def opened(self, position: Position) -> None:
-        """From now on the broker announces every event after `position`."""
-        self.continuity.open(position)
+    def opened(self, position: Position, begin: Position | None = None) -> None:
+        """The broker announces every event after `position`. Delivery starts there, or earlier."""
+        self.continuity.open(position, begin)
+        self.audiences.opened(self)
         self._resume()
 
     def deliver(self, event: Event) -> None:
@@ -111,7 +107,7 @@ class Feed:
         continuity = self.continuity
         if continuity.follows(event):
             ready = continuity.delivered == continuity.head and (
-                self.live.has_room or self._has_room()
+                self._room.has_room or self._has_room()
             )
             continuity.head = event.position
             if not ready or self._catching_up.subscribers:
@@ -149,8 +145,8 @@ class Feed:
         self._resume()
 
     def flushed(self) -> None:
-        """Some of the queue of the live subscribers has been written."""
-        if self.behind and self.live.has_room:
+        """Some of the queue of the live subscribers, or of an audience, has been written."""
+        if self.behind and self._has_room():
             self.behind = False
             self._resume()
 
@@ -160,6 +156,10 @@ class Feed:
         """Serve a new subscriber."""
         self._catching_up.subscribers[subscriber] = None
         self._serve(self._catching_up.advance, subscriber)
+
+    def join_at_delivered(self, subscriber: Subscriber) -> None:
+        """Serve a new subscriber that an audience has given everything up to `delivered`."""
+        (self._lagging.add if subscriber.writer.full else self._go_live)(subscriber)
 
     def leave(self, subscriber: Subscriber) -> None:
         """Write nothing more to a subscriber. It may have left already."""
@@ -180,10 +180,16 @@ class Feed:
     def turn_live(self, subscriber: Subscriber) -> None:
         """A subscriber stands at `delivered`: it gets every event from now on."""
         self._remove(subscriber)
-        subscriber.state = SubscriberState.LIVE
-        self.live.add(subscriber, subscriber.writer.encoding, subscriber.writer.write)
-        if subscriber.writer.full:
+        self._go_live(subscriber)
+        if not subscriber.stays():
+            self.leave(subscriber)
+        elif subscriber.writer.full:
             self.congested(subscriber)
+
+    def attach(self, audiences: Iterable[Audience["Feed"]]) -> None:
+        """Deliver to these audiences from now on, and to no other ones."""
+        self.audiences = Audiences(audiences)
+        self._room = JointRoom(self.live, self.audiences) if self.audiences else self.live
 
     def read(self, subscriber: Subscriber, since: Position | Earliest | Last | Age) -> None:
         """Read a page of history for a subscriber that is catching up."""
@@ -226,6 +232,8 @@ class Feed:
 
     def _deliver_live(self, event: Event) -> None:
         continuity = self.continuity
+        if self.audiences:
+            self.audiences.deliver(self, event)
         continuity.delivered = event.position
         continuity.delivered_count += 1
         if self._lagging.subscribers:
@@ -248,21 +256,23 @@ class Feed:
         self._deliver_while_room(page.events)
 
     def _deliver_gap(self, gap: Gap) -> None:
+        readers = self.audiences.deliver_gap(self, gap)
         self.continuity.delivered = gap.position
         self._lagging.skip(None)
         if gap.reason == "reset":
             for subscriber in self._lagging.leave_all():
-                self._catch_up_again(subscriber)
+                self._catching_up.add_again(subscriber)
         idle = not self.live.due
-        readers = self.live.broadcast(partial(self._unicast.gap_message, gap=gap))
-        if readers and idle:
+        if (own := self.live.broadcast(partial(self._unicast.gap_message, gap=gap))) and idle:
             self._owner.has_writes(self)
+        readers += own
         self._unicast.counters.gaps[gap.reason] += readers
         self._owner.missed(self.channel, gap, None, readers)
 
     def _has_room(self) -> bool:
-        if self.live.has_room:
+        if self._room.has_room:
             return True
+        self.audiences.fell_behind(self)
         if not self.behind:
             self.behind = True
             self._owner.fell_behind(self)
@@ -270,22 +280,16 @@ class Feed:
 
     # A subscriber's state
 
+    def _go_live(self, subscriber: Subscriber) -> None:
+        subscriber.state = SubscriberState.LIVE
+        self.live.add(subscriber, subscriber.writer.encoding, subscriber.writer.write)
+
     def _lag(self, subscriber: Subscriber) -> None:
         if subscriber.state is SubscriberState.LIVE:
             self.live.settle(subscriber, subscriber.writer.encoding)
         if subscriber.state is SubscriberState.LIVE:  # the writes of `settle` did not fail
             self._remove(subscriber)
             self._lagging.add(subscriber)
-
-    def _catch_up_again(self, subscriber: Subscriber) -> None:
-        """History tells it what is left of the log that it was reading, once its writer has room.
-
-        Its position may be of a part that is not lost.
-        """
-        assert subscriber.position is not None  # it was live
-        subscriber.state = SubscriberState.CATCHING_UP
-        subscriber.since = subscriber.position
-        self._catching_up.subscribers[subscriber] = None
 
     def _remove(self, subscriber: Subscriber) -> None:
         self.live.remove(subscriber, subscriber.writer.encoding)

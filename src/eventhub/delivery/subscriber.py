@@ -111,3 +111,12 @@ class Subscriber:
         """A page of history is being read for it."""
         self.mark = 0
         """The feed's `delivered_count` when it began to lag, or at the last event it got since."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client has been told so."""
+        return self.started is None
+
+    def stays(self) -> bool:
+        """Whether it wants the feed's events now that it has turned live."""
+        return True

@@ -9,6 +9,7 @@ from enum import StrEnum
 import orjson
 
 from eventhub.auth.grants import Action
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import Forbidden, InvalidChannel, InvalidEvent, UnknownChannel
 from eventhub.events.event import Event
 from eventhub.events.schema import Schema
@@ -157,6 +158,11 @@ class ChannelTypes:
             f"channel {channel!r} is of type {name!r}, which is not declared{self._hint(name)}"
         )
 
+    def covered_by(self, pattern: str) -> list[ChannelType]:
+        """The types whose channels may fit. Raises InvalidChannel or UnknownChannel."""
+        token = parse_pattern(pattern).text.partition(".")[0]
+        return list(self) if token in ("*", ">") else [self.named(token)]
+
     def _hint(self, name: str) -> str:
         near = difflib.get_close_matches(name, self._types, n=1)
         return (
@@ -172,7 +178,7 @@ def check_name(channel: str) -> None:
         )
     if not _NAME.fullmatch(channel):
         hint = (
-            "; patterns are for the grants of tokens and API keys"
+            "; patterns are for subscriptions and for grants"
             if "*" in channel or ">" in channel
             else ""
         )
@@ -181,3 +187,11 @@ def check_name(channel: str) -> None:
             f"channel is {channel!r}; expected tokens of A-Z a-z 0-9 _ - joined by dots, "
             f"such as 'chat.lobby'{hint}"
         )
+
+
+def parse_pattern(text: str) -> ChannelPattern:
+    """The pattern that a `channel` is. Raises InvalidChannel."""
+    try:
+        return ChannelPattern(text)
+    except ValueError as error:
+        raise InvalidChannel(f"channel: {error}") from None

@@ -15,6 +15,7 @@ import structlog
 from eventhub.brokers.base import Broker
 from eventhub.delivery.feed import Feed
 from eventhub.errors import BrokerUnavailable
+from eventhub.events.event import Earliest
 from eventhub.hub.tasks import Tasks
 
 RETRY_SECONDS = 0.5
@@ -42,14 +43,20 @@ class Announcements:
         self._failed = failed
         self.channels: set[str] = set()
         self._changing: set[str] = set()
+        self._born: set[str] = set()  # their feeds begin before the first event
 
     @property
     def settled(self) -> bool:
         """Whether the broker's subscriptions are those of the feeds."""
         return not self._changing
 
-    def update(self, channel: str) -> None:
-        """The channel's feed has changed. At most one task runs for a channel."""
+    def update(self, channel: str, *, born: bool = False) -> None:
+        """The channel's feed has changed. At most one task runs for a channel.
+
+        `born`: the feed begins before the first event that the channel has.
+        """
+        if born:
+            self._born.add(channel)
         if channel not in self._changing:
             self._changing.add(channel)
             self._tasks.spawn(
@@ -77,5 +84,9 @@ class Announcements:
             return None
         position = await self._broker.subscribe(channel)
         self.channels.add(channel)
-        feed.opened(position)  # without subscribers by now, perhaps: then nobody is told of it
+        begin = None
+        if channel in self._born:
+            begin = (await self._broker.history(channel, Earliest(), 1)).start
+            self._born.discard(channel)
+        feed.opened(position, begin)  # perhaps without subscribers by now: then it tells nobody
         return feed

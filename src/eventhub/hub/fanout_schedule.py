@@ -5,8 +5,9 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
+from typing import Generic, Protocol, TypeVar
 
-from eventhub.delivery.feed import Feed
+from eventhub.delivery.fanout import Fanout
 from eventhub.events.event import Event
 from eventhub.hub.join_wait import JoinWait
 
@@ -24,7 +25,28 @@ ENOUGH_EVENTS = 16
 """So many events do not wait for more: each write is cheap for an event then."""
 
 
-class FanoutSchedule:
+class Source(Protocol):
+    """A feed, or the audience of a pattern."""
+
+    @property
+    def channel(self) -> str:
+        """Its name in logs."""
+        ...
+
+    @property
+    def live(self) -> Fanout:
+        """What writes to its live subscribers."""
+        ...
+
+    def flushed(self) -> None:
+        """Called after each part."""
+        ...
+
+
+S = TypeVar("S", bound=Source)
+
+
+class FanoutSchedule(Generic[S]):
     """The feeds with something to write, in the order in which they are served.
 
     `wrote` gets the events that have reached everybody, and the seconds that took. `progressed` is
@@ -33,8 +55,8 @@ class FanoutSchedule:
 
     def __init__(
         self,
-        wrote: Callable[[Feed, list[Event], float], None],
-        progressed: Callable[[Feed], None],
+        wrote: Callable[[S, list[Event], float], None],
+        progressed: Callable[[S], None],
         failed: Callable[[str, Exception], None],
         *,
         clock: Callable[[], float] = time.perf_counter,
@@ -43,7 +65,7 @@ class FanoutSchedule:
         self._wrote = wrote
         self._progressed = progressed
         self._failed = failed
-        self._dirty: OrderedDict[Feed, float] = OrderedDict()  # and since when
+        self._dirty: OrderedDict[S, float] = OrderedDict()  # and since when
         self._scheduled = False
         self._join_wait = JoinWait()
         self._began = 0.0  # the flush that is under way
@@ -53,7 +75,7 @@ class FanoutSchedule:
         """Kept: on Python 3.11 each look for the running loop is a system call."""
         return asyncio.get_running_loop()
 
-    def add(self, feed: Feed) -> None:
+    def add(self, feed: S) -> None:
         """Write soon, so that events that arrive together are written together.
 
         A large audience is written to in two ticks, which joins more events, and a little later if
@@ -71,7 +93,7 @@ class FanoutSchedule:
         else:
             self._loop.call_soon(self._loop.call_soon, self._begin)
 
-    def _wait(self, feed: Feed, until: float) -> None:
+    def _wait(self, feed: S, until: float) -> None:
         """Give the loop turns, in which it reads more events."""
         pending = feed.live.pending
         if pending < ENOUGH_EVENTS and self._clock() < until:

@@ -9,6 +9,7 @@ from eventhub.common.faults import internal
 from eventhub.common.machine import Machine
 from eventhub.common.sorted_names import SortedNames
 from eventhub.delivery.feed import Feed
+from eventhub.delivery.pattern_audience import PatternAudience
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError
 from eventhub.events.channel_types import ChannelType
@@ -44,12 +45,19 @@ class FeedRegistry:
         self._feeds: dict[str, Feed] = {}
         self.names = SortedNames(self._feeds)
         self._history = HistoryReader(broker, tasks.spawn, self._give, self._serves, self._lose)
-        self._schedule = FanoutSchedule(self._wrote, self._progressed, self._repair)
+        self._schedule = FanoutSchedule[Feed | PatternAudience](
+            self._wrote, self._progressed, self._flush_failed
+        )
         self._evictions = EvictionQueue(_soon, self._faults.note)
         self.repairs = Repairs(
             self._feeds.__contains__, self._resume, self.give_up, machine.monotonic
         )
         self.announcements = Announcements(broker, tasks, self._feeds.get, self.give_up)
+
+        self.on_open: Callable[[Feed], bool] = lambda _: False
+        """Called with each new feed. Returns whether it begins before its channel's first event."""
+        self.audience_failed: Callable[[str], None] = lambda _: None
+        """Called with a pattern whose audience cannot be written to."""
 
     def __iter__(self) -> Iterator[Feed]:
         return iter(list(self._feeds.values()))
@@ -66,7 +74,7 @@ class FeedRegistry:
             feed = Feed(channel, channel_type, self._metrics.counters[channel_type.name], self)
             self._feeds[channel] = feed
             self.names.add(channel)
-            self.announcements.update(channel)
+            self.announcements.update(channel, born=self.on_open(feed))
         return feed
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -74,9 +82,13 @@ class FeedRegistry:
         channel = subscriber.channel
         if (feed := self._feeds.get(channel)) is not None:  # None when the feed was given up
             feed.leave(subscriber)
-            if not feed:
-                del self._feeds[channel]
-                self._closed(channel)
+            self.close_if_unused(feed)
+
+    def close_if_unused(self, feed: Feed) -> None:
+        """Close a feed that has neither subscribers nor audiences."""
+        if not feed and not feed.audiences and self._serves(feed):
+            del self._feeds[feed.channel]
+            self._closed(feed.channel)
 
     def stop_eviction(self, subscriber: Subscriber) -> None:
         """The subscriber has left: its connection need not be closed any more."""
@@ -89,6 +101,8 @@ class FeedRegistry:
         """
         if (feed := self._feeds.pop(channel, None)) is not None:
             self._closed(channel)
+            for audience in feed.audiences:
+                audience.give_up(feed, internal())
             for subscriber in feed.subscribers:
                 feed.leave(subscriber)
                 self._evictions.add(subscriber, internal())
@@ -114,9 +128,6 @@ class FeedRegistry:
                 feed.gap()
             except Exception as error:
                 self._repair(channel, error)
-
-    def born(self, channel: str | None) -> None:
-        """A channel may have its first event; None: some channel may. No feed is for others yet."""
 
     def _give(self, asked: Asked, subscriber: Subscriber | None, page: HistoryPage) -> None:
         feed, since, generation = asked
@@ -149,6 +160,13 @@ class FeedRegistry:
         if feed is not None and (feed.live.due or feed.behind):
             self.has_writes(feed)  # the flush that failed had already removed it from the queue
 
+    def _flush_failed(self, channel: str, error: Exception) -> None:
+        if channel in self._feeds:
+            self._repair(channel, error)
+        else:
+            self._faults.note("pattern", error, pattern=channel)
+            self.audience_failed(channel)
+
     def _serves(self, feed: Feed) -> bool:
         return self._feeds.get(feed.channel) is feed
 
@@ -164,8 +182,8 @@ class FeedRegistry:
         """FeedOwner: read a page of history."""
         self._history.ask((feed, since, generation), subscriber)
 
-    def has_writes(self, feed: Feed) -> None:
-        """FeedOwner: write soon."""
+    def has_writes(self, feed: Feed | PatternAudience) -> None:
+        """FeedOwner, AudienceOwner: write soon."""
         self._schedule.add(feed)
 
     def fell_behind(self, feed: Feed) -> None:
@@ -198,7 +216,14 @@ class FeedRegistry:
 
     # Output: what has been written
 
-    def _wrote(self, feed: Feed, events: list[Event], seconds: float) -> None:
+    def _wrote(self, source: Feed | PatternAudience, events: list[Event], seconds: float) -> None:
+        if isinstance(source, PatternAudience):
+            for feed, own in source.by_feed(events):
+                self._observe(feed, own, seconds, len(source.live))
+        else:
+            self._observe(source, events, seconds, len(source.live))
+
+    def _observe(self, feed: Feed, events: list[Event], seconds: float, readers: int) -> None:
         now = unix_milliseconds()
         try:
             self._metrics.flushed(
@@ -209,9 +234,14 @@ class FeedRegistry:
         except Exception as error:
             self._faults.note("metrics", error)
         if self._tracing is not None:
-            self._tracing.fanned_out(feed.channel, events, seconds, len(feed.live))
+            self._tracing.fanned_out(feed.channel, events, seconds, readers)
 
-    def _progressed(self, feed: Feed) -> None:
+    def _progressed(self, source: Feed | PatternAudience) -> None:
+        if isinstance(source, Feed):
+            self.progressed(source)
+
+    def progressed(self, feed: Feed) -> None:
+        """AudienceOwner: publishers go on unless the feed is behind."""
         if self._backpressure and not feed.behind and self._serves(feed):
             self._backpressure.caught_up(feed.channel)
 

@@ -8,6 +8,7 @@ from eventhub.brokers.base import Broker
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.common.clock import unix_milliseconds
 from eventhub.common.machine import Machine
+from eventhub.delivery.pattern_subscriber import PatternSubscriber
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.events.channel_types import ChannelTypes
@@ -28,6 +29,7 @@ from eventhub.hub import subscription_log
 from eventhub.hub.backpressure import Backpressure
 from eventhub.hub.cluster import Cluster
 from eventhub.hub.feed_registry import FeedRegistry
+from eventhub.hub.patterns import Patterns
 from eventhub.hub.publisher import Publisher
 from eventhub.hub.tasks import Tasks
 from eventhub.observability.metrics import Metrics, Reading
@@ -62,6 +64,7 @@ class Hub:
         self.feeds = FeedRegistry(
             broker, metrics, self.tracing, self._tasks, self.backpressure, machine
         )
+        self.patterns = Patterns(types, broker, self.feeds, metrics, self._tasks)
         self.nodes = Cluster(broker, self.feeds.serving_failed, self.faults, machine)
         self.started = asyncio.Event()
         self.draining = False
@@ -82,7 +85,7 @@ class Hub:
         """
         nodes, kept = self.nodes, self.faults.kept
         broker, feeds = self._broker, self.feeds
-        serving = broker.run(feeds.deliver, feeds.gap, nodes.on_message, feeds.born)
+        serving = broker.run(feeds.deliver, feeds.gap, nodes.on_message, self.patterns.born)
         try:
             async with asyncio.TaskGroup() as group:
                 self._tasks.group = group
@@ -189,9 +192,12 @@ class Hub:
 
     def subscribe(self, subscriber: Subscriber) -> None:
         """Serve a subscriber. Raises InvalidChannel, UnknownChannel, ShuttingDown."""
-        channel_type = self.types.resolve(subscriber.channel)
         if self.closing:
             raise ShuttingDown("this server is about to stop; connect again in a moment")
+        if isinstance(subscriber, PatternSubscriber):
+            self.patterns.subscribe(subscriber)
+            return
+        channel_type = self.types.resolve(subscriber.channel)
         feed = self.feeds.open(subscriber.channel, channel_type)
         subscriber.channel = feed.channel  # all subscribers share one string
         if channel_type.presence:
@@ -202,7 +208,7 @@ class Hub:
         """Write nothing more to a subscriber. An error in one step is logged and stops no other."""
         for step in (
             subscription_log.ended,
-            self.feeds.leave,
+            self._leave,
             self.nodes.unwatch,
             self.feeds.stop_eviction,
             self._leave_presence,
@@ -214,18 +220,28 @@ class Hub:
                     "unsubscribe", error, session=subscriber.session, channel=subscriber.channel
                 )
 
+    def _leave(self, subscriber: Subscriber) -> None:
+        if isinstance(subscriber, PatternSubscriber):
+            self.patterns.leave(subscriber)
+        else:
+            self.feeds.leave(subscriber)
+
     def _leave_presence(self, subscriber: Subscriber) -> None:
-        if self.types.resolve(subscriber.channel).presence:
+        if subscriber.member and self.types.resolve(subscriber.channel).presence:
             self.nodes.leave(subscriber)
 
     def congested(self, subscriber: Subscriber) -> None:
         """A subscriber's writer is full."""
-        if (feed := self.feeds.get(subscriber.channel)) is not None:
+        if isinstance(subscriber, PatternSubscriber):
+            self.patterns.congested(subscriber)
+        elif (feed := self.feeds.get(subscriber.channel)) is not None:
             feed.congested(subscriber)
 
     def drained(self, subscriber: Subscriber) -> None:
         """A subscriber's writer has room again."""
-        if (feed := self.feeds.get(subscriber.channel)) is not None:
+        if isinstance(subscriber, PatternSubscriber):
+            self.patterns.drained(subscriber)
+        elif (feed := self.feeds.get(subscriber.channel)) is not None:
             feed.drained(subscriber)
         if subscriber.watching:
             self.nodes.drained(subscriber)

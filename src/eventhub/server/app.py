@@ -59,6 +59,7 @@ class Application:
         self._telemetry = open_telemetry(settings, metrics)
         broker = open_broker(settings, types, directory)
         self.hub = Hub(types, broker, metrics, self._telemetry)
+        self.hub.patterns.most_channels = settings.limits.pattern_channels
         authentication = Authentication(
             settings.auth, directory, self.hub.now, settings.limits.bad_credentials
         )

@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
 
 from eventhub.common.nesting import check_depth
 from eventhub.common.strict_json import parse
@@ -31,6 +39,13 @@ def _check_attributes(attributes: dict[AttributeName, str]) -> dict[AttributeNam
 Attributes = Annotated[dict[AttributeName, Attribute], AfterValidator(_check_attributes)]
 
 
+Positions = Annotated[
+    Annotated[str, Tag("since")] | Annotated[dict[str, str], Tag("positions")],
+    Discriminator(lambda value: "positions" if isinstance(value, dict) else "since"),
+]
+"""A `since` for every channel, or one for each channel of a pattern."""
+
+
 class Command(BaseModel):
     """The fields of every client message. The reply repeats `ref`."""
 
@@ -41,11 +56,11 @@ class Command(BaseModel):
 
 
 class Subscribe(Command):
-    """Subscribe to a channel."""
+    """Subscribe to a channel, or to all channels that fit a pattern."""
 
     type: Literal["subscribe"]
     channel: str
-    since: str | None = None
+    since: Positions | None = None
     presence: bool = False
     member: Member | None = None
 

@@ -25,6 +25,7 @@ class SessionLimits:
     depth: int
     stranger_bytes: int
     """The largest message before a token or an API key was accepted."""
+    patterns: int = 16
 
     def as_dict(self) -> dict[str, float]:
         """The limits that `hello` names."""

@@ -12,32 +12,27 @@ import orjson
 from eventhub import __version__
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
+from eventhub.delivery.pattern_subscriber import PatternSince
 from eventhub.delivery.subscriber import (
     ConnectionWriter,
     Subscriber,
     SubscriberState,
-    SubscriptionStart,
 )
 from eventhub.errors import (
-    AlreadySubscribed,
     EventHubError,
     Forbidden,
     InvalidFrame,
     NotSubscribed,
     ShuttingDown,
-    TooManySubscriptions,
 )
 from eventhub.events.channel_types import NAME_LENGTH, PublisherKind
 from eventhub.events.event import (
-    LATEST,
     NewEvent,
     Position,
     Receipt,
-    Since,
     format_time,
     with_author,
 )
-from eventhub.events.since import parse_since
 from eventhub.session.commands import (
     Auth,
     Command,
@@ -52,6 +47,7 @@ from eventhub.session.commands import (
 )
 from eventhub.session.deferred_messages import DeferredMessages
 from eventhub.session.interfaces import ChannelAccess, ClientIdentity, SessionLimits, Submitter
+from eventhub.session.subscribing import authorize, new_subscriber, since_of
 from eventhub.session.subscriptions import Subscriptions
 
 
@@ -115,33 +111,19 @@ class Session:
         except EventHubError as error:
             self.error(error, ref)
 
-    def subscribe(self, command: Subscribe, since: Since) -> None:
+    def subscribe(self, command: Subscribe, since: PatternSince) -> None:
         """Subscribe. `subscribed` is written now, or after history has been read.
 
         Raises EventHubError.
         """
-        channel, limit = command.channel, self._limits.subscriptions
+        channel, limits = command.channel, self._limits
         self._authorize(channel, command.member, presence=command.presence)
-        if channel in self._subscriptions:
-            advice = "unsubscribe first to begin elsewhere"
-            raise AlreadySubscribed(f"this connection is subscribed to {channel!r}; {advice}")
-        if len(self._subscriptions) >= limit:
-            raise TooManySubscriptions(
-                f"this connection has {limit} subscriptions; at most that many are allowed "
-                "(limits.subscriptions)"
-            )
-        subscriber = Subscriber(
-            channel,
-            since,
-            self._writer,
-            partial(self._subscribed, command),
-            command.member or "",
-            watching=command.presence,
-            session=self.id,
-        )
+        self._subscriptions.check_new(channel, limits.subscriptions, limits.patterns)
+        began = partial(self._subscribed, command)
+        subscriber = new_subscriber(command, since, self._writer, began, self.id)
         self._channels.subscribe(subscriber)
         self._subscriptions[subscriber.channel] = subscriber
-        if subscriber.started is not None:
+        if not subscriber.has_begun:
             self._subscriptions.expect_answer(channel, command.ref)
 
     def congested(self) -> None:
@@ -198,8 +180,8 @@ class Session:
 
     def _dispatch(self, command: Command) -> None:
         match command:
-            case Subscribe(since=since):
-                self.subscribe(command, LATEST if since is None else parse_since(since))
+            case Subscribe():
+                self.subscribe(command, since_of(command))
             case Unsubscribe():
                 self._unsubscribe(command)
             case Publish():
@@ -240,25 +222,24 @@ class Session:
         self._submitter.submit(command.ref, event)
 
     def _subscribed(
-        self, command: Subscribe, subscriber: Subscriber, start: SubscriptionStart
+        self,
+        command: Subscribe,
+        subscriber: Subscriber,
+        fields: dict[str, Any],
+        position: Position | None,
     ) -> None:
         self._subscriptions.answered(subscriber.channel)
-        fields = {"channel": subscriber.channel, **start.as_dict()}
+        fields = {"channel": subscriber.channel, **fields}
         if command.presence:
             fields |= self._channels.watch(subscriber)
-        self._reply("subscribed", command.ref, fields, start.position)
+        self._reply("subscribed", command.ref, fields, position)
 
     # Authentication
 
     def _authorize(self, channel: str, member: str | None, *, presence: bool) -> None:
         """Raises EventHubError."""
-        anyone = self._channels.types.resolve(channel).anonymous
         principal = self._identity.principal
-        principal.authorize(Action.SUBSCRIBE, channel, anyone)
-        if presence or member:
-            principal.authorize(Action.PRESENCE, channel, anyone)
-        if member:
-            principal.check_member(member)
+        authorize(self._channels.types, principal, channel, member, presence=presence)
 
     def _defer(self, deferred: DeferredMessages, message: bytes) -> None:
         if not deferred.add(message):

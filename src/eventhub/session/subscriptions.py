@@ -1,9 +1,16 @@
 """The subscriptions of one connection, by channel, and the answers that are due to its commands."""
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.subscriber import Subscriber
+from eventhub.errors import AlreadySubscribed, TooManySubscriptions
 from eventhub.session.commands import Ref
+
+
+def is_pattern(channel: str) -> bool:
+    """Whether a `channel` names many channels."""
+    return "*" in channel or ">" in channel
 
 
 class Subscriptions(MutableMapping[str, Subscriber]):
@@ -56,6 +63,40 @@ class Subscriptions(MutableMapping[str, Subscriber]):
         else:
             self[channel]  # raises KeyError
             self._only = None
+
+    def check_new(self, channel: str, most: int, most_patterns: int) -> None:
+        """Raises AlreadySubscribed, TooManySubscriptions, InvalidChannel.
+
+        Two subscriptions must have no channel in common: each event is delivered once.
+        """
+        if channel in self:
+            advice = "unsubscribe first to begin elsewhere"
+            raise AlreadySubscribed(f"this connection is subscribed to {channel!r}; {advice}")
+        if len(self) >= most:
+            raise TooManySubscriptions(
+                f"this connection has {most} subscriptions; at most that many are allowed "
+                "(limits.subscriptions)"
+            )
+        if is_pattern(channel):
+            self._check_pattern(channel, most_patterns)
+        else:
+            self._check_overlap(channel, filter(is_pattern, self))
+
+    def _check_pattern(self, pattern: str, most: int) -> None:
+        if len(list(filter(is_pattern, self))) >= most:
+            raise TooManySubscriptions(
+                f"this connection is subscribed to {most} patterns; at most that many are allowed "
+                "(limits.patterns)"
+            ).with_limit("patterns")
+        self._check_overlap(pattern, self)
+
+    def _check_overlap(self, channel: str, others: Iterable[str]) -> None:
+        for other in others:
+            if ChannelPattern(channel).overlaps(ChannelPattern(other)):
+                raise AlreadySubscribed(
+                    f"this connection is subscribed to {other!r}, which has channels in common "
+                    f"with {channel!r}; unsubscribe first"
+                )
 
     def expect_answer(self, channel: str, ref: Ref) -> None:
         """The `subscribe` command with this ref is answered later."""

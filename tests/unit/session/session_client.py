@@ -140,9 +140,14 @@ class Client:
     """A connection: a session, its hub and its writer."""
 
     def __init__(
-        self, *, prompt: bool = True, limits: SessionLimits = LIMITS, guest: Guest | None = None
+        self,
+        *,
+        prompt: bool = True,
+        limits: SessionLimits = LIMITS,
+        guest: Guest | None = None,
+        node: Node | None = None,
     ) -> None:
-        self.node = Node(prompt=prompt)
+        self.node = node or Node(prompt=prompt)
         self.line = Line()
         self.guest = guest or Guest()
         self.submitted: list[tuple[Ref, NewEvent]] = []

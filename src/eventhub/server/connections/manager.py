@@ -243,4 +243,5 @@ def _session_limits(settings: Settings, hub: Hub) -> SessionLimits:
         settings.heartbeat,
         limits.depth,
         min(stranger_bytes, limits.event_bytes),
+        limits.patterns,
     )

@@ -1,0 +1,286 @@
+"""All subscribers of one pattern on this node: which of them gets which event. No I/O.
+
+A subscriber is in one of these states:
+
+State    It stands                                     Next
+waiting  nowhere: the pattern's channels are not known  apart, when all feeds have opened
+apart    where its part does, in channels with a part;  live, when it needs no part any more
+         at the feed's `delivered` in all other ones    and its writer has room
+live     at `delivered` of every feed                   apart, when its writer is full
+
+1. The events of all feeds go into one fan-out for the live subscribers. So each event is encoded
+   once, and the events of a tick are one write, whatever channels they are of.
+2. A part (pattern_subscriber.py) is an ordinary subscriber of one feed. It catches up, lags, and is
+   told of gaps, as the feed's own subscribers are.
+3. A subscriber that is apart gets a part in each channel where it begins in the past (`todo`), and
+   in every other channel when that channel is about to deliver something. Such a part is live at
+   once, or lags if the writer is full.
+4. A part that has caught up leaves: the subscriber stands at `delivered` again.
+5. When all parts that are left are live, they are settled, and the subscriber turns live in the
+   same step. So it gets each event once, from a part or from the audience.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol
+
+from eventhub.common.channel_pattern import ChannelPattern
+from eventhub.delivery.apart import ApartSubscribers
+from eventhub.delivery.encoding import Encoding, gap_fields
+from eventhub.delivery.fanout import DeliveryCounters, Fanout
+from eventhub.delivery.feed import Feed
+from eventhub.delivery.pattern_subscriber import PatternSubscriber
+from eventhub.delivery.subscriber import Subscriber, SubscriberState
+from eventhub.errors import EventHubError
+from eventhub.events.event import LATEST, Earliest, Event, Gap, Latest, Since
+
+POSITIONS = 500
+"""Positions in one message."""
+
+
+class AudienceOwner(Protocol):
+    """The hub, as an audience sees it. Every call returns at once."""
+
+    def has_writes(self, audience: "PatternAudience") -> None:
+        """As `FeedOwner.has_writes`."""
+        ...
+
+    def progressed(self, feed: Feed) -> None:
+        """The audience has written some of its queue, and the feed may have gone on."""
+        ...
+
+    def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
+        """As `FeedOwner.fail`."""
+        ...
+
+    def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
+        """As `FeedOwner.serving_failed`."""
+        ...
+
+
+class PatternAudience:
+    """The subscribers of a pattern, and the feeds of the channels that fit it."""
+
+    def __init__(
+        self,
+        pattern: ChannelPattern,
+        counters: Mapping[str, DeliveryCounters],
+        owner: AudienceOwner,
+    ) -> None:
+        self.pattern = pattern
+        self.channel = pattern.text
+        """Names the audience where feeds are named by their channels."""
+        self.live = Fanout(DeliveryCounters(), self)
+        self.feeds: dict[str, Feed] = {}
+        self.ready = False
+        """Every channel that had events when the audience was made has an open feed."""
+        self._counters = counters
+        self._owner = owner
+        self._listed = False
+        self._opening: set[Feed] = set()
+        self._behind: dict[Feed, None] = {}
+        self._waiting: dict[PatternSubscriber, None] = {}
+        self._apart = ApartSubscribers(self.feeds, self._turn_live, self._fail)
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._apart.subscribers) + len(self.live)
+
+    @property
+    def subscribers(self) -> list[PatternSubscriber]:
+        """All subscribers, in any state."""
+        return [*self._waiting, *self._apart.subscribers, *self.live.keys()]
+
+    # Input: the channels
+
+    def attach(self, feed: Feed) -> None:
+        """Take the events of a channel that fits."""
+        self.feeds[feed.channel] = feed
+        feed.attach((*feed.audiences, self))
+        if feed.continuity.delivered is None:
+            self._opening.add(feed)
+
+    def detach(self, feed: Feed) -> None:
+        """Take no more events of a channel."""
+        del self.feeds[feed.channel]
+        feed.attach(audience for audience in feed.audiences if audience is not self)
+        self._behind.pop(feed, None)
+        self._opening.discard(feed)
+        feed.flushed()
+
+    def listed(self) -> None:
+        """Every channel that had events has been attached."""
+        self._listed = True
+        self._begin_when_ready()
+
+    def opened(self, feed: Feed) -> None:
+        """Audience: a feed has a position."""
+        self._opening.discard(feed)
+        self._begin_when_ready()
+
+    def give_up(self, feed: Feed, error: EventHubError) -> None:
+        """Audience: a feed ends, and its channel cannot be served."""
+        self.fail_all(error)
+        self.detach(feed)
+
+    # Input: what the feeds deliver
+
+    @property
+    def has_room(self) -> bool:
+        """Audience: whether another event may be delivered."""
+        return self.live.has_room
+
+    def deliver(self, feed: Feed, event: Event) -> None:
+        """Audience: a feed is about to deliver an event."""
+        if self._apart.subscribers:
+            self._apart.about_to_deliver(feed)
+        if self.live:
+            idle = not self.live.due
+            self.live.push(event)
+            self._counters[feed.channel_type.name].delivered += len(self.live)
+            if idle:
+                self._owner.has_writes(self)
+
+    def deliver_gap(self, feed: Feed, gap: Gap) -> int:
+        """Audience: a feed is about to deliver a gap."""
+        self._apart.about_to_deliver(feed)
+        idle = not self.live.due
+        fields = {"channel": feed.channel, **gap_fields(gap)}
+        readers = self.live.broadcast(
+            lambda encoding: encoding.message("gap", fields, gap.position)
+        )
+        if readers and idle:
+            self._owner.has_writes(self)
+        return readers
+
+    def fell_behind(self, feed: Feed) -> None:
+        """Audience: a feed waits for room."""
+        self._behind[feed] = None
+
+    def flushed(self) -> None:
+        """Some of the queue of the live subscribers has been written."""
+        while self._behind and self.live.has_room:
+            feed = next(iter(self._behind))
+            del self._behind[feed]
+            feed.flushed()
+            self._owner.progressed(feed)
+
+    # Input: subscribers
+
+    def join(self, subscriber: PatternSubscriber) -> None:
+        """Serve a new subscriber."""
+        if self.ready:
+            self._begin(subscriber)
+        else:
+            self._waiting[subscriber] = None
+
+    def leave(self, subscriber: PatternSubscriber) -> None:
+        """Write nothing more to a subscriber. It may have left already."""
+        subscriber.state = SubscriberState.GONE
+        self._waiting.pop(subscriber, None)
+        self._apart.discard(subscriber)
+        self.live.remove(subscriber, subscriber.writer.encoding)
+
+    def congested(self, subscriber: PatternSubscriber) -> None:
+        """A subscriber's writer is full."""
+        if subscriber.state is SubscriberState.LIVE:
+            self.live.settle(subscriber, subscriber.writer.encoding)
+        if subscriber.state is SubscriberState.LIVE:  # the writes of `settle` did not fail
+            self.live.remove(subscriber, subscriber.writer.encoding)
+            subscriber.state = SubscriberState.LAGGING
+            self._apart.add(subscriber)
+        else:
+            self._apart.congested(subscriber)
+
+    def drained(self, subscriber: PatternSubscriber) -> None:
+        """A subscriber's writer has room again."""
+        self._apart.drained(subscriber)
+
+    def fail_all(self, error: EventHubError) -> None:
+        """Close the connections of all subscribers."""
+        for subscriber in self.subscribers:
+            self._fail(subscriber, error)
+
+    # Errors of `live`
+
+    def serving_failed(self, subscriber: PatternSubscriber, error: Exception) -> None:
+        """Serving a subscriber failed: close its connection."""
+        if subscriber.state is not SubscriberState.GONE:
+            self.leave(subscriber)
+            self._owner.serving_failed(subscriber, error)
+
+    def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
+        """The bytes that replace an event which cannot be encoded."""
+        return self.feeds[event.channel].replacement_for(encoding, event, error)
+
+    # A subscriber's state
+
+    def _begin_when_ready(self) -> None:
+        if self._listed and not self._opening:
+            self.ready = True
+        while self.ready and self._waiting:
+            subscriber = next(iter(self._waiting))
+            del self._waiting[subscriber]
+            self._begin(subscriber)
+
+    def _begin(self, subscriber: PatternSubscriber) -> None:
+        try:
+            subscriber.todo = self._starts(subscriber)
+            self._apart.add(subscriber)
+            begun, subscriber.begun = subscriber.begun, None
+            assert begun is not None  # a subscription begins once
+            begun(subscriber, {"channels": len(self.feeds)})
+            self._apart.advance(subscriber)
+        except Exception as error:
+            self.serving_failed(subscriber, error)
+
+    def _starts(self, subscriber: PatternSubscriber) -> dict[str, Since]:
+        """The channels where a subscriber does not begin at `delivered`."""
+        begins = subscriber.begins
+        if not isinstance(begins, Mapping):
+            return {} if isinstance(begins, Latest) else dict.fromkeys(self.feeds, begins)
+        found = {channel: begins.get(channel, Earliest()) for channel in self.feeds}
+        return {
+            channel: since
+            for channel, since in found.items()
+            if since not in (LATEST, self.feeds[channel].continuity.delivered)
+        }
+
+    def _turn_live(self, subscriber: PatternSubscriber) -> None:
+        if subscriber.positions_due:
+            subscriber.positions_due = False
+            self._write_positions(subscriber)
+        subscriber.state = SubscriberState.LIVE
+        self.live.add(subscriber, subscriber.writer.encoding, subscriber.writer.write)
+        if subscriber.writer.full:
+            self.congested(subscriber)
+
+    def _fail(self, subscriber: PatternSubscriber, error: EventHubError) -> None:
+        self.leave(subscriber)
+        self._owner.fail(subscriber, error)
+
+    def _write_positions(self, subscriber: PatternSubscriber) -> None:
+        """Tell a subscriber where it stands: at `delivered` of every feed."""
+        found = self.positions()
+        for begin in range(0, max(1, len(found)), POSITIONS):
+            fields: dict[str, Any] = {
+                "channel": self.channel,
+                "positions": dict(found[begin : begin + POSITIONS]),
+                "complete": begin + POSITIONS >= len(found),
+            }
+            subscriber.writer.write(subscriber.writer.encoding.message("positions", fields))
+
+    def by_feed(self, events: Iterable[Event]) -> Iterator[tuple[Feed, list[Event]]]:
+        """Events that were delivered, by feed."""
+        found: dict[str, list[Event]] = {}
+        for event in events:
+            found.setdefault(event.channel, []).append(event)
+        for channel, own in found.items():
+            if (feed := self.feeds.get(channel)) is not None:
+                yield feed, own
+
+    def positions(self) -> list[tuple[str, str]]:
+        """Where the live subscribers stand: each channel and a position."""
+        return [
+            (channel, str(feed.continuity.delivered))
+            for channel, feed in self.feeds.items()
+            if feed.continuity.delivered is not None
+        ]

@@ -1,0 +1,82 @@
+"""A subscriber of a pattern, and its parts: its subscribers of single channels."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from eventhub.delivery.subscriber import (
+    ConnectionWriter,
+    Subscriber,
+    SubscriberState,
+    SubscriptionStart,
+)
+from eventhub.events.event import LATEST, Since
+
+PatternSince = Since | Mapping[str, Since]
+"""Where every channel of a pattern begins, or where each one does. A channel that a mapping does
+not name begins with its first event.
+"""
+
+
+class PatternSubscriber(Subscriber):
+    """One subscriber of all channels of a pattern. Its `channel` is the pattern.
+
+    `begun` is called once, with the fields of `subscribed`, before anything else is written.
+    """
+
+    __slots__ = ("begins", "begun", "busy", "catching_up", "parts", "positions_due", "todo")
+
+    def __init__(
+        self,
+        pattern: str,
+        since: PatternSince,
+        writer: ConnectionWriter,
+        begun: Callable[[Subscriber, dict[str, Any]], None],
+        *,
+        session: str = "",
+    ) -> None:
+        super().__init__(pattern, LATEST, writer, _ignore, session=session)
+        self.begins = since
+        self.begun: Callable[[Subscriber, dict[str, Any]], None] | None = begun
+        self.parts: dict[str, ChannelPart] = {}
+        """While it is apart from the audience: its own subscribers, by channel."""
+        self.todo: dict[str, Since] = {}
+        """Channels where it will begin in the past."""
+        self.catching_up: set[str] = set()
+        """Channels where it does so now."""
+        self.positions_due = True
+        """It has not been told yet where it stands in each channel."""
+        self.busy = False
+
+    @property
+    def has_begun(self) -> bool:
+        return self.begun is None
+
+
+class ChannelPart(Subscriber):
+    """A pattern subscriber in one channel. It is there until it stands at the feed's `delivered`.
+
+    `reached` is told so, unless the part stood there from the beginning.
+    """
+
+    __slots__ = ("_reached", "whole")
+
+    def __init__(
+        self,
+        channel: str,
+        since: Since,
+        whole: PatternSubscriber,
+        reached: Callable[["ChannelPart"], None],
+    ) -> None:
+        super().__init__(channel, since, whole.writer, _ignore, session=whole.session)
+        self.whole = whole
+        self._reached = reached
+
+    def stays(self) -> bool:
+        """It leaves the feed when it turns live: the pattern subscriber is at `delivered` again."""
+        self.state = SubscriberState.GONE
+        self._reached(self)
+        return False
+
+
+def _ignore(subscriber: Subscriber, start: SubscriptionStart) -> None:
+    """A part begins: the pattern's subscription has begun before."""

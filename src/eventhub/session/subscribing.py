@@ -1,0 +1,90 @@
+"""What a `subscribe` command must fulfil, and the subscriber that it makes."""
+
+from collections.abc import Callable, Mapping, Set
+from typing import Any
+
+from eventhub.auth.grants import Action
+from eventhub.auth.principal import Principal
+from eventhub.delivery.pattern_subscriber import PatternSince, PatternSubscriber
+from eventhub.delivery.subscriber import ConnectionWriter, Subscriber
+from eventhub.errors import InvalidChannel, InvalidSince
+from eventhub.events.channel_types import NAME_LENGTH, ChannelTypes, parse_pattern
+from eventhub.events.event import LATEST, Position, Since
+from eventhub.events.since import parse_since
+from eventhub.session.commands import Subscribe
+from eventhub.session.subscriptions import is_pattern
+
+Began = Callable[[Subscriber, dict[str, Any], Position | None], None]
+"""Gets the fields of `subscribed`, and the position in a channel."""
+
+
+def authorize(
+    types: ChannelTypes, principal: Principal, channel: str, member: str | None, *, presence: bool
+) -> None:
+    """Check a subscription to a channel or a pattern. Raises EventHubError."""
+    anyone = _anonymous(types, channel)
+    if (presence or member) and is_pattern(channel):
+        raise InvalidChannel(
+            f"channel is the pattern {channel!r}; expected one channel, such as 'chat.lobby', "
+            "for member and presence"
+        )
+    principal.authorize(Action.SUBSCRIBE, channel, anyone)
+    if presence or member:
+        principal.authorize(Action.PRESENCE, channel, anyone)
+    if member:
+        principal.check_member(member)
+
+
+def since_of(command: Subscribe) -> PatternSince:
+    """Where a subscription begins. Raises InvalidSince."""
+    match command.since:
+        case None:
+            return LATEST
+        case str() as text:
+            return parse_since(text)
+        case positions:
+            return _positions(command.channel, positions)
+
+
+def new_subscriber(
+    command: Subscribe, since: PatternSince, writer: ConnectionWriter, began: Began, session: str
+) -> Subscriber:
+    """The subscriber of a command that is allowed."""
+    if is_pattern(command.channel):
+        return PatternSubscriber(
+            command.channel,
+            since,
+            writer,
+            lambda subscriber, fields: began(subscriber, fields, None),
+            session=session,
+        )
+    assert not isinstance(since, Mapping)  # `since_of` has refused it
+    return Subscriber(
+        command.channel,
+        since,
+        writer,
+        lambda subscriber, start: began(subscriber, start.as_dict(), start.position),
+        command.member or "",
+        watching=command.presence,
+        session=session,
+    )
+
+
+def _anonymous(types: ChannelTypes, channel: str) -> Set[Action]:
+    """What every client may do in the channel, or in all that fit the pattern."""
+    if not is_pattern(channel):
+        return types.resolve(channel).anonymous
+    covered = [channel_type.anonymous for channel_type in types.covered_by(channel)]
+    return frozenset.intersection(*covered)
+
+
+def _positions(channel: str, positions: Mapping[str, str]) -> Mapping[str, Since]:
+    if not is_pattern(channel):
+        raise InvalidSince("since is an object, which is for patterns; expected one id, a string")
+    pattern = parse_pattern(channel)
+    for name in positions:
+        if not pattern.covers(name) or is_pattern(name):
+            raise InvalidSince(
+                f"since names channel {name[:NAME_LENGTH]!r}, which does not fit {channel!r}"
+            )
+    return {name: parse_since(text, f"since of {name!r}") for name, text in positions.items()}
