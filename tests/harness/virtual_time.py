@@ -4,9 +4,10 @@ import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class JumpingSelector(selectors.DefaultSelector):
@@ -29,9 +30,12 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._now = 1000.0  # as on any machine, it is not 0
+        self.errors: list[dict[str, Any]] = []
+        """What callbacks raised, and tasks that nobody waits for."""
         selector = JumpingSelector()
         selector.passed = self._pass
         super().__init__(selector)
+        self.set_exception_handler(lambda _, context: self.errors.append(context))
 
     def time(self) -> float:
         return self._now
@@ -40,13 +44,25 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._now += seconds
 
 
+def run_in_virtual_time(work: Coroutine[Any, Any, T]) -> T:
+    """Run in such a loop: `asyncio.sleep` takes no time. No threads, no sockets.
+
+    Raises AssertionError if a callback raised an error.
+    """
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        result = runner.run(work)
+        loop = runner.get_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        assert not loop.errors, loop.errors
+        return result
+
+
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
-    """Run the test in such a loop: `asyncio.sleep` takes no time. No threads, no sockets."""
+    """Run the test so."""
 
     @wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-            runner.run(test(*args, **kwargs))
+        run_in_virtual_time(test(*args, **kwargs))
 
     return run
 

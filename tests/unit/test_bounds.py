@@ -11,7 +11,7 @@ import pytest
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "bounds.md"
 ROWS = dict(re.findall(r"^\| (.+?) \| (.+?) \| .+ \|$", PAGE.read_text(encoding="utf-8"), re.M))
 """The second column by the first."""
-WORDS = {"one": 1, "two": 2, "four": 4, "five": 5, "six": 6, "ten": 10, "eleven": 11}
+WORDS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10, "eleven": 11}
 UNITS = {
     "KiB": 1024,
     "MiB": 1024**2,
@@ -149,6 +149,13 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "32 changes": ("presence.notifier:MAX_CHANGES",),
         "8 different": ("presence.notifier:BEGINNINGS",),
     },
+    "repairs of a channel": {
+        "three": ("hub.repairs:REPAIRS",),
+        "ten seconds": ("hub.repairs:REPAIRS_SECONDS",),
+        "0.5 seconds": ("hub.repairs:RETRY_SECONDS",),
+    },
+    "subscribing to a channel": {"0.5 seconds": ("hub.announcements:RETRY_SECONDS",)},
+    "a page of history of a broker": {"0.5 seconds": ("hub.history:RETRY_SECONDS",)},
     "memory and SQLite: idempotency keys": {
         "ten minutes": ("brokers.idempotency:KEY_AGE", MILLISECONDS),
     },
@@ -171,7 +178,7 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "1 MiB": ("brokers.redis.channel_queue:CALL_BYTES",),
     },
     "Redis: events that wait": {"64 MiB": ("brokers.redis.publisher:WAITING_BYTES",)},
-    "a page of history": {"256 KiB": ("brokers.base:PAGE_BYTES",)},
+    "a page of history, on every broker": {"256 KiB": ("brokers.base:PAGE_BYTES",)},
     "Redis: keys that reading stores": {"six hours": ("brokers.redis.broker:KEEP_SECONDS",)},
     "NATS: events that are sent": {
         "1,024 messages": ("brokers.nats.pending_replies:WINDOW",),

@@ -29,9 +29,9 @@ LATEST = 253_402_300_800
 """The first second of the year 10000. Later times have no date."""
 KINDS: dict[type, str] = {
     bool: "a boolean", int: "a number", float: "a number",
-    dict: "an object", list: "an array", type(None): "null",
+    dict: "an object", list: "an array",
 }  # fmt: skip
-"""Names of JSON types."""
+"""Names of JSON types, of values that are neither null nor texts."""
 OPTIONS: Any = {
     "require": ["exp", "sub"], "verify_iat": False, "verify_sub": False, "verify_jti": False,
 }  # fmt: skip
@@ -57,13 +57,12 @@ class TokenVerifier:
         leeway: float,
     ) -> None:
         self._issuer, self._audience, self._leeway = issuer, audience, leeway
-        self._named: dict[str, list[VerificationKey]] = {}
-        self._unnamed: list[VerificationKey] = []
         self.replace(keys)
 
     def replace(self, keys: Iterable[VerificationKey]) -> None:
         """Use these keys from now on."""
-        self._named, self._unnamed = {}, []
+        self._named: dict[str, list[VerificationKey]] = {}
+        self._unnamed: list[VerificationKey] = []
         for key in keys:
             if key.id is None:
                 self._unnamed.append(key)
@@ -98,7 +97,7 @@ class TokenVerifier:
             )
         if key_id is not None and not isinstance(key_id, str):
             raise InvalidToken("the token's kid is not a text (RFC 7515, 4.1.4)")
-        found = self._unnamed if key_id is None else self._named.get(key_id, [])
+        found = self._unnamed if key_id is None else self._named.get(key_id)
         if not found:
             named = "no key (kid)" if key_id is None else f"the key {key_id[:NAME_LENGTH]!r}"
             raise UnknownKey(f"the token names {named}; expected one that is configured")
@@ -184,11 +183,12 @@ def _principal(claims: Mapping[str, Any], leeway: float) -> Principal:
 
 
 def _no_name(claim: str, value: object) -> str:
-    received = KINDS.get(type(value), "no text")
     if isinstance(value, str):
         received = f"a text of {len(value)} characters" + (
             "" if value.isprintable() else ", not all of which can be printed"
         )
+    else:
+        received = KINDS[type(value)]
     expected = f"a text of 1 to {NAME_LENGTH} printable characters"
     return f"the token's {claim} is {received}; expected {expected}"
 
@@ -205,15 +205,8 @@ def _grants(claim: Any) -> Grants:
     if claim is None:
         return NOTHING
     if not isinstance(claim, dict):
-        kind = (
-            "an array"
-            if isinstance(claim, list)
-            else "a text"
-            if isinstance(claim, str)
-            else "a number, true or false"
-        )
         raise InvalidToken(
-            f"the token's claim channels is {kind}; "
+            f"the token's claim channels is {KINDS.get(type(claim), 'a text')}; "
             'expected an object such as {"subscribe":["chat.*"]}'
         )
     if unknown := sorted(name for name in claim if name not in set(Action)):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from eventhub.brokers.base import Broker
 from eventhub.common.clock import unix_milliseconds
 from eventhub.common.faults import internal
-from eventhub.common.machine import Machine
 from eventhub.common.sorted_names import SortedNames
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.pattern_audience import PatternAudience
@@ -36,7 +35,6 @@ class FeedRegistry:
         tracing: GuardedTracing | None,
         tasks: Tasks,
         backpressure: Backpressure,
-        machine: Machine,
     ) -> None:
         self._metrics = metrics
         self._faults = metrics.faults
@@ -49,9 +47,7 @@ class FeedRegistry:
             self._wrote, self._progressed, self._flush_failed
         )
         self._evictions = EvictionQueue(_soon, self._faults.note)
-        self.repairs = Repairs(
-            self._feeds.__contains__, self._resume, self.give_up, machine.monotonic
-        )
+        self.repairs = Repairs(self._feeds.__contains__, self._resume, self.give_up)
         self.announcements = Announcements(broker, tasks, self._feeds.get, self.give_up)
 
         self.on_open: Callable[[Feed], bool] = lambda _: False

@@ -28,14 +28,8 @@ Asked = tuple[Feed, Position | Earliest | Last | Age, int]
 """A request for history: the feed, the start, and the feed's generation."""
 
 Spawn = Callable[[Coroutine[Any, Any, None], str, Callable[[EventHubError], None]], None]
-Later = Callable[[float, Callable[[], None]], object]
-"""Calls back after this many seconds."""
 
 log = structlog.get_logger("eventhub.reads")
-
-
-def _later(seconds: float, act: Callable[[], None]) -> object:
-    return asyncio.get_running_loop().call_later(seconds, act)
 
 
 class HistoryReader:
@@ -52,15 +46,12 @@ class HistoryReader:
         give: Callable[[Asked, Subscriber | None, HistoryPage], None],
         wanted: Callable[[Feed], bool],
         lose: Callable[[Asked, Subscriber | None, Exception], None],
-        *,
-        later: Later = _later,
     ) -> None:
         self._broker = broker
         self._spawn = spawn
         self._give = give
         self._wanted = wanted
         self._lose = lose
-        self._later = later
         self._readers: dict[Asked, list[Subscriber | None]] = {}  # at most one for each subscriber
         self._cached: dict[Asked, HistoryPage] = {}
 
@@ -105,10 +96,7 @@ class HistoryReader:
         """Keep a page for a moment. Not an empty one: its readers would make no progress."""
         if page.events and len(self._cached) < CACHED_PAGES:
             self._cached[asked] = page
-            self._later(CACHE_SECONDS, lambda: self._forget(asked))
-
-    def _forget(self, asked: Asked) -> None:
-        self._cached.pop(asked, None)
+            asyncio.get_running_loop().call_later(CACHE_SECONDS, self._cached.pop, asked, None)
 
     async def _page(self, asked: Asked, readers: list[Subscriber | None]) -> HistoryPage | None:
         """Try until a page has been read. None when no subscriber needs it any more."""

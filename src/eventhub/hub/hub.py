@@ -61,9 +61,7 @@ class Hub:
         self.spawn = self._tasks.spawn
         self.backpressure = Backpressure()
         self.publisher = Publisher(broker, metrics, self.faults)
-        self.feeds = FeedRegistry(
-            broker, metrics, self.tracing, self._tasks, self.backpressure, machine
-        )
+        self.feeds = FeedRegistry(broker, metrics, self.tracing, self._tasks, self.backpressure)
         self.patterns = Patterns(types, broker, self.feeds, metrics, self._tasks)
         self.nodes = Cluster(broker, self.feeds.serving_failed, self.faults, machine)
         self.started = asyncio.Event()

@@ -14,24 +14,20 @@ REPAIRS, REPAIRS_SECONDS = 3, 10.0
 
 
 class Repairs:
-    """The channels that failed.
-
-    `serves`: the channel has subscribers. `monotonic` gives seconds.
-    """
+    """The channels that failed. `serves`: the channel has subscribers."""
 
     def __init__(
         self,
         serves: Callable[[str], bool],
         repair: Callable[[str], None],
         give_up: Callable[[str], None],
-        monotonic: Callable[[], float],
     ) -> None:
         self._serves = serves
         self._repair = repair
         self._give_up = give_up
-        self._monotonic = monotonic
         self._broken: set[str] = set()
-        self._tried: dict[str, tuple[float, int]] = {}  # when the first time was, and how often
+        self._tried: dict[str, tuple[float, int]] = {}
+        """When the first time was, and how often. Forgotten REPAIRS_SECONDS after that time."""
 
     @property
     def pending(self) -> bool:
@@ -46,18 +42,18 @@ class Repairs:
 
     def _try(self, channel: str) -> None:
         self._broken.discard(channel)
-        now = self._monotonic()
-        first, tries = self._tried.pop(channel, (now, 0))
-        if now - first > REPAIRS_SECONDS:
-            first, tries = now, 0
+        loop = asyncio.get_running_loop()
+        first, tries = self._tried.pop(channel, (loop.time(), 0))
         if tries >= REPAIRS:
             self._give_up(channel)
             return
         if self._serves(channel):
             self._tried[channel] = first, tries + 1
-            asyncio.get_running_loop().call_later(REPAIRS_SECONDS, self._forget, channel, first)
+            if not tries:
+                loop.call_later(REPAIRS_SECONDS, self._forget, channel, first)
         self._repair(channel)
 
     def _forget(self, channel: str, first: float) -> None:
-        if self._tried.get(channel, (None, 0))[0] == first:
+        tried = self._tried.get(channel)
+        if tried is not None and tried[0] == first:
             del self._tried[channel]

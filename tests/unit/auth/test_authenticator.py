@@ -144,6 +144,39 @@ def test_so_many_are_remembered_and_the_oldest_forgotten(monkeypatch: pytest.Mon
     assert verifier.count == 5
 
 
+def test_credentials_that_fill_the_room_exactly_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(1000)
+    found = build(clock=clock, verifier=Counting())
+    soon, *texts = (token(sub=name, exp=2_000_000_000 + int(name)) for name in "012")
+    monkeypatch.setattr(module, "REMEMBERED_BYTES", 2 * len(soon))
+
+    def all_are_remembered() -> bool:
+        for text in texts:
+            found.authenticate(text)
+        return all(map(found.remembers, texts))
+
+    assert all_are_remembered()
+    found.forget()
+    assert all_are_remembered(), "the room of what was forgotten is free"
+    found.forget()
+    found.authenticate(soon)
+    clock.now = 2_000_000_000
+    with pytest.raises(TokenExpired):
+        found.authenticate(soon)
+    assert all_are_remembered(), "the room of one that has expired is free"
+
+
+def test_a_credential_that_is_blocked_is_remembered() -> None:
+    clock = Clock(1000)
+    found = build(clock=clock, verifier=Counting())
+    found.blocks.decide(BlockTarget("subject", "ana"), clock(), 1_500_000)
+    with pytest.raises(Revoked):
+        found.authenticate(token())
+    assert found.remembers(token())
+
+
 def test_no_credential_is_kept() -> None:
     found = build(verifier=Counting())
     text = token()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from eventhub.auth.tokens import LATEST
 from eventhub.errors import InvalidToken, TokenExpired
 from tests.harness.credentials import (
     claims,
@@ -25,6 +26,11 @@ def test_an_expired_token_says_so(exp: float) -> None:
 def test_an_exp_that_is_no_time_is_refused(exp: Any) -> None:
     with pytest.raises((InvalidToken, TokenExpired)):
         verifier().verify(signed(HS256, {**claims(), "exp": exp}))
+
+
+def test_times_until_the_year_9999_have_a_date() -> None:
+    assert verifier().verify(token(exp=LATEST - 1)).expires == 253_402_300_799_000
+    assert "not a time in seconds" in refused(token(exp=LATEST))
 
 
 @pytest.mark.parametrize("claim", ["exp", "nbf"])
@@ -79,6 +85,21 @@ def test_any_other_name_is_refused(sub: Any) -> None:
 @pytest.mark.parametrize("jti", ["", 5, [], "x" * 201, "a\x00", "\ud800"])
 def test_an_id_that_is_no_text_is_refused(jti: Any) -> None:
     assert refused(signed(HS256, claims(jti=jti)))
+
+
+@pytest.mark.parametrize("claim", ["sub", "jti"])
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (True, "a boolean"), (5, "a number"), (1.5, "a number"), ({"a": 1}, "an object"),
+        ([], "an array"), ("", "a text of 0 characters"), ("x" * 201, "a text of 201 characters"),
+        ("a\n", "a text of 2 characters, not all of which can be printed"),
+    ],
+)  # fmt: skip
+def test_the_error_for_a_name_says_what_was_received(claim: str, value: Any, kind: str) -> None:
+    assert refused(signed(HS256, {**claims(), claim: value})) == (
+        f"the token's {claim} is {kind}; expected a text of 1 to 200 printable characters"
+    )
 
 
 def test_the_subject_is_required() -> None:
@@ -147,6 +168,7 @@ def test_malformed_grants_are_refused(channels: Any) -> None:
     [
         (["chat.*"], "channels is an array; expected an object"),
         ("chat.*", "channels is a text; expected an object"),
+        (5, "channels is a number; expected an object"),
         ({"read": ["chat.*"]}, "channels has 'read'; expected "),
         ({"publish": "chat.*"}, "channels.publish is no array; expected"),
     ],

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from eventhub.common.faults import Faults
+from eventhub.common.faults import Faults, internal
 from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.feed import Feed
 from eventhub.errors import BrokerUnavailable
@@ -51,7 +51,8 @@ class Node:
 
     def __init__(self, group: asyncio.TaskGroup) -> None:
         self.broker = Broker()
-        self.tasks = Tasks(Faults())
+        self.faults = Faults()
+        self.tasks = Tasks(self.faults)
         self.tasks.group = group
         self.feed: Feed | None = None
         self.failed: list[str] = []
@@ -206,8 +207,10 @@ async def test_a_channel_is_unsubscribed_once_the_broker_is_available_again(node
 async def test_an_unexpected_error_gives_the_channel_up_and_the_next_feed_is_subscribed(
     node: Node,
 ) -> None:
-    await node.change(node.new_feed())
-    await node.broker.answer(ZeroDivisionError("a fault of ours"))
-    assert (node.failed, node.announcements.settled) == ([CHANNEL], True)
+    for number, error in enumerate((ZeroDivisionError("a fault of ours"), internal()), 1):
+        await node.change(node.new_feed())
+        await node.broker.answer(error)
+        assert (node.failed, node.announcements.settled) == ([CHANNEL] * number, True)
+        assert node.faults.counts == {"announcements": number}
     feed = await node.subscribed()
     assert feed.continuity.delivered == FIRST
