@@ -32,7 +32,7 @@ def test_the_wheel_runs_without_the_server_installed(
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
     run(*pip, "wheel", "--no-deps", "--wheel-dir", tmp_path, CLIENT)
     (wheel,) = tmp_path.glob("*.whl")
-    modules = {f"eventhub_client/{file.name}" for file in CLIENT.glob("*.py")}
+    modules = {f"eventhub_client/{file.relative_to(CLIENT)}" for file in CLIENT.rglob("*.py")}
     names = zipfile.ZipFile(wheel).namelist()
     assert {each for each in names if "dist-info" not in each} == {
         *modules,

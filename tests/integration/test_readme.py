@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
+import pytest
 import yaml
 
-from tests.harness.clients import http, ndjson, wait_for
+from tests.harness.clients import http, wait_for
 from tests.harness.eventhub import EventHubServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,7 +73,7 @@ def test_its_curl_lines_publish_and_listen(
     start: Callable[..., EventHubServer], tmp_path: Path
 ) -> None:
     hub = start()
-    chat, listen, stream, batch, fault, channels, _ = (
+    chat, listen, stream, batch, fault, channels = (
         here(block, hub) for block in blocks("sh") if "curl" in block
     )
     assert json.loads(shell(chat, tmp_path))["channel"] == "chat.lobby"
@@ -97,51 +97,40 @@ def test_its_curl_lines_publish_and_listen(
     assert (channel["name"], channel["events"]) == ("iot.greenhouse.t1", 2)
 
 
-def test_the_readme_s_loop_loses_no_line_and_stores_none_twice_while_the_server_is_away(
-    start: Callable[..., EventHubServer], tmp_path: Path
+def test_a_growing_file_is_sent_and_followed_while_the_server_is_away(
+    start: Callable[..., EventHubServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     hub = start("broker: sqlite:///events.db")
-    (loop,) = (here(block, hub) for block in blocks("sh") if "while" in block)
-    file, sent = tmp_path / "app.log.jsonl", tmp_path / "app.log.jsonl.sent"
-    written: list[str] = []
-
-    def write(count: int) -> None:
-        with file.open("a") as lines:
-            for _ in range(count):
-                written.append(f"line {len(written)}")
-                lines.write(json.dumps({"level": "info", "message": written[-1]}) + "\n")
-
-    def run() -> subprocess.Popen[str]:
-        command = ["sh", "-c", f"exec 2>&1; {loop}"]
-        return subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-
-    write(40)
-    with run() as producer:
-        wait_for(producer, '"done":true')
+    monkeypatch.setenv("EVENTHUB_URL", hub.url)
+    file = tmp_path / "app.log.jsonl"
+    (ship,) = (command(block) for block in blocks("sh") if " ship " in block)
+    (tail,) = (command(block) for block in blocks("sh") if " tail logs" in block)
+    file.write_text('{"level":"info","message":"first"}\n{"level":"loud"}\n')
+    with following(ship, tmp_path) as shipper, following(tail, tmp_path) as reader:
+        wait_for(reader, "info first")
         hub.kill()
-        write(30)
         with file.open("a") as lines:
-            lines.write("not JSON\n")
-        write(1100)
-        wait_for(producer, "curl: (7)")  # it has tried in vain
+            lines.write('{"level":"warning","message":"second"}\n')
         hub.start()
-        wait_for(producer, '"accepted":999,"rejected":1')
-        os.killpg(producer.pid, signal.SIGTERM)
-    sent.write_text(
-        f"{sent.read_text().split()[0]} 40\n"
-    )  # as if it had been stopped before it noted the answer
-    write(30)
-    with run() as producer:
-        with ndjson(f"{hub.url}/v1/channels/logs.api/ndjson?since=earliest") as messages:
-            events = (
-                message["data"]["message"] for message in messages if message["type"] == "event"
-            )
-            assert list(islice(events, len(written))) == written
-        os.killpg(producer.pid, signal.SIGTERM)
-    page = http.get(f"{hub.url}/v1/channels/logs.api", params={"since": "-1"}).json()
-    assert page["events"][0]["data"]["message"] == written[-1], "and nothing behind it"
+        wait_for(reader, " warning second")
+        os.killpg(shipper.pid, signal.SIGKILL)
+        os.killpg(reader.pid, signal.SIGKILL)
+    assert (tmp_path / "refused.jsonl").read_text() == '{"level":"loud"}\n'
+
+
+def command(block: str) -> str:
+    return block.replace(".venv/bin/eventhub", f"exec {sys.executable} -m eventhub")
+
+
+def following(script: str, folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ["sh", "-c", script],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
 def test_its_channels_can_be_configured(start: Callable[..., EventHubServer]) -> None:

@@ -6,12 +6,12 @@ import typer
 
 from eventhub import __version__
 from eventhub.cli import check, new_key, new_token, schema, serve
+from eventhub_client.cli import add_commands
 
 app = typer.Typer(
     name="eventhub",
     help="Real-time event broadcast over typed channels.",
     no_args_is_help=True,
-    add_completion=False,
     # pretty exceptions may show local variables, and some of those are secrets
     pretty_exceptions_enable=False,
 )
@@ -25,6 +25,7 @@ app.add_typer(keys, name="key")
 app.add_typer(tokens, name="token")
 keys.command("new")(new_key.new_api_key)
 tokens.command("new")(new_token.new_token)
+add_commands(app)
 
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001  # typer's signature

@@ -22,7 +22,10 @@ from eventhub.events.channel_types import ChannelType, ChannelTypes, Retention
 from eventhub.events.schema_loader import load_schema
 
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
-"""The variable that names the file. It is the only one that is not a key."""
+"""The variable that names the file."""
+
+CLIENT_VARIABLES = {"EVENTHUB_URL", "EVENTHUB_TOKEN", "EVENTHUB_API_KEY"}
+"""Variables of the commands of clients, such as `eventhub tail`. The server ignores them."""
 
 VARIABLE_DEPTH = 32
 """Levels of JSON in a variable."""
@@ -33,12 +36,8 @@ def load(path: Path | None = None, overrides: Mapping[str, Any] | None = None) -
 
     Raises ConfigurationError, which names each fault.
     """
-    ignored = set(ignored_variables())
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in ignored and name != CONFIG_VARIABLE
-    }
+    others = {*ignored_variables(), *CLIENT_VARIABLES, CONFIG_VARIABLE}
+    environment = {name: value for name, value in os.environ.items() if name not in others}
     fields = _read(path) if path else {}
     if path is None and PREFIX + "CHANNELS" not in environment:
         # A variable for a key below `channels` changes the sample and does not replace it.

@@ -1,0 +1,262 @@
+"""The checks of `eventhub doctor`: each says what it found, or raises Sick with advice."""
+
+import asyncio
+import json
+import resource
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
+
+from eventhub_client.cli.target import Target
+from eventhub_client.errors import HubError
+from eventhub_client.wire import FAILED, TRANSIENT, WEBSOCKET_OPTIONS
+
+SECONDS = 5.0
+"""How long one check may take."""
+CLOCK_SECONDS = 2.0
+
+
+class Sick(Exception):
+    """A check failed. `advice` says what to do."""
+
+    def __init__(self, what: str, advice: str) -> None:
+        super().__init__(what)
+        self.advice = advice
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the checks are given."""
+
+    target: Target
+    channel: str
+    event: str
+    origin: str | None
+
+
+Check = Callable[[Visit], str]
+
+
+def _network(visit: Visit) -> str:
+    url = visit.target.address.http
+    try:
+        begin = time.monotonic()
+        httpx.get(f"{url}/healthz", timeout=SECONDS)
+        return f"{url} answers in {(time.monotonic() - begin) * 1000:.0f} ms"
+    except TRANSIENT as failure:
+        raise Sick(f"{url}: {type(failure).__name__}: {failure}", _network_advice(url)) from None
+
+
+def _network_advice(url: str) -> str:
+    host, port = httpx.URL(url).host, httpx.URL(url).port
+    port = port or (443 if url.startswith("https") else 80)
+    try:
+        socket.getaddrinfo(host, port)
+    except OSError:
+        return f"the name {host} is not known here; check the address and DNS"
+    try:
+        socket.create_connection((host, port), SECONDS).close()
+    except OSError:
+        return (
+            f"nothing accepts connections at {host}:{port}; is the server started, does it listen "
+            "on this address (`host`), and does a firewall allow it?"
+        )
+    return "the port is open, but it does not speak HTTP like this; http or https?"
+
+
+def _ready(visit: Visit) -> str:
+    answer = httpx.get(f"{visit.target.address.http}/readyz", timeout=SECONDS)
+    if answer.status_code == 200:
+        return "the server and its broker are ready"
+    advice = "see its log, and docs/runbooks"
+    if answer.status_code == 404:
+        advice = "this does not look like EventHub; check the address and the proxy's paths"
+    raise Sick(f"/readyz answers {answer.status_code}: {answer.text[:200]}", advice)
+
+
+def _clock(visit: Visit) -> str:
+    before = time.time()
+    answer = httpx.get(f"{visit.target.address.http}/healthz", timeout=SECONDS)
+    if "date" not in answer.headers:
+        return "the server does not say its time"
+    there = parsedate_to_datetime(answer.headers["date"]).timestamp() + 0.5
+    apart = there - (before + time.time()) / 2
+    if abs(apart) > CLOCK_SECONDS:
+        raise Sick(
+            f"the clocks are {apart:+.0f} seconds apart",
+            "synchronise both (NTP): tokens seem to expire early, and `since=10m` is wrong",
+        )
+    return "within two seconds of this machine's"
+
+
+def _credential(visit: Visit) -> str:
+    try:
+        query = {"match": visit.channel, "limit": 1}
+        visit.target.request("GET", "/v1/channels", query=query)
+    except HubError as error:
+        raise Sick(str(error), "see `eventhub token new` and `eventhub key new`") from None
+    kind = "a token" if visit.target.token else "an API key" if visit.target.api_key else None
+    return f"{kind} is accepted" if kind else "none is given, and none is needed to look"
+
+
+def _websocket(visit: Visit) -> str:
+    async def check() -> str:
+        async with _opened(visit) as connection:
+            hello = json.loads(await asyncio.wait_for(connection.recv(), SECONDS))
+            limits = ", ".join(f"{name} {value}" for name, value in hello["limits"].items())
+            return f"version {hello['version']}; {limits}"
+
+    try:
+        return asyncio.run(check())
+    except InvalidStatus as refused:
+        status = refused.response.status_code
+        raise Sick(f"the handshake is answered with {status}", _handshake_advice(status)) from None
+    except FAILED as failure:
+        raise Sick(f"{type(failure).__name__}: {failure}", _handshake_advice(0)) from None
+
+
+def _handshake_advice(status: int) -> str:
+    if status == 403:
+        return "the origin is not listed in `origins`, or the credential is refused"
+    if status in (401, 429, 503):
+        return "the server itself refuses; see PROTOCOL.md, Errors"
+    return (
+        "a proxy in between must pass the headers Upgrade and Connection, HTTP/1.1, and allow "
+        "connections that stay open (for nginx: proxy_http_version 1.1, proxy_read_timeout)"
+    )
+
+
+def _stream(visit: Visit) -> str:
+    url = f"{visit.target.address.http}/v1/sse"
+    try:
+        with httpx.stream(
+            "GET",
+            url,
+            params={"channel": visit.channel},
+            headers=visit.target.headers,
+            timeout=SECONDS,
+        ) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                raise Sick(f"{answer.status_code}: {answer.text[:200]}", "the channel and its type")
+            for line in answer.iter_lines():
+                if line == "event: subscribed":
+                    return "Server-Sent Events arrive at once"
+    except TRANSIENT as failure:
+        raise Sick(
+            f"no event arrives: {type(failure).__name__}",
+            "a proxy buffers the answer (for nginx: proxy_buffering off)",
+        ) from None
+    raise Sick("the stream ended", "a proxy may not allow answers that stay open")
+
+
+def _delivery(visit: Visit) -> str:
+    async def check() -> str:
+        async with _opened(visit) as connection:
+            position = await _subscribe(connection, visit.channel, "latest")
+            begin = time.monotonic()
+            await asyncio.to_thread(_publish, visit)
+            await _event(connection)
+            late = (time.monotonic() - begin) * 1000
+        await asyncio.to_thread(_publish, visit)
+        async with _opened(visit) as connection:  # the first event again, and the second
+            await _subscribe(connection, visit.channel, position)
+            await _event(connection)
+            await _event(connection)
+        return f"an event arrives after {late:.0f} ms; a new connection gets what it missed"
+
+    try:
+        return asyncio.run(check())
+    except HubError as error:
+        advice = "give --channel and --event that this credential may publish to and subscribe to"
+        raise Sick(str(error), advice) from None
+    except (*FAILED, asyncio.TimeoutError) as failure:
+        raise Sick(
+            f"the event did not arrive: {type(failure).__name__}",
+            "do all nodes use the same broker and prefix? Does the type keep a history?",
+        ) from None
+
+
+def _origin(visit: Visit) -> str:
+    if visit.origin is None:
+        return "not checked (--origin https://app.example)"
+
+    async def check() -> str:
+        async with _opened(visit, origin=visit.origin) as connection:
+            await _subscribe(connection, visit.channel, "latest")
+            return f"pages of {visit.origin} may connect"
+
+    try:
+        return asyncio.run(check())
+    except (Sick, *FAILED) as failure:
+        advice = f"add it to eventhub.yaml: origins: [{visit.origin}]"
+        raise Sick(f"pages of {visit.origin} are refused: {failure}", advice) from None
+
+
+def _files(visit: Visit) -> str:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < 1024:
+        raise Sick(f"this shell may open {soft} files", "ulimit -n 65536")
+    return f"this shell may open {soft} files"
+
+
+CHECKS: dict[str, Check] = {
+    "network": _network,
+    "broker": _ready,
+    "clock": _clock,
+    "credential": _credential,
+    "websocket": _websocket,
+    "stream": _stream,
+    "delivery and resume": _delivery,
+    "origin": _origin,
+    "limits": _files,
+}
+NEEDED = (_network, _ready)
+"""After these, the others would only repeat that they failed."""
+
+
+def _opened(visit: Visit, origin: str | None = None) -> Any:
+    given: dict[str, Any] = {} if origin is None else {"origin": origin}
+    return connect(
+        visit.target.address.websocket,
+        additional_headers=visit.target.headers,
+        open_timeout=SECONDS,
+        **WEBSOCKET_OPTIONS,
+        **given,
+    )
+
+
+async def _subscribe(connection: ClientConnection, channel: str, since: str) -> str:
+    message = {"type": "subscribe", "channel": channel, "since": since}
+    await connection.send(json.dumps(message))
+    return str((await _next(connection, "subscribed"))["position"])
+
+
+async def _event(connection: ClientConnection) -> None:
+    await _next(connection, "event")
+
+
+async def _next(connection: ClientConnection, kind: str) -> dict[str, Any]:
+    async def receive() -> dict[str, Any]:
+        while True:
+            message: dict[str, Any] = json.loads(await connection.recv())
+            if message["type"] == "error":
+                raise Sick(f"{message['code']}: {message['message']}", "see PROTOCOL.md, Errors")
+            if message["type"] == kind:
+                return message
+
+    return await asyncio.wait_for(receive(), SECONDS)
+
+
+def _publish(visit: Visit) -> None:
+    event = json.loads(visit.event.replace("${mark}", uuid.uuid4().hex))
+    with visit.target.hub() as hub:
+        hub.publish(visit.channel, event, timeout=SECONDS)

@@ -1,0 +1,215 @@
+"""Reads a growing file by whole lines, through rotation, and remembers where it stands.
+
+What is seen                              What happens
+the path names another file               the old one is read to its end, then those that were
+                                          renamed since (app.log.1, app.log-20261130), then the new
+the file is shorter than what was read    it was emptied in place: from its beginning
+at the start, the path names another one  the file that was read before is looked for beside it, by
+                                          inode, and finished first
+that one is not there (compressed, say)   what it had left is lost, which is said
+
+A file that is emptied, and grows beyond what was read between two looks, is not noticed.
+"""
+
+import glob
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO
+
+QUIET_LOOKS = 8
+_RENAMED = re.compile(r"[.-]\d[\dT:.-]*")
+"""What rotation adds to a name."""
+BATCH_LINES = 500
+BATCH_BYTES = 512 * 1024
+LINE_BYTES = 256 * 1024
+"""A longer line is cut into several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a reader stands in its file. `sending` ends the batch that may be stored already."""
+
+    device: int
+    inode: int
+    written: int = 0
+    """When the file was last written to, in nanoseconds. Those renamed later are newer."""
+    offset: int = 0
+    generation: int = 0
+    sending: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Lines that are sent together, always the same ones under the same key."""
+
+    lines: list[str]
+    end: int
+    key: str
+
+
+class LogFile:
+    """One file that grows. `say` tells what is lost.
+
+    A renamed file is left after `looks` at its end: its writer may still write to it for a while.
+    """
+
+    def __init__(
+        self, path: Path, state: Path, say: Callable[[str], None], looks: int = QUIET_LOOKS
+    ) -> None:
+        self._path = path
+        self._state = state
+        self._say = say
+        self._file: IO[bytes] | None = None
+        self._mark = Mark(0, 0)
+        self._looks = self._looks_left = looks
+
+    def next_batch(self) -> Batch | None:
+        """The next lines, None while there are none. Call `done` when they are stored."""
+        if self._file is None and not self._open():
+            return None
+        batch = self._read()
+        while batch is None and self._move_on():
+            batch = self._read()
+        return batch
+
+    def done(self, batch: Batch) -> None:
+        """The lines are stored: go on behind them."""
+        self._keep(replace(self._mark, offset=batch.end, sending=None))
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    # Which file
+
+    def _open(self) -> bool:
+        stored = self._stored()
+        if stored is not None and (old := self._find(stored)) is not None:
+            self._file, self._mark = old.open("rb"), stored
+            return True
+        if stored is not None:
+            self._say(
+                f"{self._path}: the file that was read before is gone; "
+                f"what it had after byte {stored.offset} is lost"
+            )
+        path = self._path if stored is None else self._following(stored)
+        if path is None or not path.exists():
+            return False
+        self._begin(path)
+        return True
+
+    def _candidates(self) -> list[tuple[os.stat_result, Path]]:
+        """The file at the path, and those that were renamed."""
+        name = self._path.name
+        found = []
+        for each in self._path.parent.glob(f"{glob.escape(name)}*"):
+            if each == self._path or _RENAMED.fullmatch(each.name.removeprefix(name)):
+                with suppress(OSError):  # it was removed in between
+                    found.append((each.stat(), each))
+        return found
+
+    def _find(self, mark: Mark) -> Path | None:
+        """The file with this inode."""
+        same = (path for stat, path in self._candidates() if _is(stat, mark))
+        return next(same, None)
+
+    def _following(self, mark: Mark) -> Path | None:
+        """The oldest file that was written to after this one; the one at the path is the newest."""
+        newer = [
+            (path == self._path, stat.st_mtime_ns, path)
+            for stat, path in self._candidates()
+            if not _is(stat, mark) and (path == self._path or stat.st_mtime_ns >= mark.written)
+        ]
+        return min(newer)[2] if newer else None
+
+    def _begin(self, path: Path, generation: int = 0) -> None:
+        self.close()
+        self._file = path.open("rb")
+        self._looks_left = self._looks
+        found = os.fstat(self._file.fileno())
+        self._keep(Mark(found.st_dev, found.st_ino, found.st_mtime_ns, 0, generation))
+
+    def _move_on(self) -> bool:
+        """At the end: to the beginning of the next file. Whether there is more to read."""
+        assert self._file is not None
+        mark = self._mark
+        if os.fstat(self._file.fileno()).st_size < (mark.sending or mark.offset):
+            self._begin(self._path, mark.generation + 1)
+            return True
+        following = self._following(mark)
+        if following is None or self._find(mark) == self._path:
+            return False
+        if self._looks_left:
+            self._looks_left -= 1 if following == self._path else self._looks_left
+            return not self._looks_left  # whether to read the last line, which may have no end
+        self._begin(following)
+        return True
+
+    # Lines
+
+    def _read(self) -> Batch | None:
+        assert self._file is not None
+        mark = self._mark
+        self._file.seek(mark.offset)
+        if mark.sending is not None:
+            data = self._file.read(mark.sending - mark.offset)
+            if len(data) < mark.sending - mark.offset:
+                return None  # it was emptied since
+        else:
+            data = _whole_lines(self._file.read(BATCH_BYTES), cut=not self._looks_left)
+            if not data:
+                return None
+            self._looks_left = self._looks if self._looks_left else 0
+            written = os.fstat(self._file.fileno()).st_mtime_ns
+            self._keep(replace(mark, written=written, sending=mark.offset + len(data)))
+        end = mark.offset + len(data)
+        name = f"{mark.device} {mark.inode} {mark.generation} {mark.offset} {end} "
+        key = "ship-" + hashlib.sha256(name.encode() + data[:64]).hexdigest()[:40]
+        lines = [line.strip() for line in data.decode("utf-8", "replace").split("\n")]
+        return Batch([line for line in lines if line], end, key)
+
+    # What is remembered
+
+    def _stored(self) -> Mark | None:
+        try:
+            return Mark(**json.loads(self._state.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError):
+            raise ValueError(
+                f"{self._state} does not say where the file was read to; "
+                "without it, the file is sent from its beginning"
+            ) from None
+
+    def _keep(self, mark: Mark) -> None:
+        self._mark = mark
+        self._state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self._state.with_name(f"{self._state.name}.{os.getpid()}.next")
+        draft.write_text(json.dumps(asdict(mark)), encoding="utf-8")
+        draft.replace(self._state)
+
+
+def _is(stat: os.stat_result, mark: Mark) -> bool:
+    return (stat.st_dev, stat.st_ino) == (mark.device, mark.inode)
+
+
+def _whole_lines(data: bytes, *, cut: bool) -> bytes:
+    """The first lines that make a batch. `cut`: the last one is whole even without its end."""
+    end = 0
+    for _ in range(BATCH_LINES):
+        found = data.find(b"\n", end, end + LINE_BYTES)
+        if found < 0:
+            rest = len(data) - end
+            if rest >= LINE_BYTES:
+                return data[: end + LINE_BYTES]
+            return data if cut and rest else data[:end]
+        end = found + 1
+    return data[:end]
