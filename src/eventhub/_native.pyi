@@ -8,5 +8,5 @@ class Pipe:
     def release(self) -> None: ...
 
 def write_all(
-    writes: list[Callable[[bytes], None]], data: bytes, /
+    writes: list[Callable[[bytes], None]], data: bytes, begin: int = 0, end: int = ..., /
 ) -> list[tuple[Callable[[bytes], None], Exception]]: ...

@@ -14,10 +14,10 @@ class Histogram:
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
 
-    def observe(self, value: float) -> None:
-        """Count a value."""
-        self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+    def observe(self, value: float, count: int = 1) -> None:
+        """Count a value, which came so many times."""
+        self._counts[bisect_left(self._bounds, value)] += count
+        self._sum += value * count
 
     @property
     def sum(self) -> float:

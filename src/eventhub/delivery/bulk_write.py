@@ -1,9 +1,11 @@
 """Writes the same bytes to many connections: in C where `_native.c` was built, else in Python.
 
-`write_all(writes, data)` calls every write with the bytes, even if one raises, and returns the
-failures. `Pipe` is the native writer of a connection, None without the C module.
+`write_all(writes, data, begin, end)` calls every write of a part of the list with the bytes, even
+if one raises, and returns the failures. `Pipe` is the native writer of a connection, None without
+the C module.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -37,10 +39,12 @@ Failure = tuple[Write, Exception]
 """A write that raised, and its exception."""
 
 
-def write_all_plainly(writes: list[Write], data: bytes) -> list[Failure]:
-    """Call every write with the bytes. Returns the writes that raised."""
+def write_all_plainly(
+    writes: list[Write], data: bytes, begin: int = 0, end: int = sys.maxsize
+) -> list[Failure]:
+    """Call every write from `begin` to before `end` with the bytes. Returns those that raised."""
     failures: list[Failure] = []
-    for write in writes:
+    for write in writes[begin:end]:
         try:
             write(data)
         except Exception as error:  # the other connections still get the bytes
@@ -85,14 +89,22 @@ def _drop(_: bytes) -> None:
     """The write of a closed connection whose subscriptions have not ended yet."""
 
 
-WriteAll = Callable[[list[Write], bytes], list[Failure]]
+class WriteAll(Protocol):
+    """The type of `write_all`."""
+
+    def __call__(
+        self, writes: list[Write], data: bytes, begin: int = 0, end: int = sys.maxsize, /
+    ) -> list[Failure]:
+        """Call every write from `begin` to before `end`. Returns those that raised."""
+        ...
+
 
 Pipe: Callable[[object, int], ClosableWriter] | None
 write_all: WriteAll
 try:
     from eventhub import _native
 
-    if not hasattr(_native.Pipe, "release"):
+    if "begin" not in (_native.write_all.__doc__ or ""):
         raise ImportError("it was built from an older source")
 except ImportError:  # built without a compiler
     Pipe, write_all = None, write_all_plainly

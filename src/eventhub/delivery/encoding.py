@@ -1,7 +1,9 @@
 """The wire bytes of events and messages. Subscribers with the same encoding share them."""
 
+import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 import orjson
@@ -15,6 +17,8 @@ COMPRESS_FROM = 96
 """Smallest payload that is compressed. Compression makes smaller ones larger."""
 COMPRESSION_LEVEL = 3
 
+_medium_head = struct.Struct(">BBH").pack  # half the time of building it from bytes and integers
+
 
 def event_json(event: Event) -> bytes:
     """The event object of PROTOCOL.md. It has no line breaks: `data` is canonical JSON."""
@@ -23,10 +27,16 @@ def event_json(event: Event) -> bytes:
         event.channel.encode(),
         event.epoch.encode(),
         event.offset,
-        format_time(event.time).encode(),
+        _time(event.time),
         event.data,
         attributes,
     )
+
+
+@lru_cache(maxsize=256)
+def _time(milliseconds: int) -> bytes:
+    """Events that are joined often have the same time."""
+    return format_time(milliseconds).encode()
 
 
 def _attributes(attributes: Mapping[str, str]) -> bytes:
@@ -64,7 +74,7 @@ def frame(payload: bytes, opcode: int = TEXT) -> bytes:
     if length < 126:
         return bytes((0x80 | opcode, length)) + payload
     if length < 65536:
-        return bytes((0x80 | opcode, 126)) + length.to_bytes(2) + payload
+        return _medium_head(0x80 | opcode, 126, length) + payload
     return bytes((0x80 | opcode, 127)) + length.to_bytes(8) + payload
 
 

@@ -164,19 +164,17 @@ class Fanout:
         queued = self._queue[0]
         data = queued.data
         cost = 1 + len(data) // WRITE_BYTES
-        count = max(1, limit // cost)
-        targets = queued.targets[queued.at : queued.at + count]
-        queued.at += (
-            count  # advance before writing: so after an error, no subscriber is written to twice
-        )
+        begin, end = queued.at, min(queued.at + max(1, limit // cost), len(queued.targets))
+        queued.at = end  # before writing: so after an error, no subscriber is written to twice
         if self._removed:
-            targets = [write for write in targets if self._removed.get(write, -1) < queued.number]
-        failures = write_all(targets, data)
-        if queued.at >= len(queued.targets):
+            failures = write_all(self._remaining(queued, begin, end), data)
+        else:
+            failures = write_all(queued.targets, data, begin, end)
+        if end == len(queued.targets):
             self._finish(queued)
         if failures:
             self._report(failures)
-        return len(targets) * cost or 1
+        return (end - begin) * cost or 1
 
     def settle(self, key: Hashable, encoding: Encoding) -> None:
         """Write everything queued for one subscriber now. The caller removes it next."""
@@ -219,6 +217,11 @@ class Fanout:
         self._queued_bytes += len(data)
         targets = list(writes.values())
         self._queue.append(QueuedWrite(self._queued_count, encoding, data, targets, events))
+
+    def _remaining(self, queued: QueuedWrite, begin: int, end: int) -> list[Write]:
+        """Targets without those that were removed since the write was queued."""
+        targets, removed = queued.targets[begin:end], self._removed
+        return [write for write in targets if removed.get(write, -1) < queued.number]
 
     def _finish(self, queued: QueuedWrite) -> None:
         self._queue.popleft()

@@ -109,13 +109,13 @@ class Feed:
             ready = continuity.delivered == continuity.head and (
                 self._room.has_room or self._has_room()
             )
-            continuity.head = event.position
+            position = continuity.head = event.position
             if not ready or self._catching_up.subscribers:
                 continuity.remember(event)
             elif continuity.recent.events:
                 continuity.recent.clear()  # this event is not added, so the list would have a hole
             if ready:
-                self._deliver_live(event)
+                self._deliver_live(event, position)
         elif not continuity.has(event):
             continuity.restart(event)
             self._resume()
@@ -230,11 +230,11 @@ class Feed:
             self._reading = True
             self._owner.read(self, None, continuity.delivered, continuity.generation)
 
-    def _deliver_live(self, event: Event) -> None:
+    def _deliver_live(self, event: Event, position: Position) -> None:
         continuity = self.continuity
         if self.audiences:
             self.audiences.deliver(self, event)
-        continuity.delivered = event.position
+        continuity.delivered = position
         continuity.delivered_count += 1
         if self._lagging.subscribers:
             self._lagging.skip(event)
@@ -248,7 +248,7 @@ class Feed:
         for event in events:
             if not self._has_room():
                 return
-            self._deliver_live(event)
+            self._deliver_live(event, event.position)
 
     def _deliver_page(self, since: Since, page: HistoryPage) -> None:
         if page.lost:

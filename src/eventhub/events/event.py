@@ -72,7 +72,7 @@ class Event(NamedTuple):
 
     @property
     def position(self) -> Position:
-        return Position(self.epoch, self.offset)
+        return tuple.__new__(Position, (self.epoch, self.offset))  # half the time of `Position()`
 
 
 def with_author(

@@ -68,7 +68,7 @@ class FanoutSchedule(Generic[S]):
         self._dirty: OrderedDict[S, float] = OrderedDict()  # and since when
         self._scheduled = False
         self._join_wait = JoinWait()
-        self._began = 0.0  # the flush that is under way
+        self._began: float | None = None  # when the flush for a large audience did
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -87,7 +87,7 @@ class FanoutSchedule(Generic[S]):
             return
         self._scheduled = True
         if len(feed.live) <= SMALL_AUDIENCE:
-            self._loop.call_soon(self._begin)
+            self._loop.call_soon(self._flush)
         elif (until := self._join_wait.begin(now)) > now:
             self._loop.call_soon(self._loop.call_soon, self._wait, feed, until)
         else:
@@ -125,4 +125,6 @@ class FanoutSchedule(Generic[S]):
             self._loop.call_soon(self._flush)
         else:
             self._scheduled = False
-            self._join_wait.flushed(self._began, self._clock())
+            if self._began is not None:
+                self._join_wait.flushed(self._began, self._clock())
+                self._began = None

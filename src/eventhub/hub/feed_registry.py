@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 
 from eventhub.brokers.base import Broker
 from eventhub.common.clock import unix_milliseconds
@@ -23,6 +24,8 @@ from eventhub.hub.repairs import Repairs
 from eventhub.hub.tasks import Tasks
 from eventhub.observability.metrics import Metrics
 from eventhub.observability.tracing import GuardedTracing
+
+_TIME = itemgetter(Event._fields.index("time"))  # twice as fast as the name
 
 
 class FeedRegistry:
@@ -220,13 +223,12 @@ class FeedRegistry:
             self._observe(source, events, seconds, len(source.live))
 
     def _observe(self, feed: Feed, events: list[Event], seconds: float, readers: int) -> None:
-        now = unix_milliseconds()
+        now, counts = unix_milliseconds(), dict[int, int]()
+        for time in map(_TIME, events):  # those of an array have the same
+            counts[time] = counts.get(time, 0) + 1
+        latencies = [(max(0, now - time) / 1000, count) for time, count in counts.items()]
         try:
-            self._metrics.flushed(
-                feed.channel_type.name,
-                (max(0, now - event.time) / 1000 for event in events),
-                seconds,
-            )
+            self._metrics.flushed(feed.channel_type.name, latencies, seconds)
         except Exception as error:
             self._faults.note("metrics", error)
         if self._tracing is not None:

@@ -85,11 +85,16 @@ class Metrics:
         with self._threads:  # the exporter has a thread of its own
             self._spans += count
 
-    def flushed(self, type_name: str, latencies: Iterable[float], seconds: float) -> None:
-        """Observe events written to sockets: the latency of each, and the seconds of the write."""
+    def flushed(
+        self, type_name: str, latencies: Iterable[tuple[float, int]], seconds: float
+    ) -> None:
+        """Observe events written to sockets, and the seconds of the write.
+
+        `latencies`: each in seconds, and how many events it holds for.
+        """
         observe = self._latencies[type_name].observe
-        for latency in latencies:
-            observe(latency)
+        for latency, count in latencies:
+            observe(latency, count)
         self._fanouts[type_name].observe(seconds)
 
     def read(self, snapshot: Snapshot) -> None:

@@ -30,6 +30,16 @@ def test_a_bound_belongs_to_what_it_bounds() -> None:
     assert histogram.sum == pytest.approx(6.6)
 
 
+def test_a_value_that_came_several_times_counts_as_often() -> None:
+    once, together = Histogram((1.0, 2.0)), Histogram((1.0, 2.0))
+    for value in (0.5, 1.5, 1.5, 1.5):
+        once.observe(value)
+    together.observe(0.5)
+    together.observe(1.5, 3)
+    assert together.cumulative() == once.cumulative() == [(1.0, 1), (2.0, 4), (INFINITE, 4)]
+    assert together.sum == once.sum == 5.0
+
+
 def test_one_bound_above_the_other() -> None:
     assert all(lower < upper for lower, upper in pairwise(LATENCY))
 

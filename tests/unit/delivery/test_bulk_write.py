@@ -326,7 +326,9 @@ def test_a_closed_connection_is_not_kept_in_memory(run: Run) -> None:
     run(scenario)
 
 
-@pytest.mark.parametrize("arguments", [(), ([],), ((), b"x"), ([], "text"), ([], b"x", 1)])
+@pytest.mark.parametrize(
+    "arguments", [(), ([],), ((), b"x"), ([], "text"), ([], b"x", "1"), ([], b"x", 1, 2, 3)]
+)
 def test_wrong_arguments_of_the_native_way_are_type_errors(arguments: tuple[Any, ...]) -> None:
     from eventhub._native import write_all
 

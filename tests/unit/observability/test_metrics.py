@@ -120,7 +120,7 @@ def test_a_scrape_does_not_grow_with_what_happens_in_however_many_channels() -> 
     for number in range(1000):
         metrics.published("chat", 1)
         metrics.rejected("chat", "forbidden")
-        metrics.flushed("chat", [0.001 * number], 0.0001)
+        metrics.flushed("chat", [(0.001 * number, 1)], 0.0001)
         metrics.counters["chat"].delivered += 1
         metrics.counters["chat"].gaps["expired"] += 1
     assert scrape(metrics).keys() == before
@@ -153,17 +153,17 @@ def test_reading_counters_of_feeds_does_not_change_them() -> None:
 
 def test_a_flush_is_one_fanout_and_a_latency_for_each_event() -> None:
     metrics = Metrics(["chat"])
-    metrics.flushed("chat", [0.0004, 0.02, 30], 0.003)
-    assert value(metrics, "eventhub_publish_to_socket_seconds_count", type="chat") == 3
+    metrics.flushed("chat", [(0.0004, 1), (0.02, 1), (30, 2)], 0.003)
+    assert value(metrics, "eventhub_publish_to_socket_seconds_count", type="chat") == 4
     assert value(metrics, "eventhub_publish_to_socket_seconds_sum", type="chat") == pytest.approx(
-        30.0204
+        60.0204
     )
     assert (
         value(metrics, "eventhub_publish_to_socket_seconds_bucket", type="chat", le="0.0005") == 1
     )
     assert value(metrics, "eventhub_publish_to_socket_seconds_bucket", type="chat", le="0.025") == 2
     assert value(metrics, "eventhub_publish_to_socket_seconds_bucket", type="chat", le="10.0") == 2
-    assert value(metrics, "eventhub_publish_to_socket_seconds_bucket", type="chat", le="+Inf") == 3
+    assert value(metrics, "eventhub_publish_to_socket_seconds_bucket", type="chat", le="+Inf") == 4
     assert value(metrics, "eventhub_fanout_seconds_count", type="chat") == 1
     assert value(metrics, "eventhub_fanout_seconds_sum", type="chat") == pytest.approx(0.003)
     assert sorted(LATENCY) == list(LATENCY)
@@ -239,7 +239,7 @@ async def together(workers: dict[int, Metrics]) -> str:
 def test_series_of_several_workers_are_told_apart_and_each_family_is_there_once() -> None:
     one, other = Metrics(["chat"]), Metrics(["chat"])
     one.published("chat", 2)
-    one.flushed("chat", [0.001], 0.001)
+    one.flushed("chat", [(0.001, 1)], 0.001)
     other.published("chat", 3)
     shown = asyncio.run(together({0: one, 4: other}))
     families = {family.name: family for family in text_string_to_metric_families(shown)}
