@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from eventhub_client.backoff import Backoff
 from eventhub_client.errors import Problem, refusal
+from eventhub_client.patterns import fits, is_pattern
 from eventhub_client.steps import (
     Answer,
     Close,
@@ -43,6 +44,8 @@ FIRST_HEARTBEAT = 25.0
 STEADY_SECONDS = 30.0
 """A connection that has lasted so long begins the delays again."""
 FATAL_CODES = {1002, 1003, 1007, 1008, 1009, 1010}
+BEGUN = "begun"
+"""Kept for a pattern that has told all its positions."""
 FRESH_TOKENS = 3
 """New tokens in a row that may be refused as expired, before the error is raised."""
 Steps = Generator[FollowStep, Reply, None]
@@ -77,7 +80,7 @@ class Follower:
         self._positions = {
             name: position
             for name, position in subscription.positions.items()
-            if name in self._channels
+            if any(name == each or fits(each, name) for each in self._channels)
         }
         self._renewable = subscription.renewable
         self._clock = clock
@@ -130,6 +133,8 @@ class Follower:
             case "subscribed":
                 self._expired_tokens = 0
                 yield from self._subscribed(message)
+            case "positions":
+                yield from self._pattern_positions(message)
             case "event":
                 yield from self._item(message, message["id"])
             case "gap":
@@ -141,7 +146,10 @@ class Follower:
                 raise refusal(Problem(message["reason"], said, 403))
 
     def _subscribe(self, channel: str) -> Message:
-        since = self._positions.get(channel, self._since)
+        since: str | dict[str, str] = self._positions.get(channel, self._since)
+        if is_pattern(channel) and channel in self._positions:
+            since = {name: at for name, at in self._positions.items() if fits(channel, name)}
+            since.pop(channel, None)
         return {"type": "subscribe", "ref": channel, "channel": channel, "since": since}
 
     def _subscribed(self, message: Message) -> Steps:
@@ -150,14 +158,22 @@ class Follower:
         If events are missing, a gap follows and has the position.
         """
         channel = message["channel"]
-        if channel not in self._positions and message["recovered"]:
+        if channel not in self._positions and message.get("recovered"):
             self._positions[channel] = message["position"]
-            yield Store(channel, message["position"])
+            yield Store({channel: message["position"]})
+
+    def _pattern_positions(self, message: Message) -> Steps:
+        """Where a pattern's channels stand. From now on a channel that is not there is new."""
+        positions = dict(message["positions"])
+        if message["complete"]:
+            positions[message["channel"]] = BEGUN
+        self._positions.update(positions)
+        yield Store(positions)
 
     def _item(self, message: Message, position: str) -> Steps:
         yield Deliver(message)
         self._positions[message["channel"]] = position
-        yield Store(message["channel"], position)
+        yield Store({message["channel"]: position})
 
     def _error(self, message: Message) -> tuple[bool, float | None]:
         """Whether it ends the connection, and the delay that the server asks for."""

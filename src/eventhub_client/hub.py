@@ -163,9 +163,9 @@ class Hub:
                             else gap_of(message)
                         )
                         reply = None
-                    case Store(channel, position):
+                    case Store(positions_now):
                         if cursor is not None:
-                            cursor.store(channel, position)
+                            cursor.store(positions_now)
                         reply = None
                     case step:
                         reply = await link.take(step)

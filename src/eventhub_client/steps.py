@@ -62,10 +62,9 @@ class Deliver:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Store the position in the cursor."""
+    """Store the positions of these channels in the cursor."""
 
-    channel: str
-    position: str
+    positions: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

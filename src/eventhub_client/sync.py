@@ -157,9 +157,9 @@ class SyncHub:
                             else gap_of(message)
                         )
                         reply = None
-                    case Store(channel, position):
+                    case Store(positions_now):
                         if cursor is not None:
-                            cursor.store(channel, position)
+                            cursor.store(positions_now)
                         reply = None
                     case step:
                         reply = link.take(step)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -118,6 +118,36 @@ def test_each_acknowledged_event_comes_once_per_cursor_through_kills_of_both_sid
     finally:
         published = publisher.end()
     assert seen == {channel: list(range(published)) for channel in CHANNELS}
+
+
+def test_a_pattern_brings_channels_that_are_born_while_the_follower_or_the_server_is_away(
+    start: Start, tmp_path: Path
+) -> None:
+    hub = start(SQLITE)
+    path = tmp_path / "cursor"
+    with SyncHub(hub.url) as client:
+
+        def take(items: Iterator[Event[str] | Gap], count: int) -> list[tuple[str, str]]:
+            found = [next(items) for _ in range(count)]
+            return [(each.channel, each.data) for each in found if isinstance(each, Event)]
+
+        client.publish("orders.a", "before")
+        items = client.follow("orders.>", model=str, since="earliest", cursor=FileCursor(path))
+        assert take(items, 1) == [("orders.a", "before")]
+        client.publish("orders.b", "born")
+        assert take(items, 1) == [("orders.b", "born")]
+        hub.kill()
+        hub.start()
+        client.publish("orders.c", "born after a kill")
+        client.publish("orders.a", "more")
+        found = take(items, 2)
+        assert sorted(found) == [("orders.a", "more"), ("orders.c", "born after a kill")]
+        del items  # the last item was not consumed
+        client.publish("orders.d", "born while nobody follows")
+        again = client.follow("orders.>", model=str, cursor=FileCursor(path))
+        assert sorted(take(again, 2)) == sorted(
+            [found[-1], ("orders.d", "born while nobody follows")]
+        )
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")

@@ -57,13 +57,13 @@ def test_each_channel_is_subscribed_at_its_stored_position_and_the_others_at_sin
 
 
 def test_the_first_position_is_stored_before_any_event() -> None:
-    assert Store("a.b", "k-3") in follow(*connected(subscribed("k-3")))
+    assert Store({"a.b": "k-3"}) in follow(*connected(subscribed("k-3")))
 
 
 def test_the_first_position_is_not_stored_if_a_gap_follows() -> None:
     gap = {"type": "gap", "channel": "a.b", "position": "k-9", "reason": "expired"}
     steps = follow(*connected(subscribed("k-3", recovered=False), gap))
-    assert [each for each in steps if isinstance(each, Store)] == [Store("a.b", "k-9")]
+    assert [each for each in steps if isinstance(each, Store)] == [Store({"a.b": "k-9"})]
 
 
 def test_a_position_is_stored_when_the_next_item_is_wanted_and_not_before() -> None:
@@ -72,7 +72,7 @@ def test_a_position_is_stored_when_the_next_item_is_wanted_and_not_before() -> N
     step = next(follower)
     while not isinstance(step, Deliver):
         step = follower.send(next(replies) if isinstance(step, ASKS) else None)
-    assert follower.send(None) == Store("a.b", "k-4")
+    assert follower.send(None) == Store({"a.b": "k-4"})
 
 
 @pytest.mark.parametrize(
