@@ -19,6 +19,7 @@ from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.sqlite import SqliteBroker
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event
+from eventhub.events.signal import Signal
 from tests.harness import nats_servers, redis_servers
 from tests.harness.clock import Clock
 from tests.harness.eventually import async_eventually
@@ -44,6 +45,7 @@ class Node:
     gaps: list[str] = field(default_factory=list)
     heard: list[bytes] = field(default_factory=list)
     births: list[str | None] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def deliver(self, event: Event) -> None:
@@ -60,6 +62,10 @@ class Node:
 
     def born(self, channel: str | None) -> None:
         self.births.append(channel)
+        self.changed.set()
+
+    def take_signal(self, signal: Signal) -> None:
+        self.signals.append(signal)
         self.changed.set()
 
     async def announced(self, count: int) -> list[Event]:
@@ -86,6 +92,7 @@ def retention(channel: str) -> Retention:
 async def running(broker: Broker, clock: Clock) -> AsyncIterator[Node]:
     """A node with its broker running and ready."""
     node = Node(broker, clock)
+    broker.on_signal = node.take_signal
     task = asyncio.create_task(broker.run(node.deliver, node.gap, node.hear, node.born))
     try:
         await async_eventually(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventhub.brokers.redis import broker
+from eventhub.brokers.redis import broker, metadata
 from eventhub.brokers.redis.codec import KeyNames, history_arguments
 from eventhub.errors import EventHubError
 from eventhub.events.event import NewEvent, Receipt
@@ -80,7 +80,7 @@ def test_a_channel_that_cannot_be_refreshed_at_redis_does_not_disturb_the_others
                 raise LookupError(channel)
         return history_arguments(names, channel, *rest, **named)
 
-    monkeypatch.setattr(broker, "REFRESH_SECONDS", 0.01)
+    monkeypatch.setattr(metadata, "REFRESH_SECONDS", 0.01)
     monkeypatch.setattr(broker, "history_arguments", arguments)
 
     async def main() -> None:

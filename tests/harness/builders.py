@@ -45,6 +45,9 @@ class Nowhere:
 
     def write(self, data: bytes) -> None: ...
 
+    def takes_signal(self, size: int) -> bool:
+        return True
+
     def fail(self, error: EventHubError) -> None: ...
 
     def abort(self) -> None: ...
@@ -73,6 +76,11 @@ class Guest:
             decided(self.principal)
         else:
             decided(InvalidToken("it is none of those that are known"))
+
+    def charge_signal(self, kind: ChannelType) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.charged.append(f"signals of {kind.name}")
 
     def charge(self, kind: ChannelType) -> None:
         if self.refusal is not None:

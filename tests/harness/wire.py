@@ -40,6 +40,9 @@ class Wire:
         self.data.append(data)
         self.full = self.full or len(self.data) >= self.room
 
+    def takes_signal(self, size: int) -> bool:
+        return not self.full
+
     def fail(self, error: EventHubError) -> None:
         self.errors.append(error)
         self.on_fail()

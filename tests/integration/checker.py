@@ -58,6 +58,9 @@ class Reader:
                 self.gaps.append(message)
                 self.breaks.append(len(self.events))
 
+    def takes_signal(self, size: int) -> bool:
+        return not self.full
+
     def has(self, text: str) -> bool:
         """Whether the position is among the newest that it has."""
         return any(text == each for _, each in self.events[-50:])

@@ -44,6 +44,7 @@ def test_each_channel_type_serves_its_schemas(hub: EventHubServer) -> None:
         "name": "chat", "payload": "chat", "history": {"events": 500, "age": 86400.0},
         "presence": True,
         "sender": "any", "slow": "disconnect", "publish": ["client", "producer"],
+        "signals": ["client", "producer"],
     }  # fmt: skip
     schemas = http.get(f"{hub.url}/v1/types/iot").json()["schemas"]
     assert [schemas[name]["required"] for name in ("accepted", "stored")] == [["value"]] * 2

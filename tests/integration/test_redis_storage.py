@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eventhub.brokers.redis import broker
+from eventhub.brokers.redis import metadata
 from eventhub.brokers.redis.codec import slot
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.common.clock import unix_milliseconds
@@ -173,18 +173,18 @@ def test_names_of_forgotten_channels_do_not_pile_up(server: RedisServer) -> None
 def test_a_long_subscription_to_a_channel_without_events_keeps_its_position(
     server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker, "KEEP_SECONDS", 0)
-    monkeypatch.setattr(broker, "REFRESH_SECONDS", 0.01)
+    monkeypatch.setattr(metadata, "KEEP_SECONDS", 0)
+    monkeypatch.setattr(metadata, "REFRESH_SECONDS", 0.01)
 
     async def main() -> None:
         async with nodes(server.url) as (node,):
             reader = await node.read()
-            metadata = node.broker._names.metadata(CHANNEL)
-            await async_eventually("the metadata", lambda: server.call("EXISTS", metadata) == 1)
-            assert server.call("PTTL", metadata) > 86_400_000
+            key = node.broker._names.metadata(CHANNEL)
+            await async_eventually("the metadata", lambda: server.call("EXISTS", key) == 1)
+            assert server.call("PTTL", key) > 86_400_000
             begun = (await node.broker.history(CHANNEL, Earliest(), 10)).end
             months = begun._replace(offset=begun.offset - 500 * STEP)
-            server.call("HSET", metadata, "base", months.offset)  # it has been kept for so long
+            server.call("HSET", key, "base", months.offset)  # it has been kept for so long
             assert (await node.broker.history(CHANNEL, months, 10)).lost is None
             (first,) = await node.publish("1")
             assert position(first).offset > begun.offset

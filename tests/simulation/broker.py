@@ -13,10 +13,11 @@ from contextvars import Context
 from functools import partial
 from typing import TypeVar
 
-from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, no_signals
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.event import ChannelPage, Event, HistoryPage, NewEvent, Position, Receipt
+from eventhub.events.signal import Signal
 from tests.harness.builders import Asked
 from tests.simulation.chance import Chance
 from tests.simulation.hearing import Hearing
@@ -64,6 +65,7 @@ class ModelBroker:
         self._connections = 0
         self._trouble: dict[str, float] = {}
         self._running: tuple[Deliver, OnGap, OnMessage, OnBirth] | None = None
+        self.on_signal: OnSignal = no_signals
 
     # Broker
 
@@ -95,6 +97,11 @@ class ModelBroker:
             raise BrokerUnavailable("the link is down")
         self._sent.send(self._fan_out, message)
         await asyncio.sleep(0)
+
+    def signal(self, signal: Signal) -> None:
+        if self.cut_off:
+            raise BrokerUnavailable("the link is down")
+        self._sent.send(self._pass_signal, signal)
 
     async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
         self._running = deliver, gap, on_message, born
@@ -193,6 +200,10 @@ class ModelBroker:
         if self._running is not None:
             self._running[2](message)
 
+    def _take_signal(self, signal: Signal) -> None:
+        if self._running is not None:
+            self.on_signal(signal)
+
     async def _request(self, work: Callable[[], T], *, reads: bool = False) -> T:
         """Let the store do something, and wait for its answer.
 
@@ -256,6 +267,12 @@ class ModelBroker:
                 self._trouble[link._node] = link._trouble[self._node] = self._loop.time()
             else:
                 link._messages.send(link._hear, self._node, message)
+
+    def _pass_signal(self, signal: Signal) -> None:
+        for link in self._store.links.values():
+            heard = signal.channel in link.announced and not link.cut_off
+            if heard and not self._chance.happens(self._weather.loses):
+                link._announcements.send(link._take_signal, signal)
 
     def _delay(self) -> float:
         return self._chance.between(0.001, self._weather.delay)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from eventhub.auth.principal import ANYONE, Principal
 from eventhub.delivery.encoding import LineEncoding
+from eventhub.delivery.signals import SIGNAL_SHARE
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, ShuttingDown, SlowConsumer
 from eventhub.events.channel_types import ChannelType
@@ -44,6 +45,8 @@ class Identity:
         raise AssertionError("nobody sends a credential")
 
     def charge(self, channel_type: ChannelType) -> None: ...
+
+    def charge_signal(self, channel_type: ChannelType) -> None: ...
 
 
 class Connection:
@@ -109,6 +112,9 @@ class Connection:
             self.full = True
             self._line.was_full = True
             self._loop.call_soon(self._congested)
+
+    def takes_signal(self, size: int) -> bool:
+        return self.size + size <= self._bound // SIGNAL_SHARE
 
     def fail(self, error: EventHubError) -> None:
         if not self.full and not isinstance(error, SlowConsumer):

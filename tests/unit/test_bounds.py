@@ -179,7 +179,10 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
     },
     "Redis: events that wait": {"64 MiB": ("brokers.redis.publisher:WAITING_BYTES",)},
     "a page of history, on every broker": {"256 KiB": ("brokers.base:PAGE_BYTES",)},
-    "Redis: keys that reading stores": {"six hours": ("brokers.redis.broker:KEEP_SECONDS",)},
+    "signals that wait to be sent": {"64 KiB": ("delivery.signals:WAITING_BYTES",)},
+    "Redis: signals": {"1,000": ("brokers.redis.signals:SIGNALS_IN_FLIGHT",)},
+    "NATS: signals": {"1 MiB": ("brokers.nats.signals:UNSENT_BYTES",)},
+    "Redis: keys that reading stores": {"six hours": ("brokers.redis.metadata:KEEP_SECONDS",)},
     "NATS: events that are sent": {
         "1,024 messages": ("brokers.nats.pending_replies:WINDOW",),
         "8 MiB": ("brokers.nats.pending_replies:WINDOW_BYTES",),

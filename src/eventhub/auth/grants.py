@@ -11,11 +11,15 @@ PATTERNS = 100
 
 
 class Action(StrEnum):
-    """What a principal does with a channel. `presence`: see the members, and be one."""
+    """What a principal does with a channel. `presence`: see the members, and be one.
+
+    `publish` includes `signal`: who may store an event may also send one that is not stored.
+    """
 
     SUBSCRIBE = "subscribe"
     PUBLISH = "publish"
     PRESENCE = "presence"
+    SIGNAL = "signal"
 
 
 class Grants:

@@ -53,6 +53,10 @@ class Principal:
         """
         if action in anyone or self.grants.allow(action, channel):
             return
+        if action is Action.SIGNAL and (
+            Action.PUBLISH in anyone or self.grants.allow(Action.PUBLISH, channel)
+        ):
+            return
         if not self.known:
             raise Unauthorized(
                 f"{_PHRASES[action]} {channel!r} needs a token or an API key, and none was sent; "
@@ -81,6 +85,7 @@ _PHRASES = {
     Action.SUBSCRIBE: "subscribing to",
     Action.PUBLISH: "publishing to",
     Action.PRESENCE: "presence in",
+    Action.SIGNAL: "sending signals to",
 }
 
 STRANGER = Principal(CredentialKind.ANONYMOUS, "", NOTHING)

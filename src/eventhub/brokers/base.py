@@ -21,6 +21,7 @@ from eventhub.events.event import (
     Receipt,
     Receipts,
 )
+from eventhub.events.signal import Signal
 
 PAGE_BYTES = 256 * 1024
 """A page of history ends with the event that makes its data this large or larger."""
@@ -32,12 +33,22 @@ Deliver = Callable[[Event], None]
 OnGap = Callable[[str], None]
 OnMessage = Callable[[bytes], None]
 OnBirth = Callable[[str | None], None]
+OnSignal = Callable[[Signal], None]
+
+
+def no_signals(signal: Signal) -> None:
+    """The `on_signal` of a broker before its owner has set one."""
 
 
 class Broker(Protocol):
     """Store and announce events, and carry messages between nodes.
 
     Positions strictly increase per channel. An epoch exists even for an empty channel.
+    """
+
+    on_signal: OnSignal
+    """Gets the signals of subscribed channels while `run` runs, and does not raise. The owner sets
+    it before `run`.
     """
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
@@ -109,6 +120,15 @@ class Broker(Protocol):
         """Send up to 256 KiB to every other node on this broker, in order and at most once.
 
         The message may be lost. Raises BrokerUnavailable.
+        """
+        ...
+
+    def signal(self, signal: Signal) -> None:
+        """Give a signal to all nodes that subscribe to its channel, this one included.
+
+        It is stored nowhere, arrives at most once, and may be lost. It has no place in the order
+        of events; the signals of one node arrive in their order. Never waits, and holds a bounded
+        number: raises BrokerUnavailable if there is no connection, or no room.
         """
         ...
 

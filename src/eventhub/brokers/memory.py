@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import repeat
 
-from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, no_signals
 from eventhub.brokers.idempotency import KEY_AGE, data_digest
 from eventhub.brokers.memory_log import Ledger, MemoryLog, read_page
 from eventhub.common.channel_pattern import ChannelPattern
@@ -33,6 +33,7 @@ from eventhub.events.event import (
     Receipts,
     build_many,
 )
+from eventhub.events.signal import Signal
 from eventhub.observability.metrics import Reading
 
 SWEEP_SECONDS = 30
@@ -71,6 +72,7 @@ class MemoryBroker:
         self._keys: OrderedDict[tuple[str, str], tuple[Receipt, bytes]] = OrderedDict()
         self._deliver: Deliver = _ignore
         self._born: OnBirth = _ignore
+        self.on_signal: OnSignal = no_signals
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         channel = events[0].channel
@@ -139,6 +141,10 @@ class MemoryBroker:
     async def broadcast(self, message: bytes) -> None:
         return  # there is no other node
 
+    def signal(self, signal: Signal) -> None:
+        if signal.channel in self._subscribed:
+            self.on_signal(signal)
+
     async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
         self._deliver, self._born = deliver, born
         born(None)
@@ -150,6 +156,7 @@ class MemoryBroker:
                     log.expire(now)
         finally:
             self._deliver = self._born = _ignore
+            self.on_signal = no_signals
 
     def unready(self) -> str | None:
         return None

@@ -18,6 +18,7 @@ def new_api_key(
     publish: ChannelPatterns = None,
     subscribe: ChannelPatterns = None,
     presence: ChannelPatterns = None,
+    signal: ChannelPatterns = None,
     expires: Annotated[
         str | None,
         typer.Option(help="Lifetime, such as 90d; without it the key does not expire"),
@@ -38,12 +39,13 @@ def new_api_key(
             "subscribe": subscribe or [],
             "publish": publish or [],
             "presence": presence or [],
+            "signal": signal or [],
             "expires": _end_of(expires) if expires else None,
             "rate": rate,
             "operator": bool(operator),
         }
     )
-    if not (subscribe or publish or presence or operator):
+    if not (subscribe or publish or presence or signal or operator):
         warn(f"this key may do nothing; {GRANT_HINT}, or --operator")
     typer.echo(f"# The key, shown once. It gives its holder the rights of {name}:\n{key}\n")
     typer.echo("# For eventhub.yaml, below auth: keys:")

@@ -25,6 +25,7 @@ def new_token(
     publish: ChannelPatterns = None,
     subscribe: ChannelPatterns = None,
     presence: ChannelPatterns = None,
+    signal: ChannelPatterns = None,
     lifetime: Annotated[str, typer.Option("--expires", help="Lifetime")] = "1h",
     key_id: Annotated[
         str | None,
@@ -43,7 +44,12 @@ def new_token(
             f"SUBJECT has {len(subject)} characters; "
             f"expected 1 to {NAME_LENGTH}, all of which can be printed"
         )
-    grants = {"subscribe": subscribe or [], "publish": publish or [], "presence": presence or []}
+    grants = {
+        "subscribe": subscribe or [],
+        "publish": publish or [],
+        "presence": presence or [],
+        "signal": signal or [],
+    }
     claims = _claims(subject, grants, lifetime, settings.auth.tokens)
     token = _sign(claims, key, signing_key, directory_of(file))
     _verify(token, settings, directory_of(file))

@@ -1,7 +1,8 @@
 """A token bucket, and the names of the limits that refuse. No I/O; the time is an argument."""
 
 REFUSING = (
-    "event_bytes", "stranger_bytes", "body_bytes", "batch", "publish_rate", "bad_credentials",
+    "event_bytes", "stranger_bytes", "body_bytes", "batch", "publish_rate", "signal_bytes",
+    "signal_rate", "bad_credentials",
     "depth", "page", "subscriptions", "connections", "connections_per_address",
     "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds",
     "first_frame_seconds", "stalled_seconds",

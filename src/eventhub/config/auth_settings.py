@@ -36,6 +36,10 @@ class KeySettings(Section):
     presence: Patterns = Field(
         default=[], description="Channels whose presence it may see and take part in, as patterns"
     )
+    signal: Patterns = Field(
+        default=[],
+        description="Channels to which it may send signals but publish nothing, as patterns",
+    )
     expires: Moment | None = Field(
         default=None,
         description="When it expires, such as 2027-01-31. By default, never",

@@ -30,6 +30,15 @@ class LimitSettings(Section):
         description="Events per second that one principal may publish to channels of one type, "
         "where `auth` is configured",
     )
+    signal_bytes: int = Field(
+        default=4 * 1024, ge=16, le=32 * 1024, description="Size of the data of one signal"
+    )
+    signal_rate: float = Field(
+        default=100,
+        gt=0,
+        description="Signals per second that one principal may send to channels of one type, "
+        "where `auth` is configured",
+    )
     depth: int = Field(default=32, ge=1, le=200, description="Levels of nested JSON")
     page: int = Field(default=1000, ge=1, le=10_000, description="Events on a history page")
     subscriptions: int = Field(default=128, ge=1, description="Subscriptions per connection")

@@ -18,7 +18,7 @@ from eventhub.config.sections import ChannelSettings, Section
 from eventhub.config.service_links import looks_like_link, service_links
 from eventhub.config.settings import PREFIX, SAMPLE_CHANNELS, Settings
 from eventhub.errors import ConfigurationError, TooDeep
-from eventhub.events.channel_types import ChannelType, ChannelTypes, Retention
+from eventhub.events.channel_types import ChannelType, ChannelTypes, Retention, SignalRules
 from eventhub.events.schema_loader import load_schema
 
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
@@ -84,8 +84,10 @@ def channel_types(settings: Settings, directory: Path) -> ChannelTypes:
 
 
 def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> ChannelType:
+    signal_payload = declared.signals.payload
     try:
         schema = load_schema(declared.payload, directory)
+        signal_schema = schema if signal_payload is None else load_schema(signal_payload, directory)
     except ConfigurationError as error:
         raise ConfigurationError(f"channels.{name}: {error}") from error
     retention = Retention(declared.history.events, declared.history.age)
@@ -100,6 +102,7 @@ def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> Chan
         frozenset(declared.anonymous),
         declared.rate,
         declared.sender,
+        SignalRules(frozenset(declared.signals.publish), signal_schema),
     )
 
 

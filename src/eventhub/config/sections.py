@@ -34,6 +34,19 @@ class HistorySettings(Section):
     )
 
 
+class SignalSettings(Section):
+    """Signals: messages that are delivered to those who are there, and stored nowhere."""
+
+    publish: Annotated[list[PublisherKind], BeforeValidator(split_commas)] = Field(
+        default=[],
+        description="Who may send signals: client (WebSocket), producer (HTTP). By default, nobody",
+    )
+    payload: str | None = Field(
+        default=None,
+        description="What fits a signal, as for events. By default, what fits an event",
+    )
+
+
 class ChannelSettings(Section):
     """A channel type."""
 
@@ -56,7 +69,7 @@ class ChannelSettings(Section):
     anonymous: Annotated[list[Action], BeforeValidator(split_commas)] = Field(
         default=[],
         description="What clients without a credential may do, where `auth` is configured: "
-        "subscribe, publish, presence",
+        "subscribe, publish, presence, signal (which publish includes)",
     )
     rate: float | None = Field(
         default=None,
@@ -69,6 +82,7 @@ class ChannelSettings(Section):
         description="principal: the payload's sender must be the principal that publishes it. "
         "Needs `auth`, and no anonymous publishers",
     )
+    signals: SignalSettings = SignalSettings()
 
 
 class ShutdownSettings(Section):

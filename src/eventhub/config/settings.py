@@ -38,6 +38,7 @@ SAMPLE_CHANNELS = {
         "history": {"events": 500, "age": "24h"},
         "presence": True,
         "publish": ["client", "producer"],
+        "signals": {"publish": ["client", "producer"], "payload": "json"},
     },
     "logs": {"payload": "log", "history": {"events": 10_000, "age": "1h"}, "publish": ["producer"]},
     "iot": {
@@ -139,10 +140,10 @@ class Settings(BaseSettings):
             setting = f"channels.{name}.sender is principal"
             if not self.auth.configured:
                 raise ValueError(f"{setting}; expected auth to be configured: who publishes?")
-            if Action.PUBLISH in declared.anonymous:
+            if not {Action.PUBLISH, Action.SIGNAL}.isdisjoint(declared.anonymous):
                 raise ValueError(
-                    f"{setting}, and anonymous clients may publish; expected no publish in "
-                    f"channels.{name}.anonymous"
+                    f"{setting}, and anonymous clients may publish; expected no publish and no "
+                    f"signal in channels.{name}.anonymous"
                 )
         return self
 

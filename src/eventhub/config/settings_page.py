@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from eventhub.config.auth_settings import KeySettings, VerificationKeySettings
-from eventhub.config.sections import ChannelSettings, HistorySettings, Section
+from eventhub.config.sections import ChannelSettings, HistorySettings, Section, SignalSettings
 from eventhub.config.settings import PREFIX, Settings
 
 HEAD = """# Settings
@@ -41,7 +41,7 @@ REPEATED = (
     (
         "A channel type",
         "Below `channels.NAME`:",
-        (("", ChannelSettings), ("history.", HistorySettings)),
+        (("", ChannelSettings), ("history.", HistorySettings), ("signals.", SignalSettings)),
     ),
     (
         "An API key",

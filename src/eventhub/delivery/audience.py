@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-from eventhub.delivery.fanout import Fanout
+from eventhub.delivery.fanout import DeliveryCounters, Fanout
 from eventhub.errors import EventHubError
 from eventhub.events.event import Event, Gap
+from eventhub.events.signal import Signal
 
 FeedT = TypeVar("FeedT")
 FeedIn = TypeVar("FeedIn", contravariant=True)
@@ -25,6 +26,10 @@ class Audience(Protocol[FeedIn]):
 
     def deliver(self, feed: FeedIn, event: Event) -> None:
         """The feed is about to deliver this event: `delivered` is still the position before it."""
+        ...
+
+    def signal(self, signal: Signal, counters: DeliveryCounters) -> None:
+        """Give a signal of one of the channels to the live subscribers."""
         ...
 
     def deliver_gap(self, feed: FeedIn, gap: Gap) -> int:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import orjson
 
 from eventhub.events.event import BY, Event, Gap, Position, format_time
+from eventhub.events.signal import Signal
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 COMPRESSED = 0x40
@@ -16,6 +17,8 @@ COMPRESSED = 0x40
 COMPRESS_FROM = 96
 """Smallest payload that is compressed. Compression makes smaller ones larger."""
 COMPRESSION_LEVEL = 3
+SIGNAL = b'{"type":"signal"'
+"""The output of `signal_json` begins so, and no other message does."""
 
 _medium_head = struct.Struct(">BBH").pack  # half the time of building it from bytes and integers
 
@@ -37,6 +40,17 @@ def event_json(event: Event) -> bytes:
 def _time(milliseconds: int) -> bytes:
     """Events that are joined often have the same time."""
     return format_time(milliseconds).encode()
+
+
+def signal_json(signal: Signal) -> bytes:
+    """The signal object of PROTOCOL.md, without line breaks, as `event_json`."""
+    return b'%b,"channel":"%b","time":"%b","data":%b%b}' % (
+        SIGNAL,
+        signal.channel.encode(),
+        _time(signal.time),
+        signal.data,
+        _attributes(signal.attributes) if signal.attributes else b"",
+    )
 
 
 def _attributes(attributes: Mapping[str, str]) -> bytes:
@@ -98,6 +112,10 @@ class Encoding(Protocol):
         """The bytes of an event."""
         ...
 
+    def signal(self, signal: Signal) -> bytes:
+        """The bytes of a signal."""
+        ...
+
     def message(self, kind: str, fields: dict[str, Any], position: Position | None = None) -> bytes:
         """The bytes of any other message."""
         ...
@@ -108,6 +126,9 @@ class WebSocketEncoding:
 
     def event(self, event: Event) -> bytes:
         return frame(event_json(event))
+
+    def signal(self, signal: Signal) -> bytes:
+        return frame(signal_json(signal))
 
     def message(self, kind: str, fields: dict[str, Any], position: Position | None = None) -> bytes:
         return frame(orjson.dumps({"type": kind, **fields}))
@@ -129,6 +150,9 @@ class LineEncoding:
     def event(self, event: Event) -> bytes:
         return event_json(event) + b"\n"
 
+    def signal(self, signal: Signal) -> bytes:
+        return signal_json(signal) + b"\n"
+
     def message(self, kind: str, fields: dict[str, Any], position: Position | None = None) -> bytes:
         return orjson.dumps({"type": kind, **fields}) + b"\n"
 
@@ -138,6 +162,9 @@ class EventStreamEncoding:
 
     def event(self, event: Event) -> bytes:
         return sse_event(event_json(event), f"{event.epoch}-{event.offset}")
+
+    def signal(self, signal: Signal) -> bytes:
+        return sse_signal(signal_json(signal))
 
     def message(self, kind: str, fields: dict[str, Any], position: Position | None = None) -> bytes:
         return sse_message({"type": kind, **fields}, str(position) if position else None)
@@ -151,6 +178,11 @@ def sse_event(line: bytes, cursor: str) -> bytes:
     resume after an event that they never got.
     """
     return b"data: %b\nid: %b\n\n" % (line, cursor.encode())
+
+
+def sse_signal(line: bytes) -> bytes:
+    """The block of a signal. It has no id: nobody resumes from a signal."""
+    return b"event: signal\ndata: %b\n\n" % line
 
 
 def sse_message(message: dict[str, Any], cursor: str | None) -> bytes:

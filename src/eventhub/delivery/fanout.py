@@ -11,7 +11,9 @@ from typing import Any, Protocol
 
 from eventhub.delivery.bulk_write import Failure, Write, write_all
 from eventhub.delivery.encoding import Encoding, joined
+from eventhub.delivery.signals import SignalQueue
 from eventhub.events.event import Event
+from eventhub.events.signal import Signal
 
 QUEUED_BYTES = 256 * 1024
 """With more bytes queued, a channel has no room for further events."""
@@ -38,10 +40,19 @@ class FanoutOwner(Protocol):
 class DeliveryCounters:
     """Counts of one channel type on this node. Metrics read them when they are scraped."""
 
-    __slots__ = ("delivered", "disconnected", "gaps", "resumed", "skipped")
+    __slots__ = (
+        "delivered",
+        "disconnected",
+        "gaps",
+        "resumed",
+        "signals",
+        "signals_dropped",
+        "skipped",
+    )
 
     def __init__(self) -> None:
-        self.delivered = self.resumed = self.disconnected = 0
+        self.delivered = self.resumed = self.disconnected = self.signals = 0
+        self.signals_dropped: Counter[str] = Counter()  # by reason
         self.skipped: Counter[str] = Counter()  # by slow-reader policy
         self.gaps: Counter[str] = Counter()  # by reason
 
@@ -91,6 +102,7 @@ class Fanout:
         "_queued_bytes",
         "_queued_count",
         "_removed",
+        "_signals",
         "written",
     )
 
@@ -103,6 +115,7 @@ class Fanout:
         self._queue: deque[QueuedWrite] = deque()
         self._queued_count = 0  # writes queued so far
         self._removed: dict[Write, int] = {}  # value: number of the last queued write to withhold
+        self._signals: SignalQueue | None = None  # made for the first one
         self.written: list[Event] = []
         """Events that have reached everybody since the owner last took this list."""
 
@@ -119,7 +132,7 @@ class Fanout:
     @property
     def due(self) -> bool:
         """Whether `advance` has work to do."""
-        return bool(self._pending or self._queue)
+        return bool(self._pending or self._queue or self._signals)
 
     @property
     def pending(self) -> int:
@@ -132,8 +145,10 @@ class Fanout:
         return self._pending_bytes + self._queued_bytes <= QUEUED_BYTES
 
     def add(self, key: Hashable, encoding: Encoding, write: Write) -> None:
-        """Add a subscriber. It gets the events that are pushed from now on."""
+        """Add a subscriber. It gets the events and signals that come from now on."""
         self._queue_pending()
+        if self._signals:
+            self._signals.build(self._live)
         self._live.setdefault(encoding, {})[key] = write
 
     def remove(self, key: Hashable, encoding: Encoding) -> bool:
@@ -152,6 +167,19 @@ class Fanout:
         self._pending.append(event)
         self._pending_bytes += len(event.data)
 
+    def signal(self, signal: Signal, counters: DeliveryCounters) -> bool:
+        """Queue a signal, behind all events. Returns whether `advance` now has work, as its first.
+
+        It takes no room from events. `counters` are those of its channel's type.
+        """
+        if not self._live:
+            return False
+        idle = not self.due
+        if self._signals is None:
+            self._signals = SignalQueue()
+        self._signals.push(signal, counters, len(self))
+        return idle
+
     def advance(self, limit: int) -> int:
         """Write to some subscribers. Returns the work done, 0 when nothing is left.
 
@@ -160,7 +188,7 @@ class Fanout:
         if not self._queue:
             self._queue_pending()
             if not self._queue:
-                return 0
+                return self._write_signals(limit) if self._signals else 0
         queued = self._queue[0]
         data = queued.data
         cost = 1 + len(data) // WRITE_BYTES
@@ -198,6 +226,14 @@ class Fanout:
         for encoding, writes in self._live.items():
             self._append(encoding, encode(encoding), writes, [])
         return len(self)
+
+    def _write_signals(self, limit: int) -> int:
+        """Write the waiting signals to some subscribers, while there is no event to write."""
+        assert self._signals is not None
+        work, failures = self._signals.advance(self._live, limit)
+        if failures:
+            self._report(failures)
+        return work
 
     def _queue_pending(self) -> None:
         """Encode the pending events, once for each encoding, and queue them."""

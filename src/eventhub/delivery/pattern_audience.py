@@ -32,6 +32,7 @@ from eventhub.delivery.pattern_subscriber import PatternSubscriber
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
 from eventhub.errors import EventHubError
 from eventhub.events.event import LATEST, Earliest, Event, Gap, Latest, Since
+from eventhub.events.signal import Signal
 
 POSITIONS = 500
 """Positions in one message."""
@@ -138,6 +139,11 @@ class PatternAudience:
             self._counters[feed.channel_type.name].delivered += len(self.live)
             if idle:
                 self._owner.has_writes(self)
+
+    def signal(self, signal: Signal, counters: DeliveryCounters) -> None:
+        """Audience: give a signal to the live subscribers."""
+        if self.live.signal(signal, counters):
+            self._owner.has_writes(self)
 
     def deliver_gap(self, feed: Feed, gap: Gap) -> int:
         """Audience: a feed is about to deliver a gap."""

@@ -30,6 +30,10 @@ class ConnectionWriter(Protocol):
         """Queue whole messages. Never blocks, never raises."""
         ...
 
+    def takes_signal(self, size: int) -> bool:
+        """Whether the outgoing buffer is empty enough for a signal of so many bytes."""
+        ...
+
     def fail(self, error: EventHubError) -> None:
         """Close the connection because of this error."""
         ...

@@ -10,7 +10,13 @@ import orjson
 
 from eventhub.auth.grants import Action
 from eventhub.common.channel_pattern import ChannelPattern
-from eventhub.errors import Forbidden, InvalidChannel, InvalidEvent, UnknownChannel
+from eventhub.errors import (
+    Forbidden,
+    InvalidChannel,
+    InvalidEvent,
+    PayloadTooLarge,
+    UnknownChannel,
+)
 from eventhub.events.event import Event
 from eventhub.events.schema import Schema
 from eventhub.events.validation_errors import MISFIT
@@ -53,6 +59,14 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SignalRules:
+    """Who may send signals to channels of a type, and what fits one."""
+
+    publish: frozenset[PublisherKind] = frozenset()
+    schema: Schema | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ChannelType:
     """The settings of all channels whose first token is `name`."""
 
@@ -68,6 +82,7 @@ class ChannelType:
     rate: float | None = None
     """Events per second from one principal; None: `limits.publish_rate`."""
     sender: SenderRule = SenderRule.ANY
+    signals: SignalRules = SignalRules()
 
     @property
     def checks_sender(self) -> bool:
@@ -98,6 +113,38 @@ class ChannelType:
                 f"channel type {self.name!r} takes events from {allowed}, not from a {publisher}, "
                 f"which publishes {how} (channels.{self.name}.publish)"
             )
+
+    def admit_signal(self, publisher: PublisherKind) -> None:
+        """Raises Forbidden when `publisher` may not send signals to channels of this type."""
+        if publisher not in self.signals.publish:
+            allowed = " and ".join(sorted(self.signals.publish)) or "nobody"
+            raise Forbidden(
+                f"channel type {self.name!r} takes signals from {allowed}, not from a {publisher} "
+                f"(channels.{self.name}.signals.publish)"
+            )
+
+    def canonical_signal(
+        self, body: bytes, author: str | None, most: int, *, detailed: bool = True
+    ) -> bytes:
+        """The canonical JSON of a signal, of at most `most` bytes.
+
+        Raises InvalidJson, InvalidEvent, PayloadTooLarge.
+        """
+        schema = self.signals.schema or self.schema
+        try:
+            data = schema.canonical(body, detailed=detailed)
+        except InvalidEvent as error:
+            raise InvalidEvent(
+                f"{error.message}{self._whose_schema}", error.details
+            ) from error.__cause__
+        if len(data) > most:
+            raise PayloadTooLarge(
+                f"the signal has {len(data)} bytes; at most {most} are allowed "
+                "(limits.signal_bytes)"
+            ).with_limit("signal_bytes")
+        if self.checks_sender:
+            self.check_sender(data, author)
+        return data
 
     def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
         """Like `Schema.canonical`. The message of InvalidEvent also says where the schema is."""

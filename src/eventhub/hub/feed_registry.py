@@ -14,6 +14,7 @@ from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError
 from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position
+from eventhub.events.signal import Signal
 from eventhub.hub import subscription_log
 from eventhub.hub.announcements import Announcements
 from eventhub.hub.backpressure import Backpressure
@@ -127,6 +128,18 @@ class FeedRegistry:
                 feed.gap()
             except Exception as error:
                 self._repair(channel, error)
+
+    def signal(self, signal: Signal) -> None:
+        """A signal, for the live subscribers of its channel and its patterns. Does not raise."""
+        if (feed := self._feeds.get(signal.channel)) is not None:
+            counters = self._metrics.counters[feed.channel_type.name]
+            try:
+                for audience in feed.audiences:
+                    audience.signal(signal, counters)
+                if feed.live.signal(signal, counters):
+                    self.has_writes(feed)
+            except Exception as error:  # costs nobody more than this signal
+                self._faults.note("signal", error, channel=signal.channel)
 
     def _give(self, asked: Asked, subscriber: Subscriber | None, page: HistoryPage) -> None:
         feed, since, generation = asked

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 from eventhub.brokers.base import Broker
@@ -25,9 +26,11 @@ from eventhub.events.event import (
     Receipt,
     Receipts,
 )
+from eventhub.events.signal import Signal
 from eventhub.hub import subscription_log
 from eventhub.hub.backpressure import Backpressure
 from eventhub.hub.cluster import Cluster
+from eventhub.hub.counting import count_events
 from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.hub.patterns import Patterns
 from eventhub.hub.publisher import Publisher
@@ -84,6 +87,7 @@ class Hub:
         nodes, kept = self.nodes, self.faults.kept
         broker, feeds = self._broker, self.feeds
         serving = broker.run(feeds.deliver, feeds.gap, nodes.on_message, self.patterns.born)
+        broker.on_signal = feeds.signal
         try:
             async with asyncio.TaskGroup() as group:
                 self._tasks.group = group
@@ -133,6 +137,15 @@ class Hub:
         """As `publish_now`, for the events of an array: all are stored, or each has its error."""
         return self.publisher.publish_all_now(events)
 
+    def signal(self, signal: Signal) -> None:
+        """Hand a validated signal to the nodes with subscribers. Waits for nothing, stores nothing.
+
+        Raises BrokerUnavailable, ShuttingDown.
+        """
+        if self.closing:
+            raise ShuttingDown("this server is about to stop; the signal was not sent")
+        self.publisher.signal(signal)
+
     def answered(self, channel: str, seconds: float) -> None:
         """A publish was answered this many seconds after its last byte had arrived."""
         self.publisher.answered(channel, seconds)
@@ -140,6 +153,10 @@ class Hub:
     def rejected(self, channel: str, error: EventHubError) -> None:
         """An event was rejected."""
         self.publisher.rejected(channel, error)
+
+    def signal_rejected(self, channel: str, error: EventHubError) -> None:
+        """A signal was rejected."""
+        self.publisher.signal_rejected(channel, error)
 
     def refused(self, error: EventHubError) -> None:
         """A request or command was refused, perhaps by a limit."""
@@ -177,14 +194,7 @@ class Hub:
 
         Reads as many events. Raises InvalidChannel, UnknownChannel, BrokerUnavailable.
         """
-        page = await self.history(channel, since, most + 1)
-        start, lost, found = page.start, page.lost, len(page.events)
-        while page.reached != page.end and found <= most:
-            page = await self.history(channel, page.reached, most + 1 - found)
-            if page.lost:  # what was counted before has expired, or its log is gone
-                start, lost, found = page.start, page.lost, 0
-            found += len(page.events)
-        return EventCount(min(found, most), found > most, start, page.end, lost)
+        return await count_events(partial(self.history, channel), since, most)
 
     # Subscribing
 

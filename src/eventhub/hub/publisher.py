@@ -7,6 +7,7 @@ from eventhub.brokers.base import Broker
 from eventhub.common.faults import Faults
 from eventhub.errors import EventHubError, Internal
 from eventhub.events.event import NewEvent, NewEvents, Receipt, Receipts
+from eventhub.events.signal import Signal
 from eventhub.observability.metrics import Metrics
 from eventhub.observability.tracing import PublishSpan
 
@@ -76,15 +77,25 @@ class Publisher:
             self._faults.note("metrics", error)
         return result
 
+    def signal(self, signal: Signal) -> None:
+        """Hand a signal to the broker. Raises BrokerUnavailable."""
+        self._broker.signal(signal)
+        self._metrics.signalled(signal.channel.partition(".")[0])
+
     def answered(self, channel: str, seconds: float) -> None:
         """A publish was answered this many seconds after its last byte had arrived."""
         self._metrics.answered(channel.partition(".")[0], seconds)
 
     def rejected(self, channel: str, error: EventHubError) -> None:
         """An event was rejected. When a deployment's own model failed, that is the cause."""
-        if error.__cause__ is not None:
-            self._faults.model_failed(channel, error.__cause__)
+        self._note_model_fault(channel, error)
         self._metrics.rejected(channel.partition(".")[0], error.code)
+        self.refused(error)
+
+    def signal_rejected(self, channel: str, error: EventHubError) -> None:
+        """As `rejected`, for a signal."""
+        self._note_model_fault(channel, error)
+        self._metrics.signal_rejected(channel.partition(".")[0], error.code)
         self.refused(error)
 
     def refused(self, error: EventHubError) -> None:
@@ -112,6 +123,10 @@ class Publisher:
         finally:
             for trace in traces:
                 trace.stored(begin, failure)
+
+    def _note_model_fault(self, channel: str, error: EventHubError) -> None:
+        if error.__cause__ is not None:
+            self._faults.model_failed(channel, error.__cause__)
 
     def _count(
         self, events: Sequence[NewEvent], results: Sequence[Receipt | EventHubError]

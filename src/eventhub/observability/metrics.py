@@ -12,12 +12,7 @@ from threading import Lock
 from typing import Any
 
 from prometheus_client import generate_latest
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from eventhub import __version__
@@ -25,6 +20,7 @@ from eventhub.common.faults import Faults
 from eventhub.common.histogram import Histogram
 from eventhub.common.token_bucket import REFUSING
 from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.observability.families import delivery_counters, histogram, keyed, simple
 
 LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 UNKNOWN = "unknown"
@@ -47,8 +43,10 @@ class Metrics:
         self.faults = Faults()
         self._snapshots: list[Snapshot] = []
         self.counters = {name: DeliveryCounters() for name in types}
+        self._signals = dict.fromkeys(self.counters, 0)
         self._stored = dict.fromkeys(self.counters, 0)
         self._rejected = Counter[tuple[str, str]]()
+        self._rejected_signals = Counter[tuple[str, str]]()
         self._refused = dict.fromkeys(REFUSING, 0)
         self._latencies = {name: Histogram(LATENCY) for name in self.counters}
         self._fanouts = {name: Histogram(LATENCY) for name in self.counters}
@@ -60,9 +58,18 @@ class Metrics:
         """Count stored events."""
         self._stored[type_name] += count
 
+    def signalled(self, type_name: str) -> None:
+        """Count a signal that was handed to the broker."""
+        self._signals[type_name] += 1
+
     def rejected(self, type_name: str, code: str, count: int = 1) -> None:
         """Count refused events."""
         self._rejected[type_name if type_name in self.counters else UNKNOWN, code] += count
+
+    def signal_rejected(self, type_name: str, code: str) -> None:
+        """Count a refused signal."""
+        name = type_name if type_name in self.counters else UNKNOWN
+        self._rejected_signals[name, code] += 1
 
     def refused(self, limit: str) -> None:
         """Count an effect of a limit, which is one of REFUSING."""
@@ -121,35 +128,47 @@ class Metrics:
         for snapshot in self._snapshots:
             try:
                 async for reading in snapshot():
-                    yield _simple(*reading)
+                    yield simple(*reading)
             except Exception as error:  # the other metrics are still reported
                 self.faults.note("metrics", error)
-        for family in (*self._counters(), *_delivery_counters(self.counters), *self._histograms()):
+        for family in (*self._counters(), *delivery_counters(self.counters), *self._histograms()):
             yield family
 
     def _counters(self) -> Iterator[Metric]:
-        yield _simple(
+        yield simple(
             "eventhub_build_info", "The version that runs", {(__version__,): 1}, ("version",)
         )
-        yield _simple(
-            "eventhub_events_published_total", "Events stored", _keyed(self._stored), ("type",)
+        yield simple(
+            "eventhub_events_published_total", "Events stored", keyed(self._stored), ("type",)
         )
-        yield _simple(
-            "eventhub_events_rejected_total", "Events refused", self._rejected, ("type", "code")
+        yield simple(
+            "eventhub_signals_sent_total", "Signals accepted", keyed(self._signals), ("type",)
         )
-        yield _simple(
+        yield simple(
+            "eventhub_signals_rejected_total",
+            "Signals refused",
+            self._rejected_signals,
+            ("type", "code"),
+        )
+        yield simple(
+            "eventhub_events_rejected_total",
+            "Events refused",
+            self._rejected,
+            ("type", "code"),
+        )
+        yield simple(
             "eventhub_refused_total",
             "Requests that a limit refused or delayed",
-            _keyed(self._refused),
+            keyed(self._refused),
             ("limit",),
         )
-        yield _simple(
+        yield simple(
             "eventhub_faults_total",
             "Faults of the server itself, by where they came up",
-            _keyed(self.faults.counts),
+            keyed(self.faults.counts),
             ("where",),
         )
-        yield _simple(
+        yield simple(
             "eventhub_spans_dropped_total",
             "Spans not taken by the collector, or without room",
             {(): self._spans},
@@ -170,10 +189,10 @@ class Metrics:
             ),
             ("publish", "From the whole of a publish being here to its answer", self._answers),
         ):
-            yield _histogram(f"eventhub_{name}_seconds", text, _keyed(histograms), ("type",))
+            yield histogram(f"eventhub_{name}_seconds", text, keyed(histograms), ("type",))
         broker = "From handing events to the broker to its answer"
-        yield _histogram("eventhub_broker_publish_seconds", broker, {(): self._broker}, ())
-        yield _histogram(
+        yield histogram("eventhub_broker_publish_seconds", broker, {(): self._broker}, ())
+        yield histogram(
             "eventhub_loop_delay_seconds",
             "How late the event loop runs a timer",
             {(): self._delays},
@@ -199,7 +218,7 @@ async def exposition(dumps: Mapping[int, Dump], unreachable: int) -> bytes:
             family = families.setdefault(name, Metric(name, text, kind))
             for sample, labels, value in samples:
                 family.add_sample(sample, {**labels, "worker": str(worker)}, value)
-    missing = _simple(
+    missing = simple(
         "eventhub_workers_unreachable",
         "Workers whose series are missing from this scrape",
         {(): unreachable},
@@ -214,66 +233,3 @@ async def _text(families: Iterable[Metric]) -> bytes:
         parts.append(generate_latest(SingleCollector(family)))
         await asyncio.sleep(0)  # a family with many types takes a millisecond
     return b"".join(parts)
-
-
-def _simple(name: str, text: str, values: Mapping[Any, float], labels: tuple[str, ...]) -> Metric:
-    """Return a counter if the name ends in _total, otherwise a gauge."""
-    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-    family = kind(name, text, labels=labels)
-    for key, value in values.items():
-        family.add_metric(key, value)
-    return family
-
-
-def _histogram(
-    name: str, text: str, histograms: Mapping[Any, Histogram], labels: tuple[str, ...]
-) -> Metric:
-    family = HistogramMetricFamily(name, text, labels=labels)
-    for key, values in histograms.items():
-        family.add_metric(
-            key,
-            [(str(bound).replace("inf", "+Inf"), count) for bound, count in values.cumulative()],
-            values.sum,
-        )
-    return family
-
-
-def _delivery_counters(counters: Mapping[str, DeliveryCounters]) -> Iterator[Metric]:
-    """Yield what the feeds have counted."""
-    delivered = {(name,): counters.delivered for name, counters in counters.items()}
-    resumed = {(name,): counters.resumed for name, counters in counters.items()}
-    closed = {(name,): counters.disconnected for name, counters in counters.items()}
-    dropped = {
-        (name, policy): counters.skipped[policy]
-        for name, counters in counters.items()
-        for policy in ("latest", "drop")
-    }
-    reasons = ("expired", "reset", "slow", "conflated", "unreadable")
-    gaps = {
-        (name, reason): counters.gaps[reason]
-        for name, counters in counters.items()
-        for reason in reasons
-    }
-    yield _simple(
-        "eventhub_events_delivered_total", "Events written to subscribers", delivered, ("type",)
-    )
-    yield _simple(
-        "eventhub_resumed_total",
-        "Subscriptions that resumed with nothing missing",
-        resumed,
-        ("type",),
-    )
-    yield _simple(
-        "eventhub_events_dropped_total",
-        "Events that slow readers missed",
-        dropped,
-        ("type", "policy"),
-    )
-    yield _simple(
-        "eventhub_slow_disconnects_total", "Connections closed as too slow", closed, ("type",)
-    )
-    yield _simple("eventhub_gaps_total", "Gaps told to readers", gaps, ("type", "reason"))
-
-
-def _keyed(values: Mapping[str, Any]) -> dict[tuple[str], Any]:
-    return {(name,): value for name, value in values.items()}

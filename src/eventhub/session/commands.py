@@ -73,13 +73,14 @@ class Unsubscribe(Command):
 
 
 class Publish(Command):
-    """Publish an event."""
+    """Publish an event, or send a signal."""
 
     type: Literal["publish"]
     channel: str
     data: Any
     key: Key | None = None
     attributes: Attributes | None = None
+    signal: bool = False
 
 
 class Auth(Command):

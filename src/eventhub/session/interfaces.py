@@ -9,6 +9,7 @@ from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, PayloadTooLarge
 from eventhub.events.channel_types import ChannelType, ChannelTypes
 from eventhub.events.event import NewEvent
+from eventhub.events.signal import Signal
 from eventhub.session.commands import Ref
 
 
@@ -26,6 +27,8 @@ class SessionLimits:
     stranger_bytes: int
     """The largest message before a token or an API key was accepted."""
     patterns: int = 16
+    signal_bytes: int = 4096
+    """The largest data of a signal."""
 
     def as_dict(self) -> dict[str, float]:
         """The limits that `hello` names."""
@@ -71,8 +74,16 @@ class ChannelAccess(Protocol):
         """A subscriber's writer has room again."""
         ...
 
+    def signal(self, signal: Signal) -> None:
+        """Hand a validated signal on. Raises BrokerUnavailable, ShuttingDown."""
+        ...
+
     def rejected(self, channel: str, error: EventHubError) -> None:
         """An event was rejected before it reached the hub."""
+        ...
+
+    def signal_rejected(self, channel: str, error: EventHubError) -> None:
+        """A signal was rejected before it reached the hub."""
         ...
 
     def refused(self, error: EventHubError) -> None:
@@ -115,4 +126,8 @@ class ClientIdentity(Protocol):
 
     def charge(self, channel_type: ChannelType) -> None:
         """Count an event that is about to be published. Raises RateLimited."""
+        ...
+
+    def charge_signal(self, channel_type: ChannelType) -> None:
+        """Count a signal that is about to be sent. Raises RateLimited."""
         ...

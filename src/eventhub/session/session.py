@@ -7,10 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import orjson
-
 from eventhub import __version__
-from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
 from eventhub.delivery.pattern_subscriber import PatternSince
 from eventhub.delivery.subscriber import (
@@ -25,13 +22,11 @@ from eventhub.errors import (
     NotSubscribed,
     ShuttingDown,
 )
-from eventhub.events.channel_types import NAME_LENGTH, PublisherKind
+from eventhub.events.channel_types import NAME_LENGTH
 from eventhub.events.event import (
-    NewEvent,
     Position,
     Receipt,
     format_time,
-    with_author,
 )
 from eventhub.session.commands import (
     Auth,
@@ -47,6 +42,7 @@ from eventhub.session.commands import (
 )
 from eventhub.session.deferred_messages import DeferredMessages
 from eventhub.session.interfaces import ChannelAccess, ClientIdentity, SessionLimits, Submitter
+from eventhub.session.publishing import checked_event, checked_signal
 from eventhub.session.subscribing import authorize, new_subscriber, since_of
 from eventhub.session.subscriptions import Subscriptions
 
@@ -184,6 +180,8 @@ class Session:
                 self.subscribe(command, since_of(command))
             case Unsubscribe():
                 self._unsubscribe(command)
+            case Publish(signal=True):
+                self._signal(command)
             case Publish():
                 self._publish(command)
             case Auth():
@@ -204,22 +202,15 @@ class Session:
         self._reply("unsubscribed", command.ref, {"channel": channel, "reason": "client"})
 
     def _publish(self, command: Publish) -> None:
-        try:
-            channel_type = self._channels.types.resolve(command.channel)
-            channel_type.admit(PublisherKind.CLIENT)
-            principal = self._identity.principal
-            principal.authorize(Action.PUBLISH, command.channel, channel_type.anonymous)
-            self._identity.charge(channel_type)
-            data = channel_type.canonical(orjson.dumps(command.data))
-            if channel_type.checks_sender:
-                channel_type.check_sender(data, principal.author)
-        except EventHubError as error:
-            self._channels.rejected(command.channel, error)
-            raise
-        sent = {str(name): value for name, value in (command.attributes or {}).items()}
-        attributes = with_author(sent, principal.author)
-        event = NewEvent(command.channel, data, self._channels.now(), attributes, command.key)
+        event = checked_event(command, self._channels, self._identity)
         self._submitter.submit(command.ref, event)
+
+    def _signal(self, command: Publish) -> None:
+        """Send a signal. It is answered only if there is a `ref`."""
+        most = self._limits.signal_bytes
+        self._channels.signal(checked_signal(command, self._channels, self._identity, most))
+        if command.ref is not None:
+            self._reply("signaled", command.ref, {"channel": command.channel})
 
     def _subscribed(
         self,

@@ -59,3 +59,16 @@ def test_the_holder_of_a_key_may_name_anyone_and_so_may_strangers_where_they_may
 def test_a_principal_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         ANA.name = "ben"  # type: ignore[misc]  # that is what is tested
+
+
+@pytest.mark.parametrize("granted", [Action.SIGNAL, Action.PUBLISH])
+def test_the_grant_to_publish_includes_signals_and_not_the_other_way_round(granted: Action) -> None:
+    some = Principal(CredentialKind.TOKEN, "ana", Grants({granted: ["chat.*"]}))
+    some.authorize(Action.SIGNAL, "chat.lobby", NO_ONE)
+    STRANGER.authorize(Action.SIGNAL, "chat.lobby", frozenset({granted}))
+    expected = r"no grant for sending signals to 'logs\.a'; expected a pattern .*channels\.signal"
+    with pytest.raises(Forbidden, match=expected):
+        some.authorize(Action.SIGNAL, "logs.a", NO_ONE)
+    if granted is Action.SIGNAL:
+        with pytest.raises(Forbidden):
+            some.authorize(Action.PUBLISH, "chat.lobby", NO_ONE)

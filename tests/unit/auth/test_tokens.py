@@ -39,6 +39,7 @@ def test_a_valid_token_gives_its_principal(algorithm: str, key_id: str | None) -
         Action.SUBSCRIBE: ("chat.*",),
         Action.PUBLISH: (),
         Action.PRESENCE: (),
+        Action.SIGNAL: (),
     }
     assert not found.operator
 

@@ -399,7 +399,8 @@ def test_the_variable_for_the_file_and_foreign_variables_are_no_settings(
         (
             "channels: {a: {zzz: 1}}",
             "channels.a.zzz: unknown key; "
-            "expected one of anonymous, history, payload, presence, publish, rate, sender, slow",
+            "expected one of anonymous, history, payload, presence, publish, rate, sender, "
+            "signals, slow",
         ),
         (
             "zzz: 1",
@@ -762,7 +763,12 @@ def test_a_yaml_error_does_not_quote_the_line(write: Write, content: str) -> Non
             f"auth: {{keys: [{{name: b, hash: '{HASH}'}}]}}",
             "anonymous: [publish], ",
             "channels.a.sender is principal, and anonymous clients may publish; expected no publish"
-            " in channels.a.anonymous",
+            " and no signal in channels.a.anonymous",
+        ),
+        (
+            f"auth: {{keys: [{{name: b, hash: '{HASH}'}}]}}",
+            "anonymous: [signal], ",
+            "channels.a.sender is principal, and anonymous clients may publish",
         ),
     ],
 )

@@ -13,8 +13,16 @@ from eventhub.events.event import Event
 class Reader:
     """A writer that remembers."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = 1_000_000) -> None:
         self.writes: list[bytes] = []
+        self.room = room
+
+    @property
+    def writer(self) -> "Reader":
+        return self
+
+    def takes_signal(self, size: int) -> bool:
+        return size <= self.room
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -219,6 +227,7 @@ def test_each_encoding_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
             return b"x"
 
         message: Callable[..., bytes]
+        signal: Callable[..., bytes]
 
     audience = Audience(2)
     encoding = Counting()

@@ -304,6 +304,9 @@ class Connection:
             self.full = True
             self._notify(self._congested)
 
+    def takes_signal(self, size: int) -> bool:
+        return not self.full
+
     def fail(self, error: EventHubError) -> None:
         assert isinstance(error, SlowConsumer)
         self.failed = True

@@ -24,6 +24,7 @@ from eventhub.events.channel_types import (
 )
 from eventhub.events.event import NewEvent, Position
 from eventhub.events.schema import AnySchema, ModelSchema
+from eventhub.events.signal import Signal
 from eventhub.session.commands import Ref
 from eventhub.session.interfaces import SessionLimits
 from eventhub.session.session import Session
@@ -76,6 +77,9 @@ class Line:
     def write(self, data: bytes) -> None:
         self.data += data
 
+    def takes_signal(self, size: int) -> bool:
+        return not self.full
+
     def fail(self, error: EventHubError) -> None:
         self.failed = error
 
@@ -93,6 +97,7 @@ class Node:
     refusal: EventHubError | None = None
     calls: list[tuple[str, str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
 
     def subscribe(self, subscriber: Subscriber) -> None:
@@ -126,8 +131,16 @@ class Node:
     def drained(self, subscriber: Subscriber) -> None:
         self.calls.append(("drained", subscriber.channel))
 
+    def signal(self, signal: Signal) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+        self.signals.append(signal)
+
     def refused(self, error: EventHubError) -> None:
         self.errors.append(error.code)
+
+    def signal_rejected(self, channel: str, error: EventHubError) -> None:
+        self.calls.append(("signal rejected", f"{channel} {error.code}"))
 
     def rejected(self, channel: str, error: EventHubError) -> None:
         self.calls.append(("rejected", f"{channel} {error.code}"))

@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 from nats.aio.msg import Msg
 
-from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, no_signals
 from eventhub.brokers.nats.answers import LOST, NOT_FOUND, JetStreamError
 from eventhub.brokers.nats.channel_list import NatsChannelList
 from eventhub.brokers.nats.credentials import CredentialsUnusable
@@ -17,6 +17,7 @@ from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.log_page import read_page
 from eventhub.brokers.nats.publish_batch import PublishBatch
 from eventhub.brokers.nats.session import NatsSession
+from eventhub.brokers.nats.signals import NatsSignals
 from eventhub.brokers.nats.streams import NatsStreams
 from eventhub.brokers.nats.subjects import Subjects
 from eventhub.brokers.nats.url import NatsUrl
@@ -34,6 +35,7 @@ from eventhub.events.event import (
     Position,
     Receipt,
 )
+from eventhub.events.signal import Signal
 
 T = TypeVar("T")
 log = structlog.get_logger("eventhub.brokers.nats")
@@ -69,6 +71,7 @@ class NatsBroker:
         self._timeout = timeout
         self._servers = random.sample(self._url.servers, len(self._url.servers))
         self._wanted: dict[str, None] = {}
+        self.on_signal: OnSignal = no_signals
         self._session: NatsSession | None = None
         self._connected = asyncio.Event()
         self._reason: str | None = "not connected to NATS yet"
@@ -129,6 +132,11 @@ class NatsBroker:
         if self._session is None:
             raise BrokerUnavailable(self._reason or "not connected to NATS")
         await self._session.link.publish(self._subjects.nodes, message)
+
+    def signal(self, signal: Signal) -> None:
+        if self._session is None:
+            raise BrokerUnavailable(self._reason or "not connected to NATS")
+        self._session.signals.send(signal)
 
     async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
         self._born = born
@@ -205,8 +213,14 @@ class NatsBroker:
 
         await link.listen(self._subjects.nodes, on_broadcast)
         await link.listen(self._subjects.births, on_birth)
+
+        def hear(signal: Signal) -> None:
+            if signal.channel in self._wanted:
+                self.on_signal(signal)
+
+        signals = NatsSignals(link, self._subjects, hear)
         self._session = session = NatsSession(
-            link, self._subjects, streams, keys, self._retention, announce, gap
+            link, self._subjects, streams, keys, self._retention, announce, gap, signals
         )
         self._connected.set()
         self._born(None)

@@ -29,6 +29,22 @@ class GuardedClient:
     def clustered(self) -> bool:
         return bool(self._server_info.get("cluster"))
 
+    @property
+    def unsent_bytes(self) -> int:
+        return self.library._pending_data_size  # noqa: SLF001
+
+    def publish_now(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
+        """Queue a message. With the bounds that `connect` sets, the client library never waits.
+
+        Raises what it raises. If it does wait, the message may be lost.
+        """
+        publishing = self.library.publish(subject, data, headers=headers)
+        try:
+            publishing.send(None)
+        except StopIteration:
+            return
+        publishing.close()
+
     async def connect(
         self,
         server: str,

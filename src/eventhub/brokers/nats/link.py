@@ -61,6 +61,11 @@ class NatsLink:
         return self._client.max_payload
 
     @property
+    def unsent_bytes(self) -> int:
+        """Bytes that the server has not taken yet."""
+        return self._client.unsent_bytes
+
+    @property
     def clustered(self) -> bool:
         return self._client.clustered
 
@@ -126,6 +131,15 @@ class NatsLink:
             await self._send(subject, data)
         except JetStreamError as error:
             raise BrokerUnavailable(error.message) from None
+
+    def publish_now(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
+        """As `publish`, without waiting. Raises BrokerUnavailable."""
+        if self.closed.is_set():
+            raise BrokerUnavailable(LOST)
+        try:
+            self._client.publish_now(subject, data, headers)
+        except CONNECTION_ERRORS as error:
+            raise BrokerUnavailable(f"{LOST}: {connection_fault(error)}") from None
 
     async def collect(
         self, subject: str, token: str, body: Mapping[str, Any], take: Callable[[Msg], bool]

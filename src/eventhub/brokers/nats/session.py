@@ -20,6 +20,7 @@ from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.log import NatsLog
 from eventhub.brokers.nats.message import decode
 from eventhub.brokers.nats.sequence_tracker import SequenceGap, SequenceTracker
+from eventhub.brokers.nats.signals import NatsSignals
 from eventhub.brokers.nats.stream_watch import StreamWatch
 from eventhub.brokers.nats.streams import NatsStreams
 from eventhub.brokers.nats.subjects import Subjects
@@ -56,8 +57,10 @@ class NatsSession:
         retention: Callable[[str], Retention],
         deliver: Callable[[Event], None],
         gap: Callable[[str], None],
+        signals: NatsSignals,
     ) -> None:
         self.link = link
+        self.signals = signals
         self.subjects = subjects
         self.streams = streams
         self.keys = keys
@@ -205,13 +208,18 @@ class NatsSession:
         self, announced: AnnouncedChannel, tracker: SequenceTracker, message: Msg
     ) -> None:
         headers = message.headers or {}
+        try:
+            if self.signals.receive(tracker.channel, message):
+                return None
+        except ValueError:
+            return self._records.unreadable(tracker.channel, None)
         if headers.get("Nats-Stream") != tracker.stream:
-            return  # another stream has taken its place: `reopen` follows
+            return None  # another stream has taken its place: `reopen` follows
         try:
             sequence, last = int(headers["Nats-Sequence"]), int(headers["Nats-Last-Sequence"])
         except (ValueError, LookupError):  # not from a server: another client publishes here
             self._records.unreadable(tracker.channel, None)
-            return
+            return None
         result = tracker.on_announcement(decode(sequence, headers, message.data), last)
         if result is not None and announced.tracker is tracker:
             self._pass_on(tracker.channel, result)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, Since
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, Since, no_signals
 from eventhub.brokers.records import RecordReader
 from eventhub.brokers.redis.channel_list import RedisChannelList
 from eventhub.brokers.redis.codec import (
@@ -21,10 +21,12 @@ from eventhub.brokers.redis.codec import (
     read_page,
 )
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, Reply, ignore, pack
+from eventhub.brokers.redis.metadata import refresh_metadata
 from eventhub.brokers.redis.publisher import RedisPublisher
 from eventhub.brokers.redis.replies import RETRY_SECONDS, TEMPORARY_ERRORS
 from eventhub.brokers.redis.shard import Shard
 from eventhub.brokers.redis.shards import ShardMap
+from eventhub.brokers.redis.signals import RedisSignals, read_signal
 from eventhub.brokers.redis.subscriptions import BIRTHS, ShardSubscription
 from eventhub.brokers.redis.topology import NoMaster, Topology, topology
 from eventhub.brokers.redis.url import Deployment, ServerAddress, parse
@@ -32,6 +34,7 @@ from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import ChannelPage, Earliest, HistoryPage, NewEvent, Position, Receipt
+from eventhub.events.signal import Signal
 
 log = structlog.get_logger("eventhub.brokers.redis")
 
@@ -39,14 +42,6 @@ LOOKUP_SECONDS = 1.0
 """Time between two questions for the masters."""
 DOUBT_LOOKUP_SECONDS = 0.1
 """The same, when other servers may be the masters."""
-REFRESH_SECONDS = 300.0
-"""Time between two refreshes of the metadata of subscribed channels, which would expire."""
-KEEP_SECONDS = 6 * 3600.0
-"""A channel without events gets metadata after a subscription of this length. Without metadata its
-position is known for a day (log.lua).
-"""
-REFRESH_CHANNELS = 500
-"""Channels refreshed before other work gets a turn."""
 NODES = "*nodes"
 """Stands for a channel in broadcasts between nodes. No channel can have this name."""
 
@@ -80,6 +75,8 @@ class RedisBroker:
         self._publisher = RedisPublisher(self, timeout)
         self._records = RecordReader("redis")
         self._list = RedisChannelList(self._names, self._request, retention)
+        self._signals = RedisSignals(self._names, self._pubsub)
+        self.on_signal: OnSignal = no_signals
         self._lookup_trouble = "looking for the master"
         self._in_doubt, self._connections_changed = asyncio.Event(), asyncio.Event()
         self._deliver: Deliver = ignore
@@ -104,7 +101,7 @@ class RedisBroker:
             return await self._begin(subscription)
         topic = self._names.topic(channel).encode()
         subscription = self._wanted[channel] = ShardSubscription(
-            channel, topic, lambda data: announce(channel, data, self._deliver)
+            channel, topic, lambda data: self._announced(channel, data)
         )
         if (shard := self._shards.owner(channel)) is not None:
             shard.add(subscription)
@@ -125,6 +122,11 @@ class RedisBroker:
             raise BrokerUnavailable(self.unavailable_reason() or "there is no connection to Redis")
         link.send(pack(self._pubsub.publish, self._names.topic(NODES), message), ignore)
 
+    def signal(self, signal: Signal) -> None:
+        if (link := self.link(signal.channel)) is None:
+            raise BrokerUnavailable(self.unavailable_reason() or "there is no connection to Redis")
+        self._signals.send(link, signal)
+
     async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
         self._deliver, self._gap, self._born = deliver, gap, born
         topic = self._names.topic(NODES).encode()
@@ -132,7 +134,7 @@ class RedisBroker:
         masters = topology(self._url)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._refresh())
+                tasks.create_task(refresh_metadata(self._wanted, NODES, self._keep))
                 while True:
                     await self._look_up(masters, tasks)
                     await asyncio.sleep(DOUBT_LOOKUP_SECONDS)
@@ -268,30 +270,20 @@ class RedisBroker:
                 f"the answer about the masters cannot be processed: {type(error).__name__}"
             )
 
-    # Private: metadata
+    # Private: announcements and metadata
 
-    async def _refresh(self) -> None:
-        """Keep the metadata of subscribed channels from expiring.
-
-        Without metadata, the next event would look like the first after a loss.
-        """
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            oldest = asyncio.get_running_loop().time() - KEEP_SECONDS
-            wanted = [found for channel, found in self._wanted.items() if channel != NODES]
-            for first in range(0, len(wanted), REFRESH_CHANNELS):
-                for subscription in wanted[first : first + REFRESH_CHANNELS]:
-                    self._keep(subscription.channel, keep=subscription.began_at <= oldest)
-                await asyncio.sleep(RETRY_SECONDS)  # let other work have its turn
+    def _announced(self, channel: str, announcement: bytes) -> None:
+        """Raises ValueError, LookupError for one that cannot be read."""
+        if (signal := read_signal(channel, announcement)) is None:
+            announce(channel, announcement, self._deliver)
+        else:
+            self.on_signal(signal)
 
     def _keep(self, channel: str, *, keep: bool) -> None:
         if (link := self.link(channel)) is None:
             return
-        try:
-            retention = self._retention(channel)
-            arguments = history_arguments(
-                self._names, channel, Earliest(), 0, retention, self._clock(), keep=keep
-            )
-            link.send(pack("EVALSHA", HISTORY.sha, *arguments), ignore)
-        except Exception:  # concerns this channel: the others are kept
-            log.exception("redis_channel_not_kept", channel=channel)
+        retention = self._retention(channel)
+        arguments = history_arguments(
+            self._names, channel, Earliest(), 0, retention, self._clock(), keep=keep
+        )
+        link.send(pack("EVALSHA", HISTORY.sha, *arguments), ignore)

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, no_signals
 from eventhub.brokers.sqlite.channel_list import ChannelsQuery
 from eventhub.brokers.sqlite.database import DatabaseLock, Synchronous, is_damaged
 from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
@@ -37,6 +37,7 @@ from eventhub.events.event import (
     Position,
     Receipt,
 )
+from eventhub.events.signal import Signal
 
 QUEUE_BYTES = 64 * 1024 * 1024
 """Bytes of publishes that wait for the writer. At this size, further publishes wait for room, up to
@@ -98,6 +99,8 @@ class SqliteBroker:
         self._queued = 0
         self._room = asyncio.Event()
         self._ended = False
+        self._subscribed: set[str] = set()
+        self.on_signal: OnSignal = no_signals
         self._deliver: Deliver
         self._gap: OnGap
         self._born: OnBirth
@@ -144,13 +147,20 @@ class SqliteBroker:
         async with self._time_limit("the channel is not announced"):
             answer: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
             self._writer.ask(StartAnnouncing(channel, answer))
-            return await answer
+            position = await answer
+        self._subscribed.add(channel)
+        return position
 
     async def unsubscribe(self, channel: str) -> None:
+        self._subscribed.discard(channel)
         self._writer.ask(StopAnnouncing(channel))
 
     async def broadcast(self, message: bytes) -> None:
         return  # there is no other node
+
+    def signal(self, signal: Signal) -> None:
+        if signal.channel in self._subscribed:
+            self.on_signal(signal)
 
     async def run(self, deliver: Deliver, gap: OnGap, on_message: OnMessage, born: OnBirth) -> None:
         self._deliver, self._gap, self._born = deliver, gap, born
@@ -162,6 +172,7 @@ class SqliteBroker:
             await asyncio.shield(writing)  # ends by itself only with a fault
         finally:
             self._ended = True
+            self.on_signal = no_signals
             await _wait_for_end(loop.run_in_executor(None, self._readers.shutdown))
             # Before the writer closes: the last connection to close makes a checkpoint.
             self._history.close()

@@ -148,6 +148,8 @@ def _add_types(api: FastAPI, manager: ConnectionManager) -> None:
         channel_type = channel_types.named(name)
         schema = channel_type.schema
         schemas = {"accepted": schema.accepted, "stored": schema.stored}
+        if channel_type.signals.publish:
+            schemas["signal"] = (channel_type.signals.schema or schema).accepted
         return {**_describe(channel_type), "schemas": schemas}
 
 
@@ -191,4 +193,5 @@ def _describe(channel_type: ChannelType) -> dict[str, Any]:
         "slow": channel_type.slow,
         "publish": sorted(channel_type.publish),
         "sender": channel_type.sender,
+        "signals": sorted(channel_type.signals.publish),
     }

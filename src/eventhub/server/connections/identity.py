@@ -25,6 +25,12 @@ class IdentityOwner(Protocol):
         """Return the charge for publishing to this channel type; None if it is free."""
         ...
 
+    def signal_charge_for(
+        self, identity: "ConnectionIdentity", channel_type: ChannelType
+    ) -> Charge | None:
+        """Return the charge for signals to this channel type; None if it is free."""
+        ...
+
     def buffered(self, connection: Connection) -> int:
         """Return the number of bytes waiting to be sent. Raises nothing."""
         ...
@@ -86,6 +92,12 @@ class ConnectionIdentity:
         if charge_for := self.charge_for(channel_type):
             charge_for.check()
             charge_for.pay(1)
+
+    def charge_signal(self, channel_type: ChannelType) -> None:
+        """Count a signal that is about to be sent. Raises RateLimited."""
+        if charge := self._owner.signal_charge_for(self, channel_type):
+            charge.check()
+            charge.pay(1)
 
     def charge_for(self, channel_type: ChannelType) -> Charge | None:
         """Return the charge for publishing to this channel type; None if it is free."""

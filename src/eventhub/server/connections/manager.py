@@ -11,6 +11,7 @@ import structlog
 from eventhub.auth.grants import Action
 from eventhub.common.token_bucket import TokenBucket
 from eventhub.config.settings import Settings
+from eventhub.delivery.signals import SIGNAL_SHARE
 from eventhub.delivery.subscriber import ConnectionWriter
 from eventhub.hub.hub import Hub
 from eventhub.observability.metrics import Reading
@@ -58,7 +59,10 @@ class ConnectionManager:
         self.origin_check = OriginCheck(settings.origins)
         self.connection_limits = ConnectionLimits(limits, self.forwarded, descriptors())
         self.publish_quota = PublishQuota(
-            hub.nodes, limits.publish_rate if settings.auth.configured else None, hub.now
+            hub.nodes,
+            limits.publish_rate if settings.auth.configured else None,
+            hub.now,
+            limits.signal_rate if settings.auth.configured else None,
         )
         self.registry = ConnectionRegistry(
             authentication,
@@ -71,6 +75,7 @@ class ConnectionManager:
         self.channel_directory = ChannelDirectory(hub)
         self.operators = Operators(authentication, self.registry, hub)
         self.session_limits = _session_limits(settings, hub)
+        self.signal_room = limits.buffer_bytes // SIGNAL_SHARE
         # Made once: thousands of buckets share these two numbers.
         self._command_rate = (limits.commands, 2 * limits.commands)
         self._connections: dict[SessionConnection, ConnectionIdentity] = {}
@@ -244,4 +249,5 @@ def _session_limits(settings: Settings, hub: Hub) -> SessionLimits:
         limits.depth,
         min(stranger_bytes, limits.event_bytes),
         limits.patterns,
+        limits.signal_bytes,
     )

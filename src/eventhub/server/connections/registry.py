@@ -139,6 +139,13 @@ class ConnectionRegistry:
         """Return the charge for publishing to this channel type; None if it is free."""
         return self._publish_quota.charge_for(identity.principal, identity.address, channel_type)
 
+    def signal_charge_for(
+        self, identity: ConnectionIdentity, channel_type: ChannelType
+    ) -> Charge | None:
+        """Return the charge for signals to this channel type; None if it is free."""
+        quota = self._publish_quota
+        return quota.signal_charge_for(identity.principal, identity.address, channel_type)
+
     def renew(self, identity: ConnectionIdentity, credential: str, decided: Decided) -> None:
         """Check a credential that came over the connection."""
         try:

@@ -31,6 +31,8 @@ MESSAGE_ENTRIES = 150
 """Entries in one message, of up to 1.4 KB each: JSON may escape the 200 characters of a name."""
 RATE = "rate of the API key or the channel type, otherwise limits.publish_rate"
 """Where the rate is set, for error messages."""
+SIGNALS = "signals of "
+"""Begins the keys of buckets for signals. No channel type has a space in its name."""
 KEY_LENGTH = 300
 """Characters that another node may send as a principal or channel type."""
 LARGEST_COUNT, SMALLEST_RATE, LARGEST_RATE = 1_000_000, 1e-6, 1e9
@@ -72,11 +74,7 @@ class Charge:
     def check(self) -> None:
         """Raise RateLimited if nothing may be published now."""
         if wait := self.wait():
-            raise RateLimited(
-                f"more than {self._rate:g} events per second were published "
-                f"to channels of type {self._key[1]!r} ({RATE})",
-                retry_after=wait,
-            )
+            raise self._exceeded(wait)
 
     def wait(self) -> float:
         """Return the seconds until something may be published."""
@@ -101,19 +99,47 @@ class Charge:
         if self._rates.shared:
             self._rates.note(self._key, count, self._rate)
 
+    def _exceeded(self, wait: float) -> RateLimited:
+        return RateLimited(
+            f"more than {self._rate:g} events per second were published "
+            f"to channels of type {self._key[1]!r} ({RATE})",
+            retry_after=wait,
+        )
+
+
+class SignalCharge(Charge):
+    """What one principal pays for signals to one channel type. They have a bucket of their own."""
+
+    __slots__ = ()
+
+    def _exceeded(self, wait: float) -> RateLimited:
+        name = self._key[1].removeprefix(SIGNALS)
+        return RateLimited(
+            f"more than {self._rate:g} signals per second were sent to channels of type {name!r} "
+            "(limits.signal_rate)",
+            retry_after=wait,
+        ).with_limit("signal_rate")
+
 
 class PublishQuota:
     """The buckets of this node.
 
-    `default` is the rate if neither API key nor channel type sets one; None means no limit.
+    `default` is the rate if neither API key nor channel type sets one, `signals` that of signals;
+    None means no limit.
     """
 
-    def __init__(self, nodes: QuotaNodes, default: float | None, clock: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        nodes: QuotaNodes,
+        default: float | None,
+        clock: Callable[[], int],
+        signals: float | None = None,
+    ) -> None:
         self.clock = clock
         self.shared = True
         """There are other nodes, as far as known."""
         self._nodes = nodes
-        self._default = default
+        self._default, self._signals = default, signals
         self._buckets: OrderedDict[Key, TokenBucket] = OrderedDict()
         self._unsent: dict[Key, tuple[int, float]] = {}
         nodes.listen(TOPIC, self._on_message)
@@ -128,11 +154,16 @@ class PublishQuota:
         rate = principal.rate or channel_type.rate or self._default
         if rate is None:
             return None
-        key = (
-            principal.identity if principal.known else f"address:{address_key(address)}",
-            channel_type.name,
-        )
-        return Charge(self, key, rate)
+        return Charge(self, (_payer(principal, address), channel_type.name), rate)
+
+    def signal_charge_for(
+        self, principal: Principal, address: str, channel_type: ChannelType
+    ) -> SignalCharge | None:
+        """Return the charge for signals; None if there is no limit."""
+        if self._signals is None:
+            return None
+        key = (_payer(principal, address), SIGNALS + channel_type.name)
+        return SignalCharge(self, key, self._signals)
 
     def note(self, key: Key, count: int, rate: float) -> None:
         """Note what was taken here, for the other nodes."""
@@ -187,6 +218,10 @@ class PublishQuota:
         now = self.clock()
         while self._buckets and next(iter(self._buckets.values())).idle(now):
             self._buckets.popitem(last=False)
+
+
+def _payer(principal: Principal, address: str) -> str:
+    return principal.identity if principal.known else f"address:{address_key(address)}"
 
 
 def _is_key(value: object) -> bool:

@@ -8,7 +8,16 @@ from collections.abc import Callable
 
 import orjson
 
-from eventhub.delivery.encoding import LINES, Encoding, event_id, sse_event, sse_message
+from eventhub.delivery.encoding import (
+    LINES,
+    SIGNAL,
+    Encoding,
+    event_id,
+    sse_event,
+    sse_message,
+    sse_signal,
+)
+from eventhub.delivery.signals import SIGNAL_SHARE
 from eventhub.errors import EventHubError
 
 CHUNK_BYTES = 64 * 1024
@@ -77,6 +86,10 @@ class Outbox:
         if self.size > self._bound and not self.full:
             self.full = True
             self._loop.call_soon(self._on_full)
+
+    def takes_signal(self, size: int) -> bool:
+        """Whether a signal of this size leaves enough room for events."""
+        return self.size + size <= self._bound // SIGNAL_SHARE
 
     def fail(self, error: EventHubError) -> None:
         """Close for this error. `error` keeps only the first one."""
@@ -169,6 +182,8 @@ class CursorOutbox(Outbox):
         if line.startswith(b'{"type":"event"'):
             self._cursor[line.split(b'"', 8)[7].decode()] = event_id(line)
             return sse_event(line, self._encoded_cursor())
+        if line.startswith(SIGNAL):
+            return sse_signal(line)
         message = orjson.loads(line)
         if "position" in message:
             self._cursor[message["channel"]] = message["position"]

@@ -163,6 +163,9 @@ class WebSocketProtocol(asyncio.Protocol):
     def buffered(self) -> int:
         return self._transport.get_write_buffer_size()
 
+    def takes_signal(self, size: int) -> bool:
+        return self.buffered() + size <= self._manager.signal_room
+
     def heartbeat(self) -> None:
         if self.state is not WebSocketState.OPEN or self._transport.is_closing():
             return
@@ -212,8 +215,7 @@ class WebSocketProtocol(asyncio.Protocol):
     @property
     def accepts_commands(self) -> bool:
         """There is room for answers, and for publishes."""
-        queue = self._publish_queue
-        return not self.full and (queue is None or queue.roomy)
+        return not self.full and (self._publish_queue is None or self._publish_queue.roomy)
 
     def receive(self, opcode: int, payload: bytes) -> None:
         if opcode == CLOSE:
@@ -227,9 +229,8 @@ class WebSocketProtocol(asyncio.Protocol):
         elif opcode == PING:
             if not self.full:  # an answer to the latest ping is enough (RFC 6455, 5.5.3)
                 self.write(frame(payload, PONG))
-        elif opcode == PONG:
-            if self._liveness.pong(payload):  # asked for, so it is no command
-                self._reader.forgive(payload)
+        elif opcode == PONG and self._liveness.pong(payload):  # asked for, so it is no command
+            self._reader.forgive(payload)
         elif opcode == BINARY:
             self.fail(UnsupportedMediaType("the message is binary; expected JSON in text frames"))
 

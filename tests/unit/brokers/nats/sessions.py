@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from eventhub.brokers.nats.idempotency_keys import IdempotencyKeys
 from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.session import NatsSession
+from eventhub.brokers.nats.signals import NatsSignals
 from eventhub.brokers.nats.streams import NatsStreams
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event
+from eventhub.events.signal import Signal
 from tests.harness.clock import Clock
 from tests.unit.brokers.nats.links import SUBJECTS, linked
 from tests.unit.brokers.nats.server import FakeNats
@@ -21,6 +23,7 @@ class Told:
 
     events: list[Event] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
+    signals: list[Signal] = field(default_factory=list)
 
     @property
     def texts(self) -> list[bytes]:
@@ -36,7 +39,8 @@ def session_over(link: NatsLink, told: Told, clock: Clock | None = None) -> Nats
     streams = NatsStreams(link, SUBJECTS, retention, None, -1)
     keys = IdempotencyKeys(link, streams, SUBJECTS, clock or Clock())
     deliver, gap = told.events.append, told.gaps.append
-    return NatsSession(link, SUBJECTS, streams, keys, retention, deliver, gap)
+    signals = NatsSignals(link, SUBJECTS, told.signals.append)
+    return NatsSession(link, SUBJECTS, streams, keys, retention, deliver, gap, signals)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventhub.brokers.redis import broker as broker_module
+from eventhub.brokers.redis import metadata
 from eventhub.brokers.redis.codec import DAY, SCRIPTS
 from eventhub.brokers.redis.link import ignore
 from eventhub.brokers.redis.subscriptions import ShardSubscription
@@ -120,16 +120,18 @@ async def test_an_answer_about_the_masters_that_makes_no_sense_is_told_and_asked
 async def test_metadata_of_subscribed_channels_are_refreshed_and_a_fault_of_one_costs_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(broker_module, "REFRESH_SECONDS", 0.001)
-    monkeypatch.setattr(broker_module, "REFRESH_CHANNELS", 1)
+    monkeypatch.setattr(metadata, "REFRESH_SECONDS", 0.001)
+    monkeypatch.setattr(metadata, "REFRESH_CHANNELS", 1)
     async with node() as each:
         for channel in ("log.a", "log.b"):
             await each.broker.subscribe(channel)
         subscription = each.broker._wanted["log.a"]
         bad = ShardSubscription("bad.a", b"t", ignore)
-        each.broker._wanted = {"bad.a": bad, **each.broker._wanted}
+        wanted = dict(each.broker._wanted)
+        each.broker._wanted.clear()
+        each.broker._wanted.update({"bad.a": bad, **wanted})
         asked = len(each.server.named("EVALSHA"))
-        subscription.began_at -= broker_module.KEEP_SECONDS
+        subscription.began_at -= metadata.KEEP_SECONDS
         await async_eventually("refreshes", lambda: len(each.server.named("EVALSHA")) > asked + 6)
         last = {command[3]: command for command in each.server.named("EVALSHA")[asked:]}
         assert set(last) == {b"p:meta:{log.a}", b"p:meta:{log.b}"}

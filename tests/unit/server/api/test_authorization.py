@@ -152,6 +152,7 @@ def test_a_type_is_described_as_it_is_configured() -> None:
         "history": {"events": 7, "age": 90},
         "publish": ["client", "producer"],
         "sender": "any",
+        "signals": [],
     }
 
 

@@ -128,4 +128,7 @@ def test_a_type_is_described_with_its_schemas() -> None:
         request("GET", "/v1/types/chat").json(),
     )
     assert chat.keys() == {*first, "schemas"}
-    assert chat["schemas"].keys() == {"accepted", "stored"}
+    assert (first["name"], first["signals"]) == ("chat", ["client", "producer"])
+    assert chat["schemas"].keys() == {"accepted", "stored", "signal"}
+    logs = request("GET", "/v1/types/logs").json()
+    assert (logs["signals"], logs["schemas"].keys()) == ([], {"accepted", "stored"})

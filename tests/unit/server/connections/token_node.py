@@ -60,6 +60,9 @@ class Holder:
         data, self.data = self.data, b""
         return [orjson.loads(line) for line in data.splitlines()]
 
+    def takes_signal(self, size: int) -> bool:
+        return not self.full
+
     def fail(self, error: EventHubError) -> None:
         self.failed.append(error)
         self.leave()

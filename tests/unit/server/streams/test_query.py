@@ -16,6 +16,7 @@ from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError, InvalidRequest, InvalidSince, UnknownChannel
 from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import Age, Earliest, Last, Latest, Position, Since
+from eventhub.events.signal import Signal
 from eventhub.server.streams.query import StreamQuery
 from eventhub.session.interfaces import SessionLimits
 from eventhub.session.session import Session
@@ -47,6 +48,10 @@ class Noted:
     def congested(self, subscriber: Subscriber) -> None: ...
 
     def drained(self, subscriber: Subscriber) -> None: ...
+
+    def signal(self, signal: Signal) -> None: ...
+
+    def signal_rejected(self, channel: str, error: EventHubError) -> None: ...
 
     def refused(self, error: EventHubError) -> None: ...
 

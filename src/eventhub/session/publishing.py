@@ -1,0 +1,56 @@
+"""What a client publishes: checked, and made an event or a signal."""
+
+import orjson
+
+from eventhub.auth.grants import Action
+from eventhub.errors import EventHubError, InvalidFrame
+from eventhub.events.channel_types import PublisherKind
+from eventhub.events.event import NewEvent, with_author
+from eventhub.events.signal import Signal
+from eventhub.session.commands import Publish
+from eventhub.session.interfaces import ChannelAccess, ClientIdentity
+
+
+def checked_event(command: Publish, channels: ChannelAccess, identity: ClientIdentity) -> NewEvent:
+    """The event of a command. Raises EventHubError."""
+    try:
+        channel_type = channels.types.resolve(command.channel)
+        channel_type.admit(PublisherKind.CLIENT)
+        principal = identity.principal
+        principal.authorize(Action.PUBLISH, command.channel, channel_type.anonymous)
+        identity.charge(channel_type)
+        data = channel_type.canonical(orjson.dumps(command.data))
+        if channel_type.checks_sender:
+            channel_type.check_sender(data, principal.author)
+    except EventHubError as error:
+        channels.rejected(command.channel, error)
+        raise
+    attributes = with_author(_attributes(command), principal.author)
+    return NewEvent(command.channel, data, channels.now(), attributes, command.key)
+
+
+def checked_signal(
+    command: Publish, channels: ChannelAccess, identity: ClientIdentity, most: int
+) -> Signal:
+    """The signal of a command, with at most `most` bytes of data. Raises EventHubError."""
+    try:
+        channel_type = channels.types.resolve(command.channel)
+        channel_type.admit_signal(PublisherKind.CLIENT)
+        principal = identity.principal
+        principal.authorize(Action.SIGNAL, command.channel, channel_type.anonymous)
+        identity.charge_signal(channel_type)
+        if command.key is not None:
+            raise InvalidFrame(
+                "the publish message is a signal and has a key; expected no key, because a signal "
+                "is not stored and never repeated"
+            )
+        data = channel_type.canonical_signal(orjson.dumps(command.data), principal.author, most)
+    except EventHubError as error:
+        channels.signal_rejected(command.channel, error)
+        raise
+    attributes = with_author(_attributes(command), principal.author)
+    return Signal(command.channel, data, channels.now(), attributes)
+
+
+def _attributes(command: Publish) -> dict[str, str]:
+    return {str(name): value for name, value in (command.attributes or {}).items()}
