@@ -95,6 +95,10 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "64 KiB": (2, "server.websocket.transport_setup:READ_BYTES"),
     },
     "publishes of one connection": {"64": ("server.websocket.publish_queue:BACKLOG",)},
+    "heads of WebSocket handshakes": {
+        "1,024": ("server.websocket.known_handshakes:HEADS",),
+        "2 KiB": ("server.websocket.known_handshakes:HEAD_BYTES",),
+    },
     "heads of publish requests": {
         "4,096": ("server.publish.fast_path:HEADS",),
         "2 KiB": ("server.http.publish_lane:HEAD_BYTES",),

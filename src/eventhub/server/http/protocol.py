@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -22,6 +23,7 @@ from eventhub.server.http.response_transport import ResponseTransport
 from eventhub.server.http.scope import ConnectionScope, address
 from eventhub.server.messages.problem import encode_problem
 from eventhub.server.publish.fast_path import PublishFastPath
+from eventhub.server.websocket.known_handshakes import KnownHandshakes
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.upgrade import Upgrade, UpgradeRequest
 
@@ -31,6 +33,7 @@ class HttpProtocol(asyncio.Protocol):
 
     manager: ConnectionManager  # set on a subclass by `protocol_for`
     fast_path: PublishFastPath  # likewise
+    handshakes: KnownHandshakes  # likewise
     rejected: set[RejectedConnection]  # likewise
 
     def __init__(
@@ -46,6 +49,8 @@ class HttpProtocol(asyncio.Protocol):
         self._server_state = server_state
         self._connections: set[Any] = server_state.connections
         self._admission = Admission(self.manager.connection_limits)
+        self._fresh = True  # nothing was read yet
+        self._first_read = b""  # what was read first, while that is being parsed
 
     # Input: asyncio's protocol
 
@@ -74,7 +79,15 @@ class HttpProtocol(asyncio.Protocol):
         self._requests = RequestHandler(context, self)
 
     def data_received(self, data: bytes) -> None:
+        if self._fresh:
+            self._fresh = False
+            known = self.handshakes.find(data)
+            if known is not None and not self._admission.full and not self.transport.is_closing():
+                self._upgrade(known)
+                return
+            self._first_read = data
         self._requests.data_received(data)
+        self._first_read = b""
 
     def eof_received(self) -> bool:
         return self._requests.half_closed(secure=self._secure)
@@ -121,12 +134,10 @@ class HttpProtocol(asyncio.Protocol):
 
     def hand_over(self, head: IncomingHead, tail: bytes) -> None:
         """Let a WebSocket have the connection. `tail`: the bytes behind the request."""
-        self._detach()
-        transport, slot = self.transport.raw, self._admission.hand_over()
-        websocket = WebSocketProtocol(self.manager, transport, self._connections, slot)
-        transport.set_protocol(websocket)
-        request = UpgradeRequest("GET", head.url, head.headers, tail)
-        Upgrade(self.manager, transport, websocket, request).answer()
+        accepted = None
+        if raw := self._first_read[: len(self._first_read) - len(tail)]:
+            accepted = partial(self.handshakes.remember, raw, head.url, head.headers)
+        self._upgrade(UpgradeRequest("GET", head.url, head.headers, tail, None, accepted))
 
     def reject_probe(self) -> None:
         """Reject a health probe, so that another has its place."""
@@ -138,6 +149,13 @@ class HttpProtocol(asyncio.Protocol):
         self._reject(self.transport.raw, encode_problem(error))
 
     # Private
+
+    def _upgrade(self, request: UpgradeRequest) -> None:
+        self._detach()
+        transport, slot = self.transport.raw, self._admission.hand_over()
+        websocket = WebSocketProtocol(self.manager, transport, self._connections, slot)
+        transport.set_protocol(websocket)
+        Upgrade(self.manager, transport, websocket, request).answer()
 
     def _retire(self) -> None:
         self._detach()
@@ -161,5 +179,10 @@ class HttpProtocol(asyncio.Protocol):
 
 def protocol_for(manager: ConnectionManager) -> type[HttpProtocol]:
     """The class to give to uvicorn, which passes no arguments of ours."""
-    members = {"manager": manager, "fast_path": PublishFastPath(manager), "rejected": set()}
+    members = {
+        "manager": manager,
+        "fast_path": PublishFastPath(manager),
+        "handshakes": KnownHandshakes(),
+        "rejected": set(),
+    }
     return type("BoundHttpProtocol", (HttpProtocol,), members)

@@ -42,7 +42,7 @@ class HandshakeRequest(NamedTuple):
     def answer(self, *, deflate: bool) -> bytes:
         """The 101 response."""
         subprotocol = SUBPROTOCOL_LINE if SUBPROTOCOL in self.offered else b""
-        return SWITCHING % (_accept(self.key), subprotocol, DEFLATE_LINE if deflate else b"")
+        return SWITCHING % (accept_of(self.key), subprotocol, DEFLATE_LINE if deflate else b"")
 
 
 class HandshakeResult(NamedTuple):
@@ -111,7 +111,7 @@ def _opening(method: str, found: Mapping[bytes, bytes]) -> HandshakeRequest:
     if method != "GET" or found.get(b"sec-websocket-version") != b"13":
         raise InvalidRequest("expected a GET with Sec-WebSocket-Version: 13")
     key = found.get(b"sec-websocket-key", b"")
-    if not _is_key(key):
+    if not is_key(key):
         raise InvalidRequest("Sec-WebSocket-Key is missing or is not 16 bytes in base64")
     offered, extensions = (
         found.get(name, b"").decode("latin-1")
@@ -121,12 +121,14 @@ def _opening(method: str, found: Mapping[bytes, bytes]) -> HandshakeRequest:
     return HandshakeRequest(key, names, extensions)
 
 
-def _accept(key: bytes) -> bytes:
+def accept_of(key: bytes) -> bytes:
+    """The value of Sec-WebSocket-Accept (4.2.2, 5.4)."""
     digest = hashlib.sha1(key + GUID, usedforsecurity=False).digest()
     return binascii.b2a_base64(digest, newline=False)
 
 
-def _is_key(key: bytes) -> bool:
+def is_key(key: bytes) -> bool:
+    """Whether it is 16 bytes in base64."""
     try:
         return len(binascii.a2b_base64(key, strict_mode=True)) == 16
     except binascii.Error:

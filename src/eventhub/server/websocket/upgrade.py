@@ -4,6 +4,7 @@
 """
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -14,19 +15,25 @@ from eventhub.errors import EventHubError
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.problem import encode_problem
 from eventhub.server.streams.query import websocket_query
-from eventhub.server.websocket.handshake import negotiate, opening_of_page
+from eventhub.server.websocket.handshake import HandshakeResult, negotiate, opening_of_page
 from eventhub.server.websocket.protocol import WebSocketProtocol
 from eventhub.server.websocket.state import WebSocketState
 from eventhub.session.session import Session
 
 
 class UpgradeRequest(NamedTuple):
-    """What the client sent. `bytes_after_head`: bytes that came right behind the head."""
+    """What the client sent. `bytes_after_head`: bytes that came right behind the head.
+
+    `known`: what was agreed on for the same head before. `accepted` is called with what is agreed
+    on now.
+    """
 
     method: str
     url: bytes
     headers: list[tuple[bytes, bytes]]
     bytes_after_head: bytes
+    known: HandshakeResult | None = None
+    accepted: Callable[[HandshakeResult], None] | None = None
 
 
 class Upgrade:
@@ -66,7 +73,9 @@ class Upgrade:
         manager, request, connection = self._manager, self._request, self._connection
         try:
             client = self._client()
-            result = negotiate(manager, request.method, request.url, request.headers, client)
+            result = request.known or negotiate(
+                manager, request.method, request.url, request.headers, client
+            )
             if connection.slot is None:
                 connection.slot = manager.connection_limits.session(client)
             identity = manager.registry.new_identity(result.principal, client)
@@ -87,6 +96,8 @@ class Upgrade:
         connection.open(session, result.answer, deflate=result.deflate)
         self._subscribe(session, result.query)
         connection.pipe.release()
+        if request.accepted is not None:
+            request.accepted(result)
         if request.bytes_after_head:
             connection.data_received(request.bytes_after_head)
 
