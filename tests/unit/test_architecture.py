@@ -48,7 +48,6 @@ LONG_TESTS = {
     "unit/config/test_loader.py",
     "unit/delivery/test_bulk_write.py",
     "unit/delivery/test_encoding.py",
-    "unit/delivery/test_fanout.py",
     "unit/delivery/test_feed_properties.py",
     "unit/observability/test_otel.py",
     "unit/presence/test_roster.py",

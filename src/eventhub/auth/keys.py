@@ -34,7 +34,7 @@ def new_key() -> str:
 
 def hash_key(key: str) -> str:
     """The key's hash, for the settings."""
-    return "sha256:" + hashlib.sha256(key.encode()).hexdigest()
+    return "sha256:" + hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class KeyRing:

@@ -5,6 +5,7 @@ Each key has one algorithm, so no key can be used with another one's.
 
 from dataclasses import dataclass
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -47,8 +48,12 @@ def load_key(key_id: str | None, algorithm: str, data: bytes) -> VerificationKey
         return VerificationKey(key_id, algorithm, data)
     try:
         material = load_pem_public_key(data)
-    except (ValueError, TypeError):
+    except ValueError:
         raise ValueError(f"it is not the PEM of a public key; {algorithm} needs one") from None
+    except UnsupportedAlgorithm:
+        raise ValueError(
+            f"the algorithm or the curve of its key is not known; expected {algorithm}"
+        ) from None
     return check_key(key_id, algorithm, material)
 
 

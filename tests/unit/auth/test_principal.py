@@ -2,7 +2,7 @@
 
 import pytest
 
-from eventhub.auth.grants import Action, Grants
+from eventhub.auth.grants import NOTHING, Action, Grants
 from eventhub.auth.principal import ANYONE, STRANGER, CredentialKind, Principal
 from eventhub.errors import Forbidden, Unauthorized
 
@@ -16,6 +16,42 @@ def test_grants_are_by_action() -> None:
     for action in (Action.PUBLISH, Action.PRESENCE):
         with pytest.raises(Forbidden, match=r"token 'ana' has no grant for .* 'chat\.lobby'"):
             ANA.authorize(action, "chat.lobby", NO_ONE)
+
+
+@pytest.mark.parametrize(
+    ("action", "phrase"),
+    [
+        (Action.SUBSCRIBE, "subscribing to"),
+        (Action.PUBLISH, "publishing to"),
+        (Action.PRESENCE, "presence in"),
+    ],
+)
+def test_the_error_names_the_action_and_where_a_grant_would_be(action: Action, phrase: str) -> None:
+    for kind, where in (
+        (CredentialKind.TOKEN, f"its claim channels.{action}"),
+        (CredentialKind.KEY, f"{action} of its entry in auth.keys"),
+    ):
+        with pytest.raises(Forbidden) as found:
+            Principal(kind, "ana", NOTHING).authorize(action, "logs.a", NO_ONE)
+        assert str(found.value) == (
+            f"{kind} 'ana' has no grant for {phrase} 'logs.a'; expected a pattern for it in {where}"
+        )
+
+
+def test_a_token_and_a_key_of_one_name_are_two_principals() -> None:
+    key = Principal(CredentialKind.KEY, "ana", SOME)
+    identities = [principal.identity for principal in (ANA, key, STRANGER)]
+    assert identities == ["token:ana", "key:ana", "anonymous:"]
+
+
+def test_the_events_of_an_anonymous_client_have_no_author() -> None:
+    key = Principal(CredentialKind.KEY, "backend", SOME)
+    assert [principal.author for principal in (ANA, key, STRANGER, ANYONE)] == [
+        "ana",
+        "backend",
+        None,
+        None,
+    ]
 
 
 def test_a_stranger_is_told_to_say_who_it_is() -> None:

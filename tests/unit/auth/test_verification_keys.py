@@ -1,5 +1,7 @@
 """Keys that are too weak, or not of their algorithm, are refused."""
 
+import base64
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 
@@ -69,6 +71,23 @@ def test_text_that_is_no_public_key_is_refused_and_not_shown(data: bytes) -> Non
         load_key(None, "RS256", data)
     assert "s3cret" not in str(found.value)
     assert found.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "named"),
+    [("RS256", "2a0304"), ("EdDSA", "2a0304"), ("ES256", "2a8648ce3d0201 2a0304")],
+)
+def test_a_key_of_an_unknown_algorithm_or_curve_is_refused(algorithm: str, named: str) -> None:
+    identifiers = b"".join(der(0x06, bytes.fromhex(identifier)) for identifier in named.split())
+    key = der(0x30, der(0x30, identifiers) + der(0x03, b"\0" + b"k" * 32))
+    pem = b"-----BEGIN PUBLIC KEY-----\n%b-----END PUBLIC KEY-----\n" % base64.encodebytes(key)
+    with pytest.raises(ValueError, match=f"is not known; expected {algorithm}"):
+        load_key(None, algorithm, pem)
+
+
+def der(kind: int, content: bytes) -> bytes:
+    """A value in the encoding of keys (X.690), of at most 127 bytes."""
+    return bytes([kind, len(content)]) + content
 
 
 def test_an_unknown_algorithm_is_refused() -> None:

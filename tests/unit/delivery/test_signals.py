@@ -7,7 +7,7 @@ from eventhub.delivery.encoding import DEFLATE, EVENT_STREAM, LINES, WEBSOCKET, 
 from eventhub.delivery.fanout import QUEUED_BYTES, DeliveryCounters
 from eventhub.delivery.signals import OVERHEAD, WAITING_BYTES, SignalQueue
 from eventhub.events.signal import Signal
-from tests.unit.delivery.test_fanout import Audience, Reader
+from tests.unit.delivery.fanout_audience import Audience, Reader
 
 TIME = 1_795_377_960_123
 

@@ -1,8 +1,9 @@
-"""endings.py: connections are ended one by one, from the loop, whatever ending one leads to."""
+"""eviction.py: connections are ended one by one, from the loop, whatever ending one leads to."""
 
 from collections.abc import Callable
 from functools import partial
 
+from eventhub.common.faults import internal
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import SlowConsumer
 from eventhub.events.event import Latest
@@ -18,13 +19,15 @@ class Loop:
 
     def __init__(self, count: int) -> None:
         self.due: list[Callable[[], None]] = []
-        self.noted: list[str] = []
+        self.noted: list[tuple[str, str, dict[str, str]]] = []
         self.endings = EvictionQueue(
-            self.due.append, lambda where, error, **fields: self.noted.append(where)
+            self.due.append,
+            lambda where, error, **fields: self.noted.append((where, str(error), fields)),
         )
         self.wires = [Wire() for _ in range(count)]
         self.subscribers = [
-            Subscriber("chat.a", Latest(), wire, lambda *_: None) for wire in self.wires
+            Subscriber("chat.a", Latest(), wire, lambda *_: None, session="s1")
+            for wire in self.wires
         ]
 
     def add(self, number: int) -> None:
@@ -50,6 +53,30 @@ def test_nothing_is_ended_from_inside_the_call_and_each_once() -> None:
     assert loop.turn()
     assert loop.ended() == [1, 1]
     assert loop.wires[0].errors == [ERROR]
+    assert not loop.wires[0].aborted
+    assert not loop.turn()
+
+
+def test_a_connection_ends_with_the_first_error() -> None:
+    loop = Loop(1)
+    loop.add(0)
+    loop.endings.add(loop.subscribers[0], internal())
+    loop.turn()
+    assert loop.wires[0].errors == [ERROR]
+
+
+def test_a_connection_that_is_to_end_later_is_ended_in_a_turn_of_its_own() -> None:
+    loop = Loop(2)
+    for number in range(2):
+        loop.add(number)
+        assert loop.turn()
+        assert not loop.turn()
+    assert loop.ended() == [1, 1]
+
+
+def test_one_that_is_not_to_end_may_leave() -> None:
+    loop = Loop(1)
+    loop.endings.discard(loop.subscribers[0])
     assert not loop.turn()
 
 
@@ -98,3 +125,5 @@ def test_one_that_cannot_be_ended_costs_the_others_nothing() -> None:
     loop.add(1)
     loop.turn()
     assert loop.ended() == [1, 1]
+    assert [wire.aborted for wire in loop.wires] == [True, False]
+    assert loop.noted == [("ending", "a fault of ours", {"session": "s1", "channel": "chat.a"})]

@@ -1,5 +1,5 @@
 """history.py: one read for all readers of the same page, again while the broker is away, shared for
-a moment.
+a moment. Time is virtual (tests/harness/virtual_time.py).
 """
 
 import asyncio
@@ -91,7 +91,8 @@ def test_an_empty_page_is_not_kept() -> None:
             desk.ask(reader())
             await desk.done()
 
-    assert run(scenario).log.reads == 2
+    desk = run(scenario)
+    assert (desk.log.reads, len(desk.given)) == (2, 2)
 
 
 def test_a_page_that_a_position_lies_beyond_the_end_is_not_kept() -> None:
@@ -102,6 +103,16 @@ def test_a_page_that_a_position_lies_beyond_the_end_is_not_kept() -> None:
             await desk.done()
 
     assert run(scenario).log.reads == 2
+
+
+def test_a_page_of_a_log_that_lost_its_oldest_events_is_kept() -> None:
+    async def scenario(desk: Desk) -> None:
+        desk.log.lost = "expired"
+        for _ in range(2):
+            desk.ask(reader())
+            await desk.done()
+
+    assert run(scenario).log.reads == 1
 
 
 def test_who_asks_while_such_a_page_is_read_gets_a_newer_one() -> None:
@@ -170,10 +181,14 @@ def test_a_broker_that_is_away_is_not_asked_for_what_nobody_wants(gone: str) -> 
     assert (desk.log.reads, desk.given, desk.lost) == (1, [], [])
 
 
-def test_a_broker_that_is_away_is_asked_while_one_of_the_readers_is_left() -> None:
+@pytest.mark.parametrize("state", list(SubscriberState)[:3])
+def test_a_broker_that_is_away_is_asked_while_one_of_the_readers_is_left(
+    state: SubscriberState,
+) -> None:
     async def scenario(desk: Desk) -> None:
         desk.log.away = 2
         gone, left = reader(), reader()
+        left.state = state
         desk.ask(gone)
         desk.ask(left)
         gone.state = SubscriberState.GONE
@@ -183,14 +198,15 @@ def test_a_broker_that_is_away_is_asked_while_one_of_the_readers_is_left() -> No
     assert run(scenario).log.reads == 3
 
 
-def test_every_reader_is_told_of_a_page_that_cannot_be_read() -> None:
+@pytest.mark.parametrize("failure", [ZeroDivisionError(), internal()])
+def test_every_reader_is_told_of_a_page_that_cannot_be_read(failure: Exception) -> None:
     async def scenario(desk: Desk) -> None:
-        desk.log.failure = ZeroDivisionError()
+        desk.log.failure = failure
         readers = [reader(), None]
         for subscriber in readers:
             desk.ask(subscriber)
         await desk.done()
-        assert desk.lost == [(subscriber, "ZeroDivisionError") for subscriber in readers]
+        assert desk.lost == [(subscriber, type(failure).__name__) for subscriber in readers]
         desk.log.failure = None
         desk.ask(readers[0])
         await desk.done()
