@@ -1,11 +1,10 @@
 """Subscribers of patterns on a running hub with a memory broker."""
 
-import asyncio
-
 from eventhub.delivery.encoding import LINES
 from eventhub.delivery.pattern_subscriber import PatternSince, PatternSubscriber
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.events.event import LATEST, Earliest, Position
+from tests.harness.virtual_time import turns
 from tests.unit.hub.hub_node import Node, Owned, run, until
 
 
@@ -122,7 +121,7 @@ def test_a_slow_subscriber_is_told_what_it_missed_and_lives_on() -> None:
         node.hub.congested(reader.subscriber)
         await node.publish("drop.a", "a2", "a3")
         await node.publish("drop.b", "b1")
-        await asyncio.sleep(0.01)
+        await turns()
         reader.full = False
         node.hub.drained(reader.subscriber)
         await until(lambda: reader.told("gap") == 2)
