@@ -16,6 +16,7 @@ from eventhub.server.connections.fair_queue import FairQueue
 from eventhub.server.connections.request_starts import RequestStarts
 from eventhub.server.http.protocol import HttpProtocol
 from eventhub.server.http.reader import PIECE_BYTES
+from eventhub.server.websocket.known_handshakes import KnownHandshakes
 from tests.harness.transport import RecordedTransport
 
 HEAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -57,7 +58,12 @@ async def _parse() -> None:
     bound: Any = type(
         "Bound",
         (HttpProtocol,),
-        {"manager": manager, "fast_path": SimpleNamespace(on=False), "rejected": set()},
+        {
+            "manager": manager,
+            "fast_path": SimpleNamespace(on=False),
+            "handshakes": KnownHandshakes(),
+            "rejected": set(),
+        },
     )
     state = ServerState()
     protocol = bound(SimpleNamespace(loaded_app=app), state, {}, loop)
