@@ -44,6 +44,7 @@ SERVER_MESSAGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "leave": ({"channel": TEXT, "member": MEMBER}, {}),
     "presence": ({"channel": TEXT, "count": COUNT}, {"members": MEMBERS}),
     "published": ({"channel": TEXT, "id": POSITION, "time": TIME}, {"ref": REF}),
+    "signaled": ({"channel": TEXT}, {"ref": REF}),
     "unsubscribed": ({"channel": TEXT, "reason": TEXT}, {"ref": REF}),
     "authenticated": ({"principal": TEXT}, {"ref": REF, "expires_in": SECONDS}),
     "expiring": ({"expires_in": SECONDS}, {}),
@@ -113,12 +114,38 @@ def _messages(types: Iterable[ChannelType]) -> tuple[dict[str, Any], dict[str, A
         messages[f"event-{name}"] = _message(
             "event", fields, {"by": TEXT, "attributes": ATTRIBUTES}
         )
+        if channel_type.signals.publish:
+            _add_signals(messages, schemas, channel_type, publish)
         if PublisherKind.CLIENT in channel_type.publish:
             data = {"$ref": _add(schemas, f"{name}.accepted", schema.accepted)}
             properties = {**publish["properties"], "channel": channel, "data": data}
+            del properties["signal"]
             payload = {**publish, "properties": properties}
             messages[f"send-publish-{name}"] = {"name": "publish", "payload": payload}
     return messages, schemas
+
+
+def _add_signals(
+    messages: dict[str, Any],
+    schemas: dict[str, Any],
+    channel_type: ChannelType,
+    publish: dict[str, Any],
+) -> None:
+    """Add the signals of a channel type: what its subscribers get, and what clients send."""
+    name, schema = channel_type.name, channel_type.signals.schema or channel_type.schema
+    channel = {"type": "string", "pattern": rf"^{name}(\.|$)"}
+    data = {"$ref": _add(schemas, f"{name}.signal", schema.stored)}
+    fields = {"channel": channel, "time": TIME, "data": data}
+    optional = {"by": TEXT, "attributes": ATTRIBUTES}
+    messages[f"signal-{name}"] = _message("signal", fields, optional)
+    if PublisherKind.CLIENT in channel_type.signals.publish:
+        sent = {"$ref": _add(schemas, f"{name}.signal-accepted", schema.accepted)}
+        own = {"channel": channel, "data": sent, "signal": {"const": True}}
+        properties = {**publish["properties"], **own}
+        del properties["key"]
+        required = [*publish["required"], "signal"]
+        payload = {**publish, "properties": properties, "required": required}
+        messages[f"send-signal-{name}"] = {"name": "publish", "payload": payload}
 
 
 def _add(schemas: dict[str, Any], name: str, schema: dict[str, Any]) -> str:

@@ -64,6 +64,13 @@ class Stored(BaseModel):
     time: str
 
 
+class Signaled(BaseModel):
+    """An accepted signal."""
+
+    channel: str
+    signal: bool
+
+
 class Batch(BaseModel):
     """One result for each item of an array, in order: its `id` and `time`, or its `error`."""
 
@@ -74,7 +81,10 @@ class Batch(BaseModel):
 
 
 class ChannelsBatch(BaseModel):
-    """One result for each item, in order: its `channel`, `id` and `time`, or its `error`."""
+    """One result for each item, in order: its `channel`, `id` and `time`, or its `error`.
+
+    The result of a signal has `channel` and `signal`.
+    """
 
     accepted: int
     rejected: int

@@ -9,13 +9,14 @@ from fastapi import FastAPI, Response
 from starlette.types import ASGIApp
 
 from eventhub.server.api.asgi_response import AsgiResponse
-from eventhub.server.api.openapi import MODELS, Batch, ChannelsBatch, Stored
+from eventhub.server.api.openapi import MODELS, Batch, ChannelsBatch, Signaled, Stored
 from eventhub.server.api.parameters import Channel
 from eventhub.server.messages.problem import PROBLEM_TYPE
 from eventhub.server.publish.channel_items import ChannelItem
 from eventhub.server.publish.channels_endpoint import PATH
 from eventhub.server.publish.endpoint import METHODS
 from eventhub.server.publish.handling import PARAMETER, Handling
+from eventhub.server.publish.signal_endpoint import SIGNAL
 
 HEADERS = {
     "Idempotency-Key": "Repeating a request with the same key stores nothing again",
@@ -26,6 +27,16 @@ HEADERS = {
     "ce-time": "CloudEvents time (RFC 3339)",
     "traceparent": "W3C Trace Context",
     "Prefer": "handling=lenient: store what is valid, answer 200, count the rest (RFC 7240)",
+}
+
+
+SIGNAL_PARAMETER: dict[str, Any] = {
+    "name": SIGNAL,
+    "in": "query",
+    "required": False,
+    "schema": {"const": "true"},
+    "description": "The body is one signal, which is delivered to those who are there and not"
+    " stored",
 }
 
 
@@ -43,9 +54,13 @@ def add_publish_routes(api: FastAPI, publish: ASGIApp, to_channels: ASGIApp) -> 
             status_code=201,
             response_model=Stored | Batch,
             responses=_responses(),
-            summary="Publish one event, a JSON array of events, or a stream of lines",
+            summary="Publish one event, a JSON array of events, or a stream of lines; or send a"
+            " signal",
             operation_id=f"{method.lower()}_events",
-            openapi_extra={"requestBody": _request_body(), "parameters": _parameters()},
+            openapi_extra={
+                "requestBody": _request_body(),
+                "parameters": [*_parameters(), SIGNAL_PARAMETER],
+            },
             tags=["publish"],
         )
 
@@ -59,7 +74,7 @@ def add_publish_routes(api: FastAPI, publish: ASGIApp, to_channels: ASGIApp) -> 
         status_code=201,
         response_model=ChannelsBatch,
         responses=_channels_responses(),
-        summary="Publish events to several channels",
+        summary="Publish events, and send signals, to several channels",
         operation_id="post_channels_events",
         openapi_extra={"requestBody": _items_body(), "parameters": _parameters()},
         tags=["publish"],
@@ -81,6 +96,7 @@ def _channels_responses() -> dict[int | str, dict[str, Any]]:
     batch = {"application/json": {"schema": {"$ref": f"{MODELS}/ChannelsBatch"}}}
     return {
         200: {"description": "The results, with lenient handling", "model": ChannelsBatch},
+        202: {"description": "All were signals, and accepted", "model": ChannelsBatch},
         207: {"description": "Some events were refused", "model": ChannelsBatch},
         422: {"description": "All events were refused", "content": problem | batch},
         503: {"description": "Nothing can be stored now", "content": problem | batch},
@@ -129,6 +145,7 @@ def _responses() -> dict[int | str, dict[str, Any]]:
             " sent with lenient handling",
             "content": lines | batch,
         },
+        202: {"description": "The signal was accepted", "model": Signaled},
         207: {
             "description": "Some events of a batch, or of a stream whose length is known, were"
             " refused",

@@ -12,15 +12,17 @@ from eventhub.common.strict_json import dump
 from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.events.channel_types import ChannelType, PublisherKind
 from eventhub.events.event import NewEvent, with_author
+from eventhub.events.signal import Signal
 from eventhub.events.validation_errors import model_details
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.decoder import EventDecoder
+from eventhub.server.publish.signal_decoder import SignalDecoder
 from eventhub.server.security.publish_quota import Charge
 from eventhub.session.commands import Attributes, Key
 
 
 class ChannelItem(BaseModel):
-    """An event and its channel. `key` is an idempotency key."""
+    """An event, or a signal, and its channel. `key` is an idempotency key of an event."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -28,6 +30,7 @@ class ChannelItem(BaseModel):
     data: Any
     key: Key | None = None
     attributes: Attributes | None = None
+    signal: bool = False
 
 
 FIELDS = frozenset(ChannelItem.model_fields)
@@ -47,11 +50,14 @@ class ChannelItemDecoder:
         self._manager, self._principal, self._address = manager, principal, address
         self._attributes, self._key = attributes or {}, key
         self._decoders: dict[str, EventDecoder | EventHubError] = {}
+        self._signals = SignalDecoder(manager, principal, address)
         self._charges: dict[str, Charge | None] = {}
         self._counts: Counter[str] = Counter()
 
-    def decode(self, value: Any, index: int, *, detailed: bool) -> NewEvent | EventHubError:
-        """An event, or why the item at this index is refused. `detailed`: the error lists faults.
+    def decode(
+        self, value: Any, index: int, *, detailed: bool
+    ) -> NewEvent | Signal | EventHubError:
+        """An event or a signal, or why the item at this index is refused. `detailed`: with faults.
 
         An item whose channel may be published to is charged, whatever else is wrong with it.
         """
@@ -59,6 +65,9 @@ class ChannelItemDecoder:
         try:
             item = _checked(value)
             channel = item.channel
+            sent = {**self._attributes, **_attributes(item)}
+            if item.signal:
+                return self._signal(item, sent, detailed=detailed)
             decoder = self._decoder(channel)
             if isinstance(decoder, EventHubError):
                 return self._rejected(channel, decoder)
@@ -66,14 +75,28 @@ class ChannelItemDecoder:
             event = decoder.decode(dump(item.data), detailed=detailed)
         except EventHubError as error:
             return self._rejected(channel, error.without_traceback())
-        sent = {**self._attributes, **{str(n): text for n, text in (item.attributes or {}).items()}}
         return event._replace(
             attributes=with_author(sent, self._principal.author),
             key=item.key or (None if self._key is None else f"{self._key} event {index}"),
         )
 
+    def _signal(
+        self, item: ChannelItem, attributes: dict[str, str], *, detailed: bool
+    ) -> Signal | EventHubError:
+        try:
+            if item.key is not None:
+                raise InvalidRequest(
+                    "the item is a signal and has a key; expected no key, because a signal is not "
+                    "stored and never repeated"
+                )
+            body = dump(item.data)
+            return self._signals.decode(item.channel, body, attributes, detailed=detailed)
+        except EventHubError as error:
+            self._manager.hub.signal_rejected(item.channel, error)
+            return error.without_traceback()
+
     def pay(self) -> dict[str, EventHubError]:
-        """Charge for all items. Returns the error of each channel type that exceeds its rate."""
+        """Charge for all events. Returns the error of each channel type that exceeds its rate."""
         refused: dict[str, EventHubError] = {}
         for name, count in self._counts.items():
             if (charge := self._charges[name]) is not None:
@@ -117,6 +140,10 @@ class ChannelItemDecoder:
     def _rejected(self, channel: str, error: EventHubError) -> EventHubError:
         self._manager.hub.rejected(channel, error)
         return error
+
+
+def _attributes(item: ChannelItem) -> dict[str, str]:
+    return {str(name): text for name, text in (item.attributes or {}).items()}
 
 
 def _checked(value: Any) -> ChannelItem:

@@ -15,6 +15,7 @@ from eventhub.config.limit_settings import LimitSettings
 from eventhub.errors import EventHubError, InvalidJson, PayloadTooLarge, ShuttingDown
 from eventhub.events.arrays import pieces
 from eventhub.events.event import NewEvent, Receipt, format_time
+from eventhub.events.signal import Signal
 from eventhub.server.connections.fair_queue import TimeSlice
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.problem import send_problem
@@ -47,6 +48,7 @@ from eventhub.server.publish.headers import (
     prefer_of,
 )
 from eventhub.server.publish.response import STORED, PublishResponse, send_response
+from eventhub.server.publish.signal_endpoint import signal_result
 from eventhub.server.security.authentication import address_of
 
 PATH = "/v1/events"
@@ -57,7 +59,9 @@ CHECK_LINES = 256
 LEVELS = 2
 """Levels of an item above its data."""
 
-Outcome = Receipt | EventHubError
+Item = NewEvent | Signal | EventHubError
+Outcome = Receipt | Signal | EventHubError
+"""A signal stands for itself: it was accepted."""
 
 
 class ChannelsRequest(NamedTuple):
@@ -108,9 +112,12 @@ class ChannelsEndpoint:
 
     async def _decode(
         self, request: ChannelsRequest, decoder: ChannelItemDecoder, body: bytes
-    ) -> list[NewEvent | EventHubError]:
-        """An event or an error for each item, in turns. Raises EventHubError for a whole body."""
-        found: list[NewEvent | EventHubError] = []
+    ) -> list[Item]:
+        """An event, a signal or an error for each item, in turns.
+
+        Raises EventHubError for a whole body.
+        """
+        found: list[Item] = []
         refusals = 0
         if self._manager.fair_queue.over:
             await self._manager.fair_queue.next_turn(size=len(body))
@@ -123,7 +130,7 @@ class ChannelsEndpoint:
                     ).with_limit("batch")
                 detailed = refusals < DETAILED_REFUSALS
                 if isinstance(value, EventHubError):
-                    result: NewEvent | EventHubError = value
+                    result: Item = value
                 else:
                     result = decoder.decode(value, len(found), detailed=detailed)
                 if isinstance(result, EventHubError):
@@ -136,27 +143,28 @@ class ChannelsEndpoint:
 
     def _paid(
         self,
-        events: Sequence[NewEvent | EventHubError],
+        events: Sequence[Item],
         refused: Mapping[str, EventHubError],
-    ) -> Sequence[NewEvent | EventHubError]:
+    ) -> Sequence[Item]:
         """The events, with the error of their channel type in the place of those above its rate."""
         return [self._within_rate(event, refused) for event in events] if refused else events
 
-    def _within_rate(
-        self, event: NewEvent | EventHubError, refused: Mapping[str, EventHubError]
-    ) -> NewEvent | EventHubError:
-        if isinstance(event, EventHubError):
+    def _within_rate(self, event: Item, refused: Mapping[str, EventHubError]) -> Item:
+        if not isinstance(event, NewEvent):
             return event
         error = refused.get(event.channel.partition(".")[0])
         if error is not None:
             self._manager.hub.rejected(event.channel, error)
         return event if error is None else error
 
-    async def _store(self, events: Sequence[NewEvent | EventHubError]) -> list[Outcome]:
-        """Store the valid events, one group a turn. An outcome for each event, in order."""
+    async def _store(self, events: Sequence[Item]) -> list[Outcome]:
+        """Store the valid events, one group a turn, then send the signals.
+
+        An outcome for each item, in order.
+        """
         hub, fair_queue = self._manager.hub, self._manager.fair_queue
         valid = [event for event in events if isinstance(event, NewEvent)]
-        stored: list[Outcome] = []
+        stored: list[Receipt | EventHubError] = []
         while len(stored) < len(valid):
             if stored and fair_queue.over:
                 await fair_queue.next_turn()
@@ -173,7 +181,22 @@ class ChannelsEndpoint:
                     raise
                 stored += [error.without_traceback()] * (len(valid) - len(stored))
         outcomes = iter(stored)
-        return [next(outcomes) if isinstance(event, NewEvent) else event for event in events]
+        return [
+            next(outcomes)
+            if isinstance(event, NewEvent)
+            else self._sent(event)
+            if isinstance(event, Signal)
+            else event
+            for event in events
+        ]
+
+    def _sent(self, signal: Signal) -> Signal | EventHubError:
+        try:
+            self._manager.hub.signal(signal)
+        except EventHubError as error:
+            self._manager.hub.signal_rejected(signal.channel, error)
+            return error.without_traceback()
+        return signal
 
 
 async def _items(
@@ -219,29 +242,35 @@ def _value_of_line(line: bytes, request: ChannelsRequest) -> Any | EventHubError
 
 def _response(
     request: ChannelsRequest,
-    events: Sequence[NewEvent | EventHubError],
+    events: Sequence[Item],
     outcomes: Sequence[Outcome],
 ) -> PublishResponse:
     """One result for each item, in order."""
-    results, accepted, replayed = [], 0, False
+    results, accepted, signals, replayed = [], 0, 0, False
     retried: EventHubError | None = None
     for event, outcome in zip(events, outcomes, strict=True):
         if isinstance(outcome, EventHubError):
             results.append(orjson.dumps({"error": outcome.as_dict()}))
             retried = retried or (outcome if retryable(outcome) else None)
             continue
+        if isinstance(outcome, Signal):
+            results.append(signal_result(outcome.channel))
+            signals += 1
+            continue
         assert isinstance(event, NewEvent)
         (epoch, offset), time, again = outcome
         accepted, replayed = accepted + 1, replayed or again
         place = f'"channel":"{event.channel}","id":"{epoch}-{offset}"'
         results.append(f'{{{place},"time":"{format_time(time)}"}}'.encode())
+    success = HTTPStatus.ACCEPTED if signals and not accepted else HTTPStatus.CREATED
+    accepted += signals
     rejected = len(outcomes) - accepted
     body = b'{"accepted":%d,"rejected":%d,"results":[%b]}' % (
         accepted,
         rejected,
         b",".join(results),
     )
-    status = status_of(accepted, rejected, retried, request.handling, HTTPStatus.CREATED)
+    status = status_of(accepted, rejected, retried, request.handling, success)
     headers = [*STORED, *(APPLIED if request.handling is Handling.LENIENT else ())]
     if retried is not None and status == retried.status:
         headers += headers_of(retried)

@@ -34,6 +34,7 @@ from eventhub.server.publish.response import (
     results_response_in_turns,
     send_response,
 )
+from eventhub.server.publish.signal_endpoint import SignalEndpoint
 from eventhub.server.security.authentication import address_of
 
 METHODS = ("POST", "PUT")
@@ -56,9 +57,12 @@ class PublishEndpoint:
 
     def __init__(self, manager: ConnectionManager) -> None:
         self._manager = manager
+        self._send_signal = SignalEndpoint(manager)
         self._quiet_until: dict[str, float] = {}  # of `lenient_body_refused`, by channel type
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if b"signal" in scope["query_string"]:
+            return await self._send_signal(scope, receive, send)
         request: PublishRequest | None = None
         try:
             headers = headers_by_name(scope["headers"])

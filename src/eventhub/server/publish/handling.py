@@ -91,7 +91,8 @@ def _from_query(query: bytes) -> Handling | None:
     for name, value in parameters:
         if name != PARAMETER:
             raise InvalidRequest(
-                f"the query parameter {name[:40]!r} is unknown; publishing takes {PARAMETER} alone"
+                f"the query parameter {name[:40]!r} is unknown; publishing takes {PARAMETER} "
+                "or signal"
             )
         if handling is not None:
             raise InvalidRequest(f"the query parameter {name[:40]!r} is given more than once")
