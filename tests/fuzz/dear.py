@@ -266,7 +266,7 @@ class Room(Node):
                 )
             )
 
-    def subscribe(self, subscriber: Subscriber) -> None:
+    def subscribe(self, subscriber: Subscriber, data: bytes = b"") -> None:
         self.nodes.join(subscriber)
         super().subscribe(subscriber)
 

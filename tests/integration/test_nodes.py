@@ -304,12 +304,15 @@ def test_members_are_counted_over_all_nodes_and_those_of_a_killed_node_leave(
     with ExitStack() as stack:
         clients = [stack.enter_context(WsClient(node.ws_url)) for node in nodes]
         for client, member in zip(clients, ("ana", "bob", "ana"), strict=True):
-            client.subscribe("chat.here", presence=True, member=member)
+            client.subscribe("chat.here", presence=True, member={"id": member, "data": {"at": 1}})
         until(["ana", "bob"], nodes)
-        assert clients[0].until("join")["member"] == {"id": "bob"}
+        assert clients[0].until("join")["member"] == {"id": "bob", "data": {"at": 1}}
+        clients[1].send(type="update", channel="chat.here", data={"at": 2})
+        assert clients[0].until("update")["member"] == {"id": "bob", "data": {"at": 2}}
+        assert clients[2].until("update")["member"] == {"id": "bob", "data": {"at": 2}}
         nodes[1].kill()
         until(["ana"], [nodes[0], nodes[2]])
-        assert clients[0].until("leave")["member"] == {"id": "bob"}
+        assert clients[0].until("leave")["member"] == {"id": "bob", "data": {"at": 2}}
         nodes[1].start()
         until(["ana"], nodes)
         clients[2].connection.close()

@@ -24,7 +24,7 @@ PRESENCE_RULES = [
     ),
     Rule(
         "roster 1: a node that is asked answers with all its members",
-        Roster, "messages", "yield from self._everything()", "pass", 0,
+        Roster, "messages", "if everybody is not None:", "if False:", 0,
     ),
     Rule(
         "roster 1: batches are numbered",
@@ -94,11 +94,11 @@ PRESENCE_RULES = [
     ),
     Rule(
         "roster: a member of several nodes is there until the last one loses it",
-        Roster, "_remove", "if members[member]:", "if False:", 0,
+        Roster, "_remove", "if not members[member]:", "if True:", 0,
     ),
     Rule(
         "notifier 1: a member that came and went is not mentioned",
-        notifier, "_add", "if changes.pop(member, joined) == joined:", "if True:", 2,
+        notifier, "_add", "if first != after:", "if True:", 2,
     ),
     Rule(
         "notifier 2: a watcher is not told what subscribed had",
@@ -160,7 +160,7 @@ PRESENCE_RULES = [
     ),
     Rule(
         "cluster: a member leaves with its subscription",
-        Cluster, "leave", "joined=False", "joined=True", 2,
+        Cluster, "leave", "self._tell(", "list(", 2,
     ),
 ]  # fmt: skip
 """Numbers are those at the top of `roster.py` and `notifier.py`."""

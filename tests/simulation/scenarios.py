@@ -6,7 +6,7 @@ from tests.simulation.scenario import Scenario
 
 DROP, LATEST = "drop.a", "latest.a"
 RECENT, PAGE = "eventhub.delivery.recent.RECENT_EVENTS", "eventhub.hub.history.PAGE_EVENTS"
-TICK, BATCH = "eventhub.hub.fanout_schedule.TICK_WRITES", "eventhub.presence.roster.BATCH"
+TICK, BATCH = "eventhub.hub.fanout_schedule.TICK_WRITES", "eventhub.presence.broadcasts.BATCH"
 
 
 def page_from_before_a_gap() -> Scenario:

@@ -30,7 +30,7 @@ BOUNDS = {
     "eventhub.hub.history.PAGE_EVENTS": (1, 3, 256),
     "eventhub.hub.history.READERS": (1, 50),
     "eventhub.hub.history.CACHED_PAGES": (0, 2, 32),
-    "eventhub.presence.roster.BATCH": (1, 2, 250),
+    "eventhub.presence.broadcasts.BATCH": (1, 2, 250),
     "eventhub.presence.notifier.CROWD": (2, 200, 200),
     "eventhub.presence.notifier.MAX_CHANGES": (1, 32),
     "eventhub.presence.notifier.BEGINNINGS": (1, 2, 8),

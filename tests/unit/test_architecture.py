@@ -57,7 +57,6 @@ LONG_TESTS = {
     "unit/server/security/test_authentication.py",
     "unit/server/security/test_jwks.py",
     "unit/server/streams/test_outbox.py",
-    "unit/server/streams/test_query.py",
     "unit/server/websocket/test_publish_queue.py",
 }
 """Files below tests/ that are longer, and yet to be split by subject."""

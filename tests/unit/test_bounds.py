@@ -160,6 +160,13 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
     },
     "subscribing to a channel": {"0.5 seconds": ("hub.announcements:RETRY_SECONDS",)},
     "a page of history of a broker": {"0.5 seconds": ("hub.history:RETRY_SECONDS",)},
+    "data of a member": {"4 KiB": ("auth.principal:MEMBER_BYTES",)},
+    "messages between nodes about members": {
+        "250 members": ("presence.broadcasts:BATCH",),
+        "64 KiB": ("presence.broadcasts:DATA_BYTES",),
+        "256 KiB": ("brokers.base:PAGE_BYTES",),
+        "8 KiB": ("hub.cluster:BYTES_A_MILLISECOND",),
+    },
     "memory and SQLite: idempotency keys": {
         "ten minutes": ("brokers.idempotency:KEY_AGE", MILLISECONDS),
     },

@@ -7,6 +7,9 @@ from enum import StrEnum
 from eventhub.auth.grants import EVERYTHING, NOTHING, Action, Grants
 from eventhub.errors import Forbidden, Unauthorized
 
+MEMBER_BYTES = 4096
+"""JSON of the data of a member in presence, at most."""
+
 
 class CredentialKind(StrEnum):
     """How a client proved its identity."""
@@ -31,6 +34,8 @@ class Principal:
     token: str | None = None
     rate: float | None = None
     operator: bool = False
+    member_data: bytes | None = None
+    """The data of its members in presence, as JSON. Only a token has any."""
     identity: str = field(init=False, compare=False)
     """Unique among principals of all kinds."""
     author: str | None = field(init=False, compare=False)

@@ -2,7 +2,7 @@
 
 The claim `channels` holds the grants: `{"subscribe": ["chat.*"], "publish": ["chat.lobby"]}`. `sub`
 and `exp` are required. `nbf`, `iss` and `aud` are checked. `jti` names the token, so that it can be
-revoked.
+revoked. `member_data` is the data of its members in presence.
 """
 
 import base64
@@ -14,9 +14,10 @@ from typing import Any
 import jwt
 
 from eventhub.auth.grants import NOTHING, Action, Grants
-from eventhub.auth.principal import CredentialKind, Principal
+from eventhub.auth.principal import MEMBER_BYTES, CredentialKind, Principal
 from eventhub.auth.verification_keys import VerificationKey
 from eventhub.common.nesting import check_depth
+from eventhub.common.strict_json import dump
 from eventhub.errors import InvalidToken, TokenExpired, TooDeep
 
 TOKEN_BYTES = 8 * 1024
@@ -179,7 +180,25 @@ def _principal(claims: Mapping[str, Any], leeway: float) -> Principal:
         _grants(claims.get("channels")),
         expires=int((expires + leeway) * 1000),
         token=token,
+        member_data=_member_data(claims.get("member_data")),
     )
+
+
+def _member_data(claim: Any) -> bytes | None:
+    """The claim as compact JSON. Raises InvalidToken."""
+    if claim is None:
+        return None
+    expected = f"expected an object of at most {MEMBER_BYTES} bytes of JSON"
+    if not isinstance(claim, dict):
+        kind = KINDS.get(type(claim), "a text")
+        raise InvalidToken(f"the token's claim member_data is {kind}; {expected}")
+    try:
+        data = dump(claim)
+    except TooDeep:  # also for half a surrogate pair, and for an integer of more than 64 bits
+        raise InvalidToken("the token's claim member_data cannot be written as JSON") from None
+    if len(data) > MEMBER_BYTES:
+        raise InvalidToken(f"the token's claim member_data has {len(data)} bytes; {expected}")
+    return data
 
 
 def _no_name(claim: str, value: object) -> str:

@@ -5,7 +5,7 @@ REFUSING = (
     "signal_rate", "bad_credentials",
     "depth", "page", "subscriptions", "connections", "connections_per_address",
     "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds",
-    "first_frame_seconds", "stalled_seconds",
+    "first_frame_seconds", "stalled_seconds", "member_bytes", "member_updates",
 )  # fmt: skip
 """Settings below `limits` that refuse or delay requests. The other settings bound buffers and
 retention.

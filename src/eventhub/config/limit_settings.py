@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from eventhub.auth.principal import MEMBER_BYTES
 from eventhub.config.sections import Section
 
 
@@ -82,6 +83,19 @@ class LimitSettings(Section):
         description="Frames per second that a WebSocket client may send; a burst may have twice "
         "as many. The server reads further frames later. A frame counts once for each 16 KiB, "
         "uncompressed, or for each quarter of a millisecond of CPU time, whichever is more",
+    )
+    member_bytes: int = Field(
+        default=1024,
+        ge=2,
+        le=MEMBER_BYTES,
+        description="Size of the data of a member in presence, as JSON, if the client gives it. A "
+        "token's may have 4 KiB",
+    )
+    member_updates: float = Field(
+        default=10,
+        gt=0,
+        description="Updates per second of a client's member in one channel; a burst may have "
+        "twice as many",
     )
     bad_credentials: int = Field(
         default=20,

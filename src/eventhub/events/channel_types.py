@@ -14,6 +14,7 @@ from eventhub.errors import (
     Forbidden,
     InvalidChannel,
     InvalidEvent,
+    NotFound,
     PayloadTooLarge,
     UnknownChannel,
 )
@@ -102,6 +103,14 @@ class ChannelType:
             raise InvalidEvent(
                 f"sender is missing, or somebody else; {rule}",
                 [{"pointer": "/sender", "message": rule}],
+            )
+
+    def check_presence(self) -> None:
+        """Raises NotFound when channels of this type keep no members."""
+        if not self.presence:
+            raise NotFound(
+                f"channel type {self.name!r} keeps no presence; `presence: true` in the"
+                " configuration turns it on"
             )
 
     def admit(self, publisher: PublisherKind) -> None:

@@ -10,13 +10,17 @@ import structlog
 from eventhub.brokers.base import Broker, OnMessage
 from eventhub.common.faults import Faults
 from eventhub.common.machine import Machine
+from eventhub.common.token_bucket import TokenBucket
 from eventhub.delivery.subscriber import Subscriber
-from eventhub.errors import BrokerUnavailable
+from eventhub.errors import BrokerUnavailable, RateLimited
+from eventhub.presence.member_data import PresenceChange
 from eventhub.presence.notifier import PresenceWatchers
-from eventhub.presence.roster import PresenceChange, Roster
+from eventhub.presence.roster import Roster
 
 PRESENCE_SECONDS = 0.25
 """Between two broadcasts of the members that joined and left here."""
+BYTES_A_MILLISECOND = 8 * 1024
+"""Broadcasts of members are paced, so that no broker and no other node is flooded."""
 GATHER_SECONDS = 0.1
 """Changes of a channel are gathered for this long before they are sent to its watchers."""
 TURN_SECONDS = 0.002
@@ -53,6 +57,8 @@ class Cluster:
         self._news = asyncio.Event()
         """Set while something is due to be sent to watchers."""
         self._watchers = PresenceWatchers(self._roster, self._news.set, serving_failed)
+        self._update_rates: dict[Subscriber, TokenBucket] = {}
+        """Of subscribers that have updated their member."""
         self._listeners: dict[bytes, OnMessage] = {}
 
     # Messages
@@ -100,19 +106,46 @@ class Cluster:
         """Member ids, in the order of arrival."""
         return self._roster.members(channel)
 
-    def join(self, subscriber: Subscriber) -> None:
-        """The subscriber's member is present from now on."""
-        if subscriber.member and self._roster.join(subscriber.channel, subscriber.member):
-            self._watchers.on_change(
-                PresenceChange(subscriber.channel, subscriber.member, joined=True)
-            )
+    def listed(self, channel: str) -> list[tuple[str, bytes]]:
+        """The members in the same order, each with its data as JSON, b"" for none."""
+        return self._roster.listed(channel)
+
+    def count(self, channel: str) -> int:
+        """The number of members."""
+        return self._roster.count(channel)
+
+    def occupied(self) -> list[str]:
+        """The channels with members."""
+        return self._roster.channels()
+
+    def join(self, subscriber: Subscriber, data: bytes = b"", time: int = 0) -> None:
+        """The subscriber's member is present from now on, at `time` with this data (`update`)."""
+        if subscriber.member:
+            self._tell(self._roster.join(subscriber.channel, subscriber.member))
+            if data:
+                self.update(subscriber, data, time)
 
     def leave(self, subscriber: Subscriber) -> None:
-        """A subscriber's member is no longer present."""
-        if subscriber.member and self._roster.leave(subscriber.channel, subscriber.member):
-            self._watchers.on_change(
-                PresenceChange(subscriber.channel, subscriber.member, joined=False)
-            )
+        """A subscriber's member is no longer present, nor is its data."""
+        self._update_rates.pop(subscriber, None)
+        if subscriber.member:
+            self._tell(self._roster.leave(subscriber.channel, subscriber.member, subscriber))
+
+    def charge_update(self, subscriber: Subscriber, rate: float) -> None:
+        """Count an update of a member that is about to be made. Raises RateLimited."""
+        bucket = self._update_rates.setdefault(subscriber, TokenBucket(rate, 2 * rate))
+        if wait := bucket.wait(now := self._monotonic() * 1000):
+            raise RateLimited(
+                f"more than {rate:g} updates per second of a member in {subscriber.channel!r} "
+                "(limits.member_updates)",
+                retry_after=wait,
+            ).with_limit("member_updates")
+        bucket.spend(1, now)
+
+    def update(self, subscriber: Subscriber, data: bytes, time: int) -> None:
+        """Replace the data of a subscriber's member at `time`, milliseconds since 1970."""
+        place = subscriber.channel, subscriber.member
+        self._tell(self._roster.set_data(place, subscriber, data, time))
 
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:
         """The members as message fields. Changes are written to the subscriber from now on."""
@@ -133,7 +166,7 @@ class Cluster:
             with suppress(BrokerUnavailable):  # other nodes see the missing number, and ask
                 for message in self._roster.messages(self._milliseconds()):
                     await self._broker.broadcast(message)
-                    await asyncio.sleep(0)  # the memory broker never yields to the loop
+                    await asyncio.sleep(len(message) // BYTES_A_MILLISECOND / 1000)
             begin = self._monotonic()
             for change in self._roster.expire(self._milliseconds()):
                 self._note(change)
@@ -159,6 +192,10 @@ class Cluster:
             if (took := self._monotonic() - begin) > TURN_SECONDS:
                 await asyncio.sleep(REST * took)
                 begin = self._monotonic()
+
+    def _tell(self, changes: list[PresenceChange]) -> None:
+        for change in changes:
+            self._watchers.on_change(change)
 
     def _note(self, change: PresenceChange) -> None:
         """A member elsewhere has changed. An error must not end the broker's task."""

@@ -34,12 +34,10 @@ from eventhub.hub.counting import count_events
 from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.hub.patterns import Patterns
 from eventhub.hub.publisher import Publisher
+from eventhub.hub.readings import readings
 from eventhub.hub.tasks import Tasks
 from eventhub.observability.metrics import Metrics, Reading
 from eventhub.observability.tracing import GuardedTracing, PublishSpan, Tracing
-
-READ_SLICE = 1000
-"""Feeds that metrics look at in one turn of the loop."""
 
 
 class Hub:
@@ -198,7 +196,7 @@ class Hub:
 
     # Subscribing
 
-    def subscribe(self, subscriber: Subscriber) -> None:
+    def subscribe(self, subscriber: Subscriber, data: bytes = b"") -> None:
         """Serve a subscriber. Raises InvalidChannel, UnknownChannel, ShuttingDown."""
         if self.closing:
             raise ShuttingDown("this server is about to stop; connect again in a moment")
@@ -209,7 +207,7 @@ class Hub:
         feed = self.feeds.open(subscriber.channel, channel_type)
         subscriber.channel = feed.channel  # all subscribers share one string
         if channel_type.presence:
-            self.nodes.join(subscriber)
+            self.nodes.join(subscriber, data, self.now())
         feed.join(subscriber)
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
@@ -263,6 +261,15 @@ class Hub:
             return self.nodes.watch(subscriber)
         return {"count": 0, "members": []}
 
+    def update_member(self, subscriber: Subscriber, data: bytes, rate: float | None = None) -> None:
+        """Replace a member's data (`ChannelAccess`). Raises RateLimited, NotFound."""
+        kind = self.types.resolve(subscriber.channel)
+        if rate is not None:
+            kind.check_presence()
+            self.nodes.charge_update(subscriber, rate)
+        if kind.presence:
+            self.nodes.update(subscriber, data, self.now())
+
     def members(self, channel: str) -> list[str]:
         """Member ids in order of arrival. Raises InvalidChannel, UnknownChannel."""
         self.types.resolve(channel)
@@ -281,20 +288,6 @@ class Hub:
             reasons["broker"] = reason
         return reasons
 
-    async def readings(self) -> AsyncIterator[Reading]:
+    def readings(self) -> AsyncIterator[Reading]:
         """Metrics: whether the broker is up, channels and subscriptions by channel type."""
-        yield (
-            "eventhub_broker_up",
-            "Whether the broker can be used",
-            {(): self._broker.unready() is None},
-            (),
-        )
-        channels = {(channel_type.name,): 0 for channel_type in self.types}
-        subscriptions = dict(channels)
-        for number, feed in enumerate(self.feeds, 1):
-            channels[(feed.channel_type.name,)] += 1
-            subscriptions[(feed.channel_type.name,)] += len(feed)
-            if number % READ_SLICE == 0:
-                await asyncio.sleep(0)
-        yield "eventhub_channels", "Channels with subscribers on this node", channels, ("type",)
-        yield "eventhub_subscriptions", "Subscriptions on this node", subscriptions, ("type",)
+        return readings(self._broker, self.types, self.feeds)

@@ -3,10 +3,10 @@
 The rules:
 
 1. The changes of a channel are gathered and sent to all its watchers together, one write for each.
-   A member that joined and left in between is not mentioned.
+   A member that joined and left in between is not mentioned, nor is data that is as it was.
 2. A watcher gets the changes since it began to watch. `subscribed` had the members before that.
 3. After many changes, or when a watcher had no room, a `presence` message with all members replaces
-   `join` and `leave`. No watcher is disconnected for having no room.
+   `join`, `leave` and `update`. No watcher is disconnected for having no room.
 4. A crowd gets the number of members, and their names if they are few, once in CROWD_SECONDS. With
    single messages, ten thousand members would cause a hundred million messages.
 5. `flush` pauses after each channel, and in a crowd after every SLICE watchers.
@@ -20,7 +20,8 @@ import orjson
 from eventhub.delivery.bulk_write import Write, write_all
 from eventhub.delivery.encoding import Encoding
 from eventhub.delivery.subscriber import Subscriber
-from eventhub.presence.roster import PresenceChange, Roster
+from eventhub.presence.member_data import PresenceChange, member_json
+from eventhub.presence.roster import Roster
 
 CROWD = 200
 """With more members or watchers, a channel is a crowd. With more members, its messages have no
@@ -34,8 +35,9 @@ MAX_CHANGES = 32
 BEGINNINGS = 8
 """Parts of the gathered changes. A watcher begins one; later watchers are sent all members."""
 
-Changes = dict[str, bool]
-"""Members that joined (True) or left (False). A member that did both is not in it."""
+Changes = dict[str, tuple[bytes | None, bytes | None]]
+"""The data of members before and after (`PresenceChange`). A member that is as it was is not in it.
+"""
 
 
 class ChannelWatchers:
@@ -58,16 +60,17 @@ class ChannelWatchers:
         """When the crowd last got a message, in seconds."""
         self._listed: bytearray | None = None
 
-    def note(self, member: str, *, joined: bool) -> None:
-        """A member joined or left."""
+    def note(self, change: PresenceChange) -> None:
+        """A member joined, left or changed."""
         if self.crowded:
             self._listed = None
             return
-        if joined and self._listed is not None:
-            self._listed += (b"," if self._listed else b"") + _named(member)
+        if change.before is None and change.after is not None and self._listed is not None:
+            self._listed += b"," if self._listed else b""
+            self._listed += member_json(change.member, change.after)
         else:
             self._listed = None
-        _add(self.changes[-1], member, joined=joined)
+        _add(self.changes[-1], change.member, change.before, change.after)
 
     def begin(self, subscriber: Subscriber) -> None:
         """Add a watcher that knows all members of this moment."""
@@ -81,14 +84,14 @@ class ChannelWatchers:
         """The changes since a part began."""
         changed: Changes = {}
         for changes in self.changes[part:]:
-            for member, joined in changes.items():
-                _add(changed, member, joined=joined)
+            for member, (before, after) in changes.items():
+                _add(changed, member, before, after)
         return changed
 
-    def listed(self, members: Callable[[], list[str]]) -> bytes:
-        """All members as JSON. Kept until a member leaves: a crowd that joins asks often."""
+    def listed(self, members: Callable[[], list[tuple[str, bytes]]]) -> bytes:
+        """All members as JSON. Kept while members only join: a crowd that joins asks often."""
         if self._listed is None:
-            self._listed = bytearray(orjson.dumps([{"id": member} for member in members()])[1:-1])
+            self._listed = bytearray(b",".join([member_json(*each) for each in members()]))
         return b"[%b]" % bytes(self._listed)
 
     def forget(self) -> None:
@@ -139,10 +142,12 @@ class PresenceWatchers:
             self._wake_for(subscriber.channel)
 
     def on_change(self, change: PresenceChange) -> None:
-        """A member joined or left."""
+        """A member joined, left or changed."""
         if (watchers := self._channels.get(change.channel)) is not None:
-            watchers.note(change.member, joined=change.joined)
-            self._wake_for(change.channel)
+            watchers.note(change)
+            updated = change.before is not None and change.after is not None
+            if not updated or self._roster.count(change.channel) <= CROWD:
+                self._wake_for(change.channel)  # a number has no data
 
     @property
     def due(self) -> bool:
@@ -234,26 +239,33 @@ class PresenceWatchers:
             return {"count": count}
         return {
             "count": count,
-            "members": orjson.Fragment(watchers.listed(lambda: self._roster.members(channel))),
+            "members": orjson.Fragment(watchers.listed(lambda: self._roster.listed(channel))),
         }
 
     def _is_crowd(self, channel: str, watchers: ChannelWatchers) -> bool:
         return len(watchers.watching) > CROWD or self._roster.count(channel) > CROWD
 
 
-def _add(changes: Changes, member: str, *, joined: bool) -> None:
-    if changes.pop(member, joined) == joined:
-        changes[member] = joined  # otherwise both changes cancel out
+def _add(changes: Changes, member: str, before: bytes | None, after: bytes | None) -> None:
+    first, _ = changes.pop(member, (before, None))
+    if first != after:
+        changes[member] = first, after  # otherwise the changes cancel out
 
 
 def _change_messages(channel: str, changes: Changes, encoding: Encoding) -> bytes:
     return b"".join(
-        encoding.message(
-            "join" if joined else "leave", {"channel": channel, "member": {"id": member}}
-        )
-        for member, joined in changes.items()
+        encoding.message(_kind(before, after), _fields(channel, member, before, after))
+        for member, (before, after) in changes.items()
     )
 
 
-def _named(member: str) -> bytes:
-    return orjson.dumps({"id": member})
+def _kind(before: bytes | None, after: bytes | None) -> str:
+    if before is None:
+        return "join"
+    return "leave" if after is None else "update"
+
+
+def _fields(channel: str, member: str, before: bytes | None, after: bytes | None) -> dict[str, Any]:
+    """A member that left is told with its last data."""
+    data = before if after is None else after
+    return {"channel": channel, "member": orjson.Fragment(member_json(member, data or b""))}

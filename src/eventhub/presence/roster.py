@@ -14,16 +14,21 @@ broker stores nothing: it carries messages from each node to all, at most once. 
    silence of other nodes.
 4. When a node is about to stop, it keeps the members of the connections that it sent away until it
    is silent. By then they are members on another node.
+5. A change of a member's data is sent like a join. All members are sent with their data, and a
+   member that is sent without data has none. `member_data.py` says which data is shown.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
+from eventhub.presence import broadcasts
+from eventhub.presence.broadcasts import Row
+from eventhub.presence.member_data import NOTHING, Data, MemberData, Place, PresenceChange
+from eventhub.presence.other_node import ASK_AGAIN, OtherNode
+
 MEMBER_LENGTH = 64
-NODE_LENGTH = 64
-"""Characters of a node's id."""
 HEARTBEAT = 2_000
 """Milliseconds: a node sends a message at least this often."""
 SILENCE = 7_000
@@ -32,33 +37,6 @@ DEAF = HEARTBEAT + 500
 """Milliseconds without any message, not even from this node itself: the broker was away, or this
 process got no CPU time.
 """
-ASK_AGAIN = 1_000
-"""Milliseconds between two requests to the same node for all its members."""
-BATCH = 250
-"""Members in one message: at most 160 KB, with the longest names and with ids that JSON escapes."""
-
-
-class PresenceChange(NamedTuple):
-    """A member joined or left a channel, on any node."""
-
-    channel: str
-    member: str
-    joined: bool
-
-
-class OtherNode:
-    """What this node knows of another node. `heard` and `asked` are times in milliseconds."""
-
-    __slots__ = ("asked", "heard", "incoming", "members", "number")
-
-    def __init__(self, now: int) -> None:
-        self.heard = now
-        self.asked = now - ASK_AGAIN
-        self.number: int | None = None
-        """The number of its last batch. None until all its members are known."""
-        self.members: dict[str, set[str]] = {}
-        self.incoming: tuple[int, int, dict[str, set[str]]] | None = None
-        """The parts of its members that have come: their number, the next part, the members."""
 
 
 class Roster:
@@ -69,7 +47,9 @@ class Roster:
         self._members: dict[str, dict[str, int]] = {}
         """By channel, with the number of subscriptions here and of other nodes that have them."""
         self._own: dict[str, dict[str, int]] = {}  # subscriptions here
-        self._changes: dict[tuple[str, str], bool] = {}  # changes to broadcast
+        self._data = MemberData(node)
+        self._changes: dict[Place, Data | None] = {}
+        """Members to tell of, and what the other nodes know. None: that it is not here."""
         self._number = 0
         self._others: dict[str, OtherNode] = {}
         self._questions: list[str | None] = [None]  # nodes to ask, None for all
@@ -79,32 +59,63 @@ class Roster:
 
     # This node's members
 
-    def join(self, channel: str, member: str) -> bool:
-        """A subscription here begins. True when the member was not present before."""
+    def join(self, channel: str, member: str) -> list[PresenceChange]:
+        """A subscription here begins. Returns the change, none if the member was there before."""
+        place = channel, member
+        known, before = self._own_data(place), self.state(place)
         own = self._own.setdefault(channel, {})
         own[member] = own.get(member, 0) + 1
-        if own[member] == 1:
-            self._note(channel, member, joined=True)
-        return self._add(channel, member)
+        self._add(channel, member)
+        self._note(place, known)
+        return self._changed(place, before)
 
-    def leave(self, channel: str, member: str) -> bool:
-        """A subscription here ends. True when the member is no longer present."""
+    def leave(self, channel: str, member: str, subscription: object = None) -> list[PresenceChange]:
+        """A subscription here ends, and so does its data. Returns the change, if there is one."""
+        place = channel, member
+        known, before = self._own_data(place), self.state(place)
         own = self._own[channel]
         own[member] -= 1
         if not own[member]:
             del own[member]
             if not own:
                 del self._own[channel]
-            self._note(channel, member, joined=False)
-        return self._remove(channel, member)
+        self._data.drop_own(place, subscription)
+        self._remove(channel, member)
+        self._note(place, known)
+        return self._changed(place, before)
+
+    def set_data(
+        self, place: Place, subscription: object, json: bytes, time: int
+    ) -> list[PresenceChange]:
+        """The data of a subscription here is this JSON, b"" for none, from now on.
+
+        `time` is in milliseconds by the wall clock. Returns the change, if members show one.
+        """
+        known, before = self._own_data(place), self.state(place)
+        self._data.set_own(place, subscription, json, time)
+        self._note(place, known)
+        return self._changed(place, before)
 
     def members(self, channel: str) -> list[str]:
         """Member ids, in the order in which this node learned of them."""
         return list(self._members.get(channel, ()))
 
+    def listed(self, channel: str) -> list[tuple[str, bytes]]:
+        """The members in the same order, each with its data as JSON, b"" for none."""
+        return [(member, self._data.shown((channel, member))) for member in self.members(channel)]
+
     def count(self, channel: str) -> int:
         """The number of members."""
         return len(self._members.get(channel, ()))
+
+    def channels(self) -> list[str]:
+        """The channels with members."""
+        return list(self._members)
+
+    def state(self, place: Place) -> bytes | None:
+        """A member's data as JSON, b"" for none. None: it is not a member."""
+        channel, member = place
+        return self._data.shown(place) if member in self._members.get(channel, ()) else None
 
     # Other nodes
 
@@ -119,7 +130,7 @@ class Roster:
         A message that no node can have written raises an error of any kind, before any change.
         """
         fields = orjson.loads(message)
-        _check(fields)
+        data = broadcasts.check(fields)
         self._note_message(now)
         node = fields["node"]
         if node == self._node:
@@ -132,7 +143,7 @@ class Roster:
         if other is None:
             other = self._others[node] = OtherNode(now)
         if "rooms" in fields:
-            return self._take_part(other, fields)
+            return self._take_part(other, fields, data)
         changes = fields.get("news", ())
         if other.number is None or fields["number"] != other.number + bool(changes):
             self._ask(node, other, now)
@@ -141,7 +152,7 @@ class Roster:
         return [
             change
             for channel, member, joined in changes
-            for change in self._apply(other, channel, member, joined=joined)
+            for change in self._apply(other, (channel, member), data, joined=joined)
         ]
 
     def expire(self, now: int) -> Iterator[PresenceChange]:
@@ -155,18 +166,19 @@ class Roster:
             yield from self._forget(node)
 
     def messages(self, now: int) -> Iterator[bytes]:
-        """The messages to broadcast now."""
+        """The messages to broadcast now. What changes meanwhile is in none of them."""
         for node in self._questions:
             yield self._message(ask=node)
         self._questions = []
-        changes = [(*place, joined) for place, joined in self._changes.items()]
-        self._changes = {}
-        for begin in range(0, len(changes), BATCH):
+        changes = [Row(*place, self._own_data(place)) for place in self._changes]
+        everybody = self._everybody() if self._asked else None
+        self._changes, self._asked = {}, False
+        for batch in broadcasts.batches(changes):
             self._number += 1
-            yield self._message(number=self._number, news=changes[begin : begin + BATCH])
-        if self._asked:
-            self._asked = False
-            yield from self._everything()
+            yield self._message(number=self._number, **broadcasts.news(batch))
+        if everybody is not None:
+            for part in broadcasts.parts(everybody):
+                yield self._message(number=self._number, **part)
         elif not changes and now - self._last_sent < HEARTBEAT:
             return
         elif not changes:
@@ -179,21 +191,19 @@ class Roster:
                 other.heard += deaf
         self._last_message = now
 
-    def _everything(self) -> Iterator[bytes]:
-        members = [(channel, member) for channel, own in self._own.items() for member in own]
-        parts = [members[begin : begin + BATCH] for begin in range(0, len(members), BATCH)] or [[]]
-        for index, part in enumerate(parts):
-            by_channel: dict[str, list[str]] = {}
-            for channel, member in part:
-                by_channel.setdefault(channel, []).append(member)
-            yield self._message(
-                number=self._number, part=index, last=index == len(parts) - 1, rooms=by_channel
-            )
+    def _everybody(self) -> list[Row]:
+        return [
+            Row(channel, member, self._data.own((channel, member)))
+            for channel, own in self._own.items()
+            for member in own
+        ]
 
     def _message(self, **fields: Any) -> bytes:
         return orjson.dumps({"node": self._node, **fields})
 
-    def _take_part(self, other: OtherNode, fields: dict[str, Any]) -> list[PresenceChange]:
+    def _take_part(
+        self, other: OtherNode, fields: dict[str, Any], data: dict[Place, Data]
+    ) -> list[PresenceChange]:
         number, part = fields["number"], fields["part"]
         received: dict[str, set[str]] = {}
         if part > 0:
@@ -204,7 +214,7 @@ class Roster:
         for channel, members in fields["rooms"].items():
             received.setdefault(channel, set()).update(members)
             for member in members:
-                changes += self._apply(other, channel, member, joined=True)
+                changes += self._apply(other, (channel, member), data, joined=True)
         if not fields["last"]:
             other.incoming = (number, part + 1, received)
             return changes
@@ -215,23 +225,29 @@ class Roster:
             for member in members - received.get(channel, set())
         ]
         return changes + [
-            change for place in sorted(gone) for change in self._apply(other, *place, joined=False)
+            change
+            for place in sorted(gone)
+            for change in self._apply(other, place, data, joined=False)
         ]
 
     def _apply(
-        self, other: OtherNode, channel: str, member: str, *, joined: bool
+        self, other: OtherNode, place: Place, data: dict[Place, Data], *, joined: bool
     ) -> list[PresenceChange]:
-        if (member in other.members.get(channel, ())) == joined:
-            return []
+        channel, member = place
+        before = self.state(place)
+        known = member in other.members.get(channel, ())
         if joined:
-            other.members.setdefault(channel, set()).add(member)
-            changed = self._add(channel, member)
-        else:
+            self._data.set_elsewhere(place, other, data.get(place, NOTHING))
+            if not known:
+                other.members.setdefault(channel, set()).add(member)
+                self._add(channel, member)
+        elif known:
+            self._data.set_elsewhere(place, other, NOTHING)
             other.members[channel].remove(member)
             if not other.members[channel]:
                 del other.members[channel]
-            changed = self._remove(channel, member)
-        return [PresenceChange(channel, member, joined)] if changed else []
+            self._remove(channel, member)
+        return self._changed(place, before)
 
     def _forget(self, node: str) -> Iterator[PresenceChange]:
         other = self._others.pop(node, None)
@@ -239,8 +255,11 @@ class Roster:
         while other is not None and other.members:
             channel, members = other.members.popitem()
             for member in members:
-                if self._remove(channel, member):
-                    yield PresenceChange(channel, member, joined=False)
+                place = channel, member
+                before = self.state(place)
+                self._data.set_elsewhere(place, other, NOTHING)
+                self._remove(channel, member)
+                yield from self._changed(place, before)
 
     def _ask(self, node: str, other: OtherNode, now: int) -> None:
         other.number = None
@@ -248,46 +267,28 @@ class Roster:
             other.asked = now
             self._questions.append(node)
 
-    def _note(self, channel: str, member: str, *, joined: bool) -> None:
-        if self._changes.pop((channel, member), joined) == joined:
-            self._changes[channel, member] = joined  # otherwise both changes cancel out
+    def _own_data(self, place: Place) -> Data | None:
+        """What the other nodes should know of a member here. None: that it is not here."""
+        channel, member = place
+        return self._data.own(place) if member in self._own.get(channel, ()) else None
 
-    def _add(self, channel: str, member: str) -> bool:
+    def _note(self, place: Place, known: Data | None) -> None:
+        """Tell the other nodes of a member. `known` is what was to be known of it until now."""
+        if self._changes.setdefault(place, known) == self._own_data(place):
+            del self._changes[place]  # the changes cancel out
+
+    def _changed(self, place: Place, before: bytes | None) -> list[PresenceChange]:
+        after = self.state(place)
+        return [] if before == after else [PresenceChange(*place, before, after)]
+
+    def _add(self, channel: str, member: str) -> None:
         members = self._members.setdefault(channel, {})
         members[member] = members.get(member, 0) + 1
-        return members[member] == 1
 
-    def _remove(self, channel: str, member: str) -> bool:
+    def _remove(self, channel: str, member: str) -> None:
         members = self._members[channel]
         members[member] -= 1
-        if members[member]:
-            return False
-        del members[member]
-        if not members:
-            del self._members[channel]
-        return True
-
-
-def _check(fields: Any) -> None:
-    """Raise an error unless the whole message is valid: half of it would leave stale members."""
-    changes, by_channel = fields.get("news", []), fields.get("rooms", {})
-    types = [(str, str, bool)] * len(changes)
-    if not (
-        isinstance(fields["node"], str)
-        and 0 < len(fields["node"]) <= NODE_LENGTH
-        and ("ask" in fields or type(fields["number"]) is int)
-        and [tuple(map(type, change)) for change in changes] == types
-        and all(
-            type(members) is list and all(type(member) is str for member in members)
-            for members in by_channel.values()
-        )
-        and (
-            "rooms" not in fields
-            or (
-                type(fields["part"]) is int and fields["part"] >= 0 and type(fields["last"]) is bool
-            )
-        )
-    ):
-        raise ValueError(
-            "expected a node's id, a number, and members that are texts, in a part with a number"
-        )
+        if not members[member]:
+            del members[member]
+            if not members:
+                del self._members[channel]

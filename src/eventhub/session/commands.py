@@ -24,7 +24,7 @@ CREDENTIAL_LENGTH = 8 * 1024
 KEY_LENGTH = 128
 REF_LENGTH = 64
 
-Member = Annotated[str, Field(min_length=1, max_length=MEMBER_LENGTH)]
+MemberId = Annotated[str, Field(min_length=1, max_length=MEMBER_LENGTH)]
 Key = Annotated[str, Field(min_length=1, max_length=KEY_LENGTH, pattern=r"^[!-~]+$")]
 Attribute = Annotated[str, Field(min_length=1, max_length=ATTRIBUTE_LENGTH)]
 AttributeName = Literal["source", "subject", "type", "id", "time", "traceparent"]
@@ -46,6 +46,19 @@ Positions = Annotated[
 """A `since` for every channel, or one for each channel of a pattern."""
 
 
+class Member(BaseModel):
+    """A member with its data, which the other clients see."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    id: MemberId
+    data: dict[str, Any] | None = None
+
+
+def _form(member: object) -> str:
+    return "object" if isinstance(member, dict | Member) else "id"
+
+
 class Command(BaseModel):
     """The fields of every client message. The reply repeats `ref`."""
 
@@ -62,7 +75,24 @@ class Subscribe(Command):
     channel: str
     since: Positions | None = None
     presence: bool = False
-    member: Member | None = None
+    member: (
+        Annotated[
+            Annotated[MemberId, Tag("id")] | Annotated[Member, Tag("object")],
+            Discriminator(_form),
+        ]
+        | None
+    ) = None
+
+    @property
+    def member_id(self) -> str:
+        """The id in presence, "" without one."""
+        member = self.member
+        return member.id if isinstance(member, Member) else member or ""
+
+    @property
+    def member_data(self) -> dict[str, Any] | None:
+        """The member's data, None if the client gives none."""
+        return self.member.data if isinstance(self.member, Member) else None
 
 
 class Unsubscribe(Command):
@@ -70,6 +100,14 @@ class Unsubscribe(Command):
 
     type: Literal["unsubscribe"]
     channel: str
+
+
+class Update(Command):
+    """Replace the data of this subscription's member. Null removes it."""
+
+    type: Literal["update"]
+    channel: str
+    data: dict[str, Any] | None
 
 
 class Publish(Command):
@@ -99,6 +137,7 @@ class Ping(Command):
 COMMANDS: dict[str, type[Command]] = {
     "subscribe": Subscribe,
     "unsubscribe": Unsubscribe,
+    "update": Update,
     "publish": Publish,
     "auth": Auth,
     "ping": Ping,

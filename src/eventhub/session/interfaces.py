@@ -29,6 +29,10 @@ class SessionLimits:
     patterns: int = 16
     signal_bytes: int = 4096
     """The largest data of a signal."""
+    member_bytes: int = 1024
+    """The largest data of a member that a client gives."""
+    member_updates: float = 10.0
+    """How often a second a client may update its member in one channel."""
 
     def as_dict(self) -> dict[str, float]:
         """The limits that `hello` names."""
@@ -51,15 +55,23 @@ class ChannelAccess(Protocol):
 
     types: ChannelTypes
 
-    def subscribe(self, subscriber: Subscriber) -> None:
-        """Serve a subscriber. Raises InvalidChannel, UnknownChannel, ShuttingDown.
+    def subscribe(self, subscriber: Subscriber, data: bytes = b"") -> None:
+        """Serve a subscriber, whose member has this data as JSON.
 
-        `started` may be called before this returns.
+        Raises InvalidChannel, UnknownChannel, ShuttingDown. `started` may be called before this
+        returns.
         """
         ...
 
     def unsubscribe(self, subscriber: Subscriber) -> None:
         """Write nothing more to a subscriber."""
+        ...
+
+    def update_member(self, subscriber: Subscriber, data: bytes, rate: float | None = None) -> None:
+        """Replace the data of a subscriber's member, at most so many times a second.
+
+        Raises RateLimited, and NotFound if the channel keeps no members and there is a rate.
+        """
         ...
 
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:

@@ -22,12 +22,12 @@ from eventhub.errors import (
     NotSubscribed,
     ShuttingDown,
 )
-from eventhub.events.channel_types import NAME_LENGTH
 from eventhub.events.event import (
     Position,
     Receipt,
     format_time,
 )
+from eventhub.session import membership
 from eventhub.session.commands import (
     Auth,
     Command,
@@ -36,6 +36,7 @@ from eventhub.session.commands import (
     Ref,
     Subscribe,
     Unsubscribe,
+    Update,
     command_of,
     fields_of,
     ref_of,
@@ -113,11 +114,12 @@ class Session:
         Raises EventHubError.
         """
         channel, limits = command.channel, self._limits
-        self._authorize(channel, command.member, presence=command.presence)
+        self._authorize(channel, command.member_id, presence=command.presence)
         self._subscriptions.check_new(channel, limits.subscriptions, limits.patterns)
+        data = membership.first_data(command, self._identity.principal, limits)
         began = partial(self._subscribed, command)
         subscriber = new_subscriber(command, since, self._writer, began, self.id)
-        self._channels.subscribe(subscriber)
+        self._channels.subscribe(subscriber, data)
         self._subscriptions[subscriber.channel] = subscriber
         if not subscriber.has_begun:
             self._subscriptions.expect_answer(channel, command.ref)
@@ -180,26 +182,33 @@ class Session:
                 self.subscribe(command, since_of(command))
             case Unsubscribe():
                 self._unsubscribe(command)
+            case Update():
+                self._update(command)
             case Publish(signal=True):
                 self._signal(command)
             case Publish():
                 self._publish(command)
             case Auth():
                 self._deferred = DeferredMessages(self._limits.message_bytes)
-                self._identity.authenticate(command.token, partial(self._decided, command.ref))
+                decided = partial(self._decided, command.ref, self._identity.principal)
+                self._identity.authenticate(command.token, decided)
             case Ping():
                 self._reply("pong", command.ref, {})
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
         channel = command.channel
-        subscriber = self._subscriptions.pop(channel, None)
-        if subscriber is None:
-            raise NotSubscribed(f"this connection is not subscribed to {channel[:NAME_LENGTH]!r}")
-        self._channels.unsubscribe(subscriber)
+        self._channels.unsubscribe(self._subscriptions.take(channel))
         if (ref := self._subscriptions.answered(channel)) is not None:
             why = f"unsubscribed from {channel!r} before the subscription had begun"
             self.error(NotSubscribed(why), ref)
         self._reply("unsubscribed", command.ref, {"channel": channel, "reason": "client"})
+
+    def _update(self, command: Update) -> None:
+        subscriber, data = membership.updated(
+            command, self._subscriptions, self._identity.principal, self._limits
+        )
+        self._channels.update_member(subscriber, data, self._limits.member_updates)
+        self._reply("updated", command.ref, {"channel": command.channel})
 
     def _publish(self, command: Publish) -> None:
         event = checked_event(command, self._channels, self._identity)
@@ -227,7 +236,7 @@ class Session:
 
     # Authentication
 
-    def _authorize(self, channel: str, member: str | None, *, presence: bool) -> None:
+    def _authorize(self, channel: str, member: str, *, presence: bool) -> None:
         """Raises EventHubError."""
         principal = self._identity.principal
         authorize(self._channels.types, principal, channel, member, presence=presence)
@@ -237,7 +246,7 @@ class Session:
             why = "too much was sent while the token was being checked; expected its answer first"
             self._writer.fail(InvalidFrame(why))
 
-    def _decided(self, ref: Ref, outcome: Principal | EventHubError) -> None:
+    def _decided(self, ref: Ref, before: Principal, outcome: Principal | EventHubError) -> None:
         deferred, self._deferred = self._deferred, None
         if isinstance(outcome, EventHubError):
             self.error(outcome, ref)
@@ -247,6 +256,8 @@ class Session:
                 fields["expires_in"] = max(0, outcome.expires - self._channels.now()) / 1000
             self._reply("authenticated", ref, fields)
             self._end_forbidden()
+            if outcome.member_data != before.member_data:
+                membership.replace(self._channels, self._subscriptions, outcome.member_data)
         assert deferred is not None  # since the command
         for message in deferred.messages:
             self.receive(message)

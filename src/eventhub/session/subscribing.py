@@ -19,7 +19,7 @@ Began = Callable[[Subscriber, dict[str, Any], Position | None], None]
 
 
 def authorize(
-    types: ChannelTypes, principal: Principal, channel: str, member: str | None, *, presence: bool
+    types: ChannelTypes, principal: Principal, channel: str, member: str, *, presence: bool
 ) -> None:
     """Check a subscription to a channel or a pattern. Raises EventHubError."""
     anyone = _anonymous(types, channel)
@@ -64,7 +64,7 @@ def new_subscriber(
         since,
         writer,
         lambda subscriber, start: began(subscriber, start.as_dict(), start.position),
-        command.member or "",
+        command.member_id,
         watching=command.presence,
         session=session,
     )

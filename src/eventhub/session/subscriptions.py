@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, MutableMapping
 
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.subscriber import Subscriber
-from eventhub.errors import AlreadySubscribed, TooManySubscriptions
+from eventhub.errors import AlreadySubscribed, NotSubscribed, TooManySubscriptions
+from eventhub.events.channel_types import NAME_LENGTH
 from eventhub.session.commands import Ref
 
 
@@ -97,6 +98,12 @@ class Subscriptions(MutableMapping[str, Subscriber]):
                     f"this connection is subscribed to {other!r}, which has channels in common "
                     f"with {channel!r}; unsubscribe first"
                 )
+
+    def take(self, channel: str) -> Subscriber:
+        """Remove a subscription. Raises NotSubscribed."""
+        if channel not in self:
+            raise NotSubscribed(f"this connection is not subscribed to {channel[:NAME_LENGTH]!r}")
+        return self.pop(channel)
 
     def expect_answer(self, channel: str, ref: Ref) -> None:
         """The `subscribe` command with this ref is answered later."""

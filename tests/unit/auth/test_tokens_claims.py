@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from eventhub.auth.principal import MEMBER_BYTES
 from eventhub.auth.tokens import LATEST
 from eventhub.errors import InvalidToken, TokenExpired
 from tests.harness.credentials import (
@@ -175,3 +176,37 @@ def test_malformed_grants_are_refused(channels: Any) -> None:
 )  # fmt: skip
 def test_the_error_for_malformed_grants_says_what_was_received(channels: Any, what: str) -> None:
     assert what in refused(signed(HS256, claims(channels=channels)))
+
+
+def test_the_data_of_members_is_kept_as_compact_json() -> None:
+    data = {"name": "Ana é", "roles": ["a", None, 1.5]}
+    found = verifier().verify(token(member_data=data)).member_data
+    assert found == '{"name":"Ana é","roles":["a",null,1.5]}'.encode()
+    assert verifier().verify(token()).member_data is None
+    assert verifier().verify(token(member_data=None)).member_data is None
+    assert verifier().verify(token(member_data={})).member_data == b"{}"
+
+
+def test_the_data_of_members_is_as_large_as_its_bound_and_no_larger() -> None:
+    fits, over = ({"a": "x" * (MEMBER_BYTES - size)} for size in (8, 7))
+    assert len(verifier().verify(token(member_data=fits)).member_data or b"") == MEMBER_BYTES
+    assert "member_data has 4097 bytes; expected an object of at most 4096 bytes" in refused(
+        token(member_data=over)
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ("Ana", "a text"),
+        (["Ana"], "an array"),
+        (7, "a number"),
+        (True, "a boolean"),
+        ({"name": "\ud800"}, "cannot be written as JSON"),
+        ({"number": 2**65}, "cannot be written as JSON"),
+    ],
+)
+def test_data_of_members_that_is_no_object_is_refused(data: Any, shown: str) -> None:
+    reason = refused(token(member_data=data))
+    assert "claim member_data" in reason
+    assert shown in reason

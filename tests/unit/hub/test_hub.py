@@ -22,7 +22,7 @@ from eventhub.events.event import (
 )
 from eventhub.hub import announcements as announcements_module
 from eventhub.hub import history as reads_module
-from eventhub.hub.hub import READ_SLICE
+from eventhub.hub.readings import READ_SLICE
 from tests.harness.eventually import turns_until
 from tests.unit.hub.hub_node import Node, run, until
 

@@ -12,7 +12,7 @@ from eventhub.delivery.subscriber import Subscriber
 from eventhub.events.event import Latest
 from eventhub.presence import notifier
 from eventhub.presence.notifier import CROWD_SECONDS, PresenceWatchers
-from eventhub.presence.roster import PresenceChange, Roster
+from eventhub.presence.roster import Roster
 from tests.harness.wire import Wire
 
 CROWD, SLICE, MAX_CHANGES, BEGINNINGS = 6, 2, 4, 3
@@ -40,13 +40,19 @@ class Room:
 
     def come(self, *members: str) -> None:
         for member in members:
-            if self.roster.join("chat.a", member):
-                self.watchers.on_change(PresenceChange("chat.a", member, joined=True))
+            for change in self.roster.join("chat.a", member):
+                self.watchers.on_change(change)
 
     def go(self, *members: str) -> None:
         for member in members:
-            if self.roster.leave("chat.a", member):
-                self.watchers.on_change(PresenceChange("chat.a", member, joined=False))
+            for change in self.roster.leave("chat.a", member):
+                self.watchers.on_change(change)
+
+    def say(self, member: str, data: dict[str, Any] | None) -> None:
+        """A member replaces its data."""
+        json_data = b"" if data is None else json.dumps(data).encode()
+        for change in self.roster.set_data(("chat.a", member), None, json_data, 0):
+            self.watchers.on_change(change)
 
     def watch(self) -> tuple[Wire, Subscriber, dict[str, Any]]:
         wire = Wire()
@@ -78,12 +84,14 @@ def small_sizes() -> Iterator[None]:
         yield
 
 
-def ids(*members: str) -> list[dict[str, str]]:
-    return [{"id": member} for member in members]
+def ids(*members: str, **with_data: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [{"id": member} for member in members]
+    return found + [{"id": member, "data": data} for member, data in with_data.items()]
 
 
-def change(kind: str, member: str) -> dict[str, Any]:
-    return {"type": kind, "channel": "chat.a", "member": {"id": member}}
+def change(kind: str, member: str, data: Any = None) -> dict[str, Any]:
+    fields = {"id": member} if data is None else {"id": member, "data": data}
+    return {"type": kind, "channel": "chat.a", "member": fields}
 
 
 def whole(*members: str) -> dict[str, Any]:

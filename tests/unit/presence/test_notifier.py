@@ -8,8 +8,9 @@ import pytest
 from eventhub.delivery.encoding import LINES, WEBSOCKET
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.events.event import Latest
+from eventhub.presence.member_data import PresenceChange
 from eventhub.presence.notifier import PresenceWatchers
-from eventhub.presence.roster import PresenceChange, Roster
+from eventhub.presence.roster import Roster
 from tests.harness.wire import Wire
 from tests.unit.presence.room import (
     BEGINNINGS,
@@ -166,7 +167,7 @@ def test_flushing_pauses_after_every_channel() -> None:
     for number in range(10):
         watchers.add(Subscriber(f"chat.{number}", Latest(), Wire(), lambda *_: None, watching=True))
         roster.join(f"chat.{number}", "ana")
-        watchers.on_change(PresenceChange(f"chat.{number}", "ana", joined=True))
+        watchers.on_change(PresenceChange(f"chat.{number}", "ana", None, b""))
     assert len(list(watchers.flush(0))) == 10
 
 

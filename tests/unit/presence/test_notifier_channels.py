@@ -6,8 +6,9 @@ import pytest
 
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.events.event import Latest
+from eventhub.presence.member_data import PresenceChange
 from eventhub.presence.notifier import PresenceWatchers
-from eventhub.presence.roster import PresenceChange, Roster
+from eventhub.presence.roster import Roster
 from tests.harness.wire import Wire
 from tests.unit.presence.room import CROWD, small_sizes
 
@@ -47,7 +48,7 @@ class House:
     def come(self, channel: str, *members: str) -> None:
         for member in members:
             self.roster.join(channel, member)
-            self.watchers.on_change(PresenceChange(channel, member, joined=True))
+            self.watchers.on_change(PresenceChange(channel, member, None, b""))
 
     def told(self, channel: str) -> list[str]:
         return [message["type"] for message in self.wires[channel].messages]

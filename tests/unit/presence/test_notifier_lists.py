@@ -1,6 +1,7 @@
 """Every watcher's list, in any order of events."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -31,7 +32,8 @@ class Lists(RuleBasedStateMachine):
         super().__init__()
         self.room = Room()
         self.held: list[str] = []
-        self.lists: dict[Subscriber, tuple[Wire, list[str] | None]] = {}
+        self.data: dict[str, Any] = {}
+        self.lists: dict[Subscriber, tuple[Wire, dict[str, Any] | None]] = {}
 
     @rule(member=st.sampled_from([f"m{number}" for number in range(9)]))
     def come(self, member: str) -> None:
@@ -43,13 +45,21 @@ class Lists(RuleBasedStateMachine):
     def go(self, which: int) -> None:
         member = self.held.pop(which % len(self.held))
         self.room.go(member)
+        self.data.pop(member, None)  # with any of its tabs, as all say it in the name of one
+
+    @precondition(lambda self: self.held)
+    @rule(which=WHICH, data=st.sampled_from([{"x": 1}, {"x": 2}, None]))
+    def say(self, which: int, data: Any) -> None:
+        member = self.held[which % len(self.held)]
+        self.room.say(member, data)
+        self.data[member] = data
 
     @rule()
     def watch(self) -> None:
         wire, subscriber, state = self.room.watch()
         self.lists[subscriber] = (
             wire,
-            [each["id"] for each in state["members"]] if "members" in state else None,
+            _known(state),
         )
 
     @precondition(lambda self: self.lists)
@@ -82,18 +92,18 @@ class Lists(RuleBasedStateMachine):
             for message in wire.messages:
                 match message["type"]:
                     case "presence":
-                        known = (
-                            [each["id"] for each in message["members"]]
-                            if "members" in message
-                            else None
-                        )
+                        known = _known(message)
                     case "join":
                         assert known is not None
                         assert message["member"]["id"] not in known
-                        known = [*known, message["member"]["id"]]
+                        known |= _known({"members": [message["member"]]}) or {}
+                    case "update":
+                        assert known is not None
+                        assert known[message["member"]["id"]] != message["member"].get("data")
+                        known |= _known({"members": [message["member"]]}) or {}
                     case "leave":
                         assert known is not None
-                        known = [member for member in known if member != message["member"]["id"]]
+                        assert known.pop(message["member"]["id"]) == message["member"].get("data")
             wire.data.clear()
             self.lists[subscriber] = (wire, known)
 
@@ -104,8 +114,15 @@ class Lists(RuleBasedStateMachine):
         for wire, known in self.lists.values():
             if not wire.full and len(set(self.held)) <= CROWD:
                 assert known is not None
-                assert set(known) == set(self.held)
+                assert known == {member: self.data.get(member) for member in self.held}
         assert not self.room.watchers.due
+
+
+def _known(message: dict[str, Any]) -> dict[str, Any] | None:
+    """The data of the members that a message lists. None in a crowd."""
+    if "members" not in message:
+        return None
+    return {each["id"]: each.get("data") for each in message["members"]}
 
 
 TestLists = Lists.TestCase

@@ -3,7 +3,9 @@
 import orjson
 import pytest
 
-from eventhub.presence.roster import DEAF, HEARTBEAT, NODE_LENGTH, SILENCE, PresenceChange, Roster
+from eventhub.presence.broadcasts import NODE_LENGTH
+from eventhub.presence.member_data import PresenceChange
+from eventhub.presence.roster import DEAF, HEARTBEAT, SILENCE, Roster
 
 STEP = DEAF // 2
 
@@ -30,7 +32,7 @@ def test_a_question_does_not_make_a_silent_node_known_again() -> None:
     roster = _knows_ana_of_n1()
     for now in range(STEP, SILENCE + HEARTBEAT, STEP):
         roster.on_message(_message("n0", number=0), now)  # its own
-    assert list(roster.expire(now)) == [PresenceChange("chat.a", "ana", joined=False)]
+    assert list(roster.expire(now)) == [PresenceChange("chat.a", "ana", b"", None)]
     roster.on_message(_message("n1", ask=None), now)
     assert roster.nodes == set()
 
@@ -77,7 +79,7 @@ def test_a_node_that_hears_nothing_itself_takes_no_other_for_silent(
 def test_a_whole_list_takes_out_whom_it_does_not_name_and_keeps_no_empty_channel() -> None:
     roster = _knows_ana_of_n1()
     changes = roster.on_message(_message("n1", number=1, part=0, last=True, rooms={}), 1)
-    assert changes == [PresenceChange("chat.a", "ana", joined=False)]
+    assert changes == [PresenceChange("chat.a", "ana", b"", None)]
     assert roster._others["n1"].members == {}
 
 

@@ -99,12 +99,15 @@ class Node:
     errors: list[str] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
+    data: dict[str, bytes] = field(default_factory=dict)
+    """Of members, by channel."""
 
-    def subscribe(self, subscriber: Subscriber) -> None:
+    def subscribe(self, subscriber: Subscriber, data: bytes = b"") -> None:
         if self.refusal is not None:
             raise self.refusal
         self.types.resolve(subscriber.channel)
         self.calls.append(("subscribe", subscriber.channel))
+        self.data[subscriber.channel] = data
         self.subscribers[subscriber.channel] = subscriber
         if self.prompt:
             self.begin(subscriber.channel)
@@ -120,6 +123,10 @@ class Node:
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self.calls.append(("unsubscribe", subscriber.channel))
         del self.subscribers[subscriber.channel]
+
+    def update_member(self, subscriber: Subscriber, data: bytes, rate: float | None = None) -> None:
+        self.calls.append(("update", f"{subscriber.channel} at most {rate}"))
+        self.data[subscriber.channel] = data
 
     def watch(self, subscriber: Subscriber) -> dict[str, Any]:
         self.calls.append(("watch", subscriber.channel))

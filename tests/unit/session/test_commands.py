@@ -67,6 +67,7 @@ def test_a_fault_of_the_ref_points_at_the_ref(ref: Any) -> None:
         ({"type": "subscribe", "channel": "a b"}, "invalid_channel"),
         ({"type": "subscribe", "channel": "chat", "since": "x"}, "invalid_since"),
         ({"type": "unsubscribe", "channel": "chat"}, "not_subscribed"),
+        ({"type": "update", "channel": "chat", "data": {}}, "not_subscribed"),
         ({"type": "publish", "channel": "logs", "data": 1}, "forbidden"),
         ({"type": "publish", "channel": "chat", "data": 1}, "invalid_event"),
     ],
@@ -80,6 +81,7 @@ def test_an_error_carries_the_ref_of_its_message(message: dict[str, Any], code: 
 def test_an_unknown_field_is_an_error_that_points_at_it(name: str) -> None:
     needed: dict[str, dict[str, Any]] = {
         "subscribe": {"channel": "chat"}, "unsubscribe": {"channel": "chat"},
+        "update": {"channel": "chat", "data": {}},
         "publish": {"channel": "free", "data": 1}, "auth": {"token": "x"}, "ping": {},
     }  # fmt: skip
     client = Client()
@@ -101,6 +103,27 @@ def test_an_unknown_field_is_an_error_that_points_at_it(name: str) -> None:
         ({"type": "subscribe", "channel": "chat", "member": ""}, "/member"),
         ({"type": "subscribe", "channel": "chat", "member": "x" * 65}, "/member"),
         ({"type": "subscribe", "channel": "chat", "member": 5}, "/member"),
+        ({"type": "subscribe", "channel": "chat", "member": []}, "/member"),
+        ({"type": "subscribe", "channel": "chat", "member": {}}, "/member/id"),
+        ({"type": "subscribe", "channel": "chat", "member": {"id": ""}}, "/member/id"),
+        ({"type": "subscribe", "channel": "chat", "member": {"id": "x" * 65}}, "/member/id"),
+        ({"type": "subscribe", "channel": "chat", "member": {"id": 5}}, "/member/id"),
+        (
+            {"type": "subscribe", "channel": "chat", "member": {"id": "a", "data": [1]}},
+            "/member/data",
+        ),
+        (
+            {"type": "subscribe", "channel": "chat", "member": {"id": "a", "data": "b"}},
+            "/member/data",
+        ),
+        (
+            {"type": "subscribe", "channel": "chat", "member": {"id": "a", "name": 1}},
+            "/member/name",
+        ),
+        ({"type": "update", "channel": "chat"}, "/data"),
+        ({"type": "update", "channel": "chat", "data": []}, "/data"),
+        ({"type": "update", "channel": "chat", "data": "away"}, "/data"),
+        ({"type": "update", "data": {}}, "/channel"),
         ({"type": "unsubscribe"}, "/channel"),
         ({"type": "unsubscribe", "channel": ["chat"]}, "/channel"),
         ({"type": "publish", "channel": "free"}, "/data"),

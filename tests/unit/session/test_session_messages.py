@@ -72,7 +72,7 @@ def test_an_unknown_type_is_shown_and_the_known_ones_are_named(given_type: Any, 
     assert reply["code"] == "invalid_frame"
     assert reply["message"].startswith(f"the message's type is {shown}")
     assert reply["message"].endswith(
-        "; expected one of subscribe, unsubscribe, publish, auth, ping"
+        "; expected one of subscribe, unsubscribe, update, publish, auth, ping"
     )
     assert len(reply["message"]) < 200
 

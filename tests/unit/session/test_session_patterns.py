@@ -18,7 +18,7 @@ from tests.unit.session.session_client import LIMITS, TYPES, Client, Node
 class PatternNode(Node):
     """A hub that has patterns, too."""
 
-    def subscribe(self, subscriber: Subscriber) -> None:
+    def subscribe(self, subscriber: Subscriber, data: bytes = b"") -> None:
         if not isinstance(subscriber, PatternSubscriber):
             super().subscribe(subscriber)
             return

@@ -14,7 +14,11 @@ TEXT: dict[str, Any] = {"type": "string"}
 POSITION: dict[str, Any] = {"type": "string", "pattern": "^[a-z0-9]{1,16}-[0-9]+$"}
 TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
 REF: dict[str, Any] = {"type": ["integer", "string"]}
-MEMBER: dict[str, Any] = {"type": "object", "required": ["id"], "properties": {"id": TEXT}}
+MEMBER: dict[str, Any] = {
+    "type": "object",
+    "required": ["id"],
+    "properties": {"id": TEXT, "data": {"type": "object"}},
+}
 MEMBERS: dict[str, Any] = {"type": "array", "items": MEMBER}
 COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 SECONDS: dict[str, Any] = {"type": "number", "minimum": 0}
@@ -42,9 +46,11 @@ SERVER_MESSAGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "join": ({"channel": TEXT, "member": MEMBER}, {}),
     "leave": ({"channel": TEXT, "member": MEMBER}, {}),
+    "update": ({"channel": TEXT, "member": MEMBER}, {}),
     "presence": ({"channel": TEXT, "count": COUNT}, {"members": MEMBERS}),
     "published": ({"channel": TEXT, "id": POSITION, "time": TIME}, {"ref": REF}),
     "signaled": ({"channel": TEXT}, {"ref": REF}),
+    "updated": ({"channel": TEXT}, {"ref": REF}),
     "unsubscribed": ({"channel": TEXT, "reason": TEXT}, {"ref": REF}),
     "authenticated": ({"principal": TEXT}, {"ref": REF, "expires_in": SECONDS}),
     "expiring": ({"expires_in": SECONDS}, {}),
@@ -104,7 +110,8 @@ def _messages(types: Iterable[ChannelType]) -> tuple[dict[str, Any], dict[str, A
     commands = {name: model.model_json_schema() for name, model in COMMANDS.items()}
     publish = commands.pop("publish")
     for name, payload in commands.items():
-        messages[f"send-{name}"] = {"name": name, "payload": payload}
+        place = f"#/components/messages/send-{name}/payload"
+        messages[f"send-{name}"] = {"name": name, "payload": _moved(payload, place)}
     schemas: dict[str, Any] = {}
     for channel_type in types:
         name, schema = channel_type.name, channel_type.schema

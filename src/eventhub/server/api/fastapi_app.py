@@ -10,6 +10,7 @@ from eventhub.server.api.error_handlers import add_error_handlers
 from eventhub.server.api.health_routes import Scrape, add_health_routes
 from eventhub.server.api.openapi import Problem, complete_document
 from eventhub.server.api.operator_routes import add_operator_routes
+from eventhub.server.api.presence_routes import add_presence_routes
 from eventhub.server.api.publish_openapi import add_publish_routes
 from eventhub.server.api.read_routes import add_read_routes
 from eventhub.server.api.subscribe_routes import add_subscribe_routes
@@ -44,6 +45,7 @@ def build_fastapi_app(
     add_error_handlers(api, manager.hub)
     add_publish_routes(api, publish, publish_to_channels)
     add_read_routes(api, manager)
+    add_presence_routes(api, manager)
     add_subscribe_routes(api, manager)
     add_health_routes(api, manager, scrape)
     add_operator_routes(api, manager.operators, manager.settings.limits.body_seconds)

@@ -2,11 +2,23 @@
 
 from typing import Annotated
 
-from fastapi import Path, Request
+from fastapi import Path, Query, Request
 
+from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import InvalidRequest
 
+Match = Annotated[
+    str, Query(description="A pattern of names, such as iot.> or chat.*; > is every channel")
+]
 Channel = Annotated[str, Path(description="The channel's name, such as chat.lobby")]
+
+
+def pattern_of(match: str) -> ChannelPattern:
+    """Raises InvalidRequest."""
+    try:
+        return ChannelPattern(match)
+    except ValueError as error:
+        raise InvalidRequest(f"match is no pattern: {error}") from None
 
 
 def check_parameters(request: Request, *known: str) -> None:

@@ -6,24 +6,17 @@ import orjson
 from fastapi import FastAPI, Path, Query, Request, Response
 
 from eventhub.auth.grants import Action
-from eventhub.auth.principal import Principal
-from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.encoding import event_json, gap_fields
-from eventhub.errors import InvalidRequest, NotFound
 from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Gap, HistoryPage, Last, Latest
 from eventhub.events.since import parse_since
-from eventhub.server.api.parameters import Channel, check_parameters
+from eventhub.server.api.access import authenticate, authorize
+from eventhub.server.api.parameters import Channel, Match, check_parameters, pattern_of
 from eventhub.server.connections.manager import ConnectionManager
-from eventhub.server.messages.request_head import headers_by_name
-from eventhub.server.security.authentication import address_of
 
 Since = Annotated[
     str,
     Query(description="An id, earliest, latest, a count such as -20, or an age such as 10m"),
-]
-Match = Annotated[
-    str, Query(description="A pattern of names, such as iot.> or chat.*; > is every channel")
 ]
 TypeName = Annotated[str, Path(description="The channel type's name, such as chat")]
 
@@ -33,7 +26,6 @@ def add_read_routes(api: FastAPI, manager: ConnectionManager) -> None:
     _add_channels(api, manager)
     _add_history(api, manager)
     _add_count(api, manager)
-    _add_presence(api, manager)
     _add_types(api, manager)
 
 
@@ -54,17 +46,10 @@ def _add_channels(api: FastAPI, manager: ConnectionManager) -> None:
         ),
     ) -> dict[str, Any]:
         check_parameters(request, "match", "after", "limit")
-        pattern = _pattern(match)
-        principal = await _authenticate(manager, request)
+        pattern = pattern_of(match)
+        principal = await authenticate(manager, request)
         found = await manager.channel_directory.read(pattern, after, limit, principal)
         return found._asdict()
-
-
-def _pattern(text: str) -> ChannelPattern:
-    try:
-        return ChannelPattern(text)
-    except ValueError as error:
-        raise InvalidRequest(f"match is no pattern: {error}") from None
 
 
 def _add_history(api: FastAPI, manager: ConnectionManager) -> None:
@@ -81,7 +66,7 @@ def _add_history(api: FastAPI, manager: ConnectionManager) -> None:
     ) -> Response:
         begin = parse_since(since)
         check_parameters(request, "since", "limit")
-        await _authorize(manager, request, Action.SUBSCRIBE, channel)
+        await authorize(manager, request, Action.SUBSCRIBE, channel)
         if isinstance(begin, Latest):  # an empty page, whose position is the end of the log
             begin = (await hub.history(channel, Last(1), 1)).end
         page = await hub.history(channel, begin, limit)
@@ -101,7 +86,7 @@ def _add_count(api: FastAPI, manager: ConnectionManager) -> None:
     ) -> dict[str, Any]:
         begin = parse_since(since)
         check_parameters(request, "since")
-        await _authorize(manager, request, Action.SUBSCRIBE, channel)
+        await authorize(manager, request, Action.SUBSCRIBE, channel)
         if isinstance(begin, Latest):
             begin = (await hub.history(channel, Last(1), 1)).end
         counted = await hub.count(channel, begin, most)
@@ -114,20 +99,6 @@ def _add_count(api: FastAPI, manager: ConnectionManager) -> None:
             "head": str(counted.end),
             "lost": counted.lost,
         }
-
-
-def _add_presence(api: FastAPI, manager: ConnectionManager) -> None:
-    @api.get("/v1/channels/{channel}/presence", summary="The members of a channel", tags=["read"])
-    async def presence(request: Request, channel: Channel) -> dict[str, Any]:
-        check_parameters(request)
-        channel_type = await _authorize(manager, request, Action.PRESENCE, channel)
-        if not channel_type.presence:
-            raise NotFound(
-                f"channel type {channel_type.name!r} keeps no presence; `presence: true` in the"
-                " configuration turns it on"
-            )
-        members = [{"id": member} for member in manager.hub.members(channel)]
-        return {"channel": channel, "count": len(members), "members": members}
 
 
 def _add_types(api: FastAPI, manager: ConnectionManager) -> None:
@@ -151,23 +122,6 @@ def _add_types(api: FastAPI, manager: ConnectionManager) -> None:
         if channel_type.signals.publish:
             schemas["signal"] = (channel_type.signals.schema or schema).accepted
         return {**_describe(channel_type), "schemas": schemas}
-
-
-async def _authorize(
-    manager: ConnectionManager, request: Request, action: Action, channel: str
-) -> ChannelType:
-    """The channel's type, if the request may do this there. Raises EventHubError."""
-    channel_type = manager.hub.types.resolve(channel)
-    principal = await _authenticate(manager, request)
-    principal.authorize(action, channel, channel_type.anonymous)
-    return channel_type
-
-
-async def _authenticate(manager: ConnectionManager, request: Request) -> Principal:
-    """Who sent the request. Raises EventHubError."""
-    return await manager.authentication.admit(
-        headers_by_name(request.scope["headers"]), address=address_of(request.scope)
-    )
 
 
 def _encode_page(channel: str, page: HistoryPage, since: str) -> bytes:

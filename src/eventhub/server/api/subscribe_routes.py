@@ -31,7 +31,7 @@ def add_subscribe_routes(api: FastAPI, manager: ConnectionManager) -> None:
 
 
 def _add_streams(api: FastAPI, manager: ConnectionManager) -> None:
-    since, member, last_event_id, channels = _parameters()
+    since, *member, last_event_id, channels = _parameters()
 
     async def sse(request: Request, channel: Channel, last: LastEventId = None) -> Response:
         return await _open_stream(manager, request, "sse", channel, last or "")
@@ -61,11 +61,11 @@ def _add_streams(api: FastAPI, manager: ConnectionManager) -> None:
         )
 
     summary = "Live, as Server-Sent Events"
-    add("/v1/channels/{channel}/sse", sse, "sse", summary, [since, member, last_event_id])
+    add("/v1/channels/{channel}/sse", sse, "sse", summary, [since, *member, last_event_id])
     summary = "Live, one JSON object a line"
-    add("/v1/channels/{channel}/ndjson", ndjson, "ndjson", summary, [since, member])
+    add("/v1/channels/{channel}/ndjson", ndjson, "ndjson", summary, [since, *member])
     summary = "Several channels on one stream of Server-Sent Events"
-    add("/v1/sse", sse_several, "sse", summary, [channels, since, member, last_event_id])
+    add("/v1/sse", sse_several, "sse", summary, [channels, since, *member, last_event_id])
 
 
 async def _open_stream(
@@ -112,10 +112,11 @@ def _add_websocket(api: FastAPI, manager: ConnectionManager) -> None:
 
 
 def _parameters() -> tuple[dict[str, Any], ...]:
-    """`since`, `member`, `lastEventId` and `channel`, as the OpenAPI document describes them."""
+    """`since`, `member`, `member_data`, `lastEventId` and `channel` for the OpenAPI document."""
     text = {"type": "string"}
     since = _parameter("since", text | {"default": "latest"}, "Where to begin")
     member = _parameter("member", text, "The id in presence")
+    data = _parameter("member_data", text, "The member's data: a JSON object")
     last_event_id = _parameter(
         "lastEventId",
         text,
@@ -127,7 +128,7 @@ def _parameters() -> tuple[dict[str, Any], ...]:
         "required": True,
         "schema": {"type": "array", "items": text},
     }
-    return since, member, last_event_id, channels
+    return since, member, data, last_event_id, channels
 
 
 def _parameter(name: str, schema: dict[str, str], description: str) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class ChannelDirectory:
             "time": None if summary is None else format_time(summary.time),
             "events": 0 if summary is None else summary.events,
             "subscribers": subscribers,
-            "members": len(self._hub.members(name)) if sees_members else None,
+            "members": self._hub.nodes.count(name) if sees_members else None,
         }
 
     def _allows(self, principal: Principal, action: Action, channel: str) -> bool:

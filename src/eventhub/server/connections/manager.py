@@ -250,4 +250,6 @@ def _session_limits(settings: Settings, hub: Hub) -> SessionLimits:
         min(stranger_bytes, limits.event_bytes),
         limits.patterns,
         limits.signal_bytes,
+        limits.member_bytes,
+        limits.member_updates,
     )

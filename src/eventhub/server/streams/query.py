@@ -3,13 +3,14 @@
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
-from eventhub.errors import InvalidRequest, InvalidSince
+from eventhub.common.strict_json import parse
+from eventhub.errors import InvalidJson, InvalidRequest, InvalidSince
 from eventhub.events.channel_types import NAME_LENGTH
 from eventhub.events.event import LATEST, Position, Since
 from eventhub.events.since import parse_cursor, parse_since
 from eventhub.presence.roster import MEMBER_LENGTH
 from eventhub.server.messages.request_head import check_query
-from eventhub.session.commands import Subscribe
+from eventhub.session.commands import Member, Subscribe, json_kind
 from eventhub.session.session import Session
 
 CACHE_BUSTERS = ("_", "r")
@@ -23,7 +24,7 @@ REMEMBERED, REMEMBERED_BYTES = 256, 256
 
 
 class StreamQuery:
-    """`channel` (repeated), `since` and `member`. Raises EventHubError.
+    """`channel` (repeated), `since`, `member` and `member_data`. Raises EventHubError.
 
     `channel`: the channel in the path, if there is one. `last_event_id`: the header of an
     EventSource, "" if it sent none; None for other clients. Polyfills that cannot set the header
@@ -38,9 +39,9 @@ class StreamQuery:
             query, takes_channels=channel is None, is_event_source=last_event_id is not None
         )
         self.channels = [channel] if channel else parameters.channels
+        member = parameters.member_with_data()
         self._commands = [
-            Subscribe(type="subscribe", channel=name, member=parameters.member)
-            for name in self.channels
+            Subscribe(type="subscribe", channel=name, member=member) for name in self.channels
         ]
         self._sinces, self._otherwise = _parse_since(parameters.since, "since")
         if resumed_from := last_event_id or parameters.last_event_id:
@@ -107,6 +108,7 @@ class _Parameters:
         self.channels: list[str] = []
         self.since = "latest"
         self.member: str | None = None
+        self.member_data: str | None = None
         self.last_event_id = ""
         seen: set[str] = set()
         for name, value in _fields(query):
@@ -117,7 +119,9 @@ class _Parameters:
                     self.since = value
                 case "member" if name not in seen:
                     self.member = value
-                case "since" | "member":
+                case "member_data" if name not in seen:
+                    self.member_data = value
+                case "since" | "member" | "member_data":
                     raise InvalidRequest(
                         f"{name} is given more than once; expected one, which is a cursor if the"
                         " channels have different positions"
@@ -129,13 +133,29 @@ class _Parameters:
                 case _ if is_event_source and name in CACHE_BUSTERS:
                     pass
                 case _:
-                    known = "channel, since, member" if takes_channels else "since, member"
+                    known = "channel, " * takes_channels + "since, member, member_data"
                     raise InvalidRequest(f"unknown query parameter {name[:40]!r}; expected {known}")
             seen.add(name)
         if self.member is not None and not 1 <= len(self.member) <= MEMBER_LENGTH:
             raise InvalidRequest(
                 f"member has {len(self.member)} characters; expected 1 to {MEMBER_LENGTH}"
             )
+
+    def member_with_data(self) -> str | Member | None:
+        """The member of each subscription. Raises EventHubError."""
+        if self.member_data is None:
+            return self.member
+        if self.member is None:
+            raise InvalidRequest("member_data is given without member; expected both")
+        try:
+            data = parse(self.member_data.encode())
+        except InvalidJson as error:
+            raise InvalidJson(f"member_data is not JSON: {error}") from None
+        if not isinstance(data, dict):
+            raise InvalidRequest(
+                f"member_data is a JSON {json_kind(data)}; expected an object, percent-encoded"
+            )
+        return Member(id=self.member, data=data)
 
 
 def _is_last_event_id(name: str) -> bool:

@@ -117,6 +117,7 @@ def test_presence_is_empty_or_not_kept() -> None:
         "channel": "chat.a",
         "count": 0,
         "members": [],
+        "next": None,
     }
     refused = request("GET", "/v1/channels/logs.a/presence")
     assert (refused.status_code, "presence: true" in refused.json()["detail"]) == (404, True)

@@ -2,63 +2,21 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventhub.config.loader import channel_types
-from eventhub.config.settings import Settings
-from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError, InvalidRequest, InvalidSince, UnknownChannel
-from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import Age, Earliest, Last, Latest, Position, Since
-from eventhub.events.signal import Signal
 from eventhub.server.streams.query import StreamQuery
 from eventhub.session.interfaces import SessionLimits
 from eventhub.session.session import Session
 from tests.harness.builders import Guest, Nowhere
+from tests.unit.server.streams.noted_hub import Noted
 
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-class Noted:
-    """The hub as sessions see it, noting what each subscription asks for."""
-
-    def __init__(self) -> None:
-        self.types: ChannelTypes = channel_types(Settings(), Path())
-        self.subscriptions: list[tuple[str, Since, str]] = []
-
-    def subscribe(self, subscriber: Subscriber) -> None:
-        self.types.resolve(subscriber.channel)
-        self.subscriptions.append((subscriber.channel, subscriber.since, subscriber.member))
-        assert subscriber.started is not None
-        subscriber.started(
-            subscriber, SubscriptionStart(Position("a", 0), Position("a", 0), recovered=True)
-        )
-
-    def unsubscribe(self, subscriber: Subscriber) -> None: ...
-
-    def watch(self, subscriber: Subscriber) -> dict[str, Any]:
-        return {}
-
-    def congested(self, subscriber: Subscriber) -> None: ...
-
-    def drained(self, subscriber: Subscriber) -> None: ...
-
-    def signal(self, signal: Signal) -> None: ...
-
-    def signal_rejected(self, channel: str, error: EventHubError) -> None: ...
-
-    def refused(self, error: EventHubError) -> None: ...
-
-    def rejected(self, channel: str, error: EventHubError) -> None: ...
-
-    def now(self) -> int:
-        return 0
 
 
 def subscribe(
