@@ -15,7 +15,7 @@ from eventhub_client.errors import (
     UnknownChannel,
 )
 from eventhub_client.hub import Hub
-from eventhub_client.items import Event, Gap, Receipt
+from eventhub_client.items import Event, Gap, Receipt, Signal
 
 __all__ = [
     "Cursor",
@@ -29,6 +29,7 @@ __all__ = [
     "InvalidEvent",
     "Receipt",
     "Refused",
+    "Signal",
     "Unauthorized",
     "Unavailable",
     "UnknownChannel",

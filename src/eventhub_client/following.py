@@ -60,6 +60,8 @@ class Subscription:
     positions: Mapping[str, str]
     renewable: bool = False
     """Whether the token is a function."""
+    signals: bool = False
+    """Whether signals are delivered, too."""
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -83,6 +85,7 @@ class Follower:
             if any(name == each or fits(each, name) for each in self._channels)
         }
         self._renewable = subscription.renewable
+        self._signals = subscription.signals
         self._clock = clock
         self._backoff = Backoff(random)
         self._expired_tokens = 0
@@ -139,6 +142,8 @@ class Follower:
                 yield from self._item(message, message["id"])
             case "gap":
                 yield from self._item(message, message["position"])
+            case "signal" if self._signals:
+                yield Deliver(message)
             case "expiring" if self._renewable:
                 yield RenewToken()
             case "unsubscribed":

@@ -1,54 +1,45 @@
 """The hub for programs with an event loop: thin I/O around `publishing` and `following`."""
 
 import asyncio
-import json
-import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import httpx
-from websockets.asyncio.client import ClientConnection, connect
 
 from eventhub_client.address import Address
 from eventhub_client.credentials import Credentials, Token, authorization
 from eventhub_client.cursors import Cursor
 from eventhub_client.following import Follower, Subscription
-from eventhub_client.items import Event, Gap, Receipt, gap_of
-from eventhub_client.payloads import event_of
-from eventhub_client.publishing import Delivery, Outcome, Rules, publish_many, publish_one
+from eventhub_client.items import Event, Gap, Receipt, Signal
+from eventhub_client.link import Link
+from eventhub_client.payloads import item_of
+from eventhub_client.publishing import (
+    Delivery,
+    Outcome,
+    Rules,
+    publish_many,
+    publish_one,
+    send_signal,
+)
 from eventhub_client.steps import (
-    Close,
-    Connect,
-    Connected,
     Deliver,
-    FollowStep,
-    Message,
     Post,
     PublishStep,
-    Receive,
     RenewToken,
     Reply,
-    Send,
-    Silence,
     Store,
     Wait,
 )
 from eventhub_client.wire import (
-    FAILED,
     TRANSIENT,
-    WEBSOCKET_OPTIONS,
     answer_of,
-    closed_of,
-    message_of,
-    refusal_of,
     unreachable,
 )
 
 T = TypeVar("T")
-log = logging.getLogger("eventhub_client")
 
 
 class Hub:
@@ -117,6 +108,20 @@ class Hub:
         delivery = Delivery(timeout, None, key)
         return await self._publish(publish_many(channel, items, delivery, self._rules))
 
+    async def signal(
+        self,
+        channel: str,
+        data: object,
+        *,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float = 5.0,
+    ) -> None:
+        """Send a signal to those who are there now: JSON, a pydantic model or a dataclass.
+
+        It is stored nowhere and never sent twice. Raises Refused, or Unavailable.
+        """
+        await self._publish(send_signal(channel, data, attributes, timeout, self._rules))
+
     @overload
     def follow(
         self,
@@ -124,6 +129,7 @@ class Hub:
         model: None = None,
         since: str = "latest",
         cursor: Cursor | None = None,
+        signals: Literal[False] = False,
     ) -> AsyncGenerator[Event[Any] | Gap, None]: ...
 
     @overload
@@ -133,7 +139,28 @@ class Hub:
         model: Callable[..., T],
         since: str = "latest",
         cursor: Cursor | None = None,
+        signals: Literal[False] = False,
     ) -> AsyncGenerator[Event[T] | Gap, None]: ...
+
+    @overload
+    def follow(
+        self,
+        *channels: str,
+        model: None = None,
+        since: str = "latest",
+        cursor: Cursor | None = None,
+        signals: bool,
+    ) -> AsyncGenerator[Event[Any] | Gap | Signal, None]: ...
+
+    @overload
+    def follow(
+        self,
+        *channels: str,
+        model: Callable[..., T],
+        since: str = "latest",
+        cursor: Cursor | None = None,
+        signals: bool,
+    ) -> AsyncGenerator[Event[T] | Gap | Signal, None]: ...
 
     async def follow(
         self,
@@ -141,27 +168,27 @@ class Hub:
         model: Callable[..., Any] | None = None,
         since: str = "latest",
         cursor: Cursor | None = None,
-    ) -> AsyncGenerator[Event[Any] | Gap, None]:
+        signals: bool = False,
+    ) -> AsyncGenerator[Event[Any] | Gap | Signal, None]:
         """The events of these channels, and gaps, for ever. It reconnects and resumes by itself.
 
         `since` is where a channel begins that is not in the `cursor`. The cursor is stored when the
-        next item is asked for. Raises Refused, and InvalidData for an event that `model` refuses.
+        next item is asked for. With `signals`, Signal items come between them. Raises Refused, and
+        InvalidData for an event that `model` refuses.
         """
         positions = cursor.load() if cursor is not None else {}
         steps = Follower(
-            Subscription(channels, since, positions, self._credentials.are_renewable)
+            Subscription(
+                channels, since, positions, self._credentials.are_renewable, signals=signals
+            )
         ).steps()
-        link = _Link(self._address, self._credentials, self._tls)
+        link = Link(self._address, self._credentials, self._tls)
         reply: Reply = None
         try:
             while True:
                 match steps.send(reply):
                     case Deliver(message):
-                        yield (
-                            event_of(message, model)
-                            if message["type"] == "event"
-                            else gap_of(message)
-                        )
+                        yield item_of(message, model)
                         reply = None
                     case Store(positions_now):
                         if cursor is not None:
@@ -211,69 +238,3 @@ class Hub:
             )
         except (*TRANSIENT, asyncio.TimeoutError) as failure:
             return unreachable(failure)
-
-
-class _Link:
-    """The WebSocket of a follower, over all its connections."""
-
-    def __init__(
-        self, address: Address, credentials: Credentials, tls: ssl.SSLContext | None
-    ) -> None:
-        self._url = address.websocket
-        self._credentials = credentials
-        self._options = WEBSOCKET_OPTIONS if tls is None else {**WEBSOCKET_OPTIONS, "ssl": tls}
-        self._connection: ClientConnection | None = None
-
-    async def take(self, step: FollowStep) -> Reply:
-        """One step."""
-        match step:
-            case Connect():
-                return await self._connect()
-            case Receive(seconds):
-                return await self._receive(seconds)
-            case Send(messages):
-                await self._send(messages)
-            case RenewToken():
-                await self._renew()
-            case Wait(seconds):
-                await asyncio.sleep(seconds)
-            case Close():
-                await self.close()
-        return None
-
-    async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-
-    async def _connect(self) -> Reply:
-        try:
-            headers = authorization(await self._credentials.renew())
-            self._connection = await connect(self._url, additional_headers=headers, **self._options)
-        except (*FAILED, asyncio.TimeoutError) as failure:
-            log.warning("no connection to %s: %s", self._url, failure)
-            return refusal_of(failure)
-        return Connected()
-
-    async def _receive(self, seconds: float) -> Reply:
-        assert self._connection is not None
-        try:
-            return message_of(await asyncio.wait_for(self._connection.recv(), seconds))
-        except (TimeoutError, asyncio.TimeoutError):
-            return Silence()
-        except FAILED as failure:
-            return closed_of(failure)
-
-    async def _send(self, messages: tuple[Message, ...]) -> None:
-        assert self._connection is not None
-        with suppress(*FAILED):  # the next receive shows that the connection is gone
-            for message in messages:
-                await self._connection.send(json.dumps(message))
-
-    async def _renew(self) -> None:
-        try:
-            token = await self._credentials.renew()
-        except TRANSIENT as failure:
-            log.warning("no new token: %s", failure)
-            return
-        await self._send(({"type": "auth", "ref": "auth", "token": token},))

@@ -35,6 +35,19 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """A message for those who are there now. It is stored nowhere and has no position."""
+
+    channel: str
+    time: datetime
+    """When the server received it."""
+    data: Any
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    by: str | None = None
+    """The sender's principal, if it had a credential."""
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """The server has stored the event."""
 
@@ -46,6 +59,17 @@ class Receipt:
 def moment(text: str) -> datetime:
     """A time of the server. Python 3.10 does not read its Z."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def signal_of(message: Mapping[str, Any]) -> Signal:
+    """From a `signal` message."""
+    return Signal(
+        message["channel"],
+        moment(message["time"]),
+        message["data"],
+        message.get("attributes", {}),
+        message.get("by"),
+    )
 
 
 def gap_of(message: Mapping[str, Any]) -> Gap:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from eventhub_client.errors import InvalidData, Problem
-from eventhub_client.items import Event, moment
+from eventhub_client.items import Event, Gap, Signal, gap_of, moment, signal_of
 
 Model = Callable[..., Any] | None
 """A pydantic model, a dataclass, or any function of the JSON value."""
@@ -47,6 +47,16 @@ def _plain(value: Any) -> object:
     raise TypeError(
         f"received a {type(value).__name__}; expected JSON, a pydantic model or a dataclass"
     )
+
+
+def item_of(message: Mapping[str, Any], model: Model) -> Event[Any] | Gap | Signal:
+    """What a follower gets for an `event`, `gap` or `signal` message. Raises InvalidData."""
+    match message["type"]:
+        case "event":
+            return event_of(message, model)
+        case "signal":
+            return signal_of(message)
+    return gap_of(message)
 
 
 def event_of(message: Mapping[str, Any], model: Model) -> Event[Any]:

@@ -106,6 +106,41 @@ def publish_many(
     return outcomes
 
 
+def send_signal(
+    channel: str,
+    data: object,
+    attributes: Mapping[str, str] | None,
+    timeout: float,
+    rules: Rules,
+) -> Generator[PublishStep, Reply, None]:
+    """Send a signal, and never again: later, nobody wants it. Raises HubError.
+
+    It is one item of a publish to several channels, because its data may be an array.
+    """
+    fields: dict[str, object] = {"channel": channel, "signal": True}
+    if attributes:
+        fields["attributes"] = dict(attributes)
+    body = b'[%b,"data":%b}]' % (encode(fields)[:-1], encode(data))
+    post = Post("/v1/events", body, {"content-type": "application/json"}, timeout)
+    problem = _signal_problem((yield post))
+    if problem is not None and problem.code == "token_expired" and rules.renewable:
+        yield RenewToken()
+        problem = _signal_problem((yield post))  # the first one was refused
+    if problem is not None:
+        raise error(problem)
+
+
+def _signal_problem(reply: Reply) -> Problem | None:
+    if isinstance(reply, Answer) and _has_results(reply) and reply.fields["results"]:
+        told = reply.fields["results"][0].get("error")
+        return None if told is None else Problem.of(told)
+    problem = _problem(reply)
+    if problem is None:
+        said = "the answer has no result; is this EventHub?"
+        return Problem("invalid_answer", said, 502)
+    return problem
+
+
 class _Attempts:
     """The attempts of one call, within its timeout."""
 

@@ -55,7 +55,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Give this `event` or `gap` message to the application, and go on when it wants the next."""
+    """Give this `event`, `gap` or `signal` to the application, and go on when it wants the next."""
 
     message: Message
 

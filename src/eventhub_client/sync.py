@@ -1,55 +1,46 @@
 """The hub for programs without an event loop: scripts, threads and prefork workers."""
 
-import json
-import logging
 import os
 import ssl
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 import httpx
-from websockets.sync.client import ClientConnection, connect
 
 from eventhub_client.address import Address
 from eventhub_client.credentials import Credentials, authorization
 from eventhub_client.cursors import Cursor
 from eventhub_client.following import Follower, Subscription
-from eventhub_client.items import Event, Gap, Receipt, gap_of
-from eventhub_client.payloads import event_of
-from eventhub_client.publishing import Delivery, Outcome, Rules, publish_many, publish_one
+from eventhub_client.items import Event, Gap, Receipt, Signal
+from eventhub_client.payloads import item_of
+from eventhub_client.publishing import (
+    Delivery,
+    Outcome,
+    Rules,
+    publish_many,
+    publish_one,
+    send_signal,
+)
 from eventhub_client.steps import (
-    Close,
-    Connect,
-    Connected,
     Deliver,
-    FollowStep,
-    Message,
     Post,
     PublishStep,
-    Receive,
     RenewToken,
     Reply,
-    Send,
-    Silence,
     Store,
     Wait,
 )
+from eventhub_client.sync_link import SyncLink
 from eventhub_client.wire import (
-    FAILED,
     TRANSIENT,
-    WEBSOCKET_OPTIONS,
     answer_of,
-    closed_of,
-    message_of,
-    refusal_of,
     unreachable,
 )
 
 T = TypeVar("T")
-log = logging.getLogger("eventhub_client")
 
 
 class SyncHub:
@@ -115,6 +106,17 @@ class SyncHub:
         delivery = Delivery(timeout, None, key)
         return self._publish(publish_many(channel, items, delivery, self._rules))
 
+    def signal(
+        self,
+        channel: str,
+        data: object,
+        *,
+        attributes: Mapping[str, str] | None = None,
+        timeout: float = 5.0,
+    ) -> None:
+        """As `Hub.signal`."""
+        self._publish(send_signal(channel, data, attributes, timeout, self._rules))
+
     @overload
     def follow(
         self,
@@ -122,6 +124,7 @@ class SyncHub:
         model: None = None,
         since: str = "latest",
         cursor: Cursor | None = None,
+        signals: Literal[False] = False,
     ) -> Iterator[Event[Any] | Gap]: ...
 
     @overload
@@ -131,7 +134,28 @@ class SyncHub:
         model: Callable[..., T],
         since: str = "latest",
         cursor: Cursor | None = None,
+        signals: Literal[False] = False,
     ) -> Iterator[Event[T] | Gap]: ...
+
+    @overload
+    def follow(
+        self,
+        *channels: str,
+        model: None = None,
+        since: str = "latest",
+        cursor: Cursor | None = None,
+        signals: bool,
+    ) -> Iterator[Event[Any] | Gap | Signal]: ...
+
+    @overload
+    def follow(
+        self,
+        *channels: str,
+        model: Callable[..., T],
+        since: str = "latest",
+        cursor: Cursor | None = None,
+        signals: bool,
+    ) -> Iterator[Event[T] | Gap | Signal]: ...
 
     def follow(
         self,
@@ -139,23 +163,22 @@ class SyncHub:
         model: Callable[..., Any] | None = None,
         since: str = "latest",
         cursor: Cursor | None = None,
-    ) -> Iterator[Event[Any] | Gap]:
+        signals: bool = False,
+    ) -> Iterator[Event[Any] | Gap | Signal]:
         """As `Hub.follow`."""
         positions = cursor.load() if cursor is not None else {}
         steps = Follower(
-            Subscription(channels, since, positions, self._credentials.are_renewable)
+            Subscription(
+                channels, since, positions, self._credentials.are_renewable, signals=signals
+            )
         ).steps()
-        link = _SyncLink(self._address, self._credentials, self._tls)
+        link = SyncLink(self._address, self._credentials, self._tls)
         reply: Reply = None
         try:
             while True:
                 match steps.send(reply):
                     case Deliver(message):
-                        yield (
-                            event_of(message, model)
-                            if message["type"] == "event"
-                            else gap_of(message)
-                        )
+                        yield item_of(message, model)
                         reply = None
                     case Store(positions_now):
                         if cursor is not None:
@@ -207,71 +230,3 @@ class SyncHub:
 
 Hub = SyncHub
 """`from eventhub_client.sync import Hub`."""
-
-
-class _SyncLink:
-    """The WebSocket of a follower, over all its connections."""
-
-    def __init__(
-        self, address: Address, credentials: Credentials, tls: ssl.SSLContext | None
-    ) -> None:
-        self._url = address.websocket
-        self._credentials = credentials
-        self._options = WEBSOCKET_OPTIONS if tls is None else {**WEBSOCKET_OPTIONS, "ssl": tls}
-        self._context = ExitStack()
-        self._connection: ClientConnection | None = None
-
-    def take(self, step: FollowStep) -> Reply:
-        """One step."""
-        match step:
-            case Connect():
-                return self._connect()
-            case Receive(seconds):
-                return self._receive(seconds)
-            case Send(messages):
-                self._send(messages)
-            case RenewToken():
-                self._renew()
-            case Wait(seconds):
-                time.sleep(seconds)
-            case Close():
-                self.close()
-        return None
-
-    def close(self) -> None:
-        self._context.close()
-        self._connection = None
-
-    def _connect(self) -> Reply:
-        try:
-            headers = authorization(self._credentials.renew_now())
-            self._connection = self._context.enter_context(
-                connect(self._url, additional_headers=headers, **self._options)
-            )
-        except FAILED as failure:
-            log.warning("no connection to %s: %s", self._url, failure)
-            return refusal_of(failure)
-        return Connected()
-
-    def _receive(self, seconds: float) -> Reply:
-        assert self._connection is not None
-        try:
-            return message_of(self._connection.recv(timeout=seconds))
-        except TimeoutError:
-            return Silence()
-        except FAILED as failure:
-            return closed_of(failure)
-
-    def _send(self, messages: tuple[Message, ...]) -> None:
-        assert self._connection is not None
-        with suppress(*FAILED):  # the next receive shows that the connection is gone
-            for message in messages:
-                self._connection.send(json.dumps(message))
-
-    def _renew(self) -> None:
-        try:
-            token = self._credentials.renew_now()
-        except TRANSIENT as failure:
-            log.warning("no new token: %s", failure)
-            return
-        self._send(({"type": "auth", "ref": "auth", "token": token},))

@@ -11,13 +11,26 @@ from pathlib import Path
 
 import pytest
 
-from eventhub_client import Event, FileCursor, Gap, Hub, Receipt, UnknownChannel
+from eventhub_client import (
+    Event,
+    FileCursor,
+    Gap,
+    Hub,
+    Receipt,
+    Refused,
+    Signal,
+    UnknownChannel,
+)
 from eventhub_client.sync import SyncHub
 from tests.harness.eventhub import EventHubServer
 from tests.harness.eventually import SECONDS
 
 Start = Callable[..., EventHubServer]
 SQLITE = "broker: sqlite:///events.db\nchannels: {orders: {payload: json}, logs: {payload: json}}"
+SIGNALS = """
+broker: memory://
+channels: {orders: {payload: json, signals: {publish: [producer]}}, logs: {payload: json}}
+"""
 CHANNELS = ("orders.eu", "logs.api")
 KILLS = 3
 
@@ -36,6 +49,48 @@ def test_plain_calls_publish_and_follow(start: Start) -> None:
         assert isinstance(second, Event)
         assert isinstance(third, Event)
         assert (second.data, third.data) == ({"number": 2}, {"number": 3})
+
+
+def test_plain_calls_send_signals_and_follow_them(start: Start) -> None:
+    hub = start(SIGNALS)
+    with SyncHub(hub.url) as client:
+        items = client.follow("orders.eu", since="earliest", signals=True)
+        client.publish("orders.eu", 1)
+        assert isinstance(next(items), Event), "it is live from now on, or in a moment"
+        arrived = None
+        while not isinstance(arrived, Signal):
+            client.signal("orders.eu", ["typing"], attributes={"subject": "s"})
+            client.publish("orders.eu", 2)
+            arrived = next(items)
+        assert (arrived.channel, arrived.data) == ("orders.eu", ["typing"])
+        assert arrived.attributes == {"subject": "s"}
+        with pytest.raises(Refused, match="takes signals from nobody"):
+            client.signal("logs.api", 1)
+
+
+def test_a_follower_that_does_not_ask_for_signals_gets_none(start: Start) -> None:
+    hub = start(SIGNALS)
+
+    async def main() -> None:
+        async with Hub(hub.url) as client, aclosing(client.follow("orders.eu")) as items:
+            first = asyncio.ensure_future(anext(items))
+            got: list[object] = []
+            number = 0
+            while not first.done():  # it is not there yet
+                number += 1
+                await client.signal("orders.eu", "no")
+                await client.publish("orders.eu", number)
+            got.append(await first)
+            await client.signal("orders.eu", "no")
+            await client.publish("orders.eu", "last")
+            async for item in items:
+                assert isinstance(item, Event)
+                got.append(item.data)
+                if item.data == "last":
+                    break
+            assert "no" not in got
+
+    asyncio.run(main())
 
 
 def test_a_channel_that_does_not_exist_is_raised(start: Start) -> None:
