@@ -9,6 +9,7 @@ EventHubError
 ├── MethodNotAllowed                                                              405
 ├── SlowConsumer, PingTimeout, RequestTimeout                                     408
 ├── AlreadySubscribed, NotSubscribed                                              409
+├── PreconditionFailed                                                            412
 ├── PayloadTooLarge                                                               413
 ├── UnsupportedMediaType                                                          415
 ├── MisdirectedRequest                                                            421
@@ -31,8 +32,6 @@ from math import ceil
 from typing import ClassVar, Self
 
 TABLE: dict[str, type["EventHubError"]] = {}
-TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
-"""Titles of RFC 9110, 15.5, where older Pythons have others."""
 
 
 class EventHubError(Exception):
@@ -108,21 +107,6 @@ class EventHubError(Exception):
         if self.retry_after is not None:
             fields["retry_after"] = round(self.retry_after, 3)
         return fields
-
-    def as_problem(self) -> dict[str, object]:
-        """A problem document (RFC 9457, 3.1)."""
-        problem: dict[str, object] = {
-            "type": "about:blank",
-            "title": TITLES.get(self.status) or HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "code": self.code,
-            "detail": self.message,
-        }
-        if self.id is not None:
-            problem["id"] = self.id
-        if self.details:
-            problem["details"] = self.details
-        return problem
 
 
 class InvalidJson(EventHubError, code="invalid_json", status=400):
@@ -209,6 +193,10 @@ class AlreadySubscribed(EventHubError, code="already_subscribed", status=409):
 
 class NotSubscribed(EventHubError, code="not_subscribed", status=409):
     """The connection is not subscribed to the channel."""
+
+
+class PreconditionFailed(EventHubError, code="precondition_failed", status=412):
+    """The newest event of the key is not the one that the publisher expected."""
 
 
 class PayloadTooLarge(EventHubError, code="payload_too_large", status=413):

@@ -17,7 +17,7 @@ from eventhub.brokers.memory import MemoryBroker
 from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.sqlite import SqliteBroker
-from eventhub.events.channel_types import Retention
+from eventhub.events.channel_types import Retention, StateRetention
 from eventhub.events.event import Event
 from eventhub.events.signal import Signal
 from tests.harness import nats_servers, redis_servers
@@ -32,6 +32,12 @@ RETENTION = {
     "one": Retention(1, 60_000),
     "brief": Retention(1000, 60_000),
     "many": Retention(10_000, None),
+    "keyed": Retention(10, None, StateRetention()),
+    "young": Retention(1000, 60_000, StateRetention()),
+    "kept": Retention(3, None, StateRetention(latest=True, keys=1000)),
+    "alone": Retention(0, None, StateRetention(latest=True, keys=1000)),
+    "bounded": Retention(3, None, StateRetention(latest=True, keys=4)),
+    "aging": Retention(0, None, StateRetention(latest=True, keys=1000, age=60_000)),
 }
 
 

@@ -27,6 +27,7 @@ from eventhub.events.channel_types import (
 from eventhub.events.event import NewEvent, Position, Receipt
 from eventhub.events.schema import AnySchema, FileSchema, ModelSchema, Schema
 from eventhub.server.connections.manager import ConnectionManager
+from eventhub.server.messages.problem import problem_document
 from eventhub.server.publish.ndjson import NdjsonPublish
 from eventhub.server.publish.request import PublishRequest
 from eventhub.server.security.authentication import Authentication
@@ -90,7 +91,7 @@ class Hub:
     def spawn(self, work: object) -> None: ...
 
     def rejected(self, channel: str, error: EventHubError) -> None:
-        problem = orjson.dumps(error.as_problem())
+        problem = orjson.dumps(problem_document(error))
         assert len(problem) <= 20_000, "an answer is never many times what was asked"
 
     async def publish(self, events: Sequence[NewEvent]) -> list[Receipt]:

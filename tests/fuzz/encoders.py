@@ -23,6 +23,7 @@ from eventhub.delivery.encoding import (
 from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.events.event import ATTRIBUTES, Event, Position
 from eventhub.events.schema import AnySchema
+from eventhub.server.messages.problem import problem_document
 from tests.fuzz.source import Source
 
 
@@ -81,7 +82,7 @@ def messages(source: Source, position: Position) -> None:
         expected,
     )
     error = InvalidRequest(source.text(200))
-    assert json.loads(orjson.dumps(error.as_problem()))["detail"] == error.message
+    assert json.loads(orjson.dumps(problem_document(error)))["detail"] == error.message
 
 
 def blocks(stream: bytes) -> list[dict[str, str]]:

@@ -12,14 +12,14 @@ from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError, InvalidToken
 from eventhub.events.builtin_payloads import ChatMessage, Reading
 from eventhub.events.channel_types import ChannelType, PublisherKind, Retention, SlowReaderPolicy
-from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, NewEvent, Position
+from eventhub.events.event import Event, Gap, HistoryPage, Last, NewEvent, Position, Start
 from eventhub.events.schema import ModelSchema
 from eventhub.session.commands import Ref
 from eventhub.session.interfaces import Decided
 
 CHAT, READING = ModelSchema(ChatMessage), ModelSchema(Reading)
 
-Asked = Position | Earliest | Last | Age
+Asked = Start
 
 
 def channel_type(

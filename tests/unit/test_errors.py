@@ -1,6 +1,5 @@
 """errors.py: the table of wire codes, the tree, and what each transport shows of an error."""
 
-import json
 import re
 from http import HTTPStatus
 from pathlib import Path
@@ -113,21 +112,6 @@ def test_fields_are_code_and_message_and_details_only_where_there_are_any() -> N
         "message": "no",
         "details": [fault],
     }
-
-
-def test_a_problem_document_without_details_has_no_such_field() -> None:
-    assert InvalidJson("no").as_problem() == {
-        "type": "about:blank", "title": "Bad Request", "status": 400, "code": "invalid_json",
-        "detail": "no",
-    }  # fmt: skip
-
-
-def test_a_problem_document_is_the_one_the_protocol_shows_whatever_the_python_version() -> None:
-    example = json.loads(
-        next(line for line in SECTION.splitlines() if line.startswith('{"type":"about:blank"'))
-    )
-    error = InvalidEvent(example["detail"], example["details"])
-    assert error.as_problem() == example
 
 
 def test_details_are_a_copy() -> None:

@@ -9,17 +9,15 @@ from typing import Protocol
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import EventHubError
 from eventhub.events.event import (
-    Age,
     ChannelPage,
-    Earliest,
     Event,
     HistoryPage,
-    Last,
     NewEvent,
     NewEvents,
     Position,
     Receipt,
     Receipts,
+    Start,
 )
 from eventhub.events.signal import Signal
 
@@ -28,7 +26,6 @@ PAGE_BYTES = 256 * 1024
 BIRTH_SECONDS = 5
 """Time between two births of a channel that retains nothing, and so is in no list of channels."""
 
-Since = Position | Earliest | Last | Age
 Deliver = Callable[[Event], None]
 OnGap = Callable[[str], None]
 OnMessage = Callable[[bytes], None]
@@ -77,7 +74,7 @@ class Broker(Protocol):
         """As `publish_now`, for the events of an array: all are stored, or none."""
         ...
 
-    async def history(self, channel: str, since: Since, limit: int) -> HistoryPage:
+    async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
         """At most `limit` events after `since`: fewer when they are large, but at least one.
 
         Only at the channel's end is the page empty. Events beyond retention are never returned,

@@ -12,27 +12,29 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import repeat
 
 from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, no_signals
-from eventhub.brokers.idempotency import KEY_AGE, data_digest
-from eventhub.brokers.memory_log import Ledger, MemoryLog, read_page
+from eventhub.brokers.idempotency import KEY_AGE, event_digest
+from eventhub.brokers.memory_log import MemoryLog, read_page
+from eventhub.brokers.memory_state import Ledger
+from eventhub.brokers.states import is_expected, precondition_failed
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.common.sorted_names import SortedNames
 from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
-    Age,
     ChannelPage,
     ChannelSummary,
-    Earliest,
     Event,
     HistoryPage,
-    Last,
     NewEvent,
     NewEvents,
     Position,
     Receipt,
     Receipts,
+    Start,
+    State,
     build_many,
 )
+from eventhub.events.keys import key_of
 from eventhub.events.signal import Signal
 from eventhub.observability.metrics import Reading
 
@@ -76,20 +78,22 @@ class MemoryBroker:
 
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         channel = events[0].channel
-        if all(event.key is None and event.channel == channel for event in events):
+        if all(
+            new.key is None and new.expected is None and new.channel == channel for new in events
+        ):
             return self._store(channel, events)
         return [self.publish_now(event) for event in events]
 
     def publish_now(self, event: NewEvent) -> Receipt | EventHubError:
         if event.key is None:
-            return self._store_one(event)
+            return self._store_if(event)
         self._forget_keys()
-        digest = data_digest(event.data)
+        digest = event_digest(event)
         if (known := self._keys.get((event.channel, event.key))) is not None:
             if known[1] != digest:
                 return IdempotencyConflict(str(known[0].position))
             return known[0]._replace(replayed=True)
-        result = self._store_one(event)
+        result = self._store_if(event)
         if isinstance(result, Receipt):
             self._keys[(event.channel, event.key)] = (result, digest)
         return result
@@ -108,16 +112,16 @@ class MemoryBroker:
             found,
             repeat(attributes),
         )
-        # `repeat` has no end
-        self._append(log, channel, build_many(Event, zip(*columns, strict=False)))
+        self._append(log, channel, build_many(Event, zip(*columns, strict=False)))  # some never end
         return Receipts(self._epoch, first, len(found), time)
 
-    async def history(
-        self, channel: str, since: Position | Earliest | Last | Age, limit: int
-    ) -> HistoryPage:
-        log = self._logs.get(channel) or self._new_log(channel)
+    async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
+        log = self._new_log(channel) if channel not in self._logs else self._logs[channel]
         log.expire(self._clock())
-        return read_page(log, Position(self._epoch, log.tip), since, limit, self._clock())
+        end = Position(self._epoch, log.tip)
+        if isinstance(since, State):
+            return log.state_page(since, end, limit)
+        return read_page(log, end, since, limit, self._clock())
 
     async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
         names, following = self._names.page(pattern, after, limit)
@@ -176,9 +180,24 @@ class MemoryBroker:
             (),
         )
 
+    def _store_if(self, new: NewEvent) -> Receipt | EventHubError:
+        """Store and announce an event if its precondition holds."""
+        if new.expected is not None:
+            newest = self._newest(new)
+            if not is_expected(new.expected, newest):
+                return precondition_failed(new.expected, newest)
+        return self._store_one(new)
+
+    def _newest(self, new: NewEvent) -> Position | None:
+        """The newest event with the state key of a new one."""
+        if (log := self._logs.get(new.channel)) is None or log.state is None:
+            return None
+        log.expire(self._clock())
+        return log.state.newest(key_of(new))
+
     def _store_one(self, new: NewEvent) -> Receipt | EventHubError:
         """Store and announce an event. A named tuple of a complete row is made fastest so."""
-        channel, data, time, attributes, _ = new
+        channel, data, time, attributes, _, _ = new
         if (log := self._log(channel)) is None:
             return self._too_many()
         epoch, previous = self._epoch, log.tip
@@ -202,7 +221,7 @@ class MemoryBroker:
             Event,
             [
                 (channel, epoch, offset, offset - 1, time, data, attributes)
-                for offset, (_, data, time, attributes, _) in enumerate(events, log.tip + 1)
+                for offset, (_, data, time, attributes, _, _) in enumerate(events, log.tip + 1)
             ],
         )
         self._append(log, channel, stored)
@@ -249,7 +268,7 @@ class MemoryBroker:
             return False
         for channel, log in list(self._logs.items()):
             log.expire(now)
-            if not log.events:
+            if not log:
                 self._forget(channel, log)
         if len(self._logs) < self._max_channels:
             return True
@@ -264,8 +283,8 @@ class MemoryBroker:
 
     def _shrink(self) -> None:
         """Forget the older half of the largest logs until 90% of the limit is left."""
-        for log in sorted(self._logs.values(), key=lambda log: log.bytes, reverse=True):
-            log.trim((len(log.events) + 1) // 2)
+        for log in sorted(self._logs.values(), key=lambda log: log.size, reverse=True):
+            log.shrink()
             if self._ledger.bytes <= self._max_bytes * 0.9:
                 return
 

@@ -4,29 +4,20 @@ from collections.abc import Sequence
 from operator import itemgetter
 
 from eventhub.brokers.base import BIRTH_SECONDS, PAGE_BYTES
+from eventhub.brokers.memory_state import EVENT_OVERHEAD, Ledger, MemoryState
 from eventhub.brokers.retained import RetainedEvents
 from eventhub.events.channel_types import Retention
-from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
-
-EVENT_OVERHEAD = 250
-"""Bytes an event costs beyond its data."""
+from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position, State
 
 _DATA = itemgetter(Event._fields.index("data"))  # twice as fast as the name
-
-
-class Ledger:
-    """The bytes that all logs hold together."""
-
-    __slots__ = ("bytes",)
-
-    def __init__(self) -> None:
-        self.bytes = 0
 
 
 class MemoryLog:
     """One channel's events. Those up to offset `trimmed` are gone, `tip` is the newest offset."""
 
-    __slots__ = ("bytes", "events", "ledger", "noticed", "retention", "tip", "trimmed")
+    __slots__ = (
+        "bytes", "events", "ledger", "noticed", "retention", "state", "tip", "trimmed",
+    )  # fmt: skip
 
     def __init__(self, retention: Retention, floor: int, ledger: Ledger) -> None:
         self.events = RetainedEvents()
@@ -36,12 +27,19 @@ class MemoryLog:
         self.bytes = 0
         self.noticed: int | None = None
         """For types that keep one event or none: when `is_birth` last noticed one."""
+        self.state: MemoryState | None = None
+        """None if the events have no keys."""
+        if retention.state is not None:
+            self.state = MemoryState(retention.state, floor, ledger)
 
     def extend(self, events: Sequence[Event]) -> None:
         """Append events with consecutive offsets."""
         self.tip = events[-1].offset
+        if self.state is not None:
+            for event in events:
+                self.state.add(event)
         if self.retention.events == 0:
-            self.trimmed = self.tip
+            self._trimmed(self.tip)
             return
         self.events.extend(events)
         size = _size(events)
@@ -53,8 +51,10 @@ class MemoryLog:
     def append(self, event: Event) -> None:
         """Append the event with the next offset."""
         self.tip = event.offset
+        if self.state is not None:
+            self.state.add(event)
         if self.retention.events == 0:
-            self.trimmed = self.tip
+            self._trimmed(self.tip)
             return
         self.events.append(event)
         size = len(event.data) + EVENT_OVERHEAD
@@ -69,7 +69,7 @@ class MemoryLog:
         if count <= 0:
             return
         gone = self.events.pop_oldest(count)
-        self.trimmed = gone[-1].offset
+        self._trimmed(gone[-1].offset)
         size = _size(gone)
         self.bytes -= size
         self.ledger.bytes -= size
@@ -96,6 +96,34 @@ class MemoryLog:
             oldest = now - self.retention.age
             while self.events and self.events[0].time < oldest:
                 self.trim(1)
+        if self.state is not None:
+            self.state.expire(now)
+
+    def shrink(self) -> None:
+        """Forget the older half."""
+        self.trim((len(self.events) + 1) // 2)
+        if self.state is not None:
+            self.state.shrink()
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes."""
+        return self.bytes if self.state is None else self.bytes + self.state.bytes
+
+    def __bool__(self) -> bool:
+        """Whether there is anything in it."""
+        return bool(self.events) or (self.state is not None and len(self.state) > 0)
+
+    def state_page(self, since: State, end: Position, limit: int) -> HistoryPage:
+        """A page of the state. `end` is the end of the log. Without keys it is empty."""
+        if self.state is None:
+            return HistoryPage(end, [], end, following=State(end))
+        return self.state.page(since, end, limit)
+
+    def _trimmed(self, offset: int) -> None:
+        self.trimmed = offset
+        if self.state is not None:
+            self.state.trimmed(offset)
 
 
 def _size(events: Sequence[Event]) -> int:

@@ -13,6 +13,7 @@ from eventhub.auth.grants import PATTERNS
 from eventhub.common.addresses import parse_address
 from eventhub.common.channel_pattern import check_pattern
 from eventhub.common.origin import check_pattern as check_origin_pattern
+from eventhub.events.keys import KeySource
 from eventhub.events.since import parse_age
 
 
@@ -88,6 +89,11 @@ TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Milliseconds = Annotated[
     int, Field(gt=0), BeforeValidator(_milliseconds, json_schema_input_type=str)
 ]
+
+
+def check_key(text: str) -> str:
+    """The text, if it names a key. Raises ValueError."""
+    return KeySource(text).text
 
 
 def split_commas(value: Any) -> Any:

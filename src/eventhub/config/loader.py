@@ -18,7 +18,14 @@ from eventhub.config.sections import ChannelSettings, Section
 from eventhub.config.service_links import looks_like_link, service_links
 from eventhub.config.settings import PREFIX, SAMPLE_CHANNELS, Settings
 from eventhub.errors import ConfigurationError, TooDeep
-from eventhub.events.channel_types import ChannelType, ChannelTypes, Retention, SignalRules
+from eventhub.events.channel_types import (
+    ChannelType,
+    ChannelTypes,
+    Retention,
+    SignalRules,
+    StateRetention,
+)
+from eventhub.events.keys import KeySource, key_fault
 from eventhub.events.schema_loader import load_schema
 
 CONFIG_VARIABLE = "EVENTHUB_CONFIG"
@@ -90,7 +97,12 @@ def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> Chan
         signal_schema = schema if signal_payload is None else load_schema(signal_payload, directory)
     except ConfigurationError as error:
         raise ConfigurationError(f"channels.{name}: {error}") from error
-    retention = Retention(declared.history.events, declared.history.age)
+    key = None if declared.key is None else KeySource(declared.key)
+    if key is not None and (fault := key_fault(key, schema.stored)):
+        raise ConfigurationError(f"channels.{name}.key is {key.text!r}; {fault}")
+    history = declared.history
+    state = None if key is None else StateRetention(history.latest, history.keys, history.key_age)
+    retention = Retention(history.events, history.age, state)
     return ChannelType(
         name,
         declared.payload,
@@ -103,6 +115,7 @@ def _channel_type(name: str, declared: ChannelSettings, directory: Path) -> Chan
         declared.rate,
         declared.sender,
         SignalRules(frozenset(declared.signals.publish), signal_schema),
+        key,
     )
 
 

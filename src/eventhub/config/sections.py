@@ -6,10 +6,10 @@ Limits and authentication have modules of their own.
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from eventhub.auth.grants import Action
-from eventhub.config.fields import Milliseconds, split_commas
+from eventhub.config.fields import Milliseconds, check_key, split_commas
 from eventhub.events.channel_types import PublisherKind, SenderRule, SlowReaderPolicy
 
 
@@ -32,6 +32,29 @@ class HistorySettings(Section):
         default=None,
         description="How long events are retained, such as 24h. By default, age does not matter",
     )
+    latest: bool = Field(
+        default=False,
+        description="Keep the newest event of each key, beyond `events` and `age`. Needs `key`",
+    )
+    keys: int = Field(
+        default=10_000,
+        ge=1,
+        le=1_000_000,
+        description="With latest: keys per channel whose newest event is kept. Beyond it, the key "
+        "that has been silent for longest is dropped",
+    )
+    key_age: Milliseconds | None = Field(
+        default=None,
+        description="With latest: how long the newest event of a key is kept, such as 30d. By "
+        "default, age does not matter",
+    )
+
+    @model_validator(mode="after")
+    def _check_latest(self) -> Self:
+        for name in ("keys", "key_age"):
+            if name in self.model_fields_set and not self.latest:
+                raise ValueError(f"{name} is given and latest is false; expected latest: true")
+        return self
 
 
 class SignalSettings(Section):
@@ -62,6 +85,12 @@ class ChannelSettings(Section):
         description="What to do when a reader's buffer is full: disconnect, drop, or latest (the "
         "newest event of each key)",
     )
+    key: Annotated[str, AfterValidator(check_key)] | None = Field(
+        default=None,
+        description="What an event is about: a JSON pointer such as /id, a field of the payload "
+        "such as sensor, or subject (the attribute). By default, events have no keys, and channels "
+        "no state",
+    )
     publish: Annotated[list[PublisherKind], BeforeValidator(split_commas)] = Field(
         default=[PublisherKind.PRODUCER],
         description="Who may publish: client (WebSocket), producer (HTTP)",
@@ -83,6 +112,15 @@ class ChannelSettings(Section):
         "Needs `auth`, and no anonymous publishers",
     )
     signals: SignalSettings = SignalSettings()
+
+    @model_validator(mode="after")
+    def _check_latest(self) -> Self:
+        if self.history.latest and self.key is None:
+            raise ValueError(
+                "history.latest is true and there is no key; expected key: the field of the "
+                "payload that says what an event is about"
+            )
+        return self
 
 
 class ShutdownSettings(Section):

@@ -10,6 +10,10 @@ position unknown, recent events cover `since`  start there
 the recent events cover its position           write them, turn live
 otherwise                                      read the next page
 
+`since` is `state`: pages have the newest event of each key (brokers/states.py), and a subscriber
+that has read up to a position stands there as any other does. Its next page is of the state, too,
+so that a log that has lost what came in between makes no gap.
+
 One that waits goes on when `Feed._resume` or `Feed.drained` calls `advance` again.
 """
 
@@ -18,13 +22,13 @@ from typing import Protocol
 from eventhub.delivery.continuity import Continuity
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
 from eventhub.delivery.unicast import Unicast
-from eventhub.events.event import Age, Earliest, Gap, HistoryPage, Last, Latest, Position, Since
+from eventhub.events.event import Gap, HistoryPage, Latest, Since, Start, State, asked_position
 
 
 class CatchingUpOwner(Protocol):
     """The feed."""
 
-    def read(self, subscriber: Subscriber, since: Position | Earliest | Last | Age) -> None:
+    def read(self, subscriber: Subscriber, since: Start) -> None:
         """Read a page of history for a subscriber."""
         ...
 
@@ -79,11 +83,12 @@ class CatchingUpSubscribers:
             return
         if not continuity.is_current or subscriber.writer.full:
             return
-        if subscriber.position is None and isinstance(since, Position) and continuity.covers(since):
-            self._start(subscriber, SubscriptionStart(since, continuity.delivered, recovered=True))
+        asked = asked_position(since)
+        if subscriber.position is None and asked is not None and continuity.covers(asked):
+            self._start(subscriber, SubscriptionStart(asked, continuity.delivered, recovered=True))
         if subscriber.position is None or not continuity.covers(subscriber.position):
             subscriber.reading = True
-            self._owner.read(subscriber, subscriber.position or _in_past(since))
+            self._owner.read(subscriber, _next_page(subscriber, since))
             return
         self._unicast.write_events(subscriber, continuity.recent.after(subscriber.position))
         self._owner.turn_live(subscriber)
@@ -96,13 +101,15 @@ class CatchingUpSubscribers:
         if subscriber.state is not SubscriberState.CATCHING_UP or subscriber.writer.full:
             return  # several pages may have come for one writer; `drained` asks again
         if subscriber.position is None:
-            position = since if isinstance(since, Position) else page.start
+            position = asked_position(since) or page.start
             start = SubscriptionStart(position, page.end, recovered=page.lost is None)
             self._start(subscriber, start)
         if page.lost:
             self._unicast.write_gap(subscriber, Gap.of(since, page))
         self._unicast.write_page(subscriber, page)
         subscriber.position = page.reached
+        if page.following is not None:
+            subscriber.since = page.following
         if page.reached == page.end and self._ends_elsewhere(page, generation):
             self._owner.gap()
         self.advance(subscriber)
@@ -121,7 +128,7 @@ class CatchingUpSubscribers:
 
     def _start(self, subscriber: Subscriber, start: SubscriptionStart) -> None:
         subscriber.position = start.position
-        if start.recovered and isinstance(subscriber.since, Position):
+        if start.recovered and asked_position(subscriber.since) is not None:
             self._unicast.counters.resumed += 1
         self._unicast.owner.began(subscriber, start)
         started, subscriber.started = subscriber.started, None
@@ -129,6 +136,6 @@ class CatchingUpSubscribers:
         started(subscriber, start)
 
 
-def _in_past(since: Since) -> Position | Earliest | Last | Age:
+def _next_page(subscriber: Subscriber, since: Since) -> Start:
     assert not isinstance(since, Latest)  # it begins at `delivered` and needs no history
-    return since
+    return since if isinstance(since, State) else subscriber.position or since

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from eventhub.events.event import BY, Event, Gap, Position, format_time
+from eventhub.events.event import RESERVED, Event, Gap, Position, format_time
 from eventhub.events.signal import Signal
 
 TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
@@ -54,14 +54,16 @@ def signal_json(signal: Signal) -> bytes:
 
 
 def _attributes(attributes: Mapping[str, str]) -> bytes:
-    """The fields `by` and `attributes`, each if there is anything to say."""
-    if (author := attributes.get(BY)) is None:
+    """The fields of an event that are stored as attributes, each if there is anything to say."""
+    fields = b"".join(
+        b',"%b":%b' % (name.encode(), orjson.dumps(value))
+        for name in RESERVED
+        if (value := attributes.get(name)) is not None
+    )
+    if not fields:
         return b',"attributes":' + orjson.dumps(attributes)
-    by = b',"by":' + orjson.dumps(author)
-    if len(attributes) == 1:
-        return by
-    others = {name: value for name, value in attributes.items() if name != BY}
-    return by + b',"attributes":' + orjson.dumps(others)
+    others = {name: value for name, value in attributes.items() if name not in RESERVED}
+    return fields + b',"attributes":' + orjson.dumps(others) if others else fields
 
 
 def event_id(line: bytes) -> str:

@@ -54,7 +54,7 @@ from eventhub.delivery.lagging import LaggingSubscribers
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
 from eventhub.delivery.unicast import Unicast
 from eventhub.events.channel_types import ChannelType
-from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position, Since
+from eventhub.events.event import Event, Gap, HistoryPage, Position, Since, Start
 
 
 class Feed:
@@ -129,7 +129,7 @@ class Feed:
     def page(
         self,
         subscriber: Subscriber | None,
-        since: Position | Earliest | Last | Age,
+        since: Start,
         page: HistoryPage,
         generation: int,
     ) -> None:
@@ -191,7 +191,7 @@ class Feed:
         self.audiences = Audiences(audiences)
         self._room = JointRoom(self.live, self.audiences) if self.audiences else self.live
 
-    def read(self, subscriber: Subscriber, since: Position | Earliest | Last | Age) -> None:
+    def read(self, subscriber: Subscriber, since: Start) -> None:
         """Read a page of history for a subscriber that is catching up."""
         self._owner.read(self, subscriber, since, self.continuity.generation)
 

@@ -4,7 +4,7 @@ from typing import Protocol, TypeVar
 
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError
-from eventhub.events.event import Age, Earliest, Event, Gap, Last, Position
+from eventhub.events.event import Event, Gap, Start
 
 FeedT = TypeVar("FeedT", contravariant=True)
 
@@ -16,7 +16,7 @@ class FeedOwner(Protocol[FeedT]):
         self,
         feed: FeedT,
         subscriber: Subscriber | None,
-        since: Position | Earliest | Last | Age,
+        since: Start,
         generation: int,
     ) -> None:
         """Read a page of history and pass it to `feed.page` with the same arguments.

@@ -14,11 +14,14 @@ from eventhub.errors import (
     Forbidden,
     InvalidChannel,
     InvalidEvent,
+    InvalidRequest,
+    InvalidSince,
     NotFound,
     PayloadTooLarge,
     UnknownChannel,
 )
-from eventhub.events.event import Event
+from eventhub.events.event import Event, Since, State
+from eventhub.events.keys import KeySource, with_key
 from eventhub.events.schema import Schema
 from eventhub.events.validation_errors import MISFIT
 
@@ -49,14 +52,28 @@ class SenderRule(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class StateRetention:
+    """How long a channel keeps the newest event of a key.
+
+    With `latest`, beyond the retention of the log: of at most `keys` keys, and none older than
+    `age` milliseconds. Otherwise as long as the log has the event.
+    """
+
+    latest: bool = False
+    keys: int = 10_000
+    age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Retention:
     """What a channel's log keeps: at most `events`, none older than `age` milliseconds.
 
-    0 events means no history, an age of None no age limit.
+    0 events means no history, an age of None no age limit. `state` is None if events have no keys.
     """
 
     events: int
     age: int | None
+    state: StateRetention | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +101,30 @@ class ChannelType:
     """Events per second from one principal; None: `limits.publish_rate`."""
     sender: SenderRule = SenderRule.ANY
     signals: SignalRules = SignalRules()
+    key: KeySource | None = None
+    """Where events have their key. None: the type has no keys, and channels have no state."""
+
+    def check_since(self, since: Since) -> None:
+        """Raises InvalidSince for a state that channels of this type do not have."""
+        if self.key is None and isinstance(since, State):
+            raise InvalidSince(
+                f"since asks for the state, and channel type {self.name!r} has no key; "
+                f"channels.{self.name}.key names what is unique to each thing"
+            )
+
+    def keyed(self, data: bytes, attributes: Mapping[str, str] | None) -> Mapping[str, str] | None:
+        """The attributes to store with an event: its key is one of them. Raises InvalidEvent."""
+        if self.key is None:
+            return attributes
+        return with_key(attributes, self.key.of(data, attributes))
+
+    def check_has_key(self, what: str) -> None:
+        """Raises InvalidRequest if the type has no keys, which `what` needs."""
+        if self.key is None:
+            raise InvalidRequest(
+                f"{what} needs keys, and channel type {self.name!r} has none "
+                f"(channels.{self.name}.key)"
+            )
 
     @property
     def checks_sender(self) -> bool:

@@ -9,6 +9,12 @@ from typing import Any, NamedTuple, TypeVar
 ATTRIBUTES = ("source", "subject", "type", "id", "time", "traceparent")
 BY = "by"
 """The stored attribute that names the author. No publisher can set it; events show it as `by`."""
+KEY, DELETED = "key", "deleted"
+"""Stored attributes: the event's key, and the key that a deletion deletes (keys.py). No publisher
+can set them; events show them as `key` and `deleted`.
+"""
+RESERVED = (KEY, DELETED, BY)
+"""Stored attributes that events show as fields of their own, in this order."""
 ATTRIBUTE_LENGTH = 256
 OFFSET_END = 2**63
 
@@ -28,11 +34,16 @@ class Position(NamedTuple):
         return f"{self.epoch}-{self.offset}"
 
 
+ABSENT = Position("", 0)
+"""The place of the newest event of a key that has none."""
+
+
 class NewEvent(NamedTuple):
     """An event on its way to the broker.
 
     `data` is canonical JSON, `time` milliseconds since the Unix epoch. `key` is an idempotency key:
-    the same key and data in the same channel are the same event.
+    the same key and data in the same channel are the same event. `expected`: the event is stored
+    only if this is the newest event of its state key (keys.py); ABSENT if the key must have none.
     """
 
     channel: str
@@ -40,6 +51,7 @@ class NewEvent(NamedTuple):
     time: int
     attributes: Mapping[str, str] | None = None
     key: str | None = None
+    expected: Position | None = None
 
 
 class NewEvents(NamedTuple):
@@ -56,7 +68,9 @@ class NewEvents(NamedTuple):
     def apart(self) -> list[NewEvent]:
         """The same events, for a broker that stores each by itself."""
         channel, data, time, attributes = self
-        return build_many(NewEvent, [(channel, each, time, attributes, None) for each in data])
+        return build_many(
+            NewEvent, [(channel, each, time, attributes, None, None) for each in data]
+        )
 
 
 class Event(NamedTuple):
@@ -136,7 +150,34 @@ class Age:
     milliseconds: int
 
 
-Since = Position | Latest | Earliest | Last | Age
+@dataclass(frozen=True, slots=True)
+class State:
+    """Begin with the newest event of each key, then everything after.
+
+    With a `position`, the reader has the state up to there, and goes on with the newest event of
+    each key after it. Deletions up to offset `begun` are left out, because the reader began after
+    them.
+    """
+
+    position: Position | None = None
+    begun: int = 0
+
+    def __str__(self) -> str:
+        place = "" if self.position is None else f":{self.position}"
+        return f"state{place}:{self.begun}" if self.begun else f"state{place}"
+
+
+Start = Position | Earliest | Last | Age | State
+"""Where a page of history begins."""
+Since = Start | Latest
+
+
+def asked_position(since: Since) -> Position | None:
+    """The position after which a reader begins, if it names one."""
+    if isinstance(since, State):
+        return since.position
+    return since if isinstance(since, Position) else None
+
 
 LATEST = Latest()
 """All subscribers share it: most begin there."""
@@ -150,12 +191,16 @@ class HistoryPage:
     the reason if events between the requested `since` and `start` are missing: `expired`
     (retention), `reset` (the position is not of this log) or `unreadable` (the stored data is no
     event). It is None when none is missing.
+
+    A page for a `State` has only the newest event of each key. `following` is the `since` of the
+    next page then. If something is `lost`, the page is the first one of the whole state.
     """
 
     start: Position
     events: Sequence[Event]
     end: Position
     lost: str | None = None
+    following: State | None = None
     _joined: dict[object, bytes] = field(default_factory=dict, compare=False, repr=False)
 
     def joined(self, key: object, join: Callable[[Sequence[Event]], bytes]) -> bytes:
@@ -167,6 +212,8 @@ class HistoryPage:
     @property
     def reached(self) -> Position:
         """The position of a reader after `events`."""
+        if self.following is not None and self.following.position is not None:
+            return self.following.position
         return self.events[-1].position if self.events else self.start
 
 
@@ -221,9 +268,7 @@ class Gap:
             if page.events
             else Position(page.end.epoch, page.end.offset + 1)
         )
-        return cls(
-            since if isinstance(since, Position) else None, before, page.start, page.lost or ""
-        )
+        return cls(asked_position(since), before, page.start, page.lost or "")
 
 
 def format_time(milliseconds: int) -> str:

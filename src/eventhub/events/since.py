@@ -4,6 +4,7 @@ import re
 
 from eventhub.errors import InvalidSince
 from eventhub.events.event import (
+    ABSENT,
     LATEST,
     OFFSET_END,
     Age,
@@ -11,9 +12,11 @@ from eventhub.events.event import (
     Last,
     Position,
     Since,
+    State,
 )
 
 _POSITION = re.compile(r"([a-z0-9]{1,16})-(0|[1-9][0-9]{0,18})", re.ASCII)
+_STATE = re.compile(r"state:([^:]+)(?::([1-9][0-9]{0,18}))?", re.ASCII)
 _COUNT = re.compile(r"-([1-9][0-9]{0,8})", re.ASCII)
 _AGE = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d|\d\d:\d\d", re.ASCII)
@@ -26,16 +29,34 @@ def parse_since(text: str, name: str = "since") -> Since:
         return LATEST
     if text == "earliest":
         return Earliest()
-    if (found := _POSITION.fullmatch(text)) and int(found[2]) < OFFSET_END:
-        return Position(found[1], int(found[2]))
+    if text == "state":
+        return State()
+    if (position := _position(text)) is not None:
+        return position
+    if (state := _state(text)) is not None:
+        return state
     if found := _COUNT.fullmatch(text):
         return Last(int(found[1]))
     if found := _AGE.fullmatch(text):
         return Age(int(found[1]) * _UNITS[found[2]])
     raise InvalidSince(
         f"{name} is {text[:80]!r}; expected an event id such as 'k3x9-41', 'latest', 'earliest', "
-        f"'-20' or '10m' (units {' '.join(_UNITS)}){_since_hint(text)}"
+        f"'state', '-20' or '10m' (units {' '.join(_UNITS)}){_since_hint(text)}"
     )
+
+
+def _position(text: str) -> Position | None:
+    if (found := _POSITION.fullmatch(text)) and int(found[2]) < OFFSET_END:
+        return Position(found[1], int(found[2]))
+    return None
+
+
+def _state(text: str) -> State | None:
+    found = _STATE.fullmatch(text)
+    if found is None or (position := _position(found[1])) is None:
+        return None
+    begun = int(found[2] or 0)
+    return State(position, begun) if begun < OFFSET_END else None
 
 
 def _since_hint(text: str) -> str:
@@ -48,6 +69,21 @@ def _since_hint(text: str) -> str:
     if text.startswith((" ", "+")):
         return "; an age has no sign, and a + in an address is a space (%2B is one)"
     return "; a date or a time is not taken" if _DATE.match(text) else ""
+
+
+def parse_expected(text: str) -> Position:
+    """Parse the newest event that a publisher expects of a key: its id, or `none`.
+
+    Raises ValueError.
+    """
+    if text == "none":
+        return ABSENT
+    if (position := _position(text)) is None:
+        raise ValueError(
+            f"expected the id of the key's newest event, such as 'k3x9-41', or 'none'; "
+            f"received {text[:40]!r}"
+        )
+    return position
 
 
 def parse_cursor(text: str, name: str = "since") -> dict[str, Since]:

@@ -2,19 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 
-from eventhub.events.event import Age, Earliest, EventCount, HistoryPage, Last, Position
+from eventhub.events.event import EventCount, HistoryPage, Start
 
-ReadPage = Callable[[Position | Earliest | Last | Age, int], Awaitable[HistoryPage]]
+ReadPage = Callable[[Start, int], Awaitable[HistoryPage]]
 
 
-async def count_events(
-    read: ReadPage, since: Position | Earliest | Last | Age, most: int
-) -> EventCount:
+async def count_events(read: ReadPage, since: Start, most: int) -> EventCount:
     """Count the events after `since`, up to `most`. Raises what `read` raises."""
     page = await read(since, most + 1)
     start, lost, found = page.start, page.lost, len(page.events)
     while page.reached != page.end and found <= most:
-        page = await read(page.reached, most + 1 - found)
+        page = await read(page.following or page.reached, most + 1 - found)
         if page.lost:  # what was counted before has expired, or its log is gone
             start, lost, found = page.start, page.lost, 0
         found += len(page.events)

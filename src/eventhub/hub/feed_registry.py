@@ -13,7 +13,7 @@ from eventhub.delivery.pattern_audience import PatternAudience
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError
 from eventhub.events.channel_types import ChannelType
-from eventhub.events.event import Age, Earliest, Event, Gap, HistoryPage, Last, Position
+from eventhub.events.event import Event, Gap, HistoryPage, Start
 from eventhub.events.signal import Signal
 from eventhub.hub import subscription_log
 from eventhub.hub.announcements import Announcements
@@ -188,7 +188,7 @@ class FeedRegistry:
         self,
         feed: Feed,
         subscriber: Subscriber | None,
-        since: Position | Earliest | Last | Age,
+        since: Start,
         generation: int,
     ) -> None:
         """FeedOwner: read a page of history."""

@@ -13,7 +13,7 @@ from eventhub.brokers.base import Broker
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
 from eventhub.errors import BrokerUnavailable, EventHubError
-from eventhub.events.event import Age, Earliest, HistoryPage, Last, Position
+from eventhub.events.event import HistoryPage, Start, asked_position
 
 PAGE_EVENTS = 256
 READERS = 50
@@ -24,7 +24,7 @@ CACHED_PAGES, CACHE_SECONDS = 32, 2.0
 seconds to arrive.
 """
 
-Asked = tuple[Feed, Position | Earliest | Last | Age, int]
+Asked = tuple[Feed, Start, int]
 """A request for history: the feed, the start, and the feed's generation."""
 
 Spawn = Callable[[Coroutine[Any, Any, None], str, Callable[[EventHubError], None]], None]
@@ -118,5 +118,5 @@ def _may_come_true(asked: Asked, page: HistoryPage) -> bool:
     A client may name a position beyond the end. A page that says so is wrong as soon as another
     reader has got the event at that position.
     """
-    since = asked[1]
-    return page.lost == "reset" and isinstance(since, Position) and since.epoch == page.end.epoch
+    position = asked_position(asked[1])
+    return page.lost == "reset" and position is not None and position.epoch == page.end.epoch

@@ -14,17 +14,14 @@ from eventhub.delivery.subscriber import Subscriber
 from eventhub.errors import EventHubError, ShuttingDown
 from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import (
-    Age,
     ChannelPage,
-    Earliest,
     EventCount,
     HistoryPage,
-    Last,
     NewEvent,
     NewEvents,
-    Position,
     Receipt,
     Receipts,
+    Start,
 )
 from eventhub.events.signal import Signal
 from eventhub.hub import subscription_log
@@ -164,9 +161,7 @@ class Hub:
         """A limit, one of REFUSING, delayed a client."""
         self.publisher.delayed(limit)
 
-    async def history(
-        self, channel: str, since: Position | Earliest | Last | Age, limit: int
-    ) -> HistoryPage:
+    async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
         """A page of a channel's log. Raises InvalidChannel, UnknownChannel, BrokerUnavailable."""
         self.types.resolve(channel)
         return await self._broker.history(channel, since, limit)
@@ -185,9 +180,7 @@ class Hub:
         names, following = self.feeds.names.page(pattern, after, limit)
         return [(name, len(self.feeds.get(name) or ())) for name in names], following
 
-    async def count(
-        self, channel: str, since: Position | Earliest | Last | Age, most: int
-    ) -> EventCount:
+    async def count(self, channel: str, since: Start, most: int) -> EventCount:
         """Count the events after `since`, up to `most`.
 
         Reads as many events. Raises InvalidChannel, UnknownChannel, BrokerUnavailable.
@@ -197,13 +190,14 @@ class Hub:
     # Subscribing
 
     def subscribe(self, subscriber: Subscriber, data: bytes = b"") -> None:
-        """Serve a subscriber. Raises InvalidChannel, UnknownChannel, ShuttingDown."""
+        """Serve a subscriber. Raises InvalidChannel, UnknownChannel, InvalidSince, ShuttingDown."""
         if self.closing:
             raise ShuttingDown("this server is about to stop; connect again in a moment")
         if isinstance(subscriber, PatternSubscriber):
             self.patterns.subscribe(subscriber)
             return
         channel_type = self.types.resolve(subscriber.channel)
+        channel_type.check_since(subscriber.since)
         feed = self.feeds.open(subscriber.channel, channel_type)
         subscriber.channel = feed.channel  # all subscribers share one string
         if channel_type.presence:

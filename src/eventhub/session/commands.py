@@ -17,6 +17,8 @@ from eventhub.common.strict_json import parse
 from eventhub.common.timestamps import check_timestamp
 from eventhub.errors import InvalidFrame, InvalidJson
 from eventhub.events.event import ATTRIBUTE_LENGTH, ATTRIBUTES
+from eventhub.events.keys import KEY_LENGTH as STATE_KEY_LENGTH
+from eventhub.events.since import parse_expected
 from eventhub.events.validation_errors import model_details, unknown_fields
 from eventhub.presence.roster import MEMBER_LENGTH
 
@@ -28,6 +30,26 @@ MemberId = Annotated[str, Field(min_length=1, max_length=MEMBER_LENGTH)]
 Key = Annotated[str, Field(min_length=1, max_length=KEY_LENGTH, pattern=r"^[!-~]+$")]
 Attribute = Annotated[str, Field(min_length=1, max_length=ATTRIBUTE_LENGTH)]
 AttributeName = Literal["source", "subject", "type", "id", "time", "traceparent"]
+
+
+def _check_expected(text: str) -> str:
+    parse_expected(text)
+    return text
+
+
+StateKey = Annotated[str, Field(max_length=STATE_KEY_LENGTH)]
+"""A key that is deleted."""
+Expected = Annotated[str, AfterValidator(_check_expected)]
+"""The id of the key's newest event, or `none`."""
+
+
+def content_details(fields: dict[str, Any]) -> list[dict[str, str]]:
+    """What is wrong unless an event has either `data`, or `deleted` with the key to delete."""
+    if "data" not in fields and "deleted" not in fields:
+        return [{"pointer": "/data", "message": "Field required, or deleted with a key"}]
+    if "data" in fields and "deleted" in fields:
+        return [{"pointer": "/deleted", "message": "expected either data or deleted"}]
+    return []
 
 
 def _check_attributes(attributes: dict[AttributeName, str]) -> dict[AttributeName, str]:
@@ -115,9 +137,11 @@ class Publish(Command):
 
     type: Literal["publish"]
     channel: str
-    data: Any
+    data: Any = None
+    deleted: StateKey | None = None
     key: Key | None = None
     attributes: Attributes | None = None
+    if_match: Expected | None = None
     signal: bool = False
 
 
@@ -183,7 +207,7 @@ def command_of(fields: dict[str, Any]) -> Command:
     kind = COMMANDS[name]
     details = unknown_fields(fields, _FIELDS[kind])
     if kind is Publish and not details:
-        details = _unknown_attributes(fields)
+        details = content_details(fields) or _unknown_attributes(fields)
     if not details:
         try:
             return kind.model_validate(fields)

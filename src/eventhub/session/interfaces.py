@@ -58,8 +58,8 @@ class ChannelAccess(Protocol):
     def subscribe(self, subscriber: Subscriber, data: bytes = b"") -> None:
         """Serve a subscriber, whose member has this data as JSON.
 
-        Raises InvalidChannel, UnknownChannel, ShuttingDown. `started` may be called before this
-        returns.
+        Raises InvalidChannel, UnknownChannel, InvalidSince, ShuttingDown. `started` may be called
+        before this returns.
         """
         ...
 

@@ -4,9 +4,11 @@ import orjson
 
 from eventhub.auth.grants import Action
 from eventhub.errors import EventHubError, InvalidFrame
-from eventhub.events.channel_types import PublisherKind
+from eventhub.events.channel_types import ChannelType, PublisherKind
+from eventhub.events.deletions import deletion
 from eventhub.events.event import NewEvent, with_author
 from eventhub.events.signal import Signal
+from eventhub.events.since import parse_expected
 from eventhub.session.commands import Publish
 from eventhub.session.interfaces import ChannelAccess, ClientIdentity
 
@@ -19,14 +21,10 @@ def checked_event(command: Publish, channels: ChannelAccess, identity: ClientIde
         principal = identity.principal
         principal.authorize(Action.PUBLISH, command.channel, channel_type.anonymous)
         identity.charge(channel_type)
-        data = channel_type.canonical(orjson.dumps(command.data))
-        if channel_type.checks_sender:
-            channel_type.check_sender(data, principal.author)
+        return _new_event(command, channel_type, principal.author, channels.now())
     except EventHubError as error:
         channels.rejected(command.channel, error)
         raise
-    attributes = with_author(_attributes(command), principal.author)
-    return NewEvent(command.channel, data, channels.now(), attributes, command.key)
 
 
 def checked_signal(
@@ -44,12 +42,35 @@ def checked_signal(
                 "the publish message is a signal and has a key; expected no key, because a signal "
                 "is not stored and never repeated"
             )
+        if command.deleted is not None or command.if_match is not None:
+            raise InvalidFrame(
+                "the publish message is a signal and has deleted or if_match; expected neither, "
+                "because a signal is not in the state"
+            )
         data = channel_type.canonical_signal(orjson.dumps(command.data), principal.author, most)
     except EventHubError as error:
         channels.signal_rejected(command.channel, error)
         raise
     attributes = with_author(_attributes(command), principal.author)
     return Signal(command.channel, data, channels.now(), attributes)
+
+
+def _new_event(
+    command: Publish, channel_type: ChannelType, author: str | None, now: int
+) -> NewEvent:
+    attributes = with_author(_attributes(command), author)
+    channel, key = command.channel, command.key
+    if command.deleted is not None:
+        event = deletion(channel_type, channel, command.deleted, now, attributes)._replace(key=key)
+    else:
+        data = channel_type.canonical(orjson.dumps(command.data))
+        if channel_type.checks_sender:
+            channel_type.check_sender(data, author)
+        event = NewEvent(channel, data, now, channel_type.keyed(data, attributes), key)
+    if command.if_match is None:
+        return event
+    channel_type.check_has_key("if_match")
+    return event._replace(expected=parse_expected(command.if_match))
 
 
 def _attributes(command: Publish) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from eventhub.brokers.memory import MemoryBroker
-from eventhub.brokers.memory_log import EVENT_OVERHEAD
+from eventhub.brokers.memory_state import EVENT_OVERHEAD
 from eventhub.brokers.retained import RetainedEvents
 from eventhub.errors import TooManyChannels
 from eventhub.events.channel_types import Retention

@@ -3,7 +3,7 @@
 import asyncio
 
 from eventhub.brokers.memory import MemoryBroker
-from eventhub.brokers.memory_log import EVENT_OVERHEAD
+from eventhub.brokers.memory_state import EVENT_OVERHEAD
 from eventhub.errors import TooManyChannels
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Earliest, Event, NewEvent, NewEvents, Receipt, Receipts

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from eventhub.brokers.base import BIRTH_SECONDS, PAGE_BYTES
-from eventhub.brokers.memory_log import EVENT_OVERHEAD, Ledger, MemoryLog, read_page
+from eventhub.brokers.memory_log import MemoryLog, read_page
+from eventhub.brokers.memory_state import EVENT_OVERHEAD, Ledger
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
 

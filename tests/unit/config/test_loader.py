@@ -394,13 +394,14 @@ def test_the_variable_for_the_file_and_foreign_variables_are_no_settings(
         ),
         (
             "channels: {a: {history: {zzz: 1}}}",
-            "channels.a.history.zzz: unknown key; expected one of age, events",
+            "channels.a.history.zzz: unknown key; "
+            "expected one of age, events, key_age, keys, latest",
         ),
         (
             "channels: {a: {zzz: 1}}",
             "channels.a.zzz: unknown key; "
-            "expected one of anonymous, history, payload, presence, publish, rate, sender, "
-            "signals, slow",
+            "expected one of anonymous, history, key, payload, presence, publish, rate, "
+            "sender, signals, slow",
         ),
         (
             "zzz: 1",

@@ -8,7 +8,7 @@ from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
 from eventhub.delivery.unicast import Unicast
 from eventhub.events.channel_types import SlowReaderPolicy
-from eventhub.events.event import Age, Earliest, Last, Latest, Position, Since
+from eventhub.events.event import Earliest, Last, Latest, Since, Start
 from tests.harness.builders import FeedDesk, channel_type
 from tests.harness.wire import Wire
 from tests.unit.delivery.feed_node import CHANNEL, Node, at, ids
@@ -261,7 +261,7 @@ class Owner:
     def __init__(self) -> None:
         self.live: list[Subscriber] = []
 
-    def read(self, subscriber: Subscriber, since: Position | Earliest | Last | Age) -> None:
+    def read(self, subscriber: Subscriber, since: Start) -> None:
         raise AssertionError("no history is needed")
 
     def turn_live(self, subscriber: Subscriber) -> None:

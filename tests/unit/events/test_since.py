@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from eventhub.errors import InvalidSince
 from eventhub.events.event import (
+    ABSENT,
     OFFSET_END,
     Age,
     Earliest,
@@ -16,8 +17,9 @@ from eventhub.events.event import (
     Latest,
     Position,
     Since,
+    State,
 )
-from eventhub.events.since import parse_age, parse_cursor, parse_since
+from eventhub.events.since import parse_age, parse_cursor, parse_expected, parse_since
 
 PROTOCOL = (Path(__file__).parents[3] / "PROTOCOL.md").read_text(encoding="utf-8")
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,6 +55,9 @@ def test_a_position_is_found_again_in_its_text(position: Position) -> None:
         ("0s", Age(0)),
         ("007ms", Age(7)),
         ("999999999d", Age(999_999_999 * 86_400_000)),
+        ("state", State()),
+        ("state:k3x9-41", State(Position("k3x9", 41))),
+        ("state:k3x9-41:99", State(Position("k3x9", 41), 99)),
         ("k3x9-0", Position("k3x9", 0)),
         ("10-20", Position("10", 20)),
         ("9223372036854775807-9223372036854775807", None),
@@ -88,6 +93,8 @@ MALFORMED = [
     "k3x9-", "-k3x9", "k3x9", "k3x9--1", "k3x9-01", "k3x9-1.0", "k3x9-+1", "k3x9-1 ", "k3x9-1\n",
     "K3X9-1", "k_x-1", "k.x-1", "é-1", "k3x9-\u0661", "k3x9-9223372036854775808",
     "k3x9-99999999999999999999", "k" * 17 + "-1", "k3x9-1-2", "k3x9-0x1",
+    "state:", "state:k3x9", "state:k3x9-41:", "state:k3x9-41:0", "state:k3x9-41:01",
+    "state:k3x9-9223372036854775808", "state:k3x9-41:9223372036854775808", "state:latest", "State",
     "10", "10 m", "10M", "10min", "10w", "10y", "m", "1.5h", "1h30m", "-10m", "10m\n",
     "1000000000s", "\u0661m", "10mss",
     "chat.lobby@k3x9-41", "a@k3x9-1,b@k3x9-2", "@", ",",
@@ -129,7 +136,7 @@ def test_any_text_is_a_since_or_refused(text: str) -> None:
         since = parse_since(text)
     except InvalidSince:
         return
-    assert isinstance(since, Position | Latest | Earliest | Last | Age)
+    assert isinstance(since, Position | Latest | Earliest | Last | Age | State)
 
 
 def test_every_form_in_the_table_of_the_protocol_is_understood() -> None:
@@ -144,6 +151,7 @@ def test_every_form_in_the_table_of_the_protocol_is_understood() -> None:
         "latest",
         "earliest",
         "-20",
+        "state",
         "10m",
         "chat.lobby@k3x9-41,logs.api@k3x9-7",
     ]
@@ -207,3 +215,22 @@ def test_a_malformed_age_is_refused_with_the_units_named(text: str) -> None:
         ValueError, match=r"expected a number with a unit: ms, s, m, h or d, such as '24h'"
     ):
         parse_age(text)
+
+
+# What a publisher expects
+
+
+@thorough
+@given(positions)
+def test_an_expected_event_is_an_id(position: Position) -> None:
+    assert parse_expected(str(position)) == position
+
+
+def test_a_key_that_is_expected_to_have_no_event_is_none() -> None:
+    assert parse_expected("none") == ABSENT
+
+
+@pytest.mark.parametrize("text", ["", "*", "None", "null", "latest", "state", "k3x9", '"k3x9-41"'])
+def test_anything_else_is_not_an_expected_event(text: str) -> None:
+    with pytest.raises(ValueError, match="expected the id of the key's newest event"):
+        parse_expected(text)

@@ -19,15 +19,13 @@ from eventhub.events.channel_types import (
     SlowReaderPolicy,
 )
 from eventhub.events.event import (
-    Age,
-    Earliest,
     HistoryPage,
-    Last,
     Latest,
     NewEvent,
     Position,
     Receipt,
     Since,
+    Start,
 )
 from eventhub.events.schema import AnySchema
 from eventhub.hub.hub import Hub
@@ -70,9 +68,7 @@ class Flaky(MemoryBroker):
         self.subscribed += 1
         return await super().subscribe(channel)
 
-    async def history(
-        self, channel: str, since: Position | Earliest | Last | Age, limit: int
-    ) -> HistoryPage:
+    async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
         self._try()
         self.asked += 1
         await asyncio.sleep(0)  # as over a network

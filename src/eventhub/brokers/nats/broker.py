@@ -18,6 +18,7 @@ from eventhub.brokers.nats.log_page import read_page
 from eventhub.brokers.nats.publish_batch import PublishBatch
 from eventhub.brokers.nats.session import NatsSession
 from eventhub.brokers.nats.signals import NatsSignals
+from eventhub.brokers.nats.states import read_state
 from eventhub.brokers.nats.streams import NatsStreams
 from eventhub.brokers.nats.subjects import Subjects
 from eventhub.brokers.nats.url import NatsUrl
@@ -25,15 +26,14 @@ from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
-    Age,
     ChannelPage,
-    Earliest,
     Event,
     HistoryPage,
-    Last,
     NewEvent,
     Position,
     Receipt,
+    Start,
+    State,
 )
 from eventhub.events.signal import Signal
 
@@ -95,14 +95,13 @@ class NatsBroker:
             self._waiting_bytes -= size
         return batch.answers()
 
-    async def history(
-        self, channel: str, since: Position | Earliest | Last | Age, limit: int
-    ) -> HistoryPage:
+    async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
         async def read(session: NatsSession) -> HistoryPage:
             log = await session.log(channel)
-            return await read_page(
-                log, since, limit, self._clock(), session.announced_position(channel)
-            )
+            announced = session.announced_position(channel)
+            if isinstance(since, State):
+                return await read_state(log, since, limit, self._clock(), announced)
+            return await read_page(log, since, limit, self._clock(), announced)
 
         return await self._retry(read, _always)
 

@@ -7,18 +7,15 @@ from contextlib import asynccontextmanager, suppress
 
 import structlog
 
-from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, Since, no_signals
+from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, no_signals
 from eventhub.brokers.records import RecordReader
+from eventhub.brokers.redis.announcement import announce
 from eventhub.brokers.redis.channel_list import RedisChannelList
 from eventhub.brokers.redis.codec import (
-    HISTORY,
     PUBSUB,
     SHARDED_PUBSUB,
     KeyNames,
-    announce,
-    history_arguments,
     publish_arguments,
-    read_page,
 )
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, Reply, ignore, pack
 from eventhub.brokers.redis.metadata import refresh_metadata
@@ -27,13 +24,22 @@ from eventhub.brokers.redis.replies import RETRY_SECONDS, TEMPORARY_ERRORS
 from eventhub.brokers.redis.shard import Shard
 from eventhub.brokers.redis.shards import ShardMap
 from eventhub.brokers.redis.signals import RedisSignals, read_signal
+from eventhub.brokers.redis.state_codec import keep_request, page_request, read_any_page
 from eventhub.brokers.redis.subscriptions import BIRTHS, ShardSubscription
 from eventhub.brokers.redis.topology import NoMaster, Topology, topology
 from eventhub.brokers.redis.url import Deployment, ServerAddress, parse
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import Retention
-from eventhub.events.event import ChannelPage, Earliest, HistoryPage, NewEvent, Position, Receipt
+from eventhub.events.event import (
+    ChannelPage,
+    Earliest,
+    HistoryPage,
+    NewEvent,
+    Position,
+    Receipt,
+    Start,
+)
 from eventhub.events.signal import Signal
 
 log = structlog.get_logger("eventhub.brokers.redis")
@@ -88,7 +94,7 @@ class RedisBroker:
     async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
         return await self._publisher.publish(events)
 
-    async def history(self, channel: str, since: Since, limit: int) -> HistoryPage:
+    async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
         async with self._deadline():
             return await self._read(channel, since, limit)
 
@@ -191,7 +197,7 @@ class RedisBroker:
         self._in_doubt.set()
 
     def arguments(self, channel: str, events: Sequence[NewEvent]) -> Sequence[str | bytes | int]:
-        """The arguments of publish.lua."""
+        """The script that publishes these events, and its arguments."""
         retention, now = self._retention(channel), self._clock()
         return publish_arguments(self._names, channel, events, retention, now, self._pubsub.publish)
 
@@ -215,12 +221,11 @@ class RedisBroker:
             reason = self.unavailable_reason() or "no answer in time"
             raise BrokerUnavailable(f"Redis does not answer: {reason}") from None
 
-    async def _read(self, channel: str, since: Since, limit: int) -> HistoryPage:
-        arguments = history_arguments(
-            self._names, channel, since, limit, self._retention(channel), self._clock()
-        )
-        answer = await self._request(channel, "EVALSHA", HISTORY.sha, *arguments)
-        return read_page(channel, answer, self._records)
+    async def _read(self, channel: str, since: Start, limit: int) -> HistoryPage:
+        retention = self._retention(channel)
+        request = page_request(self._names, channel, since, limit, retention, self._clock())
+        answer = await self._request(channel, "EVALSHA", *request)
+        return read_any_page(channel, since, answer, self._records)
 
     async def _request(self, channel: str, *command: str | bytes | int) -> Reply:
         """The answer to a command that may be repeated."""
@@ -283,7 +288,5 @@ class RedisBroker:
         if (link := self.link(channel)) is None:
             return
         retention = self._retention(channel)
-        arguments = history_arguments(
-            self._names, channel, Earliest(), 0, retention, self._clock(), keep=keep
-        )
-        link.send(pack("EVALSHA", HISTORY.sha, *arguments), ignore)
+        request = keep_request(self._names, channel, retention, self._clock(), keep=keep)
+        link.send(pack("EVALSHA", *request), ignore)

@@ -4,7 +4,7 @@ Names of keys and topics, the scripts' arguments and answers, and announcements.
 """
 
 from binascii import crc_hqx
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
@@ -14,10 +14,21 @@ from typing import Any, NamedTuple
 import orjson
 
 from eventhub.brokers.base import BIRTH_SECONDS, PAGE_BYTES
-from eventhub.brokers.idempotency import KEY_AGE, data_digest
+from eventhub.brokers.idempotency import KEY_AGE, event_digest
 from eventhub.brokers.records import RecordReader, event
-from eventhub.events.channel_types import Retention
-from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, NewEvent, Position
+from eventhub.brokers.states import DELETIONS
+from eventhub.events.channel_types import Retention, StateRetention
+from eventhub.events.event import (
+    ABSENT,
+    Age,
+    Earliest,
+    Event,
+    HistoryPage,
+    Last,
+    NewEvent,
+    Position,
+)
+from eventhub.events.keys import is_deletion, key_of
 
 SLOTS = 16384
 DAY = 86_400_000
@@ -46,19 +57,21 @@ class Script:
     sha: bytes
 
     @classmethod
-    def load(cls, *names: str) -> "Script":
-        """Files of this package, joined."""
+    def load(cls, *names: str, before: bytes = b"") -> "Script":
+        """Files of this package, joined. `before` stands in front of them."""
         directory = files("eventhub.brokers.redis")
-        text = b"local KEY_AGE = %d\n" % KEY_AGE
+        text = b"local KEY_AGE = %d\n%b" % (KEY_AGE, before)
         text += b"".join(directory.joinpath(name).read_bytes() for name in names)
         return cls(text, sha1(text, usedforsecurity=False).hexdigest().encode())
 
 
-PUBLISH = Script.load("log.lua", "publish.lua")
+PUBLISH = Script.load("log.lua", "publish.lua", before=b"local states\n")
+PUBLISH_KEYED = Script.load("log.lua", "state.lua", "publish.lua")
 HISTORY = Script.load("log.lua", "history.lua")
 CHANNELS = Script.load("log.lua", "channels.lua")
 NAMES = Script.load("names.lua")
-SCRIPTS = (PUBLISH, HISTORY, CHANNELS, NAMES)
+STATE = Script.load("log.lua", "state_page.lua")
+SCRIPTS = (PUBLISH, PUBLISH_KEYED, HISTORY, STATE, CHANNELS, NAMES)
 
 
 def slot(channel: str) -> int:
@@ -88,6 +101,13 @@ class KeyNames:
 
     def log(self, channel: str) -> str:
         return f"{self._prefix}:log:{{{channel}}}"
+
+    def states(self, channel: str) -> tuple[str, str, str]:
+        """The keys of the channel's state (state.lua)."""
+        state, order, deletions = (
+            f"{self._prefix}:{kind}:{{{channel}}}" for kind in ("state", "order", "deleted")
+        )
+        return state, order, deletions
 
     def epoch(self, channel: str) -> str:
         return self._shared("epoch", self._tag(channel))
@@ -129,7 +149,18 @@ def lifetimes(retention: Retention) -> tuple[int, int]:
     if retention.age is None and retention.events > 0:
         return 0, 0
     age = retention.age or 0
-    return age + SLACK, max(age, DAY) + 2 * SLACK
+    metadata = max(age, DAY) + 2 * SLACK
+    if retention.state is not None and (state := state_lifetime(retention, retention.state)) == 0:
+        return age + SLACK, 0
+    elif retention.state is not None:
+        metadata = max(metadata, state + SLACK)
+    return age + SLACK, metadata
+
+
+def state_lifetime(retention: Retention, state: StateRetention) -> int:
+    """Milliseconds until an unused state expires; 0 means never."""
+    age = state.age if state.latest else retention.age
+    return 0 if age is None else age + SLACK
 
 
 def publish_arguments(
@@ -140,7 +171,7 @@ def publish_arguments(
     now: int,
     publish: str,
 ) -> Sequence[str | bytes | int]:
-    """KEYS and ARGV of publish.lua, preceded by the number of keys.
+    """The script that publishes, the number of KEYS, KEYS and ARGV.
 
     `publish` is the command that announces.
     """
@@ -160,14 +191,32 @@ def publish_arguments(
         names.births,
         BIRTH_SECONDS * 1000,
     ]
+    script, state = PUBLISH, retention.state
+    if state is not None:
+        script = PUBLISH_KEYED
+        keys += names.states(channel)
+        age = -1 if state.age is None else state.age
+        lifetime = state_lifetime(retention, state)
+        most = state.keys if state.latest else 2**53
+        arguments += (int(state.latest), most, age, DELETIONS, lifetime)
     for new in events:
         digest = ""
         if new.key is not None:
             keys.append(names.key(channel, new.key))
-            digest = data_digest(new.data).hex()
+            digest = event_digest(new).hex()
         attributes = orjson.dumps(dict(new.attributes)) if new.attributes else b""
         arguments += (new.time, b"%b\n%b" % (attributes, new.data), digest)
-    return [len(keys), *keys, *arguments]
+        if state is not None:
+            arguments += (key_of(new), int(is_deletion(new)), _expected(new.expected))
+        elif new.expected is not None:
+            raise ValueError("an event without a key has a precondition")
+    return [script.sha, len(keys), *keys, *arguments]
+
+
+def _expected(position: Position | None) -> str:
+    if position is None:
+        return ""
+    return "-" if position == ABSENT else str(position)
 
 
 def history_arguments(
@@ -200,7 +249,7 @@ def history_arguments(
 def read_page(channel: str, answer: Sequence[Any], records: RecordReader) -> HistoryPage:
     """The page in an answer of history.lua."""
     epoch = answer[0].decode()
-    rows = _rows(channel, epoch, answer)
+    rows = read_rows(channel, epoch, answer[2], answer[4:], width=3)
     return records.page(
         channel,
         Position(epoch, answer[2]),
@@ -210,9 +259,11 @@ def read_page(channel: str, answer: Sequence[Any], records: RecordReader) -> His
     )
 
 
-def _rows(channel: str, epoch: str, answer: Sequence[Any]) -> Iterator[Event | int]:
-    previous = answer[2]
-    for i in range(4, len(answer), 3):
+def read_rows(
+    channel: str, epoch: str, previous: int, answer: Sequence[Any], *, width: int
+) -> Iterator[Event | int]:
+    """The events of an answer, each of which has `width` items, of which two are read."""
+    for i in range(0, len(answer), width):
         offset, _, time = answer[i].partition(b"-")
         number, body = int(offset), answer[i + 1]
         try:
@@ -224,39 +275,11 @@ def _rows(channel: str, epoch: str, answer: Sequence[Any]) -> Iterator[Event | i
                 previous,
                 int(time),
                 body[end + 1 :],
-                _attributes(body[:end]),
+                read_attributes(body[:end]),
             )
         except ValueError:
             yield number
         previous = number
-
-
-def announce(channel: str, announcement: bytes, deliver: Callable[[Event], None]) -> None:
-    """Deliver the events of an announcement that publish.lua made.
-
-    Raises ValueError, LookupError when one cannot be read.
-    """
-    begin = announcement.index(b"\n") + 1
-    header = announcement[: begin - 1].split(b" ")
-    epoch, previous, offset = header[0].decode(), int(header[1]), int(header[2])
-    for i in range(3, len(header), 2):
-        body = announcement.index(b"\n", begin)
-        end = begin + int(header[i + 1])
-        attributes = _attributes(announcement[begin:body]) if body > begin else None
-        deliver(
-            event(
-                channel,
-                epoch,
-                offset,
-                previous,
-                int(header[i]),
-                announcement[body + 1 : end],
-                attributes,
-            )
-        )
-        previous = offset
-        offset += 1
-        begin = end
 
 
 def _tags() -> Sequence[str]:
@@ -269,5 +292,6 @@ def _tags() -> Sequence[str]:
     return [tags[number] for number in range(SLOTS)]
 
 
-def _attributes(text: bytes) -> Mapping[str, str] | None:
+def read_attributes(text: bytes) -> Mapping[str, str] | None:
+    """The attributes in front of an event's data."""
     return orjson.loads(text) if text else None

@@ -8,8 +8,11 @@
 -- metadata expire (0: never), PUBLISH or SPUBLISH, the topic of births, milliseconds between two
 -- births of a channel that retains nothing; then time, body and digest (empty without key) of each
 -- event.
+-- Where events have keys (state.lua), three KEYS and some ARGV stand in between.
 -- Returns the epoch, then for each event its offset. For an event whose key is known it is "offset
--- time" of the first event with the key, or "offset conflict" if the first event has other data.
+-- time" of the first event with the key, or "offset conflict" if the first event has other data. If
+-- its precondition does not hold, it is the offset of its state key's newest event, or -, and
+-- "unmet".
 -- Announces "epoch previous first time length time length …\n" and the bodies: the offsets of one
 -- call are consecutive.
 local KEY_TTL = KEY_AGE + 60000 -- KEY_AGE is put in front of the scripts (codec.py)
@@ -29,6 +32,9 @@ if base then
   -- the present clock.
   offset = math.max(offset, micros())
   redis.call('UNLINK', log)
+  if states then
+    redis.call('UNLINK', KEYS[6], KEYS[7], KEYS[8])
+  end
   local names, begin = KEYS[5], string.match(meta, '^(.*{)')
   for _, name in ipairs(redis.call('ZRANDMEMBER', names, LOOKED_AT)) do
     if redis.call('EXISTS', begin .. name .. '}') == 0 then
@@ -50,9 +56,9 @@ local log_first = base and first or tonumber(known[6]) or 0
 -- the new event for the next one.
 local results, bodies = {epoch}, {''}
 local header = {epoch, text(jumped and first - 1 or before), text(first)}
-local key = 5
+local key = states and states.keys or 5
 
-for i = 9, #ARGV, 3 do
+for i = states and states.begin or 9, #ARGV, states and states.width or 3 do
   local time, body, digest = ARGV[i], ARGV[i + 1], ARGV[i + 2]
   local result
   if digest ~= '' then
@@ -66,6 +72,9 @@ for i = 9, #ARGV, 3 do
         result = offset_then .. ' ' .. (digest_then == digest and time_then or 'conflict')
       end
     end
+  end
+  if states and not result and ARGV[i + 5] ~= '' then
+    result = states.refusal(ARGV[i + 3], ARGV[i + 5], epoch, now, age)
   end
   if not result then
     result = offset
@@ -83,6 +92,9 @@ for i = 9, #ARGV, 3 do
     if digest ~= '' then
       local record = table.concat({digest, epoch, text(offset), time}, ' ')
       redis.call('SET', KEYS[key], record, 'PX', KEY_TTL)
+    end
+    if states then
+      states.keep(ARGV[i + 3], ARGV[i + 4] == '1', offset, time, body)
     end
     header[#header + 1] = time
     header[#header + 1] = #body
@@ -122,6 +134,9 @@ local run_start = text((base or jumped) and first or start)
 redis.call('HSET', meta, 'epoch', epoch, 'tip', text(offset - 1), 'start', run_start,
   'lineage', here, 'due', text(due or 0), 'first', text(log_first), 'base', '',
   'noticed', text(noticed))
+if states then
+  states.tidy(offset - first, now)
+end
 for i, name in ipairs({log, meta}) do
   if tonumber(ARGV[3 + i]) > 0 then
     redis.call('PEXPIRE', name, ARGV[3 + i])

@@ -13,7 +13,6 @@ from typing import Protocol
 import structlog
 
 from eventhub.brokers.redis.channel_queue import ChannelQueue, PublishCall, QueuedEvent
-from eventhub.brokers.redis.codec import PUBLISH
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, RedisLink, Reply, ignore, pack
 from eventhub.brokers.redis.replies import (
     NOT_STORED,
@@ -47,7 +46,7 @@ class CommandRouter(Protocol):
         ...
 
     def arguments(self, channel: str, events: Sequence[NewEvent]) -> Sequence[str | bytes | int]:
-        """The arguments of publish.lua."""
+        """The script that publishes these events, and its arguments."""
         ...
 
     def unavailable_reason(self) -> str | None:
@@ -132,7 +131,7 @@ class RedisPublisher:
         if redirect is not None:
             link.send(pack("ASKING"), ignore)
         link.send(
-            pack("EVALSHA", PUBLISH.sha, *arguments),
+            pack("EVALSHA", *arguments),
             lambda reply: self._on_reply(channel, queue, reply),
         )
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from eventhub.brokers.redis.link import ErrorReply, LinkLost, Reply
+from eventhub.brokers.states import precondition_failed
 from eventhub.errors import BrokerUnavailable, EventHubError, IdempotencyConflict
-from eventhub.events.event import NewEvent, Position, Receipt
+from eventhub.events.event import ABSENT, NewEvent, Position, Receipt
 
 TEMPORARY_ERRORS = frozenset(
     {
@@ -41,7 +42,7 @@ def read_results(
     return [
         new(Receipt, (new(Position, (epoch, answer)), event.time, False))
         if isinstance(answer, int)
-        else _known(epoch, answer)
+        else _refused(event, epoch, answer)
         for event, answer in zip(events, reply[1:], strict=True)
     ]
 
@@ -56,9 +57,12 @@ def publish_error(reply: Reply) -> BrokerUnavailable:
     return BrokerUnavailable(f"{NOT_STORED}: Redis answered {code}")
 
 
-def _known(epoch: str, answer: bytes) -> Receipt | EventHubError:
-    """The result of an event whose key is known."""
+def _refused(event: NewEvent, epoch: str, answer: bytes) -> Receipt | EventHubError:
+    """The result of an event whose idempotency key is known, or whose precondition fails."""
     offset, _, time = answer.partition(b" ")
+    if time == b"unmet":
+        newest = None if offset == b"-" else Position(epoch, int(offset))
+        return precondition_failed(event.expected or ABSENT, newest)
     first = Position(epoch, int(offset))
     if time == b"conflict":
         return IdempotencyConflict(str(first))

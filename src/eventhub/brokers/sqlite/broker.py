@@ -15,7 +15,8 @@ from typing import TypeVar
 from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, no_signals
 from eventhub.brokers.sqlite.channel_list import ChannelsQuery
 from eventhub.brokers.sqlite.database import DatabaseLock, Synchronous, is_damaged
-from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
+from eventhub.brokers.sqlite.history import SqliteHistory
+from eventhub.brokers.sqlite.pages import HistoryQuery
 from eventhub.brokers.sqlite.store import Results, SqliteStore
 from eventhub.brokers.sqlite.writer import (
     StartAnnouncing,
@@ -27,15 +28,13 @@ from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import (
-    Age,
     ChannelPage,
-    Earliest,
     Event,
     HistoryPage,
-    Last,
     NewEvent,
     Position,
     Receipt,
+    Start,
 )
 from eventhub.events.signal import Signal
 
@@ -92,7 +91,7 @@ class SqliteBroker:
         self._opened = asyncio.Event()
         if self._writer.is_open:
             self._opened.set()
-        self._history = SqliteHistory(path)
+        self._history = SqliteHistory(path, lambda: store.base)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-history")
         self._reads = asyncio.Semaphore(READERS)
         self._damage: str | None = None
@@ -120,9 +119,7 @@ class SqliteBroker:
             self._writer.ask(StoreEvents(events, size, answer))
             return await answer
 
-    async def history(
-        self, channel: str, since: Position | Earliest | Last | Age, limit: int
-    ) -> HistoryPage:
+    async def history(self, channel: str, since: Start, limit: int) -> HistoryPage:
         query = HistoryQuery(channel, since, limit, self._retention(channel), self._clock())
         return await self._read(partial(self._history.read, query))
 

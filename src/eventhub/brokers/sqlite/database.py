@@ -15,15 +15,15 @@ Synchronous = Literal["FULL", "NORMAL"]
 
 APPLICATION = 0x45764875
 """Marks a database of EventHub in the file's header."""
-VERSION = 1
+VERSION = 2
 PAGE_SIZE = 8192
 CHECKPOINT_BYTES = 8 * 1024 * 1024
 """A write-ahead log of this size is moved into the database. After a larger transaction its file
 shrinks to this size.
 """
 CHECK_BYTES = 256 * 1024 * 1024
-"""Databases up to this size are checked completely at start. Of larger ones, the table of events is
-not checked.
+"""Databases up to this size are checked completely at start. Of larger ones, the tables of
+events and of states are not checked.
 """
 PATIENCE_MS = 1000
 """How long a checkpoint waits for readers."""
@@ -42,9 +42,20 @@ CREATE TABLE keys (
 );
 CREATE TABLE probe (id INTEGER PRIMARY KEY, filler BLOB NOT NULL);
 """
+STATES = """
+ALTER TABLE channels ADD COLUMN forgotten INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE states (
+  channel INTEGER NOT NULL, key TEXT NOT NULL, offset INTEGER NOT NULL, number INTEGER NOT NULL,
+  time INTEGER NOT NULL, attributes BLOB, data BLOB NOT NULL, deleted INTEGER NOT NULL,
+  PRIMARY KEY (channel, key)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX states_by_offset ON states (channel, offset);
+CREATE INDEX deletions ON states (channel, offset) WHERE deleted;
+"""
 # `number` counts a channel's events without the jumps of `offset`, so the first and the last row
 # tell how many there are. All events up to `trimmed` are gone, even if their rows are still there.
-# A channel that is not in the table `channels` stands at `floor`.
+# A channel that is not in the table `channels` stands at `floor`. Format 2 added `states`: the
+# newest event of each key, a deletion too, and `forgotten` (brokers/states.py).
 
 
 class DatabaseOrigin(NamedTuple):
@@ -173,6 +184,9 @@ def _prepare(
         connection.execute(f"PRAGMA {pragma}")
     if fresh:
         _make(connection, now)
+    elif version < VERSION:
+        with transaction(connection):
+            _add_states(connection)
     return fresh
 
 
@@ -182,11 +196,18 @@ def _make(connection: sqlite3.Connection, now: int) -> None:
             connection.execute(statement)
         connection.execute("INSERT INTO origin VALUES (?, ?, 0)", (secrets.token_hex(4), now))
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        _add_states(connection)
+
+
+def _add_states(connection: sqlite3.Connection) -> None:
+    for statement in STATES.split(";"):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
-    tables = ["origin", "channels", "keys"] + ["events"] * (path.stat().st_size <= CHECK_BYTES)
+    small = path.stat().st_size <= CHECK_BYTES
+    tables = ["origin", "channels", "keys"] + ["events", "states"] * small
     for table in tables:
         (found,) = connection.execute(f"PRAGMA quick_check({table})").fetchone()
         if found != "ok":

@@ -25,14 +25,14 @@ from eventhub.brokers.base import BIRTH_SECONDS
 from eventhub.brokers.idempotency import KEY_AGE
 from eventhub.brokers.sqlite.database import DatabaseOrigin
 from eventhub.errors import EventHubError
-from eventhub.events.channel_types import Retention
+from eventhub.events.channel_types import Retention, StateRetention
 from eventhub.events.event import Position
 
 STRIDE = 2**20
 """Offsets reserved for each second of the file's life: more events than a channel gets. 2**53, the
 end of JavaScript's integers, is 272 years away.
 """
-UNDECLARED = Retention(2**62, None)
+UNDECLARED = Retention(2**62, None, StateRetention(latest=True, keys=2**62))
 """Retention of a channel whose type is no longer configured. Removing a type by mistake does not
 erase its events.
 """
@@ -42,16 +42,9 @@ class SqliteLog:
     """One channel. It has `number - first + 1` rows. Those up to offset `trimmed` are gone."""
 
     __slots__ = (
-        "first",
-        "id",
-        "name",
-        "noticed",
-        "number",
-        "oldest",
-        "retention",
-        "tip",
-        "trimmed",
-    )
+        "deletions", "first", "forgotten", "id", "keys", "name", "noticed", "number", "oldest",
+        "retention", "tip", "trimmed",
+    )  # fmt: skip
 
     def __init__(self, row: int, name: str, retention: Retention, trimmed: int) -> None:
         self.id, self.name, self.retention = row, name, retention
@@ -59,6 +52,10 @@ class SqliteLog:
         self.number, self.first = 0, 1
         self.oldest = 0
         """The first row's time."""
+        self.forgotten = 0
+        """The state has lost entries up to this offset (states.py), beyond those of the log."""
+        self.keys = self.deletions = 0
+        """Entries of the state that are kept beyond the log: events, and deletions."""
         self.noticed = 0
         """When it stored its newest event since the database was opened; the last birth if it
         retains nothing.
@@ -76,6 +73,11 @@ class SqliteLog:
     @property
     def rows(self) -> int:
         return self.number - self.first + 1
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has neither events nor a state."""
+        return self.rows == self.keys == 0
 
     @property
     def slack(self) -> int:
@@ -169,7 +171,7 @@ class SqliteLogs:
     def forgettable(self, subscribed: Iterable[str], limit: int) -> list[SqliteLog]:
         """At most `limit` channels that have neither rows nor subscribers."""
         kept = set(subscribed)
-        found = (log for log in self.channels.values() if log.rows == 0 and log.name not in kept)
+        found = (log for log in self.channels.values() if log.is_empty and log.name not in kept)
         return [log for log, _ in zip(found, range(limit), strict=False)]
 
     def forget(self, logs: Iterable[SqliteLog], floor: int) -> None:

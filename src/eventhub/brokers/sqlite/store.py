@@ -3,9 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-from eventhub.brokers.idempotency import KEY_AGE
 from eventhub.brokers.sqlite.bulk_insert import insert_rows
 from eventhub.brokers.sqlite.database import (
     CHECKPOINT_BYTES,
@@ -14,7 +12,9 @@ from eventhub.brokers.sqlite.database import (
     open_database,
     transaction,
 )
-from eventhub.brokers.sqlite.logs import KnownKey, SqliteLog, SqliteLogs
+from eventhub.brokers.sqlite.load import load_logs, moment_of
+from eventhub.brokers.sqlite.logs import SqliteLog, SqliteLogs
+from eventhub.brokers.sqlite.states import SqliteStates
 from eventhub.brokers.sqlite.write_transaction import WriteTransaction
 from eventhub.errors import ConfigurationError, EventHubError
 from eventhub.events.channel_types import Retention
@@ -34,16 +34,6 @@ WAL_BYTES = 8 * CHECKPOINT_BYTES
 
 Results = list[list[Receipt | EventHubError]]
 
-CHANNELS = """
-SELECT c.id, c.name, c.trimmed, first.number, first.time, last.offset, last.number FROM channels c
-LEFT JOIN events first ON first.channel = c.id
-  AND first.offset = (SELECT min(offset) FROM events WHERE channel = c.id)
-LEFT JOIN events last ON last.channel = c.id
-  AND last.offset = (SELECT max(offset) FROM events WHERE channel = c.id)
-"""
-KNOWN_KEYS = """
-SELECT id, channel, key, digest, offset, time FROM keys WHERE time >= ? ORDER BY id
-"""
 KEPT = """
 SELECT offset, number, time FROM events
 WHERE channel = ? AND (number >= ? OR number > ? AND time >= ?) ORDER BY offset LIMIT 1
@@ -71,6 +61,7 @@ class SqliteStore:
         self._max_channels, self._max_keys = max_channels, max_keys
         self._connection: sqlite3.Connection | None = None
         self._logs: SqliteLogs
+        self._states: SqliteStates
         self._inode = 0
         self._oldest_key = 0  # no row of the table of keys is before this one
         self.subscribed: set[str] = set()
@@ -86,27 +77,16 @@ class SqliteStore:
         connection, origin = open_database(self._path, self._synchronous, self._clock())
         logs = SqliteLogs(origin, self._retention, self._max_channels, self._max_keys)
         with closed_on_error(connection):
-            for row, name, trimmed, first, oldest, tip, number in connection.execute(CHANNELS):
-                log = SqliteLog(row, name, logs.retention(name), trimmed)
-                if first is not None:
-                    log.first, log.oldest, log.number, log.tip = (
-                        first,
-                        _moment(oldest),
-                        number,
-                        max(tip, trimmed),
-                    )
-                logs.load(log)
-            oldest_time = self._clock() - KEY_AGE
-            for row, channel, key, digest, offset, time in connection.execute(
-                KNOWN_KEYS, [oldest_time]
-            ):
-                logs.load_key(channel, key, KnownKey(row, digest, offset, time))
+            load_logs(connection, logs, self._clock())
+            states = SqliteStates(connection)
+            states.load(logs.channels.values())
             oldest_key, logs.next_key = connection.execute(
                 "SELECT ifnull(min(id), 1), ifnull(max(id), 0) + 1 FROM keys"
             ).fetchone()
         logs.loaded(self._clock())
         self._inode = self._path.stat().st_ino
         self._connection, self._logs, self._oldest_key = connection, logs, oldest_key
+        self._states = states
 
     def close(self) -> None:
         """Close the database. SQLite moves the write-ahead log into it, if it can."""
@@ -115,6 +95,11 @@ class SqliteStore:
             self._connection = None
 
     # Requests of the broker
+
+    @property
+    def base(self) -> int:
+        """Offsets above it were given since the database was opened."""
+        return self._logs.base
 
     def position(self, channel: str) -> Position:
         """The end of a channel's log."""
@@ -126,7 +111,7 @@ class SqliteStore:
         Returns their results, the events to announce, and the channels that are born.
         """
         self._make_room(calls)
-        write = WriteTransaction(self._logs, self._clock(), self.subscribed)
+        write = self._transaction()
         results = [write.publish(events) for events in calls]
         if write.touched:
             with transaction(self._open):
@@ -158,7 +143,7 @@ class SqliteStore:
         Returns whether there is more to do.
         """
         self._checkpoint()
-        write = WriteTransaction(self._logs, self._clock(), self.subscribed)
+        write = self._transaction()
         surplus = self._surplus()
         outdated = self._outdated_keys()
         if not (self._logs.excessive or surplus or outdated):
@@ -189,6 +174,9 @@ class SqliteStore:
         assert self._connection is not None, "the store is closed"
         return self._connection
 
+    def _transaction(self) -> WriteTransaction:
+        return WriteTransaction(self._logs, self._clock(), self.subscribed, self._states.newest)
+
     def _write(self, write: WriteTransaction) -> None:
         insert_rows(self._open, "INSERT INTO events VALUES ", 6, write.rows)
         keys = [
@@ -196,16 +184,23 @@ class SqliteStore:
             for (channel, key), known in write.keys.items()
         ]
         insert_rows(self._open, "INSERT INTO keys VALUES ", 6, keys)
+        if write.states:
+            forgotten = {name: log.forgotten for name, log in write.touched.items()}
+            self._states.write([*write.states.values()], write.touched.values(), write.now)
+            for name, log in write.touched.items():
+                if log.forgotten != forgotten[name]:
+                    write.changed[name] = log
         self._write_channels(write.changed.values())
 
     def _write_channels(self, logs: Iterable[SqliteLog]) -> None:
-        rows = [(log.id, log.name, log.trimmed) for log in logs]
+        rows = [(log.id, log.name, log.trimmed, log.forgotten) for log in logs]
         insert_rows(
             self._open,
             "INSERT INTO channels VALUES ",
-            3,
+            4,
             rows,
-            "ON CONFLICT (id) DO UPDATE SET trimmed = excluded.trimmed",
+            "ON CONFLICT (id) DO UPDATE SET trimmed = excluded.trimmed, "
+            "forgotten = excluded.forgotten",
         )
 
     def _trim(self, write: WriteTransaction, budget: int) -> None:
@@ -227,11 +222,13 @@ class SqliteStore:
         if kept is None:
             self._open.execute("DELETE FROM events WHERE channel = ?", [log.id])
             count, log.first, log.trimmed = log.rows, log.number + 1, log.tip
+            self._states.trimmed(log)
             return count
         before = "SELECT ifnull(max(offset), 0) FROM events WHERE channel = ? AND offset < ?"
         log.trimmed = max(log.trimmed, self._open.execute(before, [log.id, kept[0]]).fetchone()[0])
         self._open.execute("DELETE FROM events WHERE channel = ? AND offset < ?", [log.id, kept[0]])
-        count, log.first, log.oldest = kept[1] - log.first, kept[1], _moment(kept[2])
+        self._states.trimmed(log)
+        count, log.first, log.oldest = kept[1] - log.first, kept[1], moment_of(kept[2])
         return int(count)
 
     def _make_room(self, calls: Sequence[Sequence[NewEvent]]) -> None:
@@ -247,7 +244,7 @@ class SqliteStore:
         }
         if not new or len(logs.channels) + len(new) <= logs.max_channels:
             return
-        write = WriteTransaction(logs, self._clock(), self.subscribed)
+        write = self._transaction()
         logs.expire(write.now)
         if logs.excessive:
             with transaction(self._open):
@@ -260,6 +257,7 @@ class SqliteStore:
                 self._open.executemany(
                     "DELETE FROM channels WHERE id = ?", [(log.id,) for log in gone]
                 )
+                self._states.delete(gone)
             logs.forget(gone, floor)
 
     def _outdated_keys(self) -> int:
@@ -285,8 +283,3 @@ class SqliteStore:
             return
         if size > WAL_BYTES:
             self._open.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-
-
-def _moment(time: Any) -> int:
-    """The time in a row, which another program may have written: SQLite stores any type."""
-    return time if isinstance(time, int) else 0

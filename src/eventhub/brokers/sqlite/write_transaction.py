@@ -1,30 +1,49 @@
 """One transaction of the writer: what it stores, and what changes once it is on disk. No I/O."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import orjson
 
-from eventhub.brokers.idempotency import KEY_AGE, data_digest
+from eventhub.brokers.idempotency import KEY_AGE, event_digest
 from eventhub.brokers.sqlite.logs import KnownKey, SqliteLog, SqliteLogs
-from eventhub.errors import EventHubError, IdempotencyConflict, TooManyChannels
+from eventhub.brokers.sqlite.states import StateRow, WrittenRow
+from eventhub.brokers.states import is_expected, precondition_failed
+from eventhub.errors import (
+    EventHubError,
+    IdempotencyConflict,
+    PreconditionFailed,
+    TooManyChannels,
+)
 from eventhub.events.event import Event, NewEvent, Position, Receipt
+from eventhub.events.keys import is_deletion, key_of
 
 
 class WriteTransaction:
-    """What to write, and what to announce once it is written. Works on copies of the logs."""
+    """What to write, and what to announce once it is written. Works on copies of the logs.
 
-    def __init__(self, logs: SqliteLogs, now: int, subscribed: Iterable[str]) -> None:
+    `newest` looks up the newest event of a key on disk.
+    """
+
+    def __init__(
+        self,
+        logs: SqliteLogs,
+        now: int,
+        subscribed: Iterable[str],
+        newest: Callable[[SqliteLog, str], StateRow | None],
+    ) -> None:
         self.now = now
         self.touched: dict[str, SqliteLog] = {}
         self.rows: list[tuple[int, int, int, int, bytes | None, bytes]] = []
         self.keys: dict[tuple[str, str], KnownKey] = {}
+        self.states: dict[tuple[int, str], WrittenRow] = {}
         self.changed: dict[str, SqliteLog] = {}  # new channels, and those whose `trimmed` changed
         self.announced: list[Event] = []
         self.born: list[str] = []
         self.next_channel = logs.next_channel
         self._logs = logs
         self._subscribed = subscribed
+        self._newest_on_disk = newest
 
     def publish(self, events: Sequence[NewEvent]) -> list[Receipt | EventHubError]:
         """Add events. Returns one result per event."""
@@ -55,12 +74,14 @@ class WriteTransaction:
     def _publish(self, new: NewEvent) -> Receipt | EventHubError:
         digest = b""
         if new.key is not None:
-            digest = data_digest(new.data)
+            digest = event_digest(new)
             if (known := self._known((new.channel, new.key))) is not None:
                 first = Position(self._logs.epoch, known.offset)
                 if known.digest != digest:
                     return IdempotencyConflict(str(first))
                 return Receipt(first, known.time, replayed=True)
+        if new.expected is not None and (failed := self._precondition(new, new.expected)):
+            return failed
         if (log := self.log(new.channel) or self._create(new.channel)) is None:
             limit = self._logs.max_channels
             return TooManyChannels(
@@ -102,8 +123,49 @@ class WriteTransaction:
                 log.oldest = new.time
             encoded = orjson.dumps(attributes) if attributes is not None else None
             self.rows.append((log.id, offset, log.number, new.time, encoded, new.data))
+        if log.retention.state is not None and (
+            log.retention.state.latest or log.retention.events > 0
+        ):
+            self._keep_newest(log, new, offset)
         if log.name in self._subscribed:
             self.announced.append(
                 Event(log.name, self._logs.epoch, offset, previous, new.time, new.data, attributes)
             )
         return Receipt(Position(self._logs.epoch, offset), new.time)
+
+    def _keep_newest(self, log: SqliteLog, new: NewEvent, offset: int) -> None:
+        """The event is the newest of its key."""
+        state, key, deleted = log.retention.state, key_of(new), is_deletion(new)
+        assert state is not None
+        if state.latest:
+            before = self._newest(log, key)
+            log.keys += (not deleted) - (before is not None and not before.deleted)
+            log.deletions += deleted - (before is not None and before.deleted)
+        encoded = orjson.dumps(dict(new.attributes)) if new.attributes is not None else None
+        row = (log.id, key, offset, log.number, new.time, encoded, new.data, deleted)
+        self.states[log.id, key] = row
+
+    def _newest(self, log: SqliteLog, key: str) -> StateRow | None:
+        """The newest event of a key, or its deletion."""
+        if (row := self.states.get((log.id, key))) is None:
+            return self._newest_on_disk(log, key)
+        _, _, offset, number, time, _, _, deleted = row
+        return StateRow(offset, number, time, deleted)
+
+    def _precondition(self, new: NewEvent, expected: Position) -> PreconditionFailed | None:
+        """The error of an event whose precondition does not hold."""
+        newest = None
+        if (log := self.log(new.channel)) is not None:
+            found = self._newest(log, key_of(new))
+            if found is not None and not found.deleted and self._keeps(log, found):
+                newest = Position(self._logs.epoch, found.offset)
+        return None if is_expected(expected, newest) else precondition_failed(expected, newest)
+
+    def _keeps(self, log: SqliteLog, row: StateRow) -> bool:
+        """Whether the state still has this entry."""
+        retention, state = log.retention, log.retention.state
+        if state is None:
+            return False
+        age = state.age if state.latest else retention.age
+        is_young = age is None or row.time >= self.now - age
+        return is_young and (state.latest or row.number > log.number - retention.events)

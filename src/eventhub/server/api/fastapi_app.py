@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from eventhub import __version__
+from eventhub.server.api.delete_route import add_delete_route
 from eventhub.server.api.error_handlers import add_error_handlers
 from eventhub.server.api.health_routes import Scrape, add_health_routes
 from eventhub.server.api.openapi import Problem, complete_document
@@ -44,6 +45,7 @@ def build_fastapi_app(
     )
     add_error_handlers(api, manager.hub)
     add_publish_routes(api, publish, publish_to_channels)
+    add_delete_route(api, manager)
     add_read_routes(api, manager)
     add_presence_routes(api, manager)
     add_subscribe_routes(api, manager)

@@ -3,6 +3,7 @@
 No publish comes here: `router.py` hands it to `PublishEndpoint` before any route is looked up.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi import FastAPI, Response
@@ -26,6 +27,8 @@ HEADERS = {
     "ce-id": "CloudEvents id; the body is then one event",
     "ce-time": "CloudEvents time (RFC 3339)",
     "traceparent": "W3C Trace Context",
+    "If-Match": "Store the event only if this id is the newest of its key; otherwise 412",
+    "If-None-Match": "*: store the event only if its key has none; otherwise 412",
     "Prefer": "handling=lenient: store what is valid, answer 200, count the rest (RFC 7240)",
 }
 
@@ -114,17 +117,21 @@ def _request_body() -> dict[str, Any]:
     return {"required": True, "content": content}
 
 
-def _parameters() -> list[dict[str, Any]]:
-    headers: list[dict[str, Any]] = [
+def header_parameters(names: Iterable[str] = HEADERS) -> list[dict[str, Any]]:
+    """The request headers of these names."""
+    return [
         {
             "name": name,
             "in": "header",
             "required": False,
-            "description": description,
+            "description": HEADERS[name],
             "schema": {"type": "string"},
         }
-        for name, description in HEADERS.items()
+        for name in names
     ]
+
+
+def _parameters() -> list[dict[str, Any]]:
     handling = {
         "name": PARAMETER,
         "in": "query",
@@ -132,7 +139,7 @@ def _parameters() -> list[dict[str, Any]]:
         "schema": {"enum": list(Handling)},
         "description": "The same as Prefer, for producers that cannot set headers",
     }
-    return [*headers, handling]
+    return [*header_parameters(), handling]
 
 
 def _responses() -> dict[int | str, dict[str, Any]]:

@@ -16,7 +16,10 @@ from eventhub.server.connections.manager import ConnectionManager
 
 Since = Annotated[
     str,
-    Query(description="An id, earliest, latest, a count such as -20, or an age such as 10m"),
+    Query(
+        description="An id, earliest, latest, state (the newest event of each key), a count such "
+        "as -20, or an age such as 10m"
+    ),
 ]
 TypeName = Annotated[str, Path(description="The channel type's name, such as chat")]
 
@@ -66,7 +69,7 @@ def _add_history(api: FastAPI, manager: ConnectionManager) -> None:
     ) -> Response:
         begin = parse_since(since)
         check_parameters(request, "since", "limit")
-        await authorize(manager, request, Action.SUBSCRIBE, channel)
+        (await authorize(manager, request, Action.SUBSCRIBE, channel)).check_since(begin)
         if isinstance(begin, Latest):  # an empty page, whose position is the end of the log
             begin = (await hub.history(channel, Last(1), 1)).end
         page = await hub.history(channel, begin, limit)
@@ -86,7 +89,7 @@ def _add_count(api: FastAPI, manager: ConnectionManager) -> None:
     ) -> dict[str, Any]:
         begin = parse_since(since)
         check_parameters(request, "since")
-        await authorize(manager, request, Action.SUBSCRIBE, channel)
+        (await authorize(manager, request, Action.SUBSCRIBE, channel)).check_since(begin)
         if isinstance(begin, Latest):
             begin = (await hub.history(channel, Last(1), 1)).end
         counted = await hub.count(channel, begin, most)
@@ -127,10 +130,11 @@ def _add_types(api: FastAPI, manager: ConnectionManager) -> None:
 def _encode_page(channel: str, page: HistoryPage, since: str) -> bytes:
     gap = gap_fields(Gap.of(parse_since(since), page)) if page.lost else None
     events = b",".join(event_json(event) for event in page.events)
+    at_end = page.reached == page.end
     return b'{"channel":"%b","events":[%b],"position":"%b","head":"%b","gap":%b}' % (
         channel.encode(),
         events,
-        str(page.reached).encode(),
+        str(page.reached if at_end or page.following is None else page.following).encode(),
         str(page.end).encode(),
         orjson.dumps(gap),
     )
@@ -142,10 +146,15 @@ def _describe(channel_type: ChannelType) -> dict[str, Any]:
     return {
         "name": channel_type.name,
         "payload": channel_type.payload,
-        "history": {"events": retention.events, "age": age},
+        "history": {
+            "events": retention.events,
+            "age": age,
+            "latest": retention.state is not None and retention.state.latest,
+        },
         "presence": channel_type.presence,
         "slow": channel_type.slow,
         "publish": sorted(channel_type.publish),
         "sender": channel_type.sender,
+        "key": None if channel_type.key is None else channel_type.key.text,
         "signals": sorted(channel_type.signals.publish),
     }

@@ -15,6 +15,24 @@ from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.server.messages.security_headers import ALWAYS
 
 PROBLEM_TYPE = "application/problem+json"
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""Titles of RFC 9110, 15.5, where older Pythons have others."""
+
+
+def problem_document(error: EventHubError) -> dict[str, object]:
+    """A problem document (RFC 9457, 3.1)."""
+    problem: dict[str, object] = {
+        "type": "about:blank",
+        "title": TITLES.get(error.status) or HTTPStatus(error.status).phrase,
+        "status": error.status,
+        "code": error.code,
+        "detail": error.message,
+    }
+    if error.id is not None:
+        problem["id"] = error.id
+    if error.details:
+        problem["details"] = error.details
+    return problem
 
 
 class ProblemResponse(Response):
@@ -23,7 +41,7 @@ class ProblemResponse(Response):
     media_type = PROBLEM_TYPE
 
     def __init__(self, error: EventHubError, extensions: Mapping[str, object] = {}) -> None:
-        document = {**error.as_problem(), **extensions}
+        document = {**problem_document(error), **extensions}
         super().__init__(orjson.dumps(document), error.status, error.headers)
         self.raw_headers += ALWAYS
 

@@ -11,14 +11,16 @@ from eventhub.auth.principal import Principal
 from eventhub.common.strict_json import dump
 from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.events.channel_types import ChannelType, PublisherKind
+from eventhub.events.deletions import deletion
 from eventhub.events.event import NewEvent, with_author
 from eventhub.events.signal import Signal
+from eventhub.events.since import parse_expected
 from eventhub.events.validation_errors import model_details
 from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.decoder import EventDecoder
 from eventhub.server.publish.signal_decoder import SignalDecoder
 from eventhub.server.security.publish_quota import Charge
-from eventhub.session.commands import Attributes, Key
+from eventhub.session.commands import Attributes, Expected, Key, StateKey, content_details
 
 
 class ChannelItem(BaseModel):
@@ -27,9 +29,11 @@ class ChannelItem(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     channel: str
-    data: Any
+    data: Any = None
+    deleted: StateKey | None = None
     key: Key | None = None
     attributes: Attributes | None = None
+    if_match: Expected | None = None
     signal: bool = False
 
 
@@ -72,13 +76,37 @@ class ChannelItemDecoder:
             if isinstance(decoder, EventHubError):
                 return self._rejected(channel, decoder)
             self._counts[channel.partition(".")[0]] += 1
-            event = decoder.decode(dump(item.data), detailed=detailed)
+            return self._event(item, sent, decoder, index, detailed=detailed)
         except EventHubError as error:
             return self._rejected(channel, error.without_traceback())
-        return event._replace(
-            attributes=with_author(sent, self._principal.author),
-            key=item.key or (None if self._key is None else f"{self._key} event {index}"),
-        )
+
+    def _event(
+        self,
+        item: ChannelItem,
+        attributes: dict[str, str],
+        decoder: EventDecoder,
+        index: int,
+        *,
+        detailed: bool,
+    ) -> NewEvent:
+        channel_type = self._manager.hub.types.resolve(item.channel)
+        decoder.attributes = with_author(attributes, self._principal.author)
+        decoder.expected = None
+        if item.if_match is not None:
+            channel_type.check_has_key("if_match")
+            decoder.expected = parse_expected(item.if_match)
+        if item.deleted is None:
+            event = decoder.decode(dump(item.data), detailed=detailed)
+        else:
+            event = deletion(
+                channel_type,
+                item.channel,
+                item.deleted,
+                self._manager.hub.now(),
+                decoder.attributes,
+            )._replace(expected=decoder.expected)
+        key = item.key or (None if self._key is None else f"{self._key} event {index}")
+        return event if key is None else event._replace(key=key)
 
     def _signal(
         self, item: ChannelItem, attributes: dict[str, str], *, detailed: bool
@@ -88,6 +116,11 @@ class ChannelItemDecoder:
                 raise InvalidRequest(
                     "the item is a signal and has a key; expected no key, because a signal is not "
                     "stored and never repeated"
+                )
+            if item.deleted is not None or item.if_match is not None:
+                raise InvalidRequest(
+                    "the item is a signal and has deleted or if_match; expected neither, because "
+                    "a signal is not in the state"
                 )
             body = dump(item.data)
             return self._signals.decode(item.channel, body, attributes, detailed=detailed)
@@ -149,8 +182,11 @@ def _attributes(item: ChannelItem) -> dict[str, str]:
 def _checked(value: Any) -> ChannelItem:
     if not isinstance(value, dict):
         raise InvalidRequest('expected an item such as {"channel":"iot.t1","data":{"value":21.5}}')
+    details = content_details(value)
     try:
-        return ChannelItem.model_validate(value)
+        item = ChannelItem.model_validate(value)
     except ValidationError as error:
         details = model_details(error, value, FIELDS)
-        raise InvalidRequest("the item is not an event with its channel", details) from None
+    if details:
+        raise InvalidRequest("the item is not an event with its channel", details)
+    return item

@@ -3,14 +3,14 @@
 `batch.py` and `ndjson.py` call it for each part of an array and for each line.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 
 from eventhub.common.nesting import check_depth
 from eventhub.config.limit_settings import LimitSettings
-from eventhub.errors import PayloadTooLarge
+from eventhub.errors import InvalidEvent, PayloadTooLarge
 from eventhub.events.channel_types import ChannelType
-from eventhub.events.event import NewEvent, build_many
+from eventhub.events.event import NewEvent, Position, build_many
 from eventhub.observability.tracing import Attributes
 from eventhub.server.connections.limit_errors import too_large
 
@@ -27,6 +27,7 @@ class EventDecoder:
         "_part",
         "attributes",
         "author",
+        "expected",
     )
 
     def __init__(
@@ -49,6 +50,8 @@ class EventDecoder:
         """The attributes of each event that is decoded from now on."""
         self.author: str | None = None
         """The principal, for a channel type that checks senders."""
+        self.expected: Position | None = None
+        """The precondition of the next single event."""
 
     def decode(self, body: bytes, index: int | None = None, *, detailed: bool = True) -> NewEvent:
         """Validate one event. Raises EventHubError.
@@ -57,7 +60,9 @@ class EventDecoder:
         """
         data = self.canonical(body, detailed=detailed)
         key = self._key if index is None or self._key is None else self._key_of_part(index)
-        return NewEvent(self._channel, data, self._now(), self.attributes, key)
+        attributes = self._channel_type.keyed(data, self.attributes)
+        expected = self.expected if index is None else None
+        return NewEvent(self._channel, data, self._now(), attributes, key, expected)
 
     def canonical(self, body: bytes, *, detailed: bool = True) -> bytes:
         """The canonical JSON of one event. Raises EventHubError."""
@@ -105,12 +110,15 @@ class EventDecoder:
             if self._key is None
             else map(self._key_of_part, range(first, first + len(found)))
         )
+        if (attributes := self._attributes_of(found)) is None:
+            return None
         rows = zip(
             repeat(self._channel),
             found,
             repeat(self._now()),
-            repeat(self.attributes),
+            attributes,
             keys,
+            repeat(None),
             strict=False,  # all but `found` have no end
         )
         return build_many(NewEvent, rows)
@@ -122,6 +130,15 @@ class EventDecoder:
                 f"the array has more than {self._limits.batch} events, which is the limit"
                 " (limits.batch); send fewer, or a stream"
             ).with_limit("batch")
+
+    def _attributes_of(self, found: Sequence[bytes]) -> Iterable[Attributes] | None:
+        """The attributes of each of these events. None if any of them has no valid key."""
+        if self._channel_type.key is None:
+            return repeat(self.attributes)
+        try:
+            return [self._channel_type.keyed(data, self.attributes) for data in found]
+        except InvalidEvent:
+            return None
 
     def _are_shallow(self, found: Sequence[bytes], brackets: int) -> bool:
         """Whether none has more brackets than levels are allowed. `brackets`: of all of them."""

@@ -31,7 +31,9 @@ from eventhub.server.security.cors import VARY
 
 HEADS = 4096
 """Heads that are remembered. Beyond it, the oldest is forgotten."""
-_UNUSUAL = frozenset((b"traceparent", b"prefer", b"expect", b"origin"))
+_UNUSUAL = frozenset(
+    (b"traceparent", b"prefer", b"expect", b"origin", b"if-match", b"if-none-match")
+)
 """Requests with such a header are not remembered: it differs from request to request, or changes
 the response.
 """
@@ -148,13 +150,18 @@ class PublishFastPath:
         if request.charge is not None:
             request.pay(1)
         data = request.decoder.canonical(body)
-        row = (request.channel, data, self._now(), request.sent_attributes, checked)
+        attributes = request.sent_attributes
+        if request.channel_type.key is not None:
+            attributes = request.channel_type.keyed(data, attributes)
+        row = (request.channel, data, self._now(), attributes, checked, None)
         return self._hub.publish_now(tuple.__new__(NewEvent, row))
 
     def _store_array(
         self, request: PublishRequest, _: bytes | None, body: bytes
     ) -> Receipts | Sequence[EventHubError] | None:
-        """None if an event is refused, or there are none, or too many for one turn."""
+        """None if an event is refused or has a key, or there are none, or too many for a turn."""
+        if request.channel_type.key is not None:
+            return None
         if request.charge is not None:
             request.charge.check()
         items = request.decoder.canonical_all(body)

@@ -11,7 +11,9 @@ from urllib.parse import parse_qsl
 from eventhub.errors import EventHubError, InvalidRequest
 
 PARAMETER = "handling"
-EVENT_CODES = ("invalid_json", "too_deep", "invalid_event", "idempotency_conflict")
+EVENT_CODES = (
+    "invalid_json", "too_deep", "invalid_event", "idempotency_conflict", "precondition_failed",
+)  # fmt: skip
 """Codes of faults of the event itself: if it is sent again, it is refused again."""
 DETAILED_REFUSALS = 100
 """Number of refusals of a request that get details. For later ones, the faults are not collected.

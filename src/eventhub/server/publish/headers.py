@@ -8,7 +8,8 @@ from starlette.types import Scope
 
 from eventhub.common.timestamps import check_timestamp
 from eventhub.errors import InvalidRequest, UnsupportedMediaType
-from eventhub.events.event import ATTRIBUTE_LENGTH
+from eventhub.events.event import ABSENT, ATTRIBUTE_LENGTH, Position
+from eventhub.events.since import parse_expected
 from eventhub.observability.tracing import parent_of
 from eventhub.session.commands import KEY_LENGTH
 
@@ -85,6 +86,34 @@ def checked_idempotency_key(key: bytes) -> str:
             f" {KEY_LENGTH} visible ASCII characters"
         )
     return key.decode("ascii")
+
+
+def precondition_of(headers: Mapping[bytes, bytes]) -> Position | None:
+    """The newest event that If-Match or If-None-Match expects of the key (RFC 9110, 13.1).
+
+    None without either. Raises InvalidRequest.
+    """
+    match, none_match = headers.get(b"if-match"), headers.get(b"if-none-match")
+    if none_match is not None:
+        if none_match != b"*" or match is not None:
+            raise InvalidRequest(
+                f"If-None-Match is {none_match[:40].decode('latin-1')!r}; expected *, for a key"
+                " that has no event, and no If-Match besides"
+            )
+        return ABSENT
+    if match is None:
+        return None
+    text = match.decode("latin-1")
+    try:
+        position = parse_expected(text[1:-1] if text[:1] == text[-1:] == '"' else text)
+    except ValueError:
+        position = ABSENT
+    if position == ABSENT:
+        raise InvalidRequest(
+            f"If-Match is {text[:40]!r}; expected the id of the key's newest event, such as"
+            ' "k3x9-41"; If-None-Match: * is for a key without one'
+        )
+    return position
 
 
 def attributes_of(headers: Mapping[bytes, bytes]) -> dict[str, str] | None:

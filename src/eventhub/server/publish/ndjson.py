@@ -184,7 +184,8 @@ class NdjsonPublish:
         if len(group) == len(first):
             while sum(map(len, group)) > PART_BYTES or b"".join(group).count(b",") > PART_COMMAS:
                 del group[len(group) // 2 :]
-            data = request.decoder.canonical_each(group) if group else None
+            plain = group and request.channel_type.key is None  # keys are of each event
+            data = request.decoder.canonical_each(group) if plain else None
             if data is not None:
                 self._lines_read += len(group)
                 attributes = request.decoder.attributes

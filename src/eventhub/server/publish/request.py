@@ -9,7 +9,7 @@ from starlette.types import Scope
 
 from eventhub.auth.grants import Action
 from eventhub.auth.principal import Principal
-from eventhub.errors import EventHubError
+from eventhub.errors import EventHubError, InvalidRequest
 from eventhub.events.channel_types import ChannelType, PublisherKind
 from eventhub.events.event import NewEvent, Receipt, with_author
 from eventhub.hub.hub import Hub
@@ -24,6 +24,7 @@ from eventhub.server.publish.headers import (
     idempotency_key_of,
     is_cloudevent,
     media_type_of,
+    precondition_of,
     prefer_of,
 )
 from eventhub.server.security.authentication import address_of
@@ -89,6 +90,11 @@ class PublishRequest:
         )
         self.decoder.attributes = self.sent_attributes
         self.decoder.author = principal.author
+        if (expected := precondition_of(headers)) is not None:
+            self.channel_type.check_has_key("a precondition")
+            if self.is_ndjson:
+                raise self.precondition_of_many()
+            self.decoder.expected = expected
         self._tracing = manager.hub.tracing
         self._span: PublishSpan | None = None
 
@@ -116,6 +122,14 @@ class PublishRequest:
     def trace_id(self) -> str | None:
         """The trace of the events that are being published."""
         return trace_id_of(self.decoder.attributes)
+
+    @staticmethod
+    def precondition_of_many() -> InvalidRequest:
+        """The error for a precondition of several events: they have several keys."""
+        return InvalidRequest(
+            "If-Match and If-None-Match are for one event; expected a single event, or if_match in"
+            " the items of POST /v1/events"
+        )
 
     def pay(self, count: int) -> None:
         """Charge for this many events, stored or refused. Raises RateLimited, PayloadTooLarge."""

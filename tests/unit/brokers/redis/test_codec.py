@@ -1,11 +1,12 @@
 """brokers/redis/codec.py: names of keys, and what is written and read."""
 
 from eventhub.brokers.records import RecordReader
+from eventhub.brokers.redis.announcement import announce
 from eventhub.brokers.redis.codec import (
     DAY,
+    PUBLISH,
     SLOTS,
     KeyNames,
-    announce,
     lifetimes,
     publish_arguments,
     read_page,
@@ -90,8 +91,9 @@ def test_a_page_names_predecessors_across_a_jump() -> None:
 
 def test_keys_are_declared_to_the_script() -> None:
     events = [NewEvent("c", b"1", 5, None, "k"), NewEvent("c", b"2", 6)]
-    count, *rest = publish_arguments(
+    script, count, *rest = publish_arguments(
         KeyNames("p", 0), "c", events, Retention(3, None), 9, "PUBLISH"
     )
+    assert script == PUBLISH.sha
     assert (count, *rest[4:6], rest[6:10]) == (6, "p:channels", "p:key:{c}:k", [9, 3, -1, 0])
     assert rest[-3:] == [6, b"\n2", ""]

@@ -3,7 +3,7 @@
 import pytest
 
 from eventhub.brokers.redis import signals as signals_module
-from eventhub.brokers.redis.codec import announce
+from eventhub.brokers.redis.announcement import announce
 from eventhub.brokers.redis.signals import HEADER, read_signal
 from eventhub.brokers.signals import encode
 from eventhub.errors import BrokerUnavailable

@@ -13,7 +13,8 @@ import orjson
 import pytest
 
 from eventhub.brokers.sqlite import SqliteBroker, broker, writer
-from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
+from eventhub.brokers.sqlite.history import SqliteHistory
+from eventhub.brokers.sqlite.pages import HistoryQuery
 from eventhub.brokers.sqlite.store import SqliteStore
 from eventhub.errors import BrokerUnavailable, ConfigurationError
 from eventhub.events.channel_types import Retention

@@ -19,7 +19,7 @@ def test_a_later_opening_begins_a_range_and_joins_what_was_there() -> None:
     assert known.base == 41 + STRIDE, "also when hardly any time has passed"
     known.loaded(NOW + 2000)
     assert known.base == 2 * STRIDE
-    write = WriteTransaction(known, NOW, {"a"})
+    write = WriteTransaction(known, NOW, {"a"}, lambda log, key: None)
     assert offsets(write.publish([new(), new(), new("b")])) == [
         2 * STRIDE + 1,
         2 * STRIDE + 2,

@@ -12,11 +12,21 @@ from eventhub.brokers.sqlite import history as history_module
 from eventhub.brokers.sqlite import store as store_module
 from eventhub.brokers.sqlite.bulk_insert import ROWS
 from eventhub.brokers.sqlite.database import open_reader
-from eventhub.brokers.sqlite.history import HistoryQuery, SqliteHistory
+from eventhub.brokers.sqlite.history import SqliteHistory
+from eventhub.brokers.sqlite.pages import HistoryQuery
 from eventhub.brokers.sqlite.store import SqliteStore
 from eventhub.errors import TooManyChannels
 from eventhub.events.channel_types import Retention
-from eventhub.events.event import Age, Earliest, HistoryPage, Last, NewEvent, Position, Receipt
+from eventhub.events.event import (
+    Age,
+    Earliest,
+    HistoryPage,
+    Last,
+    NewEvent,
+    Position,
+    Receipt,
+    Start,
+)
 
 
 class Files:
@@ -34,7 +44,7 @@ class Files:
         self.now = 1_795_000_000_000
         self.retention = Retention(events, age)
         self.bounds = (max_channels, max_keys)
-        self.history = SqliteHistory(path)
+        self.history = SqliteHistory(path, lambda: self.store.base)
         self.store = self.open()
 
     def open(self) -> SqliteStore:
@@ -73,9 +83,7 @@ class Files:
             if isinstance(result, Receipt)
         ]
 
-    def read(
-        self, since: Position | Earliest | Last | Age, channel: str = "a", limit: int = 10_000
-    ) -> HistoryPage:
+    def read(self, since: Start, channel: str = "a", limit: int = 10_000) -> HistoryPage:
         return self.history.read(HistoryQuery(channel, since, limit, self.retention, self.now))
 
     def count(self, table: str = "events") -> int:
@@ -337,7 +345,7 @@ def test_reading_costs_a_page_and_not_what_is_kept(
             positions += [result.position for result in results if isinstance(result, Receipt)]
         files.now = times + count
         costs = {}
-        whence: dict[str, Position | Earliest | Last | Age] = {
+        whence: dict[str, Start] = {
             "newest": Age(1),
             "half": Age(count // 2),
             "last": Last(5),

@@ -48,7 +48,7 @@ def test_channels_beyond_the_bound_are_refused_and_the_others_go_on() -> None:
 
 def test_without_retention_nothing_is_stored_and_the_end_moves_on() -> None:
     known = logs(events=0)
-    write = WriteTransaction(known, NOW, {"a"})
+    write = WriteTransaction(known, NOW, {"a"}, lambda log, key: None)
     write.publish([new(), new()])
     assert (write.rows, write.changed["a"].trimmed, len(write.announced)) == ([], 2, 2)
 
@@ -57,7 +57,7 @@ def born(known: SqliteLogs, *times: int) -> list[int]:
     """At which of these times an event in one channel is a birth."""
     found = []
     for time in times:
-        write = WriteTransaction(known, time, ())
+        write = WriteTransaction(known, time, (), lambda log, key: None)
         write.publish([new(time=time)])
         write.apply()
         found += [time] * len(write.born)

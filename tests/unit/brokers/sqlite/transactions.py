@@ -34,7 +34,7 @@ def new(
 def publish(
     known: SqliteLogs, *events: NewEvent, now: int = NOW, commit: bool = True
 ) -> list[Receipt | EventHubError]:
-    write = WriteTransaction(known, now, {"a"})
+    write = WriteTransaction(known, now, {"a"}, lambda log, key: None)
     results = write.publish(events)
     if commit:
         write.apply()

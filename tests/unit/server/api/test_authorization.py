@@ -149,9 +149,10 @@ def test_a_type_is_described_as_it_is_configured() -> None:
     assert found == {
         "name": "chat",
         **configured,
-        "history": {"events": 7, "age": 90},
+        "history": {"events": 7, "age": 90, "latest": False},
         "publish": ["client", "producer"],
         "sender": "any",
+        "key": None,
         "signals": [],
     }
 

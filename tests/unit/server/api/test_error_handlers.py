@@ -23,4 +23,4 @@ def test_an_error_is_a_problem(method: str, path: str, status: int, code: str, w
 
 
 def test_a_method_that_is_not_allowed_is_answered_with_those_that_are() -> None:
-    assert request("PATCH", "/v1/channels/chat.a").headers["allow"] == "GET, POST, PUT"
+    assert request("PATCH", "/v1/channels/chat.a").headers["allow"] == "DELETE, GET, POST, PUT"
