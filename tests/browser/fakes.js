@@ -90,6 +90,7 @@ async function start(options = {}) {
     onSubscribed: ({ position }) => kit.log.push(["subscribed", position]),
     onEvent: ({ id }, { replay }) => kit.log.push(["event", id, replay]),
     onGap: ({ position, reason }) => kit.log.push(["gap", position, reason]),
+    onSignal: ({ data }) => kit.log.push(["signal", data]),
     onReplayed: ({ count, resumed }) => kit.log.push(["replayed", count, resumed]),
     onJoin: note("join"),
     onLeave: note("leave"),

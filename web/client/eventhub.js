@@ -16,6 +16,7 @@ import { Connection, backoff } from "./connection.js";
 import { EventHubError, TEMPORARY_ERRORS } from "./errors.js";
 import { DEFAULTS } from "./options.js";
 import { PendingPublishes } from "./pending-publishes.js";
+import { PendingSignals } from "./pending-signals.js";
 import { Subscription } from "./subscription.js";
 
 export { EventHubError };
@@ -31,6 +32,8 @@ export class EventHub {
   #ref = 0;
   #subscriptions = new Map();
   #publishes;
+  #signals = new PendingSignals();
+  #messageBytes = Infinity;
   #connections = 0;
 
   /**
@@ -82,6 +85,7 @@ export class EventHub {
    * Subscribes until unsubscribe(), across reconnects. Options, all optional:
    * - since, presence, member: as in the `subscribe` message
    * - onSubscribed(message), onEvent(event, { replay }), onGap(gap)
+   * - onSignal(signal): {channel, time, data, by}, for those who are there; it has no id
    * - onReplayed({ count, resumed }): everything up to the head has arrived
    * - onJoin(member), onLeave(member); onPresence({ count, members }) in a crowd
    * - onError(error): the subscription has ended, unless error.passing. Default: console.error
@@ -125,6 +129,23 @@ export class EventHub {
     return published;
   }
 
+  /**
+   * Sends a signal to those who are there now. It is stored nowhere and sent once. Resolves with
+   * whether the server accepted it: false without an open connection, or if the connection is lost
+   * before the answer. Rejects with an EventHubError if the server refuses it.
+   */
+  signal(channel, data) {
+    const ref = this.#nextRef();
+    const text = JSON.stringify({ type: "publish", ref, channel, data, signal: true });
+    if (new TextEncoder().encode(text).length > this.#messageBytes) {
+      const fault = `the signal is larger than ${this.#messageBytes} bytes`;
+      return Promise.reject(new EventHubError("payload_too_large", fault));
+    }
+    const full = this.#signals.size >= this.#options.outstanding;
+    if (full || !this.#connection.send(text)) return Promise.resolve(false);
+    return this.#signals.add(ref);
+  }
+
   /** A new idempotency key. */
   newKey() {
     const part = () => Math.floor(this.#options.random() * 2 ** 32).toString(36);
@@ -135,12 +156,14 @@ export class EventHub {
     this.#connections += 1;
     this.#authenticate();
     for (const subscription of this.#subscriptions.values()) this.#send(subscription.request());
-    this.#publishes.sendAll(hello.limits?.message_bytes ?? Infinity);
+    this.#messageBytes = hello.limits?.message_bytes ?? Infinity;
+    this.#publishes.sendAll(this.#messageBytes);
   }
 
   #receive(message) {
     const { type, channel, ref, reason } = message;
     if (type === "published") return this.#publishes.resolve(ref, message);
+    if (type === "signaled") return this.#signals.accept(ref);
     if (type === "error") return this.#onError(message);
     if (type === "authenticated") return this.#onAuthenticated(message);
     if (type === "expiring") return this.#onExpiring(message);
@@ -149,6 +172,7 @@ export class EventHub {
   }
 
   #onStatus(status) {
+    if (status.state !== "open") this.#signals.forget();
     if (status.state === "stopped") this.#publishes.rejectAll(stopped(status.reason));
     this.#options.onStatus(status);
   }
@@ -158,6 +182,7 @@ export class EventHub {
     // The connection is about to close. The next one sends the publish again.
     if (code === "shutting_down" && this.#publishes.has(ref)) return;
     const error = new EventHubError(code, message, details);
+    if (this.#signals.reject(ref, error)) return;
     this.#publishes.reject(ref, error);
     const subscription = [...this.#subscriptions.values()].find((each) => each.ref === ref);
     if (!subscription) return;

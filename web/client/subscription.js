@@ -5,6 +5,7 @@ const HANDLERS = {
   onSubscribed: ignore,
   onEvent: ignore,
   onGap: ignore,
+  onSignal: ignore,
   onReplayed: ignore,
   onJoin: ignore,
   onLeave: ignore,
@@ -64,6 +65,7 @@ export class Subscription {
     if (!this.#subscribed) return;
     if (type === "event") this.#onEvent(message);
     if (type === "gap") this.#onGap(message);
+    if (type === "signal") this.#on.onSignal(message);
     if (type === "join") this.#on.onJoin(message.member);
     if (type === "leave") this.#on.onLeave(message.member);
     if (type === "presence") this.#on.onPresence(message);

@@ -12,6 +12,7 @@ import { MessageLog } from "./message-log.js";
 import { changedName, knownName, nameOr } from "./name.js";
 import { Outbox } from "./outbox.js";
 import { People } from "./people.js";
+import { Typing, describeTyping } from "./typing.js";
 import { UnreadTitle } from "./unread-title.js";
 
 const HISTORY = "-100";
@@ -24,7 +25,11 @@ const log = new MessageLog();
 const people = new People();
 const outbox = new Outbox();
 const absence = new Absence();
-const composer = new Composer(compose);
+const typing = new Typing(showTyping, sendTyping, {
+  now: () => performance.now(),
+  setTimeout: (action, delay) => setTimeout(action, delay),
+});
+const composer = new Composer(compose, (text) => typing.changed(text));
 const status = new StatusView(byId("status"), onRetry);
 const token = new Token(byId("token"), composer, onToken);
 let hub;
@@ -49,6 +54,7 @@ function subscribe() {
     onSubscribed,
     onEvent,
     onGap,
+    onSignal: ({ data }) => typing.heard(data, name),
     onReplayed,
     onJoin: (joined) => people.join(joined),
     onLeave: (left) => people.leave(left),
@@ -68,7 +74,16 @@ function onSubscribed(presence) {
   showPeople(presence);
 }
 
+function showTyping(names) {
+  byId("typing").textContent = describeTyping(names);
+}
+
+async function sendTyping() {
+  if (name) await hub.signal(channel, { sender: name, typing: true });
+}
+
 function onEvent(event, { replay }) {
+  typing.spoke(event.data.sender);
   const entry = outbox.claim(event);
   if (entry) return settle(entry, event);
   const own = event.data.sender === name;
@@ -167,6 +182,7 @@ function compose(text) {
     composer.edit(entry.text);
   });
   send(entry);
+  typing.sent();
   return true;
 }
 

@@ -5,8 +5,11 @@ import { byId } from "../common/dom.js";
 export class Composer {
   #text = byId("text");
 
-  /** `onSend(text)` is called with each message; it returns whether it took it. */
-  constructor(onSend) {
+  /**
+   * `onSend(text)` is called with each message; it returns whether it took it. `onChange(text)` is
+   * called while one is written.
+   */
+  constructor(onSend, onChange) {
     const submit = (event) => {
       event.preventDefault();
       const text = this.#text.value.trim();
@@ -15,6 +18,7 @@ export class Composer {
       this.focus();
     };
     byId("composer").addEventListener("submit", submit);
+    this.#text.addEventListener("input", () => onChange(this.#text.value));
     this.#text.addEventListener("keydown", (event) => {
       // While a Japanese, Chinese or Korean word is composed, Enter accepts the word.
       const enter = event.key === "Enter" && !event.shiftKey && !event.isComposing;
