@@ -194,6 +194,11 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
     "Redis: signals": {"1,000": ("brokers.redis.signals:SIGNALS_IN_FLIGHT",)},
     "NATS: signals": {"1 MiB": ("brokers.nats.signals:UNSENT_BYTES",)},
     "Redis: keys that reading stores": {"six hours": ("brokers.redis.metadata:KEEP_SECONDS",)},
+    "cursor of a stream of a pattern": {"1,024": ("delivery.pattern_cursor:CURSOR_BYTES",)},
+    "journal of cursors": {
+        "64 KiB": ("delivery.pattern_cursor:PART_BYTES",),
+        "four": ("delivery.pattern_cursor:REWRITE",),
+    },
     "NATS: events that are sent": {
         "1,024 messages": ("brokers.nats.pending_replies:WINDOW",),
         "8 MiB": ("brokers.nats.pending_replies:WINDOW_BYTES",),

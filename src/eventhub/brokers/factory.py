@@ -12,8 +12,11 @@ from eventhub.brokers.base import Broker
 from eventhub.common.clock import unix_milliseconds
 from eventhub.config.settings import Settings
 from eventhub.errors import ConfigurationError
-from eventhub.events.channel_types import ChannelTypes, Retention
+from eventhub.events.channel_types import JOURNAL_TYPE, ChannelTypes, Retention
 
+JOURNALS = f"{JOURNAL_TYPE}."
+JOURNAL_RETENTION = Retention(100_000, 3_600_000)
+"""Of the journals that cursors of patterns need: an hour."""
 Synchronous = Literal["FULL", "NORMAL"]
 SYNCHRONOUS: dict[str, Synchronous] = {"full": "FULL", "normal": "NORMAL"}
 
@@ -25,6 +28,8 @@ def open_broker(settings: Settings, types: ChannelTypes, directory: Path) -> Bro
     """
 
     def retention(channel: str) -> Retention:
+        if channel.startswith(JOURNALS):
+            return JOURNAL_RETENTION
         return types.resolve(channel).retention
 
     url, limits = settings.broker, settings.limits

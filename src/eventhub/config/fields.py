@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime, time
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
 
 from eventhub.auth.grants import PATTERNS
 from eventhub.common.addresses import parse_address
 from eventhub.common.channel_pattern import check_pattern
 from eventhub.common.origin import check_pattern as check_origin_pattern
+from eventhub.events.channel_types import JOURNAL_TYPE
 from eventhub.events.keys import KeySource
 from eventhub.events.since import parse_age
 
@@ -85,7 +86,15 @@ _HOST = re.compile(r"|(?!.*\.[0-9]+\.?$)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9
 """A host name (RFC 1123, 2.1), which does not end like an IPv4 address. Empty: every address."""
 Host = Annotated[str, BeforeValidator(_host)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
-TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+def _not_reserved(name: str) -> str:
+    if name == JOURNAL_TYPE:
+        raise ValueError(f"{name} is the name of a type of the server's own; expected another one")
+    return name
+
+
+TypeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$"), AfterValidator(_not_reserved)]
 Milliseconds = Annotated[
     int, Field(gt=0), BeforeValidator(_milliseconds, json_schema_input_type=str)
 ]

@@ -180,6 +180,14 @@ class Fanout:
         self._signals.push(signal, counters, len(self))
         return idle
 
+    def has(self, encoding: Encoding) -> bool:
+        """Whether there is a subscriber with this encoding."""
+        return encoding in self._live
+
+    def encode(self) -> None:
+        """Encode what was pushed. Writing it may take longer."""
+        self._queue_pending()
+
     def advance(self, limit: int) -> int:
         """Write to some subscribers. Returns the work done, 0 when nothing is left.
 
@@ -224,7 +232,8 @@ class Fanout:
         """Queue one message for all live subscribers. Returns how many there are."""
         self._queue_pending()
         for encoding, writes in self._live.items():
-            self._append(encoding, encode(encoding), writes, [])
+            if data := encode(encoding):
+                self._append(encoding, data, writes, [])
         return len(self)
 
     def _write_signals(self, limit: int) -> int:

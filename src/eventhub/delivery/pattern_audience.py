@@ -21,21 +21,19 @@ live     at `delivered` of every feed                   apart, when its writer i
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.apart import ApartSubscribers
 from eventhub.delivery.encoding import Encoding, gap_fields
 from eventhub.delivery.fanout import DeliveryCounters, Fanout
 from eventhub.delivery.feed import Feed
-from eventhub.delivery.pattern_subscriber import PatternSubscriber
+from eventhub.delivery.pattern_subscriber import Begins, PatternSubscriber
+from eventhub.delivery.shared_cursors import CursorWriter, SharedCursors, positions_fields
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
 from eventhub.errors import EventHubError
 from eventhub.events.event import LATEST, Earliest, Event, Gap, Latest, Since
 from eventhub.events.signal import Signal
-
-POSITIONS = 500
-"""Positions in one message."""
 
 
 class AudienceOwner(Protocol):
@@ -81,6 +79,7 @@ class PatternAudience:
         self._behind: dict[Feed, None] = {}
         self._waiting: dict[PatternSubscriber, None] = {}
         self._apart = ApartSubscribers(self.feeds, self._turn_live, self._fail)
+        self._cursors = SharedCursors(self.live, self.positions)
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._apart.subscribers) + len(self.live)
@@ -183,14 +182,15 @@ class PatternAudience:
         subscriber.state = SubscriberState.GONE
         self._waiting.pop(subscriber, None)
         self._apart.discard(subscriber)
-        self.live.remove(subscriber, subscriber.writer.encoding)
+        self.live.remove(subscriber, self._cursors.encoding(subscriber.writer))
 
     def congested(self, subscriber: PatternSubscriber) -> None:
         """A subscriber's writer is full."""
         if subscriber.state is SubscriberState.LIVE:
-            self.live.settle(subscriber, subscriber.writer.encoding)
+            self.live.settle(subscriber, self._cursors.encoding(subscriber.writer))
         if subscriber.state is SubscriberState.LIVE:  # the writes of `settle` did not fail
-            self.live.remove(subscriber, subscriber.writer.encoding)
+            self._cursors.place(subscriber.writer)
+            self.live.remove(subscriber, self._cursors.encoding(subscriber.writer))
             subscriber.state = SubscriberState.LAGGING
             self._apart.add(subscriber)
         else:
@@ -199,6 +199,12 @@ class PatternAudience:
     def drained(self, subscriber: PatternSubscriber) -> None:
         """A subscriber's writer has room again."""
         self._apart.drained(subscriber)
+
+    def renew_cursors(self, now: float) -> None:
+        """Give new cursors to streams whose present ones would expire. `now` is in seconds."""
+        idle = not self.live.due
+        if self._cursors.renew(now) and idle:
+            self._owner.has_writes(self)
 
     def fail_all(self, error: EventHubError) -> None:
         """Close the connections of all subscribers."""
@@ -230,6 +236,8 @@ class PatternAudience:
     def _begin(self, subscriber: PatternSubscriber) -> None:
         try:
             subscriber.todo = self._starts(subscriber)
+            if isinstance(subscriber.begins, Latest):
+                self._cursors.place(subscriber.writer)
             self._apart.add(subscriber)
             begun, subscriber.begun = subscriber.begun, None
             assert begun is not None  # a subscription begins once
@@ -243,7 +251,8 @@ class PatternAudience:
         begins = subscriber.begins
         if not isinstance(begins, Mapping):
             return {} if isinstance(begins, Latest) else dict.fromkeys(self.feeds, begins)
-        found = {channel: begins.get(channel, Earliest()) for channel in self.feeds}
+        otherwise = begins.otherwise if isinstance(begins, Begins) else Earliest()
+        found = {channel: begins.get(channel, otherwise) for channel in self.feeds}
         return {
             channel: since
             for channel, since in found.items()
@@ -251,11 +260,14 @@ class PatternAudience:
         }
 
     def _turn_live(self, subscriber: PatternSubscriber) -> None:
-        if subscriber.positions_due:
+        writer = subscriber.writer
+        if self._cursors.place(writer):
+            writer.write(writer.encoding.message("position", {"channel": self.channel}))
+        elif subscriber.positions_due and not isinstance(writer, CursorWriter):
             subscriber.positions_due = False
             self._write_positions(subscriber)
         subscriber.state = SubscriberState.LIVE
-        self.live.add(subscriber, subscriber.writer.encoding, subscriber.writer.write)
+        self.live.add(subscriber, *self._cursors.outlet(writer))
         if subscriber.writer.full:
             self.congested(subscriber)
 
@@ -265,13 +277,7 @@ class PatternAudience:
 
     def _write_positions(self, subscriber: PatternSubscriber) -> None:
         """Tell a subscriber where it stands: at `delivered` of every feed."""
-        found = self.positions()
-        for begin in range(0, max(1, len(found)), POSITIONS):
-            fields: dict[str, Any] = {
-                "channel": self.channel,
-                "positions": dict(found[begin : begin + POSITIONS]),
-                "complete": begin + POSITIONS >= len(found),
-            }
+        for fields in positions_fields(self.channel, self.positions()):
             subscriber.writer.write(subscriber.writer.encoding.message("positions", fields))
 
     def by_feed(self, events: Iterable[Event]) -> Iterator[tuple[Feed, list[Event]]]:

@@ -17,6 +17,16 @@ not name begins with its first event.
 """
 
 
+class Begins(dict[str, Since]):
+    """Where the channels of a pattern begin: those that are named, and all others."""
+
+    __slots__ = ("otherwise",)
+
+    def __init__(self, named: Mapping[str, Since], otherwise: Since) -> None:
+        super().__init__(named)
+        self.otherwise = otherwise
+
+
 class PatternSubscriber(Subscriber):
     """One subscriber of all channels of a pattern. Its `channel` is the pattern.
 

@@ -25,6 +25,8 @@ from eventhub.events.keys import KeySource, with_key
 from eventhub.events.schema import Schema
 from eventhub.events.validation_errors import MISFIT
 
+JOURNAL_TYPE = "_cursors"
+"""Type of the server's own channels, for cursors of patterns. No configuration can declare it."""
 NAME_LENGTH = 200
 _NAME = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*", re.ASCII)
 

@@ -25,6 +25,7 @@ from eventhub.errors import (
     UnknownChannel,
 )
 from eventhub.events.channel_types import ChannelTypes, parse_pattern
+from eventhub.hub.cursor_journals import CursorJournals
 from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.hub.tasks import Tasks
 from eventhub.observability.metrics import Metrics
@@ -51,6 +52,7 @@ class Patterns:
     ) -> None:
         self.most_channels = 10_000
         """Channels that one pattern may cover."""
+        self.cursors = CursorJournals(broker, tasks)
         self._types = types
         self._broker = broker
         self._feeds = feeds
@@ -168,6 +170,7 @@ class Patterns:
             except BrokerUnavailable as error:
                 log.warning("list_unavailable", pattern=audience.channel, reason=error.message)
                 wait = RETRY_SECONDS
+            audience.renew_cursors(asyncio.get_running_loop().time())
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await relist.wait()

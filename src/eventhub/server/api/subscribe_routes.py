@@ -13,6 +13,7 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.problem import ProblemResponse
 from eventhub.server.messages.request_head import headers_by_name
 from eventhub.server.security.authentication import address_of
+from eventhub.server.streams.pattern_query import PatternQuery, names_pattern
 from eventhub.server.streams.query import StreamQuery
 from eventhub.server.streams.response import MEDIA_TYPES, StreamResponse
 from eventhub.server.websocket.handshake import WEBSOCKET_PATH
@@ -42,6 +43,9 @@ def _add_streams(api: FastAPI, manager: ConnectionManager) -> None:
     async def sse_several(request: Request, last: LastEventId = None) -> Response:
         return await _open_stream(manager, request, "sse", None, last or "")
 
+    async def ndjson_several(request: Request) -> Response:
+        return await _open_stream(manager, request, "ndjson", None, None)
+
     def add(
         path: str,
         endpoint: Callable[..., Awaitable[Response]],
@@ -64,8 +68,10 @@ def _add_streams(api: FastAPI, manager: ConnectionManager) -> None:
     add("/v1/channels/{channel}/sse", sse, "sse", summary, [since, *member, last_event_id])
     summary = "Live, one JSON object a line"
     add("/v1/channels/{channel}/ndjson", ndjson, "ndjson", summary, [since, *member])
-    summary = "Several channels on one stream of Server-Sent Events"
+    summary = "Several channels, or all that fit a pattern, as Server-Sent Events"
     add("/v1/sse", sse_several, "sse", summary, [channels, since, *member, last_event_id])
+    summary = "Several channels, or all that fit a pattern, one JSON object a line"
+    add("/v1/ndjson", ndjson_several, "ndjson", summary, [channels, since, *member])
 
 
 async def _open_stream(
@@ -77,7 +83,13 @@ async def _open_stream(
 ) -> Response:
     manager.origin_check.check(headers := headers_by_name(request.scope["headers"]))
     principal = await manager.authentication.admit(headers, address=address_of(request.scope))
-    query = StreamQuery(request.scope["query_string"], channel, last_event_id)
+    address = request.scope["query_string"]
+    query: StreamQuery | PatternQuery
+    if names_pattern(address, channel):
+        query = PatternQuery(address, channel, last_event_id)
+        await query.read(manager.hub.types, principal, manager.hub.patterns.cursors)
+    else:
+        query = StreamQuery(address, channel, last_event_id)
     if not query.channels:
         raise InvalidRequest("no channel is named; expected ?channel=… once or more")
     if len(query.channels) > STREAM_CHANNELS:

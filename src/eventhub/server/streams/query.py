@@ -35,7 +35,7 @@ class StreamQuery:
     def __init__(
         self, query: bytes, channel: str | None = None, last_event_id: str | None = None
     ) -> None:
-        parameters = _Parameters(
+        parameters = StreamParameters(
             query, takes_channels=channel is None, is_event_source=last_event_id is not None
         )
         self.channels = [channel] if channel else parameters.channels
@@ -101,7 +101,7 @@ def _parse_since(text: str, name: str) -> tuple[dict[str, Since], Since]:
     return {}, parse_since(text, name)
 
 
-class _Parameters:
+class StreamParameters:
     """The parameters of a query string. Raises InvalidRequest for an unknown or repeated one."""
 
     def __init__(self, query: bytes, *, takes_channels: bool, is_event_source: bool) -> None:

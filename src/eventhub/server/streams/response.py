@@ -20,6 +20,7 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.messages.asgi_extensions import ABORT, HALF_CLOSED
 from eventhub.server.messages.security_headers import LIVE
 from eventhub.server.streams.outbox import CursorOutbox, Outbox
+from eventhub.server.streams.pattern_query import PatternQuery
 from eventhub.server.streams.query import StreamQuery
 from eventhub.session.commands import Ref
 
@@ -44,7 +45,7 @@ class StreamResponse:
         self,
         manager: ConnectionManager,
         transport: str,
-        query: StreamQuery,
+        query: StreamQuery | PatternQuery,
         identity: ConnectionIdentity,
     ) -> None:
         if manager.drain.refusing and transport != "sse":
@@ -70,10 +71,13 @@ class StreamResponse:
             manager.end_session(self._session)
             raise
 
-    def _new_outbox(self, query: StreamQuery) -> Outbox:
+    def _new_outbox(self, query: StreamQuery | PatternQuery) -> Outbox:
         bound = self._manager.settings.limits.buffer_bytes
         on_full = partial(self._manager.contained, self, "congested", self._congested)
         on_drained = partial(self._manager.contained, self, "drained", self._drained)
+        if isinstance(query, PatternQuery):
+            cursors = self._manager.hub.patterns.cursors
+            return query.outbox(self.transport, cursors, bound, on_full, on_drained)
         if self.transport == "sse" and len(query.channels) > 1:
             return CursorOutbox(query.positions(), bound, on_full, on_drained)
         encoding = EVENT_STREAM if self.transport == "sse" else LINES

@@ -1,0 +1,150 @@
+"""Stores the records of cursors at the broker, and reads them.
+
+A journal is a channel of the type JOURNAL_TYPE, which nobody can declare or read. Records are
+stored one call after the other, in the order in which they were added, and each again until it is
+stored: so `stored` tells what may be sent. A record that cannot be stored at all is given up: a
+cursor that needs it will be answered as an expired one.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+import structlog
+
+from eventhub.brokers.base import Broker
+from eventhub.common.clock import unix_milliseconds
+from eventhub.delivery.pattern_cursor import (
+    DEPTH,
+    RecordName,
+    UnreadableJournal,
+    parse_pattern_cursor,
+    read_journal,
+)
+from eventhub.errors import BrokerUnavailable, EventHubError
+from eventhub.events.channel_types import JOURNAL_TYPE
+from eventhub.events.event import Earliest, NewEvent, Position
+from eventhub.hub.tasks import Tasks
+
+CALL_RECORDS = 100
+"""Records in one call of the broker."""
+RETRY_SECONDS = 0.2
+PAGE = 1000
+
+log = structlog.get_logger("eventhub.cursors")
+
+
+class ResolvedCursor(NamedTuple):
+    """The positions that a cursor and its journals say, and how the other channels begin."""
+
+    base: str
+    positions: dict[str, str]
+    journals: int
+    """How many journals had to be read."""
+
+
+class CursorJournals:
+    """The journals that this node writes, and those of all nodes to read."""
+
+    def __init__(self, broker: Broker, tasks: Tasks) -> None:
+        self.added = self.stored = 0
+        """Records so far. Those up to number `stored` are at the broker."""
+        self.lost = 0
+        """Records that were given up."""
+        self._broker = broker
+        self._tasks = tasks
+        self._queue: deque[NewEvent] = deque()
+        self._writing = False
+        self._waiting: dict[Callable[[], None], None] = {}
+
+    # Journals
+
+    def new(self) -> str:
+        """Journals: a name."""
+        return secrets.token_hex(6)
+
+    def add(self, name: RecordName, record: bytes) -> None:
+        """Journals: store a record soon."""
+        self.added += 1
+        channel, key = f"{JOURNAL_TYPE}.{name.journal}", str(name.number)
+        self._queue.append(NewEvent(channel, record, unix_milliseconds(), None, key))
+        if not self._writing:
+            self._writing = True
+            self._tasks.spawn(self._write(), "cursors", self._failed)
+
+    def when_stored(self, wake: Callable[[], None]) -> None:
+        """Call this once when more records are stored than now."""
+        self._waiting[wake] = None
+
+    def forget(self, wake: Callable[[], None]) -> None:
+        """Do not call this."""
+        self._waiting.pop(wake, None)
+
+    # Reading
+
+    async def resolve(self, text: str, name: str, pattern: str) -> ResolvedCursor:
+        """What a cursor says.
+
+        Raises InvalidSince for a malformed cursor, UnreadableJournal for one that has expired or is
+        of another pattern, BrokerUnavailable.
+        """
+        parsed = parse_pattern_cursor(text, name)
+        at = dict(parsed.moved)
+        for depth in range(DEPTH + 2):
+            if (record := parsed.record) is None:
+                return ResolvedCursor(parsed.base, at, depth)
+            parsed = read_journal(await self._read(record), record.number, pattern)
+            at = {**parsed.moved, **at}
+        raise UnreadableJournal("it begins with the end of another one too often")
+
+    async def _read(self, name: RecordName) -> list[bytes]:
+        records: list[bytes] = []
+        since: Earliest | Position = Earliest()
+        while len(records) < name.number:
+            page = await self._broker.history(f"{JOURNAL_TYPE}.{name.journal}", since, PAGE)
+            if not page.events:
+                break
+            records += [event.data for event in page.events]
+            since = page.reached
+        return records
+
+    # Writing
+
+    async def _write(self) -> None:
+        while self._queue:
+            batch = list(islice(self._queue, CALL_RECORDS))
+            try:
+                results: Sequence[object] = await self._broker.publish(batch)
+            except BrokerUnavailable as error:
+                log.warning("cursors_not_stored", reason=error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if any(isinstance(result, BrokerUnavailable) for result in results):
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            self._give_up(result for result in results if isinstance(result, EventHubError))
+            for _ in batch:
+                self._queue.popleft()
+            self._progress(len(batch))
+        self._writing = False
+
+    def _give_up(self, errors: Iterable[EventHubError]) -> None:
+        for error in errors:
+            self.lost += 1
+            log.error("cursor_not_stored", code=error.code, reason=error.message)
+
+    def _failed(self, error: EventHubError) -> None:
+        """Writing failed in an unforeseen way: those who wait go on without what was added."""
+        self.lost += len(self._queue)
+        self._writing = False
+        self._queue.clear()
+        self._progress(self.added - self.stored)
+
+    def _progress(self, count: int) -> None:
+        self.stored += count
+        waiting, self._waiting = self._waiting, {}
+        for wake in waiting:
+            wake()
