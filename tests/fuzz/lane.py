@@ -110,7 +110,8 @@ def nodes() -> tuple[asyncio.AbstractEventLoop, Node, Node]:
 
     async def build() -> tuple[Node, Node]:
         opened, shut = Node(CONFIG), Node(CONFIG)
-        shut.connect().protocol.fast_path.on = False
+        shut_path: Any = shut.connect().protocol.fast_path
+        shut_path.remember = lambda *_: None
         connection = await primed(opened, post())
         assert connection.send(post()), "its head is known"
         return opened, shut

@@ -110,7 +110,8 @@ class PublishLane:
         pending = self.pending
         assert pending is not None
         if (
-            pending.key is not None
+            self._fast_path.traced
+            or pending.key is not None
             or pending.request.key is not None
             or len(pending.body) > pending.request.limits.body_bytes
         ):
@@ -122,7 +123,7 @@ class PublishLane:
 
     def offer(self, method: str, head: IncomingHead) -> Callable[[PublishRequest], None] | None:
         """A function to call with the request once its head was accepted. None: of no use."""
-        if not self._fast_path.on or not _is_publish(method, head) or not _is_usual(head):
+        if not _is_publish(method, head) or not _is_usual(head):
             return None
         key = self._key(method, head)
         return lambda request: self._fast_path.remember(key, request)
@@ -131,8 +132,7 @@ class PublishLane:
     def _on(self) -> bool:
         """Whether a request that begins now may take the lane."""
         context = self._context
-        on = self._fast_path.on and not context.admission.full
-        return on and not context.manager.hub.draining
+        return not context.admission.full and not context.manager.hub.draining
 
     @property
     def _idle(self) -> bool:

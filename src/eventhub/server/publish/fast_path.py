@@ -19,6 +19,7 @@ from eventhub.server.connections.manager import ConnectionManager
 from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS, WHITE_SPACE
 from eventhub.server.publish.endpoint import EVENTS_PER_GROUP, SMALL_EVENT_BYTES, PublishEndpoint
 from eventhub.server.publish.headers import checked_idempotency_key
+from eventhub.server.publish.lane_trace import LaneTrace
 from eventhub.server.publish.request import PREFIX, PublishRequest
 from eventhub.server.publish.response import (
     PublishResponse,
@@ -66,8 +67,9 @@ class PublishFastPath:
         self._log = manager.access_log
         self.publish_later = PublishEndpoint(manager).publish_known
         """Publish a body that needs to wait, or more than a turn. Returns the response."""
-        self.on = manager.hub.tracing is None
-        """Spans need the whole way of a request."""
+        self._tracing = manager.hub.tracing
+        self.traced = self._tracing is not None
+        """Then a publish that has to wait goes the whole way: its span is kept in its request."""
         self.headers = () if manager.origin_check.listed.empty else (VARY,)
         """Headers of each response besides. A request without an Origin needs no other for CORS."""
 
@@ -80,7 +82,7 @@ class PublishFastPath:
 
     def remember(self, key: HeadKey, request: PublishRequest, length: int = 0) -> None:
         """The head of this request was accepted."""
-        if self.on and _is_usual(request):
+        if _is_usual(request):
             self._heads[key] = AcceptedHead(request, length)
             if len(self._heads) > HEADS:
                 del self._heads[next(iter(self._heads))]
@@ -97,15 +99,17 @@ class PublishFastPath:
         if not self._takes(body, key, is_array=is_array):
             return None
         begin = time.perf_counter()
+        trace = None if self._tracing is None else LaneTrace(self._tracing, request)
         try:
-            response = self._respond(request, key, body, is_array=is_array)
+            response = self._respond(request, key, body, trace, is_array=is_array)
         except EventHubError as error:
             response = problem_response(error)
         if response is not None:
             self._hub.answered(request.channel, time.perf_counter() - begin)
             if self._log.on:
                 path = PREFIX + request.channel
-                self._log.write(request.method, path, response.status, request.address)
+                known = {} if trace is None else {"trace_id": trace.id}
+                self._log.write(request.method, path, response.status, request.address, **known)
         return response
 
     def _takes(self, body: bytes, key: bytes | None, *, is_array: bool) -> bool:
@@ -118,7 +122,13 @@ class PublishFastPath:
         return fits and self._hub.publishes_now and self._manager.request_starts.at_once(len(body))
 
     def _respond(
-        self, request: PublishRequest, key: bytes | None, body: bytes, *, is_array: bool
+        self,
+        request: PublishRequest,
+        key: bytes | None,
+        body: bytes,
+        trace: LaneTrace | None,
+        *,
+        is_array: bool,
     ) -> PublishResponse | None:
         """Raises EventHubError, which has been counted."""
         outcome: Receipt | Receipts | EventHubError | Sequence[EventHubError] | None
@@ -126,15 +136,29 @@ class PublishFastPath:
             if request.principal is not ANYONE:
                 self._authentication.check(request.principal)
             store = self._store_array if is_array else self._store_event
-            outcome = store(request, key, body)
+            outcome = store(request, key, body, trace)
         except EventHubError as error:
             self._hub.rejected(request.channel, error)
+            if trace is not None:
+                trace.end((error,))
             raise error.without_traceback() from None
         except Exception as error:
-            self._hub.faults.note("publish", error, channel=request.channel, trace_id=None)
+            trace_id = None if trace is None else trace.id
+            self._hub.faults.note("publish", error, channel=request.channel, trace_id=trace_id)
             fault = internal()
             self._hub.rejected(request.channel, fault)
+            if trace is not None:
+                trace.end((fault,), fault)
             raise fault from None
+        if trace is not None and outcome is not None:
+            trace.end((outcome,) if isinstance(outcome, Receipt | EventHubError) else outcome)
+        return self._response(request, outcome)
+
+    def _response(
+        self,
+        request: PublishRequest,
+        outcome: Receipt | Receipts | EventHubError | Sequence[EventHubError] | None,
+    ) -> PublishResponse | None:
         if isinstance(outcome, Receipt):
             return receipt_response(request.channel, outcome)
         if isinstance(outcome, Receipts):
@@ -144,20 +168,22 @@ class PublishFastPath:
         return None if outcome is None else results_response(request, outcome)
 
     def _store_event(
-        self, request: PublishRequest, key: bytes | None, body: bytes
+        self, request: PublishRequest, key: bytes | None, body: bytes, trace: LaneTrace | None
     ) -> Receipt | EventHubError:
         checked = None if key is None else checked_idempotency_key(key)
         if request.charge is not None:
             request.pay(1)
         data = request.decoder.canonical(body)
-        attributes = request.sent_attributes
+        attributes = request.sent_attributes if trace is None else trace.begin()
         if request.channel_type.key is not None:
             attributes = request.channel_type.keyed(data, attributes)
+        if trace is not None:
+            trace.store()
         row = (request.channel, data, self._now(), attributes, checked, None)
         return self._hub.publish_now(tuple.__new__(NewEvent, row))
 
     def _store_array(
-        self, request: PublishRequest, _: bytes | None, body: bytes
+        self, request: PublishRequest, _: bytes | None, body: bytes, trace: LaneTrace | None
     ) -> Receipts | Sequence[EventHubError] | None:
         """None if an event is refused or has a key, or there are none, or too many for a turn."""
         if request.channel_type.key is not None:
@@ -168,7 +194,10 @@ class PublishFastPath:
         if not items or len(items) > self._most_items:
             return None
         request.pay(len(items))
-        events = NewEvents(request.channel, items, self._now(), request.sent_attributes)
+        attributes = request.sent_attributes if trace is None else trace.begin()
+        if trace is not None:
+            trace.store()
+        events = NewEvents(request.channel, items, self._now(), attributes)
         return self._hub.publish_all_now(events)
 
 

@@ -9,9 +9,9 @@ from eventhub.errors import BrokerUnavailable
 from eventhub.server.connections import request_starts
 from eventhub.server.connections.request_starts import ANSWERED_AT_ONCE
 from eventhub.server.http import publish_lane
+from eventhub.server.http.known_publish import KnownPublish
 from eventhub.server.http.reader import RequestReader
 from eventhub.server.publish import fast_path
-from eventhub.server.publish.fast_path import PublishFastPath
 from tests.harness.loop import in_loop
 from tests.unit.server.http.lane_node import CONFIG, EVENT, KEY, WITH_KEYS, post, primed, running
 
@@ -198,13 +198,20 @@ async def test_a_large_head_is_not_remembered() -> None:
 
 
 @in_loop
-async def test_with_tracing_each_request_goes_the_other_way() -> None:
+async def test_with_tracing_a_publish_that_need_not_wait_takes_the_lane_and_one_that_waits_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with running() as node:
-        node.app.hub.tracing = object()  # type: ignore[assignment]  # it is only looked for
-        node.connect().protocol.fast_path.on = PublishFastPath(node.manager).on
-        connection = node.connect()
-        assert connection.send(post()) == b""
-        assert not connection.protocol.fast_path.on
+        connection = await primed(node, post())
+        monkeypatch.setattr(connection.protocol.fast_path, "traced", True)
+        assert connection.send(post()).startswith(b"HTTP/1.1 201 ")
+        monkeypatch.setattr(node.app.hub, "_publishes_now", False)
+        monkeypatch.setattr(KnownPublish, "__init__", _must_not_be_called)
+        assert (await connection.ask(post())).startswith(b"HTTP/1.1 201 ")
+
+
+def _must_not_be_called(*_: object) -> None:
+    raise AssertionError("the request takes the lane")
 
 
 @in_loop

@@ -60,7 +60,7 @@ async def _parse() -> None:
         (HttpProtocol,),
         {
             "manager": manager,
-            "fast_path": SimpleNamespace(on=False),
+            "fast_path": SimpleNamespace(),
             "handshakes": KnownHandshakes(),
             "rejected": set(),
         },

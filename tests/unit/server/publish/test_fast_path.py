@@ -11,7 +11,7 @@ from eventhub.events.event import Earliest
 from eventhub.server.publish import fast_path
 from eventhub.server.publish.batch import PART_BYTES, PART_COMMAS
 from eventhub.server.publish.endpoint import EVENTS_PER_GROUP, SMALL_EVENT_BYTES
-from eventhub.server.publish.fast_path import AcceptedHead, PublishFastPath
+from eventhub.server.publish.fast_path import AcceptedHead
 from eventhub.server.publish.response import STORED
 from tests.harness.loop import in_loop
 from tests.unit.server.publish.fast_path_node import EVENT, Node, code
@@ -69,16 +69,6 @@ async def test_an_unusual_head_is_not_remembered(headers: dict[bytes, bytes], qu
     node = Node()
     node.fast_path.remember(("head",), node.request(headers, query))
     assert node.fast_path.find(("head",)) is None
-
-
-@in_loop
-async def test_with_tracing_no_head_is_remembered() -> None:
-    node = Node()
-    request = node.request()
-    node.manager.hub.tracing = object()  # type: ignore[assignment]  # it is only looked for
-    traced = PublishFastPath(node.manager)
-    traced.remember(("head",), request)
-    assert traced.find(("head",)) is None
 
 
 # Bodies
