@@ -137,6 +137,15 @@ class Promise:
         self.survivors: deque[Position] = deque()  # of a conflation, still to come
         self.line: Position | None = None  # where a conflation ends
         self.over = False
+        self.heard = 0
+        """The last signal. Signals are numbered over all channels."""
+
+    def hear(self, number: int, *, room: bool) -> None:
+        assert not self.over, "written after the end"
+        assert room, "a signal takes the room of events"
+        assert self.at is not None, "a signal before the subscription has begun"
+        assert number > self.heard, "a signal twice, or from before the subscription"
+        self.heard = number
 
     def see(self, message: dict[str, Any]) -> None:
         assert not self.over, "written after the end"
@@ -298,14 +307,18 @@ class Connection:
             channel = next(
                 channel for channel in self.subscriptions if channel.name == message["channel"]
             )
-            self.subscriptions[channel][1].see(message)
+            promise = self.subscriptions[channel][1]
+            if message["type"] == "signal":
+                promise.hear(message["data"], room=self.takes_signal(len(data)))
+                continue
+            promise.see(message)
             self.queue.append((channel, message))
         if len(self.queue) > self.bound and not self.full:
             self.full = True
             self._notify(self._congested)
 
     def takes_signal(self, size: int) -> bool:
-        return not self.full
+        return len(self.queue) <= self.bound // 2
 
     def fail(self, error: EventHubError) -> None:
         assert isinstance(error, SlowConsumer)
