@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
-import pytest
-
 from eventhub.errors import EventHubError
 from eventhub.events.event import (
     DELETED,
@@ -17,13 +15,9 @@ from eventhub.events.event import (
     State,
 )
 from eventhub.events.keys import is_deletion, key_of
-from tests.contract.conftest import BROKERS, Node
+from tests.contract.conftest import Node
 
 StartOne = Callable[[], AbstractAsyncContextManager[Node]]
-KEEPING = pytest.mark.parametrize(
-    "start_nodes", [name for name in BROKERS if not name.startswith("nats")], indirect=True
-)
-"""The brokers that keep states beyond the log."""
 WHOLE = State()
 KEPT = ("keyed", "kept", "alone")
 """Types with keys: in the log, beyond it, and without one."""

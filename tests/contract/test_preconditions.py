@@ -8,7 +8,6 @@ from eventhub.errors import IdempotencyConflict, PreconditionFailed
 from eventhub.events.event import ABSENT, Earliest, Receipt
 from tests.contract.conftest import Node
 from tests.contract.states import (
-    KEEPING,
     KEPT,
     StartOne,
     deletion,
@@ -20,8 +19,6 @@ from tests.contract.states import (
     shown,
     value,
 )
-
-pytestmark = KEEPING
 
 
 @pytest.mark.parametrize("kind", KEPT)

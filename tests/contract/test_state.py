@@ -15,7 +15,6 @@ from eventhub.events.event import (
 from eventhub.events.keys import is_deletion, key_of
 from tests.contract.conftest import Node
 from tests.contract.states import (
-    KEEPING,
     KEPT,
     StartOne,
     deletion,
@@ -26,8 +25,6 @@ from tests.contract.states import (
     shown,
     value,
 )
-
-pytestmark = KEEPING
 
 
 @pytest.mark.parametrize("kind", KEPT)

@@ -1,6 +1,6 @@
 """One channel's state in memory (states.py)."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 
 from eventhub.brokers.base import PAGE_BYTES
@@ -64,6 +64,11 @@ class MemoryState:
         """The newest event of a key. None if it has none, or is deleted."""
         event = self._newest.get(key)
         return None if event is None or is_deletion(event) else event.position
+
+    def has(self, offset: int) -> bool:
+        """Whether an entry is, or a moment ago was, at this offset."""
+        index = bisect_left(self._order, offset, key=lambda event: event.offset)
+        return index < len(self._order) and self._order[index].offset == offset
 
     def trimmed(self, offset: int) -> None:
         """The log has lost its events up to this offset."""

@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from eventhub.brokers.base import Deliver, OnBirth, OnGap, OnMessage, OnSignal, no_signals
 from eventhub.brokers.nats.answers import LOST, NOT_FOUND, JetStreamError
 from eventhub.brokers.nats.channel_list import NatsChannelList
+from eventhub.brokers.nats.conditional_batch import ConditionalBatch
 from eventhub.brokers.nats.credentials import CredentialsUnusable
 from eventhub.brokers.nats.idempotency_keys import IdempotencyKeys
 from eventhub.brokers.nats.link import NatsLink
@@ -18,7 +19,6 @@ from eventhub.brokers.nats.log_page import read_page
 from eventhub.brokers.nats.publish_batch import PublishBatch
 from eventhub.brokers.nats.session import NatsSession
 from eventhub.brokers.nats.signals import NatsSignals
-from eventhub.brokers.nats.states import read_state
 from eventhub.brokers.nats.streams import NatsStreams
 from eventhub.brokers.nats.subjects import Subjects
 from eventhub.brokers.nats.url import NatsUrl
@@ -85,7 +85,7 @@ class NatsBroker:
                 f"{self._waiting_bytes} bytes of events wait for the NATS server already; "
                 f"at most {WAITING_BYTES} may"
             )
-        batch = PublishBatch(events)
+        batch = self._batch(events)
         self._waiting_bytes += size
         try:
             await self._retry(batch.attempt, lambda error: isinstance(error, JetStreamError))
@@ -100,7 +100,7 @@ class NatsBroker:
             log = await session.log(channel)
             announced = session.announced_position(channel)
             if isinstance(since, State):
-                return await read_state(log, since, limit, self._clock(), announced)
+                return await session.states.page(channel, log, since, limit, self._clock())
             return await read_page(log, since, limit, self._clock(), announced)
 
         return await self._retry(read, _always)
@@ -170,6 +170,11 @@ class NatsBroker:
         return self._reason
 
     # Private
+
+    def _batch(self, events: Sequence[NewEvent]) -> PublishBatch:
+        if all(event.expected is None for event in events):
+            return PublishBatch(events)
+        return ConditionalBatch(events, self._clock)
 
     def _on_slow(self, subject: str) -> None:
         if subject == self._subjects.births:

@@ -13,11 +13,12 @@ after the server restarted and after its channel stored more events than it keep
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import orjson
 
-from eventhub.brokers.idempotency import KEY_AGE, data_digest
+from eventhub.brokers.idempotency import KEY_AGE, event_digest
 from eventhub.brokers.nats.answers import NO_MESSAGE, JetStreamError
 from eventhub.brokers.nats.link import NatsLink
 from eventhub.brokers.nats.message import decode_api, new_stamp
@@ -69,7 +70,7 @@ class IdempotencyKeys:
         """
         assert event.key is not None
         stream = await self._streams.of_keys()
-        digest = data_digest(event.data).hex()
+        digest = event_digest(event).hex()
         claim = KeyClaim(
             self._subjects.key(event.channel, event.key),
             0,
@@ -112,6 +113,30 @@ class IdempotencyKeys:
         subject = self._subjects.key(event.channel, event.key)
         known = await self._read(await self._streams.of_keys(), subject)
         return None if known is None else known.position
+
+    async def take_turn(self, subject: str) -> bool:
+        """Write the record of a turn. False if another one has it.
+
+        A turn that nobody ends lasts as long as keys do. Raises JetStreamError, BrokerUnavailable.
+        """
+        stream = await self._streams.of_keys()
+        headers = {
+            "Nats-Expected-Stream": stream.name,
+            "Nats-Expected-Last-Subject-Sequence": "0",
+        }
+        try:
+            await self._link.store_one(subject, b"null", headers)
+        except JetStreamError as error:
+            if error.code == WRONG_LAST_SEQUENCE:
+                return False
+            raise
+        return True
+
+    async def end_turn(self, subject: str) -> None:
+        """Delete the record of a turn. Does not raise because of NATS."""
+        with suppress(JetStreamError, BrokerUnavailable):
+            stream = await self._streams.of_keys()
+            await self._link.request(f"STREAM.PURGE.{stream.name}", {"filter": subject})
 
     async def _write(self, stream: NatsStream, claim: KeyClaim, previous_record: int) -> KeyClaim:
         """Write a record in the place of `previous_record`; 0 where there is none."""

@@ -50,7 +50,7 @@ class NatsLog:
         records: RecordReader,
     ) -> None:
         self.retention = retention
-        self._records = records
+        self.records = records
         self._link = link
         self._stream = stream
         self._channel = channel
@@ -59,6 +59,12 @@ class NatsLog:
     @property
     def epoch(self) -> str:
         return self._stream.epoch
+
+    def with_retention(self, retention: Retention) -> "NatsLog":
+        """The same messages, of which as many as this are retained."""
+        return NatsLog(
+            self._link, self._stream, self._channel, self._subject, retention, self.records
+        )
 
     async def newest(self) -> StreamMessage | None:
         """The newest message."""
@@ -144,7 +150,7 @@ class NatsLog:
         self, start: Position, rows: Iterable[Event | int], end: Position, lost: str | None
     ) -> HistoryPage:
         """A page of events and, for messages that cannot be read, their offsets."""
-        return self._records.page(self._channel, start, rows, end, lost)
+        return self.records.page(self._channel, start, rows, end, lost)
 
     async def _pull_batch(
         self,

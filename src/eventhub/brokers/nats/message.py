@@ -16,6 +16,8 @@ from eventhub.events.event import Event
 
 STAMPS = 1 << 16
 HEADER, ATTRIBUTES = "EventHub", "EventHub-Attributes"
+OFFSET = "EventHub-Offset"
+"""Of a copy in a stream of states: epoch and offset of the event in its log."""
 OVERHEAD = 512
 """Bytes for headers other than attributes: ours, and those the server adds to announcements."""
 
@@ -53,6 +55,10 @@ class StreamMessage(NamedTuple):
     attributes: Mapping[str, str] | None
     readable: bool = True
     """Whether it can be an event."""
+    copied: int = 0
+    """Of a copy: the offset of the event in its log."""
+    epoch: str = ""
+    """Of a copy: the epoch of that log."""
 
     def event(self, channel: str, epoch: str, previous: int) -> Event:
         """The message's event. `previous` is the offset of the event before it in the channel."""
@@ -81,7 +87,11 @@ def decode(sequence: int, headers: Mapping[str, str] | None, data: bytes) -> Str
         event("", "", offset, 0, int(time), data, fields)
     except ValueError:
         return StreamMessage(sequence, offset, 0, b"null", None, readable=False)
-    return StreamMessage(sequence, offset, int(time), data, fields)
+    if (place := headers.get(OFFSET)) is None:
+        return StreamMessage(sequence, offset, int(time), data, fields)
+    epoch, _, copied = place.partition(" ")
+    number = int(copied) if copied.isascii() and copied.isdecimal() and len(copied) < 20 else 0
+    return StreamMessage(sequence, offset, int(time), data, fields, copied=number, epoch=epoch)
 
 
 def decode_api(message: Mapping[str, str | int]) -> StreamMessage:

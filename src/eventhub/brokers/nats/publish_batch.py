@@ -8,10 +8,11 @@ again when it is certain that none of it was stored.
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from eventhub.brokers.nats.answers import NO_RESPONDERS, NOT_SENT, Answer, JetStreamError
-from eventhub.brokers.nats.idempotency_keys import KeyClaim
+from eventhub.brokers.nats.idempotency_keys import WRONG_LAST_SEQUENCE, KeyClaim
 from eventhub.brokers.nats.message import OVERHEAD, encode, new_stamp, offset_of
 from eventhub.brokers.nats.session import NatsSession
 from eventhub.brokers.nats.streams import NatsStream
@@ -64,7 +65,7 @@ class InFlight:
         self._answered = asyncio.Semaphore(0)
 
     async def send(
-        self, index: int, event: NewEvent, claim: KeyClaim | None
+        self, index: int, event: NewEvent, claim: KeyClaim | None, after: int | None
     ) -> PayloadTooLarge | None:
         """Send an event. Returns the error when it is too large.
 
@@ -81,6 +82,8 @@ class InFlight:
         headers["Nats-Expected-Stream"] = stream.name
         if claim is not None:
             headers["Nats-Msg-Id"] = claim.id
+        if after is not None:
+            headers["Nats-Expected-Last-Subject-Sequence"] = str(after)
         sent = SentEvent(index, stream, stamp, time, self._answered)
         sent.token = await link.store(
             self._session.subjects.log(event.channel), event.data, headers, sent.on_answer
@@ -105,8 +108,9 @@ class PublishBatch:
 
     def __init__(self, events: Sequence[NewEvent]) -> None:
         self.results: list[Receipt | EventHubError | None] = [None] * len(events)
-        self._events = events
-        self._claims: dict[int, KeyClaim] = {}
+        self.events = events
+        self.claims: dict[int, KeyClaim] = {}
+        self._outdated = False
 
     async def attempt(self, session: NatsSession) -> None:
         """Publish the events without a result.
@@ -116,14 +120,32 @@ class PublishBatch:
         """
         streams = {
             channel: await session.streams.of_channel(channel)
-            for channel in {event.channel for event in self._events}
+            for channel in {event.channel for event in self.events}
         }
         await self._claim_keys(session)
         await self._announce_births(session, streams)
+        await self.publish_all(session, streams)
+        await self._complete_key_records(session)
+        await self._keep_states(session)
+        await self._name_conflicts(session)
+
+    async def publish_all(self, session: NatsSession, streams: Mapping[str, NatsStream]) -> None:
+        """Store the events without a result."""
         while await self._publish(session, streams):  # noqa: ASYNC110  (nothing else to wait for)
             await asyncio.sleep(IN_PROCESS_SECONDS)
-        await self._complete_key_records(session)
-        await self._name_conflicts(session)
+
+    async def publish_one(
+        self,
+        session: NatsSession,
+        streams: Mapping[str, NatsStream],
+        index: int,
+        after: int | None = None,
+    ) -> bool:
+        """Store one event. False if `after` is not the sequence of its channel's newest message."""
+        self._outdated = False
+        while await self._publish(session, streams, index, after):  # noqa: ASYNC110  (as above)
+            await asyncio.sleep(IN_PROCESS_SECONDS)
+        return not self._outdated
 
     def fail(self, error: BrokerUnavailable) -> None:
         """Give `error` to the events without a result."""
@@ -143,7 +165,7 @@ class PublishBatch:
     async def _claim_keys(self, session: NatsSession) -> None:
         keyed = [
             (index, event)
-            for index, event in enumerate(self._events)
+            for index, event in enumerate(self.events)
             if event.key is not None and self.results[index] is None
         ]
         claims = await asyncio.gather(
@@ -151,7 +173,7 @@ class PublishBatch:
         )
         for (index, _), claim in zip(keyed, claims, strict=True):
             if isinstance(claim, KeyClaim):
-                self._claims[index] = claim
+                self.claims[index] = claim
                 self.results[index] = claim.receipt
             elif isinstance(claim, EventHubError) and not isinstance(claim, BrokerUnavailable):
                 self.results[index] = claim
@@ -164,7 +186,7 @@ class PublishBatch:
         """Tell the nodes of channels that may be new, before their events over one connection."""
         new = {
             event.channel: None
-            for event, result in zip(self._events, self.results, strict=True)
+            for event, result in zip(self.events, self.results, strict=True)
             if result is None
             and session.known.is_birth(streams[event.channel].name, event.channel, event.time)
         }
@@ -174,15 +196,31 @@ class PublishBatch:
         except BrokerUnavailable as error:  # nothing is stored yet
             raise JetStreamError(NOT_SENT, error.message) from None
 
-    async def _publish(self, session: NatsSession, streams: Mapping[str, NatsStream]) -> bool:
+    async def _keep_states(self, session: NatsSession) -> None:
+        """Copy the stored events of channels that keep states. The log has them if that fails."""
+        stored = [
+            (event, result)
+            for event, result in zip(self.events, self.results, strict=True)
+            if isinstance(result, Receipt) and session.keeps_states(event.channel)
+        ]
+        with suppress(JetStreamError, BrokerUnavailable):
+            await session.states.keep(stored)
+
+    async def _publish(
+        self,
+        session: NatsSession,
+        streams: Mapping[str, NatsStream],
+        only: int | None = None,
+        after: int | None = None,
+    ) -> bool:
         """Send the events without a result and wait. Returns whether some must be sent again."""
         in_flight = InFlight(session, streams)
         results: list[Receipt | Exception | None] = []
         try:
-            for index, event in enumerate(self._events):
-                if self.results[index] is None:
-                    claim = self._claims.get(index)
-                    self.results[index] = await in_flight.send(index, event, claim)
+            for index, event in enumerate(self.events):
+                if self.results[index] is None and only in (None, index):
+                    claim = self.claims.get(index)
+                    self.results[index] = await in_flight.send(index, event, claim, after)
             await in_flight.wait()
         except JetStreamError as error:
             if in_flight.sent:
@@ -209,9 +247,12 @@ class PublishBatch:
                 session.streams.forget(stream)
         if not all(_has_code(result, NO_RESPONDERS) for result in results):
             for sent, result in zip(in_flight.sent, results, strict=True):
-                self.results[sent.index] = _public_result(result)
+                if _has_code(result, WRONG_LAST_SEQUENCE):
+                    self._outdated = True
+                else:
+                    self.results[sent.index] = _public_result(result)
                 if isinstance(result, Receipt):
-                    channel = self._events[sent.index].channel
+                    channel = self.events[sent.index].channel
                     session.known.stored(sent.stream.name, channel, sent.time)
 
     async def _complete_key_records(self, session: NatsSession) -> None:
@@ -220,7 +261,7 @@ class PublishBatch:
         If that fails, only the server's memory of message ids prevents a second copy.
         """
         writes = []
-        for index, claim in self._claims.items():
+        for index, claim in self.claims.items():
             result = self.results[index]
             if claim.position is None and isinstance(result, Receipt):
                 writes.append(session.keys.stored(claim, result.position))
@@ -237,7 +278,7 @@ class PublishBatch:
             if isinstance(result, IdempotencyConflict) and result.id is None
         ]
         found = await asyncio.gather(
-            *(session.keys.holder(self._events[index]) for index in unnamed), return_exceptions=True
+            *(session.keys.holder(self.events[index]) for index in unnamed), return_exceptions=True
         )
         for index, position in zip(unnamed, found, strict=True):
             if isinstance(position, Position):

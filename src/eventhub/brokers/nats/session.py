@@ -21,6 +21,7 @@ from eventhub.brokers.nats.log import NatsLog
 from eventhub.brokers.nats.message import decode
 from eventhub.brokers.nats.sequence_tracker import SequenceGap, SequenceTracker
 from eventhub.brokers.nats.signals import NatsSignals
+from eventhub.brokers.nats.states import NatsStates
 from eventhub.brokers.nats.stream_watch import StreamWatch
 from eventhub.brokers.nats.streams import NatsStreams
 from eventhub.brokers.nats.subjects import Subjects
@@ -64,6 +65,7 @@ class NatsSession:
         self.subjects = subjects
         self.streams = streams
         self.keys = keys
+        self.states = NatsStates(link, streams, subjects)
         self._retention = retention
         self._records = RecordReader("nats")
         self._deliver = deliver
@@ -82,6 +84,11 @@ class NatsSession:
             self._retention(channel),
             self._records,
         )
+
+    def keeps_states(self, channel: str) -> bool:
+        """Whether the channel's type keeps states beyond its log."""
+        state = self._retention(channel).state
+        return state is not None and state.latest
 
     def announced_position(self, channel: str) -> Position | None:
         """The position of a channel's announcements; None while they are not known."""

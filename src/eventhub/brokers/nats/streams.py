@@ -68,6 +68,16 @@ class NatsStreams:
         config = self._subjects.event_stream(channel_type, retention, self._max_bytes)
         return await self._ensure(purpose, config)
 
+    async def of_states(self, channel: str) -> NatsStream:
+        """The stream of states of a channel's type. Raises JetStreamError, BrokerUnavailable."""
+        channel_type = channel.partition(".")[0]
+        purpose = f"state-{channel_type}"
+        if (found := self.known.get(purpose)) is not None:
+            return found
+        state = self._retention(channel).state
+        assert state is not None
+        return await self._ensure(purpose, self._subjects.state_stream(channel_type, state))
+
     async def of_keys(self) -> NatsStream:
         """The stream of the idempotency keys. Raises JetStreamError, BrokerUnavailable."""
         return self.known.get(KEYS) or await self._ensure(KEYS, self._subjects.key_stream())
