@@ -6,7 +6,7 @@ subscribers that were live when it was queued.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, ValuesView
 from typing import Any, Protocol
 
 from eventhub.delivery.bulk_write import Failure, Write, write_all
@@ -125,6 +125,11 @@ class Fanout:
     def __bool__(self) -> bool:
         return bool(self._live)
 
+    @property
+    def writes(self) -> list[ValuesView[Write]]:
+        """The writes of all subscribers."""
+        return [writes.values() for writes in self._live.values()]
+
     def keys(self) -> list[Any]:
         """The keys of all subscribers."""
         return [key for writes in self._live.values() for key in writes]
@@ -209,7 +214,7 @@ class Fanout:
         if end == len(queued.targets):
             self._finish(queued)
         if failures:
-            self._report(failures)
+            self.report(failures)
         return (end - begin) * cost or 1
 
     def settle(self, key: Hashable, encoding: Encoding) -> None:
@@ -241,7 +246,7 @@ class Fanout:
         assert self._signals is not None
         work, failures = self._signals.advance(self._live, limit)
         if failures:
-            self._report(failures)
+            self.report(failures)
         return work
 
     def _queue_pending(self) -> None:
@@ -249,11 +254,10 @@ class Fanout:
         if not self._pending:
             return
         events, self._pending, self._pending_bytes = self._pending, [], 0
-        last = len(self._live) - 1
-        for number, (encoding, writes) in enumerate(self._live.items()):
+        for number, (encoding, writes) in enumerate(self._live.items(), 1):
             data = joined(encoding, events, self._owner.replacement_for)
             self._counters.delivered += len(writes) * len(events)
-            self._append(encoding, data, writes, events if number == last else [])
+            self._append(encoding, data, writes, events if number == len(self._live) else [])
 
     def _append(
         self, encoding: Encoding, data: bytes, writes: dict[Hashable, Write], events: list[Event]
@@ -275,7 +279,8 @@ class Fanout:
         if self._removed:
             self._forget_removed()
 
-    def _report(self, failures: list[Failure]) -> None:
+    def report(self, failures: list[Failure]) -> None:
+        """Tell the owner of writes that raised."""
         for failed, error in failures:
             keys = [
                 key

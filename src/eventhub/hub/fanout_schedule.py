@@ -10,6 +10,7 @@ from typing import Generic, Protocol, TypeVar
 from eventhub.delivery.fanout import Fanout
 from eventhub.events.event import Event
 from eventhub.hub.join_wait import JoinWait
+from eventhub.hub.shared_writers import SharedWriters
 
 TICK_WRITES = 1000
 """Writes in one turn of the loop: about three milliseconds. The rest follows in the next turn,
@@ -107,6 +108,24 @@ class FanoutSchedule(Generic[S]):
         self._flush()
 
     def _flush(self) -> None:
+        if len(self._dirty) == 1:
+            self._advance()
+        else:
+            shared = SharedWriters(self._dirty, TICK_WRITES)
+            try:
+                self._advance()
+            finally:
+                shared.release()
+        if self._dirty:
+            self._loop.call_soon(self._flush)
+        else:
+            self._scheduled = False
+            if self._began is not None:
+                self._join_wait.flushed(self._began, self._clock())
+                self._began = None
+
+    def _advance(self) -> None:
+        """Write the part of a tick."""
         room = TICK_WRITES
         while self._dirty and room > 0:
             feed, begin = self._dirty.popitem(last=False)
@@ -121,10 +140,3 @@ class FanoutSchedule(Generic[S]):
                 self._progressed(feed)
             except Exception as error:
                 self._failed(feed.channel, error)
-        if self._dirty:
-            self._loop.call_soon(self._flush)
-        else:
-            self._scheduled = False
-            if self._began is not None:
-                self._join_wait.flushed(self._began, self._clock())
-                self._began = None
