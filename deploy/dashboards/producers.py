@@ -78,6 +78,15 @@ RATES: list[Panel] = [
         "have no subscribers.",
         ("sum by (type) (rate(eventhub_events_delivered_total{@types}[@]))", "{{type}}"),
     ),
+    graph(
+        "Signals",
+        "cps",
+        "Accepted, delivered and dropped per second. Dropped: a reader was slow, or a channel had "
+        "more to write than it could. Nobody misses an event because of it.",
+        ("sum(rate(eventhub_signals_sent_total{@types}[@]))", "sent"),
+        ("sum(rate(eventhub_signals_delivered_total{@types}[@]))", "delivered"),
+        ("sum(rate(eventhub_signals_dropped_total{@types}[@]))", "dropped"),
+    ),
 ]
 
 REFUSALS: list[Panel] = [

@@ -187,9 +187,6 @@ _REASONS = {
     "brokers/redis/shards.py:ShardMap._shard:create_task": (
         "a shard's own loops, each of which is begun again (Shard._keep)"
     ),
-    "brokers/redis/metadata.py:refresh_metadata:refresh": (
-        "a channel that cannot be kept raises in contract/test_unwritable.py"
-    ),
     "brokers/redis/broker.py:RedisBroker.run:create_task": (
         "reads the topology again, whatever it was answered (test_redis.py)"
     ),
