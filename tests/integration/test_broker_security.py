@@ -22,8 +22,8 @@ from eventhub.brokers.nats import NatsBroker
 from eventhub.brokers.redis import RedisBroker
 from eventhub.brokers.redis.codec import slot
 from eventhub.common.channel_pattern import ChannelPattern
-from eventhub.events.channel_types import Retention
-from eventhub.events.event import Earliest, NewEvent, Receipt
+from eventhub.events.channel_types import Retention, StateRetention
+from eventhub.events.event import ABSENT, DELETED, KEY, Earliest, NewEvent, Receipt, State
 from eventhub.hub.hub import Hub
 from tests.harness.certificates import Authority, Pair
 from tests.harness.eventually import async_eventually
@@ -36,6 +36,8 @@ SECONDS = 30
 
 
 def retention(channel: str) -> Retention:
+    if channel.startswith("keyed"):
+        return Retention(1, None, StateRetention(latest=True, keys=1))
     return Retention(1000, 60_000 if channel.startswith("brief") else None)
 
 
@@ -182,6 +184,17 @@ SAME_SLOT = next(
 """A channel whose name is listed beside log.gone, in a cluster too."""
 
 
+async def states_are_used(node: Node) -> None:
+    """A key, another one that takes its place, a precondition, and a deletion."""
+    keys = [NewEvent("keyed.a", b"1", Hub.now(), {KEY: key}) for key in "xy"]
+    once = NewEvent("keyed.a", b"1", Hub.now(), {KEY: "z"}, None, ABSENT)
+    gone = NewEvent("keyed.a", b"null", Hub.now(), {DELETED: "z"})
+    for event in (*keys, once, gone):
+        (result,) = await node.broker.publish([event])
+        assert isinstance(result, Receipt)
+    assert (await node.broker.history("keyed.a", State(), 10)).following is not None
+
+
 def all_is_used(node: Node, servers: Sequence[RedisServer] = (), database: int = 0) -> None:
     """Do everything that a node asks of its broker."""
 
@@ -201,6 +214,7 @@ def all_is_used(node: Node, servers: Sequence[RedisServer] = (), database: int =
                 partial(len, node.readers[channel].events),
                 lambda seen: seen == 3,
             )
+        await states_are_used(node)
         await node.broker.subscribe("log.other")
         await node.broker.unsubscribe("log.other")
         await node.broker.subscribe("log.other")  # answered after the unsubscription
