@@ -9,6 +9,7 @@ from eventhub.delivery.encoding import (
     EVENT_STREAM,
     LINES,
     Encoding,
+    StatefulEncoding,
     event_json,
     sse_event,
     sse_message,
@@ -66,11 +67,8 @@ CURSOR_LINES: CursorForm = CursorLines()
 CURSOR_BLOCKS: CursorForm = CursorBlocks()
 
 
-class SharedCursorEncoding:
-    """The encoding of readers that stand at the same positions and get the same messages.
-
-    It has a state: the cursor. So each event is encoded once, in the order in which it is written.
-    """
+class SharedCursorEncoding(StatefulEncoding):
+    """The encoding of readers that stand at the same positions and get the same messages."""
 
     def __init__(self, form: CursorForm, cursor: PatternCursor) -> None:
         self.cursor = cursor

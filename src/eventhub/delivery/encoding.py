@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -123,6 +124,10 @@ class Encoding(Protocol):
         ...
 
 
+class StatefulEncoding:
+    """An encoding that has to encode each event once, in the order in which they are written."""
+
+
 class WebSocketEncoding:
     """A text frame for each message."""
 
@@ -207,12 +212,11 @@ def joined(
     replacement_for: Callable[[Encoding, Event, Exception], bytes],
 ) -> bytes:
     """The bytes of several events. `replacement_for` replaces an event that cannot be encoded."""
-    try:
-        return b"".join(map(encoding.event, events))
-    except Exception:  # encoding one by one costs more, so only now
-        return b"".join(
-            [_event_or_replacement(encoding, event, replacement_for) for event in events]
-        )
+    if not isinstance(encoding, StatefulEncoding):
+        with suppress(Exception):
+            return b"".join(map(encoding.event, events))
+    # One by one, which costs more.
+    return b"".join([_event_or_replacement(encoding, event, replacement_for) for event in events])
 
 
 def _event_or_replacement(

@@ -9,7 +9,7 @@ cursor that needs it will be answered as an expired one.
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -28,6 +28,7 @@ from eventhub.errors import BrokerUnavailable, EventHubError
 from eventhub.events.channel_types import JOURNAL_TYPE
 from eventhub.events.event import Earliest, NewEvent, Position
 from eventhub.hub.tasks import Tasks
+from eventhub.observability.metrics import Reading
 
 CALL_RECORDS = 100
 """Records in one call of the broker."""
@@ -110,6 +111,22 @@ class CursorJournals:
             records += [event.data for event in page.events]
             since = page.reached
         return records
+
+    async def readings(self) -> AsyncIterator[Reading]:
+        """What became of records, for metrics."""
+        counts = {("stored",): self.stored - self.lost, ("lost",): self.lost}
+        yield (
+            "eventhub_cursor_records_total",
+            "Records of cursors of patterns",
+            counts,
+            ("outcome",),
+        )
+        yield (
+            "eventhub_cursor_records_waiting",
+            "Records of cursors that are not stored yet",
+            {(): self.added - self.stored},
+            (),
+        )
 
     # Writing
 

@@ -42,6 +42,7 @@ def test_a_scrape_has_the_figures_of_all_parts() -> None:
     for name in (
         "eventhub_broker_up",
         "eventhub_ready",
+        "eventhub_cursor_records_total",
         "process_cpu_seconds_total",
         "eventhub_history_bytes",
         "eventhub_certificate",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl, unquote
 
 from eventhub.auth.principal import Principal
 from eventhub.delivery.cursor_encoding import CURSOR_BLOCKS, CURSOR_LINES
@@ -92,10 +92,13 @@ class PatternQuery:
 
 
 def names_pattern(query: bytes, channel: str | None) -> bool:
-    """Whether a request may be for a pattern: a quick look, which may be wrong in `since`."""
+    """Whether a request is for a pattern."""
     if channel is not None:
         return is_pattern(channel)
-    return is_pattern(unquote_to_bytes(query).decode(errors="replace"))
+    text = query.decode("ascii", "replace")
+    if not is_pattern(unquote(text)):  # a quick look, for most requests
+        return False
+    return any(name == "channel" and is_pattern(value) for name, value in parse_qsl(text))
 
 
 def _only_pattern(channels: Sequence[str]) -> str:

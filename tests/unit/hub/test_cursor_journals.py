@@ -1,0 +1,193 @@
+"""hub/cursor_journals.py: every record is stored, in order, or given up; cursors are resolved."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import orjson
+import pytest
+
+from eventhub.brokers.memory import MemoryBroker
+from eventhub.common.faults import Faults
+from eventhub.delivery.pattern_cursor import (
+    DEPTH,
+    PatternCursor,
+    RecordName,
+    UnreadableJournal,
+    parse_pattern_cursor,
+)
+from eventhub.errors import BrokerUnavailable, EventHubError, PayloadTooLarge
+from eventhub.events.channel_types import Retention
+from eventhub.events.event import Earliest, NewEvent, Receipt
+from eventhub.hub.cursor_journals import CALL_RECORDS, CursorJournals
+from eventhub.hub.hub import Hub
+from eventhub.hub.tasks import Tasks
+from tests.harness.virtual_time import in_virtual_time, turns
+
+PATTERN = "logs.>"
+NAME = "0123456789ab"
+Outcome = Sequence[EventHubError | None] | Exception
+
+
+class Broker(MemoryBroker):
+    """Fails as a test says, call by call. None: the event is stored."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda channel: Retention(100_000, None), Hub.now)
+        self.outcomes: list[Outcome] = []
+        self.calls: list[int] = []
+
+    async def publish(self, events: Sequence[NewEvent]) -> Sequence[Receipt | EventHubError]:
+        await asyncio.sleep(0)
+        self.calls.append(len(events))
+        outcome = self.outcomes.pop(0) if self.outcomes else [None] * len(events)
+        if isinstance(outcome, Exception):
+            raise outcome
+        results = []
+        for event, error in zip(events, outcome, strict=True):
+            results.append(error or (await super().publish([event]))[0])
+        return results
+
+    async def records(self, journal: str = NAME) -> list[bytes]:
+        page = await self.history(f"_cursors.{journal}", Earliest(), 1000)
+        return [event.data for event in page.events]
+
+
+class Node:
+    def __init__(self) -> None:
+        self.broker = Broker()
+        self.tasks = Tasks(Faults())
+        self.journals = CursorJournals(self.broker, self.tasks)
+
+    def add(self, *numbers: int) -> None:
+        for number in numbers:
+            self.journals.add(RecordName(NAME, number), b"%d" % number)
+
+
+def in_node(test: Callable[[Node], Awaitable[None]]) -> Callable[[], None]:
+    async def run() -> None:
+        node = Node()
+        async with asyncio.TaskGroup() as node.tasks.group:
+            await test(node)
+
+    run.__name__ = test.__name__
+    return in_virtual_time(run)
+
+
+@in_node
+async def test_records_are_stored_in_order_and_those_who_wait_are_told(node: Node) -> None:
+    told: list[int] = []
+    node.add(1, 2)
+    node.journals.when_stored(lambda: told.append(node.journals.stored))
+    assert (node.journals.added, node.journals.stored) == (2, 0)
+    await turns()
+    assert (node.journals.added, node.journals.stored, told) == (2, 2, [2])
+    node.add(3)
+    await turns()
+    assert await node.broker.records() == [b"1", b"2", b"3"]
+    assert told == [2], "once"
+
+
+@in_node
+async def test_whoever_has_gone_is_not_told(node: Node) -> None:
+    def wake() -> None:
+        raise AssertionError
+
+    node.journals.when_stored(wake)
+    node.journals.forget(wake)
+    node.journals.forget(wake)
+    node.add(1)
+    await turns()
+    assert node.journals.stored == 1
+
+
+@in_node
+async def test_many_records_go_together_in_bounded_calls(node: Node) -> None:
+    node.add(*range(1, 2 * CALL_RECORDS + 51))
+    await turns(1000)
+    assert node.broker.calls == [CALL_RECORDS, CALL_RECORDS, 50]
+
+
+@in_node
+async def test_what_was_not_stored_is_stored_once_when_the_broker_is_back(node: Node) -> None:
+    away = BrokerUnavailable("away")
+    node.broker.outcomes = [BrokerUnavailable("away"), [None, away, None]]
+    node.add(1, 2, 3)
+    await turns()
+    assert node.journals.stored == 0
+    await asyncio.sleep(10)
+    assert node.journals.stored == 3
+    assert sorted(await node.broker.records()) == [b"1", b"2", b"3"]
+    found = {name: values async for name, _, values, _ in node.journals.readings()}
+    assert found["eventhub_cursor_records_total"] == {("stored",): 3, ("lost",): 0}
+    assert found["eventhub_cursor_records_waiting"] == {(): 0}
+
+
+@in_node
+async def test_a_record_that_cannot_be_stored_holds_nobody_up(node: Node) -> None:
+    node.broker.outcomes = [[None, PayloadTooLarge("too large"), None]]
+    node.add(1, 2, 3)
+    await turns()
+    assert (node.journals.stored, node.journals.lost) == (3, 1)
+    node.broker.outcomes = [ZeroDivisionError("a fault of ours")]
+    node.add(4, 5)
+    await turns()
+    assert (node.journals.added, node.journals.stored, node.journals.lost) == (5, 5, 3)
+    node.add(6)
+    await turns()
+    assert (node.journals.stored, node.journals.lost) == (6, 3)
+
+
+@in_node
+async def test_a_cursor_is_resolved_through_its_journals(node: Node) -> None:
+    cursor = PatternCursor(PATTERN, node.journals)
+    expected = {}
+    for depth in range(DEPTH):
+        for number in range(100):
+            channel, position = f"logs.{depth}.{number}", f"k-{number}"
+            cursor.move(channel, position)
+            expected[channel] = position
+        said = parse_pattern_cursor(str(cursor), "since")
+        cursor = PatternCursor(PATTERN, node.journals, said.base, said.moved)
+    await turns(1000)
+    found = await node.journals.resolve(str(cursor), "since", PATTERN)
+    assert (found.base, found.positions, found.journals) == ("", expected, DEPTH)
+
+
+@in_node
+async def test_a_journal_of_many_pages_is_read_to_the_record_that_is_asked_for(node: Node) -> None:
+    first = {"number": 1, "pattern": PATTERN, "base": "-20", "at": {}}
+    node.journals.add(RecordName(NAME, 1), orjson.dumps(first))
+    for number in range(2, 2501):
+        record = {"number": number, "at": {"logs.a": f"k-{number}"}}
+        node.journals.add(RecordName(NAME, number), orjson.dumps(record))
+    await turns(10_000)
+    for number in (2, 1000, 1001, 2500):
+        found = await node.journals.resolve(f"*{NAME}.{number}", "since", PATTERN)
+        assert (found.base, found.positions) == ("-20", {"logs.a": f"k-{number}"})
+
+
+@pytest.mark.parametrize("text", [f"*{NAME}.1", f"*{NAME}.3", "*000000000000.1"])
+def test_a_cursor_without_its_records_cannot_be_resolved(text: str) -> None:
+    async def scenario(node: Node) -> None:
+        node.journals.add(RecordName(NAME, 2), orjson.dumps({"number": 2, "at": {}}))
+        await turns()
+        with pytest.raises(UnreadableJournal, match=r"record [13] of its journal is not known"):
+            await node.journals.resolve(text, "since", PATTERN)
+
+    in_node(scenario)()
+
+
+@in_node
+async def test_a_journal_that_begins_with_itself_is_not_followed_for_ever(node: Node) -> None:
+    record = {"number": 1, "pattern": PATTERN, "base": f"{NAME}.1", "at": {}}
+    node.journals.add(RecordName(NAME, 1), orjson.dumps(record))
+    await turns()
+    with pytest.raises(UnreadableJournal, match="too often"):
+        await node.journals.resolve(f"*{NAME}.1", "since", PATTERN)
+
+
+@in_node
+async def test_journals_have_names_of_their_own(node: Node) -> None:
+    names = {node.journals.new() for _ in range(100)}
+    assert len(names) == 100
+    assert all(RecordName.parse(f"{name}.1") for name in names)

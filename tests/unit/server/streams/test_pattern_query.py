@@ -1,0 +1,154 @@
+"""server/streams/pattern_query.py: which queries of patterns there are, and where they begin."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from eventhub.auth.principal import ANYONE, STRANGER
+from eventhub.config.loader import channel_types
+from eventhub.config.settings import Settings
+from eventhub.delivery.pattern_cursor import DEPTH, UnreadableJournal
+from eventhub.delivery.pattern_subscriber import Begins
+from eventhub.errors import InvalidRequest, InvalidSince, Unauthorized
+from eventhub.events.event import LATEST, Age, Earliest, Last, Position
+from eventhub.hub.cursor_journals import CursorJournals, ResolvedCursor
+from eventhub.server.streams.pattern_query import PatternBegin, PatternQuery, names_pattern
+
+TYPES = channel_types(Settings(), Path())
+RECORD = "0123456789ab.3"
+
+
+class Journals:
+    """Journals that resolve each cursor so."""
+
+    def __init__(self, outcome: ResolvedCursor | Exception) -> None:
+        self.outcome = outcome
+        self.asked: list[tuple[str, str, str]] = []
+
+    async def resolve(self, text: str, name: str, pattern: str) -> ResolvedCursor:
+        self.asked.append((text, name, pattern))
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+def begin(
+    query: str, last_event_id: str | None = None, journals: Journals | None = None
+) -> PatternBegin:
+    found = PatternQuery(query.encode(), None, last_event_id)
+    used = cast(CursorJournals, journals or Journals(AssertionError()))
+    asyncio.run(found.read(TYPES, ANYONE, used))
+    return found._begin
+
+
+@pytest.mark.parametrize(
+    ("since", "expected", "base"),
+    [
+        ("", LATEST, "latest"),
+        ("&since=latest", LATEST, "latest"),
+        ("&since=earliest", Earliest(), ""),
+        ("&since=-20", Last(20), "-20"),
+        ("&since=10m", Age(600_000), "10m"),
+    ],
+)
+def test_a_form_of_since_holds_for_every_channel(since: str, expected: object, base: str) -> None:
+    assert begin(f"channel=logs.>{since}") == PatternBegin(cast(Any, expected), base, {})
+
+
+def test_positions_of_channels_are_a_cursor_too() -> None:
+    found = begin("channel=logs.>&since=logs.a@k-1,logs.b@k-2")
+    assert found.since == Begins({"logs.a": Position("k", 1), "logs.b": Position("k", 2)}, LATEST)
+    assert isinstance(found.since, Begins)
+    assert found.since.otherwise == Earliest(), "it was born later"
+    assert (found.base, found.moved) == ("", {"logs.a": "k-1", "logs.b": "k-2"})
+
+
+def test_a_cursor_goes_on_from_its_own_record() -> None:
+    journals = Journals(ResolvedCursor("-20", {"logs.a": "k-1", "logs.b": "k-2"}, 1))
+    found = begin(f"channel=logs.>&since=*{RECORD},logs.b@k-2", None, journals)
+    assert journals.asked == [(f"*{RECORD},logs.b@k-2", "since", "logs.>")]
+    assert (found.base, found.moved) == (RECORD, {"logs.b": "k-2"})
+    assert isinstance(found.since, Begins)
+    assert found.since == {"logs.a": Position("k", 1), "logs.b": Position("k", 2)}
+    assert found.since.otherwise == Last(20)
+
+
+def test_a_cursor_of_many_journals_begins_a_new_one_with_everything() -> None:
+    positions = {"logs.a": "k-1", "logs.b": "k-2"}
+    journals = Journals(ResolvedCursor("10m", positions, DEPTH))
+    found = begin(f"channel=logs.>&since=*{RECORD}", None, journals)
+    assert (found.base, found.moved) == ("10m", positions)
+
+
+def test_the_last_event_id_wins_over_since() -> None:
+    for query, header, name in (
+        ("channel=logs.>&since=-5", f"*{RECORD}", "Last-Event-ID"),
+        (f"channel=logs.>&since=-5&lastEventId=*{RECORD}", "", "lastEventId"),
+    ):
+        journals = Journals(ResolvedCursor("", {}, 1))
+        assert begin(query, header, journals).base == RECORD
+        assert journals.asked == [(f"*{RECORD}", name, "logs.>")]
+
+
+def test_an_expired_last_event_id_begins_where_since_says_and_an_expired_since_is_refused() -> None:
+    journals = Journals(UnreadableJournal("record 1 of its journal is not known"))
+    found = begin("channel=logs.>&since=-5", f"*{RECORD}", journals)
+    assert found == PatternBegin(Last(5), "-5", {}, expired=True)
+    with pytest.raises(InvalidSince, match="record 1 of its journal is not known; a cursor of"):
+        begin(f"channel=logs.>&since=*{RECORD}", None, journals)
+
+
+@pytest.mark.parametrize(
+    ("positions", "base", "part"),
+    [
+        ({"chat.a": "k-1"}, "", "names channel 'chat.a', which does not fit 'logs.>'"),
+        ({"logs.*": "k-1"}, "", "names channel 'logs.*', which does not fit"),
+        ({"logs.a": "latest"}, "", "of 'logs.a' is 'latest'; expected an event id"),
+        ({"logs.a": "x" * 500}, "", "expected an event id"),
+        ({}, "k-1", "begins with 'k-1'; expected the cursor as the server sent it"),
+        ({}, "soon", "is 'soon'; expected an event id"),
+    ],
+)
+def test_a_forged_cursor_is_refused(positions: dict[str, str], base: str, part: str) -> None:
+    journals = Journals(ResolvedCursor(base, positions, 0))
+    with pytest.raises(InvalidSince) as found:
+        begin("channel=logs.>", "*", journals)
+    assert part in found.value.message
+    assert "Last-Event-ID" in found.value.message
+    assert len(found.value.message) < 400
+
+
+def test_nobody_makes_the_server_read_journals_without_a_grant() -> None:
+    types = channel_types(Settings(auth={"keys": []}), Path())
+    query = PatternQuery(f"channel=logs.>&since=*{RECORD}".encode())
+    with pytest.raises(Unauthorized):
+        asyncio.run(query.read(types, STRANGER, cast(Any, SimpleNamespace())))
+
+
+@pytest.mark.parametrize("query", ["channel=logs.>&channel=logs.a", "since=*"])
+def test_a_stream_has_one_pattern_and_nothing_else(query: str) -> None:
+    with pytest.raises(InvalidRequest, match="one pattern, or channels"):
+        PatternQuery(query.encode())
+
+
+@pytest.mark.parametrize(
+    ("query", "channel", "expected"),
+    [
+        (b"channel=logs.>", None, True),
+        (b"channel=logs.%3E", None, True),
+        (b"channel=logs.*", None, True),
+        (b"channel=logs.%2a", None, True),
+        (b"channel=logs.a", None, False),
+        (b"since=-5", "logs.>", True),
+        (b"since=*", "logs.a", False),
+        (b"channel=%ff", None, False),
+        (b"channel=logs.a&since=*", None, False),
+        (b"channel=logs.a&channel=logs.*", None, True),
+        (b"\xff=*", None, False),
+    ],
+)
+def test_patterns_are_recognized(query: bytes, channel: str | None, *, expected: bool) -> None:
+    assert names_pattern(query, channel) == expected
