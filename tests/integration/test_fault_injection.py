@@ -59,9 +59,10 @@ _PLACES: dict[str, list[str]] = {
         "hub/eviction.py:EvictionQueue.add:_soon",
     ],
     "write": [
-        "delivery/fanout.py:Fanout._report:serving_failed",
+        "delivery/fanout.py:Fanout.report:serving_failed",
         "delivery/fanout.py:Fanout.settle:write",
         "hub/fanout_schedule.py:FanoutSchedule._flush:call_soon",
+        "hub/fanout_schedule.py:FanoutSchedule._wait:call_soon",
         "hub/fanout_schedule.py:FanoutSchedule.add:call_soon",
         "delivery/bulk_write.py:write_all_plainly:write",
     ],
