@@ -205,3 +205,23 @@ def test_a_message_that_ends_within_a_character_is_a_violation() -> None:
     fox = "🦊".encode()
     assert violation(frame(TEXT, fox[:3])).code == INVALID_DATA
     assert violation(frame(TEXT, fox[:1], fin=False), frame(CONT, fox[1:3])).code == INVALID_DATA
+
+
+@pytest.mark.parametrize("at", range(7, 13))
+def test_a_character_may_be_cut_by_parts_of_a_fragment_and_by_fragments(at: int) -> None:
+    text = "a€é".encode()
+    for cut in range(len(text) + 1):
+        first = frame(TEXT, text[:cut], fin=False)
+        assert read(first[:at], first[at:], frame(CONT, text[cut:])) == [(TEXT, text)]
+
+
+def test_every_fragment_is_checked_from_its_beginning() -> None:
+    first = frame(TEXT, b"abcd", fin=False)
+    for bad in (frame(CONT, b"\xffbcd", fin=False), frame(CONT, b"\xffbcdef")[:-1]):
+        assert violation(first[:9], first[9:], bad).code == INVALID_DATA
+
+
+def test_every_message_is_checked_from_its_beginning() -> None:
+    whole = frame(TEXT, b"abcd")
+    for bad in (frame(TEXT, b"\xffbcd", fin=False), frame(TEXT, b"\xffbcdef")[:-1]):
+        assert violation(whole[:9], whole[9:], bad).code == INVALID_DATA
