@@ -3,7 +3,7 @@
 REFUSING = (
     "event_bytes", "stranger_bytes", "body_bytes", "batch", "publish_rate", "signal_bytes",
     "signal_rate", "bad_credentials",
-    "depth", "page", "subscriptions", "connections", "connections_per_address",
+    "depth", "page", "subscriptions", "patterns", "pattern_channels", "connections", "connections_per_address",
     "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds",
     "first_frame_seconds", "stalled_seconds", "member_bytes", "member_updates",
 )  # fmt: skip
