@@ -2,10 +2,10 @@
 
 REFUSING = (
     "event_bytes", "stranger_bytes", "body_bytes", "batch", "publish_rate", "signal_bytes",
-    "signal_rate", "bad_credentials",
-    "depth", "page", "subscriptions", "patterns", "pattern_channels", "connections", "connections_per_address",
-    "connections_per_principal", "channels", "commands", "head_seconds", "body_seconds",
-    "first_frame_seconds", "stalled_seconds", "member_bytes", "member_updates",
+    "signal_rate", "bad_credentials", "depth", "page", "subscriptions", "patterns",
+    "pattern_channels", "connections", "connections_per_address", "connections_per_principal",
+    "channels", "commands", "head_seconds", "body_seconds", "first_frame_seconds",
+    "stalled_seconds", "member_bytes", "member_updates",
 )  # fmt: skip
 """Settings below `limits` that refuse or delay requests. The other settings bound buffers and
 retention.
