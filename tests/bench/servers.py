@@ -47,6 +47,7 @@ channels:
   crowd: {{payload: 'payload:Event'}}
   bare: {{payload: 'payload:Event', history: {{events: 0}}}}
   kept: {{payload: 'payload:Event', history: {{events: 1000000}}}}
+  orders: {{key: /id, history: {{events: 1000, latest: true}}}}
 """
 AUTH = """
 auth: {{public_metrics: true, tokens: {{keys: [{{algorithm: HS256, secret: {secret}}}]}}}}

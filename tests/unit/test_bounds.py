@@ -149,6 +149,9 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "32 pages": ("hub.history:CACHED_PAGES",),
         "two seconds": ("hub.history:CACHE_SECONDS",),
     },
+    "deletions that a state knows": {"1,000": ("brokers.states:DELETIONS",)},
+    "folds of states": {"64 channels": ("brokers.nats.states:FOLDS",)},
+    "an event's key": {"256": ("events.keys:KEY_LENGTH",)},
     "presence changes": {
         "32 changes": ("presence.notifier:MAX_CHANGES",),
         "8 different": ("presence.notifier:BEGINNINGS",),

@@ -21,7 +21,7 @@ from eventhub.errors import (
     UnknownChannel,
 )
 from eventhub.events.event import Event, Since, State
-from eventhub.events.keys import KeySource, with_key
+from eventhub.events.keys import KeySource, key_of, with_key
 from eventhub.events.schema import Schema
 from eventhub.events.validation_errors import MISFIT
 
@@ -217,6 +217,8 @@ class ChannelType:
 
     def conflation_key(self, event: Event) -> str:
         """The conflation key of an event: a slow reader gets the newest event of each key."""
+        if self.key is not None:
+            return key_of(event)
         if event.attributes and "subject" in event.attributes:
             return event.attributes["subject"]
         if self.schema.conflation_key is None:
