@@ -1,8 +1,8 @@
 """A client that loses nothing (PROTOCOL.md): it keeps a cursor for each channel, and comes back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import orjson
 
@@ -68,6 +68,13 @@ class Line:
         """Close it from this end."""
         self.open = False
         self._up.send(self._on_connection, Connection.gone)
+
+    def check_complete(self, wanted: Iterable[str]) -> None:
+        """The client has everything of the channels that it wants."""
+        assert set(self.promises) == set(wanted), f"{self.name} is not subscribed"
+        for channel, promise in self.promises.items():
+            assert promise.at is not None, f"{self.name} waits for subscribed of {channel}"
+            promise.complete()
 
     # In the node's process
 
@@ -141,6 +148,8 @@ class Line:
 class Client:
     """Somebody who subscribes, publishes, and comes back."""
 
+    line_type: ClassVar[type[Line]] = Line
+
     def __init__(self, world: "World", number: int) -> None:
         self.name = f"c{number}"
         self.member = f"m{number % 3}"
@@ -168,7 +177,7 @@ class Client:
             self.world.later(RETRY_SECONDS, self.connect)
             return
         self._lines += 1
-        self.line = Line(self, self.world.chance.pick(nodes), self._lines)
+        self.line = self.line_type(self, self.world.chance.pick(nodes), self._lines)
         self.world.note(self.line.name, "connects to", self.line.node.name)
         for channel in self.wanted:
             self._subscribe(channel)

@@ -196,7 +196,7 @@ FEED_RULES = [
     ),
     Rule(
         "fan-out: with room again, publishers go on",
-        FeedRegistry, "_progressed", "self._backpressure.caught_up(feed.channel)", "pass", 0,
+        FeedRegistry, "progressed", "self._backpressure.caught_up(feed.channel)", "pass", 0,
     ),
     Rule(
         "history: a broker that is away is asked again",

@@ -7,7 +7,7 @@ else is the product's own code. A text that is no longer there fails: the rule h
 import inspect
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -34,10 +34,15 @@ class Rule:
     without: str
     needed: int | Callable[[], World]
 
+    def seeds(self) -> Iterable[int]:
+        """Those whose runs may need the rule. A change of the product may make it another one."""
+        assert isinstance(self.needed, int)
+        return self.needed, *range(SEEDS)
+
     def worlds(self) -> Iterator[World]:
-        """The run that needs the rule. A change of the product may make it another seed."""
+        """The run that needs the rule."""
         if isinstance(self.needed, int):
-            yield from map(World, (self.needed, *range(SEEDS)))
+            yield from map(World, self.seeds())
         else:
             yield self.needed()
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import Context
 from hashlib import sha256
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 from tests.simulation import rest
@@ -46,6 +46,8 @@ CALLBACK_SECONDS = (0.0, 0.0, 0.0005)
 class World:
     """Everything in one run. `run` raises AssertionError when a promise is broken."""
 
+    client_type: ClassVar[type[Client]] = Client
+
     def __init__(self, seed: int, chance: Chance | None = None) -> None:
         self.trace: list[Entry] = []
         self.chance = chance or Chance(seed)
@@ -53,7 +55,9 @@ class World:
         self.store = Store(self.loop, self.chance, self.note)
         self.nodes: list[Node] = []
         """Those that run, or did."""
-        self.clients = [Client(self, number) for number in range(self.chance.number(2, 5))]
+        self.clients = [
+            self.client_type(self, number) for number in range(self.chance.number(2, 5))
+        ]
         self.channels = [f"{kind.name}.a" for kind in TYPES]
         self.bounds = self.chance.pick(((100_000,), (300,), (100_000, 600, 300)))
         """Of the buffers of connections, in bytes."""

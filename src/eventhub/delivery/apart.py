@@ -48,6 +48,12 @@ class ApartSubscribers:
             self._feeds[channel].leave(part)
         subscriber.parts.clear()
 
+    def needs(self, feed: Feed) -> bool:
+        """Whether a subscriber has a part in a feed, or will have one."""
+        return any(
+            feed.channel in each.parts or feed.channel in each.todo for each in self.subscribers
+        )
+
     def congested(self, subscriber: PatternSubscriber) -> None:
         """A subscriber's writer is full."""
         for channel, part in list(subscriber.parts.items()):
@@ -76,6 +82,12 @@ class ApartSubscribers:
             else:
                 feed.join_at_delivered(self._new_part(subscriber, channel, LATEST))
 
+    def opened(self, feed: Feed) -> None:
+        """A feed has a position."""
+        for subscriber in list(self.subscribers):
+            if feed.channel in subscriber.todo:
+                self.advance(subscriber)
+
     def advance(self, subscriber: PatternSubscriber) -> None:
         """Begin in further channels. Turn live when nothing is left to do."""
         if subscriber.busy or subscriber.state is SubscriberState.GONE:
@@ -83,15 +95,21 @@ class ApartSubscribers:
         subscriber.busy = True
         self._begin_in_channels(subscriber)
         subscriber.busy = False
-        if not (subscriber.todo or subscriber.catching_up or subscriber.writer.full):
+        if not (subscriber.todo or subscriber.writer.full):
             self._settle(subscriber)
 
     def _begin_in_channels(self, subscriber: PatternSubscriber) -> None:
         todo, writer = subscriber.todo, subscriber.writer
+        unopened: dict[str, Since | None] = {}
         while todo and len(subscriber.catching_up) < CHANNELS_AT_ONCE and not writer.full:
             channel, since = todo.popitem()
-            subscriber.catching_up.add(channel)
-            self._feeds[channel].join(self._new_part(subscriber, channel, since))
+            feed = self._feeds[channel]
+            if since is None and (since := feed.continuity.origin) is None:
+                unopened[channel] = None
+            else:
+                subscriber.catching_up.add(channel)
+                feed.join(self._new_part(subscriber, channel, since))
+        todo |= unopened
 
     def _new_part(self, subscriber: PatternSubscriber, channel: str, since: Since) -> ChannelPart:
         part = subscriber.parts[channel] = ChannelPart(channel, since, subscriber, self._reached)

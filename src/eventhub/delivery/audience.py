@@ -40,6 +40,14 @@ class Audience(Protocol[FeedIn]):
         """The feed waits for room. Call its `flushed` when there is some."""
         ...
 
+    def needs(self, feed: FeedIn) -> bool:
+        """Whether the feed may not be detached now."""
+        ...
+
+    def detach(self, feed: FeedIn) -> None:
+        """Take no more events of the feed."""
+        ...
+
     def give_up(self, feed: FeedIn, error: EventHubError) -> None:
         """The feed ends, and its channel cannot be served: close every subscriber's connection."""
         ...

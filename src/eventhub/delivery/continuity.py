@@ -39,6 +39,16 @@ class Continuity:
         """The live subscribers have been given everything announced."""
         return self.delivered == self.head
 
+    @property
+    def is_settled(self) -> bool:
+        """Nothing is missing, and no page can say otherwise."""
+        return self.delivered is not None and self.is_current and not self.unverified_since
+
+    @property
+    def origin(self) -> Position | None:
+        """Before the first event of the log, even if that has expired. None until `open`."""
+        return None if self.delivered is None else Position(self.delivered.epoch, 0)
+
     def follows(self, event: Event) -> bool:
         """Whether `event` is the next one after `head`."""
         head = self.head
@@ -54,6 +64,8 @@ class Continuity:
         self.delivered = begin or position
         if self.generation == 0:  # neither an announcement nor a gap came in the meantime
             self.head = position
+        elif begin is not None and not self.reaches(position):
+            self.end()  # late announcements of an earlier subscription: others may be missing
 
     def end(self) -> None:
         """Announcements may be missing: forget the head and the recent events."""

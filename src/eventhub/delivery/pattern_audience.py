@@ -21,39 +21,19 @@ live     at `delivered` of every feed                   apart, when its writer i
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
 
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.apart import ApartSubscribers
+from eventhub.delivery.audience_owner import AudienceOwner
 from eventhub.delivery.encoding import Encoding, gap_fields
 from eventhub.delivery.fanout import DeliveryCounters, Fanout
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.pattern_subscriber import Begins, PatternSubscriber
 from eventhub.delivery.shared_cursors import CursorWriter, SharedCursors, positions_fields
-from eventhub.delivery.subscriber import Subscriber, SubscriberState
+from eventhub.delivery.subscriber import SubscriberState
 from eventhub.errors import EventHubError
-from eventhub.events.event import LATEST, Earliest, Event, Gap, Latest, Since
+from eventhub.events.event import LATEST, Event, Gap, Latest, Since
 from eventhub.events.signal import Signal
-
-
-class AudienceOwner(Protocol):
-    """The hub, as an audience sees it. Every call returns at once."""
-
-    def has_writes(self, audience: "PatternAudience") -> None:
-        """As `FeedOwner.has_writes`."""
-        ...
-
-    def progressed(self, feed: Feed) -> None:
-        """The audience has written some of its queue, and the feed may have gone on."""
-        ...
-
-    def fail(self, subscriber: Subscriber, error: EventHubError) -> None:
-        """As `FeedOwner.fail`."""
-        ...
-
-    def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
-        """As `FeedOwner.serving_failed`."""
-        ...
 
 
 class PatternAudience:
@@ -63,7 +43,7 @@ class PatternAudience:
         self,
         pattern: ChannelPattern,
         counters: Mapping[str, DeliveryCounters],
-        owner: AudienceOwner,
+        owner: AudienceOwner["PatternAudience"],
     ) -> None:
         self.pattern = pattern
         self.channel = pattern.text
@@ -104,7 +84,11 @@ class PatternAudience:
         feed.attach(audience for audience in feed.audiences if audience is not self)
         self._behind.pop(feed, None)
         self._opening.discard(feed)
-        feed.flushed()
+        self._go_on(feed)
+
+    def needs(self, feed: Feed) -> bool:
+        """Whether the feed may not be detached: a subscriber is about to begin there."""
+        return self._apart.needs(feed) or bool(self._waiting) or self.live.due
 
     def listed(self) -> None:
         """Every channel that had events has been attached."""
@@ -114,6 +98,7 @@ class PatternAudience:
     def opened(self, feed: Feed) -> None:
         """Audience: a feed has a position."""
         self._opening.discard(feed)
+        self._apart.opened(feed)
         self._begin_when_ready()
 
     def give_up(self, feed: Feed, error: EventHubError) -> None:
@@ -165,8 +150,7 @@ class PatternAudience:
         while self._behind and self.live.has_room:
             feed = next(iter(self._behind))
             del self._behind[feed]
-            feed.flushed()
-            self._owner.progressed(feed)
+            self._go_on(feed)
 
     # Input: subscribers
 
@@ -242,30 +226,35 @@ class PatternAudience:
             begun, subscriber.begun = subscriber.begun, None
             assert begun is not None  # a subscription begins once
             begun(subscriber, {"channels": len(self.feeds)})
+            if not subscriber.todo:
+                self._tell_positions(subscriber)
             self._apart.advance(subscriber)
         except Exception as error:
             self.serving_failed(subscriber, error)
 
-    def _starts(self, subscriber: PatternSubscriber) -> dict[str, Since]:
-        """The channels where a subscriber does not begin at `delivered`."""
+    def _starts(self, subscriber: PatternSubscriber) -> dict[str, Since | None]:
+        """The channels where a subscriber does not begin at `delivered`. None: with the log."""
         begins = subscriber.begins
         if not isinstance(begins, Mapping):
             return {} if isinstance(begins, Latest) else dict.fromkeys(self.feeds, begins)
-        otherwise = begins.otherwise if isinstance(begins, Begins) else Earliest()
+        otherwise = begins.otherwise if isinstance(begins, Begins) else None
         found = {channel: begins.get(channel, otherwise) for channel in self.feeds}
         return {
             channel: since
             for channel, since in found.items()
-            if since not in (LATEST, self.feeds[channel].continuity.delivered)
+            if since is None or since not in (LATEST, self.feeds[channel].continuity.delivered)
         }
+
+    def _go_on(self, feed: Feed) -> None:
+        feed.flushed()
+        self._owner.progressed(feed)
 
     def _turn_live(self, subscriber: PatternSubscriber) -> None:
         writer = subscriber.writer
         if self._cursors.place(writer):
             writer.write(writer.encoding.message("position", {"channel": self.channel}))
-        elif subscriber.positions_due and not isinstance(writer, CursorWriter):
-            subscriber.positions_due = False
-            self._write_positions(subscriber)
+        else:
+            self._tell_positions(subscriber)
         subscriber.state = SubscriberState.LIVE
         self.live.add(subscriber, *self._cursors.outlet(writer))
         if subscriber.writer.full:
@@ -275,10 +264,16 @@ class PatternAudience:
         self.leave(subscriber)
         self._owner.fail(subscriber, error)
 
-    def _write_positions(self, subscriber: PatternSubscriber) -> None:
-        """Tell a subscriber where it stands: at `delivered` of every feed."""
-        for fields in positions_fields(self.channel, self.positions()):
-            subscriber.writer.write(subscriber.writer.encoding.message("positions", fields))
+    def _tell_positions(self, subscriber: PatternSubscriber) -> None:
+        """Tell a subscriber at `delivered` of every feed where that is, unless it knows."""
+        writer, begins = subscriber.writer, subscriber.begins
+        if subscriber.has_positions or isinstance(writer, CursorWriter):
+            return
+        subscriber.has_positions = True
+        named = begins if isinstance(begins, Mapping) else {}
+        found = [(channel, text) for channel, text in self.positions() if channel not in named]
+        for fields in positions_fields(self.channel, found):
+            writer.write(writer.encoding.message("positions", fields))
 
     def by_feed(self, events: Iterable[Event]) -> Iterator[tuple[Feed, list[Event]]]:
         """Events that were delivered, by feed."""

@@ -13,7 +13,7 @@ from eventhub.events.event import LATEST, Since
 
 PatternSince = Since | Mapping[str, Since]
 """Where every channel of a pattern begins, or where each one does. A channel that a mapping does
-not name begins with its first event.
+not name was born later: it begins before the first event of its log.
 """
 
 
@@ -33,7 +33,7 @@ class PatternSubscriber(Subscriber):
     `begun` is called once, with the fields of `subscribed`, before anything else is written.
     """
 
-    __slots__ = ("begins", "begun", "busy", "catching_up", "parts", "positions_due", "todo")
+    __slots__ = ("begins", "begun", "busy", "catching_up", "has_positions", "parts", "todo")
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class PatternSubscriber(Subscriber):
         self.begun: Callable[[Subscriber, dict[str, Any]], None] | None = begun
         self.parts: dict[str, ChannelPart] = {}
         """While it is apart from the audience: its own subscribers, by channel."""
-        self.todo: dict[str, Since] = {}
-        """Channels where it will begin in the past."""
+        self.todo: dict[str, Since | None] = {}
+        """Channels where it will begin in the past. None: before the first event of the log."""
         self.catching_up: set[str] = set()
         """Channels where it does so now."""
-        self.positions_due = True
-        """It has not been told yet where it stands in each channel."""
+        self.has_positions = False
+        """It has been told where it stands in each channel."""
         self.busy = False
 
     @property

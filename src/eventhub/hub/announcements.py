@@ -9,18 +9,30 @@ no feed           no                        done
 
 import asyncio
 from collections.abc import Callable
+from enum import Enum, auto
 
 import structlog
 
 from eventhub.brokers.base import Broker
 from eventhub.delivery.feed import Feed
 from eventhub.errors import BrokerUnavailable
-from eventhub.events.event import Earliest
+from eventhub.events.event import Earliest, Position
 from eventhub.hub.tasks import Tasks
 
 RETRY_SECONDS = 0.5
+BEGINNING_EVENTS = 256
+"""Events in which the beginning of a channel is looked for."""
 
 log = structlog.get_logger("eventhub.hub")
+
+
+class Birth(Enum):
+    """Why a feed begins before the first event that its channel has."""
+
+    CERTAIN = auto()
+    """The channel has an event, or had one."""
+    POSSIBLE = auto()
+    """If the channel has no event, it has had none that anybody misses."""
 
 
 class Announcements:
@@ -43,20 +55,20 @@ class Announcements:
         self._failed = failed
         self.channels: set[str] = set()
         self._changing: set[str] = set()
-        self._born: set[str] = set()  # their feeds begin before the first event
+        self._begins: dict[str, Position | Birth] = {}  # where new feeds do not begin with these
 
     @property
     def settled(self) -> bool:
         """Whether the broker's subscriptions are those of the feeds."""
         return not self._changing
 
-    def update(self, channel: str, *, born: bool = False) -> None:
+    def update(self, channel: str, begin: Position | Birth | None = None) -> None:
         """The channel's feed has changed. At most one task runs for a channel.
 
-        `born`: the feed begins before the first event that the channel has.
+        A new feed begins there, and otherwise with the broker's announcements.
         """
-        if born:
-            self._born.add(channel)
+        if begin is not None:
+            self._begins[channel] = begin
         if channel not in self._changing:
             self._changing.add(channel)
             self._tasks.spawn(
@@ -84,9 +96,23 @@ class Announcements:
             return None
         position = await self._broker.subscribe(channel)
         self.channels.add(channel)
-        begin = None
-        if channel in self._born:
-            begin = (await self._broker.history(channel, Earliest(), 1)).start
-            self._born.discard(channel)
+        begin = await self._beginning(feed)
+        self._begins.pop(channel, None)
         feed.opened(position, begin)  # perhaps without subscribers by now: then it tells nobody
         return feed
+
+    async def _beginning(self, feed: Feed) -> Position | None:
+        """Where a feed begins, None for the broker's announcements.
+
+        The channel was born a moment ago. If it may have had more events since than it retains, the
+        feed begins with the log: then history says whether some have expired.
+        """
+        begin = self._begins.get(feed.channel)
+        if not isinstance(begin, Birth):
+            return begin
+        page = await self._broker.history(feed.channel, Earliest(), BEGINNING_EVENTS)
+        found, retained = len(page.events), feed.channel_type.retention.events
+        complete = found < retained or (found == 0 and begin is Birth.POSSIBLE)
+        if complete and page.reached == page.end:
+            return page.start
+        return Position(page.end.epoch, 0)

@@ -13,10 +13,10 @@ from eventhub.delivery.pattern_audience import PatternAudience
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.errors import EventHubError
 from eventhub.events.channel_types import ChannelType
-from eventhub.events.event import Event, Gap, HistoryPage, Start
+from eventhub.events.event import Event, Gap, HistoryPage, Position, Start
 from eventhub.events.signal import Signal
 from eventhub.hub import subscription_log
-from eventhub.hub.announcements import Announcements
+from eventhub.hub.announcements import Announcements, Birth
 from eventhub.hub.backpressure import Backpressure
 from eventhub.hub.eviction import EvictionQueue
 from eventhub.hub.fanout_schedule import FanoutSchedule
@@ -54,8 +54,10 @@ class FeedRegistry:
         self.repairs = Repairs(self._feeds.__contains__, self._resume, self.give_up)
         self.announcements = Announcements(broker, tasks, self._feeds.get, self.give_up)
 
-        self.on_open: Callable[[Feed], bool] = lambda _: False
-        """Called with each new feed. Returns whether it begins before its channel's first event."""
+        self.on_open: Callable[[Feed], Position | Birth | None] = lambda _: None
+        """Called with each new feed. Returns where it begins, if earlier than announcements do."""
+        self.on_unknown_gap: Callable[[str], None] = lambda _: None
+        """Called with a channel that has no feed any more, of which events may be missing."""
         self.audience_failed: Callable[[str], None] = lambda _: None
         """Called with a pattern whose audience cannot be written to."""
 
@@ -74,7 +76,7 @@ class FeedRegistry:
             feed = Feed(channel, channel_type, self._metrics.counters[channel_type.name], self)
             self._feeds[channel] = feed
             self.names.add(channel)
-            self.announcements.update(channel, born=self.on_open(feed))
+            self.announcements.update(channel, self.on_open(feed))
         return feed
 
     def leave(self, subscriber: Subscriber) -> None:
@@ -123,11 +125,13 @@ class FeedRegistry:
 
     def gap(self, channel: str) -> None:
         """Announcements of a channel may be missing. Does not raise."""
-        if (feed := self._feeds.get(channel)) is not None:
-            try:
-                feed.gap()
-            except Exception as error:
-                self._repair(channel, error)
+        if (feed := self._feeds.get(channel)) is None:
+            self.on_unknown_gap(channel)
+            return
+        try:
+            feed.gap()
+        except Exception as error:
+            self._repair(channel, error)
 
     def signal(self, signal: Signal) -> None:
         """A signal, for the live subscribers of its channel and its patterns. Does not raise."""

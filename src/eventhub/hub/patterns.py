@@ -1,14 +1,22 @@
 """The patterns that have subscribers on this node, and the channels that fit them.
 
-While a pattern has subscribers, each channel that fits it has a feed on this node. Channels are
-found in the broker's list, when the first subscriber comes and then again and again, and as soon
-as a feed opens for another reason. A channel that is found later was born later: its feed begins
-before its first event.
+While a pattern has subscribers, each channel that fits it has a feed on this node:
+
+- channels with events, as the broker lists them when the first subscriber comes
+- channels that are born later, as the broker tells, or as it lists them after it may have missed a
+  birth: their feeds begin before the first event
+- channels that a resuming subscriber names, because their events may all have expired
+- channels that have a feed for another reason
+
+A channel without events is let go when it has been silent during two readings of the list. All that
+was delivered of it has expired by then, so no event comes twice when the channel is born again.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -25,6 +33,8 @@ from eventhub.errors import (
     UnknownChannel,
 )
 from eventhub.events.channel_types import ChannelTypes, parse_pattern
+from eventhub.events.event import Position
+from eventhub.hub.announcements import Birth
 from eventhub.hub.cursor_journals import CursorJournals
 from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.hub.tasks import Tasks
@@ -32,9 +42,11 @@ from eventhub.observability.metrics import Metrics
 
 LIST_PAGE = 1000
 """Channels in a page of the broker's list."""
-LIST_SECONDS = 5.0
-"""Between two readings of the broker's list, for channels whose birth was missed."""
+LIST_SECONDS = 60.0
+"""Between two readings of the broker's list."""
 RETRY_SECONDS = 0.5
+LEFT = 10_000
+"""Channels that were let go whose positions are remembered."""
 
 log = structlog.get_logger("eventhub.patterns")
 
@@ -60,7 +72,15 @@ class Patterns:
         self._tasks = tasks
         self._audiences: dict[str, PatternAudience] = {}
         self._relist: dict[PatternAudience, asyncio.Event] = {}
-        feeds.on_open, feeds.audience_failed = self._opened, self._flush_failed
+        """Set when the list must be read again, or the audience is closed."""
+        self._missed_births: set[str] = set()
+        """Patterns that were there when births may have been missed."""
+        self._birth = Birth.POSSIBLE
+        """Of the channel whose feed is being opened."""
+        self._left: OrderedDict[str, Position] = OrderedDict()
+        """Where the audiences stood in channels that were let go, the newest of them."""
+        feeds.on_open, feeds.on_unknown_gap = self._opened, self.born
+        feeds.audience_failed = self._flush_failed
 
     def __iter__(self) -> Iterator[PatternAudience]:
         return iter(list(self._audiences.values()))
@@ -71,6 +91,12 @@ class Patterns:
         """Serve a subscriber. Raises InvalidChannel."""
         audience = self._audiences.get(subscriber.channel) or self._open(subscriber.channel)
         subscriber.channel = audience.channel  # all subscribers share one string
+        if isinstance(subscriber.begins, Mapping):
+            for channel in subscriber.begins:
+                if channel not in audience.feeds:
+                    self._cover(channel, Birth.POSSIBLE)
+        if not self._serves(audience):  # it covers too many channels now
+            raise self._too_many_channels(audience)
         audience.join(subscriber)
 
     def leave(self, subscriber: PatternSubscriber) -> None:
@@ -95,36 +121,56 @@ class Patterns:
     def born(self, channel: str | None) -> None:
         """A channel may have its first event. None: births may have been missed. Does not raise."""
         if channel is None:
+            self._missed_births |= self._audiences.keys()
             for relist in self._relist.values():
                 relist.set()
-        elif any(audience.pattern.covers(channel) for audience in self._audiences.values()):
-            self._metrics.faults.contain("birth", lambda: self._cover(channel))
+            unlisted = [each for each in self._left if not self._is_listed(each)]
+        else:
+            unlisted = [channel]
+        for each in unlisted:
+            if self._is_covered(each):
+                self._metrics.faults.contain("birth", partial(self._cover, each, Birth.CERTAIN))
 
-    def _opened(self, feed: Feed) -> bool:
-        """A feed has been made. Returns whether it begins before its channel's first event."""
-        born = False
-        for audience in list(self._audiences.values()):
-            if audience.pattern.covers(feed.channel):
-                born = born or audience.ready
-                self._attach(audience, feed)
-        return born
+    def _is_covered(self, channel: str) -> bool:
+        return any(audience.pattern.covers(channel) for audience in self._audiences.values())
+
+    def _is_listed(self, channel: str) -> bool:
+        """Whether the list has the channel when it has had an event: its type keeps some."""
+        return self._types.resolve(channel).retention.events > 0
+
+    def _opened(self, feed: Feed) -> Position | Birth | None:
+        """A feed has been made. Returns where it begins."""
+        found = [each for each in self._audiences.values() if each.pattern.covers(feed.channel)]
+        for audience in found:
+            self._attach(audience, feed)
+        left = self._left.pop(feed.channel, None)
+        if not any(audience.ready for audience in found):
+            return None
+        if any(audience.channel in self._missed_births for audience in found):
+            self._birth = Birth.CERTAIN
+        return left or self._birth
+
+    def _cover(self, channel: str, birth: Birth) -> None:
+        """Have a feed for a channel. It attaches itself to every audience that it fits."""
+        self._birth = birth
+        try:
+            self._feeds.open(channel, self._types.resolve(channel))
+        except (InvalidChannel, UnknownChannel):  # another node declares its type, not this one
+            return
+        finally:
+            self._birth = Birth.POSSIBLE
 
     def _attach(self, audience: PatternAudience, feed: Feed) -> None:
         if len(audience.feeds) < self.most_channels:
             audience.attach(feed)
             return
-        error = TooManySubscriptions(
+        self._give_up(audience, self._too_many_channels(audience))
+
+    def _too_many_channels(self, audience: PatternAudience) -> TooManySubscriptions:
+        return TooManySubscriptions(
             f"the pattern {audience.channel!r} covers more than {self.most_channels} channels; "
             "at most that many are allowed (limits.pattern_channels)"
         ).with_limit("pattern_channels")
-        self._give_up(audience, error)
-
-    def _cover(self, channel: str) -> None:
-        """Have a feed for a channel. It attaches itself to every audience that it fits."""
-        try:
-            self._feeds.open(channel, self._types.resolve(channel))
-        except (InvalidChannel, UnknownChannel):  # another node declares its type, not this one
-            return
 
     # An audience
 
@@ -132,18 +178,19 @@ class Patterns:
         parsed = parse_pattern(pattern)
         audience = PatternAudience(parsed, self._metrics.counters, self._feeds)
         self._audiences[pattern] = audience
-        self._relist[audience] = asyncio.Event()
+        relist = self._relist[audience] = asyncio.Event()
         for feed in self._feeds:
             if parsed.covers(feed.channel) and self._serves(audience):
                 self._attach(audience, feed)
         self._tasks.spawn(
-            self._follow(audience), "patterns", lambda error: self._give_up(audience, error)
+            self._follow(audience, relist), "patterns", lambda error: self._give_up(audience, error)
         )
         return audience
 
     def _close(self, audience: PatternAudience) -> None:
         del self._audiences[audience.channel]
         self._relist.pop(audience).set()
+        self._missed_births.discard(audience.channel)
         for feed in list(audience.feeds.values()):
             audience.detach(feed)
             self._feeds.close_if_unused(feed)
@@ -160,31 +207,56 @@ class Patterns:
     def _serves(self, audience: PatternAudience) -> bool:
         return self._audiences.get(audience.channel) is audience
 
-    async def _follow(self, audience: PatternAudience) -> None:
-        """Look for channels until the audience is closed."""
-        relist = self._relist[audience]
+    async def _follow(self, audience: PatternAudience, relist: asyncio.Event) -> None:
+        """Read the list of channels again and again until the audience is closed."""
+        silent: dict[Feed, int] = {}
         while self._serves(audience):
             wait = LIST_SECONDS
+            relist.clear()
             try:
-                await self._list(audience)
+                silent = await self._list(audience, silent)
             except BrokerUnavailable as error:
                 log.warning("list_unavailable", pattern=audience.channel, reason=error.message)
-                wait = RETRY_SECONDS
+                wait, silent = RETRY_SECONDS, {}
             audience.renew_cursors(asyncio.get_running_loop().time())
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await relist.wait()
-            relist.clear()
 
-    async def _list(self, audience: PatternAudience) -> None:
+    async def _list(self, audience: PatternAudience, silent: dict[Feed, int]) -> dict[Feed, int]:
+        """Read the list once. Let go of feeds that are `silent`: not in the list last time, either.
+
+        Their numbers are those of their events. Returns the feeds that are not in the list now.
+        """
+        absent = {feed: feed.continuity.delivered_count for feed in audience.feeds.values()}
         after: str | None = ""
         while after is not None:
             page = await self._broker.channels(audience.pattern, after, LIST_PAGE)
             for summary in page.channels:
                 if not self._serves(audience):
-                    return
-                if summary.channel not in audience.feeds:
-                    self._cover(summary.channel)
+                    return {}
+                if (feed := audience.feeds.get(summary.channel)) is None:
+                    self._cover(summary.channel, Birth.CERTAIN)
+                else:
+                    absent.pop(feed, None)
             after = page.next
         if self._serves(audience):
+            for feed, count in silent.items():
+                if absent.get(feed) == count == feed.continuity.delivered_count:
+                    self._let_go(feed)
             audience.listed()
+        return absent
+
+    def _let_go(self, feed: Feed) -> None:
+        """Detach a feed of a channel without events, unless something needs it."""
+        position, audiences = feed.continuity.delivered, list(feed.audiences)
+        if feed or position is None or not feed.continuity.is_settled:
+            return
+        if any(audience.needs(feed) for audience in audiences):
+            return
+        for audience in audiences:
+            audience.detach(feed)
+        self._left[feed.channel] = position
+        if len(self._left) > LEFT:
+            self._left.popitem(last=False)
+        self._feeds.close_if_unused(feed)
