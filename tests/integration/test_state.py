@@ -105,6 +105,21 @@ def test_a_websocket_gets_the_state_and_then_every_event(
         assert [event.get("deleted") or event["key"] for event in changed] == ["b", "a", "c"]
 
 
+def test_a_pattern_begins_with_the_state_of_each_channel(
+    server: EventHubServer, channel: Channel
+) -> None:
+    name = channel("orders")
+    for _ in range(4):
+        put(server, f"{name}.x", [order("a", "1"), order("b", "1")])
+        put(server, f"{name}.y", [order("a", "1")])
+    with WsClient(server.ws_url) as client:
+        assert client.subscribe(f"{name}.*", since="state")["channels"] == 2
+        found = {(event["channel"][-1], event["key"]) for event in client.events(3)}
+        assert found == {("x", "a"), ("x", "b"), ("y", "a")}
+        put(server, f"{name}.y", order("b", "2"))
+        assert client.until("event")["data"] == order("b", "2")
+
+
 def test_streams_get_the_state_and_then_every_event(
     server: EventHubServer, channel: Channel
 ) -> None:
