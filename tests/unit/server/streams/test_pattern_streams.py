@@ -1,11 +1,21 @@
-"""Streams of a pattern, on random interleavings with cuts and kills."""
+"""Streams of a pattern, on random interleavings with cuts and kills. Each rule is needed."""
+
+from collections.abc import Callable
 
 import pytest
 
+from eventhub.delivery.cursor_encoding import SharedCursorEncoding
+from eventhub.delivery.fanout import Fanout
+from eventhub.delivery.pattern_cursor import PatternCursor
+from eventhub.server.streams.outbox import Outbox
+from eventhub.server.streams.pattern_outbox import PatternOutbox
 from tests.harness.virtual_time import in_virtual_time
 from tests.unit.server.streams.pattern_world import World
 
 CLIENTS = [("sse", "earliest"), ("sse", "earliest"), ("ndjson", "earliest")]
+STEPS = 150
+SEEDS = 40
+"""Runs in which a rule that is switched off must be missed."""
 
 
 @pytest.mark.parametrize("channels", [3, 200])
@@ -13,5 +23,51 @@ CLIENTS = [("sse", "earliest"), ("sse", "earliest"), ("ndjson", "earliest")]
 @in_virtual_time
 async def test_every_client_gets_every_event_once_and_in_order(seed: int, channels: int) -> None:
     world = World(seed, channels=channels)
-    await world.run(CLIENTS, 150)
+    await world.run(CLIENTS, STEPS)
     assert all(client.longest < 1300 for client in world.clients)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@in_virtual_time
+async def test_a_slow_client_is_told_what_it_missed_and_its_cursor_stands_behind_that(
+    seed: int,
+) -> None:
+    await World(seed, channels=200, bound=20_000).run(CLIENTS, STEPS)
+
+
+def at_once(outbox: PatternOutbox, data: bytes) -> None:
+    Outbox.write(outbox, data)
+
+
+def nothing(*_: object) -> None:
+    """Instead of a rule."""
+
+
+RULES: dict[str, tuple[type, str, Callable[..., None], int]] = {
+    "bytes wait for their record": (PatternOutbox, "write_placed", at_once, 200),
+    "what is pushed is encoded before a stream joins": (Fanout, "encode", nothing, 3),
+    "the first live stream is told what it missed": (SharedCursorEncoding, "place", nothing, 3),
+    "a record holds what moved": (PatternCursor, "_forget_moved", nothing, 200),
+}
+"""What is replaced, by what, and the number of channels."""
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_each_rule_is_needed(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, name, instead, channels = RULES[rule]
+    monkeypatch.setattr(owner, name, instead)
+
+    @in_virtual_time
+    async def run(seed: int) -> None:
+        world = World(seed, channels=channels)
+        await world.run(CLIENTS, STEPS)
+        assert all(client.longest < 1300 for client in world.clients)
+
+    def fails(seed: int) -> bool:
+        try:
+            run(seed)
+        except AssertionError:
+            return True
+        return False
+
+    assert any(map(fails, range(SEEDS)))
