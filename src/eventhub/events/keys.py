@@ -92,10 +92,12 @@ def key_fault(source: KeySource, schema: Mapping[str, Any]) -> str | None:
         near = difflib.get_close_matches(source.field, properties, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(properties)}"
         return f"the payload has no field {source.field!r}; {hint}"
-    kind = properties[source.field].get("type")
-    if source.is_field and kind in ("object", "array"):
+    form = properties[source.field]
+    kinds = {option.get("type") for option in form.get("anyOf", [form])} - {"null"}
+    if source.is_field and kinds and kinds <= {"object", "array"}:
         return (
-            f"the field is an {kind}; expected a string or a number, such as '/{source.field}/id'"
+            f"the field is an {min(kinds)}; expected a string or a number, "
+            f"such as '/{source.field}/id'"
         )
     return None
 
