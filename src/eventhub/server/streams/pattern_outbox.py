@@ -75,6 +75,10 @@ class PatternOutbox(Outbox, CursorWriter):
             self.full = True
             self._loop.call_soon(self._on_full)
 
+    def takes_signal(self, size: int) -> bool:
+        """Whether a signal of this size leaves enough room for events, also for those held."""
+        return super().takes_signal(size + self._held_bytes)
+
     def close(self) -> None:
         """Accept no more. What is held is sent now: a goodbye must follow every event before it."""
         held = [data for _, data in self._held]

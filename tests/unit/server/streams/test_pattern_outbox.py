@@ -212,3 +212,18 @@ def test_a_client_is_told_after_subscribed_that_its_cursor_has_expired() -> None
             assert rest == [gap] * expired
 
     run(scenario)
+
+
+def test_what_is_held_back_leaves_less_room_for_signals() -> None:
+    async def scenario() -> None:
+        owner = Owner(bound=400)
+        assert (owner.outbox.takes_signal(100), owner.outbox.takes_signal(101)) == (True, False)
+        owner.records.added = 1
+        owner.outbox.write_placed(b"x" * 60)
+        assert (owner.outbox.takes_signal(40), owner.outbox.takes_signal(41)) == (True, False)
+        owner.records.store()
+        assert (owner.outbox.takes_signal(40), owner.outbox.takes_signal(41)) == (True, False)
+        owner.sent()
+        assert owner.outbox.takes_signal(100)
+
+    run(scenario)
