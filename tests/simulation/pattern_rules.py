@@ -42,6 +42,10 @@ PATTERN_RULES = [
         ApartSubscribers, "_settle", "feed.live.settle(part, encoding)", "pass", 47,
     ),
     Rule(
+        "a subscriber goes on when the writer has drained",
+        ApartSubscribers, "drained", "self.advance(subscriber)", "pass", 65,
+    ),
+    Rule(
         "room: a feed waits for its audiences",
         Feed, "_has_room", "self.audiences.fell_behind(self)", "pass", 2,
     ),

@@ -37,6 +37,7 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "one second": ("server.connections.rejected_connection:LINGER_SECONDS",),
     },
     "channels of a pattern in which one slow": {"1,000": ("delivery.apart:LAGGING_CHANNELS",)},
+    "channels without events that were let go": {"10,000": ("hub.patterns:LEFT",)},
     "channels of a pattern in which one subscriber": {"16": ("delivery.apart:CHANNELS_AT_ONCE",)},
     "channels of one SSE": {"32": ("server.api.subscribe_routes:STREAM_CHANNELS",)},
     "deadlines": {"four timers": ("server.connections.deadlines:TICKS",)},

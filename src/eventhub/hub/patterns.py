@@ -14,7 +14,7 @@ was delivered of it has expired by then, so no event comes twice when the channe
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 
@@ -38,7 +38,7 @@ from eventhub.hub.announcements import Birth
 from eventhub.hub.cursor_journals import CursorJournals
 from eventhub.hub.feed_registry import FeedRegistry
 from eventhub.hub.tasks import Tasks
-from eventhub.observability.metrics import Metrics
+from eventhub.observability.metrics import Metrics, Reading
 
 LIST_PAGE = 1000
 """Channels in a page of the broker's list."""
@@ -84,6 +84,17 @@ class Patterns:
 
     def __iter__(self) -> Iterator[PatternAudience]:
         return iter(list(self._audiences.values()))
+
+    async def readings(self) -> AsyncIterator[Reading]:
+        """Metrics: the patterns, and how much of the node they use."""
+        audiences = self._audiences.values()
+        yield "eventhub_patterns", "Patterns with subscribers", {(): len(audiences)}, ()
+        subscribers = {(): sum(map(len, audiences))}
+        yield "eventhub_pattern_subscribers", "Subscriptions to patterns", subscribers, ()
+        widest = {(): max((len(audience.feeds) for audience in audiences), default=0)}
+        yield "eventhub_pattern_channels", "Channels of the widest pattern", widest, ()
+        limit = {(): self.most_channels}
+        yield "eventhub_pattern_channels_limit", "Channels that a pattern may have", limit, ()
 
     # Subscribers
 

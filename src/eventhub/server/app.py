@@ -65,6 +65,7 @@ class Application:
         )
         self.manager = ConnectionManager(settings, self.hub, authentication)
         metrics.read(self.hub.readings)
+        metrics.read(self.hub.patterns.readings)
         metrics.read(self.hub.patterns.cursors.readings)
         metrics.read(self.manager.readings)
         metrics.read(ProcessMetrics().readings)
