@@ -115,12 +115,13 @@ image-test: $(VENV)/test.stamp ## Builds the image and runs it, without a regist
 	$(MAKE) system PROGRAMS="buildah:buildah gpg:gpg mmdebstrap:mmdebstrap podman:podman runc:runc"
 	EVENTHUB_TEST_REQUIRE=1 EVENTHUB_TEST_RESULTS=image.txt $(BIN)/pytest tests/deploy/proof_image.py
 
-docs: $(VENV)/test.stamp ## Write the documents that are generated from the code
+docs: $(VENV)/test.stamp $(TOOLS) ## Write the documents that are generated from the code
 	$(BIN)/python -c "from eventhub.config.settings_page import settings_page; print(settings_page(), end='')" > docs/settings.md
 	$(BIN)/python -m deploy.dashboards
 	$(BIN)/python -m tests.deploy.values_schema
 	$(BIN)/python -m tests.deploy.values_page
 	$(BIN)/python -m tests.bench.scale --page
+	$(BIN)/python -m tests.conformance.javascript_types
 
 wheel: $(VENV)/test.stamp ## A wheel for this platform, with the native fan-out, and one for all others
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .

@@ -74,7 +74,7 @@ class FakeClock {
  * handlers, log}. `log` records the calls of the handlers.
  */
 async function start(options = {}) {
-  const { EventHub } = await import("/static/eventhub.js");
+  const { EventHub } = await import("/static/client.js");
   FakeSocket.all = [];
   const kit = {
     clock: new FakeClock(),

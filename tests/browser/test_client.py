@@ -439,7 +439,7 @@ def test_waking_up_leaves_a_stopped_connection_alone(run: Evaluate) -> None:
 
 def test_the_browsers_own_calls_wake_it(run: Evaluate) -> None:
     seen = run("""
-        const { EventHub } = await import("/static/eventhub.js");
+        const { EventHub } = await import("/static/client.js");
         const { clock } = await start();
         const sockets = [];
         class Socket { constructor() { sockets.push(this); } close() {} }
@@ -569,15 +569,6 @@ def test_events_of_a_subscription_just_given_up_do_not_reach_its_successor(run: 
         return log;
     """)
     assert log == [["subscribed", "k-1"], ["event", "k-2", True], ["replayed", 1, False]]
-
-
-def test_a_channel_is_subscribed_once(run: Evaluate) -> None:
-    code = run("""
-        const { hub } = await start();
-        hub.subscribe("a.b");
-        try { hub.subscribe("a.b"); } catch (error) { return error.code; }
-    """)
-    assert code == "already_subscribed"
 
 
 def test_a_refused_subscription_is_told_and_forgotten(run: Evaluate) -> None:

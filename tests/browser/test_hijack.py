@@ -355,7 +355,7 @@ def test_a_listed_page_connects_reads_and_publishes(listed: Foreign) -> None:
 
 def test_a_listed_page_imports_the_client_module(listed: Foreign) -> None:
     script = """
-        const { EventHub } = await import(`${base}/static/eventhub.js`);
+        const { EventHub } = await import(`${base}/static/client.js`);
         const hub = new EventHub(ws);
         const followed = within(new Promise((resolve) =>
             hub.subscribe("chat.module", { onEvent: ({ data }) => resolve(data.text) })));

@@ -191,7 +191,7 @@ def test_the_address_of_a_server_leads_to_its_websocket(
 @pytest.mark.parametrize("given", ["ftp://hub.example", "localhost:8000", "http://", "mailto:x"])
 def test_an_address_that_leads_nowhere_is_an_error_at_once(run: Evaluate, given: str) -> None:
     fault = run(f"""
-        const {{ EventHub }} = await import("/static/eventhub.js");
+        const {{ EventHub }} = await import("/static/client.js");
         try {{ new EventHub({given!r}); return "none"; }}
         catch (error) {{ return `${{error.name}}: ${{error.message}}`; }}
     """)

@@ -65,7 +65,7 @@ def test_pages_come_with_security_headers(lane_hub: EventHubServer) -> None:
         "/chat",
         "/explore",
         "/docs",
-        "/static/eventhub.js",
+        "/static/client.js",
         "/static/pages/common/base.css",
     ):
         response = http.get(lane_hub.url + path)
@@ -233,7 +233,7 @@ def test_a_page_of_a_listed_origin_may_read_and_publish(start: Start, lane: str)
         refused = http.post(url, content="{", headers=page)
         secret = http.get(f"{url}?access_token=x", headers=page)  # refused before it is routed
         nothing = http.get(f"{hub.url}/nothing", headers=page)
-        module = http.get(f"{hub.url}/static/eventhub.js", headers=page)
+        module = http.get(f"{hub.url}/static/client.js", headers=page)
         with http.stream("GET", url + "/sse", headers=page) as live:
             for answer in (answer, posted, refused, secret, nothing, module, live):  # noqa: B020
                 assert [answer.headers.get_list(name) for name in CORS] == [[origin], ["true"]]

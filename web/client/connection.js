@@ -116,6 +116,7 @@ export class Connection {
 
   #openSocket() {
     this.#socket = new this.#options.WebSocket(this.#url);
+    this.#socket.onerror = () => {}; // `ws` throws otherwise; a close follows every error
     this.#socket.onmessage = (event) => this.#receive(JSON.parse(event.data));
     this.#socket.onclose = (event) => this.#onClose(event.code, event.reason);
   }

@@ -1,5 +1,5 @@
 // The client's error, and what an error code allows. The codes are the protocol's (PROTOCOL.md),
-// and three of the client's own: queue_full, stopped, already_subscribed.
+// and two of the client's own: queue_full and stopped.
 
 /** The token is missing or refused. The same token would be refused again. */
 export const TOKEN_ERRORS = new Set([
@@ -19,7 +19,12 @@ export const TEMPORARY_ERRORS = new Set([
 ]);
 
 export class EventHubError extends Error {
-  /** `details`: the faults of an event, each with the JSON pointer of its place. */
+  /**
+   * `details`: the faults of an event, each with the JSON pointer of its place.
+   * @param {string} code
+   * @param {string} message
+   * @param {{ pointer: string, message: string }[]} [details]
+   */
   constructor(code, message, details = []) {
     super(message);
     this.name = "EventHubError";

@@ -5,15 +5,14 @@
 //   hub.subscribe("chat.lobby", { since: "-20", onEvent: (event) => console.log(event.data) });
 //   await hub.publish("chat.lobby", { sender: "ana", text: "oi" });
 //
-// With authentication, pass { token: "…" }, or a function that returns a token or a promise of one:
-// { token: async () => (await fetch("/my-token")).text() }. The function is called for each
-// connection, and before the token expires. The token is sent in the first message, never in the
-// address. All options are in options.js.
+// The options are in types.d.ts, their defaults in options.js.
 
 import { socketAddress } from "./address.js";
 import { Authentication } from "./authentication.js";
+import { Channels } from "./channels.js";
 import { Connection, backoff } from "./connection.js";
 import { EventHubError, TEMPORARY_ERRORS } from "./errors.js";
+import { eventsOf } from "./event-queue.js";
 import { DEFAULTS } from "./options.js";
 import { PendingPublishes } from "./pending-publishes.js";
 import { PendingSignals } from "./pending-signals.js";
@@ -30,17 +29,16 @@ export class EventHub {
   #connection;
   #unwatch;
   #ref = 0;
-  #subscriptions = new Map();
+  #channels;
   #publishes;
-  #signals = new PendingSignals();
-  #messageBytes = Infinity;
+  #signals;
   #connections = 0;
 
   /**
    * Connects at once. `url`: the address of the server or of its WebSocket (address.js); a
-   * TypeError for any other. `options.onStatus` is called with each status: {state: connecting |
-   * open | offline | waiting (with seconds) | stopped (with reason, and code if refused)}.
-   * A refused token stops the connection with one of the TOKEN_ERRORS; setToken() restarts it.
+   * TypeError for any other. A refused token stops the connection; setToken() restarts it.
+   * @param {string | URL} url
+   * @param {import("./types.js").Options} [options]
    */
   constructor(url, options = {}) {
     this.#options = { ...DEFAULTS, ...options };
@@ -52,7 +50,13 @@ export class EventHub {
       message: (message) => this.#receive(message),
       status: (status) => this.#onStatus(status),
     });
-    this.#publishes = new PendingPublishes((text) => this.#connection.send(text));
+    const send = (text) => this.#connection.send(text);
+    this.#channels = new Channels(
+      (message) => send(JSON.stringify(message)),
+      () => this.#nextRef(),
+    );
+    this.#publishes = new PendingPublishes(send);
+    this.#signals = new PendingSignals(send, this.#options.outstanding);
     this.#unwatch = this.#options.watch(
       () => this.#connection.check(),
       () => this.#connection.offline(),
@@ -60,6 +64,7 @@ export class EventHub {
     this.#connection.connect();
   }
 
+  /** @returns {import("./types.js").Status} */
   get status() {
     return this.#connection.status;
   }
@@ -69,7 +74,10 @@ export class EventHub {
     this.#connection.connect();
   }
 
-  /** Replaces `options.token`: on the open connection if possible, otherwise on a new one. */
+  /**
+   * Replaces `options.token`: on the open connection if possible, otherwise on a new one.
+   * @param {import("./types.js").Token} token
+   */
   setToken(token) {
     this.#authentication.use(token);
     if (this.status.state === "open" && token) this.#renewToken();
@@ -82,38 +90,51 @@ export class EventHub {
   }
 
   /**
-   * Subscribes until unsubscribe(), across reconnects. Options, all optional:
-   * - since, presence, member: as in the `subscribe` message
-   * - onSubscribed(message), onEvent(event, { replay }), onGap(gap)
-   * - onSignal(signal): {channel, time, data, by}, for those who are there; it has no id
-   * - onReplayed({ count, resumed }): everything up to the head has arrived
-   * - onJoin(member), onLeave(member); onPresence({ count, members }) in a crowd
-   * - onError(error): the subscription has ended, unless error.passing. Default: console.error
-   * Returns { channel, cursor }.
+   * Subscribes until unsubscribe(), across reconnects. Several subscribers of a channel share one
+   * subscription at the server. The options and handlers are those of SubscribeOptions (types.d.ts).
+   * @template [T=unknown]
+   * @param {string} channel
+   * @param {import("./types.js").SubscribeOptions<T>} [options]
+   * @returns {{ readonly channel: string, readonly cursor: string | null }} for unsubscribe()
    */
   subscribe(channel, options = {}) {
-    if (this.#subscriptions.has(channel)) {
-      throw new EventHubError("already_subscribed", `already subscribed to ${channel}`);
-    }
-    const { storage } = this.#options;
-    const key = `eventhub.cursor.${channel}`;
-    const since = storage?.getItem(key) ?? options.since;
-    const save = (position) => saveCursor(storage, key, position);
-    const subscription = new Subscription(channel, this.#nextRef(), { ...options, since }, save);
-    this.#subscriptions.set(channel, subscription);
-    this.#send(subscription.request());
+    const subscription = new Subscription(channel, options, this.#options.storage);
+    this.#channels.add(subscription);
     return subscription;
   }
 
-  unsubscribe(channel) {
-    if (!this.#subscriptions.delete(channel)) return;
-    this.#send({ type: "unsubscribe", ref: this.#nextRef(), channel });
+  /**
+   * Ends what subscribe() returned, or all subscribers of a channel by its name.
+   * @param {string | { readonly channel: string }} subscription
+   */
+  unsubscribe(subscription) {
+    this.#channels.remove(subscription);
+  }
+
+  /**
+   * The events and gaps of a channel, for `for await`. Leaving the loop unsubscribes. A loop that is
+   * slow loses nothing: when `BUFFER` items wait, it unsubscribes, and resumes when they are taken.
+   * Throws the EventHubError that ends the subscription.
+   * @template [T=unknown]
+   * @param {string} channel
+   * @param {Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member">} [options]
+   * @returns {AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>}
+   */
+  events(channel, options = {}) {
+    return eventsOf((handlers, since) => {
+      const subscription = this.subscribe(channel, { ...options, ...handlers, ...since });
+      return () => this.unsubscribe(subscription);
+    });
   }
 
   /**
    * Resolves with the `published` message. Until it is answered, the event is sent again with the
    * same key after each reconnect. Rejects with an EventHubError. To retry without storing the
    * event twice, pass the `key` of the first attempt.
+   * @param {string} channel
+   * @param {unknown} data
+   * @param {{ key?: string }} [options]
+   * @returns {Promise<import("./types.js").Published>}
    */
   publish(channel, data, { key = this.newKey() } = {}) {
     const { state, reason } = this.status;
@@ -133,17 +154,18 @@ export class EventHub {
    * Sends a signal to those who are there now. It is stored nowhere and sent once. Resolves with
    * whether the server accepted it: false without an open connection, or if the connection is lost
    * before the answer. Rejects with an EventHubError if the server refuses it.
+   * @param {string} channel
+   * @param {unknown} data
+   * @returns {Promise<boolean>}
    */
   signal(channel, data) {
-    const ref = this.#nextRef();
-    const text = JSON.stringify({ type: "publish", ref, channel, data, signal: true });
-    if (new TextEncoder().encode(text).length > this.#messageBytes) {
-      const fault = `the signal is larger than ${this.#messageBytes} bytes`;
-      return Promise.reject(new EventHubError("payload_too_large", fault));
-    }
-    const full = this.#signals.size >= this.#options.outstanding;
-    if (full || !this.#connection.send(text)) return Promise.resolve(false);
-    return this.#signals.add(ref);
+    return this.#signals.send({
+      type: "publish",
+      ref: this.#nextRef(),
+      channel,
+      data,
+      signal: true,
+    });
   }
 
   /** A new idempotency key. */
@@ -155,20 +177,21 @@ export class EventHub {
   #onOpen(hello) {
     this.#connections += 1;
     this.#authenticate();
-    for (const subscription of this.#subscriptions.values()) this.#send(subscription.request());
-    this.#messageBytes = hello.limits?.message_bytes ?? Infinity;
-    this.#publishes.sendAll(this.#messageBytes);
+    this.#channels.subscribeAll();
+    const bytes = hello.limits?.message_bytes ?? Infinity;
+    this.#signals.maxBytes = bytes;
+    this.#publishes.sendAll(bytes);
   }
 
   #receive(message) {
-    const { type, channel, ref, reason } = message;
+    const { type, ref, reason } = message;
     if (type === "published") return this.#publishes.resolve(ref, message);
     if (type === "signaled") return this.#signals.accept(ref);
     if (type === "error") return this.#onError(message);
     if (type === "authenticated") return this.#onAuthenticated(message);
     if (type === "expiring") return this.#onExpiring(message);
     if (type === "unsubscribed" && reason !== "client") return this.#onUnsubscribed(message);
-    this.#subscriptions.get(channel)?.receive(message);
+    this.#channels.receive(message);
   }
 
   #onStatus(status) {
@@ -184,29 +207,20 @@ export class EventHub {
     const error = new EventHubError(code, message, details);
     if (this.#signals.reject(ref, error)) return;
     this.#publishes.reject(ref, error);
-    const subscription = [...this.#subscriptions.values()].find((each) => each.ref === ref);
-    if (!subscription) return;
-    if (error.passing) this.#subscribeLater(subscription);
-    else this.#subscriptions.delete(subscription.channel);
-    subscription.fail(error);
-  }
-
-  #subscribeLater(subscription) {
-    const seconds = backoff(subscription.attempt, this.#options.backoff, this.#options.random);
-    subscription.attempt += 1;
+    const channel = this.#channels.find(ref);
+    if (!channel) return;
+    if (!error.passing) return this.#channels.end(channel.name, error);
+    const seconds = backoff(channel.attempt, this.#options.backoff, this.#options.random);
+    channel.attempt += 1;
     // A new connection has subscribed again already.
-    this.#later(seconds * 1000, () => {
-      const active = this.#subscriptions.get(subscription.channel) === subscription;
-      if (active) this.#send(subscription.request());
-    });
+    this.#later(seconds * 1000, () => this.#channels.retry(channel));
+    channel.fail(error);
   }
 
   /** A new token does not allow the channel. */
   #onUnsubscribed({ channel, reason }) {
-    const subscription = this.#subscriptions.get(channel);
-    if (!this.#subscriptions.delete(channel)) return;
     const fault = `the token does not allow subscribing to ${channel}`;
-    subscription.fail(new EventHubError(reason, fault));
+    this.#channels.end(channel, new EventHubError(reason, fault));
   }
 
   // The other messages follow at once: the server handles them in order.
@@ -275,12 +289,3 @@ export class EventHub {
 }
 
 const stopped = (reason) => new EventHubError("stopped", `not connected: ${reason}`);
-
-// A full or forbidden storage must not stop delivery: the cursor then lasts as long as the page.
-function saveCursor(storage, key, position) {
-  try {
-    storage?.setItem(key, position);
-  } catch {
-    // See above.
-  }
-}

@@ -1,16 +1,29 @@
 // Signals that the server has not answered yet. They are sent once: what a lost connection has not
 // answered is forgotten. No I/O.
 
+import { EventHubError } from "./errors.js";
+
 export class PendingSignals {
+  #send;
+  #limit;
   #pending = new Map();
 
-  get size() {
-    return this.#pending.size;
+  /** `send(text)`: whether there is an open connection. `limit`: unanswered signals at a time. */
+  constructor(send, limit) {
+    this.#send = send;
+    this.#limit = limit;
+    this.maxBytes = Infinity;
   }
 
   /** Resolves with whether the server accepted it; rejects with an EventHubError. */
-  add(ref) {
-    return new Promise((resolve, reject) => this.#pending.set(ref, { resolve, reject }));
+  async send(message) {
+    const text = JSON.stringify(message);
+    if (new TextEncoder().encode(text).length > this.maxBytes) {
+      const fault = `the signal is larger than ${this.maxBytes} bytes`;
+      throw new EventHubError("payload_too_large", fault);
+    }
+    if (this.#pending.size >= this.#limit || !this.#send(text)) return false;
+    return new Promise((resolve, reject) => this.#pending.set(message.ref, { resolve, reject }));
   }
 
   accept(ref) {

@@ -1,4 +1,4 @@
-// One subscription of a channel: its cursor, duplicates, and the end of the replay. No I/O.
+// One subscriber of a channel: its cursor, duplicates, and the end of the replay. No I/O.
 
 const ignore = () => {};
 const HANDLERS = {
@@ -25,42 +25,57 @@ export function reached(position, other) {
 
 export class Subscription {
   #since;
-  #request;
   #on;
-  #saveCursor;
+  #storage;
+  #key;
   #subscribed = false;
   #subscriptions = 0;
   #head = null;
   #replayed = 0;
 
-  /** `options` as for EventHub.subscribe. `saveCursor(position)`: called on each new cursor. */
-  constructor(channel, ref, options, saveCursor) {
+  /** `options` as for EventHub.subscribe. `storage` keeps the cursor. */
+  constructor(channel, options, storage = null) {
     const { since = "latest", presence = false, member, ...handlers } = options;
     this.channel = channel;
-    this.ref = ref;
     this.cursor = null;
-    this.attempt = 0;
-    this.#since = since;
-    this.#request = {
-      type: "subscribe",
-      ref,
-      channel,
-      ...(presence && { presence }),
-      ...(member && { member }),
-    };
+    this.presence = presence;
+    this.member = member;
+    this.#storage = storage;
+    this.#key = `eventhub.cursor.${channel}`;
+    this.#since = storage?.getItem(this.#key) ?? since;
     this.#on = { ...HANDLERS, ...handlers };
-    this.#saveCursor = saveCursor;
   }
 
-  /** The `subscribe` message for a new connection. It resumes at the cursor. */
-  request() {
+  /** Where to begin, or to resume. */
+  get since() {
+    return this.cursor ?? this.#since;
+  }
+
+  /** Whether it needs more than the events that come next. */
+  get wantsMore() {
+    return this.#since !== "latest" || this.presence || Boolean(this.member);
+  }
+
+  /** Begins at a position, among subscribers that have begun already. */
+  begin(position) {
+    this.#subscribed = true;
+    this.#moveCursor(position);
+  }
+
+  /** Ignores what comes until the channel is subscribed to again. */
+  pause() {
     this.#subscribed = false;
-    return { ...this.#request, since: this.cursor ?? this.#since };
+  }
+
+  /** Whether a subscription that begins at `position` would leave out events. */
+  wouldMiss(position) {
+    const { cursor } = this;
+    return cursor !== null && !reached(cursor, position) && reached(position, cursor);
   }
 
   receive(message) {
-    const { type, ref } = message;
-    if (type === "subscribed" && ref === this.ref) return this.#onSubscribed(message);
+    const { type } = message;
+    if (type === "subscribed") return this.#onSubscribed(message);
     // Anything earlier belongs to a previous subscription of the same channel.
     if (!this.#subscribed) return;
     if (type === "event") this.#onEvent(message);
@@ -80,7 +95,6 @@ export class Subscription {
     this.#subscriptions += 1;
     this.#head = message.head;
     this.#replayed = 0;
-    this.attempt = 0;
     // Within an epoch the cursor never moves back: events of the last connection stay duplicates.
     if (this.cursor === null || !reached(this.cursor, message.position)) {
       this.#moveCursor(message.position);
@@ -112,6 +126,11 @@ export class Subscription {
 
   #moveCursor(position) {
     this.cursor = position;
-    this.#saveCursor(position);
+    // A full or forbidden storage must not stop delivery: the cursor then lasts as long as the page.
+    try {
+      this.#storage?.setItem(this.#key, position);
+    } catch {
+      // See above.
+    }
   }
 }

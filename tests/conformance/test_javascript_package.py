@@ -1,0 +1,139 @@
+"""The JavaScript client as people install it: npm, TypeScript, Node and a bundler of others."""
+
+import gzip
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conformance.javascript_types import CLIENT, TOOLS, types
+from tests.harness.clients import http, wait_for
+from tests.harness.eventhub import EventHubServer
+
+BYTES = 6 * 1024
+
+USE = """
+import { EventHub, EventHubError } from "@eventhub/client";
+
+interface Order { number: number }
+
+const hub = new EventHub("https://hub.example", { token: async () => "t", storage: null });
+const subscription = hub.subscribe<Order>("orders.eu", {
+  since: "-20",
+  onEvent: (event, { replay }) => { const n: number = event.data.number; void [n, replay]; },
+  onGap: (gap) => { const at: string = gap.position; void at; },
+  onError: (error) => { const known: EventHubError = error; void known.code; },
+});
+const cursor: string | null = subscription.cursor;
+void cursor;
+
+export async function follow(): Promise<void> {
+  for await (const item of hub.events<Order>("orders.eu", { since: "earliest" })) {
+    if (item.type === "gap") continue;
+    const number: number = item.data.number;
+    void number;
+  }
+  const { id } = await hub.publish("orders.eu", { number: 1 });
+  const text: string = id;
+  void text;
+  if (hub.status.state === "waiting") void hub.status.seconds.toFixed();
+}
+
+// @ts-expect-error a number is no address
+new EventHub(7);
+// @ts-expect-error the data is not known without a type
+hub.subscribe("a.b", { onEvent: (event) => event.data.number });
+// @ts-expect-error there is no such option
+hub.subscribe("a.b", { sins: "latest" });
+// @ts-expect-error the seconds are there while it waits
+void hub.status.seconds;
+// @ts-expect-error a cursor is not set from outside
+subscription.cursor = "k-1";
+"""
+
+FOLLOW = """
+import WebSocket from "ws";
+import { EventHub } from "@eventhub/client";
+
+const hub = new EventHub(process.argv[2], { WebSocket });
+const { id } = await hub.publish("orders.eu", "first");
+console.log("stored", id);
+for await (const item of hub.events("orders.eu", { since: "earliest" })) {
+  console.log(item.type, item.data);
+  if (item.data === "last") break;
+}
+hub.close();
+"""
+
+
+@pytest.fixture(name="project", scope="module")
+def project_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh project with the packed client in it."""
+    folder = tmp_path_factory.mktemp("project")
+    packed = run("npm", "pack", "--json", "--pack-destination", str(folder), cwd=CLIENT)
+    (tarball,) = json.loads(packed)
+    (folder / "package.json").write_text('{"type": "module"}')
+    installed = folder / "node_modules" / "@eventhub" / "client"
+    installed.mkdir(parents=True)
+    run("tar", "xzf", tarball["filename"], "--strip-components=1", "-C", str(installed), cwd=folder)
+    (folder / "node_modules" / "ws").symlink_to(TOOLS.parent / "ws")
+    return folder
+
+
+def run(*command: str, cwd: Path) -> str:
+    return subprocess.run(
+        command, cwd=cwd, check=True, timeout=120, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+def test_the_types_are_those_of_the_code() -> None:
+    for name, text in types().items():
+        assert (CLIENT / name).read_text() == text, "run `make docs`"
+
+
+def test_the_package_has_every_module_and_the_types(project: Path) -> None:
+    found = {file.name for file in (project / "node_modules/@eventhub/client").iterdir()}
+    modules = {file.name for file in CLIENT.iterdir() if file.suffix in (".js", ".ts")}
+    assert found == {*modules, "package.json", "README.md"}
+
+
+@pytest.mark.parametrize("resolution", ["bundler", "nodenext"])
+def test_a_typescript_project_compiles_in_strict_mode(project: Path, resolution: str) -> None:
+    (project / "use.ts").write_text(USE)
+    module = "esnext" if resolution == "bundler" else "nodenext"
+    options = f"--noEmit --strict --target es2022 --lib es2022,dom --module {module}"
+    run(
+        str(TOOLS / "tsc"), *options.split(), "--moduleResolution", resolution, "use.ts",
+        cwd=project,
+    )  # fmt: skip
+
+
+def test_it_is_small(project: Path) -> None:
+    (project / "entry.js").write_text('export * from "@eventhub/client";')
+    options = ("--bundle", "--minify", "--format=esm", "entry.js")
+    bundle = run(str(TOOLS / "esbuild"), *options, cwd=project)
+    size = len(gzip.compress(bundle.encode(), 9))
+    assert size < BYTES, f"{size} bytes, compressed"
+
+
+@pytest.fixture(name="lasting")
+def lasting_fixture(start: Callable[..., EventHubServer]) -> EventHubServer:
+    orders = "{payload: json, publish: [client, producer]}"
+    return start(f"broker: sqlite:///events.db\nchannels: {{orders: {orders}}}")
+
+
+def test_node_publishes_and_follows_through_a_kill(project: Path, lasting: EventHubServer) -> None:
+    (project / "follow.mjs").write_text(FOLLOW)
+    with subprocess.Popen(
+        ["node", "follow.mjs", lasting.url], cwd=project, stdout=subprocess.PIPE, text=True
+    ) as node:
+        wait_for(node, "event first")
+        lasting.kill()
+        lasting.start()
+        for data in ("second", "last"):
+            http.post(f"{lasting.url}/v1/channels/orders.eu", json=data).raise_for_status()
+        wait_for(node, "event second")
+        wait_for(node, "event last")
+        assert node.wait(60) == 0

@@ -1,0 +1,2 @@
+export * from "./client/eventhub.js";
+export type * from "./client/types.js";

@@ -1,0 +1,74 @@
+import { EventHubError } from "./errors.js";
+export { EventHubError };
+export declare class EventHub {
+    #private;
+    /**
+     * Connects at once. `url`: the address of the server or of its WebSocket (address.js); a
+     * TypeError for any other. A refused token stops the connection; setToken() restarts it.
+     * @param {string | URL} url
+     * @param {import("./types.js").Options} [options]
+     */
+    constructor(url: string | URL, options?: import("./types.js").Options);
+    /** @returns {import("./types.js").Status} */
+    get status(): import("./types.js").Status;
+    /** Connects now, also after a stop. */
+    connect(): void;
+    /**
+     * Replaces `options.token`: on the open connection if possible, otherwise on a new one.
+     * @param {import("./types.js").Token} token
+     */
+    setToken(token: import("./types.js").Token): void;
+    close(): void;
+    /**
+     * Subscribes until unsubscribe(), across reconnects. Several subscribers of a channel share one
+     * subscription at the server. The options and handlers are those of SubscribeOptions (types.d.ts).
+     * @template [T=unknown]
+     * @param {string} channel
+     * @param {import("./types.js").SubscribeOptions<T>} [options]
+     * @returns {{ readonly channel: string, readonly cursor: string | null }} for unsubscribe()
+     */
+    subscribe<T = unknown>(channel: string, options?: import("./types.js").SubscribeOptions<T>): {
+        readonly channel: string;
+        readonly cursor: string | null;
+    };
+    /**
+     * Ends what subscribe() returned, or all subscribers of a channel by its name.
+     * @param {string | { readonly channel: string }} subscription
+     */
+    unsubscribe(subscription: string | {
+        readonly channel: string;
+    }): void;
+    /**
+     * The events and gaps of a channel, for `for await`. Leaving the loop unsubscribes. A loop that is
+     * slow loses nothing: when `BUFFER` items wait, it unsubscribes, and resumes when they are taken.
+     * Throws the EventHubError that ends the subscription.
+     * @template [T=unknown]
+     * @param {string} channel
+     * @param {Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member">} [options]
+     * @returns {AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>}
+     */
+    events<T = unknown>(channel: string, options?: Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member">): AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>;
+    /**
+     * Resolves with the `published` message. Until it is answered, the event is sent again with the
+     * same key after each reconnect. Rejects with an EventHubError. To retry without storing the
+     * event twice, pass the `key` of the first attempt.
+     * @param {string} channel
+     * @param {unknown} data
+     * @param {{ key?: string }} [options]
+     * @returns {Promise<import("./types.js").Published>}
+     */
+    publish(channel: string, data: unknown, { key }?: {
+        key?: string;
+    }): Promise<import("./types.js").Published>;
+    /**
+     * Sends a signal to those who are there now. It is stored nowhere and sent once. Resolves with
+     * whether the server accepted it: false without an open connection, or if the connection is lost
+     * before the answer. Rejects with an EventHubError if the server refuses it.
+     * @param {string} channel
+     * @param {unknown} data
+     * @returns {Promise<boolean>}
+     */
+    signal(channel: string, data: unknown): Promise<boolean>;
+    /** A new idempotency key. */
+    newKey(): string;
+}

@@ -1,0 +1,110 @@
+// The values that an application gives and gets (PROTOCOL.md). Those of the classes are generated
+// from their comments (`make docs`).
+
+/** A token or API key, or a function that returns one or a promise of one. */
+export type Token = string | null | (() => string | null | Promise<string | null>);
+
+export type Status =
+  | { state: "connecting" | "open" | "offline" }
+  | { state: "waiting"; seconds: number }
+  | { state: "stopped"; reason: string; code?: string };
+
+export interface Event<T = unknown> {
+  type: "event";
+  channel: string;
+  id: string;
+  /** When the server received it, RFC 3339. */
+  time: string;
+  data: T;
+  attributes?: Record<string, string>;
+  /** The publisher's principal, if it had a credential. */
+  by?: string;
+}
+
+/** Events after `after` and before `before` that will not come, and why. */
+export interface Gap {
+  type: "gap";
+  channel: string;
+  reason: string;
+  after: string | null;
+  before: string | null;
+  position: string;
+  skipped?: number;
+}
+
+/** For those who are there. It is stored nowhere and has no id. */
+export interface Signal<T = unknown> {
+  type: "signal";
+  channel: string;
+  time: string;
+  data: T;
+  by?: string;
+}
+
+export interface Member {
+  id: string;
+}
+
+export interface Subscribed {
+  type: "subscribed";
+  channel: string;
+  position: string;
+  head: string;
+  recovered: boolean;
+  count?: number;
+  members?: Member[];
+}
+
+export interface Published {
+  type: "published";
+  channel: string;
+  id: string;
+  time: string;
+}
+
+export interface SubscribeOptions<T = unknown> {
+  /** `latest` (the default), `earliest`, `-20`, `10m` or an id. */
+  since?: string;
+  /** Report the members. */
+  presence?: boolean;
+  /** This client's id in presence. */
+  member?: string;
+  onSubscribed?(message: Subscribed): void;
+  /** `replay`: the event was published before the subscription. */
+  onEvent?(event: Event<T>, more: { replay: boolean }): void;
+  onGap?(gap: Gap): void;
+  onSignal?(signal: Signal): void;
+  /** Everything up to the head has arrived. */
+  onReplayed?(more: { count: number; resumed: boolean }): void;
+  onJoin?(member: Member): void;
+  onLeave?(member: Member): void;
+  onPresence?(message: { count: number; members?: Member[] }): void;
+  /** The subscription has ended, unless `error.passing`. */
+  onError?(error: import("./errors.js").EventHubError): void;
+}
+
+/** Keeps cursors: localStorage, sessionStorage, or any object with these two methods. */
+export interface CursorStorage {
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+}
+
+export interface Options {
+  token?: Token;
+  onStatus?(status: Status): void;
+  /** The server accepted the token. `expires_in`: seconds, if it expires. */
+  onAuthenticated?(message: { principal: string; expires_in?: number }): void;
+  /** The token, and with it the connection, ends in `expires_in` seconds. */
+  onExpiring?(message: { expires_in: number }): void;
+  /** The token function failed. It is called again for the next connection. */
+  onTokenError?(error: unknown): void;
+  /** Unanswered publishes at a time. Any more are refused with `queue_full`. */
+  outstanding?: number;
+  storage?: CursorStorage | null;
+  /** For runtimes without a WebSocket of their own, such as Node 20: that of the package `ws`. */
+  WebSocket?: new (url: string) => unknown;
+  /** Seconds. */
+  backoff?: { base: number; cap: number };
+  /** Milliseconds: to connect, silence before a ping, to answer it, until backoff is reset. */
+  timing?: { connect: number; ping: number; pong: number; settled: number };
+}

@@ -1,3 +1,0 @@
-// The public address of the client, /static/eventhub.js, for pages that import it.
-
-export * from "./client/eventhub.js";
