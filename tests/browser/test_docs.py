@@ -68,7 +68,7 @@ def test_an_operation_says_what_goes_in_and_what_comes_out(
         "application/x-ndjson",
     ]
     answers = {row[0]: row for row in cells(publish.get_by_role("table", name="Answers"))}
-    assert list(answers) == ["200", "201", "207", "422", "503", "any other"]
+    assert list(answers) == ["200", "201", "202", "207", "422", "503", "any other"]
     assert answers["201"][-1] == "application/json Stored or Batch"
     assert "application/x-ndjson" in answers["200"][-1]
     publish.get_by_role("link", name="Stored").click()
