@@ -2,7 +2,7 @@
 
 EventHubError
 ├── InvalidJson, TooDeep, InvalidRequest, InvalidFrame                            400
-├── InvalidChannel, InvalidSince, TooManySubscriptions                            400
+├── InvalidChannel, InvalidSince, InvalidFilter, TooManySubscriptions             400
 ├── Unauthorized, InvalidToken, TokenExpired                                      401
 ├── Forbidden, OriginNotAllowed, Revoked                                          403
 ├── UnknownChannel, NotFound                                                      404
@@ -131,6 +131,10 @@ class InvalidChannel(EventHubError, code="invalid_channel", status=400):
 
 class InvalidSince(EventHubError, code="invalid_since", status=400):
     """`since` has an unknown form."""
+
+
+class InvalidFilter(EventHubError, code="invalid_filter", status=400):
+    """`where` is no filter, or one that takes too long."""
 
 
 class TooManySubscriptions(

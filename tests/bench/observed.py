@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from eventhub.cli import app as command
-from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.observability.metrics import Metrics
 from eventhub.server.connections.manager import ConnectionManager
 from tests.bench.load import Load, run

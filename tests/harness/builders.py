@@ -9,7 +9,7 @@ from eventhub.auth.principal import ANYONE, Principal
 from eventhub.delivery.encoding import LINES, Encoding
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
-from eventhub.errors import EventHubError, InvalidToken
+from eventhub.errors import EventHubError, InvalidFilter, InvalidToken
 from eventhub.events.builtin_payloads import ChatMessage, Reading
 from eventhub.events.channel_types import ChannelType, PublisherKind, Retention, SlowReaderPolicy
 from eventhub.events.event import Event, Gap, HistoryPage, Last, NewEvent, Position, Start
@@ -226,8 +226,10 @@ class FeedDesk:
         self.failing.append((subscriber, error))
 
     def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
-        """FeedOwner: no fault of a feed may hide."""
-        raise error
+        """FeedOwner: no fault of a feed may hide. A filter may take too long."""
+        if not isinstance(error, InvalidFilter):
+            raise error
+        self.fail(subscriber, error)
 
     def unwritable(self, event: Event, error: Exception) -> None:
         """FeedOwner: the same."""

@@ -46,6 +46,23 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "10,000": ("auth.authenticator:REMEMBERED",),
         "8 MiB": ("auth.authenticator:REMEMBERED_BYTES",),
     },
+    "the text of a filter": {"50 levels": ("filters.parser:DEPTH",)},
+    "steps of one evaluation": {"10,000": ("filters.event_filter:STEPS",)},
+    "steps of a filter in the long run": {
+        "500": ("filters.event_filter:STEPS_EARNED",),
+        "50,000": ("filters.event_filter:STEPS_SAVED",),
+    },
+    "a regular expression of a filter": {
+        "256": ("filters.regular:LENGTH",),
+        "10,000": ("filters.regular:WEIGHT",),
+    },
+    "parsed events that filters share": {
+        "64": ("filters.fields:KEPT_EVENTS",),
+        "256 KiB": ("filters.fields:KEPT_BYTES",),
+    },
+    "events that a filter looks at": {"64": ("delivery.filtering:BATCH_EVENTS",)},
+    "channels for which a group": {"10,000": ("delivery.filtering:QUIET_CHANNELS",)},
+    "events that a count counts": {"ten pages": ("hub.counting:FILTERED_PAGES",)},
     "a token": {
         "8 KiB": ("auth.tokens:TOKEN_BYTES",),
         "32 levels": ("auth.tokens:TOKEN_DEPTH",),

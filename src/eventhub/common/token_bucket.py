@@ -6,6 +6,7 @@ REFUSING = (
     "pattern_channels", "connections", "connections_per_address", "connections_per_principal",
     "channels", "commands", "head_seconds", "body_seconds", "first_frame_seconds",
     "stalled_seconds", "member_bytes", "member_updates",
+    "filter_bytes", "filters",
 )  # fmt: skip
 """Settings below `limits` that refuse or delay requests. The other settings bound buffers and
 retention.

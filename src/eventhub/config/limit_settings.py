@@ -49,6 +49,12 @@ class LimitSettings(Section):
     pattern_channels: int = Field(
         default=10_000, ge=1, description="Channels with events that one pattern may cover"
     )
+    filter_bytes: int = Field(
+        default=1024, ge=1, le=4096, description="Size of a filter, the text of `where`"
+    )
+    filters: int = Field(
+        default=1000, ge=1, description="Different filters that a process evaluates at a time"
+    )
     buffer_bytes: int = Field(
         default=1024 * 1024, ge=4096, description="Outgoing buffer per connection"
     )

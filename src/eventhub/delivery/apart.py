@@ -124,7 +124,7 @@ class ApartSubscribers:
 
     def _settle(self, subscriber: PatternSubscriber) -> None:
         """End the parts that are left, and let the subscriber turn live, if they are all live."""
-        parts, encoding = subscriber.parts, subscriber.writer.encoding
+        parts, encoding = subscriber.parts, subscriber.encoding
         if any(part.state is not SubscriberState.LIVE for part in parts.values()):
             return
         for channel, part in list(parts.items()):

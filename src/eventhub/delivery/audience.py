@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-from eventhub.delivery.fanout import DeliveryCounters, Fanout
+from eventhub.delivery.counters import DeliveryCounters
+from eventhub.delivery.fanout import Fanout
 from eventhub.errors import EventHubError
 from eventhub.events.event import Event, Gap
 from eventhub.events.signal import Signal

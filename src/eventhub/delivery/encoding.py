@@ -216,12 +216,13 @@ def joined(
         with suppress(Exception):
             return b"".join(map(encoding.event, events))
     # One by one, which costs more.
-    return b"".join([_event_or_replacement(encoding, event, replacement_for) for event in events])
+    return b"".join([event_or_replacement(encoding, event, replacement_for) for event in events])
 
 
-def _event_or_replacement(
+def event_or_replacement(
     encoding: Encoding, event: Event, replacement_for: Callable[[Encoding, Event, Exception], bytes]
 ) -> bytes:
+    """The bytes of one event."""
     try:
         return encoding.event(event)
     except Exception as error:

@@ -5,13 +5,22 @@ so that other channels and connections are served in between. Writes go out in o
 subscribers that were live when it was queued.
 """
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Hashable, ValuesView
-from typing import Any, Protocol
+from typing import Any
 
 from eventhub.delivery.bulk_write import Failure, Write, write_all
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.encoding import Encoding, joined
+from eventhub.delivery.fanout_owner import FanoutOwner
+from eventhub.delivery.filtering import (
+    BATCH_EVENTS,
+    FilteredReaders,
+    readers_of,
+)
+from eventhub.delivery.queued_write import QueuedWrite
 from eventhub.delivery.signals import SignalQueue
+from eventhub.errors import InvalidFilter
 from eventhub.events.event import Event
 from eventhub.events.signal import Signal
 
@@ -23,67 +32,6 @@ MAX_REMOVED = 1000
 """Entries of `_removed` are deleted when the queue is empty. Above this number, entries that no
 queued write needs are deleted earlier.
 """
-
-
-class FanoutOwner(Protocol):
-    """The feed, which decides what to do about errors. Neither call raises."""
-
-    def serving_failed(self, key: Any, error: Exception) -> None:
-        """A write to this subscriber failed. It misses something, so its connection must close."""
-        ...
-
-    def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
-        """The bytes that replace an event which cannot be encoded."""
-        ...
-
-
-class DeliveryCounters:
-    """Counts of one channel type on this node. Metrics read them when they are scraped."""
-
-    __slots__ = (
-        "delivered",
-        "disconnected",
-        "gaps",
-        "resumed",
-        "signals",
-        "signals_dropped",
-        "skipped",
-    )
-
-    def __init__(self) -> None:
-        self.delivered = self.resumed = self.disconnected = self.signals = 0
-        self.signals_dropped: Counter[str] = Counter()  # by reason
-        self.skipped: Counter[str] = Counter()  # by slow-reader policy
-        self.gaps: Counter[str] = Counter()  # by reason
-
-
-class QueuedWrite:
-    """Bytes on their way to every subscriber of one encoding. Queued writes are numbered."""
-
-    __slots__ = ("_places", "at", "data", "encoding", "events", "number", "targets")
-
-    def __init__(
-        self,
-        number: int,
-        encoding: Encoding,
-        data: bytes,
-        targets: list[Write],
-        events: list[Event],
-    ) -> None:
-        self.number = number
-        self.encoding = encoding
-        self.data = data
-        self.targets = targets
-        self.at = 0  # the next target
-        self.events = events
-        """Events that are complete (every encoding written) when this write is done."""
-        self._places: dict[Write, int] | None = None
-
-    def still_to_write(self, write: Write) -> bool:
-        """Whether this subscriber has not been written to yet."""
-        if self._places is None:
-            self._places = {target: place for place, target in enumerate(self.targets)}
-        return self._places.get(write, -1) >= self.at
 
 
 class Fanout:
@@ -122,6 +70,11 @@ class Fanout:
     def __len__(self) -> int:
         return sum(map(len, self._live.values()))
 
+    @property
+    def unfiltered(self) -> int:
+        """How many subscribers have no filter."""
+        return sum([len(each) for each in self._live.values() if type(each) is dict])
+
     def __bool__(self) -> bool:
         return bool(self._live)
 
@@ -154,13 +107,19 @@ class Fanout:
         self._queue_pending()
         if self._signals:
             self._signals.build(self._live)
-        self._live.setdefault(encoding, {})[key] = write
+        if (writes := self._live.get(encoding)) is None:
+            writes = self._live[encoding] = readers_of(encoding)
+        writes[key] = write
+        if isinstance(writes, FilteredReaders):
+            writes.added(key, encoding)
 
     def remove(self, key: Hashable, encoding: Encoding) -> bool:
         """Remove a subscriber. It gets nothing more, not even queued writes. False if not live."""
         writes = self._live.get(encoding)
         if writes is None or (write := writes.pop(key, None)) is None:
             return False
+        if isinstance(writes, FilteredReaders):
+            writes.untold.pop(key, None)
         if self._queue:
             self._removed[write] = self._queued_count
         if not writes:
@@ -192,6 +151,12 @@ class Fanout:
     def encode(self) -> None:
         """Encode what was pushed. Writing it may take longer."""
         self._queue_pending()
+        for queued in list(self._queue):
+            self._select(queued)
+
+    def encodings(self) -> list[Encoding]:
+        """The encodings of all subscribers."""
+        return list(self._live)
 
     def advance(self, limit: int) -> int:
         """Write to some subscribers. Returns the work done, 0 when nothing is left.
@@ -203,6 +168,8 @@ class Fanout:
             if not self._queue:
                 return self._write_signals(limit) if self._signals else 0
         queued = self._queue[0]
+        if queued.unselected:
+            return self._select(queued)
         data = queued.data
         cost = 1 + len(data) // WRITE_BYTES
         begin, end = queued.at, min(queued.at + max(1, limit // cost), len(queued.targets))
@@ -220,12 +187,15 @@ class Fanout:
     def settle(self, key: Hashable, encoding: Encoding) -> None:
         """Write everything queued for one subscriber now. The caller removes it next."""
         self._queue_pending()
-        write = self._live[encoding][key]
+        for queued in [each for each in self._queue if each.encoding == encoding]:
+            self._select(queued)
+        if (write := self._live.get(encoding, {}).get(key)) is None:
+            return  # its filter takes too long
         removed = self._removed.get(write, -1)
         try:
             for queued in self._queue:
                 if (
-                    queued.encoding is encoding
+                    queued.encoding == encoding
                     and queued.number > removed
                     and queued.still_to_write(write)
                 ):
@@ -255,6 +225,9 @@ class Fanout:
             return
         events, self._pending, self._pending_bytes = self._pending, [], 0
         for number, (encoding, writes) in enumerate(self._live.items(), 1):
+            if isinstance(writes, FilteredReaders):
+                self._append_unselected(writes, events, is_last=number == len(self._live))
+                continue
             data = joined(encoding, events, self._owner.replacement_for)
             self._counters.delivered += len(writes) * len(events)
             self._append(encoding, data, writes, events if number == len(self._live) else [])
@@ -267,6 +240,32 @@ class Fanout:
         targets = list(writes.values())
         self._queue.append(QueuedWrite(self._queued_count, encoding, data, targets, events))
 
+    def _append_unselected(
+        self, readers: FilteredReaders, events: list[Event], *, is_last: bool
+    ) -> None:
+        for begin in range(0, len(events), BATCH_EVENTS):
+            batch = events[begin : begin + BATCH_EVENTS]
+            self._append(readers.encoding, b"", readers, batch if is_last else [])
+            self._queued_bytes += self._queue[-1].await_selection(batch)
+
+    def _select(self, queued: QueuedWrite) -> int:
+        """Let a filter select what is written. Returns the work done, as `advance`."""
+        events, queued.unselected = queued.unselected, ()
+        readers = self._live.get(queued.encoding)
+        if not events or not isinstance(readers, FilteredReaders):  # all have left
+            return 1
+        try:
+            found = readers.select(events, self._owner.replacement_for)
+        except InvalidFilter as error:
+            for key in list(readers):
+                self._owner.serving_failed(key, error)
+            return 1
+        self._owner.filtered(found, len(queued.waiting))
+        queued.selected(found.data)
+        if found.notice and (untold := readers.take_untold()):
+            self._queue.insert(self._queue.index(queued), queued.before(found.notice, untold))
+        return found.work
+
     def _remaining(self, queued: QueuedWrite, begin: int, end: int) -> list[Write]:
         """Targets without those that were removed since the write was queued."""
         targets, removed = queued.targets[begin:end], self._removed
@@ -274,7 +273,7 @@ class Fanout:
 
     def _finish(self, queued: QueuedWrite) -> None:
         self._queue.popleft()
-        self._queued_bytes -= len(queued.data)
+        self._queued_bytes -= queued.size
         self.written += queued.events
         if self._removed:
             self._forget_removed()

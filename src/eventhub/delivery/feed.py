@@ -47,9 +47,11 @@ from functools import partial
 from eventhub.delivery.audience import Audience, Audiences, JointRoom
 from eventhub.delivery.catching_up import CatchingUpSubscribers
 from eventhub.delivery.continuity import Continuity
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.encoding import Encoding
-from eventhub.delivery.fanout import DeliveryCounters, Fanout
+from eventhub.delivery.fanout import Fanout
 from eventhub.delivery.feed_owner import FeedOwner
+from eventhub.delivery.filtering import Selected
 from eventhub.delivery.lagging import LaggingSubscribers
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
 from eventhub.delivery.unicast import Unicast
@@ -192,20 +194,21 @@ class Feed:
         self._room = JointRoom(self.live, self.audiences) if self.audiences else self.live
 
     def read(self, subscriber: Subscriber, since: Start) -> None:
-        """Read a page of history for a subscriber that is catching up."""
         self._owner.read(self, subscriber, since, self.continuity.generation)
 
     # Errors, also of `live`
 
     def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
-        """Serving a subscriber failed: close its connection."""
         if subscriber.state is not SubscriberState.GONE:
             self.leave(subscriber)
             self._owner.serving_failed(subscriber, error)
 
     def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
-        """The bytes that replace an event which cannot be encoded."""
         return self._unicast.replacement_for(encoding, event, error)
+
+    def filtered(self, found: Selected, readers: int) -> None:
+        self._unicast.counters.delivered += len(found.matched) * readers
+        self._unicast.counters.filter_failures += len(found.failed)
 
     def _serve(self, step: Callable[[Subscriber], None], subscriber: Subscriber) -> None:
         try:
@@ -282,16 +285,16 @@ class Feed:
 
     def _go_live(self, subscriber: Subscriber) -> None:
         subscriber.state = SubscriberState.LIVE
-        self.live.add(subscriber, subscriber.writer.encoding, subscriber.writer.write)
+        self.live.add(subscriber, subscriber.encoding, subscriber.writer.write)
 
     def _lag(self, subscriber: Subscriber) -> None:
         if subscriber.state is SubscriberState.LIVE:
-            self.live.settle(subscriber, subscriber.writer.encoding)
+            self.live.settle(subscriber, subscriber.encoding)
         if subscriber.state is SubscriberState.LIVE:  # the writes of `settle` did not fail
             self._remove(subscriber)
             self._lagging.add(subscriber)
 
     def _remove(self, subscriber: Subscriber) -> None:
-        self.live.remove(subscriber, subscriber.writer.encoding)
+        self.live.remove(subscriber, subscriber.encoding)
         self._catching_up.discard(subscriber)
         self._lagging.discard(subscriber)

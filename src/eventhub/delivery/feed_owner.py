@@ -53,7 +53,7 @@ class FeedOwner(Protocol[FeedT]):
         ...
 
     def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
-        """Close the connection because of an unexpected error. Does not raise."""
+        """Close the connection because of an unexpected error, or of its filter. Does not raise."""
         ...
 
     def unwritable(self, event: Event, error: Exception) -> None:

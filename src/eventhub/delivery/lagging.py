@@ -58,7 +58,7 @@ class LaggingSubscribers:
         """`delivered` moved past an event, or past a gap when `event` is None."""
         match self._unicast.channel_type.slow:
             case SlowReaderPolicy.DISCONNECT:
-                self._disconnect_all()
+                self._disconnect_all(event)
             case SlowReaderPolicy.LATEST if event is not None:
                 key = self._unicast.channel_type.conflation_key(event)
                 self.latest.add(key, self._continuity.delivered_count, event)
@@ -70,6 +70,11 @@ class LaggingSubscribers:
         assert delivered is not None
         if position == delivered:
             self._turn_live(subscriber)
+        elif self._unicast.channel_type.slow is SlowReaderPolicy.DISCONNECT:
+            # It has lagged on: its filter has left out everything since.
+            assert subscriber.filtered is not None
+            self._unicast.write_passed(subscriber, delivered)
+            self._turn_live(subscriber)
         elif self._unicast.channel_type.slow is SlowReaderPolicy.LATEST:
             self._conflate(subscriber, position, delivered)
         else:
@@ -78,8 +83,11 @@ class LaggingSubscribers:
             self._unicast.write_gap(subscriber, gap)
             self._turn_live(subscriber)
 
-    def _disconnect_all(self) -> None:
-        closing, self.subscribers = self.subscribers, {}
+    def _disconnect_all(self, event: Event | None) -> None:
+        """Close the connections of all that this event is for."""
+        closing = [each for each in self.subscribers if event is None or self._wants(each, event)]
+        for subscriber in closing:
+            del self.subscribers[subscriber]
         self._unicast.counters.disconnected += len(closing)
         error = SlowConsumer(
             f"the connection's outgoing buffer is full and channel {self._unicast.channel!r} "
@@ -89,8 +97,12 @@ class LaggingSubscribers:
             subscriber.state = SubscriberState.GONE
             self._unicast.owner.fail(subscriber, error)
 
+    def _wants(self, subscriber: Subscriber, event: Event) -> bool:
+        return subscriber.filtered is None or self._unicast.wants(subscriber.filtered, event)
+
     def _conflate(self, subscriber: Subscriber, position: Position, delivered: Position) -> None:
-        latest = self.latest.since(subscriber.mark)
+        kept = self.latest.since(subscriber.mark)
+        latest = [(count, event) for count, event in kept if self._wants(subscriber, event)]
         skipped = self._continuity.delivered_count - subscriber.mark - len(latest)
         stands = position if latest else delivered
         gap = Gap(position, _after(delivered), stands, "conflated", skipped)

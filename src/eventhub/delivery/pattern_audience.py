@@ -25,9 +25,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from eventhub.common.channel_pattern import ChannelPattern
 from eventhub.delivery.apart import ApartSubscribers
 from eventhub.delivery.audience_owner import AudienceOwner
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.encoding import Encoding, gap_fields
-from eventhub.delivery.fanout import DeliveryCounters, Fanout
+from eventhub.delivery.fanout import Fanout
 from eventhub.delivery.feed import Feed
+from eventhub.delivery.filtering import Selected
 from eventhub.delivery.pattern_subscriber import Begins, PatternSubscriber
 from eventhub.delivery.shared_cursors import CursorWriter, SharedCursors, positions_fields
 from eventhub.delivery.subscriber import SubscriberState
@@ -96,13 +98,11 @@ class PatternAudience:
         self._begin_when_ready()
 
     def opened(self, feed: Feed) -> None:
-        """Audience: a feed has a position."""
         self._opening.discard(feed)
         self._apart.opened(feed)
         self._begin_when_ready()
 
     def give_up(self, feed: Feed, error: EventHubError) -> None:
-        """Audience: a feed ends, and its channel cannot be served."""
         self.fail_all(error)
         self.detach(feed)
 
@@ -110,7 +110,6 @@ class PatternAudience:
 
     @property
     def has_room(self) -> bool:
-        """Audience: whether another event may be delivered."""
         return self.live.has_room
 
     def deliver(self, feed: Feed, event: Event) -> None:
@@ -120,7 +119,7 @@ class PatternAudience:
         if self.live:
             idle = not self.live.due
             self.live.push(event)
-            self._counters[feed.channel_type.name].delivered += len(self.live)
+            self._counters[feed.channel_type.name].delivered += self.live.unfiltered
             if idle:
                 self._owner.has_writes(self)
 
@@ -142,7 +141,6 @@ class PatternAudience:
         return readers
 
     def fell_behind(self, feed: Feed) -> None:
-        """Audience: a feed waits for room."""
         self._behind[feed] = None
 
     def flushed(self) -> None:
@@ -166,15 +164,15 @@ class PatternAudience:
         subscriber.state = SubscriberState.GONE
         self._waiting.pop(subscriber, None)
         self._apart.discard(subscriber)
-        self.live.remove(subscriber, self._cursors.encoding(subscriber.writer))
+        self.live.remove(subscriber, self._encoding(subscriber))
 
     def congested(self, subscriber: PatternSubscriber) -> None:
         """A subscriber's writer is full."""
         if subscriber.state is SubscriberState.LIVE:
-            self.live.settle(subscriber, self._cursors.encoding(subscriber.writer))
+            self.live.settle(subscriber, self._encoding(subscriber))
         if subscriber.state is SubscriberState.LIVE:  # the writes of `settle` did not fail
-            self._cursors.place(subscriber.writer)
-            self.live.remove(subscriber, self._cursors.encoding(subscriber.writer))
+            self._cursors.place(subscriber.writer, subscriber.filtered)
+            self.live.remove(subscriber, self._encoding(subscriber))
             subscriber.state = SubscriberState.LAGGING
             self._apart.add(subscriber)
         else:
@@ -198,14 +196,15 @@ class PatternAudience:
     # Errors of `live`
 
     def serving_failed(self, subscriber: PatternSubscriber, error: Exception) -> None:
-        """Serving a subscriber failed: close its connection."""
         if subscriber.state is not SubscriberState.GONE:
             self.leave(subscriber)
             self._owner.serving_failed(subscriber, error)
 
     def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
-        """The bytes that replace an event which cannot be encoded."""
         return self.feeds[event.channel].replacement_for(encoding, event, error)
+
+    def filtered(self, found: Selected, readers: int) -> None:
+        found.add_to(lambda event: self._counters[event.channel.partition(".")[0]], readers)
 
     # A subscriber's state
 
@@ -221,7 +220,7 @@ class PatternAudience:
         try:
             subscriber.todo = self._starts(subscriber)
             if isinstance(subscriber.begins, Latest):
-                self._cursors.place(subscriber.writer)
+                self._cursors.place(subscriber.writer, subscriber.filtered)
             self._apart.add(subscriber)
             begun, subscriber.begun = subscriber.begun, None
             assert begun is not None  # a subscription begins once
@@ -251,14 +250,17 @@ class PatternAudience:
 
     def _turn_live(self, subscriber: PatternSubscriber) -> None:
         writer = subscriber.writer
-        if self._cursors.place(writer):
+        if self._cursors.place(subscriber.writer, subscriber.filtered):
             writer.write(writer.encoding.message("position", {"channel": self.channel}))
         else:
             self._tell_positions(subscriber)
         subscriber.state = SubscriberState.LIVE
-        self.live.add(subscriber, *self._cursors.outlet(writer))
+        self.live.add(subscriber, *self._cursors.outlet(writer, subscriber.filtered))
         if subscriber.writer.full:
             self.congested(subscriber)
+
+    def _encoding(self, subscriber: PatternSubscriber) -> Encoding:
+        return self._cursors.encoding(subscriber.writer, subscriber.filtered)
 
     def _fail(self, subscriber: PatternSubscriber, error: EventHubError) -> None:
         self.leave(subscriber)

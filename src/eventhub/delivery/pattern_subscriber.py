@@ -10,6 +10,7 @@ from eventhub.delivery.subscriber import (
     SubscriptionStart,
 )
 from eventhub.events.event import LATEST, Since
+from eventhub.filters.event_filter import EventFilter
 
 PatternSince = Since | Mapping[str, Since]
 """Where every channel of a pattern begins, or where each one does. A channel that a mapping does
@@ -43,8 +44,9 @@ class PatternSubscriber(Subscriber):
         begun: Callable[[Subscriber, dict[str, Any]], None],
         *,
         session: str = "",
+        filter_: EventFilter | None = None,
     ) -> None:
-        super().__init__(pattern, LATEST, writer, _ignore, session=session)
+        super().__init__(pattern, LATEST, writer, _ignore, session=session, filter_=filter_)
         self.begins = since
         self.begun: Callable[[Subscriber, dict[str, Any]], None] | None = begun
         self.parts: dict[str, ChannelPart] = {}
@@ -78,6 +80,7 @@ class ChannelPart(Subscriber):
         reached: Callable[["ChannelPart"], None],
     ) -> None:
         super().__init__(channel, since, whole.writer, _ignore, session=whole.session)
+        self.filtered = whole.filtered
         self.whole = whole
         self._reached = reached
 

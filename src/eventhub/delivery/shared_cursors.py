@@ -11,9 +11,13 @@ from eventhub.delivery.bulk_write import Write
 from eventhub.delivery.cursor_encoding import CursorForm, SharedCursorEncoding
 from eventhub.delivery.encoding import Encoding
 from eventhub.delivery.fanout import Fanout
+from eventhub.delivery.filtering import FilteredEncoding
 from eventhub.delivery.pattern_cursor import PatternCursor
 from eventhub.delivery.subscriber import ConnectionWriter
+from eventhub.filters.event_filter import EventFilter
 
+Sharing = tuple[CursorForm, EventFilter | None]
+"""Live streams that have these in common share a cursor."""
 POSITIONS = 500
 """Positions in one message."""
 RENEW_SECONDS = 900.0
@@ -37,7 +41,7 @@ class CursorWriter:
 
 
 class SharedCursors:
-    """The cursors of one audience's live streams, one for each form.
+    """The cursors of one audience's live streams, one for each form and filter.
 
     `live` is its fan-out, `positions` where that has been filled to: the channels' `delivered`.
     """
@@ -47,26 +51,34 @@ class SharedCursors:
     def __init__(self, live: Fanout, positions: Callable[[], Iterable[tuple[str, str]]]) -> None:
         self._live = live
         self._positions = positions
-        self._shared: dict[CursorForm, SharedCursorEncoding] = {}
-        self._renewed: dict[CursorForm, float] = {}
+        self._shared: dict[Sharing, SharedCursorEncoding] = {}
+        self._renewed: dict[SharedCursorEncoding, float] = {}
 
-    def outlet(self, writer: ConnectionWriter) -> tuple[Encoding, Write]:
+    def outlet(
+        self, writer: ConnectionWriter, filtered: FilteredEncoding | None = None
+    ) -> tuple[Encoding, Write]:
         """The encoding of a live subscriber, and its `write`."""
         if not isinstance(writer, CursorWriter):
-            return writer.encoding, writer.write
-        return self._shared_by(writer), writer.write_placed
+            return filtered or writer.encoding, writer.write
+        shared = self._shared_by(writer, filtered)
+        return shared if filtered is None else filtered.over(shared), writer.write_placed
 
-    def encoding(self, writer: ConnectionWriter) -> Encoding:
+    def encoding(
+        self, writer: ConnectionWriter, filtered: FilteredEncoding | None = None
+    ) -> Encoding:
         """The encoding of a live subscriber."""
-        return self.outlet(writer)[0]
+        return self.outlet(writer, filtered)[0]
 
-    def place(self, writer: ConnectionWriter) -> bool:
-        """A subscriber stands where the live ones do. Returns whether its cursor has changed."""
+    def place(self, writer: ConnectionWriter, filtered: FilteredEncoding | None = None) -> bool:
+        """A subscriber stands where the live ones do. Returns whether its cursor has changed.
+
+        If it has a filter, the cursor may be before events that the filter leaves out.
+        """
         if not isinstance(writer, CursorWriter):
             return False
-        shared = self._shared_by(writer)
+        shared = self._shared_by(writer, filtered)
         self._live.encode()
-        if not self._live.has(shared):  # it was not told of what the others got
+        if not self._live.has(self.encoding(writer, filtered)):  # not told what others got
             shared.place(self._positions())
         before, writer.cursor = writer.cursor, shared.cursor.copy()
         return writer.cursor.said != before.said
@@ -76,30 +88,49 @@ class SharedCursors:
 
         Returns whether there is anything to write.
         """
+        live = {_shared_in(encoding) for encoding in self._live.encodings()}
         due = [
             shared
-            for form, shared in self._shared.items()
-            if now - self._renewed.setdefault(form, now) >= RENEW_SECONDS
+            for shared in self._shared.values()
+            if now - self._renewed.setdefault(shared, now) >= RENEW_SECONDS
             and shared.cursor.in_journal
-            and self._live.has(shared)
+            and shared in live
         ]
         if not due:
             return False
         self._live.encode()
         for shared in due:
             shared.cursor.begin_journal()
-            self._renewed[shared.form] = now
+            self._renewed[shared] = now
         fields = {"channel": due[0].cursor.pattern}
         self._live.broadcast(
-            lambda encoding: encoding.message("position", fields) if encoding in due else b""
+            lambda encoding: (
+                encoding.message("position", fields) if _shared_in(encoding) in due else b""
+            )
         )
         return True
 
-    def _shared_by(self, writer: CursorWriter) -> SharedCursorEncoding:
-        if (shared := self._shared.get(writer.form)) is None:
+    def _shared_by(
+        self, writer: CursorWriter, filtered: FilteredEncoding | None
+    ) -> SharedCursorEncoding:
+        key = writer.form, None if filtered is None else filtered.filter
+        if (shared := self._shared.get(key)) is None:
+            self._forget_filters()
             shared = SharedCursorEncoding(writer.form, writer.cursor.beginning())
-            self._shared[writer.form] = shared
+            self._shared[key] = shared
         return shared
+
+    def _forget_filters(self) -> None:
+        """Drop the cursors of filters that no live subscriber has."""
+        live = {_shared_in(encoding) for encoding in self._live.encodings()}
+        for (form, filter_), shared in list(self._shared.items()):
+            if filter_ is not None and shared not in live:
+                del self._shared[form, filter_]
+                self._renewed.pop(shared, None)
+
+
+def _shared_in(encoding: Encoding) -> Encoding:
+    return encoding.base if isinstance(encoding, FilteredEncoding) else encoding
 
 
 def positions_fields(channel: str, found: Sequence[tuple[str, str]]) -> Iterator[dict[str, Any]]:

@@ -5,8 +5,10 @@ from enum import Enum, auto
 from typing import Any, NamedTuple, Protocol
 
 from eventhub.delivery.encoding import Encoding
+from eventhub.delivery.filtering import FilteredEncoding
 from eventhub.errors import EventHubError
 from eventhub.events.event import Position, Since
+from eventhub.filters.event_filter import EventFilter
 
 
 class ConnectionWriter(Protocol):
@@ -73,11 +75,12 @@ class Subscriber:
 
     `started` is called once, before anything of the channel is written. `member` is its id in
     presence, "" when it has none. `watching`: it gets the changes of presence. `session` names its
-    connection in logs.
+    connection in logs. `filter_`: it gets the events that match.
     """
 
     __slots__ = (
         "channel",
+        "filtered",
         "mark",
         "member",
         "position",
@@ -100,6 +103,7 @@ class Subscriber:
         *,
         watching: bool = False,
         session: str = "",
+        filter_: EventFilter | None = None,
     ) -> None:
         self.channel = channel
         self.since = since
@@ -108,6 +112,7 @@ class Subscriber:
         self.member = member
         self.watching = watching
         self.session = session
+        self.filtered = None if filter_ is None else FilteredEncoding(writer.encoding, filter_)
         self.state = SubscriberState.CATCHING_UP
         self.position: Position | None = None
         """None until it has started. Not updated while it is live: it is the feed's `delivered`."""
@@ -115,6 +120,11 @@ class Subscriber:
         """A page of history is being read for it."""
         self.mark = 0
         """The feed's `delivered_count` when it began to lag, or at the last event it got since."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """The encoding of the events that it gets, with its filter if it has one."""
+        return self.filtered or self.writer.encoding
 
     @property
     def has_begun(self) -> bool:

@@ -4,12 +4,15 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.encoding import Encoding, gap_fields, joined
-from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.feed_owner import FeedOwner
+from eventhub.delivery.filtering import FilteredEncoding, Selected, select_past
 from eventhub.delivery.subscriber import Subscriber
+from eventhub.errors import InvalidFilter
 from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Event, Gap, HistoryPage, Position
+from eventhub.filters.event_filter import FilterFailed
 
 
 class Unicast:
@@ -31,16 +34,37 @@ class Unicast:
 
     def write_events(self, subscriber: Subscriber, events: Sequence[Event]) -> None:
         """Write events in one piece."""
-        if events:
+        if events and subscriber.filtered is not None:
+            self._write_selected(subscriber, self._selected(subscriber.filtered, events))
+        elif events:
             subscriber.writer.write(self._joined(subscriber.writer.encoding, events))
             self.counters.delivered += len(events)
 
     def write_page(self, subscriber: Subscriber, page: HistoryPage) -> None:
         """Write a page's events. Subscribers that read the same page share its bytes."""
-        if page.events:
+        if page.events and (filtered := subscriber.filtered) is not None:
+            found = page.joined(filtered, partial(self._selected, filtered))
+            self._write_selected(subscriber, found)
+        elif page.events:
             encoding = subscriber.writer.encoding
             subscriber.writer.write(page.joined(encoding, partial(self._joined, encoding)))
             self.counters.delivered += len(page.events)
+
+    def write_passed(self, subscriber: Subscriber, position: Position) -> None:
+        """Tell a subscriber with a filter that it stands here."""
+        fields = {"channel": self.channel, "position": str(position)}
+        encoding = subscriber.writer.encoding
+        subscriber.writer.write(encoding.message("position", fields, position))
+
+    def wants(self, encoding: FilteredEncoding, event: Event) -> bool:
+        """Whether the filter of a subscriber that lags matches. Also if it takes too long."""
+        try:
+            return encoding.filter.matches(event)
+        except FilterFailed:
+            self.counters.filter_failures += 1
+            return False
+        except InvalidFilter:
+            return True  # the connection ends when the event is selected
 
     def write_gap(self, subscriber: Subscriber, gap: Gap) -> None:
         """Tell one subscriber which events it will not get."""
@@ -60,6 +84,20 @@ class Unicast:
         after = Position(event.epoch, event.previous)
         before = Position(event.epoch, event.offset + 1)
         return self.gap_message(encoding, Gap(after, before, event.position, "unreadable"))
+
+    def _write_selected(self, subscriber: Subscriber, found: Selected) -> None:
+        assert subscriber.filtered is not None
+        if found.notice and not subscriber.filtered.notice.told:
+            subscriber.filtered.notice.told = True
+            subscriber.writer.write(found.notice)
+        if found.data:
+            subscriber.writer.write(found.data)
+        self.counters.delivered += len(found.matched)
+
+    def _selected(self, encoding: FilteredEncoding, events: Sequence[Event]) -> Selected:
+        found = select_past(encoding, events, self.replacement_for)
+        self.counters.filter_failures += len(found.failed)
+        return found
 
     def _joined(self, encoding: Encoding, events: Iterable[Event]) -> bytes:
         return joined(encoding, events, self.replacement_for)

@@ -119,6 +119,7 @@ class Receipts(NamedTuple):
 
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
+T = TypeVar("T")
 
 
 def build_many(kind: type[Row], rows: Iterable[tuple[Any, ...]]) -> list[Row]:
@@ -201,11 +202,12 @@ class HistoryPage:
     end: Position
     lost: str | None = None
     following: State | None = None
-    _joined: dict[object, bytes] = field(default_factory=dict, compare=False, repr=False)
+    _joined: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    def joined(self, key: object, join: Callable[[Sequence[Event]], bytes]) -> bytes:
+    def joined(self, key: object, join: Callable[[Sequence[Event]], T]) -> T:
         """The wire bytes of the events. Built once for all readers of the page and each `key`."""
-        if (data := self._joined.get(key)) is None:
+        data: T | None = self._joined.get(key)
+        if data is None:
             data = self._joined[key] = join(self.events)
         return data
 

@@ -11,7 +11,7 @@ from eventhub.common.sorted_names import SortedNames
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.pattern_audience import PatternAudience
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
-from eventhub.errors import EventHubError
+from eventhub.errors import EventHubError, InvalidFilter
 from eventhub.events.channel_types import ChannelType
 from eventhub.events.event import Event, Gap, HistoryPage, Position, Start
 from eventhub.events.signal import Signal
@@ -220,7 +220,10 @@ class FeedRegistry:
         self._evictions.add(subscriber, error)
 
     def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
-        """FeedOwner: close a connection soon because of an unexpected error."""
+        """FeedOwner: close a connection soon because of an unexpected error, or of its filter."""
+        if isinstance(error, InvalidFilter):
+            self.fail(subscriber, error)
+            return
         self._faults.note(
             "subscriber", error, session=subscriber.session, channel=subscriber.channel
         )

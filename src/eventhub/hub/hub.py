@@ -24,6 +24,7 @@ from eventhub.events.event import (
     Start,
 )
 from eventhub.events.signal import Signal
+from eventhub.filters.registry import Filters
 from eventhub.hub import subscription_log
 from eventhub.hub.backpressure import Backpressure
 from eventhub.hub.cluster import Cluster
@@ -60,6 +61,8 @@ class Hub:
         self.backpressure = Backpressure()
         self.publisher = Publisher(broker, metrics, self.faults)
         self.feeds = FeedRegistry(broker, metrics, self.tracing, self._tasks, self.backpressure)
+        self.filters = Filters()
+        self.filter = self.filters.get
         self.patterns = Patterns(types, broker, self.feeds, metrics, self._tasks)
         self.nodes = Cluster(broker, self.feeds.serving_failed, self.faults, machine)
         self.started = asyncio.Event()
@@ -167,10 +170,7 @@ class Hub:
         return await self._broker.history(channel, since, limit)
 
     async def channels(self, pattern: ChannelPattern, after: str, limit: int) -> ChannelPage:
-        """Channels of all nodes with retained events (`Broker.channels`).
-
-        Raises BrokerUnavailable.
-        """
+        """Channels of all nodes with events (`Broker.channels`). Raises BrokerUnavailable."""
         return await self._broker.channels(pattern, after, limit)
 
     def subscribed_channels(
@@ -181,10 +181,7 @@ class Hub:
         return [(name, len(self.feeds.get(name) or ())) for name in names], following
 
     async def count(self, channel: str, since: Start, most: int) -> EventCount:
-        """Count the events after `since`, up to `most`.
-
-        Reads as many events. Raises InvalidChannel, UnknownChannel, BrokerUnavailable.
-        """
+        """Count the events after `since`, up to `most`. Raises as `history`."""
         return await count_events(partial(self.history, channel), since, most)
 
     # Subscribing
@@ -284,4 +281,4 @@ class Hub:
 
     def readings(self) -> AsyncIterator[Reading]:
         """Metrics: whether the broker is up, channels and subscriptions by channel type."""
-        return readings(self._broker, self.types, self.feeds)
+        return readings(self._broker, self.types, self.feeds, len(self.filters))

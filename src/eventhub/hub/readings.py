@@ -13,7 +13,7 @@ READ_SLICE = 1000
 
 
 async def readings(
-    broker: Broker, types: ChannelTypes, feeds: FeedRegistry
+    broker: Broker, types: ChannelTypes, feeds: FeedRegistry, filters: int
 ) -> AsyncIterator[Reading]:
     """Metrics: whether the broker is up, channels and subscriptions by channel type."""
     yield (
@@ -22,6 +22,7 @@ async def readings(
         {(): broker.unready() is None},
         (),
     )
+    yield "eventhub_filters", "Filters in use", {(): filters}, ()
     channels = {(channel_type.name,): 0 for channel_type in types}
     subscriptions = dict(channels)
     for number, feed in enumerate(feeds, 1):

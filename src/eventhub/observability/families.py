@@ -11,7 +11,7 @@ from prometheus_client.core import (
 )
 
 from eventhub.common.histogram import Histogram
-from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.delivery.counters import DeliveryCounters
 
 
 def simple(name: str, text: str, values: Mapping[Any, float], labels: tuple[str, ...]) -> Metric:
@@ -41,12 +41,6 @@ def delivery_counters(counters: Mapping[str, DeliveryCounters]) -> Iterator[Metr
     """Yield what the feeds have counted."""
     delivered = {(name,): counters.delivered for name, counters in counters.items()}
     resumed = {(name,): counters.resumed for name, counters in counters.items()}
-    signals = {(name,): counters.signals for name, counters in counters.items()}
-    dropped_signals = {
-        (name, reason): counters.signals_dropped[reason]
-        for name, counters in counters.items()
-        for reason in ("slow", "busy")
-    }
     closed = {(name,): counters.disconnected for name, counters in counters.items()}
     dropped = {
         (name, policy): counters.skipped[policy]
@@ -62,6 +56,7 @@ def delivery_counters(counters: Mapping[str, DeliveryCounters]) -> Iterator[Metr
     yield simple(
         "eventhub_events_delivered_total", "Events written to subscribers", delivered, ("type",)
     )
+    yield _filter_failures(counters)
     yield simple(
         "eventhub_resumed_total",
         "Subscriptions that resumed with nothing missing",
@@ -74,15 +69,7 @@ def delivery_counters(counters: Mapping[str, DeliveryCounters]) -> Iterator[Metr
         dropped,
         ("type", "policy"),
     )
-    yield simple(
-        "eventhub_signals_delivered_total", "Signals written to subscribers", signals, ("type",)
-    )
-    yield simple(
-        "eventhub_signals_dropped_total",
-        "Signals that live subscribers did not get",
-        dropped_signals,
-        ("type", "reason"),
-    )
+    yield from _signal_counters(counters)
     yield simple(
         "eventhub_slow_disconnects_total", "Connections closed as too slow", closed, ("type",)
     )
@@ -92,3 +79,30 @@ def delivery_counters(counters: Mapping[str, DeliveryCounters]) -> Iterator[Metr
 def keyed(values: Mapping[str, Any]) -> dict[tuple[str], Any]:
     """Return the values by tuples of one label value."""
     return {(name,): value for name, value in values.items()}
+
+
+def _filter_failures(counters: Mapping[str, DeliveryCounters]) -> Metric:
+    return simple(
+        "eventhub_filter_failures_total",
+        "Events on which a filter failed, once for each filter",
+        {(name,): counters.filter_failures for name, counters in counters.items()},
+        ("type",),
+    )
+
+
+def _signal_counters(counters: Mapping[str, DeliveryCounters]) -> Iterator[Metric]:
+    signals = {(name,): counters.signals for name, counters in counters.items()}
+    dropped_signals = {
+        (name, reason): counters.signals_dropped[reason]
+        for name, counters in counters.items()
+        for reason in ("slow", "busy")
+    }
+    yield simple(
+        "eventhub_signals_delivered_total", "Signals written to subscribers", signals, ("type",)
+    )
+    yield simple(
+        "eventhub_signals_dropped_total",
+        "Signals that live subscribers did not get",
+        dropped_signals,
+        ("type", "reason"),
+    )

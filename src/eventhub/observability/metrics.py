@@ -19,7 +19,7 @@ from eventhub import __version__
 from eventhub.common.faults import Faults
 from eventhub.common.histogram import Histogram
 from eventhub.common.token_bucket import REFUSING
-from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.observability.families import delivery_counters, histogram, keyed, simple
 
 LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

@@ -60,6 +60,8 @@ class Application:
         broker = open_broker(settings, types, directory)
         self.hub = Hub(types, broker, metrics, self._telemetry)
         self.hub.patterns.most_channels = settings.limits.pattern_channels
+        self.hub.filters.most = settings.limits.filters
+        self.hub.filters.size = settings.limits.filter_bytes
         authentication = Authentication(
             settings.auth, directory, self.hub.now, settings.limits.bad_credentials
         )

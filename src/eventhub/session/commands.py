@@ -104,6 +104,7 @@ class Subscribe(Command):
         ]
         | None
     ) = None
+    where: str | None = None
 
     @property
     def member_id(self) -> str:

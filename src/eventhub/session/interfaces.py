@@ -10,6 +10,7 @@ from eventhub.errors import EventHubError, PayloadTooLarge
 from eventhub.events.channel_types import ChannelType, ChannelTypes
 from eventhub.events.event import NewEvent
 from eventhub.events.signal import Signal
+from eventhub.filters.event_filter import EventFilter
 from eventhub.session.commands import Ref
 
 
@@ -61,6 +62,10 @@ class ChannelAccess(Protocol):
         Raises InvalidChannel, UnknownChannel, InvalidSince, ShuttingDown. `started` may be called
         before this returns.
         """
+        ...
+
+    def filter(self, text: str) -> EventFilter:
+        """The filter with this text. Raises InvalidFilter."""
         ...
 
     def unsubscribe(self, subscriber: Subscriber) -> None:

@@ -118,7 +118,8 @@ class Session:
         self._subscriptions.check_new(channel, limits.subscriptions, limits.patterns)
         data = membership.first_data(command, self._identity.principal, limits)
         began = partial(self._subscribed, command)
-        subscriber = new_subscriber(command, since, self._writer, began, self.id)
+        filter_ = None if command.where is None else self._channels.filter(command.where)
+        subscriber = new_subscriber(command, since, self._writer, began, self.id, filter_)
         self._channels.subscribe(subscriber, data)
         self._subscriptions[subscriber.channel] = subscriber
         if not subscriber.has_begun:

@@ -11,6 +11,7 @@ from eventhub.errors import InvalidChannel, InvalidSince
 from eventhub.events.channel_types import NAME_LENGTH, ChannelTypes, parse_pattern
 from eventhub.events.event import LATEST, Position, Since
 from eventhub.events.since import parse_since
+from eventhub.filters.event_filter import EventFilter
 from eventhub.session.commands import Subscribe
 from eventhub.session.subscriptions import is_pattern
 
@@ -47,7 +48,12 @@ def since_of(command: Subscribe) -> PatternSince:
 
 
 def new_subscriber(
-    command: Subscribe, since: PatternSince, writer: ConnectionWriter, began: Began, session: str
+    command: Subscribe,
+    since: PatternSince,
+    writer: ConnectionWriter,
+    began: Began,
+    session: str,
+    filter_: EventFilter | None,
 ) -> Subscriber:
     """The subscriber of a command that is allowed."""
     if is_pattern(command.channel):
@@ -57,6 +63,7 @@ def new_subscriber(
             writer,
             lambda subscriber, fields: began(subscriber, fields, None),
             session=session,
+            filter_=filter_,
         )
     assert not isinstance(since, Mapping)  # `since_of` has refused it
     return Subscriber(
@@ -67,6 +74,7 @@ def new_subscriber(
         command.member_id,
         watching=command.presence,
         session=session,
+        filter_=filter_,
     )
 
 

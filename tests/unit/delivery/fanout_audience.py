@@ -1,7 +1,9 @@
 """A fan-out with readers that remember what they were given, for tests."""
 
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.encoding import LINES, Encoding
-from eventhub.delivery.fanout import DeliveryCounters, Fanout
+from eventhub.delivery.fanout import Fanout
+from eventhub.delivery.filtering import Selected
 from eventhub.events.event import Event
 
 
@@ -37,6 +39,7 @@ class Audience:
         self.counters = DeliveryCounters()
         self.fanout = Fanout(self.counters, self)
         self.failed: list[Reader] = []
+        self.selected: list[tuple[int, int, int]] = []
         self.number = 0
         self.readers = [self.add() for _ in range(count)]
 
@@ -55,6 +58,9 @@ class Audience:
     def serving_failed(self, key: Reader, error: Exception) -> None:
         self.failed.append(key)
         self.remove(key)
+
+    def filtered(self, found: Selected, readers: int) -> None:
+        self.selected.append((len(found.matched), len(found.failed), readers))
 
     def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
         return b'{"data":0}\n'

@@ -5,12 +5,13 @@ What a reader was told is written as short lines, see `Reader.told`.
 
 import orjson
 
-from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
 from eventhub.events.channel_types import SlowReaderPolicy
 from eventhub.events.event import Event, Latest, Position, Since
 from eventhub.events.schema import ModelSchema
+from eventhub.filters.event_filter import EventFilter
 from tests.harness.builders import READING, FeedDesk, ModelLog, channel_type
 from tests.harness.wire import Wire
 
@@ -23,10 +24,12 @@ STARTED = ["subscribed a-0, head a-0"]
 class Reader:
     """A subscriber with its writer."""
 
-    def __init__(self, node: "Node", since: Since, wire: Wire) -> None:
+    def __init__(
+        self, node: "Node", since: Since, wire: Wire, filter_: EventFilter | None = None
+    ) -> None:
         self.node = node
         self.wire = wire
-        self.subscriber = Subscriber(CHANNEL, since, wire, self._started)
+        self.subscriber = Subscriber(CHANNEL, since, wire, self._started, filter_=filter_)
 
     @property
     def state(self) -> SubscriberState:
@@ -135,6 +138,10 @@ def _brief(message: dict[str, str]) -> str:
     match message["type"]:
         case "event":
             return message["id"]
+        case "position":
+            return f"position {message['position']}"
+        case "filter_failed":
+            return f"filter_failed {message['id']}: {message['reason']}"
         case "subscribed":
             recovered = "" if message["recovered"] else ", not recovered"
             return f"subscribed {message['position']}, head {message['head']}{recovered}"

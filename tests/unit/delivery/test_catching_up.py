@@ -4,7 +4,7 @@ import pytest
 
 from eventhub.delivery.catching_up import CatchingUpSubscribers
 from eventhub.delivery.continuity import Continuity
-from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
 from eventhub.delivery.unicast import Unicast
 from eventhub.events.channel_types import SlowReaderPolicy

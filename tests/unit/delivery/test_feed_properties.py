@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from eventhub.delivery import fanout as fanout_module
 from eventhub.delivery import recent as recent_module
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.encoding import LINES
-from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriberState, SubscriptionStart
 from eventhub.errors import EventHubError, SlowConsumer

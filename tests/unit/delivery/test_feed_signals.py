@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from eventhub.delivery import fanout as fanout_module
 from eventhub.delivery import recent as recent_module
 from eventhub.delivery import signals as signals_module
-from eventhub.delivery.fanout import DeliveryCounters, Fanout
+from eventhub.delivery.counters import DeliveryCounters
+from eventhub.delivery.fanout import Fanout
 from eventhub.delivery.signals import SignalQueue
 from eventhub.events.event import Since
 from eventhub.events.signal import Signal

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.cursor_encoding import CURSOR_BLOCKS, CURSOR_LINES, CursorForm
 from eventhub.delivery.encoding import LINES, WEBSOCKET, Encoding
-from eventhub.delivery.fanout import DeliveryCounters, Fanout
+from eventhub.delivery.fanout import Fanout
+from eventhub.delivery.filtering import Selected
 from eventhub.delivery.pattern_cursor import PatternCursor, RecordName
 from eventhub.delivery.shared_cursors import (
     RENEW_SECONDS,
@@ -69,6 +71,8 @@ class Audience:
 
     def serving_failed(self, key: Any, error: Exception) -> None:
         raise error
+
+    def filtered(self, found: Selected, readers: int) -> None: ...
 
     def replacement_for(self, encoding: Encoding, event: Event, error: Exception) -> bytes:
         fields = {"channel": event.channel, "position": str(event.position)}

@@ -3,8 +3,9 @@
 import orjson
 import pytest
 
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.encoding import DEFLATE, EVENT_STREAM, LINES, WEBSOCKET, signal_json
-from eventhub.delivery.fanout import QUEUED_BYTES, DeliveryCounters
+from eventhub.delivery.fanout import QUEUED_BYTES
 from eventhub.delivery.signals import OVERHEAD, WAITING_BYTES, SignalQueue
 from eventhub.events.signal import Signal
 from tests.unit.delivery.fanout_audience import Audience, Reader

@@ -14,7 +14,7 @@ import pytest
 from eventhub.brokers.memory_log import MemoryLog, read_page
 from eventhub.brokers.memory_state import Ledger
 from eventhub.delivery import catching_up
-from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.feed import Feed
 from eventhub.delivery.subscriber import Subscriber, SubscriptionStart
 from eventhub.events.channel_types import Retention, StateRetention

@@ -4,8 +4,8 @@ from collections import Counter
 
 import orjson
 
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.encoding import EVENT_STREAM, LINES, Encoding, LineEncoding
-from eventhub.delivery.fanout import DeliveryCounters
 from eventhub.delivery.subscriber import Subscriber
 from eventhub.delivery.unicast import Unicast
 from eventhub.events.channel_types import SlowReaderPolicy

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from eventhub.common.faults import Faults, internal
-from eventhub.delivery.fanout import DeliveryCounters
+from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.feed import Feed
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.event import Position

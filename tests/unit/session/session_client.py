@@ -25,6 +25,8 @@ from eventhub.events.channel_types import (
 from eventhub.events.event import NewEvent, Position
 from eventhub.events.schema import AnySchema, ModelSchema
 from eventhub.events.signal import Signal
+from eventhub.filters.event_filter import EventFilter
+from eventhub.filters.registry import Filters
 from eventhub.session.commands import Ref
 from eventhub.session.interfaces import SessionLimits
 from eventhub.session.session import Session
@@ -101,6 +103,10 @@ class Node:
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
     data: dict[str, bytes] = field(default_factory=dict)
     """Of members, by channel."""
+    filters: Filters = field(default_factory=Filters)
+
+    def filter(self, text: str) -> EventFilter:
+        return self.filters.get(text)
 
     def subscribe(self, subscriber: Subscriber, data: bytes = b"") -> None:
         if self.refusal is not None:

@@ -1,5 +1,6 @@
 """Reading without a stream: history, presence, channel types."""
 
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -8,8 +9,13 @@ from fastapi import FastAPI, Path, Query, Request, Response
 from eventhub.auth.grants import Action
 from eventhub.delivery.encoding import event_json, gap_fields
 from eventhub.events.channel_types import ChannelType
-from eventhub.events.event import Gap, HistoryPage, Last, Latest
+from eventhub.events.event import Gap, Last, Latest
 from eventhub.events.since import parse_since
+from eventhub.hub.counting import count_matching
+from eventhub.hub.filtered_reading import (
+    FilteredPage,
+    select_from,
+)
 from eventhub.server.api.access import authenticate, authorize
 from eventhub.server.api.parameters import Channel, Match, check_parameters, pattern_of
 from eventhub.server.connections.manager import ConnectionManager
@@ -20,6 +26,10 @@ Since = Annotated[
         description="An id, earliest, latest, state (the newest event of each key), a count such "
         "as -20, or an age such as 10m"
     ),
+]
+Where = Annotated[
+    str | None,
+    Query(description='A filter in CEL, such as data.level == "error": only events that match'),
 ]
 TypeName = Annotated[str, Path(description="The channel type's name, such as chat")]
 
@@ -66,14 +76,20 @@ def _add_history(api: FastAPI, manager: ConnectionManager) -> None:
         limit: Annotated[int, Query(ge=1, le=most, description="Events on the page")] = min(
             100, most
         ),
+        where: Where = None,
     ) -> Response:
         begin = parse_since(since)
-        check_parameters(request, "since", "limit")
+        check_parameters(request, "since", "limit", "where")
         (await authorize(manager, request, Action.SUBSCRIBE, channel)).check_since(begin)
         if isinstance(begin, Latest):  # an empty page, whose position is the end of the log
             begin = (await hub.history(channel, Last(1), 1)).end
-        page = await hub.history(channel, begin, limit)
-        return Response(_encode_page(channel, page, since), media_type="application/json")
+        if where is None:
+            page = await hub.history(channel, begin, limit)
+            found = FilteredPage(page, page.events, page.reached, None)
+        else:
+            filter_ = hub.filter(where)
+            found = await select_from(filter_, await hub.history(channel, begin, most), limit)
+        return Response(_encode_page(channel, found, since), media_type="application/json")
 
 
 def _add_count(api: FastAPI, manager: ConnectionManager) -> None:
@@ -85,14 +101,18 @@ def _add_count(api: FastAPI, manager: ConnectionManager) -> None:
         tags=["read"],
     )
     async def count(
-        request: Request, channel: Channel, since: Since = "earliest"
+        request: Request, channel: Channel, since: Since = "earliest", where: Where = None
     ) -> dict[str, Any]:
         begin = parse_since(since)
-        check_parameters(request, "since")
+        check_parameters(request, "since", "where")
         (await authorize(manager, request, Action.SUBSCRIBE, channel)).check_since(begin)
         if isinstance(begin, Latest):
             begin = (await hub.history(channel, Last(1), 1)).end
-        counted = await hub.count(channel, begin, most)
+        if where is None:
+            counted = await hub.count(channel, begin, most)
+        else:
+            read = partial(hub.history, channel)
+            counted = await count_matching(read, begin, most, hub.filter(where))
         return {
             "channel": channel,
             "count": counted.events,
@@ -127,16 +147,21 @@ def _add_types(api: FastAPI, manager: ConnectionManager) -> None:
         return {**_describe(channel_type), "schemas": schemas}
 
 
-def _encode_page(channel: str, page: HistoryPage, since: str) -> bytes:
+def _encode_page(channel: str, found: FilteredPage, since: str) -> bytes:
+    page = found.page
     gap = gap_fields(Gap.of(parse_since(since), page)) if page.lost else None
-    events = b",".join(event_json(event) for event in page.events)
-    at_end = page.reached == page.end
-    return b'{"channel":"%b","events":[%b],"position":"%b","head":"%b","gap":%b}' % (
+    events = b",".join(event_json(event) for event in found.events)
+    failed = b""
+    if found.failure is not None:
+        failed = b',"filter_failed":%b' % orjson.dumps(found.failure._asdict())
+    at_end = found.reached == page.end
+    return b'{"channel":"%b","events":[%b],"position":"%b","head":"%b","gap":%b%b}' % (
         channel.encode(),
         events,
-        str(page.reached if at_end or page.following is None else page.following).encode(),
+        str(found.reached if at_end or page.following is None else page.following).encode(),
         str(page.end).encode(),
         orjson.dumps(gap),
+        failed,
     )
 
 

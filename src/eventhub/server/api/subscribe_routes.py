@@ -32,7 +32,7 @@ def add_subscribe_routes(api: FastAPI, manager: ConnectionManager) -> None:
 
 
 def _add_streams(api: FastAPI, manager: ConnectionManager) -> None:
-    since, *member, last_event_id, channels = _parameters()
+    since, *member, where, last_event_id, channels = _parameters()
 
     async def sse(request: Request, channel: Channel, last: LastEventId = None) -> Response:
         return await _open_stream(manager, request, "sse", channel, last or "")
@@ -65,13 +65,13 @@ def _add_streams(api: FastAPI, manager: ConnectionManager) -> None:
         )
 
     summary = "Live, as Server-Sent Events"
-    add("/v1/channels/{channel}/sse", sse, "sse", summary, [since, *member, last_event_id])
+    add("/v1/channels/{channel}/sse", sse, "sse", summary, [since, *member, where, last_event_id])
     summary = "Live, one JSON object a line"
-    add("/v1/channels/{channel}/ndjson", ndjson, "ndjson", summary, [since, *member])
+    add("/v1/channels/{channel}/ndjson", ndjson, "ndjson", summary, [since, *member, where])
     summary = "Several channels, or all that fit a pattern, as Server-Sent Events"
-    add("/v1/sse", sse_several, "sse", summary, [channels, since, *member, last_event_id])
+    add("/v1/sse", sse_several, "sse", summary, [channels, since, *member, where, last_event_id])
     summary = "Several channels, or all that fit a pattern, one JSON object a line"
-    add("/v1/ndjson", ndjson_several, "ndjson", summary, [channels, since, *member])
+    add("/v1/ndjson", ndjson_several, "ndjson", summary, [channels, since, *member, where])
 
 
 async def _open_stream(
@@ -129,6 +129,7 @@ def _parameters() -> tuple[dict[str, Any], ...]:
     since = _parameter("since", text | {"default": "latest"}, "Where to begin")
     member = _parameter("member", text, "The id in presence")
     data = _parameter("member_data", text, "The member's data: a JSON object")
+    where = _parameter("where", text, 'A filter in CEL, such as data.level == "error"')
     last_event_id = _parameter(
         "lastEventId",
         text,
@@ -140,7 +141,7 @@ def _parameters() -> tuple[dict[str, Any], ...]:
         "required": True,
         "schema": {"type": "array", "items": text},
     }
-    return since, member, data, last_event_id, channels
+    return since, member, data, where, last_event_id, channels
 
 
 def _parameter(name: str, schema: dict[str, str], description: str) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class PatternQuery:
             type="subscribe",
             channel=_only_pattern(self.channels),
             member=parameters.member_with_data(),
+            where=parameters.where,
         )
         self._since = parameters.since
         self._resumed_from = None

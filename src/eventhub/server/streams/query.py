@@ -24,7 +24,7 @@ REMEMBERED, REMEMBERED_BYTES = 256, 256
 
 
 class StreamQuery:
-    """`channel` (repeated), `since`, `member` and `member_data`. Raises EventHubError.
+    """`channel` (repeated), `since`, `member`, `member_data` and `where`. Raises EventHubError.
 
     `channel`: the channel in the path, if there is one. `last_event_id`: the header of an
     EventSource, "" if it sent none; None for other clients. Polyfills that cannot set the header
@@ -41,7 +41,8 @@ class StreamQuery:
         self.channels = [channel] if channel else parameters.channels
         member = parameters.member_with_data()
         self._commands = [
-            Subscribe(type="subscribe", channel=name, member=member) for name in self.channels
+            Subscribe(type="subscribe", channel=name, member=member, where=parameters.where)
+            for name in self.channels
         ]
         self._sinces, self._otherwise = _parse_since(parameters.since, "since")
         if resumed_from := last_event_id or parameters.last_event_id:
@@ -109,6 +110,7 @@ class StreamParameters:
         self.since = "latest"
         self.member: str | None = None
         self.member_data: str | None = None
+        self.where: str | None = None
         self.last_event_id = ""
         seen: set[str] = set()
         for name, value in _fields(query):
@@ -121,7 +123,9 @@ class StreamParameters:
                     self.member = value
                 case "member_data" if name not in seen:
                     self.member_data = value
-                case "since" | "member" | "member_data":
+                case "where" if name not in seen:
+                    self.where = value
+                case "since" | "member" | "member_data" | "where":
                     raise InvalidRequest(
                         f"{name} is given more than once; expected one, which is a cursor if the"
                         " channels have different positions"
@@ -133,7 +137,7 @@ class StreamParameters:
                 case _ if is_event_source and name in CACHE_BUSTERS:
                     pass
                 case _:
-                    known = "channel, " * takes_channels + "since, member, member_data"
+                    known = "channel, " * takes_channels + "since, member, member_data, where"
                     raise InvalidRequest(f"unknown query parameter {name[:40]!r}; expected {known}")
             seen.add(name)
         if self.member is not None and not 1 <= len(self.member) <= MEMBER_LENGTH:

@@ -10,6 +10,8 @@ from eventhub.errors import EventHubError
 from eventhub.events.channel_types import ChannelTypes
 from eventhub.events.event import Position, Since
 from eventhub.events.signal import Signal
+from eventhub.filters.event_filter import EventFilter
+from eventhub.filters.registry import Filters
 
 
 class Noted:
@@ -19,6 +21,10 @@ class Noted:
         self.types: ChannelTypes = channel_types(Settings(), Path())
         self.subscriptions: list[tuple[str, Since, str]] = []
         self.data: list[bytes] = []
+        self.filters = Filters()
+
+    def filter(self, text: str) -> EventFilter:
+        return self.filters.get(text)
 
     def subscribe(self, subscriber: Subscriber, data: bytes = b"") -> None:
         self.types.resolve(subscriber.channel)

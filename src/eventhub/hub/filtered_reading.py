@@ -1,0 +1,46 @@
+"""Pages of the events that match a filter. Many events are looked at in turns of the loop."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from eventhub.delivery.filtering import BATCH_EVENTS
+from eventhub.events.event import Event, HistoryPage, Position
+from eventhub.filters.event_filter import EventFilter, FilterFailed
+
+
+class Failure(NamedTuple):
+    """Events on which a filter failed: how many, the first one, and why it failed there."""
+
+    events: int
+    id: str
+    reason: str
+
+
+class FilteredPage(NamedTuple):
+    """The matching events of a page. `reached`: every event up to there has been looked at."""
+
+    page: HistoryPage
+    events: Sequence[Event]
+    reached: Position
+    failure: Failure | None
+
+
+async def select_from(filter_: EventFilter, page: HistoryPage, limit: int) -> FilteredPage:
+    """The first events of a page that match, at most `limit`. Raises InvalidFilter."""
+    found: list[Event] = []
+    failure: Failure | None = None
+    reached = page.start
+    for number, event in enumerate(page.events, 1):
+        try:
+            if filter_.matches(event):
+                found.append(event)
+        except FilterFailed as error:
+            first = failure or Failure(0, str(event.position), str(error))
+            failure = first._replace(events=first.events + 1)
+        reached = event.position
+        if len(found) == limit:
+            break
+        if number % BATCH_EVENTS == 0:
+            await asyncio.sleep(0)
+    return FilteredPage(page, found, reached, failure)
