@@ -1,4 +1,4 @@
-"""Patterns over WebSocket on real servers: births on another node, exact resume, what is refused."""
+"""Patterns over WebSocket on real servers: births on another node, resume, what is refused."""
 
 from typing import Any
 
