@@ -13,11 +13,12 @@ from tests.simulation.node import Node
 from tests.simulation.pipe import Pipe
 from tests.simulation.promise import Promise, position
 from tests.simulation.types import TYPES
+from tests.simulation.words import data_of, told
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-PRESENCE = ("join", "leave", "presence")
+PRESENCE = ("join", "leave", "update", "presence")
 RETRY_SECONDS = 1.0
 
 
@@ -41,8 +42,10 @@ class Line:
         self.node = node
         self.was_full = False
         self.promises: dict[str, Promise] = {}
-        self.members: dict[str, set[str] | int] = {}
-        """By channel that is watched, as its messages say: those of a crowd have only a number."""
+        self.members: dict[str, dict[str, bytes] | int] = {}
+        """By channel that is watched, as its messages say: each with its data, b"" for none. Those
+        of a crowd have only a number.
+        """
         self.open = True
         self.sent_away = False
         self.connection: Connection | None = None
@@ -119,7 +122,7 @@ class Line:
                 assert promise.at is not None
                 self._client.cursors[message["channel"]] = promise.at
                 if "count" in message:
-                    self.members[message["channel"]] = _ids(message)
+                    self.members[message["channel"]] = told(message)
             case "unsubscribed":
                 assert promise is not None
                 self.members.pop(message["channel"], None)
@@ -136,13 +139,21 @@ class Line:
         channel = message["channel"]
         assert channel in self.members, f"presence of a channel that is not watched: {message}"
         if message["type"] == "presence":
-            self.members[channel] = _ids(message)
+            self.members[channel] = told(message)
             return
         members = self.members[channel]
-        assert isinstance(members, set), f"of a crowd: {message}"
-        member = message["member"]["id"]
-        assert (member in members) == (message["type"] == "leave"), f"{message} with {members}"
-        (members.add if message["type"] == "join" else members.remove)(member)
+        assert isinstance(members, dict), f"of a crowd: {message}"
+        ((member, data),) = data_of([message["member"]]).items()
+        known = members.pop(member, None)
+        match message["type"]:
+            case "join":
+                assert known is None, f"{message} with {members}"
+                members[member] = data
+            case "update":
+                assert known not in (None, data), f"{message} with {members}"
+                members[member] = data
+            case "leave":
+                assert known == data, f"{message} with {members}"
 
 
 class Client:
@@ -152,6 +163,7 @@ class Client:
 
     def __init__(self, world: "World", number: int) -> None:
         self.name = f"c{number}"
+        self.number = number
         self.member = f"m{number % 3}"
         self.world = world
         self.wanted: dict[str, str] = {}
@@ -218,6 +230,17 @@ class Client:
         if channel in self.wanted:
             self._subscribe(channel)
 
+    def is_member(self, channel: str) -> bool:
+        """Whether it is subscribed to a channel that keeps members, or about to be."""
+        kept = TYPES.resolve(channel).presence
+        return kept and self.line is not None and channel in self.line.promises
+
+    def update(self, channel: str) -> None:
+        """Say something as a member of a channel."""
+        if self.is_member(channel) and (data := self.world.words.of(self)) is not None:
+            assert self.line is not None
+            self.line.send({"type": "update", "channel": channel, "data": data})
+
     def publish(self, publish: Publish) -> None:
         """Publish until it is acknowledged."""
         self.unanswered[publish.key] = publish
@@ -268,16 +291,11 @@ class Client:
             "since": since,
         }
         if kind.presence:
-            command |= {"presence": True, "member": self.member}
+            data = self.world.words.of(self)
+            member = self.member if data is None else {"id": self.member, "data": data}
+            command |= {"presence": True, "member": member}
         self.line.send(command)
 
 
 def _break(connection: Connection) -> None:
     connection.breaks = True
-
-
-def _ids(message: dict[str, Any]) -> set[str] | int:
-    if "members" not in message:
-        return int(message["count"])
-    assert message["count"] == len(message["members"])
-    return {member["id"] for member in message["members"]}

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from tests.simulation.node import Node
 
 EVENT = b'{"type":"event"'
-AT_ANY_TIME = EVENT, b'{"type":"presence"', b'{"type":"join"', b'{"type":"leave"'
+AT_ANY_TIME = (
+    EVENT,
+    b'{"type":"presence"',
+    b'{"type":"join"',
+    b'{"type":"leave"',
+    b'{"type":"update"',
+)
 """What comes when something happens, and not as an answer."""
 LIMITS = SessionLimits(65536, 128, 25.0, 32, 65536)
 ENCODINGS = LineEncoding(), LineEncoding()

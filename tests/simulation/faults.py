@@ -164,6 +164,7 @@ class Faults:
     def jump(self) -> None:
         if (node := self._node()) is not None:
             node.skew += self._chance.pick((-60_000, -1000, 1000, 60_000))
+            node.skewed = True
 
     # The broker
 

@@ -14,6 +14,7 @@ from tests.simulation.connection import Connection
 from tests.simulation.loop import Process
 from tests.simulation.store import Store
 from tests.simulation.types import TYPES
+from tests.simulation.words import Words
 
 TOPIC = b"simulated"
 EPOCH = 1_795_000_000_000
@@ -23,11 +24,15 @@ EPOCH = 1_795_000_000_000
 class Node:
     """One run of a node."""
 
-    def __init__(self, store: Store, name: str, ended: Callable[["Node"], None]) -> None:
+    def __init__(
+        self, store: Store, name: str, ended: Callable[["Node"], None], words: Words
+    ) -> None:
         self.name = name
         self.process = Process()
         self.skew = 0
         """Milliseconds by which its wall clock is wrong."""
+        self.skewed = False
+        """Its wall clock was ever wrong."""
         self.connections: dict[Connection, None] = {}
         self.sent_away: dict[Subscriber, str] = {}
         """Subscribers whose connections were told goodbye, and their members."""
@@ -40,6 +45,8 @@ class Node:
         machine = Machine(store.loop.time, name)
         self.hub = Hub(TYPES, self.broker, Metrics(kind.name for kind in TYPES), None, machine)
         self.hub.now = self.now  # type: ignore[method-assign]  # its machine's wall clock
+        self._words = words
+        self._update, self.hub.nodes.update = self.hub.nodes.update, self._told  # type: ignore[method-assign]  # to note what is said
         self._task: asyncio.Task[None] | None = None
         self.said = 0
         self._heard: dict[str, int] = {}
@@ -100,6 +107,10 @@ class Node:
         """End what a dead process left behind: without noise, and unseen."""
         if self._task is not None:
             self._task.cancel()
+
+    def _told(self, subscriber: Subscriber, data: bytes, time: int) -> None:
+        self._words.note(self, subscriber, data)
+        self._update(subscriber, data, time)
 
     def _hear(self, body: bytes) -> None:
         name, number = body.decode().split()

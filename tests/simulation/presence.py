@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from eventhub.delivery.subscriber import Subscriber
 from tests.simulation.node import Node
 from tests.simulation.types import WITH_PRESENCE
+from tests.simulation.words import TOLERANCE
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -56,9 +57,20 @@ class PresenceWitness:
                 del known[place]
                 continue
             channel, name = member
-            assert name in node.hub.nodes.members(channel), (
+            shown = dict(node.hub.nodes.listed(channel))
+            assert name in shown, (
                 f"{member} is on {home.name} and vanished from {node.name}, "
                 f"which heard from it {hearing.silence(home.name)} ms ago"
+            )
+            self._check_age(node, place, shown[name], now)
+
+    def _check_age(self, node: Node, place: tuple[Node, Member], shown: bytes, now: float) -> None:
+        """Nobody is shown what is older than what a node must have been told."""
+        words = self._world.words
+        newest = words.age(words.last_of(self._here[place][1]))
+        if words.ordered and self._must_know(node, place[0], newest, now):
+            assert words.age(shown) >= newest - TOLERANCE, (
+                f"{node.name} shows {shown!r} of {place[1]}, older than what {place[0].name} says"
             )
 
     def _must_know(self, node: Node, home: Node, since: float, now: float) -> bool:
@@ -67,6 +79,15 @@ class PresenceWitness:
             return False
         peace = max(home.began, node.began, node.broker.at_peace(home.name))
         return now - peace > STEADY_SECONDS and node.broker.hearing.hears(home.name)
+
+    def subscribers(self, channel: str, member: str) -> set[Subscriber]:
+        """Those that are really there, on all nodes that live."""
+        return {
+            subscriber
+            for (home, place), found in self._really_here().items()
+            if place == (channel, member) and not home.process.dead
+            for subscriber in found
+        }
 
     def truth(self, channel: str) -> set[str]:
         """Who is really there, as clients see it."""

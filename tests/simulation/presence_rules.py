@@ -1,10 +1,12 @@
 """The rules of presence (`presence/`), and of messages between nodes (`hub/cluster.py`)."""
 
 from eventhub.hub.cluster import Cluster
-from eventhub.presence import notifier
+from eventhub.presence import broadcasts, notifier
+from eventhub.presence.member_data import MemberData
 from eventhub.presence.notifier import ChannelWatchers, PresenceWatchers
 from eventhub.presence.roster import Roster
 from eventhub.session.session import Session
+from tests.simulation.data_scenarios import clock_behind, words_of_two_sides
 from tests.simulation.rules import Rule
 from tests.simulation.scenarios import (
     deaf_for_long,
@@ -162,5 +164,56 @@ PRESENCE_RULES = [
         "cluster: a member leaves with its subscription",
         Cluster, "leave", "self._tell(", "list(", 2,
     ),
+    Rule(
+        "roster 5: an update is sent to other nodes",
+        Roster, "set_data", "self._note(place, known)", "pass", 0,
+    ),
+    Rule(
+        "roster 5: the data of a lost node is gone",
+        Roster, "_forget", "self._data.set_elsewhere(place, other, NOTHING)", "pass", 0,
+    ),
+    Rule(
+        "roster 5: all members are sent with their data",
+        broadcasts, "parts", ", **_data(part)", "", 0,
+    ),
+    Rule(
+        "roster: what changes while members are sent is in none of the messages",
+        Roster, "messages", "broadcasts.parts(everybody)", "broadcasts.parts(self._everybody())", 0,
+    ),
+    Rule(
+        "data 1: a version is later than those that are known",
+        MemberData, "set_elsewhere", "self._version = max(self._version, data.version)", "pass",
+        clock_behind,
+    ),
+    Rule(
+        "data 1: a version is not earlier than the wall clock",
+        MemberData, "set_own", "max(self._version + 1, time)", "self._version + 1",
+        words_of_two_sides,
+    ),
+    Rule(
+        "data 2: the newest of several nodes is shown",
+        MemberData, "shown", "max(newest, *others.values())", "min(newest, *others.values())", 0,
+    ),
+    Rule(
+        "data 2: the newest of several subscriptions is the last",
+        MemberData, "set_own", "values.pop(source, None)", "pass", 0,
+    ),
+    Rule(
+        "data 3: data is gone with its subscription",
+        Roster, "leave", "self._data.drop_own(place, subscription)", "pass", 0,
+    ),
+    Rule(
+        "notifier 1: data that is as it was is not mentioned",
+        ChannelWatchers, "since", "_add(changed, member, before, after)",
+        "changed[member] = (before, after)", 0,
+    ),
+    Rule(
+        "notifier: the list is made again after an update",
+        ChannelWatchers, "note", "change.before is None and ", "", 0,
+    ),
+    Rule(
+        "cluster: watchers are told of updates here",
+        Cluster, "update", "self._tell(", "list(", 0,
+    ),
 ]  # fmt: skip
-"""Numbers are those at the top of `roster.py` and `notifier.py`."""
+"""Numbers are those at the top of `roster.py`, `member_data.py` and `notifier.py`."""

@@ -6,6 +6,7 @@ from eventhub.delivery import recent
 from eventhub.hub.history import CACHED_PAGES
 from tests.simulation.node import Node
 from tests.simulation.types import TYPES
+from tests.simulation.words import TOLERANCE
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -87,8 +88,24 @@ def _check_presence(world: "World") -> None:
             assert client.line is not None
             if channel in client.wanted:
                 told = client.line.members[channel]
-                expected = len(truth) if isinstance(told, int) else truth
-                assert told == expected, f"{client.name} was told {told} of {channel}, not {truth}"
+                shown = dict(client.line.node.hub.nodes.listed(channel))
+                expected = len(truth) if isinstance(told, int) else shown
+                assert told == expected, f"{client.name} was told {told} of {channel}, not {shown}"
+        _check_data(world, channel)
+
+
+def _check_data(world: "World", channel: str) -> None:
+    """All nodes show the same data, which a subscription that is there gave, and the newest."""
+    lists = [dict(node.hub.nodes.listed(channel)) for node in world.living]
+    for node, listed in zip(world.living, lists, strict=True):
+        assert listed == lists[0], f"{node.name} shows {listed} in {channel}, not {lists[0]}"
+    for member, shown in lists[0].items():
+        subscribers = world.witness.subscribers(channel, member)
+        said = {world.words.newest.get(each, b"") for each in subscribers}
+        assert shown in said, f"{member} has {shown!r} in {channel}, not one of {said}"
+        age, newest = world.words.age(shown), world.words.age(world.words.last_of(subscribers))
+        if world.words.ordered:
+            assert age >= newest - TOLERANCE, f"{member} has {shown!r}, which is not the newest"
 
 
 def _check_node(node: Node) -> None:

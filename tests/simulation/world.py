@@ -16,6 +16,7 @@ from tests.simulation.node import Node
 from tests.simulation.presence import PresenceWitness
 from tests.simulation.store import Store
 from tests.simulation.types import TYPES
+from tests.simulation.words import Words
 
 Entry = tuple[float, tuple[Any, ...]]
 
@@ -31,6 +32,7 @@ BOUNDS = {
     "eventhub.hub.history.READERS": (1, 50),
     "eventhub.hub.history.CACHED_PAGES": (0, 2, 32),
     "eventhub.presence.broadcasts.BATCH": (1, 2, 250),
+    "eventhub.presence.broadcasts.DATA_BYTES": (1, 1400, 64 * 1024),
     "eventhub.presence.notifier.CROWD": (2, 200, 200),
     "eventhub.presence.notifier.MAX_CHANGES": (1, 32),
     "eventhub.presence.notifier.BEGINNINGS": (1, 2, 8),
@@ -62,6 +64,7 @@ class World:
         self.bounds = self.chance.pick(((100_000,), (300,), (100_000, 600, 300)))
         """Of the buffers of connections, in bytes."""
         self.publishes: list[Publish] = []
+        self.words = Words(self, seed)
         self.witness = PresenceWitness(self)
         self.faults = Faults(self)
 
@@ -110,7 +113,7 @@ class World:
                 self._clean_up()
 
     def start_node(self) -> None:
-        node = Node(self.store, f"n{len(self.nodes)}", self._lose_lines)
+        node = Node(self.store, f"n{len(self.nodes)}", self._lose_lines, self.words)
         self.nodes.append(node)
         self.note("starts", node.name)
 
@@ -149,6 +152,7 @@ class World:
         for _ in range(self.chance.number(30, 120)):
             name = self.chance.weighted(self.faults.weights)
             ACTIONS[name](self.faults)
+            self.words.update()
             self.pass_by(self.chance.between(0, 2 * pause))
         self.faults.finish()
 
@@ -162,6 +166,7 @@ class World:
         self.faults.publish_last()
         self.pass_by(3.0)
         rest.check(self)
+        self.words.check_last()
 
     def _end(self) -> None:
         """Everybody leaves: nothing may be left."""
