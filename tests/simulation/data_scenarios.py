@@ -37,6 +37,22 @@ def words_of_two_sides() -> Scenario:
     return Scenario(act)
 
 
+def words_of_a_lost_node() -> Scenario:
+    """The node dies where the newest word of a member was said. The one before it is shown."""
+
+    def act(world: Scenario) -> None:
+        _two_of_one_member(world, 0)
+        first = min(world.words.told, key=world.words.age)
+        world.nodes[1].die()
+        world.clients[4].unsubscribe(DROP)
+        world.clients[4].disconnect()
+        world.pass_by(10.0)
+        shown = dict(world.nodes[0].hub.nodes.listed(DROP))["m1"]
+        assert shown == first, f"{shown!r} is that of a dead node"
+
+    return Scenario(act)
+
+
 def _two_of_one_member(world: Scenario, skew: int) -> Client:
     """A member is on two nodes, the second of which has a wrong clock. Returns its client there."""
     world.words.spoken = True
@@ -59,4 +75,4 @@ def _check_last_word(world: Scenario) -> None:
         assert shown == last, f"{node.name} shows {shown!r}, not {last!r}"
 
 
-DATA_SCENARIOS = [clock_behind, words_of_two_sides]
+DATA_SCENARIOS = [clock_behind, words_of_two_sides, words_of_a_lost_node]

@@ -48,6 +48,10 @@ class Words:
         self._count += 1
         return {"n": self._count}
 
+    def bounds(self) -> dict[str, int]:
+        """Of the product, for data."""
+        return {"eventhub.presence.broadcasts.DATA_BYTES": self.chance.pick((1, 1400, 64 * 1024))}
+
     def update(self) -> None:
         """Somebody may say something."""
         if self.spoken and self.chance.happens(0.3):

@@ -32,7 +32,6 @@ BOUNDS = {
     "eventhub.hub.history.READERS": (1, 50),
     "eventhub.hub.history.CACHED_PAGES": (0, 2, 32),
     "eventhub.presence.broadcasts.BATCH": (1, 2, 250),
-    "eventhub.presence.broadcasts.DATA_BYTES": (1, 1400, 64 * 1024),
     "eventhub.presence.notifier.CROWD": (2, 200, 200),
     "eventhub.presence.notifier.MAX_CHANGES": (1, 32),
     "eventhub.presence.notifier.BEGINNINGS": (1, 2, 8),
@@ -132,7 +131,8 @@ class World:
 
     def _bounds(self) -> dict[str, int]:
         """Of the product, in this run."""
-        return {name: self.chance.pick(values) for name, values in BOUNDS.items()}
+        bounds = {name: self.chance.pick(values) for name, values in BOUNDS.items()}
+        return bounds | self.words.bounds()
 
     def _begin(self) -> None:
         keep = {
