@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-ALGORITHMS = ("HS256", "RS256", "ES256", "EdDSA")
 SECRET_BYTES = 32
 """The shortest HS256 secret (RFC 7518, 3.2)."""
 RSA_BITS = 2048

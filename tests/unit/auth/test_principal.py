@@ -92,6 +92,10 @@ def test_the_holder_of_a_key_may_name_anyone_and_so_may_strangers_where_they_may
         principal.check_member("ana")
 
 
+def test_a_principal_has_no_more_than_it_was_given() -> None:
+    assert (ANA.expires, ANA.token, ANA.rate, ANA.operator) == (None, None, None, False)
+
+
 def test_a_principal_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         ANA.name = "ben"  # type: ignore[misc]  # that is what is tested
