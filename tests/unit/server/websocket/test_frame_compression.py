@@ -85,3 +85,10 @@ def test_bytes_are_counted_as_they_came_and_as_they_were_unpacked() -> None:
     small = squeeze(b"x" * 60_000)
     list(parser.feed(client_frame(0x41, small[:20]) + client_frame(0x80, small[20:])))
     assert (parser.frames, parser.size) == (4, 15 + len(small) + 60_000)
+
+
+def test_only_the_first_frame_of_a_message_may_say_that_it_is_compressed() -> None:
+    parser = FrameParser(1000, deflate=True)
+    assert list(parser.feed(client_frame(0x41, squeeze(b"a")))) == []
+    with pytest.raises(ProtocolViolation, match="reserved bits"):
+        list(parser.feed(client_frame(0xC0, b"")))
