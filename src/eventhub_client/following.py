@@ -14,7 +14,7 @@ is that of the last consumed item, and each channel resumes there.
 
 import random
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from eventhub_client.backoff import Backoff
@@ -44,6 +44,8 @@ FIRST_HEARTBEAT = 25.0
 STEADY_SECONDS = 30.0
 """A connection that has lasted so long begins the delays again."""
 FATAL_CODES = {1002, 1003, 1007, 1008, 1009, 1010}
+MESSAGE_BYTES = 64 * 1024
+"""The longest message of a client, until `hello` says it."""
 BEGUN = "begun"
 """Kept for a pattern that has told all its positions."""
 FRESH_TOKENS = 3
@@ -89,6 +91,7 @@ class Follower:
         self._clock = clock
         self._backoff = Backoff(random)
         self._expired_tokens = 0
+        self._part_bytes = MESSAGE_BYTES // 2
 
     def steps(self) -> Steps:
         """What to do, for ever. Raises HubError if the server refuses for good."""
@@ -121,6 +124,7 @@ class Follower:
             has_asked, message = False, reply.message
             if message.get("type") == "hello":
                 heartbeat = float(message["limits"]["heartbeat"])
+                self._part_bytes = int(message["limits"].get("message_bytes", MESSAGE_BYTES)) // 2
             elif message.get("type") == "goodbye":
                 return float(message["reconnect_in"])
             elif message.get("type") == "error":
@@ -132,7 +136,7 @@ class Follower:
     def _message(self, message: Message) -> Steps:
         match message.get("type"):
             case "hello":
-                yield Send(tuple(map(self._subscribe, self._channels)))
+                yield Send(tuple(each for name in self._channels for each in self._subscribe(name)))
             case "subscribed":
                 self._expired_tokens = 0
                 yield from self._subscribed(message)
@@ -150,12 +154,22 @@ class Follower:
                 said = f"the new token does not allow {message['channel']}"
                 raise refusal(Problem(message["reason"], said, 403))
 
-    def _subscribe(self, channel: str) -> Message:
+    def _subscribe(self, channel: str) -> Iterator[Message]:
+        """The command. Positions that are too many for one message go before it."""
         since: str | dict[str, str] = self._positions.get(channel, self._since)
         if is_pattern(channel) and channel in self._positions:
             since = {name: at for name, at in self._positions.items() if fits(channel, name)}
             since.pop(channel, None)
-        return {"type": "subscribe", "ref": channel, "channel": channel, "since": since}
+            part: dict[str, str] = {}
+            size = 0
+            for name, position in since.items():
+                size += len(name) + len(position) + 8
+                if size > self._part_bytes:
+                    yield {"type": "subscribe", "channel": channel, "since": part, "more": True}
+                    part, size = {}, 0
+                part[name] = position
+            since = part
+        yield {"type": "subscribe", "ref": channel, "channel": channel, "since": since}
 
     def _subscribed(self, message: Message) -> Steps:
         """Store the first position before any event, so that a restart before it misses none.

@@ -96,6 +96,7 @@ class Subscribe(Command):
     type: Literal["subscribe"]
     channel: str
     since: Positions | None = None
+    more: bool = False
     presence: bool = False
     member: (
         Annotated[

@@ -28,6 +28,8 @@ class SessionLimits:
     stranger_bytes: int
     """The largest message before a token or an API key was accepted."""
     patterns: int = 16
+    positions_bytes: int = 1024 * 1024
+    """Positions of patterns that come in parts."""
     signal_bytes: int = 4096
     """The largest data of a signal."""
     member_bytes: int = 1024

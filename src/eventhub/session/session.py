@@ -43,6 +43,7 @@ from eventhub.session.commands import (
 )
 from eventhub.session.deferred_messages import DeferredMessages
 from eventhub.session.interfaces import ChannelAccess, ClientIdentity, SessionLimits, Submitter
+from eventhub.session.positions_in_parts import PositionsInParts
 from eventhub.session.publishing import checked_event, checked_signal
 from eventhub.session.subscribing import authorize, new_subscriber, since_of
 from eventhub.session.subscriptions import Subscriptions
@@ -52,7 +53,7 @@ class Session:
     """A client's subscriptions and commands. The transport owns it and provides its writer."""
 
     __slots__ = (
-        "_channels", "_closed", "_deferred", "_identity", "_limits", "_submitter",
+        "_channels", "_closed", "_deferred", "_identity", "_limits", "_parts", "_submitter",
         "_subscriptions", "_writer",
     )  # fmt: skip
 
@@ -72,6 +73,7 @@ class Session:
         self._deferred: DeferredMessages | None = None  # while a credential is being checked
         self._subscriptions = Subscriptions()
         self._closed = False
+        self._parts: PositionsInParts | None = None
 
     @property
     def id(self) -> str:
@@ -180,7 +182,7 @@ class Session:
     def _dispatch(self, command: Command) -> None:
         match command:
             case Subscribe():
-                self.subscribe(command, since_of(command))
+                self._subscribe(command)
             case Unsubscribe():
                 self._unsubscribe(command)
             case Update():
@@ -195,6 +197,16 @@ class Session:
                 self._identity.authenticate(command.token, decided)
             case Ping():
                 self._reply("pong", command.ref, {})
+
+    def _subscribe(self, command: Subscribe) -> None:
+        if command.more or self._parts is not None:
+            self._authorize(command.channel, command.member_id, presence=command.presence)
+            self._parts = self._parts or PositionsInParts(self._limits.positions_bytes)
+            whole = self._parts.whole(command)
+            if whole is None:
+                return
+            command = whole
+        self.subscribe(command, since_of(command))
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
         channel = command.channel

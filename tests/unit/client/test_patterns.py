@@ -1,5 +1,7 @@
 """eventhub_client/patterns.py, and a follower of a pattern."""
 
+import json
+
 import pytest
 
 from eventhub_client.following import BEGUN, Follower, Subscription
@@ -95,3 +97,16 @@ def test_a_channel_that_is_born_is_delivered_and_resumed() -> None:
     born = event("k-1", channel="a.new")
     steps = follow(*connected(SUBSCRIBED, positions(), born), Closed(), *connected())
     assert since(steps) == ["-20", {"a.new": "k-1"}]
+
+
+def test_many_positions_go_into_several_commands() -> None:
+    stored = {"a.>": BEGUN, **{f"a.{number:04}": "k-1" for number in range(5000)}}
+    steps = follow(*connected(), stored=stored)
+    (step,) = (step for step in steps if isinstance(step, Send))
+    assert all(len(json.dumps(message)) <= 32 * 1024 + 100 for message in step.messages)
+    assert [message.get("more", False) for message in step.messages] == [
+        *[True] * (len(step.messages) - 1),
+        False,
+    ]
+    found = [name for message in step.messages for name in message["since"]]
+    assert found == [name for name in stored if name != "a.>"]

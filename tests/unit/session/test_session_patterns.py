@@ -188,3 +188,20 @@ def test_a_new_credential_ends_a_pattern_that_it_does_not_cover() -> None:
     assert [reply["type"] for reply in asking.send(type="auth", token="wide")] == ["authenticated"]
     _, ended = asking.send(type="auth", token="narrow")
     assert ended == {"type": "unsubscribed", "channel": "chat.*", "reason": "forbidden"}
+
+
+def test_positions_may_come_in_parts_of_which_the_last_is_answered() -> None:
+    asking = client()
+    assert asking.send(type="subscribe", channel="chat.*", since={"chat.a": "k-1"}, more=True) == []
+    (reply,) = asking.send(type="subscribe", channel="chat.*", since={"chat.b": "k-2"}, ref=7)
+    assert (reply["type"], reply["ref"]) == ("subscribed", 7)
+    subscriber = asking.node.subscribers["chat.*"]
+    assert isinstance(subscriber, PatternSubscriber)
+    assert subscriber.begins == {"chat.a": Position("k", 1), "chat.b": Position("k", 2)}
+
+
+def test_a_part_is_kept_for_those_only_who_may_subscribe() -> None:
+    guest = Guest(Principal(CredentialKind.TOKEN, "ana", Grants({Action.SUBSCRIBE: ["chat.a"]})))
+    asking = client(guest)
+    fields = {"since": {"chat.a": "k-1"}, "more": True}
+    assert refused(asking, "chat.*", **fields)[0] == "forbidden"

@@ -249,6 +249,7 @@ def _session_limits(settings: Settings, hub: Hub) -> SessionLimits:
         limits.depth,
         min(stranger_bytes, limits.event_bytes),
         limits.patterns,
+        limits.buffer_bytes,
         limits.signal_bytes,
         limits.member_bytes,
         limits.member_updates,
