@@ -43,9 +43,7 @@ class Line:
         self.was_full = False
         self.promises: dict[str, Promise] = {}
         self.members: dict[str, dict[str, bytes] | int] = {}
-        """By channel that is watched, as its messages say: each with its data, b"" for none. Those
-        of a crowd have only a number.
-        """
+        """By watched channel, as its messages say: with data, b"" for none; a crowd as a number."""
         self.open = True
         self.sent_away = False
         self.connection: Connection | None = None
