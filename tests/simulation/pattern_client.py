@@ -178,6 +178,9 @@ class PatternClient(Client):
         self.patterns = [ChannelPattern(text) for text in world.chance.pick(PATTERNS)]
         self.subscribed: dict[str, Subscribed] = {}
 
+    def is_member(self, channel: str) -> bool:
+        return False  # patterns have no members
+
     def pattern_of(self, channel: str) -> str:
         """The pattern that a channel fits, "" if there is none."""
         return next((each.text for each in self.patterns if each.covers(channel)), "")
