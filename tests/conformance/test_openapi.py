@@ -56,18 +56,18 @@ CREDENTIALS = st.sampled_from(
 )
 NAMES = st.sampled_from(["chat.lobby", "iot.a.b", "free", "nothing.x"])
 OPERATIONS = [
-    "DELETE /v1/admin/blocks", "GET /asyncapi.json", "GET /livez", "GET /metrics", "GET /readyz",
+    "DELETE /v1/admin/blocks", "DELETE /v1/channels/{channel}",
+    "GET /asyncapi.json", "GET /livez", "GET /metrics", "GET /readyz",
     "GET /v1/admin/blocks", "GET /v1/admin/connections", "GET /v1/admin/log", "GET /v1/channels",
     "GET /v1/channels/{channel}", "GET /v1/channels/{channel}/count",
     "GET /v1/channels/{channel}/ndjson", "GET /v1/channels/{channel}/presence",
-    "GET /v1/channels/{channel}/sse",
-    "GET /v1/sse", "GET /v1/types", "GET /v1/types/{name}", "GET /v1/ws", "POST /v1/admin/blocks",
-    "POST /v1/admin/disconnect", "POST /v1/channels/{channel}", "POST /v1/events",
-    "PUT /v1/admin/log",
-    "PUT /v1/channels/{channel}",
+    "GET /v1/channels/{channel}/sse", "GET /v1/ndjson", "GET /v1/presence", "GET /v1/sse",
+    "GET /v1/types", "GET /v1/types/{name}", "GET /v1/ws",
+    "POST /v1/admin/blocks", "POST /v1/admin/disconnect", "POST /v1/channels/{channel}",
+    "POST /v1/events", "PUT /v1/admin/log", "PUT /v1/channels/{channel}",
 ]  # fmt: skip
 STREAMS = ("/sse", "/ndjson")
-RESTRICTED = ("GET /v1/channels/{channel}", "GET /v1/sse")
+RESTRICTED = ("GET /v1/channels/{channel}", "GET /v1/ndjson", "GET /v1/presence", "GET /v1/sse")
 """Operations with a parameter that can be wrong."""
 CASES = [(label, GenerationMode.POSITIVE) for label in OPERATIONS] + [
     (label, GenerationMode.NEGATIVE) for label in RESTRICTED

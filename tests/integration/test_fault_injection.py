@@ -213,7 +213,7 @@ _REASONS = {
     "brokers/redis/shard.py:Shard.run:create_task": (
         "`_keep` begins each loop again, whatever it raised"
     ),
-    "brokers/redis/codec.py:announce:deliver": (
+    "brokers/redis/announcement.py:announce:deliver": (
         "records that cannot be read: test_unreadable.py, and contract/test_unreadable.py"
     ),
     "brokers/sqlite/broker.py:SqliteBroker.run:run_in_executor": (
