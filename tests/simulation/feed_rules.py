@@ -11,6 +11,7 @@ from eventhub.hub.history import HistoryReader
 from tests.simulation.rules import Rule
 from tests.simulation.scenarios import (
     announced_while_opening,
+    full_for_long,
     gap_after_gap,
     gap_while_a_reader_is_full,
     late_announcement,
@@ -97,7 +98,7 @@ FEED_RULES = [
     ),
     Rule(
         "7: a full subscriber is written what is queued for it",
-        Feed, "_lag", "self.live.settle(subscriber, subscriber.writer.encoding)", "pass", 56,
+        Feed, "_lag", "self.live.settle(subscriber, subscriber.encoding)", "pass", 56,
     ),
     Rule(
         "8: an error of one subscriber closes its connection",
@@ -109,7 +110,7 @@ FEED_RULES = [
     ),
     Rule(
         "8: a write that fails is reported",
-        Fanout, "_report", "self._owner.serving_failed(key, error)", "pass", 62,
+        Fanout, "report", "self._owner.serving_failed(key, error)", "pass", 62,
     ),
     Rule(
         "catching up: one page at a time",
@@ -155,7 +156,7 @@ FEED_RULES = [
     ),
     Rule(
         "lagging: disconnect closes the connection",
-        LaggingSubscribers, "skip", "self._disconnect_all()", "pass", 5,
+        LaggingSubscribers, "skip", "self._disconnect_all(event)", "pass", full_for_long,
     ),
     Rule(
         "lagging: drop sends a gap",

@@ -4,7 +4,7 @@ from eventhub.events.event import HistoryPage
 from tests.harness.builders import Asked
 from tests.simulation.scenario import Scenario
 
-DROP, LATEST = "drop.a", "latest.a"
+DROP, LATEST, DISCONNECT = "drop.a", "latest.a", "disconnect.a"
 RECENT, PAGE = "eventhub.delivery.recent.RECENT_EVENTS", "eventhub.hub.history.PAGE_EVENTS"
 TICK, BATCH = "eventhub.hub.fanout_schedule.TICK_WRITES", "eventhub.presence.broadcasts.BATCH"
 
@@ -76,7 +76,7 @@ def gap_while_a_reader_is_full() -> Scenario:
 
     def act(world: Scenario) -> None:
         world.publish(DROP, 10)
-        client = world.connect(0, "disconnect.a")
+        client = world.connect(0, DISCONNECT)
         assert client.line is not None
         client.line.grant(0)
         client.subscribe(DROP, "earliest")
@@ -136,6 +136,24 @@ def many_keys() -> Scenario:
         world.pass_by(0.5)
         assert client.line.connection is not None
         assert client.line.connection.size < 1000, "it was written to while it was full"
+
+    return Scenario(act)
+
+
+def full_for_long() -> Scenario:
+    """A slow reader is disconnected while its buffer is full, and not when it has room again."""
+
+    def act(world: Scenario) -> None:
+        client = world.connect(0, DISCONNECT)
+        assert client.line is not None
+        connection = client.line.connection
+        assert connection is not None
+        client.line.grant(0)
+        for _ in range(40):
+            world.publish(DISCONNECT)
+            world.pass_by(0.05)
+        assert connection.full, "the run fills no buffer"
+        assert not connection.subscribers, "it is still subscribed"
 
     return Scenario(act)
 
@@ -247,6 +265,6 @@ def last_node() -> Scenario:
 SCENARIOS = [
     page_from_before_a_gap, more_announced_than_is_kept, more_announced_than_is_kept_again,
     announced_while_opening, gap_while_a_reader_is_full, late_announcement, lost_end,
-    many_keys, gap_after_gap, position_that_comes_true, lost_part, deaf_for_long, only_questions,
-    last_node,
+    many_keys, full_for_long, gap_after_gap, position_that_comes_true, lost_part, deaf_for_long,
+    only_questions, last_node,
 ]  # fmt: skip
