@@ -13,11 +13,7 @@ from eventhub.delivery.bulk_write import Failure, Write, write_all
 from eventhub.delivery.counters import DeliveryCounters
 from eventhub.delivery.encoding import Encoding, joined
 from eventhub.delivery.fanout_owner import FanoutOwner
-from eventhub.delivery.filtering import (
-    BATCH_EVENTS,
-    FilteredReaders,
-    readers_of,
-)
+from eventhub.delivery.filtering import BATCH_EVENTS, FilteredReaders, readers_of
 from eventhub.delivery.queued_write import QueuedWrite
 from eventhub.delivery.signals import SignalQueue
 from eventhub.errors import InvalidFilter
@@ -175,7 +171,7 @@ class Fanout:
         begin, end = queued.at, min(queued.at + max(1, limit // cost), len(queued.targets))
         queued.at = end  # before writing: so after an error, no subscriber is written to twice
         if self._removed:
-            failures = write_all(self._remaining(queued, begin, end), data)
+            failures = write_all(self._remaining(queued, queued.targets[begin:end]), data)
         else:
             failures = write_all(queued.targets, data, begin, end)
         if end == len(queued.targets):
@@ -262,13 +258,15 @@ class Fanout:
             return 1
         self._owner.filtered(found, len(queued.waiting))
         queued.selected(found.data)
-        if found.notice and (untold := readers.take_untold()):
-            self._queue.insert(self._queue.index(queued), queued.before(found.notice, untold))
+        if found.notice and readers.untold:
+            writes = set(self._remaining(queued, queued.waiting))
+            if untold := readers.take_untold(writes):  # a later reader gets none of these events
+                self._queue.insert(self._queue.index(queued), queued.before(found.notice, untold))
         return found.work
 
-    def _remaining(self, queued: QueuedWrite, begin: int, end: int) -> list[Write]:
+    def _remaining(self, queued: QueuedWrite, targets: list[Write]) -> list[Write]:
         """Targets without those that were removed since the write was queued."""
-        targets, removed = queued.targets[begin:end], self._removed
+        removed = self._removed
         return [write for write in targets if removed.get(write, -1) < queued.number]
 
     def _finish(self, queued: QueuedWrite) -> None:

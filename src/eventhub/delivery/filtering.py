@@ -4,7 +4,7 @@ Live subscribers with the same encoding and filter are one group of the fan-out,
 is evaluated once for each event. Pages of history keep what a filter left of them.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import Any, NamedTuple
 
 from eventhub.delivery.bulk_write import Write
@@ -166,12 +166,15 @@ class FilteredReaders(dict[Hashable, Write]):
         """Select events. Raises InvalidFilter."""
         return select(self.encoding, events, replacement_for, self._needs_position)
 
-    def take_untold(self) -> list[Write]:
-        """The writes of those who do not know yet that the filter has failed: they do now."""
-        untold, self.untold = self.untold, {}
-        for notice in untold.values():
-            notice.told = True
-        return [self[key] for key in untold]
+    def take_untold(self, writes: Collection[Write]) -> list[Write]:
+        """Those of these writes whose readers do not know yet that the filter has failed.
+
+        They do now.
+        """
+        taken = {key: self[key] for key in self.untold if self[key] in writes}
+        for key in taken:
+            self.untold.pop(key).told = True
+        return list(taken.values())
 
     def _needs_position(self, event: Event, matches: bool) -> bool:  # noqa: FBT001
         if matches:

@@ -37,7 +37,7 @@ async def count_matching(
     for _ in range(FILTERED_PAGES - 1):
         if page.reached == page.end or found > most:
             break
-        page = await read(page.reached, most)
+        page = await read(page.following or page.reached, most)
         if page.lost:
             start, lost, found = page.start, page.lost, 0
         found += len((await select_from(filter_, page, most)).events)

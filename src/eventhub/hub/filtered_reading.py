@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from eventhub.delivery.filtering import BATCH_EVENTS
-from eventhub.events.event import Event, HistoryPage, Position
+from eventhub.events.event import Event, HistoryPage, Position, State
 from eventhub.filters.event_filter import EventFilter, FilterFailed
 
 
@@ -25,12 +26,20 @@ class FilteredPage(NamedTuple):
     reached: Position
     failure: Failure | None
 
+    @property
+    def following(self) -> Position | State:
+        """The `since` of the next page. The end of the log if this is the last one."""
+        if self.reached == self.page.end or self.page.following is None:
+            return self.reached
+        if self.reached == self.page.reached:
+            return self.page.following
+        return replace(self.page.following, position=self.reached)
+
 
 async def select_from(filter_: EventFilter, page: HistoryPage, limit: int) -> FilteredPage:
     """The first events of a page that match, at most `limit`. Raises InvalidFilter."""
     found: list[Event] = []
     failure: Failure | None = None
-    reached = page.start
     for number, event in enumerate(page.events, 1):
         try:
             if filter_.matches(event):
@@ -38,9 +47,8 @@ async def select_from(filter_: EventFilter, page: HistoryPage, limit: int) -> Fi
         except FilterFailed as error:
             first = failure or Failure(0, str(event.position), str(error))
             failure = first._replace(events=first.events + 1)
-        reached = event.position
-        if len(found) == limit:
-            break
+        if len(found) == limit and number < len(page.events):
+            return FilteredPage(page, found, event.position, failure)
         if number % BATCH_EVENTS == 0:
             await asyncio.sleep(0)
-    return FilteredPage(page, found, reached, failure)
+    return FilteredPage(page, found, page.reached, failure)

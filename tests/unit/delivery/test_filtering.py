@@ -2,6 +2,8 @@
 failures.
 """
 
+import re
+
 import pytest
 
 from eventhub.delivery.encoding import LINES
@@ -118,6 +120,36 @@ def test_a_failure_is_told_once_to_each_subscriber(live: bool) -> None:  # noqa:
     ]
     assert "failed" not in "".join(reader.news())
     assert node.counters.filter_failures == 4
+
+
+def test_failures_on_events_before_a_subscription_are_not_told_to_it() -> None:
+    audience, first, later = Audience(), Reader(), Reader()
+    filter_ = Filters().get("data.x == 1")
+    audience.fanout.add(first, FilteredEncoding(LINES, filter_), first.write)
+    audience.push()
+    audience.fanout.add(later, FilteredEncoding(LINES, filter_), later.write)
+    audience.push()
+    audience.finish()
+    assert failures(first) == [b"e-1"]
+    assert failures(later) == [b"e-2"]
+
+
+def test_a_reader_that_comes_back_at_once_is_told_of_its_first_failure() -> None:
+    audience, reader, other = Audience(), Reader(), Reader()
+    filter_ = Filters().get("data.x == 1")
+    audience.fanout.add("first", FilteredEncoding(LINES, filter_), reader.write)
+    audience.push()
+    audience.fanout.add("other", FilteredEncoding(LINES, filter_), other.write)
+    audience.fanout.remove("first", FilteredEncoding(LINES, filter_))
+    audience.fanout.add("again", FilteredEncoding(LINES, filter_), reader.write)
+    audience.push()
+    audience.finish()
+    assert failures(reader) == failures(other) == [b"e-2"]
+
+
+def failures(reader: Reader) -> list[bytes]:
+    """The ids of the events on which a filter failed, as this reader was told."""
+    return re.findall(rb'"filter_failed".*?"id":"(.*?)"', b"".join(reader.writes))
 
 
 def test_events_of_a_slow_reader_that_do_not_match_do_not_end_it() -> None:

@@ -154,11 +154,10 @@ def _encode_page(channel: str, found: FilteredPage, since: str) -> bytes:
     failed = b""
     if found.failure is not None:
         failed = b',"filter_failed":%b' % orjson.dumps(found.failure._asdict())
-    at_end = found.reached == page.end
     return b'{"channel":"%b","events":[%b],"position":"%b","head":"%b","gap":%b%b}' % (
         channel.encode(),
         events,
-        str(found.reached if at_end or page.following is None else page.following).encode(),
+        str(found.following).encode(),
         str(page.end).encode(),
         orjson.dumps(gap),
         failed,
