@@ -9,7 +9,8 @@ It knows where a follower stands, and decides what each message and each end of 
 | other 4xx, 1002, 1003, 1007 to 1010 | raise |
 
 The next message is received when the application has consumed the item before it. So the position
-is that of the last consumed item, and each channel resumes there.
+is that of the last consumed item, or of the events after it that do not match the filter, and each
+channel resumes there.
 """
 
 import random
@@ -64,6 +65,8 @@ class Subscription:
     """Whether the token is a function."""
     signals: bool = False
     """Whether signals are delivered, too."""
+    where: str | None = None
+    """A filter of the events of all channels."""
 
     def __post_init__(self) -> None:
         if not self.channels:
@@ -88,6 +91,7 @@ class Follower:
         }
         self._renewable = subscription.renewable
         self._signals = subscription.signals
+        self._filter = {} if subscription.where is None else {"where": subscription.where}
         self._clock = clock
         self._backoff = Backoff(random)
         self._expired_tokens = 0
@@ -146,6 +150,8 @@ class Follower:
                 yield from self._item(message, message["id"])
             case "gap":
                 yield from self._item(message, message["position"])
+            case "position":  # the events up to there do not match the filter
+                yield self._moved(message["channel"], message["position"])
             case "signal" if self._signals:
                 yield Deliver(message)
             case "expiring" if self._renewable:
@@ -169,7 +175,8 @@ class Follower:
                     part, size = {}, 0
                 part[name] = position
             since = part
-        yield {"type": "subscribe", "ref": channel, "channel": channel, "since": since}
+        command = {"type": "subscribe", "ref": channel, "channel": channel, "since": since}
+        yield command | self._filter
 
     def _subscribed(self, message: Message) -> Steps:
         """Store the first position before any event, so that a restart before it misses none.
@@ -178,8 +185,7 @@ class Follower:
         """
         channel = message["channel"]
         if channel not in self._positions and message.get("recovered"):
-            self._positions[channel] = message["position"]
-            yield Store({channel: message["position"]})
+            yield self._moved(channel, message["position"])
 
     def _pattern_positions(self, message: Message) -> Steps:
         """Where a pattern's channels stand. From now on a channel that is not there is new."""
@@ -191,8 +197,11 @@ class Follower:
 
     def _item(self, message: Message, position: str) -> Steps:
         yield Deliver(message)
-        self._positions[message["channel"]] = position
-        yield Store({message["channel"]: position})
+        yield self._moved(message["channel"], position)
+
+    def _moved(self, channel: str, position: str) -> Store:
+        self._positions[channel] = position
+        return Store({channel: position})
 
     def _error(self, message: Message) -> tuple[bool, float | None]:
         """Whether it ends the connection, and the delay that the server asks for."""

@@ -130,6 +130,7 @@ class Hub:
         since: str = "latest",
         cursor: Cursor | None = None,
         signals: Literal[False] = False,
+        where: str | None = None,
     ) -> AsyncGenerator[Event[Any] | Gap, None]: ...
 
     @overload
@@ -140,6 +141,7 @@ class Hub:
         since: str = "latest",
         cursor: Cursor | None = None,
         signals: Literal[False] = False,
+        where: str | None = None,
     ) -> AsyncGenerator[Event[T] | Gap, None]: ...
 
     @overload
@@ -150,6 +152,7 @@ class Hub:
         since: str = "latest",
         cursor: Cursor | None = None,
         signals: bool,
+        where: str | None = None,
     ) -> AsyncGenerator[Event[Any] | Gap | Signal, None]: ...
 
     @overload
@@ -160,6 +163,7 @@ class Hub:
         since: str = "latest",
         cursor: Cursor | None = None,
         signals: bool,
+        where: str | None = None,
     ) -> AsyncGenerator[Event[T] | Gap | Signal, None]: ...
 
     async def follow(
@@ -169,18 +173,19 @@ class Hub:
         since: str = "latest",
         cursor: Cursor | None = None,
         signals: bool = False,
+        where: str | None = None,
     ) -> AsyncGenerator[Event[Any] | Gap | Signal, None]:
         """The events of these channels, and gaps, for ever. It reconnects and resumes by itself.
 
         `since` is where a channel begins that is not in the `cursor`. The cursor is stored when the
-        next item is asked for. With `signals`, Signal items come between them. Raises Refused, and
-        InvalidData for an event that `model` refuses.
+        next item is asked for. With `signals`, Signal items come between them. `where` is a
+        filter of the events of all channels. Raises Refused, and InvalidData for an event that
+        `model` refuses.
         """
         positions = cursor.load() if cursor is not None else {}
+        renewable = self._credentials.are_renewable
         steps = Follower(
-            Subscription(
-                channels, since, positions, self._credentials.are_renewable, signals=signals
-            )
+            Subscription(channels, since, positions, renewable, signals, where)
         ).steps()
         link = Link(self._address, self._credentials, self._tls)
         reply: Reply = None

@@ -125,6 +125,7 @@ class SyncHub:
         since: str = "latest",
         cursor: Cursor | None = None,
         signals: Literal[False] = False,
+        where: str | None = None,
     ) -> Iterator[Event[Any] | Gap]: ...
 
     @overload
@@ -135,6 +136,7 @@ class SyncHub:
         since: str = "latest",
         cursor: Cursor | None = None,
         signals: Literal[False] = False,
+        where: str | None = None,
     ) -> Iterator[Event[T] | Gap]: ...
 
     @overload
@@ -145,6 +147,7 @@ class SyncHub:
         since: str = "latest",
         cursor: Cursor | None = None,
         signals: bool,
+        where: str | None = None,
     ) -> Iterator[Event[Any] | Gap | Signal]: ...
 
     @overload
@@ -155,6 +158,7 @@ class SyncHub:
         since: str = "latest",
         cursor: Cursor | None = None,
         signals: bool,
+        where: str | None = None,
     ) -> Iterator[Event[T] | Gap | Signal]: ...
 
     def follow(
@@ -164,13 +168,13 @@ class SyncHub:
         since: str = "latest",
         cursor: Cursor | None = None,
         signals: bool = False,
+        where: str | None = None,
     ) -> Iterator[Event[Any] | Gap | Signal]:
         """As `Hub.follow`."""
         positions = cursor.load() if cursor is not None else {}
+        renewable = self._credentials.are_renewable
         steps = Follower(
-            Subscription(
-                channels, since, positions, self._credentials.are_renewable, signals=signals
-            )
+            Subscription(channels, since, positions, renewable, signals, where)
         ).steps()
         link = SyncLink(self._address, self._credentials, self._tls)
         reply: Reply = None

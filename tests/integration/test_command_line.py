@@ -62,6 +62,7 @@ def test_an_idempotency_key_makes_two_calls_one_event(start: Start) -> None:
         (("tail", "nothing.a"), 1, "unknown_channel"),
         (("tail", "chat.a", "-o", "{nope}"), 2, "expected one of type, channel"),
         (("tail", "chat.a", "--since", "never"), 1, "since"),
+        (("tail", "chat.a", "--where", "data >"), 1, "column"),
         (("presence", "nothing.a"), 1, "unknown_channel"),
         (("channels", "a..b"), 1, "a..b"),
         (("disconnect",), 2, "expected one of --subject, --key and --token-id"),
@@ -87,6 +88,14 @@ def test_a_server_that_cannot_be_reached_is_code_three(served: EventHubServer) -
     assert CliRunner().invoke(app, pub).exit_code == 3
     listing = CliRunner().invoke(app, ["channels", "--server", nobody])
     assert (listing.exit_code, "cannot be reached" in listing.stderr) == (3, True)
+
+
+def test_tail_prints_the_events_that_match(start: Start) -> None:
+    hub = start(LASTING)
+    for data in ("one", "two", "three"):
+        run(hub, "pub", "logs.a", json.dumps(data))
+    tail = ("tail", "logs.a", "--since", "earliest", "-o", "{data}", "-n", "2")
+    assert run(hub, *tail, "--where", "data.startsWith('t')").stdout == "two\nthree\n"
 
 
 def test_tail_goes_on_through_a_kill_and_ends_with_a_broken_pipe(

@@ -51,6 +51,42 @@ def test_plain_calls_publish_and_follow(start: Start) -> None:
         assert (second.data, third.data) == ({"number": 2}, {"number": 3})
 
 
+def test_a_filter_selects_events_and_the_cursor_moves_over_the_others(
+    start: Start, tmp_path: Path
+) -> None:
+    hub = start(SQLITE)
+    cursor = FileCursor(tmp_path / "cursor")
+    with SyncHub(hub.url) as client:
+        client.publish_many("orders.eu", range(300))
+        items = client.follow("orders.eu", since="earliest", cursor=cursor, where="data % 299 == 1")
+        first = next(items)
+        assert isinstance(first, Event)
+        assert first.data == 1
+        with pytest.raises(Refused, match="column"):
+            next(client.follow("orders.eu", where="data >"))
+        last = client.publish("orders.eu", 300)
+        again = next(items)
+        assert isinstance(again, Event)
+        assert again.id == last.id
+        stored = int(cursor.load()["orders.eu"].rpartition("-")[2])
+        assert stored > int(first.id.rpartition("-")[2]), "a position came between them"
+
+
+def test_a_filter_holds_for_all_channels_of_the_call(start: Start) -> None:
+    hub = start(SQLITE)
+
+    async def run() -> set[tuple[str, int]]:
+        async with Hub(hub.url) as client:
+            for channel in CHANNELS:
+                await client.publish_many(channel, [1, 2])
+            follow = client.follow(*CHANNELS, model=int, since="earliest", where="data == 2")
+            async with aclosing(follow) as items:
+                found = [await anext(items) for _ in CHANNELS]
+        return {(each.channel, each.data) for each in found if isinstance(each, Event)}
+
+    assert asyncio.run(run()) == {(channel, 2) for channel in CHANNELS}
+
+
 def test_plain_calls_send_signals_and_follow_them(start: Start) -> None:
     hub = start(SIGNALS)
     with SyncHub(hub.url) as client:

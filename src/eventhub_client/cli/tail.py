@@ -24,6 +24,10 @@ def tail(
     since: Annotated[
         str, typer.Option(help="Where to begin: latest, earliest, -20, 10m or an id")
     ] = "latest",
+    where: Annotated[
+        str | None,
+        typer.Option(metavar="CEL", help="Only events that match, such as 'data.total > 100'"),
+    ] = None,
     output: Annotated[
         str,
         typer.Option("--output", "-o", help="text, json, or such as '{time} {data[message]}'"),
@@ -55,7 +59,8 @@ def tail(
     console = _Console(soft_wrap=True, highlight=False, markup=False)
     kept = FileCursor(cursor) if cursor is not None else None
     with target_of(server, context, token, api_key).hub() as hub:
-        for number, item in enumerate(hub.follow(*channels, since=since, cursor=kept), 1):
+        items = hub.follow(*channels, since=since, cursor=kept, where=where)
+        for number, item in enumerate(items, 1):
             if execute is None:
                 console.print(line(item))
                 sys.stdout.flush()

@@ -75,6 +75,26 @@ def test_a_position_is_stored_when_the_next_item_is_wanted_and_not_before() -> N
     assert follower.send(None) == Store({"a.b": "k-4"})
 
 
+def test_a_position_of_the_filter_is_stored_and_resumed_and_is_no_item() -> None:
+    position = {"type": "position", "channel": "a.b", "position": "k-9"}
+    steps = follow(*connected(subscribed("k-3"), position), Closed(), *connected())
+    assert not any(isinstance(each, Deliver) for each in steps)
+    assert [each for each in steps if isinstance(each, Store)][-1] == Store({"a.b": "k-9"})
+    assert [each["since"] for each in sent(steps)] == ["latest", "k-9"]
+
+
+def test_the_filter_is_sent_for_each_channel_on_each_connection() -> None:
+    subscription = Subscription(("a.b", "c.>"), "latest", {}, where="data > 1")
+    steps = until_starved(
+        Follower(subscription).steps(), [*connected(), Closed(), *connected()], ASKS
+    )
+    assert [each["where"] for each in sent(steps)] == ["data > 1"] * 4
+
+
+def test_without_a_filter_none_is_sent() -> None:
+    assert "where" not in sent(follow(*connected()))[0]
+
+
 @pytest.mark.parametrize(
     "end",
     [
