@@ -14,6 +14,11 @@ from eventhub_client.cli.items import Item, fields_of, line_of
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 from eventhub_client.cursors import FileCursor
 
+Filter = Annotated[
+    str | None,
+    typer.Option(metavar="CEL", help="Only events that match, such as 'data.total > 100'"),
+]
+
 
 @command
 def tail(
@@ -24,10 +29,7 @@ def tail(
     since: Annotated[
         str, typer.Option(help="Where to begin: latest, earliest, -20, 10m or an id")
     ] = "latest",
-    where: Annotated[
-        str | None,
-        typer.Option(metavar="CEL", help="Only events that match, such as 'data.total > 100'"),
-    ] = None,
+    where: Filter = None,
     output: Annotated[
         str,
         typer.Option("--output", "-o", help="text, json, or such as '{time} {data[message]}'"),
