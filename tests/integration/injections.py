@@ -391,6 +391,63 @@ async def a_member(world: World) -> None:
         await hear(other, "pong")
 
 
+async def a_pattern(world: World) -> None:
+    """A channel whose events its patterns' subscribers cannot take is given up with them."""
+    client = await world.connect("")
+    await client.send('{"type":"subscribe","channel":"json.victim.*"}')
+    await hear(client, "subscribed")
+    world.victim = ""
+    assert await world.post("json.victim.a", 1) == 201
+    await ends(client)
+
+
+async def a_birth(world: World) -> None:
+    """The feed of a channel that is born cannot be made: the next list of channels has it."""
+    client = await world.connect("")
+    await client.send('{"type":"subscribe","channel":"json.victim.*"}')
+    await hear(client, "subscribed")
+    world.victim = ""
+    assert await world.post("json.victim.a", 1) == 201
+    await async_eventually("the fault", lambda: world.fired, seconds=PATIENCE)
+    await client.send('{"type":"ping"}')
+    assert "pong" in [json.loads(await client.recv())["type"] for _ in range(2)]
+    await client.close()
+
+
+async def a_list_of_channels(world: World) -> None:
+    """The channels of a pattern cannot be read: its subscribers are closed."""
+    client = await world.connect("")
+    world.victim = ""
+    await client.send('{"type":"subscribe","channel":"json.victim.*"}')
+    await ends(client)
+
+
+async def a_transport_that_takes_no_positions(world: World) -> None:
+    """One subscriber of a pattern has caught up, and is to be told where it stands."""
+    assert await world.post("json.victim.a", 1) == 201
+    client = await world.connect("")
+    break_for(world, b'"type":"positions"')
+    await client.send('{"type":"subscribe","channel":"json.victim.*","since":"earliest"}')
+    await ends(client)
+
+
+async def a_failing_filter(world: World) -> None:
+    """Of two filters of a channel, one fails, and its reader cannot be told."""
+    client = await world.connect("")
+    world.victim = ""
+    async with connect(f"{world.url}?channel=json.victim") as beside:
+        await hear(beside, "hello")
+        await hear(beside, "subscribed")
+        fields = {"type": "subscribe", "channel": "json.victim", "where": "data.level > 1"}
+        await client.send(json.dumps(fields))
+        await hear(client, "subscribed")
+        assert await world.post("json.victim", {}) == 201
+        await hear(beside, "event")
+        await ends(client)
+        await beside.send('{"type":"ping"}')
+        await hear(beside, "pong")
+
+
 async def a_scrape(world: World) -> None:
     client = await world.connect()
     await a_scrape_without_a_part(world)
@@ -522,6 +579,11 @@ INJECTIONS: dict[str, tuple[str, Callable[[World], Awaitable[None]]]] = {
     "closed": ("eventhub.server.connections.registry:ConnectionRegistry.remove", an_end),
     "log": ("eventhub.hub.subscription_log:ended", an_end),
     "watcher": ("", a_member),
+    "pattern": ("eventhub.delivery.pattern_audience:PatternAudience.deliver", a_pattern),
+    "birth": ("eventhub.hub.patterns:Patterns._cover", a_birth),
+    "list": ("eventhub.hub.patterns:Patterns._list", a_list_of_channels),
+    "positions": ("", a_transport_that_takes_no_positions),
+    "filter": ("eventhub.delivery.filtering:FilteredEncoding.failed", a_failing_filter),
     "buffered": ("eventhub.server.websocket.protocol:WebSocketProtocol.buffered", a_scrape),
     "readings": (
         "eventhub.server.process.process_metrics:ProcessMetrics.readings",

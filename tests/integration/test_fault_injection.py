@@ -66,6 +66,22 @@ _PLACES: dict[str, list[str]] = {
         "hub/fanout_schedule.py:FanoutSchedule.add:call_soon",
         "delivery/bulk_write.py:write_all_plainly:write",
     ],
+    "pattern": [
+        "delivery/audience.py:Audiences.deliver:deliver",
+    ],
+    "birth": [
+        "hub/patterns.py:Patterns.born:contain",
+    ],
+    "list": [
+        "hub/patterns.py:Patterns._open:spawn",
+    ],
+    "positions": [
+        "delivery/pattern_audience.py:PatternAudience._tell_positions:write",
+    ],
+    "filter": [
+        "delivery/fanout.py:Fanout._select:serving_failed",
+        "delivery/filtering.py:select:failed",
+    ],
     "feed": [
         "delivery/feed.py:Feed._resume:_serve",
         "delivery/lagging.py:LaggingSubscribers._disconnect_all:fail",
@@ -73,7 +89,6 @@ _PLACES: dict[str, list[str]] = {
     "page": [
         "hub/repairs.py:Repairs._try:call_later",
         "hub/repairs.py:Repairs.add:call_later",
-        "hub/history.py:_later:call_later",
         "hub/history.py:HistoryReader._read:_give",
         "hub/history.py:HistoryReader.ask:call_soon",
     ],
@@ -163,7 +178,36 @@ _PLACES: dict[str, list[str]] = {
         "server/websocket/protocol.py:WebSocketProtocol.resume_writing:call_soon",
     ],
 }
-_REASONS = {
+_SYNTAX = [
+    "filters/compiler.py:Compiler.compile:_call",
+    "filters/parser.py:_Parser._expression:_call",
+    "filters/parser.py:_Parser._function:_call",
+    "filters/parser.py:_Parser._left:_call",
+    "filters/parser.py:_Parser._members:_call",
+    "filters/parser.py:_Parser._method:_call",
+    "filters/parser.py:_Parser._row:_call",
+    "filters/parser.py:_Parser._unary:_call",
+]
+_REASONS = dict.fromkeys(
+    _SYNTAX, "a node of one filter's syntax; what it raises, its subscriber is answered"
+) | {
+    "delivery/pattern_audience.py:PatternAudience.fail_all:_fail": (
+        "adds each to the eviction queue, which ends one after the other"
+    ),
+    "hub/cursor_journals.py:CursorJournals.add:spawn": (
+        "writes the records of all; after a fault the next record begins anew "
+        "(test_cursor_journals.py)"
+    ),
+    "hub/history.py:HistoryReader._keep:call_later": "`pop` of a dictionary, with a default",
+    "server/streams/pattern_outbox.py:PatternOutbox._release:write": (
+        "appends to the buffer of one stream what was held back for it"
+    ),
+    "server/streams/pattern_outbox.py:PatternOutbox.close:write": (
+        "appends to the buffer of one stream what was held back for it"
+    ),
+    "server/streams/pattern_outbox.py:PatternOutbox.write_placed:call_soon": (
+        "contained by `ConnectionManager.contained`, which its stream gives it"
+    ),
     "hub/cluster.py:Cluster.attend:broadcast": (
         "one message of the node itself; its loop is begun again (Faults.kept)"
     ),

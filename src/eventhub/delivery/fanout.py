@@ -16,7 +16,6 @@ from eventhub.delivery.fanout_owner import FanoutOwner
 from eventhub.delivery.filtering import BATCH_EVENTS, FilteredReaders, readers_of
 from eventhub.delivery.queued_write import QueuedWrite
 from eventhub.delivery.signals import SignalQueue
-from eventhub.errors import InvalidFilter
 from eventhub.events.event import Event
 from eventhub.events.signal import Signal
 
@@ -252,7 +251,7 @@ class Fanout:
             return 1
         try:
             found = readers.select(events, self._owner.replacement_for)
-        except InvalidFilter as error:
+        except Exception as error:  # it takes too long, or a fault: only its readers are closed
             for key in list(readers):
                 self._owner.serving_failed(key, error)
             return 1

@@ -133,9 +133,7 @@ class PatternAudience:
         self._apart.about_to_deliver(feed)
         idle = not self.live.due
         fields = {"channel": feed.channel, **gap_fields(gap)}
-        readers = self.live.broadcast(
-            lambda encoding: encoding.message("gap", fields, gap.position)
-        )
+        readers = self.live.broadcast(lambda each: each.message("gap", fields, gap.position))
         if readers and idle:
             self._owner.has_writes(self)
         return readers
@@ -249,6 +247,12 @@ class PatternAudience:
         self._owner.progressed(feed)
 
     def _turn_live(self, subscriber: PatternSubscriber) -> None:
+        try:
+            self._go_live(subscriber)
+        except Exception as error:
+            self.serving_failed(subscriber, error)
+
+    def _go_live(self, subscriber: PatternSubscriber) -> None:
         writer = subscriber.writer
         if self._cursors.place(subscriber.writer, subscriber.filtered):
             writer.write(writer.encoding.message("position", {"channel": self.channel}))

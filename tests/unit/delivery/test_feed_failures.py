@@ -1,13 +1,15 @@
-"""A subscriber whose writer fails: only its own connection is closed."""
+"""A subscriber whose writer or filter fails: only its own connection is closed."""
 
 import pytest
 
 from eventhub.delivery.encoding import LineEncoding
+from eventhub.delivery.filtering import FilteredEncoding
 from eventhub.delivery.subscriber import Subscriber, SubscriberState
-from eventhub.events.event import Earliest, Event
+from eventhub.events.event import LATEST, Earliest, Event
+from eventhub.filters.registry import Filters
 from tests.harness.builders import FeedDesk
 from tests.harness.wire import Wire
-from tests.unit.delivery.feed_node import STARTED, Node, gap, ids
+from tests.unit.delivery.feed_node import STARTED, Node, Reader, gap, ids
 
 
 class NotingDesk(FeedDesk):
@@ -78,6 +80,30 @@ def test_a_failure_is_reported_once(desk: NotingDesk) -> None:
     for _ in range(2):
         node.feed.serving_failed(ana.subscriber, ZeroDivisionError("again"))
     assert desk.failures == [(ana.subscriber, "again")]
+
+
+def test_a_fault_in_a_filter_closes_its_readers_and_no_others(
+    desk: NotingDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would otherwise miss the events of that write, and not know it."""
+
+    def fault(*_: object) -> bytes:
+        raise ZeroDivisionError("a fault of ours")
+
+    node, filters = Node(desk=desk), Filters()
+    filtered = [
+        Reader(node, LATEST, Wire(), filters.get(text))
+        for text in ("data.x == 1", "data.x == 1", "true")
+    ]
+    for reader in filtered:
+        node.feed.join(reader.subscriber)
+    ana = node.join()
+    monkeypatch.setattr(FilteredEncoding, "failed", fault)
+    node.publish(2)
+    assert filtered[0].told() == filtered[1].told() == STARTED
+    assert filtered[2].told() == ana.told() == [*STARTED, *ids(1, 2)]
+    assert desk.failures == [(each.subscriber, "a fault of ours") for each in filtered[:2]]
+    assert len(node.feed) == 2
 
 
 class FussyEncoding(LineEncoding):

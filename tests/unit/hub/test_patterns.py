@@ -3,6 +3,7 @@
 from eventhub.delivery.encoding import LINES
 from eventhub.delivery.pattern_subscriber import PatternSince, PatternSubscriber
 from eventhub.delivery.subscriber import Subscriber
+from eventhub.errors import Internal
 from eventhub.events.event import LATEST, Earliest, Position
 from tests.harness.virtual_time import turns
 from tests.unit.hub.hub_node import Node, Owned, run, until
@@ -110,6 +111,30 @@ def test_a_subscriber_may_begin_with_the_earliest_events() -> None:
         await until(lambda: len(reader.got) == 4)
 
     run(scenario)
+
+
+def test_a_subscriber_that_cannot_be_told_where_it_stands_is_closed() -> None:
+    """It would otherwise get nothing more, and not know it."""
+
+    async def scenario(node: Node) -> None:
+        await node.publish("drop.a", "a1")
+        reader = Deaf(node, ">", Earliest())
+        other = Reader(node, ">", Earliest())
+        await until(lambda: other.ready and len(reader.errors) > 0)
+        assert [type(error) for error in reader.errors] == [Internal]
+        await node.publish("drop.a", "a2")
+        await until(lambda: other.got == ["drop.a=a1", "drop.a=a2"])
+
+    run(scenario)
+
+
+class Deaf(Reader):
+    """Its transport raises when it is given positions."""
+
+    def write(self, data: bytes) -> None:
+        if b'"type":"positions"' in data:
+            raise ZeroDivisionError
+        super().write(data)
 
 
 def test_a_slow_subscriber_is_told_what_it_missed_and_lives_on() -> None:
