@@ -73,7 +73,7 @@ def test_its_curl_lines_publish_and_listen(
     start: Callable[..., EventHubServer], tmp_path: Path
 ) -> None:
     hub = start()
-    chat, listen, stream, batch, fault, channels = (
+    chat, listen, stream, batch, fault, channels, pattern = (
         here(block, hub) for block in blocks("sh") if "curl" in block
     )
     assert json.loads(shell(chat, tmp_path))["channel"] == "chat.lobby"
@@ -95,6 +95,9 @@ def test_its_curl_lines_publish_and_listen(
     assert shown.items() <= refused.items()
     (channel,) = json.loads(shell(channels, tmp_path))["channels"]
     assert (channel["name"], channel["events"]) == ("iot.greenhouse.t1", 2)
+    with following(pattern, tmp_path) as follower:
+        wait_for(follower, '"value":21.6')
+        os.killpg(follower.pid, signal.SIGTERM)
 
 
 def test_a_growing_file_is_sent_and_followed_while_the_server_is_away(
