@@ -23,6 +23,9 @@ const hub = new EventHub("https://hub.example", { token: async () => "t", storag
 const subscription = hub.subscribe<Order>("orders.eu", {
   since: "-20",
   onEvent: (event, { replay }) => { const n: number = event.data.number; void [n, replay]; },
+  where: "data.number > 1",
+  member: { id: "ana", data: { status: "here" } },
+  onUpdate: (member) => { const said: unknown = member.data?.status; void said; },
   onGap: (gap) => { const at: string = gap.position; void at; },
   onError: (error) => { const known: EventHubError = error; void known.code; },
 });
@@ -38,6 +41,8 @@ export async function follow(): Promise<void> {
   const { id } = await hub.publish("orders.eu", { number: 1 });
   const text: string = id;
   void text;
+  const accepted: boolean = await hub.updateMember("orders.eu", { status: "away" });
+  void accepted;
   if (hub.status.state === "waiting") void hub.status.seconds.toFixed();
 }
 
@@ -47,6 +52,8 @@ new EventHub(7);
 hub.subscribe("a.b", { onEvent: (event) => event.data.number });
 // @ts-expect-error there is no such option
 hub.subscribe("a.b", { sins: "latest" });
+// @ts-expect-error the data of a member is an object
+void hub.updateMember("a.b", "away");
 // @ts-expect-error the seconds are there while it waits
 void hub.status.seconds;
 // @ts-expect-error a cursor is not set from outside
@@ -65,6 +72,33 @@ for await (const item of hub.events("orders.eu", { since: "earliest" })) {
   if (item.data === "last") break;
 }
 hub.close();
+"""
+
+SELECT = """
+import WebSocket from "ws";
+import { EventHub } from "@eventhub/client";
+
+const hub = new EventHub(process.argv[2], { WebSocket });
+for (const data of [1, 2, 3]) await hub.publish("orders.eu", data);
+const subscription = hub.subscribe("orders.eu", {
+  since: "earliest",
+  where: "data == 2",
+  presence: true,
+  member: { id: "ana", data: { status: "here" } },
+  onSubscribed: ({ members }) => console.log("members", JSON.stringify(members)),
+  onEvent: ({ data }) => console.log("event", data),
+  onJoin: told, // in one with the update, if that follows soon
+  onUpdate: told,
+  async onReplayed({ count }) {
+    console.log("replayed", count, subscription.cursor.split("-")[1]);
+    console.log("accepted", await hub.updateMember("orders.eu", { status: "away" }));
+  },
+});
+function told({ id, data }) {
+  if (data.status !== "away") return;
+  console.log("told", id);
+  hub.close();
+}
 """
 
 
@@ -137,3 +171,17 @@ def test_node_publishes_and_follows_through_a_kill(project: Path, lasting: Event
         wait_for(node, "event second")
         wait_for(node, "event last")
         assert node.wait(60) == 0
+
+
+def test_node_selects_events_and_updates_its_member(
+    project: Path, start: Callable[..., EventHubServer]
+) -> None:
+    hub = start("channels: {orders: {payload: json, presence: true, publish: [client]}}")
+    (project / "select.mjs").write_text(SELECT)
+    lines = run("node", "select.mjs", hub.url, cwd=project).splitlines()
+    assert lines[:3] == [
+        'members [{"id":"ana","data":{"status":"here"}}]',
+        "event 2",
+        "replayed 1 3",
+    ]
+    assert set(lines[3:]) == {"accepted true", "told ana"}

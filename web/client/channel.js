@@ -2,13 +2,19 @@
 // cursor, so the shared one may begin again further back for a new subscriber: the others take what
 // they have seen for duplicates. No I/O.
 
+import { EventHubError } from "./errors.js";
 import { reached } from "./subscription.js";
 
 export class Channel {
   #subscriptions = new Set();
+  #where;
+  #data; // of the member: undefined until it is updated
+  #accepted;
 
-  constructor(name, ref) {
+  /** `where`: the filter of all its subscribers. The server takes one for a channel. */
+  constructor(name, ref, where) {
     this.name = name;
+    this.#where = where;
     this.ref = ref;
     this.attempt = 0;
   }
@@ -17,8 +23,36 @@ export class Channel {
     return this.#subscriptions.size === 0;
   }
 
-  /** Adds a subscriber. Returns whether the channel must be subscribed to again for it. */
+  /** This client in presence: its id, or its id and data. */
+  get member() {
+    const member = [...this.#subscriptions].map((each) => each.member).find(Boolean);
+    if (!member || this.#data === undefined) return member;
+    const id = member.id ?? member;
+    return this.#data === null ? id : { id, data: this.#data };
+  }
+
+  /** Gives data to the member from the next `subscribe` on. */
+  updateMember(data) {
+    this.#data = data;
+  }
+
+  /** The server has accepted or refused the data. After a refusal, the data before holds. */
+  updated(data, accepted) {
+    if (accepted) this.#accepted = data;
+    else if (this.#data === data) this.#data = this.#accepted;
+  }
+
+  /**
+   * Adds a subscriber. Returns whether the channel must be subscribed to again for it. Throws an
+   * EventHubError if it has another filter.
+   */
   add(subscription) {
+    const { where } = subscription;
+    if (where !== this.#where) {
+      const has = `${this.name} is subscribed to with the filter ${this.#where ?? "(none)"}`;
+      const fault = `received ${where ?? "(none)"}; expected the same, or another EventHub`;
+      throw new EventHubError("already_subscribed", `${has}; ${fault}`);
+    }
     const others = [...this.#subscriptions];
     this.#subscriptions.add(subscription);
     if (others.length === 0 || subscription.wantsMore) return true;
@@ -35,7 +69,9 @@ export class Channel {
   request() {
     const all = [...this.#subscriptions];
     const since = all.map((each) => each.since).reduce(earlier);
-    const member = all.map((each) => each.member).find(Boolean);
+    const where = this.#where;
+    const { member } = this;
+    this.#accepted = this.#data;
     const presence = all.some((each) => each.presence);
     for (const each of all) each.pause();
     return {
@@ -44,6 +80,7 @@ export class Channel {
       channel: this.name,
       ...(presence && { presence }),
       ...(member && { member }),
+      ...(where !== undefined && { where }),
       since,
     };
   }

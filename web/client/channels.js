@@ -1,6 +1,7 @@
 // The channels of a hub: which subscribers each has, and what is sent for them. No I/O.
 
 import { Channel } from "./channel.js";
+import { EventHubError } from "./errors.js";
 
 export class Channels {
   #byName = new Map();
@@ -20,7 +21,7 @@ export class Channels {
       if (channel.add(subscription)) this.#beginAgain(channel);
       return;
     }
-    const first = new Channel(name, this.#nextRef());
+    const first = new Channel(name, this.#nextRef(), subscription.where);
     first.add(subscription);
     this.#byName.set(name, first);
     this.#send(first.request());
@@ -34,6 +35,26 @@ export class Channels {
     if (!channel || (subscription !== name && !channel.empty)) return;
     this.#byName.delete(name);
     this.#unsubscribe(name);
+  }
+
+  /**
+   * Updates the member's data with `send(message)`, which resolves with whether it was accepted.
+   * A connection that begins later gives the data with `subscribe`.
+   */
+  async updateMember(name, data, send) {
+    const channel = this.#byName.get(name);
+    if (!channel?.member) {
+      throw new EventHubError("not_subscribed", `no subscription of ${name} has a member`);
+    }
+    channel.updateMember(data);
+    try {
+      const accepted = await send({ type: "update", ref: this.#nextRef(), channel: name, data });
+      if (accepted) channel.updated(data, true);
+      return accepted;
+    } catch (error) {
+      channel.updated(data, false);
+      throw error;
+    }
   }
 
   /** Subscribes on a new connection. */

@@ -21,7 +21,7 @@ export declare class EventHub {
     close(): void;
     /**
      * Subscribes until unsubscribe(), across reconnects. Several subscribers of a channel share one
-     * subscription at the server. The options and handlers are those of SubscribeOptions (types.d.ts).
+     * subscription at the server, and so one filter: an EventHubError is thrown for another `where`.
      * @template [T=unknown]
      * @param {string} channel
      * @param {import("./types.js").SubscribeOptions<T>} [options]
@@ -44,10 +44,10 @@ export declare class EventHub {
      * Throws the EventHubError that ends the subscription.
      * @template [T=unknown]
      * @param {string} channel
-     * @param {Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member">} [options]
+     * @param {Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member" | "where">} [options]
      * @returns {AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>}
      */
-    events<T = unknown>(channel: string, options?: Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member">): AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>;
+    events<T = unknown>(channel: string, options?: Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member" | "where">): AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>;
     /**
      * Resolves with the `published` message. Until it is answered, the event is sent again with the
      * same key after each reconnect. Rejects with an EventHubError. To retry without storing the
@@ -69,6 +69,15 @@ export declare class EventHub {
      * @returns {Promise<boolean>}
      */
     signal(channel: string, data: unknown): Promise<boolean>;
+    /**
+     * Replaces the data of this client's member, as a whole; null removes it. Resolves with whether
+     * the server accepted it: if false, the next connection gives it. Rejects with an EventHubError
+     * if the server refuses it, or if no subscription of the channel has a member.
+     * @param {string} channel
+     * @param {Record<string, unknown> | null} data
+     * @returns {Promise<boolean>}
+     */
+    updateMember(channel: string, data: Record<string, unknown> | null): Promise<boolean>;
     /** A new idempotency key. */
     newKey(): string;
 }

@@ -91,7 +91,7 @@ export class EventHub {
 
   /**
    * Subscribes until unsubscribe(), across reconnects. Several subscribers of a channel share one
-   * subscription at the server. The options and handlers are those of SubscribeOptions (types.d.ts).
+   * subscription at the server, and so one filter: an EventHubError is thrown for another `where`.
    * @template [T=unknown]
    * @param {string} channel
    * @param {import("./types.js").SubscribeOptions<T>} [options]
@@ -117,7 +117,7 @@ export class EventHub {
    * Throws the EventHubError that ends the subscription.
    * @template [T=unknown]
    * @param {string} channel
-   * @param {Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member">} [options]
+   * @param {Pick<import("./types.js").SubscribeOptions<T>, "since" | "presence" | "member" | "where">} [options]
    * @returns {AsyncGenerator<import("./types.js").Event<T> | import("./types.js").Gap, void, void>}
    */
   events(channel, options = {}) {
@@ -159,13 +159,20 @@ export class EventHub {
    * @returns {Promise<boolean>}
    */
   signal(channel, data) {
-    return this.#signals.send({
-      type: "publish",
-      ref: this.#nextRef(),
-      channel,
-      data,
-      signal: true,
-    });
+    const message = { type: "publish", ref: this.#nextRef(), channel, data, signal: true };
+    return this.#signals.send(message);
+  }
+
+  /**
+   * Replaces the data of this client's member, as a whole; null removes it. Resolves with whether
+   * the server accepted it: if false, the next connection gives it. Rejects with an EventHubError
+   * if the server refuses it, or if no subscription of the channel has a member.
+   * @param {string} channel
+   * @param {Record<string, unknown> | null} data
+   * @returns {Promise<boolean>}
+   */
+  updateMember(channel, data) {
+    return this.#channels.updateMember(channel, data, (message) => this.#signals.send(message));
   }
 
   /** A new idempotency key. */
@@ -186,7 +193,7 @@ export class EventHub {
   #receive(message) {
     const { type, ref, reason } = message;
     if (type === "published") return this.#publishes.resolve(ref, message);
-    if (type === "signaled") return this.#signals.accept(ref);
+    if (type === "signaled" || type === "updated") return this.#signals.accept(ref);
     if (type === "error") return this.#onError(message);
     if (type === "authenticated") return this.#onAuthenticated(message);
     if (type === "expiring") return this.#onExpiring(message);

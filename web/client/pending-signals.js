@@ -1,5 +1,5 @@
-// Signals that the server has not answered yet. They are sent once: what a lost connection has not
-// answered is forgotten. No I/O.
+// Signals, and updates of members, that the server has not answered yet. They are sent once: what a
+// lost connection has not answered is forgotten. No I/O.
 
 import { EventHubError } from "./errors.js";
 
@@ -8,7 +8,7 @@ export class PendingSignals {
   #limit;
   #pending = new Map();
 
-  /** `send(text)`: whether there is an open connection. `limit`: unanswered signals at a time. */
+  /** `send(text)`: whether there is an open connection. `limit`: unanswered ones at a time. */
   constructor(send, limit) {
     this.#send = send;
     this.#limit = limit;
@@ -19,7 +19,7 @@ export class PendingSignals {
   async send(message) {
     const text = JSON.stringify(message);
     if (new TextEncoder().encode(text).length > this.maxBytes) {
-      const fault = `the signal is larger than ${this.maxBytes} bytes`;
+      const fault = `the message is larger than ${this.maxBytes} bytes`;
       throw new EventHubError("payload_too_large", fault);
     }
     if (this.#pending.size >= this.#limit || !this.#send(text)) return false;
@@ -30,7 +30,7 @@ export class PendingSignals {
     this.#take(ref)?.resolve(true);
   }
 
-  /** Returns whether the refused command was a signal. */
+  /** Returns whether the refused command was one of them. */
   reject(ref, error) {
     const signal = this.#take(ref);
     signal?.reject(error);

@@ -9,7 +9,9 @@ const HANDLERS = {
   onReplayed: ignore,
   onJoin: ignore,
   onLeave: ignore,
+  onUpdate: ignore,
   onPresence: ignore,
+  onFilterFailed: ({ channel, reason }) => console.warn(`the filter of ${channel}: ${reason}`),
   onError: (error) => console.error(error),
 };
 
@@ -35,11 +37,12 @@ export class Subscription {
 
   /** `options` as for EventHub.subscribe. `storage` keeps the cursor. */
   constructor(channel, options, storage = null) {
-    const { since = "latest", presence = false, member, ...handlers } = options;
+    const { since = "latest", presence = false, member, where, ...handlers } = options;
     this.channel = channel;
     this.cursor = null;
     this.presence = presence;
     this.member = member;
+    this.where = where;
     this.#storage = storage;
     this.#key = `eventhub.cursor.${channel}`;
     this.#since = storage?.getItem(this.#key) ?? since;
@@ -80,9 +83,12 @@ export class Subscription {
     if (!this.#subscribed) return;
     if (type === "event") this.#onEvent(message);
     if (type === "gap") this.#onGap(message);
+    if (type === "position") this.#onPosition(message);
+    if (type === "filter_failed") this.#on.onFilterFailed(message);
     if (type === "signal") this.#on.onSignal(message);
     if (type === "join") this.#on.onJoin(message.member);
     if (type === "leave") this.#on.onLeave(message.member);
+    if (type === "update") this.#on.onUpdate(message.member);
     if (type === "presence") this.#on.onPresence(message);
   }
 
@@ -115,6 +121,13 @@ export class Subscription {
   #onGap(gap) {
     this.#moveCursor(gap.position);
     this.#on.onGap(gap);
+    this.#checkReplayEnd();
+  }
+
+  /** The events up to there do not match the filter. */
+  #onPosition({ position }) {
+    if (reached(this.cursor, position)) return;
+    this.#moveCursor(position);
     this.#checkReplayEnd();
   }
 

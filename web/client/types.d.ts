@@ -43,6 +43,7 @@ export interface Signal<T = unknown> {
 
 export interface Member {
   id: string;
+  data?: Record<string, unknown>;
 }
 
 export interface Subscribed {
@@ -67,8 +68,10 @@ export interface SubscribeOptions<T = unknown> {
   since?: string;
   /** Report the members. */
   presence?: boolean;
-  /** This client's id in presence. */
-  member?: string;
+  /** This client in presence: its id, or its id and data. */
+  member?: string | Member;
+  /** A filter in CEL, such as `data.total > 100`. One for all subscribers of a channel. */
+  where?: string;
   onSubscribed?(message: Subscribed): void;
   /** `replay`: the event was published before the subscription. */
   onEvent?(event: Event<T>, more: { replay: boolean }): void;
@@ -78,6 +81,10 @@ export interface SubscribeOptions<T = unknown> {
   onReplayed?(more: { count: number; resumed: boolean }): void;
   onJoin?(member: Member): void;
   onLeave?(member: Member): void;
+  /** A member has other data. */
+  onUpdate?(member: Member): void;
+  /** The filter has no value for this event, and maybe for others. Told once. */
+  onFilterFailed?(message: { channel: string; id: string; reason: string }): void;
   onPresence?(message: { count: number; members?: Member[] }): void;
   /** The subscription has ended, unless `error.passing`. */
   onError?(error: import("./errors.js").EventHubError): void;
