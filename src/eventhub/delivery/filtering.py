@@ -29,12 +29,16 @@ ReplacementFor = Callable[[Encoding, Event, Exception], bytes]
 
 
 class Notice:
-    """Whether a subscriber knows that its filter has failed on an event."""
+    """Whether a subscriber knows that its filter has failed on an event.
 
-    __slots__ = ("told",)
+    `waiting` is the message for one that lags. It is written when the writer has room.
+    """
+
+    __slots__ = ("told", "waiting")
 
     def __init__(self) -> None:
         self.told = False
+        self.waiting = b""
 
 
 class FilteredEncoding:

@@ -73,6 +73,7 @@ class LaggingSubscribers:
         elif self._unicast.channel_type.slow is SlowReaderPolicy.DISCONNECT:
             # It has lagged on: its filter has left out everything since.
             assert subscriber.filtered is not None
+            self._unicast.write_notice(subscriber)
             self._unicast.write_passed(subscriber, delivered)
             self._turn_live(subscriber)
         elif self._unicast.channel_type.slow is SlowReaderPolicy.LATEST:
@@ -103,6 +104,7 @@ class LaggingSubscribers:
     def _conflate(self, subscriber: Subscriber, position: Position, delivered: Position) -> None:
         kept = self.latest.since(subscriber.mark)
         latest = [(count, event) for count, event in kept if self._wants(subscriber, event)]
+        self._unicast.write_notice(subscriber)
         skipped = self._continuity.delivered_count - subscriber.mark - len(latest)
         stands = position if latest else delivered
         gap = Gap(position, _after(delivered), stands, "conflated", skipped)

@@ -60,11 +60,20 @@ class Unicast:
         """Whether the filter of a subscriber that lags matches. Also if it takes too long."""
         try:
             return encoding.filter.matches(event)
-        except FilterFailed:
+        except FilterFailed as error:
             self.counters.filter_failures += 1
+            if not encoding.notice.told:
+                encoding.notice.told = True
+                encoding.notice.waiting = encoding.failed(event, error)
             return False
         except InvalidFilter:
             return True  # the connection ends when the event is selected
+
+    def write_notice(self, subscriber: Subscriber) -> None:
+        """Tell a subscriber that its filter failed while it lagged."""
+        if subscriber.filtered is not None and (data := subscriber.filtered.notice.waiting):
+            subscriber.filtered.notice.waiting = b""
+            subscriber.writer.write(data)
 
     def write_gap(self, subscriber: Subscriber, gap: Gap) -> None:
         """Tell one subscriber which events it will not get."""

@@ -170,6 +170,20 @@ def test_events_of_a_slow_reader_that_do_not_match_do_not_end_it() -> None:
     assert [type(error).__name__ for error in reader.wire.errors] == ["SlowConsumer"]
 
 
+@pytest.mark.parametrize("slow", [SlowReaderPolicy.DISCONNECT, SlowReaderPolicy.LATEST])
+def test_a_failure_while_a_reader_is_slow_is_told_when_it_has_room(slow: SlowReaderPolicy) -> None:
+    node = Node(slow)
+    reader = node.reader("data.x == 1")
+    reader.news()
+    reader.congest()
+    node.numbers(1)
+    assert reader.news() == []
+    reader.drain()
+    assert "filter_failed a-1: a int has no 'x' (column 6)" in reader.news()
+    node.numbers(2)
+    assert "failed" not in "".join(reader.news())
+
+
 def test_a_slow_reader_gets_the_newest_events_of_each_key_that_match() -> None:
     node = Node(SlowReaderPolicy.LATEST)
     reader = node.reader("data > 10")
