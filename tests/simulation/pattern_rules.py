@@ -5,6 +5,7 @@ from eventhub.delivery.feed import Feed
 from eventhub.delivery.pattern_audience import PatternAudience
 from eventhub.delivery.pattern_subscriber import ChannelPart
 from eventhub.hub.announcements import Announcements
+from eventhub.hub.naming_subscribers import NamingSubscribers
 from eventhub.hub.patterns import Patterns
 from tests.simulation.rules import Rule
 
@@ -73,7 +74,7 @@ PATTERN_RULES = [
     ),
     Rule(
         "resume: the channels that a client names have feeds",
-        Patterns, "subscribe", "self._cover(channel, Birth.POSSIBLE)", "pass", 11,
+        NamingSubscribers, "_cover_all", "self._cover(channel)", "pass", 11,
     ),
     Rule(
         "silent channels: one that has delivered something is kept",

@@ -36,6 +36,11 @@ FIGURES: dict[str, dict[str, tuple[Factor, ...]]] = {
         "64": ("server.connections.rejected_connection:LINGERING",),
         "one second": ("server.connections.rejected_connection:LINGER_SECONDS",),
     },
+    "patterns that covered too many": {"1,000": ("hub.too_wide:MOST",)},
+    "channels of a pattern that get a feed": {"100": ("hub.naming_subscribers:TURN_CHANNELS",)},
+    "channels in which new subscribers of a pattern": {
+        "2,000": ("delivery.waiting:TURN_CHANNELS",)
+    },
     "channels of a pattern in which one slow": {"1,000": ("delivery.apart:LAGGING_CHANNELS",)},
     "channels without events that were let go": {"10,000": ("hub.patterns:LEFT",)},
     "channels of a pattern in which one subscriber": {"16": ("delivery.apart:CHANNELS_AT_ONCE",)},

@@ -1,5 +1,6 @@
 """What the audience of a pattern asks of the hub that owns it."""
 
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from eventhub.delivery.feed import Feed
@@ -26,4 +27,8 @@ class AudienceOwner(Protocol[AudienceT]):
 
     def serving_failed(self, subscriber: Subscriber, error: Exception) -> None:
         """As `FeedOwner.serving_failed`."""
+        ...
+
+    def soon(self, work: Callable[[], None]) -> None:
+        """Do something in a later turn of the loop."""
         ...

@@ -33,6 +33,7 @@ from eventhub.delivery.filtering import Selected
 from eventhub.delivery.pattern_subscriber import Begins, PatternSubscriber
 from eventhub.delivery.shared_cursors import CursorWriter, SharedCursors, positions_fields
 from eventhub.delivery.subscriber import SubscriberState
+from eventhub.delivery.waiting import WaitingSubscribers
 from eventhub.errors import EventHubError
 from eventhub.events.event import LATEST, Event, Gap, Latest, Since
 from eventhub.events.signal import Signal
@@ -52,24 +53,26 @@ class PatternAudience:
         """Names the audience where feeds are named by their channels."""
         self.live = Fanout(DeliveryCounters(), self)
         self.feeds: dict[str, Feed] = {}
-        self.ready = False
-        """Every channel that had events when the audience was made has an open feed."""
         self._counters = counters
         self._owner = owner
-        self._listed = False
-        self._opening: set[Feed] = set()
         self._behind: dict[Feed, None] = {}
-        self._waiting: dict[PatternSubscriber, None] = {}
+        self._waiting = WaitingSubscribers(self._begin, owner.soon)
         self._apart = ApartSubscribers(self.feeds, self._turn_live, self._fail)
         self._cursors = SharedCursors(self.live, self.positions)
 
     def __len__(self) -> int:
-        return len(self._waiting) + len(self._apart.subscribers) + len(self.live)
+        not_live = len(self._waiting.subscribers) + len(self._apart.subscribers)
+        return not_live + len(self.live)
 
     @property
     def subscribers(self) -> list[PatternSubscriber]:
         """All subscribers, in any state."""
-        return [*self._waiting, *self._apart.subscribers, *self.live.keys()]
+        return [*self._waiting.subscribers, *self._apart.subscribers, *self.live.keys()]
+
+    @property
+    def ready(self) -> bool:
+        """Every channel that had events when the audience was made has an open feed."""
+        return self._waiting.ready
 
     # Input: the channels
 
@@ -78,29 +81,29 @@ class PatternAudience:
         self.feeds[feed.channel] = feed
         feed.attach((*feed.audiences, self))
         if feed.continuity.delivered is None:
-            self._opening.add(feed)
+            self._waiting.opening.add(feed)
 
     def detach(self, feed: Feed) -> None:
         """Take no more events of a channel."""
         del self.feeds[feed.channel]
         feed.attach(audience for audience in feed.audiences if audience is not self)
         self._behind.pop(feed, None)
-        self._opening.discard(feed)
+        self._waiting.opening.discard(feed)
         self._go_on(feed)
 
     def needs(self, feed: Feed) -> bool:
         """Whether the feed may not be detached: a subscriber is about to begin there."""
-        return self._apart.needs(feed) or bool(self._waiting) or self.live.due
+        return self._apart.needs(feed) or bool(self._waiting.subscribers) or self.live.due
 
     def listed(self) -> None:
         """Every channel that had events has been attached."""
-        self._listed = True
-        self._begin_when_ready()
+        self._waiting.listed = True
+        self._waiting.advance()
 
     def opened(self, feed: Feed) -> None:
-        self._opening.discard(feed)
+        self._waiting.opening.discard(feed)
         self._apart.opened(feed)
-        self._begin_when_ready()
+        self._waiting.advance()
 
     def give_up(self, feed: Feed, error: EventHubError) -> None:
         self.fail_all(error)
@@ -152,15 +155,16 @@ class PatternAudience:
 
     def join(self, subscriber: PatternSubscriber) -> None:
         """Serve a new subscriber."""
-        if self.ready:
-            self._begin(subscriber)
-        else:
-            self._waiting[subscriber] = None
+        self._waiting.add(subscriber)
+
+    def expect(self, subscriber: PatternSubscriber) -> None:
+        """A subscriber will join when the channels that it names have feeds, unless it leaves."""
+        self._waiting.expect(subscriber)
 
     def leave(self, subscriber: PatternSubscriber) -> None:
         """Write nothing more to a subscriber. It may have left already."""
         subscriber.state = SubscriberState.GONE
-        self._waiting.pop(subscriber, None)
+        self._waiting.discard(subscriber)
         self._apart.discard(subscriber)
         self.live.remove(subscriber, self._encoding(subscriber))
 
@@ -206,15 +210,7 @@ class PatternAudience:
 
     # A subscriber's state
 
-    def _begin_when_ready(self) -> None:
-        if self._listed and not self._opening:
-            self.ready = True
-        while self.ready and self._waiting:
-            subscriber = next(iter(self._waiting))
-            del self._waiting[subscriber]
-            self._begin(subscriber)
-
-    def _begin(self, subscriber: PatternSubscriber) -> None:
+    def _begin(self, subscriber: PatternSubscriber) -> int:
         try:
             subscriber.todo = self._starts(subscriber)
             if isinstance(subscriber.begins, Latest):
@@ -228,6 +224,7 @@ class PatternAudience:
             self._apart.advance(subscriber)
         except Exception as error:
             self.serving_failed(subscriber, error)
+        return len(self.feeds)
 
     def _starts(self, subscriber: PatternSubscriber) -> dict[str, Since | None]:
         """The channels where a subscriber does not begin at `delivered`. None: with the log."""

@@ -229,6 +229,10 @@ class FeedRegistry:
         )
         self._evictions.add(subscriber, internal())
 
+    def soon(self, work: Callable[[], None]) -> None:
+        """AudienceOwner: do something in a later turn of the loop."""
+        _soon(work)
+
     def unwritable(self, event: Event, error: Exception) -> None:
         """FeedOwner: log an event that cannot be encoded."""
         self._faults.note("encoding", error, channel=event.channel, position=str(event.position))

@@ -14,7 +14,7 @@ was delivered of it has expired by then, so no event comes twice when the channe
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from functools import partial
 
@@ -35,9 +35,12 @@ from eventhub.errors import (
 from eventhub.events.channel_types import ChannelTypes, parse_pattern
 from eventhub.events.event import Position
 from eventhub.hub.announcements import Birth
+from eventhub.hub.covered_channels import CoveredChannels
 from eventhub.hub.cursor_journals import CursorJournals
 from eventhub.hub.feed_registry import FeedRegistry
+from eventhub.hub.naming_subscribers import TURN_CHANNELS, NamingSubscribers
 from eventhub.hub.tasks import Tasks
+from eventhub.hub.too_wide import TooWide
 from eventhub.observability.metrics import Metrics, Reading
 
 LIST_PAGE = 1000
@@ -63,7 +66,7 @@ class Patterns:
         tasks: Tasks,
     ) -> None:
         self.most_channels = 10_000
-        """Channels that one pattern may cover."""
+        """Channels with events that one pattern may cover."""
         self.cursors = CursorJournals(broker, tasks)
         self._types = types
         self._broker = broker
@@ -71,6 +74,11 @@ class Patterns:
         self._metrics = metrics
         self._tasks = tasks
         self._audiences: dict[str, PatternAudience] = {}
+        self._covered: dict[PatternAudience, CoveredChannels] = {}
+        self._too_wide = TooWide(LIST_SECONDS)
+        self._naming = NamingSubscribers(
+            tasks, lambda channel: self._cover(channel, Birth.POSSIBLE), feeds.fail
+        )
         self._relist: dict[PatternAudience, asyncio.Event] = {}
         """Set when the list must be read again, or the audience is closed."""
         self._missed_births: set[str] = set()
@@ -99,23 +107,20 @@ class Patterns:
     # Subscribers
 
     def subscribe(self, subscriber: PatternSubscriber) -> None:
-        """Serve a subscriber. Raises InvalidChannel."""
+        """Serve a subscriber. Raises InvalidChannel, TooManySubscriptions, TooManyChannels."""
         audience = self._audiences.get(subscriber.channel) or self._open(subscriber.channel)
         subscriber.channel = audience.channel  # all subscribers share one string
-        if isinstance(subscriber.begins, Mapping):
-            for channel in subscriber.begins:
-                if channel not in audience.feeds:
-                    self._cover(channel, Birth.POSSIBLE)
-        if not self._serves(audience):  # it covers too many channels now
-            raise self._too_many_channels(audience)
-        audience.join(subscriber)
+        try:
+            self._naming.join(audience, self._covered[audience], subscriber)
+        except EventHubError:
+            self._close_if_unused(audience)
+            raise
 
     def leave(self, subscriber: PatternSubscriber) -> None:
         """Write nothing more to a subscriber. The audience goes with its last subscriber."""
         if (audience := self._audiences.get(subscriber.channel)) is not None:
             audience.leave(subscriber)
-            if not audience:
-                self._close(audience)
+            self._close_if_unused(audience)
 
     def congested(self, subscriber: PatternSubscriber) -> None:
         """A subscriber's writer is full."""
@@ -153,7 +158,7 @@ class Patterns:
         """A feed has been made. Returns where it begins."""
         found = [each for each in self._audiences.values() if each.pattern.covers(feed.channel)]
         for audience in found:
-            self._attach(audience, feed)
+            audience.attach(feed)
         left = self._left.pop(feed.channel, None)
         if not any(audience.ready for audience in found):
             return None
@@ -170,36 +175,42 @@ class Patterns:
             return
         finally:
             self._birth = Birth.POSSIBLE
+        if birth is Birth.CERTAIN:
+            for audience in self:
+                if audience.pattern.covers(channel):
+                    self._count(audience, channel)
 
-    def _attach(self, audience: PatternAudience, feed: Feed) -> None:
-        if len(audience.feeds) < self.most_channels:
-            audience.attach(feed)
-            return
-        self._give_up(audience, self._too_many_channels(audience))
-
-    def _too_many_channels(self, audience: PatternAudience) -> TooManySubscriptions:
-        return TooManySubscriptions(
-            f"the pattern {audience.channel!r} covers more than {self.most_channels} channels; "
-            "at most that many are allowed (limits.pattern_channels)"
-        ).with_limit("pattern_channels")
+    def _count(self, audience: PatternAudience, channel: str) -> None:
+        """A channel of an audience has an event, or had one."""
+        try:
+            self._covered[audience].has_event(channel)
+        except TooManySubscriptions as error:
+            self._too_wide.add(audience.channel, error)
+            self._give_up(audience, error)
 
     # An audience
 
     def _open(self, pattern: str) -> PatternAudience:
         parsed = parse_pattern(pattern)
+        self._too_wide.check(pattern)
         audience = PatternAudience(parsed, self._metrics.counters, self._feeds)
         self._audiences[pattern] = audience
+        self._covered[audience] = CoveredChannels(pattern, self.most_channels, 2 * LIST_SECONDS)
         relist = self._relist[audience] = asyncio.Event()
         for feed in self._feeds:
-            if parsed.covers(feed.channel) and self._serves(audience):
-                self._attach(audience, feed)
+            if parsed.covers(feed.channel):
+                audience.attach(feed)
         self._tasks.spawn(
             self._follow(audience, relist), "patterns", lambda error: self._give_up(audience, error)
         )
         return audience
 
+    def _close_if_unused(self, audience: PatternAudience) -> None:
+        if not audience:
+            self._close(audience)
+
     def _close(self, audience: PatternAudience) -> None:
-        del self._audiences[audience.channel]
+        del self._audiences[audience.channel], self._covered[audience]
         self._relist.pop(audience).set()
         self._missed_births.discard(audience.channel)
         for feed in list(audience.feeds.values()):
@@ -241,6 +252,7 @@ class Patterns:
         """
         absent = {feed: feed.continuity.delivered_count for feed in audience.feeds.values()}
         after: str | None = ""
+        opened = 0
         while after is not None:
             page = await self._broker.channels(audience.pattern, after, LIST_PAGE)
             for summary in page.channels:
@@ -248,8 +260,11 @@ class Patterns:
                     return {}
                 if (feed := audience.feeds.get(summary.channel)) is None:
                     self._cover(summary.channel, Birth.CERTAIN)
+                    if (opened := opened + 1) % TURN_CHANNELS == 0:
+                        await asyncio.sleep(0)
                 else:
                     absent.pop(feed, None)
+                    self._count(audience, summary.channel)
             after = page.next
         if self._serves(audience):
             for feed, count in silent.items():
@@ -267,6 +282,8 @@ class Patterns:
             return
         for audience in audiences:
             audience.detach(feed)
+        for covered in self._covered.values():
+            covered.let_go(feed.channel)
         self._left[feed.channel] = position
         if len(self._left) > LEFT:
             self._left.popitem(last=False)
