@@ -78,8 +78,7 @@ PATTERN_RULES = [
     ),
     Rule(
         "silent channels: one that has delivered something is kept",
-        Patterns, "_list", "absent.get(feed) == count == feed.continuity.delivered_count",
-        "feed in absent", 47,
+        Patterns, "_list", "same and covered.is_silent(feed.channel)", "feed in absent", 47,
     ),
     Rule(
         "silent channels: a channel goes on where it was let go",

@@ -13,7 +13,7 @@ from eventhub.errors import TooManyChannels, TooManySubscriptions
 class CoveredChannels:
     """The channels of one pattern. One without events is let go after about `seconds`."""
 
-    __slots__ = ("_named", "_with_events", "most", "pattern", "seconds")
+    __slots__ = ("_born", "_born_before", "_named", "_with_events", "most", "pattern", "seconds")
 
     def __init__(self, pattern: str, most: int, seconds: float) -> None:
         self.pattern = pattern
@@ -21,6 +21,8 @@ class CoveredChannels:
         self.seconds = seconds
         self._with_events: set[str] = set()
         self._named: set[str] = set()
+        self._born: set[str] = set()
+        self._born_before: set[str] = set()
 
     def has_event(self, channel: str) -> None:
         """A channel has an event, or had one. Raises TooManySubscriptions."""
@@ -32,6 +34,19 @@ class CoveredChannels:
                 ).with_limit("pattern_channels")
             self._with_events.add(channel)
             self._named.discard(channel)
+
+    def born(self, channel: str) -> None:
+        """A birth was told: an announcement may follow it. Raises TooManySubscriptions."""
+        self._born.add(channel)
+        self.has_event(channel)
+
+    def is_silent(self, channel: str) -> bool:
+        """Whether no birth was told since the reading of the list before the last one ended."""
+        return channel not in self._born and channel not in self._born_before
+
+    def was_read(self) -> None:
+        """A reading of the list has ended."""
+        self._born_before, self._born = self._born, set()
 
     def name(self, channels: Collection[str]) -> None:
         """A subscriber names channels that have no feed.

@@ -8,13 +8,15 @@ While a pattern has subscribers, each channel that fits it has a feed on this no
 - channels that a resuming subscriber names, because their events may all have expired
 - channels that have a feed for another reason
 
-A channel without events is let go when it has been silent during two readings of the list. All that
-was delivered of it has expired by then, so no event comes twice when the channel is born again.
+A channel without events is let go when it has been silent during two readings of the list: it was
+not in them, and neither an event nor a birth was told. All that was delivered of it has expired by
+then, so no event comes twice when the channel is born again. (A birth may be told before its event
+is announced. Without a feed the event would be lost, if the type keeps none.)
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
@@ -178,12 +180,12 @@ class Patterns:
         if birth is Birth.CERTAIN:
             for audience in self:
                 if audience.pattern.covers(channel):
-                    self._count(audience, channel)
+                    self._count(audience, channel, self._covered[audience].born)
 
-    def _count(self, audience: PatternAudience, channel: str) -> None:
+    def _count(self, audience: PatternAudience, channel: str, count: Callable[[str], None]) -> None:
         """A channel of an audience has an event, or had one."""
         try:
-            self._covered[audience].has_event(channel)
+            count(channel)
         except TooManySubscriptions as error:
             self._too_wide.add(audience.channel, error)
             self._give_up(audience, error)
@@ -244,6 +246,7 @@ class Patterns:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
                     await relist.wait()
+                    silent = {}  # it is read at once: an announcement may be under way
 
     async def _list(self, audience: PatternAudience, silent: dict[Feed, int]) -> dict[Feed, int]:
         """Read the list once. Let go of feeds that are `silent`: not in the list last time, either.
@@ -252,7 +255,7 @@ class Patterns:
         """
         absent = {feed: feed.continuity.delivered_count for feed in audience.feeds.values()}
         after: str | None = ""
-        opened = 0
+        opened, covered = 0, self._covered[audience]
         while after is not None:
             page = await self._broker.channels(audience.pattern, after, LIST_PAGE)
             for summary in page.channels:
@@ -264,12 +267,14 @@ class Patterns:
                         await asyncio.sleep(0)
                 else:
                     absent.pop(feed, None)
-                    self._count(audience, summary.channel)
+                    self._count(audience, summary.channel, covered.has_event)
             after = page.next
         if self._serves(audience):
             for feed, count in silent.items():
-                if absent.get(feed) == count == feed.continuity.delivered_count:
+                same = absent.get(feed) == count == feed.continuity.delivered_count
+                if same and covered.is_silent(feed.channel):
                     self._let_go(feed)
+            covered.was_read()
             audience.listed()
         return absent
 
