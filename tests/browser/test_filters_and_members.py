@@ -166,6 +166,23 @@ def test_an_update_that_is_refused_is_not_given_again(run: Evaluate) -> None:
     assert given == {"id": "ana", "data": {"n": 1}}
 
 
+def test_what_a_new_connection_gave_holds_when_the_next_update_is_refused(run: Evaluate) -> None:
+    early, given = run(f"""{MEMBER}
+        socket().drop();
+        const early = await update({{ n: 1 }});
+        while (sockets.length === 1) clock.advance(1);
+        socket().hello();
+        accept(socket(), "a.b", "k-1");
+        const refused = update({{ n: 2 }});
+        answer({{ type: "error", code: "rate_limited", message: "" }});
+        await refused;
+        reconnect();
+        return [early, given()];
+    """)
+    assert early is False
+    assert given == {"id": "ana", "data": {"n": 1}}
+
+
 def test_a_later_update_holds_when_the_one_before_it_is_refused(run: Evaluate) -> None:
     given = run(f"""{MEMBER}
         const first = update({{ n: 1 }});
