@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventhub.brokers.redis import broker, metadata
+from eventhub.brokers.redis import metadata, state_codec
 from eventhub.brokers.redis.codec import KeyNames, history_arguments
 from eventhub.errors import EventHubError
 from eventhub.events.event import NewEvent, Receipt
@@ -81,7 +81,7 @@ def test_a_channel_that_cannot_be_refreshed_at_redis_does_not_disturb_the_others
         return history_arguments(names, channel, *rest, **named)
 
     monkeypatch.setattr(metadata, "REFRESH_SECONDS", 0.01)
-    monkeypatch.setattr(broker, "history_arguments", arguments)
+    monkeypatch.setattr(state_codec, "history_arguments", arguments)
 
     async def main() -> None:
         async with BROKERS["redis"](1) as (node,):
