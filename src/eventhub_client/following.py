@@ -38,6 +38,7 @@ from eventhub_client.steps import (
     Silence,
     Store,
     Wait,
+    Warn,
 )
 
 FIRST_HEARTBEAT = 25.0
@@ -154,6 +155,9 @@ class Follower:
                 yield self._moved(message["channel"], message["position"])
             case "signal" if self._signals:
                 yield Deliver(message)
+            case "filter_failed":
+                at = f"{message['channel']} at {message['id']}"
+                yield Warn(f"the filter fails in {at}, and perhaps later: {message['reason']}")
             case "expiring" if self._renewable:
                 yield RenewToken()
             case "unsubscribed":

@@ -22,6 +22,7 @@ from eventhub_client.steps import (
     Send,
     Silence,
     Wait,
+    Warn,
 )
 from eventhub_client.wire import (
     FAILED,
@@ -57,6 +58,8 @@ class Link:
                 await self._send(messages)
             case RenewToken():
                 await self._renew()
+            case Warn(text):
+                log.warning(text)
             case Wait(seconds):
                 await asyncio.sleep(seconds)
             case Close():

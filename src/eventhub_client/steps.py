@@ -68,6 +68,13 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
+class Warn:
+    """Log a warning."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An HTTP answer."""
 
@@ -110,4 +117,4 @@ class Closed:
 
 Reply = Answer | Unreachable | Connected | Received | Silence | Closed | None
 PublishStep = Post | Wait | RenewToken
-FollowStep = Connect | Send | Receive | Close | Deliver | Store | Wait | RenewToken
+FollowStep = Connect | Send | Receive | Close | Deliver | Store | Wait | RenewToken | Warn

@@ -22,6 +22,7 @@ from eventhub_client.steps import (
     Send,
     Silence,
     Wait,
+    Warn,
 )
 from eventhub_client.wire import (
     FAILED,
@@ -58,6 +59,8 @@ class SyncLink:
                 self._send(messages)
             case RenewToken():
                 self._renew()
+            case Warn(text):
+                log.warning(text)
             case Wait(seconds):
                 time.sleep(seconds)
             case Close():

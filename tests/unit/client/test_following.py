@@ -21,6 +21,7 @@ from eventhub_client.steps import (
     Store,
     Unreachable,
     Wait,
+    Warn,
 )
 from tests.unit.client.shells import HELLO, Time, connected, event, subscribed, until_starved
 
@@ -210,3 +211,9 @@ def test_unknown_messages_are_ignored() -> None:
 def test_no_channel_is_told_to_the_caller() -> None:
     with pytest.raises(ValueError, match="expected at least one"):
         Subscription((), "latest", {})
+
+
+def test_a_filter_that_fails_is_warned_of() -> None:
+    failed = {"type": "filter_failed", "channel": "a.b", "id": "k-4", "reason": "no 'x'"}
+    (warning,) = (step for step in follow(*connected(failed)) if isinstance(step, Warn))
+    assert warning.text == "the filter fails in a.b at k-4, and perhaps later: no 'x'"
