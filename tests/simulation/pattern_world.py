@@ -23,6 +23,9 @@ BOUNDS = {
     "eventhub.hub.patterns.LIST_SECONDS": (1.0, 3.0, 60.0),
 }
 
+SETTLING = 40
+"""Twentieths of a second in which a node unsubscribes from channels that were let go."""
+
 
 class NoPresence(PresenceWitness):
     """Nobody is a member."""
@@ -65,6 +68,13 @@ class PatternWorld(World):
     def _bounds(self) -> dict[str, int]:
         chosen = {name: self.chance.pick(values) for name, values in BOUNDS.items()}
         return super()._bounds() | chosen  # type: ignore[return-value]  # some are seconds
+
+    def _settle(self) -> None:
+        """A channel may be let go just now, after a reading of the list."""
+        for _ in range(SETTLING):
+            if all(node.hub.feeds.announcements.settled for node in self.living):
+                return
+            self.pass_by(0.05)
 
     def _begin(self) -> None:
         keep = self.store.keep

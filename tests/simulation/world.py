@@ -165,8 +165,12 @@ class World:
         rest.check_repeats(self)
         self.faults.publish_last()
         self.pass_by(3.0)
+        self._settle()
         rest.check(self)
         self.words.check_last()
+
+    def _settle(self) -> None:
+        """What nodes do now and then, even at rest, has been done."""
 
     def _end(self) -> None:
         """Everybody leaves: nothing may be left."""
