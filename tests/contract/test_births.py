@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from eventhub.brokers.base import BIRTH_SECONDS
-from eventhub.events.event import NewEvent, Receipt
+from eventhub.events.event import Earliest, NewEvent, Position, Receipt
 from tests.contract.conftest import Node
 
 StartNodes = Callable[[int], AbstractAsyncContextManager[list[Node]]]
@@ -123,5 +123,17 @@ def test_a_replayed_event_is_no_birth(start_nodes: StartNodes) -> None:
             await store(publisher, "brief.a", key="k")
 
         assert await told(publisher, hearer, "brief.a", again) == 0
+
+    run(start_nodes, scenario)
+
+
+def test_the_beginning_of_a_log_is_known_while_nothing_is_missing(start_nodes: StartNodes) -> None:
+    async def scenario(publisher: Node, hearer: Node) -> None:
+        for channel, lost in (("many.new", None), ("few.new", "expired")):
+            await store(publisher, "many.old", "few.old", *[channel] * 50)
+            end = (await hearer.broker.history(channel, Earliest(), 1)).end
+            page = await hearer.broker.history(channel, Position(end.epoch, 0), 50)
+            assert page.lost == lost
+            assert len(page.events) == (50 if lost is None else 3)
 
     run(start_nodes, scenario)

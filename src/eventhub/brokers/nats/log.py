@@ -8,6 +8,7 @@ consumer: one burst for a page, from any replica. `log_page.py` makes pages of t
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from nats.aio.msg import Msg
 
@@ -27,6 +28,24 @@ from eventhub.brokers.records import RecordReader
 from eventhub.errors import BrokerUnavailable
 from eventhub.events.channel_types import Retention
 from eventhub.events.event import Event, HistoryPage, Position
+
+
+class StreamState(NamedTuple):
+    """The sequences of a stream. `drops_oldest`: by age or size, whatever their channel."""
+
+    first: int
+    last: int
+    drops_oldest: bool = True
+
+    def may_have_lost(self, sequence: int) -> bool:
+        """Whether messages from `sequence` on may be gone, apart from a channel's own limit.
+
+        Sequence 0 is the beginning of the log. A channel's limit keeps its newest message, so it
+        leaves no channel empty, and a reader counts the others.
+        """
+        if sequence == 0:
+            return self.drops_oldest and self.first > 1
+        return self.first > sequence
 
 
 @dataclass(slots=True)
@@ -77,7 +96,7 @@ class NatsLog:
         """
         if (newest := await self.newest()) is not None:
             return newest.sequence, newest.offset
-        last = int((await self.state())["last_seq"])
+        last = (await self.state()).last
         if (newest := await self.newest()) is not None:  # stored before the state was read
             return newest.sequence, newest.offset
         return last, offset_of(last + 1, 0)
@@ -86,11 +105,12 @@ class NatsLog:
         """The first message after a sequence."""
         return await self._get({"seq": sequence + 1, "next_by_subj": self._subject})
 
-    async def state(self) -> dict[str, int]:
-        """The stream's state, with its `first_seq` and `last_seq`."""
+    async def state(self) -> StreamState:
+        """The state of the stream."""
         info = await self._link.request(f"STREAM.INFO.{self._stream.name}")
-        state: dict[str, int] = info["state"]
-        return state
+        state, config = info["state"], info["config"]
+        drops_oldest = config.get("max_age", 0) > 0 or config.get("max_bytes", -1) > 0
+        return StreamState(int(state["first_seq"]), int(state["last_seq"]), drops_oldest)
 
     @asynccontextmanager
     async def reader(self, sequence: int) -> AsyncIterator[LogReader]:

@@ -7,7 +7,7 @@ right stamp. Otherwise the position has expired, or the log was reset.
 from collections.abc import Iterator
 
 from eventhub.brokers.base import PAGE_BYTES
-from eventhub.brokers.nats.log import NatsLog
+from eventhub.brokers.nats.log import NatsLog, StreamState
 from eventhub.brokers.nats.message import STAMPS, StreamMessage, offset_of
 from eventhub.events.event import Age, Earliest, Event, HistoryPage, Last, Position
 
@@ -34,17 +34,16 @@ async def read_page(
 def _empty_page(
     epoch: str,
     since: Position | Earliest | Last | Age,
-    state: dict[str, int],
+    state: StreamState,
     announced: Position | None,
 ) -> HistoryPage:
-    first, last = int(state["first_seq"]), int(state["last_seq"])
-    here = announced or Position(epoch, offset_of(last + 1, 0))
+    here = announced or Position(epoch, offset_of(state.last + 1, 0))
     lost = None
     if isinstance(since, Position) and since != here:
         sequence, stamp = divmod(since.offset, STAMPS)
-        if since.epoch != epoch or since.offset > offset_of(last + 1, 0):
+        if since.epoch != epoch or since.offset > offset_of(state.last + 1, 0):
             lost = "reset"
-        elif first > sequence if stamp == 0 else first != sequence + 1:
+        elif state.may_have_lost(sequence) if stamp == 0 else state.first != sequence + 1:
             lost = "expired"
     return HistoryPage(here, [], here, lost)
 
@@ -80,7 +79,7 @@ class LogPage:
         if since.epoch != self._end.epoch or since.offset > self._end.offset:
             return await self._earliest("reset")
         sequence, stamp = divmod(since.offset, STAMPS)
-        if stamp == 0 and int((await self._log.state())["first_seq"]) > sequence:
+        if stamp == 0 and (await self._log.state()).may_have_lost(sequence):
             return await self._earliest("expired")
         async with self._log.reader(sequence) as reader:
             own = 1 if stamp else 0

@@ -30,7 +30,7 @@ local trimmed = first and previous(first) or tip
 local offset, lost = trimmed, ''
 
 -- What was lost for a position before the first event. While the log is complete, nothing is
--- missing after a position that the channel had without events.
+-- missing after a position that the channel had without events, nor after 0, which is before any.
 local function before_first(position)
   local oldest = base or first and first[2][5] == 'b' and tonumber(first[2][6])
   if not oldest then
@@ -38,7 +38,7 @@ local function before_first(position)
   elseif position % STEP ~= 0 then
     return 'reset'
   end
-  return position < oldest and 'expired' or ''
+  return position > 0 and position < oldest and 'expired' or ''
 end
 
 -- Where to read from for a position beyond `trimmed`: in its run, or after the jump that it lies

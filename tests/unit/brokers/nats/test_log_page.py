@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from eventhub.brokers.base import PAGE_BYTES
+from eventhub.brokers.nats.log import StreamState
 from eventhub.brokers.nats.log_page import _empty_page, read_page
 from eventhub.brokers.nats.message import StreamMessage, offset_of
 from eventhub.events.event import Age, Earliest, HistoryPage, Last, Position
@@ -77,15 +78,15 @@ async def read(
 )
 def test_a_position_in_an_empty_channel(since: Since, lost: str | None) -> None:
     """The stream has the messages 4 and 5 of others: 1 to 3 are gone."""
-    page = _empty_page(EPOCH, since, {"first_seq": 4, "last_seq": 5}, None)
+    page = _empty_page(EPOCH, since, StreamState(4, 5), None)
     assert (page.start, page.events, page.end, page.lost) == (at(6, 0), [], at(6, 0), lost)
 
 
 def test_an_empty_channel_that_is_announced_stands_where_its_announcements_do() -> None:
-    page = _empty_page(EPOCH, at(2), {"first_seq": 4, "last_seq": 5}, at(2))
+    page = _empty_page(EPOCH, at(2), StreamState(4, 5), at(2))
     assert (page.start, page.end, page.lost) == (at(2), at(2), None)
-    assert _empty_page(EPOCH, at(1), {"first_seq": 4, "last_seq": 5}, at(2)).lost == "expired"
-    assert _empty_page(EPOCH, at(6, 0), {"first_seq": 4, "last_seq": 5}, at(2)).lost is None
+    assert _empty_page(EPOCH, at(1), StreamState(4, 5), at(2)).lost == "expired"
+    assert _empty_page(EPOCH, at(6, 0), StreamState(4, 5), at(2)).lost is None
 
 
 @in_loop
