@@ -32,7 +32,7 @@ def test_a_running_server_is_live_and_ready(hub: EventHubServer) -> None:
 
 def test_the_openapi_document_describes_publishing(hub: EventHubServer) -> None:
     document = http.get(f"{hub.url}/openapi.json").json()
-    assert set(document["paths"]["/v1/channels/{channel}"]) == {"get", "post", "put"}
+    assert set(document["paths"]["/v1/channels/{channel}"]) == {"delete", "get", "post", "put"}
     body = document["paths"]["/v1/channels/{channel}"]["post"]["requestBody"]["content"]
     assert set(body) == {"application/json", "application/x-ndjson"}
     assert http.get(f"{hub.url}/docs").status_code == 200
@@ -41,7 +41,8 @@ def test_the_openapi_document_describes_publishing(hub: EventHubServer) -> None:
 def test_each_channel_type_serves_its_schemas(hub: EventHubServer) -> None:
     types = {kind["name"]: kind for kind in http.get(f"{hub.url}/v1/types").json()["types"]}
     assert types["chat"] == {
-        "name": "chat", "payload": "chat", "history": {"events": 500, "age": 86400.0},
+        "name": "chat", "payload": "chat", "key": None,
+        "history": {"events": 500, "age": 86400.0, "latest": False},
         "presence": True,
         "sender": "any", "slow": "disconnect", "publish": ["client", "producer"],
         "signals": ["client", "producer"],

@@ -306,7 +306,7 @@ def test_a_page_of_this_host_may_publish(hub: EventHubServer, channel: Channel) 
 
 
 def test_other_methods_and_paths_are_problems_too(hub: EventHubServer) -> None:
-    response = http.delete(f"{hub.url}/v1/channels/chat.a")
+    response = http.patch(f"{hub.url}/v1/channels/chat.a")
     assert (response.status_code, response.json()["code"]) == (405, "method_not_allowed")
     assert "GET" in response.headers["allow"]
     assert http.get(f"{hub.url}/v1/elsewhere").json()["code"] == "not_found"

@@ -179,8 +179,9 @@ def test_all_workers_serve_and_a_scrape_of_any_counts_all(hub: EventHubServer) -
             "eventhub_workers_unreachable",
             "eventhub_events_rejected",
             "eventhub_faults",
+            "eventhub_signals_rejected",
         ):  # nothing went wrong
-            assert {sample.labels["worker"] for sample in family.samples} == {"0", "1", "2"}
+            assert {sample.labels["worker"] for sample in family.samples} == {"0", "1", "2"}, name
     requests = lines(hub, "request")
     assert {line["worker"] for line in requests if line["status"] == 101} == set(range(WORKERS))
     assert all("worker" in line for line in requests)

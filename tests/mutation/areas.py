@@ -46,6 +46,7 @@ AREAS = {
     "presence": Area(("presence",), ("unit/presence",)),
     "auth": Area(("auth",), ("unit/auth", "unit/server/security")),
     "events": Area(("events",), ("unit/events",)),
+    "filters": Area(("filters",), ("unit/filters", "unit/delivery")),
     "common": Area(("common", "errors.py"), ("unit/common", "unit/test_errors.py")),
     "frames": Area(
         ("server/websocket/frame_parser.py", "server/websocket/state.py", "delivery/encoding.py"),
