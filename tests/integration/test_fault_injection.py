@@ -194,6 +194,16 @@ _REASONS = dict.fromkeys(
     "delivery/pattern_audience.py:PatternAudience.fail_all:_fail": (
         "adds each to the eviction queue, which ends one after the other"
     ),
+    "delivery/waiting.py:WaitingSubscribers._turn:_soon": (
+        "goes on with those that wait; what the start of one raises closes that one "
+        "(PatternAudience._begin)"
+    ),
+    "hub/feed_registry.py:FeedRegistry.soon:_soon": (
+        "passes on what an audience asks for, which is the turn of those that wait"
+    ),
+    "hub/naming_subscribers.py:NamingSubscribers.join:spawn": (
+        "serves one subscriber, whose connection is closed after an error"
+    ),
     "hub/cursor_journals.py:CursorJournals.add:spawn": (
         "writes the records of all; after a fault the next record begins anew "
         "(test_cursor_journals.py)"
