@@ -45,7 +45,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class LineBatch:
     """Lines that are sent together, always the same ones under the same key."""
 
     lines: list[str]
@@ -69,7 +69,7 @@ class LogFile:
         self._mark = Mark(0, 0)
         self._looks = self._looks_left = looks
 
-    def next_batch(self) -> Batch | None:
+    def next_batch(self) -> LineBatch | None:
         """The next lines, None while there are none. Call `done` when they are stored."""
         if self._file is None and not self._open():
             return None
@@ -78,7 +78,7 @@ class LogFile:
             batch = self._read()
         return batch
 
-    def done(self, batch: Batch) -> None:
+    def done(self, batch: LineBatch) -> None:
         """The lines are stored: go on behind them."""
         self._keep(replace(self._mark, offset=batch.end, sending=None))
 
@@ -155,7 +155,7 @@ class LogFile:
 
     # Lines
 
-    def _read(self) -> Batch | None:
+    def _read(self) -> LineBatch | None:
         assert self._file is not None
         mark = self._mark
         self._file.seek(mark.offset)
@@ -174,7 +174,7 @@ class LogFile:
         name = f"{mark.device} {mark.inode} {mark.generation} {mark.offset} {end} "
         key = "ship-" + hashlib.sha256(name.encode() + data[:64]).hexdigest()[:40]
         lines = [line.strip() for line in data.decode("utf-8", "replace").split("\n")]
-        return Batch([line for line in lines if line], end, key)
+        return LineBatch([line for line in lines if line], end, key)
 
     # What is remembered
 

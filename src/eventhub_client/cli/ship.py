@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from eventhub_client.cli.exits import REFUSED, command, say
-from eventhub_client.cli.log_file import QUIET_LOOKS, Batch, LogFile
+from eventhub_client.cli.log_file import QUIET_LOOKS, LineBatch, LogFile
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 from eventhub_client.errors import Forbidden, HubError, Refused, Unauthorized, UnknownChannel
 from eventhub_client.sync import SyncHub
@@ -94,7 +94,7 @@ class _Shipper:
         file.done(batch)
         return True
 
-    def _send(self, batch: Batch) -> None:
+    def _send(self, batch: LineBatch) -> None:
         events = list(map(payload_of, batch.lines))
         while True:
             outcomes = self._hub.publish_many(self._channel, events, key=batch.key)

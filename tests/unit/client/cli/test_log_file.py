@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eventhub_client.cli.log_file import BATCH_LINES, LINE_BYTES, Batch, LogFile
+from eventhub_client.cli.log_file import BATCH_LINES, LINE_BYTES, LineBatch, LogFile
 
 
 class Reader:
@@ -35,7 +35,7 @@ class Reader:
             self.file.done(batch)
         return found
 
-    def batch(self) -> Batch:
+    def batch(self) -> LineBatch:
         batch = self.file.next_batch()
         assert batch is not None
         return batch
