@@ -204,6 +204,9 @@ _REASONS = dict.fromkeys(
     "hub/naming_subscribers.py:NamingSubscribers.join:spawn": (
         "serves one subscriber, whose connection is closed after an error"
     ),
+    "hub/cursor_journals.py:CursorJournals._progress:contain": (
+        "tells one stream after the other, and an error of one is logged (test_cursor_journals.py)"
+    ),
     "hub/cursor_journals.py:CursorJournals.add:spawn": (
         "writes the records of all; after a fault the next record begins anew "
         "(test_cursor_journals.py)"

@@ -163,5 +163,5 @@ class CursorJournals:
     def _progress(self, count: int) -> None:
         self.stored += count
         waiting, self._waiting = self._waiting, {}
-        for wake in waiting:
-            wake()
+        for wake in waiting:  # an error of one stream keeps no other waiting
+            self._tasks.contain("cursors", wake)

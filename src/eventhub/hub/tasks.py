@@ -16,6 +16,10 @@ class Tasks:
         self.group: asyncio.TaskGroup | None = None
         self.ended = False
 
+    def contain(self, where: str, work: Callable[[], None]) -> None:
+        """Call `work` now. An unexpected error is logged with `where`."""
+        self._faults.contain(where, work)
+
     def spawn(
         self, work: Coroutine[Any, Any, None], where: str, failed: Callable[[EventHubError], None]
     ) -> None:

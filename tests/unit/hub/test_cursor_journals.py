@@ -89,15 +89,34 @@ async def test_records_are_stored_in_order_and_those_who_wait_are_told(node: Nod
 
 @in_node
 async def test_whoever_has_gone_is_not_told(node: Node) -> None:
+    told: list[int] = []
+
     def wake() -> None:
-        raise AssertionError
+        told.append(1)
 
     node.journals.when_stored(wake)
     node.journals.forget(wake)
     node.journals.forget(wake)
     node.add(1)
     await turns()
-    assert node.journals.stored == 1
+    assert (node.journals.stored, told) == (1, [])
+
+
+@in_node
+async def test_an_error_of_one_who_waits_keeps_no_other_waiting(node: Node) -> None:
+    told: list[int] = []
+
+    def fail() -> None:
+        raise LookupError("of one stream")
+
+    node.journals.when_stored(fail)
+    node.journals.when_stored(lambda: told.append(node.journals.stored))
+    node.add(1)
+    await turns()
+    assert (told, node.journals.lost) == ([1], 0)
+    node.add(2)
+    await turns()
+    assert node.journals.stored == 2
 
 
 @in_node
