@@ -1,14 +1,24 @@
 // The HTTP interface (PROTOCOL.md) for pages of this server. A token is sent in a header, never in
-// the address. Addresses are relative to the page, so that they work below a proxy's path.
+// the address. Addresses are relative, so that they work below a proxy's path.
 
 const channelPath = (channel) => `v1/channels/${encodeURIComponent(channel)}`;
 
 export class Http {
+  #base;
   #token;
   #fetch;
 
-  /** `token()`: returns a token, nothing, or a promise of either. `fetch`: as the browser's. */
-  constructor({ token = () => null, fetch = (...request) => globalThis.fetch(...request) } = {}) {
+  /**
+   * `base`: the address of the server with a slash at its end; empty: that of the page without its
+   * last part. `token()`: returns a token, nothing, or a promise of either. `fetch`: as the
+   * browser's.
+   */
+  constructor({
+    base = "",
+    token = () => null,
+    fetch = (...request) => globalThis.fetch(...request),
+  } = {}) {
+    this.#base = base;
     this.#token = token;
     this.#fetch = fetch;
   }
@@ -44,7 +54,7 @@ export class Http {
   async #request(path, { headers, ...request } = {}) {
     const token = await this.#token();
     const authorization = token ? { Authorization: `Bearer ${token}` } : {};
-    return this.#fetch(path, {
+    return this.#fetch(this.#base + path, {
       ...request,
       headers: { ...headers, ...authorization },
       credentials: "omit",

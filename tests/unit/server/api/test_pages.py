@@ -1,8 +1,10 @@
 """server/api/pages.py: pages and their files, with the headers that browsers need."""
 
+import re
+
 import pytest
 
-from eventhub.server.api.pages import PAGES
+from eventhub.server.api.pages import PAGES, web_directory
 from tests.unit.server.api.requests import request
 
 
@@ -15,3 +17,15 @@ def test_a_page_has_a_content_security_policy(path: str) -> None:
 
 def test_no_file_outside_of_the_web_directory_is_served() -> None:
     assert request("GET", "/static/%2e%2e/pyproject.toml").status_code == 404
+
+
+@pytest.mark.parametrize("name", sorted({*PAGES.values()} - {"chat/chat.html"}))
+def test_every_page_has_the_same_header(name: str) -> None:
+    """But for the mark of the page itself, the connection's status and the way up."""
+
+    def header(name: str) -> str:
+        text = (web_directory() / "pages" / name).read_text(encoding="utf-8")
+        [found] = re.findall(r'  <a class="skip".*?</nav>\n', text, re.DOTALL)
+        return re.sub(r' aria-current="page"', "", found).replace("../", "")
+
+    assert header(name) == header("landing/landing.html")
