@@ -5,6 +5,7 @@
 
 from eventhub_client.cursors import Cursor, FileCursor
 from eventhub_client.errors import (
+    Conflict,
     Forbidden,
     HubError,
     InvalidData,
@@ -15,10 +16,26 @@ from eventhub_client.errors import (
     UnknownChannel,
 )
 from eventhub_client.hub import Hub
-from eventhub_client.items import Event, Gap, Receipt, Signal
+from eventhub_client.items import (
+    Deletion,
+    Event,
+    Gap,
+    Item,
+    Loaded,
+    Member,
+    Presence,
+    Receipt,
+    Signal,
+    State,
+)
+from eventhub_client.members import Membership
+from eventhub_client.outbox import Waiting
+from eventhub_client.publisher import Publisher
 
 __all__ = [
+    "Conflict",
     "Cursor",
+    "Deletion",
     "Event",
     "FileCursor",
     "Forbidden",
@@ -27,10 +44,18 @@ __all__ = [
     "HubError",
     "InvalidData",
     "InvalidEvent",
+    "Item",
+    "Loaded",
+    "Member",
+    "Membership",
+    "Presence",
+    "Publisher",
     "Receipt",
     "Refused",
     "Signal",
+    "State",
     "Unauthorized",
     "Unavailable",
     "UnknownChannel",
+    "Waiting",
 ]

@@ -5,6 +5,7 @@ HubError
 │   ├── Unauthorized   401
 │   ├── Forbidden      403
 │   ├── UnknownChannel 404
+│   ├── Conflict       412: another event of the key is the newest one
 │   └── InvalidEvent   422
 ├── Unavailable        no success in time; an event may or may not have been stored
 └── InvalidData        a received event does not fit the model
@@ -35,6 +36,7 @@ STATUS = {
     "revoked": 403,
     "unknown_channel": 404,
     "not_found": 404,
+    "precondition_failed": 412,
     "invalid_event": 422,
     "idempotency_conflict": 422,
 }
@@ -99,6 +101,11 @@ class HubError(Exception):
         """The faults of an event: `pointer` and `message` of each."""
         return self.problem.details
 
+    @property
+    def id(self) -> str | None:
+        """The event that is in the way, if the server names one."""
+        return self.problem.id
+
     def __str__(self) -> str:
         faults = "".join(f"; {each.get('pointer')}: {each.get('message')}" for each in self.details)
         return f"{self.code}: {self.message}{faults}"
@@ -120,6 +127,10 @@ class UnknownChannel(Refused):
     """The channel's type is not declared on the server."""
 
 
+class Conflict(Refused):
+    """The newest event of the key is not the expected one; `id` is that of the newest one."""
+
+
 class InvalidEvent(Refused):
     """The event does not fit its channel type. `details` names the faults."""
 
@@ -135,7 +146,7 @@ class InvalidData(HubError):
     """A received event does not fit the model. Its position was not stored in the cursor."""
 
 
-CLASSES = {401: Unauthorized, 403: Forbidden, 404: UnknownChannel}
+CLASSES = {401: Unauthorized, 403: Forbidden, 404: UnknownChannel, 412: Conflict}
 
 
 def refusal(problem: Problem) -> Refused:

@@ -1,6 +1,6 @@
 """A client that loses nothing (PROTOCOL.md). No I/O happens here.
 
-It knows where a follower stands, and decides what each message and each end of a connection means:
+It decides what each message and each end of a connection means:
 
 | what ends a connection | what happens |
 |---|---|
@@ -15,12 +15,11 @@ channel resumes there.
 
 import random
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator
 
 from eventhub_client.backoff import Backoff
 from eventhub_client.errors import Problem, refusal
-from eventhub_client.patterns import fits, is_pattern
+from eventhub_client.positions import MESSAGE_BYTES, Positions, Subscription
 from eventhub_client.steps import (
     Answer,
     Close,
@@ -29,6 +28,7 @@ from eventhub_client.steps import (
     Connected,
     Deliver,
     FollowStep,
+    Join,
     Message,
     Receive,
     Received,
@@ -46,32 +46,11 @@ FIRST_HEARTBEAT = 25.0
 STEADY_SECONDS = 30.0
 """A connection that has lasted so long begins the delays again."""
 FATAL_CODES = {1002, 1003, 1007, 1008, 1009, 1010}
-MESSAGE_BYTES = 64 * 1024
-"""The longest message of a client, until `hello` says it."""
-BEGUN = "begun"
-"""Kept for a pattern that has told all its positions."""
 FRESH_TOKENS = 3
 """New tokens in a row that may be refused as expired, before the error is raised."""
+UPDATE = "update"
+"""The `ref` of an update of one's own member."""
 Steps = Generator[FollowStep, Reply, None]
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """What is followed, and from where."""
-
-    channels: Sequence[str]
-    since: str
-    positions: Mapping[str, str]
-    renewable: bool = False
-    """Whether the token is a function."""
-    signals: bool = False
-    """Whether signals are delivered, too."""
-    where: str | None = None
-    """A filter of the events of all channels."""
-
-    def __post_init__(self) -> None:
-        if not self.channels:
-            raise ValueError("received no channel; expected at least one, such as 'orders.eu'")
 
 
 class Follower:
@@ -83,20 +62,19 @@ class Follower:
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = random.random,
     ) -> None:
-        self._channels = tuple(dict.fromkeys(subscription.channels))
-        self._since = subscription.since
-        self._positions = {
-            name: position
-            for name, position in subscription.positions.items()
-            if any(name == each or fits(each, name) for each in self._channels)
-        }
+        self._positions = Positions(subscription)
+        self._member = subscription.member
         self._renewable = subscription.renewable
-        self._signals = subscription.signals
-        self._filter = {} if subscription.where is None else {"where": subscription.where}
+        self._wants_signals = subscription.signals
+        self._wants_members = subscription.presence
         self._clock = clock
         self._backoff = Backoff(random)
         self._expired_tokens = 0
-        self._part_bytes = MESSAGE_BYTES // 2
+        self._heartbeat = FIRST_HEARTBEAT
+        self._leaving: set[str] = set()
+        """Channels whose state is read again: what comes before `unsubscribed` is of the past."""
+        self._repeat_update: float | None = None
+        """When an update of the member is sent again that was one too many."""
 
     def steps(self) -> Steps:
         """What to do, for ever. Raises HubError if the server refuses for good."""
@@ -114,12 +92,16 @@ class Follower:
 
     def _connection(self) -> Generator[FollowStep, Reply, float | None]:
         """One connection. The delay that the server asks for, if it does."""
-        heartbeat, has_asked = FIRST_HEARTBEAT, False
+        self._heartbeat, has_asked = FIRST_HEARTBEAT, False
+        self._leaving, self._repeat_update = set(), None
         while True:
-            reply = yield Receive(heartbeat)
+            reply = yield Receive(self._patience())
             if isinstance(reply, Closed):
                 return self._closed(reply)
             if isinstance(reply, Silence):
+                if self._repeat_update is not None:
+                    yield self._update()
+                    continue
                 if has_asked:
                     return None
                 has_asked = True
@@ -127,33 +109,40 @@ class Follower:
                 continue
             assert isinstance(reply, Received)
             has_asked, message = False, reply.message
-            if message.get("type") == "hello":
-                heartbeat = float(message["limits"]["heartbeat"])
-                self._part_bytes = int(message["limits"].get("message_bytes", MESSAGE_BYTES)) // 2
-            elif message.get("type") == "goodbye":
+            if message.get("type") == "goodbye":
                 return float(message["reconnect_in"])
-            elif message.get("type") == "error":
+            if message.get("type") == "error":
                 ended, delay = self._error(message)
                 if ended:
                     return delay
-            yield from self._message(message)
+            elif message.get("channel") not in self._leaving:
+                yield from self._message(message)
+            elif message.get("type") == "unsubscribed":
+                self._leaving.discard(message["channel"])
+
+    def _patience(self) -> float:
+        if self._repeat_update is None:
+            return self._heartbeat
+        return min(self._heartbeat, max(0.0, self._repeat_update - self._clock()))
 
     def _message(self, message: Message) -> Steps:
         match message.get("type"):
             case "hello":
-                yield Send(tuple(each for name in self._channels for each in self._subscribe(name)))
+                yield from self._hello(message)
             case "subscribed":
-                self._expired_tokens = 0
                 yield from self._subscribed(message)
             case "positions":
-                yield from self._pattern_positions(message)
+                yield Store(self._positions.told(message))
             case "event":
-                yield from self._item(message, message["id"])
+                yield Deliver(message)
+                yield self._moved(message["channel"], message["id"])
             case "gap":
-                yield from self._item(message, message["position"])
+                yield from self._gap(message)
             case "position":  # the events up to there do not match the filter
                 yield self._moved(message["channel"], message["position"])
-            case "signal" if self._signals:
+            case "signal" if self._wants_signals:
+                yield Deliver(message)
+            case "presence" | "join" | "leave" | "update" if self._wants_members:
                 yield Deliver(message)
             case "filter_failed":
                 at = f"{message['channel']} at {message['id']}"
@@ -164,54 +153,55 @@ class Follower:
                 said = f"the new token does not allow {message['channel']}"
                 raise refusal(Problem(message["reason"], said, 403))
 
-    def _subscribe(self, channel: str) -> Iterator[Message]:
-        """The command. Positions that are too many for one message go before it."""
-        since: str | dict[str, str] = self._positions.get(channel, self._since)
-        if is_pattern(channel) and channel in self._positions:
-            since = {name: at for name, at in self._positions.items() if fits(channel, name)}
-            since.pop(channel, None)
-            part: dict[str, str] = {}
-            size = 0
-            for name, position in since.items():
-                size += len(name) + len(position) + 8
-                if size > self._part_bytes:
-                    yield {"type": "subscribe", "channel": channel, "since": part, "more": True}
-                    part, size = {}, 0
-                part[name] = position
-            since = part
-        command = {"type": "subscribe", "ref": channel, "channel": channel, "since": since}
-        yield command | self._filter
+    def _hello(self, message: Message) -> Steps:
+        limits = message["limits"]
+        self._heartbeat = float(limits["heartbeat"])
+        self._positions.message_bytes = int(limits.get("message_bytes", MESSAGE_BYTES))
+        if self._member is None:
+            yield Send(self._positions.subscribe(None))
+            return
+        member, version = self._member.current()
+        yield Send(self._positions.subscribe(member))
+        yield Join(self._positions.names, version)
 
     def _subscribed(self, message: Message) -> Steps:
-        """Store the first position before any event, so that a restart before it misses none.
+        self._expired_tokens = 0
+        if stored := self._positions.subscribed(message):
+            yield Store(stored)
+        if self._wants_members and "count" in message:
+            yield Deliver(message)
 
-        If events are missing, a gap follows and has the position.
-        """
+    def _gap(self, message: Message) -> Steps:
         channel = message["channel"]
-        if channel not in self._positions and message.get("recovered"):
+        if self._positions.is_no_loss(message):
             yield self._moved(channel, message["position"])
-
-    def _pattern_positions(self, message: Message) -> Steps:
-        """Where a pattern's channels stand. From now on a channel that is not there is new."""
-        positions = dict(message["positions"])
-        if message["complete"]:
-            positions[message["channel"]] = BEGUN
-        self._positions.update(positions)
-        yield Store(positions)
-
-    def _item(self, message: Message, position: str) -> Steps:
+            return
+        anew = self._positions.must_begin_anew(message)
         yield Deliver(message)
-        yield self._moved(message["channel"], position)
+        if not anew:
+            yield self._moved(channel, message["position"])
+            return
+        self._leaving.add(channel)
+        member = None if self._member is None else self._member.current()[0]
+        yield Send(self._positions.anew(channel, member))
 
     def _moved(self, channel: str, position: str) -> Store:
-        self._positions[channel] = position
-        return Store({channel: position})
+        return Store(self._positions.moved(channel, position))
+
+    def _update(self) -> Send:
+        """One's own member once more."""
+        assert self._member is not None
+        self._repeat_update = None
+        data = self._member.data
+        return Send(tuple(update_of(name, data) for name in self._positions.names))
 
     def _error(self, message: Message) -> tuple[bool, float | None]:
         """Whether it ends the connection, and the delay that the server asks for."""
         problem = Problem.of(message)
         if problem.is_temporary:
-            return message.get("ref") != "auth", problem.retry_after
+            if message.get("ref") == UPDATE:
+                self._repeat_update = self._clock() + (problem.retry_after or 1.0)
+            return message.get("ref") not in ("auth", UPDATE), problem.retry_after
         self._raise_unless_renewable(problem)
         return True, None
 
@@ -238,3 +228,8 @@ class Follower:
         renewable = problem.code == "token_expired" and self._renewable
         if not renewable or self._expired_tokens > FRESH_TOKENS:
             raise refusal(problem)
+
+
+def update_of(channel: str, data: object) -> Message:
+    """The command that replaces the data of one's own member."""
+    return {"type": UPDATE, "ref": UPDATE, "channel": channel, "data": data}

@@ -1,44 +1,41 @@
-"""The hub for programs with an event loop: thin I/O around `publishing` and `following`."""
+"""The hub for programs with an event loop."""
 
-import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, TypeVar, overload
 
-import httpx
-
-from eventhub_client.address import Address
-from eventhub_client.credentials import Credentials, Token, authorization
+from eventhub_client.async_transport import AsyncRuntime, AsyncTransport
+from eventhub_client.client import AnyItem, Client, subscription_of
+from eventhub_client.credentials import Token
 from eventhub_client.cursors import Cursor
-from eventhub_client.following import Follower, Subscription
-from eventhub_client.items import Event, Gap, Receipt, Signal
-from eventhub_client.link import Link
-from eventhub_client.payloads import item_of
+from eventhub_client.items import (
+    Deletion,
+    Event,
+    Item,
+    Loaded,
+    Member,
+    Presence,
+    Receipt,
+    Signal,
+    State,
+)
+from eventhub_client.loading import Load, Loading
+from eventhub_client.members import Membership
+from eventhub_client.outbox import WAITING, OnRefused, Waiting
+from eventhub_client.publisher import Publisher
 from eventhub_client.publishing import (
     Delivery,
     Outcome,
-    Rules,
+    delete_key,
+    expected,
     publish_many,
     publish_one,
     send_signal,
 )
-from eventhub_client.steps import (
-    Deliver,
-    Post,
-    PublishStep,
-    RenewToken,
-    Reply,
-    Store,
-    Wait,
-)
-from eventhub_client.wire import (
-    TRANSIENT,
-    answer_of,
-    unreachable,
-)
+from eventhub_client.reading import read_members, read_state
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -56,11 +53,8 @@ class Hub:
         key: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._address = Address.of(url)
-        self._credentials = Credentials(token, key)
-        self._tls = tls
-        self._rules = Rules(renewable=self._credentials.are_renewable)
-        self._client: httpx.AsyncClient | None = None
+        self._client = Client(url, token, key, AsyncTransport(tls), AsyncRuntime())
+        self._call, self._rules = self._client.call, self._client.rules
 
     async def __aenter__(self) -> "Hub":
         return self
@@ -75,9 +69,7 @@ class Hub:
 
     async def aclose(self) -> None:
         """Close the connections of publishes. Followers close when their loop ends."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        await self._client.transport.close()
 
     async def publish(
         self,
@@ -86,15 +78,20 @@ class Hub:
         *,
         attributes: Mapping[str, str] | None = None,
         key: str | None = None,
+        if_match: str | None = None,
+        if_none_match: bool = False,
         timeout: float = 30.0,
     ) -> Receipt:
         """Publish one event: JSON, a pydantic model or a dataclass.
 
         It is repeated until it is answered, at most for `timeout` seconds, and stored once. `key`
-        makes several calls one event. Raises Refused, or Unavailable after the timeout.
+        makes several calls one event. With `if_match` it is stored only if this is the id of the
+        newest event of its key, with `if_none_match` only if there is none; otherwise Conflict is
+        raised. Raises Refused, or Unavailable after the timeout.
         """
-        delivery = Delivery(timeout, attributes, key)
-        return await self._publish(publish_one(channel, data, delivery, self._rules))
+        test = expected(if_match, if_none_match=if_none_match)
+        delivery = Delivery(timeout, attributes, key, test)
+        return await self._call(publish_one(channel, data, delivery, self._rules))
 
     async def publish_many(
         self,
@@ -106,7 +103,35 @@ class Hub:
     ) -> list[Outcome]:
         """Publish events in their order. One result for each: its Receipt, or its HubError."""
         delivery = Delivery(timeout, None, key)
-        return await self._publish(publish_many(channel, items, delivery, self._rules))
+        return await self._call(publish_many(channel, items, delivery, self._rules))
+
+    def publisher(
+        self,
+        channel: str,
+        *,
+        waiting: Waiting = WAITING,
+        timeout: float = 30.0,
+        on_refused: OnRefused | None = None,
+    ) -> Publisher:
+        """A publisher for many events, which is used as a context.
+
+        An event that the server refuses ends it, unless `on_refused` takes the event and its error.
+        """
+        return Publisher(self._client, channel, waiting, timeout, on_refused)
+
+    async def delete(
+        self,
+        channel: str,
+        name: str,
+        *,
+        attributes: Mapping[str, str] | None = None,
+        key: str | None = None,
+        if_match: str | None = None,
+        timeout: float = 30.0,
+    ) -> Receipt:
+        """Take a key, `name`, out of the state of a channel. The options are those of `publish`."""
+        delivery = Delivery(timeout, attributes, key, if_match)
+        return await self._call(delete_key(channel, name, delivery, self._rules))
 
     async def signal(
         self,
@@ -120,7 +145,37 @@ class Hub:
 
         It is stored nowhere and never sent twice. Raises Refused, or Unavailable.
         """
-        await self._publish(send_signal(channel, data, attributes, timeout, self._rules))
+        await self._call(send_signal(channel, data, attributes, timeout, self._rules))
+
+    @overload
+    async def state(
+        self, channel: str, *, model: None = None, where: str | None = None, timeout: float = 30.0
+    ) -> State[Any]: ...
+
+    @overload
+    async def state(
+        self,
+        channel: str,
+        *,
+        model: Callable[..., T],
+        where: str | None = None,
+        timeout: float = 30.0,
+    ) -> State[T]: ...
+
+    async def state(
+        self,
+        channel: str,
+        *,
+        model: Callable[..., Any] | None = None,
+        where: str | None = None,
+        timeout: float = 30.0,
+    ) -> State[Any]:
+        """The newest event of each key. Raises Refused, Unavailable, or InvalidData."""
+        return await self._call(read_state(channel, model, where, timeout, self._rules))
+
+    async def presence(self, channel: str, *, timeout: float = 30.0) -> list[Member]:
+        """Who is in a channel, on all nodes. Raises Refused, or Unavailable."""
+        return await self._call(read_members(channel, timeout, self._rules))
 
     @overload
     def follow(
@@ -129,9 +184,11 @@ class Hub:
         model: None = None,
         since: str = "latest",
         cursor: Cursor | None = None,
-        signals: Literal[False] = False,
         where: str | None = None,
-    ) -> AsyncGenerator[Event[Any] | Gap, None]: ...
+        member: Membership | None = None,
+        signals: Literal[False] = False,
+        presence: Literal[False] = False,
+    ) -> AsyncGenerator[Item[Any], None]: ...
 
     @overload
     def follow(
@@ -140,9 +197,24 @@ class Hub:
         model: Callable[..., T],
         since: str = "latest",
         cursor: Cursor | None = None,
-        signals: Literal[False] = False,
         where: str | None = None,
-    ) -> AsyncGenerator[Event[T] | Gap, None]: ...
+        member: Membership | None = None,
+        signals: Literal[False] = False,
+        presence: Literal[False] = False,
+    ) -> AsyncGenerator[Item[T], None]: ...
+
+    @overload
+    def follow(
+        self,
+        *channels: str,
+        model: Callable[..., T],
+        since: str = "latest",
+        cursor: Cursor | None = None,
+        where: str | None = None,
+        member: Membership | None = None,
+        signals: bool = False,
+        presence: bool = False,
+    ) -> AsyncGenerator[Item[T] | Signal | Presence, None]: ...
 
     @overload
     def follow(
@@ -151,20 +223,11 @@ class Hub:
         model: None = None,
         since: str = "latest",
         cursor: Cursor | None = None,
-        signals: bool,
         where: str | None = None,
-    ) -> AsyncGenerator[Event[Any] | Gap | Signal, None]: ...
-
-    @overload
-    def follow(
-        self,
-        *channels: str,
-        model: Callable[..., T],
-        since: str = "latest",
-        cursor: Cursor | None = None,
-        signals: bool,
-        where: str | None = None,
-    ) -> AsyncGenerator[Event[T] | Gap | Signal, None]: ...
+        member: Membership | None = None,
+        signals: bool = False,
+        presence: bool = False,
+    ) -> AsyncGenerator[AnyItem, None]: ...
 
     async def follow(
         self,
@@ -172,74 +235,63 @@ class Hub:
         model: Callable[..., Any] | None = None,
         since: str = "latest",
         cursor: Cursor | None = None,
-        signals: bool = False,
         where: str | None = None,
-    ) -> AsyncGenerator[Event[Any] | Gap | Signal, None]:
+        member: Membership | None = None,
+        signals: bool = False,
+        presence: bool = False,
+    ) -> AsyncGenerator[AnyItem, None]:
         """The events of these channels, and gaps, for ever. It reconnects and resumes by itself.
 
         `since` is where a channel begins that is not in the `cursor`. The cursor is stored when the
-        next item is asked for. With `signals`, Signal items come between them. `where` is a
-        filter of the events of all channels. Raises Refused, and InvalidData for an event that
-        `model` refuses.
+        next item is asked for. `where` is a filter of the events of all channels. `member` lists
+        this client in their presence. With `signals`, Signal items come between the events; with
+        `presence`, Presence items tell who is there. Raises Refused, and InvalidData for an event
+        that `model` refuses.
         """
-        positions = cursor.load() if cursor is not None else {}
-        renewable = self._credentials.are_renewable
-        steps = Follower(
-            Subscription(channels, since, positions, renewable, signals, where)
-        ).steps()
-        link = Link(self._address, self._credentials, self._tls)
-        reply: Reply = None
+        subscription = subscription_of(
+            channels,
+            since,
+            cursor,
+            renewable=self._rules.renewable,
+            signals=signals,
+            where=where,
+            member=member,
+            presence=presence,
+        )
+        following = self._client.follow(subscription, cursor, model)
         try:
             while True:
-                match steps.send(reply):
-                    case Deliver(message):
-                        yield item_of(message, model)
-                        reply = None
-                    case Store(positions_now):
-                        if cursor is not None:
-                            cursor.store(positions_now)
-                        reply = None
-                    case step:
-                        reply = await link.take(step)
+                yield await following.next()
         finally:
-            await link.close()
+            await following.close()
 
-    async def _publish(self, steps: Generator[PublishStep, Reply, T]) -> T:
-        reply: Reply = None
-        while True:
-            try:
-                step = steps.send(reply)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            reply = await self._take(step)
+    @overload
+    def load_then_follow(
+        self, channel: str, load: Load[S], *, model: None = None, where: str | None = None
+    ) -> AsyncGenerator[Loaded[S] | Event[Any] | Deletion, None]: ...
 
-    async def _take(self, step: PublishStep) -> Reply:
-        match step:
-            case Wait(seconds):
-                await asyncio.sleep(seconds)
-            case RenewToken():
-                with suppress(*TRANSIENT):  # the next answer shows whether it matters
-                    await self._credentials.renew()
-            case Post():
-                return await self._post(step)
-        return None
+    @overload
+    def load_then_follow(
+        self, channel: str, load: Load[S], *, model: Callable[..., T], where: str | None = None
+    ) -> AsyncGenerator[Loaded[S] | Event[T] | Deletion, None]: ...
 
-    async def _post(self, step: Post) -> Reply:
-        if self._client is None:
-            self._client = httpx.AsyncClient(verify=self._tls or True)
+    async def load_then_follow(
+        self,
+        channel: str,
+        load: Load[Any],
+        *,
+        model: Callable[..., Any] | None = None,
+        where: str | None = None,
+    ) -> AsyncGenerator[Loaded[Any] | Event[Any] | Deletion, None]:
+        """State from a database of your own, as Loaded, then the events from its position.
+
+        `load` is called with the channel's position and returns `Loaded(state, position)`: with
+        this position, or with one that the database has stored beside the state. When events are
+        missing, it is called again, and another Loaded comes.
+        """
+        loading = Loading(self._client, channel, load, model, where)
         try:
-            headers = {**step.headers, **authorization(await self._credentials.newest())}
-            return answer_of(
-                await asyncio.wait_for(
-                    self._client.post(
-                        self._address.http + step.path,
-                        content=step.body,
-                        headers=headers,
-                        timeout=step.seconds,
-                    ),
-                    step.seconds,
-                )
-            )
-        except (*TRANSIENT, asyncio.TimeoutError) as failure:
-            return unreachable(failure)
+            while True:
+                yield await loading.next()
+        finally:
+            await loading.close()

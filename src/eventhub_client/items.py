@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,20 @@ class Event(Generic[T]):
     attributes: Mapping[str, str] = field(default_factory=dict)
     by: str | None = None
     """The publisher's principal, if it had a credential."""
+    key: str | None = None
+    """What it is about, if its channel type has keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A stored event that takes a key out of the state of its channel."""
+
+    channel: str
+    id: str
+    time: datetime
+    key: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +47,10 @@ class Gap:
     before: str | None
     position: str
     skipped: int | None = None
+
+
+Item = Event[T] | Deletion | Gap
+"""What a follower gets: `Item[Order]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +67,43 @@ class Signal:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody who is in a channel."""
+
+    id: str
+    data: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Who is in a channel now. `change` and `member` say what is new, if it is one member."""
+
+    channel: str
+    count: int
+    members: tuple[Member, ...] | None
+    """In the order in which they came; None if they are too many to be listed."""
+    change: Literal["join", "leave", "update"] | None = None
+    member: Member | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State(Generic[T]):
+    """The newest event of each key of a channel. Follow the channel from `position`."""
+
+    channel: str
+    events: Mapping[str, Event[T]]
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """What an application has loaded itself, and the position in the channel that it has."""
+
+    state: S
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """The server has stored the event."""
 
@@ -59,6 +115,18 @@ class Receipt:
 def moment(text: str) -> datetime:
     """A time of the server. Python 3.10 does not read its Z."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def deletion_of(message: Mapping[str, Any]) -> Deletion:
+    """From an `event` message with `deleted`."""
+    return Deletion(
+        message["channel"],
+        message["id"],
+        moment(message["time"]),
+        message["deleted"],
+        message.get("attributes", {}),
+        message.get("by"),
+    )
 
 
 def signal_of(message: Mapping[str, Any]) -> Signal:
@@ -82,3 +150,8 @@ def gap_of(message: Mapping[str, Any]) -> Gap:
         message["position"],
         message.get("skipped"),
     )
+
+
+def member_of(fields: Mapping[str, Any]) -> Member:
+    """From a `member` of a message."""
+    return Member(fields["id"], fields.get("data"))

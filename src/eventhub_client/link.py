@@ -1,99 +1,105 @@
-"""The WebSocket of a follower, for programs with an event loop."""
+"""The WebSocket of a follower, over all its connections."""
 
-import asyncio
 import json
 import logging
-import ssl
-from contextlib import suppress
-
-from websockets.asyncio.client import ClientConnection, connect
+from collections.abc import Mapping
+from typing import Any
 
 from eventhub_client.address import Address
 from eventhub_client.credentials import Credentials, authorization
+from eventhub_client.following import update_of
+from eventhub_client.members import Membership
 from eventhub_client.steps import (
     Close,
     Connect,
     Connected,
-    FollowStep,
-    Message,
+    Join,
+    LinkStep,
     Receive,
     RenewToken,
     Reply,
     Send,
-    Silence,
     Wait,
     Warn,
 )
-from eventhub_client.wire import (
-    FAILED,
-    TRANSIENT,
-    WEBSOCKET_OPTIONS,
-    closed_of,
-    message_of,
-    refusal_of,
-)
+from eventhub_client.transport import Runtime, Socket, Transport
+from eventhub_client.wire import FAILED, TRANSIENT, refusal_of
 
 log = logging.getLogger("eventhub_client")
 
 
 class Link:
-    """The WebSocket of a follower, over all its connections."""
+    """Takes the steps of a follower."""
 
     def __init__(
-        self, address: Address, credentials: Credentials, tls: ssl.SSLContext | None
+        self,
+        address: Address,
+        credentials: Credentials,
+        transport: Transport,
+        runtime: Runtime,
+        member: Membership | None,
     ) -> None:
         self._url = address.websocket
         self._credentials = credentials
-        self._options = WEBSOCKET_OPTIONS if tls is None else {**WEBSOCKET_OPTIONS, "ssl": tls}
-        self._connection: ClientConnection | None = None
+        self._transport = transport
+        self._runtime = runtime
+        self._member = member
+        self._socket: Socket | None = None
+        self._joined: tuple[str, ...] = ()
 
-    async def take(self, step: FollowStep) -> Reply:
+    async def take(self, step: LinkStep) -> Reply:
         """One step."""
         match step:
             case Connect():
                 return await self._connect()
             case Receive(seconds):
-                return await self._receive(seconds)
+                assert self._socket is not None
+                return await self._socket.receive(seconds)
             case Send(messages):
-                await self._send(messages)
+                for message in messages:
+                    await self._send(message)
+            case Join(channels, version):
+                self._join(channels, version)
             case RenewToken():
                 await self._renew()
             case Warn(text):
                 log.warning(text)
             case Wait(seconds):
-                await asyncio.sleep(seconds)
+                await self._runtime.sleep(seconds)
             case Close():
                 await self.close()
         return None
 
     async def close(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
+        if self._member is not None:
+            self._member.detach(self._update)
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            await socket.close()
 
     async def _connect(self) -> Reply:
         try:
             headers = authorization(await self._credentials.renew())
-            self._connection = await connect(self._url, additional_headers=headers, **self._options)
-        except (*FAILED, asyncio.TimeoutError) as failure:
+            self._socket = await self._transport.open(self._url, headers)
+        except FAILED as failure:
             log.warning("no connection to %s: %s", self._url, failure)
             return refusal_of(failure)
         return Connected()
 
-    async def _receive(self, seconds: float) -> Reply:
-        assert self._connection is not None
-        try:
-            return message_of(await asyncio.wait_for(self._connection.recv(), seconds))
-        except (TimeoutError, asyncio.TimeoutError):
-            return Silence()
-        except FAILED as failure:
-            return closed_of(failure)
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        assert self._socket is not None
+        await self._socket.send(json.dumps(message))
 
-    async def _send(self, messages: tuple[Message, ...]) -> None:
-        assert self._connection is not None
-        with suppress(*FAILED):  # the next receive shows that the connection is gone
-            for message in messages:
-                await self._connection.send(json.dumps(message))
+    def _join(self, channels: tuple[str, ...], version: int) -> None:
+        assert self._member is not None
+        self._joined = channels
+        self._member.attach(self._update, version)
+
+    def _update(self, data: object) -> None:
+        socket = self._socket
+        if socket is not None:
+            for channel in self._joined:
+                socket.send_soon(json.dumps(update_of(channel, data)))
 
     async def _renew(self) -> None:
         try:
@@ -101,4 +107,4 @@ class Link:
         except TRANSIENT as failure:
             log.warning("no new token: %s", failure)
             return
-        await self._send(({"type": "auth", "ref": "auth", "token": token},))
+        await self._send({"type": "auth", "ref": "auth", "token": token})

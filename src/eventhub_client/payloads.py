@@ -10,7 +10,18 @@ from typing import Any
 from uuid import UUID
 
 from eventhub_client.errors import InvalidData, Problem
-from eventhub_client.items import Event, Gap, Signal, gap_of, moment, signal_of
+from eventhub_client.items import (
+    Deletion,
+    Event,
+    Gap,
+    Presence,
+    Signal,
+    deletion_of,
+    gap_of,
+    moment,
+    signal_of,
+)
+from eventhub_client.members import Rosters
 
 Model = Callable[..., Any] | None
 """A pydantic model, a dataclass, or any function of the JSON value."""
@@ -49,14 +60,18 @@ def _plain(value: Any) -> object:
     )
 
 
-def item_of(message: Mapping[str, Any], model: Model) -> Event[Any] | Gap | Signal:
-    """What a follower gets for an `event`, `gap` or `signal` message. Raises InvalidData."""
+def item_of(
+    message: Mapping[str, Any], model: Model, rosters: Rosters
+) -> Event[Any] | Deletion | Gap | Signal | Presence:
+    """What a follower gets for a message. Raises InvalidData for an event that does not fit."""
     match message["type"]:
         case "event":
-            return event_of(message, model)
+            return deletion_of(message) if "deleted" in message else event_of(message, model)
+        case "gap":
+            return gap_of(message)
         case "signal":
             return signal_of(message)
-    return gap_of(message)
+    return rosters.presence_of(message)
 
 
 def event_of(message: Mapping[str, Any], model: Model) -> Event[Any]:
@@ -68,6 +83,7 @@ def event_of(message: Mapping[str, Any], model: Model) -> Event[Any]:
         message["data"] if model is None else _fit(message, model),
         message.get("attributes", {}),
         message.get("by"),
+        message.get("key"),
     )
 
 

@@ -1,36 +1,30 @@
 """When a publish is repeated, when it is given up, and what it brings. No I/O happens here."""
 
-import random
-import time
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from eventhub_client.backoff import Backoff
+from eventhub_client.attempts import (
+    Attempts,
+    Rules,
+    channel_path,
+    has_results,
+    invalid_answer,
+    problem_of,
+)
 from eventhub_client.errors import HubError, Problem, Unavailable, error
 from eventhub_client.items import Receipt, moment
 from eventhub_client.payloads import encode
-from eventhub_client.steps import Answer, Post, PublishStep, RenewToken, Reply, Unreachable, Wait
+from eventhub_client.steps import Answer, CallStep, RenewToken, Reply, Request
 
 LONGEST_TIMEOUT = 540.0
 """Seconds. The server forgets an idempotency key after ten minutes."""
-LONGEST_ATTEMPT = 30.0
-"""Seconds that one request may take."""
 BATCH_EVENTS = 1000
 BATCH_BYTES = 1 << 20
+JSON = {"content-type": "application/json"}
 Outcome = Receipt | HubError
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What holds for all publishes of a hub."""
-
-    renewable: bool = False
-    """Whether a token can be asked for again."""
-    clock: Callable[[], float] = time.monotonic
-    random: Callable[[], float] = random.random
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +34,8 @@ class Delivery:
     timeout: float = 30.0
     attributes: Mapping[str, str] | None = None
     key: str | None = None
+    if_match: str | None = None
+    """The id that the newest event of the key must have, or `none`: there must be no event."""
 
     def __post_init__(self) -> None:
         if not 0 < self.timeout <= LONGEST_TIMEOUT:
@@ -56,22 +52,31 @@ class Delivery:
             name if name == "traceparent" else f"ce-{name}": quote(value, safe=" -._~:/?@+,;=")
             for name, value in (self.attributes or {}).items()
         }
-        return {
-            "content-type": "application/json",
-            "idempotency-key": f"{self.key}{suffix}",
-            **named,
-        }
+        if self.if_match is not None:
+            test = ("if-none-match", "*") if self.if_match == "none" else _quoted(self.if_match)
+            named[test[0]] = test[1]
+        return {**JSON, "idempotency-key": f"{self.key}{suffix}", **named}
+
+
+def expected(if_match: str | None, *, if_none_match: bool) -> str | None:
+    """The `if_match` of a delivery, from the two arguments of a call."""
+    if if_match is not None and if_none_match:
+        raise ValueError("received if_match and if_none_match; expected at most one of them")
+    return "none" if if_none_match else if_match
 
 
 def publish_one(
     channel: str, data: object, delivery: Delivery, rules: Rules
-) -> Generator[PublishStep, Reply, Receipt]:
+) -> Generator[CallStep, Reply, Receipt]:
     """Publish one event. Raises HubError."""
-    body = encode(data)
+    body, path, headers = encode(data), channel_path(channel), delivery.headers()
     is_array = body.startswith(b"[") and "id" not in (delivery.attributes or {})
-    whole = b"[" + body + b"]" if is_array else body
-    attempts = _Attempts(rules, delivery.timeout)
-    answer = yield from attempts.run(_path(channel), whole, delivery.headers())
+    if is_array and delivery.if_match is not None:  # the request of an array tests nothing
+        path, body = "/v1/events", _item(channel, body, delivery)
+    elif is_array:
+        body = b"[" + body + b"]"
+    attempts = Attempts(rules, delivery.timeout)
+    answer = yield from attempts.run("POST", path, body, headers if path != "/v1/events" else JSON)
     if isinstance(answer, Problem):
         raise error(answer)
     (outcome,) = _outcomes(channel, answer, 1) if is_array else [_receipt(channel, answer.fields)]
@@ -80,22 +85,38 @@ def publish_one(
     return outcome
 
 
+def delete_key(
+    channel: str, name: str, delivery: Delivery, rules: Rules
+) -> Generator[CallStep, Reply, Receipt]:
+    """Publish the deletion of a key. Raises HubError."""
+    path = channel_path(channel, key=name)
+    answer = yield from Attempts(rules, delivery.timeout).run(
+        "DELETE", path, b"", delivery.headers()
+    )
+    if isinstance(answer, Problem):
+        raise error(answer)
+    outcome = _receipt(channel, answer.fields)
+    if isinstance(outcome, HubError):
+        raise outcome
+    return outcome
+
+
 def publish_many(
     channel: str, items: Iterable[object], delivery: Delivery, rules: Rules
-) -> Generator[PublishStep, Reply, list[Outcome]]:
+) -> Generator[CallStep, Reply, list[Outcome]]:
     """Publish events in their order, in batches. One outcome for each, in the same order.
 
     After a batch of which nothing is known, no later one is sent: their order would be lost.
     """
     events = [encode(item) for item in items]  # before any is sent: all of them are JSON
-    attempts, outcomes = _Attempts(rules, delivery.timeout), list[Outcome]()
+    attempts, outcomes = Attempts(rules, delivery.timeout), list[Outcome]()
     lost: Problem | None = None
     for number, batch in enumerate(_batches(events)):
         if lost is not None:
             outcomes += [Unavailable(lost) for _ in batch]
             continue
         body, headers = b"[" + b",".join(batch) + b"]", delivery.headers(f"-{number}")
-        answer = yield from attempts.run(_path(channel), body, headers)
+        answer = yield from attempts.run("POST", channel_path(channel), body, headers)
         results = (
             _outcomes(channel, answer, len(batch))
             if isinstance(answer, Answer)
@@ -112,7 +133,7 @@ def send_signal(
     attributes: Mapping[str, str] | None,
     timeout: float,
     rules: Rules,
-) -> Generator[PublishStep, Reply, None]:
+) -> Generator[CallStep, Reply, None]:
     """Send a signal, and never again: later, nobody wants it. Raises HubError.
 
     It is one item of a publish to several channels, because its data may be an array.
@@ -121,80 +142,42 @@ def send_signal(
     if attributes:
         fields["attributes"] = dict(attributes)
     body = b'[%b,"data":%b}]' % (encode(fields)[:-1], encode(data))
-    post = Post("/v1/events", body, {"content-type": "application/json"}, timeout)
-    problem = _signal_problem((yield post))
+    request = Request("POST", "/v1/events", body, JSON, timeout)
+    problem = _signal_problem((yield request))
     if problem is not None and problem.code == "token_expired" and rules.renewable:
         yield RenewToken()
-        problem = _signal_problem((yield post))  # the first one was refused
+        problem = _signal_problem((yield request))  # the first one was refused
     if problem is not None:
         raise error(problem)
 
 
 def _signal_problem(reply: Reply) -> Problem | None:
-    if isinstance(reply, Answer) and _has_results(reply) and reply.fields["results"]:
+    if isinstance(reply, Answer) and has_results(reply) and reply.fields["results"]:
         told = reply.fields["results"][0].get("error")
         return None if told is None else Problem.of(told)
-    problem = _problem(reply)
-    if problem is None:
-        said = "the answer has no result; is this EventHub?"
-        return Problem("invalid_answer", said, 502)
-    return problem
+    return problem_of(reply) or invalid_answer("the answer has no result")
 
 
-class _Attempts:
-    """The attempts of one call, within its timeout."""
-
-    def __init__(self, rules: Rules, timeout: float) -> None:
-        self._rules = rules
-        self._end = rules.clock() + timeout
-        self._backoff = Backoff(rules.random)
-
-    def run(
-        self, path: str, body: bytes, headers: Mapping[str, str]
-    ) -> Generator[PublishStep, Reply, Answer | Problem]:
-        """The final answer, or why there is none."""
-        renewed = False
-        while True:
-            left = max(0.001, self._end - self._rules.clock())
-            reply = yield Post(path, body, headers, min(left, LONGEST_ATTEMPT))
-            problem = _problem(reply)
-            if problem is None:
-                assert isinstance(reply, Answer)
-                self._backoff.reset()
-                return reply
-            if problem.code == "token_expired" and self._rules.renewable and not renewed:
-                renewed = True
-                yield RenewToken()
-                continue
-            delay = self._backoff.delay(problem.retry_after) if problem.is_temporary else None
-            if delay is None or self._rules.clock() + delay >= self._end:
-                return reply if _has_results(reply) and isinstance(reply, Answer) else problem
-            yield Wait(delay)
+def _item(channel: str, data: bytes, delivery: Delivery) -> bytes:
+    """One item of a publish to several channels."""
+    fields = {
+        "channel": channel,
+        "key": delivery.key,
+        "if_match": delivery.if_match,
+        **({"attributes": dict(delivery.attributes)} if delivery.attributes else {}),
+    }
+    return b'[%b,"data":%b}]' % (encode(fields)[:-1], data)
 
 
-def _problem(reply: Reply) -> Problem | None:
-    """What is wrong with the answer to a request, if anything is."""
-    if isinstance(reply, Unreachable):
-        return Problem("unreachable", reply.reason, 503)
-    assert isinstance(reply, Answer)
-    if _has_results(reply):
-        errors = (each["error"] for each in reply.fields["results"] if "error" in each)
-        return next((each for each in map(Problem.of, errors) if each.is_temporary), None)
-    if reply.status in (200, 201, 207):
-        return None
-    told = {"retry_after": reply.retry_after} if reply.retry_after is not None else {}
-    return Problem.of({**reply.fields, **told}, reply.status)
+def _quoted(position: str) -> tuple[str, str]:
+    return "if-match", f'"{position}"'
 
 
-def _has_results(reply: Reply) -> bool:
-    return isinstance(reply, Answer) and isinstance(reply.fields.get("results"), list)
-
-
-def _outcomes(channel: str, answer: Answer, expected: int) -> list[Outcome]:
+def _outcomes(channel: str, answer: Answer, number: int) -> list[Outcome]:
     results: Sequence[Mapping[str, Any]] = answer.fields.get("results", ())
-    if len(results) != expected:
-        said = f"the answer has {len(results)} results; expected {expected}. Is this EventHub?"
-        return [Unavailable(Problem("invalid_answer", said, 502)) for _ in range(expected)]
+    if len(results) != number:
+        problem = invalid_answer(f"the answer has {len(results)} results; expected {number}")
+        return [Unavailable(problem) for _ in range(number)]
     return [
         error(Problem.of(each["error"])) if "error" in each else _receipt(channel, each)
         for each in results
@@ -203,13 +186,8 @@ def _outcomes(channel: str, answer: Answer, expected: int) -> list[Outcome]:
 
 def _receipt(channel: str, fields: Mapping[str, Any]) -> Outcome:
     if "id" not in fields or "time" not in fields:
-        said = "the answer has no id and no time; is this EventHub?"
-        return Unavailable(Problem("invalid_answer", said, 502))
+        return Unavailable(invalid_answer("the answer has no id and no time"))
     return Receipt(channel, fields["id"], moment(fields["time"]))
-
-
-def _path(channel: str) -> str:
-    return f"/v1/channels/{quote(channel, safe='')}"
 
 
 def _batches(events: Iterable[bytes]) -> Iterator[list[bytes]]:

@@ -8,9 +8,10 @@ Message = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Post:
+class Request:
     """Send this request. Reply: an Answer or Unreachable."""
 
+    method: str
     path: str
     body: bytes
     headers: Mapping[str, str]
@@ -42,6 +43,14 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
+class Join:
+    """From now on, send to these channels what changes in the data of one's own member."""
+
+    channels: tuple[str, ...]
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Receive:
     """Wait for a message, at most this long. Reply: a Received, Silence or Closed."""
 
@@ -55,7 +64,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Give this `event`, `gap` or `signal` to the application, and go on when it wants the next."""
+    """Give this message to the application as an item, and go on when it wants the next one."""
 
     message: Message
 
@@ -116,5 +125,6 @@ class Closed:
 
 
 Reply = Answer | Unreachable | Connected | Received | Silence | Closed | None
-PublishStep = Post | Wait | RenewToken
-FollowStep = Connect | Send | Receive | Close | Deliver | Store | Wait | RenewToken | Warn
+CallStep = Request | Wait | RenewToken
+LinkStep = Connect | Send | Join | Receive | Close | Wait | RenewToken | Warn
+FollowStep = LinkStep | Deliver | Store

@@ -1,45 +1,42 @@
 """The hub for programs without an event loop: scripts, threads and prefork workers."""
 
-import os
 import ssl
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Literal, TypeVar, overload
 
-import httpx
-
-from eventhub_client.address import Address
-from eventhub_client.credentials import Credentials, authorization
+from eventhub_client.client import AnyItem, Client, subscription_of
 from eventhub_client.cursors import Cursor
-from eventhub_client.following import Follower, Subscription
-from eventhub_client.items import Event, Gap, Receipt, Signal
-from eventhub_client.payloads import item_of
+from eventhub_client.items import (
+    Deletion,
+    Event,
+    Item,
+    Loaded,
+    Member,
+    Presence,
+    Receipt,
+    Signal,
+    State,
+)
+from eventhub_client.loading import Load, Loading
+from eventhub_client.members import Membership
+from eventhub_client.outbox import WAITING, OnRefused, Waiting
+from eventhub_client.publisher import Publisher
 from eventhub_client.publishing import (
     Delivery,
     Outcome,
-    Rules,
+    delete_key,
+    expected,
     publish_many,
     publish_one,
     send_signal,
 )
-from eventhub_client.steps import (
-    Deliver,
-    Post,
-    PublishStep,
-    RenewToken,
-    Reply,
-    Store,
-    Wait,
-)
-from eventhub_client.sync_link import SyncLink
-from eventhub_client.wire import (
-    TRANSIENT,
-    answer_of,
-    unreachable,
-)
+from eventhub_client.reading import read_members, read_state
+from eventhub_client.sync_publisher import SyncPublisher
+from eventhub_client.sync_transport import SyncRuntime, SyncTransport
+from eventhub_client.transport import run
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 
@@ -57,12 +54,8 @@ class SyncHub:
         key: str | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self._address = Address.of(url)
-        self._credentials = Credentials(token, key)
-        self._tls = tls
-        self._rules = Rules(renewable=self._credentials.are_renewable)
-        self._clients: dict[int, httpx.Client] = {}
-        """By process. Those of the parent are kept: closing them would write to its sockets."""
+        self._client = Client(url, token, key, SyncTransport(tls), SyncRuntime())
+        self._call, self._rules = self._client.call, self._client.rules
 
     def __enter__(self) -> "SyncHub":
         return self
@@ -77,9 +70,7 @@ class SyncHub:
 
     def close(self) -> None:
         """Close the connections of publishes. Followers close when their loop ends."""
-        client = self._clients.pop(os.getpid(), None)
-        if client is not None:
-            client.close()
+        run(self._client.transport.close())
 
     def publish(
         self,
@@ -88,11 +79,14 @@ class SyncHub:
         *,
         attributes: Mapping[str, str] | None = None,
         key: str | None = None,
+        if_match: str | None = None,
+        if_none_match: bool = False,
         timeout: float = 30.0,
     ) -> Receipt:
         """As `Hub.publish`."""
-        delivery = Delivery(timeout, attributes, key)
-        return self._publish(publish_one(channel, data, delivery, self._rules))
+        test = expected(if_match, if_none_match=if_none_match)
+        delivery = Delivery(timeout, attributes, key, test)
+        return run(self._call(publish_one(channel, data, delivery, self._rules)))
 
     def publish_many(
         self,
@@ -104,7 +98,32 @@ class SyncHub:
     ) -> list[Outcome]:
         """As `Hub.publish_many`."""
         delivery = Delivery(timeout, None, key)
-        return self._publish(publish_many(channel, items, delivery, self._rules))
+        return run(self._call(publish_many(channel, items, delivery, self._rules)))
+
+    def publisher(
+        self,
+        channel: str,
+        *,
+        waiting: Waiting = WAITING,
+        timeout: float = 30.0,
+        on_refused: OnRefused | None = None,
+    ) -> SyncPublisher:
+        """As `Hub.publisher`."""
+        return SyncPublisher(Publisher(self._client, channel, waiting, timeout, on_refused))
+
+    def delete(
+        self,
+        channel: str,
+        name: str,
+        *,
+        attributes: Mapping[str, str] | None = None,
+        key: str | None = None,
+        if_match: str | None = None,
+        timeout: float = 30.0,
+    ) -> Receipt:
+        """As `Hub.delete`."""
+        delivery = Delivery(timeout, attributes, key, if_match)
+        return run(self._call(delete_key(channel, name, delivery, self._rules)))
 
     def signal(
         self,
@@ -115,7 +134,37 @@ class SyncHub:
         timeout: float = 5.0,
     ) -> None:
         """As `Hub.signal`."""
-        self._publish(send_signal(channel, data, attributes, timeout, self._rules))
+        run(self._call(send_signal(channel, data, attributes, timeout, self._rules)))
+
+    @overload
+    def state(
+        self, channel: str, *, model: None = None, where: str | None = None, timeout: float = 30.0
+    ) -> State[Any]: ...
+
+    @overload
+    def state(
+        self,
+        channel: str,
+        *,
+        model: Callable[..., T],
+        where: str | None = None,
+        timeout: float = 30.0,
+    ) -> State[T]: ...
+
+    def state(
+        self,
+        channel: str,
+        *,
+        model: Callable[..., Any] | None = None,
+        where: str | None = None,
+        timeout: float = 30.0,
+    ) -> State[Any]:
+        """As `Hub.state`."""
+        return run(self._call(read_state(channel, model, where, timeout, self._rules)))
+
+    def presence(self, channel: str, *, timeout: float = 30.0) -> list[Member]:
+        """As `Hub.presence`."""
+        return run(self._call(read_members(channel, timeout, self._rules)))
 
     @overload
     def follow(
@@ -124,9 +173,11 @@ class SyncHub:
         model: None = None,
         since: str = "latest",
         cursor: Cursor | None = None,
-        signals: Literal[False] = False,
         where: str | None = None,
-    ) -> Iterator[Event[Any] | Gap]: ...
+        member: Membership | None = None,
+        signals: Literal[False] = False,
+        presence: Literal[False] = False,
+    ) -> Generator[Item[Any], None, None]: ...
 
     @overload
     def follow(
@@ -135,9 +186,24 @@ class SyncHub:
         model: Callable[..., T],
         since: str = "latest",
         cursor: Cursor | None = None,
-        signals: Literal[False] = False,
         where: str | None = None,
-    ) -> Iterator[Event[T] | Gap]: ...
+        member: Membership | None = None,
+        signals: Literal[False] = False,
+        presence: Literal[False] = False,
+    ) -> Generator[Item[T], None, None]: ...
+
+    @overload
+    def follow(
+        self,
+        *channels: str,
+        model: Callable[..., T],
+        since: str = "latest",
+        cursor: Cursor | None = None,
+        where: str | None = None,
+        member: Membership | None = None,
+        signals: bool = False,
+        presence: bool = False,
+    ) -> Generator[Item[T] | Signal | Presence, None, None]: ...
 
     @overload
     def follow(
@@ -146,20 +212,11 @@ class SyncHub:
         model: None = None,
         since: str = "latest",
         cursor: Cursor | None = None,
-        signals: bool,
         where: str | None = None,
-    ) -> Iterator[Event[Any] | Gap | Signal]: ...
-
-    @overload
-    def follow(
-        self,
-        *channels: str,
-        model: Callable[..., T],
-        since: str = "latest",
-        cursor: Cursor | None = None,
-        signals: bool,
-        where: str | None = None,
-    ) -> Iterator[Event[T] | Gap | Signal]: ...
+        member: Membership | None = None,
+        signals: bool = False,
+        presence: bool = False,
+    ) -> Generator[AnyItem, None, None]: ...
 
     def follow(
         self,
@@ -167,69 +224,54 @@ class SyncHub:
         model: Callable[..., Any] | None = None,
         since: str = "latest",
         cursor: Cursor | None = None,
-        signals: bool = False,
         where: str | None = None,
-    ) -> Iterator[Event[Any] | Gap | Signal]:
+        member: Membership | None = None,
+        signals: bool = False,
+        presence: bool = False,
+    ) -> Generator[AnyItem, None, None]:
         """As `Hub.follow`."""
-        positions = cursor.load() if cursor is not None else {}
-        renewable = self._credentials.are_renewable
-        steps = Follower(
-            Subscription(channels, since, positions, renewable, signals, where)
-        ).steps()
-        link = SyncLink(self._address, self._credentials, self._tls)
-        reply: Reply = None
+        subscription = subscription_of(
+            channels,
+            since,
+            cursor,
+            renewable=self._rules.renewable,
+            signals=signals,
+            where=where,
+            member=member,
+            presence=presence,
+        )
+        following = self._client.follow(subscription, cursor, model)
         try:
             while True:
-                match steps.send(reply):
-                    case Deliver(message):
-                        yield item_of(message, model)
-                        reply = None
-                    case Store(positions_now):
-                        if cursor is not None:
-                            cursor.store(positions_now)
-                        reply = None
-                    case step:
-                        reply = link.take(step)
+                yield run(following.next())
         finally:
-            link.close()
+            run(following.close())
 
-    def _publish(self, steps: Generator[PublishStep, Reply, T]) -> T:
-        reply: Reply = None
-        while True:
-            try:
-                step = steps.send(reply)
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            reply = self._take(step)
+    @overload
+    def load_then_follow(
+        self, channel: str, load: Load[S], *, model: None = None, where: str | None = None
+    ) -> Generator[Loaded[S] | Event[Any] | Deletion, None, None]: ...
 
-    def _take(self, step: PublishStep) -> Reply:
-        match step:
-            case Wait(seconds):
-                time.sleep(seconds)
-            case RenewToken():
-                with suppress(*TRANSIENT):  # the next answer shows whether it matters
-                    self._credentials.renew_now()
-            case Post():
-                return self._post(step)
-        return None
+    @overload
+    def load_then_follow(
+        self, channel: str, load: Load[S], *, model: Callable[..., T], where: str | None = None
+    ) -> Generator[Loaded[S] | Event[T] | Deletion, None, None]: ...
 
-    def _post(self, step: Post) -> Reply:
-        process = os.getpid()
-        if process not in self._clients:
-            self._clients.setdefault(process, httpx.Client(verify=self._tls or True))
+    def load_then_follow(
+        self,
+        channel: str,
+        load: Load[Any],
+        *,
+        model: Callable[..., Any] | None = None,
+        where: str | None = None,
+    ) -> Generator[Loaded[Any] | Event[Any] | Deletion, None, None]:
+        """As `Hub.load_then_follow`."""
+        loading = Loading(self._client, channel, load, model, where)
         try:
-            headers = {**step.headers, **authorization(self._credentials.newest_now())}
-            return answer_of(
-                self._clients[process].post(
-                    self._address.http + step.path,
-                    content=step.body,
-                    headers=headers,
-                    timeout=step.seconds,
-                )
-            )
-        except TRANSIENT as failure:
-            return unreachable(failure)
+            while True:
+                yield run(loading.next())
+        finally:
+            run(loading.close())
 
 
 Hub = SyncHub

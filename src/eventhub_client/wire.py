@@ -1,6 +1,7 @@
 """Answers, messages and errors of the two libraries, as the decisions know them."""
 
 import json
+import ssl
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,11 @@ WEBSOCKET_OPTIONS: dict[str, Any] = {
     "close_timeout": 1,
     "max_size": MESSAGE_BYTES,
 }
+
+
+def options(tls: ssl.SSLContext | None) -> dict[str, Any]:
+    """The options of a WebSocket."""
+    return WEBSOCKET_OPTIONS if tls is None else {**WEBSOCKET_OPTIONS, "ssl": tls}
 
 
 def answer_of(response: httpx.Response) -> Answer:

@@ -14,8 +14,8 @@ import pytest
 from eventhub_client import (
     Event,
     FileCursor,
-    Gap,
     Hub,
+    Item,
     Receipt,
     Refused,
     Signal,
@@ -170,7 +170,7 @@ class Publisher(threading.Thread):
 Seen = dict[str, list[int]]
 
 
-async def take(items: AsyncIterator[Event[int] | Gap], seen: Seen, goal: int) -> None:
+async def take(items: AsyncIterator[Item[int]], seen: Seen, goal: int) -> None:
     """Consume until each channel has brought so many events."""
     while min(map(len, seen.values())) < goal:
         item = await anext(items)
@@ -218,7 +218,7 @@ def test_a_pattern_brings_channels_that_are_born_while_the_follower_or_the_serve
     path = tmp_path / "cursor"
     with SyncHub(hub.url) as client:
 
-        def take(items: Iterator[Event[str] | Gap], count: int) -> list[tuple[str, str]]:
+        def take(items: Iterator[Item[str]], count: int) -> list[tuple[str, str]]:
             found = [next(items) for _ in range(count)]
             return [(each.channel, each.data) for each in found if isinstance(each, Event)]
 

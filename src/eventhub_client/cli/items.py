@@ -8,14 +8,13 @@ from typing import Any
 
 from rich.text import Text
 
-from eventhub_client.items import Event, Gap
+from eventhub_client.items import Deletion, Gap, Item
 
 COLORS = ("cyan", "green", "magenta", "yellow", "blue", "bright_red", "bright_cyan", "bright_green")
-EVENT_FIELDS = ("type", "channel", "id", "time", "data", "attributes", "by")
+EVENT_FIELDS = ("type", "channel", "id", "time", "data", "key", "deleted", "attributes", "by")
 GAP_FIELDS = ("reason", "after", "before", "position", "skipped")
 FIELDS = (*EVENT_FIELDS, *GAP_FIELDS)
-Item = Event[Any] | Gap
-Line = Callable[[Item], Text]
+Line = Callable[[Item[Any]], Text]
 
 
 def line_of(output: str) -> Line:
@@ -37,7 +36,7 @@ def line_of(output: str) -> Line:
     return lambda item: Text(formatter.format(output, **fields_of(item)))
 
 
-def fields_of(item: Item) -> dict[str, Any]:
+def fields_of(item: Item[Any]) -> dict[str, Any]:
     """An item as the fields of its message (PROTOCOL.md)."""
     if isinstance(item, Gap):
         gap = {
@@ -55,8 +54,10 @@ def fields_of(item: Item) -> dict[str, Any]:
         "channel": item.channel,
         "id": item.id,
         "time": _time(item.time),
-        "data": item.data,
+        "data": None if isinstance(item, Deletion) else item.data,
     }
+    if item.key is not None:
+        event["deleted" if isinstance(item, Deletion) else "key"] = item.key
     if item.attributes:
         event["attributes"] = dict(item.attributes)
     if item.by is not None:
@@ -64,15 +65,17 @@ def fields_of(item: Item) -> dict[str, Any]:
     return event
 
 
-def _text(item: Item) -> Text:
+def _text(item: Item[Any]) -> Text:
     color = COLORS[sum(item.channel.encode()) % len(COLORS)]
     channel = (item.channel, color)
     if isinstance(item, Gap):
         text = f" missed for good ({item.reason}): after {item.after}, before {item.before}"
         return Text.assemble(channel, (text, "bold red"))
     clock = item.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
-    data = json.dumps(item.data, ensure_ascii=False, separators=(",", ":"))
     author = (f" {item.by}", "bold") if item.by else ("", "")
+    if isinstance(item, Deletion):
+        return Text.assemble((clock, "dim"), " ", channel, author, (f" deleted {item.key}", "red"))
+    data = json.dumps(item.data, ensure_ascii=False, separators=(",", ":"))
     return Text.assemble((clock, "dim"), " ", channel, author, " ", data)
 
 

@@ -4,15 +4,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from eventhub_client.cli.exits import command, say
-from eventhub_client.cli.items import Item, fields_of, line_of
+from eventhub_client.cli.items import fields_of, line_of
 from eventhub_client.cli.target import ApiKeyOption, ContextName, Server, TokenOption, target_of
 from eventhub_client.cursors import FileCursor
+from eventhub_client.items import Item
 
 Filter = Annotated[
     str | None,
@@ -77,7 +78,7 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def _run(execute: str, item: Item) -> None:
+def _run(execute: str, item: Item[Any]) -> None:
     text = json.dumps(fields_of(item), ensure_ascii=False)
     ended = subprocess.run(["/bin/sh", "-c", execute], input=text, text=True, check=False)  # noqa: S603  # the user's own command; nothing of the event is in it
     if ended.returncode:

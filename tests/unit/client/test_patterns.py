@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from eventhub_client.following import BEGUN, Follower, Subscription
+from eventhub_client.following import Follower
 from eventhub_client.patterns import fits, is_pattern
+from eventhub_client.positions import BEGUN, Subscription
 from eventhub_client.steps import (
     Closed,
     Connect,

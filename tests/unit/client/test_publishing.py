@@ -4,30 +4,32 @@ from collections.abc import Callable
 
 import pytest
 
-from eventhub_client.errors import InvalidEvent, Refused, Unavailable
+from eventhub_client.attempts import Rules
+from eventhub_client.errors import Conflict, InvalidEvent, Refused, Unavailable
 from eventhub_client.items import Receipt
 from eventhub_client.publishing import (
     BATCH_EVENTS,
     Delivery,
     Outcome,
-    Rules,
+    delete_key,
+    expected,
     publish_many,
     publish_one,
 )
-from eventhub_client.steps import Answer, Post, PublishStep, RenewToken, Reply, Unreachable, Wait
+from eventhub_client.steps import Answer, CallStep, RenewToken, Reply, Request, Unreachable, Wait
 from tests.unit.client.shells import Time, answered
 
 TIME = "2026-11-22T20:06:00.123Z"
 STORED = Answer(201, {"id": "k-1", "channel": "a.b", "time": TIME})
-Answers = Callable[[PublishStep], Reply]
+Answers = Callable[[CallStep], Reply]
 
 
 def in_turn(*replies: Reply) -> Answers:
     """Posts are answered in turn, the last reply for ever."""
     left = list(replies)
 
-    def answer(step: PublishStep) -> Reply:
-        if not isinstance(step, Post):
+    def answer(step: CallStep) -> Reply:
+        if not isinstance(step, Request):
             return None
         return left.pop(0) if len(left) > 1 else left[0]
 
@@ -36,7 +38,7 @@ def in_turn(*replies: Reply) -> Answers:
 
 def one(
     answer: Answers, data: object = 1, delivery: Delivery | None = None, *, renewable: bool = False
-) -> tuple[Receipt, list[PublishStep]]:
+) -> tuple[Receipt, list[CallStep]]:
     clock = Time()
     rules = Rules(renewable=renewable, clock=clock, random=lambda: 0.5)
     return answered(publish_one("a.b", data, delivery or Delivery(), rules), clock, answer)
@@ -44,7 +46,7 @@ def one(
 
 def many(
     answer: Answers, items: list[object], delivery: Delivery | None = None
-) -> tuple[list[Outcome], list[PublishStep]]:
+) -> tuple[list[Outcome], list[CallStep]]:
     clock = Time()
     steps = publish_many(
         "a.b", items, delivery or Delivery(), Rules(clock=clock, random=lambda: 0.5)
@@ -52,8 +54,8 @@ def many(
     return answered(steps, clock, answer)
 
 
-def posts(steps: list[PublishStep]) -> list[Post]:
-    return [step for step in steps if isinstance(step, Post)]
+def posts(steps: list[CallStep]) -> list[Request]:
+    return [step for step in steps if isinstance(step, Request)]
 
 
 def result(number: int) -> dict[str, object]:
@@ -73,7 +75,7 @@ def result(number: int) -> dict[str, object]:
 def test_a_temporary_error_is_repeated_with_the_same_key(trouble: Reply) -> None:
     receipt, steps = one(in_turn(trouble, trouble, STORED))
     assert receipt.id == "k-1"
-    assert [type(step) for step in steps] == [Post, Wait, Post, Wait, Post]
+    assert [type(step) for step in steps] == [Request, Wait, Request, Wait, Request]
     assert len({post.headers["idempotency-key"] for post in posts(steps)}) == 1
 
 
@@ -117,7 +119,7 @@ def test_a_timeout_beyond_the_life_of_a_key_is_refused(timeout: float) -> None:
 def test_an_expired_token_is_renewed_once_if_it_comes_from_a_function() -> None:
     expired = Answer(401, {"code": "token_expired"})
     _, steps = one(in_turn(expired, STORED), renewable=True)
-    assert [type(step) for step in steps] == [Post, RenewToken, Post]
+    assert [type(step) for step in steps] == [Request, RenewToken, Request]
     with pytest.raises(Refused):
         one(in_turn(expired), renewable=True)
     with pytest.raises(Refused):
@@ -160,8 +162,8 @@ def test_a_batch_with_a_temporary_error_is_repeated_as_a_whole() -> None:
     assert (first.body, first.headers) == (second.body, second.headers)
 
 
-def stored(step: PublishStep) -> Reply:
-    if not isinstance(step, Post):
+def stored(step: CallStep) -> Reply:
+    if not isinstance(step, Request):
         return None
     return Answer(201, {"results": [result(1)] * (step.body.count(b",") + 1)})
 
@@ -189,5 +191,46 @@ def test_nothing_is_sent_if_one_item_is_no_json() -> None:
 
 
 def test_another_server_s_success_is_no_receipt() -> None:
-    with pytest.raises(Unavailable, match="is this EventHub"):
+    with pytest.raises(Unavailable, match="Is this EventHub"):
         one(in_turn(Answer(200, {})))
+
+
+@pytest.mark.parametrize(
+    ("if_match", "header"), [("k-3", ("if-match", '"k-3"')), ("none", ("if-none-match", "*"))]
+)
+def test_what_the_newest_event_must_be_is_a_header(if_match: str, header: tuple[str, str]) -> None:
+    _, steps = one(in_turn(STORED), {"id": 1}, Delivery(if_match=if_match))
+    assert header in posts(steps)[0].headers.items()
+
+
+def test_an_array_with_a_precondition_is_one_item_of_several_channels() -> None:
+    answer = Answer(201, {"results": [result(1)]})
+    receipt, steps = one(in_turn(answer), [1], Delivery(if_match="none", key="job"))
+    (post,) = posts(steps)
+    assert (post.path, receipt.id) == ("/v1/events", "k-1")
+    assert post.body == b'[{"channel":"a.b","key":"job","if_match":"none","data":[1]}]'
+
+
+def test_another_newest_event_is_a_conflict_that_names_it() -> None:
+    with pytest.raises(Conflict, match="precondition_failed") as caught:
+        one(in_turn(Answer(412, {"code": "precondition_failed", "id": "k-9"})))
+    assert caught.value.id == "k-9"
+
+
+def test_if_match_and_if_none_match_exclude_each_other() -> None:
+    assert expected(None, if_none_match=True) == "none"
+    assert expected("k-1", if_none_match=False) == "k-1"
+    with pytest.raises(ValueError, match="at most one of them"):
+        expected("k-1", if_none_match=True)
+
+
+def test_a_deletion_names_its_key_and_is_repeated_as_a_publish_is() -> None:
+    clock = Time()
+    steps = delete_key("a.b", "x/1", Delivery(if_match="k-3"), Rules(clock=clock))
+    answer = in_turn(Answer(503), Answer(200, {"id": "k-1", "time": TIME}))
+    receipt, taken = answered(steps, clock, answer)
+    first, second = posts(taken)
+    assert (first.method, first.path) == ("DELETE", "/v1/channels/a.b?key=x%2F1")
+    assert first.headers == second.headers
+    assert first.headers["if-match"] == '"k-3"'
+    assert receipt.id == "k-1"

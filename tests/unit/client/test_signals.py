@@ -4,21 +4,24 @@ import json
 
 import pytest
 
+from eventhub_client.attempts import Rules
 from eventhub_client.errors import Forbidden, HubError, Unavailable
-from eventhub_client.following import Follower, Subscription
+from eventhub_client.following import Follower
 from eventhub_client.items import Event, Gap, Signal, moment
+from eventhub_client.members import Rosters
 from eventhub_client.payloads import item_of
-from eventhub_client.publishing import Rules, send_signal
+from eventhub_client.positions import Subscription
+from eventhub_client.publishing import send_signal
 from eventhub_client.steps import (
     Answer,
+    CallStep,
     Connect,
     Deliver,
     FollowStep,
-    Post,
-    PublishStep,
     Receive,
     RenewToken,
     Reply,
+    Request,
     Store,
     Unreachable,
 )
@@ -49,11 +52,13 @@ def test_a_follower_gets_signals_if_it_asks_for_them(signals: bool, types: list[
 
 
 def test_a_message_becomes_an_item_of_its_kind() -> None:
-    assert item_of(SIGNAL, None) == Signal("a.b", moment(TIME), {"n": 1}, {}, "ana")
-    assert isinstance(item_of(event("k-1"), None), Event)
+    assert item_of(SIGNAL, None, Rosters()) == Signal("a.b", moment(TIME), {"n": 1}, {}, "ana")
+    assert isinstance(item_of(event("k-1"), None, Rosters()), Event)
     gap = {"type": "gap", "channel": "a.b", "reason": "expired", "position": "k-1"}
-    assert isinstance(item_of(gap, None), Gap)
-    assert item_of(SIGNAL, lambda data: 1 / 0) == item_of(SIGNAL, None), "models are for events"
+    assert isinstance(item_of(gap, None, Rosters()), Gap)
+    assert isinstance(item_of(SIGNAL, lambda data: 1 / 0, Rosters()), Signal), (
+        "models are for events"
+    )
 
 
 def send(
@@ -61,16 +66,18 @@ def send(
     data: object = 1,
     attributes: dict[str, str] | None = None,
     renewable: bool = False,
-) -> list[PublishStep]:
+) -> list[CallStep]:
     left = list(replies)
     clock = Time()
     steps = send_signal("a.b", data, attributes, 5.0, Rules(renewable=renewable, clock=clock))
-    return answered(steps, clock, lambda step: left.pop(0) if isinstance(step, Post) else None)[1]
+    return answered(steps, clock, lambda step: left.pop(0) if isinstance(step, Request) else None)[
+        1
+    ]
 
 
 def test_a_signal_is_one_item_of_a_publish_without_a_key() -> None:
     (post,) = send(SENT, data=[1, "\u00e9"], attributes={"subject": "s"})
-    assert isinstance(post, Post)
+    assert isinstance(post, Request)
     assert json.loads(post.body) == [
         {"channel": "a.b", "signal": True, "attributes": {"subject": "s"}, "data": [1, "\u00e9"]}
     ]
@@ -93,11 +100,15 @@ def test_a_signal_is_one_item_of_a_publish_without_a_key() -> None:
 )
 def test_a_signal_that_fails_is_not_sent_again(reply: Reply, kind: type[HubError]) -> None:
     with pytest.raises(kind):
-        send(reply)  # a second Post would find no reply
+        send(reply)  # a second Request would find no reply
 
 
 def test_with_a_token_that_has_expired_it_was_not_sent_and_is_sent_with_a_new_one() -> None:
     expired = Answer(401, {"code": "token_expired", "detail": "old"})
-    assert [type(step) for step in send(expired, SENT, renewable=True)] == [Post, RenewToken, Post]
+    assert [type(step) for step in send(expired, SENT, renewable=True)] == [
+        Request,
+        RenewToken,
+        Request,
+    ]
     with pytest.raises(HubError):
         send(expired)

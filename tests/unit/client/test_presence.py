@@ -1,0 +1,84 @@
+"""eventhub_client/following.py: one's own member and the members of a channel, without I/O."""
+
+import pytest
+
+from eventhub_client.errors import Forbidden
+from eventhub_client.following import Follower
+from eventhub_client.members import Membership
+from eventhub_client.positions import Subscription
+from eventhub_client.steps import (
+    Closed,
+    Connect,
+    Deliver,
+    FollowStep,
+    Join,
+    Message,
+    Receive,
+    Received,
+    Reply,
+    Send,
+    Silence,
+)
+from tests.unit.client.shells import Time, connected, subscribed, until_starved
+
+COUNTED = {"count": 1, "members": [{"id": "ana"}]}
+JOIN = {"type": "join", "channel": "a.b", "member": {"id": "ana"}}
+
+
+def follow(
+    *replies: Reply, member: Membership | None = None, presence: bool = False
+) -> list[FollowStep]:
+    subscription = Subscription(("a.b", "c.d"), "latest", {}, member=member, presence=presence)
+    steps = Follower(subscription, Time(), lambda: 0.5).steps()
+    return until_starved(steps, replies, (Connect, Receive))
+
+
+def sent(steps: list[FollowStep]) -> list[Message]:
+    return [message for step in steps if isinstance(step, Send) for message in step.messages]
+
+
+def delivered(steps: list[FollowStep]) -> list[object]:
+    return [step.message["type"] for step in steps if isinstance(step, Deliver)]
+
+
+def test_the_member_and_its_newest_data_go_with_each_subscription() -> None:
+    member = Membership("ana", {"at": 1})
+    steps = follow(*connected(), member=member)
+    assert [each["member"] for each in sent(steps)] == [{"id": "ana", "data": {"at": 1}}] * 2
+    assert Join(("a.b", "c.d"), 0) in steps
+    member.update({"at": 2})
+    later = follow(*connected(), Closed(), *connected(), member=member)
+    assert [each["member"]["data"] for each in sent(later)] == [{"at": 2}] * 4
+    assert Join(("a.b", "c.d"), 1) in later
+
+
+def test_without_a_member_nobody_joins() -> None:
+    steps = follow(*connected())
+    assert not any("member" in each or "presence" in each for each in sent(steps))
+    assert not any(isinstance(step, Join) for step in steps)
+
+
+def test_members_are_delivered_only_to_those_who_ask() -> None:
+    messages = connected(subscribed("k-1", **COUNTED), JOIN)
+    assert delivered(follow(*messages, presence=True)) == ["subscribed", "join"]
+    assert all(each["presence"] is True for each in sent(follow(*messages, presence=True)))
+    assert delivered(follow(*messages)) == []
+
+
+def test_an_update_that_was_one_too_many_is_sent_again_with_the_newest_data() -> None:
+    error = {"type": "error", "ref": "update", "code": "rate_limited", "retry_after": 2.0}
+    member = Membership("ana", {"at": 1})
+    steps = follow(*connected(error), Silence(), Silence(), member=member)
+    waits = [step.seconds for step in steps if isinstance(step, Receive)]
+    assert waits == [25.0, 25.0, 2.0, 25.0, 25.0]
+    assert sent(steps)[2:] == [
+        {"type": "update", "ref": "update", "channel": "a.b", "data": {"at": 1}},
+        {"type": "update", "ref": "update", "channel": "c.d", "data": {"at": 1}},
+        {"type": "ping"},
+    ]
+
+
+def test_an_update_that_is_refused_for_good_is_raised() -> None:
+    error = Received({"type": "error", "ref": "update", "code": "forbidden", "message": "token"})
+    with pytest.raises(Forbidden, match="forbidden: token"):
+        follow(*connected(), error, member=Membership("ana"))
